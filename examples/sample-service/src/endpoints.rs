@@ -1,0 +1,44 @@
+//! The list of what the service answers: for people, and for the counter's route names.
+
+/// One line of [`ENDPOINTS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint {
+    /// The HTTP method, or `any`.
+    pub method: &'static str,
+    /// The path, with its parameters: `/slow?ms=N`.
+    pub path: &'static str,
+    /// What comes back.
+    pub answer: &'static str,
+}
+
+impl Endpoint {
+    const fn new(method: &'static str, path: &'static str, answer: &'static str) -> Self {
+        Self { method, path, answer }
+    }
+
+    /// The path without its query: `/slow`, `/items/{id}`.
+    ///
+    /// [`Counts::routes`](crate::Counts::routes) has this as its key, except for `/counter` and what is below it, which are
+    /// not counted.
+    pub fn route(&self) -> &'static str {
+        self.path.split_once('?').map_or(self.path, |(route, _)| route)
+    }
+}
+
+/// Everything that the service answers. A refusal (4xx) carries `{"error": "…"}`.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::new("GET", "/", "12 bytes of text"),
+    Endpoint::new("GET", "/items", "100 items: id, name, price in cents"),
+    Endpoint::new("GET", "/items/{id}", "one item; 404 unless 1 to 100"),
+    Endpoint::new("GET", "/slow?ms=N", "after N ms, 60000 at most"),
+    Endpoint::new("any", "/status/{code}", "that status, 200 to 599"),
+    Endpoint::new("GET", "/flaky?percent=N", "500 for exactly N in 100, else 200"),
+    Endpoint::new("POST", "/login", "{\"user\", \"password\": \"secret\"}: cookie, token"),
+    Endpoint::new("GET", "/account", "{\"user\"}; 401 without cookie or bearer"),
+    Endpoint::new("POST", "/buy", "{\"item\": 1}: 201 {\"order\"}; 401, 404"),
+    Endpoint::new("GET", "/redirect?times=N", "N redirects that end at /; 100 at most"),
+    Endpoint::new("POST", "/echo", "the body it was sent, 64 MiB at most"),
+    Endpoint::new("GET", "/bytes/{n}", "n zero bytes, 64 MiB at most"),
+    Endpoint::new("GET", "/counter", "what it saw and answered; not counted"),
+    Endpoint::new("POST", "/counter/reset", "204, the counts are 0; not counted"),
+];

@@ -1,0 +1,7 @@
+//! Every endpoint, through a real socket.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod counter;
+mod http;
+mod shop;
+mod support;

@@ -1,0 +1,179 @@
+//! The options: what stands in the brackets of `#[golo::loadtest(…)]`.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::{
+    Error, ExprPath, Ident, LitStr, Path, Result, Token,
+    ext::IdentExt,
+    parse::{Parse, ParseStream, Parser},
+    parse_quote,
+};
+
+use crate::fallback::Mistakes;
+
+const VALID: &str = "`name`, `setup`, `teardown`, `client` or `crate`";
+
+/// What the user chose. What is left out is `None`, and the crate is `::golo`.
+pub(crate) struct Options {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) setup: Option<ExprPath>,
+    pub(crate) teardown: Option<ExprPath>,
+    pub(crate) client: Option<ExprPath>,
+    pub(crate) golo: Path,
+}
+
+/// Reads the options. A wrong one is noted and passed over, so that the rest is read too.
+pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
+    let mut given = Given::default();
+    let every_option = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            if let Err(mistake) = given.take_option(input) {
+                mistakes.push(mistake);
+                skip_to_comma(input)?;
+            }
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(())
+    };
+    if let Err(mistake) = every_option.parse2(tokens) {
+        mistakes.push(mistake);
+    }
+    Options {
+        name: given.name,
+        setup: given.setup,
+        teardown: given.teardown,
+        client: given.client,
+        golo: given.golo.unwrap_or_else(|| parse_quote!(::golo)),
+    }
+}
+
+#[derive(Default)]
+struct Given {
+    name: Option<LitStr>,
+    setup: Option<ExprPath>,
+    teardown: Option<ExprPath>,
+    client: Option<ExprPath>,
+    golo: Option<Path>,
+}
+
+impl Given {
+    fn take_option(&mut self, input: ParseStream<'_>) -> Result<()> {
+        if !input.peek(Ident::peek_any) {
+            return Err(input.error(format!("expected an option, one of {VALID}")));
+        }
+        let option = input.call(Ident::parse_any)?;
+        let function = "the path of a function";
+        match option.to_string().as_str() {
+            "name" => set_once(&mut self.name, &option, "a string that is not empty", "\"checkout\"", name, input),
+            "setup" => set_once(&mut self.setup, &option, function, "prepare", ExprPath::parse, input),
+            "teardown" => set_once(&mut self.teardown, &option, function, "clean_up", ExprPath::parse, input),
+            "client" => set_once(&mut self.client, &option, function, "make_client", ExprPath::parse, input),
+            "crate" => set_once(&mut self.golo, &option, "the path of a crate", "::golo", Path::parse_mod_style, input),
+            _ => Err(Error::new(option.span(), format!("unknown option `{option}`, expected one of {VALID}"))),
+        }
+    }
+}
+
+fn set_once<T>(
+    slot: &mut Option<T>,
+    option: &Ident,
+    kind: &str,
+    example: &str,
+    parse: fn(ParseStream<'_>) -> Result<T>,
+    input: ParseStream<'_>,
+) -> Result<()> {
+    let expected = || format!("`{option}` takes {kind}, as in `{option} = {example}`");
+    input.parse::<Token![=]>().map_err(|_| Error::new(option.span(), expected()))?;
+    let start = if input.is_empty() { option.span() } else { input.span() };
+    let value = parse(input).map_err(|_| Error::new(start, expected()))?;
+    if !input.is_empty() && !input.peek(Token![,]) {
+        return Err(input.error(expected()));
+    }
+    if slot.replace(value).is_some() {
+        return Err(Error::new(option.span(), format!("`{option}` is given twice")));
+    }
+    Ok(())
+}
+
+fn name(input: ParseStream<'_>) -> Result<LitStr> {
+    let name = input.parse::<LitStr>()?;
+    if name.value().trim().is_empty() { Err(Error::new(name.span(), "empty")) } else { Ok(name) }
+}
+
+fn skip_to_comma(input: ParseStream<'_>) -> Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::{ToTokens, quote};
+
+    use super::*;
+
+    fn mistakes(tokens: TokenStream) -> Vec<String> {
+        let mut mistakes = Mistakes::default();
+        parse(tokens, &mut mistakes);
+        mistakes.messages()
+    }
+
+    #[test]
+    fn nothing_given_is_all_defaults() {
+        let options = parse(quote!(), &mut Mistakes::default());
+        assert!(options.name.is_none() && options.setup.is_none());
+        assert_eq!(options.golo.to_token_stream().to_string(), ":: golo");
+    }
+
+    #[test]
+    fn every_option_and_a_trailing_comma() {
+        let mut mistakes = Mistakes::default();
+        let options = parse(
+            quote!(
+                name = "a b",
+                setup = hooks::prepare::<Db, 3>,
+                teardown = <Db as Hooks>::clean,
+                client = self::make,
+                crate = crate,
+            ),
+            &mut mistakes,
+        );
+        assert!(mistakes.messages().is_empty());
+        assert_eq!(options.name.unwrap().value(), "a b");
+        assert_eq!(options.setup.unwrap().to_token_stream().to_string(), "hooks :: prepare :: < Db , 3 >");
+        assert!(options.teardown.is_some() && options.client.is_some());
+        assert_eq!(options.golo.to_token_stream().to_string(), "crate");
+    }
+
+    #[test]
+    fn every_mistake_is_found() {
+        assert_eq!(
+            mistakes(quote!(
+                nmae = "x",
+                name = 3,
+                setup = "prepare",
+                setup,
+                client = make(),
+                "journey",
+                name = "a",
+                name = "b"
+            )),
+            [
+                "unknown option `nmae`, expected one of `name`, `setup`, `teardown`, `client` or `crate`",
+                "`name` takes a string that is not empty, as in `name = \"checkout\"`",
+                "`setup` takes the path of a function, as in `setup = prepare`",
+                "`setup` takes the path of a function, as in `setup = prepare`",
+                "`client` takes the path of a function, as in `client = make_client`",
+                "expected an option, one of `name`, `setup`, `teardown`, `client` or `crate`",
+                "`name` is given twice",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_name_is_not_empty() {
+        assert_eq!(mistakes(quote!(name = "")).len(), 1);
+        assert_eq!(mistakes(quote!(name = " ")).len(), 1);
+        assert_eq!(mistakes(quote!(name =)).len(), 1);
+    }
+}

@@ -1,0 +1,286 @@
+//! The expansion: an adapter round the function, and a `main` that hands it to golo.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{Path, spanned::Spanned};
+
+use crate::{
+    args::{self, Options},
+    fallback::{self, Mistakes},
+    validate::{self, Function, LoadTest, Parameter},
+};
+
+/// The whole way from the attribute to what replaces its item.
+pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut mistakes = Mistakes::default();
+    let options = args::parse(options, &mut mistakes);
+    let function = match syn::parse2::<Function>(item.clone()) {
+        Ok(function) => function,
+        Err(mistake) => {
+            mistakes.push(mistake);
+            return fallback::item(&item, mistakes);
+        }
+    };
+    let loadtest = validate::validate(&function, &options, &mut mistakes);
+    if !mistakes.is_empty() {
+        return fallback::function(&function, mistakes);
+    }
+    let conditions = function.conditions();
+    let adapter = adapter(&loadtest, &options.golo);
+    let call = call(&loadtest, &options);
+    // A function named `main` moves into the `main` that takes its name.
+    let (beside, inside) = if function.is_main() { (None, Some(&item)) } else { (Some(&item), None) };
+    quote_spanned! {Span::mixed_site()=>
+        #beside
+
+        #(#conditions)*
+        fn main() -> ::std::process::ExitCode {
+            #inside
+            #adapter
+            #call
+        }
+    }
+}
+
+/// Every piece carries the place of what the user wrote, which is where the compiler then complains.
+fn adapter(loadtest: &LoadTest<'_>, golo: &Path) -> TokenStream {
+    let function = loadtest.function;
+    let trigger = Ident::new("trigger", Span::mixed_site());
+    let user = Ident::new("user", Span::mixed_site());
+
+    let state = loadtest.user().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let user_pattern = if loadtest.user().is_some() { user.to_token_stream() } else { quote!(_) };
+    let arguments = loadtest.parameters.iter().map(|parameter| match parameter {
+        Parameter::User(_) => user.to_token_stream(),
+        Parameter::Shared { whole: ty, .. } | Parameter::Other(ty) => quote_spanned! {place(*ty)=>
+            <#ty as #golo::__private::FromTrigger>::from_trigger(&#trigger)
+        },
+    });
+    let returned = match loadtest.returned {
+        None => quote!(()),
+        Some(ty) if validate::is_opaque(ty) => quote_spanned!(place(ty)=> _),
+        Some(ty) => ty.to_token_stream(),
+    };
+    let respond = quote_spanned! {place(&returned)=> <#returned as #golo::IntoResponse>::into_response };
+    let header = quote_spanned! {place(function)=>
+        async fn trigger(#trigger: #golo::__private::Trigger, #user_pattern: &mut #state)
+            -> ::std::result::Result<#golo::Response, #golo::BoxError>
+    };
+    quote_spanned! {Span::mixed_site()=>
+        struct __Loadtest;
+        impl #golo::__private::Adapter for __Loadtest {
+            type User = #state;
+            #header {
+                let returned = #function(#(#arguments),*).await;
+                #respond(returned, #trigger.into_prepared())
+            }
+        }
+    }
+}
+
+fn call(loadtest: &LoadTest<'_>, options: &Options) -> TokenStream {
+    let golo = &options.golo;
+    let name = &loadtest.name;
+    let shared = loadtest.shared().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let setup = options.setup.as_ref().map(|path| quote_spanned!(place(path)=> .setup::<#shared>(#path)));
+    let teardown = options.teardown.as_ref().map(|path| quote_spanned!(place(path)=> .teardown::<#shared, _>(#path)));
+    let client = options.client.as_ref().map(|path| quote_spanned!(place(path)=> .client(#path)));
+    quote_spanned! {Span::mixed_site()=>
+        #golo::__private::main(
+            #golo::Loadtest::adapter(#name, __Loadtest)
+                #setup #teardown #client
+                .version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown"))
+        )
+    }
+}
+
+/// Where the user wrote something; names in tokens placed there are still the macro's own.
+fn place(written: impl Spanned) -> Span {
+    Span::mixed_site().located_at(written.span())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(options: TokenStream, item: TokenStream) -> String {
+        loadtest(options, item).to_string()
+    }
+
+    /// Spaces between tokens are nobody's promise.
+    fn assert_same(left: &str, right: &TokenStream) {
+        let squeeze = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(squeeze(left), squeeze(&right.to_string()));
+    }
+
+    #[test]
+    fn the_smallest_expansion() {
+        let expected = quote! {
+            async fn journey() {}
+
+            fn main() -> ::std::process::ExitCode {
+                struct __Loadtest;
+                impl ::golo::__private::Adapter for __Loadtest {
+                    type User = ();
+                    async fn trigger(trigger: ::golo::__private::Trigger, _: &mut ())
+                        -> ::std::result::Result<::golo::Response, ::golo::BoxError>
+                    {
+                        let returned = journey().await;
+                        <() as ::golo::IntoResponse>::into_response(returned, trigger.into_prepared())
+                    }
+                }
+                ::golo::__private::main(
+                    ::golo::Loadtest::adapter("journey", __Loadtest)
+                        .version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown"))
+                )
+            }
+        };
+        assert_same(
+            &text(
+                quote!(),
+                quote!(
+                    async fn journey() {}
+                ),
+            ),
+            &expected,
+        );
+    }
+
+    #[test]
+    fn everything_there_is() {
+        let function = quote! {
+            /// Buys.
+            #[cfg(unix)]
+            pub async fn journey(_: Context, shopper: &mut Shopper, db: load::Shared<Db>) -> Result<(), String> { Ok(()) }
+        };
+        let options = quote!(name = "buy", setup = prepare, teardown = clean, client = make, crate = load);
+        let expected = quote! {
+            #function
+
+            #[cfg(unix)]
+            fn main() -> ::std::process::ExitCode {
+                struct __Loadtest;
+                impl load::__private::Adapter for __Loadtest {
+                    type User = Shopper;
+                    async fn trigger(trigger: load::__private::Trigger, user: &mut Shopper)
+                        -> ::std::result::Result<load::Response, load::BoxError>
+                    {
+                        let returned = journey(
+                            <Context as load::__private::FromTrigger>::from_trigger(&trigger),
+                            user,
+                            <load::Shared<Db> as load::__private::FromTrigger>::from_trigger(&trigger)
+                        ).await;
+                        <Result<(), String> as load::IntoResponse>::into_response(returned, trigger.into_prepared())
+                    }
+                }
+                load::__private::main(
+                    load::Loadtest::adapter("buy", __Loadtest)
+                        .setup::<Db>(prepare)
+                        .teardown::<Db, _>(clean)
+                        .client(make)
+                        .version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown"))
+                )
+            }
+        };
+        assert_same(&text(options, function), &expected);
+    }
+
+    #[test]
+    fn a_function_named_main_moves_inside() {
+        let expansion = text(
+            quote!(),
+            quote!(
+                async fn main() {
+                    work().await
+                }
+            ),
+        );
+        let outer = expansion.find("fn main () -> :: std").unwrap();
+        let inner = expansion.find("async fn main () { work () . await }").unwrap();
+        assert!(outer < inner);
+    }
+
+    #[test]
+    fn a_name_is_not_raw() {
+        assert!(
+            text(
+                quote!(),
+                quote!(
+                    async fn r#type() {}
+                )
+            )
+            .contains("adapter (\"type\"")
+        );
+    }
+
+    #[test]
+    fn an_opaque_return_is_inferred() {
+        let expansion = text(
+            quote!(),
+            quote!(
+                async fn journey() -> Result<impl golo::IntoResponse, String> {
+                    Ok(())
+                }
+            ),
+        );
+        assert!(expansion.contains("< _ as :: golo :: IntoResponse >"));
+    }
+
+    #[test]
+    fn an_unfinished_body_expands() {
+        let body = quote!(async fn journey() { golo:: });
+        assert!(text(quote!(), body).contains("golo :: }"));
+    }
+
+    #[test]
+    fn after_a_mistake_the_function_and_a_main_are_left() {
+        let expected = quote! {
+            ::core::compile_error! { "a load test is an `async fn`: add `async`" }
+            async fn journey(count: u32) { step().await }
+            #[allow(dead_code)]
+            fn main() {}
+        };
+        assert_same(
+            &text(
+                quote!(),
+                quote!(
+                    fn journey(count: u32) {
+                        step().await
+                    }
+                ),
+            ),
+            &expected,
+        );
+    }
+
+    #[test]
+    fn after_a_mistake_in_main_it_is_left_inside() {
+        let item = quote! {
+            #[cfg(unix)]
+            #[tokio::main]
+            const async fn main() {}
+        };
+        let expected = quote! {
+            ::core::compile_error! { "`#[golo::loadtest]` makes the entry point and the runtime: remove this attribute" }
+            ::core::compile_error! { "a load test cannot be `const`" }
+            #[cfg(unix)]
+            #[allow(dead_code)]
+            fn main() {
+                #[cfg(unix)]
+                async fn main() {}
+            }
+        };
+        assert_same(&text(quote!(), item), &expected);
+    }
+
+    #[test]
+    fn after_a_mistake_any_other_item_is_left() {
+        let expansion = text(
+            quote!(),
+            quote!(
+                pub struct Shopper;
+            ),
+        );
+        assert!(expansion.contains("compile_error") && expansion.contains("pub struct Shopper ; "), "{expansion}");
+    }
+}

@@ -1,0 +1,74 @@
+//! What is left of a load test with mistakes: the function, the mistakes, and a `main`, so that nothing else is
+//! reported and editors still know the function.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::{Attribute, Error, parse_quote};
+
+use crate::validate::{Function, is_entry_point};
+
+/// The mistakes found so far. All of them are reported at once.
+#[derive(Default)]
+pub(crate) struct Mistakes(Option<Error>);
+
+impl Mistakes {
+    pub(crate) fn push(&mut self, mistake: Error) {
+        match &mut self.0 {
+            Some(mistakes) => mistakes.combine(mistake),
+            first => *first = Some(mistake),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn report(self) -> Option<TokenStream> {
+        self.0.map(Error::into_compile_error)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.0.iter().flatten().map(|mistake| mistake.to_string()).collect()
+    }
+}
+
+/// For an item that is no function.
+pub(crate) fn item(item: &TokenStream, mistakes: Mistakes) -> TokenStream {
+    let report = mistakes.report();
+    let main = main(&[], None);
+    quote_spanned! {Span::mixed_site()=> #report #item #main }
+}
+
+/// For a function. What the compiler would complain about once more is left out of it.
+pub(crate) fn function(function: &Function, mistakes: Mistakes) -> TokenStream {
+    let report = mistakes.report();
+    let conditions: Vec<_> = function.conditions().cloned().collect();
+    // Without its `self` the body does not compile, and with it only methods do.
+    let kept = function.signature.receiver().is_none().then(|| mend(function));
+    if function.is_main() {
+        let main = main(&conditions, kept);
+        return quote_spanned! {Span::mixed_site()=> #report #main };
+    }
+    let main = main(&conditions, None);
+    quote_spanned! {Span::mixed_site()=> #report #kept #main }
+}
+
+fn mend(function: &Function) -> TokenStream {
+    let attributes = function.attributes.iter().filter(|attribute| !is_entry_point(attribute));
+    let visibility = &function.visibility;
+    let mut signature = function.signature.clone();
+    signature.constness = None;
+    signature.variadic = None;
+    signature.asyncness = Some(parse_quote!(async));
+    let body = &function.body;
+    quote_spanned! {Span::mixed_site()=> #(#attributes)* #visibility #signature #body }
+}
+
+fn main(conditions: &[Attribute], function: Option<TokenStream>) -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
+        #(#conditions)*
+        #[allow(dead_code)]
+        fn main() { #function }
+    }
+}

@@ -1,0 +1,121 @@
+//! What `setup` and `teardown` may look like.
+
+use super::IntoError;
+use crate::{BoxError, Shared};
+
+/// What `setup` may be: a function without parameters.
+pub trait Setup: Send + Sync + 'static {
+    /// What the function returns. That it is a future is for [`Loadtest::setup`](crate::Loadtest::setup) to ask: asked
+    /// here too, a `setup` that is not async would be reported twice.
+    type Returned;
+
+    /// Calls the function.
+    fn setup(&self) -> Self::Returned;
+}
+
+impl<F, R> Setup for F
+where
+    F: Fn() -> R + Send + Sync + 'static,
+{
+    type Returned = R;
+
+    fn setup(&self) -> R {
+        self()
+    }
+}
+
+/// What `setup` may return when the load test takes `Shared<T>`: a `T`, or a `Result` of one.
+///
+/// `T` is a parameter rather than an associated type: the macro names it, and the compiler holds `setup` to it.
+#[diagnostic::on_unimplemented(
+    message = "`setup` returns `{Self}`, but the load test is to share `{T}`",
+    label = "returns something other than `{T}`",
+    note = "`setup` returns what the load test takes as `golo::Shared<T>`, either a `T` or a `Result` of one; `()` where it takes none"
+)]
+pub trait IntoShared<T> {
+    /// The value to share.
+    ///
+    /// # Errors
+    ///
+    /// The reason why `setup` failed: nothing is run.
+    fn into_shared(self) -> Result<T, BoxError>;
+}
+
+impl<T> IntoShared<T> for T {
+    fn into_shared(self) -> Result<T, BoxError> {
+        Ok(self)
+    }
+}
+
+impl<T, E: IntoError> IntoShared<T> for Result<T, E> {
+    fn into_shared(self) -> Result<T, BoxError> {
+        self.map_err(IntoError::into_error)
+    }
+}
+
+/// What `teardown` may be: an async function that takes nothing, or the `Shared<T>` of the load test.
+///
+/// `Marker` is the function's type, found by inference: it keeps the two implementations apart.
+#[diagnostic::on_unimplemented(
+    message = "this function cannot be the `teardown` of a load test",
+    label = "not an async function that takes nothing or `golo::Shared<{T}>`",
+    note = "`teardown` is an `async fn` that takes nothing, or `golo::Shared<T>` where `T` is what `setup` returns"
+)]
+pub trait Teardown<T, Marker>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future;
+
+    /// Calls the function.
+    fn teardown(&self, shared: Shared<T>) -> Self::Future;
+}
+
+impl<T, F, R> Teardown<T, fn() -> R> for F
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future,
+{
+    type Future = R;
+
+    fn teardown(&self, _: Shared<T>) -> R {
+        self()
+    }
+}
+
+impl<T, F, R> Teardown<T, fn(Shared<T>) -> R> for F
+where
+    F: Fn(Shared<T>) -> R + Send + Sync + 'static,
+    R: Future,
+{
+    type Future = R;
+
+    fn teardown(&self, shared: Shared<T>) -> R {
+        self(shared)
+    }
+}
+
+/// What `teardown` may return.
+#[diagnostic::on_unimplemented(
+    message = "`teardown` cannot return `{Self}`",
+    label = "returns something other than `()` or `Result<(), E>`",
+    note = "`teardown` returns `()` or `Result<(), E>`"
+)]
+pub trait IntoOutcome {
+    /// Whether `teardown` succeeded.
+    ///
+    /// # Errors
+    ///
+    /// The reason why `teardown` failed.
+    fn into_outcome(self) -> Result<(), BoxError>;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: IntoError> IntoOutcome for Result<(), E> {
+    fn into_outcome(self) -> Result<(), BoxError> {
+        self.map_err(IntoError::into_error)
+    }
+}

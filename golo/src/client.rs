@@ -1,0 +1,154 @@
+//! The HTTP client: one a runtime, shared by all of its users.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, Mutex, Once, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Acquire, Ordering::Release},
+    },
+    time::Duration,
+};
+
+use reqwest::{Client, ClientBuilder};
+use tokio::runtime;
+
+use crate::{BoxError, Error, cookies::CurrentJar, error::chain, message::say};
+
+/// How long a request may take, body included, unless the load test says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const REDIRECTS: usize = 10;
+/// Runtimes whose clients are kept. A test binary starts a runtime for each test; the clients of old ones are dropped.
+const KEPT: usize = 64;
+
+type Configure = dyn Fn(ClientBuilder) -> Result<Client, BoxError> + Send + Sync;
+
+static CONFIGURE: RwLock<Option<Arc<Configure>>> = RwLock::new(None);
+/// Counts the calls of `set_client`: a client of an earlier generation is not used again.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static CLIENTS: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static LAST_USED: RefCell<Option<Kept>> = const { RefCell::new(None) };
+}
+
+/// A client's connections live on the runtime they were made on, so a client belongs to one.
+#[derive(Clone)]
+struct Kept {
+    runtime: Option<runtime::Id>,
+    generation: u64,
+    client: Client,
+}
+
+/// The HTTP client of a load test: shared by all users of the worker this runs on, so that they share its connections.
+///
+/// It keeps connections alive, gives up on a request after 60 s, follows at most 10 redirects, never retries, asks for
+/// no compression, and gives each user cookies of its own. [`set_client`] or the option `client = path` changes that.
+/// Cloning it is cheap, and so is calling this again.
+///
+/// # Panics
+///
+/// Outside a run only, where the function given to [`set_client`] fails; a run does not start then.
+///
+/// ```no_run
+/// # async fn load_test() -> Result<(), golo::RequestError> {
+/// let login = golo::client().post("http://127.0.0.1:8765/login").json(&["user", "secret"]);
+/// golo::do_request(&golo::new_sequence_id(), login).await?;
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub fn client() -> Client {
+    #[expect(clippy::panic, reason = "documented; a run has built its client by then")]
+    current().unwrap_or_else(|error| panic!("{}", chain(&error)))
+}
+
+/// Has `f` build the client from now on, for this process. The builder comes with golo's defaults, which `f` may change.
+///
+/// ```
+/// golo::set_client(|builder| builder.user_agent("golo").build());
+/// ```
+pub fn set_client<F, E>(f: F)
+where
+    F: Fn(ClientBuilder) -> Result<Client, E> + Send + Sync + 'static,
+    E: Into<BoxError>,
+{
+    let configure = move |builder| f(builder).map_err(Into::into);
+    *CONFIGURE.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(configure));
+    GENERATION.fetch_add(1, Release);
+    CLIENTS.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// The current worker's client, built if it is not there yet.
+pub(crate) fn current() -> Result<Client, Error> {
+    let runtime = runtime::Handle::try_current().ok().map(|handle| handle.id());
+    let generation = GENERATION.load(Acquire);
+    let is_current = |kept: &&Kept| kept.runtime == runtime && kept.generation == generation;
+    LAST_USED.with_borrow_mut(|last_used| {
+        if let Some(kept) = last_used.as_ref().filter(is_current) {
+            return Ok(kept.client.clone());
+        }
+        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = match clients.iter().find(is_current) {
+            Some(kept) => kept.clone(),
+            None => {
+                let kept = Kept { runtime, generation, client: build()? };
+                if clients.len() == KEPT {
+                    clients.remove(0);
+                }
+                clients.push(kept.clone());
+                kept
+            }
+        };
+        Ok(last_used.insert(kept).client.clone())
+    })
+}
+
+fn build() -> Result<Client, Error> {
+    let configure = CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let build = |builder: ClientBuilder| match &configure {
+        Some(configure) => configure(builder),
+        None => builder.build().map_err(Into::into),
+    };
+    build(defaults())
+        .or_else(|error| match without_roots() {
+            Some(builder) => build(builder),
+            None => Err(error),
+        })
+        .map_err(|error| Error::start("the HTTP client could not be built", Some(error)))
+}
+
+fn defaults() -> ClientBuilder {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Fails where the load test has installed one of its own choice, which then stands.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
+        .retry(reqwest::retry::never())
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
+        .cookie_provider(Arc::new(CurrentJar::default()))
+}
+
+/// On a machine without any CA root, where no builder can make a client that verifies by the system's: one that trusts
+/// no CA but those the load test adds, so that plain http can be tested.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn without_roots() -> Option<ClientBuilder> {
+    if !rustls_native_certs::load_native_certs().certs.is_empty() {
+        return None;
+    }
+    static WARNING: Once = Once::new();
+    WARNING.call_once(|| {
+        say("golo: this machine has no CA certificates, so https requests will fail");
+        say("      install its package `ca-certificates`, or add a root in `client = …`");
+    });
+    Some(defaults().tls_certs_only([]))
+}
+
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+fn without_roots() -> Option<ClientBuilder> {
+    None
+}

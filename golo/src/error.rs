@@ -1,0 +1,265 @@
+//! What can go wrong: in the plumbing ([`Error`]) and in a request ([`RequestError`]).
+
+mod cause;
+
+use std::{error::Error as StdError, fmt};
+
+pub(crate) use cause::{chain, without_credentials};
+
+/// Any error, as a load test, a `setup` or a user's `start` may return it: `?` makes one of nearly everything.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// An error of golo's own plumbing: what keeps a load test from being started or served, or a line from being read.
+///
+/// [`Display`](fmt::Display) says what was wrong; the reason below it is the [`source`](StdError::source).
+pub struct Error {
+    inner: Box<ErrorInner>,
+}
+
+#[derive(Debug)]
+struct ErrorInner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<BoxError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorKind {
+    Address,
+    Start,
+    Output,
+    Io,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>, source: impl Into<Option<BoxError>>) -> Self {
+        Self { inner: Box::new(ErrorInner { kind, message: message.into(), source: source.into() }) }
+    }
+
+    pub(crate) fn address(message: impl Into<String>, source: impl Into<Option<BoxError>>) -> Self {
+        Self::new(ErrorKind::Address, message, source)
+    }
+
+    pub(crate) fn start(message: impl Into<String>, source: impl Into<Option<BoxError>>) -> Self {
+        Self::new(ErrorKind::Start, message, source)
+    }
+
+    pub(crate) fn io(message: impl Into<String>, source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, message, Some(source.into()))
+    }
+
+    pub(crate) fn not_an_output(source: serde_json::Error) -> Self {
+        Self::new(ErrorKind::Output, "not an output line", Some(source.into()))
+    }
+
+    /// Whether the address to serve on is at fault: it is taken, say, or is none.
+    #[must_use]
+    pub fn is_address(&self) -> bool {
+        self.inner.kind == ErrorKind::Address
+    }
+
+    /// Whether the load test could not start: its `setup` failed, say, or its HTTP client could not be built.
+    #[must_use]
+    pub fn is_start(&self) -> bool {
+        self.inner.kind == ErrorKind::Start
+    }
+
+    /// Whether a text that was read is no [`Output`](crate::Output).
+    #[must_use]
+    pub fn is_output(&self) -> bool {
+        self.inner.kind == ErrorKind::Output
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("golo::Error")
+            .field("kind", &self.inner.kind)
+            .field("message", &self.inner.message)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// A request that got no whole response.
+///
+/// [`Display`](fmt::Display) says which request and what became of it, without the URL's user and password; the
+/// reason below it is the [`source`](StdError::source). The predicates say of what kind it is; exactly one holds,
+/// or none where the reason is something else.
+pub struct RequestError {
+    inner: Box<RequestErrorInner>,
+}
+
+#[derive(Debug)]
+struct RequestErrorInner {
+    kind: RequestErrorKind,
+    /// Method and URL, or nothing where the request could not be built.
+    request: Option<String>,
+    source: reqwest::Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestErrorKind {
+    Build,
+    Dns,
+    Connect,
+    Tls,
+    Timeout,
+    Reset,
+    Body,
+    Redirect,
+    Other,
+}
+
+impl RequestErrorKind {
+    /// The word that an `Output`'s error starts with.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Body => "body",
+            Self::Redirect => "redirect",
+            Self::Other => "other",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Build => "could not be built",
+            Self::Dns => "could not look up the host",
+            Self::Connect => "could not connect",
+            Self::Tls => "could not agree on TLS",
+            Self::Timeout => "timed out",
+            Self::Reset => "lost its connection before the response",
+            Self::Body => "got only a part of the body",
+            Self::Redirect => "could not follow a redirect",
+            Self::Other => "failed",
+        }
+    }
+}
+
+impl RequestError {
+    pub(crate) fn not_built(source: reqwest::Error) -> Self {
+        let kind = RequestErrorKind::Build;
+        Self { inner: Box::new(RequestErrorInner { kind, request: None, source: source.without_url() }) }
+    }
+
+    /// `url` is free of credentials; `responded` says whether the response's head had come.
+    pub(crate) fn new(method: &reqwest::Method, url: &reqwest::Url, source: reqwest::Error, responded: bool) -> Self {
+        let kind = cause::kind(&source, responded);
+        let request = Some(format!("{method} {url}"));
+        Self { inner: Box::new(RequestErrorInner { kind, request, source: source.without_url() }) }
+    }
+
+    /// The one string of an `Output`: the kind, and the innermost reason.
+    pub(crate) fn for_output(&self) -> String {
+        format!("{}: {}", self.inner.kind.word(), without_credentials(&cause::innermost(&self.inner.source)))
+    }
+
+    /// Whether the request could not be built: its URL is none, say. It was not sent, and recorded no `Output`.
+    #[must_use]
+    pub fn is_build(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Build
+    }
+
+    /// Whether the host's name could not be looked up.
+    #[must_use]
+    pub fn is_dns(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Dns
+    }
+
+    /// Whether no connection could be made.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Connect
+    }
+
+    /// Whether TLS is at fault: a certificate that is not trusted, say.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Tls
+    }
+
+    /// Whether a time limit of the client or the request ran out.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Timeout
+    }
+
+    /// Whether the connection was lost before the response's head had come.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Reset
+    }
+
+    /// Whether the body was cut short or could not be decompressed.
+    #[must_use]
+    pub fn is_body(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Body
+    }
+
+    /// Whether a redirect could not be followed: there were too many, say.
+    #[must_use]
+    pub fn is_redirect(&self) -> bool {
+        self.inner.kind == RequestErrorKind::Redirect
+    }
+}
+
+impl fmt::Debug for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("golo::RequestError")
+            .field("kind", &self.inner.kind)
+            .field("request", &self.inner.request)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let request = self.inner.request.as_deref().unwrap_or("request");
+        write!(f, "{request} {}", self.inner.kind.sentence())
+    }
+}
+
+impl StdError for RequestError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.inner.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_as_small_as_a_pointer() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        assert_eq!(size_of::<RequestError>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_request_error_speaks_for_its_own_level() {
+        let source = crate::client().get("http://").build().unwrap_err();
+        let error = RequestError::not_built(source);
+        assert_eq!(error.to_string(), "request could not be built");
+        assert!(error.is_build() && !error.is_connect());
+        assert_eq!(chain(&error), "request could not be built: builder error: empty host");
+    }
+}

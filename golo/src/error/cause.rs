@@ -1,0 +1,134 @@
+//! Why a request failed: the reasons below an error, in words and by kind.
+
+use std::{borrow::Cow, error::Error as StdError, io};
+
+use super::RequestErrorKind;
+
+/// `error` and what is below it, from the outside in. Goes into an [`io::Error`], whose own `source` passes over what
+/// it holds.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(held) => Some(held as &(dyn StdError + 'static)),
+        None => error.source(),
+    })
+}
+
+/// `error` and its causes in one line, each said once, without credentials.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    for cause in causes(error) {
+        let cause = cause.to_string();
+        // Some errors print their source themselves.
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    without_credentials(&text).into_owned()
+}
+
+/// What the last cause says.
+pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// `responded` says whether the response's head had come.
+pub(super) fn kind(error: &reqwest::Error, responded: bool) -> RequestErrorKind {
+    if error.is_builder() {
+        RequestErrorKind::Build
+    } else if error.is_timeout() {
+        RequestErrorKind::Timeout
+    } else if error.is_redirect() {
+        RequestErrorKind::Redirect
+    } else if error.is_dns() {
+        RequestErrorKind::Dns
+    } else if causes(error).any(|cause| cause.is::<rustls::Error>()) {
+        RequestErrorKind::Tls
+    } else if error.is_connect() {
+        RequestErrorKind::Connect
+    } else if responded {
+        RequestErrorKind::Body
+    } else if causes(error).any(is_lost_connection) {
+        RequestErrorKind::Reset
+    } else {
+        RequestErrorKind::Other
+    }
+}
+
+fn is_lost_connection(cause: &(dyn StdError + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        return error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+    }
+    cause.downcast_ref::<io::Error>().is_some_and(|error| {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+    })
+}
+
+/// `text` with the user and password of every URL in it taken out.
+pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("://") {
+        let (before, authority) = rest.split_at(start + 3);
+        clean.push_str(before);
+        let end = authority
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '\\' | '?' | '#' | '"' | '\'' | '<' | '>' | '`'))
+            .unwrap_or(authority.len());
+        rest = match authority[..end].rfind('@') {
+            Some(at) => &authority[at + 1..],
+            None => authority,
+        };
+    }
+    if clean.len() + rest.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_and_nothing_else() {
+        for (text, clean) in [
+            ("no url", "no url"),
+            ("at http://u:p@h:1/x?y=a@b now", "at http://h:1/x?y=a@b now"),
+            ("http://u@h, https://a:b@c@d/e", "http://h, https://d/e"),
+            ("http://h/@x and mail@host", "http://h/@x and mail@host"),
+            ("(redis://:secret@127.0.0.1)", "(redis://127.0.0.1)"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_credentials(text), clean);
+        }
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug)]
+        struct Outer(io::Error);
+        impl std::fmt::Display for Outer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "could not read: {}", self.0)
+            }
+        }
+        impl StdError for Outer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        assert_eq!(chain(&Outer(io::Error::other("disk is on fire"))), "could not read: disk is on fire");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_cleaned_once_and_for_all(text in "[a@:/ u?é\n]{0,40}") {
+            let clean = without_credentials(&text).into_owned();
+            proptest::prop_assert_eq!(without_credentials(&clean), clean.as_str());
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! `Loadtest`: a load test with its name and hooks, and what surrounds one trigger of it.
+
+use std::{any::Any, fmt, marker::PhantomData, sync::Arc, time::Instant};
+
+use tokio::sync::OnceCell;
+
+use crate::{
+    BoxError, Context, Error, IntoResponse, Response, Runner, Shared, Sink,
+    adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger},
+    client,
+    erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless},
+    error::{chain, without_credentials},
+    panic::caught,
+    scope::Scope,
+    sequence, sink,
+    user::pool::Users,
+};
+
+type SharedValue = Arc<dyn Any + Send + Sync>;
+type SetUp = dyn Fn() -> BoxFuture<'static, Result<SharedValue, BoxError>> + Send + Sync;
+type TearDown = dyn Fn(SharedValue) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
+
+/// A load test with its name and hooks: what the `main` that [`#[golo::loadtest]`](macro@crate::loadtest) writes starts,
+/// for those who write their own.
+///
+/// ```no_run
+/// use golo::{Context, Response};
+///
+/// async fn front(_: Context, mut response: Response) -> Result<Response, golo::RequestError> {
+///     let journey = golo::new_sequence_id();
+///     let page = golo::do_request(&journey, golo::client().get("http://127.0.0.1:8765/")).await?;
+///     response.tags = golo::tagify([("status", page.status())]);
+///     Ok(response)
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     golo::Loadtest::new(front).name("front").start()
+/// }
+/// ```
+pub struct Loadtest {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    setup: Option<Box<SetUp>>,
+    teardown: Option<Box<TearDown>>,
+    sink: Option<Arc<dyn Sink>>,
+    adapter: Arc<dyn Erased>,
+    users: Users,
+    /// What `setup` gave, or why it failed.
+    shared: OnceCell<Result<SharedValue, String>>,
+}
+
+impl Loadtest {
+    /// A load test that is a function of the trigger's [`Context`] and of a [`Response`] prepared for it, as go-lo's
+    /// `TriggerFunc`. It is called `loadtest` until [`name`](Self::name) says otherwise.
+    pub fn new<F, R>(f: F) -> Self
+    where
+        F: Fn(Context, Response) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoResponse> + Send + 'static,
+    {
+        Self::erased("loadtest", Arc::new(Stateless(Function(f))))
+    }
+
+    /// A load test that is a [`Runner`], as the older go-lo has it.
+    pub fn runner(runner: impl Runner) -> Self {
+        Self::erased("loadtest", Arc::new(Stateless(Run(runner))))
+    }
+
+    /// The load test that an expansion of `#[golo::loadtest]` describes.
+    #[doc(hidden)]
+    pub fn adapter<A: Adapter>(name: &str, _: A) -> Self {
+        Self::erased(name, Arc::new(Annotated::<A>(PhantomData)))
+    }
+
+    fn erased(name: &str, adapter: Arc<dyn Erased>) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: None,
+            setup: None,
+            teardown: None,
+            sink: None,
+            users: Users::new(Arc::clone(&adapter)),
+            adapter,
+            shared: OnceCell::new(),
+        }
+    }
+
+    /// Names the load test, for its messages and as the job's name where nobody gave one.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// What `--version` says.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Has `f` make, once a run and before its first trigger, what every trigger shares as [`Shared<T>`]: a `T` or a
+    /// `Result` of one. Where it fails the load test does not start. Nothing it does is measured as load.
+    #[must_use]
+    pub fn setup<T>(mut self, f: impl Setup<Returned: Future<Output: IntoShared<T>> + Send + 'static>) -> Self
+    where
+        T: Send + Sync + 'static,
+    {
+        self.setup = Some(Box::new(move || {
+            let running = f.setup();
+            Box::pin(async { Ok(Shared::new(running.await.into_shared()?).into_any()) })
+        }));
+        self
+    }
+
+    /// Has `f`, which takes nothing or a [`Shared<T>`], run once after the last trigger and the last user's stop.
+    /// Nothing it does is measured as load.
+    #[must_use]
+    pub fn teardown<T, M>(mut self, f: impl Teardown<T, M, Future: Future<Output: IntoOutcome> + Send>) -> Self
+    where
+        T: Send + Sync + 'static,
+    {
+        let f = Arc::new(f);
+        self.teardown = Some(Box::new(move |shared| {
+            let f = Arc::clone(&f);
+            Box::pin(async move {
+                let shared = Shared::from_any(shared).ok_or("`teardown` takes another type than `setup` returned")?;
+                f.teardown(shared).await.into_outcome()
+            })
+        }));
+        self
+    }
+
+    /// Has `f` build the HTTP client: the same as [`set_client`](crate::set_client).
+    #[must_use]
+    pub fn client<F, E>(self, f: F) -> Self
+    where
+        F: Fn(reqwest::ClientBuilder) -> Result<reqwest::Client, E> + Send + Sync + 'static,
+        E: Into<BoxError>,
+    {
+        client::set_client(f);
+        self
+    }
+
+    /// Hands the outputs of this load test's triggers to `sink` rather than to stdout.
+    #[must_use]
+    pub fn sink(mut self, sink: impl Sink) -> Self {
+        self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// Triggers the load test once, as a call of `golo.Job/Trigger` does; the first trigger runs `setup` if nothing has.
+    ///
+    /// Never fails: what goes wrong in the load test is in the [`Response`], `error` set and the reason in `output`.
+    /// Dropping the future drops the load test's.
+    ///
+    /// ```
+    /// # async fn example() {
+    /// let loadtest = golo::Loadtest::new(|_, _| async { Err::<(), _>("out of stock") });
+    /// let response = loadtest.trigger(golo::Context::default()).await;
+    /// assert!(response.error && response.output == "out of stock");
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example());
+    /// ```
+    pub async fn trigger(&self, context: Context) -> Response {
+        let prepared = Response { job_name: context.job_name.clone(), ..Response::default() };
+        let sink = self.sink.clone().unwrap_or_else(sink::process);
+        if let Some(room) = sink.backpressure() {
+            room.await;
+        }
+        let shared = match self.set_up().await {
+            Ok(shared) => shared,
+            Err(error) => return failed(prepared, chain(&error)),
+        };
+        let mut lease = match self.users.lease(&context, &shared).await {
+            Ok(lease) => lease,
+            Err(reason) => return failed(prepared, reason),
+        };
+        let scope = Arc::new(Scope::new(sink, lease.jar(), Some(Arc::clone(&shared))).seeded_by(&context));
+        let trigger = Trigger { context, response: prepared.clone(), shared: Some(shared) };
+        let started = Instant::now();
+        let running = caught(async { self.adapter.trigger(trigger, lease.state()).await });
+        let result = Arc::clone(&scope).run(running).await;
+        let duration = started.elapsed().saturating_sub(scope.thought());
+        let mut response = match result {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => Response { error: true, output: chain(&*error), ..prepared.clone() },
+            Err(panicked) => {
+                lease.discard();
+                Response { error: true, output: panicked, ..prepared.clone() }
+            }
+        };
+        if response.id.is_empty() {
+            response.id = scope.first_sequence().map_or_else(sequence::unnoted_sequence_id, str::to_owned);
+        }
+        if response.job_name.is_empty() {
+            response.job_name = prepared.job_name;
+        }
+        response.duration = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        clean(response)
+    }
+
+    /// Runs `setup`, unless it has been run.
+    pub(crate) async fn set_up(&self) -> Result<SharedValue, Error> {
+        let shared = self.shared.get_or_init(|| async {
+            let Some(setup) = &self.setup else {
+                return Ok(Shared::new(()).into_any());
+            };
+            match self.aside(None, async { setup().await }).await {
+                Ok(Ok(shared)) => Ok(shared),
+                Ok(Err(error)) => Err(chain(&*error)),
+                Err(panicked) => Err(panicked),
+            }
+        });
+        shared.await.clone().map_err(|reason| Error::start("`setup` failed", Some(reason.into())))
+    }
+
+    /// Stops every user, then runs `teardown` if `setup` has succeeded.
+    pub(crate) async fn tear_down(&self) -> Result<(), Error> {
+        let Some(Ok(shared)) = self.shared.get() else {
+            return Ok(());
+        };
+        self.users.end_all().await;
+        let Some(teardown) = &self.teardown else {
+            return Ok(());
+        };
+        let ending = self.aside(Some(Arc::clone(shared)), async { teardown(Arc::clone(shared)).await });
+        let result = ending.await.unwrap_or_else(|panicked| Err(panicked.into()));
+        result.map_err(|error| Error::start("`teardown` failed", Some(chain(&*error).into())))
+    }
+
+    /// Ends users that have been idle for long, for ever.
+    pub(crate) async fn end_idle_users(&self) {
+        self.users.end_idle().await;
+    }
+
+    /// Whether its outputs go to the sink of the whole process.
+    pub(crate) fn uses_process_sink(&self) -> bool {
+        self.sink.is_none()
+    }
+
+    /// Runs a hook: like a trigger, but what it does is no load.
+    async fn aside<F: Future>(&self, shared: Option<SharedValue>, hook: F) -> Result<F::Output, String> {
+        let scope = Scope::new(Arc::new(sink::Discard), Arc::default(), shared);
+        Arc::new(scope).run(caught(hook)).await
+    }
+}
+
+impl fmt::Debug for Loadtest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loadtest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn failed(prepared: Response, reason: String) -> Response {
+    clean(Response { id: sequence::unnoted_sequence_id(), error: true, output: reason, ..prepared })
+}
+
+/// Takes credentials out of what the load test wrote.
+fn clean(mut response: Response) -> Response {
+    for text in std::iter::once(&mut response.output).chain(response.tags.iter_mut().map(|tag| &mut tag.value)) {
+        if let std::borrow::Cow::Owned(cleaned) = without_credentials(text) {
+            *text = cleaned;
+        }
+    }
+    response
+}

@@ -1,0 +1,41 @@
+//! Measuring what is not reqwest: SQL, gRPC, WebSocket, anything that is a future.
+
+use std::fmt::Display;
+
+use crate::{error::without_credentials, recording::Recording, scope};
+
+/// The method of a measured step's `Output`.
+const METHOD: &str = "MEASURE";
+
+/// Times `future` as a step of the journey `id`, in a series of its own called `name`, and gives back what it gives.
+///
+/// Its [`Output`](crate::Output) has `name` as URL and route, the method `MEASURE`, and neither status nor size. An `Err`
+/// counts as failed, with its text as the error; dropping the future before it ends records the error `cancelled`.
+///
+/// # Errors
+///
+/// Those of `future`, untouched.
+///
+/// ```no_run
+/// # async fn load_test() -> std::io::Result<()> {
+/// let journey = golo::new_sequence_id();
+/// let connected = golo::measure(&journey, "connect to the cache", async {
+///     std::net::TcpStream::connect("127.0.0.1:6379")
+/// });
+/// let cache = connected.await?;
+/// # Ok(()) }
+/// ```
+pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let sink = scope::sink();
+    scope::note_sequence(id);
+    let recording = Recording::start(id, METHOD, name, &*sink).route(Some(name));
+    let result = future.await;
+    match &result {
+        Ok(_) => recording.finish(None),
+        Err(error) => recording.finish(Some(&without_credentials(&error.to_string()))),
+    }
+    if let Some(room) = sink.backpressure() {
+        room.await;
+    }
+    result
+}

@@ -1,0 +1,128 @@
+//! RFC 3339 timestamps with nanoseconds, in UTC. The second is formatted once and kept: a busy load test writes
+//! thousands of lines in it.
+
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// `2026-11-22T10:05:13.123456789Z`
+const LENGTH: usize = 30;
+/// The seconds since 1970 of years 0 and 9999, all that RFC 3339 can say.
+const FIRST: i64 = -62_167_219_200;
+const LAST: i64 = 253_402_300_799;
+
+thread_local! {
+    static SECOND: Cell<(i64, [u8; LENGTH])> = const { Cell::new((i64::MIN, [0; LENGTH])) };
+}
+
+/// Appends `time`; one that is outside the years 0 to 9999 becomes the nearest that is inside.
+pub(super) fn write(time: SystemTime, buffer: &mut Vec<u8>) {
+    let (second, nanosecond) = split(time);
+    let (cached, mut text) = SECOND.get();
+    if cached != second {
+        text = format_second(second);
+        SECOND.set((second, text));
+    }
+    let mut rest = nanosecond;
+    for digit in text[20..29].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    buffer.extend_from_slice(&text);
+}
+
+/// Reads RFC 3339 with any offset from UTC.
+pub(super) fn read(text: &str) -> Result<SystemTime, time::error::Parse> {
+    OffsetDateTime::parse(text, &Rfc3339).map(SystemTime::from)
+}
+
+/// Seconds since 1970, rounded down, and the nanoseconds after them.
+fn split(time: SystemTime) -> (i64, u32) {
+    let (second, nanosecond) = match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos()),
+        Err(before) => {
+            let before: Duration = before.duration();
+            let second = i64::try_from(before.as_secs()).map_or(i64::MIN, |second| -second);
+            match before.subsec_nanos() {
+                0 => (second, 0),
+                nanosecond => (second.saturating_sub(1), 1_000_000_000 - nanosecond),
+            }
+        }
+    };
+    if second < FIRST {
+        (FIRST, 0)
+    } else if second > LAST {
+        (LAST, 999_999_999)
+    } else {
+        (second, nanosecond)
+    }
+}
+
+fn format_second(second: i64) -> [u8; LENGTH] {
+    // `split` keeps to the range that both accept.
+    let date = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    let mut put = |range: std::ops::Range<usize>, mut value: u32| {
+        for digit in text[range].iter_mut().rev() {
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    };
+    put(0..4, date.year().unsigned_abs());
+    put(5..7, u8::from(date.month()).into());
+    put(8..10, date.day().into());
+    put(11..13, date.hour().into());
+    put(14..16, date.minute().into());
+    put(17..19, date.second().into());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(time: SystemTime) -> String {
+        let mut buffer = Vec::new();
+        write(time, &mut buffer);
+        String::from_utf8(buffer).unwrap()
+    }
+
+    #[test]
+    fn known_moments() {
+        assert_eq!(written(UNIX_EPOCH), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(written(UNIX_EPOCH - Duration::from_nanos(1)), "1969-12-31T23:59:59.999999999Z");
+        let leap_day = UNIX_EPOCH + Duration::new(1_709_210_096, 5);
+        assert_eq!(written(leap_day), "2024-02-29T12:34:56.000000005Z");
+    }
+
+    #[test]
+    fn what_rfc_3339_cannot_say_is_clamped() {
+        assert_eq!(written(UNIX_EPOCH + Duration::from_secs(1 << 60)), "9999-12-31T23:59:59.999999999Z");
+        assert_eq!(written(UNIX_EPOCH - Duration::from_secs(1 << 60)), "0000-01-01T00:00:00.000000000Z");
+    }
+
+    #[test]
+    fn any_offset_is_read() {
+        let local = read("2026-11-22T11:05:13.5+01:00").unwrap();
+        assert_eq!(written(local), "2026-11-22T10:05:13.500000000Z");
+        assert!(read("2026-11-22 10:05").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn written_and_read_back(second in FIRST..=LAST, nanosecond in 0u32..1_000_000_000) {
+            let whole = if second < 0 {
+                UNIX_EPOCH - Duration::from_secs(second.unsigned_abs())
+            } else {
+                UNIX_EPOCH + Duration::from_secs(second.unsigned_abs())
+            };
+            let time = whole + Duration::from_nanos(nanosecond.into());
+            prop_assert_eq!(read(&written(time)).unwrap(), time);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Requests: sent, read to the last byte, measured, and recorded as one `Output` each.
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
+
+use crate::{RequestError, client, output::without_credentials, recording::Recording, scope};
+
+/// A request as it was asked for, before redirects.
+struct Requested {
+    method: Method,
+    /// Without user and password.
+    url: Url,
+}
+
+impl Requested {
+    fn of(request: &reqwest::Request) -> Self {
+        Self { method: request.method().clone(), url: without_credentials(request.url()).into_owned() }
+    }
+}
+
+/// What [`do_request`] leaves in a response for [`Output::parse`](crate::Output::parse).
+#[derive(Clone)]
+pub(crate) struct Left {
+    pub(crate) method: Method,
+    /// The URL as requested, where the response has another.
+    pub(crate) url: Option<Url>,
+}
+
+/// Sends a request, reads its whole body, and records one [`Output`](crate::Output) under the sequence `id`.
+///
+/// The response's body can still be read, by `text`, `json`, `bytes`. A status of 400 or more is no error: it counts as
+/// failed in the report. The short form of [`request`]`(id, req).send()`.
+///
+/// # Errors
+///
+/// Where no whole response came; [`RequestError`] says why. The `Output` says so too, unless the request could not be
+/// built: then nothing was sent, and none is recorded. Dropping the future before it ends records the error
+/// `cancelled`.
+///
+/// ```no_run
+/// # async fn load_test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let journey = golo::new_sequence_id();
+/// let response = golo::do_request(&journey, golo::client().get("http://127.0.0.1:8765/")).await?;
+/// assert_eq!(response.text().await?, "Hello World\n");
+/// # Ok(()) }
+/// ```
+pub fn do_request(id: &str, req: impl IntoRequest) -> impl Future<Output = Result<Response, RequestError>> + Send {
+    request(id, req).send()
+}
+
+/// A request to be measured: [`do_request`] with more to say about it.
+///
+/// ```no_run
+/// # async fn load_test() -> Result<(), golo::RequestError> {
+/// let journey = golo::new_sequence_id();
+/// for id in [7, 1_000_000] {
+///     let item = golo::client().get(format!("http://127.0.0.1:8765/items/{id}"));
+///     golo::request(&journey, item).route("/items/{id}").expect_status(200).expect_status(404).send().await?;
+/// }
+/// # Ok(()) }
+/// ```
+pub fn request(id: &str, req: impl IntoRequest) -> Request<'_> {
+    Request { id, request: req.into_request(), route: None, expected: Vec::new() }
+}
+
+/// A request that [`request`] made and that is yet to be sent.
+#[must_use = "a request does nothing until it is sent"]
+#[derive(Debug)]
+pub struct Request<'a> {
+    id: &'a str,
+    request: Result<(Option<Client>, reqwest::Request), reqwest::Error>,
+    route: Option<&'a str>,
+    expected: Vec<u16>,
+}
+
+impl<'a> Request<'a> {
+    /// Names the route, for reports: the URL with what varies taken out, as `/items/{id}`.
+    pub fn route(mut self, route: &'a str) -> Self {
+        self.route = Some(route);
+        self
+    }
+
+    /// Says which status is right. Called again, each of them is; any other status counts as failed then.
+    pub fn expect_status(mut self, status: u16) -> Self {
+        self.expected.push(status);
+        self
+    }
+
+    /// Sends the request, reads its whole body, and records one [`Output`](crate::Output).
+    ///
+    /// # Errors
+    ///
+    /// As [`do_request`].
+    pub async fn send(self) -> Result<Response, RequestError> {
+        let (client, request) = self.request.map_err(RequestError::not_built)?;
+        let client = client.unwrap_or_else(client::client);
+        let requested = Requested::of(&request);
+        let sink = scope::sink();
+        scope::note_sequence(self.id);
+        let mut recording = Recording::start(self.id, requested.method.as_str(), requested.url.as_str(), &*sink)
+            .route(self.route)
+            .expect(&self.expected);
+        let result = match receive(&client, request, &mut recording).await {
+            Ok((response, body)) => {
+                recording.finish(None);
+                Ok(put_together(response, body, requested))
+            }
+            Err(error) => {
+                let error = RequestError::new(&requested.method, &requested.url, error, recording.has_responded());
+                if error.is_build() {
+                    recording.discard();
+                } else {
+                    recording.finish(Some(&error.for_output()));
+                }
+                Err(error)
+            }
+        };
+        // Measured by now: where the sink cannot keep up, it is the load test that waits.
+        if let Some(room) = sink.backpressure() {
+            room.await;
+        }
+        result
+    }
+}
+
+/// What [`request`] and [`do_request`] take: a [`reqwest::RequestBuilder`], or a [`reqwest::Request`], which
+/// [`client`](crate::client()) then sends.
+pub trait IntoRequest {
+    #[doc(hidden)]
+    fn into_request(self) -> Result<(Option<Client>, reqwest::Request), reqwest::Error>;
+}
+
+impl IntoRequest for RequestBuilder {
+    fn into_request(self) -> Result<(Option<Client>, reqwest::Request), reqwest::Error> {
+        let (client, request) = self.build_split();
+        Ok((Some(client), request?))
+    }
+}
+
+impl IntoRequest for reqwest::Request {
+    fn into_request(self) -> Result<(Option<Client>, reqwest::Request), reqwest::Error> {
+        Ok((None, self))
+    }
+}
+
+async fn receive(
+    client: &Client,
+    request: reqwest::Request,
+    recording: &mut Recording<'_>,
+) -> Result<(Response, Bytes), reqwest::Error> {
+    let mut response = client.execute(request).await?;
+    recording.responded(response.status());
+    let Some(first) = response.chunk().await? else {
+        return Ok((response, Bytes::new()));
+    };
+    recording.received(first.len());
+    let Some(second) = response.chunk().await? else {
+        return Ok((response, first));
+    };
+    let mut body = BytesMut::from(first);
+    let mut next = Some(second);
+    while let Some(chunk) = next {
+        recording.received(chunk.len());
+        body.extend_from_slice(&chunk);
+        next = response.chunk().await?;
+    }
+    Ok((response, body.freeze()))
+}
+
+/// `response` again, with the body that was read from it.
+fn put_together(mut response: Response, body: Bytes, requested: Requested) -> Response {
+    let redirected = *response.url() != requested.url;
+    let url = if redirected { response.url().clone() } else { requested.url.clone() };
+    let left = Left { method: requested.method, url: redirected.then_some(requested.url) };
+    let mut whole = http::Response::builder().status(response.status()).version(response.version());
+    if let Some(headers) = whole.headers_mut() {
+        *headers = std::mem::take(response.headers_mut());
+    }
+    if let Some(extensions) = whole.extensions_mut() {
+        *extensions = std::mem::take(response.extensions_mut());
+        extensions.insert(left);
+    }
+    #[expect(clippy::expect_used, reason = "a builder fails for a bad status or version, and these are a response's")]
+    whole.url(url).body(body).expect("the parts of a response make a response").into()
+}

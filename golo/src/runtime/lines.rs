@@ -1,0 +1,351 @@
+//! The lines of a served load test: formatted into memory by the requests, written in batches by one thread.
+//!
+//! A request never waits for a system call. Where the reader does not keep up, memory fills to a mark and load tests
+//! wait, after a request has been measured; nothing is lost.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, ErrorKind, Write},
+    pin::Pin,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicBool, Ordering::Acquire, Ordering::Release},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use crate::{Error, OutputRef, Sink, error::chain, message::say, sink};
+
+/// How long lines may gather before they are written.
+const GATHER: Duration = Duration::from_millis(20);
+/// Bytes that are written without waiting for more.
+const ENOUGH: usize = 64 << 10;
+/// Bytes in memory from which on load tests wait.
+const FULL: usize = 1 << 20;
+/// How long to wait before a write that failed for want of room is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// Most bytes of whole lines in one write. A pipe takes that many at once or not at all (`PIPE_BUF` on Linux), so
+/// that a line is never torn, even where the process is killed or shares the pipe with others.
+const PIECE: usize = 4096;
+/// Most names of checks that are told apart.
+const CHECKS: usize = 1000;
+
+/// The sink of a served load test. Cloning it gives the same one.
+#[derive(Clone)]
+pub(super) struct Lines(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is something for the writer to do.
+    work: Condvar,
+    /// The writer has done something.
+    progress: Condvar,
+    is_full: AtomicBool,
+    room: Notify,
+    checks: Mutex<BTreeMap<String, Check>>,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Vec<u8>,
+    /// Lines in `pending`.
+    pending_lines: u64,
+    /// Lines of the batch that is being written, and are not yet.
+    batch_lines: u64,
+    is_closed: bool,
+    /// Nobody waits for more lines to gather.
+    is_ending: bool,
+}
+
+#[derive(Default)]
+struct Check {
+    passed: u64,
+    failed: u64,
+}
+
+/// Where lines are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Lines {
+    /// Starts the writer's thread. It ends with the process.
+    pub(super) fn start(stream: Stream) -> Result<Self, Error> {
+        let lines = Self(Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            is_full: AtomicBool::new(false),
+            room: Notify::new(),
+            checks: Mutex::default(),
+        }));
+        let writer = lines.clone();
+        let thread = std::thread::Builder::new().name("golo-lines".to_owned());
+        match thread.spawn(move || writer.write_for_ever(stream)) {
+            Ok(_) => Ok(lines),
+            Err(error) => Err(Error::io("the writer of output lines could not be started", error)),
+        }
+    }
+
+    /// The one that writes to stdout for the whole process: a process has one stdout, whatever it serves.
+    pub(super) fn of_process() -> Result<Self, Error> {
+        static LINES: Mutex<Option<Lines>> = Mutex::new(None);
+        let mut lines = lock(&LINES);
+        if let Some(lines) = &*lines {
+            return Ok(lines.clone());
+        }
+        let started = Self::start(Stream::Stdout)?;
+        sink::install(Arc::new(started.clone()));
+        Ok(lines.insert(started).clone())
+    }
+
+    /// Waits until every line is written, until `deadline` at the latest. Gives the number of lines that are not.
+    pub(super) fn finish(&self, deadline: Instant) -> u64 {
+        let mut state = lock(&self.0.state);
+        state.is_ending = true;
+        self.0.work.notify_one();
+        loop {
+            let unwritten = state.pending_lines + state.batch_lines;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if unwritten == 0 || left.is_zero() {
+                state.is_ending = false;
+                return unwritten;
+            }
+            state = self.0.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Tells how the checks went, if there were any.
+    pub(super) fn say_checks(&self) {
+        for (name, check) in &*lock(&self.0.checks) {
+            say(format_args!("check {name:?}: {} passed, {} failed", check.passed, check.failed));
+        }
+    }
+
+    fn write_for_ever(&self, stream: Stream) {
+        let mut batch = Vec::new();
+        loop {
+            self.next_batch(&mut batch);
+            if let Err(error) = self.write(&batch, stream) {
+                say(format_args!(
+                    "golo: {stream} is closed, so output lines are dropped from here on: {}",
+                    chain(&error)
+                ));
+                let mut state = lock(&self.0.state);
+                *state = State { is_closed: true, is_ending: state.is_ending, ..State::default() };
+            }
+            batch.clear();
+            self.0.progress.notify_all();
+        }
+    }
+
+    /// Waits for lines, and swaps them for the empty `batch`.
+    fn next_batch(&self, batch: &mut Vec<u8>) {
+        let mut state = lock(&self.0.state);
+        while state.pending.is_empty() {
+            state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let gathered = Instant::now() + GATHER;
+        while !state.is_ending && state.pending.len() < ENOUGH {
+            let left = gathered.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.0.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::swap(&mut state.pending, batch);
+        state.batch_lines = std::mem::take(&mut state.pending_lines);
+        self.0.is_full.store(false, Release);
+        drop(state);
+        self.0.room.notify_waiters();
+    }
+
+    /// Writes whole lines, a piece at a time. The stream is locked for a piece, so that a `println!` of the load test
+    /// comes before or after it. An error means that nobody reads the stream any more.
+    fn write(&self, batch: &[u8], stream: Stream) -> io::Result<()> {
+        let mut rest = batch;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(piece_of(rest));
+            match stream {
+                Stream::Stdout => write_piece(piece, &mut io::stdout().lock()),
+                Stream::Stderr => write_piece(piece, &mut io::stderr().lock()),
+            }?;
+            rest = after;
+            let lines = piece.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            lock(&self.0.state).batch_lines -= lines;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Lines {
+    fn output(&self, output: &OutputRef<'_>) {
+        let mut state = lock(&self.0.state);
+        if state.is_closed {
+            return;
+        }
+        let before = state.pending.len();
+        output.write_line(&mut state.pending);
+        state.pending_lines += 1;
+        let after = state.pending.len();
+        if after >= FULL {
+            self.0.is_full.store(true, Release);
+        }
+        // The writer sleeps until there is a first line, and then until there are enough.
+        if before == 0 || (before < ENOUGH && after >= ENOUGH) {
+            self.0.work.notify_one();
+        }
+    }
+
+    fn check(&self, name: &str, passed: bool) {
+        let mut checks = lock(&self.0.checks);
+        let name = if checks.len() < CHECKS || checks.contains_key(name) { name } else { "other" };
+        if !checks.contains_key(name) {
+            checks.insert(name.to_owned(), Check::default());
+        }
+        let Some(check) = checks.get_mut(name) else { return };
+        if passed {
+            check.passed += 1;
+        } else {
+            check.failed += 1;
+        }
+    }
+
+    fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        if !self.0.is_full.load(Acquire) {
+            return None;
+        }
+        Some(Box::pin(async {
+            loop {
+                // Listens before it looks, so that what happens in between is not missed.
+                let mut room = std::pin::pin!(self.0.room.notified());
+                room.as_mut().enable();
+                if !self.0.is_full.load(Acquire) {
+                    return;
+                }
+                room.await;
+            }
+        }))
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        })
+    }
+}
+
+/// How many bytes to write at once: as many whole lines as a piece holds, or one longer line.
+fn piece_of(lines: &[u8]) -> usize {
+    let end = |byte: &u8| *byte == b'\n';
+    let fitting = lines[..lines.len().min(PIECE)].iter().rposition(end);
+    fitting.or_else(|| lines.iter().position(end)).map_or(lines.len(), |newline| newline + 1)
+}
+
+/// Writes all of `piece`, waiting where there is no room for it: in a pipe that does not block, on a full disk.
+fn write_piece(piece: &[u8], stream: &mut impl Write) -> io::Result<()> {
+    let mut rest = piece;
+    while !rest.is_empty() {
+        match stream.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            Err(error) => wait_for_room(error)?,
+        }
+    }
+    while let Err(error) = stream.flush() {
+        wait_for_room(error)?;
+    }
+    Ok(())
+}
+
+fn wait_for_room(error: io::Error) -> io::Result<()> {
+    static WARNING: Once = Once::new();
+    match error.kind() {
+        ErrorKind::Interrupted => {}
+        ErrorKind::WouldBlock => std::thread::sleep(RETRY / 100),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            WARNING.call_once(|| {
+                say(format_args!(
+                    "golo: output lines cannot be written, so the load test waits until they can: {error}"
+                ));
+            });
+            std::thread::sleep(RETRY);
+        }
+        _ => return Err(error),
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_whole_lines() {
+        assert_eq!(piece_of(b"a\nbc\n"), 5);
+        let short = [b"x".repeat(3000), b"\n".to_vec()].concat();
+        let lines = short.repeat(3);
+        assert_eq!(piece_of(&lines), short.len(), "a second line does not fit");
+        let long = [b"x".repeat(10_000), b"\n".to_vec(), short].concat();
+        assert_eq!(piece_of(&long), 10_001, "a long line is one piece");
+    }
+
+    /// Takes a few bytes at a time, and fails now and then.
+    #[derive(Default)]
+    struct Narrow {
+        taken: Vec<u8>,
+        calls: usize,
+    }
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            match self.calls % 3 {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                1 => Err(ErrorKind::Interrupted.into()),
+                _ => {
+                    let taken = bytes.len().min(2);
+                    self.taken.extend_from_slice(&bytes[..taken]);
+                    Ok(taken)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_piece_is_written_whole_however_narrow_the_stream() {
+        let mut narrow = Narrow::default();
+        write_piece(b"one line\n", &mut narrow).unwrap();
+        assert_eq!(narrow.taken, b"one line\n");
+    }
+
+    #[test]
+    fn a_stream_that_nobody_reads_is_an_error() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        assert_eq!(write_piece(b"line\n", &mut Closed).unwrap_err().kind(), ErrorKind::BrokenPipe);
+    }
+}

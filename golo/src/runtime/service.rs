@@ -1,0 +1,110 @@
+//! What is served: `golo.Job`, health, and reflection where the feature is on.
+
+use std::{convert::Infallible, sync::Arc};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::{Status, body::Body, codegen::Service as _, server::NamedService as _};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
+
+use crate::{
+    Context, Loadtest,
+    erased::BoxFuture,
+    pb::{Job, JobServer},
+};
+
+type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+/// The service's name, as health knows it.
+pub(super) const SERVICE: &str = JobServer::<Triggers>::NAME;
+
+/// Reads a trigger's request, and has the load test answer it.
+pub(super) struct Triggers(pub(super) Arc<Loadtest>);
+
+#[tonic::async_trait]
+impl Job for Triggers {
+    async fn trigger(&self, request: tonic::Request<Context>) -> Result<tonic::Response<crate::Response>, Status> {
+        Ok(tonic::Response::new(self.0.trigger(request.into_inner()).await))
+    }
+}
+
+/// All services of a load test, by path. Cloning it is cheap: each connection has its own.
+pub(super) struct Services<H> {
+    job: JobServer<Triggers>,
+    health: HealthServer<H>,
+    #[cfg(feature = "reflection")]
+    reflection: reflection::Reflection,
+}
+
+impl<H> Clone for Services<H> {
+    fn clone(&self) -> Self {
+        Self {
+            job: self.job.clone(),
+            health: self.health.clone(),
+            #[cfg(feature = "reflection")]
+            reflection: self.reflection.clone(),
+        }
+    }
+}
+
+/// The services of `loadtest`, healthy from the start, and what tells that they are no more.
+pub(super) async fn services(loadtest: Arc<Loadtest>) -> (HealthReporter, Services<impl Health>) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status(SERVICE, ServingStatus::Serving).await;
+    let services = Services {
+        job: JobServer::new(Triggers(loadtest)),
+        health,
+        #[cfg(feature = "reflection")]
+        reflection: reflection::reflection(),
+    };
+    (reporter, services)
+}
+
+impl<H: Health> hyper::service::Service<Request<Incoming>> for Services<H> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let service = request.uri().path().rsplit_once('/').map_or("", |(service, _method)| service);
+        match service.strip_prefix('/') {
+            Some(SERVICE) => self.job.clone().call(request),
+            Some(HealthServer::<H>::NAME) => self.health.clone().call(request),
+            #[cfg(feature = "reflection")]
+            Some(reflection::NAME) => (self.reflection)(request),
+            _ => Box::pin(async { Ok(Status::unimplemented("no such service").into_http()) }),
+        }
+    }
+}
+
+#[cfg(feature = "reflection")]
+mod reflection {
+    //! `grpc.reflection.v1`, so that `grpcurl` and the like need no .proto file.
+
+    use super::*;
+    use tonic_reflection::server::{
+        Builder,
+        v1::{ServerReflection, ServerReflectionServer},
+    };
+
+    pub(super) const NAME: &str = "grpc.reflection.v1.ServerReflection";
+
+    pub(super) type Reflection = Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
+
+    pub(super) fn reflection() -> Reflection {
+        let built = Builder::configure()
+            .register_encoded_file_descriptor_set(crate::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1();
+        #[expect(clippy::expect_used, reason = "both sets are constants, and a test reads them")]
+        callable(built.expect("the descriptors of golo and of health are valid"))
+    }
+
+    fn callable(server: ServerReflectionServer<impl ServerReflection>) -> Reflection {
+        Arc::new(move |request| server.clone().call(request))
+    }
+}

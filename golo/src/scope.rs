@@ -1,0 +1,133 @@
+//! The scope of a trigger: what code that runs within it can reach without being handed it.
+
+use std::{
+    any::Any,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use rand::{SeedableRng, rngs::SmallRng};
+use reqwest::cookie::Jar;
+
+use crate::{
+    Context,
+    sink::{self, Sink},
+};
+
+tokio::task_local! {
+    static SCOPE: Arc<Scope>;
+}
+
+/// One trigger (or one `start`, `stop`, `setup`, `teardown`) as seen from within.
+pub(crate) struct Scope {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) jar: Arc<Jar>,
+    pub(crate) shared: Option<Arc<dyn Any + Send + Sync>>,
+    first_sequence: OnceLock<String>,
+    /// Nanoseconds spent in `think`.
+    thought: AtomicU64,
+    seed: Option<(u64, u64)>,
+    random: OnceLock<Mutex<SmallRng>>,
+}
+
+impl Scope {
+    pub(crate) fn new(sink: Arc<dyn Sink>, jar: Arc<Jar>, shared: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+        Self {
+            sink,
+            jar,
+            shared,
+            first_sequence: OnceLock::new(),
+            thought: AtomicU64::new(0),
+            seed: None,
+            random: OnceLock::new(),
+        }
+    }
+
+    /// Random choices of a trigger that says which user and iteration it is are the same each time.
+    pub(crate) fn seeded_by(mut self, context: &Context) -> Self {
+        self.seed = context.user.zip(context.iteration);
+        self
+    }
+
+    pub(crate) async fn run<F: Future>(self: Arc<Self>, future: F) -> F::Output {
+        SCOPE.scope(self, future).await
+    }
+
+    pub(crate) fn first_sequence(&self) -> Option<&str> {
+        self.first_sequence.get().map(String::as_str)
+    }
+
+    pub(crate) fn thought(&self) -> Duration {
+        Duration::from_nanos(self.thought.load(Relaxed))
+    }
+
+    pub(crate) fn add_thought(&self, pause: Duration) {
+        self.thought.fetch_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn with_random<T>(&self, choose: impl FnOnce(&mut SmallRng) -> T) -> T {
+        let random = self.random.get_or_init(|| {
+            Mutex::new(match self.seed {
+                Some(seed) => SmallRng::seed_from_u64(BuildHasherDefault::<DefaultHasher>::default().hash_one(seed)),
+                None => entropy(),
+            })
+        });
+        choose(&mut random.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// A generator that differs each time.
+pub(crate) fn entropy() -> SmallRng {
+    SmallRng::seed_from_u64(std::hash::RandomState::new().hash_one(()))
+}
+
+/// The scope this code runs in, if any.
+pub(crate) fn current() -> Option<Arc<Scope>> {
+    SCOPE.try_with(Arc::clone).ok()
+}
+
+/// Where this code's outputs go.
+pub(crate) fn sink() -> Arc<dyn Sink> {
+    SCOPE.try_with(|scope| scope.sink.clone()).unwrap_or_else(|_| sink::process())
+}
+
+/// Tells the trigger of a sequence it uses; it keeps the first.
+pub(crate) fn note_sequence(id: &str) {
+    let _ = SCOPE.try_with(|scope| {
+        scope.first_sequence.get_or_init(|| id.to_owned());
+    });
+}
+
+/// [`tokio::spawn`](https://docs.rs/tokio/latest/tokio/fn.spawn.html) for a load test: the task keeps the user's
+/// cookies and belongs to the trigger's journey.
+///
+/// A trigger does not wait for its tasks: await the handle where it should.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, as `tokio::spawn` does.
+///
+/// ```no_run
+/// # async fn load_test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let journey = golo::new_sequence_id();
+/// let image = golo::spawn({
+///     let journey = journey.clone();
+///     async move { golo::do_request(&journey, golo::client().get("http://127.0.0.1:8765/items/1")).await }
+/// });
+/// golo::do_request(&journey, golo::client().get("http://127.0.0.1:8765/items")).await?;
+/// image.await??;
+/// # Ok(()) }
+/// ```
+pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    match current() {
+        Some(scope) => tokio::spawn(scope.run(future)),
+        None => tokio::spawn(future),
+    }
+}

@@ -1,0 +1,44 @@
+//! Tags: what a load test says about a trigger.
+
+use std::fmt::Display;
+
+use crate::ResponseTag;
+
+/// Turns pairs of a key and anything that can be displayed into tags, in the order given.
+///
+/// Values of different types go in by reference, as `&dyn Display`:
+///
+/// ```
+/// use std::fmt::Display;
+///
+/// let tags = golo::tagify([("size", 12), ("attempts", 1)]);
+/// assert_eq!((tags[0].key.as_str(), tags[0].value.as_str()), ("size", "12"));
+///
+/// let mixed = golo::tagify([("status", &200 as &dyn Display), ("url", &"http://127.0.0.1:8765/")]);
+/// assert_eq!(mixed[1].value, "http://127.0.0.1:8765/");
+/// ```
+pub fn tagify<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Vec<ResponseTag>
+where
+    K: Into<String>,
+    V: Display,
+{
+    pairs.into_iter().map(|(key, value)| ResponseTag { key: key.into(), value: value.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_and_repeated_keys() {
+        let tags = tagify([("b", 1), ("a", 2), ("b", 3)]);
+        let pairs: Vec<_> = tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+        assert_eq!(pairs, [("b", "1"), ("a", "2"), ("b", "3")]);
+    }
+
+    #[test]
+    fn takes_a_map() {
+        let map = std::collections::BTreeMap::from([("x".to_owned(), 1.5)]);
+        assert_eq!(tagify(map)[0].value, "1.5");
+    }
+}

@@ -1,0 +1,66 @@
+//! Think time: pauses as people make them.
+
+use std::{
+    ops::{Range, RangeInclusive},
+    time::Duration,
+};
+
+use rand::RngExt as _;
+
+use crate::scope;
+
+/// How long to [`think`]: a [`Duration`], or a range of them to choose from at random.
+pub trait ThinkTime {
+    /// The shortest and the longest pause.
+    fn bounds(self) -> (Duration, Duration);
+}
+
+impl ThinkTime for Duration {
+    fn bounds(self) -> (Duration, Duration) {
+        (self, self)
+    }
+}
+
+impl ThinkTime for Range<Duration> {
+    fn bounds(self) -> (Duration, Duration) {
+        (self.start, self.end)
+    }
+}
+
+impl ThinkTime for RangeInclusive<Duration> {
+    fn bounds(self) -> (Duration, Duration) {
+        self.into_inner()
+    }
+}
+
+/// Pauses as a person would between two steps, for a fixed time or one chosen evenly from a range.
+///
+/// The pause is not measured: a trigger's `duration` leaves it out. The choice is seeded: a trigger whose
+/// [`Context`](crate::Context) says which user and iteration it is pauses as long each time it is run.
+/// An empty range is its start.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # async fn load_test() {
+/// golo::think(Duration::from_millis(500)).await;
+/// golo::think(Duration::from_secs(1)..Duration::from_secs(3)).await;
+/// # }
+/// ```
+pub async fn think(time: impl ThinkTime) {
+    let (shortest, longest) = time.bounds();
+    let scope = scope::current();
+    let pause = if longest <= shortest {
+        shortest
+    } else {
+        match &scope {
+            Some(scope) => scope.with_random(|random| random.random_range(shortest..longest)),
+            None => scope::entropy().random_range(shortest..longest),
+        }
+    };
+    let started = tokio::time::Instant::now();
+    tokio::time::sleep(pause).await;
+    if let Some(scope) = scope {
+        scope.add_thought(started.elapsed());
+    }
+}

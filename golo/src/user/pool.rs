@@ -1,0 +1,246 @@
+//! The users of a load test that is triggered from outside: who has which state, and for how long.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use reqwest::cookie::Jar;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use crate::{
+    Context,
+    erased::{Erased, UserState},
+    error::chain,
+    panic::caught,
+    scope::Scope,
+    sink::Discard,
+};
+
+/// Most users at a time; a trigger that needs one more waits.
+const MOST: usize = 10_000;
+/// How long a user may be idle before it is ended.
+const IDLE: Duration = Duration::from_secs(60);
+
+type SharedValue = Arc<dyn Any + Send + Sync>;
+
+pub(crate) struct Users {
+    adapter: Arc<dyn Erased>,
+    room: Arc<Semaphore>,
+    /// Triggers that wait for room.
+    waiting: AtomicUsize,
+    /// Those whom no context named, the one used last at the end.
+    idle: Mutex<Vec<Live>>,
+    /// Those whom a context named. The inner lock is the user's queue.
+    named: Mutex<HashMap<u64, Named>>,
+}
+
+type Named = Arc<tokio::sync::Mutex<Option<Live>>>;
+
+/// A user that has started.
+struct Live {
+    state: UserState,
+    jar: Arc<Jar>,
+    shared: SharedValue,
+    last_used: Instant,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Users {
+    pub(crate) fn new(adapter: Arc<dyn Erased>) -> Self {
+        Self {
+            adapter,
+            room: Arc::new(Semaphore::new(MOST)),
+            waiting: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            named: Mutex::default(),
+        }
+    }
+
+    /// Lends a user to a trigger: the one its context names, once it is free, or any.
+    ///
+    /// # Errors
+    ///
+    /// Why the user could not start.
+    pub(crate) async fn lease(&self, context: &Context, shared: &SharedValue) -> Result<Lease<'_>, String> {
+        let (home, live) = match context.user {
+            Some(user) => {
+                let named = Arc::clone(lock(&self.named).entry(user).or_default());
+                let mut home = named.lock_owned().await;
+                let live = home.take();
+                (Some(home), live)
+            }
+            None => (None, lock(&self.idle).pop()),
+        };
+        let live = match live {
+            Some(live) => live,
+            None => self.start(context, shared).await?,
+        };
+        Ok(Lease { users: self, live: Some(live), home })
+    }
+
+    async fn start(&self, context: &Context, shared: &SharedValue) -> Result<Live, String> {
+        let room = self.make_room().await;
+        let jar = Arc::<Jar>::default();
+        let starting = caught(async { self.adapter.start(context).await });
+        let state = match aside(&jar, shared).run(starting).await {
+            Ok(Ok(state)) => state,
+            Ok(Err(error)) => return Err(not_started(context, &chain(&*error))),
+            Err(panicked) => return Err(not_started(context, &panicked)),
+        };
+        Ok(Live { state, jar, shared: Arc::clone(shared), last_used: Instant::now(), _room: room })
+    }
+
+    /// Room for one more user: ends an idle one, or waits until there is one, where everything is taken.
+    async fn make_room(&self) -> OwnedSemaphorePermit {
+        if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+            return room;
+        }
+        // Said before the look at who is idle: who becomes idle after it makes room, see `make_room_for_others`.
+        let _waiting = Waiting::one(&self.waiting);
+        if let Some(live) = self.take_idle() {
+            self.end(live).await;
+        }
+        #[expect(clippy::expect_used, reason = "nothing closes the semaphore")]
+        Arc::clone(&self.room).acquire_owned().await.expect("the semaphore is open")
+    }
+
+    fn make_room_for_others(&self) {
+        if self.waiting.load(SeqCst) == 0 {
+            return;
+        }
+        // Without a runtime, as when one is being shut down, the user is dropped without its `stop`.
+        if let (Some(live), Ok(runtime)) = (self.take_idle(), Handle::try_current()) {
+            runtime.spawn(ended(Arc::clone(&self.adapter), live));
+        }
+    }
+
+    /// Any user that nobody uses.
+    fn take_idle(&self) -> Option<Live> {
+        let unnamed = lock(&self.idle).pop();
+        unnamed.or_else(|| lock(&self.named).values().find_map(|named| named.try_lock().ok()?.take()))
+    }
+
+    /// Ends those who have been idle for long, and looks again, for ever.
+    pub(crate) async fn end_idle(&self) {
+        let mut ticks = tokio::time::interval(IDLE / 6);
+        loop {
+            ticks.tick().await;
+            let now = Instant::now();
+            for live in self.take_where(|live| now - live.last_used >= IDLE) {
+                self.end(live).await;
+            }
+        }
+    }
+
+    /// Ends everyone; those who are still in use are dropped with their trigger.
+    pub(crate) async fn end_all(&self) {
+        let mut ending = tokio::task::JoinSet::new();
+        for live in self.take_where(|_| true) {
+            ending.spawn(ended(Arc::clone(&self.adapter), live));
+        }
+        while ending.join_next().await.is_some() {}
+    }
+
+    fn take_where(&self, wanted: impl Fn(&Live) -> bool) -> Vec<Live> {
+        let mut taken: Vec<_> = lock(&self.idle).extract_if(.., |live| wanted(live)).collect();
+        lock(&self.named).retain(|_, named| {
+            // Somebody holds the name, or is about to: nobody can take it while the map is locked.
+            if Arc::strong_count(named) > 1 {
+                return true;
+            }
+            let Ok(mut home) = named.try_lock() else {
+                return true;
+            };
+            taken.extend(home.take_if(|live| wanted(live)));
+            home.is_some()
+        });
+        taken
+    }
+
+    async fn end(&self, live: Live) {
+        ended(Arc::clone(&self.adapter), live).await;
+    }
+}
+
+async fn ended(adapter: Arc<dyn Erased>, live: Live) {
+    let Live { state, jar, shared, last_used: _, _room } = live;
+    // What panics here says so on stderr; there is no trigger to fail.
+    let _ = aside(&jar, &shared).run(caught(async { adapter.stop(state).await })).await;
+}
+
+/// A user in a trigger's hands. Dropping it gives the user back, however the trigger ended.
+pub(crate) struct Lease<'a> {
+    users: &'a Users,
+    live: Option<Live>,
+    home: Option<OwnedMutexGuard<Option<Live>>>,
+}
+
+impl Lease<'_> {
+    pub(crate) fn jar(&self) -> Arc<Jar> {
+        self.live.as_ref().map(|live| Arc::clone(&live.jar)).unwrap_or_default()
+    }
+
+    pub(crate) fn state(&mut self) -> &mut UserState {
+        #[expect(clippy::expect_used, reason = "only `discard` and `drop` take the user, and both end the lease")]
+        &mut self.live.as_mut().expect("a lease has its user").state
+    }
+
+    /// Drops the user rather than giving it back: a panic has left it in a state nobody knows.
+    pub(crate) fn discard(mut self) {
+        self.live = None;
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(mut live) = self.live.take() {
+            live.last_used = Instant::now();
+            match self.home.take() {
+                Some(mut home) => *home = Some(live),
+                None => lock(&self.users.idle).push(live),
+            }
+            self.users.make_room_for_others();
+        }
+    }
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+/// The scope of what a user does outside its triggers: it has the user's cookies, and nothing of it is load.
+fn aside(jar: &Arc<Jar>, shared: &SharedValue) -> Arc<Scope> {
+    Arc::new(Scope::new(Arc::new(Discard), Arc::clone(jar), Some(Arc::clone(shared))))
+}
+
+fn not_started(context: &Context, reason: &str) -> String {
+    match context.user {
+        Some(user) => format!("user {user} could not start: {reason}"),
+        None => format!("the user could not start: {reason}"),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

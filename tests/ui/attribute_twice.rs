@@ -1,0 +1,3 @@
+#[golo::loadtest]
+#[golo::loadtest]
+async fn journey() {}

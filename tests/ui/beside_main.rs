@@ -1,0 +1,4 @@
+#[golo::loadtest]
+async fn journey() {}
+
+fn main() {}

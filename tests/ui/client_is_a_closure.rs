@@ -1,0 +1,2 @@
+#[golo::loadtest(client = |builder| builder.build())]
+async fn journey() {}

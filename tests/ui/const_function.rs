@@ -1,0 +1,2 @@
+#[golo::loadtest]
+const async fn journey() {}

@@ -1,0 +1,4 @@
+#[golo::loadtest]
+async fn journey() -> Result<(), u32> {
+    Err(500)
+}

@@ -1,0 +1,2 @@
+#[golo::loadtest]
+async extern "C" fn journey() {}

@@ -1,0 +1,2 @@
+#[golo::loadtest("checkout")]
+async fn journey() {}

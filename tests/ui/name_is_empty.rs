@@ -1,0 +1,2 @@
+#[golo::loadtest(name = "")]
+async fn journey() {}

@@ -1,0 +1,2 @@
+#[golo::loadtest(name = 3)]
+async fn journey() {}

@@ -1,0 +1,8 @@
+#[golo::loadtest]
+fn journey() -> Result<(), String> {
+    step().await
+}
+
+async fn step() -> Result<(), String> {
+    Ok(())
+}

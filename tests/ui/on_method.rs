@@ -1,0 +1,8 @@
+struct Shopper;
+
+impl Shopper {
+    #[golo::loadtest]
+    async fn journey(&mut self) {}
+}
+
+fn main() {}

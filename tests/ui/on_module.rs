@@ -1,0 +1,2 @@
+#[golo::loadtest]
+mod load {}

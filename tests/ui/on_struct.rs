@@ -1,0 +1,4 @@
+#[golo::loadtest]
+struct Shopper {
+    name: String,
+}

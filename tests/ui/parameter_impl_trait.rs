@@ -1,0 +1,4 @@
+#[golo::loadtest]
+async fn journey(context: impl Into<golo::Context>) {
+    let _ = context.into();
+}

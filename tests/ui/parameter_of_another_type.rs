@@ -1,0 +1,4 @@
+#[golo::loadtest]
+async fn journey(count: u32) {
+    let _ = count;
+}

@@ -1,0 +1,4 @@
+#[golo::loadtest]
+async fn journey(context: &golo::Context) {
+    let _ = context;
+}

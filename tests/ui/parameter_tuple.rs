@@ -1,0 +1,4 @@
+#[golo::loadtest]
+async fn journey((context, response): (golo::Context, golo::Response)) {
+    let _ = (context, response);
+}

@@ -1,0 +1,2 @@
+#[golo::loadtest(name = "checkout", name = "search")]
+async fn journey() {}

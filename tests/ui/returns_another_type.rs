@@ -1,0 +1,4 @@
+#[golo::loadtest]
+async fn journey() -> u32 {
+    200
+}

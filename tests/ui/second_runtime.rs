@@ -1,0 +1,3 @@
+#[golo::loadtest]
+#[tokio::main]
+async fn main() {}

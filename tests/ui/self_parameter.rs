@@ -1,0 +1,2 @@
+#[golo::loadtest]
+async fn journey(&mut self) {}

@@ -1,0 +1,6 @@
+async fn prepare() -> Result<(), u32> {
+    Err(1)
+}
+
+#[golo::loadtest(setup = prepare)]
+async fn journey() {}

@@ -1,0 +1,4 @@
+#[golo::loadtest(setup = prepare())]
+async fn journey() {}
+
+async fn prepare() {}

@@ -1,0 +1,2 @@
+#[golo::loadtest(setup = prepare)]
+async fn journey() {}

@@ -1,0 +1,6 @@
+struct Catalogue;
+
+#[golo::loadtest]
+async fn journey(catalogue: golo::Shared<Catalogue>) {
+    let _ = catalogue;
+}

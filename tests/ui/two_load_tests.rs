@@ -1,0 +1,5 @@
+#[golo::loadtest]
+async fn journey() {}
+
+#[golo::loadtest]
+async fn search() {}

@@ -1,0 +1,2 @@
+#[golo::loadtest(nmae = "checkout")]
+async fn journey() {}

@@ -1,0 +1,2 @@
+#[golo::loadtest]
+async unsafe fn journey() {}

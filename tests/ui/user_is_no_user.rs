@@ -1,0 +1,6 @@
+struct Shopper;
+
+#[golo::loadtest]
+async fn journey(shopper: &mut Shopper) {
+    let _ = shopper;
+}

@@ -1,0 +1,6 @@
+#[golo::loadtest]
+async fn journey()
+where
+    String: Clone,
+{
+}
