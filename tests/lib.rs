@@ -1,1 +1,12 @@
-//! Tests across the crates of golo. The tests are in `tests/`; this library is empty.
+//! What the tests across crates share: programs that are spawned and watched, and a plain gRPC client.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod grpc;
+mod program;
+mod waiting;
+
+pub use grpc::{connect, context, job, trigger};
+pub use program::{Finished, Lines, Program, Signal, command, output};
+pub use waiting::{PATIENCE, until, within};

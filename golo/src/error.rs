@@ -162,7 +162,7 @@ impl RequestError {
 
     /// `url` is free of credentials; `responded` says whether the response's head had come.
     pub(crate) fn new(method: &reqwest::Method, url: &reqwest::Url, source: reqwest::Error, responded: bool) -> Self {
-        let kind = cause::kind(&source, responded);
+        let kind = cause::kind(&source, url, responded);
         let request = Some(format!("{method} {url}"));
         Self { inner: Box::new(RequestErrorInner { kind, request, source: source.without_url() }) }
     }
@@ -226,7 +226,7 @@ impl fmt::Debug for RequestError {
         f.debug_struct("golo::RequestError")
             .field("kind", &self.inner.kind)
             .field("request", &self.inner.request)
-            .field("source", &self.inner.source)
+            .field("source", &format_args!("{}", without_credentials(&format!("{:?}", self.inner.source))))
             .finish()
     }
 }

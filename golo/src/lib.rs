@@ -25,6 +25,7 @@ mod shared;
 mod sink;
 mod tags;
 mod think;
+mod thought;
 mod user;
 
 /// The wire: the generated types of `golo.proto`, and client and server of its service `golo.Job`.

@@ -84,7 +84,7 @@ impl Loadtest {
         }
     }
 
-    /// Names the load test, for its messages and as the job's name where nobody gave one.
+    /// Names the load test, for its messages and as the job's name of `once`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -257,7 +257,8 @@ fn failed(prepared: Response, reason: String) -> Response {
 
 /// Takes credentials out of what the load test wrote.
 fn clean(mut response: Response) -> Response {
-    for text in std::iter::once(&mut response.output).chain(response.tags.iter_mut().map(|tag| &mut tag.value)) {
+    let tags = response.tags.iter_mut().flat_map(|tag| [&mut tag.key, &mut tag.value]);
+    for text in std::iter::once(&mut response.output).chain(tags) {
         if let std::borrow::Cow::Owned(cleaned) = without_credentials(text) {
             *text = cleaned;
         }

@@ -27,6 +27,7 @@ const METHOD: &str = "MEASURE";
 /// ```
 pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let sink = scope::sink();
+    let name = &*without_credentials(name);
     scope::note_sequence(id);
     let recording = Recording::start(id, METHOD, name, &*sink).route(Some(name));
     let result = future.await;

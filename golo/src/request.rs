@@ -1,9 +1,11 @@
 //! Requests: sent, read to the last byte, measured, and recorded as one `Output` each.
 
+use std::{borrow::Cow, fmt};
+
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
-use crate::{RequestError, client, output::without_credentials, recording::Recording, scope};
+use crate::{RequestError, client, error, output::without_credentials, recording::Recording, scope};
 
 /// A request as it was asked for, before redirects.
 struct Requested {
@@ -18,7 +20,8 @@ impl Requested {
     }
 }
 
-/// What [`do_request`] leaves in a response for [`Output::parse`](crate::Output::parse).
+/// What [`do_request`] leaves in a response for [`Output::parse`](crate::Output::parse), unless it is a `GET` that was
+/// not redirected.
 #[derive(Clone)]
 pub(crate) struct Left {
     pub(crate) method: Method,
@@ -65,18 +68,32 @@ pub fn request(id: &str, req: impl IntoRequest) -> Request<'_> {
 
 /// A request that [`request`] made and that is yet to be sent.
 #[must_use = "a request does nothing until it is sent"]
-#[derive(Debug)]
 pub struct Request<'a> {
     id: &'a str,
     request: Result<(Option<Client>, reqwest::Request), reqwest::Error>,
-    route: Option<&'a str>,
+    route: Option<Cow<'a, str>>,
     expected: Vec<u16>,
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("golo::Request");
+        text.field("id", &self.id);
+        match &self.request {
+            Ok((_, request)) => {
+                let Requested { method, url } = Requested::of(request);
+                text.field("method", &method).field("url", &url.as_str())
+            }
+            Err(error) => text.field("error", &format_args!("{}", error::chain(error))),
+        };
+        text.field("route", &self.route).field("expected", &self.expected).finish()
+    }
 }
 
 impl<'a> Request<'a> {
     /// Names the route, for reports: the URL with what varies taken out, as `/items/{id}`.
     pub fn route(mut self, route: &'a str) -> Self {
-        self.route = Some(route);
+        self.route = Some(error::without_credentials(route));
         self
     }
 
@@ -98,7 +115,7 @@ impl<'a> Request<'a> {
         let sink = scope::sink();
         scope::note_sequence(self.id);
         let mut recording = Recording::start(self.id, requested.method.as_str(), requested.url.as_str(), &*sink)
-            .route(self.route)
+            .route(self.route.as_deref())
             .expect(&self.expected);
         let result = match receive(&client, request, &mut recording).await {
             Ok((response, body)) => {
@@ -169,17 +186,22 @@ async fn receive(
 
 /// `response` again, with the body that was read from it.
 fn put_together(mut response: Response, body: Bytes, requested: Requested) -> Response {
-    let redirected = *response.url() != requested.url;
-    let url = if redirected { response.url().clone() } else { requested.url.clone() };
-    let left = Left { method: requested.method, url: redirected.then_some(requested.url) };
     let mut whole = http::Response::builder().status(response.status()).version(response.version());
     if let Some(headers) = whole.headers_mut() {
         *headers = std::mem::take(response.headers_mut());
     }
     if let Some(extensions) = whole.extensions_mut() {
         *extensions = std::mem::take(response.extensions_mut());
-        extensions.insert(left);
     }
+    let Requested { method, url } = requested;
+    let whole = if *response.url() != url {
+        whole.url(response.url().clone()).extension(Left { method, url: Some(url) })
+    } else if method != Method::GET {
+        whole.url(url).extension(Left { method, url: None })
+    } else {
+        // What `Output::parse` takes for granted.
+        whole.url(url)
+    };
     #[expect(clippy::expect_used, reason = "a builder fails for a bad status or version, and these are a response's")]
-    whole.url(url).body(body).expect("the parts of a response make a response").into()
+    whole.body(body).expect("the parts of a response make a response").into()
 }

@@ -3,10 +3,7 @@
 use std::{
     any::Any,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -16,6 +13,7 @@ use reqwest::cookie::Jar;
 use crate::{
     Context,
     sink::{self, Sink},
+    thought::{Pause, Thought},
 };
 
 tokio::task_local! {
@@ -28,8 +26,7 @@ pub(crate) struct Scope {
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<Arc<dyn Any + Send + Sync>>,
     first_sequence: OnceLock<String>,
-    /// Nanoseconds spent in `think`.
-    thought: AtomicU64,
+    thought: Arc<Thought>,
     seed: Option<(u64, u64)>,
     random: OnceLock<Mutex<SmallRng>>,
 }
@@ -41,7 +38,7 @@ impl Scope {
             jar,
             shared,
             first_sequence: OnceLock::new(),
-            thought: AtomicU64::new(0),
+            thought: Arc::default(),
             seed: None,
             random: OnceLock::new(),
         }
@@ -61,12 +58,14 @@ impl Scope {
         self.first_sequence.get().map(String::as_str)
     }
 
+    /// Time spent in `think`.
     pub(crate) fn thought(&self) -> Duration {
-        Duration::from_nanos(self.thought.load(Relaxed))
+        self.thought.total()
     }
 
-    pub(crate) fn add_thought(&self, pause: Duration) {
-        self.thought.fetch_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    /// Begins a pause that is not measured, until what this gives is dropped.
+    pub(crate) fn pause(&self) -> Pause {
+        self.thought.pause()
     }
 
     pub(crate) fn with_random<T>(&self, choose: impl FnOnce(&mut SmallRng) -> T) -> T {

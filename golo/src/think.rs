@@ -7,7 +7,7 @@ use std::{
 
 use rand::RngExt as _;
 
-use crate::scope;
+use crate::scope::{self, Scope};
 
 /// How long to [`think`]: a [`Duration`], or a range of them to choose from at random.
 pub trait ThinkTime {
@@ -58,9 +58,6 @@ pub async fn think(time: impl ThinkTime) {
             None => scope::entropy().random_range(shortest..longest),
         }
     };
-    let started = tokio::time::Instant::now();
+    let _not_measured = scope.as_deref().map(Scope::pause);
     tokio::time::sleep(pause).await;
-    if let Some(scope) = scope {
-        scope.add_thought(started.elapsed());
-    }
 }

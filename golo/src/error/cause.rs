@@ -1,8 +1,11 @@
 //! Why a request failed: the reasons below an error, in words and by kind.
 
-use std::{borrow::Cow, error::Error as StdError, io};
+use std::{borrow::Cow, error::Error as StdError, io, str::FromStr};
+
+use reqwest::Url;
 
 use super::RequestErrorKind;
+use crate::output;
 
 /// `error` and what is below it, from the outside in. Goes into an [`io::Error`], whose own `source` passes over what
 /// it holds.
@@ -34,13 +37,13 @@ pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// `responded` says whether the response's head had come.
-pub(super) fn kind(error: &reqwest::Error, responded: bool) -> RequestErrorKind {
-    if error.is_builder() {
+/// `requested` is free of credentials; `responded` says whether the response's head had come.
+pub(super) fn kind(error: &reqwest::Error, requested: &Url, responded: bool) -> RequestErrorKind {
+    if error.is_builder() && is_about(error, requested) {
         RequestErrorKind::Build
     } else if error.is_timeout() {
         RequestErrorKind::Timeout
-    } else if error.is_redirect() {
+    } else if error.is_redirect() || error.is_builder() {
         RequestErrorKind::Redirect
     } else if error.is_dns() {
         RequestErrorKind::Dns
@@ -57,9 +60,19 @@ pub(super) fn kind(error: &reqwest::Error, responded: bool) -> RequestErrorKind 
     }
 }
 
+/// Whether an error of building a request is about the one that was `requested`, rather than about where a redirect leads.
+fn is_about(error: &reqwest::Error, requested: &Url) -> bool {
+    // The one that was requested has been parsed.
+    let cannot_be_parsed = error.source().is_some_and(|source| source.is::<<Url as FromStr>::Err>());
+    !cannot_be_parsed && error.url().is_none_or(|url| *output::without_credentials(url) == *requested)
+}
+
 fn is_lost_connection(cause: &(dyn StdError + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         return error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+    }
+    if let Some(error) = cause.downcast_ref::<h2::Error>() {
+        return error.is_remote() && (error.is_reset() || error.is_go_away());
     }
     cause.downcast_ref::<io::Error>().is_some_and(|error| {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};

@@ -1,5 +1,7 @@
-//! Reading a line, leniently, by serde; and the same keys written by serde, for those who put an `Output` in JSON of
-//! their own.
+//! Reading a line: by hand where it is as golo writes it, else leniently, by serde. And the same keys written by serde,
+//! for those who put an `Output` in JSON of their own.
+
+mod own;
 
 use std::{
     borrow::Cow,
@@ -15,7 +17,10 @@ use serde::{
 use super::{OutputRef, line::nanoseconds, timestamp};
 
 pub(super) fn line(line: &str) -> Result<OutputRef<'_>, serde_json::Error> {
-    serde_json::from_str(line)
+    match own::line(line) {
+        Some(output) => Ok(output),
+        None => serde_json::from_str(line),
+    }
 }
 
 /// The keys of a line, in order.
@@ -283,6 +288,7 @@ mod tests {
             let line = String::from_utf8(line).unwrap();
             prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
             prop_assert_eq!(&line.parse::<Output>().unwrap(), &output);
+            prop_assert_eq!(&serde_json::from_str::<Output>(&line).unwrap(), &output);
             let by_serde: Output = serde_json::from_value(serde_json::to_value(&output).unwrap()).unwrap();
             prop_assert_eq!(by_serde, output);
         }
@@ -291,6 +297,17 @@ mod tests {
         fn serde_reads_what_is_written_by_hand(output in outputs()) {
             let by_hand: serde_json::Value = serde_json::from_str(&output.to_string()).unwrap();
             prop_assert_eq!(by_hand, serde_json::to_value(&output).unwrap());
+        }
+
+        #[test]
+        fn by_hand_is_read_what_serde_reads(output in outputs(), at in any::<prop::sample::Index>(), by in any::<char>()) {
+            // A line with one character changed: where both read it, they read the same.
+            let mut line: Vec<char> = output.to_string().chars().collect();
+            *at.get_mut(&mut line) = by;
+            let line: String = line.into_iter().collect();
+            if let Some(by_hand) = super::own::line(&line) {
+                prop_assert_eq!(Ok(by_hand), serde_json::from_str::<OutputRef<'_>>(&line).map_err(|error| error.to_string()));
+            }
         }
 
         #[test]

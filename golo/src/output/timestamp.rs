@@ -26,12 +26,48 @@ pub(super) fn write(time: SystemTime, buffer: &mut Vec<u8>) {
         text = format_second(second);
         SECOND.set((second, text));
     }
-    let mut rest = nanosecond;
-    for digit in text[20..29].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
+    put_digits(&mut text[20..29], nanosecond);
     buffer.extend_from_slice(&text);
+}
+
+/// Writes `value` with as many digits as there is room for.
+fn put_digits(room: &mut [u8], mut value: u32) {
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Reads a time exactly as [`write`] writes it, from 1970 on, or gives up.
+pub(super) fn read_own(text: &[u8]) -> Option<SystemTime> {
+    let text: &[u8; LENGTH] = text.try_into().ok()?;
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (29, b'Z')];
+    if marks.iter().any(|&(at, mark)| text[at] != mark) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().try_fold(0u32, |number, &digit| {
+            let digit = digit.wrapping_sub(b'0');
+            (digit < 10).then(|| number * 10 + u32::from(digit))
+        })
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second, nanosecond) = (number(11, 13)?, number(14, 16)?, number(17, 19)?, number(20, 29)?);
+    if year < 1970 || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of_month = [31, 28 + u32::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    if !(1..=days_of_month[month as usize - 1]).contains(&day) {
+        return None;
+    }
+    let before_month: u32 = days_of_month[..month as usize - 1].iter().sum();
+    // Whole years since 1970, and the leap days in them.
+    let past = year - 1;
+    let leap_days = (past / 4 - past / 100 + past / 400) - (1969 / 4 - 1969 / 100 + 1969 / 400);
+    let days = u64::from((year - 1970) * 365 + leap_days + before_month + day - 1);
+    let seconds = days * 86_400 + u64::from(hour * 3600 + minute * 60 + second);
+    UNIX_EPOCH.checked_add(Duration::new(seconds, nanosecond))
 }
 
 /// Reads RFC 3339 with any offset from UTC.
@@ -65,12 +101,7 @@ fn format_second(second: i64) -> [u8; LENGTH] {
     // `split` keeps to the range that both accept.
     let date = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    let mut put = |range: std::ops::Range<usize>, mut value: u32| {
-        for digit in text[range].iter_mut().rev() {
-            *digit = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-    };
+    let mut put = |range: std::ops::Range<usize>, value| put_digits(&mut text[range], value);
     put(0..4, date.year().unsigned_abs());
     put(5..7, u8::from(date.month()).into());
     put(8..10, date.day().into());
@@ -122,7 +153,18 @@ mod tests {
                 UNIX_EPOCH + Duration::from_secs(second.unsigned_abs())
             };
             let time = whole + Duration::from_nanos(nanosecond.into());
-            prop_assert_eq!(read(&written(time)).unwrap(), time);
+            let text = written(time);
+            prop_assert_eq!(read(&text).unwrap(), time);
+            prop_assert_eq!(read_own(text.as_bytes()), (second >= 0).then_some(time));
+        }
+
+        #[test]
+        fn what_is_read_by_hand_is_read_so_by_the_library(
+            text in "(19|20|21|99|00)[0-9]{2}-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{9}Z"
+        ) {
+            if let Some(time) = read_own(text.as_bytes()) {
+                prop_assert_eq!(read(&text).unwrap(), time);
+            }
         }
     }
 }

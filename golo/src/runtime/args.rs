@@ -72,12 +72,17 @@ impl Call {
     }
 }
 
+/// The longest time that can be asked for: beyond it, clocks overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A duration as people write it; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
-    }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s, 1m30s, 500ms, or a number of seconds"))
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|error| format!("{error}; write 30s, 1m30s, 500ms, or a number of seconds"))?,
+    };
+    if duration > LONGEST { Err("longer than a year".to_owned()) } else { Ok(duration) }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -102,7 +107,7 @@ mod tests {
         assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        for wrong in ["", "-1", "soon", "5 parsecs", "nan", "inf", "1e300"] {
+        for wrong in ["", "-1", "soon", "5 parsecs", "nan", "inf", "1e300", "366d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

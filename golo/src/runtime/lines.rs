@@ -138,6 +138,9 @@ impl Lines {
                 ));
                 let mut state = lock(&self.0.state);
                 *state = State { is_closed: true, is_ending: state.is_ending, ..State::default() };
+                self.0.is_full.store(false, Release);
+                drop(state);
+                self.0.room.notify_waiters();
             }
             batch.clear();
             self.0.progress.notify_all();
@@ -176,7 +179,7 @@ impl Lines {
                 Stream::Stderr => write_piece(piece, &mut io::stderr().lock()),
             }?;
             rest = after;
-            let lines = piece.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            let lines = memchr::memchr_iter(b'\n', piece).count() as u64;
             lock(&self.0.state).batch_lines -= lines;
         }
         Ok(())
@@ -245,9 +248,8 @@ impl fmt::Display for Stream {
 
 /// How many bytes to write at once: as many whole lines as a piece holds, or one longer line.
 fn piece_of(lines: &[u8]) -> usize {
-    let end = |byte: &u8| *byte == b'\n';
-    let fitting = lines[..lines.len().min(PIECE)].iter().rposition(end);
-    fitting.or_else(|| lines.iter().position(end)).map_or(lines.len(), |newline| newline + 1)
+    let fitting = memchr::memrchr(b'\n', &lines[..lines.len().min(PIECE)]);
+    fitting.or_else(|| memchr::memchr(b'\n', lines)).map_or(lines.len(), |newline| newline + 1)
 }
 
 /// Writes all of `piece`, waiting where there is no room for it: in a pipe that does not block, on a full disk.

@@ -22,7 +22,7 @@ use super::{
     args::ServeArgs,
     lines::Lines,
     listener::{Connection, Listener},
-    service::{SERVICE, Services, services},
+    service::{InFlight, SERVICE, Services, services},
     signals::Signals,
 };
 use crate::{Error, Loadtest, message::say};
@@ -106,13 +106,15 @@ struct Server<H> {
     loadtest: Arc<Loadtest>,
     services: Services<H>,
     health: HealthReporter,
+    in_flight: InFlight,
     connections: GracefulShutdown,
 }
 
 impl Server<()> {
     async fn new(loadtest: Arc<Loadtest>) -> Server<impl Health> {
-        let (health, services) = services(Arc::clone(&loadtest)).await;
-        Server { loadtest, services, health, connections: GracefulShutdown::new() }
+        let in_flight = InFlight::default();
+        let (health, services) = services(Arc::clone(&loadtest), in_flight.clone()).await;
+        Server { loadtest, services, health, in_flight, connections: GracefulShutdown::new() }
     }
 }
 
@@ -152,7 +154,14 @@ impl<H: Health> Server<H> {
     /// Waits until every trigger in flight has been answered.
     async fn drain(self) {
         self.health.set_service_status(SERVICE, ServingStatus::NotServing).await;
-        self.connections.shutdown().await;
+        tokio::select! {
+            () = self.connections.shutdown() => {}
+            // A client that watches health, or reads nothing, keeps its connection open though nothing runs.
+            () = async {
+                self.in_flight.none().await;
+                tokio::time::sleep(LAST_MOMENT).await;
+            } => {}
+        }
     }
 }
 

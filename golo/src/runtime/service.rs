@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tonic::{Status, body::Body, codegen::Service as _, server::NamedService as _};
 use tonic_health::{
     ServingStatus,
@@ -23,12 +24,58 @@ type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 pub(super) const SERVICE: &str = JobServer::<Triggers>::NAME;
 
 /// Reads a trigger's request, and has the load test answer it.
-pub(super) struct Triggers(pub(super) Arc<Loadtest>);
+pub(super) struct Triggers {
+    loadtest: Arc<Loadtest>,
+    in_flight: InFlight,
+}
+
+/// Counts the triggers that are being answered.
+#[derive(Clone, Default)]
+pub(super) struct InFlight(watch::Sender<usize>);
+
+impl InFlight {
+    /// One more, until what this gives is dropped.
+    fn enter(&self) -> impl Drop + use<> {
+        struct Entered(watch::Sender<usize>);
+        impl Drop for Entered {
+            fn drop(&mut self) {
+                self.0.send_modify(|count| *count -= 1);
+            }
+        }
+        self.0.send_modify(|count| *count += 1);
+        Entered(self.0.clone())
+    }
+
+    /// Waits until there are none.
+    pub(super) async fn none(&self) {
+        // Fails where there is no sender any more, and `self` is one.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
 
 #[tonic::async_trait]
 impl Job for Triggers {
     async fn trigger(&self, request: tonic::Request<Context>) -> Result<tonic::Response<crate::Response>, Status> {
-        Ok(tonic::Response::new(self.0.trigger(request.into_inner()).await))
+        let _entered = self.in_flight.enter();
+        Ok(tonic::Response::new(self.loadtest.trigger(request.into_inner()).await))
+    }
+}
+
+impl Loadtest {
+    /// The tonic service of this load test, for a server of one's own: `setup` runs with the first trigger, and
+    /// `teardown` does not run.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), tonic::Status> {
+    /// let service = golo::Loadtest::new(|_, _| async {}).into_service();
+    /// // Without a network: the client calls the service itself.
+    /// let response = golo::pb::JobClient::new(service).trigger(golo::Context::default()).await?;
+    /// assert!(!response.get_ref().error);
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub fn into_service(self) -> JobServer<impl Job> {
+        JobServer::new(Triggers { loadtest: Arc::new(self), in_flight: InFlight::default() })
     }
 }
 
@@ -52,11 +99,11 @@ impl<H> Clone for Services<H> {
 }
 
 /// The services of `loadtest`, healthy from the start, and what tells that they are no more.
-pub(super) async fn services(loadtest: Arc<Loadtest>) -> (HealthReporter, Services<impl Health>) {
+pub(super) async fn services(loadtest: Arc<Loadtest>, in_flight: InFlight) -> (HealthReporter, Services<impl Health>) {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status(SERVICE, ServingStatus::Serving).await;
     let services = Services {
-        job: JobServer::new(Triggers(loadtest)),
+        job: JobServer::new(Triggers { loadtest, in_flight }),
         health,
         #[cfg(feature = "reflection")]
         reflection: reflection::reflection(),

@@ -197,7 +197,9 @@ impl Lease<'_> {
 
     /// Drops the user rather than giving it back: a panic has left it in a state nobody knows.
     pub(crate) fn discard(mut self) {
-        self.live = None;
+        let live = self.live.take();
+        // What a panic has left behind may well panic again.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(live)));
     }
 }
 

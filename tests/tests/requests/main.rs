@@ -1,1 +1,22 @@
-//! stub
+//! Requests against real servers, through the doors that load tests use.
+
+mod answers;
+mod credentials;
+mod failures;
+mod output;
+mod scope;
+
+#[path = "../support/requests.rs"]
+mod support;
+#[path = "../support/tls.rs"]
+mod tls;
+
+use std::sync::LazyLock;
+
+use sample_service::SampleService;
+
+/// The sample service, for tests that look at no counts.
+fn service() -> &'static SampleService {
+    static SERVICE: LazyLock<SampleService> = LazyLock::new(|| sample_service::start().expect("it starts"));
+    &SERVICE
+}

@@ -1,0 +1,169 @@
+//! `do_request` against bare reqwest that reads the whole body: 64 at a time on one thread, the target elsewhere.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crate::{
+    Size,
+    compare::{counted, cpu_time, has_valgrind, instructions, measured, table, tell, worker},
+};
+
+const AT_A_TIME: usize = 64;
+const CONTESTANTS: [&str; 3] = ["bare reqwest", "do_request, no line", "do_request with its line"];
+
+pub(crate) fn compare(size: Size) {
+    let target = Target::start();
+    let run =
+        |contestant: &str, operations: u64| worker(&["request", contestant, &operations.to_string(), &target.url]);
+    let mut cpu = vec![Vec::new(); CONTESTANTS.len()];
+    for _ in 0..size.rounds {
+        for (contestant, times) in CONTESTANTS.iter().zip(&mut cpu) {
+            let output = run(contestant, size.operations).output().expect("it runs");
+            times.push(measured(&output.stderr));
+        }
+    }
+    let mut counts = Vec::new();
+    if size.counted > 0 && has_valgrind() {
+        for contestant in CONTESTANTS {
+            let count =
+                |operations| instructions(&counted(&run(contestant, operations)).output().expect("it runs").stderr);
+            // What starting costs is in both.
+            counts.push((count(size.counted * 3) - count(size.counted)) / (size.counted * 2) as f64);
+        }
+    }
+    table("a request (12-byte body, 64 at a time, one thread)", &CONTESTANTS, &cpu, &counts);
+}
+
+/// The sample service in a process of its own.
+struct Target {
+    process: Child,
+    url: String,
+}
+
+impl Target {
+    fn start() -> Self {
+        let mut process = worker(&["target"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut url).expect("it says where it is");
+        Self { process, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Serves until stdin ends.
+pub(crate) fn target() {
+    let service = sample_service::start().expect("a port is free");
+    println!("{}", service.url());
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+pub(crate) fn work(contestant: &str, operations: u64, url: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    let url = Arc::<str>::from(url);
+    let left = Arc::new(AtomicU64::new(operations));
+    runtime.block_on(async {
+        match contestant {
+            "bare reqwest" => bare(url, left).await,
+            "do_request, no line" => golo(golo::Loadtest::new(on_golo(url, left)).sink(Nowhere)).await,
+            "do_request with its line" => {
+                let loadtest = golo::Loadtest::new(on_golo(url, left));
+                served(loadtest).await;
+            }
+            other => panic!("no contestant {other}"),
+        }
+    });
+    tell(cpu_time(), operations);
+}
+
+async fn bare(url: Arc<str>, left: Arc<AtomicU64>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // As golo's own client is built.
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(60))
+        .redirect(reqwest::redirect::Policy::limited(10))
+        .retry(reqwest::retry::never())
+        .cookie_store(true)
+        .build()
+        .expect("it can be built");
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..AT_A_TIME {
+        let (client, url, left) = (client.clone(), url.clone(), left.clone());
+        tasks.spawn(async move {
+            while take(&left) {
+                let response = client.get(&*url).send().await.expect("it is answered");
+                assert_eq!(response.bytes().await.expect("it is whole").len(), 12);
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+fn on_golo(
+    url: Arc<str>,
+    left: Arc<AtomicU64>,
+) -> impl Fn(golo::Context, golo::Response) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static
+{
+    move |_, _| {
+        let (url, left) = (url.clone(), left.clone());
+        Box::pin(async move {
+            let tasks: Vec<_> = (0..AT_A_TIME)
+                .map(|_| {
+                    let (url, left) = (url.clone(), left.clone());
+                    golo::spawn(async move {
+                        let client = golo::client();
+                        let journey = golo::new_sequence_id();
+                        while take(&left) {
+                            let response = golo::do_request(&journey, client.get(&*url)).await.expect("it is answered");
+                            assert_eq!(response.content_length(), Some(12));
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.expect("it ends");
+            }
+        })
+    }
+}
+
+async fn golo(loadtest: golo::Loadtest) {
+    let response = loadtest.trigger(golo::Context::default()).await;
+    assert!(!response.error, "{}", response.output);
+}
+
+/// Triggered over its own socket, so that lines go where a served load test's go.
+async fn served(loadtest: golo::Loadtest) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it has one");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(loadtest.serve_on(listener).until(async { _ = stopped.await }).into_future());
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("a URL").connect().await;
+    let mut client = golo::pb::JobClient::new(channel.expect("it listens"));
+    let response = client.trigger(golo::Context::default()).await.expect("it answers").into_inner();
+    assert!(!response.error, "{}", response.output);
+    drop((client, stop));
+    serving.await.expect("it ends").expect("it ends well");
+}
+
+fn take(left: &AtomicU64) -> bool {
+    left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
+struct Nowhere;
+
+impl golo::Sink for Nowhere {
+    fn output(&self, _: &golo::OutputRef<'_>) {}
+}

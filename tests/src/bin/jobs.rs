@@ -1,0 +1,55 @@
+//! A load test that does what its job is called.
+
+#![allow(clippy::print_stdout, reason = "what a load test prints of its own is one of the things that are tested")]
+
+use std::convert::Infallible;
+
+use golo::{BoxError, Context, ResponseTag};
+
+#[golo::loadtest]
+async fn jobs(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
+    let journey = golo::new_sequence_id();
+    let iteration = context.iteration.unwrap_or_default();
+    match &*context.job_name {
+        "get" | "jobs" => get(&journey, "").await?,
+        "take half a second" => get(&journey, "slow?ms=500").await?,
+        "hang" => get(&journey, "slow?ms=60000").await?,
+        "fail" => return Err("out of stock".into()),
+        "panic with a literal" => panic!("out of stock"),
+        "panic with a string" => panic!("{iteration} out of stock"),
+        "panic with a number" => std::panic::panic_any(iteration),
+        "print" => {
+            println!("before {iteration}");
+            get(&journey, "").await?;
+            println!("between {iteration}");
+            get(&journey, "").await?;
+            println!("after {iteration}");
+        }
+        "spawn" => {
+            let [plain, ours, detached] = [1, 2, 3].map(|item| {
+                let journey = journey.clone();
+                async move { get(&journey, &format!("items/{item}")).await }
+            });
+            let tasks = [tokio::spawn(plain), golo::spawn(ours)];
+            drop(golo::spawn(detached));
+            for task in tasks {
+                task.await??;
+            }
+        }
+        "flood" => {
+            let padding = "x".repeat(300);
+            for step in 0..1000 {
+                let name = format!("{iteration}/{step} {padding}");
+                golo::measure(&journey, &name, async { Ok::<_, Infallible>(()) }).await?;
+            }
+        }
+        "tell the parameter" => return Ok(golo::tagify([("value", golo::param("KEY").unwrap_or_default())])),
+        other => return Err(format!("nothing is called {other}").into()),
+    }
+    Ok(Vec::new())
+}
+
+async fn get(journey: &str, path: &str) -> Result<(), golo::RequestError> {
+    let target = golo::param("TARGET_URL").unwrap_or_default();
+    golo::do_request(journey, golo::client().get(format!("{target}{path}"))).await.map(drop)
+}

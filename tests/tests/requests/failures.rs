@@ -1,0 +1,441 @@
+//! Requests that get no whole answer: each kind in the error, and in the output.
+
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use golo::reqwest::{Body, Client};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    sync::Notify,
+};
+use tonic::codegen::tokio_stream;
+
+use crate::{
+    service,
+    support::{Collected, failed, kinds, patiently, read_head, sent, serve, serve_bytes, triggered},
+    tls,
+};
+
+/// Golo's defaults are installed by then, the TLS provider among them.
+fn own_client() -> golo::reqwest::ClientBuilder {
+    let _ = golo::client();
+    Client::builder()
+}
+
+#[tokio::test]
+async fn a_refused_connection() {
+    let unused = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let url = format!("http://{unused}/");
+    let (error, output, reason) = failed("connect", golo::client().get(&url)).await;
+    assert_eq!(error.to_string(), format!("GET {url} could not connect"));
+    assert!(error.source().is_some());
+    assert!(reason.to_lowercase().contains("refused"), "{reason}");
+    assert_eq!((output.url, output.method.as_str(), output.status, output.size), (url, "GET", 0, 0));
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows() {
+    let url = "http://does-not-exist.invalid/";
+    let (error, output, _) = failed("dns", golo::client().put(url)).await;
+    assert_eq!(error.to_string(), format!("PUT {url} could not look up the host"));
+    assert_eq!((output.url.as_str(), output.method.as_str(), output.status, output.size), (url, "PUT", 0, 0));
+}
+
+#[tokio::test]
+async fn time_runs_out_before_the_head() {
+    let url = service().url_of("/slow?ms=60000");
+    let limit = Duration::from_millis(200);
+    let by_client = own_client().timeout(limit).build().unwrap().get(&url);
+    let by_request = golo::client().get(&url).timeout(limit);
+    for request in [by_client, by_request] {
+        let (error, output, _) = failed("timeout", request).await;
+        assert_eq!(error.to_string(), format!("GET {url} timed out"));
+        assert_eq!((output.status, output.size), (0, 0));
+        assert!(limit <= output.duration && output.duration < Duration::from_secs(30), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn time_runs_out_within_the_body() {
+    let address = serve(async |mut connection| {
+        read_head(&mut connection).await;
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nHello").await;
+        // Until the client gives up.
+        let _ = connection.read_u8().await;
+    })
+    .await;
+    let url = format!("http://{address}/");
+    let limit = Duration::from_secs(2);
+    let by_client = own_client().timeout(limit).build().unwrap().get(&url);
+    let by_request = golo::client().get(&url).timeout(limit);
+    for request in [by_client, by_request] {
+        let (_, output, _) = failed("timeout", request).await;
+        assert_eq!((output.status, output.size), (200, 5));
+        assert!(limit <= output.duration && output.duration < Duration::from_secs(30), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_closed_before_the_answer() {
+    let url = serve_bytes("").await;
+    let (error, output, _) = failed("reset", golo::client().get(&url)).await;
+    assert_eq!(error.to_string(), format!("GET {url} lost its connection before the response"));
+    assert_eq!((output.status, output.size), (0, 0));
+}
+
+#[tokio::test]
+async fn a_connection_closed_within_the_head() {
+    let url = serve_bytes("HTTP/1.1 200 OK\r\ncontent-le").await;
+    let (_, output, _) = failed("reset", golo::client().get(&url)).await;
+    assert_eq!((output.status, output.size), (0, 0));
+}
+
+#[tokio::test]
+async fn a_connection_reset_before_the_answer() {
+    let address = serve(async |mut connection| {
+        read_head(&mut connection).await;
+        connection.set_zero_linger().unwrap();
+    });
+    let url = format!("http://{}/", address.await);
+    let (_, output, reason) = failed("reset", golo::client().get(&url)).await;
+    assert!(reason.to_lowercase().contains("reset"), "{reason}");
+    assert_eq!((output.status, output.size), (0, 0));
+}
+
+#[tokio::test]
+async fn a_lost_request_is_not_sent_again() {
+    let requests = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&requests);
+    let address = serve(move |mut connection| {
+        let count = Arc::clone(&count);
+        async move {
+            for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", ""] {
+                if !read_head(&mut connection).await.is_empty() {
+                    count.fetch_add(1, Relaxed);
+                }
+                let _ = connection.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    let url = format!("http://{}/", address.await);
+    let (second, outputs) = triggered(async move {
+        golo::do_request("journey", golo::client().get(&url)).await.unwrap();
+        golo::do_request("journey", golo::client().get(&url)).await
+    })
+    .await;
+    assert_eq!(kinds(&second.unwrap_err()), ["reset"]);
+    assert_eq!(outputs.iter().map(|output| output.status).collect::<Vec<_>>(), [200, 0]);
+    assert_eq!(requests.load(Relaxed), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_http() {
+    let url = serve_bytes("SSH-2.0-OpenSSH_9.9\r\n\r\n").await;
+    let (error, output, reason) = failed("other", golo::client().get(&url)).await;
+    assert_eq!(error.to_string(), format!("GET {url} failed"));
+    assert!(reason.contains("HTTP"), "{reason}");
+    assert_eq!((output.status, output.size), (0, 0));
+}
+
+#[tokio::test]
+async fn a_body_cut_short() {
+    let by_length = serve_bytes("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nHello").await;
+    let by_chunks = serve_bytes("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nHello\r\n").await;
+    for url in [by_length, by_chunks] {
+        let (error, output, _) = failed("body", golo::client().get(&url)).await;
+        assert_eq!(error.to_string(), format!("GET {url} got only a part of the body"));
+        assert_eq!((output.status, output.size), (200, 5));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_reset_within_the_body() {
+    let address = serve(async |mut connection| {
+        read_head(&mut connection).await;
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 64000000\r\n\r\n").await;
+        // More than any buffers between the two hold, so that the head has arrived.
+        for _ in 0..48 {
+            let _ = connection.write_all(&vec![b'x'; 1 << 20]).await;
+        }
+        connection.set_zero_linger().unwrap();
+    });
+    let (_, output, _) = failed("body", golo::client().get(format!("http://{}/", address.await))).await;
+    assert_eq!(output.status, 200);
+    assert!(0 < output.size && output.size < 64_000_000, "{output}");
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_none() {
+    let url = serve_bytes("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nHello\r\nmany\r\n").await;
+    let (_, output, _) = failed("body", golo::client().get(&url)).await;
+    assert_eq!((output.status, output.size), (200, 5));
+}
+
+#[tokio::test]
+async fn an_upload_that_ends_in_an_error() {
+    let parts = tokio_stream::iter([Ok("part"), Err(std::io::Error::other("the disk is on fire"))]);
+    let upload = golo::client().post(service().url_of("/echo")).body(Body::wrap_stream(parts));
+    let (_, output, reason) = failed("other", upload).await;
+    assert_eq!(reason, "the disk is on fire");
+    assert_eq!((output.method.as_str(), output.status, output.size), ("POST", 0, 0));
+}
+
+/// HTTP/2 frames: type, flags, stream, payload.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream];
+    frame.extend_from_slice(payload);
+    frame
+}
+
+const SETTINGS: u8 = 4;
+const HEADERS: u8 = 1;
+const DATA: u8 = 0;
+const RESET_STREAM: u8 = 3;
+const GO_AWAY: u8 = 7;
+
+/// Answers the first request of a connection with these HTTP/2 frames, then closes it.
+async fn serve_frames(frames: Vec<Vec<u8>>) -> String {
+    let frames = frames.concat();
+    let address = serve(move |mut connection| {
+        let frames = frames.clone();
+        async move {
+            let _ = connection.read_exact(&mut [0; 24]).await;
+            let _ = connection.write_all(&frame(SETTINGS, 0, 0, &[])).await;
+            let mut head = [0; 9];
+            while connection.read_exact(&mut head).await.is_ok() && head[3] != HEADERS {
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let _ = connection.read_exact(&mut vec![0; length as usize]).await;
+            }
+            let _ = connection.write_all(&frames).await;
+            let _ = connection.shutdown().await;
+            // Until the client closes too: else what it has yet to read is reset.
+            let _ = connection.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    format!("http://{}/", address.await)
+}
+
+#[tokio::test]
+async fn http_2_connections_and_streams_that_are_lost() {
+    let client = own_client().http2_prior_knowledge().retry(golo::reqwest::retry::never()).build().unwrap();
+    let internal_error = [0, 0, 0, 2];
+    for (case, frames) in [
+        ("closed", vec![]),
+        ("stream reset", vec![frame(RESET_STREAM, 0, 1, &internal_error)]),
+        ("sent away", vec![frame(GO_AWAY, 0, 0, &[[0; 4], internal_error].concat())]),
+    ] {
+        let (error, output, _) = failed("reset", client.get(serve_frames(frames).await)).await;
+        assert_eq!((output.status, output.size), (0, 0), "{case}: {error:?}");
+    }
+
+    // `:status: 200`, from the static table.
+    let answer = vec![frame(HEADERS, 4, 1, &[0x88]), frame(DATA, 0, 1, b"Hello"), frame(RESET_STREAM, 0, 1, &internal_error)];
+    let (_, output, _) = failed("body", client.get(serve_frames(answer).await)).await;
+    assert_eq!(output.status, 200);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted() {
+    let server = tls::start(&["http/1.1"]).await;
+    let (error, output, reason) = failed("tls", golo::client().get(server.url())).await;
+    assert_eq!(error.to_string(), format!("GET {} could not agree on TLS", server.url()));
+    assert!(reason.contains("certificate"), "{reason}");
+    assert_eq!((output.status, output.size), (0, 0));
+}
+
+#[tokio::test]
+async fn a_server_without_tls() {
+    let url = format!("https://{}/", service().address());
+    let (_, output, _) = failed("tls", golo::client().get(url)).await;
+    assert_eq!((output.status, output.size), (0, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_on_tls() {
+    let address = serve(async |mut connection| {
+        let _ = connection.read_u8().await;
+    });
+    let (_, output, _) = failed("connect", golo::client().get(format!("https://{}/", address.await))).await;
+    assert_eq!((output.status, output.size), (0, 0));
+}
+
+#[tokio::test]
+async fn too_many_redirects() {
+    let service = sample_service::start().unwrap();
+    let url = service.url_of("/redirect?times=20");
+    let (error, output, reason) = failed("redirect", golo::client().get(&url)).await;
+    assert_eq!(error.to_string(), format!("GET {url} could not follow a redirect"));
+    assert_eq!(reason, "too many redirects");
+    assert_eq!((output.url, output.status, output.size), (url, 0, 0));
+    assert_eq!(service.counter().seen, 11, "the request itself and ten redirects");
+}
+
+#[tokio::test]
+async fn a_redirect_to_what_is_no_http() {
+    for location in ["ftp://127.0.0.1/", "http://a%zz/"] {
+        let url = serve_bytes(format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")).await;
+        let (error, output, _) = failed("redirect", golo::client().get(&url)).await;
+        assert_eq!(error.to_string(), format!("GET {url} could not follow a redirect"));
+        assert_eq!((output.url, output.status, output.size), (url, 0, 0), "{location}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_away_from_https_only() {
+    let client = own_client().https_only(true).build().unwrap();
+    let (result, outputs) = triggered(async move { golo::do_request("journey", client.get(service().url())).await }).await;
+    assert!(result.unwrap_err().is_build(), "it was never sent");
+    assert_eq!(outputs, []);
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_built_record_nothing() {
+    let client = golo::client();
+    for (request, reason) in [
+        (client.get("no url"), "relative URL without a base"),
+        (client.get("http://"), "empty host"),
+        (client.get(service().url()).header("a\nb", "c"), "invalid HTTP header name"),
+        (client.get(service().url()).header("a", "b\nc"), "failed to parse header value"),
+        (client.get("ftp://127.0.0.1/"), "URL scheme is not allowed"),
+    ] {
+        let (result, outputs) = triggered(async move { golo::do_request("journey", request).await }).await;
+        let error = result.unwrap_err();
+        assert_eq!(kinds(&error), ["build"], "{error:?}");
+        assert!(error.to_string().ends_with("could not be built"), "{error}");
+        let innermost = std::iter::successors(error.source(), |error| (*error).source()).last().unwrap().to_string();
+        assert_eq!(innermost, reason);
+        assert_eq!(outputs, []);
+    }
+}
+
+#[tokio::test]
+async fn dropped_before_it_is_polled() {
+    let (_, outputs) = triggered(async {
+        drop(golo::do_request("journey", golo::client().get(service().url())));
+    })
+    .await;
+    assert_eq!(outputs, []);
+}
+
+#[tokio::test]
+async fn dropped_before_the_head() {
+    let asked = Arc::new(Notify::new());
+    let notify = Arc::clone(&asked);
+    let address = serve(move |mut connection| {
+        let notify = Arc::clone(&notify);
+        async move {
+            read_head(&mut connection).await;
+            notify.notify_one();
+            let _ = connection.read_u8().await;
+        }
+    });
+    let url = format!("http://{}/", address.await);
+    let requested = url.clone();
+    let started = Instant::now();
+    let (_, outputs) = triggered(async move {
+        let request = golo::request("journey", golo::client().post(&requested)).route("/").expect_status(200);
+        tokio::select! {
+            _ = request.send() => panic!("nobody answers"),
+            () = asked.notified() => {}
+        }
+    })
+    .await;
+    assert_eq!(outputs.len(), 1, "{outputs:?}");
+    let output = &outputs[0];
+    assert_eq!((&output.url, output.method.as_str(), output.status, output.size), (&url, "POST", 0, 0));
+    assert_eq!((output.error.as_deref(), output.route.as_deref()), (Some("cancelled"), Some("/")));
+    assert_eq!(output.expected, None, "no status came");
+    assert!(output.is_failed());
+    assert!(Duration::ZERO < output.duration && output.duration <= started.elapsed());
+}
+
+#[tokio::test]
+async fn dropped_within_the_body() {
+    let sending = Arc::new(Notify::new());
+    let notify = Arc::clone(&sending);
+    let address = serve(move |mut connection| {
+        let notify = Arc::clone(&notify);
+        async move {
+            read_head(&mut connection).await;
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 64000000\r\n\r\n").await;
+            // More than any buffers between the two hold, so that the client has read some of it.
+            for _ in 0..48 {
+                let _ = connection.write_all(&vec![b'x'; 1 << 20]).await;
+            }
+            notify.notify_one();
+            let _ = connection.read_u8().await;
+        }
+    });
+    let url = format!("http://{}/", address.await);
+    let (_, outputs) = triggered(async move {
+        tokio::select! {
+            _ = golo::do_request("journey", golo::client().get(url)) => panic!("the rest never comes"),
+            () = sending.notified() => {}
+        }
+    })
+    .await;
+    assert_eq!(outputs.len(), 1, "{outputs:?}");
+    assert_eq!((outputs[0].status, outputs[0].error.as_deref()), (200, Some("cancelled")));
+    assert!(0 < outputs[0].size && outputs[0].size <= 48 << 20, "{}", outputs[0]);
+}
+
+#[tokio::test]
+async fn cut_short_with_its_trigger() {
+    let asked = Arc::new(Notify::new());
+    let notify = Arc::clone(&asked);
+    let address = serve(move |mut connection| {
+        let notify = Arc::clone(&notify);
+        async move {
+            read_head(&mut connection).await;
+            notify.notify_one();
+            let _ = connection.read_u8().await;
+        }
+    });
+    let url = format!("http://{}/", address.await);
+    let collected = Collected::default();
+    let loadtest = golo::Loadtest::new(move |_, _| {
+        let request = golo::client().get(&url);
+        async { golo::do_request("journey", request).await.map(drop) }
+    })
+    .sink(collected.clone());
+    patiently(async {
+        tokio::select! {
+            _ = loadtest.trigger(golo::Context::default()) => panic!("nobody answers"),
+            () = asked.notified() => {}
+        }
+    })
+    .await;
+    let errors: Vec<_> = collected.outputs().into_iter().map(|output| output.error).collect();
+    assert_eq!(errors, [Some("cancelled".to_owned())]);
+}
+
+#[tokio::test]
+async fn cut_short_by_a_panic_beside_it() {
+    let collected = Collected::default();
+    let loadtest = golo::Loadtest::new(|_, _| async {
+        let request = golo::do_request("journey", golo::client().get(service().url_of("/slow?ms=60000")));
+        tokio::join!(request, async { panic!("out of stock") });
+    })
+    .sink(collected.clone());
+    let response = patiently(loadtest.trigger(golo::Context::default())).await;
+    assert_eq!((response.error, response.output.as_str()), (true, "panicked: out of stock"));
+    assert_eq!(response.id, "journey");
+    let errors: Vec<_> = collected.outputs().into_iter().map(|output| output.error).collect();
+    assert_eq!(errors, [Some("cancelled".to_owned())]);
+}
+
+#[tokio::test]
+async fn an_expected_status_excuses_no_error() {
+    let url = serve_bytes("HTTP/1.1 404 Not Found\r\ncontent-length: 12\r\n\r\nHello").await;
+    let (result, output) = sent(golo::request("journey", golo::client().get(url)).expect_status(404)).await;
+    assert!(result.unwrap_err().is_body());
+    assert_eq!((output.status, output.expected), (404, Some(true)));
+    assert!(output.is_failed());
+}

@@ -1,0 +1,385 @@
+//! What a trigger carries to the code that runs in it: its sequence, its user's cookies, its sink, its think time.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use golo::{Context, Loadtest, OutputRef, Sink};
+use serde_json::json;
+use tokio::sync::{Barrier, Notify};
+
+use crate::{
+    service,
+    support::{Collected, patiently, triggered},
+};
+
+fn user(user: u64) -> Context {
+    Context { user: Some(user), ..Context::default() }
+}
+
+async fn log_in(name: &str) {
+    let credentials = json!({"user": name, "password": "secret"});
+    let login = golo::client().post(service().url_of("/login")).json(&credentials);
+    assert_eq!(golo::do_request("journey", login).await.unwrap().status(), 200);
+}
+
+/// Whose session the cookies are of.
+async fn account() -> Option<String> {
+    let response = golo::do_request("journey", golo::client().get(service().url_of("/account"))).await.unwrap();
+    let account: serde_json::Value = response.json().await.unwrap();
+    account["user"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn the_first_sequence_is_the_trigger() {
+    let loadtest = Loadtest::new(|context: Context, mut response: golo::Response| async move {
+        match context.job_name.as_str() {
+            "noted" => {
+                let journey = golo::new_sequence_id();
+                golo::new_sequence_id();
+                golo::do_request("another", golo::client().get(service().url())).await.unwrap();
+                response.tags = golo::tagify([("journey", journey)]);
+            }
+            "request" => drop(golo::do_request("request", golo::client().get(service().url())).await),
+            "measure" => golo::measure("measure", "nothing", async { Ok::<_, String>(()) }).await.unwrap(),
+            "spawned" => golo::spawn(async { drop(golo::measure("spawned", "x", async { Ok::<_, String>(()) }).await) })
+                .await
+                .unwrap(),
+            "own" => {
+                golo::new_sequence_id();
+                response.id = "own".to_owned();
+            }
+            _ => {}
+        }
+        response
+    })
+    .sink(Collected::default());
+    let trigger = async |job: &str| {
+        patiently(loadtest.trigger(Context { job_name: job.to_owned(), ..Context::default() })).await
+    };
+    let noted = trigger("noted").await;
+    assert_eq!(noted.id, noted.tags[0].value);
+    for job in ["request", "measure", "spawned", "own"] {
+        let response = trigger(job).await;
+        assert_eq!((response.id.as_str(), response.job_name.as_str()), (job, job));
+    }
+    let (one, two) = (trigger("nothing").await.id, trigger("nothing").await.id);
+    assert_eq!((one.len(), two.len()), (36, 36));
+    assert_ne!(one, two);
+}
+
+#[tokio::test]
+async fn spawned_tasks_are_part_of_the_trigger() {
+    let (name, outputs) = triggered(async {
+        log_in("ada").await;
+        // Within a spawned task, and within one that it spawns.
+        golo::spawn(async { golo::spawn(account()).await.unwrap() }).await.unwrap()
+    })
+    .await;
+    assert_eq!(name.as_deref(), Some("ada"));
+    assert_eq!(outputs.len(), 2);
+}
+
+#[tokio::test]
+async fn users_of_one_client_have_cookies_of_their_own() {
+    let both_are_in = Arc::new(Barrier::new(2));
+    let barrier = Arc::clone(&both_are_in);
+    let loadtest = Arc::new(
+        Loadtest::new(move |context: Context, mut response: golo::Response| {
+            let both_are_in = Arc::clone(&barrier);
+            async move {
+                if context.iteration == Some(0) {
+                    log_in(&format!("user-{}", context.user.unwrap())).await;
+                    both_are_in.wait().await;
+                }
+                response.tags = golo::tagify([("account", account().await.unwrap_or_default())]);
+                response
+            }
+        })
+        .sink(Collected::default()),
+    );
+    let accounts = async |iteration| {
+        let trigger = |user| {
+            let loadtest = Arc::clone(&loadtest);
+            let context = Context { user: Some(user), iteration: Some(iteration), ..Context::default() };
+            tokio::spawn(async move { loadtest.trigger(context).await.tags[0].value.clone() })
+        };
+        let (one, two) = (trigger(1), trigger(2));
+        patiently(async { (one.await.unwrap(), two.await.unwrap()) }).await
+    };
+    let expected = ("user-1".to_owned(), "user-2".to_owned());
+    assert_eq!(accounts(0).await, expected);
+    assert_eq!(accounts(1).await, expected, "a user keeps its cookies");
+    let stranger = patiently(loadtest.trigger(user(3))).await;
+    assert_eq!(stranger.tags[0].value, "");
+}
+
+#[tokio::test]
+async fn users_without_a_number_have_cookies_of_their_own_too() {
+    let both_are_in = Arc::new(Barrier::new(2));
+    let loadtest = Arc::new(
+        Loadtest::new(move |context: Context, mut response: golo::Response| {
+            let both_are_in = Arc::clone(&both_are_in);
+            async move {
+                log_in(&context.job_name).await;
+                both_are_in.wait().await;
+                response.tags = golo::tagify([("account", account().await.unwrap_or_default())]);
+                response
+            }
+        })
+        .sink(Collected::default()),
+    );
+    let (one, two) = patiently(async {
+        tokio::join!(
+            loadtest.trigger(Context { job_name: "one".to_owned(), ..Context::default() }),
+            loadtest.trigger(Context { job_name: "two".to_owned(), ..Context::default() }),
+        )
+    })
+    .await;
+    assert_eq!((one.tags[0].value.as_str(), two.tags[0].value.as_str()), ("one", "two"));
+}
+
+#[tokio::test]
+async fn steps_that_are_no_requests_are_measured() {
+    let (results, outputs) = triggered(async {
+        let started = Instant::now();
+        let fine = golo::measure("journey", "query", async { Ok::<_, std::io::Error>(7) }).await.unwrap();
+        let error = golo::measure("journey", "query", async { Err::<(), _>(std::io::Error::other("no such table")) }).await;
+        let began = Notify::new();
+        let endless = golo::measure("journey", "wait", async {
+            began.notify_one();
+            std::future::pending::<Result<(), String>>().await
+        });
+        tokio::select! {
+            _ = endless => panic!("it never ends"),
+            () = began.notified() => {}
+        }
+        drop(golo::measure("journey", "never polled", async { Ok::<_, String>(()) }));
+        (fine, error.unwrap_err().to_string(), started.elapsed())
+    })
+    .await;
+    assert_eq!((results.0, results.1.as_str()), (7, "no such table"));
+    let of: Vec<_> = outputs.iter().map(|output| (output.url.as_str(), output.error.as_deref(), output.is_failed())).collect();
+    assert_eq!(
+        of,
+        [("query", None, false), ("query", Some("no such table"), true), ("wait", Some("cancelled"), true)]
+    );
+    for output in &outputs {
+        assert_eq!(output.route.as_deref(), Some(output.url.as_str()));
+        assert_eq!((output.sequence_id.as_str(), output.method.as_str()), ("journey", "MEASURE"));
+        assert_eq!((output.status, output.size, output.expected), (0, 0, None));
+        assert!(output.duration <= results.2);
+    }
+}
+
+/// Keeps what is checked.
+#[derive(Clone, Default)]
+struct Checks(Arc<Mutex<Vec<(String, bool)>>>);
+
+impl Sink for Checks {
+    fn output(&self, _: &OutputRef<'_>) {}
+
+    fn check(&self, name: &str, passed: bool) {
+        self.0.lock().unwrap().push((name.to_owned(), passed));
+    }
+}
+
+#[tokio::test]
+async fn checks_are_counted_and_fail_nothing() {
+    let checks = Checks::default();
+    let loadtest = Loadtest::new(|_, _| async {
+        assert!(golo::check("front page", true));
+        golo::spawn(async { assert!(!golo::check("front page", false)) }).await.unwrap();
+        golo::check("cart", false);
+    })
+    .sink(checks.clone());
+    let response = loadtest.trigger(Context::default()).await;
+    assert!(!response.error);
+    let counted = checks.0.lock().unwrap().clone();
+    assert_eq!(counted, [("front page", true), ("front page", false), ("cart", false)].map(|(n, p)| (n.to_owned(), p)));
+    // Outside any run it is the bool alone.
+    assert!(golo::check("outside", true) && !golo::check("outside", false));
+}
+
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a trigger took, by its `Response` and by the clock.
+async fn durations<F>(load_test: impl Fn() -> F + Send + Sync + 'static) -> (Duration, Duration)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let loadtest = Loadtest::new(move |_, _| load_test()).sink(Collected::default());
+    let started = Instant::now();
+    let response = patiently(loadtest.trigger(Context::default())).await;
+    assert!(!response.error, "{}", response.output);
+    (Duration::from_nanos(response.duration), started.elapsed())
+}
+
+#[tokio::test]
+async fn think_time_is_not_measured() {
+    let (measured, elapsed) = durations(async || {
+        golo::think(PAUSE / 2).await;
+        golo::spawn(golo::think(PAUSE / 2)).await.unwrap();
+    })
+    .await;
+    assert!(elapsed >= PAUSE);
+    assert!(measured <= elapsed - PAUSE, "{measured:?} of {elapsed:?}");
+}
+
+#[tokio::test]
+async fn think_time_that_overlaps_is_taken_out_once() {
+    let (measured, elapsed) = durations(async || {
+        tokio::join!(golo::think(PAUSE), golo::think(PAUSE), golo::think(PAUSE));
+        // Work, as a request is.
+        tokio::time::sleep(PAUSE / 2).await;
+    })
+    .await;
+    assert!(PAUSE / 2 <= measured && measured <= elapsed - PAUSE, "{measured:?} of {elapsed:?}");
+}
+
+#[tokio::test]
+async fn think_time_that_is_cut_short_is_not_measured_either() {
+    let (measured, elapsed) = durations(async || {
+        assert!(tokio::time::timeout(PAUSE, golo::think(PAUSE * 100)).await.is_err());
+    })
+    .await;
+    assert!(elapsed >= PAUSE);
+    assert!(measured < PAUSE, "{measured:?} of {elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn think_times_are_the_same_each_time() {
+    let pauses = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&pauses);
+    let loadtest = Loadtest::new(move |_, _| {
+        let taken = Arc::clone(&taken);
+        async move {
+            for _ in 0..5 {
+                let started = tokio::time::Instant::now();
+                golo::think(Duration::from_secs(1)..Duration::from_secs(3)).await;
+                taken.lock().unwrap().push(started.elapsed());
+            }
+        }
+    })
+    .sink(Collected::default());
+    let pauses_of = async |user, iteration| {
+        loadtest.trigger(Context { user, iteration, ..Context::default() }).await;
+        std::mem::take(&mut *pauses.lock().unwrap())
+    };
+    let first = pauses_of(Some(1), Some(1)).await;
+    assert_eq!(first.len(), 5);
+    // The timer rounds up to its next millisecond.
+    assert!(first.iter().all(|pause| (1000..=3001).contains(&pause.as_millis())), "{first:?}");
+    assert!(first.iter().any(|pause| *pause != first[0]), "{first:?}");
+    assert_eq!(pauses_of(Some(1), Some(1)).await, first);
+    for (user, iteration) in [(Some(1), Some(2)), (Some(2), Some(1)), (None, None), (Some(1), None)] {
+        assert_ne!(pauses_of(user, iteration).await, first, "{user:?} {iteration:?}");
+    }
+    assert_ne!(pauses_of(None, None).await, pauses_of(None, None).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn think_takes_what_people_write() {
+    let taken = async |think: Pin<Box<dyn Future<Output = ()>>>| {
+        let started = tokio::time::Instant::now();
+        think.await;
+        started.elapsed()
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!(taken(Box::pin(golo::think(second))).await, second);
+    assert_eq!(taken(Box::pin(golo::think(second..second))).await, second);
+    assert_eq!(taken(Box::pin(golo::think(second..=second))).await, second);
+    assert_eq!(taken(Box::pin(golo::think(second * 2..second))).await, second * 2, "an empty range is its start");
+    assert_eq!(taken(Box::pin(golo::think(Duration::ZERO))).await, Duration::ZERO);
+}
+
+/// Has no room after an output until it is told so.
+#[derive(Clone, Default)]
+struct Full(Arc<FullInner>);
+
+#[derive(Default)]
+struct FullInner {
+    is_full: AtomicBool,
+    asked: Notify,
+    room: Notify,
+    taken: Mutex<Vec<(Instant, Duration)>>,
+}
+
+impl Sink for Full {
+    fn output(&self, output: &OutputRef<'_>) {
+        self.0.taken.lock().unwrap().push((Instant::now(), output.duration));
+        self.0.is_full.store(true, SeqCst);
+    }
+
+    fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        self.0.is_full.load(SeqCst).then(|| {
+            self.0.asked.notify_one();
+            Box::pin(async {
+                self.0.room.notified().await;
+                self.0.is_full.store(false, SeqCst);
+            }) as _
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_full_sink_makes_the_load_test_wait_once_it_has_measured() {
+    let sink = Full::default();
+    let full = sink.clone();
+    let started = Instant::now();
+    let running = tokio::spawn(async move {
+        let loadtest = Loadtest::new(|_, _| async {
+            golo::do_request("journey", golo::client().get(service().url())).await.unwrap();
+            golo::measure("journey", "step", async { Ok::<_, String>(()) }).await.unwrap();
+        })
+        .sink(full);
+        let response = loadtest.trigger(Context::default()).await;
+        assert!(!response.error, "{}", response.output);
+    });
+    patiently(async {
+        for recorded in 1..=2 {
+            sink.0.asked.notified().await;
+            assert_eq!(sink.0.taken.lock().unwrap().len(), recorded);
+            // Time enough for a load test that does not wait to go on.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(sink.0.taken.lock().unwrap().len(), recorded, "it waits");
+            assert!(!running.is_finished());
+            sink.0.room.notify_one();
+        }
+        running.await.unwrap();
+    })
+    .await;
+    let taken = sink.0.taken.lock().unwrap().clone();
+    assert!(taken[0].1 <= taken[0].0 - started);
+    assert!(taken[1].1 <= taken[1].0 - taken[0].0 - Duration::from_millis(300), "the wait is not measured");
+}
+
+#[tokio::test]
+async fn a_full_sink_keeps_a_trigger_from_starting() {
+    let sink = Full::default();
+    sink.0.is_full.store(true, SeqCst);
+    let full = sink.clone();
+    let has_started = Arc::new(AtomicBool::new(false));
+    let start = Arc::clone(&has_started);
+    let running = tokio::spawn(async move {
+        let loadtest = Loadtest::new(move |_, _| {
+            start.store(true, SeqCst);
+            async {}
+        })
+        .sink(full);
+        loadtest.trigger(Context::default()).await
+    });
+    patiently(async {
+        sink.0.asked.notified().await;
+        assert!(!has_started.load(SeqCst));
+        sink.0.room.notify_one();
+        running.await.unwrap();
+    })
+    .await;
+    assert!(has_started.load(SeqCst));
+}

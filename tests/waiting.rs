@@ -1,0 +1,29 @@
+//! Waiting for what must happen, with an end to it.
+
+use std::time::{Duration, Instant};
+
+/// Long enough for anything that does happen, on a machine with other things to do.
+pub const PATIENCE: Duration = Duration::from_secs(50);
+
+/// What `future` gives; panics where it takes for ever.
+#[track_caller]
+pub fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let waited = tokio::time::timeout(PATIENCE, future).await;
+        waited.unwrap_or_else(|_| panic!("waited in vain for {what}, at {caller}"))
+    }
+}
+
+/// Waits until `condition` holds; panics where it never does.
+#[track_caller]
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let started = Instant::now();
+        while !condition() {
+            assert!(started.elapsed() < PATIENCE, "waited in vain until {what}, at {caller}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
