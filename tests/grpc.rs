@@ -1,9 +1,6 @@
 //! A plain gRPC client of `golo.Job`.
 
-use golo::{
-    Context, Response,
-    pb::JobClient,
-};
+use golo::{Context, Response, pb::JobClient};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::{

@@ -8,5 +8,5 @@ mod program;
 mod waiting;
 
 pub use grpc::{connect, context, job, trigger};
-pub use program::{Finished, Lines, Program, Signal, command, output};
+pub use program::{Finished, Lines, Program, Signal, command, once, output};
 pub use waiting::{PATIENCE, until, within};

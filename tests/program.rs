@@ -151,6 +151,20 @@ impl Finished {
     }
 }
 
+/// What the program at `path` prints of its one trigger, which must pass.
+pub fn once(path: &str) -> Value {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let finished = runtime.block_on(async {
+        let mut command = command(path);
+        command.arg("once");
+        Program::spawn(command).finish().await
+    });
+    assert_eq!((finished.code, finished.stdout.len()), (Some(0), 1), "{finished:#?}");
+    let response: Value = serde_json::from_str(&finished.stdout[0]).unwrap();
+    assert_eq!(response["error"], false);
+    response
+}
+
 /// Reads one line as the contract has it, knowing nothing of golo; panics where it is none.
 pub fn output(line: &str) -> Value {
     let output: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -147,7 +147,7 @@ impl RequestErrorKind {
             Self::Tls => "could not agree on TLS",
             Self::Timeout => "timed out",
             Self::Reset => "lost its connection before the response",
-            Self::Body => "got only a part of the body",
+            Self::Body => "could not read the whole body",
             Self::Redirect => "could not follow a redirect",
             Self::Other => "failed",
         }

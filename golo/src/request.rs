@@ -186,22 +186,23 @@ async fn receive(
 
 /// `response` again, with the body that was read from it.
 fn put_together(mut response: Response, body: Bytes, requested: Requested) -> Response {
-    let mut whole = http::Response::builder().status(response.status()).version(response.version());
-    if let Some(headers) = whole.headers_mut() {
-        *headers = std::mem::take(response.headers_mut());
-    }
-    if let Some(extensions) = whole.extensions_mut() {
+    let mut builder = http::Response::builder();
+    if let Some(extensions) = builder.extensions_mut() {
         *extensions = std::mem::take(response.extensions_mut());
     }
     let Requested { method, url } = requested;
-    let whole = if *response.url() != url {
-        whole.url(response.url().clone()).extension(Left { method, url: Some(url) })
+    let builder = if *response.url() != url {
+        builder.url(response.url().clone()).extension(Left { method, url: Some(url) })
     } else if method != Method::GET {
-        whole.url(url).extension(Left { method, url: None })
+        builder.url(url).extension(Left { method, url: None })
     } else {
         // What `Output::parse` takes for granted.
-        whole.url(url)
+        builder.url(url)
     };
-    #[expect(clippy::expect_used, reason = "a builder fails for a bad status or version, and these are a response's")]
-    whole.body(body).expect("the parts of a response make a response").into()
+    #[expect(clippy::expect_used, reason = "a builder fails for a bad part, and is given none that could be")]
+    let mut whole = builder.body(body).expect("a URL and extensions make a response");
+    *whole.status_mut() = response.status();
+    *whole.version_mut() = response.version();
+    *whole.headers_mut() = std::mem::take(response.headers_mut());
+    whole.into()
 }

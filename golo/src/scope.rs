@@ -26,7 +26,7 @@ pub(crate) struct Scope {
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<Arc<dyn Any + Send + Sync>>,
     first_sequence: OnceLock<String>,
-    thought: Arc<Thought>,
+    thought: Thought,
     seed: Option<(u64, u64)>,
     random: OnceLock<Mutex<SmallRng>>,
 }
@@ -38,7 +38,7 @@ impl Scope {
             jar,
             shared,
             first_sequence: OnceLock::new(),
-            thought: Arc::default(),
+            thought: Thought::default(),
             seed: None,
             random: OnceLock::new(),
         }
@@ -64,7 +64,7 @@ impl Scope {
     }
 
     /// Begins a pause that is not measured, until what this gives is dropped.
-    pub(crate) fn pause(&self) -> Pause {
+    pub(crate) fn pause(&self) -> Pause<'_> {
         self.thought.pause()
     }
 
@@ -94,8 +94,11 @@ pub(crate) fn sink() -> Arc<dyn Sink> {
     SCOPE.try_with(|scope| scope.sink.clone()).unwrap_or_else(|_| sink::process())
 }
 
-/// Tells the trigger of a sequence it uses; it keeps the first.
+/// Tells the trigger of a sequence it uses; it keeps the first that says anything.
 pub(crate) fn note_sequence(id: &str) {
+    if id.is_empty() {
+        return;
+    }
     let _ = SCOPE.try_with(|scope| {
         scope.first_sequence.get_or_init(|| id.to_owned());
     });

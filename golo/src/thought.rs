@@ -1,7 +1,7 @@
 //! The think time of a trigger: however its pauses overlap, each moment of them is left out once.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,9 +26,9 @@ impl Thought {
     }
 
     /// Begins a pause, which ends when what this gives is dropped.
-    pub(crate) fn pause(self: &Arc<Self>) -> Pause {
+    pub(crate) fn pause(&self) -> Pause<'_> {
         self.lock().open += 1;
-        Pause { thought: Arc::clone(self), started: Instant::now() }
+        Pause { thought: self, started: Instant::now() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Pauses> {
@@ -36,12 +36,12 @@ impl Thought {
     }
 }
 
-pub(crate) struct Pause {
-    thought: Arc<Thought>,
+pub(crate) struct Pause<'a> {
+    thought: &'a Thought,
     started: Instant,
 }
 
-impl Drop for Pause {
+impl Drop for Pause<'_> {
     fn drop(&mut self) {
         let mut pauses = self.thought.lock();
         let mut started = self.started;
@@ -51,8 +51,8 @@ impl Drop for Pause {
         pauses.ended.push((started, Instant::now()));
         pauses.open -= 1;
         if pauses.open == 0 {
-            pauses.total += length(&pauses.ended);
-            pauses.ended.clear();
+            let ended = std::mem::take(&mut pauses.ended);
+            pauses.total += length(&ended);
         }
     }
 }
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_moment_counts_once() {
-        let thought = Arc::new(Thought::default());
+        let thought = Thought::default();
         let started = Instant::now();
         let outer = thought.pause();
         for _ in 0..3 {
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_pause_that_has_not_ended_hides_no_other() {
-        let thought = Arc::new(Thought::default());
+        let thought = Thought::default();
         let _background = thought.pause();
         std::thread::sleep(LONG);
         assert_eq!(thought.total(), Duration::ZERO);

@@ -1,6 +1,6 @@
 //! Why a request failed: the reasons below an error, in words and by kind.
 
-use std::{borrow::Cow, error::Error as StdError, io, str::FromStr};
+use std::{borrow::Cow, error::Error as StdError, io};
 
 use reqwest::Url;
 
@@ -62,9 +62,7 @@ pub(super) fn kind(error: &reqwest::Error, requested: &Url, responded: bool) -> 
 
 /// Whether an error of building a request is about the one that was `requested`, rather than about where a redirect leads.
 fn is_about(error: &reqwest::Error, requested: &Url) -> bool {
-    // The one that was requested has been parsed.
-    let cannot_be_parsed = error.source().is_some_and(|source| source.is::<<Url as FromStr>::Err>());
-    !cannot_be_parsed && error.url().is_none_or(|url| *output::without_credentials(url) == *requested)
+    error.url().is_none_or(|url| *output::without_credentials(url) == *requested)
 }
 
 fn is_lost_connection(cause: &(dyn StdError + 'static)) -> bool {

@@ -57,15 +57,16 @@ pub(super) fn read_own(text: &[u8]) -> Option<SystemTime> {
         return None;
     }
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days_of_month = [31, 28 + u32::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    if !(1..=days_of_month[month as usize - 1]).contains(&day) {
+    // Days of a year before its months, and in all.
+    let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
+    let before = |month: u32| before[month as usize] + u32::from(is_leap && month >= 2);
+    if day == 0 || day > before(month) - before(month - 1) {
         return None;
     }
-    let before_month: u32 = days_of_month[..month as usize - 1].iter().sum();
     // Whole years since 1970, and the leap days in them.
     let past = year - 1;
     let leap_days = (past / 4 - past / 100 + past / 400) - (1969 / 4 - 1969 / 100 + 1969 / 400);
-    let days = u64::from((year - 1970) * 365 + leap_days + before_month + day - 1);
+    let days = u64::from((year - 1970) * 365 + leap_days + before(month - 1) + day - 1);
     let seconds = days * 86_400 + u64::from(hour * 3600 + minute * 60 + second);
     UNIX_EPOCH.checked_add(Duration::new(seconds, nanosecond))
 }

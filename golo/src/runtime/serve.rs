@@ -152,15 +152,16 @@ impl<H: Health> Server<H> {
     }
 
     /// Waits until every trigger in flight has been answered.
-    async fn drain(self) {
-        self.health.set_service_status(SERVICE, ServingStatus::NotServing).await;
+    async fn drain(mut self) {
+        for service in [SERVICE, ""] {
+            self.health.set_service_status(service, ServingStatus::NotServing).await;
+            // Ends the streams of those who watch: they would keep their connections open.
+            self.health.clear_service_status(service).await;
+        }
         tokio::select! {
             () = self.connections.shutdown() => {}
-            // A client that watches health, or reads nothing, keeps its connection open though nothing runs.
-            () = async {
-                self.in_flight.none().await;
-                tokio::time::sleep(LAST_MOMENT).await;
-            } => {}
+            // A client that reads nothing, or leaves a stream of reflection open, keeps its connection though nothing runs.
+            () = self.in_flight.none_for(LAST_MOMENT) => {}
         }
     }
 }

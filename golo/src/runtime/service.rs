@@ -1,6 +1,6 @@
 //! What is served: `golo.Job`, health, and reflection where the feature is on.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -46,10 +46,16 @@ impl InFlight {
         Entered(self.0.clone())
     }
 
-    /// Waits until there are none.
-    pub(super) async fn none(&self) {
-        // Fails where there is no sender any more, and `self` is one.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    /// Waits until there have been none for so long: one may come before its client has heard that it is too late.
+    pub(super) async fn none_for(&self, time: Duration) {
+        let mut count = self.0.subscribe();
+        loop {
+            // Fails where there is no sender any more, and `self` is one.
+            let _ = count.wait_for(|count| *count == 0).await;
+            if tokio::time::timeout(time, count.wait_for(|count| *count > 0)).await.is_err() {
+                return;
+            }
+        }
     }
 }
 

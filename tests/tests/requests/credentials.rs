@@ -4,13 +4,13 @@ use std::error::Error as _;
 
 use golo::{
     Context, Loadtest,
-    reqwest::{Method, Request, Url},
+    reqwest::{Client, Method, Request, Url, redirect::Policy},
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use crate::{
     service,
-    support::{Collected, patiently, read_head, serve, serve_bytes, triggered},
+    support::{Collected, failed, patiently, read_head, serve, serve_bytes, triggered},
 };
 
 const USER: &str = "ada";
@@ -88,11 +88,27 @@ async fn errors_say_nothing_of_them() {
             })
             .await;
             let error = result.unwrap_err();
-            let chain: Vec<_> =
-                std::iter::successors(error.source(), |error| (*error).source()).map(|error| format!("{error} {error:?}")).collect();
+            let chain: Vec<_> = std::iter::successors(error.source(), |error| (*error).source())
+                .map(|error| format!("{error} {error:?}"))
+                .collect();
             says_nothing(&format!("{error} {error:?} {error:#?} {chain:?} {outputs:?}"));
         }
     }
+}
+
+#[tokio::test]
+async fn an_error_below_that_has_them_is_not_quoted() {
+    let url =
+        serve_bytes("HTTP/1.1 302 Found\r\nlocation: http://ada:hunter2@127.0.0.1/\r\ncontent-length: 0\r\n\r\n").await;
+    let _ = golo::client();
+    let refuse = Policy::custom(|attempt| {
+        let reason = format!("not to {}", attempt.url());
+        attempt.error(reason)
+    });
+    let client = Client::builder().redirect(refuse).build().unwrap();
+    let (error, output, reason) = failed("redirect", client.get(url)).await;
+    assert_eq!(reason, "not to http://127.0.0.1/");
+    says_nothing(&format!("{error} {error:?} {output}"));
 }
 
 #[tokio::test]

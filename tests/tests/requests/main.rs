@@ -1,5 +1,7 @@
 //! Requests against real servers, through the doors that load tests use.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 mod answers;
 mod credentials;
 mod failures;

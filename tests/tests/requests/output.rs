@@ -71,7 +71,11 @@ async fn of_a_response_whose_length_is_not_known() {
 async fn lines_of_odd_text_are_read_back() {
     let url = service().url_of("/items/%22%0A?q=é\"\\");
     let (_, outputs) = triggered(async move {
-        golo::request("a \"journey\"\n\u{1}é", golo::client().get(url)).route("/\"{id}\"\t\u{7f}").send().await.unwrap();
+        golo::request("a \"journey\"\n\u{1}é", golo::client().get(url))
+            .route("/\"{id}\"\t\u{7f}")
+            .send()
+            .await
+            .unwrap();
     })
     .await;
     let line = outputs[0].to_string();

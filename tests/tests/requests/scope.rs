@@ -41,17 +41,20 @@ async fn the_first_sequence_is_the_trigger() {
         match context.job_name.as_str() {
             "noted" => {
                 let journey = golo::new_sequence_id();
-                golo::new_sequence_id();
+                let _ = golo::new_sequence_id();
                 golo::do_request("another", golo::client().get(service().url())).await.unwrap();
                 response.tags = golo::tagify([("journey", journey)]);
             }
+            "" => drop(golo::do_request("", golo::client().get(service().url())).await),
             "request" => drop(golo::do_request("request", golo::client().get(service().url())).await),
             "measure" => golo::measure("measure", "nothing", async { Ok::<_, String>(()) }).await.unwrap(),
-            "spawned" => golo::spawn(async { drop(golo::measure("spawned", "x", async { Ok::<_, String>(()) }).await) })
-                .await
-                .unwrap(),
+            "spawned" => {
+                golo::spawn(async { drop(golo::measure("spawned", "x", async { Ok::<_, String>(()) }).await) })
+                    .await
+                    .unwrap()
+            }
             "own" => {
-                golo::new_sequence_id();
+                let _ = golo::new_sequence_id();
                 response.id = "own".to_owned();
             }
             _ => {}
@@ -59,18 +62,20 @@ async fn the_first_sequence_is_the_trigger() {
         response
     })
     .sink(Collected::default());
-    let trigger = async |job: &str| {
-        patiently(loadtest.trigger(Context { job_name: job.to_owned(), ..Context::default() })).await
-    };
+    let trigger =
+        async |job: &str| patiently(loadtest.trigger(Context { job_name: job.to_owned(), ..Context::default() })).await;
     let noted = trigger("noted").await;
     assert_eq!(noted.id, noted.tags[0].value);
     for job in ["request", "measure", "spawned", "own"] {
         let response = trigger(job).await;
         assert_eq!((response.id.as_str(), response.job_name.as_str()), (job, job));
     }
-    let (one, two) = (trigger("nothing").await.id, trigger("nothing").await.id);
-    assert_eq!((one.len(), two.len()), (36, 36));
-    assert_ne!(one, two);
+    // Without any, or any that says something, it is a fresh one.
+    for job in ["nothing", ""] {
+        let (one, two) = (trigger(job).await.id, trigger(job).await.id);
+        assert_eq!((one.len(), two.len()), (36, 36), "{job}");
+        assert_ne!(one, two);
+    }
 }
 
 #[tokio::test]
@@ -149,7 +154,8 @@ async fn steps_that_are_no_requests_are_measured() {
     let (results, outputs) = triggered(async {
         let started = Instant::now();
         let fine = golo::measure("journey", "query", async { Ok::<_, std::io::Error>(7) }).await.unwrap();
-        let error = golo::measure("journey", "query", async { Err::<(), _>(std::io::Error::other("no such table")) }).await;
+        let error =
+            golo::measure("journey", "query", async { Err::<(), _>(std::io::Error::other("no such table")) }).await;
         let began = Notify::new();
         let endless = golo::measure("journey", "wait", async {
             began.notify_one();
@@ -164,11 +170,9 @@ async fn steps_that_are_no_requests_are_measured() {
     })
     .await;
     assert_eq!((results.0, results.1.as_str()), (7, "no such table"));
-    let of: Vec<_> = outputs.iter().map(|output| (output.url.as_str(), output.error.as_deref(), output.is_failed())).collect();
-    assert_eq!(
-        of,
-        [("query", None, false), ("query", Some("no such table"), true), ("wait", Some("cancelled"), true)]
-    );
+    let of: Vec<_> =
+        outputs.iter().map(|output| (output.url.as_str(), output.error.as_deref(), output.is_failed())).collect();
+    assert_eq!(of, [("query", None, false), ("query", Some("no such table"), true), ("wait", Some("cancelled"), true)]);
     for output in &outputs {
         assert_eq!(output.route.as_deref(), Some(output.url.as_str()));
         assert_eq!((output.sequence_id.as_str(), output.method.as_str()), ("journey", "MEASURE"));

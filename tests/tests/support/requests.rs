@@ -18,10 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A sink that keeps every output. Cloning it gives the same one.
 #[derive(Clone, Default)]
-pub struct Collected(Arc<Mutex<Vec<Output>>>);
+pub(crate) struct Collected(Arc<Mutex<Vec<Output>>>);
 
 impl Collected {
-    pub fn outputs(&self) -> Vec<Output> {
+    pub(crate) fn outputs(&self) -> Vec<Output> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -33,7 +33,7 @@ impl Sink for Collected {
 }
 
 /// Runs `load_test` as one trigger, and gives what it gave beside what it recorded.
-pub async fn triggered<F>(load_test: F) -> (F::Output, Vec<Output>)
+pub(crate) async fn triggered<F>(load_test: F) -> (F::Output, Vec<Output>)
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
@@ -53,14 +53,14 @@ where
 }
 
 /// Sends `request` within a trigger of its own, where it must record exactly one output.
-pub async fn sent(request: golo::Request<'static>) -> (Result<reqwest::Response, RequestError>, Output) {
+pub(crate) async fn sent(request: golo::Request<'static>) -> (Result<reqwest::Response, RequestError>, Output) {
     let (result, mut outputs) = triggered(request.send()).await;
     assert_eq!(outputs.len(), 1, "{outputs:?}");
     (result, outputs.remove(0))
 }
 
 /// Sends `request`, which must fail with `kind`, in the error and in the output. Gives the output and its reason.
-pub async fn failed(kind: &str, request: impl IntoRequest) -> (RequestError, Output, String) {
+pub(crate) async fn failed(kind: &str, request: impl IntoRequest) -> (RequestError, Output, String) {
     let (result, output) = sent(golo::request("journey", request)).await;
     let error = result.expect_err("the request fails");
     assert_eq!(kinds(&error), if kind == "other" { vec![] } else { vec![kind] }, "{error:?}");
@@ -73,7 +73,7 @@ pub async fn failed(kind: &str, request: impl IntoRequest) -> (RequestError, Out
 }
 
 /// The predicates of `error` that hold.
-pub fn kinds(error: &RequestError) -> Vec<&'static str> {
+pub(crate) fn kinds(error: &RequestError) -> Vec<&'static str> {
     [
         ("build", error.is_build()),
         ("dns", error.is_dns()),
@@ -89,12 +89,12 @@ pub fn kinds(error: &RequestError) -> Vec<&'static str> {
     .collect()
 }
 
-pub async fn patiently<F: Future>(future: F) -> F::Output {
+pub(crate) async fn patiently<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it ends")
 }
 
 /// Accepts connections on a free port for as long as the test's runtime lives, and has `answer` deal with each.
-pub async fn serve<A, F>(answer: A) -> SocketAddr
+pub(crate) async fn serve<A, F>(answer: A) -> SocketAddr
 where
     A: Fn(TcpStream) -> F + Send + 'static,
     F: Future<Output: Send> + Send + 'static,
@@ -110,7 +110,7 @@ where
 }
 
 /// Answers one request of each connection with exactly these bytes, then closes it. Gives the server's URL.
-pub async fn serve_bytes(answer: impl Into<Vec<u8>>) -> String {
+pub(crate) async fn serve_bytes(answer: impl Into<Vec<u8>>) -> String {
     let answer: Arc<[u8]> = answer.into().into();
     let address = serve(move |mut connection| {
         let answer = Arc::clone(&answer);
@@ -124,7 +124,7 @@ pub async fn serve_bytes(answer: impl Into<Vec<u8>>) -> String {
 }
 
 /// Reads a request's head, and nothing past it where no body is sent.
-pub async fn read_head(connection: &mut TcpStream) -> String {
+pub(crate) async fn read_head(connection: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match connection.read_u8().await {

@@ -12,19 +12,19 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::serve;
 
-pub struct TlsServer {
-    pub address: SocketAddr,
-    pub certificate: CertificateDer<'static>,
+pub(crate) struct TlsServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
 impl TlsServer {
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}/", self.address.port())
     }
 }
 
 /// Serves the sample service for `localhost` by one of `protocols`, as ALPN names them, for as long as the test's runtime lives.
-pub async fn start(protocols: &[&str]) -> TlsServer {
+pub(crate) async fn start(protocols: &[&str]) -> TlsServer {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();

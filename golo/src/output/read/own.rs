@@ -69,15 +69,22 @@ impl<'a> Rest<'a> {
         needs_no_escape(text.as_bytes()).then_some(text)
     }
 
-    /// The number after `key`, without sign, fraction or leading zero.
+    /// The number after `key`, without sign, fraction or leading zero, of 19 digits at most: no more are sure to fit.
     fn number(&mut self, key: &str) -> Option<u64> {
         let rest = self.0.strip_prefix(key)?;
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = rest.split_at(digits);
-        self.0 = rest;
-        if digits == 0 || (digits > 1 && number.starts_with('0')) {
-            return None;
+        let (mut number, mut digits) = (0, 0);
+        for byte in rest.bytes() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            if digits == 19 || (digits == 1 && number == 0) {
+                return None;
+            }
+            number = number * 10 + u64::from(digit);
+            digits += 1;
         }
-        number.bytes().try_fold(0u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+        self.0 = &rest[digits..];
+        (digits > 0).then_some(number)
     }
 }

@@ -1,0 +1,11 @@
+//! The program runs, and answers as its source says.
+
+#![cfg(unix)]
+
+#[test]
+fn it_passes() {
+    let response = golo_tests::once(env!("CARGO_BIN_EXE_program-raw-identifier"));
+    assert_eq!(response["jobName"], "type");
+    assert_eq!(response["tags"][0]["key"], "kind");
+    assert_eq!(response["tags"][0]["value"], "raw");
+}
