@@ -93,6 +93,15 @@ impl Program {
         rustix::process::kill_process(self.id(), signal).unwrap();
     }
 
+    /// Sends a signal again and again until it has ended.
+    pub async fn insist(&mut self, signal: Signal) {
+        crate::until("the program ends", || {
+            self.signal(signal);
+            self.child.try_wait().unwrap().is_some()
+        })
+        .await;
+    }
+
     /// Waits for its end and for the rest of what it wrote.
     pub async fn finish(mut self) -> Finished {
         let status = within("the program's end", self.child.wait()).await.unwrap();
@@ -108,6 +117,7 @@ impl Program {
     }
 
     /// Most memory it ever had, in bytes.
+    #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -115,6 +125,7 @@ impl Program {
     }
 
     /// Waits until it has used no processor time for a while: it waits for something, too.
+    #[cfg(target_os = "linux")]
     pub async fn rest(&self) {
         // The name may have spaces; user and system time are fields 14 and 15.
         let ticks = || self.proc("stat").rsplit_once(')').unwrap().1.split(' ').skip(12).take(2).collect::<String>();
@@ -130,6 +141,7 @@ impl Program {
         .await;
     }
 
+    #[cfg(target_os = "linux")]
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id().unwrap())).unwrap()
     }

@@ -116,12 +116,18 @@ fn build() -> Result<Client, Error> {
         .map_err(|error| Error::start("the HTTP client could not be built", Some(error)))
 }
 
-fn defaults() -> ClientBuilder {
+/// Puts the TLS provider in place, without which reqwest panics: for golo's clients, and for those that a load test makes
+/// by itself.
+pub(crate) fn install_provider() {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Fails where the load test has installed one of its own choice, which then stands.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+fn defaults() -> ClientBuilder {
+    install_provider();
     Client::builder()
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::limited(REDIRECTS))

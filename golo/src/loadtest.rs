@@ -72,6 +72,7 @@ impl Loadtest {
     }
 
     fn erased(name: &str, adapter: Arc<dyn Erased>) -> Self {
+        client::install_provider();
         Self {
             name: name.to_owned(),
             version: None,

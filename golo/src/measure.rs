@@ -35,8 +35,6 @@ pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Ou
         Ok(_) => recording.finish(None),
         Err(error) => recording.finish(Some(&without_credentials(&error.to_string()))),
     }
-    if let Some(room) = sink.backpressure() {
-        room.await;
-    }
+    scope::wait_for_room(&*sink).await;
     result
 }

@@ -132,10 +132,8 @@ impl<'a> Request<'a> {
                 Err(error)
             }
         };
-        // Measured by now: where the sink cannot keep up, it is the load test that waits.
-        if let Some(room) = sink.backpressure() {
-            room.await;
-        }
+        // Measured by now: it is the load test that waits.
+        scope::wait_for_room(&*sink).await;
         result
     }
 }

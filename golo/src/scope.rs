@@ -94,6 +94,15 @@ pub(crate) fn sink() -> Arc<dyn Sink> {
     SCOPE.try_with(|scope| scope.sink.clone()).unwrap_or_else(|_| sink::process())
 }
 
+/// Waits where `sink` cannot keep up. The wait is no part of the trigger's duration: it is golo's, not the target's.
+pub(crate) async fn wait_for_room(sink: &dyn Sink) {
+    if let Some(room) = sink.backpressure() {
+        let scope = current();
+        let _pause = scope.as_deref().map(Scope::pause);
+        room.await;
+    }
+}
+
 /// Tells the trigger of a sequence it uses; it keeps the first that says anything.
 pub(crate) fn note_sequence(id: &str) {
     if id.is_empty() {
