@@ -7,11 +7,31 @@ use std::{error::Error as StdError, fmt};
 pub(crate) use cause::{chain, without_credentials};
 
 /// Any error, as a load test, a `setup` or a user's `start` may return it: `?` makes one of nearly everything.
+///
+/// ```
+/// fn port(text: &str) -> Result<u16, golo::BoxError> {
+///     match text.parse()? {
+///         0 => Err("port 0 is none".into()),
+///         port => Ok(port),
+///     }
+/// }
+/// assert_eq!(port("80").ok(), Some(80));
+/// assert!(port("eighty").is_err() && port("0").is_err());
+/// ```
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An error of golo's own plumbing: what keeps a load test from being started or served, or a line from being read.
 ///
 /// [`Display`](fmt::Display) says what was wrong; the reason below it is the [`source`](StdError::source).
+///
+/// ```
+/// use std::error::Error as _;
+///
+/// let error = "no line".parse::<golo::Output>().unwrap_err();
+/// assert!(error.is_output());
+/// assert_eq!(error.to_string(), "not an output line");
+/// assert!(error.source().is_some(), "where, and what was expected");
+/// ```
 pub struct Error {
     inner: Box<ErrorInner>,
 }
@@ -98,6 +118,16 @@ impl StdError for Error {
 /// [`Display`](fmt::Display) says which request and what became of it, without the URL's user and password; the
 /// reason below it is the [`source`](StdError::source). The predicates say of what kind it is; exactly one holds,
 /// or none where the reason is something else.
+///
+/// ```no_run
+/// # async fn load_test() -> Result<(), golo::RequestError> {
+/// let journey = golo::new_sequence_id();
+/// match golo::do_request(&journey, golo::client().get("http://127.0.0.1:8765/slow?ms=100000")).await {
+///     Err(error) if error.is_timeout() => Ok(()),
+///     other => other.map(drop),
+/// }
+/// # }
+/// ```
 pub struct RequestError {
     inner: Box<RequestErrorInner>,
 }

@@ -55,6 +55,17 @@ pub struct Output {
 
 /// An [`Output`] whose text is borrowed: what a [`Sink`](crate::Sink) is handed, and what
 /// [`OutputRef::parse`] makes of a line without copying it.
+///
+/// ```
+/// let line = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":503,"size":0,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":412345,"error":null}"#;
+/// let output = golo::OutputRef::parse(line)?;
+/// assert!(output.is_failed());
+///
+/// let mut written = Vec::new();
+/// output.write_line(&mut written);
+/// assert_eq!(written, format!("{line}\n").into_bytes());
+/// # Ok::<(), golo::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutputRef<'a> {
@@ -85,6 +96,15 @@ impl Output {
     ///
     /// The method and the URL before redirects are what `do_request` left in the response; else `GET` and the
     /// response's own URL. `size` is the response's content length, or -1 where it is not known. The timestamp is now.
+    ///
+    /// ```no_run
+    /// # async fn load_test() -> Result<(), golo::BoxError> {
+    /// let started = std::time::Instant::now();
+    /// let response = golo::reqwest::get("http://127.0.0.1:8765/").await?;
+    /// let output = golo::Output::parse(&golo::new_sequence_id(), started.elapsed(), &response);
+    /// eprintln!("{output}");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn parse(id: &str, duration: Duration, response: &reqwest::Response) -> Self {
         let left = response.extensions().get::<Left>();

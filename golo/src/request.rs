@@ -66,7 +66,7 @@ pub fn request(id: &str, req: impl IntoRequest) -> Request<'_> {
     Request { id, request: req.into_request(), route: None, expected: Vec::new() }
 }
 
-/// A request that [`request`] made and that is yet to be sent.
+/// A request that [`request`] made and that is yet to be sent; see there for an example.
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request<'a> {
     id: &'a str,
@@ -140,6 +140,17 @@ impl<'a> Request<'a> {
 
 /// What [`request`] and [`do_request`] take: a [`reqwest::RequestBuilder`], or a [`reqwest::Request`], which
 /// [`client`](crate::client()) then sends.
+///
+/// ```no_run
+/// use golo::reqwest::{Method, Request, Url};
+///
+/// # async fn load_test() -> Result<(), golo::BoxError> {
+/// let journey = golo::new_sequence_id();
+/// let url = Url::parse("http://127.0.0.1:8765/items")?;
+/// golo::do_request(&journey, Request::new(Method::GET, url.clone())).await?;
+/// golo::do_request(&journey, golo::client().get(url)).await?;
+/// # Ok(()) }
+/// ```
 pub trait IntoRequest {
     #[doc(hidden)]
     fn into_request(self) -> Result<(Option<Client>, reqwest::Request), reqwest::Error>;

@@ -17,6 +17,10 @@ pub use listener::Listener;
 pub use serve::Serve;
 
 /// Where a load test is served unless it is told otherwise.
+///
+/// ```
+/// assert!(golo::RPC_ADDR.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback()));
+/// ```
 pub const RPC_ADDR: &str = "127.0.0.1:9999";
 
 /// How a load test's process ends, beside 0.

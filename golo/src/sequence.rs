@@ -12,6 +12,10 @@ use crate::scope;
 /// What [`new_sequence_id`] gives when the system has no randomness.
 ///
 /// A version 5 UUID, where a fresh ID is a version 4 one, so the two are never equal.
+///
+/// ```
+/// assert_ne!(golo::new_sequence_id(), golo::DEFAULT_SEQUENCE_ID, "this system has randomness");
+/// ```
 pub const DEFAULT_SEQUENCE_ID: &str = "c276c8c7-6fec-5aa9-b6bd-4de12a49a9bb";
 
 thread_local! {

@@ -10,6 +10,15 @@ use rand::RngExt as _;
 use crate::scope::{self, Scope};
 
 /// How long to [`think`]: a [`Duration`], or a range of them to choose from at random.
+///
+/// ```
+/// use std::time::Duration;
+/// use golo::ThinkTime;
+///
+/// let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+/// assert_eq!(second.bounds(), (second, second));
+/// assert_eq!((second..minute).bounds(), (second, minute));
+/// ```
 pub trait ThinkTime {
     /// The shortest and the longest pause.
     fn bounds(self) -> (Duration, Duration);

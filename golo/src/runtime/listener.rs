@@ -47,6 +47,13 @@ impl fmt::Display for Address {
 }
 
 /// What [`Loadtest::serve_on`](crate::Loadtest::serve_on) listens on: made of a tokio `TcpListener` or `UnixListener`.
+///
+/// ```
+/// # async fn example() -> std::io::Result<()> {
+/// let listener: golo::Listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?.into();
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,

@@ -188,7 +188,7 @@ impl Loadtest {
     }
 }
 
-/// A load test that is served, once this is awaited. [`Loadtest::serve_on`] makes it.
+/// A load test that is served, once this is awaited. [`Loadtest::serve_on`] makes it, and shows it.
 #[must_use = "a load test is not served until this is awaited"]
 pub struct Serve {
     loadtest: Loadtest,

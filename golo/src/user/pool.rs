@@ -246,3 +246,62 @@ fn not_started(context: &Context, reason: &str) -> String {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::{
+        BoxError, Response, User,
+        adapter::{Adapter, Trigger},
+        erased::Annotated,
+    };
+
+    static STOPPED: AtomicUsize = AtomicUsize::new(0);
+
+    struct Counted;
+
+    impl User for Counted {
+        async fn start(_: &Context) -> Result<Self, BoxError> {
+            Ok(Self)
+        }
+
+        async fn stop(self) {
+            STOPPED.fetch_add(1, SeqCst);
+        }
+    }
+
+    impl Adapter for Counted {
+        type User = Self;
+
+        async fn trigger(trigger: Trigger, _: &mut Self) -> Result<Response, BoxError> {
+            Ok(trigger.into_prepared())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_idle_for_long_is_ended_and_who_is_in_use_is_not() {
+        let users = Users::new(Arc::new(Annotated::<Counted>(PhantomData)));
+        let shared: SharedValue = Arc::new(());
+        let named = |user| Context { user, ..Context::default() };
+        let lease = async |user| users.lease(&named(user), &shared).await.unwrap_or_else(|reason| panic!("{reason}"));
+        let ending = async {
+            drop((lease(None).await, lease(Some(1)).await));
+            let in_use = (lease(Some(2)).await, lease(None).await);
+            tokio::time::sleep(IDLE * 2).await;
+            assert_eq!(STOPPED.load(SeqCst), 1, "the one called 1; the unnamed one was lent again");
+            assert_eq!(lock(&users.named).len(), 1, "its name is forgotten");
+            drop(in_use);
+            tokio::time::sleep(IDLE / 2).await;
+            assert_eq!(STOPPED.load(SeqCst), 1, "they have not been idle for long");
+            tokio::time::sleep(IDLE).await;
+            assert_eq!(STOPPED.load(SeqCst), 3);
+            assert_eq!(users.room.available_permits(), MOST);
+        };
+        tokio::select! {
+            () = users.end_idle() => {}
+            () = ending => {}
+        }
+    }
+}
