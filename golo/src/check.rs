@@ -1,6 +1,6 @@
 //! Checks: what a load test says must hold, counted rather than enforced.
 
-use crate::scope;
+use crate::{error::without_credentials, scope};
 
 /// Counts whether `passed` holds under `name`, and returns it.
 ///
@@ -16,6 +16,6 @@ use crate::scope;
 /// # Ok(()) }
 /// ```
 pub fn check(name: &str, passed: bool) -> bool {
-    scope::sink().check(name, passed);
+    scope::sink_of(scope::current().as_deref()).check(&without_credentials(name), passed);
     passed
 }

@@ -12,7 +12,7 @@ use std::{
 use reqwest::{Client, ClientBuilder};
 use tokio::runtime;
 
-use crate::{BoxError, Error, cookies::CurrentJar, error::chain, message::say};
+use crate::{BoxError, Error, cookies::CurrentJar, error::chain, lock::lock, message::say, panic};
 
 /// How long a request may take, body included, unless the load test says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ where
     let configure = move |builder| f(builder).map_err(Into::into);
     *CONFIGURE.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(configure));
     GENERATION.fetch_add(1, Release);
-    CLIENTS.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    lock(&CLIENTS).clear();
 }
 
 /// The current worker's client, built if it is not there yet.
@@ -82,30 +82,37 @@ pub(crate) fn current() -> Result<Client, Error> {
     let runtime = runtime::Handle::try_current().ok().map(|handle| handle.id());
     let generation = GENERATION.load(Acquire);
     let is_current = |kept: &&Kept| kept.runtime == runtime && kept.generation == generation;
-    LAST_USED.with_borrow_mut(|last_used| {
-        if let Some(kept) = last_used.as_ref().filter(is_current) {
-            return Ok(kept.client.clone());
-        }
-        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = match clients.iter().find(is_current) {
-            Some(kept) => kept.clone(),
-            None => {
-                let kept = Kept { runtime, generation, client: build()? };
-                if clients.len() == KEPT {
-                    clients.remove(0);
-                }
-                clients.push(kept.clone());
-                kept
-            }
-        };
-        Ok(last_used.insert(kept).client.clone())
-    })
+    if let Some(client) = LAST_USED.with_borrow(|kept| kept.as_ref().filter(is_current).map(|kept| kept.client.clone()))
+    {
+        return Ok(client);
+    }
+    let known = lock(&CLIENTS).iter().find(is_current).cloned();
+    let kept = match known {
+        Some(kept) => kept,
+        // Without a lock: what builds it is the load test's, and may well ask for a client.
+        None => keep(Kept { runtime, generation, client: build()? }),
+    };
+    LAST_USED.set(Some(kept.clone()));
+    Ok(kept.client)
+}
+
+/// Keeps a new client, unless another worker of this runtime was quicker: then gives that one's.
+fn keep(new: Kept) -> Kept {
+    let mut clients = lock(&CLIENTS);
+    if let Some(kept) = clients.iter().find(|kept| kept.runtime == new.runtime && kept.generation == new.generation) {
+        return kept.clone();
+    }
+    if clients.len() == KEPT {
+        clients.remove(0);
+    }
+    clients.push(new.clone());
+    new
 }
 
 fn build() -> Result<Client, Error> {
     let configure = CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).clone();
     let build = |builder: ClientBuilder| match &configure {
-        Some(configure) => configure(builder),
+        Some(configure) => panic::caught_now(|| configure(builder)).unwrap_or_else(|panicked| Err(panicked.into())),
         None => builder.build().map_err(Into::into),
     };
     build(defaults())

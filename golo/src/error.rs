@@ -47,6 +47,7 @@ struct ErrorInner {
 enum ErrorKind {
     Address,
     Start,
+    Teardown,
     Output,
     Io,
 }
@@ -62,6 +63,10 @@ impl Error {
 
     pub(crate) fn start(message: impl Into<String>, source: impl Into<Option<BoxError>>) -> Self {
         Self::new(ErrorKind::Start, message, source)
+    }
+
+    pub(crate) fn teardown(message: impl Into<String>, source: impl Into<Option<BoxError>>) -> Self {
+        Self::new(ErrorKind::Teardown, message, source)
     }
 
     pub(crate) fn io(message: impl Into<String>, source: std::io::Error) -> Self {
@@ -82,6 +87,12 @@ impl Error {
     #[must_use]
     pub fn is_start(&self) -> bool {
         self.inner.kind == ErrorKind::Start
+    }
+
+    /// Whether the load test ran, and its `teardown` failed.
+    #[must_use]
+    pub fn is_teardown(&self) -> bool {
+        self.inner.kind == ErrorKind::Teardown
     }
 
     /// Whether a text that was read is no [`Output`](crate::Output).

@@ -10,6 +10,7 @@ mod cookies;
 mod erased;
 mod error;
 mod loadtest;
+mod lock;
 mod measure;
 mod message;
 mod output;

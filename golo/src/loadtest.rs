@@ -1,6 +1,6 @@
 //! `Loadtest`: a load test with its name and hooks, and what surrounds one trigger of it.
 
-use std::{any::Any, fmt, marker::PhantomData, sync::Arc, time::Instant};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Instant};
 
 use tokio::sync::OnceCell;
 
@@ -11,12 +11,13 @@ use crate::{
     erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless},
     error::{chain, without_credentials},
     panic::caught,
-    scope::Scope,
-    sequence, sink,
+    scope::{self, Scope},
+    sequence,
+    shared::SharedValue,
+    sink,
     user::pool::Users,
 };
 
-type SharedValue = Arc<dyn Any + Send + Sync>;
 type SetUp = dyn Fn() -> BoxFuture<'static, Result<SharedValue, BoxError>> + Send + Sync;
 type TearDown = dyn Fn(SharedValue) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
 
@@ -165,9 +166,7 @@ impl Loadtest {
     pub async fn trigger(&self, context: Context) -> Response {
         let prepared = Response { job_name: context.job_name.clone(), ..Response::default() };
         let sink = self.sink.clone().unwrap_or_else(sink::process);
-        if let Some(room) = sink.backpressure() {
-            room.await;
-        }
+        scope::wait_for_room(&*sink).await;
         let shared = match self.set_up().await {
             Ok(shared) => shared,
             Err(error) => return failed(prepared, chain(&error)),
@@ -226,7 +225,7 @@ impl Loadtest {
         };
         let ending = self.aside(Some(Arc::clone(shared)), async { teardown(Arc::clone(shared)).await });
         let result = ending.await.unwrap_or_else(|panicked| Err(panicked.into()));
-        result.map_err(|error| Error::start("`teardown` failed", Some(chain(&*error).into())))
+        result.map_err(|error| Error::teardown("`teardown` failed", Some(chain(&*error).into())))
     }
 
     /// Ends users that have been idle for long, for ever.

@@ -26,10 +26,12 @@ const METHOD: &str = "MEASURE";
 /// # Ok(()) }
 /// ```
 pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let sink = scope::sink();
+    let scope = scope::current();
+    let sink = scope::sink_of(scope.as_deref());
     let name = &*without_credentials(name);
     scope::note_sequence(id);
-    let recording = Recording::start(id, METHOD, name, &*sink).route(Some(name));
+    scope::wait_for_room(&*sink).await;
+    let recording = Recording::start(id, METHOD, name, &*sink, scope.as_deref()).route(Some(name));
     let result = future.await;
     match &result {
         Ok(_) => recording.finish(None),

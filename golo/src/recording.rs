@@ -2,12 +2,13 @@
 
 use std::{
     borrow::Cow,
-    time::{Instant, SystemTime},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant, SystemTime},
 };
 
 use reqwest::StatusCode;
 
-use crate::{OutputRef, Sink};
+use crate::{OutputRef, Sink, scope::Scope};
 
 pub(crate) struct Recording<'a> {
     id: &'a str,
@@ -16,6 +17,7 @@ pub(crate) struct Recording<'a> {
     route: Option<&'a str>,
     expected: &'a [u16],
     sink: &'a dyn Sink,
+    scope: Option<&'a Scope>,
     started: Instant,
     status: u16,
     size: u64,
@@ -23,19 +25,18 @@ pub(crate) struct Recording<'a> {
 }
 
 impl<'a> Recording<'a> {
-    pub(crate) fn start(id: &'a str, method: &'a str, url: &'a str, sink: &'a dyn Sink) -> Self {
-        Self {
-            id,
-            method,
-            url,
-            route: None,
-            expected: &[],
-            sink,
-            started: Instant::now(),
-            status: 0,
-            size: 0,
-            open: true,
+    pub(crate) fn start(
+        id: &'a str,
+        method: &'a str,
+        url: &'a str,
+        sink: &'a dyn Sink,
+        scope: Option<&'a Scope>,
+    ) -> Self {
+        let started = Instant::now();
+        if let Some(scope) = scope {
+            scope.begin_measurement(started);
         }
+        Self { id, method, url, route: None, expected: &[], sink, scope, started, status: 0, size: 0, open: true }
     }
 
     pub(crate) fn route(mut self, route: Option<&'a str>) -> Self {
@@ -66,12 +67,20 @@ impl<'a> Recording<'a> {
 
     /// Nothing was sent, so nothing is recorded.
     pub(crate) fn discard(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) -> Duration {
         self.open = false;
+        let now = Instant::now();
+        if let Some(scope) = self.scope {
+            scope.end_measurement(now);
+        }
+        now - self.started
     }
 
     fn record(&mut self, error: Option<&str>) {
-        self.open = false;
-        let duration = self.started.elapsed();
+        let duration = self.end();
         self.sink.output(&OutputRef {
             sequence_id: Cow::Borrowed(self.id),
             url: Cow::Borrowed(self.url),
@@ -95,7 +104,8 @@ impl<'a> Recording<'a> {
 impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if self.open {
-            self.record(Some("cancelled"));
+            // A sink is anybody's code, and a second panic while one is under way would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.record(Some("cancelled"))));
         }
     }
 }

@@ -112,9 +112,12 @@ impl<'a> Request<'a> {
         let (client, request) = self.request.map_err(RequestError::not_built)?;
         let client = client.unwrap_or_else(client::client);
         let requested = Requested::of(&request);
-        let sink = scope::sink();
+        let scope = scope::current();
+        let sink = scope::sink_of(scope.as_deref());
         scope::note_sequence(self.id);
-        let mut recording = Recording::start(self.id, requested.method.as_str(), requested.url.as_str(), &*sink)
+        scope::wait_for_room(&*sink).await;
+        let (method, url) = (requested.method.as_str(), requested.url.as_str());
+        let mut recording = Recording::start(self.id, method, url, &*sink, scope.as_deref())
             .route(self.route.as_deref())
             .expect(&self.expected);
         let result = match receive(&client, request, &mut recording).await {
@@ -132,7 +135,7 @@ impl<'a> Request<'a> {
                 Err(error)
             }
         };
-        // Measured by now: it is the load test that waits.
+        // Measured by now: it is the load test that waits. Before the request it waits too, for those that drop this.
         scope::wait_for_room(&*sink).await;
         result
     }
@@ -151,7 +154,7 @@ impl<'a> Request<'a> {
 /// golo::do_request(&journey, golo::client().get(url)).await?;
 /// # Ok(()) }
 /// ```
-pub trait IntoRequest {
+pub trait IntoRequest: sealed::Sealed {
     #[doc(hidden)]
     fn into_request(self) -> Result<(Option<Client>, reqwest::Request), reqwest::Error>;
 }
@@ -214,4 +217,11 @@ fn put_together(mut response: Response, body: Bytes, requested: Requested) -> Re
     *whole.version_mut() = response.version();
     *whole.headers_mut() = std::mem::take(response.headers_mut());
     whole.into()
+}
+
+mod sealed {
+    /// Keeps `IntoRequest` ours, so that it can grow.
+    pub trait Sealed {}
+    impl Sealed for super::RequestBuilder {}
+    impl Sealed for reqwest::Request {}
 }

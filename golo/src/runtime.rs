@@ -8,11 +8,16 @@ mod serve;
 mod service;
 mod signals;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::JoinSet,
+};
 
 use args::Call;
 
-use crate::{Error, Loadtest, client, error::chain, message::say};
+use crate::{Error, Loadtest, client, error::chain, message::say, panic::caught_now};
 pub use listener::Listener;
 pub use serve::Serve;
 
@@ -22,6 +27,9 @@ pub use serve::Serve;
 /// assert!(golo::RPC_ADDR.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback()));
 /// ```
 pub const RPC_ADDR: &str = "127.0.0.1:9999";
+
+/// Time for the last lines, for tear-down and for what is cut off, where the grace has been used up.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// How a load test's process ends, beside 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +65,7 @@ impl Loadtest {
     /// Does what the command line asks for: serves the load test, which is the default, or triggers it `once`.
     ///
     /// Blocks until that is done, and gives the process's exit code: 0, or 1 for a failed trigger of `once` and
-    /// anything unforeseen, 104 for a wrong command line or an address that is taken, 105 where a signal cut `once`
+    /// anything unforeseen, as a `teardown` that failed, 104 for a wrong command line or an address that is taken, 105 where a signal cut `once`
     /// short, 107 where `setup` failed or the HTTP client could not be built. What went wrong is on stderr.
     pub fn start(self) -> ExitCode {
         // A runtime cannot be started from within one, as it would be under `#[tokio::main]`.
@@ -77,13 +85,13 @@ impl Loadtest {
                 return if error.use_stderr() { Exit::BadConfiguration.into() } else { ExitCode::SUCCESS };
             }
         };
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return self.report(&Error::io("the runtime could not be started", error)),
+        let runtimes = match Runtimes::start() {
+            Ok(runtimes) => runtimes,
+            Err(error) => return report(&self.name, &Error::io("the runtime could not be started", error)),
         };
         match call {
-            Call::Serve(args) => serve::serve(self, &args, runtime),
-            Call::Once(args) => once::once(&self, args, runtime),
+            Call::Serve { address, graceful_stop } => serve::serve(self, address, graceful_stop, runtimes),
+            Call::Once { job_name } => once::once(self, job_name, runtimes),
         }
     }
 
@@ -92,9 +100,51 @@ impl Loadtest {
         client::current()?;
         self.set_up().await.map(drop)
     }
+}
 
-    fn report(&self, error: &Error) -> ExitCode {
-        say(format_args!("{}: {}", self.name, chain(error)));
-        Exit::from(error).into()
+fn report(name: &str, error: &Error) -> ExitCode {
+    say(format_args!("{name}: {}", chain(error)));
+    Exit::from(error).into()
+}
+
+/// The load test's runtime, and one for signals and deadlines: a load test that blocks its threads must not keep those
+/// from being seen.
+struct Runtimes {
+    load: Runtime,
+    /// Runs on the main thread alone.
+    control: Runtime,
+}
+
+impl Runtimes {
+    fn start() -> std::io::Result<Self> {
+        Ok(Self {
+            load: Builder::new_multi_thread().enable_all().build()?,
+            control: Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+
+    /// Drops the load test, and then all that still runs: its requests are recorded as cancelled. Gives what is left.
+    fn end(self, loadtest: Arc<Loadtest>) -> Runtime {
+        {
+            // What `setup` made may need its runtime in order to be dropped, and may panic.
+            let _inside = self.load.enter();
+            let _ = caught_now(|| drop(loadtest));
+        }
+        self.load.shutdown_timeout(LAST_MOMENT);
+        self.control
+    }
+}
+
+/// Runs `work` on another runtime. Dropping the future aborts it.
+async fn run_on<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let mut task = JoinSet::new();
+    task.spawn_on(work, runtime);
+    match task.join_next().await {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(Error::io("a task of golo's own has ended early", error.into())),
+        None => std::future::pending().await,
     }
 }

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{Arc, Mutex, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::{SeedableRng, rngs::SmallRng};
@@ -12,6 +12,7 @@ use reqwest::cookie::Jar;
 
 use crate::{
     Context,
+    lock::lock,
     sink::{self, Sink},
     thought::{Pause, Thought},
 };
@@ -58,14 +59,22 @@ impl Scope {
         self.first_sequence.get().map(String::as_str)
     }
 
-    /// Time spent in `think`.
+    /// Time that is no part of the trigger's duration.
     pub(crate) fn thought(&self) -> Duration {
         self.thought.total()
     }
 
-    /// Begins a pause that is not measured, until what this gives is dropped.
+    /// Begins a pause that is no part of the trigger's duration, until what this gives is dropped.
     pub(crate) fn pause(&self) -> Pause<'_> {
         self.thought.pause()
+    }
+
+    pub(crate) fn begin_measurement(&self, now: Instant) {
+        self.thought.begin_measurement(now);
+    }
+
+    pub(crate) fn end_measurement(&self, now: Instant) {
+        self.thought.end_measurement(now);
     }
 
     pub(crate) fn with_random<T>(&self, choose: impl FnOnce(&mut SmallRng) -> T) -> T {
@@ -75,7 +84,7 @@ impl Scope {
                 None => entropy(),
             })
         });
-        choose(&mut random.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        choose(&mut lock(random))
     }
 }
 
@@ -89,9 +98,9 @@ pub(crate) fn current() -> Option<Arc<Scope>> {
     SCOPE.try_with(Arc::clone).ok()
 }
 
-/// Where this code's outputs go.
-pub(crate) fn sink() -> Arc<dyn Sink> {
-    SCOPE.try_with(|scope| scope.sink.clone()).unwrap_or_else(|_| sink::process())
+/// Where the outputs of code in this scope go, or of code in none.
+pub(crate) fn sink_of(scope: Option<&Scope>) -> Arc<dyn Sink> {
+    scope.map_or_else(sink::process, |scope| Arc::clone(&scope.sink))
 }
 
 /// Waits where `sink` cannot keep up. The wait is no part of the trigger's duration: it is golo's, not the target's.

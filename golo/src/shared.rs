@@ -2,6 +2,9 @@
 
 use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
+/// A [`Shared`] whose type only its load test knows.
+pub(crate) type SharedValue = Arc<dyn Any + Send + Sync>;
+
 /// What `setup` returned, handed to every trigger of the run. Cloning it is cheap; all clones are one value.
 ///
 /// ```no_run

@@ -19,7 +19,7 @@ use crate::scope::{self, Scope};
 /// assert_eq!(second.bounds(), (second, second));
 /// assert_eq!((second..minute).bounds(), (second, minute));
 /// ```
-pub trait ThinkTime {
+pub trait ThinkTime: sealed::Sealed {
     /// The shortest and the longest pause.
     fn bounds(self) -> (Duration, Duration);
 }
@@ -69,4 +69,14 @@ pub async fn think(time: impl ThinkTime) {
     };
     let _not_measured = scope.as_deref().map(Scope::pause);
     tokio::time::sleep(pause).await;
+}
+
+mod sealed {
+    use super::{Duration, Range, RangeInclusive};
+
+    /// Keeps `ThinkTime` ours, so that it can grow.
+    pub trait Sealed {}
+    impl Sealed for Duration {}
+    impl Sealed for Range<Duration> {}
+    impl Sealed for RangeInclusive<Duration> {}
 }

@@ -1,64 +1,124 @@
-//! The think time of a trigger: however its pauses overlap, each moment of them is left out once.
+//! The think time of a trigger: moments in which somebody pauses and nothing is measured, however they overlap.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
-#[derive(Default)]
-pub(crate) struct Thought(Mutex<Pauses>);
+use crate::lock::lock;
 
 #[derive(Default)]
-struct Pauses {
-    /// How many have not ended.
-    open: usize,
-    /// Those that have ended, while another has not: in order, and apart.
-    ended: Vec<(Instant, Instant)>,
+pub(crate) struct Thought(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    pauses: Overlapping,
+    /// Pauses that have ended, while another has not: in order, and apart.
+    ended: Vec<(Mark, Mark)>,
     /// Of all before them.
     total: Duration,
+    measurements: Overlapping,
+}
+
+/// A moment, and how long something had been measured by then.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Mark {
+    at: Instant,
+    measured: Duration,
+}
+
+/// How many are open, since when any is, and how long any was before.
+#[derive(Default)]
+struct Overlapping {
+    open: usize,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Overlapping {
+    fn begin(&mut self, now: Instant) {
+        self.open += 1;
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.open -= 1;
+        if self.open == 0 {
+            self.before = self.until(now);
+            self.since = None;
+        }
+    }
+
+    fn until(&self, now: Instant) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
 }
 
 impl Thought {
-    /// Time in which anybody paused. A pause that has not ended is no part of it: nobody may be waiting for it.
+    /// Time in which somebody paused and nothing was measured. A pause that has not ended is no part of it: nobody may
+    /// be waiting for it.
     pub(crate) fn total(&self) -> Duration {
-        let pauses = self.lock();
-        pauses.total + length(&pauses.ended)
+        let state = self.state();
+        state.total + length(&state.ended)
     }
 
     /// Begins a pause, which ends when what this gives is dropped.
     pub(crate) fn pause(&self) -> Pause<'_> {
-        self.lock().open += 1;
-        Pause { thought: self, started: Instant::now() }
+        let mut state = self.state();
+        let now = Instant::now();
+        state.pauses.begin(now);
+        Pause { thought: self, started: state.mark(now) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pauses> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Something is measured from `now` on.
+    pub(crate) fn begin_measurement(&self, now: Instant) {
+        self.state().measurements.begin(now);
+    }
+
+    pub(crate) fn end_measurement(&self, now: Instant) {
+        self.state().measurements.end(now);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
+    }
+}
+
+impl State {
+    fn mark(&self, at: Instant) -> Mark {
+        Mark { at, measured: self.measurements.until(at) }
     }
 }
 
 pub(crate) struct Pause<'a> {
     thought: &'a Thought,
-    started: Instant,
+    started: Mark,
 }
 
 impl Drop for Pause<'_> {
     fn drop(&mut self) {
-        let mut pauses = self.thought.lock();
+        let mut state = self.thought.state();
         let mut started = self.started;
-        while let Some((before, _)) = pauses.ended.pop_if(|(_, ended)| *ended >= started) {
-            started = started.min(before);
+        while let Some((before, _)) = state.ended.pop_if(|(_, ended)| ended.at >= started.at) {
+            if before.at < started.at {
+                started = before;
+            }
         }
-        pauses.ended.push((started, Instant::now()));
-        pauses.open -= 1;
-        if pauses.open == 0 {
-            let ended = std::mem::take(&mut pauses.ended);
-            pauses.total += length(&ended);
+        let now = Instant::now();
+        let ended = state.mark(now);
+        state.ended.push((started, ended));
+        state.pauses.end(now);
+        if state.pauses.open == 0 {
+            let ended = std::mem::take(&mut state.ended);
+            state.total += length(&ended);
         }
     }
 }
 
-fn length(pauses: &[(Instant, Instant)]) -> Duration {
-    pauses.iter().map(|(started, ended)| *ended - *started).sum()
+fn length(pauses: &[(Mark, Mark)]) -> Duration {
+    let alone =
+        |(started, ended): &(Mark, Mark)| (ended.at - started.at).saturating_sub(ended.measured - started.measured);
+    pauses.iter().map(alone).sum()
 }
 
 #[cfg(test)]
@@ -80,7 +140,7 @@ mod tests {
         assert!(thought.total() >= LONG * 3 && thought.total() <= started.elapsed());
         drop(outer);
         assert!(thought.total() >= LONG * 3 && thought.total() <= started.elapsed());
-        assert_eq!(thought.lock().ended, []);
+        assert_eq!(thought.state().ended, []);
     }
 
     #[test]
@@ -93,5 +153,24 @@ mod tests {
         std::thread::sleep(LONG);
         drop(foreground);
         assert!(thought.total() >= LONG);
+    }
+
+    #[test]
+    fn what_is_measured_meanwhile_is_no_thought() {
+        let thought = Thought::default();
+        let before = Instant::now();
+        let pause = thought.pause();
+        std::thread::sleep(LONG);
+        let measured = Instant::now();
+        thought.begin_measurement(measured);
+        std::thread::sleep(LONG);
+        thought.begin_measurement(Instant::now());
+        std::thread::sleep(LONG);
+        thought.end_measurement(Instant::now());
+        let ended = Instant::now();
+        thought.end_measurement(ended);
+        drop(pause);
+        let all = before.elapsed();
+        assert!(thought.total() >= LONG && thought.total() <= all - (ended - measured));
     }
 }

@@ -83,21 +83,34 @@ pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
     let mut clean = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("://") {
-        let (before, authority) = rest.split_at(start + 3);
+        let before;
+        (before, rest) = rest.split_at(start + 3);
         clean.push_str(before);
-        let end = authority
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '\\' | '?' | '#' | '"' | '\'' | '<' | '>' | '`'))
-            .unwrap_or(authority.len());
-        rest = match authority[..end].rfind('@') {
-            Some(at) => &authority[at + 1..],
-            None => authority,
-        };
+        while let length @ 1.. = credentials(rest) {
+            rest = &rest[length..];
+        }
     }
     if clean.len() + rest.len() == text.len() {
         return Cow::Borrowed(text);
     }
     clean.push_str(rest);
     Cow::Owned(clean)
+}
+
+/// How long the user and password are that `url`, a URL without its scheme and whatever follows it, begins with.
+fn credentials(url: &str) -> usize {
+    let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`')).unwrap_or(url.len());
+    let url = &url[..end];
+    let authority = &url[..url.find(['/', '\\', '?', '#']).unwrap_or(url.len())];
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let after_colon = authority.split_once(':').filter(|_| !authority.starts_with('['));
+    let at = match authority.rfind('@') {
+        Some(at) => Some(at),
+        // What follows the colon is no port: a password, then, with a character in it that should have been escaped.
+        None if after_colon.is_some_and(|(_, after)| !is_port(after)) => url.rfind('@'),
+        None => None,
+    };
+    at.map_or(0, |at| at + 1)
 }
 
 #[cfg(test)]
@@ -112,6 +125,11 @@ mod tests {
             ("http://u@h, https://a:b@c@d/e", "http://h, https://d/e"),
             ("http://h/@x and mail@host", "http://h/@x and mail@host"),
             ("(redis://:secret@127.0.0.1)", "(redis://127.0.0.1)"),
+            ("postgres://ann:se/cret@h/x and redis://:p#ss@h", "postgres://h/x and redis://h"),
+            (
+                "http://h:1/x?y=a@b http://[::1]:80/@ http://[::1]/@",
+                "http://h:1/x?y=a@b http://[::1]:80/@ http://[::1]/@",
+            ),
             ("://", "://"),
         ] {
             assert_eq!(without_credentials(text), clean);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 
 use super::{RPC_ADDR, listener::Address};
 use crate::{Loadtest, param};
@@ -12,14 +12,13 @@ use crate::{Loadtest, param};
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct CommandLine {
     #[command(subcommand)]
-    call: Option<Call>,
+    command: Option<Command>,
     #[command(flatten)]
     serve: ServeArgs,
 }
 
-/// What the command line asks for.
 #[derive(Debug, Subcommand)]
-pub(super) enum Call {
+enum Command {
     /// Serve `golo.Job` until SIGINT or SIGTERM: what a load test does unless told otherwise
     Serve(ServeArgs),
     /// Trigger the load test once and print its Response as JSON
@@ -27,22 +26,25 @@ pub(super) enum Call {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct ServeArgs {
+struct ServeArgs {
     /// Where to listen: HOST:PORT (port 0 takes a free one), or unix:PATH
-    #[arg(long, value_name = "ADDRESS", env = "GOLO_ADDR", default_value = RPC_ADDR)]
-    pub(super) addr: Address,
+    /// [env: GOLO_ADDR] [default: 127.0.0.1:9999]
+    #[arg(long, value_name = "ADDRESS")]
+    addr: Option<Address>,
     /// How long triggers in flight may finish after a signal: 30s, 1m30s, 500ms; a bare number is seconds
-    #[arg(long, value_name = "TIME", env = "GOLO_GRACEFUL_STOP", default_value = "30s", value_parser = duration)]
-    pub(super) graceful_stop: Duration,
+    /// [env: GOLO_GRACEFUL_STOP] [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    graceful_stop: Option<Duration>,
     #[command(flatten)]
     params: Params,
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct OnceArgs {
-    /// The job's name, which the load test finds in its Context [default: the load test's name]
-    #[arg(long, value_name = "NAME", env = "GOLO_NAME")]
-    pub(super) name: Option<String>,
+struct OnceArgs {
+    /// The job's name, which the load test finds in its Context
+    /// [env: GOLO_NAME] [default: the load test's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     #[command(flatten)]
     params: Params,
 }
@@ -54,6 +56,13 @@ struct Params {
     env: Vec<(String, String)>,
 }
 
+/// What is asked for, of the command line, then of the environment.
+#[derive(Debug)]
+pub(super) enum Call {
+    Serve { address: Address, graceful_stop: Duration },
+    Once { job_name: Option<String> },
+}
+
 impl Call {
     /// Reads the command line of this process and puts its parameters in place.
     pub(super) fn read(loadtest: &Loadtest) -> Result<Self, clap::Error> {
@@ -62,15 +71,48 @@ impl Call {
             Some(version) => format!("{version} ({golo})"),
             None => format!("({golo})"),
         };
-        let command =
-            CommandLine::command().name(loadtest.name.clone()).bin_name(loadtest.name.clone()).version(version);
-        let line = CommandLine::from_arg_matches(&command.try_get_matches()?)?;
-        let call = line.call.unwrap_or(Self::Serve(line.serve));
-        let (Self::Serve(ServeArgs { params, .. }) | Self::Once(OnceArgs { params, .. })) = &call;
-        param::give(params.env.iter().cloned());
+        let name = loadtest.name.clone();
+        let mut command = CommandLine::command().name(name.clone()).bin_name(name).version(version);
+        let line = CommandLine::from_arg_matches(&command.try_get_matches_from_mut(std::env::args_os())?)?;
+        let (call, params) = match line.command.unwrap_or(Command::Serve(line.serve)) {
+            Command::Serve(args) => {
+                let wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
+                (Self::serve(args.addr, args.graceful_stop, variable).map_err(wrong)?, args.params)
+            }
+            Command::Once(args) => (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")) }, args.params),
+        };
+        param::give(params.env);
         Ok(call)
     }
+
+    fn serve(
+        address: Option<Address>,
+        graceful_stop: Option<Duration>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let address = match (address, variable("GOLO_ADDR")) {
+            (Some(address), _) => address,
+            (None, Some(text)) => text.parse().map_err(|error| format!("`GOLO_ADDR` is `{text}`: {error}"))?,
+            (None, None) => Address::Tcp(RPC_ADDR.to_owned()),
+        };
+        let graceful_stop = match (graceful_stop, variable("GOLO_GRACEFUL_STOP")) {
+            (Some(time), _) => time,
+            (None, Some(text)) => {
+                duration(&text).map_err(|error| format!("`GOLO_GRACEFUL_STOP` is `{text}`: {error}"))?
+            }
+            (None, None) => GRACEFUL_STOP,
+        };
+        Ok(Self::Serve { address, graceful_stop })
+    }
 }
+
+/// A variable of the environment; an empty one counts as none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// How long triggers in flight may finish, unless told otherwise.
+const GRACEFUL_STOP: Duration = Duration::from_secs(30);
 
 /// The longest time that can be asked for: beyond it, clocks overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -99,6 +141,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_comes_before_its_variable_and_that_before_the_default() {
+        let serve = |address: Option<&str>, value: Option<&str>| {
+            let address = address.map(|address| address.parse().unwrap());
+            Call::serve(address, None, |name| (name == "GOLO_ADDR").then(|| value.map(str::to_owned)).flatten())
+        };
+        let address = |call| match call {
+            Ok(Call::Serve { address, graceful_stop: GRACEFUL_STOP }) => address.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(address(serve(Some("[::1]:1"), Some("nonsense"))), "[::1]:1");
+        assert_eq!(address(serve(None, Some("[::1]:2"))), "[::1]:2");
+        assert_eq!(address(serve(None, None)), RPC_ADDR);
+        let error = serve(None, Some("nonsense")).unwrap_err();
+        assert!(error.starts_with("`GOLO_ADDR` is `nonsense`: expected HOST:PORT"), "{error}");
+        let error = Call::serve(None, None, |name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err();
+        assert!(error.starts_with("`GOLO_GRACEFUL_STOP` is `soon`: "), "{error}");
     }
 
     #[test]

@@ -6,10 +6,11 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    fs::File,
     io::{self, ErrorKind, Write},
     pin::Pin,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, Once, PoisonError,
+        Arc, Condvar, Mutex, Once, PoisonError,
         atomic::{AtomicBool, Ordering::Acquire, Ordering::Release},
     },
     time::{Duration, Instant},
@@ -17,7 +18,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{Error, OutputRef, Sink, error::chain, message::say, sink};
+use crate::{Error, OutputRef, Sink, error::chain, lock::lock, message::say, sink};
 
 /// How long lines may gather before they are written.
 const GATHER: Duration = Duration::from_millis(20);
@@ -41,8 +42,8 @@ struct Shared {
     state: Mutex<State>,
     /// There is something for the writer to do.
     work: Condvar,
-    /// The writer has done something.
-    progress: Condvar,
+    /// The writer has written a batch.
+    progress: Notify,
     is_full: AtomicBool,
     room: Notify,
     checks: Mutex<BTreeMap<String, Check>>,
@@ -79,17 +80,16 @@ impl Lines {
         let lines = Self(Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
-            progress: Condvar::new(),
+            progress: Notify::new(),
             is_full: AtomicBool::new(false),
             room: Notify::new(),
             checks: Mutex::default(),
         }));
         let writer = lines.clone();
         let thread = std::thread::Builder::new().name("golo-lines".to_owned());
-        match thread.spawn(move || writer.write_for_ever(stream)) {
-            Ok(_) => Ok(lines),
-            Err(error) => Err(Error::io("the writer of output lines could not be started", error)),
-        }
+        let started = stream.open().and_then(|file| thread.spawn(move || writer.write_for_ever(stream, file)));
+        started.map_err(|error| Error::io("the writer of output lines could not be started", error))?;
+        Ok(lines)
     }
 
     /// The one that writes to stdout for the whole process: a process has one stdout, whatever it serves.
@@ -104,20 +104,26 @@ impl Lines {
         Ok(lines.insert(started).clone())
     }
 
-    /// Waits until every line is written, until `deadline` at the latest. Gives the number of lines that are not.
-    pub(super) fn finish(&self, deadline: Instant) -> u64 {
-        let mut state = lock(&self.0.state);
-        state.is_ending = true;
+    /// Waits until every line is written.
+    pub(super) async fn flush(&self) {
+        lock(&self.0.state).is_ending = true;
         self.0.work.notify_one();
         loop {
-            let unwritten = state.pending_lines + state.batch_lines;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if unwritten == 0 || left.is_zero() {
-                state.is_ending = false;
-                return unwritten;
+            // Listens before it looks, so that what happens in between is not missed.
+            let mut progress = std::pin::pin!(self.0.progress.notified());
+            progress.as_mut().enable();
+            if self.unwritten() == 0 {
+                break;
             }
-            state = self.0.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            progress.await;
         }
+        lock(&self.0.state).is_ending = false;
+    }
+
+    /// The number of lines that are not written yet.
+    pub(super) fn unwritten(&self) -> u64 {
+        let state = lock(&self.0.state);
+        state.pending_lines + state.batch_lines
     }
 
     /// Tells how the checks went, if there were any.
@@ -127,11 +133,11 @@ impl Lines {
         }
     }
 
-    fn write_for_ever(&self, stream: Stream) {
+    fn write_for_ever(&self, stream: Stream, mut file: File) {
         let mut batch = Vec::new();
         loop {
             self.next_batch(&mut batch);
-            if let Err(error) = self.write(&batch, stream) {
+            if let Err(error) = self.write(&batch, stream, &mut file) {
                 say(format_args!(
                     "golo: {stream} is closed, so output lines are dropped from here on: {}",
                     chain(&error)
@@ -143,7 +149,7 @@ impl Lines {
                 self.0.room.notify_waiters();
             }
             batch.clear();
-            self.0.progress.notify_all();
+            self.0.progress.notify_waiters();
         }
     }
 
@@ -170,19 +176,47 @@ impl Lines {
 
     /// Writes whole lines, a piece at a time. The stream is locked for a piece, so that a `println!` of the load test
     /// comes before or after it. An error means that nobody reads the stream any more.
-    fn write(&self, batch: &[u8], stream: Stream) -> io::Result<()> {
+    fn write(&self, batch: &[u8], stream: Stream, file: &mut File) -> io::Result<()> {
         let mut rest = batch;
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(piece_of(rest));
             match stream {
-                Stream::Stdout => write_piece(piece, &mut io::stdout().lock()),
-                Stream::Stderr => write_piece(piece, &mut io::stderr().lock()),
+                Stream::Stdout => {
+                    let _locked = io::stdout().lock();
+                    write_piece(piece, file)
+                }
+                Stream::Stderr => {
+                    let _locked = io::stderr().lock();
+                    write_piece(piece, file)
+                }
             }?;
             rest = after;
             let lines = memchr::memchr_iter(b'\n', piece).count() as u64;
             lock(&self.0.state).batch_lines -= lines;
         }
         Ok(())
+    }
+}
+
+impl Stream {
+    /// The stream without std's buffer, in which a `print!` of the load test may have left the beginning of a line.
+    fn open(self) -> io::Result<File> {
+        #[cfg(unix)]
+        use std::os::fd::AsFd as _;
+        #[cfg(windows)]
+        use std::os::windows::io::AsHandle as _;
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        #[cfg(unix)]
+        let stream = match self {
+            Self::Stdout => stdout.as_fd(),
+            Self::Stderr => stderr.as_fd(),
+        };
+        #[cfg(windows)]
+        let stream = match self {
+            Self::Stdout => stdout.as_handle(),
+            Self::Stderr => stderr.as_handle(),
+        };
+        stream.try_clone_to_owned().map(File::from)
     }
 }
 
@@ -262,9 +296,6 @@ fn write_piece(piece: &[u8], stream: &mut impl Write) -> io::Result<()> {
             Err(error) => wait_for_room(error)?,
         }
     }
-    while let Err(error) = stream.flush() {
-        wait_for_room(error)?;
-    }
     Ok(())
 }
 
@@ -284,10 +315,6 @@ fn wait_for_room(error: io::Error) -> io::Result<()> {
         _ => return Err(error),
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -56,10 +56,10 @@ impl fmt::Display for Address {
 /// ```
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
-    /// Taken away with the listener.
+    /// Taken away before the socket closes, or it might be another's by then.
     #[cfg(unix)]
     _file: Option<SocketFile>,
+    socket: Socket,
 }
 
 #[derive(Debug)]
@@ -144,7 +144,10 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
             let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
             let is_dead =
                 UnixStream::connect(path).await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-            if !(is_socket && is_dead) {
+            if !is_socket {
+                return Err(io::Error::other("it exists, and is no socket"));
+            }
+            if !is_dead {
                 return Err(error);
             }
             std::fs::remove_file(path)?;

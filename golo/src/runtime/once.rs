@@ -1,65 +1,72 @@
 //! `once`: one trigger, whose `Response` is printed as JSON.
 
-use std::{
-    io::Write as _,
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io::Write as _, process::ExitCode, sync::Arc};
 
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use super::{
-    Exit,
-    args::OnceArgs,
+    Exit, LAST_MOMENT, Runtimes,
     lines::{Lines, Stream},
+    report, run_on,
     signals::Signals,
 };
 use crate::{Context, Error, Loadtest, Response, message::say, sink};
 
-/// Time for the last lines and for cancelled requests.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
-
-/// Triggers the load test once; its `Output` lines go to stderr.
-pub(super) fn once(loadtest: &Loadtest, args: OnceArgs, runtime: Runtime) -> ExitCode {
+/// Triggers the load test once, for a job of that name; its `Output` lines go to stderr.
+pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runtimes) -> ExitCode {
+    let name = loadtest.name.clone();
     let lines = match Lines::start(Stream::Stderr) {
         Ok(lines) => lines,
-        Err(error) => return loadtest.report(&error),
+        Err(error) => return report(&name, &error),
     };
     sink::install(Arc::new(lines.clone()));
-    let result = runtime.block_on(trigger(loadtest, args));
-    runtime.shutdown_timeout(LAST_MOMENT);
-    lines.finish(Instant::now() + LAST_MOMENT);
+    let loadtest = Arc::new(loadtest);
+    let context = Context { job_name: job_name.unwrap_or_else(|| name.clone()), ..Context::default() };
+    let (triggered, torn_down) = runtimes.control.block_on(async {
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return (Err(error), Ok(())),
+        };
+        let triggered = tokio::select! {
+            response = run_on(runtimes.load.handle(), trigger(Arc::clone(&loadtest), context)) => response.map(Some),
+            () = signals.next() => Ok(None),
+        };
+        let loadtest = Arc::clone(&loadtest);
+        let torn_down = tokio::select! {
+            result = run_on(runtimes.load.handle(), async move { loadtest.tear_down().await }) => result,
+            () = signals.next() => {
+                say(format_args!("{name}: cut off `teardown`"));
+                Ok(())
+            }
+        };
+        (triggered, torn_down)
+    });
+    let control = runtimes.end(loadtest);
+    let _ = control.block_on(async { tokio::time::timeout(LAST_MOMENT, lines.flush()).await });
+    if lines.unwritten() > 0 {
+        say(format_args!("{name}: {} output lines were lost: nobody read them in time", lines.unwritten()));
+    }
     lines.say_checks();
-    match result {
+    let ended = match triggered {
         Ok(Some(response)) => {
             print(&response);
             if response.error { Exit::Failed.into() } else { ExitCode::SUCCESS }
         }
         Ok(None) => {
-            say(format_args!("{}: stopped by a signal", loadtest.name));
+            say(format_args!("{name}: stopped by a signal"));
             Exit::Interrupted.into()
         }
-        Err(error) => loadtest.report(&error),
+        Err(error) => return report(&name, &error),
+    };
+    match torn_down {
+        Ok(()) => ended,
+        Err(error) => report(&name, &error),
     }
 }
 
-/// `None` where a signal came first.
-async fn trigger(loadtest: &Loadtest, args: OnceArgs) -> Result<Option<Response>, Error> {
-    let mut signals = Signals::listen()?;
-    let context = Context { job_name: args.name.unwrap_or_else(|| loadtest.name.clone()), ..Context::default() };
-    let response = tokio::select! {
-        response = async {
-            loadtest.prepare().await?;
-            Ok(loadtest.trigger(context).await)
-        } => Some(response?),
-        () = signals.next() => None,
-    };
-    tokio::select! {
-        result = loadtest.tear_down() => result.map(|()| response),
-        () = signals.next() => Ok(None),
-    }
+async fn trigger(loadtest: Arc<Loadtest>, context: Context) -> Result<Response, Error> {
+    loadtest.prepare().await?;
+    Ok(loadtest.trigger(context).await)
 }
 
 /// A `Response` under its names on the wire.

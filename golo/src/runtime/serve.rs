@@ -1,11 +1,6 @@
 //! Serving a load test: accepting connections, and ending well.
 
-use std::{
-    pin::Pin,
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
 use hyper_util::{
@@ -14,14 +9,17 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    runtime::Runtime,
+    runtime::Handle,
+    sync::oneshot,
+    time::{Instant, sleep_until},
 };
 use tonic_health::{ServingStatus, pb::health_server::Health, server::HealthReporter};
 
 use super::{
-    args::ServeArgs,
+    LAST_MOMENT, Runtimes,
     lines::Lines,
-    listener::{Connection, Listener},
+    listener::{Address, Connection, Listener},
+    report, run_on,
     service::{InFlight, SERVICE, Services, services},
     signals::Signals,
 };
@@ -30,65 +28,116 @@ use crate::{Error, Loadtest, message::say};
 /// Triggers in flight on one connection, and cancelled ones that are not cleaned up yet: enough that no client is
 /// taken for an attacker.
 const TRIGGERS: u32 = 10_000;
-/// Time for the last lines, tear-down and cancelled requests, where the grace has been used up.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// How long to wait where a connection cannot be accepted: for want of descriptors, say.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Serves on the address of the command line until a signal.
-pub(super) fn serve(loadtest: Loadtest, args: &ServeArgs, runtime: Runtime) -> ExitCode {
+pub(super) fn serve(loadtest: Loadtest, address: Address, graceful_stop: Duration, runtimes: Runtimes) -> ExitCode {
+    let name = loadtest.name.clone();
     let lines = match Lines::of_process() {
         Ok(lines) => lines,
-        Err(error) => return loadtest.report(&error),
+        Err(error) => return report(&name, &error),
     };
+    let serving = Serving { name: &name, graceful_stop, lines: &lines, load: runtimes.load.handle() };
     let loadtest = Arc::new(loadtest);
-    let mut grace = Instant::now();
-    let result = runtime.block_on(serve_until_signal(&loadtest, args, &mut grace));
-    // Drops what was cut off: its requests are recorded as cancelled.
-    runtime.shutdown_timeout(LAST_MOMENT);
-    let lost = lines.finish(at_least_a_moment(grace));
+    let (result, grace) = runtimes.control.block_on(serving.until_signal(&loadtest, &address));
+    let control = runtimes.end(loadtest);
+    // The lines of what was cut off.
+    let _ = control.block_on(async { tokio::time::timeout_at(at_least_a_moment(grace), lines.flush()).await });
+    let lost = lines.unwritten();
     lines.say_checks();
     if lost > 0 {
-        say(format_args!("{}: {lost} output lines were lost: nobody read them in time", loadtest.name));
+        say(format_args!("{name}: {lost} output lines were lost: nobody read them in time"));
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => loadtest.report(&error),
+        Err(error) => report(&name, &error),
     }
 }
 
-/// `grace` becomes the time until which everything must have ended.
-async fn serve_until_signal(loadtest: &Arc<Loadtest>, args: &ServeArgs, grace: &mut Instant) -> Result<(), Error> {
-    let name = &loadtest.name;
-    let mut signals = Signals::listen()?;
-    let listener = Listener::bind(&args.addr).await?;
-    tokio::select! {
-        prepared = loadtest.prepare() => prepared?,
-        () = signals.next() => return Ok(()),
+struct Serving<'a> {
+    name: &'a str,
+    graceful_stop: Duration,
+    lines: &'a Lines,
+    load: &'a Handle,
+}
+
+impl Serving<'_> {
+    /// Gives also the time until which the last lines may be written.
+    async fn until_signal(&self, loadtest: &Arc<Loadtest>, address: &Address) -> (Result<(), Error>, Instant) {
+        let mut grace = Instant::now();
+        let result = self.serve(loadtest, address, &mut grace).await;
+        (result, grace)
     }
-    let server = Server::new(Arc::clone(loadtest)).await;
-    greet(name, &listener.address());
-    tokio::select! {
-        () = server.accept(&listener) => {}
-        () = signals.next() => {}
-    }
-    drop(listener);
-    *grace = Instant::now() + args.graceful_stop;
-    say(format_args!("{name}: finishing the triggers in flight; a second signal cuts them off"));
-    tokio::select! {
-        () = server.drain() => {}
-        () = tokio::time::sleep_until((*grace).into()) => {
-            say(format_args!("{name}: cut off what was still in flight after {:?}", args.graceful_stop));
+
+    async fn serve(&self, loadtest: &Arc<Loadtest>, address: &Address, grace: &mut Instant) -> Result<(), Error> {
+        let name = self.name;
+        let mut signals = Signals::listen()?;
+        let starting = run_on(self.load, start(Arc::clone(loadtest), address.clone()));
+        let (server, listener) = tokio::select! {
+            started = starting => started?,
+            () = signals.next() => return Ok(()),
+        };
+        greet(name, &listener.address());
+        let in_flight = server.in_flight.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = async move {
+            server.run(listener, async { _ = stopped.await }).await;
+            Ok(())
+        };
+        let mut serving = std::pin::pin!(run_on(self.load, serving));
+        tokio::select! {
+            result = &mut serving => return result,
+            () = signals.next() => {}
         }
-        () = signals.next() => *grace = Instant::now(),
+        *grace = Instant::now() + self.graceful_stop;
+        say(format_args!("{name}: finishing the triggers in flight; a second signal cuts them off"));
+        drop(stop);
+        let is_cut_off = tokio::select! {
+            _ = &mut serving => false,
+            () = sleep_until(*grace) => true,
+            () = signals.next() => {
+                *grace = Instant::now();
+                true
+            }
+        };
+        if is_cut_off {
+            in_flight.cut_off();
+            // One that blocks its thread cannot be cut off.
+            let _ = tokio::time::timeout(LAST_MOMENT, in_flight.none()).await;
+            say(format_args!("{name}: cut off what was still in flight"));
+        }
+        let result = self.tear_down(loadtest, &mut signals, grace).await;
+        tokio::select! {
+            () = self.lines.flush() => {}
+            () = sleep_until(*grace) => {}
+            () = signals.next() => *grace = Instant::now(),
+        }
+        result
     }
-    tokio::select! {
-        result = loadtest.tear_down() => return result,
-        () = tokio::time::sleep_until(at_least_a_moment(*grace).into()) => {}
-        () = signals.next() => *grace = Instant::now(),
+
+    async fn tear_down(
+        &self,
+        loadtest: &Arc<Loadtest>,
+        signals: &mut Signals,
+        grace: &mut Instant,
+    ) -> Result<(), Error> {
+        let loadtest = Arc::clone(loadtest);
+        tokio::select! {
+            result = run_on(self.load, async move { loadtest.tear_down().await }) => return result,
+            () = sleep_until(at_least_a_moment(*grace)) => {}
+            () = signals.next() => *grace = Instant::now(),
+        }
+        say(format_args!("{}: cut off `teardown` or a user's `stop`", self.name));
+        Ok(())
     }
-    say(format_args!("{name}: cut off `teardown` or a user's `stop`"));
-    Ok(())
+}
+
+/// Binds first, so that an address that is taken is known before `setup` does its work.
+async fn start(loadtest: Arc<Loadtest>, address: Address) -> Result<(Server<impl Health>, Listener), Error> {
+    let listener = Listener::bind(&address).await?;
+    loadtest.prepare().await?;
+    Ok((Server::new(loadtest).await, listener))
 }
 
 fn at_least_a_moment(deadline: Instant) -> Instant {
@@ -151,7 +200,16 @@ impl<H: Health> Server<H> {
         });
     }
 
-    /// Waits until every trigger in flight has been answered.
+    /// Serves until `stopped`, and then until every trigger in flight has been answered.
+    async fn run(self, listener: Listener, stopped: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.accept(&listener) => {}
+            () = stopped => {}
+        }
+        drop(listener);
+        self.drain().await;
+    }
+
     async fn drain(mut self) {
         for service in [SERVICE, ""] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
@@ -208,23 +266,10 @@ impl Serve {
         let lines = if self.loadtest.uses_process_sink() { Some(Lines::of_process()?) } else { None };
         self.loadtest.prepare().await?;
         let loadtest = Arc::new(self.loadtest);
-        let server = Server::new(Arc::clone(&loadtest)).await;
-        tokio::select! {
-            () = server.accept(&self.listener) => {}
-            () = self.stopped => {}
-        }
-        drop(self.listener);
-        server.drain().await;
+        Server::new(Arc::clone(&loadtest)).await.run(self.listener, self.stopped).await;
         let result = loadtest.tear_down().await;
         if let Some(lines) = lines {
-            // Whoever wants a limit drops this.
-            while tokio::task::spawn_blocking({
-                let lines = lines.clone();
-                move || lines.finish(Instant::now() + LAST_MOMENT)
-            })
-            .await
-            .is_ok_and(|lost| lost > 0)
-            {}
+            lines.flush().await;
         }
         result
     }

@@ -29,9 +29,12 @@ pub(super) struct Triggers {
     in_flight: InFlight,
 }
 
-/// Counts the triggers that are being answered.
+/// The triggers that are being answered: how many, and whether they are to be cut off.
 #[derive(Clone, Default)]
-pub(super) struct InFlight(watch::Sender<usize>);
+pub(super) struct InFlight {
+    count: watch::Sender<usize>,
+    cut: watch::Sender<bool>,
+}
 
 impl InFlight {
     /// One more, until what this gives is dropped.
@@ -42,20 +45,34 @@ impl InFlight {
                 self.0.send_modify(|count| *count -= 1);
             }
         }
-        self.0.send_modify(|count| *count += 1);
-        Entered(self.0.clone())
+        self.count.send_modify(|count| *count += 1);
+        Entered(self.count.clone())
+    }
+
+    /// Waits until there are none.
+    pub(super) async fn none(&self) {
+        // Fails where there is no sender any more, and `self` is one.
+        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
     }
 
     /// Waits until there have been none for so long: one may come before its client has heard that it is too late.
     pub(super) async fn none_for(&self, time: Duration) {
-        let mut count = self.0.subscribe();
+        let mut count = self.count.subscribe();
         loop {
-            // Fails where there is no sender any more, and `self` is one.
             let _ = count.wait_for(|count| *count == 0).await;
             if tokio::time::timeout(time, count.wait_for(|count| *count > 0)).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Drops every load test's future that is running, and any that would still start.
+    pub(super) fn cut_off(&self) {
+        self.cut.send_replace(true);
+    }
+
+    async fn are_cut_off(&self) {
+        let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
     }
 }
 
@@ -63,7 +80,11 @@ impl InFlight {
 impl Job for Triggers {
     async fn trigger(&self, request: tonic::Request<Context>) -> Result<tonic::Response<crate::Response>, Status> {
         let _entered = self.in_flight.enter();
-        Ok(tonic::Response::new(self.loadtest.trigger(request.into_inner()).await))
+        tokio::select! {
+            biased;
+            () = self.in_flight.are_cut_off() => Err(Status::unavailable("the load test was stopped")),
+            response = self.loadtest.trigger(request.into_inner()) => Ok(tonic::Response::new(response)),
+        }
     }
 }
 

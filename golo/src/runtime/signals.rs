@@ -2,40 +2,45 @@
 
 use crate::Error;
 
+#[cfg(unix)]
 pub(super) struct Signals {
-    #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
 }
 
+#[cfg(unix)]
 impl Signals {
     /// Listens from now on: neither signal ends the process by itself any more.
-    #[cfg(unix)]
     pub(super) fn listen() -> Result<Self, Error> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| signal(kind).map_err(|error| Error::io("signals cannot be listened to", error));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    #[cfg(not(unix))]
-    pub(super) fn listen() -> Result<Self, Error> {
-        Ok(Self {})
-    }
-
     /// Waits for the next one.
-    #[cfg(unix)]
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
     }
+}
 
-    #[cfg(not(unix))]
+#[cfg(windows)]
+pub(super) struct Signals {
+    interrupt: tokio::signal::windows::CtrlC,
+}
+
+#[cfg(windows)]
+impl Signals {
+    /// Listens from now on: Ctrl-C does not end the process by itself any more.
+    pub(super) fn listen() -> Result<Self, Error> {
+        let interrupt = tokio::signal::windows::ctrl_c();
+        Ok(Self { interrupt: interrupt.map_err(|error| Error::io("Ctrl-C cannot be listened to", error))? })
+    }
+
+    /// Waits for the next one.
     pub(super) async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
+        self.interrupt.recv().await;
     }
 }

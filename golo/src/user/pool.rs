@@ -1,10 +1,9 @@
 //! The users of a load test that is triggered from outside: who has which state, and for how long.
 
 use std::{
-    any::Any,
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -14,6 +13,7 @@ use reqwest::cookie::Jar;
 use tokio::{
     runtime::Handle,
     sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
     time::Instant,
 };
 
@@ -21,8 +21,10 @@ use crate::{
     Context,
     erased::{Erased, UserState},
     error::chain,
-    panic::caught,
+    lock::lock,
+    panic::{caught, caught_now},
     scope::Scope,
+    shared::SharedValue,
     sink::Discard,
 };
 
@@ -30,8 +32,6 @@ use crate::{
 const MOST: usize = 10_000;
 /// How long a user may be idle before it is ended.
 const IDLE: Duration = Duration::from_secs(60);
-
-type SharedValue = Arc<dyn Any + Send + Sync>;
 
 pub(crate) struct Users {
     adapter: Arc<dyn Erased>,
@@ -42,6 +42,8 @@ pub(crate) struct Users {
     idle: Mutex<Vec<Live>>,
     /// Those whom a context named. The inner lock is the user's queue.
     named: Mutex<HashMap<u64, Named>>,
+    /// Those who are being stopped.
+    ending: Mutex<JoinSet<()>>,
 }
 
 type Named = Arc<tokio::sync::Mutex<Option<Live>>>;
@@ -63,6 +65,7 @@ impl Users {
             waiting: AtomicUsize::new(0),
             idle: Mutex::default(),
             named: Mutex::default(),
+            ending: Mutex::default(),
         }
     }
 
@@ -108,19 +111,17 @@ impl Users {
         // Said before the look at who is idle: who becomes idle after it makes room, see `make_room_for_others`.
         let _waiting = Waiting::one(&self.waiting);
         if let Some(live) = self.take_idle() {
-            self.end(live).await;
+            self.end(live);
         }
         #[expect(clippy::expect_used, reason = "nothing closes the semaphore")]
         Arc::clone(&self.room).acquire_owned().await.expect("the semaphore is open")
     }
 
     fn make_room_for_others(&self) {
-        if self.waiting.load(SeqCst) == 0 {
-            return;
-        }
-        // Without a runtime, as when one is being shut down, the user is dropped without its `stop`.
-        if let (Some(live), Ok(runtime)) = (self.take_idle(), Handle::try_current()) {
-            runtime.spawn(ended(Arc::clone(&self.adapter), live));
+        if self.waiting.load(SeqCst) > 0
+            && let Some(live) = self.take_idle()
+        {
+            self.end(live);
         }
     }
 
@@ -137,17 +138,18 @@ impl Users {
             ticks.tick().await;
             let now = Instant::now();
             for live in self.take_where(|live| now - live.last_used >= IDLE) {
-                self.end(live).await;
+                self.end(live);
             }
+            while lock(&self.ending).try_join_next().is_some() {}
         }
     }
 
-    /// Ends everyone; those who are still in use are dropped with their trigger.
+    /// Ends everyone who is not in use, and waits until all have stopped.
     pub(crate) async fn end_all(&self) {
-        let mut ending = tokio::task::JoinSet::new();
         for live in self.take_where(|_| true) {
-            ending.spawn(ended(Arc::clone(&self.adapter), live));
+            self.end(live);
         }
+        let mut ending = std::mem::take(&mut *lock(&self.ending));
         while ending.join_next().await.is_some() {}
     }
 
@@ -167,8 +169,12 @@ impl Users {
         taken
     }
 
-    async fn end(&self, live: Live) {
-        ended(Arc::clone(&self.adapter), live).await;
+    /// Has a user stop in a task of its own: it may take its time, and whoever needs its room may give up.
+    fn end(&self, live: Live) {
+        // Without a runtime, as when one is being shut down, it is dropped without its `stop`.
+        if let Ok(runtime) = Handle::try_current() {
+            lock(&self.ending).spawn_on(ended(Arc::clone(&self.adapter), live), &runtime);
+        }
     }
 }
 
@@ -199,7 +205,7 @@ impl Lease<'_> {
     pub(crate) fn discard(mut self) {
         let live = self.live.take();
         // What a panic has left behind may well panic again.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(live)));
+        let _ = caught_now(|| drop(live));
     }
 }
 
@@ -241,10 +247,6 @@ fn not_started(context: &Context, reason: &str) -> String {
         Some(user) => format!("user {user} could not start: {reason}"),
         None => format!("the user could not start: {reason}"),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
