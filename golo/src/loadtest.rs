@@ -11,7 +11,7 @@ use crate::{
     erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless},
     error::{chain, without_credentials},
     panic::caught,
-    scope::{self, Scope},
+    scope::Scope,
     sequence,
     shared::SharedValue,
     sink,
@@ -166,7 +166,9 @@ impl Loadtest {
     pub async fn trigger(&self, context: Context) -> Response {
         let prepared = Response { job_name: context.job_name.clone(), ..Response::default() };
         let sink = self.sink.clone().unwrap_or_else(sink::process);
-        scope::wait_for_room(&*sink).await;
+        if let Some(room) = sink.backpressure() {
+            room.await;
+        }
         let shared = match self.set_up().await {
             Ok(shared) => shared,
             Err(error) => return failed(prepared, chain(&error)),

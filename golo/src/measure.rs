@@ -29,14 +29,20 @@ pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Ou
     let scope = scope::current();
     let sink = scope::sink_of(scope.as_deref());
     let name = &*without_credentials(name);
-    scope::note_sequence(id);
-    scope::wait_for_room(&*sink).await;
+    if let Some(scope) = &scope {
+        scope.note_sequence(id);
+    }
+    if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+        room.await;
+    }
     let recording = Recording::start(id, METHOD, name, &*sink, scope.as_deref()).route(Some(name));
     let result = future.await;
     match &result {
         Ok(_) => recording.finish(None),
         Err(error) => recording.finish(Some(&without_credentials(&error.to_string()))),
     }
-    scope::wait_for_room(&*sink).await;
+    if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+        room.await;
+    }
     result
 }

@@ -237,7 +237,9 @@ impl<'de> Deserialize<'de> for Output {
 
 /// `url` without its user and password.
 pub(crate) fn without_credentials(url: &reqwest::Url) -> Cow<'_, reqwest::Url> {
-    if url.username().is_empty() && url.password().is_none() {
+    // The quicker look first: without the sign there are none.
+    let has_sign = memchr::memchr(b'@', url.as_str().as_bytes()).is_some();
+    if !has_sign || (url.username().is_empty() && url.password().is_none()) {
         return Cow::Borrowed(url);
     }
     let mut url = url.clone();

@@ -114,8 +114,12 @@ impl<'a> Request<'a> {
         let requested = Requested::of(&request);
         let scope = scope::current();
         let sink = scope::sink_of(scope.as_deref());
-        scope::note_sequence(self.id);
-        scope::wait_for_room(&*sink).await;
+        if let Some(scope) = &scope {
+            scope.note_sequence(self.id);
+        }
+        if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+            room.await;
+        }
         let (method, url) = (requested.method.as_str(), requested.url.as_str());
         let mut recording = Recording::start(self.id, method, url, &*sink, scope.as_deref())
             .route(self.route.as_deref())
@@ -136,7 +140,9 @@ impl<'a> Request<'a> {
             }
         };
         // Measured by now: it is the load test that waits. Before the request it waits too, for those that drop this.
-        scope::wait_for_room(&*sink).await;
+        if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+            room.await;
+        }
         result
     }
 }

@@ -55,6 +55,13 @@ impl Scope {
         SCOPE.scope(self, future).await
     }
 
+    /// Tells the trigger of a sequence it uses; it keeps the first that says anything.
+    pub(crate) fn note_sequence(&self, id: &str) {
+        if !id.is_empty() {
+            self.first_sequence.get_or_init(|| id.to_owned());
+        }
+    }
+
     pub(crate) fn first_sequence(&self) -> Option<&str> {
         self.first_sequence.get().map(String::as_str)
     }
@@ -103,23 +110,18 @@ pub(crate) fn sink_of(scope: Option<&Scope>) -> Arc<dyn Sink> {
     scope.map_or_else(sink::process, |scope| Arc::clone(&scope.sink))
 }
 
-/// Waits where `sink` cannot keep up. The wait is no part of the trigger's duration: it is golo's, not the target's.
-pub(crate) async fn wait_for_room(sink: &dyn Sink) {
-    if let Some(room) = sink.backpressure() {
-        let scope = current();
-        let _pause = scope.as_deref().map(Scope::pause);
+/// Where `sink` cannot keep up: what to wait for. The wait is no part of the trigger's duration, which is the target's.
+pub(crate) fn room<'a>(sink: &'a dyn Sink, scope: Option<&'a Scope>) -> Option<impl Future<Output = ()> + Send + 'a> {
+    let room = sink.backpressure()?;
+    Some(async move {
+        let _pause = scope.map(Scope::pause);
         room.await;
-    }
+    })
 }
 
-/// Tells the trigger of a sequence it uses; it keeps the first that says anything.
+/// Tells the trigger this code runs in, if any, of a sequence it uses.
 pub(crate) fn note_sequence(id: &str) {
-    if id.is_empty() {
-        return;
-    }
-    let _ = SCOPE.try_with(|scope| {
-        scope.first_sequence.get_or_init(|| id.to_owned());
-    });
+    let _ = SCOPE.try_with(|scope| scope.note_sequence(id));
 }
 
 /// [`tokio::spawn`](https://docs.rs/tokio/latest/tokio/fn.spawn.html) for a load test: the task keeps the user's

@@ -155,7 +155,7 @@ async fn the_grace_is_respected() {
         assert!(started.elapsed() >= Duration::from_millis(300), "what runs may finish until the grace ends");
         assert!(started.elapsed() < AT_ONCE);
         assert_cancelled(&finished, 3);
-        assert_eq!(finished.said("cut off what was still in flight after 300ms"), 1, "{:#?}", finished.stderr);
+        assert_eq!(finished.said("cut off what was still in flight"), 1, "{:#?}", finished.stderr);
         hanging.join_all().await;
     }
 }
@@ -227,7 +227,9 @@ async fn a_file_is_not_taken_for_a_socket() {
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "precious").unwrap();
     let finished = run(hooks(&["--addr", &format!("unix:{}", path.display())])).await;
-    assert_eq!(finished.code, Some(104), "{:#?}", finished.stderr);
+    assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0), "{:#?}", finished.stderr);
+    let [reason] = &finished.stderr[..] else { panic!("{:#?}", finished.stderr) };
+    assert!(reason.contains("notes.txt") && reason.ends_with("it exists, and is no socket"), "{reason}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 
@@ -254,8 +256,31 @@ async fn a_wrong_command_line_is_104() {
         command.env(variable, value);
         let finished = run(command).await;
         assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0), "{variable}");
-        assert!(finished.said(value) > 0, "{:#?}", finished.stderr);
+        assert_eq!(finished.said(&format!("`{variable}` is `{value}`: ")), 1, "{:#?}", finished.stderr);
+        let mut command = hooks(&["once"]);
+        command.env(variable, value);
+        assert_eq!(run(command).await.code, Some(0), "{variable} is none of its concern");
     }
+}
+
+#[tokio::test]
+async fn an_empty_variable_counts_as_none() {
+    let mut command = hooks(&["--addr", "127.0.0.1:0"]);
+    command.env("GOLO_ADDR", "").env("GOLO_GRACEFUL_STOP", "");
+    assert_eq!(Program::serve(command).await.stop().await.code, Some(0));
+
+    // The address is looked at first.
+    let mut command = hooks(&[]);
+    command.env("GOLO_ADDR", "").env("GOLO_GRACEFUL_STOP", "soon");
+    let finished = run(command).await;
+    assert_eq!(finished.code, Some(104), "{:#?}", finished.stderr);
+    assert_eq!((finished.said("GOLO_ADDR"), finished.said("GOLO_GRACEFUL_STOP")), (0, 1), "{:#?}", finished.stderr);
+
+    let mut command = hooks(&["once"]);
+    command.env("GOLO_NAME", "");
+    let finished = run(command).await;
+    let response: serde_json::Value = serde_json::from_str(&finished.stdout[0]).unwrap();
+    assert_eq!((finished.code, &response["jobName"]), (Some(0), &"hooks".into()));
 }
 
 #[tokio::test]
@@ -302,8 +327,11 @@ async fn a_failing_teardown_is_no_success() {
     ] {
         let served = Program::serve(hooks(&["-e", trouble])).await.stop().await;
         let once = run(hooks(&["once", "-e", trouble])).await;
+        let [printed] = &once.stdout[..] else { panic!("{:#?}", once.stdout) };
+        let response: serde_json::Value = serde_json::from_str(printed).unwrap();
+        assert_eq!((&response["jobName"], &response["error"]), (&"hooks".into(), &false.into()), "the trigger passed");
         for finished in [served, once] {
-            assert_eq!(finished.code, Some(107));
+            assert_eq!(finished.code, Some(1));
             assert_eq!(finished.said(&format!("hooks: {reason}")), 1, "{:#?}", finished.stderr);
         }
     }

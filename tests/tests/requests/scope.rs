@@ -256,6 +256,48 @@ async fn think_time_that_is_cut_short_is_not_measured_either() {
     assert!(measured < PAUSE, "{measured:?} of {elapsed:?}");
 }
 
+#[tokio::test]
+async fn what_is_measured_beside_a_think_time_counts() {
+    const WORK: Duration = Duration::from_millis(300);
+    let collected = Collected::default();
+    let loadtest = Loadtest::new(|_, _| async {
+        let work = golo::measure("journey", "work", async { Ok::<_, String>(tokio::time::sleep(WORK).await) });
+        let (_, worked) = tokio::join!(golo::think(WORK), work);
+        worked.unwrap();
+        golo::think(PAUSE).await;
+    })
+    .sink(collected.clone());
+    let started = Instant::now();
+    let response = patiently(loadtest.trigger(Context::default())).await;
+    let (duration, elapsed) = (Duration::from_nanos(response.duration), started.elapsed());
+    let measured = collected.outputs()[0].duration;
+    assert!(measured >= WORK);
+    assert!(measured <= duration && duration <= elapsed - PAUSE, "{measured:?} of {duration:?} of {elapsed:?}");
+}
+
+/// Takes no output that has an error.
+struct Picky;
+
+impl Sink for Picky {
+    fn output(&self, output: &OutputRef<'_>) {
+        assert_eq!(output.error, None);
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_panics_in_a_panic_ends_nothing() {
+    let loadtest = Loadtest::new(|context: Context, _| async move {
+        let endless = golo::measure("journey", "endless", std::future::pending::<Result<(), String>>());
+        tokio::join!(endless, async { panic!("{} is lost", context.job_name) }).0
+    })
+    .sink(Picky);
+    for name in ["one", "another"] {
+        let context = Context { job_name: name.to_owned(), ..Context::default() };
+        let response = patiently(loadtest.trigger(context)).await;
+        assert_eq!((response.error, response.output), (true, format!("panicked: {name} is lost")));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn think_times_are_the_same_each_time() {
     let pauses = Arc::new(Mutex::new(Vec::new()));

@@ -1,0 +1,137 @@
+//! A load test that makes ending it hard, and tells on stderr how it is ended.
+
+#![allow(clippy::print_stdout, reason = "what a load test prints of its own is one of the things that are tested")]
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use golo::{BoxError, Context, Shared, reqwest};
+
+/// An address with a user and a password that belong nowhere else.
+const SECRET: &str = "postgres://ann:se/cret@h/x";
+
+/// What `setup` makes.
+struct Stage;
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        match golo::param("DROP").as_deref() {
+            Some("spawns") => drop(tokio::spawn(async {})),
+            Some("panics") => panic!("the stage falls down"),
+            _ => {}
+        }
+        eprintln!("the stage is gone");
+    }
+}
+
+async fn set_up() -> Result<Stage, BoxError> {
+    match golo::param("SETUP") {
+        Some(_) => Err(format!("no answer from {SECRET}").into()),
+        None => Ok(Stage),
+    }
+}
+
+async fn tear_down(_: Shared<Stage>) {
+    eprintln!("teardown begins");
+    if golo::param("TEARDOWN").is_some() {
+        // Time for whatever should have ended before it.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    eprintln!("teardown ends");
+}
+
+fn make_client(builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
+    static HAS_ASKED: AtomicBool = AtomicBool::new(false);
+    match golo::param("CLIENT").as_deref() {
+        Some("panics") => panic!("no certificate in {SECRET}"),
+        Some("asks for a client") if !HAS_ASKED.swap(true, SeqCst) => drop(golo::client()),
+        Some("sets another") => golo::set_client(|builder| {
+            eprintln!("the other builds a client");
+            builder.build()
+        }),
+        _ => {}
+    }
+    builder.build()
+}
+
+struct Guest;
+
+impl golo::User for Guest {
+    async fn start(_: &Context) -> Result<Self, BoxError> {
+        match golo::param("START") {
+            Some(_) => Err(format!("no seat at {SECRET}").into()),
+            None => Ok(Self),
+        }
+    }
+
+    async fn stop(self) {
+        eprintln!("a guest stops");
+    }
+}
+
+/// Says that it is dropped.
+struct Lingerer;
+
+impl Drop for Lingerer {
+    fn drop(&mut self) {
+        eprintln!("a lingerer is gone");
+    }
+}
+
+#[golo::loadtest(setup = set_up, teardown = tear_down, client = make_client)]
+async fn endings(_: &mut Guest, context: Context) -> Result<(), BoxError> {
+    match &*context.job_name {
+        "block every thread" => {
+            // One more than there are others: a thread keeps the last one to itself.
+            for _ in 0..available_parallelism()?.get() {
+                tokio::spawn(async { block() });
+            }
+            block();
+        }
+        "linger" => {
+            let _lingerer = Lingerer;
+            loop {
+                eprintln!("a lingerer is here");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        "measure much" => {
+            let name = "x".repeat(100);
+            for _ in 0..1000 {
+                golo::measure("journey", &name, async { Ok::<_, Infallible>(()) }).await?;
+            }
+        }
+        "have no patience" => {
+            let name = "x".repeat(4000);
+            for _ in 0..20_000 {
+                let endless = golo::measure("journey", &name, pending::<Result<(), Infallible>>());
+                let _ = tokio::time::timeout(Duration::ZERO, endless).await;
+            }
+        }
+        "print a dot" => {
+            print!(".");
+            golo::measure("journey", "step", async { Ok::<_, Infallible>(()) }).await?;
+        }
+        "tell a secret" => {
+            golo::check(&format!("{SECRET} is up"), false);
+            golo::measure("journey", SECRET, async { Err::<(), _>(format!("no answer from {SECRET}")) }).await?;
+        }
+        "ask for a client" => drop(golo::client()),
+        "tell a secret in a panic" => std::panic::resume_unwind(Box::new(format!("no answer from {SECRET}"))),
+        _ => golo::measure("journey", "step", async { Ok::<_, Infallible>(()) }).await?,
+    }
+    Ok(())
+}
+
+/// Takes its thread away for ever.
+fn block() {
+    eprintln!("a thread is blocked");
+    loop {
+        std::thread::sleep(Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,266 @@
+//! How load tests end that make it hard: they block, linger, outrun their reader, fail late, or say what they must not.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+use std::{
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
+
+use golo_tests::{Finished, Program, Signal, command, connect, job, output, trigger, within};
+use tokio::{process::Command, task::JoinHandle};
+use tonic::{Code, Status};
+
+/// How long is too long for what ought to be at once: less than any grace or time limit that could hide a hang.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+fn endings(arguments: &[&str]) -> Command {
+    let mut command = command(env!("CARGO_BIN_EXE_endings"));
+    command.args(arguments);
+    command
+}
+
+async fn run(command: Command) -> Finished {
+    Program::spawn(command).finish().await
+}
+
+/// Triggers the job, whose answer is awaited elsewhere.
+async fn begin(program: &Program, name: &'static str) -> JoinHandle<Result<golo::Response, Status>> {
+    let channel = connect(&program.address).await;
+    tokio::spawn(async move { trigger(&channel, job(name)).await })
+}
+
+async fn answered(program: &Program, name: &str) -> golo::Response {
+    trigger(&connect(&program.address).await, job(name)).await.unwrap()
+}
+
+/// Where the one line is that has `part` in it.
+#[track_caller]
+fn place(finished: &Finished, part: &str) -> usize {
+    assert_eq!(finished.said(part), 1, "{part}: {:#?}", finished.stderr);
+    finished.stderr.iter().position(|line| line.contains(part)).unwrap()
+}
+
+/// The number of lines that were lost.
+#[track_caller]
+fn lost(finished: &Finished) -> usize {
+    let line = &finished.stderr[place(finished, "output lines were lost")];
+    let lost = line.strip_prefix("endings: ").and_then(|line| line.split_once(" output lines were lost: nobody read"));
+    lost.unwrap_or_else(|| panic!("{line}")).0.parse().unwrap()
+}
+
+/// Waits until no thread of the load test's is left to do anything.
+async fn blocked(program: &mut Program) {
+    for _ in 0..available_parallelism().unwrap().get() {
+        program.stderr.wait_for("a thread is blocked").await;
+    }
+}
+
+#[tokio::test]
+async fn a_load_test_that_blocks_its_threads_ends_with_its_grace() {
+    let mut program = Program::serve(endings(&["--graceful-stop", "1s"])).await;
+    let call = begin(&program, "block every thread").await;
+    blocked(&mut program).await;
+    let started = Instant::now();
+    let finished = program.stop().await;
+    assert!(started.elapsed() >= Duration::from_secs(1) && started.elapsed() < AT_ONCE);
+    assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
+    assert!(place(&finished, "finishing the triggers") < place(&finished, "cut off what was still in flight"));
+    assert_eq!(finished.said("cut off `teardown`"), 1, "no thread is left to run it");
+    assert!(within("the call", call).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_load_test_that_blocks_its_threads_ends_with_a_second_signal() {
+    let mut program = Program::serve(endings(&["--graceful-stop", "1h"])).await;
+    let _call = begin(&program, "block every thread").await;
+    blocked(&mut program).await;
+    let started = Instant::now();
+    program.signal(Signal::TERM);
+    program.stderr.wait_for("a second signal cuts them off").await;
+    program.signal(Signal::INT);
+    let finished = program.finish().await;
+    assert!(started.elapsed() < AT_ONCE);
+    assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
+    assert_eq!(finished.said("cut off what was still in flight"), 1, "{:#?}", finished.stderr);
+}
+
+#[tokio::test]
+async fn once_that_blocks_its_threads_ends_with_a_signal() {
+    let mut program = Program::spawn(endings(&["once", "--name", "block every thread"]));
+    blocked(&mut program).await;
+    let started = Instant::now();
+    program.signal(Signal::TERM);
+    program.insist(Signal::TERM).await;
+    let finished = program.finish().await;
+    assert!(started.elapsed() < AT_ONCE);
+    assert_eq!((finished.code, finished.stdout.len()), (Some(105), 0), "{:#?}", finished.stderr);
+    assert_eq!(finished.said("endings: stopped by a signal"), 1, "{:#?}", finished.stderr);
+}
+
+#[tokio::test]
+async fn what_is_cut_off_is_gone_before_teardown() {
+    for (grace, is_over) in [("200ms", true), ("1h", false)] {
+        let mut program = Program::serve(endings(&["--graceful-stop", grace, "-e", "TEARDOWN=slow"])).await;
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            calls.push(begin(&program, "linger").await);
+            program.stderr.wait_for("a lingerer is here").await;
+        }
+        program.signal(Signal::TERM);
+        program.stderr.wait_for("a second signal cuts them off").await;
+        if !is_over {
+            program.signal(Signal::TERM);
+        }
+        for call in calls {
+            let status = within("a status", call).await.unwrap().unwrap_err();
+            assert_eq!((status.code(), status.message()), (Code::Unavailable, "the load test was stopped"));
+        }
+        let finished = program.finish().await;
+        assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
+        let teardown = place(&finished, "teardown begins");
+        for (part, count) in [("a lingerer is gone", 3), ("a guest stops", 3)] {
+            assert_eq!(finished.said(part), count, "{:#?}", finished.stderr);
+        }
+        let late =
+            finished.stderr[teardown..].iter().filter(|line| line.contains("lingerer") || line.contains("guest"));
+        assert_eq!(late.count(), 0, "{:#?}", finished.stderr);
+        assert!(teardown < place(&finished, "teardown ends"));
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_wait_for_a_reader() {
+    let mut program = Program::spawn_unread(endings(&["--graceful-stop", "1h"])).serving().await;
+    let response = answered(&program, "measure much").await;
+    assert!(!response.error, "{}", response.output);
+    program.signal(Signal::TERM);
+    program.stderr.wait_for("teardown ends").await;
+    program.insist(Signal::TERM).await;
+    let finished = program.finish().await;
+    assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
+    let lost = lost(&finished);
+    assert!(lost > 0 && !finished.stdout.is_empty(), "a pipe holds some of them");
+    // A pipe takes whole lines; one batch of them may have been taken and not counted yet.
+    assert_eq!(finished.outputs().len() + lost, 1000);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn once_ends_where_its_lines_cannot_be_written() {
+    let mut command = endings(&["once", "--name", "measure much"]);
+    command.stderr(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let child = command.spawn().unwrap();
+    let ended = within("its end", child.wait_with_output()).await.unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let response: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(response["error"], false);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_load_test_without_patience_does_not_outrun_its_reader() {
+    let mut program = Program::spawn_unread(endings(&[])).serving().await;
+    assert!(!answered(&program, "step").await.error);
+    let before = program.peak_memory();
+    for _ in 0..2 {
+        let response = answered(&program, "have no patience").await;
+        assert!(!response.error, "{}", response.output);
+    }
+    let memory = program.peak_memory() - before;
+    assert!(memory < 24 << 20, "{memory} bytes, of some 80 MB of lines each time");
+    program.read();
+    let finished = program.stop().await;
+    assert_eq!((finished.code, finished.said("lost")), (Some(0), 0), "{:#?}", finished.stderr);
+    let outputs = finished.outputs();
+    assert!(outputs.len() > 100 && outputs[1..].iter().all(|output| output["error"] == "cancelled"));
+}
+
+#[tokio::test]
+async fn what_setup_made_may_be_hard_to_drop() {
+    for trouble in ["DROP=spawns", "DROP=panics"] {
+        let program = Program::serve(endings(&["-e", trouble])).await;
+        assert!(!answered(&program, "step").await.error);
+        let served = program.stop().await;
+        let once = run(endings(&["once", "-e", trouble])).await;
+        for finished in [served, once] {
+            assert_eq!(finished.code, Some(0), "{trouble}: {:#?}", finished.stderr);
+            assert_eq!(finished.said("teardown ends"), 1, "{:#?}", finished.stderr);
+            let part = if trouble.ends_with("panics") { "the stage falls down" } else { "the stage is gone" };
+            assert!(place(&finished, "teardown ends") < place(&finished, part));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_function_may_panic() {
+    for call in ["serve", "once"] {
+        let finished = run(endings(&[call, "-e", "CLIENT=panics"])).await;
+        assert_eq!((finished.code, finished.stdout.len()), (Some(107), 0), "{:#?}", finished.stderr);
+        let said = "endings: the HTTP client could not be built: panicked: no certificate in postgres://h/x";
+        assert_eq!(finished.said(said), 1, "{:#?}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_client_function_may_call_golo() {
+    for (trouble, others) in [("asks for a client", 0), ("sets another", 1)] {
+        let trouble = format!("CLIENT={trouble}");
+        let program = Program::serve(endings(&["-e", &trouble])).await;
+        for _ in 0..2 {
+            let response = answered(&program, "ask for a client").await;
+            assert!(!response.error, "{trouble}: {}", response.output);
+        }
+        let finished = program.stop().await;
+        assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
+        assert_eq!(finished.said("the other builds a client"), others, "{:#?}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_said_nowhere() {
+    #[track_caller]
+    fn says_nothing(text: &str) {
+        assert!(!text.contains("ann") && !text.contains("cret@"), "{text}");
+    }
+    let program = Program::serve(endings(&[])).await;
+    for name in ["tell a secret", "tell a secret in a panic"] {
+        let response = answered(&program, name).await;
+        assert!(response.error && response.output.ends_with("no answer from postgres://h/x"), "{}", response.output);
+    }
+    let served = program.stop().await;
+    assert_eq!(served.said(r#"check "postgres://h/x is up": 0 passed, 1 failed"#), 1, "{:#?}", served.stderr);
+    assert_eq!(served.outputs()[0]["url"], "postgres://h/x");
+    let mut all = vec![served];
+    for (arguments, code) in [
+        (&["--name", "tell a secret"][..], 1),
+        (&["--name", "tell a secret in a panic"], 1),
+        (&["-e", "START=fails"], 1),
+        (&["-e", "SETUP=fails"], 107),
+    ] {
+        let mut command = endings(&["once"]);
+        command.args(arguments);
+        let finished = run(command).await;
+        assert_eq!(finished.code, Some(code), "{arguments:?}: {:#?}", finished.stderr);
+        all.push(finished);
+    }
+    for finished in all {
+        let (stdout, stderr) = (finished.stdout.join("\n"), finished.stderr.join("\n"));
+        assert!(format!("{stdout}{stderr}").contains("postgres://h/x"), "{stdout}{stderr}");
+        says_nothing(&stdout);
+        says_nothing(&stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_line_does_not_follow_what_was_printed_without_an_end() {
+    let mut program = Program::serve(endings(&[])).await;
+    for _ in 0..3 {
+        assert!(!answered(&program, "print a dot").await.error);
+        assert_eq!(output(&program.stdout.next().await.unwrap())["url"], "step");
+    }
+    let finished = program.stop().await;
+    assert_eq!((finished.code, finished.stdout.len()), (Some(0), 4), "{:#?}", finished.stdout);
+    assert_eq!(finished.stdout[3], "... [no line end]");
+}
