@@ -146,16 +146,22 @@ async fn a_second_signal_ends_the_wait_for_a_reader() {
     assert_eq!(finished.outputs().len() + lost, 1000);
 }
 
+/// A stderr on which nothing can be written, ever.
+#[cfg(target_os = "linux")]
+fn full_disk() -> std::fs::File {
+    std::fs::File::options().write(true).open("/dev/full").unwrap()
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn once_ends_where_its_lines_cannot_be_written() {
-    let mut command = endings(&["once", "--name", "measure much"]);
-    command.stderr(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+    command.args(["once", "--name", "flood"]).stderr(full_disk());
     let child = command.spawn().unwrap();
     let ended = within("its end", child.wait_with_output()).await.unwrap();
     assert_eq!(ended.status.code(), Some(0));
     let response: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
-    assert_eq!(response["error"], false);
+    assert_eq!((&response["jobName"], &response["error"]), (&"flood".into(), &false.into()));
 }
 
 #[cfg(target_os = "linux")]

@@ -335,8 +335,8 @@ async fn dropped_before_it_is_polled() {
     assert_eq!(outputs, []);
 }
 
-#[tokio::test]
-async fn dropped_before_the_head() {
+/// A server that reads a request and says so, but never answers.
+async fn unanswering() -> (String, Arc<Notify>) {
     let asked = Arc::new(Notify::new());
     let notify = Arc::clone(&asked);
     let address = serve(move |mut connection| {
@@ -347,7 +347,12 @@ async fn dropped_before_the_head() {
             let _ = connection.read_u8().await;
         }
     });
-    let url = format!("http://{}/", address.await);
+    (format!("http://{}/", address.await), asked)
+}
+
+#[tokio::test]
+async fn dropped_before_the_head() {
+    let (url, asked) = unanswering().await;
     let requested = url.clone();
     let started = Instant::now();
     let (_, outputs) = triggered(async move {
@@ -399,17 +404,7 @@ async fn dropped_within_the_body() {
 
 #[tokio::test]
 async fn cut_short_with_its_trigger() {
-    let asked = Arc::new(Notify::new());
-    let notify = Arc::clone(&asked);
-    let address = serve(move |mut connection| {
-        let notify = Arc::clone(&notify);
-        async move {
-            read_head(&mut connection).await;
-            notify.notify_one();
-            let _ = connection.read_u8().await;
-        }
-    });
-    let url = format!("http://{}/", address.await);
+    let (url, asked) = unanswering().await;
     let collected = Collected::default();
     let loadtest = golo::Loadtest::new(move |_, _| {
         let request = golo::client().get(&url);
