@@ -1,7 +1,7 @@
 //! The HTTP client: one a runtime, shared by all of its users.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     sync::{
         Arc, Mutex, Once, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Acquire, Ordering::Release},
@@ -29,6 +29,7 @@ static CLIENTS: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
 thread_local! {
     static LAST_USED: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    static IS_BUILDING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A client's connections live on the runtime they were made on, so a client belongs to one.
@@ -112,7 +113,14 @@ fn keep(new: Kept) -> Kept {
 fn build() -> Result<Client, Error> {
     let configure = CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).clone();
     let build = |builder: ClientBuilder| match &configure {
-        Some(configure) => panic::caught_now(|| configure(builder)).unwrap_or_else(|panicked| Err(panicked.into())),
+        Some(configure) => {
+            if IS_BUILDING.replace(true) {
+                return Err("the function that builds the HTTP client asks for the client".into());
+            }
+            let built = panic::caught_now(|| configure(builder));
+            IS_BUILDING.set(false);
+            built.unwrap_or_else(|panicked| Err(panicked.into()))
+        }
         None => builder.build().map_err(Into::into),
     };
     build(defaults())

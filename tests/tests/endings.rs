@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
+    process::Stdio,
     thread::available_parallelism,
     time::{Duration, Instant},
 };
@@ -99,14 +100,29 @@ async fn once_that_blocks_its_threads_ends_with_a_signal() {
     assert_eq!(finished.said("endings: stopped by a signal"), 1, "{:#?}", finished.stderr);
 }
 
+/// Asserts that nothing and nobody of `count` triggers was left when teardown began.
+#[track_caller]
+fn assert_gone_before_teardown(finished: &Finished, count: usize) {
+    let teardown = place(finished, "teardown begins");
+    for part in ["a lingerer is gone", "a guest stops"] {
+        assert_eq!(finished.said(part), count, "{:#?}", finished.stderr);
+    }
+    let is_late = |line: &&String| line.contains("lingerer") || line.contains("guest");
+    assert_eq!(finished.stderr[teardown..].iter().find(is_late), None, "{:#?}", finished.stderr);
+    assert!(teardown < place(finished, "teardown ends"));
+}
+
 #[tokio::test]
 async fn what_is_cut_off_is_gone_before_teardown() {
-    for (grace, is_over) in [("200ms", true), ("1h", false)] {
-        let mut program = Program::serve(endings(&["--graceful-stop", grace, "-e", "TEARDOWN=slow"])).await;
+    for (grace, is_over, teardown) in
+        [("200ms", true, "slow"), ("200ms", true, "quick"), ("1h", false, "slow"), ("1h", false, "quick")]
+    {
+        let teardown = format!("TEARDOWN={teardown}");
+        let mut program = Program::serve(endings(&["--graceful-stop", grace, "-e", &teardown])).await;
         let mut calls = Vec::new();
         for _ in 0..3 {
             calls.push(begin(&program, "linger").await);
-            program.stderr.wait_for("a lingerer is here").await;
+            program.stderr.wait_for("a lingerer comes").await;
         }
         program.signal(Signal::TERM);
         program.stderr.wait_for("a second signal cuts them off").await;
@@ -119,14 +135,18 @@ async fn what_is_cut_off_is_gone_before_teardown() {
         }
         let finished = program.finish().await;
         assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
-        let teardown = place(&finished, "teardown begins");
-        for (part, count) in [("a lingerer is gone", 3), ("a guest stops", 3)] {
-            assert_eq!(finished.said(part), count, "{:#?}", finished.stderr);
-        }
-        let late =
-            finished.stderr[teardown..].iter().filter(|line| line.contains("lingerer") || line.contains("guest"));
-        assert_eq!(late.count(), 0, "{:#?}", finished.stderr);
-        assert!(teardown < place(&finished, "teardown ends"));
+        assert_gone_before_teardown(&finished, 3);
+    }
+}
+
+#[tokio::test]
+async fn what_a_signal_cuts_short_once_is_gone_before_teardown() {
+    for teardown in ["TEARDOWN=slow", "TEARDOWN=quick"] {
+        let mut program = Program::spawn(endings(&["once", "--name", "linger", "-e", teardown]));
+        program.stderr.wait_for("a lingerer comes").await;
+        let finished = program.stop().await;
+        assert_eq!((finished.code, finished.stdout.len()), (Some(105), 0), "{:#?}", finished.stderr);
+        assert_gone_before_teardown(&finished, 1);
     }
 }
 
@@ -142,26 +162,24 @@ async fn a_second_signal_ends_the_wait_for_a_reader() {
     assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
     let lost = lost(&finished);
     assert!(lost > 0 && !finished.stdout.is_empty(), "a pipe holds some of them");
-    // A pipe takes whole lines; one batch of them may have been taken and not counted yet.
+    // A pipe takes whole lines, so that each has been read or is lost.
     assert_eq!(finished.outputs().len() + lost, 1000);
-}
-
-/// A stderr on which nothing can be written, ever.
-#[cfg(target_os = "linux")]
-fn full_disk() -> std::fs::File {
-    std::fs::File::options().write(true).open("/dev/full").unwrap()
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn once_ends_where_its_lines_cannot_be_written() {
-    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
-    command.args(["once", "--name", "flood"]).stderr(full_disk());
-    let child = command.spawn().unwrap();
-    let ended = within("its end", child.wait_with_output()).await.unwrap();
-    assert_eq!(ended.status.code(), Some(0));
-    let response: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
-    assert_eq!((&response["jobName"], &response["error"]), (&"flood".into(), &false.into()));
+    let full_disk = || std::fs::File::options().write(true).open("/dev/full").unwrap().into();
+    for stderr in [full_disk(), Stdio::piped()] {
+        let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+        command.args(["once", "--name", "flood"]).stderr(stderr);
+        let mut child = command.spawn().unwrap();
+        let _unread = child.stderr.take();
+        let ended = within("its end", child.wait_with_output()).await.unwrap();
+        assert_eq!(ended.status.code(), Some(0));
+        let response: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!((&response["jobName"], &response["error"]), (&"flood".into(), &false.into()));
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -170,12 +188,10 @@ async fn a_load_test_without_patience_does_not_outrun_its_reader() {
     let mut program = Program::spawn_unread(endings(&[])).serving().await;
     assert!(!answered(&program, "step").await.error);
     let before = program.peak_memory();
-    for _ in 0..2 {
-        let response = answered(&program, "have no patience").await;
-        assert!(!response.error, "{}", response.output);
-    }
+    let response = answered(&program, "have no patience").await;
+    assert!(!response.error, "{}", response.output);
     let memory = program.peak_memory() - before;
-    assert!(memory < 24 << 20, "{memory} bytes, of some 80 MB of lines each time");
+    assert!(memory < 24 << 20, "{memory} bytes, of some 80 MB of lines");
     program.read();
     let finished = program.stop().await;
     assert_eq!((finished.code, finished.said("lost")), (Some(0), 0), "{:#?}", finished.stderr);
@@ -210,18 +226,27 @@ async fn a_client_function_may_panic() {
 }
 
 #[tokio::test]
-async fn a_client_function_may_call_golo() {
-    for (trouble, others) in [("asks for a client", 0), ("sets another", 1)] {
-        let trouble = format!("CLIENT={trouble}");
-        let program = Program::serve(endings(&["-e", &trouble])).await;
-        for _ in 0..2 {
-            let response = answered(&program, "ask for a client").await;
-            assert!(!response.error, "{trouble}: {}", response.output);
-        }
-        let finished = program.stop().await;
-        assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
-        assert_eq!(finished.said("the other builds a client"), others, "{:#?}", finished.stderr);
+async fn a_client_function_may_set_another() {
+    let program = Program::serve(endings(&["-e", "CLIENT=sets another"])).await;
+    for _ in 0..2 {
+        let response = answered(&program, "ask for a client").await;
+        assert!(!response.error, "{}", response.output);
     }
+    let finished = program.stop().await;
+    assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
+    assert_eq!(finished.said("the other builds a client"), 1, "{:#?}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_client_function_that_asks_for_its_own_client_is_told() {
+    let finished = run(endings(&["once", "-e", "CLIENT=asks for a client"])).await;
+    assert_eq!(finished.code, Some(107), "{:#?}", finished.stderr);
+    let said = "the function that builds the HTTP client asks for the client";
+    assert!(
+        finished.stderr.iter().any(|line| line.starts_with("endings: ") && line.contains(said)),
+        "{:#?}",
+        finished.stderr
+    );
 }
 
 #[tokio::test]

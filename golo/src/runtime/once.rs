@@ -1,8 +1,9 @@
 //! `once`: one trigger, whose `Response` is printed as JSON.
 
-use std::{io::Write as _, process::ExitCode, sync::Arc};
+use std::{io::Write as _, pin::pin, process::ExitCode, sync::Arc};
 
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::{
     Exit, LAST_MOMENT, Runtimes,
@@ -27,9 +28,16 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
             Ok(signals) => signals,
             Err(error) => return (Err(error), Ok(())),
         };
+        let (cut, is_cut) = oneshot::channel();
+        let mut triggering = pin!(run_on(runtimes.load.handle(), trigger(Arc::clone(&loadtest), context, is_cut)));
         let triggered = tokio::select! {
-            response = run_on(runtimes.load.handle(), trigger(Arc::clone(&loadtest), context)) => response.map(Some),
-            () = signals.next() => Ok(None),
+            response = &mut triggering => response,
+            () = signals.next() => {
+                drop(cut);
+                // One that blocks its thread cannot be cut off.
+                let _ = tokio::time::timeout(LAST_MOMENT, &mut triggering).await;
+                Ok(None)
+            }
         };
         let loadtest = Arc::clone(&loadtest);
         let torn_down = tokio::select! {
@@ -41,32 +49,43 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
         };
         (triggered, torn_down)
     });
+    if let Ok(Some(response)) = &triggered {
+        print(response);
+    }
     let control = runtimes.end(loadtest);
     let _ = control.block_on(async { tokio::time::timeout(LAST_MOMENT, lines.flush()).await });
-    if lines.unwritten() > 0 {
-        say(format_args!("{name}: {} output lines were lost: nobody read them in time", lines.unwritten()));
+    // Where nobody reads stderr a message would wait for ever, as the lines do: the exit code says it.
+    if lines.unwritten() == 0 {
+        lines.say_checks();
+        match (&triggered, &torn_down) {
+            (Ok(None), _) => say(format_args!("{name}: stopped by a signal")),
+            (Err(error), _) | (_, Err(error)) => _ = report(&name, error),
+            _ => {}
+        }
     }
-    lines.say_checks();
-    let ended = match triggered {
-        Ok(Some(response)) => {
-            print(&response);
-            if response.error { Exit::Failed.into() } else { ExitCode::SUCCESS }
-        }
-        Ok(None) => {
-            say(format_args!("{name}: stopped by a signal"));
-            Exit::Interrupted.into()
-        }
-        Err(error) => return report(&name, &error),
-    };
-    match torn_down {
-        Ok(()) => ended,
-        Err(error) => report(&name, &error),
+    match (&triggered, &torn_down) {
+        (Ok(None), _) => Exit::Interrupted.into(),
+        (Err(error), _) | (_, Err(error)) => Exit::from(error).into(),
+        (Ok(Some(response)), _) if response.error => Exit::Failed.into(),
+        _ => ExitCode::SUCCESS,
     }
 }
 
-async fn trigger(loadtest: Arc<Loadtest>, context: Context) -> Result<Response, Error> {
-    loadtest.prepare().await?;
-    Ok(loadtest.trigger(context).await)
+/// Gives nothing where it was cut off, which it is once the other end is dropped.
+async fn trigger(
+    loadtest: Arc<Loadtest>,
+    context: Context,
+    is_cut: oneshot::Receiver<()>,
+) -> Result<Option<Response>, Error> {
+    let triggering = async {
+        loadtest.prepare().await?;
+        Ok(Some(loadtest.trigger(context).await))
+    };
+    tokio::select! {
+        biased;
+        _ = is_cut => Ok(None),
+        response = triggering => response,
+    }
 }
 
 /// A `Response` under its names on the wire.

@@ -103,8 +103,8 @@ impl Serving<'_> {
         };
         if is_cut_off {
             in_flight.cut_off();
-            // One that blocks its thread cannot be cut off.
-            let _ = tokio::time::timeout(LAST_MOMENT, in_flight.none()).await;
+            // Until the clients have been told. One that blocks its thread cannot be cut off.
+            let _ = tokio::time::timeout(LAST_MOMENT, &mut serving).await;
             say(format_args!("{name}: cut off what was still in flight"));
         }
         let result = self.tear_down(loadtest, &mut signals, grace).await;

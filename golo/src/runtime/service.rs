@@ -49,16 +49,11 @@ impl InFlight {
         Entered(self.count.clone())
     }
 
-    /// Waits until there are none.
-    pub(super) async fn none(&self) {
-        // Fails where there is no sender any more, and `self` is one.
-        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
-    }
-
     /// Waits until there have been none for so long: one may come before its client has heard that it is too late.
     pub(super) async fn none_for(&self, time: Duration) {
         let mut count = self.count.subscribe();
         loop {
+            // Fails where there is no sender any more, and `self` is one.
             let _ = count.wait_for(|count| *count == 0).await;
             if tokio::time::timeout(time, count.wait_for(|count| *count > 0)).await.is_err() {
                 return;

@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        BoxError, Response, User,
+        BoxError, Response, Shared, User,
         adapter::{Adapter, Trigger},
         erased::Annotated,
     };
@@ -305,5 +305,109 @@ mod tests {
             () = users.end_idle() => {}
             () = ending => {}
         }
+    }
+
+    /// Tells in what it shares how far its stop is; one whose job is `slow` takes its time there.
+    struct Leaver {
+        is_slow: bool,
+    }
+
+    #[derive(Default)]
+    struct Leaving {
+        begun: AtomicUsize,
+        ended: AtomicUsize,
+    }
+
+    /// How long a slow user takes to stop.
+    const SLOW: Duration = Duration::from_secs(3600);
+
+    impl User for Leaver {
+        async fn start(context: &Context) -> Result<Self, BoxError> {
+            Ok(Self { is_slow: context.job_name == "slow" })
+        }
+
+        async fn stop(self) {
+            let Some(leaving) = Shared::<Leaving>::current() else { return };
+            leaving.begun.fetch_add(1, SeqCst);
+            if self.is_slow {
+                tokio::time::sleep(SLOW).await;
+            }
+            leaving.ended.fetch_add(1, SeqCst);
+        }
+    }
+
+    impl Adapter for Leaver {
+        type User = Self;
+
+        async fn trigger(trigger: Trigger, _: &mut Self) -> Result<Response, BoxError> {
+            Ok(trigger.into_prepared())
+        }
+    }
+
+    struct Leavers {
+        users: Users,
+        leaving: Arc<Leaving>,
+    }
+
+    impl Leavers {
+        fn new() -> Self {
+            Self { users: Users::new(Arc::new(Annotated::<Leaver>(PhantomData))), leaving: Arc::default() }
+        }
+
+        async fn lease(&self, job_name: &str, user: Option<u64>) -> Lease<'_> {
+            let context = Context { job_name: job_name.to_owned(), user, ..Context::default() };
+            let shared: SharedValue = Arc::<Leaving>::clone(&self.leaving);
+            self.users.lease(&context, &shared).await.unwrap_or_else(|reason| panic!("{reason}"))
+        }
+
+        /// How many have begun to stop, and how many of them have stopped.
+        fn counts(&self) -> (usize, usize) {
+            (self.leaving.begun.load(SeqCst), self.leaving.ended.load(SeqCst))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_stop_holds_up_nobody_and_is_waited_for_at_the_end() {
+        let leavers = Leavers::new();
+        let idle = async {
+            drop(leavers.lease("slow", Some(1)).await);
+            drop(leavers.lease("", None).await);
+            tokio::time::sleep(IDLE * 2).await;
+            assert_eq!(leavers.counts(), (2, 1), "the slow one is still on its way");
+            drop(leavers.lease("", Some(2)).await);
+            tokio::time::sleep(IDLE * 2).await;
+            assert_eq!(leavers.counts(), (3, 2), "nor does it hold up who is idle later");
+        };
+        tokio::select! {
+            () = leavers.users.end_idle() => {}
+            () = idle => {}
+        }
+        drop(leavers.lease("", None).await);
+        assert!(tokio::time::timeout(SLOW / 2, leavers.users.end_all()).await.is_err());
+        assert_eq!(leavers.counts(), (4, 3), "a wait that is given up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_stops_that_are_under_way() {
+        let leavers = Leavers::new();
+        drop(leavers.lease("slow", None).await);
+        let idle = tokio::time::timeout(IDLE * 2, leavers.users.end_idle());
+        assert!(idle.await.is_err());
+        assert_eq!(leavers.counts(), (1, 0));
+        leavers.users.end_all().await;
+        assert_eq!(leavers.counts(), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_for_room_interrupts_no_stop() {
+        let leavers = Leavers::new();
+        drop(leavers.lease("slow", None).await);
+        let _others = Arc::clone(&leavers.users.room).acquire_many_owned((MOST - 1) as u32).await;
+        let impatient = tokio::time::timeout(SLOW / 2, leavers.lease("", Some(1)));
+        assert!(impatient.await.is_err(), "there is room for those only who have stopped");
+        assert_eq!(leavers.counts(), (1, 0));
+        leavers.users.end_all().await;
+        assert_eq!(leavers.counts(), (1, 1));
+        drop(leavers.lease("", Some(1)).await);
     }
 }

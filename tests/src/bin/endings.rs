@@ -2,13 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "what a load test prints of its own is one of the things that are tested")]
 
-use std::{
-    convert::Infallible,
-    future::pending,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
-    thread::available_parallelism,
-    time::Duration,
-};
+use std::{convert::Infallible, future::pending, thread::available_parallelism, time::Duration};
 
 use golo::{BoxError, Context, Shared, reqwest};
 
@@ -38,7 +32,7 @@ async fn set_up() -> Result<Stage, BoxError> {
 
 async fn tear_down(_: Shared<Stage>) {
     eprintln!("teardown begins");
-    if golo::param("TEARDOWN").is_some() {
+    if golo::param("TEARDOWN").as_deref() == Some("slow") {
         // Time for whatever should have ended before it.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -46,10 +40,9 @@ async fn tear_down(_: Shared<Stage>) {
 }
 
 fn make_client(builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
-    static HAS_ASKED: AtomicBool = AtomicBool::new(false);
     match golo::param("CLIENT").as_deref() {
         Some("panics") => panic!("no certificate in {SECRET}"),
-        Some("asks for a client") if !HAS_ASKED.swap(true, SeqCst) => drop(golo::client()),
+        Some("asks for a client") => drop(golo::client()),
         Some("sets another") => golo::set_client(|builder| {
             eprintln!("the other builds a client");
             builder.build()
@@ -95,6 +88,7 @@ async fn endings(_: &mut Guest, context: Context, _: Shared<Stage>) -> Result<()
         }
         "linger" => {
             let _lingerer = Lingerer;
+            eprintln!("a lingerer comes");
             loop {
                 eprintln!("a lingerer is here");
                 tokio::time::sleep(Duration::from_millis(10)).await;

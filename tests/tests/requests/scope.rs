@@ -261,7 +261,10 @@ async fn what_is_measured_beside_a_think_time_counts() {
     const WORK: Duration = Duration::from_millis(300);
     let collected = Collected::default();
     let loadtest = Loadtest::new(|_, _| async {
-        let work = golo::measure("journey", "work", async { Ok::<_, String>(tokio::time::sleep(WORK).await) });
+        let work = golo::measure("journey", "work", async {
+            tokio::time::sleep(WORK).await;
+            Ok::<_, String>(())
+        });
         let (_, worked) = tokio::join!(golo::think(WORK), work);
         worked.unwrap();
         golo::think(PAUSE).await;
