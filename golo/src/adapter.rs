@@ -4,17 +4,15 @@
 
 mod hooks;
 
-use std::{any::Any, sync::Arc};
-
 pub use hooks::{IntoOutcome, IntoShared, Setup, Teardown};
 
-use crate::{BoxError, Context, Response, ResponseTag, Shared};
+use crate::{BoxError, Context, Response, ResponseTag, Shared, shared::SharedValue};
 
 /// What one call of a load test is told. The expansion of `#[golo::loadtest]` takes its parameters from it.
 pub struct Trigger {
     pub(crate) context: Context,
     pub(crate) response: Response,
-    pub(crate) shared: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) shared: Option<SharedValue>,
 }
 
 impl Trigger {

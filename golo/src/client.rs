@@ -40,6 +40,12 @@ struct Kept {
     client: Client,
 }
 
+impl Kept {
+    fn is_for(&self, runtime: Option<runtime::Id>, generation: u64) -> bool {
+        self.runtime == runtime && self.generation == generation
+    }
+}
+
 /// The HTTP client of a load test: shared by all users of the worker this runs on, so that they share its connections.
 ///
 /// It keeps connections alive, gives up on a request after 60 s, follows at most 10 redirects, never retries, asks for
@@ -82,7 +88,7 @@ where
 pub(crate) fn current() -> Result<Client, Error> {
     let runtime = runtime::Handle::try_current().ok().map(|handle| handle.id());
     let generation = GENERATION.load(Acquire);
-    let is_current = |kept: &&Kept| kept.runtime == runtime && kept.generation == generation;
+    let is_current = |kept: &&Kept| kept.is_for(runtime, generation);
     if let Some(client) = LAST_USED.with_borrow(|kept| kept.as_ref().filter(is_current).map(|kept| kept.client.clone()))
     {
         return Ok(client);
@@ -100,7 +106,7 @@ pub(crate) fn current() -> Result<Client, Error> {
 /// Keeps a new client, unless another worker of this runtime was quicker: then gives that one's.
 fn keep(new: Kept) -> Kept {
     let mut clients = lock(&CLIENTS);
-    if let Some(kept) = clients.iter().find(|kept| kept.runtime == new.runtime && kept.generation == new.generation) {
+    if let Some(kept) = clients.iter().find(|kept| kept.is_for(new.runtime, new.generation)) {
         return kept.clone();
     }
     if clients.len() == KEPT {

@@ -10,6 +10,7 @@ use crate::{
     client,
     erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless},
     error::{chain, without_credentials},
+    output::nanoseconds,
     panic::caught,
     scope::Scope,
     sequence,
@@ -197,7 +198,7 @@ impl Loadtest {
         if response.job_name.is_empty() {
             response.job_name = prepared.job_name;
         }
-        response.duration = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        response.duration = nanoseconds(duration);
         clean(response)
     }
 

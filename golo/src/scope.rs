@@ -1,7 +1,6 @@
 //! The scope of a trigger: what code that runs within it can reach without being handed it.
 
 use std::{
-    any::Any,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
@@ -13,6 +12,7 @@ use reqwest::cookie::Jar;
 use crate::{
     Context,
     lock::lock,
+    shared::SharedValue,
     sink::{self, Sink},
     thought::{Pause, Thought},
 };
@@ -25,7 +25,7 @@ tokio::task_local! {
 pub(crate) struct Scope {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) jar: Arc<Jar>,
-    pub(crate) shared: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) shared: Option<SharedValue>,
     first_sequence: OnceLock<String>,
     thought: Thought,
     seed: Option<(u64, u64)>,
@@ -33,7 +33,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    pub(crate) fn new(sink: Arc<dyn Sink>, jar: Arc<Jar>, shared: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+    pub(crate) fn new(sink: Arc<dyn Sink>, jar: Arc<Jar>, shared: Option<SharedValue>) -> Self {
         Self {
             sink,
             jar,

@@ -31,11 +31,11 @@ impl<T: Send + Sync + 'static> Shared<T> {
         Self(Arc::new(value))
     }
 
-    pub(crate) fn from_any(value: Arc<dyn Any + Send + Sync>) -> Option<Self> {
+    pub(crate) fn from_any(value: SharedValue) -> Option<Self> {
         value.downcast().ok().map(Self)
     }
 
-    pub(crate) fn into_any(self) -> Arc<dyn Any + Send + Sync> {
+    pub(crate) fn into_any(self) -> SharedValue {
         self.0
     }
 

@@ -14,7 +14,7 @@ use serde::{
     de::{self, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer},
 };
 
-use super::{OutputRef, line::nanoseconds, timestamp};
+use super::{OutputRef, nanoseconds, timestamp};
 
 pub(super) fn line(line: &str) -> Result<OutputRef<'_>, serde_json::Error> {
     match own::line(line) {

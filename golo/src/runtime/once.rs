@@ -11,7 +11,7 @@ use super::{
     report, run_on,
     signals::Signals,
 };
-use crate::{Context, Error, Loadtest, Response, message::say, sink};
+use crate::{Context, Error, Loadtest, Response, error::chain, message::say, sink};
 
 /// Triggers the load test once, for a job of that name; its `Output` lines go to stderr.
 pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runtimes) -> ExitCode {
@@ -54,21 +54,20 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
     }
     let control = runtimes.end(loadtest);
     let _ = control.block_on(async { tokio::time::timeout(LAST_MOMENT, lines.flush()).await });
+    let (exit, message) = match (triggered, torn_down) {
+        (Ok(None), _) => (Exit::Interrupted.into(), Some("stopped by a signal".to_owned())),
+        (Err(error), _) | (_, Err(error)) => (Exit::from(&error).into(), Some(chain(&error))),
+        (Ok(Some(response)), _) if response.error => (Exit::Failed.into(), None),
+        _ => (ExitCode::SUCCESS, None),
+    };
     // Where nobody reads stderr a message would wait for ever, as the lines do: the exit code says it.
     if lines.unwritten() == 0 {
         lines.say_checks();
-        match (&triggered, &torn_down) {
-            (Ok(None), _) => say(format_args!("{name}: stopped by a signal")),
-            (Err(error), _) | (_, Err(error)) => _ = report(&name, error),
-            _ => {}
+        if let Some(message) = message {
+            say(format_args!("{name}: {message}"));
         }
     }
-    match (&triggered, &torn_down) {
-        (Ok(None), _) => Exit::Interrupted.into(),
-        (Err(error), _) | (_, Err(error)) => Exit::from(error).into(),
-        (Ok(Some(response)), _) if response.error => Exit::Failed.into(),
-        _ => ExitCode::SUCCESS,
-    }
+    exit
 }
 
 /// Gives nothing where it was cut off, which it is once the other end is dropped.
