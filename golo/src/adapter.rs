@@ -11,16 +11,19 @@ use crate::{BoxError, Context, Response, ResponseTag, Shared, shared::SharedValu
 /// What one call of a load test is told. The expansion of `#[golo::loadtest]` takes its parameters from it.
 pub struct Trigger {
     pub(crate) context: Context,
-    pub(crate) response: Response,
     pub(crate) shared: Option<SharedValue>,
 }
 
 impl Trigger {
-    /// The `Response` that was prepared for this trigger: the job's name is set, the rest is empty.
+    /// The `Response` that is prepared for this trigger: the job's name is set, the rest is empty.
     #[must_use]
     pub fn into_prepared(self) -> Response {
-        self.response
+        prepared(self.context.job_name)
     }
+}
+
+fn prepared(job_name: String) -> Response {
+    Response { job_name, ..Response::default() }
 }
 
 /// A load test, as the expansion of `#[golo::loadtest]` implements it on a type that nobody else can name.
@@ -51,7 +54,7 @@ impl FromTrigger for Context {
 
 impl FromTrigger for Response {
     fn from_trigger(trigger: &Trigger) -> Self {
-        trigger.response.clone()
+        prepared(trigger.context.job_name.clone())
     }
 }
 
@@ -147,8 +150,7 @@ mod tests {
 
     fn trigger() -> Trigger {
         let context = Context { job_name: "checkout".to_owned(), ..Context::default() };
-        let response = Response { job_name: "checkout".to_owned(), ..Response::default() };
-        Trigger { context, response, shared: Some(Shared::new(7_u32).into_any()) }
+        Trigger { context, shared: Some(Shared::new(7_u32).into_any()) }
     }
 
     fn respond(returned: impl IntoResponse) -> Result<Response, String> {
@@ -159,7 +161,7 @@ mod tests {
     fn parameters_are_what_the_trigger_was_told() {
         let trigger = trigger();
         assert_eq!(Context::from_trigger(&trigger), trigger.context);
-        assert_eq!(Response::from_trigger(&trigger), trigger.response);
+        assert_eq!(Response::from_trigger(&trigger), prepared("checkout".to_owned()));
         assert_eq!(*Shared::<u32>::from_trigger(&trigger), 7);
     }
 

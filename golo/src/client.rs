@@ -12,7 +12,7 @@ use std::{
 use reqwest::{Client, ClientBuilder};
 use tokio::runtime;
 
-use crate::{BoxError, Error, cookies::CurrentJar, error::chain, lock::lock, message::say, panic};
+use crate::{BoxError, Error, connects::TimeConnects, cookies, error::chain, lock::lock, message::say, panic};
 
 /// How long a request may take, body included, unless the load test says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -80,6 +80,10 @@ where
 {
     let configure = move |builder| f(builder).map_err(Into::into);
     *CONFIGURE.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(configure));
+    forget_clients();
+}
+
+fn forget_clients() {
     GENERATION.fetch_add(1, Release);
     lock(&CLIENTS).clear();
 }
@@ -147,9 +151,43 @@ pub(crate) fn install_provider() {
     });
 }
 
+/// How clients are built for one run, beside golo's defaults.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// A connection for each request.
+    pub(crate) no_keep_alive: bool,
+    /// Any certificate will do.
+    pub(crate) insecure: bool,
+}
+
+static OPTIONS: RwLock<Options> = RwLock::new(Options { no_keep_alive: false, insecure: false });
+
+/// Has clients built so from now on.
+pub(crate) fn set_options(options: Options) {
+    *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = options;
+    forget_clients();
+}
+
+/// Whether no proxy can come from outside: the environment names none, and the system is not asked.
+fn names_no_proxy() -> bool {
+    let named = |name: &str| std::env::var_os(name).is_some() || std::env::var_os(name.to_lowercase()).is_some();
+    !cfg!(feature = "system-proxy") && !["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].into_iter().any(named)
+}
+
 fn defaults() -> ClientBuilder {
     install_provider();
-    Client::builder()
+    let Options { no_keep_alive, insecure } = *OPTIONS.read().unwrap_or_else(PoisonError::into_inner);
+    let mut builder = Client::builder();
+    if no_keep_alive {
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    if names_no_proxy() {
+        // reqwest would look at every request for what it is not to find.
+        builder = builder.no_proxy();
+    }
+    cookies::with_jars(builder)
+        .tls_danger_accept_invalid_certs(insecure)
+        .connector_layer(TimeConnects)
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
         .retry(reqwest::retry::never())
@@ -157,7 +195,6 @@ fn defaults() -> ClientBuilder {
         .no_brotli()
         .no_deflate()
         .no_zstd()
-        .cookie_provider(Arc::new(CurrentJar::default()))
 }
 
 /// On a machine without any CA root, where no builder can make a client that verifies by the system's: one that trusts

@@ -1,35 +1,60 @@
-//! Cookies: a jar for each user over one shared client.
+//! Cookies: a jar for each user over one shared client. Without the feature `cookies` there are none.
 
-use reqwest::{
-    Url,
-    cookie::{CookieStore, Jar},
-    header::HeaderValue,
-};
+#[cfg(feature = "cookies")]
+pub(crate) use kept::with_jars;
+#[cfg(feature = "cookies")]
+pub(crate) use reqwest::cookie::Jar;
 
-use crate::scope;
+#[cfg(feature = "cookies")]
+mod kept {
+    use std::sync::Arc;
 
-/// What golo's client asks for cookies: the jar of the user whose code is running, or one of the client's own outside
-/// any run.
-#[derive(Default)]
-pub(crate) struct CurrentJar {
-    outside: Jar,
-}
+    use reqwest::{
+        ClientBuilder, Url,
+        cookie::{CookieStore, Jar},
+        header::HeaderValue,
+    };
 
-impl CurrentJar {
-    fn with<T>(&self, use_jar: impl FnOnce(&Jar) -> T) -> T {
-        match scope::current() {
-            Some(scope) => use_jar(&scope.jar),
-            None => use_jar(&self.outside),
+    use crate::scope;
+
+    /// Has the client ask for the cookies of the user whose code is running.
+    pub(crate) fn with_jars(builder: ClientBuilder) -> ClientBuilder {
+        builder.cookie_provider(Arc::new(CurrentJar::default()))
+    }
+
+    /// What golo's client asks for cookies: the jar of the user whose code is running, or one of the client's own
+    /// outside any run.
+    #[derive(Default)]
+    struct CurrentJar {
+        outside: Jar,
+    }
+
+    impl CurrentJar {
+        fn with<T>(&self, use_jar: impl Fn(&Jar) -> T) -> T {
+            scope::with_current(|scope| use_jar(&scope.jar)).unwrap_or_else(|| use_jar(&self.outside))
+        }
+    }
+
+    impl CookieStore for CurrentJar {
+        fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
+            match scope::current() {
+                Some(scope) => scope.jar.set_cookies(headers, url),
+                None => self.outside.set_cookies(headers, url),
+            }
+        }
+
+        fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+            self.with(|jar| jar.cookies(url))
         }
     }
 }
 
-impl CookieStore for CurrentJar {
-    fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
-        self.with(|jar| jar.set_cookies(headers, url));
-    }
+/// The jar of a user who keeps no cookies.
+#[cfg(not(feature = "cookies"))]
+#[derive(Debug, Default)]
+pub(crate) struct Jar;
 
-    fn cookies(&self, url: &Url) -> Option<HeaderValue> {
-        self.with(|jar| jar.cookies(url))
-    }
+#[cfg(not(feature = "cookies"))]
+pub(crate) fn with_jars(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
 }

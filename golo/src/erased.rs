@@ -1,6 +1,10 @@
 //! Load tests of every shape behind one: an annotated function, a function given to `Loadtest::new`, a `Runner`.
 
-use std::{any::Any, marker::PhantomData, pin::Pin};
+use std::{
+    any::{Any, TypeId},
+    marker::PhantomData,
+    pin::Pin,
+};
 
 use crate::{
     BoxError, Context, Response, Runner, User,
@@ -12,6 +16,8 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) type UserState = Box<dyn Any + Send>;
 
 pub(crate) trait Erased: Send + Sync + 'static {
+    /// Whether a user has anything to start and to stop.
+    fn has_users(&self) -> bool;
     fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>>;
     fn trigger<'a>(&'a self, trigger: Trigger, user: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>>;
     fn stop(&self, user: UserState) -> BoxFuture<'static, ()>;
@@ -21,6 +27,10 @@ pub(crate) trait Erased: Send + Sync + 'static {
 pub(crate) struct Annotated<A>(pub(crate) PhantomData<A>);
 
 impl<A: Adapter> Erased for Annotated<A> {
+    fn has_users(&self) -> bool {
+        TypeId::of::<A::User>() != TypeId::of::<()>()
+    }
+
     fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>> {
         Box::pin(async { Ok(Box::new(A::User::start(context).await?) as UserState) })
     }
@@ -54,6 +64,10 @@ pub(crate) trait Call: Send + Sync + 'static {
 }
 
 impl<C: Call> Erased for Stateless<C> {
+    fn has_users(&self) -> bool {
+        false
+    }
+
     fn start<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>> {
         Box::pin(async { Ok(Self::state()) })
     }
@@ -76,8 +90,9 @@ where
     R: Future<Output: IntoResponse> + Send + 'static,
 {
     fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>> {
-        let prepared = trigger.response.clone();
-        let running = (self.0)(trigger.context, trigger.response);
+        let context = trigger.context.clone();
+        let prepared = trigger.into_prepared();
+        let running = (self.0)(context, prepared.clone());
         Box::pin(async { running.await.into_response(prepared) })
     }
 }
@@ -89,7 +104,7 @@ impl<R: Runner> Call for Run<R> {
     fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>> {
         Box::pin(async {
             self.0.run().await;
-            Ok(trigger.response)
+            Ok(trigger.into_prepared())
         })
     }
 }

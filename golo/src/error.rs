@@ -49,6 +49,8 @@ enum ErrorKind {
     Start,
     Teardown,
     Output,
+    #[cfg(feature = "feed")]
+    Feed,
     Io,
 }
 
@@ -77,6 +79,11 @@ impl Error {
         Self::new(ErrorKind::Output, "not an output line", Some(source.into()))
     }
 
+    #[cfg(feature = "feed")]
+    pub(crate) fn feed(message: impl Into<String>, source: impl Into<Option<BoxError>>) -> Self {
+        Self::new(ErrorKind::Feed, message, source)
+    }
+
     /// Whether the address to serve on is at fault: it is taken, say, or is none.
     #[must_use]
     pub fn is_address(&self) -> bool {
@@ -99,6 +106,13 @@ impl Error {
     #[must_use]
     pub fn is_output(&self) -> bool {
         self.inner.kind == ErrorKind::Output
+    }
+
+    /// Whether a file of rows could not be read, or has none.
+    #[cfg(feature = "feed")]
+    #[must_use]
+    pub fn is_feed(&self) -> bool {
+        self.inner.kind == ErrorKind::Feed
     }
 }
 

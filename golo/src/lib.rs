@@ -4,11 +4,19 @@
 pub mod __private;
 mod adapter;
 mod check;
+pub mod choosing_a_model;
 mod client;
+mod clock;
 pub mod coming_from_go_lo;
+mod connects;
 mod cookies;
+#[doc(hidden)]
+pub mod engine;
 mod erased;
 mod error;
+#[cfg(feature = "feed")]
+mod feed;
+mod journey;
 mod loadtest;
 mod lock;
 mod measure;
@@ -17,6 +25,8 @@ mod output;
 mod panic;
 mod param;
 mod recording;
+#[doc(hidden)]
+pub mod report;
 mod request;
 mod runner;
 mod runtime;
@@ -29,6 +39,10 @@ mod think;
 mod thought;
 mod user;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The wire: the generated types of `golo.proto`, and client and server of its service `golo.Job`.
 pub use golo_proto as pb;
 /// The HTTP client, for its types.
@@ -38,6 +52,8 @@ pub use adapter::IntoResponse;
 pub use check::check;
 pub use client::{client, set_client};
 pub use error::{BoxError, Error, RequestError};
+#[cfg(feature = "feed")]
+pub use feed::{Feed, feed};
 pub use golo_macros::loadtest;
 pub use loadtest::Loadtest;
 pub use measure::measure;

@@ -8,7 +8,8 @@ use crate::{
     BoxError, Context, Error, IntoResponse, Response, Runner, Shared, Sink,
     adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger},
     client,
-    erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless},
+    cookies::Jar,
+    erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState},
     error::{chain, without_credentials},
     output::nanoseconds,
     panic::caught,
@@ -178,11 +179,9 @@ impl Loadtest {
             Ok(lease) => lease,
             Err(reason) => return failed(prepared, reason),
         };
-        let scope = Arc::new(Scope::new(sink, lease.jar(), Some(Arc::clone(&shared))).seeded_by(&context));
-        let trigger = Trigger { context, response: prepared.clone(), shared: Some(shared) };
+        let scope = Arc::new(Scope::new(sink, lease.jar(), Some(shared)).seeded_by(&context, 0));
         let started = Instant::now();
-        let running = caught(async { self.adapter.trigger(trigger, lease.state()).await });
-        let result = Arc::clone(&scope).run(running).await;
+        let result = self.call(&scope, context, lease.state()).await;
         let duration = started.elapsed().saturating_sub(scope.thought());
         let mut response = match result {
             Ok(Ok(response)) => response,
@@ -200,6 +199,46 @@ impl Loadtest {
         }
         response.duration = nanoseconds(duration);
         clean(response)
+    }
+
+    /// Calls the load test in `scope`, with the state of its user; a panic is an `Err` with its message.
+    pub(crate) async fn call(
+        &self,
+        scope: &Arc<Scope>,
+        context: Context,
+        state: &mut UserState,
+    ) -> Result<Result<Response, BoxError>, String> {
+        let trigger = Trigger { context, shared: scope.shared.clone() };
+        Arc::clone(scope).run(caught(async { self.adapter.trigger(trigger, state).await })).await
+    }
+
+    /// Starts a user with cookies of its own; what it does is no load.
+    pub(crate) async fn start_user(
+        &self,
+        context: &Context,
+        jar: &Arc<Jar>,
+        shared: SharedValue,
+    ) -> Result<UserState, String> {
+        let scope = Scope::new(Arc::new(sink::Discard), Arc::clone(jar), Some(shared));
+        let started = Arc::new(scope).run(caught(async { self.adapter.start(context).await })).await;
+        started.and_then(|result| result.map_err(|error| chain(&*error)))
+    }
+
+    /// Stops a user; what it does is no load.
+    pub(crate) async fn stop_user(&self, state: UserState, jar: Arc<Jar>, shared: SharedValue) {
+        let scope = Scope::new(Arc::new(sink::Discard), jar, Some(shared));
+        // What panics here says so on stderr; there is no trigger to fail.
+        let _ = Arc::new(scope).run(caught(async { self.adapter.stop(state).await })).await;
+    }
+
+    /// Whether users have anything to start and to stop.
+    pub(crate) fn has_users(&self) -> bool {
+        self.adapter.has_users()
+    }
+
+    /// The sink that its outputs go to, where it has one of its own.
+    pub(crate) fn own_sink(&self) -> Option<Arc<dyn Sink>> {
+        self.sink.clone()
     }
 
     /// Runs `setup`, unless it has been run.
@@ -234,11 +273,6 @@ impl Loadtest {
     /// Ends users that have been idle for long, for ever.
     pub(crate) async fn end_idle_users(&self) {
         self.users.end_idle().await;
-    }
-
-    /// Whether its outputs go to the sink of the whole process.
-    pub(crate) fn uses_process_sink(&self) -> bool {
-        self.sink.is_none()
     }
 
     /// Runs a hook: like a trigger, but what it does is no load.

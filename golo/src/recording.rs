@@ -3,12 +3,12 @@
 use std::{
     borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant, SystemTime},
+    time::Instant,
 };
 
 use reqwest::StatusCode;
 
-use crate::{OutputRef, Sink, scope::Scope};
+use crate::{OutputRef, Sink, clock, scope::Scope};
 
 pub(crate) struct Recording<'a> {
     id: &'a str,
@@ -70,25 +70,26 @@ impl<'a> Recording<'a> {
         self.end();
     }
 
-    fn end(&mut self) -> Duration {
+    /// When it ended.
+    fn end(&mut self) -> Instant {
         self.open = false;
         let now = Instant::now();
         if let Some(scope) = self.scope {
             scope.end_measurement(now);
         }
-        now - self.started
+        now
     }
 
     fn record(&mut self, error: Option<&str>) {
-        let duration = self.end();
+        let ended = self.end();
         self.sink.output(&OutputRef {
             sequence_id: Cow::Borrowed(self.id),
             url: Cow::Borrowed(self.url),
             method: Cow::Borrowed(self.method),
             status: self.status,
             size: i64::try_from(self.size).unwrap_or(i64::MAX),
-            timestamp: SystemTime::now(),
-            duration,
+            timestamp: clock::wall(ended),
+            duration: ended - self.started,
             error: error.map(Cow::Borrowed),
             route: self.route.map(Cow::Borrowed),
             expected: self.is_expected(),

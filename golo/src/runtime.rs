@@ -1,9 +1,12 @@
 //! What a load test's `main` does: reads the command line, then serves, or triggers once.
 
 mod args;
+mod in_process;
 mod lines;
 mod listener;
 mod once;
+mod run;
+mod run_args;
 mod serve;
 mod service;
 mod signals;
@@ -37,6 +40,8 @@ enum Exit {
     /// Anything unforeseen, and a trigger of `once` that failed.
     Failed = 1,
     /// The command line, the environment or the address is wrong.
+    /// The generator could not deliver the plan.
+    Invalid = 96,
     BadConfiguration = 104,
     Interrupted = 105,
     /// The load test could not start.
@@ -85,12 +90,18 @@ impl Loadtest {
                 return if error.use_stderr() { Exit::BadConfiguration.into() } else { ExitCode::SUCCESS };
             }
         };
-        let runtimes = match Runtimes::start() {
+        let threads = match call {
+            // What runs there beside `setup` and `teardown` is nothing but what these leave behind.
+            Call::Run(_) => 1,
+            _ => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let runtimes = match Runtimes::start(threads) {
             Ok(runtimes) => runtimes,
             Err(error) => return report(&self.name, &Error::io("the runtime could not be started", error)),
         };
         match call {
             Call::Serve { address, graceful_stop } => serve::serve(self, address, graceful_stop, runtimes),
+            Call::Run(run) => run::run(self, *run, runtimes),
             Call::Once { job_name } => once::once(self, job_name, runtimes),
         }
     }
@@ -116,9 +127,9 @@ struct Runtimes {
 }
 
 impl Runtimes {
-    fn start() -> std::io::Result<Self> {
+    fn start(threads: usize) -> std::io::Result<Self> {
         Ok(Self {
-            load: Builder::new_multi_thread().enable_all().build()?,
+            load: Builder::new_multi_thread().worker_threads(threads).enable_all().build()?,
             control: Builder::new_current_thread().enable_all().build()?,
         })
     }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::SmallRng};
-use reqwest::cookie::Jar;
 
 use crate::{
     Context,
+    cookies::Jar,
+    journey::{Journey, Journeys, Step},
     lock::lock,
     shared::SharedValue,
     sink::{self, Sink},
@@ -27,8 +28,10 @@ pub(crate) struct Scope {
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<SharedValue>,
     first_sequence: OnceLock<String>,
+    /// What was requested, where somebody wants to know.
+    journeys: Option<Mutex<Journeys>>,
     thought: Thought,
-    seed: Option<(u64, u64)>,
+    seed: Option<(u64, u64, u64)>,
     random: OnceLock<Mutex<SmallRng>>,
 }
 
@@ -39,16 +42,35 @@ impl Scope {
             jar,
             shared,
             first_sequence: OnceLock::new(),
+            journeys: None,
             thought: Thought::default(),
             seed: None,
             random: OnceLock::new(),
         }
     }
 
-    /// Random choices of a trigger that says which user and iteration it is are the same each time.
-    pub(crate) fn seeded_by(mut self, context: &Context) -> Self {
-        self.seed = context.user.zip(context.iteration);
+    /// Random choices of a trigger that says which user and iteration it is are the same each time, for one `seed`.
+    pub(crate) fn seeded_by(mut self, context: &Context, seed: u64) -> Self {
+        self.seed = context.user.zip(context.iteration).map(|(user, iteration)| (user, iteration, seed));
         self
+    }
+
+    /// Keeps the journeys of its requests.
+    pub(crate) fn with_journeys(mut self) -> Self {
+        self.journeys = Some(Mutex::default());
+        self
+    }
+
+    /// Tells the trigger of a request it made.
+    pub(crate) fn note_step(&self, sequence_id: &str, step: Step<u32>) {
+        if let Some(journeys) = &self.journeys {
+            lock(journeys).add(sequence_id, step, self.thought());
+        }
+    }
+
+    /// The journeys so far.
+    pub(crate) fn take_journeys(&self) -> Vec<Journey<u32>> {
+        self.journeys.as_ref().map(|journeys| std::mem::take(&mut *lock(journeys)).into_vec()).unwrap_or_default()
     }
 
     pub(crate) async fn run<F: Future>(self: Arc<Self>, future: F) -> F::Output {
@@ -103,6 +125,11 @@ pub(crate) fn entropy() -> SmallRng {
 /// The scope this code runs in, if any.
 pub(crate) fn current() -> Option<Arc<Scope>> {
     SCOPE.try_with(Arc::clone).ok()
+}
+
+/// Has the scope this code runs in, if any.
+pub(crate) fn with_current<T>(use_it: impl FnOnce(&Scope) -> T) -> Option<T> {
+    SCOPE.try_with(|scope| use_it(scope)).ok()
 }
 
 /// Where the outputs of code in this scope go, or of code in none.

@@ -8,6 +8,7 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use crate::OutputRef;
@@ -36,6 +37,11 @@ pub trait Sink: Send + Sync + 'static {
     /// One [`check`](crate::check) was made. Does nothing unless the sink wants it.
     fn check(&self, name: &str, passed: bool) {
         let _ = (name, passed);
+    }
+
+    /// golo's client has made a connection, in so long a time, TLS and all. Does nothing unless the sink wants it.
+    fn connected(&self, duration: Duration) {
+        let _ = duration;
     }
 
     /// `None` while there is room; otherwise a future that ends when there is room again.

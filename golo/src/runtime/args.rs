@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 
-use super::{RPC_ADDR, listener::Address};
-use crate::{Loadtest, param};
+use super::{
+    RPC_ADDR,
+    listener::Address,
+    run_args::{RunArgs, RunCall},
+};
+use crate::{Loadtest, engine::plan::parse_duration, param};
 
-/// A load test: serves `golo.Job` to whatever triggers it, or triggers itself once
+/// A load test: drives itself, serves `golo.Job` to whatever triggers it, or triggers itself once
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct CommandLine {
@@ -21,6 +25,8 @@ struct CommandLine {
 enum Command {
     /// Serve `golo.Job` until SIGINT or SIGTERM: what a load test does unless told otherwise
     Serve(ServeArgs),
+    /// Drive the load test with users or at a rate, and print a summary
+    Run(Box<RunLine>),
     /// Trigger the load test once and print its Response as JSON
     Once(OnceArgs),
 }
@@ -33,8 +39,19 @@ struct ServeArgs {
     addr: Option<Address>,
     /// How long triggers in flight may finish after a signal: 30s, 1m30s, 500ms; a bare number is seconds
     /// [env: GOLO_GRACEFUL_STOP] [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     graceful_stop: Option<Duration>,
+    #[command(flatten)]
+    params: Params,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable."
+)]
+struct RunLine {
+    #[command(flatten)]
+    run: RunArgs,
     #[command(flatten)]
     params: Params,
 }
@@ -60,6 +77,7 @@ struct Params {
 #[derive(Debug)]
 pub(super) enum Call {
     Serve { address: Address, graceful_stop: Duration },
+    Run(Box<RunCall>),
     Once { job_name: Option<String> },
 }
 
@@ -78,6 +96,10 @@ impl Call {
             Command::Serve(args) => {
                 let wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
                 (Self::serve(args.addr, args.graceful_stop, variable).map_err(wrong)?, args.params)
+            }
+            Command::Run(line) => {
+                let wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
+                (Self::Run(Box::new(line.run.into_call(variable).map_err(wrong)?)), line.params)
             }
             Command::Once(args) => (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")) }, args.params),
         };
@@ -98,7 +120,7 @@ impl Call {
         let graceful_stop = match (graceful_stop, variable("GOLO_GRACEFUL_STOP")) {
             (Some(time), _) => time,
             (None, Some(text)) => {
-                duration(&text).map_err(|error| format!("`GOLO_GRACEFUL_STOP` is `{text}`: {error}"))?
+                parse_duration(&text).map_err(|error| format!("`GOLO_GRACEFUL_STOP` is `{text}`: {error}"))?
             }
             (None, None) => GRACEFUL_STOP,
         };
@@ -113,19 +135,6 @@ fn variable(name: &str) -> Option<String> {
 
 /// How long triggers in flight may finish, unless told otherwise.
 const GRACEFUL_STOP: Duration = Duration::from_secs(30);
-
-/// The longest time that can be asked for: beyond it, clocks overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// A duration as people write it; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = match text.parse() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
-        Err(_) => humantime::parse_duration(text)
-            .map_err(|error| format!("{error}; write 30s, 1m30s, 500ms, or a number of seconds"))?,
-    };
-    if duration > LONGEST { Err("longer than a year".to_owned()) } else { Ok(duration) }
-}
 
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -160,17 +169,6 @@ mod tests {
         assert!(error.starts_with("`GOLO_ADDR` is `nonsense`: expected HOST:PORT"), "{error}");
         let error = Call::serve(None, None, |name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err();
         assert!(error.starts_with("`GOLO_GRACEFUL_STOP` is `soon`: "), "{error}");
-    }
-
-    #[test]
-    fn durations_are_read_as_people_write_them() {
-        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        for wrong in ["", "-1", "soon", "5 parsecs", "nan", "inf", "1e300", "366d"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -72,11 +72,22 @@ struct Check {
 pub(super) enum Stream {
     Stdout,
     Stderr,
+    File,
 }
 
 impl Lines {
     /// Starts the writer's thread. It ends with the process.
     pub(super) fn start(stream: Stream) -> Result<Self, Error> {
+        let file = stream.open();
+        file.and_then(|file| Self::write_to(stream, file)).map_err(not_started)
+    }
+
+    /// Starts the writer's thread, for a file that is open.
+    pub(super) fn start_file(file: File) -> Result<Self, Error> {
+        Self::write_to(Stream::File, file).map_err(not_started)
+    }
+
+    fn write_to(stream: Stream, file: File) -> io::Result<Self> {
         let lines = Self(Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
@@ -87,8 +98,7 @@ impl Lines {
         }));
         let writer = lines.clone();
         let thread = std::thread::Builder::new().name("golo-lines".to_owned());
-        let started = stream.open().and_then(|file| thread.spawn(move || writer.write_for_ever(stream, file)));
-        started.map_err(|error| Error::io("the writer of output lines could not be started", error))?;
+        thread.spawn(move || writer.write_for_ever(stream, file))?;
         Ok(lines)
     }
 
@@ -189,6 +199,7 @@ impl Lines {
                     let _locked = io::stderr().lock();
                     write_piece(piece, file)
                 }
+                Stream::File => write_piece(piece, file),
             }?;
             rest = after;
             let lines = memchr::memchr_iter(b'\n', piece).count() as u64;
@@ -196,6 +207,10 @@ impl Lines {
         }
         Ok(())
     }
+}
+
+fn not_started(error: io::Error) -> Error {
+    Error::io("the writer of output lines could not be started", error)
 }
 
 impl Stream {
@@ -208,13 +223,13 @@ impl Stream {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         #[cfg(unix)]
         let stream = match self {
-            Self::Stdout => stdout.as_fd(),
             Self::Stderr => stderr.as_fd(),
+            _ => stdout.as_fd(),
         };
         #[cfg(windows)]
         let stream = match self {
-            Self::Stdout => stdout.as_handle(),
             Self::Stderr => stderr.as_handle(),
+            _ => stdout.as_handle(),
         };
         stream.try_clone_to_owned().map(File::from)
     }
@@ -276,6 +291,7 @@ impl fmt::Display for Stream {
         f.write_str(match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
+            Self::File => "the file of raw outputs",
         })
     }
 }

@@ -263,7 +263,7 @@ impl Serve {
     }
 
     async fn run(self) -> Result<(), Error> {
-        let lines = if self.loadtest.uses_process_sink() { Some(Lines::of_process()?) } else { None };
+        let lines = if self.loadtest.own_sink().is_none() { Some(Lines::of_process()?) } else { None };
         self.loadtest.prepare().await?;
         let loadtest = Arc::new(self.loadtest);
         Server::new(Arc::clone(&loadtest)).await.run(self.listener, self.stopped).await;

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use reqwest::cookie::Jar;
 use tokio::{
     runtime::Handle,
     sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
@@ -19,6 +18,7 @@ use tokio::{
 
 use crate::{
     Context,
+    cookies::Jar,
     erased::{Erased, UserState},
     error::chain,
     lock::lock,

@@ -1,0 +1,398 @@
+//! The engine: turns a plan into triggers, on time, and measures them. It knows nothing of command lines, gRPC or stdout.
+//!
+//! Public for the `golo` command, and nothing else may use it: it changes without notice.
+
+pub mod arrivals;
+pub mod curve;
+pub mod errors;
+pub mod health;
+pub mod histogram;
+pub mod plan;
+pub mod recorder;
+pub mod route;
+pub mod series;
+pub mod share;
+pub mod slowest;
+pub mod snapshot;
+mod timer;
+pub mod trigger;
+mod users;
+mod worker;
+
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::sync::{mpsc, watch};
+
+use health::{Descriptors, Health, LagWindows};
+use plan::Plan;
+use recorder::{Outside, RecorderSink};
+use share::Share;
+use snapshot::Snapshot;
+use trigger::Trigger;
+use worker::{Message, Orders, Run};
+
+/// How long workers are waited for beyond the time they have.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a plan is to be run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The job's name, which triggers find in their context.
+    pub job_name: String,
+    /// Threads; never more than there are users.
+    pub workers: usize,
+    /// What random choices depend on.
+    pub seed: u64,
+}
+
+/// Where the measurements of a run come together.
+pub struct Sinks {
+    /// The sink of measured triggers.
+    pub measured: Arc<RecorderSink>,
+    /// The sink of what belongs to no trigger.
+    pub outside: Arc<Outside>,
+}
+
+/// A second that is over.
+#[derive(Debug)]
+pub struct Progress {
+    /// How much of the measured part is over.
+    pub elapsed: Duration,
+    /// What was measured in it.
+    pub second: Snapshot,
+    /// How many users there are; in the open model, triggers in flight.
+    pub users: u64,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was asked for.
+    pub plan: Plan,
+    /// How it was to be run.
+    pub options: Options,
+    /// Everything that was measured.
+    pub totals: Snapshot,
+    /// When the measured part began, if it did.
+    pub started_at: Option<SystemTime>,
+    /// How long starts were made: as planned, or until the run was stopped.
+    pub load_time: Duration,
+    /// How long it took until nothing was in flight any more.
+    pub whole_time: Duration,
+    /// The generator.
+    pub health: Health,
+    /// The most users at the end of any second.
+    pub most_users: u64,
+    /// Why it did not start, if it did not.
+    pub not_started: Option<String>,
+}
+
+impl Finished {
+    /// A run that came to nothing, for this reason; or for none, where it was stopped before it could start.
+    #[must_use]
+    pub fn not_started(plan: Plan, options: Options, reason: Option<String>) -> Self {
+        Self {
+            plan,
+            options,
+            totals: Snapshot::default(),
+            started_at: None,
+            load_time: Duration::ZERO,
+            whole_time: Duration::ZERO,
+            health: Health::default(),
+            most_users: 0,
+            not_started: reason,
+        }
+    }
+}
+
+/// A run that is under way.
+pub struct Engine {
+    plan: Plan,
+    options: Options,
+    sinks: Sinks,
+    orders: watch::Sender<Orders>,
+    messages: mpsc::UnboundedReceiver<(usize, Message)>,
+    workers: Vec<Worker>,
+    start: Option<(Instant, SystemTime)>,
+    is_outside_measured: bool,
+    /// When it was told to stop, to cut what is in flight, and when everybody was released.
+    stopped: Option<Instant>,
+    cut: Option<Instant>,
+    drained: Option<Instant>,
+    second: Snapshot,
+    seconds: u64,
+    totals: Snapshot,
+    lag: LagWindows,
+    descriptors: Descriptors,
+    most_users: u64,
+    not_started: Option<String>,
+}
+
+/// A worker as the engine sees it.
+#[derive(Debug, Default)]
+struct Worker {
+    state: State,
+    /// Seconds it has told of.
+    seconds: u64,
+    users: u64,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Preparing,
+    Ready,
+    Drained,
+    Ended,
+    Failed,
+    Lost(String),
+}
+
+impl Worker {
+    fn is_gone(&self) -> bool {
+        matches!(self.state, State::Ended | State::Failed | State::Lost(_))
+    }
+}
+
+impl Engine {
+    /// Starts the workers, which get ready; the measured part starts when all are, and the warm-up is over.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no thread left.
+    pub fn start<T: Trigger>(trigger: Arc<T>, plan: Plan, options: Options, sinks: Sinks) -> io::Result<Self> {
+        let orders = watch::Sender::default();
+        let run = Arc::new(Run {
+            trigger,
+            plan: plan.clone(),
+            job_name: options.job_name.clone(),
+            seed: options.seed,
+            orders: orders.clone(),
+            iterations: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+        });
+        let descriptors = Descriptors::with_limit_raised();
+        let workers = u64::try_from(options.workers).unwrap_or(u64::MAX).clamp(1, plan.peak_users().max(1));
+        let (sender, messages) = mpsc::unbounded_channel();
+        for (number, share) in Share::WHOLE.split(workers).enumerate() {
+            // They end by themselves, and one that does not is not waited for.
+            drop(worker::spawn(number, share, Arc::clone(&run), sender.clone())?);
+        }
+        let workers: Vec<_> = (0..workers).map(|_| Worker::default()).collect();
+        Ok(Self {
+            plan,
+            options: Options { workers: workers.len(), ..options },
+            sinks,
+            orders,
+            messages,
+            workers,
+            start: None,
+            is_outside_measured: false,
+            stopped: None,
+            cut: None,
+            drained: None,
+            second: Snapshot::default(),
+            seconds: 0,
+            totals: Snapshot::default(),
+            lag: LagWindows::default(),
+            descriptors,
+            most_users: 0,
+            not_started: None,
+        })
+    }
+
+    /// Waits for the next second to be over; gives nothing once the run has ended. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Progress> {
+        loop {
+            if let Some(progress) = self.progress() {
+                return Some(progress);
+            }
+            if self.workers.iter().all(Worker::is_gone) {
+                return None;
+            }
+            let start = self.started().filter(|_| !self.is_outside_measured);
+            let give_up_at = self.give_up_at();
+            tokio::select! {
+                Some((worker, message)) = self.messages.recv() => self.hear(worker, message),
+                () = until(start) => {
+                    self.sinks.outside.measure();
+                    self.is_outside_measured = true;
+                }
+                () = until(give_up_at) => self.give_up(),
+            }
+        }
+    }
+
+    /// Has no trigger start any more; those in flight may finish within the grace.
+    pub fn stop(&mut self) {
+        self.stopped.get_or_insert_with(Instant::now);
+        self.orders.send_modify(|orders| orders.is_stopping = true);
+    }
+
+    /// Cuts off what is in flight.
+    pub fn cut(&mut self) {
+        self.stop();
+        self.cut.get_or_insert_with(Instant::now);
+        self.sinks.measured.foreign().cut();
+        self.orders.send_modify(|orders| orders.is_cutting = true);
+    }
+
+    /// What was measured until the last second.
+    #[must_use]
+    pub fn totals(&self) -> &Snapshot {
+        &self.totals
+    }
+
+    /// When the measured part starts, once that is known.
+    #[must_use]
+    pub fn started(&self) -> Option<Instant> {
+        self.start.map(|(start, _)| start)
+    }
+
+    /// Everything, once it has ended.
+    #[must_use]
+    pub fn finish(mut self) -> Finished {
+        self.end_second();
+        let lost = self.workers.iter().filter_map(|worker| match &worker.state {
+            State::Lost(reason) => Some(reason.clone()),
+            _ => None,
+        });
+        let lost = lost.collect();
+        // What a lost worker has started and never told the end of.
+        let triggers = &mut self.totals.triggers;
+        let ended = triggers.done + triggers.interrupted + triggers.dropped();
+        triggers.interrupted += triggers.due.saturating_sub(ended);
+        let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
+        let load_time = self.over().map_or(whole_time, |over| self.since_start(over)).min(whole_time);
+        let health = Health { worst_lag: self.lag.finish(), lost, descriptors: self.descriptors };
+        Finished {
+            plan: self.plan,
+            options: self.options,
+            totals: self.totals,
+            started_at: self.start.map(|(_, at)| at),
+            load_time,
+            whole_time,
+            health,
+            most_users: self.most_users,
+            not_started: self.not_started,
+        }
+    }
+
+    fn since_start(&self, moment: Instant) -> Duration {
+        self.start.map_or(Duration::ZERO, |(start, _)| moment.saturating_duration_since(start))
+    }
+
+    /// When starts end, as far as that is known.
+    fn over(&self) -> Option<Instant> {
+        let planned = self.start.zip(self.plan.duration()).map(|((start, _), duration)| start + duration);
+        self.stopped.into_iter().chain(planned).min()
+    }
+
+    fn hear(&mut self, number: usize, message: Message) {
+        let worker = &mut self.workers[number];
+        match message {
+            Message::Ready { users } => (worker.state, worker.users) = (State::Ready, users),
+            Message::Second { second, snapshot, users, recycle } => {
+                (worker.seconds, worker.users) = (second + 1, users);
+                self.lag.add(second, &snapshot.generator.lag);
+                self.second.merge(&snapshot);
+                // A worker that has ended takes nothing back.
+                let _ = recycle.send(snapshot);
+            }
+            Message::Drained => worker.state = State::Drained,
+            Message::Ended(snapshot) => {
+                worker.state = State::Ended;
+                self.second.merge(&snapshot);
+            }
+            Message::Failed(reason) => {
+                worker.state = State::Failed;
+                self.not_started.get_or_insert(reason);
+            }
+            Message::Lost(reason) => worker.state = State::Lost(reason),
+        }
+        if self.is_stopping() {
+            // By a worker, where the plan's iterations are used up.
+            self.stopped.get_or_insert_with(Instant::now);
+        }
+        self.go_on();
+    }
+
+    /// Gives the order that the workers are waiting for, if they are.
+    fn go_on(&mut self) {
+        let are_all = |is: fn(&Worker) -> bool| self.workers.iter().all(|worker| worker.is_gone() || is(worker));
+        if self.start.is_none() && !self.is_stopping() && are_all(|worker| worker.state == State::Ready) {
+            let opens_with_users = !self.plan.is_open() && self.plan.users_at(Duration::ZERO) > 0;
+            let users: u64 = self.workers.iter().map(|worker| worker.users).sum();
+            if self.not_started.is_some() {
+                self.stop();
+            } else if opens_with_users && users == 0 {
+                self.not_started = Some("no user could start".to_owned());
+                self.stop();
+            } else {
+                let warm_up = self.plan.warm_up();
+                let start = Instant::now() + warm_up;
+                self.start = Some((start, SystemTime::now() + warm_up));
+                self.sinks.measured.foreign().start(start);
+                self.orders.send_modify(|orders| orders.start = Some(start));
+            }
+        }
+        let are_all = |is: fn(&Worker) -> bool| self.workers.iter().all(|worker| worker.is_gone() || is(worker));
+        if self.drained.is_none() && are_all(|worker| worker.state == State::Drained) {
+            self.drained = Some(Instant::now());
+            self.orders.send_modify(|orders| orders.is_released = true);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.orders.borrow().is_stopping
+    }
+
+    /// The next second, if every worker has told of it.
+    fn progress(&mut self) -> Option<Progress> {
+        let seconds = self.workers.iter().filter(|worker| !worker.is_gone()).map(|worker| worker.seconds).min()?;
+        if seconds <= self.seconds {
+            return None;
+        }
+        self.seconds = seconds;
+        self.lag.judge_before(seconds);
+        self.descriptors.look();
+        let users = self.workers.iter().map(|worker| worker.users).sum();
+        self.most_users = self.most_users.max(users);
+        let second = self.end_second();
+        Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
+    }
+
+    fn end_second(&mut self) -> Snapshot {
+        self.second.merge(&self.sinks.measured.foreign().take());
+        let second = std::mem::take(&mut self.second);
+        self.totals.merge(&second);
+        second
+    }
+
+    /// From when on a worker that has not answered is lost.
+    fn give_up_at(&self) -> Option<Instant> {
+        let grace = self.plan.graceful_stop();
+        let patience = |moment: Option<Instant>, grace| moment.map(|moment| moment + grace + PATIENCE);
+        // As long again for the users to stop.
+        let ended = if self.start.is_some() { patience(self.over(), grace * 2) } else { patience(self.stopped, grace) };
+        [patience(self.drained, Duration::ZERO), patience(self.cut, Duration::ZERO), ended].into_iter().flatten().min()
+    }
+
+    fn give_up(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| !worker.is_gone()) {
+            worker.state = State::Lost("it did not stop: the load test blocks its thread".to_owned());
+        }
+        self.go_on();
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}

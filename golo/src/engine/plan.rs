@@ -1,0 +1,262 @@
+//! The arrival model: what was asked for becomes a plan, or an error that says which flags clash.
+
+mod rate;
+mod rules;
+mod say;
+mod stage;
+
+use std::{fmt, time::Duration};
+
+pub use rate::Rate;
+pub(super) use rate::{TWICE_START, starts};
+pub use stage::{Arrivals, Stage, Target, parse_duration};
+
+use super::curve::Curve;
+
+/// What was asked for, of flags, environment and file together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// `--users`
+    pub users: Option<u64>,
+    /// `--pace`
+    pub pace: Option<Duration>,
+    /// `--rate`
+    pub rate: Option<Rate>,
+    /// `--arrivals`
+    pub arrivals: Option<Arrivals>,
+    /// `--max-users`
+    pub max_users: Option<u64>,
+    /// `--stage`, each
+    pub stages: Vec<Stage>,
+    /// `--duration`
+    pub duration: Option<Duration>,
+    /// `--iterations`
+    pub iterations: Option<u64>,
+    /// `--warm-up`
+    pub warm_up: Option<Duration>,
+    /// `--graceful-stop`
+    pub graceful_stop: Option<Duration>,
+}
+
+/// How much load there is at any time since the start of the measured part, and for how long.
+///
+/// [`Display`](fmt::Display) says it in one line: `100 users for 10s`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    model: Model,
+    duration: Option<Duration>,
+    iterations: Option<u64>,
+    warm_up: Duration,
+    graceful_stop: Duration,
+}
+
+/// What sets the load.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// Users who trigger again as soon as they are done, or by their pace.
+    Closed {
+        /// How many users there are.
+        users: Curve,
+        /// Each user starts once per this time.
+        pace: Option<Duration>,
+    },
+    /// Triggers that start at a rate whatever the target does.
+    Open {
+        /// The rate, in [millionths of a start per hour](Rate::millionths_per_hour).
+        rate: Curve,
+        /// How starts are spaced.
+        arrivals: Arrivals,
+        /// The most triggers in flight.
+        max_users: u64,
+    },
+}
+
+/// A plan that cannot be: [`Display`](fmt::Display) says which flags are at fault, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    message: String,
+}
+
+impl Plan {
+    /// The plan that was asked for, with defaults for the rest: 25 users for 10 seconds.
+    ///
+    /// # Errors
+    ///
+    /// Of what was asked for, some clashes, asks for no load, or is beyond a limit.
+    pub fn new(asked: Asked) -> Result<Self, PlanError> {
+        rules::check(&asked).map_err(|message| PlanError { message })?;
+        Ok(rules::plan(asked))
+    }
+
+    /// What sets the load.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// How long the measured part is; none ends by iterations alone.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.duration
+    }
+
+    /// After how many triggers in all it ends.
+    #[must_use]
+    pub fn iterations(&self) -> Option<u64> {
+        self.iterations
+    }
+
+    /// How long the opening load runs before anything counts.
+    #[must_use]
+    pub fn warm_up(&self) -> Duration {
+        self.warm_up
+    }
+
+    /// How long triggers in flight may finish.
+    #[must_use]
+    pub fn graceful_stop(&self) -> Duration {
+        self.graceful_stop
+    }
+
+    /// Whether the rate is set, not the number of users.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.model, Model::Open { .. })
+    }
+
+    /// The most users there can be at a time.
+    #[must_use]
+    pub fn peak_users(&self) -> u64 {
+        match &self.model {
+            Model::Closed { users, .. } => users.peak(),
+            Model::Open { max_users, .. } => *max_users,
+        }
+    }
+
+    /// How many users there are at `t` in a closed model; in an open one, how many there may be.
+    #[must_use]
+    pub fn users_at(&self, t: Duration) -> u64 {
+        match &self.model {
+            Model::Closed { users, .. } => users.whole_at(t),
+            Model::Open { max_users, .. } => *max_users,
+        }
+    }
+
+    /// Starts per second at `t`; none where users start as soon as they are done.
+    #[must_use]
+    pub fn rate_at(&self, t: Duration) -> Option<f64> {
+        match &self.model {
+            Model::Closed { users, pace } => pace.map(|pace| users.whole_at(t) as f64 / pace.as_secs_f64()),
+            Model::Open { rate, .. } => Some(rate::per_second(rate.at(t))),
+        }
+    }
+
+    /// How many triggers are to start, where the plan alone says so: constant arrivals over a duration.
+    #[must_use]
+    pub fn planned_starts(&self) -> Option<u64> {
+        match (&self.model, self.duration) {
+            (Model::Open { rate, arrivals: Arrivals::Constant, .. }, Some(duration)) => {
+                Some(starts(rate.twice_area(duration)).min(self.iterations.unwrap_or(u64::MAX)))
+            }
+            _ => None,
+        }
+    }
+
+    /// When a user of a paced plan starts first, after the user is there: all of them spread evenly over one pace.
+    #[must_use]
+    pub fn phase(&self, user: u64) -> Duration {
+        match &self.model {
+            Model::Closed { users, pace: Some(pace) } => phase(*pace, user, users.peak()),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// The place of a user among `users` within one pace, in whole nanoseconds.
+fn phase(pace: Duration, user: u64, users: u64) -> Duration {
+    let users = users.max(1);
+    // A pace is a year at most.
+    Duration::from_nanos((pace.as_nanos() * u128::from(user % users) / u128::from(users)) as u64)
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn stages(text: &str) -> Vec<Stage> {
+        text.split(',').map(|stage| stage.parse().unwrap()).collect()
+    }
+
+    fn rate(text: &str) -> Option<Rate> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn nothing_asked_for_is_25_users_for_10_seconds() {
+        let plan = Plan::new(Asked::default()).unwrap();
+        assert_eq!(plan.model(), &Model::Closed { users: Curve::constant(25), pace: None });
+        assert_eq!((plan.duration(), plan.iterations()), (Some(10 * SECOND), None));
+        assert_eq!((plan.warm_up(), plan.graceful_stop()), (Duration::ZERO, 30 * SECOND));
+        assert_eq!((plan.is_open(), plan.peak_users(), plan.planned_starts()), (false, 25, None));
+        assert_eq!((plan.rate_at(SECOND), plan.phase(3)), (None, Duration::ZERO));
+    }
+
+    #[test]
+    fn iterations_need_no_duration() {
+        let plan = Plan::new(Asked { iterations: Some(1000), ..Asked::default() }).unwrap();
+        assert_eq!((plan.duration(), plan.iterations()), (None, Some(1000)));
+        let plan = Plan::new(Asked { iterations: Some(9), duration: Some(SECOND), ..Asked::default() }).unwrap();
+        assert_eq!((plan.duration(), plan.iterations()), (Some(SECOND), Some(9)));
+    }
+
+    #[test]
+    fn stages_set_the_duration_and_start_from_zero_or_what_was_given() {
+        let plan = Plan::new(Asked { stages: stages("10s:100,5s:0"), ..Asked::default() }).unwrap();
+        assert_eq!((plan.duration(), plan.peak_users()), (Some(15 * SECOND), 100));
+        assert_eq!([0, 5, 15].map(|second| plan.users_at(second * SECOND)), [0, 50, 0]);
+
+        let plan = Plan::new(Asked { rate: rate("60/m"), stages: stages("10s:2/s"), ..Asked::default() }).unwrap();
+        assert_eq!((plan.duration(), plan.is_open(), plan.peak_users()), (Some(10 * SECOND), true, 10_000));
+        assert!((plan.rate_at(5 * SECOND).unwrap() - 1.5).abs() < 1e-9);
+        assert_eq!(plan.planned_starts(), Some(15));
+        let limited = Plan::new(Asked { iterations: Some(7), stages: stages("10s:2/s"), ..Asked::default() });
+        assert_eq!(limited.unwrap().planned_starts(), Some(7));
+    }
+
+    #[test]
+    fn poisson_plans_no_number_of_starts() {
+        let asked = Asked { rate: rate("100/s"), ..Asked::default() };
+        assert_eq!(Plan::new(asked.clone()).unwrap().planned_starts(), Some(1000));
+        let poisson = Plan::new(Asked { arrivals: Some(Arrivals::Poisson), ..asked });
+        assert_eq!(poisson.unwrap().planned_starts(), None);
+    }
+
+    #[test]
+    fn paced_users_spread_over_the_first_pace() {
+        let plan = Plan::new(Asked { users: Some(3), pace: Some(SECOND), ..Asked::default() }).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|user| plan.phase(user).as_nanos()), [0, 333_333_333, 666_666_666, 0]);
+        assert_eq!(plan.rate_at(Duration::ZERO), Some(3.0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn phases_are_even_and_within_the_pace(
+            users in 2..10_000_000u64, user in 0..10_000_000u64, pace in 1..u64::MAX >> 9,
+        ) {
+            let (pace, user) = (Duration::from_nanos(pace), user % (users - 1));
+            let (one, next) = (phase(pace, user, users), phase(pace, user + 1, users));
+            proptest::prop_assert!(next < pace);
+            proptest::prop_assert!((next - one).as_nanos().abs_diff(pace.as_nanos() / u128::from(users)) <= 1);
+        }
+    }
+}

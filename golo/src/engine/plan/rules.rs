@@ -1,0 +1,305 @@
+//! What a plan must be: which flags go together, and the limits.
+
+use std::time::Duration;
+
+use super::{
+    Asked, Model, Plan, Stage, Target,
+    stage::{LONGEST, Time},
+};
+use crate::engine::curve::Curve;
+
+const USERS: u64 = 25;
+const MAX_USERS: u64 = 10_000;
+const DURATION: Duration = Duration::from_secs(10);
+const GRACEFUL_STOP: Duration = Duration::from_secs(30);
+/// More users than this fit no machine.
+const MOST_USERS: u64 = 10_000_000;
+
+/// The plan, of what has been [checked](check).
+pub(super) fn plan(asked: Asked) -> Plan {
+    let curve = curve(&asked);
+    let model = if is_open(&asked) {
+        let max_users = asked.max_users.unwrap_or(MAX_USERS);
+        Model::Open { rate: curve, arrivals: asked.arrivals.unwrap_or_default(), max_users }
+    } else {
+        Model::Closed { users: curve, pace: asked.pace }
+    };
+    let duration = match (asked.duration, asked.iterations) {
+        _ if !asked.stages.is_empty() => Some(asked.stages.iter().map(|stage| stage.duration).sum()),
+        (None, None) => Some(DURATION),
+        (duration, _) => duration,
+    };
+    Plan {
+        model,
+        duration,
+        iterations: asked.iterations,
+        warm_up: asked.warm_up.unwrap_or_default(),
+        graceful_stop: asked.graceful_stop.unwrap_or(GRACEFUL_STOP),
+    }
+}
+
+/// What is wrong, and what would be right.
+pub(super) fn check(asked: &Asked) -> Result<(), String> {
+    flags_go_together(asked)?;
+    within_limits(asked)?;
+    asks_for_load(asked)
+}
+
+fn flags_go_together(asked: &Asked) -> Result<(), String> {
+    let in_users = asked.stages.iter().find(|stage| matches!(stage.target, Target::Users(_)));
+    let in_rates = asked.stages.iter().find(|stage| matches!(stage.target, Target::Rate(_)));
+    if asked.users.is_some() && asked.rate.is_some() {
+        return Err("`--users` and `--rate` are two kinds of plan: give the one or the other; \
+            with `--rate`, `--max-users` limits the triggers in flight"
+            .to_owned());
+    }
+    if let (Some(users), Some(rate)) = (in_users, in_rates) {
+        return Err(format!(
+            "`--stage {users}` is in users and `--stage {rate}` is a rate: give all stages in one unit"
+        ));
+    }
+    if let (Some(_), Some(stage)) = (asked.users, in_rates) {
+        return Err(format!("`--users` with `--stage {stage}`, which is a rate: start from `--rate`, or give users"));
+    }
+    if let (Some(rate), Some(stage)) = (asked.rate, in_users) {
+        return Err(format!(
+            "`--rate {rate}` with `--stage {stage}`, which is in users: write `--stage {stage}/s`, or start from `--users`"
+        ));
+    }
+    if is_open(asked) {
+        if asked.pace.is_some() {
+            return Err("`--pace` is for users, and a rate says already when triggers start: give `--users` with \
+                `--pace`, or the rate alone"
+                .to_owned());
+        }
+    } else {
+        let open_only = [("--max-users", asked.max_users.is_some()), ("--arrivals", asked.arrivals.is_some())];
+        if let Some((flag, _)) = open_only.iter().find(|(_, is_given)| *is_given) {
+            return Err(format!("`{flag}` goes with a rate, and there is none: give `--rate 500/s`, or leave it out"));
+        }
+    }
+    if let (Some(duration), Some(last)) = (asked.duration, asked.stages.last()) {
+        let more = Stage { duration, ..*last };
+        return Err(format!("`--duration` with `--stage`: stages set the duration; to stay on, add `--stage {more}`"));
+    }
+    Ok(())
+}
+
+fn within_limits(asked: &Asked) -> Result<(), String> {
+    for (flag, users) in [("--users", asked.users), ("--max-users", asked.max_users)] {
+        if users.is_some_and(|users| users > MOST_USERS) {
+            return Err(format!("`{flag}` is more than {MOST_USERS}"));
+        }
+    }
+    let too_high = |stage: &&Stage| matches!(stage.target, Target::Users(users) if users > MOST_USERS);
+    if let Some(stage) = asked.stages.iter().find(too_high) {
+        return Err(format!("`--stage {stage}` is more than {MOST_USERS} users"));
+    }
+    for (flag, is_zero, right) in [
+        ("--pace 0s", asked.pace == Some(Duration::ZERO), "without it each user starts again at once"),
+        ("--duration 0s", asked.duration == Some(Duration::ZERO), "give a time to run for, as `--duration 10s`"),
+        ("--iterations 0", asked.iterations == Some(0), "give 1 or more, or leave it out for no limit"),
+        ("--max-users 0", asked.max_users == Some(0), "no trigger could start; give 1 or more"),
+    ] {
+        if is_zero {
+            return Err(format!("`{flag}`: {right}"));
+        }
+    }
+    let staged = asked.stages.iter().map(|stage| stage.duration).fold(Duration::ZERO, Duration::saturating_add);
+    if staged.is_zero() && !asked.stages.is_empty() {
+        return Err("the stages take no time: give at least one a time, as `--stage 30s:100`".to_owned());
+    }
+    for (flag, time) in [("--pace", asked.pace), ("--graceful-stop", asked.graceful_stop)] {
+        if time.is_some_and(|time| time > LONGEST) {
+            return Err(format!("`{flag}` is longer than a year"));
+        }
+    }
+    let length = staged.saturating_add(asked.duration.unwrap_or_default());
+    if length.saturating_add(asked.warm_up.unwrap_or_default()) > LONGEST {
+        return Err("warm-up and duration take longer than a year together".to_owned());
+    }
+    Ok(())
+}
+
+fn asks_for_load(asked: &Asked) -> Result<(), String> {
+    let (flag, right) = if is_open(asked) { ("--rate", "500/s") } else { ("--users", "25") };
+    let curve = curve(asked);
+    if asked.stages.is_empty() {
+        return if curve.start() == 0 {
+            let zero = asked.rate.map_or(Target::Users(0), Target::Rate);
+            Err(format!("`{flag} {zero}` asks for no load: give more, as `{flag} {right}`, or stages"))
+        } else {
+            Ok(())
+        };
+    }
+    if curve.twice_area(curve.length()) == 0 {
+        return Err("the stages never ask for any load: give one a target above 0".to_owned());
+    }
+    match asked.warm_up {
+        Some(time) if !time.is_zero() && curve.whole_at(Duration::ZERO) == 0 => Err(format!(
+            "`--warm-up {}` runs the opening load, and the stages open with none: give `{flag} {right}` to start from",
+            Time(time)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_open(asked: &Asked) -> bool {
+    asked.rate.is_some() || asked.stages.iter().any(|stage| matches!(stage.target, Target::Rate(_)))
+}
+
+/// Users, or millionths of a start per hour.
+fn curve(asked: &Asked) -> Curve {
+    let start = match (asked.users, asked.rate) {
+        (Some(users), _) => users,
+        (None, Some(rate)) => rate.millionths_per_hour(),
+        (None, None) if asked.stages.is_empty() => USERS,
+        (None, None) => 0,
+    };
+    let stages = asked.stages.iter().map(|stage| match stage.target {
+        Target::Users(users) => (stage.duration, users),
+        Target::Rate(rate) => (stage.duration, rate.millionths_per_hour()),
+    });
+    Curve::new(start, stages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(stages: &[&str]) -> Asked {
+        Asked { stages: stages.iter().map(|stage| stage.parse().unwrap()).collect(), ..Asked::default() }
+    }
+
+    #[track_caller]
+    fn assert_wrong(asked: Asked, error: &str) {
+        assert_eq!(Plan::new(asked).unwrap_err().to_string(), error);
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn users_and_rates_do_not_mix() {
+        let (users, rate) = (Some(100), Some("5/s".parse().unwrap()));
+        assert_wrong(
+            Asked { users, rate, ..asked(&[]) },
+            "`--users` and `--rate` are two kinds of plan: give the one or the other; with `--rate`, `--max-users` limits \
+             the triggers in flight",
+        );
+        assert_wrong(
+            asked(&["1s:5/s", "30s:100"]),
+            "`--stage 30s:100` is in users and `--stage 1s:5/s` is a rate: give all stages in one unit",
+        );
+        assert_wrong(
+            Asked { users, ..asked(&["30s:100/s"]) },
+            "`--users` with `--stage 30s:100/s`, which is a rate: start from `--rate`, or give users",
+        );
+        assert_wrong(
+            Asked { rate, ..asked(&["30s:100"]) },
+            "`--rate 5/s` with `--stage 30s:100`, which is in users: write `--stage 30s:100/s`, or start from `--users`",
+        );
+    }
+
+    #[test]
+    fn flags_of_one_model_do_not_go_with_the_other() {
+        let (pace, rate) = (Some(SECOND), Some("5/s".parse().unwrap()));
+        let error = "`--pace` is for users, and a rate says already when triggers start: give `--users` with `--pace`, or \
+            the rate alone";
+        assert_wrong(Asked { pace, rate, ..asked(&[]) }, error);
+        assert_wrong(Asked { pace, ..asked(&["30s:100/s"]) }, error);
+        assert_wrong(
+            Asked { max_users: Some(5), ..asked(&[]) },
+            "`--max-users` goes with a rate, and there is none: give `--rate 500/s`, or leave it out",
+        );
+        assert_wrong(
+            Asked { arrivals: Some(super::super::Arrivals::Constant), ..asked(&["30s:100"]) },
+            "`--arrivals` goes with a rate, and there is none: give `--rate 500/s`, or leave it out",
+        );
+    }
+
+    #[test]
+    fn stages_set_the_duration() {
+        assert_wrong(
+            Asked { duration: Some(60 * SECOND), ..asked(&["30s:100/s", "5s:50/s"]) },
+            "`--duration` with `--stage`: stages set the duration; to stay on, add `--stage 1m:50/s`",
+        );
+        assert_wrong(
+            asked(&["0s:100", "0:50"]),
+            "the stages take no time: give at least one a time, as `--stage 30s:100`",
+        );
+    }
+
+    #[test]
+    fn a_plan_asks_for_load() {
+        let zero = Some("0/s".parse().unwrap());
+        assert_wrong(
+            Asked { users: Some(0), ..asked(&[]) },
+            "`--users 0` asks for no load: give more, as `--users 25`, or stages",
+        );
+        assert_wrong(
+            Asked { rate: zero, ..asked(&[]) },
+            "`--rate 0/s` asks for no load: give more, as `--rate 500/s`, or stages",
+        );
+        let never = "the stages never ask for any load: give one a target above 0";
+        assert_wrong(asked(&["10s:0", "5s:0"]), never);
+        assert_wrong(Asked { users: Some(0), ..asked(&["10s:0"]) }, never);
+        assert_wrong(Asked { users: Some(100), ..asked(&["0s:0", "10s:0"]) }, never);
+        assert_wrong(asked(&["10s:0/s"]), never);
+        assert!(Plan::new(Asked { users: Some(0), ..asked(&["10s:1"]) }).is_ok());
+        assert!(Plan::new(Asked { rate: zero, ..asked(&["10s:1/h"]) }).is_ok());
+        assert!(Plan::new(Asked { users: Some(1), ..asked(&["10s:0"]) }).is_ok());
+    }
+
+    #[test]
+    fn a_warm_up_needs_an_opening_load() {
+        let warm_up = Some(5 * SECOND);
+        assert_wrong(
+            Asked { warm_up, ..asked(&["30s:100"]) },
+            "`--warm-up 5s` runs the opening load, and the stages open with none: give `--users 25` to start from",
+        );
+        assert_wrong(
+            Asked { warm_up, ..asked(&["30s:100/s"]) },
+            "`--warm-up 5s` runs the opening load, and the stages open with none: give `--rate 500/s` to start from",
+        );
+        assert!(Plan::new(Asked { warm_up, ..asked(&["0s:10", "30s:100"]) }).is_ok());
+        assert!(Plan::new(Asked { warm_up, users: Some(1), ..asked(&["30s:100"]) }).is_ok());
+        assert!(Plan::new(Asked { warm_up: Some(Duration::ZERO), ..asked(&["30s:100"]) }).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_beyond_its_limits() {
+        let rate = Some("5/s".parse().unwrap());
+        let too_many = Some(MOST_USERS + 1);
+        assert_wrong(Asked { users: too_many, ..asked(&[]) }, "`--users` is more than 10000000");
+        assert_wrong(Asked { max_users: too_many, rate, ..asked(&[]) }, "`--max-users` is more than 10000000");
+        assert_wrong(asked(&["5s:10000001"]), "`--stage 5s:10000001` is more than 10000000 users");
+        let zero = Some(Duration::ZERO);
+        assert_wrong(Asked { pace: zero, ..asked(&[]) }, "`--pace 0s`: without it each user starts again at once");
+        assert_wrong(
+            Asked { duration: zero, ..asked(&[]) },
+            "`--duration 0s`: give a time to run for, as `--duration 10s`",
+        );
+        assert_wrong(
+            Asked { iterations: Some(0), ..asked(&[]) },
+            "`--iterations 0`: give 1 or more, or leave it out for no limit",
+        );
+        assert_wrong(
+            Asked { max_users: Some(0), rate, ..asked(&[]) },
+            "`--max-users 0`: no trigger could start; give 1 or more",
+        );
+    }
+
+    #[test]
+    fn nothing_takes_longer_than_a_year() {
+        let longer = Some(LONGEST + Duration::from_nanos(1));
+        let too_long = "warm-up and duration take longer than a year together";
+        assert_wrong(Asked { duration: longer, ..asked(&[]) }, too_long);
+        assert_wrong(Asked { duration: Some(LONGEST), warm_up: Some(SECOND), ..asked(&[]) }, too_long);
+        assert_wrong(asked(&["365d:1", "1s:0"]), too_long);
+        assert_wrong(Asked { iterations: Some(1), warm_up: longer, ..asked(&[]) }, too_long);
+        assert_wrong(Asked { duration: Some(Duration::MAX), warm_up: longer, ..asked(&[]) }, too_long);
+        assert_wrong(Asked { pace: longer, ..asked(&[]) }, "`--pace` is longer than a year");
+        assert_wrong(Asked { graceful_stop: longer, ..asked(&[]) }, "`--graceful-stop` is longer than a year");
+        assert!(Plan::new(Asked { duration: Some(LONGEST), ..asked(&[]) }).is_ok());
+    }
+}

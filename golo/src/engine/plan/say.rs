@@ -1,0 +1,116 @@
+//! A plan in one line for people.
+
+use std::fmt;
+
+use super::{Arrivals, Model, Plan, Rate, stage::Time};
+use crate::engine::curve::Curve;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let curve = match &self.model {
+            Model::Closed { users: curve, .. } | Model::Open { rate: curve, .. } => curve,
+        };
+        let is_staged = !curve.stages().is_empty();
+        if let Some(iterations) = self.iterations {
+            write!(f, "{}", counted(iterations, "iteration"))?;
+            f.write_str(match (is_staged, self.is_open()) {
+                (true, _) => " in ",
+                (false, true) => " at ",
+                (false, false) => " by ",
+            })?;
+        }
+        if is_staged {
+            self.stages(curve, f)?
+        } else {
+            f.write_str(&self.load(curve.start()))?
+        }
+        match self.model {
+            Model::Open { arrivals: Arrivals::Poisson, .. } => f.write_str(" (poisson)")?,
+            Model::Closed { pace: Some(pace), .. } => write!(f, ", one start each {}", Time(pace))?,
+            _ => {}
+        }
+        if let Some(duration) = self.duration.filter(|_| !is_staged) {
+            let comma = if matches!(self.model, Model::Closed { pace: Some(_), .. }) { "," } else { "" };
+            let at_most = if self.iterations.is_some() { "at most " } else { "" };
+            write!(f, "{comma} for {at_most}{}", Time(duration))?;
+        }
+        if let Model::Open { max_users, .. } = self.model {
+            write!(f, ", at most {max_users} in flight")?;
+        }
+        if !self.warm_up.is_zero() {
+            write!(f, ", after a warm-up of {}", Time(self.warm_up))?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn stages(&self, curve: &Curve, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_open() {
+            true => write!(f, "stages {}", self.load(curve.start()))?,
+            false => write!(f, "stages {}", curve.start())?,
+        }
+        curve.stages().iter().try_for_each(|&(time, target)| write!(f, " → {} in {}", self.load(target), Time(time)))
+    }
+
+    /// One value of the plan's curve.
+    fn load(&self, value: u64) -> String {
+        if self.is_open() { Rate::new(value).unwrap_or(Rate::MAX).to_string() } else { counted(value, "user") }
+    }
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::Asked, *};
+
+    #[test]
+    fn a_plan_is_said_in_one_line() {
+        let rate = |text: &str| Some(text.parse().unwrap());
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let stages = |text: &str| text.split(',').map(|stage| stage.parse().unwrap()).collect();
+        let nothing = Asked::default;
+        for (said, asked) in [
+            ("25 users for 10s", nothing()),
+            ("1 user for 1m30s", Asked { users: Some(1), duration: seconds(90), ..nothing() }),
+            ("25 users, one start each 1s, for 30s", Asked { pace: seconds(1), duration: seconds(30), ..nothing() }),
+            (
+                "500/s for 1m, at most 10000 in flight",
+                Asked { rate: rate("500/s"), duration: seconds(60), ..nothing() },
+            ),
+            (
+                "1.5/m (poisson) for 10s, at most 1 in flight",
+                Asked { rate: rate("90/h"), arrivals: Some(Arrivals::Poisson), max_users: Some(1), ..nothing() },
+            ),
+            ("stages 0 → 100 users in 30s → 0 users in 10s", Asked { stages: stages("30s:100,10s:0"), ..nothing() }),
+            (
+                "stages 10/s → 100/s in 30s → 100/s in 1m, at most 10000 in flight, after a warm-up of 5s",
+                Asked { rate: rate("10/s"), stages: stages("30s:100/s,1m:100/s"), warm_up: seconds(5), ..nothing() },
+            ),
+            (
+                "stages 5 → 1 user in 30s, one start each 2s",
+                Asked { users: Some(5), stages: stages("30s:1"), pace: seconds(2), ..nothing() },
+            ),
+            ("1000 iterations by 25 users", Asked { iterations: Some(1000), ..nothing() }),
+            (
+                "1 iteration by 25 users, one start each 1s, for at most 10s",
+                Asked { iterations: Some(1), pace: seconds(1), duration: seconds(10), ..nothing() },
+            ),
+            (
+                "1000 iterations at 500/s, at most 10000 in flight",
+                Asked { iterations: Some(1000), rate: rate("500/s"), ..nothing() },
+            ),
+            (
+                "1000 iterations in stages 0 → 100 users in 30s",
+                Asked { iterations: Some(1000), stages: stages("30s:100"), ..nothing() },
+            ),
+        ] {
+            assert_eq!(Plan::new(asked).unwrap().to_string(), said);
+        }
+    }
+}

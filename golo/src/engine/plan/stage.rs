@@ -1,0 +1,206 @@
+//! The words a plan is written in: times, targets, stages, arrivals.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use super::Rate;
+
+/// What a stage goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// So many users.
+    Users(u64),
+    /// So many starts per time.
+    Rate(Rate),
+}
+
+/// A straight way to a target: `30s:100`, `30s:100/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// How long it takes; none is a jump.
+    pub duration: Duration,
+    /// Where it ends.
+    pub target: Target,
+}
+
+/// How starts of an open plan are spaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrivals {
+    /// As evenly as the rate says.
+    #[default]
+    Constant,
+    /// At random, each independent of the others, as many people who know nothing of each other.
+    Poisson,
+}
+
+/// The longest time that can be asked for: beyond it, clocks overflow.
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A time as people write it; a bare number is seconds.
+///
+/// # Errors
+///
+/// What is wrong with it, and what would be right.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|error| format!("{error}; write 30s, 1m30s, 500ms, or a number of seconds"))?,
+    };
+    if duration > LONGEST { Err("longer than a year".to_owned()) } else { Ok(duration) }
+}
+
+/// A time as [`parse_duration`] reads it, without spaces: `1h30m`.
+#[derive(Clone, Copy)]
+pub(super) struct Time(pub(super) Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, nanoseconds) = (self.0.as_secs(), u64::from(self.0.subsec_nanos()));
+        let parts = [
+            (seconds / 86400, "d"),
+            (seconds / 3600 % 24, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+            (nanoseconds / 1_000_000, "ms"),
+            (nanoseconds / 1000 % 1000, "us"),
+            (nanoseconds % 1000, "ns"),
+        ];
+        if self.0.is_zero() {
+            return f.write_str("0s");
+        }
+        parts.iter().filter(|part| part.0 > 0).try_for_each(|(number, unit)| write!(f, "{number}{unit}"))
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains('/') {
+            return text.parse().map(Self::Rate);
+        }
+        let users = text.parse().map_err(|_| format!("`{text}` is no number of users; write 100, or a rate as 100/s"));
+        users.map(Self::Users)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Users(users) => users.fmt(f),
+            Self::Rate(rate) => rate.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((duration, target)) = text.split_once(':') else {
+            return Err("expected TIME:TARGET, as 30s:100 or 30s:100/s".to_owned());
+        };
+        let duration = parse_duration(duration).map_err(|error| format!("the time `{duration}`: {error}"))?;
+        Ok(Self { duration, target: target.parse()? })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", Time(self.duration), self.target)
+    }
+}
+
+impl FromStr for Arrivals {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "constant" => Ok(Self::Constant),
+            "poisson" => Ok(Self::Poisson),
+            _ => Err("expected `constant` or `poisson`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        for wrong in ["", "-1", "soon", "5 parsecs", "nan", "inf", "1e300", "366d"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_are_said_as_people_write_them() {
+        let said = |text| Time(parse_duration(text).unwrap()).to_string();
+        assert_eq!(["0", "90", "5400", "1.5", "365d"].map(said), ["0s", "1m30s", "1h30m", "1s500ms", "365d"]);
+    }
+
+    #[test]
+    fn stages_have_a_time_and_a_target() {
+        let stage = |text: &str| text.parse::<Stage>();
+        let duration = Duration::from_secs(30);
+        assert_eq!(stage("30s:100"), Ok(Stage { duration, target: Target::Users(100) }));
+        assert_eq!(stage("30:1.5/s"), Ok(Stage { duration, target: Target::Rate("1.5/s".parse().unwrap()) }));
+        assert_eq!(stage("1m30s:100/s").unwrap().to_string(), "1m30s:100/s");
+        for (wrong, error) in [
+            ("100", "expected TIME:TARGET, as 30s:100 or 30s:100/s"),
+            ("30s:many", "`many` is no number of users; write 100, or a rate as 100/s"),
+            ("30s:1.5", "`1.5` is no number of users; write 100, or a rate as 100/s"),
+            ("30s:1/x", "`x` is no unit of a rate; write `1/s`, `/m` or `/h`"),
+            ("366d:1", "the time `366d`: longer than a year"),
+        ] {
+            assert_eq!(stage(wrong).unwrap_err(), error);
+        }
+        assert!(stage(":100").unwrap_err().starts_with("the time ``: "));
+    }
+
+    #[test]
+    fn arrivals_have_names() {
+        for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+            assert_eq!(arrivals.to_string().parse(), Ok(arrivals));
+        }
+        assert_eq!("even".parse::<Arrivals>(), Err("expected `constant` or `poisson`".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_said_is_read_back(
+            seconds in 0..LONGEST.as_secs(), nanoseconds in prop_oneof![Just(0), 0..1_000_000_000u32],
+            target in prop_oneof![
+                any::<u64>().prop_map(Target::Users),
+                (0..=Rate::MAX.millionths_per_hour()).prop_map(|units| Target::Rate(Rate::new(units).unwrap())),
+            ],
+        ) {
+            let stage = Stage { duration: Duration::new(seconds, nanoseconds), target };
+            prop_assert_eq!(stage.to_string().parse(), Ok(stage));
+        }
+
+        #[test]
+        fn garbage_is_an_error(text in "[-+0-9.:/smhde ]{0,30}|.*") {
+            let _ = (text.parse::<Stage>(), text.parse::<Arrivals>());
+            if let Ok(duration) = parse_duration(&text) {
+                prop_assert!(duration <= LONGEST);
+            }
+        }
+    }
+}

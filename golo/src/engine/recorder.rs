@@ -1,0 +1,298 @@
+//! Recorders: one a worker thread, without a lock, and one behind a lock for every other thread.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    errors::ErrorKind,
+    histogram::Histogram,
+    series::{Found, Index, Outcome, Series},
+    snapshot::{self, Measure, Snapshot},
+};
+use crate::{
+    OutputRef, Sink,
+    journey::{Journey, Step},
+    lock::lock,
+    output::nanoseconds,
+    scope,
+};
+
+thread_local! {
+    static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
+}
+
+/// Puts a recorder in place for this thread.
+pub fn install(recorder: Recorder) {
+    RECORDER.set(Some(recorder));
+}
+
+/// Has this thread's recorder, if it has one.
+pub fn with<T>(use_it: impl FnOnce(&mut Recorder) -> T) -> Option<T> {
+    // A thread that is ending has none any more; nothing here calls anybody's code, so none is in use.
+    RECORDER.try_with(|recorder| recorder.try_borrow_mut().ok()?.as_mut().map(use_it)).ok().flatten()
+}
+
+/// What measures: everything since its last [`take`](Recorder::take).
+#[derive(Default)]
+pub struct Recorder {
+    index: Index,
+    requests: Vec<(Series, Measure)>,
+    /// Everything but the requests.
+    rest: Snapshot,
+    /// Histograms that have been read, to be filled again.
+    spare: Vec<Histogram>,
+    /// When the measured part started; nothing before it, as a user that could not start, is later than that.
+    started: Option<Instant>,
+    is_cutting: bool,
+}
+
+impl Recorder {
+    /// The measured part starts at `started`.
+    pub fn start(&mut self, started: Instant) {
+        self.started = Some(started);
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| Instant::now().saturating_duration_since(started))
+    }
+
+    /// Records a request, and gives the number of its label.
+    pub fn output(&mut self, output: &OutputRef<'_>) -> u32 {
+        let label = self.index.label(output);
+        let is_cut = self.is_cutting && output.error.as_deref() == Some("cancelled");
+        let series = match self.index.series(label, output, is_cut, self.requests.len() as u32) {
+            Found::Known(series) => series,
+            Found::New(series) => {
+                self.requests.push((series, Measure::default()));
+                self.requests.len() as u32 - 1
+            }
+        };
+        let (series, measure) = &mut self.requests[series as usize];
+        measure.durations.record(nanoseconds(output.duration));
+        measure.received += u64::try_from(output.size).unwrap_or_default();
+        if series.outcome.is_failed() {
+            let outcome = series.outcome;
+            self.failure(output, outcome);
+        }
+        label
+    }
+
+    #[cold]
+    fn failure(&mut self, output: &OutputRef<'_>, outcome: Outcome) {
+        let at = self.elapsed();
+        let errors = &mut self.rest.errors;
+        match (outcome, output.error.as_deref()) {
+            (Outcome::Failed(kind), Some(error)) => {
+                let generator = &mut self.rest.generator;
+                match exhausted(error) {
+                    Some(Exhausted::Descriptors) => generator.without_descriptor += 1,
+                    Some(Exhausted::Ports) => generator.without_port += 1,
+                    None => {}
+                }
+                let word = error.split_once(": ").map_or(error, |(_, text)| text);
+                errors.add(kind, word, at);
+            }
+            _ => errors.add(ErrorKind::Status, &format!("status {}", output.status), at),
+        }
+    }
+
+    /// Records an error that is no request's.
+    pub fn error(&mut self, kind: ErrorKind, text: &str) {
+        let at = self.elapsed();
+        self.rest.errors.add(kind, text, at);
+    }
+
+    /// Records a connection that was made.
+    pub fn connected(&mut self, duration: Duration) {
+        self.rest.connects.record(nanoseconds(duration));
+    }
+
+    /// Records a check.
+    pub fn check(&mut self, name: &str, passed: bool) {
+        let check = snapshot::check_of(&mut self.rest.checks, name);
+        if passed {
+            check.passed += 1;
+        } else {
+            check.failed += 1;
+        }
+    }
+
+    /// Records the journeys of a trigger that has ended.
+    pub fn journeys(&mut self, journeys: Vec<Journey<u32>>) {
+        for journey in journeys {
+            let duration = journey.duration();
+            self.rest.journeys.record(nanoseconds(duration));
+            if self.rest.slowest.wants(duration) {
+                let index = &self.index;
+                self.rest.slowest.add(journey.relabel(|label| index.text(label)));
+            }
+        }
+    }
+
+    /// What is measured beside requests.
+    pub fn rest(&mut self) -> &mut Snapshot {
+        &mut self.rest
+    }
+
+    /// From here on a request that is cancelled is one that the run cuts off.
+    pub fn cut(&mut self) {
+        self.is_cutting = true;
+    }
+
+    /// Gives what was measured since the last time.
+    pub fn take(&mut self) -> Snapshot {
+        let mut taken = std::mem::take(&mut self.rest);
+        let spare = &mut self.spare;
+        let requests = self.requests.iter_mut().filter(|(_, measure)| !measure.durations.is_empty());
+        taken.requests = requests
+            .map(|(series, measure)| {
+                let empty = Measure { durations: spare.pop().unwrap_or_default(), received: 0 };
+                (series.clone(), std::mem::replace(measure, empty))
+            })
+            .collect::<HashMap<_, _>>();
+        taken
+    }
+
+    /// Takes the memory of a snapshot that has been read.
+    pub fn recycle(&mut self, snapshot: Snapshot) {
+        for mut measure in snapshot.requests.into_values() {
+            if self.spare.len() < self.requests.len() {
+                measure.durations.clear();
+                self.spare.push(measure.durations);
+            }
+        }
+    }
+}
+
+/// What the generator ran out of.
+enum Exhausted {
+    Descriptors,
+    Ports,
+}
+
+/// By what it says: the lines of other programs say no more.
+fn exhausted(error: &str) -> Option<Exhausted> {
+    let error = error.to_ascii_lowercase();
+    if error.contains("too many open files") {
+        Some(Exhausted::Descriptors)
+    } else if error.contains("assign requested address") {
+        Some(Exhausted::Ports)
+    } else {
+        None
+    }
+}
+
+/// The sink of a run: hands everything to the recorder of the thread it comes from.
+pub struct RecorderSink {
+    foreign: Mutex<Recorder>,
+    /// Where raw outputs and checks go beside.
+    beside: Vec<Arc<dyn Sink>>,
+}
+
+impl RecorderSink {
+    /// A sink for a run; every output and check goes to each of `beside` too.
+    #[must_use]
+    pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
+        Self { foreign: Mutex::default(), beside }
+    }
+
+    /// The recorder of all threads that have none.
+    pub(super) fn foreign(&self) -> MutexGuard<'_, Recorder> {
+        lock(&self.foreign)
+    }
+
+    /// Has the recorder of this thread, or that of all threads without one.
+    fn record<T>(&self, record: impl Fn(&mut Recorder) -> T) -> T {
+        with(&record).unwrap_or_else(|| record(&mut self.foreign()))
+    }
+}
+
+impl Sink for RecorderSink {
+    fn output(&self, output: &OutputRef<'_>) {
+        match with(|recorder| recorder.output(output)) {
+            Some(label) => note_step(label, output),
+            None => {
+                let mut recorder = self.foreign();
+                recorder.output(output);
+                recorder.rest.generator.foreign += 1;
+            }
+        }
+        for beside in &self.beside {
+            beside.output(output);
+        }
+    }
+
+    fn check(&self, name: &str, passed: bool) {
+        self.record(|recorder| recorder.check(name, passed));
+        for beside in &self.beside {
+            beside.check(name, passed);
+        }
+    }
+
+    fn connected(&self, duration: Duration) {
+        self.record(|recorder| recorder.connected(duration));
+    }
+
+    fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        self.beside.iter().find_map(|beside| beside.backpressure())
+    }
+}
+
+/// The sink of what belongs to no trigger, as tasks that user code spawns: counts while the run is being measured.
+pub struct Outside {
+    sink: Arc<RecorderSink>,
+    is_measuring: AtomicBool,
+}
+
+impl Outside {
+    /// The one beside `sink`.
+    #[must_use]
+    pub fn new(sink: Arc<RecorderSink>) -> Self {
+        Self { sink, is_measuring: AtomicBool::new(false) }
+    }
+
+    /// Counts from now on.
+    pub fn measure(&self) {
+        self.is_measuring.store(true, Relaxed);
+    }
+
+    fn counting(&self) -> Option<&RecorderSink> {
+        self.is_measuring.load(Relaxed).then_some(&self.sink)
+    }
+}
+
+impl Sink for Outside {
+    fn output(&self, output: &OutputRef<'_>) {
+        self.counting().inspect(|sink| sink.output(output));
+    }
+
+    fn check(&self, name: &str, passed: bool) {
+        self.counting().inspect(|sink| sink.check(name, passed));
+    }
+
+    fn connected(&self, duration: Duration) {
+        self.counting().inspect(|sink| sink.connected(duration));
+    }
+
+    fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        self.sink.backpressure()
+    }
+}
+
+/// Tells the trigger this runs in, if any, of a request it made.
+fn note_step(label: u32, output: &OutputRef<'_>) {
+    scope::with_current(|scope| {
+        let duration = output.duration;
+        let (status, failed) = (output.status, output.is_failed());
+        let step = Step { label, started: output.timestamp - duration, duration, status, failed };
+        scope.note_step(&output.sequence_id, step);
+    });
+}

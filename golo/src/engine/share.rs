@@ -1,0 +1,103 @@
+//! Parts of a whole that add up to it: users and starts dealt out over workers like cards.
+
+/// The numbers `i` with `i % of == index`: one part of `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    index: u64,
+    of: u64,
+}
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// `n` parts of this one: its first number goes to the first part, its second to the second, and so on round.
+    pub fn split(self, n: u64) -> impl Iterator<Item = Self> {
+        (0..n).map(move |part| Self { index: self.index + self.of * part, of: self.of * n })
+    }
+
+    /// How many of the numbers below `total` belong to it.
+    #[must_use]
+    pub fn count(self, total: u64) -> u64 {
+        total.saturating_sub(self.index).div_ceil(self.of)
+    }
+
+    /// Its `j`-th number, from 0. What does not fit is the largest that does.
+    #[must_use]
+    pub fn nth(self, j: u64) -> u64 {
+        self.of.saturating_mul(j).saturating_add(self.index)
+    }
+
+    /// Whether number `i` belongs to it.
+    #[must_use]
+    pub fn contains(self, i: u64) -> bool {
+        i % self.of == self.index
+    }
+
+    /// Which part it is, from 0.
+    #[must_use]
+    pub fn index(self) -> u64 {
+        self.index
+    }
+
+    /// How many parts there are.
+    #[must_use]
+    pub fn of(self) -> u64 {
+        self.of
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prop_assert, prop_assert_eq};
+
+    use super::*;
+
+    /// The parts of the parts: agents, workers.
+    fn nested(splits: &[u64]) -> Vec<Share> {
+        splits
+            .iter()
+            .fold(vec![Share::WHOLE], |shares, &n| shares.into_iter().flat_map(|share| share.split(n)).collect())
+    }
+
+    #[test]
+    fn cards_are_dealt_one_at_a_time() {
+        let parts: Vec<_> = Share::WHOLE.split(3).collect();
+        assert_eq!(parts.iter().map(|part| part.count(5)).collect::<Vec<_>>(), [2, 2, 1]);
+        let second_of_second: Vec<_> = parts[1].split(2).collect();
+        assert_eq!((0..3).map(|j| second_of_second[1].nth(j)).collect::<Vec<_>>(), [4, 10, 16]);
+        assert_eq!(Share::WHOLE.split(0).count(), 0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parts_add_up_and_differ_by_one_at_most(
+            total in 0u64..100_000, splits in proptest::collection::vec(1u64..6, 0..4),
+        ) {
+            let counts: Vec<u64> = nested(&splits).iter().map(|share| share.count(total)).collect();
+            prop_assert_eq!(counts.iter().sum::<u64>(), total);
+            prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1);
+        }
+
+        #[test]
+        fn parts_split_differently_add_up_too(
+            total in 0u64..100_000, splits in proptest::collection::vec(1u64..6, 1..6),
+        ) {
+            let agents = Share::WHOLE.split(splits.len() as u64);
+            let counts = agents.zip(&splits).flat_map(|(agent, &workers)| agent.split(workers)).map(|share| share.count(total));
+            prop_assert_eq!(counts.sum::<u64>(), total);
+        }
+
+        #[test]
+        fn its_numbers_are_those_it_contains(
+            total in 0u64..500, splits in proptest::collection::vec(1u64..6, 0..4), which in proptest::num::u64::ANY,
+        ) {
+            let shares = nested(&splits);
+            let share = shares[(which % shares.len() as u64) as usize];
+            let numbers: Vec<u64> = (0..share.count(total)).map(|j| share.nth(j)).collect();
+            prop_assert_eq!(&numbers, &(0..total).filter(|&i| share.contains(i)).collect::<Vec<_>>());
+            prop_assert!(share.nth(share.count(total)) >= total);
+            prop_assert!(share.index() < share.of());
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Snapshots: what was measured in some time by somebody. They merge by addition, over workers, agents and time.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use super::{
+    errors::Errors,
+    histogram::Histogram,
+    series::{SERIES, Series},
+    slowest::Slowest,
+};
+
+/// Most names of checks that are told apart.
+pub const CHECKS: usize = 1000;
+
+/// What was measured of one series.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measure {
+    /// From sending the request to the last byte of its body, in nanoseconds.
+    pub durations: Histogram,
+    /// Bytes of bodies.
+    pub received: u64,
+}
+
+impl Measure {
+    /// Adds what another has.
+    pub fn merge(&mut self, other: &Self) {
+        self.durations.merge(&other.durations);
+        self.received = self.received.saturating_add(other.received);
+    }
+}
+
+/// What became of the triggers that were due.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Triggers {
+    /// Starts that the plan asked for.
+    pub due: u64,
+    /// Triggers that ended, failed ones among them.
+    pub done: u64,
+    /// Triggers that returned an error or panicked.
+    pub failed: u64,
+    /// Triggers that panicked.
+    pub panicked: u64,
+    /// Triggers that were cut off.
+    pub interrupted: u64,
+    /// Starts that did not happen since as many as are allowed were in flight.
+    pub dropped_busy: u64,
+    /// Starts that did not happen since their user could not start.
+    pub dropped_unready: u64,
+    /// Starts that did not happen since the run was stopped before they could.
+    pub dropped_stopped: u64,
+    /// From the actual start to the end, without think time, in nanoseconds.
+    pub service: Histogram,
+    /// From when it was due to the end, without think time, in nanoseconds.
+    pub response: Histogram,
+}
+
+impl Triggers {
+    /// Starts that did not happen.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped_busy.saturating_add(self.dropped_unready).saturating_add(self.dropped_stopped)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self { due, done, failed, panicked, interrupted, dropped_busy, dropped_unready, dropped_stopped, .. } =
+            other;
+        for (to, from) in [
+            (&mut self.due, due),
+            (&mut self.done, done),
+            (&mut self.failed, failed),
+            (&mut self.panicked, panicked),
+            (&mut self.interrupted, interrupted),
+            (&mut self.dropped_busy, dropped_busy),
+            (&mut self.dropped_unready, dropped_unready),
+            (&mut self.dropped_stopped, dropped_stopped),
+        ] {
+            *to = to.saturating_add(*from);
+        }
+        self.service.merge(&other.service);
+        self.response.merge(&other.response);
+    }
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Check {
+    /// How often it held.
+    pub passed: u64,
+    /// How often it did not.
+    pub failed: u64,
+}
+
+/// How the generator itself was doing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Generator {
+    /// From when a trigger could have started to when it did, in nanoseconds: golo's own delay.
+    pub lag: Histogram,
+    /// Time in which the workers' threads were not waiting for anything.
+    pub busy: Duration,
+    /// Time that the workers' threads had.
+    pub time: Duration,
+    /// Requests from threads that are no worker's.
+    pub foreign: u64,
+    /// Requests that found no descriptor left.
+    pub without_descriptor: u64,
+    /// Requests that found no local port left.
+    pub without_port: u64,
+    /// Users that could not start.
+    pub users_failed: u64,
+    /// Users that have started.
+    pub users_started: u64,
+}
+
+impl Generator {
+    fn merge(&mut self, other: &Self) {
+        self.lag.merge(&other.lag);
+        self.busy = self.busy.saturating_add(other.busy);
+        self.time = self.time.saturating_add(other.time);
+        self.foreign += other.foreign;
+        self.without_descriptor += other.without_descriptor;
+        self.without_port += other.without_port;
+        self.users_failed += other.users_failed;
+        self.users_started += other.users_started;
+    }
+
+    /// The share of their time in which the workers were busy, from 0 to 1.
+    #[must_use]
+    pub fn busy_share(&self) -> f64 {
+        if self.time.is_zero() { 0.0 } else { (self.busy.as_secs_f64() / self.time.as_secs_f64()).min(1.0) }
+    }
+}
+
+/// Everything that was measured in some time: a second of one worker, or a whole run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// Requests by series. [`Self::merge`] puts what is more than [`SERIES`] under `other`.
+    pub requests: HashMap<Series, Measure>,
+    /// Triggers.
+    pub triggers: Triggers,
+    /// How long journeys took, in nanoseconds.
+    pub journeys: Histogram,
+    /// The slowest journeys.
+    pub slowest: Slowest,
+    /// How long connecting took, TLS and all, in nanoseconds.
+    pub connects: Histogram,
+    /// Checks by name.
+    pub checks: BTreeMap<Box<str>, Check>,
+    /// Errors of requests and triggers.
+    pub errors: Errors,
+    /// The generator.
+    pub generator: Generator,
+}
+
+impl Snapshot {
+    /// Adds what another has measured.
+    pub fn merge(&mut self, other: &Self) {
+        for (series, measure) in &other.requests {
+            self.measure(series).merge(measure);
+        }
+        self.triggers.merge(&other.triggers);
+        self.journeys.merge(&other.journeys);
+        self.slowest.merge(&other.slowest);
+        self.connects.merge(&other.connects);
+        for (name, check) in &other.checks {
+            let known = check_of(&mut self.checks, name);
+            known.passed += check.passed;
+            known.failed += check.failed;
+        }
+        self.errors.merge(&other.errors);
+        self.generator.merge(&other.generator);
+    }
+
+    fn measure(&mut self, series: &Series) -> &mut Measure {
+        if !self.requests.contains_key(series) {
+            let series = if self.requests.len() < SERIES { series.clone() } else { Series::other(series.outcome) };
+            return self.requests.entry(series).or_default();
+        }
+        self.requests.entry(series.clone()).or_default()
+    }
+
+    /// Requests that ended, whatever their outcome; those that the run cut off are not among them.
+    #[must_use]
+    pub fn requests_done(&self) -> u64 {
+        self.count(|series| series.outcome != super::series::Outcome::Interrupted)
+    }
+
+    /// Requests that count as failed.
+    #[must_use]
+    pub fn requests_failed(&self) -> u64 {
+        self.count(|series| series.outcome.is_failed())
+    }
+
+    /// Requests that the run cut off.
+    #[must_use]
+    pub fn requests_interrupted(&self) -> u64 {
+        self.count(|series| series.outcome == super::series::Outcome::Interrupted)
+    }
+
+    fn count(&self, is_wanted: impl Fn(&Series) -> bool) -> u64 {
+        let wanted = self.requests.iter().filter(|(series, _)| is_wanted(series));
+        wanted.fold(0, |count, (_, measure)| count.saturating_add(measure.durations.count()))
+    }
+
+    /// Bytes of memory that its histograms hold.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let requests: usize = self.requests.values().map(|measure| measure.durations.bytes()).sum();
+        let others =
+            [&self.triggers.service, &self.triggers.response, &self.journeys, &self.connects, &self.generator.lag];
+        requests + others.into_iter().map(Histogram::bytes).sum::<usize>()
+    }
+}
+
+/// The count of a check by its name, or of `other` where there are too many.
+pub(super) fn check_of<'a>(checks: &'a mut BTreeMap<Box<str>, Check>, name: &str) -> &'a mut Check {
+    let name = if checks.len() < CHECKS || checks.contains_key(name) { name } else { "other" };
+    if !checks.contains_key(name) {
+        checks.insert(name.into(), Check::default());
+    }
+    // It is there by now; `entry` would make a box of every name, known or not.
+    checks.entry(name.into()).or_default()
+}

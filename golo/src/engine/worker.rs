@@ -1,0 +1,426 @@
+//! A worker: one thread with a runtime, a recorder and a share of the plan; its conductor starts what is due.
+
+mod drive;
+mod held;
+mod seconds;
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64,
+            Ordering::{Relaxed, Release},
+        },
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Builder,
+    sync::{Notify, mpsc, watch},
+    task::JoinSet,
+    time::timeout_at,
+};
+
+use held::Held;
+use seconds::Seconds;
+
+use super::{
+    arrivals::Starts,
+    curve::Curve,
+    plan::{Arrivals, Model, Plan},
+    recorder::{self, Recorder},
+    share::Share,
+    snapshot::Snapshot,
+    timer::Timer,
+    trigger::Trigger,
+    users::Users,
+};
+use crate::{Context, lock::lock, panic};
+
+/// Most users that start, or stop, at the same time on one worker, where the plan does not say when.
+const AT_ONCE: usize = 256;
+const SECOND: Duration = Duration::from_secs(1);
+/// Time for a user's stop where the grace has been used up.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// How long tasks that block a thread are waited for once the run is over.
+const BLOCKING: Duration = Duration::from_millis(200);
+
+/// What all workers of a run share.
+pub(super) struct Run<T> {
+    pub(super) trigger: Arc<T>,
+    pub(super) plan: Plan,
+    pub(super) job_name: String,
+    pub(super) seed: u64,
+    pub(super) orders: watch::Sender<Orders>,
+    /// Triggers that have been started, where the plan limits them.
+    pub(super) iterations: AtomicU64,
+    /// Open model: triggers in flight.
+    pub(super) in_flight: AtomicU64,
+}
+
+impl<T> Run<T> {
+    /// Takes one of the triggers that the plan allows in all.
+    fn take_iteration(&self) -> bool {
+        let Some(most) = self.plan.iterations() else { return true };
+        if self.iterations.fetch_add(1, Relaxed) < most {
+            return true;
+        }
+        self.orders.send_if_modified(|orders| !std::mem::replace(&mut orders.is_stopping, true));
+        false
+    }
+}
+
+/// What the workers are told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Orders {
+    /// When the measured part starts; until then they get ready.
+    pub(super) start: Option<Instant>,
+    /// No more starts; what is in flight may finish within the grace.
+    pub(super) is_stopping: bool,
+    /// What is in flight is cut off.
+    pub(super) is_cutting: bool,
+    /// Everybody has drained, so runtimes may end.
+    pub(super) is_released: bool,
+}
+
+/// What a worker says.
+pub(super) enum Message {
+    /// It could start now; `users` of its users have.
+    Ready { users: u64 },
+    /// What was measured up to the end of `second`, counted from 0.
+    Second { second: u64, snapshot: Snapshot, users: u64, recycle: Recycle },
+    /// Nothing is in flight any more.
+    Drained,
+    /// It has ended, and this was measured since the last second.
+    Ended(Snapshot),
+    /// It cannot work.
+    Failed(String),
+    /// It is gone, with what it had not told yet.
+    Lost(String),
+}
+
+/// Gives a snapshot's memory back.
+pub(super) type Recycle = std::sync::mpsc::Sender<Snapshot>;
+pub(super) type Messages = mpsc::UnboundedSender<(usize, Message)>;
+
+/// When things happen, once that is known.
+#[derive(Clone, Copy)]
+struct Timeline {
+    /// Of the measured part.
+    start: Instant,
+    end: Option<Instant>,
+}
+
+struct Worker<T: Trigger> {
+    run: Arc<Run<T>>,
+    share: Share,
+    users: Mutex<Users<T::User>>,
+    /// Closed model: how many users there are to be on this worker.
+    wanted: AtomicU32,
+    is_stopping: AtomicBool,
+    timeline: OnceLock<Timeline>,
+    /// Something that the conductor waits for has changed.
+    changed: Notify,
+}
+
+/// Starts a worker's thread.
+pub(super) fn spawn<T: Trigger>(
+    number: usize,
+    share: Share,
+    run: Arc<Run<T>>,
+    messages: Messages,
+) -> io::Result<thread::JoinHandle<()>> {
+    let thread = thread::Builder::new().name(format!("golo-worker-{number}"));
+    thread.spawn(move || {
+        let tell = |message| _ = messages.send((number, message));
+        match catch_unwind(AssertUnwindSafe(|| work(share, run, &tell))) {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => tell(Message::Failed(reason)),
+            Err(payload) => tell(Message::Lost(panic::message(&*payload))),
+        }
+    })
+}
+
+fn work<T: Trigger>(share: Share, run: Arc<Run<T>>, tell: &impl Fn(Message)) -> Result<(), String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("a worker's runtime could not be started: {error}"))?;
+    recorder::install(Recorder::default());
+    let mut orders = run.orders.subscribe();
+    let worker = Arc::new(Worker {
+        run,
+        share,
+        users: Mutex::default(),
+        wanted: AtomicU32::new(0),
+        is_stopping: AtomicBool::new(false),
+        timeline: OnceLock::new(),
+        changed: Notify::new(),
+    });
+    runtime.block_on(async {
+        worker.run.trigger.prepare()?;
+        let timer = Timer::new().map_err(|error| format!("a worker's timer could not be started: {error}"))?;
+        worker.conduct(timer, &mut orders, tell).await;
+        tell(Message::Drained);
+        // Until then others may need what lives on this runtime.
+        let _ = orders.wait_for(|orders| orders.is_released).await;
+        Ok::<_, String>(())
+    })?;
+    drop(worker);
+    // What user code has left running is cut off here.
+    recorder::with(Recorder::cut);
+    runtime.shutdown_timeout(BLOCKING);
+    tell(Message::Ended(recorder::with(Recorder::take).unwrap_or_default()));
+    Ok(())
+}
+
+impl<T: Trigger> Worker<T> {
+    async fn conduct(
+        self: &Arc<Self>,
+        mut timer: Timer,
+        orders: &mut watch::Receiver<Orders>,
+        tell: &impl Fn(Message),
+    ) {
+        let users = tokio::select! {
+            users = self.start_opening_users() => users,
+            _ = orders.wait_for(|orders| orders.is_stopping) => 0,
+        };
+        tell(Message::Ready { users });
+        let started = orders.wait_for(|orders| orders.is_stopping || orders.start.is_some()).await;
+        let start = started.ok().and_then(|orders| orders.start);
+        if let Some(start) = start {
+            let mut seconds = Seconds::new(start);
+            recorder::with(|recorder| recorder.start(start));
+            self.lead(start, &mut timer, orders, &mut seconds, tell).await;
+            self.drain(&mut timer, orders, &mut seconds, tell).await;
+        }
+        self.stop_users(orders).await;
+    }
+
+    /// Starts everything that is due, until the plan or an order ends it.
+    async fn lead(
+        self: &Arc<Self>,
+        start: Instant,
+        timer: &mut Timer,
+        orders: &mut watch::Receiver<Orders>,
+        seconds: &mut Seconds,
+        tell: &impl Fn(Message),
+    ) {
+        let plan = &self.run.plan;
+        let end = plan.duration().map(|duration| start + duration);
+        let _ = self.timeline.set(Timeline { start, end });
+        let mut load = Load::new(&self.run, self.share, start);
+        while !orders.borrow_and_update().is_stopping {
+            let now = Instant::now();
+            seconds.tell(now, self.live_users(), tell);
+            let is_over = end.is_some_and(|end| now >= end);
+            // What was due before the end is started, however late.
+            let next = load.advance(self, end.filter(|_| is_over).map_or(now, |end| end - Duration::from_nanos(1)));
+            let Some(next) = next.filter(|_| !is_over) else { break };
+            let wake = [Some(next), Some(seconds.next), end].into_iter().flatten().min().unwrap_or(next);
+            tokio::select! {
+                biased;
+                _ = orders.changed() => {}
+                () = timer.sleep_until(wake) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+        self.is_stopping.store(true, Release);
+    }
+
+    /// Waits for what is in flight, within the grace; cuts off the rest.
+    async fn drain(
+        self: &Arc<Self>,
+        timer: &mut Timer,
+        orders: &mut watch::Receiver<Orders>,
+        seconds: &mut Seconds,
+        tell: &impl Fn(Message),
+    ) {
+        let grace = Instant::now() + self.run.plan.graceful_stop();
+        while self.users().busy() > 0 {
+            let now = Instant::now();
+            seconds.tell(now, self.live_users(), tell);
+            if now >= grace || orders.borrow_and_update().is_cutting {
+                self.cut().await;
+                break;
+            }
+            tokio::select! {
+                _ = orders.changed() => {}
+                () = timer.sleep_until(grace.min(seconds.next)) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+        seconds.last(self.live_users(), tell);
+    }
+
+    async fn cut(&self) {
+        recorder::with(Recorder::cut);
+        self.users().abort();
+        while self.users().busy() > 0 {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Closed model: has the users of the opening load start before the clock does. Gives how many there are.
+    async fn start_opening_users(self: &Arc<Self>) -> u64 {
+        let Model::Closed { users, .. } = self.run.plan.model() else { return 0 };
+        let opening = self.share.count(users.whole_at(Duration::ZERO));
+        if !self.run.trigger.has_users() {
+            return opening;
+        }
+        let mut starting = JoinSet::new();
+        for number in 0..opening as u32 {
+            if starting.len() >= AT_ONCE {
+                starting.join_next().await;
+            }
+            let user = self.users().take(number);
+            if let Some(user) = user {
+                starting.spawn(drive::start_opening_user(Held::new(self, number, user)));
+            }
+        }
+        while starting.join_next().await.is_some() {}
+        opening - self.users().failed() as u64
+    }
+
+    async fn stop_users(self: &Arc<Self>, orders: &mut watch::Receiver<Orders>) {
+        let started = self.users().take_idle_from(0);
+        if !self.run.trigger.has_users() {
+            return;
+        }
+        let is_cutting = orders.borrow().is_cutting;
+        let grace = if is_cutting { Duration::ZERO } else { self.run.plan.graceful_stop() };
+        let deadline = tokio::time::Instant::now() + grace.max(LAST_MOMENT);
+        let stopping = async {
+            let mut stopping = JoinSet::new();
+            for (_, state) in started {
+                if stopping.len() >= AT_ONCE {
+                    stopping.join_next().await;
+                }
+                let trigger = Arc::clone(&self.run.trigger);
+                stopping.spawn(async move { trigger.stop(state).await });
+            }
+            while stopping.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            _ = timeout_at(deadline, stopping) => {}
+            () = async {
+                if !is_cutting {
+                    let _ = orders.wait_for(|orders| orders.is_cutting).await;
+                    tokio::time::sleep(LAST_MOMENT).await;
+                } else {
+                    std::future::pending().await
+                }
+            } => {}
+        }
+    }
+
+    /// How many users there are: in the open model, those who have a trigger.
+    fn live_users(&self) -> u64 {
+        let users = self.users();
+        let live = match self.run.plan.is_open() {
+            true => users.busy(),
+            false => (self.wanted.load(Relaxed) as usize).saturating_sub(users.failed()),
+        };
+        live as u64
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users<T::User>> {
+        lock(&self.users)
+    }
+
+    fn timeline(&self) -> Timeline {
+        // Only the time before the start has none, and then nothing is driven.
+        *self.timeline.get_or_init(|| Timeline { start: Instant::now(), end: None })
+    }
+
+    fn context(&self, number: u32, iteration: u64) -> Context {
+        let user = self.share.nth(number.into());
+        Context { job_name: self.run.job_name.clone(), user: Some(user), iteration: Some(iteration) }
+    }
+}
+
+/// What is due when, on one worker.
+enum Load<'a> {
+    Closed { users: &'a Curve, start: Instant },
+    Open(Box<Open>),
+}
+
+struct Open {
+    warm_up: Due,
+    measured: Due,
+    /// Triggers in flight, at most.
+    most: u64,
+    /// Where the plan goes on for longer than its starts.
+    end: Option<Instant>,
+}
+
+/// The next of some starts.
+struct Due {
+    starts: Starts,
+    from: Instant,
+    next: Option<Instant>,
+}
+
+impl Due {
+    fn new(mut starts: Starts, from: Instant) -> Self {
+        let next = starts.next().map(|due| from + due);
+        Self { starts, from, next }
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.next.filter(|due| *due <= now)?;
+        self.next = self.starts.next().map(|due| self.from + due);
+        Some(due)
+    }
+}
+
+impl<'a> Load<'a> {
+    fn new<T>(run: &'a Run<T>, share: Share, start: Instant) -> Self {
+        match run.plan.model() {
+            Model::Closed { users, .. } => Self::Closed { users, start },
+            Model::Open { rate, arrivals, max_users } => {
+                let warm_up = run.plan.warm_up();
+                let opening = Curve::constant(rate.at(Duration::ZERO) as u64);
+                let spaced = |rate: &Curve, until, iterations, seed| {
+                    Starts::new(rate, until, iterations, *arrivals, share, seed)
+                };
+                // An instant before the start is there, since the run has been planned that long ahead.
+                let from = start.checked_sub(warm_up).unwrap_or(start);
+                let counted = run.plan.iterations().filter(|_| *arrivals == Arrivals::Constant);
+                // A plan that its iterations end is over with the last of them.
+                let counts_down = counted.is_some() && run.plan.planned_starts() == counted;
+                Self::Open(Box::new(Open {
+                    warm_up: Due::new(spaced(&opening, Some(warm_up), None, !run.seed), from),
+                    measured: Due::new(spaced(rate, run.plan.duration(), counted, run.seed), start),
+                    most: *max_users,
+                    end: run.plan.duration().filter(|_| !counts_down).map(|duration| start + duration),
+                }))
+            }
+        }
+    }
+
+    /// Starts what is due by `now`; gives when to look again, or nothing where there is nothing to come.
+    fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Closed { users, start } => {
+                let time = now.saturating_duration_since(*start);
+                worker.want(worker.share.count(users.whole_at(time)) as u32, now);
+                let next_due = worker.start_due(now);
+                let next_change = match now < *start {
+                    true => Some(*start),
+                    false => users.next_change(time).map(|change| *start + change),
+                };
+                // Busy users go on by themselves, and say so when they end.
+                Some([next_due, next_change].into_iter().flatten().min().unwrap_or(now + SECOND))
+            }
+            Self::Open(open) => {
+                while let Some(due) = open.warm_up.take(now).or_else(|| open.measured.take(now)) {
+                    worker.start_one(due, open.most);
+                }
+                open.warm_up.next.or(open.measured.next).or(open.end)
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Driving users: trigger after trigger, as the plan has them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    Worker,
+    held::{Held, Stage},
+};
+use crate::{
+    engine::{
+        errors::ErrorKind,
+        plan::Model,
+        recorder,
+        snapshot::Triggers,
+        trigger::{Outcome, Trigger},
+        users::{User, Users},
+    },
+    output::nanoseconds,
+};
+
+impl<T: Trigger> Worker<T> {
+    /// Closed model: has so many users from now on.
+    pub(super) fn want(self: &Arc<Self>, wanted: u32, now: Instant) {
+        let before = self.wanted.swap(wanted, Relaxed);
+        let mut users = self.users();
+        for number in before..wanted {
+            self.enlist(&mut users, number, now);
+        }
+        if wanted < before {
+            for (number, state) in users.take_idle_from(wanted) {
+                // It leaves as one that is busy does.
+                if let Some(mut user) = users.take(number) {
+                    user.state = Some(state);
+                    let leaving = leave(Held::new(self, number, user));
+                    users.driven_by(number, tokio::spawn(leaving).abort_handle());
+                }
+            }
+        }
+    }
+
+    /// Has a user join: at once, or when it is first due.
+    pub(super) fn enlist(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, now: Instant) {
+        let Some(user) = users.take(number) else { return };
+        match self.first_due(number, now) {
+            Some(due) => _ = users.put_until(number, user, due),
+            None => self.spawn(users, number, user, None),
+        }
+    }
+
+    /// Paced: the user's first due time from `now` on. They lie one pace apart, before the start too.
+    fn first_due(&self, number: u32, now: Instant) -> Option<Instant> {
+        let plan = &self.run.plan;
+        let Model::Closed { pace: Some(pace), .. } = plan.model() else { return None };
+        let pace = nanoseconds(*pace);
+        let first = self.timeline().start + plan.phase(self.share.nth(number.into()));
+        Some(match now.checked_duration_since(first) {
+            Some(late) => first + Duration::from_nanos(nanoseconds(late).div_ceil(pace).saturating_mul(pace)),
+            None => {
+                let early = nanoseconds(first - now) / pace * pace;
+                first.checked_sub(Duration::from_nanos(early)).unwrap_or(first)
+            }
+        })
+    }
+
+    /// Paced: starts the users who are due; gives when the next one is.
+    pub(super) fn start_due(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let mut users = self.users();
+        while let Some((number, user, due)) = users.take_due(now) {
+            self.spawn(&mut users, number, user, Some(due));
+        }
+        users.next_due()
+    }
+
+    /// Open model: starts a trigger that is due, unless there are too many in flight.
+    pub(super) fn start_one(self: &Arc<Self>, due: Instant, most: u64) {
+        if self.run.in_flight.fetch_add(1, Relaxed) >= most {
+            self.run.in_flight.fetch_sub(1, Relaxed);
+            self.count(self.is_measured(due), |triggers| {
+                triggers.due += 1;
+                triggers.dropped_busy += 1;
+            });
+            return;
+        }
+        let mut users = self.users();
+        let (number, user) = users.take_free();
+        self.spawn(&mut users, number, user, Some(due));
+    }
+
+    fn spawn(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, user: User<T::User>, due: Option<Instant>) {
+        let mut held = Held::new(self, number, user);
+        if due.is_some_and(|due| self.is_measured(due)) {
+            held.stage = Stage::Due;
+        }
+        users.driven_by(number, tokio::spawn(drive(held, due)).abort_handle());
+    }
+
+    fn is_measured(&self, due: Instant) -> bool {
+        due >= self.timeline().start
+    }
+
+    /// Whether a user may have another trigger.
+    fn goes_on(&self, number: u32, now: Instant) -> bool {
+        number < self.wanted.load(Relaxed)
+            && !self.is_stopping.load(Acquire)
+            && self.timeline().end.is_none_or(|end| now < end)
+    }
+
+    pub(super) fn count(&self, is_measured: bool, count: impl FnOnce(&mut Triggers)) {
+        if is_measured {
+            recorder::with(|recorder| count(&mut recorder.rest().triggers));
+        }
+    }
+}
+
+/// Starts a user of the opening load, who is driven later.
+pub(super) async fn start_opening_user<T: Trigger>(mut held: Held<T>) {
+    if start(&mut held).await {
+        held.put(Users::put_away);
+    } else {
+        held.put(|users, number, _| users.fail(number));
+    }
+}
+
+/// Drives a user until it is idle or not wanted any more. One without a due time starts at once, each time.
+async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
+    let worker = Arc::clone(&held.worker);
+    let mut now = Instant::now();
+    // golo's own delay: that a user was busy when it was due is none.
+    let mut lag = due.map(|due| now.saturating_duration_since(due));
+    loop {
+        let is_measured = worker.is_measured(due.unwrap_or(now));
+        if (due.is_none() && !worker.goes_on(held.number, now)) || (is_measured && !worker.run.take_iteration()) {
+            held.stage = Stage::Uncounted;
+            return end(held, None, now).await;
+        }
+        if is_measured {
+            recorder::with(|recorder| {
+                let rest = recorder.rest();
+                rest.triggers.due += 1;
+                if let Some(lag) = lag {
+                    rest.generator.lag.record(nanoseconds(lag));
+                }
+            });
+        }
+        held.stage = if is_measured { Stage::Starting } else { Stage::Uncounted };
+        let mut from = due.unwrap_or(now);
+        if !held.has_started() {
+            if !start(&mut held).await {
+                return unready(held, is_measured);
+            }
+            if worker.run.trigger.has_users() {
+                let ready = Instant::now();
+                from += ready - now;
+                now = ready;
+            }
+        }
+        if is_measured {
+            held.stage = Stage::Running;
+        }
+        let Some(outcome) = trigger(&mut held, is_measured).await else { return };
+        held.stage = Stage::Uncounted;
+        let started = std::mem::replace(&mut now, Instant::now());
+        if outcome.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Panic) {
+            held.discard();
+        }
+        if is_measured {
+            record(outcome, now - started, now - from);
+        }
+        if let Some(was_due) = due {
+            let Model::Closed { pace: Some(pace), .. } = worker.run.plan.model() else {
+                return held.put(Users::put_free);
+            };
+            let next = was_due + *pace;
+            if !worker.goes_on(held.number, now) {
+                return end(held, Some(next), now).await;
+            }
+            if next > now {
+                return held.put(|users, number, user| {
+                    if users.put_until(number, user, next) {
+                        worker.changed.notify_one();
+                    }
+                });
+            }
+            (due, lag) = (Some(next), Some(Duration::ZERO));
+        }
+        // A load test that never waits for anything must not keep the others from running.
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+async fn trigger<T: Trigger>(held: &mut Held<T>, is_measured: bool) -> Option<Outcome> {
+    let (worker, number) = (Arc::clone(&held.worker), held.number);
+    let User { state, iteration } = held.user.as_mut()?;
+    let context = worker.context(number, *iteration);
+    *iteration += 1;
+    Some(worker.run.trigger.trigger(context, state.as_mut()?, is_measured).await)
+}
+
+fn record(outcome: Outcome, service: Duration, response: Duration) {
+    recorder::with(|recorder| {
+        let triggers = &mut recorder.rest().triggers;
+        triggers.done += 1;
+        triggers.service.record(nanoseconds(service.saturating_sub(outcome.thought)));
+        triggers.response.record(nanoseconds(response.saturating_sub(outcome.thought)));
+        if let Some(failure) = outcome.failure {
+            triggers.failed += 1;
+            triggers.panicked += u64::from(failure.kind == ErrorKind::Panic);
+            recorder.error(failure.kind, &failure.text);
+        }
+        recorder.journeys(outcome.journeys);
+    });
+}
+
+/// A user has had its last trigger; those it was too busy for, from `missed` on, are dropped.
+async fn end<T: Trigger>(held: Held<T>, missed: Option<Instant>, now: Instant) {
+    let worker = &held.worker;
+    if let Some(missed) = missed {
+        let count = missed_starts(worker, missed, now);
+        worker.count(true, |triggers| {
+            triggers.due += count;
+            triggers.dropped_busy += count;
+        });
+    }
+    if worker.run.plan.is_open() {
+        held.put(Users::put_free);
+    } else if held.number < worker.wanted.load(Relaxed) {
+        held.put(Users::put_away);
+    } else {
+        leave(held).await;
+    }
+}
+
+/// Paced: how many starts were due from `missed` until the end, or until now.
+fn missed_starts<T: Trigger>(worker: &Worker<T>, missed: Instant, now: Instant) -> u64 {
+    let Model::Closed { pace: Some(pace), .. } = worker.run.plan.model() else { return 0 };
+    if worker.run.plan.iterations().is_some() {
+        // They are made up for by others.
+        return 0;
+    }
+    let timeline = worker.timeline();
+    let end = timeline.end.map_or(now, |end| end.min(now));
+    let missed = missed.max(timeline.start);
+    nanoseconds(end.saturating_duration_since(missed)).div_ceil(nanoseconds(*pace))
+}
+
+/// Stops a user that the plan does not want any more.
+async fn leave<T: Trigger>(mut held: Held<T>) {
+    let (worker, number) = (Arc::clone(&held.worker), held.number);
+    if let Some(state) = held.user.as_mut().and_then(|user| user.state.take()) {
+        worker.run.trigger.stop(state).await;
+    }
+    held.put(|users, number, _| users.remove(number));
+    // The plan may have wanted it again meanwhile.
+    let now = Instant::now();
+    if worker.goes_on(number, now) {
+        worker.enlist(&mut worker.users(), number, now);
+        worker.changed.notify_one();
+    }
+}
+
+/// A start that could not happen, since its user did not start.
+fn unready<T: Trigger>(held: Held<T>, is_measured: bool) {
+    held.worker.count(is_measured, |triggers| triggers.dropped_unready += 1);
+    match held.worker.run.plan.is_open() {
+        true => held.put(Users::put_free),
+        false => held.put(|users, number, _| users.fail(number)),
+    }
+}
+
+/// Starts a user; says whether it has.
+async fn start<T: Trigger>(held: &mut Held<T>) -> bool {
+    let (worker, number) = (Arc::clone(&held.worker), held.number);
+    let Some(user) = &mut held.user else { return false };
+    let context = worker.context(number, user.iteration);
+    match worker.run.trigger.start(&context).await {
+        Ok(state) => {
+            user.state = Some(state);
+            recorder::with(|recorder| recorder.rest().generator.users_started += 1);
+            true
+        }
+        Err(reason) => {
+            recorder::with(|recorder| {
+                recorder.rest().generator.users_failed += 1;
+                recorder.error(ErrorKind::Start, &reason);
+            });
+            false
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a worker reports, a second at a time.
+
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use super::{Message, Recycle, SECOND};
+use crate::engine::{recorder, snapshot::Snapshot};
+
+/// When the next report is due, and what the last one left behind.
+pub(super) struct Seconds {
+    start: Instant,
+    pub(super) next: Instant,
+    told: Instant,
+    busy: Duration,
+    recycle: Recycle,
+    recycled: mpsc::Receiver<Snapshot>,
+}
+
+impl Seconds {
+    pub(super) fn new(start: Instant) -> Self {
+        let (recycle, recycled) = mpsc::channel();
+        Self { start, next: start + SECOND, told: start, busy: busy(), recycle, recycled }
+    }
+
+    /// Reports what was measured, if a second is over.
+    pub(super) fn tell(&mut self, now: Instant, users: u64, tell: &impl Fn(Message)) {
+        if now >= self.next {
+            self.report(now, users, tell);
+        }
+    }
+
+    pub(super) fn last(&mut self, users: u64, tell: &impl Fn(Message)) {
+        self.report(Instant::now(), users, tell);
+    }
+
+    fn report(&mut self, now: Instant, users: u64, tell: &impl Fn(Message)) {
+        let elapsed = now.saturating_duration_since(self.start).as_secs();
+        let second = elapsed.saturating_sub(u64::from(now >= self.next));
+        let snapshot = recorder::with(|recorder| {
+            while let Ok(read) = self.recycled.try_recv() {
+                recorder.recycle(read);
+            }
+            let busy = busy();
+            let generator = &mut recorder.rest().generator;
+            generator.busy += busy.saturating_sub(std::mem::replace(&mut self.busy, busy));
+            generator.time += now.saturating_duration_since(std::mem::replace(&mut self.told, now));
+            recorder.take()
+        });
+        self.next = self.start + SECOND * (elapsed as u32).saturating_add(1);
+        let snapshot = snapshot.unwrap_or_default();
+        tell(Message::Second { second, snapshot, users, recycle: self.recycle.clone() });
+    }
+}
+
+/// How long this runtime has been busy so far.
+fn busy() -> Duration {
+    tokio::runtime::Handle::current().metrics().worker_total_busy_duration(0)
+}

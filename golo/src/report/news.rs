@@ -1,0 +1,140 @@
+//! One line of news while a run is under way.
+
+use std::time::Duration;
+
+use super::{
+    text::{WIDTH, shorten, width},
+    units::{count, counted, duration, nanoseconds, per_second},
+};
+use crate::engine::{
+    Progress,
+    histogram::Histogram,
+    plan::Plan,
+    series::Outcome,
+    snapshot::{Snapshot, Triggers},
+};
+
+/// Where the run is, in one line: what the last second was like, and what has failed so far.
+#[must_use]
+pub fn news(progress: &Progress, totals: &Snapshot, plan: &Plan) -> String {
+    let second = &progress.second;
+    let mut durations = Histogram::new();
+    for (series, measure) in &second.requests {
+        if series.outcome != Outcome::Interrupted {
+            durations.merge(&measure.durations);
+        }
+    }
+    let users = match plan.is_open() {
+        true => format!("{} in flight", count(progress.users)),
+        false => counted(progress.users, "user"),
+    };
+    let mut parts = vec![users];
+    // In the middle of the second that it is about.
+    let middle = progress.elapsed.saturating_sub(Duration::from_millis(500));
+    if is_over(progress, plan) {
+        parts.push("no more starts".to_owned());
+    } else if let Some(asked) = plan.rate_at(middle) {
+        parts.insert(0, format!("{} of {} started", count(started(&second.triggers)), per_second(asked)));
+    }
+    parts.push(format!("{} req/s", count(durations.count())));
+    if let Some(p95) = durations.quantile(0.95) {
+        parts.push(format!("p95 {}", nanoseconds(Some(p95))));
+    }
+    let failed = totals.requests_failed();
+    parts.push(match totals.triggers.failed {
+        triggers @ 1.. if failed == 0 => format!("{} failed", counted(triggers, "trigger")),
+        _ => format!("{} failed", count(failed)),
+    });
+    let place = place(progress, totals, plan);
+    let line = |parts: &[String]| format!("{place}: {}", parts.join(", "));
+    while width(&line(&parts)) >= WIDTH && parts.len() > 2 {
+        parts.remove(parts.len() / 2);
+    }
+    shorten(&line(&parts), WIDTH - 1)
+}
+
+fn is_over(progress: &Progress, plan: &Plan) -> bool {
+    plan.duration().is_some_and(|planned| progress.elapsed > planned)
+}
+
+fn started(triggers: &Triggers) -> u64 {
+    let dropped = [triggers.dropped_busy, triggers.dropped_unready, triggers.dropped_stopped];
+    triggers.due.saturating_sub(dropped.into_iter().fold(0, u64::saturating_add))
+}
+
+/// How far it is.
+fn place(progress: &Progress, totals: &Snapshot, plan: &Plan) -> String {
+    let elapsed = duration(progress.elapsed);
+    match (plan.duration(), plan.iterations()) {
+        (Some(planned), _) => format!("{elapsed} of {}", duration(planned)),
+        (None, Some(iterations)) => format!("{elapsed}, {} of {}", count(totals.triggers.done), count(iterations)),
+        (None, None) => elapsed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::text::width, *};
+    use crate::engine::{
+        plan::Asked,
+        series::{Outcome, Series},
+    };
+
+    fn plan(asked: Asked) -> Plan {
+        Plan::new(asked).unwrap()
+    }
+
+    /// A second of so many triggers, each with a request of 2 ms.
+    fn progress(elapsed: u64, users: u64, number: u64) -> Progress {
+        let mut second = Snapshot::default();
+        let series = Series::other(Outcome::Answered { status: 500, failed: true });
+        second.requests.entry(series).or_default().durations.record_n(2_000_000, number);
+        second.triggers.due = number;
+        Progress { elapsed: Duration::from_secs(elapsed), second, users }
+    }
+
+    fn said(progress: &Progress, totals: &Snapshot, asked: Asked) -> String {
+        let line = news(progress, totals, &plan(asked));
+        assert!(width(&line) < WIDTH && !line.contains("NaN") && !line.contains("inf"), "{line}");
+        line
+    }
+
+    #[test]
+    fn a_line_says_where_it_is_and_how_it_goes() {
+        let rate = |text: &str| Some(text.parse().unwrap());
+        let (progress, nothing) = (progress(5, 25, 1_234), Snapshot::default());
+        let totals = &progress.second;
+        assert_eq!(
+            said(&progress, totals, Asked::default()),
+            "5s of 10s: 25 users, 1,234 req/s, p95 2ms, 1,234 failed"
+        );
+        assert_eq!(
+            said(&progress, totals, Asked { rate: rate("1300/s"), ..Asked::default() }),
+            "5s of 10s: 1,234 of 1,300/s started, 25 in flight, p95 2ms, 1,234 failed",
+            "the requests give way where they do not fit"
+        );
+        assert_eq!(
+            said(&progress, &nothing, Asked { iterations: Some(5_000), ..Asked::default() }),
+            "5s, 0 of 5,000: 25 users, 1,234 req/s, p95 2ms, 0 failed"
+        );
+    }
+
+    #[test]
+    fn nothing_at_all_and_what_comes_after_the_end() {
+        let mut totals = Snapshot::default();
+        assert_eq!(said(&progress(1, 1, 0), &totals, Asked::default()), "1s of 10s: 1 user, 0 req/s, 0 failed");
+        totals.triggers.failed = 3;
+        assert_eq!(
+            said(&progress(15, 1, 0), &totals, Asked { rate: Some("1/s".parse().unwrap()), ..Asked::default() }),
+            "15s of 10s: 1 in flight, no more starts, 0 req/s, 3 triggers failed"
+        );
+    }
+
+    #[test]
+    fn the_largest_numbers_fit_too() {
+        let progress = progress(u64::MAX, u64::MAX, u64::MAX);
+        let totals = progress.second.clone();
+        said(&progress, &totals, Asked { rate: Some("10000000/s".parse().unwrap()), ..Asked::default() });
+        said(&progress, &totals, Asked { iterations: Some(u64::MAX), ..Asked::default() });
+    }
+}

@@ -1,0 +1,61 @@
+//! How the generator itself was doing, and what to do if not well.
+
+use super::said;
+use crate::{
+    engine::{Finished, histogram::Histogram, plan::Model},
+    report::units::{count, counted, nanoseconds},
+};
+
+/// Workers that are busy for this share of their time are the limit themselves.
+const SATURATED: f64 = 0.9;
+
+pub(super) fn lines(finished: &Finished) -> Vec<String> {
+    if finished.started_at.is_none() {
+        return Vec::new();
+    }
+    let generator = &finished.totals.generator;
+    let mut lines = vec!["Generator".to_owned()];
+    let mut say = |label: &str, text: String| lines.extend(said(label, &text));
+    let workers = counted(finished.options.workers as u64, "worker");
+    let busy = generator.busy_share();
+    say("threads", format!("{workers}, busy {:.0}% of the time", busy * 100.0));
+    let is_unpaced = matches!(finished.plan.model(), Model::Closed { pace: None, .. });
+    if is_unpaced && busy >= SATURATED {
+        say(
+            "warning",
+            "the generator is saturated: latencies include its own queueing, and the target may be faster than it \
+             looks; ask for fewer users or a `--rate`, or give it more cores"
+                .to_owned(),
+        );
+    }
+    if !generator.lag.is_empty() {
+        say("start lag", spread(&generator.lag));
+    }
+    let connects = &finished.totals.connects;
+    if !connects.is_empty() {
+        say("connections", format!("{} made; connecting took {}", count(connects.count()), spread(connects)));
+    }
+    let descriptors = finished.health.descriptors;
+    if descriptors.open > 0 {
+        let limit =
+            descriptors.limit.map_or_else(|| ", without a limit".to_owned(), |limit| format!(" of {}", count(limit)));
+        say("descriptors", format!("{}{limit} open at most", count(descriptors.open)));
+    }
+    for (number, reason) in [
+        (generator.foreign, "came from threads that are no worker's"),
+        (generator.without_descriptor, "found no descriptor left"),
+        (generator.without_port, "found no local port left"),
+    ] {
+        if number > 0 {
+            say("requests", format!("{} {reason}", count(number)));
+        }
+    }
+    say("seed", finished.options.seed.to_string());
+    lines
+}
+
+fn spread(histogram: &Histogram) -> String {
+    let quantiles = histogram.quantiles(&[0.5, 0.99, 1.0]).into_iter().map(nanoseconds);
+    let named = ["p50", "p99", "max"].into_iter().zip(quantiles).map(|(name, value)| format!("{name} {value}"));
+    named.collect::<Vec<_>>().join(", ")
+}

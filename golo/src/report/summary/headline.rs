@@ -1,0 +1,130 @@
+//! The first lines: the verdict, and whatever keeps a run that was delivered from being fine.
+
+use super::requests::Requests;
+use crate::{
+    engine::{
+        Finished,
+        errors::{ErrorKind, Errors},
+    },
+    report::{
+        Verdict,
+        text::{clean, wrap},
+        units::{count, counted, duration, percent},
+    },
+};
+
+pub(super) fn lines(finished: &Finished, verdict: &Verdict, requests: &Requests) -> Vec<String> {
+    let concerns = concerns(finished, verdict, requests);
+    let text = match verdict {
+        Verdict::NotStarted(reason) => format!("{verdict}: {}", clean(reason)),
+        Verdict::Stopped => format!("{verdict} by a signal {}", when(finished)),
+        Verdict::Invalid(reasons) => {
+            let reasons: Vec<_> = reasons.iter().map(|reason| clean(reason)).collect();
+            format!("{verdict}: the generator, not the target, was the limit: {}", reasons.join("; "))
+        }
+        Verdict::Passed if concerns.is_empty() => {
+            format!("{verdict}: {}, none failed", counted(requests.total.count(), "request"))
+        }
+        Verdict::Passed => return wrap("", 2, &format!("{verdict}, but {}", concerns.join("; "))),
+    };
+    let mut lines = wrap("", 2, &text);
+    if !concerns.is_empty() {
+        lines.extend(wrap("  also: ", 4, &concerns.join("; ")));
+    }
+    lines
+}
+
+/// When a signal came.
+fn when(finished: &Finished) -> String {
+    let load_time = finished.load_time;
+    match finished.plan.duration() {
+        _ if finished.started_at.is_none() => "before it started".to_owned(),
+        _ if load_time.is_zero() && !finished.plan.warm_up().is_zero() => "during the warm-up".to_owned(),
+        Some(planned) if load_time >= planned => "while the last triggers finished".to_owned(),
+        Some(planned) => format!("after {} of {}", duration(load_time), duration(planned)),
+        None => format!("after {}", duration(load_time)),
+    }
+}
+
+/// What nobody should miss.
+fn concerns(finished: &Finished, verdict: &Verdict, requests: &Requests) -> Vec<String> {
+    let totals = &finished.totals;
+    let mut concerns = Vec::new();
+    // One that did not get so far need not say that nothing came of it.
+    if *verdict == Verdict::Passed || !finished.load_time.is_zero() {
+        concerns.extend(about_requests(finished, requests));
+        concerns.extend(about_triggers(finished, requests));
+        let failed = totals.checks.values().fold(0, |sum: u64, check| sum.saturating_add(check.failed));
+        if failed > 0 {
+            concerns.push(format!("{} failed", counted(failed, "check")));
+        }
+    }
+    let generator = &totals.generator;
+    if generator.users_failed > 0 {
+        let tried = generator.users_failed.saturating_add(generator.users_started);
+        let reason = reason(&totals.errors, |kind| kind == ErrorKind::Start);
+        concerns.push(match finished.plan.is_open() {
+            true => format!("{} of {} starts of users failed{reason}", count(generator.users_failed), count(tried)),
+            false => {
+                // One that panicked has started again.
+                let all = tried.min(finished.plan.peak_users()).max(generator.users_failed);
+                format!("{} of {} could not start{reason}", count(generator.users_failed), counted(all, "user"))
+            }
+        });
+    }
+    concerns
+}
+
+fn about_requests(finished: &Finished, requests: &Requests) -> Option<String> {
+    let (all, failed) = (requests.total.count(), requests.total.failed);
+    let is_of_request = |kind| !matches!(kind, ErrorKind::Start | ErrorKind::Returned | ErrorKind::Panic);
+    if all == 0 {
+        let interrupted = requests.interrupted;
+        let done = finished.totals.triggers.done;
+        return Some(match (interrupted, done) {
+            (1.., _) => format!("no request ended: {} cut off", counted(interrupted, "request")),
+            (0, 0) => "no request was made: no trigger ended".to_owned(),
+            (0, _) => format!("no request was made, by {}", counted(done, "trigger")),
+        });
+    }
+    match failed {
+        0 => None,
+        _ if failed == all => {
+            let subject = if all == 1 { "the only request" } else { "every request" };
+            Some(format!("{subject} failed{}", reason(&finished.totals.errors, is_of_request)))
+        }
+        _ => Some(format!("{} of {} failed ({})", count(failed), counted(all, "request"), percent(failed, all))),
+    }
+}
+
+fn about_triggers(finished: &Finished, requests: &Requests) -> Vec<String> {
+    let triggers = &finished.totals.triggers;
+    let errors = &finished.totals.errors;
+    let mut concerns = Vec::new();
+    let of_all = |number| format!("{} of {}", count(number), counted(triggers.done, "trigger"));
+    let returned = triggers.failed.saturating_sub(triggers.panicked);
+    // Where requests failed, a trigger that gives their errors back says nothing new.
+    if returned > 0 && requests.total.failed == 0 {
+        concerns.push(format!("{} failed{}", of_all(returned), reason(errors, |kind| kind == ErrorKind::Returned)));
+    }
+    if triggers.panicked > 0 {
+        let reason = reason(errors, |kind| kind == ErrorKind::Panic);
+        concerns.push(format!("{} panicked{reason}", of_all(triggers.panicked)));
+    }
+    let dropped = triggers.dropped_busy.saturating_add(triggers.dropped_unready);
+    if dropped > 0 {
+        concerns.push(format!("{} of {} dropped", count(dropped), counted(triggers.due, "start")));
+    }
+    concerns
+}
+
+/// What the most frequent error of some kinds says, after a colon.
+fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
+    let first = errors.by_count().into_iter().find(|(kind, _, _)| is_wanted(*kind));
+    first.map_or_else(String::new, |(kind, text, _)| match kind {
+        // What they are has been said.
+        ErrorKind::Start | ErrorKind::Panic | ErrorKind::Returned | ErrorKind::Status => format!(": {}", clean(text)),
+        kind if text.starts_with(&kind.to_string()) => format!(": {}", clean(text)),
+        kind => format!(": {kind}: {}", clean(text)),
+    })
+}

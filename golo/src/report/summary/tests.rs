@@ -1,0 +1,395 @@
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::*;
+use crate::{
+    engine::{
+        Options,
+        errors::ErrorKind,
+        health::Lag,
+        plan::{Asked, Plan},
+        series::{Label, Outcome, Series},
+        snapshot::Check,
+    },
+    journey::{Journeys, Step},
+    report::text::{WIDTH, width},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLI: u64 = 1_000_000;
+
+/// A run of ten seconds in which nothing has happened yet.
+fn finished(asked: Asked) -> Finished {
+    let plan = Plan::new(Asked { duration: Some(10 * SECOND), ..asked }).unwrap();
+    let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7 };
+    let mut finished = Finished::not_started(plan, options, None);
+    finished.started_at = Some(UNIX_EPOCH + Duration::from_secs(1_795_600_000));
+    (finished.load_time, finished.whole_time) = (10 * SECOND, 10 * SECOND);
+    finished
+}
+
+fn users(users: u64) -> Finished {
+    let mut finished = finished(Asked { users: Some(users), ..Asked::default() });
+    finished.most_users = users;
+    finished
+}
+
+fn label(origin: &str, method: &str, route: &str) -> Arc<Label> {
+    Arc::new(Label { origin: origin.into(), route: route.into(), method: method.into() })
+}
+
+const OK: Outcome = Outcome::Answered { status: 200, failed: false };
+
+/// So many requests of 100 bytes that took so long, each of them a trigger.
+fn add(finished: &mut Finished, label: &Arc<Label>, outcome: Outcome, number: u64, nanos: u64) {
+    let series = Series { label: Arc::clone(label), outcome };
+    let measure = finished.totals.requests.entry(series).or_default();
+    measure.durations.record_n(nanos, number);
+    measure.received = measure.received.saturating_add(number.saturating_mul(100));
+    let triggers = &mut finished.totals.triggers;
+    triggers.due = triggers.due.saturating_add(number);
+    if outcome == Outcome::Interrupted {
+        triggers.interrupted = triggers.interrupted.saturating_add(number);
+        return;
+    }
+    triggers.done = triggers.done.saturating_add(number);
+    triggers.service.record_n(nanos, number);
+    triggers.response.record_n(nanos.saturating_add(nanos / 2), number);
+}
+
+fn items() -> Arc<Label> {
+    label("http://shop:80", "GET", "/items/{id}")
+}
+
+fn passed(finished: &Finished) -> String {
+    fitting(summary(finished, &Verdict::of(finished, false)))
+}
+
+/// What every summary is like.
+fn fitting(summary: String) -> String {
+    for line in summary.lines() {
+        assert!(width(line) <= WIDTH, "{}: {line}", width(line));
+        assert!(!line.ends_with(' ') && !line.contains(char::is_control), "{line:?}");
+    }
+    for nonsense in ["NaN", "inf", "\n\n\n"] {
+        assert!(!summary.replace("infl", "").contains(nonsense), "{summary}");
+    }
+    assert!(summary.ends_with('\n') && !summary.starts_with('\n'));
+    summary
+}
+
+fn has(summary: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(summary.lines().any(|known| known == *line), "no line `{line}` in\n{summary}");
+    }
+}
+
+#[test]
+fn a_normal_run() {
+    let mut finished = finished(Asked { rate: Some("10/s".parse().unwrap()), ..Asked::default() });
+    let buy = label("http://shop:80", "POST", "/buy");
+    add(&mut finished, &items(), OK, 79, 2 * MILLI);
+    add(&mut finished, &items(), Outcome::Answered { status: 500, failed: true }, 1, 40 * MILLI);
+    add(&mut finished, &buy, OK, 10, 12_345_678);
+    add(&mut finished, &buy, Outcome::Failed(ErrorKind::Timeout), 8, 1_000 * MILLI);
+    let totals = &mut finished.totals;
+    totals.errors.add(ErrorKind::Status, "status 500", 3 * SECOND);
+    for _ in 0..8 {
+        totals.errors.add(ErrorKind::Timeout, "no response within 1s", SECOND);
+        totals.errors.add(ErrorKind::Returned, "POST http://shop/buy timed out: no response within 1s", SECOND);
+    }
+    totals.triggers.due += 2;
+    totals.triggers.dropped_busy = 2;
+    totals.triggers.failed = 8;
+    totals.triggers.panicked = 1;
+    totals.checks.insert("the shop has items".into(), Check { passed: 79, failed: 1 });
+    totals.journeys.record_n(5 * MILLI, 97);
+    totals.journeys.record_n(1_012 * MILLI, 1);
+    let mut journeys = Journeys::default();
+    let start = UNIX_EPOCH + 5 * SECOND;
+    let step = |label, at, millis, status| Step {
+        label,
+        started: start + Duration::from_millis(at),
+        duration: Duration::from_millis(millis),
+        status,
+        failed: status == 0,
+    };
+    journeys.add("0d3b7c9e", step(0, 0, 2, 200), Duration::ZERO);
+    journeys.add("0d3b7c9e", step(1, 12, 1_000, 0), Duration::ZERO);
+    for journey in journeys.into_vec() {
+        totals.slowest.add(journey.relabel(|label| if label == 0 { items() } else { Arc::clone(&buy) }));
+    }
+    totals.connects.record_n(412_345, 4);
+    totals.generator.lag.record_n(60_000, 98);
+    totals.generator.busy = SECOND;
+    totals.generator.time = 20 * SECOND;
+    totals.generator.foreign = 3;
+    finished.most_users = 3;
+    finished.whole_time = 10 * SECOND + SECOND / 2;
+    finished.health.worst_lag = Some(Lag { from: 2, p99: Duration::from_micros(60), limit: SECOND / 100 });
+    finished.health.descriptors.open = 24;
+    finished.health.descriptors.limit = Some(1024);
+
+    assert_eq!(passed(&finished), include_str!("normal.txt"));
+}
+
+#[test]
+fn without_any_request_it_does_not_look_fine() {
+    let mut finished = users(5);
+    let text = passed(&finished);
+    has(&text, &["PASSED, but no request was made: no trigger ended"]);
+    has(&text, &["  starts       0 due = 0 done + 0 dropped + 0 interrupted", "  rate         0/s started"]);
+    assert!(!text.contains("Requests") && !text.contains("Triggers") && !text.contains("Errors"), "{text}");
+
+    finished.totals.triggers.done = 1;
+    finished.totals.triggers.due = 1;
+    (finished.load_time, finished.whole_time) = (Duration::ZERO, Duration::ZERO);
+    let text = passed(&finished);
+    has(&text, &["PASSED, but no request was made, by 1 trigger", "  rate         - started"]);
+}
+
+#[test]
+fn when_everything_failed_the_verdict_says_so_and_why() {
+    let mut finished = users(5);
+    add(&mut finished, &items(), Outcome::Failed(ErrorKind::Connect), 1_000, MILLI);
+    let totals = &mut finished.totals;
+    for _ in 0..1000 {
+        totals.errors.add(ErrorKind::Returned, "a trigger's own words", SECOND);
+        totals.errors.add(ErrorKind::Connect, "Connection refused (os error 111)", 3200 * SECOND / 1000);
+    }
+    totals.triggers.failed = 1_000;
+    let text = passed(&finished);
+    has(&text, &["PASSED, but every request failed: connect: Connection refused (os error 111)"]);
+    has(&text, &["  connect   1,000      3.2s  Connection refused (os error 111)"]);
+    has(&text, &["  failed       1,000 of 1,000 triggers (100%)"]);
+    assert!(!text.contains("Status"), "{text}");
+
+    let stopped = fitting(summary(&finished, &Verdict::Stopped));
+    has(&stopped, &["STOPPED by a signal while the last triggers finished"]);
+    has(&stopped, &["  also: every request failed: connect: Connection refused (os error 111)"]);
+}
+
+#[test]
+fn triggers_that_failed_or_panicked_without_a_request_that_did() {
+    let mut finished = users(5);
+    add(&mut finished, &items(), OK, 10, MILLI);
+    finished.totals.triggers.failed = 4;
+    finished.totals.triggers.panicked = 1;
+    finished.totals.errors.add(ErrorKind::Panic, "panicked at src/main.rs:1:\nno\u{1b}[31m", SECOND);
+    let text = passed(&finished);
+    has(&text, &[r"PASSED, but 3 of 10 triggers failed; 1 of 10 triggers panicked: panicked at"]);
+    has(&text, &[r"  src/main.rs:1:\nno\u{1b}[31m", "  failed       4 of 10 triggers (40%), 1 by a panic"]);
+}
+
+#[test]
+fn one_request() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 1, 5_300);
+    let text = passed(&finished);
+    has(&text, &["PASSED: 1 request, none failed", "  duration  5.3µs  5.3µs  5.3µs  5.3µs  5.3µs  5.3µs"]);
+    assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("5.3µs")).count(), 2, "{text}");
+}
+
+#[test]
+fn of_a_thousand_routes_fifty_are_shown_and_all_are_in_the_total() {
+    let mut finished = users(1);
+    for n in 0..1000_u64 {
+        add(&mut finished, &label("http://shop:80", "GET", &format!("/{n}")), OK, 2, (n + 1) * MILLI);
+    }
+    add(&mut finished, &Series::other(OK).label, OK, 500, MILLI);
+    let text = passed(&finished);
+    assert!(text.contains("Requests, most time spent first"), "{text}");
+    has(&text, &["  … and 951 more routes"]);
+    let rows: Vec<_> = text.lines().filter(|line| line.starts_with("  GET /")).collect();
+    assert_eq!(rows.len(), 50);
+    assert!(rows[0].starts_with("  GET /999 "), "{}", rows[0]);
+    assert!(text.lines().any(|line| line.starts_with("  total  ") && line.contains("  2,500  ")), "{text}");
+
+    let mut few = users(1);
+    add(&mut few, &Series::other(OK).label, OK, 500, MILLI);
+    assert!(passed(&few).contains("  other (all beyond 1,000 series)  "));
+}
+
+#[test]
+fn a_long_route_tears_nothing() {
+    let long = format!("/{}\u{1b}[2J\n\u{202e}{}/end", "界".repeat(80), "x".repeat(60));
+    let mut finished = users(1);
+    add(&mut finished, &label("http://one", "GET", &long), OK, 3, MILLI);
+    add(&mut finished, &label("http://one", "GET", "/short"), OK, 3, MILLI);
+    add(&mut finished, &label("http://two", "GET", "named"), OK, u64::MAX, u64::MAX);
+    let text = passed(&finished);
+    assert!(text.lines().any(|line| line.starts_with("  GET http://one/界") && line.ends_with("xx/end")), "{text}");
+    assert!(text.contains("  GET http://one/short  ") && text.contains("  GET http://two named"), "{text}");
+    assert!(!text.contains("target"), "{text}");
+}
+
+#[test]
+fn from_microseconds_to_most_of_an_hour() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 99, 5_000);
+    add(&mut finished, &items(), OK, 1, 3_012_000 * MILLI);
+    let text = passed(&finished);
+    has(&text, &["  duration  5µs  5µs  5µs  5µs  50m12s  50m12s"]);
+}
+
+#[test]
+fn what_was_cut_off_is_counted_apart() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 10, MILLI);
+    add(&mut finished, &items(), Outcome::Interrupted, 2, 9_000 * MILLI);
+    let text = passed(&finished);
+    has(&text, &["  starts       12 due = 10 done + 0 dropped + 2 interrupted"]);
+    has(&text, &["  2 requests were cut off by the end of the run, and not counted here"]);
+    assert!(!text.contains("9s"), "{text}");
+
+    let mut nothing_else = users(1);
+    add(&mut nothing_else, &items(), Outcome::Interrupted, 1, MILLI);
+    let text = passed(&nothing_else);
+    has(&text, &["PASSED, but no request ended: 1 request cut off"]);
+    has(&text, &["Requests", "  1 request was cut off by the end of the run, and not counted here"]);
+}
+
+#[test]
+fn a_run_that_did_not_start_says_why_and_little_else() {
+    let users = users(10);
+    let reason = Some("no user could start".to_owned());
+    let mut finished = Finished::not_started(users.plan, users.options, reason);
+    finished.totals.generator.users_failed = 10;
+    finished.totals.errors.add(ErrorKind::Start, "no account\n", Duration::from_millis(2));
+    assert_eq!(
+        passed(&finished),
+        "NOT STARTED: no user could start\n  also: 10 of 10 users could not start: no account\\n\n\n\
+         Load\n  job          shop\n  plan         10 users for 10s\n\n\
+         Errors   count  first at\n  start      1       2ms  no account\\n\n"
+    );
+    finished.not_started = None;
+    finished.totals = Default::default();
+    has(&fitting(summary(&finished, &Verdict::of(&finished, true))), &["STOPPED by a signal before it started"]);
+}
+
+#[test]
+fn users_that_could_not_start() {
+    let mut finished = users(10);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    finished.totals.errors.add(ErrorKind::Start, "no account", SECOND);
+    (finished.totals.generator.users_failed, finished.totals.generator.users_started) = (3, 9);
+    has(&passed(&finished), &["PASSED, but 3 of 10 users could not start: no account"]);
+}
+
+#[test]
+fn when_the_generator_was_the_limit_it_is_said_in_words() {
+    let mut finished = users(10);
+    add(&mut finished, &items(), OK, 90, MILLI);
+    add(&mut finished, &items(), Outcome::Answered { status: 503, failed: true }, 10, MILLI);
+    finished.health.worst_lag = Some(Lag { from: 4, p99: SECOND / 20, limit: SECOND / 100 });
+    finished.health.lost.push("it did not stop: the load test blocks its thread".to_owned());
+    finished.totals.generator.without_port = 1;
+    let text = passed(&finished);
+    let head: Vec<_> = text.lines().take(5).collect();
+    assert_eq!(
+        head,
+        [
+            "INVALID: the generator, not the target, was the limit: starts were late: by p99",
+            "  50ms in the 3s from 4s on, where 10ms is the limit; 1 request found no local",
+            "  port left; a worker was lost: it did not stop: the load test blocks its thread",
+            "  also: 10 of 100 requests failed (10%)",
+            "",
+        ]
+    );
+}
+
+#[test]
+fn a_signal_is_said_with_when_it_came() {
+    let mut finished = users(1);
+    finished.load_time = Duration::from_millis(4_200);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    let said = |finished: &Finished| fitting(summary(finished, &Verdict::Stopped)).lines().next().unwrap().to_owned();
+    assert_eq!(said(&finished), "STOPPED by a signal after 4.2s of 10s");
+    let asked = Asked { warm_up: Some(SECOND), iterations: Some(5), ..Asked::default() };
+    finished.plan = Plan::new(asked).unwrap();
+    assert_eq!(said(&finished), "STOPPED by a signal after 4.2s");
+    finished.load_time = Duration::ZERO;
+    assert_eq!(said(&finished), "STOPPED by a signal during the warm-up");
+}
+
+#[test]
+fn a_saturated_generator_is_a_warning_where_users_are_unpaced() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    (finished.totals.generator.busy, finished.totals.generator.time) = (19 * SECOND, 20 * SECOND);
+    let text = passed(&finished);
+    assert!(text.contains("95% of the time") && text.contains("the generator is saturated"), "{text}");
+
+    let paced = Asked { users: Some(1), pace: Some(SECOND), ..Asked::default() };
+    finished.plan = Plan::new(Asked { duration: Some(10 * SECOND), ..paced }).unwrap();
+    let text = passed(&finished);
+    assert!(text.contains("response, from due") && !text.contains("saturated"), "{text}");
+}
+
+#[test]
+fn journeys_of_one_request_each_say_nothing_new() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 10, MILLI);
+    finished.totals.journeys.record_n(MILLI, 10);
+    assert!(!passed(&finished).contains("Journeys"));
+    // Some requests of these were in no journey that is kept.
+    add(&mut finished, &items(), OK, 10, MILLI);
+    assert!(passed(&finished).contains("Journeys"));
+    assert!(!passed(&finished).contains("slowest"));
+}
+
+#[test]
+fn of_a_long_journey_its_slow_steps_are_shown() {
+    let mut finished = users(1);
+    let mut journeys = Journeys::default();
+    for n in 0..70_u64 {
+        let started = UNIX_EPOCH + n as u32 * SECOND;
+        let duration = Duration::from_millis(if n % 10 == 0 { 500 } else { n });
+        journeys.add("\n", Step { label: 0, started, duration, status: 0, failed: n == 60 }, Duration::ZERO);
+    }
+    finished.totals.journeys.record(MILLI);
+    for journey in journeys.into_vec() {
+        finished.totals.slowest.add(journey.relabel(|_| label("", "MEASURE", &"very ".repeat(60))));
+    }
+    let text = passed(&finished);
+    has(&text, &[r"  slowest: 1m9s, sequence \n", "    … and 52 more steps, each quicker"]);
+    has(&text, &["    … then 6 steps that were not kept"]);
+    assert!(text.contains("      +0s  500ms  ok      MEASURE very very"), "{text}");
+    assert!(text.contains("     +1m  500ms  failed  MEASURE very very"), "{text}");
+}
+
+#[test]
+fn many_errors_checks_and_statuses_are_cut_short() {
+    let mut finished = users(1);
+    for n in 0..99_u16 {
+        add(&mut finished, &items(), Outcome::Answered { status: 400 + n, failed: n > 4 }, 1, MILLI);
+        finished.totals.errors.add(ErrorKind::Returned, &format!("{n}\u{7}{}", "long ".repeat(50)), SECOND);
+        finished.totals.checks.insert(format!("{n} {}", "界".repeat(90)).into(), Check { passed: 0, failed: 1 });
+    }
+    let text = passed(&finished);
+    has(&text, &["  … and 49 more checks", "  … and 49 more codes", "  … and 79 more errors"]);
+    assert!(text.contains("; 99 checks failed"), "{text}");
+}
+
+#[test]
+fn the_largest_numbers_there_are_fit_too() {
+    let mut finished = finished(Asked { rate: Some("10000000/s".parse().unwrap()), ..Asked::default() });
+    add(&mut finished, &items(), OK, u64::MAX, u64::MAX);
+    add(&mut finished, &items(), Outcome::Failed(ErrorKind::Other), u64::MAX, 0);
+    let totals = &mut finished.totals;
+    let triggers = &mut totals.triggers;
+    (triggers.failed, triggers.panicked, triggers.dropped_busy) = (u64::MAX, u64::MAX, u64::MAX);
+    (triggers.dropped_unready, triggers.dropped_stopped) = (u64::MAX, u64::MAX);
+    totals.checks.insert("c".into(), Check { passed: u64::MAX, failed: u64::MAX });
+    totals.generator.users_failed = u64::MAX;
+    totals.generator.users_started = u64::MAX;
+    (totals.generator.busy, totals.generator.time) = (Duration::MAX, Duration::MAX);
+    totals.generator.foreign = u64::MAX;
+    finished.most_users = u64::MAX;
+    (finished.load_time, finished.whole_time) = (Duration::MAX, Duration::from_nanos(1));
+    finished.started_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1 << 60));
+    finished.health.worst_lag = Some(Lag { from: u64::MAX, p99: Duration::MAX, limit: Duration::MAX });
+    passed(&finished);
+}

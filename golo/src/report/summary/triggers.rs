@@ -1,0 +1,40 @@
+//! The triggers: how long they took, from their start and from when they were due.
+
+use super::{quantiles, said};
+use crate::{
+    engine::{Finished, plan::Model},
+    report::{
+        text::{WIDTH, align},
+        units::{count, counted, percent},
+    },
+};
+
+pub(super) fn lines(finished: &Finished) -> Vec<String> {
+    let triggers = &finished.totals.triggers;
+    if triggers.done == 0 {
+        return Vec::new();
+    }
+    let has_due_times = !matches!(finished.plan.model(), Model::Closed { pace: None, .. });
+    let heads = ["Triggers", "p50", "p90", "p95", "p99", "p99.9", "max"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    let measured: &[_] = match has_due_times {
+        true => &[("  service, from start", &triggers.service), ("  response, from due", &triggers.response)],
+        false => &[("  duration", &triggers.service)],
+    };
+    for (label, histogram) in measured {
+        let mut row = vec![(*label).to_owned()];
+        row.extend(quantiles(histogram, &[0.5, 0.9, 0.95, 0.99, 0.999, 1.0]));
+        rows.push(row);
+    }
+    let mut lines = align(&rows, &[0], WIDTH);
+    if triggers.failed > 0 {
+        let (failed, done) = (triggers.failed, triggers.done);
+        let share = format!("{} of {} ({})", count(failed), counted(done, "trigger"), percent(failed, done));
+        let panicked = match triggers.panicked {
+            0 => String::new(),
+            panicked => format!(", {} by a panic", count(panicked)),
+        };
+        lines.extend(said("failed", &(share + &panicked)));
+    }
+    lines
+}

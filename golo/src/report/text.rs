@@ -1,0 +1,199 @@
+//! Text made fit for a terminal of 80 columns: nothing in it moves the cursor, and nothing is wider than it may be.
+
+/// Columns that a line may have.
+pub(super) const WIDTH: usize = 80;
+/// What stands for what was cut out.
+const CUT: &str = "…";
+
+/// `text` with everything escaped that would move the cursor, colour the terminal or turn the line round.
+pub(super) fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_format(c) { clean.extend(c.escape_default()) } else { clean.push(c) }
+    }
+    clean
+}
+
+/// Invisible characters, and those that set the direction of text.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// How many columns a text takes.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+/// By the blocks that are wide or combine as a whole: where a terminal differs, a line is a little off, and no more.
+fn columns(c: char) -> usize {
+    match c {
+        ..'\u{300}' => 1,
+        '\u{300}'..='\u{36f}'
+        | '\u{483}'..='\u{489}'
+        | '\u{591}'..='\u{5bd}'
+        | '\u{610}'..='\u{61a}'
+        | '\u{64b}'..='\u{65f}'
+        | '\u{e31}'
+        | '\u{e34}'..='\u{e3a}'
+        | '\u{e47}'..='\u{e4e}'
+        | '\u{1ab0}'..='\u{1aff}'
+        | '\u{1dc0}'..='\u{1dff}'
+        | '\u{20d0}'..='\u{20ff}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{fe20}'..='\u{fe2f}' => 0,
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{303e}'
+        | '\u{3041}'..='\u{a4cf}'
+        | '\u{a960}'..='\u{a97f}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{ffe0}'..='\u{ffe6}'
+        | '\u{1f000}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
+    }
+}
+
+/// `text` in at most so many columns: where it has more, its middle is cut out, since routes and errors differ at their
+/// ends.
+pub(super) fn shorten(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let Some(room) = most.checked_sub(width(CUT)) else { return String::new() };
+    let head = fitting(text.chars(), room - room / 2);
+    let tail = fitting(text.chars().rev(), room / 2);
+    let head: String = text.chars().take(head).collect();
+    let mut tail: Vec<char> = text.chars().rev().take(tail).collect();
+    tail.reverse();
+    head + CUT + &tail.into_iter().collect::<String>()
+}
+
+/// How many characters fit into so many columns.
+fn fitting(text: impl Iterator<Item = char>, most: usize) -> usize {
+    let mut used = 0;
+    text.take_while(|c| {
+        used += columns(*c);
+        used <= most
+    })
+    .count()
+}
+
+/// `text` in lines that fit, broken between words: the first begins with `first`, the others with so many spaces.
+pub(super) fn wrap(first: &str, indent: usize, text: &str) -> Vec<String> {
+    let indent = " ".repeat(indent.min(WIDTH / 2));
+    let mut lines = Vec::new();
+    let mut line = first.to_owned();
+    let mut is_fresh = true;
+    for mut word in text.split_whitespace() {
+        let space = usize::from(!is_fresh);
+        if width(&line) + space + width(word) > WIDTH && !is_fresh {
+            lines.push(std::mem::replace(&mut line, indent.clone()));
+            is_fresh = true;
+        }
+        while width(&line) + width(word) > WIDTH && is_fresh {
+            let fits = fitting(word.chars(), WIDTH.saturating_sub(width(&line))).max(1);
+            let (start, rest) = word.split_at(word.char_indices().nth(fits).map_or(word.len(), |(at, _)| at));
+            line.push_str(start);
+            lines.push(std::mem::replace(&mut line, indent.clone()));
+            word = rest;
+        }
+        if !is_fresh {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_fresh = word.is_empty();
+    }
+    if !is_fresh || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// Rows of cells with their columns aligned, in at most `room` columns: to the right, but for those of `texts`, the last of
+/// which is shortened where not everything fits.
+pub(super) fn align(rows: &[Vec<String>], texts: &[usize], room: usize) -> Vec<String> {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (known, cell) in widths.iter_mut().zip(row) {
+            *known = width(cell).max(*known);
+        }
+    }
+    let whole = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    if let Some(known) = texts.last().and_then(|&last| widths.get_mut(last)) {
+        *known = known.saturating_sub(whole.saturating_sub(room));
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if texts.contains(&column) { left(&shorten(cell, width), width) } else { right(cell, width) }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// `text` with spaces after it, so many columns in all.
+pub(super) fn left(text: &str, columns: usize) -> String {
+    text.to_owned() + &" ".repeat(columns.saturating_sub(width(text)))
+}
+
+/// `text` with spaces before it, so many columns in all.
+pub(super) fn right(text: &str, columns: usize) -> String {
+    " ".repeat(columns.saturating_sub(width(text))) + text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_moves_the_cursor_is_escaped() {
+        assert_eq!(clean("a\nb\r\t\u{1b}[31m\u{9b}é界"), r"a\nb\r\t\u{1b}[31m\u{9b}é界");
+        assert_eq!(clean("\u{202e}txt\u{200b}"), r"\u{202e}txt\u{200b}");
+    }
+
+    #[test]
+    fn the_middle_is_cut_out() {
+        assert_eq!(shorten("/items/{id}", 11), "/items/{id}");
+        assert_eq!(shorten("/items/{id}", 8), "/ite…id}");
+        assert_eq!(shorten("界界界界", 6), "界…界");
+        assert_eq!([shorten("abc", 1), shorten("abc", 0)], ["…", ""]);
+    }
+
+    #[test]
+    fn lines_break_between_words_and_long_words_anywhere() {
+        assert_eq!(wrap("  a  ", 2, ""), ["  a  "]);
+        let words = "word ".repeat(20);
+        assert_eq!(
+            wrap("> ", 2, &words),
+            [format!("> {}", ["word"; 15].join(" ")), format!("  {}", ["word"; 5].join(" "))]
+        );
+        let long = "x".repeat(100);
+        assert_eq!(wrap("> ", 2, &long), [format!("> {}", "x".repeat(78)), format!("  {}", "x".repeat(22))]);
+    }
+
+    #[test]
+    fn columns_are_aligned_and_the_last_text_gives_way() {
+        let rows = [["name", "1", "text"], ["界", "1,000", "a longer text"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(align(&rows, &[0, 2], 80), ["name      1  text", "界    1,000  a longer text"]);
+        assert_eq!(align(&rows, &[0, 2], 20), ["name      1  text", "界    1,000  a l…ext"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_wider_than_it_may_be(text in "[a-z 界\u{301}é\u{1b}\n]{0,300}", most in 0_usize..100) {
+            let text = clean(&text);
+            prop_assert!(width(&shorten(&text, most)) <= most);
+            let lines = wrap("first  ", 7, &text);
+            prop_assert!(lines.iter().all(|line| width(line) <= WIDTH), "{:?}", lines);
+            let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            prop_assert_eq!(letters(&lines.concat()), letters(&format!("first{text}")));
+        }
+    }
+}

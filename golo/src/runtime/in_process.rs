@@ -1,0 +1,83 @@
+//! The load test of this process, as the engine drives it.
+
+use std::sync::Arc;
+
+use crate::{
+    Context, Loadtest, Sink, client,
+    cookies::Jar,
+    engine::{
+        errors::ErrorKind,
+        recorder::RecorderSink,
+        trigger::{Failure, Outcome, Trigger},
+    },
+    erased::UserState,
+    error::chain,
+    scope::Scope,
+    shared::SharedValue,
+    sink::Discard,
+};
+
+/// A load test that has been set up.
+pub(super) struct InProcess {
+    loadtest: Arc<Loadtest>,
+    shared: SharedValue,
+    seed: u64,
+    measured: Arc<dyn Sink>,
+    unmeasured: Arc<dyn Sink>,
+}
+
+/// What a user keeps: its state, and its cookies.
+pub(super) struct User {
+    state: UserState,
+    jar: Arc<Jar>,
+}
+
+impl InProcess {
+    pub(super) fn new(loadtest: Arc<Loadtest>, shared: SharedValue, seed: u64, measured: Arc<RecorderSink>) -> Self {
+        Self { loadtest, shared, seed, measured, unmeasured: Arc::new(Discard) }
+    }
+}
+
+impl Trigger for InProcess {
+    type User = User;
+
+    fn has_users(&self) -> bool {
+        self.loadtest.has_users()
+    }
+
+    fn prepare(&self) -> Result<(), String> {
+        client::current().map(drop).map_err(|error| chain(&error))
+    }
+
+    async fn start(&self, context: &Context) -> Result<User, String> {
+        let jar = Arc::<Jar>::default();
+        let state = self.loadtest.start_user(context, &jar, Arc::clone(&self.shared)).await?;
+        Ok(User { state, jar })
+    }
+
+    async fn trigger(&self, context: Context, user: &mut User, is_measured: bool) -> Outcome {
+        let sink = if is_measured { &self.measured } else { &self.unmeasured };
+        let scope = Scope::new(Arc::clone(sink), Arc::clone(&user.jar), Some(Arc::clone(&self.shared)));
+        let scope = Arc::new(scope.seeded_by(&context, self.seed).with_journeys());
+        let failure = match self.loadtest.call(&scope, context, &mut user.state).await {
+            // One that says so itself.
+            Ok(Ok(response)) if response.error => Some(Failure { kind: ErrorKind::Returned, text: response.output }),
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(Failure { kind: ErrorKind::Returned, text: chain(&*error) }),
+            Err(text) => Some(Failure { kind: ErrorKind::Panic, text: with_hint(text) }),
+        };
+        Outcome { failure, thought: scope.thought(), journeys: scope.take_journeys() }
+    }
+
+    async fn stop(&self, user: User) {
+        self.loadtest.stop_user(user.state, user.jar, Arc::clone(&self.shared)).await;
+    }
+}
+
+/// What to do about a panic that tokio words for its own users.
+fn with_hint(panicked: String) -> String {
+    if panicked.contains("can call blocking only when running on the multi-threaded runtime") {
+        return format!("{panicked}; a worker is one thread: use `tokio::task::spawn_blocking`, or `golo::spawn`");
+    }
+    panicked
+}

@@ -1,0 +1,315 @@
+//! What `run` may be told: by flags, by the environment, by default.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
+
+use crate::engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration};
+
+/// The flags of `run`, as they are given.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// What is to be delivered.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Load")]
+struct LoadArgs {
+    /// Closed model: so many users, each triggering again as soon as it is done [default: 25]
+    #[arg(short, long, value_name = "N")]
+    users: Option<u64>,
+    /// Each user starts a trigger once in this time, not sooner
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pace: Option<Duration>,
+    /// Open model: triggers start at this rate, whatever the target does: 500/s, 90/m, 10/h
+    #[arg(short, long, value_name = "RATE")]
+    rate: Option<Rate>,
+    /// Open model: the spacing of starts, constant or poisson [default: constant]
+    #[arg(long, value_name = "SPACING")]
+    arrivals: Option<Arrivals>,
+    /// Open model: most triggers in flight; a start beyond them is dropped and counted [default: 10000]
+    #[arg(long, value_name = "N")]
+    max_users: Option<u64>,
+    /// Ramp to so many users, or to a rate, in this time: 30s:100, 1m:500/s (may be repeated, or a list with commas)
+    #[arg(short, long = "stage", value_name = "TIME:LOAD", value_delimiter = ',')]
+    stage: Vec<Stage>,
+    /// How long: 30s, 1h30m, 500ms; a bare number is seconds [default: 10s, or until the iterations are done]
+    #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Stop after so many triggers in all
+    #[arg(short, long, value_name = "N")]
+    iterations: Option<u64>,
+    /// Run the opening load for so long first, without counting it [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    warm_up: Option<Duration>,
+    /// How long triggers in flight may finish; those cut off count as interrupted [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    graceful_stop: Option<Duration>,
+}
+
+/// How it is to be delivered and told.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Run")]
+struct HowArgs {
+    /// The job's name, which the load test finds in its Context [default: the load test's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// What random choices depend on: the same seed, the same choices [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// A connection for each request
+    #[arg(long, action = ArgAction::SetTrue)]
+    no_keep_alive: bool,
+    /// Accept any certificate
+    #[arg(long, action = ArgAction::SetTrue)]
+    insecure: bool,
+    /// Write raw outputs, one line of JSON a request: jsonl=FILE, where - is stdout (the summary then goes to stderr)
+    #[arg(short, long, value_name = "TYPE=ARG")]
+    out: Vec<Out>,
+    /// Nothing but the summary, and what went wrong
+    #[arg(short, long, action = ArgAction::SetTrue)]
+    quiet: bool,
+    /// No news while it runs
+    #[arg(long, action = ArgAction::SetTrue)]
+    no_progress: bool,
+}
+
+/// Where raw outputs are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Out {
+    Stdout,
+    File(PathBuf),
+}
+
+impl FromStr for Out {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some(("jsonl", "-")) => Ok(Self::Stdout),
+            Some(("jsonl", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err("expected jsonl=FILE, or jsonl=- for stdout".to_owned()),
+        }
+    }
+}
+
+/// What `run` is to do.
+#[derive(Debug)]
+pub(super) struct RunCall {
+    pub(super) plan: Plan,
+    pub(super) job_name: Option<String>,
+    pub(super) workers: Option<usize>,
+    pub(super) seed: u64,
+    pub(super) no_keep_alive: bool,
+    pub(super) insecure: bool,
+    pub(super) out: Vec<Out>,
+    pub(super) quiet: bool,
+    pub(super) progress: bool,
+}
+
+impl RunArgs {
+    /// These, and where they say nothing the environment's, and where that says nothing the defaults.
+    pub(super) fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
+        let Self { load, how } = self.over(Self::of_environment(variable)?);
+        let plan = Plan::new(load.into_asked()).map_err(|error| error.to_string())?;
+        Ok(RunCall {
+            plan,
+            job_name: how.name,
+            workers: how.workers.map(usize::from),
+            seed: how.seed.unwrap_or_default(),
+            no_keep_alive: how.no_keep_alive,
+            insecure: how.insecure,
+            out: how.out,
+            quiet: how.quiet,
+            progress: !how.quiet && !how.no_progress,
+        })
+    }
+
+    /// Every flag is a variable too: `--warm-up` is `GOLO_WARM_UP`.
+    fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        #[derive(Parser)]
+        #[command(no_binary_name = true, disable_help_flag = true)]
+        struct Alone {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        let mut all = Self::default();
+        for flag in Alone::command().get_arguments().filter_map(clap::Arg::get_long) {
+            let name = format!("GOLO_{}", flag.to_uppercase().replace('-', "_"));
+            let Some(value) = variable(&name) else { continue };
+            let takes_none = Alone::command()
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(flag) && matches!(arg.get_action(), ArgAction::SetTrue));
+            let wrong = |why: &str| format!("`{name}` is `{value}`: {why}");
+            let argument = match (takes_none, &*value) {
+                (true, "1" | "true") => format!("--{flag}"),
+                (true, "0" | "false") => continue,
+                (true, _) => return Err(wrong("expected 1 or 0")),
+                (false, _) => format!("--{flag}={value}"),
+            };
+            let one = Alone::command()
+                .try_get_matches_from([argument])
+                .and_then(|matches| Alone::from_arg_matches(&matches))
+                .map_err(|error| wrong(&why(&error)))?;
+            all = one.run.over(all);
+        }
+        Ok(all)
+    }
+
+    /// What these say, and where they say nothing what `below` says.
+    fn over(self, below: Self) -> Self {
+        let (load, how) = (self.load.over(below.load), self.how.over(below.how));
+        Self { load, how }
+    }
+}
+
+impl LoadArgs {
+    /// What contradicts these in `below` does not count: it was said for another model.
+    fn over(self, mut below: Self) -> Self {
+        let stages = |is: fn(&Target) -> bool| self.stage.iter().any(|stage| is(&stage.target));
+        let is_open = self.rate.is_some()
+            || self.arrivals.is_some()
+            || self.max_users.is_some()
+            || stages(|target| matches!(target, Target::Rate(_)));
+        let is_closed =
+            self.users.is_some() || self.pace.is_some() || stages(|target| matches!(target, Target::Users(_)));
+        if is_open {
+            (below.users, below.pace) = (None, None);
+            below.stage.retain(|stage| matches!(stage.target, Target::Rate(_)));
+        }
+        if is_closed {
+            (below.rate, below.arrivals, below.max_users) = (None, None, None);
+            below.stage.retain(|stage| matches!(stage.target, Target::Users(_)));
+        }
+        if self.duration.is_some() {
+            below.stage.clear();
+        }
+        if !self.stage.is_empty() {
+            below.duration = None;
+        }
+        Self {
+            users: self.users.or(below.users),
+            pace: self.pace.or(below.pace),
+            rate: self.rate.or(below.rate),
+            arrivals: self.arrivals.or(below.arrivals),
+            max_users: self.max_users.or(below.max_users),
+            stage: if self.stage.is_empty() { below.stage } else { self.stage },
+            duration: self.duration.or(below.duration),
+            iterations: self.iterations.or(below.iterations),
+            warm_up: self.warm_up.or(below.warm_up),
+            graceful_stop: self.graceful_stop.or(below.graceful_stop),
+        }
+    }
+
+    fn into_asked(self) -> Asked {
+        Asked {
+            users: self.users,
+            pace: self.pace,
+            rate: self.rate,
+            arrivals: self.arrivals,
+            max_users: self.max_users,
+            stages: self.stage,
+            duration: self.duration,
+            iterations: self.iterations,
+            warm_up: self.warm_up,
+            graceful_stop: self.graceful_stop,
+        }
+    }
+}
+
+impl HowArgs {
+    fn over(self, below: Self) -> Self {
+        Self {
+            name: self.name.or(below.name),
+            workers: self.workers.or(below.workers),
+            seed: self.seed.or(below.seed),
+            no_keep_alive: self.no_keep_alive || below.no_keep_alive,
+            insecure: self.insecure || below.insecure,
+            out: if self.out.is_empty() { below.out } else { self.out },
+            quiet: self.quiet || below.quiet,
+            no_progress: self.no_progress || below.no_progress,
+        }
+    }
+}
+
+/// The reason in a clap error, without its frame.
+fn why(error: &clap::Error) -> String {
+    use std::error::Error as _;
+    match (error.kind(), error.source()) {
+        (ErrorKind::ValueValidation, Some(source)) => source.to_string(),
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn call(flags: &[&str], environment: &[(&str, &str)]) -> Result<RunCall, String> {
+        #[derive(Parser)]
+        #[command(no_binary_name = true)]
+        struct Line {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        let environment: HashMap<_, _> = environment.iter().copied().collect();
+        let line = Line::try_parse_from(flags).map_err(|error| error.to_string())?;
+        line.run.into_call(|name| environment.get(name).map(|value| (*value).to_owned()))
+    }
+
+    fn plan(flags: &[&str], environment: &[(&str, &str)]) -> String {
+        call(flags, environment).map_or_else(|error| error, |call| call.plan.to_string())
+    }
+
+    #[test]
+    fn flags_come_before_the_environment_and_that_before_the_defaults() {
+        assert_eq!(plan(&[], &[]), plan(&["-u", "25", "-d", "10s"], &[]));
+        assert_eq!(plan(&[], &[("GOLO_USERS", "7")]), plan(&["-u", "7"], &[]));
+        assert_eq!(
+            plan(&["-u", "3"], &[("GOLO_USERS", "7"), ("GOLO_DURATION", "5s")]),
+            plan(&["-u", "3", "-d", "5"], &[])
+        );
+        assert_eq!(call(&[], &[("GOLO_SEED", "9")]).unwrap().seed, 9);
+        let quiet = call(&[], &[("GOLO_QUIET", "1"), ("GOLO_INSECURE", "0")]).unwrap();
+        assert!(quiet.quiet && !quiet.progress && !quiet.insecure);
+    }
+
+    #[test]
+    fn what_a_flag_contradicts_below_it_does_not_count() {
+        assert_eq!(plan(&["-r", "5/s"], &[("GOLO_USERS", "7"), ("GOLO_PACE", "1s")]), plan(&["-r", "5/s"], &[]));
+        assert_eq!(plan(&["-u", "5"], &[("GOLO_RATE", "7/s"), ("GOLO_ARRIVALS", "poisson")]), plan(&["-u", "5"], &[]));
+        assert_eq!(plan(&["-s", "1s:5"], &[("GOLO_DURATION", "7s")]), plan(&["-s", "1s:5"], &[]));
+        assert_eq!(plan(&["-d", "5s"], &[("GOLO_STAGE", "1s:5,2s:0")]), plan(&["-d", "5s"], &[]));
+    }
+
+    #[test]
+    fn stages_are_repeated_or_a_list() {
+        assert_eq!(plan(&["-s", "1s:5", "-s", "2s:0"], &[]), plan(&["-s", "1s:5,2s:0"], &[]));
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named_with_its_value_and_what_is_right() {
+        for (name, value, expected) in [
+            ("GOLO_USERS", "many", "`GOLO_USERS` is `many`: invalid digit"),
+            ("GOLO_RATE", "5", "`GOLO_RATE` is `5`: "),
+            ("GOLO_QUIET", "yes", "`GOLO_QUIET` is `yes`: expected 1 or 0"),
+            ("GOLO_OUT", "xml=a", "`GOLO_OUT` is `xml=a`: expected jsonl=FILE"),
+        ] {
+            let error = call(&[], &[(name, value)]).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}
