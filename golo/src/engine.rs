@@ -114,11 +114,10 @@ pub struct Engine {
     plan: Plan,
     options: Options,
     sinks: Sinks,
-    orders: watch::Sender<Orders>,
+    orders: Command,
     messages: mpsc::UnboundedReceiver<(usize, Message)>,
     workers: Vec<Worker>,
     start: Option<(Instant, SystemTime)>,
-    is_outside_measured: bool,
     /// When it was told to stop, to cut what is in flight, and when everybody was released.
     stopped: Option<Instant>,
     cut: Option<Instant>,
@@ -130,6 +129,15 @@ pub struct Engine {
     descriptors: Descriptors,
     most_users: u64,
     not_started: Option<String>,
+}
+
+/// What tells the workers what to do. Dropping it ends them: nobody is to be loaded by a run that nobody watches.
+struct Command(watch::Sender<Orders>);
+
+impl Drop for Command {
+    fn drop(&mut self) {
+        self.0.send_modify(|orders| (orders.is_stopping, orders.is_cutting, orders.is_released) = (true, true, true));
+    }
 }
 
 /// A worker as the engine sees it.
@@ -187,11 +195,10 @@ impl Engine {
             plan,
             options: Options { workers: workers.len(), ..options },
             sinks,
-            orders,
+            orders: Command(orders),
             messages,
             workers,
             start: None,
-            is_outside_measured: false,
             stopped: None,
             cut: None,
             drained: None,
@@ -214,14 +221,9 @@ impl Engine {
             if self.workers.iter().all(Worker::is_gone) {
                 return None;
             }
-            let start = self.started().filter(|_| !self.is_outside_measured);
             let give_up_at = self.give_up_at();
             tokio::select! {
                 Some((worker, message)) = self.messages.recv() => self.hear(worker, message),
-                () = until(start) => {
-                    self.sinks.outside.measure();
-                    self.is_outside_measured = true;
-                }
                 () = until(give_up_at) => self.give_up(),
             }
         }
@@ -230,7 +232,7 @@ impl Engine {
     /// Has no trigger start any more; those in flight may finish within the grace.
     pub fn stop(&mut self) {
         self.stopped.get_or_insert_with(Instant::now);
-        self.orders.send_modify(|orders| orders.is_stopping = true);
+        self.orders.0.send_modify(|orders| orders.is_stopping = true);
     }
 
     /// Cuts off what is in flight.
@@ -238,7 +240,7 @@ impl Engine {
         self.stop();
         self.cut.get_or_insert_with(Instant::now);
         self.sinks.measured.foreign().cut();
-        self.orders.send_modify(|orders| orders.is_cutting = true);
+        self.orders.0.send_modify(|orders| orders.is_cutting = true);
     }
 
     /// What was measured until the last second.
@@ -266,6 +268,10 @@ impl Engine {
         let triggers = &mut self.totals.triggers;
         let ended = triggers.done + triggers.interrupted + triggers.dropped();
         triggers.interrupted += triggers.due.saturating_sub(ended);
+        let generator = &self.totals.generator;
+        if self.not_started.is_none() && generator.users_failed > 0 && generator.users_started == 0 {
+            self.not_started = Some("no user could start".to_owned());
+        }
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
         let load_time = self.over().map_or(whole_time, |over| self.since_start(over)).min(whole_time);
         let health = Health { worst_lag: self.lag.finish(), lost, descriptors: self.descriptors };
@@ -337,23 +343,25 @@ impl Engine {
                 let start = Instant::now() + warm_up;
                 self.start = Some((start, SystemTime::now() + warm_up));
                 self.sinks.measured.foreign().start(start);
-                self.orders.send_modify(|orders| orders.start = Some(start));
+                self.sinks.outside.measure_from(start);
+                self.orders.0.send_modify(|orders| orders.start = Some(start));
             }
         }
         let are_all = |is: fn(&Worker) -> bool| self.workers.iter().all(|worker| worker.is_gone() || is(worker));
         if self.drained.is_none() && are_all(|worker| worker.state == State::Drained) {
             self.drained = Some(Instant::now());
-            self.orders.send_modify(|orders| orders.is_released = true);
+            self.orders.0.send_modify(|orders| orders.is_released = true);
         }
     }
 
     fn is_stopping(&self) -> bool {
-        self.orders.borrow().is_stopping
+        self.orders.0.borrow().is_stopping
     }
 
     /// The next second, if every worker has told of it.
     fn progress(&mut self) -> Option<Progress> {
-        let seconds = self.workers.iter().filter(|worker| !worker.is_gone()).map(|worker| worker.seconds).min()?;
+        let working = self.workers.iter().filter(|worker| matches!(worker.state, State::Preparing | State::Ready));
+        let seconds = working.map(|worker| worker.seconds).min()?;
         if seconds <= self.seconds {
             return None;
         }

@@ -4,8 +4,11 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     task::Poll,
 };
+
+use crate::message::say;
 
 /// Runs `future`; a panic becomes an `Err` with its message. What the panic left behind must be dropped by the caller.
 pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
@@ -20,6 +23,20 @@ pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
 /// Runs what is no future; a panic becomes an `Err` with its message.
 pub(crate) fn caught_now<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| message(&*payload))
+}
+
+/// Has only the first `most` panics from here on print what they print: the others are counted by whoever caught them.
+pub(crate) fn print_at_most(most: usize) {
+    let print = std::panic::take_hook();
+    let left = AtomicUsize::new(most);
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Ok(before) = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+            print(panic);
+            if before == 1 {
+                say("golo: further panics are counted, and not printed");
+            }
+        }
+    }));
 }
 
 pub(crate) fn message(payload: &(dyn Any + Send)) -> String {

@@ -39,9 +39,9 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 enum Exit {
     /// Anything unforeseen, and a trigger of `once` that failed.
     Failed = 1,
-    /// The command line, the environment or the address is wrong.
     /// The generator could not deliver the plan.
     Invalid = 96,
+    /// The command line, the environment or the address is wrong.
     BadConfiguration = 104,
     Interrupted = 105,
     /// The load test could not start.

@@ -4,10 +4,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -249,23 +246,24 @@ impl Sink for RecorderSink {
 /// The sink of what belongs to no trigger, as tasks that user code spawns: counts while the run is being measured.
 pub struct Outside {
     sink: Arc<RecorderSink>,
-    is_measuring: AtomicBool,
+    /// When the measured part starts, once that is known.
+    start: OnceLock<Instant>,
 }
 
 impl Outside {
     /// The one beside `sink`.
     #[must_use]
     pub fn new(sink: Arc<RecorderSink>) -> Self {
-        Self { sink, is_measuring: AtomicBool::new(false) }
+        Self { sink, start: OnceLock::new() }
     }
 
-    /// Counts from now on.
-    pub fn measure(&self) {
-        self.is_measuring.store(true, Relaxed);
+    /// Counts from `start` on.
+    pub fn measure_from(&self, start: Instant) {
+        let _ = self.start.set(start);
     }
 
     fn counting(&self) -> Option<&RecorderSink> {
-        self.is_measuring.load(Relaxed).then_some(&self.sink)
+        self.start.get().filter(|start| Instant::now() >= **start).map(|_| &*self.sink)
     }
 }
 

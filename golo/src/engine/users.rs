@@ -25,7 +25,10 @@ enum Slot<U> {
         user: User<U>,
         due: Option<Instant>,
     },
-    Busy(Option<AbortHandle>),
+    Busy {
+        handle: Option<AbortHandle>,
+        retired: Option<Instant>,
+    },
     /// Could not start, and does not run.
     Failed,
 }
@@ -56,9 +59,9 @@ impl<U> Users<U> {
                 Slot::Idle { user, .. } => user,
                 _ => User::new(),
             },
-            Slot::Busy(_) | Slot::Failed => return None,
+            Slot::Busy { .. } | Slot::Failed => return None,
         };
-        *self.slot(number) = Slot::Busy(None);
+        *self.slot(number) = Slot::Busy { handle: None, retired: None };
         self.busy += 1;
         Some(user)
     }
@@ -100,14 +103,14 @@ impl<U> Users<U> {
     /// Remembers how a busy user can be cut off.
     pub(super) fn driven_by(&mut self, number: u32, handle: AbortHandle) {
         // It may have ended by now.
-        if let Slot::Busy(known) = self.slot(number) {
+        if let Slot::Busy { handle: known, .. } = self.slot(number) {
             *known = Some(handle);
         }
     }
 
     /// A busy user is idle again, until `due`. Says whether it is now the next to be due.
     pub(super) fn put_until(&mut self, number: u32, user: User<U>, due: Instant) -> bool {
-        self.busy -= usize::from(matches!(self.slot(number), Slot::Busy(_)));
+        self.busy -= usize::from(matches!(self.slot(number), Slot::Busy { .. }));
         let is_next = self.next_due().is_none_or(|next| due < next);
         *self.slot(number) = Slot::Idle { user, due: Some(due) };
         self.due.push(Reverse((due, number)));
@@ -137,7 +140,7 @@ impl<U> Users<U> {
     }
 
     fn leave(&mut self, number: u32, slot: Slot<U>) {
-        self.busy -= usize::from(matches!(self.slot(number), Slot::Busy(_)));
+        self.busy -= usize::from(matches!(self.slot(number), Slot::Busy { .. }));
         *self.slot(number) = slot;
     }
 
@@ -154,10 +157,27 @@ impl<U> Users<U> {
         taken
     }
 
+    /// Those `from` here `to` there who are busy are not wanted any more from `at` on.
+    pub(super) fn retire(&mut self, from: u32, to: u32, at: Instant) {
+        for slot in self.slots.iter_mut().take(to as usize).skip(from as usize) {
+            if let Slot::Busy { retired, .. } = slot {
+                *retired = Some(at);
+            }
+        }
+    }
+
+    /// When a busy user was last told that it is not wanted any more.
+    pub(super) fn retired(&mut self, number: u32) -> Option<Instant> {
+        match self.slot(number) {
+            Slot::Busy { retired, .. } => *retired,
+            _ => None,
+        }
+    }
+
     /// Cuts off everyone who is busy.
     pub(super) fn abort(&self) {
         for slot in &self.slots {
-            if let Slot::Busy(Some(handle)) = slot {
+            if let Slot::Busy { handle: Some(handle), .. } = slot {
                 handle.abort();
             }
         }

@@ -9,10 +9,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{
-            AtomicBool, AtomicU32, AtomicU64,
-            Ordering::{Relaxed, Release},
-        },
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
@@ -121,7 +118,8 @@ struct Worker<T: Trigger> {
     users: Mutex<Users<T::User>>,
     /// Closed model: how many users there are to be on this worker.
     wanted: AtomicU32,
-    is_stopping: AtomicBool,
+    /// From when on nothing starts any more.
+    stopped: OnceLock<Instant>,
     timeline: OnceLock<Timeline>,
     /// Something that the conductor waits for has changed.
     changed: Notify,
@@ -155,7 +153,7 @@ fn work<T: Trigger>(share: Share, run: Arc<Run<T>>, tell: &impl Fn(Message)) -> 
         share,
         users: Mutex::default(),
         wanted: AtomicU32::new(0),
-        is_stopping: AtomicBool::new(false),
+        stopped: OnceLock::new(),
         timeline: OnceLock::new(),
         changed: Notify::new(),
     });
@@ -227,7 +225,8 @@ impl<T: Trigger> Worker<T> {
                 () = self.changed.notified() => {}
             }
         }
-        self.is_stopping.store(true, Release);
+        let now = Instant::now();
+        let _ = self.stopped.set(end.map_or(now, |end| end.min(now)));
     }
 
     /// Waits for what is in flight, within the grace; cuts off the rest.
@@ -343,8 +342,16 @@ impl<T: Trigger> Worker<T> {
 
 /// What is due when, on one worker.
 enum Load<'a> {
-    Closed { users: &'a Curve, start: Instant },
+    Closed(Closed<'a>),
     Open(Box<Open>),
+}
+
+struct Closed<'a> {
+    users: &'a Curve,
+    start: Instant,
+    /// The last change of how many there are to be.
+    changed: Instant,
+    end: Option<Instant>,
 }
 
 struct Open {
@@ -378,16 +385,17 @@ impl Due {
 
 impl<'a> Load<'a> {
     fn new<T>(run: &'a Run<T>, share: Share, start: Instant) -> Self {
+        let warm_up = run.plan.warm_up();
+        // An instant before the start is there, since the run has been planned that long ahead.
+        let from = start.checked_sub(warm_up).unwrap_or(start);
+        let end = run.plan.duration().map(|duration| start + duration);
         match run.plan.model() {
-            Model::Closed { users, .. } => Self::Closed { users, start },
+            Model::Closed { users, .. } => Self::Closed(Closed { users, start, changed: from, end }),
             Model::Open { rate, arrivals, max_users } => {
-                let warm_up = run.plan.warm_up();
                 let opening = Curve::constant(rate.at(Duration::ZERO) as u64);
                 let spaced = |rate: &Curve, until, iterations, seed| {
                     Starts::new(rate, until, iterations, *arrivals, share, seed)
                 };
-                // An instant before the start is there, since the run has been planned that long ahead.
-                let from = start.checked_sub(warm_up).unwrap_or(start);
                 let counted = run.plan.iterations().filter(|_| *arrivals == Arrivals::Constant);
                 // A plan that its iterations end is over with the last of them.
                 let counts_down = counted.is_some() && run.plan.planned_starts() == counted;
@@ -395,7 +403,7 @@ impl<'a> Load<'a> {
                     warm_up: Due::new(spaced(&opening, Some(warm_up), None, !run.seed), from),
                     measured: Due::new(spaced(rate, run.plan.duration(), counted, run.seed), start),
                     most: *max_users,
-                    end: run.plan.duration().filter(|_| !counts_down).map(|duration| start + duration),
+                    end: end.filter(|_| !counts_down),
                 }))
             }
         }
@@ -404,17 +412,7 @@ impl<'a> Load<'a> {
     /// Starts what is due by `now`; gives when to look again, or nothing where there is nothing to come.
     fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
         match self {
-            Self::Closed { users, start } => {
-                let time = now.saturating_duration_since(*start);
-                worker.want(worker.share.count(users.whole_at(time)) as u32, now);
-                let next_due = worker.start_due(now);
-                let next_change = match now < *start {
-                    true => Some(*start),
-                    false => users.next_change(time).map(|change| *start + change),
-                };
-                // Busy users go on by themselves, and say so when they end.
-                Some([next_due, next_change].into_iter().flatten().min().unwrap_or(now + SECOND))
-            }
+            Self::Closed(closed) => closed.advance(worker, now),
             Self::Open(open) => {
                 while let Some(due) = open.warm_up.take(now).or_else(|| open.measured.take(now)) {
                     worker.start_one(due, open.most);
@@ -422,5 +420,27 @@ impl<'a> Load<'a> {
                 open.warm_up.next.or(open.measured.next).or(open.end)
             }
         }
+    }
+}
+
+impl Closed<'_> {
+    fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
+        let next_change = loop {
+            let time = self.changed.saturating_duration_since(self.start);
+            worker.want(worker.share.count(self.users.whole_at(time)) as u32, self.changed);
+            match self.users.next_change(time).map(|change| self.start + change) {
+                Some(change) if change <= now => self.changed = change,
+                later => break later,
+            }
+        };
+        let next_due = worker.start_due(now);
+        let next = [next_due, next_change].into_iter().flatten().min();
+        let users = worker.users();
+        if next.is_some() || users.busy() > 0 {
+            // Busy users go on by themselves, and say so when they end.
+            return Some(next.unwrap_or(now + SECOND));
+        }
+        let has_failed = users.failed() > 0 && users.failed() >= worker.wanted.load(Relaxed) as usize;
+        self.end.filter(|_| !has_failed)
     }
 }

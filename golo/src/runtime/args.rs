@@ -98,7 +98,10 @@ impl Call {
                 (Self::serve(args.addr, args.graceful_stop, variable).map_err(wrong)?, args.params)
             }
             Command::Run(line) => {
-                let wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
+                let wrong = |message: String| match command.find_subcommand_mut("run") {
+                    Some(run) => run.error(ErrorKind::ValueValidation, message),
+                    None => command.error(ErrorKind::ValueValidation, message),
+                };
                 (Self::Run(Box::new(line.run.into_call(variable).map_err(wrong)?)), line.params)
             }
             Command::Once(args) => (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")) }, args.params),

@@ -77,7 +77,7 @@ impl Trigger for InProcess {
 /// What to do about a panic that tokio words for its own users.
 fn with_hint(panicked: String) -> String {
     if panicked.contains("can call blocking only when running on the multi-threaded runtime") {
-        return format!("{panicked}; a worker is one thread: use `tokio::task::spawn_blocking`, or `golo::spawn`");
+        return format!("{panicked}; a worker is one thread: use `tokio::task::spawn_blocking`");
     }
     panicked
 }

@@ -20,16 +20,20 @@ use crate::{
     },
     error::chain,
     message::say,
+    panic::print_at_most,
     report::{self as reports, Verdict},
     sink,
 };
 
+/// Panics that are printed: a load test that panics may do so thousands of times.
+const PANICS: usize = 3;
 /// How often there is news while it runs.
 const NEWS: u64 = 5;
 
 /// Drives the load test as planned, and prints the summary.
 pub(super) fn run(loadtest: Loadtest, call: RunCall, runtimes: Runtimes) -> ExitCode {
     client::set_options(client::Options { no_keep_alive: call.no_keep_alive, insecure: call.insecure });
+    print_at_most(if call.quiet { 0 } else { PANICS });
     let name = loadtest.name.clone();
     let outs = match open(&call.out) {
         Ok(outs) => outs,

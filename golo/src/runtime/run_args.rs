@@ -140,7 +140,11 @@ impl RunArgs {
             #[command(flatten)]
             run: RunArgs,
         }
-        let mut all = Self::default();
+        let parse = |arguments: &[String]| {
+            let matches = Alone::command().try_get_matches_from(arguments)?;
+            Alone::from_arg_matches(&matches)
+        };
+        let mut all = Vec::new();
         for flag in Alone::command().get_arguments().filter_map(clap::Arg::get_long) {
             let name = format!("GOLO_{}", flag.to_uppercase().replace('-', "_"));
             let Some(value) = variable(&name) else { continue };
@@ -154,13 +158,10 @@ impl RunArgs {
                 (true, _) => return Err(wrong("expected 1 or 0")),
                 (false, _) => format!("--{flag}={value}"),
             };
-            let one = Alone::command()
-                .try_get_matches_from([argument])
-                .and_then(|matches| Alone::from_arg_matches(&matches))
-                .map_err(|error| wrong(&why(&error)))?;
-            all = one.run.over(all);
+            parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&why(&error)))?;
+            all.push(argument);
         }
-        Ok(all)
+        parse(&all).map(|all| all.run).map_err(|error| why(&error))
     }
 
     /// What these say, and where they say nothing what `below` says.

@@ -1,10 +1,7 @@
 //! Driving users: trigger after trigger, as the plan has them.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::Ordering::{Acquire, Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -25,14 +22,15 @@ use crate::{
 };
 
 impl<T: Trigger> Worker<T> {
-    /// Closed model: has so many users from now on.
-    pub(super) fn want(self: &Arc<Self>, wanted: u32, now: Instant) {
+    /// Closed model: there are to be so many users from `at` on.
+    pub(super) fn want(self: &Arc<Self>, wanted: u32, at: Instant) {
         let before = self.wanted.swap(wanted, Relaxed);
         let mut users = self.users();
         for number in before..wanted {
-            self.enlist(&mut users, number, now);
+            self.enlist(&mut users, number, at);
         }
         if wanted < before {
+            users.retire(wanted, before, at);
             for (number, state) in users.take_idle_from(wanted) {
                 // It leaves as one that is busy does.
                 if let Some(mut user) = users.take(number) {
@@ -44,25 +42,25 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// Has a user join: at once, or when it is first due.
-    pub(super) fn enlist(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, now: Instant) {
+    /// Has a user join: at once, or when it is first due from `at` on.
+    fn enlist(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, at: Instant) {
         let Some(user) = users.take(number) else { return };
-        match self.first_due(number, now) {
+        match self.first_due(number, at) {
             Some(due) => _ = users.put_until(number, user, due),
             None => self.spawn(users, number, user, None),
         }
     }
 
-    /// Paced: the user's first due time from `now` on. They lie one pace apart, before the start too.
-    fn first_due(&self, number: u32, now: Instant) -> Option<Instant> {
+    /// Paced: the user's first due time from `at` on. They lie one pace apart, before the start too.
+    fn first_due(&self, number: u32, at: Instant) -> Option<Instant> {
         let plan = &self.run.plan;
         let Model::Closed { pace: Some(pace), .. } = plan.model() else { return None };
         let pace = nanoseconds(*pace);
         let first = self.timeline().start + plan.phase(self.share.nth(number.into()));
-        Some(match now.checked_duration_since(first) {
+        Some(match at.checked_duration_since(first) {
             Some(late) => first + Duration::from_nanos(nanoseconds(late).div_ceil(pace).saturating_mul(pace)),
             None => {
-                let early = nanoseconds(first - now) / pace * pace;
+                let early = nanoseconds(first - at) / pace * pace;
                 first.checked_sub(Duration::from_nanos(early)).unwrap_or(first)
             }
         })
@@ -96,6 +94,7 @@ impl<T: Trigger> Worker<T> {
         let mut held = Held::new(self, number, user);
         if due.is_some_and(|due| self.is_measured(due)) {
             held.stage = Stage::Due;
+            held.due = due;
         }
         users.driven_by(number, tokio::spawn(drive(held, due)).abort_handle());
     }
@@ -107,8 +106,28 @@ impl<T: Trigger> Worker<T> {
     /// Whether a user may have another trigger.
     fn goes_on(&self, number: u32, now: Instant) -> bool {
         number < self.wanted.load(Relaxed)
-            && !self.is_stopping.load(Acquire)
+            && self.stopped.get().is_none()
             && self.timeline().end.is_none_or(|end| now < end)
+    }
+
+    /// Paced: what a user was too busy for, after the trigger that was due at `due`, is dropped.
+    pub(super) fn count_missed(&self, number: u32, due: Option<Instant>) {
+        let (Some(due), Model::Closed { pace: Some(pace), .. }) = (due, self.run.plan.model()) else { return };
+        if self.run.plan.iterations().is_some() {
+            // They are made up for by others.
+            return;
+        }
+        let timeline = self.timeline();
+        let retired = self.users().retired(number);
+        let until =
+            [Some(Instant::now()), timeline.end, self.stopped.get().copied(), retired].into_iter().flatten().min();
+        let missed = (due + *pace).max(timeline.start);
+        let time = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(missed));
+        let count = nanoseconds(time).div_ceil(nanoseconds(*pace));
+        self.count(count > 0, |triggers| {
+            triggers.due += count;
+            triggers.dropped_busy += count;
+        });
     }
 
     pub(super) fn count(&self, is_measured: bool, count: impl FnOnce(&mut Triggers)) {
@@ -137,7 +156,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
         let is_measured = worker.is_measured(due.unwrap_or(now));
         if (due.is_none() && !worker.goes_on(held.number, now)) || (is_measured && !worker.run.take_iteration()) {
             held.stage = Stage::Uncounted;
-            return end(held, None, now).await;
+            return end(held).await;
         }
         if is_measured {
             recorder::with(|recorder| {
@@ -149,6 +168,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             });
         }
         held.stage = if is_measured { Stage::Starting } else { Stage::Uncounted };
+        held.due = due;
         let mut from = due.unwrap_or(now);
         if !held.has_started() {
             if !start(&mut held).await {
@@ -178,7 +198,8 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             };
             let next = was_due + *pace;
             if !worker.goes_on(held.number, now) {
-                return end(held, Some(next), now).await;
+                worker.count_missed(held.number, due);
+                return end(held).await;
             }
             if next > now {
                 return held.put(|users, number, user| {
@@ -217,36 +238,15 @@ fn record(outcome: Outcome, service: Duration, response: Duration) {
     });
 }
 
-/// A user has had its last trigger; those it was too busy for, from `missed` on, are dropped.
-async fn end<T: Trigger>(held: Held<T>, missed: Option<Instant>, now: Instant) {
-    let worker = &held.worker;
-    if let Some(missed) = missed {
-        let count = missed_starts(worker, missed, now);
-        worker.count(true, |triggers| {
-            triggers.due += count;
-            triggers.dropped_busy += count;
-        });
-    }
-    if worker.run.plan.is_open() {
+/// A user has had its last trigger.
+async fn end<T: Trigger>(held: Held<T>) {
+    if held.worker.run.plan.is_open() {
         held.put(Users::put_free);
-    } else if held.number < worker.wanted.load(Relaxed) {
+    } else if held.number < held.worker.wanted.load(Relaxed) {
         held.put(Users::put_away);
     } else {
         leave(held).await;
     }
-}
-
-/// Paced: how many starts were due from `missed` until the end, or until now.
-fn missed_starts<T: Trigger>(worker: &Worker<T>, missed: Instant, now: Instant) -> u64 {
-    let Model::Closed { pace: Some(pace), .. } = worker.run.plan.model() else { return 0 };
-    if worker.run.plan.iterations().is_some() {
-        // They are made up for by others.
-        return 0;
-    }
-    let timeline = worker.timeline();
-    let end = timeline.end.map_or(now, |end| end.min(now));
-    let missed = missed.max(timeline.start);
-    nanoseconds(end.saturating_duration_since(missed)).div_ceil(nanoseconds(*pace))
 }
 
 /// Stops a user that the plan does not want any more.
@@ -269,7 +269,12 @@ fn unready<T: Trigger>(held: Held<T>, is_measured: bool) {
     held.worker.count(is_measured, |triggers| triggers.dropped_unready += 1);
     match held.worker.run.plan.is_open() {
         true => held.put(Users::put_free),
-        false => held.put(|users, number, _| users.fail(number)),
+        false => {
+            let worker = Arc::clone(&held.worker);
+            held.put(|users, number, _| users.fail(number));
+            // There may be none left.
+            worker.changed.notify_one();
+        }
     }
 }
 

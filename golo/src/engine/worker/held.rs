@@ -1,8 +1,8 @@
 //! A user in the hands of a task, however that task ends.
 
-use std::sync::{
-    Arc,
-    atomic::Ordering::{Acquire, Relaxed},
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
 };
 
 use super::Worker;
@@ -33,11 +33,13 @@ pub(super) struct Held<T: Trigger> {
     pub(super) number: u32,
     pub(super) user: Option<User<T::User>>,
     pub(super) stage: Stage,
+    /// When its trigger was due, where it was.
+    pub(super) due: Option<Instant>,
 }
 
 impl<T: Trigger> Held<T> {
     pub(super) fn new(worker: &Arc<Worker<T>>, number: u32, user: User<T::User>) -> Self {
-        Self { worker: Arc::clone(worker), number, user: Some(user), stage: Stage::Uncounted }
+        Self { worker: Arc::clone(worker), number, user: Some(user), stage: Stage::Uncounted, due: None }
     }
 
     /// Gives the user back.
@@ -62,6 +64,9 @@ impl<T: Trigger> Drop for Held<T> {
     fn drop(&mut self) {
         let worker = &self.worker;
         if let Some(user) = self.user.take() {
+            if self.stage != Stage::Uncounted {
+                worker.count_missed(self.number, self.due);
+            }
             worker.count(self.stage != Stage::Uncounted, |triggers| match self.stage {
                 Stage::Due => {
                     triggers.due += 1;
@@ -75,7 +80,7 @@ impl<T: Trigger> Drop for Held<T> {
         if worker.run.plan.is_open() {
             worker.run.in_flight.fetch_sub(1, Relaxed);
         }
-        if worker.is_stopping.load(Acquire) {
+        if worker.stopped.get().is_some() {
             worker.changed.notify_one();
         }
     }

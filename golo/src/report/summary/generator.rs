@@ -3,7 +3,10 @@
 use super::said;
 use crate::{
     engine::{Finished, histogram::Histogram, plan::Model},
-    report::units::{count, counted, nanoseconds},
+    report::{
+        text::clean,
+        units::{count, counted, nanoseconds},
+    },
 };
 
 /// Workers that are busy for this share of their time are the limit themselves.
@@ -27,6 +30,9 @@ pub(super) fn lines(finished: &Finished) -> Vec<String> {
              looks; ask for fewer users or a `--rate`, or give it more cores"
                 .to_owned(),
         );
+    }
+    for reason in &finished.health.lost {
+        say("lost", format!("a worker, and what it measured last: {}", clean(reason)));
     }
     if !generator.lag.is_empty() {
         say("start lag", spread(&generator.lag));

@@ -22,9 +22,13 @@ pub(super) fn lines(finished: &Finished, verdict: &Verdict, requests: &Requests)
             let reasons: Vec<_> = reasons.iter().map(|reason| clean(reason)).collect();
             format!("{verdict}: the generator, not the target, was the limit: {}", reasons.join("; "))
         }
-        Verdict::Passed if concerns.is_empty() => {
-            format!("{verdict}: {}, none failed", counted(requests.total.count(), "request"))
-        }
+        Verdict::Passed if concerns.is_empty() => match requests.total.count() {
+            // Not every load test makes requests that golo measures.
+            0 => {
+                format!("{verdict}: {}, none failed, and no request", counted(finished.totals.triggers.done, "trigger"))
+            }
+            requests => format!("{verdict}: {}, none failed", counted(requests, "request")),
+        },
         Verdict::Passed => return wrap("", 2, &format!("{verdict}, but {}", concerns.join("; "))),
     };
     let mut lines = wrap("", 2, &text);
@@ -81,11 +85,11 @@ fn about_requests(finished: &Finished, requests: &Requests) -> Option<String> {
     if all == 0 {
         let interrupted = requests.interrupted;
         let done = finished.totals.triggers.done;
-        return Some(match (interrupted, done) {
-            (1.., _) => format!("no request ended: {} cut off", counted(interrupted, "request")),
-            (0, 0) => "no request was made: no trigger ended".to_owned(),
-            (0, _) => format!("no request was made, by {}", counted(done, "trigger")),
-        });
+        return match (interrupted, done) {
+            (1.., _) => Some(format!("no request ended: {} cut off", counted(interrupted, "request"))),
+            (0, 0) => Some("no request was made: no trigger ended".to_owned()),
+            (0, _) => None,
+        };
     }
     match failed {
         0 => None,
@@ -110,6 +114,9 @@ fn about_triggers(finished: &Finished, requests: &Requests) -> Vec<String> {
     if triggers.panicked > 0 {
         let reason = reason(errors, |kind| kind == ErrorKind::Panic);
         concerns.push(format!("{} panicked{reason}", of_all(triggers.panicked)));
+    }
+    if triggers.interrupted > 0 {
+        concerns.push(format!("{} of {} cut off", count(triggers.interrupted), counted(triggers.due, "trigger")));
     }
     let dropped = triggers.dropped_busy.saturating_add(triggers.dropped_unready);
     if dropped > 0 {

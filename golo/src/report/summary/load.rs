@@ -8,7 +8,7 @@ use super::{requests::Requests, said};
 use crate::{
     engine::{
         Finished,
-        plan::{Model, Plan},
+        plan::{Arrivals, Model, Plan},
         snapshot::Triggers,
     },
     report::{
@@ -86,6 +86,11 @@ fn rates(finished: &Finished) -> String {
     let triggers = &finished.totals.triggers;
     let achieved = rate(triggers.done.saturating_add(triggers.interrupted), time);
     let (curve, has_rate) = match plan.model() {
+        // Its starts are this many on average only.
+        Model::Open { rate, arrivals: Arrivals::Poisson, .. } if rate.stages().is_empty() => {
+            let asked = plan.rate_at(Duration::ZERO).unwrap_or_default();
+            return format!("{} on average asked (poisson), {achieved} achieved", per_second(asked));
+        }
         Model::Open { rate, .. } => (rate, true),
         Model::Closed { users, pace } => (users, pace.is_some()),
     };

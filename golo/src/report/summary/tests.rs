@@ -147,7 +147,7 @@ fn without_any_request_it_does_not_look_fine() {
     finished.totals.triggers.due = 1;
     (finished.load_time, finished.whole_time) = (Duration::ZERO, Duration::ZERO);
     let text = passed(&finished);
-    has(&text, &["PASSED, but no request was made, by 1 trigger", "  rate         - started"]);
+    has(&text, &["PASSED: 1 trigger, none failed, and no request", "  rate         - started"]);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn what_was_cut_off_is_counted_apart() {
     let mut nothing_else = users(1);
     add(&mut nothing_else, &items(), Outcome::Interrupted, 1, MILLI);
     let text = passed(&nothing_else);
-    has(&text, &["PASSED, but no request ended: 1 request cut off"]);
+    has(&text, &["PASSED, but no request ended: 1 request cut off; 1 of 1 trigger cut off"]);
     has(&text, &["Requests", "  1 request was cut off by the end of the run, and not counted here"]);
 }
 

@@ -1,0 +1,93 @@
+//! A load test to be run by itself: its users sign in, its hooks tell on stderr that they were called, and its job says
+//! what a trigger does.
+
+use golo::{BoxError, Context, Shared};
+use tokio::runtime::{Builder, Handle};
+
+/// What `setup` makes: where the target is.
+struct Target(String);
+
+impl Target {
+    fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+async fn set_up() -> Result<Target, BoxError> {
+    eprintln!("set up");
+    if golo::param("SETUP").as_deref() == Some("hangs") {
+        std::future::pending::<()>().await;
+    }
+    let target = Target(golo::param("TARGET_URL").unwrap_or_default());
+    get("setup", target.page("items")).await?;
+    Ok(target)
+}
+
+async fn tear_down(target: Shared<Target>) -> Result<(), BoxError> {
+    eprintln!("torn down");
+    Ok(get("teardown", target.page("items")).await?)
+}
+
+/// Who is signed in.
+struct Guest(String);
+
+impl golo::User for Guest {
+    async fn start(context: &Context) -> Result<Self, BoxError> {
+        let user = context.user.unwrap_or_default();
+        match golo::param("START").as_deref() {
+            Some("fails") => return Err("no table is free".into()),
+            Some("fails for odd ones") if user % 2 == 1 => return Err("no table is free".into()),
+            Some("hangs") => {
+                eprintln!("a guest waits");
+                std::future::pending().await
+            }
+            _ => {}
+        }
+        let target = Shared::<Target>::current().ok_or("nothing is shared")?;
+        let name = format!("guest-{user}");
+        let credentials = serde_json::json!({ "user": name, "password": "secret" });
+        golo::do_request("login", golo::client().post(target.page("login")).json(&credentials)).await?;
+        eprintln!("{name} comes");
+        Ok(Self(name))
+    }
+
+    async fn stop(self) {
+        eprintln!("{} leaves", self.0);
+    }
+}
+
+#[golo::loadtest(setup = set_up, teardown = tear_down)]
+async fn driven(guest: &mut Guest, context: Context, target: Shared<Target>) -> Result<(), BoxError> {
+    match &*context.job_name {
+        "account" => {
+            let account = golo::do_request("account", golo::client().get(target.page("account"))).await?;
+            let account: serde_json::Value = account.json().await?;
+            if account["user"] != guest.0 {
+                return Err(format!("{} is told of {account}", guest.0).into());
+            }
+        }
+        "spawn" => tokio::spawn(get("tokio", target.page("items/1"))).await??,
+        "spawn ours" => golo::spawn(get("golo", target.page("account"))).await??,
+        "spawn blocking" => {
+            let get = get("blocking", target.page("items/2"));
+            tokio::task::spawn_blocking(|| Handle::current().block_on(get)).await??;
+        }
+        "spawn a thread" => {
+            let get = get("thread", target.page("items/3"));
+            let thread = std::thread::spawn(|| {
+                Ok::<_, BoxError>(Builder::new_current_thread().enable_all().build()?.block_on(get)?)
+            });
+            // Not here, where it would block the other triggers of this thread.
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await?;
+            joined.map_err(|_| "the thread panicked")??;
+        }
+        "spawn and leave" => drop(tokio::spawn(get("left", target.page("slow?ms=60000")))),
+        "panic if odd" if context.user.unwrap_or_default() % 2 == 1 => panic!("{} is lost", guest.0),
+        _ => get("visit", target.page("items")).await?,
+    }
+    Ok(())
+}
+
+async fn get(journey: &'static str, url: String) -> Result<(), golo::RequestError> {
+    golo::do_request(journey, golo::client().get(url)).await.map(drop)
+}

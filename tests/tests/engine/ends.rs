@@ -1,0 +1,156 @@
+//! How runs end: what is refused, what may finish, and what is cut off.
+
+use std::sync::Arc;
+
+use golo::{engine::plan::Asked, report::Verdict};
+use tokio::sync::Barrier;
+
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run};
+
+#[tokio::test]
+async fn what_would_be_too_many_in_flight_is_dropped_and_that_is_valid() {
+    for workers in [1, 3] {
+        let asked = Asked { max_users: Some(5), graceful_stop: Some(200 * MILLI), ..rate("100/s", SECOND) };
+        let ran = run(Probe::new(|_, _| Act::Never).with_users(), asked, workers).await;
+        assert_eq!((ran.counts(), ran.invalid()), ((100, 0, 95, 5), vec![]));
+        assert_eq!((ran.triggers().dropped_busy, ran.most_in_flight()), (95, 5));
+        assert_eq!(ran.finished.totals.generator.lag.count(), 5, "what was refused is not late");
+        assert_eq!(ran.assert_each_is_stopped_once(), 5);
+    }
+}
+
+#[tokio::test]
+async fn who_ends_makes_room_for_the_next() {
+    let asked = Asked { max_users: Some(3), ..rate("100/s", SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Take(100 * MILLI)), asked, 2).await;
+    let (due, done, dropped, interrupted) = ran.counts();
+    assert_eq!((due, interrupted, dropped), (100, 0, ran.triggers().dropped_busy));
+    assert!(done > 3 && done <= 33 && ran.most_in_flight() <= 3, "{done} done");
+}
+
+#[tokio::test]
+async fn what_is_in_flight_at_the_end_may_finish() {
+    let take = || Probe::new(|_, _| Act::Take(800 * MILLI)).with_users();
+    let of_users = run(take(), closed(6, SECOND / 2), 2).await;
+    assert_eq!(of_users.counts(), (6, 6, 0, 0));
+    let of_a_rate = run(take(), rate("20/s", SECOND / 2), 2).await;
+    assert_eq!(of_a_rate.counts(), (10, 10, 0, 0));
+    for ran in [of_users, of_a_rate] {
+        assert_eq!(ran.invalid(), Vec::<String>::new());
+        assert!(ran.finished.load_time <= SECOND / 2 && ran.finished.whole_time >= 800 * MILLI);
+        ran.assert_each_is_stopped_once();
+    }
+}
+
+#[tokio::test]
+async fn the_grace_begins_when_the_plan_ends() {
+    // The last start is due after one second, and the plan is over after two.
+    let asked = Asked { graceful_stop: Some(SECOND), ..rate("1/s", 2 * SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Take(1200 * MILLI)), asked, 1).await;
+    assert_eq!(ran.counts(), (2, 2, 0, 0), "it was cut off after {:?}", ran.finished.whole_time);
+}
+
+#[tokio::test]
+async fn what_does_not_finish_within_the_grace_is_cut_off_and_its_users_are_stopped() {
+    // One in two never ends.
+    let act = |user, _| if user % 2 == 0 { Act::Never } else { Act::Take(5 * MILLI) };
+    let asked = Asked { graceful_stop: Some(500 * MILLI), ..closed(6, SECOND / 2) };
+    let ran = run(Probe::new(act).with_users(), asked, 2).await;
+    let (due, done, dropped, interrupted) = ran.counts();
+    assert_eq!((due - done, dropped, interrupted), (3, 0, 3));
+    assert_eq!(ran.count(|what| *what == What::End), due, "the futures of all have been dropped");
+    assert_eq!(ran.assert_each_is_stopped_once(), 6);
+    assert_eq!(ran.invalid(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_stop_lets_what_is_in_flight_finish_and_starts_nothing_more() {
+    for asked in [closed(8, 60 * SECOND), rate("100/s", 60 * SECOND)] {
+        let mut run = Run::start(Probe::new(|_, _| Act::Take(300 * MILLI)).with_users(), asked, 2);
+        run.until("there is load", |log| log.triggers() >= 20).await;
+        run.engine.stop();
+        let ran = run.finish().await;
+        let (due, done, ..) = ran.counts();
+        assert_eq!(due, done);
+        assert!(ran.finished.load_time < 60 * SECOND);
+        ran.assert_each_is_stopped_once();
+        assert_eq!(Verdict::of(&ran.finished, true), Verdict::Stopped);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_ends_what_would_never_end() {
+    let everyone = Arc::new(Barrier::new(8));
+    let probe = Probe::new(move |_, iteration| match iteration {
+        0 => Act::Meet(Arc::clone(&everyone)),
+        _ => Act::Never,
+    });
+    let mut run = Run::start(probe.with_users(), closed(8, 60 * SECOND), 2);
+    run.until("all are in flight for ever", |log| log.triggers() == 16).await;
+    run.engine.stop();
+    run.engine.cut();
+    let ran = run.finish().await;
+    assert_eq!(ran.counts(), (16, 8, 0, 8));
+    assert_eq!(ran.count(|what| *what == What::End), 16);
+    assert_eq!(ran.assert_each_is_stopped_once(), 8);
+}
+
+#[tokio::test]
+async fn a_stop_while_users_start_ends_the_run_and_stops_those_who_have() {
+    let start = |user, _| if user % 2 == 0 { Start::Ready } else { Start::Never };
+    let mut run = Run::start(Probe::quick().users(start), closed(6, 60 * SECOND), 2);
+    run.until("all begin to start", |log| log.count(|what| *what == What::Start) == 6).await;
+    run.engine.stop();
+    let ran = run.finish().await;
+    assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 0));
+    assert_eq!(ran.count(|what| matches!(what, What::Stop { .. })), 3);
+    assert_eq!(ran.finished.not_started, None);
+    assert_eq!(Verdict::of(&ran.finished, true), Verdict::Stopped);
+}
+
+#[tokio::test]
+async fn a_start_in_the_middle_that_never_ends_is_no_trigger_in_flight() {
+    let start = |user, _| if user == 1 { Start::Never } else { Start::Ready };
+    let asked = Asked { graceful_stop: Some(SECOND), ..rate("10/s", SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Take(150 * MILLI)).users(start), asked, 1).await;
+    assert_eq!(ran.counts(), (10, 9, 1, 0));
+    assert_eq!(ran.triggers().dropped_stopped, 1);
+}
+
+#[tokio::test]
+async fn a_stop_of_a_user_that_never_ends_keeps_the_run_for_the_grace_alone() {
+    let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Never);
+    let asked = Asked { graceful_stop: Some(100 * MILLI), ..closed(600, SECOND / 2) };
+    let ran = run(probe, asked, 2).await;
+    let (due, done, ..) = ran.counts();
+    assert_eq!((due, ran.invalid()), (done, vec![]));
+    assert_eq!(ran.count(|what| matches!(what, What::Gone { .. })), 600);
+}
+
+#[tokio::test]
+async fn a_cut_ends_stops_that_would_never_end() {
+    let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Never);
+    let mut run = Run::start(probe, closed(4, 60 * SECOND), 2);
+    run.until("there is load", |log| log.triggers() >= 20).await;
+    run.engine.stop();
+    run.until("all are being stopped", |log| log.count(|what| matches!(what, What::Stop { .. })) == 4).await;
+    run.engine.cut();
+    let ran = run.finish().await;
+    let (due, done, ..) = ran.counts();
+    assert_eq!((due, ran.invalid()), (done, vec![]));
+    assert_eq!(ran.count(|what| matches!(what, What::Gone { .. })), 4);
+}
+
+#[tokio::test]
+async fn a_thread_that_is_blocked_for_ever_is_a_worker_lost() {
+    // Long enough to be given up, and no longer than the other tests run.
+    let act = |user, _| if user == 1 { Act::Block(12 * SECOND) } else { Act::Take(5 * MILLI) };
+    let asked = Asked { graceful_stop: Some(100 * MILLI), ..closed(2, SECOND / 2) };
+    let ran = run(Probe::new(act), asked, 2).await;
+    let (due, done, dropped, interrupted) = ran.counts();
+    assert!(due > 1 && done > 1, "the other worker's count");
+    // What the lost worker has counted since its last second is lost with it.
+    assert!(dropped == 0 && interrupted <= 1);
+    let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, false) else { panic!("{:?}", ran.finished) };
+    assert!(reasons.iter().any(|reason| reason.contains("a worker was lost")), "{reasons:?}");
+}

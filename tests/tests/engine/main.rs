@@ -1,0 +1,14 @@
+//! The engine, driven with load tests that tell everything that happens to them: what the plan says is what happens, and
+//! what happens is what is counted.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod ends;
+mod failures;
+mod pace;
+mod probe;
+mod rate;
+mod series;
+mod users;
+mod warm_up;

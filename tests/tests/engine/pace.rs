@@ -1,0 +1,92 @@
+//! The closed model with a pace: each user starts once in that time.
+
+use std::time::Duration;
+
+use golo::engine::plan::Asked;
+
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, closed, run};
+
+fn paced(users: u64, pace: Duration, duration: Duration) -> Asked {
+    Asked { pace: Some(pace), ..closed(users, duration) }
+}
+
+#[tokio::test]
+async fn each_user_starts_once_a_pace() {
+    for (users, pace, workers) in [(1, 100, 1), (7, 100, 3), (50, 250, 2), (3, 500, 8)] {
+        let ran = run(Probe::quick(), paced(users, pace * MILLI, 2 * SECOND), workers).await;
+        let starts = users * 2000 / u64::from(pace);
+        assert_eq!((ran.counts(), ran.invalid()), ((starts, starts, 0, 0), vec![]));
+        let iterations = ran.iterations();
+        assert_eq!(iterations.len() as u64, users);
+        for (user, iterations) in iterations {
+            assert!(iterations.into_iter().eq(0..starts / users), "user {user}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn phases_spread_over_the_pace_and_no_start_is_early() {
+    let ran = run(Probe::quick(), paced(10, SECOND, 2 * SECOND), 2).await;
+    for (k, time) in ran.times().into_iter().enumerate() {
+        assert!(time >= k as u32 * 100 * MILLI, "start {k} was at {time:?}");
+    }
+    for (at, user, _) in ran.started() {
+        assert!(at >= ran.start() + user as u32 * 100 * MILLI, "user {user} was early");
+    }
+}
+
+#[tokio::test]
+async fn an_overrun_is_caught_up_and_keeps_its_due_time() {
+    // The third of 20 takes as long as five paces.
+    let probe = Probe::new(|_, iteration| if iteration == 2 { Act::Take(500 * MILLI) } else { Act::End });
+    let ran = run(probe, paced(1, 100 * MILLI, 2 * SECOND), 1).await;
+    assert_eq!(ran.counts(), (20, 20, 0, 0));
+    let triggers = ran.triggers();
+    let late = triggers.due - triggers.response.count_at_or_below(95_000_000);
+    assert!(late >= 5, "the third, and the four that waited for it: {late}");
+    // The four were due 400, 300, 200 and 100 ms before they could start.
+    let waited = triggers.response.sum() - triggers.service.sum();
+    assert!(waited >= 990_000_000, "{waited}");
+}
+
+#[tokio::test]
+async fn what_a_user_was_too_busy_for_is_dropped_at_the_end() {
+    // Starts at 0, 350 and 700 ms, for what was due at 0, 100 and 200 ms; seven more were due by the end.
+    let probe = Probe::new(|_, _| Act::Take(350 * MILLI));
+    let ran = run(probe, paced(1, 100 * MILLI, SECOND), 1).await;
+    let (due, done, dropped, _) = ran.counts();
+    assert_eq!(due, 10);
+    assert!(done <= 3 && dropped >= 7, "{done} done, {dropped} dropped");
+    assert_eq!(ran.triggers().dropped_busy, dropped);
+    assert_eq!(ran.invalid(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_user_was_too_busy_for_is_dropped_where_the_end_cuts_it_off() {
+    let asked = Asked { graceful_stop: Some(100 * MILLI), ..paced(2, 100 * MILLI, SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Never), asked, 2).await;
+    // Each was due ten times: the first is cut off, and the others could not start.
+    assert_eq!(ran.counts(), (20, 0, 18, 2));
+}
+
+#[tokio::test]
+async fn nothing_is_due_after_a_stop() {
+    let probe = Probe::new(|_, iteration| if iteration == 0 { Act::End } else { Act::Take(2 * SECOND) });
+    let mut run = Run::start(probe, paced(1, 20 * MILLI, 60 * SECOND), 1);
+    run.until("the second is in flight", |log| log.triggers() == 2).await;
+    run.engine.stop();
+    let ran = run.finish().await;
+    let load_time = ran.finished.load_time;
+    let most = load_time.as_nanos().div_ceil((20 * MILLI).as_nanos());
+    let (due, ..) = ran.counts();
+    assert!(u128::from(due) <= most, "{due} were due in {load_time:?}, {most} at most");
+}
+
+#[tokio::test]
+async fn a_paced_plan_ends_with_its_iterations() {
+    for probe in [Probe::quick(), Probe::new(|_, _| Act::Take(70 * MILLI))] {
+        let asked = Asked { duration: None, iterations: Some(43), ..paced(10, 50 * MILLI, SECOND) };
+        let ran = run(probe, asked, 2).await;
+        assert_eq!((ran.counts(), ran.invalid()), ((43, 43, 0, 0), vec![]));
+    }
+}

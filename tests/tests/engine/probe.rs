@@ -1,0 +1,430 @@
+//! A load test that does what it is told to and writes down what is done to it, and a run of it.
+
+use std::{
+    collections::HashMap,
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use golo::{
+    Context, OutputRef, Sink as _,
+    engine::{
+        Engine, Finished, Options, Progress, Sinks,
+        errors::ErrorKind,
+        plan::{Asked, Plan, Stage},
+        recorder::{Outside, RecorderSink},
+        snapshot::Triggers,
+        trigger::{Failure, Outcome, Trigger},
+    },
+    report::Verdict,
+};
+use golo_tests::{PATIENCE, within};
+use tokio::sync::Barrier;
+
+pub(crate) const MILLI: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+const REQUEST: &str = r#"{"sequenceID":"s","url":"http://h/","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":1000,"error":null}"#;
+
+/// What a trigger does.
+pub(crate) enum Act {
+    End,
+    Take(Duration),
+    /// Waits until as many as the barrier is for are here.
+    Meet(Arc<Barrier>),
+    Never,
+    Fail,
+    Panic,
+    /// Keeps its thread.
+    Block(Duration),
+    /// Hands a request to this sink, as a task does that is no part of the trigger.
+    Report(Arc<Outside>),
+}
+
+type ActOf = dyn Fn(u64, u64) -> Act + Send + Sync;
+type StartOf = dyn Fn(u64, u64) -> Start + Send + Sync;
+
+/// How a user's start goes.
+pub(crate) enum Start {
+    Ready,
+    Fails(&'static str),
+    Never,
+}
+
+/// The load test.
+pub(crate) struct Probe {
+    log: Arc<Log>,
+    act: Box<ActOf>,
+    start: Box<StartOf>,
+    stop: Act,
+    has_users: bool,
+    unprepared: Option<&'static str>,
+    prepared: Arc<AtomicU64>,
+}
+
+impl Probe {
+    /// One whose trigger of a user and an iteration does what `act` says.
+    pub(crate) fn new(act: impl Fn(u64, u64) -> Act + Send + Sync + 'static) -> Self {
+        Self {
+            log: Arc::default(),
+            act: Box::new(act),
+            start: Box::new(|_, _| Start::Ready),
+            stop: Act::End,
+            has_users: false,
+            unprepared: None,
+            prepared: Arc::default(),
+        }
+    }
+
+    pub(crate) fn quick() -> Self {
+        Self::new(|_, _| Act::End)
+    }
+
+    /// Has users, whose start of this user and, counted over all, of this number goes as `start` says.
+    pub(crate) fn users(mut self, start: impl Fn(u64, u64) -> Start + Send + Sync + 'static) -> Self {
+        (self.start, self.has_users) = (Box::new(start), true);
+        self
+    }
+
+    pub(crate) fn with_users(self) -> Self {
+        self.users(|_, _| Start::Ready)
+    }
+
+    pub(crate) fn stop(mut self, stop: Act) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Cannot be got ready on one of its threads.
+    pub(crate) fn unprepared(mut self, reason: &'static str) -> Self {
+        self.unprepared = Some(reason);
+        self
+    }
+}
+
+impl Trigger for Probe {
+    type User = Guest;
+
+    fn has_users(&self) -> bool {
+        self.has_users
+    }
+
+    fn prepare(&self) -> Result<(), String> {
+        match self.unprepared {
+            Some(reason) if self.prepared.fetch_add(1, SeqCst) == 1 => Err(reason.to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn start(&self, context: &Context) -> Result<Guest, String> {
+        let user = context.user.unwrap();
+        let nth = self.log.write(user, What::Start);
+        match (self.start)(user, nth) {
+            Start::Ready => Ok(Guest { user, nth, log: Arc::clone(&self.log) }),
+            Start::Fails(reason) => Err(reason.to_owned()),
+            Start::Never => pending().await,
+        }
+    }
+
+    async fn trigger(&self, context: Context, guest: &mut Guest, is_measured: bool) -> Outcome {
+        let (user, iteration) = (context.user.unwrap(), context.iteration.unwrap());
+        assert_eq!(context.job_name, "probe");
+        self.log.write(user, What::Trigger { iteration, nth: guest.nth, is_measured });
+        let _running = Running { user, log: &self.log };
+        let act = (self.act)(user, iteration);
+        let failure = match act {
+            Act::Fail => Some(Failure { kind: ErrorKind::Returned, text: "out of stock".to_owned() }),
+            Act::Panic => Some(Failure { kind: ErrorKind::Panic, text: "panicked: out of stock".to_owned() }),
+            act => {
+                act.play().await;
+                None
+            }
+        };
+        Outcome { failure, ..Outcome::default() }
+    }
+
+    async fn stop(&self, guest: Guest) {
+        self.log.write(guest.user, What::Stop { nth: guest.nth });
+        self.stop.play().await;
+    }
+}
+
+impl Act {
+    async fn play(&self) {
+        match self {
+            Self::End | Self::Fail | Self::Panic => {}
+            Self::Take(time) => tokio::time::sleep(*time).await,
+            Self::Meet(barrier) => _ = barrier.wait().await,
+            Self::Never => pending().await,
+            Self::Block(time) => std::thread::sleep(*time),
+            Self::Report(outside) => outside.output(&OutputRef::parse(REQUEST).unwrap()),
+        }
+    }
+}
+
+/// A user.
+pub(crate) struct Guest {
+    user: u64,
+    nth: u64,
+    log: Arc<Log>,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.log.write(self.user, What::Gone { nth: self.nth });
+    }
+}
+
+/// A trigger in flight.
+struct Running<'a> {
+    user: u64,
+    log: &'a Log,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.log.write(self.user, What::End);
+    }
+}
+
+/// What happens to a user. `nth` tells one start from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Start,
+    Trigger {
+        iteration: u64,
+        nth: u64,
+        is_measured: bool,
+    },
+    /// The trigger's future is over, or dropped.
+    End,
+    Stop {
+        nth: u64,
+    },
+    Gone {
+        nth: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Event {
+    pub(crate) at: Instant,
+    pub(crate) user: u64,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    events: Mutex<Vec<Event>>,
+    starts: AtomicU64,
+}
+
+impl Log {
+    /// Gives how many starts of users came before, where this is one.
+    fn write(&self, user: u64, what: What) -> u64 {
+        let mut events = self.events.lock().unwrap();
+        // Under the lock, so that events are in the order of their times.
+        events.push(Event { at: Instant::now(), user, what });
+        if what == What::Start { self.starts.fetch_add(1, SeqCst) } else { 0 }
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+
+    pub(crate) fn count(&self, is: impl Fn(&What) -> bool) -> usize {
+        self.events.lock().unwrap().iter().filter(|event| is(&event.what)).count()
+    }
+
+    pub(crate) fn triggers(&self) -> usize {
+        self.count(|what| matches!(what, What::Trigger { .. }))
+    }
+}
+
+/// The plan of what is asked for.
+pub(crate) fn plan(asked: Asked) -> Plan {
+    Plan::new(asked).unwrap()
+}
+
+pub(crate) fn stages(text: &str) -> Vec<Stage> {
+    text.split(',').map(|stage| stage.parse().unwrap()).collect()
+}
+
+/// So many starts a second, for so long.
+pub(crate) fn rate(rate: &str, duration: Duration) -> Asked {
+    Asked { rate: Some(rate.parse().unwrap()), duration: Some(duration), ..Asked::default() }
+}
+
+/// So many users, for so long.
+pub(crate) fn closed(users: u64, duration: Duration) -> Asked {
+    Asked { users: Some(users), duration: Some(duration), ..Asked::default() }
+}
+
+/// The sinks of a run.
+pub(crate) fn sinks() -> Sinks {
+    let measured = Arc::new(RecorderSink::new(Vec::new()));
+    let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+    Sinks { measured, outside }
+}
+
+/// A run that is under way.
+pub(crate) struct Run {
+    pub(crate) engine: Engine,
+    pub(crate) log: Arc<Log>,
+    pub(crate) seconds: Vec<Progress>,
+    started: Option<Instant>,
+}
+
+impl Run {
+    pub(crate) fn start(probe: Probe, asked: Asked, workers: usize) -> Self {
+        Self::with(probe, asked, workers, 0, sinks())
+    }
+
+    pub(crate) fn with(probe: Probe, asked: Asked, workers: usize, seed: u64, sinks: Sinks) -> Self {
+        let log = Arc::clone(&probe.log);
+        let options = Options { job_name: "probe".to_owned(), workers, seed };
+        let engine = Engine::start(Arc::new(probe), plan(asked), options, sinks).unwrap();
+        Self { engine, log, seconds: Vec::new(), started: None }
+    }
+
+    /// Goes on until `condition` holds.
+    pub(crate) async fn until(&mut self, what: &str, condition: impl Fn(&Log) -> bool) {
+        let began = Instant::now();
+        while !condition(&self.log) {
+            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+            tokio::select! {
+                Some(progress) = self.engine.next() => self.seconds.push(progress),
+                () = tokio::time::sleep(MILLI * 5) => {}
+            }
+        }
+    }
+
+    /// Goes on to its end.
+    pub(crate) async fn finish(mut self) -> Ran {
+        within("the end of the run", async {
+            while let Some(progress) = self.engine.next().await {
+                self.seconds.push(progress);
+            }
+        })
+        .await;
+        self.started = self.engine.started();
+        let finished = self.engine.finish();
+        Ran { finished, events: self.log.events(), seconds: self.seconds, started: self.started }
+    }
+}
+
+/// Runs `probe` as planned.
+pub(crate) async fn run(probe: Probe, asked: Asked, workers: usize) -> Ran {
+    Run::start(probe, asked, workers).finish().await
+}
+
+pub(crate) async fn run_seeded(probe: Probe, asked: Asked, workers: usize, seed: u64) -> Ran {
+    Run::with(probe, asked, workers, seed, sinks()).finish().await
+}
+
+/// A run that has ended.
+pub(crate) struct Ran {
+    pub(crate) finished: Finished,
+    pub(crate) events: Vec<Event>,
+    pub(crate) seconds: Vec<Progress>,
+    started: Option<Instant>,
+}
+
+impl Ran {
+    pub(crate) fn triggers(&self) -> &Triggers {
+        &self.finished.totals.triggers
+    }
+
+    /// When the measured part began.
+    pub(crate) fn start(&self) -> Instant {
+        self.started.unwrap()
+    }
+
+    /// Due, done, dropped and interrupted, where the first is the sum of the others.
+    #[track_caller]
+    pub(crate) fn counts(&self) -> (u64, u64, u64, u64) {
+        let triggers = self.triggers();
+        let counts = (triggers.due, triggers.done, triggers.dropped(), triggers.interrupted);
+        assert_eq!(counts.0, counts.1 + counts.2 + counts.3, "{triggers:?}");
+        assert_eq!((triggers.service.count(), triggers.response.count()), (triggers.done, triggers.done));
+        counts
+    }
+
+    /// Why it is invalid, but for what a busy machine does to any generator.
+    pub(crate) fn invalid(&self) -> Vec<String> {
+        match Verdict::of(&self.finished, false) {
+            Verdict::Passed => Vec::new(),
+            Verdict::Invalid(reasons) => {
+                reasons.into_iter().filter(|reason| !reason.starts_with("starts were late")).collect()
+            }
+            other => vec![format!("{other:?}")],
+        }
+    }
+
+    /// The triggers in the order in which they started: when, whose, and whether they count.
+    pub(crate) fn started(&self) -> Vec<(Instant, u64, bool)> {
+        let started = self.events.iter().filter_map(|event| match event.what {
+            What::Trigger { is_measured, .. } => Some((event.at, event.user, is_measured)),
+            _ => None,
+        });
+        started.collect()
+    }
+
+    /// How long after the beginning of the measured part each of its triggers started.
+    #[track_caller]
+    pub(crate) fn times(&self) -> Vec<Duration> {
+        let measured = self.started().into_iter().filter(|(_, _, is_measured)| *is_measured);
+        // One that were before the beginning would be early.
+        measured.map(|(at, _, _)| at.checked_duration_since(self.start()).unwrap()).collect()
+    }
+
+    /// The most triggers that were in flight at a time.
+    pub(crate) fn most_in_flight(&self) -> u64 {
+        let (mut now, mut most) = (0, 0);
+        for event in &self.events {
+            match event.what {
+                What::Trigger { .. } => now += 1,
+                What::End => now -= 1,
+                _ => {}
+            }
+            most = most.max(now);
+        }
+        most
+    }
+
+    /// The iterations that each user had, in their order.
+    pub(crate) fn iterations(&self) -> HashMap<u64, Vec<u64>> {
+        let mut iterations = HashMap::<_, Vec<_>>::new();
+        for event in &self.events {
+            if let What::Trigger { iteration, .. } = event.what {
+                iterations.entry(event.user).or_default().push(iteration);
+            }
+        }
+        iterations
+    }
+
+    pub(crate) fn count(&self, is: impl Fn(&What) -> bool) -> u64 {
+        self.events.iter().filter(|event| is(&event.what)).count() as u64
+    }
+
+    /// Asserts that whoever started was stopped once, and had no trigger after that; gives how many that were.
+    #[track_caller]
+    pub(crate) fn assert_each_is_stopped_once(&self) -> u64 {
+        let mut here = HashMap::<u64, bool>::new();
+        for event in &self.events {
+            match event.what {
+                What::Trigger { nth, .. } => assert!(*here.entry(nth).or_insert(true), "{event:?} after its stop"),
+                What::Stop { nth } => assert_ne!(here.insert(nth, false), Some(false), "{event:?} again"),
+                _ => {}
+            }
+        }
+        let starts = self.count(|what| *what == What::Start);
+        assert_eq!(self.count(|what| matches!(what, What::Stop { .. })), starts);
+        assert_eq!(self.count(|what| matches!(what, What::Gone { .. })), starts);
+        starts
+    }
+}

@@ -1,0 +1,121 @@
+//! The open model: starts come as planned, whatever the load test does.
+
+use std::time::Duration;
+
+use golo::engine::{
+    arrivals::Starts,
+    plan::{Arrivals, Asked, Model},
+    share::Share,
+};
+
+use crate::probe::{Act, MILLI, Probe, Ran, SECOND, plan, rate, run, run_seeded, stages};
+
+/// Asserts that the k-th start was not before `due`, for each k: never were there more than the plan asks for.
+#[track_caller]
+fn assert_none_is_early(ran: &Ran, due: impl Fn(usize) -> Duration) {
+    for (k, time) in ran.times().into_iter().enumerate() {
+        assert!(time >= due(k), "start {k} was at {time:?}, and due at {:?}", due(k));
+    }
+}
+
+#[tokio::test]
+async fn each_start_of_a_rate_is_made_and_none_early() {
+    for (text, per_second) in [("100/s", 100), ("1000/s", 1000), ("5000/s", 5000)] {
+        let asked = rate(text, 2 * SECOND);
+        let planned = plan(asked.clone()).planned_starts();
+        assert_eq!(planned, Some(2 * per_second));
+        let ran = run(Probe::quick(), asked, 2).await;
+        assert_eq!((ran.counts(), ran.invalid()), ((2 * per_second, 2 * per_second, 0, 0), vec![]));
+        assert_eq!(ran.triggers().failed, 0);
+        assert_none_is_early(&ran, |k| Duration::from_nanos(k as u64 * 1_000_000_000 / per_second));
+    }
+}
+
+#[tokio::test]
+async fn each_start_of_a_ramp_is_made_and_none_early() {
+    let asked = Asked { stages: stages("2s:1000/s,1s:1000/s,0s:0/s,500ms:200/s"), ..Asked::default() };
+    assert_eq!(plan(asked.clone()).planned_starts(), Some(1000 + 1000 + 50));
+    let ran = run(Probe::quick(), asked, 3).await;
+    assert_eq!((ran.counts(), ran.invalid()), ((2050, 2050, 0, 0), vec![]));
+    assert_none_is_early(&ran, |k| {
+        // The area below the ramp is 250 t², then comes 1000 t, then 200 t².
+        let seconds = match k as f64 {
+            k if k < 1000.0 => (k / 250.0).sqrt(),
+            k if k < 2000.0 => 2.0 + (k - 1000.0) / 1000.0,
+            k => 3.0 + ((k - 2000.0) / 200.0).sqrt(),
+        };
+        Duration::from_secs_f64(seconds).saturating_sub(Duration::from_micros(1))
+    });
+}
+
+#[tokio::test]
+async fn random_arrivals_are_the_same_each_time_for_one_seed_and_number_of_workers() {
+    let asked = Asked { arrivals: Some(Arrivals::Poisson), ..rate("500/s", SECOND) };
+    let plan = plan(asked.clone());
+    let Model::Open { rate, .. } = plan.model() else { panic!("a rate is open") };
+    let expected: Vec<u64> = [7, 7, 8, 9]
+        .map(|seed| {
+            let shares = Share::WHOLE.split(2);
+            let starts = |share| Starts::new(rate, plan.duration(), None, Arrivals::Poisson, share, seed).count();
+            shares.map(starts).sum::<usize>() as u64
+        })
+        .into();
+    let mut due = Vec::new();
+    for seed in [7, 7, 8, 9] {
+        let ran = run_seeded(Probe::quick(), asked.clone(), 2, seed).await;
+        assert_eq!(ran.counts(), (ran.triggers().due, ran.triggers().due, 0, 0));
+        due.push(ran.triggers().due);
+    }
+    assert_eq!(due, expected);
+    assert!(due.iter().any(|&number| number != due[0]), "{due:?}");
+}
+
+#[tokio::test]
+async fn an_open_plan_ends_with_its_iterations() {
+    let constant = Asked { duration: None, iterations: Some(97), ..rate("500/s", SECOND) };
+    let poisson = Asked { arrivals: Some(Arrivals::Poisson), ..constant.clone() };
+    let slow = || Probe::new(|_, _| Act::Take(50 * MILLI));
+    for (asked, probe) in [(constant.clone(), Probe::quick()), (poisson, Probe::quick()), (constant, slow())] {
+        let ran = run(probe, asked, 2).await;
+        assert_eq!((ran.counts(), ran.invalid()), ((97, 97, 0, 0), vec![]));
+        assert_eq!(ran.started().len(), 97);
+    }
+}
+
+#[tokio::test]
+async fn iterations_end_an_open_plan_before_its_time_and_its_time_before_them() {
+    let few = run(Probe::quick(), Asked { iterations: Some(20), ..rate("100/s", 10 * SECOND) }, 2).await;
+    assert_eq!(few.counts(), (20, 20, 0, 0));
+    let many = run(Probe::quick(), Asked { iterations: Some(1000), ..rate("100/s", SECOND) }, 2).await;
+    assert_eq!(many.counts(), (100, 100, 0, 0));
+}
+
+#[tokio::test]
+async fn fewer_starts_than_workers_are_made_all() {
+    let ran = run(Probe::quick(), rate("3/s", SECOND), 8).await;
+    assert_eq!(ran.counts(), (3, 3, 0, 0));
+    assert_eq!(ran.finished.options.workers, 8);
+    let one_at_a_time = run(Probe::quick(), Asked { max_users: Some(1), ..rate("10/s", SECOND) }, 8).await;
+    assert_eq!(one_at_a_time.triggers().due, 10);
+    assert_eq!(one_at_a_time.finished.options.workers, 1, "never more workers than users");
+}
+
+#[tokio::test]
+async fn a_rate_lasts_as_long_as_planned() {
+    // Two starts in two seconds are one a second, whenever the last of them was.
+    let ran = run(Probe::quick(), rate("1/s", 2 * SECOND), 1).await;
+    assert_eq!(ran.counts(), (2, 2, 0, 0));
+    assert_eq!(ran.finished.load_time, 2 * SECOND);
+    assert!(ran.finished.whole_time >= 2 * SECOND);
+}
+
+#[tokio::test]
+async fn a_user_of_an_open_plan_counts_its_iterations_from_0() {
+    let probe = Probe::new(|_, _| Act::Take(20 * MILLI)).with_users();
+    let ran = run(probe, rate("200/s", SECOND), 2).await;
+    assert_eq!(ran.counts(), (200, 200, 0, 0));
+    for (user, iterations) in ran.iterations() {
+        assert!(iterations.iter().copied().eq(0..iterations.len() as u64), "user {user}: {iterations:?}");
+    }
+    assert_eq!(ran.assert_each_is_stopped_once(), ran.iterations().len() as u64);
+}

@@ -1,0 +1,140 @@
+//! The closed model: so many users as planned, each one trigger after another.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use golo::engine::plan::Asked;
+use tokio::sync::Barrier;
+
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, What, closed, plan, run, sinks, stages};
+
+#[tokio::test]
+async fn all_users_have_a_trigger_at_the_same_time_and_no_more() {
+    for (users, workers) in [(1, 4), (7, 2), (100, 3)] {
+        let everyone = Arc::new(Barrier::new(users));
+        let probe = Probe::new(move |_, iteration| match iteration {
+            0 => Act::Meet(Arc::clone(&everyone)),
+            _ => Act::Take(5 * MILLI),
+        });
+        let users = users as u64;
+        let ran = run(probe, closed(users, SECOND), workers).await;
+        assert_eq!(ran.most_in_flight(), users);
+        let (due, done, ..) = ran.counts();
+        assert_eq!((due, ran.started().len() as u64, ran.invalid()), (done, done, vec![]));
+        assert!(done >= users);
+        assert_eq!(ran.finished.most_users, users);
+        assert_eq!(ran.finished.options.workers, workers.min(users as usize));
+        let iterations = ran.iterations();
+        assert_eq!(iterations.keys().copied().collect::<HashSet<_>>(), (0..users).collect());
+        for (user, iterations) in iterations {
+            assert!(iterations.iter().copied().eq(0..iterations.len() as u64), "user {user}: {iterations:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trigger_that_never_waits_keeps_nothing_else_from_running() {
+    let ran = run(Probe::quick().with_users(), closed(3, SECOND / 2), 1).await;
+    let iterations = ran.iterations();
+    assert_eq!(iterations.len(), 3, "each has its turn");
+    assert_eq!((ran.triggers().dropped(), ran.triggers().interrupted), (0, 0));
+    assert_eq!(ran.assert_each_is_stopped_once(), 3);
+}
+
+#[tokio::test]
+async fn users_come_and_go_with_the_stages() {
+    let asked = Asked { stages: stages("1s:10,0s:2,1s:2,500ms:6,500ms:0"), ..Asked::default() };
+    let plan = plan(asked.clone());
+    let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users();
+    let ran = run(probe, asked, 2).await;
+    let (due, done, ..) = ran.counts();
+    assert_eq!((due, ran.invalid()), (done, vec![]));
+    assert!(ran.most_in_flight() <= 10 && ran.finished.most_users <= 10);
+
+    // No user is there before the plan has it.
+    for event in &ran.events {
+        if event.what == What::Start {
+            let time = event.at - ran.start();
+            let wanted = (0..=1000).map(|part| plan.users_at(time * part / 1000)).max().unwrap();
+            assert!(event.user < wanted, "user {} at {time:?}", event.user);
+        }
+    }
+    assert!(ran.assert_each_is_stopped_once() >= 10);
+    // Those who are not wanted any more are stopped while the others go on.
+    let last = ran.started().last().unwrap().0;
+    let retired: HashSet<_> = ran
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::Stop { .. }) && event.at < last)
+        .map(|event| event.user)
+        .collect();
+    assert!((2..10).all(|user| retired.contains(&user)), "{retired:?}");
+}
+
+#[tokio::test]
+async fn who_comes_again_is_a_new_user_with_the_old_number() {
+    let asked = Asked { users: Some(4), stages: stages("300ms:4,0s:1,500ms:1,0s:4,500ms:4"), ..Asked::default() };
+    let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 1).await;
+    let mut starts = HashMap::<_, u64>::new();
+    for event in ran.events.iter().filter(|event| event.what == What::Start) {
+        *starts.entry(event.user).or_default() += 1;
+    }
+    assert_eq!(starts, [(0, 1), (1, 2), (2, 2), (3, 2)].into());
+    ran.assert_each_is_stopped_once();
+    assert_eq!(ran.finished.totals.generator.users_started, 7);
+}
+
+#[tokio::test]
+async fn paced_users_come_and_go_with_the_stages() {
+    let stages = stages("500ms:20,500ms:20,0s:5,1s:5");
+    let asked = Asked { pace: Some(100 * MILLI), stages, ..Asked::default() };
+    let ran = run(Probe::quick().with_users(), asked, 2).await;
+    let (due, done, ..) = ran.counts();
+    assert_eq!((due, ran.invalid()), (done, vec![]));
+    // 20 users for half a second, and as many again on the way there and after: 5 to 10 each, and one more.
+    assert!((150..=250).contains(&due), "{due}");
+    assert_eq!(ran.assert_each_is_stopped_once(), 20);
+}
+
+#[tokio::test]
+async fn a_closed_plan_ends_with_its_iterations() {
+    for (users, iterations, workers) in [(10, 1234, 2), (10, 3, 4), (1, 1, 1)] {
+        let asked = Asked { users: Some(users), iterations: Some(iterations), ..Asked::default() };
+        for probe in [Probe::quick().with_users(), Probe::new(|_, _| Act::Take(MILLI)).with_users()] {
+            let ran = run(probe, asked.clone(), workers).await;
+            assert_eq!((ran.counts(), ran.invalid()), ((iterations, iterations, 0, 0), vec![]));
+            assert_eq!(ran.started().len() as u64, iterations);
+            ran.assert_each_is_stopped_once();
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_second_tells_how_many_users_there_are() {
+    let mut run = Run::start(Probe::new(|_, _| Act::Take(5 * MILLI)), closed(8, 60 * SECOND), 2);
+    run.until("some seconds have passed", |log| log.triggers() > 500).await;
+    while run.seconds.len() < 2 {
+        let progress = run.engine.next().await.unwrap();
+        run.seconds.push(progress);
+    }
+    run.engine.stop();
+    let ran = run.finish().await;
+    assert!(ran.seconds.iter().all(|progress| progress.users == 8), "{:?}", ran.seconds);
+    assert_eq!((ran.seconds[0].elapsed, ran.seconds[1].elapsed), (SECOND, 2 * SECOND));
+    let told: u64 = ran.seconds.iter().map(|progress| progress.second.triggers.done).sum();
+    assert!(told <= ran.triggers().done && told > 0);
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_trigger_counts_from_the_first_moment() {
+    for _ in 0..5 {
+        let sinks = sinks();
+        let outside = Arc::clone(&sinks.outside);
+        let probe = Probe::new(move |_, _| Act::Report(Arc::clone(&outside)));
+        let asked = Asked { iterations: Some(20), duration: None, ..closed(10, SECOND) };
+        let ran = Run::with(probe, asked, 2, 0, sinks).finish().await;
+        assert_eq!((ran.counts(), ran.finished.totals.requests_done()), ((20, 20, 0, 0), 20));
+    }
+}

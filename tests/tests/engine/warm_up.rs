@@ -1,0 +1,92 @@
+//! Warm-up: the opening load before anything counts.
+
+use golo::engine::plan::Asked;
+
+use crate::probe::{Act, MILLI, Probe, Ran, Run, SECOND, closed, rate, run};
+
+/// Asserts that what came before the measured part did not count, and the rest did; gives how many of each.
+#[track_caller]
+fn warmed_up(ran: &Ran) -> (u64, u64) {
+    let started = ran.started();
+    let measured = started.iter().filter(|(_, _, is_measured)| *is_measured).count() as u64;
+    let (due, done, ..) = ran.counts();
+    assert_eq!((due, done), (measured, measured));
+    for (at, user, is_measured) in &started {
+        assert!(!is_measured || *at >= ran.start(), "user {user} counted before the start");
+    }
+    assert_eq!(ran.invalid(), Vec::<String>::new());
+    (started.len() as u64 - measured, measured)
+}
+
+#[tokio::test]
+async fn the_warm_up_of_a_rate_does_not_count() {
+    let asked = Asked { warm_up: Some(SECOND), ..rate("100/s", SECOND) };
+    let ran = run(Probe::quick().with_users(), asked, 2).await;
+    assert_eq!(warmed_up(&ran), (100, 100));
+    ran.assert_each_is_stopped_once();
+}
+
+#[tokio::test]
+async fn the_warm_up_of_users_does_not_count_and_they_live_on() {
+    let asked = Asked { warm_up: Some(SECOND), ..closed(5, SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 2).await;
+    let (before, measured) = warmed_up(&ran);
+    assert!(before >= 5 && measured >= 5);
+    assert_eq!(ran.assert_each_is_stopped_once(), 5, "each has started once");
+    for (user, iterations) in ran.iterations() {
+        assert!(iterations.iter().copied().eq(0..iterations.len() as u64), "user {user}: {iterations:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_warm_up_of_paced_users_does_not_count() {
+    let pace = Some(100 * MILLI);
+    let asked = Asked { warm_up: Some(SECOND), pace, ..closed(5, SECOND) };
+    let ran = run(Probe::quick().with_users(), asked, 2).await;
+    assert_eq!(warmed_up(&ran), (50, 50));
+    assert_eq!(ran.assert_each_is_stopped_once(), 5);
+}
+
+#[tokio::test]
+async fn a_trigger_of_the_warm_up_that_ends_in_the_measured_part_does_not_count() {
+    let act = |_, iteration| if iteration == 0 { Act::Take(SECOND) } else { Act::Take(5 * MILLI) };
+    let asked = Asked { warm_up: Some(SECOND / 2), ..closed(4, SECOND) };
+    let ran = run(Probe::new(act), asked, 2).await;
+    assert_eq!(warmed_up(&ran).0, 4);
+    let longest = ran.triggers().service.max().unwrap();
+    assert!(ran.triggers().service.count() > 4 && longest > 0);
+}
+
+#[tokio::test]
+async fn what_is_cut_off_of_the_warm_up_does_not_count() {
+    let asked = Asked { warm_up: Some(SECOND / 2), graceful_stop: Some(100 * MILLI), ..closed(4, SECOND / 2) };
+    let ran = run(Probe::new(|_, _| Act::Never).with_users(), asked, 2).await;
+    assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 4));
+    assert_eq!(ran.assert_each_is_stopped_once(), 4);
+}
+
+#[tokio::test]
+async fn iterations_are_of_the_measured_part() {
+    let warm_up = Some(SECOND / 2);
+    let of_users = Asked { duration: None, iterations: Some(50), warm_up, ..closed(5, SECOND) };
+    let of_a_rate = Asked { duration: None, iterations: Some(50), warm_up, ..rate("100/s", SECOND) };
+    for asked in [of_users, of_a_rate] {
+        let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)), asked, 2).await;
+        let (before, measured) = warmed_up(&ran);
+        assert_eq!(measured, 50);
+        assert!(before >= 5, "{before}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_during_the_warm_up_ends_it() {
+    for asked in [closed(5, SECOND), rate("100/s", SECOND)] {
+        let asked = Asked { warm_up: Some(60 * SECOND), ..asked };
+        let mut run = Run::start(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 2);
+        run.until("there is load", |log| log.triggers() >= 20).await;
+        run.engine.stop();
+        let ran = run.finish().await;
+        assert_eq!((ran.counts(), ran.finished.load_time.is_zero()), ((0, 0, 0, 0), true));
+        ran.assert_each_is_stopped_once();
+    }
+}

@@ -1,0 +1,508 @@
+//! `run`: load tests that drive themselves. What they report is what the target saw, however the run ends.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+use std::{collections::BTreeMap, net::TcpListener};
+
+use golo::Output;
+use golo_tests::{Finished, Program, Signal, command, output, until};
+use sample_service::SampleService;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// A call of the program `name` that says in `outputs.jsonl` what it measured.
+struct Call {
+    command: Command,
+    folder: TempDir,
+}
+
+/// How it ended, and what it measured.
+struct Ran {
+    finished: Finished,
+    outputs: Vec<Output>,
+}
+
+impl Call {
+    fn new(path: &str, target: &str, job: &str, flags: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(path);
+        command.env("TARGET_URL", target).args(["run", "--name", job]).args(flags.split_whitespace());
+        command.arg("--out").arg(format!("jsonl={}", folder.path().join("outputs.jsonl").display()));
+        Self { command, folder }
+    }
+
+    fn jobs(target: &SampleService, job: &str, flags: &str) -> Self {
+        Self::new(env!("CARGO_BIN_EXE_jobs"), target.url(), job, flags)
+    }
+
+    fn driven(target: &SampleService, job: &str, flags: &str) -> Self {
+        Self::new(env!("CARGO_BIN_EXE_driven"), target.url(), job, flags)
+    }
+
+    fn spawn(self) -> Running {
+        Running { program: Program::spawn(self.command), folder: self.folder }
+    }
+
+    async fn finish(self) -> Ran {
+        self.spawn().finish().await
+    }
+}
+
+struct Running {
+    program: Program,
+    folder: TempDir,
+}
+
+impl Running {
+    async fn finish(self) -> Ran {
+        let finished = self.program.finish().await;
+        let lines = std::fs::read_to_string(self.folder.path().join("outputs.jsonl")).unwrap();
+        assert!(lines.is_empty() || lines.ends_with('\n'), "the last line is whole");
+        let read = |line: &str| {
+            output(line);
+            line.parse().unwrap()
+        };
+        Ran { finished, outputs: lines.lines().map(read).collect() }
+    }
+}
+
+impl Ran {
+    /// Asserts that it passed, or would have on a machine with nothing else to do.
+    #[track_caller]
+    fn assert_passed(&self) {
+        let Finished { code, stdout, stderr } = &self.finished;
+        let summary = stdout.join("\n");
+        let is_late = *code == Some(96) && summary.contains("starts were late");
+        assert!(is_late || *code == Some(0), "{code:?}: {summary}\n{}", stderr.join("\n"));
+        let verdict = if is_late { "INVALID" } else { "PASSED" };
+        assert!(summary.contains(verdict), "{summary}");
+    }
+
+    #[track_caller]
+    fn assert_ended_with(&self, code: i32, word: &str) {
+        let Finished { code: ended, stdout, stderr } = &self.finished;
+        let summary = stdout.join("\n");
+        assert_eq!(*ended, Some(code), "{summary}\n{}", stderr.join("\n"));
+        assert!(summary.contains(word), "no {word:?}: {summary}");
+    }
+
+    /// How many of them there are of each status, and of each kind of error.
+    fn kinds(&self) -> BTreeMap<String, u64> {
+        let mut kinds = BTreeMap::new();
+        for output in &self.outputs {
+            let kind = match &output.error {
+                Some(error) => error.split(':').next().unwrap_or_default().to_owned(),
+                None => output.status.to_string(),
+            };
+            *kinds.entry(kind).or_default() += 1;
+        }
+        kinds
+    }
+
+    /// Asserts that each request of this run is one that the target saw and answered; gives how many.
+    #[track_caller]
+    fn assert_counted(&self, target: &SampleService) -> u64 {
+        let counts = target.counter();
+        let lines = self.outputs.len() as u64;
+        assert_eq!((lines, lines), (counts.seen, counts.answered), "{:?}", self.kinds());
+        lines
+    }
+
+    fn of_sequence(&self, id: &str) -> usize {
+        self.outputs.iter().filter(|output| output.sequence_id == id).count()
+    }
+}
+
+fn sample() -> SampleService {
+    sample_service::start().unwrap()
+}
+
+/// A call of which no more is to be read than how it ended.
+async fn ended(path: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
+    let mut command = command(path);
+    command.args(arguments).envs(variables.iter().copied());
+    Program::spawn(command).finish().await
+}
+
+#[tokio::test]
+async fn what_is_reported_is_what_the_target_saw() {
+    for (flags, expected) in [
+        ("-u 10 -d 1", None),
+        ("-u 1 -d 500ms --workers 4", None),
+        ("-r 200/s -d 1", Some(200)),
+        ("-r 300/m -d 1s --arrivals constant --workers 3", Some(5)),
+        ("-r 100/s --arrivals poisson --seed 3 -d 1", None),
+        ("-s 500ms:10,500ms:0", None),
+        ("-s 1s:200/s", Some(100)),
+        ("-u 7 -i 300", Some(300)),
+        ("-r 500/s -i 123", Some(123)),
+        ("-u 3 -d 500ms --no-keep-alive --no-progress", None),
+    ] {
+        assert_reported(flags, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_reported_of_paced_users_is_what_the_target_saw() {
+    assert_reported("-u 5 --pace 100ms -d 1", Some(50)).await;
+}
+
+async fn assert_reported(flags: &str, expected: Option<u64>) {
+    let target = sample();
+    let ran = Call::jobs(&target, "get", flags).finish().await;
+    ran.assert_passed();
+    let lines = ran.assert_counted(&target);
+    assert!(lines > 0 && expected.is_none_or(|expected| lines == expected), "{flags}: {lines}");
+    assert_eq!(ran.kinds().get("200"), Some(&lines), "{flags}");
+}
+
+#[tokio::test]
+async fn the_warm_up_is_seen_by_the_target_and_not_reported() {
+    let target = sample();
+    let ran = Call::jobs(&target, "get", "--warm-up 1s -r 50/s -d 1").finish().await;
+    ran.assert_passed();
+    assert_eq!((ran.outputs.len(), target.counter().seen, target.counter().answered), (50, 100, 100));
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_run_and_it_reports() {
+    for (signal, flags) in
+        [(Signal::INT, "-u 20 -d 60"), (Signal::TERM, "-r 200/s -d 60"), (Signal::TERM, "-u 5 -i 9999999")]
+    {
+        let target = sample();
+        let running = Call::jobs(&target, "get", flags).spawn();
+        until("there is load", || target.counter().answered >= 100).await;
+        running.program.signal(signal);
+        let ran = running.finish().await;
+        ran.assert_ended_with(105, "STOPPED");
+        assert_eq!(ran.finished.said("finishing the triggers in flight"), 1, "{:#?}", ran.finished.stderr);
+        assert!(ran.assert_counted(&target) >= 100);
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_cuts_what_is_in_flight_and_it_reports() {
+    for flags in ["-u 5 -d 60", "-r 20/s --max-users 5 -d 60"] {
+        let target = sample();
+        let mut running = Call::jobs(&target, "hang", flags).spawn();
+        until("all are in flight", || target.counter().seen == 5).await;
+        running.program.signal(Signal::INT);
+        running.program.stderr.wait_for("a second signal cuts them off").await;
+        running.program.signal(Signal::INT);
+        let ran = running.finish().await;
+        ran.assert_ended_with(105, "STOPPED");
+        assert_eq!(ran.finished.said("cutting off what is in flight"), 1, "{:#?}", ran.finished.stderr);
+        assert_eq!(ran.kinds(), [("cancelled".to_owned(), 5)].into());
+        let counts = target.counter();
+        assert_eq!((counts.seen, counts.answered), (5, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_signal_gives_what_is_in_flight_the_grace_and_no_more() {
+    let target = sample();
+    let running = Call::jobs(&target, "hang", "-u 4 -d 60 --graceful-stop 300ms").spawn();
+    until("all are in flight", || target.counter().seen == 4).await;
+    running.program.signal(Signal::TERM);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED");
+    assert_eq!(ran.kinds(), [("cancelled".to_owned(), 4)].into());
+}
+
+#[tokio::test]
+async fn a_load_test_that_blocks_its_threads_is_given_up_and_it_reports() {
+    let call = Call::new(env!("CARGO_BIN_EXE_endings"), "", "block every thread", "-u 1 -d 60");
+    let mut running = call.spawn();
+    running.program.stderr.wait_for("a thread is blocked").await;
+    running.program.insist(Signal::TERM).await;
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED");
+}
+
+#[tokio::test]
+async fn what_the_grace_cuts_off_is_reported() {
+    let target = sample();
+    let ran = Call::jobs(&target, "hang", "-u 3 -d 1 --graceful-stop 200ms").finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    assert_eq!(ran.kinds(), [("cancelled".to_owned(), 3)].into());
+}
+
+#[tokio::test]
+async fn a_target_that_dies_in_the_middle_is_reported() {
+    let target = sample();
+    let running = Call::jobs(&target, "get", "-u 4 -i 1500").spawn();
+    until("there is load", || target.counter().answered >= 300).await;
+    drop(target);
+    let ran = running.finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    let kinds = ran.kinds();
+    assert_eq!(kinds.values().sum::<u64>(), 1500);
+    assert!(kinds["200"] >= 300 && kinds["connect"] > 0, "{kinds:?}");
+    assert!(kinds.keys().all(|kind| ["200", "connect", "reset", "body"].contains(&&**kind)), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_target_that_is_not_there_is_reported() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ran = Call::new(env!("CARGO_BIN_EXE_jobs"), &format!("http://{free}/"), "get", "-u 2 -i 50").finish().await;
+    ran.assert_ended_with(0, "connect");
+    assert_eq!(ran.kinds(), [("connect".to_owned(), 50)].into());
+}
+
+#[tokio::test]
+async fn what_cannot_start_is_reported() {
+    for (hook, what, reason) in [
+        ("SETUP", "fails", "invalid digit"),
+        ("SETUP", "panics", "SETUP is out of order"),
+        ("CLIENT", "fails", "the certificate has expired"),
+    ] {
+        let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -i 10");
+        call.command.env(hook, what);
+        let ran = call.finish().await;
+        ran.assert_ended_with(107, "NOT STARTED");
+        ran.assert_ended_with(107, reason);
+        assert_eq!(ran.outputs, []);
+    }
+}
+
+#[tokio::test]
+async fn a_teardown_that_fails_is_said_after_the_run() {
+    for what in ["fails", "panics"] {
+        let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -i 10");
+        call.command.env("TEARDOWN", what);
+        let ran = call.finish().await;
+        ran.assert_ended_with(1, "PASSED");
+        assert_eq!(ran.finished.said("`teardown` failed"), 1, "{:#?}", ran.finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_users_all_fail_to_start_is_not_started() {
+    let target = sample();
+    let ran = Call::driven(&target, "visit", "-u 5 -d 60 -e START=fails").finish().await;
+    ran.assert_ended_with(107, "NOT STARTED");
+    ran.assert_ended_with(107, "no table is free");
+    assert_eq!((ran.finished.said("set up"), ran.finished.said("torn down")), (1, 1), "{:#?}", ran.finished.stderr);
+    assert_eq!(ran.outputs, []);
+}
+
+#[tokio::test]
+async fn those_who_can_start_run() {
+    let target = sample();
+    let mut call = Call::driven(&target, "visit", "-u 4 -i 40");
+    call.command.args(["-e", "START=fails for odd ones"]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(0, "no table is free");
+    assert_eq!((ran.outputs.len(), ran.of_sequence("visit")), (40, 40));
+    assert_eq!((ran.finished.said(" comes"), ran.finished.said(" leaves")), (2, 2), "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_signal_while_users_start_ends_the_run() {
+    let target = sample();
+    let mut running = Call::driven(&target, "visit", "-u 3 -d 60 -e START=hangs").spawn();
+    running.program.stderr.wait_for("a guest waits").await;
+    running.program.signal(Signal::TERM);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED");
+    assert_eq!((ran.finished.said("torn down"), ran.outputs.len()), (1, 0), "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_signal_during_setup_ends_the_run() {
+    let target = sample();
+    let mut running = Call::driven(&target, "visit", "-u 2 -d 60 -e SETUP=hangs").spawn();
+    running.program.stderr.wait_for("set up").await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED");
+    assert_eq!((ran.finished.said("torn down"), ran.outputs.len()), (0, 0), "nothing was set up");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_wrongly_is_said_before_anything_is_set_up() {
+    for (flags, variables, said) in [
+        ("-u 5 -r 5/s", &[][..], "`--users` and `--rate` are two kinds of plan"),
+        ("-r 5", &[], "write `5/s`"),
+        ("-s 1s:5,1s:5/s", &[], "give all stages in one unit"),
+        ("-u 5 -s 1s:5/s", &[], "`--stage 1s:5/s`, which is a rate"),
+        ("-d 1s -s 1s:5", &[], "`--duration` with `--stage`"),
+        ("-u 0", &[], "asks for no load"),
+        ("-i 0", &[], "`--iterations 0`"),
+        ("-d soon", &[], "--duration"),
+        ("--users=-1", &[], "--users"),
+        ("--fast", &[], "--fast"),
+        ("-o xml=a", &[], "expected jsonl=FILE"),
+        ("-o jsonl=/no/such/dir/x", &[], "`/no/such/dir/x` cannot be written"),
+        ("-d 1", &[("GOLO_USERS", "many")], "`GOLO_USERS` is `many`"),
+        ("-d 1", &[("GOLO_RATE", "5")], "`GOLO_RATE` is `5`"),
+    ] {
+        assert_refused(flags, variables, said).await;
+    }
+}
+
+#[tokio::test]
+async fn variables_that_contradict_each_other_are_refused() {
+    for variables in [[("GOLO_USERS", "5"), ("GOLO_RATE", "5/s")], [("GOLO_STAGE", "1s:5"), ("GOLO_DURATION", "1s")]] {
+        assert_refused("--no-progress", &variables, variables[0].0.trim_start_matches("GOLO_")).await;
+    }
+}
+
+/// Asserts that a call with these flags and variables is refused, for a reason that has `said` in it in any case.
+async fn assert_refused(flags: &str, variables: &[(&str, &str)], said: &str) {
+    let target = sample();
+    let arguments: Vec<_> = ["run"].into_iter().chain(flags.split_whitespace()).collect();
+    let variables: Vec<_> = variables.iter().copied().chain([("TARGET_URL", target.url())]).collect();
+    let finished = ended(env!("CARGO_BIN_EXE_driven"), &arguments, &variables).await;
+    assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0), "{flags}: {:#?}", finished.stderr);
+    let reason = finished.stderr.join(" ");
+    assert!(reason.to_lowercase().contains(&said.to_lowercase()), "{flags}: {reason}");
+    assert_eq!((finished.said("set up"), target.counter().seen), (0, 0), "{flags}: {reason}");
+}
+
+#[tokio::test]
+async fn a_run_without_descriptors_is_invalid() {
+    let target = sample();
+    let mut command = command("sh");
+    command.env("TARGET_URL", target.url()).args(["-c", "ulimit -n 40; exec \"$@\"", "sh"]);
+    command.args([env!("CARGO_BIN_EXE_jobs"), "run", "--name", "take half a second", "-u", "200", "-i", "400"]);
+    let finished = Program::spawn(command).finish().await;
+    let summary = finished.stdout.join("\n");
+    assert_eq!(finished.code, Some(96), "{summary}\n{}", finished.stderr.join("\n"));
+    assert!(summary.contains("INVALID") && summary.contains("descriptor"), "{summary}");
+}
+
+#[tokio::test]
+async fn who_does_not_read_the_summary_changes_nothing() {
+    let target = sample();
+    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+    command.env("TARGET_URL", target.url()).args(["run", "--name", "get", "-u", "2", "-i", "50"]);
+    let mut program = Program::spawn_unread(command);
+    program.close_stdout();
+    let finished = program.finish().await;
+    assert_eq!((finished.code, finished.said("panicked")), (Some(0), 0), "{:#?}", finished.stderr);
+    assert_eq!(target.counter().seen, 50);
+}
+
+#[tokio::test]
+async fn who_does_not_read_the_lines_changes_nothing() {
+    let target = sample();
+    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+    command.env("TARGET_URL", target.url()).args(["run", "--name", "get", "-u", "2", "-i", "50", "-o", "jsonl=-"]);
+    let mut program = Program::spawn_unread(command);
+    program.close_stdout();
+    let finished = program.finish().await;
+    assert_eq!((finished.code, finished.said("panicked")), (Some(0), 0), "{:#?}", finished.stderr);
+    assert_eq!((finished.said("stdout is closed"), finished.said("PASSED")), (1, 1), "{:#?}", finished.stderr);
+    assert_eq!(target.counter().seen, 50);
+}
+
+#[tokio::test]
+async fn lines_on_stdout_are_alone_there() {
+    let target = sample();
+    let arguments = ["run", "--name", "get", "-u", "3", "-i", "100", "-o", "jsonl=-"];
+    let finished = ended(env!("CARGO_BIN_EXE_jobs"), &arguments, &[("TARGET_URL", target.url())]).await;
+    assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
+    assert_eq!(finished.outputs().len(), 100);
+    assert_eq!((finished.said("PASSED"), finished.said("sequenceID")), (1, 0), "{:#?}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_quiet_run_says_nothing_on_stderr() {
+    let target = sample();
+    for quiet in ["-q", "--quiet"] {
+        let ran = Call::jobs(&target, "get", &format!("-u 2 -i 20 {quiet}")).finish().await;
+        ran.assert_ended_with(0, "PASSED");
+        assert_eq!(ran.finished.stderr, Vec::<String>::new());
+    }
+    let told = Call::jobs(&target, "get", "-u 2 -i 20").finish().await;
+    assert!(!told.finished.stderr.is_empty());
+}
+
+#[tokio::test]
+async fn each_user_has_cookies_of_its_own() {
+    let target = sample();
+    let ran = Call::driven(&target, "account", "-u 6 --pace 100ms -d 1 --workers 2").finish().await;
+    ran.assert_passed();
+    let seen = target.counter().routes["/account"];
+    assert_eq!((ran.kinds(), ran.of_sequence("account")), ([("200".to_owned(), seen)].into(), seen as usize));
+    assert!(seen >= 6, "each has been there");
+    assert!(!ran.finished.stdout.join("\n").contains("is told of"), "{:#?}", ran.finished.stdout);
+    assert_eq!(target.counter().routes["/login"], 6);
+    for user in 0..6 {
+        for what in ["comes", "leaves"] {
+            assert_eq!(ran.finished.said(&format!("guest-{user} {what}")), 1, "{:#?}", ran.finished.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn hooks_are_called_once_and_are_no_load() {
+    let target = sample();
+    let ran = Call::driven(&target, "visit", "-u 4 -i 40 --workers 2").finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    let said = |part| ran.finished.said(part);
+    assert_eq!((said("set up"), said("torn down"), said(" comes"), said(" leaves")), (1, 1, 4, 4));
+    let place = |part: &str| ran.finished.stderr.iter().rposition(|line| line.contains(part)).unwrap();
+    assert!(place(" leaves") < place("torn down"));
+    assert_eq!((ran.outputs.len(), ran.of_sequence("visit")), (40, 40));
+    let routes = target.counter().routes;
+    assert_eq!((routes["/items"], routes["/login"]), (40 + 2, 4));
+}
+
+/// Asserts that each of 100 triggers that leave their request to somebody else has that counted.
+async fn assert_spawned(job: &str, sequence: &str) {
+    let target = sample();
+    let ran = Call::driven(&target, job, "-u 20 -i 100 --workers 2").finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    let routes = target.counter().routes;
+    let seen = routes["/items/{id}"] + routes["/account"];
+    assert_eq!((seen, ran.of_sequence(sequence), ran.outputs.len()), (100, 100, 100), "{:?}", ran.kinds());
+    assert_eq!(ran.kinds(), [("200".to_owned(), 100)].into());
+}
+
+#[tokio::test]
+async fn requests_of_golos_tasks_are_counted_and_have_the_users_cookies() {
+    assert_spawned("spawn ours", "golo").await;
+}
+
+#[tokio::test]
+async fn requests_of_tokios_tasks_are_counted() {
+    assert_spawned("spawn", "tokio").await;
+}
+
+#[tokio::test]
+async fn requests_of_blocking_tasks_are_counted() {
+    assert_spawned("spawn blocking", "blocking").await;
+}
+
+#[tokio::test]
+async fn requests_of_other_threads_are_counted() {
+    assert_spawned("spawn a thread", "thread").await;
+}
+
+#[tokio::test]
+async fn what_a_trigger_leaves_running_is_cut_off_and_counted() {
+    let target = sample();
+    let ran = Call::driven(&target, "spawn and leave", "-u 2 -i 10").finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    let begun = ran.of_sequence("left") as u64;
+    let seen = target.counter().routes["/slow"];
+    assert!(seen <= begun && begun <= 10, "{seen} seen, {begun} reported");
+    assert!(ran.outputs.iter().all(|output| output.error.as_deref() == Some("cancelled")), "{:?}", ran.kinds());
+}
+
+#[tokio::test]
+async fn a_panic_starts_its_user_anew_and_nobody_else() {
+    let target = sample();
+    let ran = Call::driven(&target, "panic if odd", "-u 4 --pace 100ms -d 1").finish().await;
+    ran.assert_passed();
+    assert_eq!(ran.of_sequence("visit") as u64, target.counter().routes["/items"] - 2);
+    assert!(ran.finished.stdout.join("\n").contains("is lost"), "{:#?}", ran.finished.stdout);
+    for user in [0, 2] {
+        assert_eq!(ran.finished.said(&format!("guest-{user} comes")), 1, "{:#?}", ran.finished.stderr);
+    }
+    // Ten triggers, each of them a panic; whether the last is followed by a start does not matter.
+    assert!((10..=11).contains(&ran.finished.said("guest-1 comes")), "{:#?}", ran.finished.stderr);
+}
