@@ -22,6 +22,9 @@ use crate::{
     scope,
 };
 
+/// Most histograms that are kept to be filled again: a load test with more series than that needs the memory more.
+const SPARE: usize = 128;
+
 thread_local! {
     static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
 }
@@ -161,7 +164,7 @@ impl Recorder {
     /// Takes the memory of a snapshot that has been read.
     pub fn recycle(&mut self, snapshot: Snapshot) {
         for mut measure in snapshot.requests.into_values() {
-            if self.spare.len() < self.requests.len() {
+            if self.spare.len() < self.requests.len().min(SPARE) {
                 measure.durations.clear();
                 self.spare.push(measure.durations);
             }
