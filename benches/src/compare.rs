@@ -1,6 +1,13 @@
 //! Comparing: contestants take turns, each in a process of its own; medians, spreads and ratios to the first.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Samples of [`nanoseconds`].
+const SAMPLES: usize = 15;
 
 /// CPU time of this process so far, all threads, in nanoseconds.
 pub(crate) fn cpu_time() -> u64 {
@@ -28,14 +35,72 @@ pub(crate) fn worker(arguments: &[&str]) -> Command {
     command
 }
 
+/// The sample service in a process of its own, or whatever else is to be loaded.
+pub(crate) struct Target {
+    process: Option<Child>,
+    pub(crate) url: String,
+}
+
+impl Target {
+    /// The one at `url`, or one that is started here.
+    pub(crate) fn start(url: Option<&str>) -> Self {
+        if let Some(url) = url {
+            return Self { process: None, url: url.to_owned() };
+        }
+        let mut process = worker(&["target"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut url).expect("it says where it is");
+        Self { process: Some(process), url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            drop(process.stdin.take());
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Serves until stdin ends.
+pub(crate) fn target() {
+    let service = sample_service::start().expect("a port is free");
+    println!("{}", service.url());
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+/// Has this process, and those that it starts from now on, run on one core, or on any again. Does nothing elsewhere than on
+/// Linux.
+pub(crate) fn pin(core: Option<usize>) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::thread::{CpuSet, sched_setaffinity};
+        let mut cores = CpuSet::new();
+        (0..CpuSet::MAX_CPU).filter(|number| core.is_none_or(|core| core == *number)).for_each(|core| cores.set(core));
+        // Where there is no such core, they run anywhere.
+        let _ = sched_setaffinity(None, &cores);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = core;
+}
+
 /// `command` under callgrind, which writes its totals to stderr.
 pub(crate) fn counted(command: &Command) -> Command {
+    counted_to("/dev/null", command)
+}
+
+/// The same, with its profile in a file.
+pub(crate) fn counted_to(file: &str, command: &Command) -> Command {
     let mut valgrind = Command::new("valgrind");
     valgrind
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(["--tool=callgrind", &format!("--callgrind-out-file={file}")])
         .arg(command.get_program())
         .args(command.get_args());
-    valgrind.stdout(Stdio::null()).stderr(Stdio::piped());
+    for (key, value) in command.get_envs() {
+        valgrind.env(key, value.unwrap_or_default());
+    }
+    valgrind.stdout(Stdio::piped()).stderr(Stdio::piped());
     valgrind
 }
 
@@ -84,4 +149,18 @@ pub(crate) fn quartiles(values: &[f64]) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     let at = |part: f64| values[((values.len() - 1) as f64 * part).round() as usize];
     (at(0.25), at(0.5), at(0.75))
+}
+
+/// How long an operation takes, in nanoseconds, sample by sample; `work` does as many as it is told.
+pub(crate) fn nanoseconds(sample: Duration, mut work: impl FnMut(u64)) -> Vec<f64> {
+    let mut time = |operations| {
+        let started = Instant::now();
+        work(operations);
+        started.elapsed()
+    };
+    let mut operations = 1;
+    while time(operations) < sample {
+        operations *= 2;
+    }
+    (0..SAMPLES).map(|_| time(operations).as_nanos() as f64 / operations as f64).collect()
 }

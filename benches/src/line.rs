@@ -1,26 +1,22 @@
 //! An `Output` to the bytes of its line, and back.
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::hint::black_box;
 
 use golo::{Output, OutputRef};
 
 use crate::{
     Size,
-    compare::{counted, has_valgrind, instructions, quartiles, worker},
+    compare::{counted, has_valgrind, instructions, nanoseconds, quartiles, worker},
 };
 
 const LINE: &str = r#"{"sequenceID":"2f0c26b1-6d3f-4c5e-9a86-9f6d0b1f3a57","url":"http://127.0.0.1:8765/path/of/some/length?x=1","method":"GET","status":200,"size":12,"timestamp":"2026-11-22T10:29:20.123456789Z","duration":1234567,"error":null}"#;
 const CONTESTANTS: [&str; 4] = ["write: serde_json", "write: golo", "read: owned", "read: borrowed"];
-const SAMPLES: usize = 15;
 
-pub(crate) fn compare(sample: Duration, size: Size) {
+pub(crate) fn compare(size: Size) {
     println!("\na line of {} bytes", LINE.len() + 1);
     let count = size.counted > 0 && has_valgrind();
     for contestant in CONTESTANTS {
-        let (low, middle, high) = quartiles(&nanoseconds(contestant, sample));
+        let (low, middle, high) = quartiles(&nanoseconds(size.sample, |operations| work(contestant, operations)));
         let counted = if count {
             let count = |operations: u64| {
                 let work = worker(&["line", contestant, &operations.to_string()]);
@@ -32,25 +28,6 @@ pub(crate) fn compare(sample: Duration, size: Size) {
         };
         println!("  {contestant:<28}{counted}{middle:>7.0} ns ({low:.0}–{high:.0})");
     }
-}
-
-fn nanoseconds(contestant: &str, sample: Duration) -> Vec<f64> {
-    let mut operations = 1000;
-    loop {
-        let started = Instant::now();
-        work(contestant, operations);
-        if started.elapsed() >= sample {
-            break;
-        }
-        operations *= 2;
-    }
-    (0..SAMPLES)
-        .map(|_| {
-            let started = Instant::now();
-            work(contestant, operations);
-            started.elapsed().as_nanos() as f64 / operations as f64
-        })
-        .collect()
 }
 
 pub(crate) fn work(contestant: &str, operations: u64) {

@@ -12,12 +12,25 @@
 )]
 
 mod build;
+mod clock;
 mod compare;
+mod hello;
+mod idle;
+mod lag;
 mod line;
+mod recorder;
 mod request;
+mod run;
+mod starting;
 mod trigger;
 
-use std::time::Duration;
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
+
+use hello::Hello;
+
+const USAGE: &str =
+    "usage: golo-benches [--smoke | request | run | clock | recorder | starting | lag | idle | trigger | line | build]
+    [--url URL] [--hello PATH] [--yardstick PATH]";
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -26,39 +39,112 @@ struct Size {
     rounds: usize,
     /// Operations of a round.
     operations: u64,
+    /// How long a round is where a load test runs by time.
+    run: Duration,
+    /// How long a sample is of what takes nanoseconds.
+    sample: Duration,
     /// Operations under callgrind; none without.
     counted: u64,
 }
 
-const FULL: Size = Size { rounds: 11, operations: 30_000, counted: 3_000 };
+const FULL: Size = Size {
+    rounds: 11,
+    operations: 30_000,
+    run: Duration::from_secs(2),
+    sample: Duration::from_millis(50),
+    counted: 3_000,
+};
 /// To see that the benchmarks work: their figures mean nothing.
-const SMOKE: Size = Size { rounds: 1, operations: 200, counted: 0 };
+const SMOKE: Size =
+    Size { rounds: 1, operations: 200, run: Duration::from_millis(300), sample: Duration::from_millis(1), counted: 0 };
+
+/// What is measured with, where it is not made here.
+#[derive(Default)]
+struct Options {
+    /// A target that runs already.
+    url: Option<String>,
+    /// `hello`, built.
+    hello: OnceLock<PathBuf>,
+    /// `httpyard`, built.
+    yardstick: Option<String>,
+}
+
+impl Options {
+    /// The load test to be run, built if it is not yet.
+    fn hello(&self, url: &str) -> Hello {
+        Hello::new(self.hello.get_or_init(hello::build).clone(), url)
+    }
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse().expect("a number");
     match arguments[..] {
-        [] => all(FULL),
-        ["--smoke"] => all(SMOKE),
-        ["request"] => request::compare(FULL),
-        ["trigger"] => trigger::compare(FULL),
-        ["line"] => line::compare(Duration::from_millis(50), FULL),
-        ["build"] => build::compare(),
         // What `compare` starts, once for each round.
-        ["work", "target"] => request::target(),
-        ["work", "request", what, operations, url] => request::work(what, operations.parse().expect("a number"), url),
+        ["work", "target"] => compare::target(),
+        ["work", "request", what, operations, url] => request::work(what, number(operations), url),
         ["work", "serve", what] => trigger::serve(what),
-        ["work", "call", operations, address] => trigger::call(operations.parse().expect("a number"), address),
-        ["work", "line", what, operations] => line::work(what, operations.parse().expect("a number")),
+        ["work", "call", operations, address] => trigger::call(number(operations), address),
+        ["work", "line", what, operations] => line::work(what, number(operations)),
+        ["work", "recorder", what, operations] => recorder::work(what, number(operations)),
         _ => {
-            eprintln!("usage: golo-benches [--smoke | request | trigger | line | build]");
-            std::process::exit(2);
+            let (topic, options) = read(&arguments).unwrap_or_else(|| {
+                eprintln!("{USAGE}");
+                std::process::exit(2);
+            });
+            measure(topic, &options);
         }
     }
 }
 
-fn all(size: Size) {
+/// The topic, and the options around it.
+fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
+    let mut topic = None;
+    let mut options = Options::default();
+    let mut arguments = arguments.iter().copied();
+    while let Some(argument) = arguments.next() {
+        match argument {
+            "--url" => options.url = Some(arguments.next()?.to_owned()),
+            "--hello" => _ = options.hello.set(PathBuf::from(arguments.next()?)),
+            "--yardstick" => options.yardstick = Some(arguments.next()?.to_owned()),
+            "--smoke" | "request" | "run" | "clock" | "recorder" | "starting" | "lag" | "idle" | "trigger" | "line"
+            | "build"
+                if topic.is_none() =>
+            {
+                topic = Some(argument);
+            }
+            _ => return None,
+        }
+    }
+    Some((topic.unwrap_or("all"), options))
+}
+
+fn measure(topic: &str, options: &Options) {
+    match topic {
+        "--smoke" => all(SMOKE, options),
+        "request" => request::compare(FULL),
+        "run" => run::compare(FULL, options),
+        "clock" => clock::count(FULL, options),
+        "recorder" => recorder::compare(FULL),
+        "starting" => starting::measure(FULL, options),
+        "lag" => lag::measure(FULL, options),
+        "idle" => idle::compare_many(FULL, options),
+        "trigger" => trigger::compare(FULL),
+        "line" => line::compare(FULL),
+        "build" => build::compare(),
+        _ => all(FULL, options),
+    }
+}
+
+fn all(size: Size, options: &Options) {
     request::compare(size);
+    run::compare(size, options);
+    clock::count(size, options);
+    recorder::compare(size);
+    starting::measure(size, options);
+    lag::measure(size, options);
+    idle::compare(size, options);
     trigger::compare(size);
-    line::compare(if size.counted > 0 { Duration::from_millis(50) } else { Duration::from_millis(1) }, size);
+    line::compare(size);
 }

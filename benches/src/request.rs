@@ -1,8 +1,6 @@
 //! `do_request` against bare reqwest that reads the whole body: 64 at a time on one thread, the target elsewhere.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,14 +10,14 @@ use std::{
 
 use crate::{
     Size,
-    compare::{counted, cpu_time, has_valgrind, instructions, measured, table, tell, worker},
+    compare::{Target, counted, cpu_time, has_valgrind, instructions, measured, table, tell, worker},
 };
 
 const AT_A_TIME: usize = 64;
 const CONTESTANTS: [&str; 3] = ["bare reqwest", "do_request, no line", "do_request with its line"];
 
 pub(crate) fn compare(size: Size) {
-    let target = Target::start();
+    let target = Target::start(None);
     let run =
         |contestant: &str, operations: u64| worker(&["request", contestant, &operations.to_string(), &target.url]);
     let mut cpu = vec![Vec::new(); CONTESTANTS.len()];
@@ -41,42 +39,14 @@ pub(crate) fn compare(size: Size) {
     table("a request (12-byte body, 64 at a time, one thread)", &CONTESTANTS, &cpu, &counts);
 }
 
-/// The sample service in a process of its own.
-struct Target {
-    process: Child,
-    url: String,
-}
-
-impl Target {
-    fn start() -> Self {
-        let mut process = worker(&["target"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut url).expect("it says where it is");
-        Self { process, url: url.trim().to_owned() }
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
-}
-
-/// Serves until stdin ends.
-pub(crate) fn target() {
-    let service = sample_service::start().expect("a port is free");
-    println!("{}", service.url());
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
-}
-
 pub(crate) fn work(contestant: &str, operations: u64, url: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
     let url = Arc::<str>::from(url);
     let left = Arc::new(AtomicU64::new(operations));
     runtime.block_on(async {
         match contestant {
-            "bare reqwest" => bare(url, left).await,
+            "bare reqwest" => bare(as_golos(), url, left).await,
+            "reqwest as it comes" => bare(reqwest::Client::builder(), url, left).await,
             "do_request, no line" => golo(golo::Loadtest::new(on_golo(url, left)).sink(Nowhere)).await,
             "do_request with its line" => {
                 let loadtest = golo::Loadtest::new(on_golo(url, left));
@@ -88,16 +58,17 @@ pub(crate) fn work(contestant: &str, operations: u64, url: &str) {
     tell(cpu_time(), operations);
 }
 
-async fn bare(url: Arc<str>, left: Arc<AtomicU64>) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // As golo's own client is built.
-    let client = reqwest::Client::builder()
+fn as_golos() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
         .timeout(Duration::from_secs(60))
         .redirect(reqwest::redirect::Policy::limited(10))
         .retry(reqwest::retry::never())
         .cookie_store(true)
-        .build()
-        .expect("it can be built");
+}
+
+async fn bare(client: reqwest::ClientBuilder, url: Arc<str>, left: Arc<AtomicU64>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = client.build().expect("it can be built");
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..AT_A_TIME {
         let (client, url, left) = (client.clone(), url.clone(), left.clone());

@@ -25,6 +25,7 @@ tokio::task_local! {
 /// One trigger (or one `start`, `stop`, `setup`, `teardown`) as seen from within.
 pub(crate) struct Scope {
     pub(crate) sink: Arc<dyn Sink>,
+    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "nobody asks for it"))]
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<SharedValue>,
     first_sequence: OnceLock<String>,

@@ -12,6 +12,7 @@ use crate::{
     },
     erased::UserState,
     error::chain,
+    panic::caught_now,
     scope::Scope,
     shared::SharedValue,
     sink::Discard,
@@ -63,7 +64,11 @@ impl Trigger for InProcess {
             // One that says so itself.
             Ok(Ok(response)) if response.error => Some(Failure { kind: ErrorKind::Returned, text: response.output }),
             Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(Failure { kind: ErrorKind::Returned, text: chain(&*error) }),
+            Ok(Err(error)) => {
+                // Its text is the load test's code too.
+                let text = caught_now(|| chain(&*error)).unwrap_or_else(|panicked| panicked);
+                Some(Failure { kind: ErrorKind::Returned, text })
+            }
             Err(text) => Some(Failure { kind: ErrorKind::Panic, text: with_hint(text) }),
         };
         Outcome { failure, thought: scope.thought(), journeys: scope.take_journeys() }

@@ -1,0 +1,62 @@
+//! How much memory a process of users takes who wait most of the time.
+
+use std::{
+    process::Child,
+    time::{Duration, Instant},
+};
+
+use crate::{Options, Size, compare::Target, hello::Hello};
+
+/// One user and 10,000, or few to see that it works.
+pub(crate) fn compare(size: Size, options: &Options) {
+    println!("\nidle users, one request each 10 s: resident memory of the process");
+    let target = Target::start(options.url.as_deref());
+    let hello = options.hello(&target.url);
+    let (users, pace, moments): (_, _, &[u64]) =
+        if size.counted > 0 { (10_000, "10s", &[10, 19]) } else { (100, "1s", &[1]) };
+    show("1 user", &hello, 1, "1s", &moments[..1]);
+    show(&format!("{users} users"), &hello, users, pace, moments);
+    show("… without huge pages", &hello.without_huge_pages(), users, pace, moments);
+    show("… without mimalloc", &hello.with(size, "hello-plain", ""), users, pace, moments);
+}
+
+/// 100,000 users too, and what each of them takes: as many requests a second come from a tenth of them.
+pub(crate) fn compare_many(size: Size, options: &Options) {
+    compare(size, options);
+    let target = Target::start(options.url.as_deref());
+    let hello = options.hello(&target.url);
+    for (name, hello) in [("", hello.clone()), (", small pages", hello.without_huge_pages())] {
+        let few = show(&format!("10,000, pace 1s{name}"), &hello, 10_000, "1s", &[15, 30]);
+        let many = show(&format!("100,000, pace 10s{name}"), &hello, 100_000, "10s", &[15, 30]);
+        println!("  {:<32}{:>7.0} bytes, connections and all", "each of 100,000", many * 1024.0 / 100_000.0);
+        println!("  {:<32}{:>7.0} bytes", "each more at the same rate", (many - few) * 1024.0 / 90_000.0);
+    }
+}
+
+/// Runs until a second after the last of `moments`; gives KiB at that.
+fn show(name: &str, hello: &Hello, users: u64, pace: &str, moments: &[u64]) -> f64 {
+    let last = moments.last().copied().unwrap_or(0);
+    let mut run = hello.command(&format!("-u {users} --pace {pace} -d {}s", last + 1));
+    let started = Instant::now();
+    let process = run.spawn().expect("it starts");
+    let mut resident = 0.0;
+    let mut text = String::new();
+    for moment in moments {
+        std::thread::sleep(Duration::from_secs(*moment).saturating_sub(started.elapsed()));
+        resident = kibibytes(&process, "VmRSS:");
+        text += &format!("{:>7.1} MB after {moment} s", resident * 1.024 / 1e3);
+    }
+    let peak = kibibytes(&process, "VmHWM:") * 1.024 / 1e3;
+    let output = process.wait_with_output().expect("it ends");
+    let summary = String::from_utf8_lossy(&output.stdout);
+    let verdict = summary.lines().next().unwrap_or_default();
+    println!("  {name:<32}{text}, {peak:.1} MB at most; {verdict}");
+    resident
+}
+
+/// A line of `/proc/PID/status`: nothing elsewhere than on Linux.
+fn kibibytes(process: &Child, what: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0.0)
+}
