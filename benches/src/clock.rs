@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, collections::HashMap};
 use crate::{
     Options, Size,
     compare::{Target, counted_to, has_valgrind},
+    hello::answered,
 };
 
 /// What every reading of `std` ends in; it is too large to be inlined.
@@ -23,7 +24,7 @@ pub(crate) fn count(size: Size, options: &Options) {
     let calls = |requests: u64| {
         let run = hello.command(&format!("-u 64 --workers 1 -i {requests}"));
         let output = counted_to(profile, &run).output().expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        answered(&output);
         readers(&std::fs::read_to_string(profile).expect("callgrind wrote it"))
     };
     let (short, long) = (calls(size.counted), calls(size.counted * 3));

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use crate::Size;
@@ -56,23 +56,11 @@ impl Hello {
         let before = children_cpu();
         let output = self.command(arguments).output().expect("it runs");
         let cpu = children_cpu() - before;
-        let summary = String::from_utf8_lossy(&output.stdout).into_owned();
-        let ended = Ended { summary, cpu };
-        ended.check(&String::from_utf8_lossy(&output.stderr));
-        ended
+        Ended { summary: answered(&output), cpu }
     }
 }
 
 impl Ended {
-    /// Every request must have been answered; a verdict that the generator was late is only passed on.
-    fn check(&self, stderr: &str) {
-        let verdict = self.summary.lines().next().unwrap_or_default();
-        assert!(self.summary.contains(", none failed"), "{}\n{stderr}", self.summary);
-        if !verdict.starts_with("PASSED") {
-            println!("  ({verdict})");
-        }
-    }
-
     /// The words of the summary's line that is about `label`.
     pub(crate) fn said(&self, label: &str) -> Option<&str> {
         self.summary.lines().find_map(|line| line.trim_start().strip_prefix(label)?.strip_prefix(' ').map(str::trim))
@@ -90,6 +78,18 @@ impl Ended {
     pub(crate) fn cpu_per_request(&self) -> f64 {
         self.cpu / self.starts("done") as f64
     }
+}
+
+/// The summary of a run. What it cost means nothing unless every request was answered; a verdict that the generator was
+/// late is only passed on.
+pub(crate) fn answered(output: &Output) -> String {
+    let summary = String::from_utf8_lossy(&output.stdout).into_owned();
+    let verdict = summary.lines().next().unwrap_or_default();
+    assert!(verdict.contains(", none failed"), "{summary}\n{}", String::from_utf8_lossy(&output.stderr));
+    if !verdict.starts_with("PASSED") {
+        println!("  ({verdict})");
+    }
+    summary
 }
 
 /// CPU time of all children that have ended, in nanoseconds; to within 10 ms, and only on Linux.

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Options, Size, compare::Target, hello::Hello};
+use crate::{
+    Options, Size,
+    compare::Target,
+    hello::{Hello, answered},
+};
 
 /// One user and 10,000, or few to see that it works.
 pub(crate) fn compare(size: Size, options: &Options) {
@@ -48,9 +52,8 @@ fn show(name: &str, hello: &Hello, users: u64, pace: &str, moments: &[u64]) -> f
     }
     let peak = kibibytes(&process, "VmHWM:") * 1.024 / 1e3;
     let output = process.wait_with_output().expect("it ends");
-    let summary = String::from_utf8_lossy(&output.stdout);
-    let verdict = summary.lines().next().unwrap_or_default();
-    println!("  {name:<32}{text}, {peak:.1} MB at most; {verdict}");
+    answered(&output);
+    println!("  {name:<32}{text}, {peak:.1} MB at most");
     resident
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{
     Options, Size,
     compare::{Target, counted, has_valgrind, instructions, measured, pin, quartiles, table, worker},
-    hello::Hello,
+    hello::{Hello, answered},
 };
 
 const ONE_WORKER: &str = "-u 64 --workers 1";
@@ -113,16 +113,17 @@ impl Bench<'_> {
     fn instructions(&self, contestant: &Contestant) -> f64 {
         let count = |factor: u64| {
             let operations = self.size.counted * factor;
-            let output = |command: Command| counted(&command).output().expect("it runs").stderr;
+            let output = |command: Command| counted(&command).output().expect("it runs");
             match contestant {
                 Contestant::Yardstick(path, connections) => {
-                    let stderr = output(self.yardstick(path, connections, factor as f64 * 2.0));
+                    let stderr = output(self.yardstick(path, connections, factor as f64 * 2.0)).stderr;
                     (instructions(&stderr), figure(&stderr, "n"))
                 }
-                Contestant::Reqwest => (instructions(&output(self.reqwest(operations))), operations as f64),
+                Contestant::Reqwest => (instructions(&output(self.reqwest(operations)).stderr), operations as f64),
                 Contestant::Hello(hello, arguments) => {
-                    let stderr = output(hello.command(&format!("{arguments} -i {operations}")));
-                    (instructions(&stderr), operations as f64)
+                    let output = output(hello.command(&format!("{arguments} -i {operations}")));
+                    answered(&output);
+                    (instructions(&output.stderr), operations as f64)
                 }
             }
         };
@@ -151,5 +152,8 @@ fn slashed(url: &str) -> String {
 fn figure(stderr: &[u8], name: &str) -> f64 {
     let stderr = String::from_utf8_lossy(stderr);
     let figures = stderr.lines().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    if let Some(figures) = &figures {
+        assert_eq!(figures["errs"], 0, "{stderr}");
+    }
     figures.and_then(|figures| figures[name].as_f64()).unwrap_or_else(|| panic!("no {name} in:\n{stderr}"))
 }
