@@ -15,8 +15,6 @@ const TICKS: f64 = 100.0;
 pub(crate) struct Hello {
     pub(crate) path: PathBuf,
     pub(crate) url: String,
-    /// Whether mimalloc may have huge pages of the kernel, as it does unless it is told otherwise.
-    pub(crate) huge_pages: bool,
 }
 
 /// What a run came to.
@@ -28,7 +26,7 @@ pub(crate) struct Ended {
 
 impl Hello {
     pub(crate) fn new(path: PathBuf, url: &str) -> Self {
-        Self { path, url: url.to_owned(), huge_pages: true }
+        Self { path, url: url.to_owned() }
     }
 
     /// The same with other features of golo, or the very same where that only has to work.
@@ -37,17 +35,10 @@ impl Hello {
         Self { path, ..self.clone() }
     }
 
-    pub(crate) fn without_huge_pages(&self) -> Self {
-        Self { huge_pages: false, ..self.clone() }
-    }
-
     /// `run` with these arguments, quiet.
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(&self.path);
         command.arg("run").args(arguments.split_whitespace()).args(["-q", "--no-progress"]);
-        if !self.huge_pages {
-            command.env("MIMALLOC_ALLOW_THP", "0");
-        }
         command.env("TARGET_URL", &self.url).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

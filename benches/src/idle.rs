@@ -20,7 +20,6 @@ pub(crate) fn compare(size: Size, options: &Options) {
         if size.counted > 0 { (10_000, "10s", &[10, 19]) } else { (100, "1s", &[1]) };
     show("1 user", &hello, 1, "1s", &moments[..1]);
     show(&format!("{users} users"), &hello, users, pace, moments);
-    show("… without huge pages", &hello.without_huge_pages(), users, pace, moments);
     show("… without mimalloc", &hello.with(size, "hello-plain", ""), users, pace, moments);
 }
 
@@ -29,12 +28,10 @@ pub(crate) fn compare_many(size: Size, options: &Options) {
     compare(size, options);
     let target = Target::start(options.url.as_deref());
     let hello = options.hello(&target.url);
-    for (name, hello) in [("", hello.clone()), (", small pages", hello.without_huge_pages())] {
-        let few = show(&format!("10,000, pace 1s{name}"), &hello, 10_000, "1s", &[15, 30]);
-        let many = show(&format!("100,000, pace 10s{name}"), &hello, 100_000, "10s", &[15, 30]);
-        println!("  {:<32}{:>7.0} bytes, connections and all", "each of 100,000", many * 1024.0 / 100_000.0);
-        println!("  {:<32}{:>7.0} bytes", "each more at the same rate", (many - few) * 1024.0 / 90_000.0);
-    }
+    let few = show("10,000, pace 1s", &hello, 10_000, "1s", &[15, 30]);
+    let many = show("100,000, pace 10s", &hello, 100_000, "10s", &[15, 30]);
+    println!("  {:<32}{:>7.0} bytes, connections and all", "each of 100,000", many * 1024.0 / 100_000.0);
+    println!("  {:<32}{:>7.0} bytes", "each more at the same rate", (many - few) * 1024.0 / 90_000.0);
 }
 
 /// Runs until a second after the last of `moments`; gives KiB at that.

@@ -34,13 +34,11 @@ pub(crate) fn compare(size: Size, options: &Options) {
 
     let plain = hello.with(size, "hello-plain", "");
     let cookies = hello.with(size, "hello-cookies", r#""mimalloc", "cookies""#);
-    let small_pages = hello.without_huge_pages();
     let mut contestants = vec![
         ("reqwest, golo's features", Contestant::Reqwest),
         ("hello, 64 users", Contestant::Hello(hello.clone(), ONE_WORKER)),
         ("hello, 1,000 users", Contestant::Hello(hello.clone(), "-u 1000 --workers 1")),
         ("hello without mimalloc", Contestant::Hello(plain, ONE_WORKER)),
-        ("hello without huge pages", Contestant::Hello(small_pages, ONE_WORKER)),
         ("hello with cookies", Contestant::Hello(cookies, ONE_WORKER)),
     ];
     if let Some(path) = &options.yardstick {
