@@ -30,17 +30,15 @@ mod kept {
     }
 
     impl CurrentJar {
-        fn with<T>(&self, use_jar: impl Fn(&Jar) -> T) -> T {
-            scope::with_current(|scope| use_jar(&scope.jar)).unwrap_or_else(|| use_jar(&self.outside))
+        fn with<T>(&self, use_jar: impl FnOnce(&Jar) -> T) -> T {
+            let scope = scope::current();
+            use_jar(scope.as_ref().map_or(&self.outside, |scope| &scope.jar))
         }
     }
 
     impl CookieStore for CurrentJar {
         fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
-            match scope::current() {
-                Some(scope) => scope.jar.set_cookies(headers, url),
-                None => self.outside.set_cookies(headers, url),
-            }
+            self.with(|jar| jar.set_cookies(headers, url));
         }
 
         fn cookies(&self, url: &Url) -> Option<HeaderValue> {

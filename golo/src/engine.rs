@@ -270,7 +270,7 @@ impl Engine {
         triggers.interrupted += triggers.due.saturating_sub(ended);
         let generator = &self.totals.generator;
         if self.not_started.is_none() && generator.users_failed > 0 && generator.users_started == 0 {
-            self.not_started = Some("no user could start".to_owned());
+            self.not_started = Some(nobody_started());
         }
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
         let load_time = self.over().map_or(whole_time, |over| self.since_start(over)).min(whole_time);
@@ -329,29 +329,35 @@ impl Engine {
 
     /// Gives the order that the workers are waiting for, if they are.
     fn go_on(&mut self) {
-        let are_all = |is: fn(&Worker) -> bool| self.workers.iter().all(|worker| worker.is_gone() || is(worker));
-        if self.start.is_none() && !self.is_stopping() && are_all(|worker| worker.state == State::Ready) {
-            let opens_with_users = !self.plan.is_open() && self.plan.users_at(Duration::ZERO) > 0;
-            let users: u64 = self.workers.iter().map(|worker| worker.users).sum();
-            if self.not_started.is_some() {
-                self.stop();
-            } else if opens_with_users && users == 0 {
-                self.not_started = Some("no user could start".to_owned());
-                self.stop();
-            } else {
-                let warm_up = self.plan.warm_up();
-                let start = Instant::now() + warm_up;
-                self.start = Some((start, SystemTime::now() + warm_up));
-                self.sinks.measured.foreign().start(start);
-                self.sinks.outside.measure_from(start);
-                self.orders.0.send_modify(|orders| orders.start = Some(start));
-            }
+        if self.start.is_none() && !self.is_stopping() && self.are_all(&State::Ready) {
+            self.start_measuring();
         }
-        let are_all = |is: fn(&Worker) -> bool| self.workers.iter().all(|worker| worker.is_gone() || is(worker));
-        if self.drained.is_none() && are_all(|worker| worker.state == State::Drained) {
+        if self.drained.is_none() && self.are_all(&State::Drained) {
             self.drained = Some(Instant::now());
             self.orders.0.send_modify(|orders| orders.is_released = true);
         }
+    }
+
+    /// Whether every worker that is still there is so far.
+    fn are_all(&self, state: &State) -> bool {
+        self.workers.iter().all(|worker| worker.is_gone() || worker.state == *state)
+    }
+
+    /// Starts the clock, unless there is nobody to run.
+    fn start_measuring(&mut self) {
+        let opens_with_users = !self.plan.is_open() && self.plan.users_at(Duration::ZERO) > 0;
+        if opens_with_users && self.workers.iter().all(|worker| worker.users == 0) {
+            self.not_started.get_or_insert_with(nobody_started);
+        }
+        if self.not_started.is_some() {
+            return self.stop();
+        }
+        let warm_up = self.plan.warm_up();
+        let start = Instant::now() + warm_up;
+        self.start = Some((start, SystemTime::now() + warm_up));
+        self.sinks.measured.foreign().start(start);
+        self.sinks.outside.measure_from(start);
+        self.orders.0.send_modify(|orders| orders.start = Some(start));
     }
 
     fn is_stopping(&self) -> bool {
@@ -396,6 +402,10 @@ impl Engine {
         }
         self.go_on();
     }
+}
+
+fn nobody_started() -> String {
+    "no user could start".to_owned()
 }
 
 async fn until(moment: Option<Instant>) {

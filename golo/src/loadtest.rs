@@ -8,7 +8,6 @@ use crate::{
     BoxError, Context, Error, IntoResponse, Response, Runner, Shared, Sink,
     adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger},
     client,
-    cookies::Jar,
     erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState},
     error::{chain, without_credentials},
     output::nanoseconds,
@@ -212,28 +211,9 @@ impl Loadtest {
         Arc::clone(scope).run(caught(async { self.adapter.trigger(trigger, state).await })).await
     }
 
-    /// Starts a user with cookies of its own; what it does is no load.
-    pub(crate) async fn start_user(
-        &self,
-        context: &Context,
-        jar: &Arc<Jar>,
-        shared: SharedValue,
-    ) -> Result<UserState, String> {
-        let scope = Scope::new(Arc::new(sink::Discard), Arc::clone(jar), Some(shared));
-        let started = Arc::new(scope).run(caught(async { self.adapter.start(context).await })).await;
-        started.and_then(|result| result.map_err(|error| chain(&*error)))
-    }
-
-    /// Stops a user; what it does is no load.
-    pub(crate) async fn stop_user(&self, state: UserState, jar: Arc<Jar>, shared: SharedValue) {
-        let scope = Scope::new(Arc::new(sink::Discard), jar, Some(shared));
-        // What panics here says so on stderr; there is no trigger to fail.
-        let _ = Arc::new(scope).run(caught(async { self.adapter.stop(state).await })).await;
-    }
-
-    /// Whether users have anything to start and to stop.
-    pub(crate) fn has_users(&self) -> bool {
-        self.adapter.has_users()
+    /// What is behind its shape.
+    pub(crate) fn erased_adapter(&self) -> &dyn Erased {
+        &*self.adapter
     }
 
     /// The sink that its outputs go to, where it has one of its own.

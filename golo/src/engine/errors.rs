@@ -39,25 +39,18 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Those that the error of an output may begin with.
+    const OF_OUTPUTS: [Self; 8] =
+        [Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Body, Self::Redirect, Self::Cancelled];
+
     /// The kind that the error of an output begins with.
     pub fn of(error: &str) -> Self {
-        match error.split(':').next().unwrap_or_default() {
-            "dns" => Self::Dns,
-            "connect" => Self::Connect,
-            "tls" => Self::Tls,
-            "timeout" => Self::Timeout,
-            "reset" => Self::Reset,
-            "body" => Self::Body,
-            "redirect" => Self::Redirect,
-            "cancelled" => Self::Cancelled,
-            _ => Self::Other,
-        }
+        let word = error.split(':').next().unwrap_or_default();
+        Self::OF_OUTPUTS.into_iter().find(|kind| kind.word() == word).unwrap_or(Self::Other)
     }
-}
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+    fn word(self) -> &'static str {
+        match self {
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
@@ -71,7 +64,13 @@ impl fmt::Display for ErrorKind {
             Self::Cancelled => "cancelled",
             Self::Redirect => "redirect",
             Self::Other => "other",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
     }
 }
 

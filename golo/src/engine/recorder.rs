@@ -12,10 +12,11 @@ use super::{
     errors::ErrorKind,
     histogram::Histogram,
     series::{Found, Index, Outcome, Series},
-    snapshot::{self, Measure, Snapshot},
+    snapshot::{Measure, Snapshot},
 };
 use crate::{
     OutputRef, Sink,
+    check::{self, Check},
     journey::{Journey, Step},
     lock::lock,
     output::nanoseconds,
@@ -117,12 +118,7 @@ impl Recorder {
 
     /// Records a check.
     pub fn check(&mut self, name: &str, passed: bool) {
-        let check = snapshot::check_of(&mut self.rest.checks, name);
-        if passed {
-            check.passed += 1;
-        } else {
-            check.failed += 1;
-        }
+        check::add(&mut self.rest.checks, name, Check::once(passed));
     }
 
     /// Records the journeys of a trigger that has ended.

@@ -1,9 +1,6 @@
 //! Snapshots: what was measured in some time by somebody. They merge by addition, over workers, agents and time.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use super::{
     errors::Errors,
@@ -11,9 +8,8 @@ use super::{
     series::{SERIES, Series},
     slowest::Slowest,
 };
-
-/// Most names of checks that are told apart.
-pub const CHECKS: usize = 1000;
+pub use crate::check::Check;
+use crate::check::{self, Checks};
 
 /// What was measured of one series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,15 +80,6 @@ impl Triggers {
     }
 }
 
-/// How a check went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Check {
-    /// How often it held.
-    pub passed: u64,
-    /// How often it did not.
-    pub failed: u64,
-}
-
 /// How the generator itself was doing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Generator {
@@ -147,7 +134,7 @@ pub struct Snapshot {
     /// How long connecting took, TLS and all, in nanoseconds.
     pub connects: Histogram,
     /// Checks by name.
-    pub checks: BTreeMap<Box<str>, Check>,
+    pub checks: Checks,
     /// Errors of requests and triggers.
     pub errors: Errors,
     /// The generator.
@@ -158,27 +145,25 @@ impl Snapshot {
     /// Adds what another has measured.
     pub fn merge(&mut self, other: &Self) {
         for (series, measure) in &other.requests {
-            self.measure(series).merge(measure);
+            self.measure(series, measure);
         }
         self.triggers.merge(&other.triggers);
         self.journeys.merge(&other.journeys);
         self.slowest.merge(&other.slowest);
         self.connects.merge(&other.connects);
-        for (name, check) in &other.checks {
-            let known = check_of(&mut self.checks, name);
-            known.passed += check.passed;
-            known.failed += check.failed;
+        for (name, more) in &other.checks {
+            check::add(&mut self.checks, name, *more);
         }
         self.errors.merge(&other.errors);
         self.generator.merge(&other.generator);
     }
 
-    fn measure(&mut self, series: &Series) -> &mut Measure {
-        if !self.requests.contains_key(series) {
-            let series = if self.requests.len() < SERIES { series.clone() } else { Series::other(series.outcome) };
-            return self.requests.entry(series).or_default();
+    fn measure(&mut self, series: &Series, more: &Measure) {
+        if let Some(known) = self.requests.get_mut(series) {
+            return known.merge(more);
         }
-        self.requests.entry(series.clone()).or_default()
+        let series = if self.requests.len() < SERIES { series.clone() } else { Series::other(series.outcome) };
+        self.requests.entry(series).or_default().merge(more);
     }
 
     /// Requests that ended, whatever their outcome; those that the run cut off are not among them.
@@ -212,14 +197,4 @@ impl Snapshot {
             [&self.triggers.service, &self.triggers.response, &self.journeys, &self.connects, &self.generator.lag];
         requests + others.into_iter().map(Histogram::bytes).sum::<usize>()
     }
-}
-
-/// The count of a check by its name, or of `other` where there are too many.
-pub(super) fn check_of<'a>(checks: &'a mut BTreeMap<Box<str>, Check>, name: &str) -> &'a mut Check {
-    let name = if checks.len() < CHECKS || checks.contains_key(name) { name } else { "other" };
-    if !checks.contains_key(name) {
-        checks.insert(name.into(), Check::default());
-    }
-    // It is there by now; `entry` would make a box of every name, known or not.
-    checks.entry(name.into()).or_default()
 }

@@ -208,11 +208,11 @@ impl<T: Trigger> Worker<T> {
     ) {
         let plan = &self.run.plan;
         let end = plan.duration().map(|duration| start + duration);
-        let _ = self.timeline.set(Timeline { start, end });
-        let mut load = Load::new(&self.run, self.share, start);
+        let timeline = *self.timeline.get_or_init(|| Timeline { start, end });
+        let mut load = Load::new(&self.run, self.share, timeline);
         while !orders.borrow_and_update().is_stopping {
             let now = Instant::now();
-            seconds.tell(now, self.live_users(), tell);
+            seconds.tell(now, || self.live_users(), tell);
             let is_over = end.is_some_and(|end| now >= end);
             // What was due before the end is started, however late.
             let next = load.advance(self, end.filter(|_| is_over).map_or(now, |end| end - Duration::from_nanos(1)));
@@ -240,7 +240,7 @@ impl<T: Trigger> Worker<T> {
         let grace = Instant::now() + self.run.plan.graceful_stop();
         while self.users().busy() > 0 {
             let now = Instant::now();
-            seconds.tell(now, self.live_users(), tell);
+            seconds.tell(now, || self.live_users(), tell);
             if now >= grace || orders.borrow_and_update().is_cutting {
                 self.cut().await;
                 break;
@@ -269,17 +269,11 @@ impl<T: Trigger> Worker<T> {
         if !self.run.trigger.has_users() {
             return opening;
         }
-        let mut starting = JoinSet::new();
-        for number in 0..opening as u32 {
-            if starting.len() >= AT_ONCE {
-                starting.join_next().await;
-            }
-            let user = self.users().take(number);
-            if let Some(user) = user {
-                starting.spawn(drive::start_opening_user(Held::new(self, number, user)));
-            }
-        }
-        while starting.join_next().await.is_some() {}
+        run_all((0..opening as u32).filter_map(|number| {
+            let user = self.users().take(number)?;
+            Some(drive::start_opening_user(Held::new(self, number, user)))
+        }))
+        .await;
         opening - self.users().failed() as u64
     }
 
@@ -288,30 +282,18 @@ impl<T: Trigger> Worker<T> {
         if !self.run.trigger.has_users() {
             return;
         }
-        let is_cutting = orders.borrow().is_cutting;
-        let grace = if is_cutting { Duration::ZERO } else { self.run.plan.graceful_stop() };
-        let deadline = tokio::time::Instant::now() + grace.max(LAST_MOMENT);
-        let stopping = async {
-            let mut stopping = JoinSet::new();
-            for (_, state) in started {
-                if stopping.len() >= AT_ONCE {
-                    stopping.join_next().await;
-                }
-                let trigger = Arc::clone(&self.run.trigger);
-                stopping.spawn(async move { trigger.stop(state).await });
-            }
-            while stopping.join_next().await.is_some() {}
+        let deadline = tokio::time::Instant::now() + self.run.plan.graceful_stop().max(LAST_MOMENT);
+        let stopping = run_all(started.into_iter().map(|(_, state)| {
+            let trigger = Arc::clone(&self.run.trigger);
+            async move { trigger.stop(state).await }
+        }));
+        let cut = async {
+            let _ = orders.wait_for(|orders| orders.is_cutting).await;
+            tokio::time::sleep(LAST_MOMENT).await;
         };
         tokio::select! {
             _ = timeout_at(deadline, stopping) => {}
-            () = async {
-                if !is_cutting {
-                    let _ = orders.wait_for(|orders| orders.is_cutting).await;
-                    tokio::time::sleep(LAST_MOMENT).await;
-                } else {
-                    std::future::pending().await
-                }
-            } => {}
+            () = cut => {}
         }
     }
 
@@ -338,6 +320,18 @@ impl<T: Trigger> Worker<T> {
         let user = self.share.nth(number.into());
         Context { job_name: self.run.job_name.clone(), user: Some(user), iteration: Some(iteration) }
     }
+}
+
+/// Runs all of them, so many at the same time.
+async fn run_all(tasks: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>) {
+    let mut running = JoinSet::new();
+    for task in tasks {
+        if running.len() >= AT_ONCE {
+            running.join_next().await;
+        }
+        running.spawn(task);
+    }
+    while running.join_next().await.is_some() {}
 }
 
 /// What is due when, on one worker.
@@ -384,11 +378,10 @@ impl Due {
 }
 
 impl<'a> Load<'a> {
-    fn new<T>(run: &'a Run<T>, share: Share, start: Instant) -> Self {
+    fn new<T>(run: &'a Run<T>, share: Share, Timeline { start, end }: Timeline) -> Self {
         let warm_up = run.plan.warm_up();
         // An instant before the start is there, since the run has been planned that long ahead.
         let from = start.checked_sub(warm_up).unwrap_or(start);
-        let end = run.plan.duration().map(|duration| start + duration);
         match run.plan.model() {
             Model::Closed { users, .. } => Self::Closed(Closed { users, start, changed: from, end }),
             Model::Open { rate, arrivals, max_users } => {

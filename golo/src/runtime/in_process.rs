@@ -16,6 +16,7 @@ use crate::{
     scope::Scope,
     shared::SharedValue,
     sink::Discard,
+    user::pool,
 };
 
 /// A load test that has been set up.
@@ -43,7 +44,7 @@ impl Trigger for InProcess {
     type User = User;
 
     fn has_users(&self) -> bool {
-        self.loadtest.has_users()
+        self.loadtest.erased_adapter().has_users()
     }
 
     fn prepare(&self) -> Result<(), String> {
@@ -52,7 +53,7 @@ impl Trigger for InProcess {
 
     async fn start(&self, context: &Context) -> Result<User, String> {
         let jar = Arc::<Jar>::default();
-        let state = self.loadtest.start_user(context, &jar, Arc::clone(&self.shared)).await?;
+        let state = pool::start(self.loadtest.erased_adapter(), context, &jar, &self.shared).await?;
         Ok(User { state, jar })
     }
 
@@ -75,7 +76,7 @@ impl Trigger for InProcess {
     }
 
     async fn stop(&self, user: User) {
-        self.loadtest.stop_user(user.state, user.jar, Arc::clone(&self.shared)).await;
+        pool::stop(self.loadtest.erased_adapter(), user.state, &user.jar, &self.shared).await;
     }
 }
 

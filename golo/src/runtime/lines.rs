@@ -4,7 +4,6 @@
 //! wait, after a request has been measured; nothing is lost.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     fs::File,
     io::{self, ErrorKind, Write},
@@ -18,7 +17,14 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{Error, OutputRef, Sink, error::chain, lock::lock, message::say, sink};
+use crate::{
+    Error, OutputRef, Sink,
+    check::{self, Check, Checks},
+    error::chain,
+    lock::lock,
+    message::say,
+    sink,
+};
 
 /// How long lines may gather before they are written.
 const GATHER: Duration = Duration::from_millis(20);
@@ -31,8 +37,6 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Most bytes of whole lines in one write. A pipe takes that many at once or not at all (`PIPE_BUF` on Linux), so
 /// that a line is never torn, even where the process is killed or shares the pipe with others.
 const PIECE: usize = 4096;
-/// Most names of checks that are told apart.
-const CHECKS: usize = 1000;
 
 /// The sink of a served load test. Cloning it gives the same one.
 #[derive(Clone)]
@@ -46,7 +50,7 @@ struct Shared {
     progress: Notify,
     is_full: AtomicBool,
     room: Notify,
-    checks: Mutex<BTreeMap<String, Check>>,
+    checks: Mutex<Checks>,
 }
 
 #[derive(Default)]
@@ -59,12 +63,6 @@ struct State {
     is_closed: bool,
     /// Nobody waits for more lines to gather.
     is_ending: bool,
-}
-
-#[derive(Default)]
-struct Check {
-    passed: u64,
-    failed: u64,
 }
 
 /// Where lines are written.
@@ -255,17 +253,7 @@ impl Sink for Lines {
     }
 
     fn check(&self, name: &str, passed: bool) {
-        let mut checks = lock(&self.0.checks);
-        let name = if checks.len() < CHECKS || checks.contains_key(name) { name } else { "other" };
-        if !checks.contains_key(name) {
-            checks.insert(name.to_owned(), Check::default());
-        }
-        let Some(check) = checks.get_mut(name) else { return };
-        if passed {
-            check.passed += 1;
-        } else {
-            check.failed += 1;
-        }
+        check::add(&mut lock(&self.0.checks), name, Check::once(passed));
     }
 
     fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {

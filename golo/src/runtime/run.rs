@@ -22,6 +22,7 @@ use crate::{
     message::say,
     panic::print_at_most,
     report::{self as reports, Verdict},
+    shared::SharedValue,
     sink,
 };
 
@@ -49,16 +50,18 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall, runtimes: Runtimes) -> Exit
         workers: call.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         seed: call.seed,
     };
-    let running = Running {
-        name: &name,
-        loadtest: &loadtest,
-        runtimes: &runtimes,
-        quiet: call.quiet,
-        progress: call.progress,
-        signals: None,
-        is_stopped: false,
-    };
-    let ended = runtimes.control.block_on(running.run(call.plan, options, Sinks { measured, outside }));
+    let ended = runtimes.control.block_on(async {
+        let running = Running {
+            name: &name,
+            loadtest: &loadtest,
+            runtimes: &runtimes,
+            quiet: call.quiet,
+            progress: call.progress,
+            signals: Signals::listen()?,
+            is_stopped: false,
+        };
+        running.run(call.plan, options, Sinks { measured, outside }).await
+    });
     let control = runtimes.end(loadtest);
     for lines in &outs {
         let _ = control.block_on(async { tokio::time::timeout(LAST_MOMENT, lines.flush()).await });
@@ -115,7 +118,7 @@ struct Running<'a> {
     runtimes: &'a Runtimes,
     quiet: bool,
     progress: bool,
-    signals: Option<Signals>,
+    signals: Signals,
     is_stopped: bool,
 }
 
@@ -127,10 +130,9 @@ impl Running<'_> {
         options: Options,
         sinks: Sinks,
     ) -> Result<(Finished, bool, Result<(), Error>), Error> {
-        self.signals = Some(Signals::listen()?);
         let finished = match self.set_up().await {
-            Ok(true) => self.drive(plan, options, sinks).await?,
-            Ok(false) => Finished::not_started(plan, options, None),
+            Ok(Some(shared)) => self.drive(plan, options, sinks, shared).await?,
+            Ok(None) => Finished::not_started(plan, options, None),
             Err(error) if error.is_start() => Finished::not_started(plan, options, Some(chain(&error))),
             Err(error) => return Err(error),
         };
@@ -138,21 +140,26 @@ impl Running<'_> {
         Ok((finished, self.is_stopped, torn_down))
     }
 
-    /// Says whether it has, or was stopped.
-    async fn set_up(&mut self) -> Result<bool, Error> {
+    /// Gives what is shared, unless it was stopped.
+    async fn set_up(&mut self) -> Result<Option<SharedValue>, Error> {
         let loadtest = Arc::clone(self.loadtest);
-        let setting_up = run_on(self.runtimes.load.handle(), async move { loadtest.set_up().await.map(drop) });
+        let setting_up = run_on(self.runtimes.load.handle(), async move { loadtest.set_up().await });
         tokio::select! {
-            result = setting_up => result.map(|()| true),
-            () = next(&mut self.signals) => {
+            result = setting_up => result.map(Some),
+            () = self.signals.next() => {
                 self.is_stopped = true;
-                Ok(false)
+                Ok(None)
             }
         }
     }
 
-    async fn drive(&mut self, plan: Plan, options: Options, sinks: Sinks) -> Result<Finished, Error> {
-        let shared = self.loadtest.set_up().await?;
+    async fn drive(
+        &mut self,
+        plan: Plan,
+        options: Options,
+        sinks: Sinks,
+        shared: SharedValue,
+    ) -> Result<Finished, Error> {
         self.greet(&plan);
         let measured = Arc::clone(&sinks.measured);
         let trigger = InProcess::new(Arc::clone(self.loadtest), shared, options.seed, measured);
@@ -167,7 +174,7 @@ impl Running<'_> {
                     Some(_) => {}
                     None => break,
                 },
-                () = next(&mut self.signals) => self.interrupt(&mut engine),
+                () = self.signals.next() => self.interrupt(&mut engine),
             }
         }
         Ok(engine.finish())
@@ -195,18 +202,11 @@ impl Running<'_> {
         let tearing_down = run_on(self.runtimes.load.handle(), async move { loadtest.tear_down().await });
         tokio::select! {
             result = tearing_down => result,
-            () = next(&mut self.signals) => {
+            () = self.signals.next() => {
                 say(format_args!("{}: cut off `teardown`", self.name));
                 self.is_stopped = true;
                 Ok(())
             }
         }
-    }
-}
-
-async fn next(signals: &mut Option<Signals>) {
-    match signals {
-        Some(signals) => signals.next().await,
-        None => std::future::pending().await,
     }
 }

@@ -94,12 +94,8 @@ impl Users {
     async fn start(&self, context: &Context, shared: &SharedValue) -> Result<Live, String> {
         let room = self.make_room().await;
         let jar = Arc::<Jar>::default();
-        let starting = caught(async { self.adapter.start(context).await });
-        let state = match aside(&jar, shared).run(starting).await {
-            Ok(Ok(state)) => state,
-            Ok(Err(error)) => return Err(not_started(context, &chain(&*error))),
-            Err(panicked) => return Err(not_started(context, &panicked)),
-        };
+        let started = start(&*self.adapter, context, &jar, shared).await;
+        let state = started.map_err(|reason| not_started(context, &reason))?;
         Ok(Live { state, jar, shared: Arc::clone(shared), last_used: Instant::now(), _room: room })
     }
 
@@ -180,8 +176,28 @@ impl Users {
 
 async fn ended(adapter: Arc<dyn Erased>, live: Live) {
     let Live { state, jar, shared, last_used: _, _room } = live;
+    stop(&*adapter, state, &jar, &shared).await;
+}
+
+/// Starts a user whose cookies are in `jar`; what it does is no load.
+///
+/// # Errors
+///
+/// Why it could not start.
+pub(crate) async fn start(
+    adapter: &dyn Erased,
+    context: &Context,
+    jar: &Arc<Jar>,
+    shared: &SharedValue,
+) -> Result<UserState, String> {
+    let started = aside(jar, shared).run(caught(async { adapter.start(context).await })).await;
+    started.and_then(|result| result.map_err(|error| chain(&*error)))
+}
+
+/// Stops a user; what it does is no load.
+pub(crate) async fn stop(adapter: &dyn Erased, state: UserState, jar: &Arc<Jar>, shared: &SharedValue) {
     // What panics here says so on stderr; there is no trigger to fail.
-    let _ = aside(&jar, &shared).run(caught(async { adapter.stop(state).await })).await;
+    let _ = aside(jar, shared).run(caught(async { adapter.stop(state).await })).await;
 }
 
 /// A user in a trigger's hands. Dropping it gives the user back, however the trigger ended.

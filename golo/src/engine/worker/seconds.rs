@@ -25,9 +25,9 @@ impl Seconds {
     }
 
     /// Reports what was measured, if a second is over.
-    pub(super) fn tell(&mut self, now: Instant, users: u64, tell: &impl Fn(Message)) {
+    pub(super) fn tell(&mut self, now: Instant, users: impl FnOnce() -> u64, tell: &impl Fn(Message)) {
         if now >= self.next {
-            self.report(now, users, tell);
+            self.report(now, users(), tell);
         }
     }
 

@@ -63,9 +63,7 @@ fn took(finished: &Finished, started_at: SystemTime) -> String {
 }
 
 fn starts(triggers: &Triggers) -> String {
-    let dropped = [triggers.dropped_busy, triggers.dropped_unready, triggers.dropped_stopped];
-    let dropped = dropped.into_iter().fold(0, u64::saturating_add);
-    let (due, done, interrupted) = (triggers.due, triggers.done, triggers.interrupted);
+    let (due, done, dropped, interrupted) = (triggers.due, triggers.done, triggers.dropped(), triggers.interrupted);
     let sum = done.saturating_add(dropped).saturating_add(interrupted);
     let sign = if sum == due { "=" } else { "≠" };
     let (due, done, dropped) = (count(due), count(done), count(dropped));
