@@ -5,8 +5,10 @@
 
 mod grpc;
 mod program;
+mod tell;
 mod waiting;
 
 pub use grpc::{connect, context, job, trigger};
 pub use program::{Finished, Lines, Program, Signal, command, once, output};
+pub use tell::tell;
 pub use waiting::{PATIENCE, until, within};

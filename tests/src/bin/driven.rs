@@ -47,12 +47,12 @@ impl golo::User for Guest {
         let name = format!("guest-{user}");
         let credentials = serde_json::json!({ "user": name, "password": "secret" });
         golo::do_request("login", golo::client().post(target.page("login")).json(&credentials)).await?;
-        eprintln!("{name} comes");
+        golo_tests::tell(format_args!("{name} comes"));
         Ok(Self(name))
     }
 
     async fn stop(self) {
-        eprintln!("{} leaves", self.0);
+        golo_tests::tell(format_args!("{} leaves", self.0));
     }
 }
 

@@ -34,7 +34,7 @@ async fn open() -> House {
 }
 
 async fn close(house: Shared<House>) {
-    eprintln!("torn down after {}", house.visitors.load(SeqCst));
+    golo_tests::tell(format_args!("torn down after {}", house.visitors.load(SeqCst)));
 }
 
 /// One user's state: which one it is, and how often it was here.
@@ -62,7 +62,7 @@ impl golo::User for Visitor {
         let number = house.visitors.fetch_add(1, SeqCst);
         let credentials = serde_json::json!({ "user": format!("visitor-{number}"), "password": "secret" });
         golo::do_request("login", golo::client().post(page("login")).json(&credentials)).await?;
-        eprintln!("visitor {number} started");
+        golo_tests::tell(format_args!("visitor {number} started"));
         Ok(Self { number, visits: 0, stopped: false, panics_at_stop: false })
     }
 
@@ -70,7 +70,7 @@ impl golo::User for Visitor {
         self.stopped = true;
         let account = golo::do_request("logout", golo::client().get(page("account"))).await;
         let status = account.map(|account| account.status().as_u16()).unwrap_or_default();
-        eprintln!("visitor {} stopped after {}, status {status}", self.number, self.visits);
+        golo_tests::tell(format_args!("visitor {} stopped after {}, status {status}", self.number, self.visits));
         if self.panics_at_stop {
             panic!("visitor {} does not leave", self.number);
         }
@@ -80,7 +80,7 @@ impl golo::User for Visitor {
 impl Drop for Visitor {
     fn drop(&mut self) {
         if !self.stopped {
-            eprintln!("visitor {} dropped", self.number);
+            golo_tests::tell(format_args!("visitor {} dropped", self.number));
         }
     }
 }
