@@ -7,6 +7,7 @@ pub mod curve;
 pub mod errors;
 pub mod health;
 pub mod histogram;
+mod orders;
 pub mod plan;
 pub mod recorder;
 pub mod route;
@@ -25,15 +26,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use health::{Descriptors, Health, LagWindows};
+use orders::Command;
 use plan::Plan;
 use recorder::{Outside, RecorderSink};
 use share::Share;
 use snapshot::Snapshot;
 use trigger::Trigger;
-use worker::{Message, Orders, Run};
+use worker::{Message, Run};
 
 /// How long workers are waited for beyond the time they have.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -114,14 +116,15 @@ pub struct Engine {
     plan: Plan,
     options: Options,
     sinks: Sinks,
-    orders: Command,
+    command: Command,
     messages: mpsc::UnboundedReceiver<(usize, Message)>,
     workers: Vec<Worker>,
     start: Option<(Instant, SystemTime)>,
-    /// When it was told to stop, to cut what is in flight, and when everybody was released.
-    stopped: Option<Instant>,
+    /// When what is in flight was cut off.
     cut: Option<Instant>,
+    /// When nothing was in flight any more, and when all users had stopped.
     drained: Option<Instant>,
+    released: Option<Instant>,
     second: Snapshot,
     seconds: u64,
     totals: Snapshot,
@@ -129,15 +132,6 @@ pub struct Engine {
     descriptors: Descriptors,
     most_users: u64,
     not_started: Option<String>,
-}
-
-/// What tells the workers what to do. Dropping it ends them: nobody is to be loaded by a run that nobody watches.
-struct Command(watch::Sender<Orders>);
-
-impl Drop for Command {
-    fn drop(&mut self) {
-        self.0.send_modify(|orders| (orders.is_stopping, orders.is_cutting, orders.is_released) = (true, true, true));
-    }
 }
 
 /// A worker as the engine sees it.
@@ -154,7 +148,8 @@ enum State {
     #[default]
     Preparing,
     Ready,
-    Drained,
+    Drained(Instant),
+    Stopped(Instant),
     Ended,
     Failed,
     Lost(String),
@@ -163,6 +158,22 @@ enum State {
 impl Worker {
     fn is_gone(&self) -> bool {
         matches!(self.state, State::Ended | State::Failed | State::Lost(_))
+    }
+
+    fn has_stopped(&self) -> bool {
+        matches!(self.state, State::Stopped(_)) || self.is_gone()
+    }
+
+    fn has_drained(&self) -> bool {
+        matches!(self.state, State::Drained(_)) || self.has_stopped()
+    }
+
+    /// Since when it has had nothing in flight.
+    fn drained(&self) -> Option<Instant> {
+        match self.state {
+            State::Drained(at) | State::Stopped(at) => Some(at),
+            _ => None,
+        }
     }
 }
 
@@ -173,13 +184,14 @@ impl Engine {
     ///
     /// Where the system has no thread left.
     pub fn start<T: Trigger>(trigger: Arc<T>, plan: Plan, options: Options, sinks: Sinks) -> io::Result<Self> {
-        let orders = watch::Sender::default();
+        // Where not all can be started, dropping it ends those that were.
+        let command = Command::default();
         let run = Arc::new(Run {
             trigger,
             plan: plan.clone(),
             job_name: options.job_name.clone(),
             seed: options.seed,
-            orders: orders.clone(),
+            commander: Arc::clone(&command.0),
             iterations: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
         });
@@ -195,13 +207,13 @@ impl Engine {
             plan,
             options: Options { workers: workers.len(), ..options },
             sinks,
-            orders: Command(orders),
+            command,
             messages,
             workers,
             start: None,
-            stopped: None,
             cut: None,
             drained: None,
+            released: None,
             second: Snapshot::default(),
             seconds: 0,
             totals: Snapshot::default(),
@@ -231,8 +243,7 @@ impl Engine {
 
     /// Has no trigger start any more; those in flight may finish within the grace.
     pub fn stop(&mut self) {
-        self.stopped.get_or_insert_with(Instant::now);
-        self.orders.0.send_modify(|orders| orders.is_stopping = true);
+        self.command.0.stop();
     }
 
     /// Cuts off what is in flight.
@@ -240,7 +251,7 @@ impl Engine {
         self.stop();
         self.cut.get_or_insert_with(Instant::now);
         self.sinks.measured.foreign().cut();
-        self.orders.0.send_modify(|orders| orders.is_cutting = true);
+        self.command.0.cut();
     }
 
     /// What was measured until the last second.
@@ -274,7 +285,7 @@ impl Engine {
         }
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
         let load_time = self.over().map_or(whole_time, |over| self.since_start(over)).min(whole_time);
-        let health = Health { worst_lag: self.lag.finish(), lost, descriptors: self.descriptors };
+        let health = Health { worst_lag: self.lag.finish(load_time), lost, descriptors: self.descriptors };
         Finished {
             plan: self.plan,
             options: self.options,
@@ -294,8 +305,11 @@ impl Engine {
 
     /// When starts end, as far as that is known.
     fn over(&self) -> Option<Instant> {
-        let planned = self.start.zip(self.plan.duration()).map(|((start, _), duration)| start + duration);
-        self.stopped.into_iter().chain(planned).min()
+        self.planned_end().into_iter().chain(self.command.0.told().over()).min()
+    }
+
+    fn planned_end(&self) -> Option<Instant> {
+        self.start.zip(self.plan.duration()).map(|((start, _), duration)| start + duration)
     }
 
     fn hear(&mut self, number: usize, message: Message) {
@@ -304,12 +318,16 @@ impl Engine {
             Message::Ready { users } => (worker.state, worker.users) = (State::Ready, users),
             Message::Second { second, snapshot, users, recycle } => {
                 (worker.seconds, worker.users) = (second + 1, users);
-                self.lag.add(second, &snapshot.generator.lag);
+                self.lag.add(second, &snapshot.generator.lag, snapshot.triggers.due);
                 self.second.merge(&snapshot);
                 // A worker that has ended takes nothing back.
                 let _ = recycle.send(snapshot);
             }
-            Message::Drained => worker.state = State::Drained,
+            Message::Drained(at) => worker.state = State::Drained(at),
+            Message::Stopped => {
+                let drained = worker.drained().unwrap_or_else(Instant::now);
+                worker.state = State::Stopped(drained);
+            }
             Message::Ended(snapshot) => {
                 worker.state = State::Ended;
                 self.second.merge(&snapshot);
@@ -320,27 +338,28 @@ impl Engine {
             }
             Message::Lost(reason) => worker.state = State::Lost(reason),
         }
-        if self.is_stopping() {
-            // By a worker, where the plan's iterations are used up.
-            self.stopped.get_or_insert_with(Instant::now);
-        }
         self.go_on();
     }
 
     /// Gives the order that the workers are waiting for, if they are.
     fn go_on(&mut self) {
-        if self.start.is_none() && !self.is_stopping() && self.are_all(&State::Ready) {
+        let is_over = self.command.0.is_over();
+        if self.start.is_none() && !is_over && self.are_all(|worker| worker.state == State::Ready) {
             self.start_measuring();
         }
-        if self.drained.is_none() && self.are_all(&State::Drained) {
-            self.drained = Some(Instant::now());
-            self.orders.0.send_modify(|orders| orders.is_released = true);
+        if self.drained.is_none() && self.are_all(Worker::has_drained) {
+            // Of those that are lost nobody knows it.
+            self.drained = self.workers.iter().filter_map(Worker::drained).max().or_else(|| Some(Instant::now()));
+        }
+        if self.released.is_none() && self.are_all(Worker::has_stopped) {
+            self.released = Some(Instant::now());
+            self.command.0.release();
         }
     }
 
-    /// Whether every worker that is still there is so far.
-    fn are_all(&self, state: &State) -> bool {
-        self.workers.iter().all(|worker| worker.is_gone() || worker.state == *state)
+    /// Whether this is so of every worker that is still there.
+    fn are_all(&self, is_so: impl Fn(&Worker) -> bool) -> bool {
+        self.workers.iter().all(|worker| worker.is_gone() || is_so(worker))
     }
 
     /// Starts the clock, unless there is nobody to run.
@@ -357,11 +376,7 @@ impl Engine {
         self.start = Some((start, SystemTime::now() + warm_up));
         self.sinks.measured.foreign().start(start);
         self.sinks.outside.measure_from(start);
-        self.orders.0.send_modify(|orders| orders.start = Some(start));
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.orders.0.borrow().is_stopping
+        self.command.0.start(start);
     }
 
     /// The next second, if every worker has told of it.
@@ -389,16 +404,31 @@ impl Engine {
 
     /// From when on a worker that has not answered is lost.
     fn give_up_at(&self) -> Option<Instant> {
+        if let Some(released) = self.released {
+            return Some(released + PATIENCE);
+        }
         let grace = self.plan.graceful_stop();
-        let patience = |moment: Option<Instant>, grace| moment.map(|moment| moment + grace + PATIENCE);
-        // As long again for the users to stop.
-        let ended = if self.start.is_some() { patience(self.over(), grace * 2) } else { patience(self.stopped, grace) };
-        [patience(self.drained, Duration::ZERO), patience(self.cut, Duration::ZERO), ended].into_iter().flatten().min()
+        let stopped = self.command.0.told().stopped;
+        let (over, grace) = match self.drained {
+            // Users have as long again to stop, and a moment at least.
+            Some(drained) => (Some(drained), grace.max(PATIENCE)),
+            None => (stopped.into_iter().chain(self.planned_end()).min(), grace),
+        };
+        let cut = self.cut.map(|cut| self.drained.map_or(cut, |drained| drained.max(cut)));
+        [over.map(|over| over + grace), cut].into_iter().flatten().min().map(|moment| moment + PATIENCE)
     }
 
     fn give_up(&mut self) {
+        let (is_drained, is_released) = (self.drained.is_some(), self.released.is_some());
+        let is_behind = |worker: &Worker| match worker.state {
+            State::Drained(_) => is_drained,
+            State::Stopped(_) => is_released,
+            _ => true,
+        };
         for worker in self.workers.iter_mut().filter(|worker| !worker.is_gone()) {
-            worker.state = State::Lost("it did not stop: the load test blocks its thread".to_owned());
+            if is_behind(worker) {
+                worker.state = State::Lost("it did not stop: the load test blocks its thread".to_owned());
+            }
         }
         self.go_on();
     }

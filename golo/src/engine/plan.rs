@@ -162,7 +162,8 @@ impl Plan {
         }
     }
 
-    /// When a user of a paced plan starts first, after the user is there: all of them spread evenly over one pace.
+    /// When a user of a paced plan starts first, after the user is there: all of them spread evenly over one pace, and
+    /// while the plan has but the first of them, those nearly so.
     #[must_use]
     pub fn phase(&self, user: u64) -> Duration {
         match &self.model {
@@ -175,8 +176,24 @@ impl Plan {
 /// The place of a user among `users` within one pace, in whole nanoseconds.
 fn phase(pace: Duration, user: u64, users: u64) -> Duration {
     let users = users.max(1);
+    let place = u128::from(user % users) * u128::from(stride(users)) % u128::from(users);
     // A pace is a year at most.
-    Duration::from_nanos((pace.as_nanos() * u128::from(user % users) / u128::from(users)) as u64)
+    Duration::from_nanos((pace.as_nanos() * place / u128::from(users)) as u64)
+}
+
+/// How many places lie between one user and the next: the golden section of all, which leaves no gap much longer than
+/// the others however many there are so far. It has no divisor in common with `users`, so that each has its own place.
+fn stride(users: u64) -> u64 {
+    const GOLDEN_SECTION: f64 = 0.618_033_988_749_894_9;
+    let near = (users as f64 * GOLDEN_SECTION) as u64;
+    (near..users).find(|&stride| greatest_common_divisor(stride, users) == 1).unwrap_or(1)
+}
+
+fn greatest_common_divisor(mut one: u64, mut other: u64) -> u64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
 }
 
 impl fmt::Display for PlanError {
@@ -250,13 +267,21 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn phases_are_even_and_within_the_pace(
-            users in 2..10_000_000u64, user in 0..10_000_000u64, pace in 1..u64::MAX >> 9,
-        ) {
-            let (pace, user) = (Duration::from_nanos(pace), user % (users - 1));
-            let (one, next) = (phase(pace, user, users), phase(pace, user + 1, users));
-            proptest::prop_assert!(next < pace);
-            proptest::prop_assert!((next - one).as_nanos().abs_diff(pace.as_nanos() / u128::from(users)) <= 1);
+        fn phases_are_even_and_within_the_pace(users in 1..500u64, pace in 1000..u64::MAX >> 9) {
+            let pace = Duration::from_nanos(pace);
+            let mut phases: Vec<_> = (0..users).map(|user| phase(pace, user, users).as_nanos()).collect();
+            phases.sort_unstable();
+            let even = (0..users).map(|place| pace.as_nanos() * u128::from(place) / u128::from(users));
+            proptest::prop_assert!(even.eq(phases));
+        }
+
+        #[test]
+        fn the_first_few_of_many_are_spread_too(users in 500..1_000_000u64, first in 2..50u64) {
+            let mut phases: Vec<_> = (0..first).map(|user| phase(SECOND, user, users).as_secs_f64()).collect();
+            phases.push(1.0);
+            phases.sort_by(f64::total_cmp);
+            let longest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+            proptest::prop_assert!(longest * (first as f64) < 3.0, "{longest} between {first}");
         }
     }
 }

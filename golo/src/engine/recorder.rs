@@ -93,7 +93,7 @@ impl Recorder {
         match (outcome, output.error.as_deref()) {
             (Outcome::Failed(kind), Some(error)) => {
                 let generator = &mut self.rest.generator;
-                match exhausted(error) {
+                match exhausted(kind, error) {
                     Some(Exhausted::Descriptors) => generator.without_descriptor += 1,
                     Some(Exhausted::Ports) => generator.without_port += 1,
                     None => {}
@@ -174,8 +174,12 @@ enum Exhausted {
     Ports,
 }
 
-/// By what it says: the lines of other programs say no more.
-fn exhausted(error: &str) -> Option<Exhausted> {
+/// By what it says, since the lines of other programs say no more; only where a socket was to be opened here, since a
+/// target may say the same of itself.
+fn exhausted(kind: ErrorKind, error: &str) -> Option<Exhausted> {
+    if !matches!(kind, ErrorKind::Connect | ErrorKind::Dns) {
+        return None;
+    }
     let error = error.to_ascii_lowercase();
     if error.contains("too many open files") {
         Some(Exhausted::Descriptors)

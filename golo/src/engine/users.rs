@@ -144,10 +144,10 @@ impl<U> Users<U> {
         *self.slot(number) = slot;
     }
 
-    /// Takes every idle user from `number` on who has anything to be stopped; the others are dropped.
-    pub(super) fn take_idle_from(&mut self, number: u32) -> Vec<(u32, U)> {
+    /// Takes every idle user `from` here `to` there who has anything to be stopped; the others are dropped.
+    pub(super) fn take_idle(&mut self, from: u32, to: u32) -> Vec<(u32, U)> {
         let mut taken = Vec::new();
-        for (number, slot) in self.slots.iter_mut().enumerate().skip(number as usize) {
+        for (number, slot) in self.slots.iter_mut().enumerate().take(to as usize).skip(from as usize) {
             if matches!(slot, Slot::Idle { .. })
                 && let Slot::Idle { user, .. } = std::mem::replace(slot, Slot::Absent)
             {
@@ -163,6 +163,13 @@ impl<U> Users<U> {
             if let Slot::Busy { retired, .. } = slot {
                 *retired = Some(at);
             }
+        }
+    }
+
+    /// A user who is still busy is wanted again.
+    pub(super) fn recall(&mut self, number: u32) {
+        if let Slot::Busy { retired, .. } = self.slot(number) {
+            *retired = None;
         }
     }
 
@@ -233,7 +240,7 @@ mod tests {
     #[test]
     fn who_was_removed_and_came_again_is_due_once() {
         let (start, mut users) = with_due(&[1]);
-        users.take_idle_from(0);
+        users.take_idle(0, 1);
         let user = users.take(0).unwrap();
         users.put_until(0, user, start + Duration::from_secs(5));
         assert!(users.take_due(start + Duration::from_secs(2)).is_none(), "the old time is none any more");
@@ -263,8 +270,19 @@ mod tests {
             users.put_away(number, user);
         }
         let _busy = users.take(3);
-        assert_eq!(users.take_idle_from(1), [(1, 1)]);
+        assert_eq!(users.take_idle(1, 3), [(1, 1)]);
         users.fail(3);
         assert_eq!((users.busy(), users.take(3).is_none()), (0, true));
+    }
+
+    #[test]
+    fn who_is_wanted_again_while_busy_is_not_leaving_any_more() {
+        let now = Instant::now();
+        let mut users = Users::<u32>::default();
+        let _busy = users.take(0);
+        users.retire(0, 1, now);
+        assert_eq!(users.retired(0), Some(now));
+        users.recall(0);
+        assert_eq!(users.retired(0), None);
     }
 }

@@ -2,7 +2,9 @@
 
 mod drive;
 mod held;
+mod load;
 mod seconds;
+mod stalls;
 
 use std::{
     io,
@@ -23,12 +25,13 @@ use tokio::{
 };
 
 use held::Held;
+use load::Load;
 use seconds::Seconds;
+use stalls::Stalls;
 
 use super::{
-    arrivals::Starts,
-    curve::Curve,
-    plan::{Arrivals, Model, Plan},
+    orders::{Commander, Orders},
+    plan::{Model, Plan},
     recorder::{self, Recorder},
     share::Share,
     snapshot::Snapshot,
@@ -52,7 +55,7 @@ pub(super) struct Run<T> {
     pub(super) plan: Plan,
     pub(super) job_name: String,
     pub(super) seed: u64,
-    pub(super) orders: watch::Sender<Orders>,
+    pub(super) commander: Arc<Commander>,
     /// Triggers that have been started, where the plan limits them.
     pub(super) iterations: AtomicU64,
     /// Open model: triggers in flight.
@@ -63,25 +66,17 @@ impl<T> Run<T> {
     /// Takes one of the triggers that the plan allows in all.
     fn take_iteration(&self) -> bool {
         let Some(most) = self.plan.iterations() else { return true };
-        if self.iterations.fetch_add(1, Relaxed) < most {
-            return true;
+        let number = self.iterations.fetch_add(1, Relaxed);
+        if number.saturating_add(1) == most {
+            self.commander.exhaust();
         }
-        self.orders.send_if_modified(|orders| !std::mem::replace(&mut orders.is_stopping, true));
-        false
+        number < most
     }
-}
 
-/// What the workers are told.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Orders {
-    /// When the measured part starts; until then they get ready.
-    pub(super) start: Option<Instant>,
-    /// No more starts; what is in flight may finish within the grace.
-    pub(super) is_stopping: bool,
-    /// What is in flight is cut off.
-    pub(super) is_cutting: bool,
-    /// Everybody has drained, so runtimes may end.
-    pub(super) is_released: bool,
+    /// Whether a start that does not happen counts as due: not where another user makes up for it.
+    fn counts_each_start(&self) -> bool {
+        self.plan.is_open() || self.plan.iterations().is_none()
+    }
 }
 
 /// What a worker says.
@@ -90,8 +85,10 @@ pub(super) enum Message {
     Ready { users: u64 },
     /// What was measured up to the end of `second`, counted from 0.
     Second { second: u64, snapshot: Snapshot, users: u64, recycle: Recycle },
-    /// Nothing is in flight any more.
-    Drained,
+    /// Nothing is in flight any more, since then.
+    Drained(Instant),
+    /// Its users have stopped.
+    Stopped,
     /// It has ended, and this was measured since the last second.
     Ended(Snapshot),
     /// It cannot work.
@@ -121,6 +118,8 @@ struct Worker<T: Trigger> {
     /// From when on nothing starts any more.
     stopped: OnceLock<Instant>,
     timeline: OnceLock<Timeline>,
+    /// When its thread stood still.
+    stalls: Mutex<Stalls>,
     /// Something that the conductor waits for has changed.
     changed: Notify,
 }
@@ -147,7 +146,7 @@ fn work<T: Trigger>(share: Share, run: Arc<Run<T>>, tell: &impl Fn(Message)) -> 
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("a worker's runtime could not be started: {error}"))?;
     recorder::install(Recorder::default());
-    let mut orders = run.orders.subscribe();
+    let mut orders = run.commander.subscribe();
     let worker = Arc::new(Worker {
         run,
         share,
@@ -155,13 +154,14 @@ fn work<T: Trigger>(share: Share, run: Arc<Run<T>>, tell: &impl Fn(Message)) -> 
         wanted: AtomicU32::new(0),
         stopped: OnceLock::new(),
         timeline: OnceLock::new(),
+        stalls: Mutex::default(),
         changed: Notify::new(),
     });
     runtime.block_on(async {
         worker.run.trigger.prepare()?;
         let timer = Timer::new().map_err(|error| format!("a worker's timer could not be started: {error}"))?;
         worker.conduct(timer, &mut orders, tell).await;
-        tell(Message::Drained);
+        tell(Message::Stopped);
         // Until then others may need what lives on this runtime.
         let _ = orders.wait_for(|orders| orders.is_released).await;
         Ok::<_, String>(())
@@ -183,10 +183,10 @@ impl<T: Trigger> Worker<T> {
     ) {
         let users = tokio::select! {
             users = self.start_opening_users() => users,
-            _ = orders.wait_for(|orders| orders.is_stopping) => 0,
+            _ = orders.wait_for(|orders| orders.over().is_some()) => 0,
         };
         tell(Message::Ready { users });
-        let started = orders.wait_for(|orders| orders.is_stopping || orders.start.is_some()).await;
+        let started = orders.wait_for(|orders| orders.over().is_some() || orders.start.is_some()).await;
         let start = started.ok().and_then(|orders| orders.start);
         if let Some(start) = start {
             let mut seconds = Seconds::new(start);
@@ -194,6 +194,7 @@ impl<T: Trigger> Worker<T> {
             self.lead(start, &mut timer, orders, &mut seconds, tell).await;
             self.drain(&mut timer, orders, &mut seconds, tell).await;
         }
+        tell(Message::Drained(Instant::now()));
         self.stop_users(orders).await;
     }
 
@@ -210,23 +211,29 @@ impl<T: Trigger> Worker<T> {
         let end = plan.duration().map(|duration| start + duration);
         let timeline = *self.timeline.get_or_init(|| Timeline { start, end });
         let mut load = Load::new(&self.run, self.share, timeline);
-        while !orders.borrow_and_update().is_stopping {
+        let over = loop {
+            if let Some(over) = orders.borrow_and_update().over() {
+                break over;
+            }
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
             let is_over = end.is_some_and(|end| now >= end);
             // What was due before the end is started, however late.
             let next = load.advance(self, end.filter(|_| is_over).map_or(now, |end| end - Duration::from_nanos(1)));
-            let Some(next) = next.filter(|_| !is_over) else { break };
+            let Some(next) = next.filter(|_| !is_over) else { break now };
             let wake = [Some(next), Some(seconds.next), end].into_iter().flatten().min().unwrap_or(next);
+            self.stalls().expect(wake);
             tokio::select! {
                 biased;
                 _ = orders.changed() => {}
                 () = timer.sleep_until(wake) => {}
                 () = self.changed.notified() => {}
             }
-        }
-        let now = Instant::now();
-        let _ = self.stopped.set(end.map_or(now, |end| end.min(now)));
+            self.stalls().note(Instant::now());
+        };
+        let over = end.map_or(over, |end| end.min(over));
+        let _ = self.stopped.set(over);
+        load.forgo(self, over);
     }
 
     /// Waits for what is in flight, within the grace; cuts off the rest.
@@ -237,17 +244,20 @@ impl<T: Trigger> Worker<T> {
         seconds: &mut Seconds,
         tell: &impl Fn(Message),
     ) {
-        let grace = Instant::now() + self.run.plan.graceful_stop();
         while self.users().busy() > 0 {
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
-            if now >= grace || orders.borrow_and_update().is_cutting {
+            let told = *orders.borrow_and_update();
+            // A plan without a duration takes as long as its iterations do.
+            let over = [told.stopped, self.timeline().end].into_iter().flatten().min();
+            let cut = over.map(|over| over + self.run.plan.graceful_stop());
+            if told.is_cutting || cut.is_some_and(|cut| now >= cut) {
                 self.cut().await;
                 break;
             }
             tokio::select! {
                 _ = orders.changed() => {}
-                () = timer.sleep_until(grace.min(seconds.next)) => {}
+                () = timer.sleep_until(cut.map_or(seconds.next, |cut| cut.min(seconds.next))) => {}
                 () = self.changed.notified() => {}
             }
         }
@@ -278,7 +288,7 @@ impl<T: Trigger> Worker<T> {
     }
 
     async fn stop_users(self: &Arc<Self>, orders: &mut watch::Receiver<Orders>) {
-        let started = self.users().take_idle_from(0);
+        let started = self.users().take_idle(0, u32::MAX);
         if !self.run.trigger.has_users() {
             return;
         }
@@ -311,6 +321,10 @@ impl<T: Trigger> Worker<T> {
         lock(&self.users)
     }
 
+    fn stalls(&self) -> MutexGuard<'_, Stalls> {
+        lock(&self.stalls)
+    }
+
     fn timeline(&self) -> Timeline {
         // Only the time before the start has none, and then nothing is driven.
         *self.timeline.get_or_init(|| Timeline { start: Instant::now(), end: None })
@@ -332,108 +346,4 @@ async fn run_all(tasks: impl Iterator<Item = impl Future<Output = ()> + Send + '
         running.spawn(task);
     }
     while running.join_next().await.is_some() {}
-}
-
-/// What is due when, on one worker.
-enum Load<'a> {
-    Closed(Closed<'a>),
-    Open(Box<Open>),
-}
-
-struct Closed<'a> {
-    users: &'a Curve,
-    start: Instant,
-    /// The last change of how many there are to be.
-    changed: Instant,
-    end: Option<Instant>,
-}
-
-struct Open {
-    warm_up: Due,
-    measured: Due,
-    /// Triggers in flight, at most.
-    most: u64,
-    /// Where the plan goes on for longer than its starts.
-    end: Option<Instant>,
-}
-
-/// The next of some starts.
-struct Due {
-    starts: Starts,
-    from: Instant,
-    next: Option<Instant>,
-}
-
-impl Due {
-    fn new(mut starts: Starts, from: Instant) -> Self {
-        let next = starts.next().map(|due| from + due);
-        Self { starts, from, next }
-    }
-
-    fn take(&mut self, now: Instant) -> Option<Instant> {
-        let due = self.next.filter(|due| *due <= now)?;
-        self.next = self.starts.next().map(|due| self.from + due);
-        Some(due)
-    }
-}
-
-impl<'a> Load<'a> {
-    fn new<T>(run: &'a Run<T>, share: Share, Timeline { start, end }: Timeline) -> Self {
-        let warm_up = run.plan.warm_up();
-        // An instant before the start is there, since the run has been planned that long ahead.
-        let from = start.checked_sub(warm_up).unwrap_or(start);
-        match run.plan.model() {
-            Model::Closed { users, .. } => Self::Closed(Closed { users, start, changed: from, end }),
-            Model::Open { rate, arrivals, max_users } => {
-                let opening = Curve::constant(rate.at(Duration::ZERO) as u64);
-                let spaced = |rate: &Curve, until, iterations, seed| {
-                    Starts::new(rate, until, iterations, *arrivals, share, seed)
-                };
-                let counted = run.plan.iterations().filter(|_| *arrivals == Arrivals::Constant);
-                // A plan that its iterations end is over with the last of them.
-                let counts_down = counted.is_some() && run.plan.planned_starts() == counted;
-                Self::Open(Box::new(Open {
-                    warm_up: Due::new(spaced(&opening, Some(warm_up), None, !run.seed), from),
-                    measured: Due::new(spaced(rate, run.plan.duration(), counted, run.seed), start),
-                    most: *max_users,
-                    end: end.filter(|_| !counts_down),
-                }))
-            }
-        }
-    }
-
-    /// Starts what is due by `now`; gives when to look again, or nothing where there is nothing to come.
-    fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
-        match self {
-            Self::Closed(closed) => closed.advance(worker, now),
-            Self::Open(open) => {
-                while let Some(due) = open.warm_up.take(now).or_else(|| open.measured.take(now)) {
-                    worker.start_one(due, open.most);
-                }
-                open.warm_up.next.or(open.measured.next).or(open.end)
-            }
-        }
-    }
-}
-
-impl Closed<'_> {
-    fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
-        let next_change = loop {
-            let time = self.changed.saturating_duration_since(self.start);
-            worker.want(worker.share.count(self.users.whole_at(time)) as u32, self.changed);
-            match self.users.next_change(time).map(|change| self.start + change) {
-                Some(change) if change <= now => self.changed = change,
-                later => break later,
-            }
-        };
-        let next_due = worker.start_due(now);
-        let next = [next_due, next_change].into_iter().flatten().min();
-        let users = worker.users();
-        if next.is_some() || users.busy() > 0 {
-            // Busy users go on by themselves, and say so when they end.
-            return Some(next.unwrap_or(now + SECOND));
-        }
-        let has_failed = users.failed() > 0 && users.failed() >= worker.wanted.load(Relaxed) as usize;
-        self.end.filter(|_| !has_failed)
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use golo::{engine::plan::Asked, report::Verdict};
 use tokio::sync::Barrier;
 
-use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run};
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run, sinks};
 
 #[tokio::test]
 async fn what_would_be_too_many_in_flight_is_dropped_and_that_is_valid() {
@@ -153,4 +153,65 @@ async fn a_thread_that_is_blocked_for_ever_is_a_worker_lost() {
     assert!(dropped == 0 && interrupted <= 1);
     let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, false) else { panic!("{:?}", ran.finished) };
     assert!(reasons.iter().any(|reason| reason.contains("a worker was lost")), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn what_the_other_workers_measured_last_is_not_lost_with_one() {
+    let sinks = sinks();
+    let outside = Arc::clone(&sinks.outside);
+    let act = |user, _| if user == 1 { Act::Block(8 * SECOND) } else { Act::Take(5 * MILLI) };
+    let asked = Asked { graceful_stop: Some(100 * MILLI), ..closed(2, SECOND / 2) };
+    // A request from a user's stop comes after the last second.
+    let ran = Run::with(Probe::new(act).with_users().stop(Act::Report(outside)), asked, 2, 0, sinks).finish().await;
+    assert_eq!(ran.finished.totals.requests_done(), 1);
+    assert_eq!(ran.finished.health.lost.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_while_the_thread_is_blocked_forgets_nothing_that_was_due() {
+    let paced = Asked { pace: Some(SECOND), ..closed(10, 60 * SECOND) };
+    for asked in [paced, rate("10/s", 60 * SECOND)] {
+        let act = |user, iteration| if (user, iteration) == (0, 0) { Act::Block(SECOND) } else { Act::End };
+        let mut run = Run::start(Probe::new(act), asked, 1);
+        run.until("it blocks", |log| log.triggers() == 1).await;
+        tokio::time::sleep(SECOND / 2).await;
+        run.engine.stop();
+        let ran = run.finish().await;
+        let planned = ran.finished.load_time.as_nanos().div_ceil((100 * MILLI).as_nanos());
+        assert_eq!(u128::from(ran.counts().0), planned, "{:?}", ran.triggers());
+        assert!(ran.triggers().dropped_stopped > 0);
+        let lag = &ran.finished.totals.generator.lag;
+        assert!(lag.max().unwrap() >= 100_000_000, "golo was late for them: {lag:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_users_take_to_stop_is_none_of_the_load() {
+    let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Take(3 * SECOND));
+    let ran = run(probe, closed(2, SECOND / 2), 2).await;
+    assert_eq!(ran.assert_each_is_stopped_once(), 2);
+    assert!(ran.finished.whole_time < 3 * SECOND, "{:?}", ran.finished.whole_time);
+}
+
+#[tokio::test]
+async fn iterations_without_a_duration_take_as_long_as_they_do() {
+    let asked = || Asked { duration: None, iterations: Some(2), graceful_stop: Some(50 * MILLI), ..closed(2, SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Take(SECOND)), asked(), 2).await;
+    assert_eq!(ran.counts(), (2, 2, 0, 0), "it was cut off after {:?}", ran.finished.whole_time);
+
+    let mut run = Run::start(Probe::new(|_, _| Act::Never), asked(), 2);
+    run.until("both are in flight", |log| log.triggers() == 2).await;
+    run.engine.stop();
+    assert_eq!(run.finish().await.counts(), (2, 0, 0, 2), "until somebody stops it");
+}
+
+#[tokio::test]
+async fn a_plan_is_over_with_the_last_of_its_iterations() {
+    // The next start would come in an hour.
+    let rare = Asked { duration: None, iterations: Some(1), ..rate("1/h", SECOND) };
+    let paced = Asked { duration: None, iterations: Some(1), pace: Some(3600 * SECOND), ..closed(1, SECOND) };
+    for asked in [rare, paced] {
+        let ran = run(Probe::quick(), asked, 1).await;
+        assert_eq!(ran.counts(), (1, 1, 0, 0));
+    }
 }

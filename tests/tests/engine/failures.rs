@@ -135,3 +135,27 @@ async fn a_load_test_that_blocks_its_thread_is_late_and_invalid() {
     let triggers = ran.triggers();
     assert!(triggers.response.max().unwrap() > triggers.service.max().unwrap());
 }
+
+#[tokio::test]
+async fn a_task_that_dies_is_counted_and_its_user_goes_on() {
+    let act = |user, iteration| if (user, iteration) == (0, 1) { Act::Die } else { Act::Take(5 * MILLI) };
+    let paced = Asked { pace: Some(20 * MILLI), ..closed(2, SECOND) };
+    for asked in [closed(2, SECOND), paced, rate("50/s", SECOND)] {
+        let ran = run(Probe::new(act).with_users(), asked, 1).await;
+        assert_eq!((ran.counts().3, ran.invalid()), (1, vec![]));
+        assert!(ran.iterations()[&0].len() > 2, "{:?}", ran.iterations());
+        assert_eq!(ran.finished.totals.errors.count(ErrorKind::Panic), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_start_takes_no_iteration_from_the_others() {
+    let start = |user, _| if user < 2 { Start::Fails("no table is free") } else { Start::Ready };
+    let staged = Asked { users: None, stages: stages("500ms:4,60s:4"), ..closed(4, SECOND) };
+    for asked in [closed(4, SECOND), staged] {
+        let asked = Asked { duration: None, iterations: Some(20), ..asked };
+        let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).users(start), asked, 2).await;
+        assert_eq!(ran.counts(), (20, 20, 0, 0));
+        assert_eq!(ran.finished.totals.generator.users_failed, 2);
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use golo::engine::plan::Asked;
 
-use crate::probe::{Act, MILLI, Probe, Run, SECOND, closed, run};
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, closed, plan, run};
 
 fn paced(users: u64, pace: Duration, duration: Duration) -> Asked {
     Asked { pace: Some(pace), ..closed(users, duration) }
@@ -30,8 +30,9 @@ async fn phases_spread_over_the_pace_and_no_start_is_early() {
     for (k, time) in ran.times().into_iter().enumerate() {
         assert!(time >= k as u32 * 100 * MILLI, "start {k} was at {time:?}");
     }
+    let plan = plan(paced(10, SECOND, 2 * SECOND));
     for (at, user, _) in ran.started() {
-        assert!(at >= ran.start() + user as u32 * 100 * MILLI, "user {user} was early");
+        assert!(at >= ran.start() + plan.phase(user), "user {user} was early");
     }
 }
 
@@ -67,6 +68,18 @@ async fn what_a_user_was_too_busy_for_is_dropped_where_the_end_cuts_it_off() {
     let ran = run(Probe::new(|_, _| Act::Never), asked, 2).await;
     // Each was due ten times: the first is cut off, and the others could not start.
     assert_eq!(ran.counts(), (20, 0, 18, 2));
+}
+
+#[tokio::test]
+async fn a_paced_load_test_that_blocks_its_thread_is_late_and_invalid() {
+    // One that goes on late, one that never does.
+    for (block, duration) in [(250, 2), (1500, 1)] {
+        let probe = Probe::new(move |_, _| Act::Block(block * MILLI));
+        let ran = run(probe, paced(1, 100 * MILLI, duration * SECOND), 1).await;
+        assert_eq!(ran.counts().0, 10 * u64::from(duration));
+        let reasons = ran.blamed();
+        assert!(reasons.len() == 1 && reasons[0].starts_with("starts were late"), "{reasons:?}");
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub(crate) enum Act {
     Panic,
     /// Keeps its thread.
     Block(Duration),
+    /// Panics where nothing catches it.
+    Die,
     /// Hands a request to this sink, as a task does that is no part of the trigger.
     Report(Arc<Outside>),
 }
@@ -161,6 +163,7 @@ impl Act {
             Self::Meet(barrier) => _ = barrier.wait().await,
             Self::Never => pending().await,
             Self::Block(time) => std::thread::sleep(*time),
+            Self::Die => panic!("nobody catches this"),
             Self::Report(outside) => outside.output(&OutputRef::parse(REQUEST).unwrap()),
         }
     }
@@ -352,6 +355,15 @@ impl Ran {
         assert_eq!(counts.0, counts.1 + counts.2 + counts.3, "{triggers:?}");
         assert_eq!((triggers.service.count(), triggers.response.count()), (triggers.done, triggers.done));
         counts
+    }
+
+    /// Why the generator is to blame.
+    #[track_caller]
+    pub(crate) fn blamed(&self) -> Vec<String> {
+        match Verdict::of(&self.finished, false) {
+            Verdict::Invalid(reasons) => reasons,
+            other => panic!("{other:?}: {:?}", self.finished),
+        }
     }
 
     /// Why it is invalid, but for what a busy machine does to any generator.

@@ -119,3 +119,14 @@ async fn a_user_of_an_open_plan_counts_its_iterations_from_0() {
     }
     assert_eq!(ran.assert_each_is_stopped_once(), ran.iterations().len() as u64);
 }
+
+#[tokio::test]
+async fn iterations_of_a_rate_are_starts_that_are_due_however_they_are_spaced() {
+    for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+        let asked =
+            Asked { arrivals: Some(arrivals), max_users: Some(1), iterations: Some(20), ..rate("200/s", SECOND) };
+        let asked = Asked { duration: None, ..asked };
+        let ran = run(Probe::new(|_, _| Act::Take(SECOND)), asked, 1).await;
+        assert_eq!(ran.counts(), (20, 1, 19, 0));
+    }
+}

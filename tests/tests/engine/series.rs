@@ -63,6 +63,26 @@ fn outcomes_are_series_too() {
 }
 
 #[test]
+fn only_a_socket_of_its_own_that_cannot_be_opened_exhausts_the_generator() {
+    let mut recorder = Recorder::default();
+    let line = line(0);
+    let mut output = OutputRef::parse(&line).unwrap();
+    for error in [
+        "connect: GET http://h/0: tcp open error: Too many open files (os error 24)",
+        "dns: GET http://h/0: Too many open files (os error 24)",
+        "connect: GET http://h/0: Cannot assign requested address (os error 99)",
+        // What a target says of itself.
+        "the database is down: too many open files",
+        "body: GET http://h/0: too many open files",
+    ] {
+        output.error = Some(error.into());
+        recorder.output(&output);
+    }
+    let generator = recorder.take().generator;
+    assert_eq!((generator.without_descriptor, generator.without_port), (2, 1));
+}
+
+#[test]
 fn recorders_with_other_routes_merge_into_a_thousand_and_other() {
     let mut totals = Snapshot::default();
     for worker in 0..4 {

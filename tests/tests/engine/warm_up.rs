@@ -90,3 +90,21 @@ async fn a_stop_during_the_warm_up_ends_it() {
         ran.assert_each_is_stopped_once();
     }
 }
+
+#[tokio::test]
+async fn what_a_trigger_of_the_warm_up_keeps_a_user_from_is_dropped() {
+    let pace = Some(100 * MILLI);
+    let asked = Asked { warm_up: Some(SECOND / 2), graceful_stop: Some(100 * MILLI), pace, ..closed(2, SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Never), asked, 1).await;
+    // Each was due ten times in the measured part.
+    assert_eq!((ran.counts(), ran.triggers().dropped_busy), ((20, 0, 20, 0), 20));
+}
+
+#[tokio::test]
+async fn workers_are_not_busy_with_what_they_did_before() {
+    let act = |_, iteration| if iteration == 0 { Act::Block(900 * MILLI) } else { Act::Take(200 * MILLI) };
+    let asked = Asked { warm_up: Some(SECOND), ..closed(1, SECOND) };
+    let ran = run(Probe::new(act), asked, 1).await;
+    let generator = &ran.finished.totals.generator;
+    assert!(generator.time >= SECOND && generator.busy_share() < 0.5, "{generator:?}");
+}

@@ -31,7 +31,7 @@ impl<T: Trigger> Worker<T> {
         }
         if wanted < before {
             users.retire(wanted, before, at);
-            for (number, state) in users.take_idle_from(wanted) {
+            for (number, state) in users.take_idle(wanted, before) {
                 // It leaves as one that is busy does.
                 if let Some(mut user) = users.take(number) {
                     user.state = Some(state);
@@ -43,8 +43,8 @@ impl<T: Trigger> Worker<T> {
     }
 
     /// Has a user join: at once, or when it is first due from `at` on.
-    fn enlist(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, at: Instant) {
-        let Some(user) = users.take(number) else { return };
+    pub(super) fn enlist(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, at: Instant) {
+        let Some(user) = users.take(number) else { return users.recall(number) };
         match self.first_due(number, at) {
             Some(due) => _ = users.put_until(number, user, due),
             None => self.spawn(users, number, user, None),
@@ -77,6 +77,9 @@ impl<T: Trigger> Worker<T> {
 
     /// Open model: starts a trigger that is due, unless there are too many in flight.
     pub(super) fn start_one(self: &Arc<Self>, due: Instant, most: u64) {
+        if self.is_measured(due) && !self.run.take_iteration() {
+            return;
+        }
         if self.run.in_flight.fetch_add(1, Relaxed) >= most {
             self.run.in_flight.fetch_sub(1, Relaxed);
             self.count(self.is_measured(due), |triggers| {
@@ -90,12 +93,33 @@ impl<T: Trigger> Worker<T> {
         self.spawn(&mut users, number, user, Some(due));
     }
 
+    /// Paced: counts the users who were due by `before`, and will not be started.
+    pub(super) fn forgo_due(&self, before: Instant) {
+        loop {
+            let Some((number, user, due)) = self.users().take_due(before) else { return };
+            self.users().put_away(number, user);
+            if self.run.counts_each_start() {
+                self.forgo_one(due);
+            }
+            self.count_missed(number, due);
+        }
+    }
+
+    /// Counts a start that was due, and does not happen since the run is over. That it is late is golo's doing.
+    pub(super) fn forgo_one(&self, due: Instant) {
+        if self.is_measured(due) {
+            recorder::with(|recorder| {
+                let rest = recorder.rest();
+                rest.triggers.due += 1;
+                rest.triggers.dropped_stopped += 1;
+                rest.generator.lag.record(nanoseconds(Instant::now().saturating_duration_since(due)));
+            });
+        }
+    }
+
     fn spawn(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, user: User<T::User>, due: Option<Instant>) {
         let mut held = Held::new(self, number, user);
-        if due.is_some_and(|due| self.is_measured(due)) {
-            held.stage = Stage::Due;
-            held.due = due;
-        }
+        held.waits(due, due.is_some_and(|due| self.is_measured(due)));
         users.driven_by(number, tokio::spawn(drive(held, due)).abort_handle());
     }
 
@@ -103,31 +127,49 @@ impl<T: Trigger> Worker<T> {
         due >= self.timeline().start
     }
 
+    /// Whether the plan allows a trigger more. In the open model it has been asked when it was due.
+    fn is_allowed(&self) -> bool {
+        self.run.plan.is_open() || self.run.take_iteration()
+    }
+
     /// Whether a user may have another trigger.
-    fn goes_on(&self, number: u32, now: Instant) -> bool {
+    pub(super) fn goes_on(&self, number: u32, now: Instant) -> bool {
         number < self.wanted.load(Relaxed)
             && self.stopped.get().is_none()
+            && !self.run.commander.is_over()
             && self.timeline().end.is_none_or(|end| now < end)
     }
 
     /// Paced: what a user was too busy for, after the trigger that was due at `due`, is dropped.
-    pub(super) fn count_missed(&self, number: u32, due: Option<Instant>) {
-        let (Some(due), Model::Closed { pace: Some(pace), .. }) = (due, self.run.plan.model()) else { return };
-        if self.run.plan.iterations().is_some() {
-            // They are made up for by others.
+    pub(super) fn count_missed(&self, number: u32, due: Instant) {
+        let Model::Closed { pace: Some(pace), .. } = self.run.plan.model() else { return };
+        if !self.run.counts_each_start() {
             return;
         }
-        let timeline = self.timeline();
+        let (timeline, now) = (self.timeline(), Instant::now());
         let retired = self.users().retired(number);
-        let until =
-            [Some(Instant::now()), timeline.end, self.stopped.get().copied(), retired].into_iter().flatten().min();
-        let missed = (due + *pace).max(timeline.start);
-        let time = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(missed));
-        let count = nanoseconds(time).div_ceil(nanoseconds(*pace));
-        self.count(count > 0, |triggers| {
-            triggers.due += count;
-            triggers.dropped_busy += count;
+        let ends = [timeline.end, self.stopped.get().copied(), self.run.commander.told().over(), retired];
+        let until = ends.into_iter().flatten().fold(now, Instant::min);
+        let first = self.measured_from(due + *pace, *pace);
+        let count = nanoseconds(until.saturating_duration_since(first)).div_ceil(nanoseconds(*pace));
+        if count == 0 {
+            return;
+        }
+        let stall = self.stalls().longest(first, now);
+        recorder::with(|recorder| {
+            let rest = recorder.rest();
+            rest.triggers.due += count;
+            rest.triggers.dropped_busy += count;
+            if !stall.is_zero() {
+                rest.generator.lag.record_n(nanoseconds(stall), count);
+            }
         });
+    }
+
+    /// The first of some due times, a pace apart from `due` on, that belongs to the measured part.
+    fn measured_from(&self, due: Instant, pace: Duration) -> Instant {
+        let early = self.timeline().start.saturating_duration_since(due);
+        due + Duration::from_nanos(nanoseconds(early).div_ceil(nanoseconds(pace)).saturating_mul(nanoseconds(pace)))
     }
 
     pub(super) fn count(&self, is_measured: bool, count: impl FnOnce(&mut Triggers)) {
@@ -149,40 +191,34 @@ pub(super) async fn start_opening_user<T: Trigger>(mut held: Held<T>) {
 /// Drives a user until it is idle or not wanted any more. One without a due time starts at once, each time.
 async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
     let worker = Arc::clone(&held.worker);
+    let has_users = worker.run.trigger.has_users();
     let mut now = Instant::now();
     // golo's own delay: that a user was busy when it was due is none.
     let mut lag = due.map(|due| now.saturating_duration_since(due));
     loop {
-        let is_measured = worker.is_measured(due.unwrap_or(now));
-        if (due.is_none() && !worker.goes_on(held.number, now)) || (is_measured && !worker.run.take_iteration()) {
-            held.stage = Stage::Uncounted;
+        if due.is_none() && !worker.goes_on(held.number, now) {
             return end(held).await;
         }
-        if is_measured {
-            recorder::with(|recorder| {
-                let rest = recorder.rest();
-                rest.triggers.due += 1;
-                if let Some(lag) = lag {
-                    rest.generator.lag.record(nanoseconds(lag));
-                }
-            });
-        }
-        held.stage = if is_measured { Stage::Starting } else { Stage::Uncounted };
-        held.due = due;
         let mut from = due.unwrap_or(now);
+        let is_measured = worker.is_measured(from);
+        held.waits(due, is_measured);
         if !held.has_started() {
             if !start(&mut held).await {
-                return unready(held, is_measured);
+                return unready(held);
             }
-            if worker.run.trigger.has_users() {
+            if has_users {
                 let ready = Instant::now();
                 from += ready - now;
                 now = ready;
+                if due.is_none() && !worker.goes_on(held.number, now) {
+                    return end(held).await;
+                }
             }
         }
-        if is_measured {
-            held.stage = Stage::Running;
+        if is_measured && !worker.is_allowed() {
+            return end(held).await;
         }
+        held.begins(is_measured, lag);
         let Some(outcome) = trigger(&mut held, is_measured).await else { return };
         held.stage = Stage::Uncounted;
         let started = std::mem::replace(&mut now, Instant::now());
@@ -198,7 +234,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             };
             let next = was_due + *pace;
             if !worker.goes_on(held.number, now) {
-                worker.count_missed(held.number, due);
+                worker.count_missed(held.number, was_due);
                 return end(held).await;
             }
             if next > now {
@@ -208,7 +244,8 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
                     }
                 });
             }
-            (due, lag) = (Some(next), Some(Duration::ZERO));
+            (due, lag) = (Some(next), Some(worker.stalls().longest(next, now)));
+            held.waits(due, worker.is_measured(next));
         }
         // A load test that never waits for anything must not keep the others from running.
         tokio::task::coop::consume_budget().await;
@@ -239,7 +276,8 @@ fn record(outcome: Outcome, service: Duration, response: Duration) {
 }
 
 /// A user has had its last trigger.
-async fn end<T: Trigger>(held: Held<T>) {
+async fn end<T: Trigger>(mut held: Held<T>) {
+    held.waits(None, false);
     if held.worker.run.plan.is_open() {
         held.put(Users::put_free);
     } else if held.number < held.worker.wanted.load(Relaxed) {
@@ -265,8 +303,11 @@ async fn leave<T: Trigger>(mut held: Held<T>) {
 }
 
 /// A start that could not happen, since its user did not start.
-fn unready<T: Trigger>(held: Held<T>, is_measured: bool) {
-    held.worker.count(is_measured, |triggers| triggers.dropped_unready += 1);
+fn unready<T: Trigger>(held: Held<T>) {
+    held.worker.count(held.stage == Stage::Due, |triggers| {
+        triggers.due += 1;
+        triggers.dropped_unready += 1;
+    });
     match held.worker.run.plan.is_open() {
         true => held.put(Users::put_free),
         false => {

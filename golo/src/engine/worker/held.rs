@@ -2,15 +2,19 @@
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::Worker;
 use crate::{
     engine::{
+        errors::ErrorKind,
+        recorder,
         trigger::Trigger,
         users::{User, Users},
     },
+    output::nanoseconds,
     panic::caught_now,
 };
 
@@ -21,8 +25,6 @@ pub(super) enum Stage {
     Uncounted,
     /// Its time has come, and it is not counted yet.
     Due,
-    /// It is counted, and its user is being started.
-    Starting,
     /// Its trigger is running.
     Running,
 }
@@ -42,6 +44,28 @@ impl<T: Trigger> Held<T> {
         Self { worker: Arc::clone(worker), number, user: Some(user), stage: Stage::Uncounted, due: None }
     }
 
+    /// Its next trigger is due at `due`, or at once.
+    pub(super) fn waits(&mut self, due: Option<Instant>, is_measured: bool) {
+        let is_counted = is_measured && self.worker.run.counts_each_start();
+        self.stage = if is_counted { Stage::Due } else { Stage::Uncounted };
+        self.due = due;
+    }
+
+    /// Its trigger starts, this late.
+    pub(super) fn begins(&mut self, is_measured: bool, lag: Option<Duration>) {
+        self.stage = Stage::Uncounted;
+        if is_measured {
+            self.stage = Stage::Running;
+            recorder::with(|recorder| {
+                let rest = recorder.rest();
+                rest.triggers.due += 1;
+                if let Some(lag) = lag {
+                    rest.generator.lag.record(nanoseconds(lag));
+                }
+            });
+        }
+    }
+
     /// Gives the user back.
     pub(super) fn put(mut self, put: impl FnOnce(&mut Users<T::User>, u32, User<T::User>)) {
         if let Some(user) = self.user.take() {
@@ -58,25 +82,43 @@ impl<T: Trigger> Held<T> {
         let state = self.user.as_mut().and_then(|user| user.state.take());
         let _ = caught_now(|| drop(state));
     }
+
+    /// Its task has been cut off, or has died, with its user.
+    fn lose(&self, user: User<T::User>) {
+        let (worker, number) = (&self.worker, self.number);
+        worker.count(self.stage != Stage::Uncounted, |triggers| match self.stage {
+            Stage::Due => {
+                triggers.due += 1;
+                triggers.dropped_stopped += 1;
+            }
+            _ => triggers.interrupted += 1,
+        });
+        if let Some(due) = self.due {
+            worker.count_missed(number, due);
+        }
+        if thread::panicking() {
+            let text = "a task of the load test panicked where nothing could catch it";
+            recorder::with(|recorder| recorder.error(ErrorKind::Panic, text));
+        }
+        if worker.run.plan.is_open() && worker.stopped.get().is_none() {
+            return worker.users().put_free(number, user);
+        }
+        worker.users().put_away(number, user);
+        let now = Instant::now();
+        if worker.goes_on(number, now) {
+            // Or there would be less load than planned.
+            worker.enlist(&mut worker.users(), number, now);
+            worker.changed.notify_one();
+        }
+    }
 }
 
 impl<T: Trigger> Drop for Held<T> {
     fn drop(&mut self) {
-        let worker = &self.worker;
         if let Some(user) = self.user.take() {
-            if self.stage != Stage::Uncounted {
-                worker.count_missed(self.number, self.due);
-            }
-            worker.count(self.stage != Stage::Uncounted, |triggers| match self.stage {
-                Stage::Due => {
-                    triggers.due += 1;
-                    triggers.dropped_stopped += 1;
-                }
-                Stage::Starting => triggers.dropped_stopped += 1,
-                _ => triggers.interrupted += 1,
-            });
-            worker.users().put_away(self.number, user);
+            self.lose(user);
         }
+        let worker = &self.worker;
         if worker.run.plan.is_open() {
             worker.run.in_flight.fetch_sub(1, Relaxed);
         }

@@ -11,8 +11,10 @@ use crate::engine::{recorder, snapshot::Snapshot};
 /// When the next report is due, and what the last one left behind.
 pub(super) struct Seconds {
     start: Instant,
+    /// The beginning, and then the end of each second.
     pub(super) next: Instant,
-    told: Instant,
+    /// When the last report was, once there is anything to report.
+    told: Option<Instant>,
     busy: Duration,
     recycle: Recycle,
     recycled: mpsc::Receiver<Snapshot>,
@@ -21,16 +23,22 @@ pub(super) struct Seconds {
 impl Seconds {
     pub(super) fn new(start: Instant) -> Self {
         let (recycle, recycled) = mpsc::channel();
-        Self { start, next: start + SECOND, told: start, busy: busy(), recycle, recycled }
+        Self { start, next: start, told: None, busy: Duration::ZERO, recycle, recycled }
     }
 
     /// Reports what was measured, if a second is over.
     pub(super) fn tell(&mut self, now: Instant, users: impl FnOnce() -> u64, tell: &impl Fn(Message)) {
-        if now >= self.next {
-            self.report(now, users(), tell);
+        if now < self.next {
+            return;
+        }
+        match self.told {
+            Some(_) => self.report(now, users(), tell),
+            // What came before was the warm-up's.
+            None => (self.told, self.busy, self.next) = (Some(self.start), busy(), self.start + SECOND),
         }
     }
 
+    /// Reports what was measured since.
     pub(super) fn last(&mut self, users: u64, tell: &impl Fn(Message)) {
         self.report(Instant::now(), users, tell);
     }
@@ -44,8 +52,11 @@ impl Seconds {
             }
             let busy = busy();
             let generator = &mut recorder.rest().generator;
-            generator.busy += busy.saturating_sub(std::mem::replace(&mut self.busy, busy));
-            generator.time += now.saturating_duration_since(std::mem::replace(&mut self.told, now));
+            if let Some(told) = self.told.replace(now) {
+                generator.busy += busy.saturating_sub(self.busy);
+                generator.time += now.saturating_duration_since(told);
+            }
+            self.busy = busy;
             recorder.take()
         });
         self.next = self.start + SECOND * (elapsed as u32).saturating_add(1);

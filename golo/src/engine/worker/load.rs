@@ -1,0 +1,140 @@
+//! What is due when, on one worker.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use super::{Run, SECOND, Timeline, Worker};
+use crate::engine::{
+    arrivals::Starts,
+    curve::Curve,
+    plan::{Arrivals, Model},
+    share::Share,
+    trigger::Trigger,
+};
+
+/// How often it is looked whether the thread stands still, where users that are busy have due times.
+const HEARTBEAT: Duration = Duration::from_millis(5);
+
+/// The load of one worker.
+pub(super) enum Load<'a> {
+    Closed(Closed<'a>),
+    Open(Box<Open>),
+}
+
+pub(super) struct Closed<'a> {
+    users: &'a Curve,
+    is_paced: bool,
+    start: Instant,
+    /// The last change of how many there are to be.
+    changed: Instant,
+    end: Option<Instant>,
+}
+
+pub(super) struct Open {
+    warm_up: Due,
+    measured: Due,
+    /// Triggers in flight, at most.
+    most: u64,
+    /// Where the plan goes on for longer than its starts.
+    end: Option<Instant>,
+}
+
+/// The next of some starts.
+struct Due {
+    starts: Starts,
+    from: Instant,
+    next: Option<Instant>,
+}
+
+impl Due {
+    fn new(mut starts: Starts, from: Instant) -> Self {
+        let next = starts.next().map(|due| from + due);
+        Self { starts, from, next }
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.next.filter(|due| *due <= now)?;
+        self.next = self.starts.next().map(|due| self.from + due);
+        Some(due)
+    }
+}
+
+impl<'a> Load<'a> {
+    pub(super) fn new<T>(run: &'a Run<T>, share: Share, Timeline { start, end }: Timeline) -> Self {
+        let warm_up = run.plan.warm_up();
+        // An instant before the start is there, since the run has been planned that long ahead.
+        let from = start.checked_sub(warm_up).unwrap_or(start);
+        match run.plan.model() {
+            Model::Closed { users, pace } => {
+                Self::Closed(Closed { users, is_paced: pace.is_some(), start, changed: from, end })
+            }
+            Model::Open { rate, arrivals, max_users } => {
+                let opening = Curve::constant(rate.at(Duration::ZERO) as u64);
+                let spaced = |rate: &Curve, until, iterations, seed| {
+                    Starts::new(rate, until, iterations, *arrivals, share, seed)
+                };
+                let counted = run.plan.iterations().filter(|_| *arrivals == Arrivals::Constant);
+                Self::Open(Box::new(Open {
+                    warm_up: Due::new(spaced(&opening, Some(warm_up), None, !run.seed), from),
+                    measured: Due::new(spaced(rate, run.plan.duration(), counted, run.seed), start),
+                    most: *max_users,
+                    end,
+                }))
+            }
+        }
+    }
+
+    /// Starts what is due by `now`; gives when to look again, or nothing where there is nothing to come.
+    pub(super) fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Closed(closed) => closed.advance(worker, now),
+            Self::Open(open) => {
+                while let Some(due) = open.warm_up.take(now).or_else(|| open.measured.take(now)) {
+                    worker.start_one(due, open.most);
+                }
+                open.warm_up.next.or(open.measured.next).or(open.end)
+            }
+        }
+    }
+
+    /// Counts what was due before `over` and will not be started any more.
+    pub(super) fn forgo<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, over: Instant) {
+        let before = over - Duration::from_nanos(1);
+        match self {
+            Self::Closed(_) => worker.forgo_due(before),
+            Self::Open(open) => {
+                while let Some(due) = open.measured.take(before) {
+                    worker.forgo_one(due);
+                }
+            }
+        }
+    }
+}
+
+impl Closed<'_> {
+    fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
+        let next_change = loop {
+            let time = self.changed.saturating_duration_since(self.start);
+            worker.want(worker.share.count(self.users.whole_at(time)) as u32, self.changed);
+            match self.users.next_change(time).map(|change| self.start + change) {
+                Some(change) if change <= now => self.changed = change,
+                later => break later,
+            }
+        };
+        let next_due = worker.start_due(now);
+        let next = [next_due, next_change].into_iter().flatten().min();
+        let users = worker.users();
+        if users.busy() > 0 {
+            // They go on by themselves, and say so when they end.
+            let look = now + if self.is_paced { HEARTBEAT } else { SECOND };
+            return next.into_iter().chain([look]).min();
+        }
+        if next.is_some() {
+            return next;
+        }
+        let has_failed = users.failed() > 0 && users.failed() >= worker.wanted.load(Relaxed) as usize;
+        self.end.filter(|_| !has_failed)
+    }
+}
