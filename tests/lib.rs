@@ -5,10 +5,12 @@
 
 mod grpc;
 mod program;
+mod speechless;
 mod tell;
 mod waiting;
 
 pub use grpc::{connect, context, job, trigger};
 pub use program::{Finished, Lines, Program, Signal, command, once, output};
+pub use speechless::Speechless;
 pub use tell::tell;
 pub use waiting::{PATIENCE, until, within};

@@ -12,7 +12,15 @@ use std::{
 use reqwest::{Client, ClientBuilder};
 use tokio::runtime;
 
-use crate::{BoxError, Error, connects::TimeConnects, cookies, error::chain, lock::lock, message::say, panic};
+use crate::{
+    BoxError, Error,
+    connects::TimeConnects,
+    cookies,
+    error::{chain, reason},
+    lock::lock,
+    message::say,
+    panic,
+};
 
 /// How long a request may take, body included, unless the load test says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -129,7 +137,7 @@ fn build() -> Result<Client, Error> {
             }
             let built = panic::caught_now(|| configure(builder));
             IS_BUILDING.set(false);
-            built.unwrap_or_else(|panicked| Err(panicked.into()))
+            built.unwrap_or_else(|panicked| Err(panicked.into())).map_err(|error| reason(error).into())
         }
         None => builder.build().map_err(Into::into),
     };

@@ -79,6 +79,8 @@ pub struct Finished {
     pub options: Options,
     /// Everything that was measured.
     pub totals: Snapshot,
+    /// What of it was measured after the last [`Progress`].
+    pub rest: Snapshot,
     /// When the measured part began, if it did.
     pub started_at: Option<SystemTime>,
     /// How long starts were made: as planned, or until the run was stopped.
@@ -101,6 +103,7 @@ impl Finished {
             plan,
             options,
             totals: Snapshot::default(),
+            rest: Snapshot::default(),
             started_at: None,
             load_time: Duration::ZERO,
             whole_time: Duration::ZERO,
@@ -266,10 +269,16 @@ impl Engine {
         self.start.map(|(start, _)| start)
     }
 
+    /// Whether nothing is in flight any more.
+    #[must_use]
+    pub fn has_drained(&self) -> bool {
+        self.drained.is_some()
+    }
+
     /// Everything, once it has ended.
     #[must_use]
     pub fn finish(mut self) -> Finished {
-        self.end_second();
+        let rest = self.end_second();
         let lost = self.workers.iter().filter_map(|worker| match &worker.state {
             State::Lost(reason) => Some(reason.clone()),
             _ => None,
@@ -280,7 +289,9 @@ impl Engine {
         let ended = triggers.done + triggers.interrupted + triggers.dropped();
         triggers.interrupted += triggers.due.saturating_sub(ended);
         let generator = &self.totals.generator;
-        if self.not_started.is_none() && generator.users_failed > 0 && generator.users_started == 0 {
+        // Where it was stopped before the clock started, some may have been about to.
+        let wanted = if self.start.is_some() { 1 } else { self.plan.users_at(Duration::ZERO).max(1) };
+        if self.not_started.is_none() && generator.users_failed >= wanted && generator.users_started == 0 {
             self.not_started = Some(nobody_started());
         }
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
@@ -290,6 +301,7 @@ impl Engine {
             plan: self.plan,
             options: self.options,
             totals: self.totals,
+            rest,
             started_at: self.start.map(|(_, at)| at),
             load_time,
             whole_time,
@@ -323,7 +335,11 @@ impl Engine {
                 // A worker that has ended takes nothing back.
                 let _ = recycle.send(snapshot);
             }
-            Message::Drained(at) => worker.state = State::Drained(at),
+            Message::Drained { at, second, rest, users } => {
+                (worker.state, worker.users) = (State::Drained(at), users);
+                self.lag.add(second, &rest.generator.lag, rest.triggers.due);
+                self.second.merge(&rest);
+            }
             Message::Stopped => {
                 let drained = worker.drained().unwrap_or_else(Instant::now);
                 worker.state = State::Stopped(drained);
@@ -350,6 +366,7 @@ impl Engine {
         if self.drained.is_none() && self.are_all(Worker::has_drained) {
             // Of those that are lost nobody knows it.
             self.drained = self.workers.iter().filter_map(Worker::drained).max().or_else(|| Some(Instant::now()));
+            self.count_users();
         }
         if self.released.is_none() && self.are_all(Worker::has_stopped) {
             self.released = Some(Instant::now());
@@ -389,10 +406,15 @@ impl Engine {
         self.seconds = seconds;
         self.lag.judge_before(seconds);
         self.descriptors.look();
-        let users = self.workers.iter().map(|worker| worker.users).sum();
-        self.most_users = self.most_users.max(users);
+        let users = self.count_users();
         let second = self.end_second();
         Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
+    }
+
+    fn count_users(&mut self) -> u64 {
+        let users = self.workers.iter().map(|worker| worker.users).sum();
+        self.most_users = self.most_users.max(users);
+        users
     }
 
     fn end_second(&mut self) -> Snapshot {

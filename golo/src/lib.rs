@@ -10,6 +10,7 @@ mod clock;
 pub mod coming_from_go_lo;
 mod connects;
 mod cookies;
+mod counted;
 #[doc(hidden)]
 pub mod engine;
 mod erased;
@@ -21,6 +22,7 @@ mod loadtest;
 mod lock;
 mod measure;
 mod message;
+mod nearest;
 mod output;
 mod panic;
 mod param;

@@ -9,7 +9,7 @@ use crate::{
     adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger},
     client,
     erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState},
-    error::{chain, without_credentials},
+    error::{chain, reason, without_credentials},
     output::nanoseconds,
     panic::caught,
     scope::Scope,
@@ -184,7 +184,7 @@ impl Loadtest {
         let duration = started.elapsed().saturating_sub(scope.thought());
         let mut response = match result {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => Response { error: true, output: chain(&*error), ..prepared.clone() },
+            Ok(Err(error)) => Response { error: true, output: reason(error), ..prepared.clone() },
             Err(panicked) => {
                 lease.discard();
                 Response { error: true, output: panicked, ..prepared.clone() }
@@ -229,7 +229,7 @@ impl Loadtest {
             };
             match self.aside(None, async { setup().await }).await {
                 Ok(Ok(shared)) => Ok(shared),
-                Ok(Err(error)) => Err(chain(&*error)),
+                Ok(Err(error)) => Err(reason(error)),
                 Err(panicked) => Err(panicked),
             }
         });
@@ -247,7 +247,7 @@ impl Loadtest {
         };
         let ending = self.aside(Some(Arc::clone(shared)), async { teardown(Arc::clone(shared)).await });
         let result = ending.await.unwrap_or_else(|panicked| Err(panicked.into()));
-        result.map_err(|error| Error::teardown("`teardown` failed", Some(chain(&*error).into())))
+        result.map_err(|error| Error::teardown("`teardown` failed", Some(reason(error).into())))
     }
 
     /// Ends users that have been idle for long, for ever.

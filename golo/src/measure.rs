@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::{error::without_credentials, recording::Recording, scope};
 
 /// The method of a measured step's `Output`.
-const METHOD: &str = "MEASURE";
+pub(crate) const METHOD: &str = "MEASURE";
 
 /// Times `future` as a step of the journey `id`, in a series of its own called `name`, and gives back what it gives.
 ///

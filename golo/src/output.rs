@@ -90,6 +90,10 @@ pub struct OutputRef<'a> {
     pub route: Option<Cow<'a, str>>,
     /// See [`Output::expected`].
     pub expected: Option<bool>,
+    /// From sending the request to its response's headers; `None` where no whole response came. No line says it.
+    pub waiting: Option<Duration>,
+    /// Bytes of the request's body; 0 where no response came, or its length is not known before. No line says it.
+    pub sent: u64,
 }
 
 impl Output {
@@ -157,6 +161,8 @@ impl Output {
             error: self.error.as_deref().map(Cow::Borrowed),
             route: self.route.as_deref().map(Cow::Borrowed),
             expected: self.expected,
+            waiting: None,
+            sent: 0,
         }
     }
 }

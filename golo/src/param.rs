@@ -5,9 +5,15 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-static GIVEN: RwLock<Option<HashMap<String, String>>> = RwLock::new(None);
+type Values = RwLock<Option<HashMap<String, String>>>;
 
-/// The parameter `key`: what `-e KEY=VALUE` gave, else the environment variable of that name, else `None`.
+/// By the command line.
+static GIVEN: Values = RwLock::new(None);
+/// By a job file.
+static OFFERED: Values = RwLock::new(None);
+
+/// The parameter `key`: what `-e KEY=VALUE` gave, else the environment variable of that name, else what a job file says,
+/// else `None`.
 ///
 /// `None` also where the environment's value is not Unicode.
 ///
@@ -17,13 +23,21 @@ static GIVEN: RwLock<Option<HashMap<String, String>>> = RwLock::new(None);
 /// ```
 #[must_use]
 pub fn param(key: &str) -> Option<String> {
-    let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|given| given.get(key).cloned());
-    given.or_else(|| std::env::var(key).ok())
+    let find = |values: &Values| {
+        let values = values.read().unwrap_or_else(PoisonError::into_inner);
+        values.as_ref().and_then(|values| values.get(key).cloned())
+    };
+    find(&GIVEN).or_else(|| std::env::var(key).ok()).or_else(|| find(&OFFERED))
 }
 
 /// Puts what the command line gave in place; a later value of a key wins.
 pub(crate) fn give(pairs: impl IntoIterator<Item = (String, String)>) {
     GIVEN.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().extend(pairs);
+}
+
+/// Puts what a job file says in place.
+pub(crate) fn offer(pairs: impl IntoIterator<Item = (String, String)>) {
+    OFFERED.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().extend(pairs);
 }
 
 #[cfg(test)]

@@ -1,13 +1,27 @@
-//! The report of a run: its verdict, and the summary that a person reads.
+//! The report of a run: its verdict, the summary that a person reads, and the files that others do.
 //!
 //! Public for the `golo` command, and nothing else may use it: it changes without notice.
 
+mod document;
+mod ending;
+mod junit;
 mod news;
+mod page;
 mod summary;
+mod tables;
 mod text;
+mod threshold;
+mod timeline;
 mod units;
 mod verdict;
 
-pub use news::news;
+pub use document::{Distribution, Document};
+pub use ending::{Ending, Moment, Unwritten, Written};
+pub use junit::junit;
+pub use news::News;
+pub use page::Page;
 pub use summary::summary;
+pub use tables::{failures, stats, stats_history};
+pub use threshold::{Actual, Judged, Measured, Room, Threshold, ThresholdError, Users, Watch};
+pub use timeline::{Point, Timeline};
 pub use verdict::Verdict;

@@ -1,6 +1,6 @@
 //! Requests: sent, read to the last byte, measured, and recorded as one `Output` each.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, future::poll_fn, pin::pin};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
@@ -112,6 +112,7 @@ impl<'a> Request<'a> {
         let (client, request) = self.request.map_err(RequestError::not_built)?;
         let client = client.unwrap_or_else(client::client);
         let requested = Requested::of(&request);
+        let sent = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
         let scope = scope::current();
         let sink = scope::sink_of(scope.as_deref());
         if let Some(scope) = &scope {
@@ -123,6 +124,7 @@ impl<'a> Request<'a> {
         let (method, url) = (requested.method.as_str(), requested.url.as_str());
         let mut recording = Recording::start(self.id, method, url, &*sink, scope.as_deref())
             .route(self.route.as_deref())
+            .sending(sent)
             .expect(&self.expected);
         let result = match receive(&client, request, &mut recording).await {
             Ok((response, body)) => {
@@ -185,11 +187,11 @@ async fn receive(
 ) -> Result<(Response, Bytes), reqwest::Error> {
     let mut response = client.execute(request).await?;
     recording.responded(response.status());
-    let Some(first) = response.chunk().await? else {
+    let Some(first) = next_chunk(&mut response, recording).await? else {
         return Ok((response, Bytes::new()));
     };
     recording.received(first.len());
-    let Some(second) = response.chunk().await? else {
+    let Some(second) = next_chunk(&mut response, recording).await? else {
         return Ok((response, first));
     };
     let mut body = BytesMut::from(first);
@@ -197,9 +199,22 @@ async fn receive(
     while let Some(chunk) = next {
         recording.received(chunk.len());
         body.extend_from_slice(&chunk);
-        next = response.chunk().await?;
+        next = next_chunk(&mut response, recording).await?;
     }
     Ok((response, body.freeze()))
+}
+
+/// What comes next of the body; `recording` is told where that has to be waited for.
+async fn next_chunk(response: &mut Response, recording: &mut Recording<'_>) -> Result<Option<Bytes>, reqwest::Error> {
+    let mut chunk = pin!(response.chunk());
+    poll_fn(|context| {
+        let chunk = chunk.as_mut().poll(context);
+        if chunk.is_pending() {
+            recording.waits_for_body();
+        }
+        chunk
+    })
+    .await
 }
 
 /// `response` again, with the body that was read from it.

@@ -1,10 +1,14 @@
 //! What a load test's `main` does: reads the command line, then serves, or triggers once.
 
 mod args;
+mod files;
 mod in_process;
+mod job_file;
 mod lines;
 mod listener;
+mod live;
 mod once;
+mod outs;
 mod run;
 mod run_args;
 mod serve;
@@ -20,7 +24,7 @@ use tokio::{
 
 use args::Call;
 
-use crate::{Error, Loadtest, client, error::chain, message::say, panic::caught_now};
+use crate::{BoxError, Error, Loadtest, client, error::chain, message::say, panic::caught_now};
 pub use listener::Listener;
 pub use serve::Serve;
 
@@ -39,8 +43,6 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 enum Exit {
     /// Anything unforeseen, and a trigger of `once` that failed.
     Failed = 1,
-    /// The generator could not deliver the plan.
-    Invalid = 96,
     /// The command line, the environment or the address is wrong.
     BadConfiguration = 104,
     Interrupted = 105,
@@ -67,11 +69,13 @@ impl From<&Error> for Exit {
 }
 
 impl Loadtest {
-    /// Does what the command line asks for: serves the load test, which is the default, or triggers it `once`.
+    /// Does what the command line asks for: serves the load test, which is the default, drives it, or triggers it `once`.
     ///
-    /// Blocks until that is done, and gives the process's exit code: 0, or 1 for a failed trigger of `once` and
-    /// anything unforeseen, as a `teardown` that failed, 104 for a wrong command line or an address that is taken, 105 where a signal cut `once`
-    /// short, 107 where `setup` failed or the HTTP client could not be built. What went wrong is on stderr.
+    /// Blocks until that is done, and gives the process's exit code: 0, or 1 for a failed trigger of `once` and anything
+    /// unforeseen, as a `teardown` that failed or raw outputs of `run` that could not be written, 96 where `run` could not
+    /// deliver its plan, 104 for a wrong command line or an address that is taken, 105 where a signal cut `run` or `once`
+    /// short, 107 where `setup` failed, the HTTP client could not be built, or the system has too few threads or
+    /// descriptors. What went wrong is on stderr.
     pub fn start(self) -> ExitCode {
         // A runtime cannot be started from within one, as it would be under `#[tokio::main]`.
         if tokio::runtime::Handle::try_current().is_ok() {
@@ -90,19 +94,21 @@ impl Loadtest {
                 return if error.use_stderr() { Exit::BadConfiguration.into() } else { ExitCode::SUCCESS };
             }
         };
-        let threads = match call {
-            // What runs there beside `setup` and `teardown` is nothing but what these leave behind.
-            Call::Run(_) => 1,
-            _ => std::thread::available_parallelism().map_or(1, usize::from),
-        };
-        let runtimes = match Runtimes::start(threads) {
-            Ok(runtimes) => runtimes,
-            Err(error) => return report(&self.name, &Error::io("the runtime could not be started", error)),
-        };
         match call {
-            Call::Serve { address, graceful_stop } => serve::serve(self, address, graceful_stop, runtimes),
-            Call::Run(run) => run::run(self, *run, runtimes),
-            Call::Once { job_name } => once::once(self, job_name, runtimes),
+            Call::Serve { address, graceful_stop } => {
+                self.on_every_core(|loadtest, runtimes| serve::serve(loadtest, address, graceful_stop, runtimes))
+            }
+            Call::Run(run) => run::run(self, *run),
+            Call::Once { job_name } => {
+                self.on_every_core(|loadtest, runtimes| once::once(loadtest, job_name, runtimes))
+            }
+        }
+    }
+
+    fn on_every_core(self, run: impl FnOnce(Self, Runtimes) -> ExitCode) -> ExitCode {
+        match Runtimes::start(cores()) {
+            Ok(runtimes) => run(self, runtimes),
+            Err(error) => report(&self.name, &error),
         }
     }
 
@@ -111,6 +117,11 @@ impl Loadtest {
         client::current()?;
         self.set_up().await.map(drop)
     }
+}
+
+/// How many threads can run at the same time.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn report(name: &str, error: &Error) -> ExitCode {
@@ -127,11 +138,15 @@ struct Runtimes {
 }
 
 impl Runtimes {
-    fn start(threads: usize) -> std::io::Result<Self> {
-        Ok(Self {
-            load: Builder::new_multi_thread().worker_threads(threads).enable_all().build()?,
-            control: Builder::new_current_thread().enable_all().build()?,
-        })
+    fn start(threads: usize) -> Result<Self, Error> {
+        let not_started = |reason: BoxError| Error::start("the runtime could not be started", Some(reason));
+        let start = || {
+            let load = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+            Ok(Self { load, control: Builder::new_current_thread().enable_all().build()? })
+        };
+        // tokio panics where the system has too little left for its threads and signals.
+        let started = caught_now(start).map_err(|panicked| not_started(panicked.into()))?;
+        started.map_err(|error: std::io::Error| not_started(error.into()))
     }
 
     /// Drops the load test, and then all that still runs: its requests are recorded as cancelled. Gives what is left.

@@ -250,6 +250,16 @@ async fn a_client_function_that_asks_for_its_own_client_is_told() {
 }
 
 #[tokio::test]
+async fn an_error_that_cannot_say_what_it_is_fails_its_trigger_and_no_more() {
+    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+    command.args(["once", "--name", "fail without words"]);
+    let finished = run(command).await;
+    assert_eq!((finished.code, finished.stdout.len()), (Some(1), 1), "{:#?}", finished.stderr);
+    let response: serde_json::Value = serde_json::from_str(&finished.stdout[0]).unwrap();
+    assert_eq!(response["output"], "panicked: words fail me");
+}
+
+#[tokio::test]
 async fn secrets_are_said_nowhere() {
     #[track_caller]
     fn says_nothing(text: &str) {

@@ -218,6 +218,8 @@ async fn a_load_test_that_blocks_its_threads_is_given_up_and_it_reports() {
     running.program.insist(Signal::TERM).await;
     let ran = running.finish().await;
     ran.assert_ended_with(105, "STOPPED");
+    ran.assert_ended_with(105, "a worker was lost, of 1");
+    ran.assert_ended_with(105, "1 of 1 worker, with that share of the load");
 }
 
 #[tokio::test]
@@ -254,8 +256,10 @@ async fn a_target_that_is_not_there_is_reported() {
 async fn what_cannot_start_is_reported() {
     for (hook, what, reason) in [
         ("SETUP", "fails", "invalid digit"),
+        ("SETUP", "fails without words", "words fail me"),
         ("SETUP", "panics", "SETUP is out of order"),
         ("CLIENT", "fails", "the certificate has expired"),
+        ("CLIENT", "fails without words", "words fail me"),
     ] {
         let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -i 10");
         call.command.env(hook, what);
@@ -268,7 +272,7 @@ async fn what_cannot_start_is_reported() {
 
 #[tokio::test]
 async fn a_teardown_that_fails_is_said_after_the_run() {
-    for what in ["fails", "panics"] {
+    for what in ["fails", "fails without words", "panics"] {
         let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -i 10");
         call.command.env("TEARDOWN", what);
         let ran = call.finish().await;
@@ -279,12 +283,16 @@ async fn a_teardown_that_fails_is_said_after_the_run() {
 
 #[tokio::test]
 async fn a_run_whose_users_all_fail_to_start_is_not_started() {
-    let target = sample();
-    let ran = Call::driven(&target, "visit", "-u 5 -d 60 -e START=fails").finish().await;
-    ran.assert_ended_with(107, "NOT STARTED");
-    ran.assert_ended_with(107, "no table is free");
-    assert_eq!((ran.finished.said("set up"), ran.finished.said("torn down")), (1, 1), "{:#?}", ran.finished.stderr);
-    assert_eq!(ran.outputs, []);
+    for (what, reason) in [("fails", "no table is free"), ("fails without words", "words fail me")] {
+        let target = sample();
+        let mut call = Call::driven(&target, "visit", "-u 5 -d 60");
+        call.command.args(["-e", &format!("START={what}")]);
+        let ran = call.finish().await;
+        ran.assert_ended_with(107, "NOT STARTED");
+        ran.assert_ended_with(107, reason);
+        assert_eq!((ran.finished.said("set up"), ran.finished.said("torn down")), (1, 1), "{:#?}", ran.finished.stderr);
+        assert_eq!(ran.outputs, []);
+    }
 }
 
 #[tokio::test]
@@ -307,6 +315,76 @@ async fn a_signal_while_users_start_ends_the_run() {
     let ran = running.finish().await;
     ran.assert_ended_with(105, "STOPPED");
     assert_eq!((ran.finished.said("torn down"), ran.outputs.len()), (1, 0), "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_signal_while_users_start_is_one_though_a_user_has_failed() {
+    let target = sample();
+    let mut call = Call::driven(&target, "visit", "-u 2 -d 60 --workers 1");
+    call.command.args(["-e", "START=hangs or fails for odd ones"]);
+    let mut running = call.spawn();
+    // The last to begin, and on the one worker: the other is waiting by then.
+    running.program.stderr.wait_for("a guest turns round").await;
+    running.program.signal(Signal::TERM);
+    running.program.stderr.wait_for("stopping the users").await;
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal while users started");
+    ran.assert_ended_with(105, "could not start: no table is free");
+    assert_eq!((ran.finished.said("torn down"), ran.outputs.len()), (1, 0), "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_signal_while_users_stop_says_so_and_a_second_one_cuts_that_short() {
+    let target = sample();
+    let mut running = Call::driven(&target, "visit", "-u 1 -i 5 -e STOP=hangs").spawn();
+    running.program.stderr.wait_for("guest-0 leaves").await;
+    running.program.signal(Signal::TERM);
+    running.program.stderr.wait_for("no trigger is in flight any more").await;
+    running.program.signal(Signal::TERM);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal while users stopped");
+    assert_eq!(ran.finished.said("finishing the triggers in flight"), 0, "{:#?}", ran.finished.stderr);
+    assert_eq!((ran.finished.said("torn down"), ran.outputs.len()), (1, 5), "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_signal_during_teardown_says_so() {
+    let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -i 10");
+    call.command.env("TEARDOWN", "blocks");
+    let mut running = call.spawn();
+    running.program.stderr.wait_for("TEARDOWN blocks").await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal during `teardown`");
+    assert_eq!(ran.finished.said("cut off `teardown`"), 1, "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn after_a_signal_teardown_is_given_the_grace_and_no_more() {
+    let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -d 60 --graceful-stop 100ms");
+    call.command.env("TEARDOWN", "hangs");
+    let mut running = call.spawn();
+    running.program.stderr.wait_for("Ctrl-C stops it").await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal");
+    assert_eq!(ran.finished.said("cut off `teardown`"), 1, "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_signal_during_a_setup_that_blocks_its_thread_ends_the_run() {
+    for is_insisted in [false, true] {
+        let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -d 60");
+        call.command.env("SETUP", "blocks");
+        let mut running = call.spawn();
+        running.program.stderr.wait_for("SETUP blocks").await;
+        running.program.signal(Signal::INT);
+        running.program.stderr.wait_for("giving up `setup`").await;
+        if is_insisted {
+            running.program.insist(Signal::INT).await;
+        }
+        running.finish().await.assert_ended_with(105, "STOPPED by a signal during `setup`");
+    }
 }
 
 #[tokio::test]
@@ -333,7 +411,7 @@ async fn what_is_asked_for_wrongly_is_said_before_anything_is_set_up() {
         ("-d soon", &[], "--duration"),
         ("--users=-1", &[], "--users"),
         ("--fast", &[], "--fast"),
-        ("-o xml=a", &[], "expected jsonl=FILE"),
+        ("-o xml=a", &[], "expected summary=FILE.json"),
         ("-o jsonl=/no/such/dir/x", &[], "`/no/such/dir/x` cannot be written"),
         ("-d 1", &[("GOLO_USERS", "many")], "`GOLO_USERS` is `many`"),
         ("-d 1", &[("GOLO_RATE", "5")], "`GOLO_RATE` is `5`"),
@@ -359,6 +437,47 @@ async fn assert_refused(flags: &str, variables: &[(&str, &str)], said: &str) {
     let reason = finished.stderr.join(" ");
     assert!(reason.to_lowercase().contains(&said.to_lowercase()), "{flags}: {reason}");
     assert_eq!((finished.said("set up"), target.counter().seen), (0, 0), "{flags}: {reason}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_run_without_threads_is_not_started() {
+    let target = sample();
+    // Stacks of 1 GB, of which the space that is left has room for a few.
+    let limit = "ulimit -v 8000000; RUST_MIN_STACK=1000000000 exec \"$@\"";
+    let finished = limited(limit, env!("CARGO_BIN_EXE_driven"), target.url(), "-u 64 --workers 64 -d 60").await;
+    let summary = finished.stdout.join("\n");
+    assert_eq!(finished.code, Some(107), "{summary}\n{}", finished.stderr.join("\n"));
+    assert!(summary.contains("NOT STARTED: the workers could not be started: "), "{summary}");
+    assert!(summary.contains("64 users for 1m"), "{summary}");
+    assert_eq!((finished.said("set up"), finished.said("torn down")), (1, 1), "{:#?}", finished.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_run_with_hardly_any_descriptor_is_not_started() {
+    let target = sample();
+    for most in 4..24 {
+        let limit = format!("ulimit -n {most}; exec \"$@\"");
+        let finished = limited(&limit, env!("CARGO_BIN_EXE_jobs"), target.url(), "-u 1 -i 1").await;
+        let summary = finished.stdout.join("\n");
+        match finished.code {
+            Some(0 | 96) if most > 8 => {}
+            Some(107) => {
+                let is_said = summary.starts_with("NOT STARTED: ") && summary.contains("could not be started: ");
+                assert!(is_said && summary.contains("Too many open"), "{most}: {summary}");
+            }
+            code => panic!("{code:?} with {most}: {summary}\n{}", finished.stderr.join("\n")),
+        }
+    }
+}
+
+/// A run, with these flags, of the program at `path` by a shell that limits what it may have.
+#[cfg(target_os = "linux")]
+async fn limited(limit: &str, path: &str, target: &str, flags: &str) -> Finished {
+    let mut command = command("sh");
+    command.env("TARGET_URL", target).args(["-c", limit, "sh", path, "run"]).args(flags.split_whitespace());
+    Program::spawn(command).finish().await
 }
 
 #[tokio::test]
@@ -396,6 +515,45 @@ async fn who_does_not_read_the_lines_changes_nothing() {
     assert_eq!((finished.code, finished.said("panicked")), (Some(0), 0), "{:#?}", finished.stderr);
     assert_eq!((finished.said("stdout is closed"), finished.said("PASSED")), (1, 1), "{:#?}", finished.stderr);
     assert_eq!(target.counter().seen, 50);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn lines_that_cannot_be_written_are_said() {
+    let target = sample();
+    let variables = [("TARGET_URL", target.url())];
+    for flags in ["-u 2 -i 50", "-u 2 -i 5000"] {
+        let arguments: Vec<_> =
+            ["run", "--name", "get", "-o", "jsonl=/dev/full"].into_iter().chain(flags.split(' ')).collect();
+        let finished = ended(env!("CARGO_BIN_EXE_jobs"), &arguments, &variables).await;
+        let summary = finished.stdout.join(" ");
+        assert_eq!(finished.code, Some(1), "{summary}\n{:#?}", finished.stderr);
+        let lines = if flags.ends_with("5000") { "5,000" } else { "50" };
+        let lost = format!("{lines} output lines could not be written to `/dev/full`: No space left on device");
+        assert!(summary.replace("  ", "").contains(&format!("PASSED, but {lost}")), "{summary}");
+        assert_eq!((finished.said(&lost), finished.said("nobody read")), (1, 0), "{:#?}", finished.stderr);
+    }
+    let arguments = ["run", "--name", "fail to be a name", "-o", "jsonl=/dev/full", "-i", "5"];
+    let finished = ended(env!("CARGO_BIN_EXE_jobs"), &arguments, &variables).await;
+    assert_eq!((finished.code, finished.said("written")), (Some(0), 0), "there was nothing to be written");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn lines_that_were_written_before_there_was_no_room_are_whole() {
+    let target = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outputs.jsonl");
+    // 2,560 bytes in all, a few times as many as which come at once.
+    let limit = "trap '' XFSZ; ulimit -f 5; exec \"$@\"";
+    let flags = format!("--name get -u 2 -i 500 -o jsonl={}", path.display());
+    let finished = limited(limit, env!("CARGO_BIN_EXE_jobs"), target.url(), &flags).await;
+    assert_eq!(finished.code, Some(1), "{:#?}", finished.stderr);
+    let lines = std::fs::read_to_string(&path).unwrap();
+    assert!(lines.is_empty() || lines.ends_with('\n'), "{lines}");
+    let lost = 500 - lines.lines().map(output).count();
+    let said = format!("{lost} output lines could not be written to `{}`: File too large", path.display());
+    assert_eq!(finished.said(&said), 1, "{:#?}", finished.stderr);
 }
 
 #[tokio::test]

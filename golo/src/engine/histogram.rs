@@ -46,6 +46,17 @@ impl Histogram {
         Self { count: 0, sum: 0, min: u64::MAX, max: 0, values: Vec::new(), table: Vec::new(), chunks: Vec::new() }
     }
 
+    /// One that was written down: buckets by any value in them with how many they have, and the exact sum, minimum and
+    /// maximum.
+    pub(crate) fn restored(buckets: impl Iterator<Item = (u64, u64)>, (sum, min, max): (u64, u64, u64)) -> Self {
+        let mut restored = Self::new();
+        buckets.for_each(|(value, count)| restored.record_n(value, count));
+        if !restored.is_empty() {
+            (restored.sum, restored.min, restored.max) = (sum.into(), min, max);
+        }
+        restored
+    }
+
     /// Counts one value.
     #[inline]
     pub fn record(&mut self, nanos: u64) {
@@ -286,21 +297,22 @@ impl Histogram {
         sparse.chain(dense.filter(|&(_, count)| count != 0))
     }
 
-    /// Which value in ascending order, from 1, a quantile is.
     fn rank(&self, quantile: f64) -> Option<u64> {
-        if self.is_empty() || quantile.is_nan() {
-            return None;
-        }
-        if quantile >= 1.0 {
-            return Some(self.count);
-        }
-        let exact = quantile * self.count as f64;
-        let nearest = exact.round();
-        // 0.07 × 100 is a little more than 7 in binary, and is meant to be 7.
-        let is_whole = (exact - nearest).abs() <= exact * (2.0 * f64::EPSILON);
-        let rank = if is_whole { nearest } else { exact.ceil() };
-        Some((rank as u64).clamp(1, self.count))
+        (!self.is_empty() && !quantile.is_nan()).then(|| rank(quantile, self.count))
     }
+}
+
+/// Which of `count` values in ascending order, from 1, a quantile is.
+pub(crate) fn rank(quantile: f64, count: u64) -> u64 {
+    if quantile >= 1.0 {
+        return count;
+    }
+    let exact = quantile * count as f64;
+    let nearest = exact.round();
+    // 0.07 × 100 is a little more than 7 in binary, and is meant to be 7.
+    let is_whole = (exact - nearest).abs() <= exact * (2.0 * f64::EPSILON);
+    let rank = if is_whole { nearest } else { exact.ceil() };
+    (rank as u64).clamp(1, count)
 }
 
 impl Default for Histogram {

@@ -79,6 +79,10 @@ impl Recorder {
         let (series, measure) = &mut self.requests[series as usize];
         measure.durations.record(nanoseconds(output.duration));
         measure.received += u64::try_from(output.size).unwrap_or_default();
+        measure.sent += output.sent;
+        if let Some(waiting) = output.waiting {
+            self.rest.waiting.record(nanoseconds(waiting));
+        }
         if series.outcome.is_failed() {
             let outcome = series.outcome;
             self.failure(output, outcome);
@@ -150,7 +154,7 @@ impl Recorder {
         let requests = self.requests.iter_mut().filter(|(_, measure)| !measure.durations.is_empty());
         taken.requests = requests
             .map(|(series, measure)| {
-                let empty = Measure { durations: spare.pop().unwrap_or_default(), received: 0 };
+                let empty = Measure { durations: spare.pop().unwrap_or_default(), ..Measure::default() };
                 (series.clone(), std::mem::replace(measure, empty))
             })
             .collect::<HashMap<_, _>>();
@@ -296,4 +300,31 @@ fn note_step(label: u32, output: &OutputRef<'_>) {
         let step = Step { label, started: output.timestamp - duration, duration, status, failed };
         scope.note_step(&output.sequence_id, step);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_one_histogram_and_bytes_are_of_each_series() {
+        let line = r#"{"sequenceID":"","url":"http://a/","method":"PUT","status":200,"size":12,"timestamp":"2026-11-22T10:05:13Z","duration":30,"error":null}"#;
+        let mut output = OutputRef::parse(line).unwrap();
+        let mut recorder = Recorder::default();
+        recorder.output(&output);
+        (output.waiting, output.sent) = (Some(Duration::from_nanos(20)), 5);
+        recorder.output(&output);
+        output.url = "http://b/".into();
+        recorder.output(&output);
+
+        let mut totals = recorder.take();
+        let mut bytes: Vec<_> = totals.requests.values().map(|measure| (measure.sent, measure.received)).collect();
+        bytes.sort_unstable();
+        assert_eq!(bytes, [(5, 12), (5, 24)]);
+        assert_eq!((totals.waiting.count(), totals.waiting.max()), (2, Some(20)));
+        recorder.output(&output);
+        totals.merge(&recorder.take());
+        assert_eq!(totals.requests.values().map(|measure| measure.sent).sum::<u64>(), 15);
+        assert_eq!((totals.waiting.count(), recorder.take()), (3, Snapshot::default()));
+    }
 }

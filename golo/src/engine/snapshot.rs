@@ -16,8 +16,10 @@ use crate::check::{self, Checks};
 pub struct Measure {
     /// From sending the request to the last byte of its body, in nanoseconds.
     pub durations: Histogram,
-    /// Bytes of bodies.
+    /// Bytes of responses' bodies.
     pub received: u64,
+    /// Bytes of requests' bodies, of those that were responded to.
+    pub sent: u64,
 }
 
 impl Measure {
@@ -25,6 +27,7 @@ impl Measure {
     pub fn merge(&mut self, other: &Self) {
         self.durations.merge(&other.durations);
         self.received = self.received.saturating_add(other.received);
+        self.sent = self.sent.saturating_add(other.sent);
     }
 }
 
@@ -131,6 +134,9 @@ pub struct Snapshot {
     pub journeys: Histogram,
     /// The slowest journeys.
     pub slowest: Slowest,
+    /// From sending a request to its response's headers, in nanoseconds, of those whose response came whole. One for all
+    /// series, since one for each would double what they cost.
+    pub waiting: Histogram,
     /// How long connecting took, TLS and all, in nanoseconds.
     pub connects: Histogram,
     /// Checks by name.
@@ -150,6 +156,7 @@ impl Snapshot {
         self.triggers.merge(&other.triggers);
         self.journeys.merge(&other.journeys);
         self.slowest.merge(&other.slowest);
+        self.waiting.merge(&other.waiting);
         self.connects.merge(&other.connects);
         for (name, more) in &other.checks {
             check::add(&mut self.checks, name, *more);
@@ -193,8 +200,8 @@ impl Snapshot {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let requests: usize = self.requests.values().map(|measure| measure.durations.bytes()).sum();
-        let others =
-            [&self.triggers.service, &self.triggers.response, &self.journeys, &self.connects, &self.generator.lag];
+        let Triggers { service, response, .. } = &self.triggers;
+        let others = [service, response, &self.journeys, &self.waiting, &self.connects, &self.generator.lag];
         requests + others.into_iter().map(Histogram::bytes).sum::<usize>()
     }
 }

@@ -85,8 +85,9 @@ pub(super) enum Message {
     Ready { users: u64 },
     /// What was measured up to the end of `second`, counted from 0.
     Second { second: u64, snapshot: Snapshot, users: u64, recycle: Recycle },
-    /// Nothing is in flight any more, since then.
-    Drained(Instant),
+    /// Nothing is in flight any more, since then; this was measured in that second so far. There were `users` at the end
+    /// of the load.
+    Drained { at: Instant, second: u64, rest: Snapshot, users: u64 },
     /// Its users have stopped.
     Stopped,
     /// It has ended, and this was measured since the last second.
@@ -192,9 +193,11 @@ impl<T: Trigger> Worker<T> {
             let mut seconds = Seconds::new(start);
             recorder::with(|recorder| recorder.start(start));
             self.lead(start, &mut timer, orders, &mut seconds, tell).await;
+            let users = self.live_users();
             self.drain(&mut timer, orders, &mut seconds, tell).await;
+            let (second, rest) = seconds.last();
+            tell(Message::Drained { at: Instant::now(), second, rest, users });
         }
-        tell(Message::Drained(Instant::now()));
         self.stop_users(orders).await;
     }
 
@@ -261,7 +264,6 @@ impl<T: Trigger> Worker<T> {
                 () = self.changed.notified() => {}
             }
         }
-        seconds.last(self.live_users(), tell);
     }
 
     async fn cut(&self) {

@@ -4,8 +4,8 @@ use std::{borrow::Cow, error::Error as StdError, io};
 
 use reqwest::Url;
 
-use super::RequestErrorKind;
-use crate::output;
+use super::{BoxError, RequestErrorKind};
+use crate::{output, panic::caught_now};
 
 /// `error` and what is below it, from the outside in. Goes into an [`io::Error`], whose own `source` passes over what
 /// it holds.
@@ -30,6 +30,15 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
         }
     }
     without_credentials(&text).into_owned()
+}
+
+/// The same of an error that the load test gave: its text is the load test's code too, and so is what drops it. Where it
+/// panics, the panic's text is the reason.
+pub(crate) fn reason(error: BoxError) -> String {
+    let reason = caught_now(|| chain(&*error));
+    // What has panicked once may well panic again.
+    let _ = caught_now(|| drop(error));
+    reason.unwrap_or_else(|panicked| without_credentials(&panicked).into_owned())
 }
 
 /// What the last cause says.
@@ -151,6 +160,25 @@ mod tests {
             }
         }
         assert_eq!(chain(&Outer(io::Error::other("disk is on fire"))), "could not read: disk is on fire");
+    }
+
+    #[test]
+    fn an_error_that_panics_has_the_panics_text_as_its_reason() {
+        #[derive(Debug)]
+        struct Trap;
+        impl std::fmt::Display for Trap {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("words fail me at http://u:p@h")
+            }
+        }
+        impl StdError for Trap {}
+        impl Drop for Trap {
+            fn drop(&mut self) {
+                panic!("it does not go away")
+            }
+        }
+        assert_eq!(reason(Box::new(Trap)), "panicked: words fail me at http://h");
+        assert_eq!(reason("no table is free at http://u:p@h".into()), "no table is free at http://h");
     }
 
     proptest::proptest! {

@@ -59,6 +59,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for OutputRef<'a> {
             error: keys.error.0,
             route: keys.route.map(|Text(route)| route),
             expected: keys.expected,
+            waiting: None,
+            sent: 0,
         })
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    text::{WIDTH, shorten, width},
+    page::WIDTH,
+    text::{shorten, width},
     units::{count, counted, duration, nanoseconds, per_second},
 };
 use crate::engine::{
@@ -14,9 +15,33 @@ use crate::engine::{
     snapshot::{Snapshot, Triggers},
 };
 
-/// Where the run is, in one line: what the last second was like, and what has failed so far.
-#[must_use]
-pub fn news(progress: &Progress, totals: &Snapshot, plan: &Plan) -> String {
+/// The news of a run, once for each so many seconds. Where a worker is late, seconds are told of together, and the first that
+/// is told of after there should have been news is as good.
+#[derive(Debug)]
+pub struct News {
+    /// How often there is news, in seconds.
+    every: u64,
+    /// How much was over when it was last told of.
+    before: Duration,
+}
+
+impl News {
+    /// News once for each `every` seconds, of which there is one at least.
+    #[must_use]
+    pub fn every(seconds: u64) -> Self {
+        Self { every: seconds.max(1), before: Duration::ZERO }
+    }
+
+    /// Where the run is, in one line, if there is news: what it was like since the last progress, and what has failed so far.
+    pub fn of(&mut self, progress: &Progress, totals: &Snapshot, plan: &Plan) -> Option<String> {
+        let before = std::mem::replace(&mut self.before, progress.elapsed);
+        let is_due = before.as_secs() / self.every < progress.elapsed.as_secs() / self.every;
+        is_due.then(|| line(progress, progress.elapsed.saturating_sub(before), totals, plan))
+    }
+}
+
+/// What there is to say of `time`, which ends with this progress.
+fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan) -> String {
     let second = &progress.second;
     let mut durations = Histogram::new();
     for (series, measure) in &second.requests {
@@ -24,19 +49,20 @@ pub fn news(progress: &Progress, totals: &Snapshot, plan: &Plan) -> String {
             durations.merge(&measure.durations);
         }
     }
+    let each_second = |number: u64| number / time.as_secs().max(1);
     let users = match plan.is_open() {
         true => format!("{} in flight", count(progress.users)),
         false => counted(progress.users, "user"),
     };
     let mut parts = vec![users];
-    // In the middle of the second that it is about.
-    let middle = progress.elapsed.saturating_sub(Duration::from_millis(500));
+    let middle = progress.elapsed.saturating_sub(time / 2);
     if is_over(progress, plan) {
         parts.push("no more starts".to_owned());
     } else if let Some(asked) = plan.rate_at(middle) {
-        parts.insert(0, format!("{} of {} started", count(started(&second.triggers)), per_second(asked)));
+        let started = each_second(started(&second.triggers));
+        parts.insert(0, format!("{} of {} started", count(started), per_second(asked)));
     }
-    parts.push(format!("{} req/s", count(durations.count())));
+    parts.push(format!("{} req/s", count(each_second(durations.count()))));
     if let Some(p95) = durations.quantile(0.95) {
         parts.push(format!("p95 {}", nanoseconds(Some(p95))));
     }
@@ -94,9 +120,32 @@ mod tests {
     }
 
     fn said(progress: &Progress, totals: &Snapshot, asked: Asked) -> String {
-        let line = news(progress, totals, &plan(asked));
+        let line = line(progress, Duration::from_secs(1), totals, &plan(asked));
         assert!(width(&line) < WIDTH && !line.contains("NaN") && !line.contains("inf"), "{line}");
         line
+    }
+
+    #[test]
+    fn there_is_news_once_for_each_five_seconds_whatever_seconds_are_left_out() {
+        let told = |seconds: &[u64]| {
+            let (mut news, plan) = (News::every(5), plan(Asked::default()));
+            let mut of = |second: &u64| news.of(&progress(*second, 1, 0), &Snapshot::default(), &plan).is_some();
+            seconds.iter().copied().filter(|second| of(second)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]), [5, 10]);
+        assert_eq!(told(&[1, 4, 6, 7, 9, 12, 13, 28, 29, 30]), [6, 12, 28, 30]);
+        assert_eq!(told(&[5]), [5]);
+    }
+
+    #[test]
+    fn seconds_that_are_told_of_together_count_as_so_many() {
+        let plan = plan(Asked { rate: Some("100/s".parse().unwrap()), ..Asked::default() });
+        let mut news = News::every(5);
+        assert_eq!(news.of(&progress(4, 3, 400), &Snapshot::default(), &plan), None);
+        assert_eq!(
+            news.of(&progress(7, 3, 300), &Snapshot::default(), &plan).unwrap(),
+            "7s of 10s: 100 of 100/s started, 3 in flight, 100 req/s, p95 2ms, 0 failed"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The summary of a run: plain text of 80 columns, the verdict first.
+//! The summary of a run: plain text, the verdict first.
 
 mod errors;
+mod files;
 mod generator;
 mod headline;
 mod journeys;
@@ -8,45 +9,48 @@ mod load;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 mod triggers;
 
 use super::{
-    Verdict,
-    text::{left, wrap},
+    Ending, Page, Verdict,
+    page::TITLE,
     units::{counted, nanoseconds},
 };
 use crate::engine::{Finished, histogram::Histogram};
-use requests::Requests;
+pub(super) use headline::headline;
+pub(super) use load::{achieved_rate, asked_rate};
+pub(super) use requests::{Requests, Route};
 
 /// Most rows of a table; the others are counted.
 const ROWS: usize = 50;
-/// Columns of what a line of a section is about.
-const LABEL: usize = 12;
 
 /// What a run came to, for people: its verdict, and everything measured that says why.
 #[must_use]
-pub fn summary(finished: &Finished, verdict: &Verdict) -> String {
+pub fn summary(finished: &Finished, verdict: &Verdict, ending: &Ending, page: Page) -> String {
     let totals = &finished.totals;
     let requests = Requests::of(totals);
+    let head = headline::lines(page, finished, verdict, ending, &requests);
     let sections = [
-        headline::lines(finished, verdict, &requests),
-        load::lines(finished, &requests),
-        requests.lines(finished.whole_time),
-        triggers::lines(finished),
-        journeys::lines(totals, &requests),
-        errors::checks(totals),
-        errors::statuses(&requests),
-        errors::lines(totals),
-        generator::lines(finished),
+        thresholds::lines(page, ending),
+        load::lines(page, finished, &requests),
+        requests.lines(page, finished.whole_time),
+        triggers::lines(page, finished),
+        journeys::lines(page, totals, &requests),
+        errors::checks(page, totals),
+        errors::statuses(page, &requests),
+        errors::lines(page, totals),
+        generator::lines(page, finished),
+        files::lines(page, ending),
     ];
-    let sections: Vec<String> =
-        sections.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n") + "\n").collect();
-    sections.join("\n")
-}
-
-/// One line of a section, or more where there is more to say: what it is about, then what there is to say.
-fn said(label: &str, text: &str) -> Vec<String> {
-    wrap(&format!("  {}  ", left(label, LABEL - 1)), LABEL + 3, text)
+    let titled = sections.into_iter().map(|mut lines| {
+        if let Some(title) = lines.first_mut() {
+            *title = page.paint(TITLE, title);
+        }
+        lines
+    });
+    let sections = std::iter::once(head).chain(titled).filter(|lines| !lines.is_empty());
+    sections.map(|lines| lines.join("\n") + "\n").collect::<Vec<_>>().join("\n")
 }
 
 /// Says that there is more than is shown.

@@ -1,7 +1,7 @@
-//! Text made fit for a terminal of 80 columns: nothing in it moves the cursor, and nothing is wider than it may be.
+//! Text made fit for a terminal: nothing in it moves the cursor, and nothing is wider than it may be.
 
-/// Columns that a line may have.
-pub(super) const WIDTH: usize = 80;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 /// What stands for what was cut out.
 const CUT: &str = "…";
 
@@ -22,39 +22,7 @@ fn is_format(c: char) -> bool {
 
 /// How many columns a text takes.
 pub(super) fn width(text: &str) -> usize {
-    text.chars().map(columns).sum()
-}
-
-/// By the blocks that are wide or combine as a whole: where a terminal differs, a line is a little off, and no more.
-fn columns(c: char) -> usize {
-    match c {
-        ..'\u{300}' => 1,
-        '\u{300}'..='\u{36f}'
-        | '\u{483}'..='\u{489}'
-        | '\u{591}'..='\u{5bd}'
-        | '\u{610}'..='\u{61a}'
-        | '\u{64b}'..='\u{65f}'
-        | '\u{e31}'
-        | '\u{e34}'..='\u{e3a}'
-        | '\u{e47}'..='\u{e4e}'
-        | '\u{1ab0}'..='\u{1aff}'
-        | '\u{1dc0}'..='\u{1dff}'
-        | '\u{20d0}'..='\u{20ff}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{fe20}'..='\u{fe2f}' => 0,
-        '\u{1100}'..='\u{115f}'
-        | '\u{2e80}'..='\u{303e}'
-        | '\u{3041}'..='\u{a4cf}'
-        | '\u{a960}'..='\u{a97f}'
-        | '\u{ac00}'..='\u{d7a3}'
-        | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}'
-        | '\u{ff00}'..='\u{ff60}'
-        | '\u{ffe0}'..='\u{ffe6}'
-        | '\u{1f000}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}' => 2,
-        _ => 1,
-    }
+    text.width()
 }
 
 /// `text` in at most so many columns: where it has more, its middle is cut out, since routes and errors differ at their
@@ -76,26 +44,26 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
 fn fitting(text: impl Iterator<Item = char>, most: usize) -> usize {
     let mut used = 0;
     text.take_while(|c| {
-        used += columns(*c);
+        used += c.width().unwrap_or_default();
         used <= most
     })
     .count()
 }
 
 /// `text` in lines that fit, broken between words: the first begins with `first`, the others with so many spaces.
-pub(super) fn wrap(first: &str, indent: usize, text: &str) -> Vec<String> {
-    let indent = " ".repeat(indent.min(WIDTH / 2));
+pub(super) fn wrap(most: usize, first: &str, indent: usize, text: &str) -> Vec<String> {
+    let indent = " ".repeat(indent.min(most / 2));
     let mut lines = Vec::new();
     let mut line = first.to_owned();
     let mut is_fresh = true;
     for mut word in text.split_whitespace() {
         let space = usize::from(!is_fresh);
-        if width(&line) + space + width(word) > WIDTH && !is_fresh {
+        if width(&line) + space + width(word) > most && !is_fresh {
             lines.push(std::mem::replace(&mut line, indent.clone()));
             is_fresh = true;
         }
-        while width(&line) + width(word) > WIDTH && is_fresh {
-            let fits = fitting(word.chars(), WIDTH.saturating_sub(width(&line))).max(1);
+        while width(&line) + width(word) > most && is_fresh {
+            let fits = fitting(word.chars(), most.saturating_sub(width(&line))).max(1);
             let (start, rest) = word.split_at(word.char_indices().nth(fits).map_or(word.len(), |(at, _)| at));
             line.push_str(start);
             lines.push(std::mem::replace(&mut line, indent.clone()));
@@ -168,14 +136,14 @@ mod tests {
 
     #[test]
     fn lines_break_between_words_and_long_words_anywhere() {
-        assert_eq!(wrap("  a  ", 2, ""), ["  a  "]);
+        assert_eq!(wrap(80, "  a  ", 2, ""), ["  a  "]);
         let words = "word ".repeat(20);
         assert_eq!(
-            wrap("> ", 2, &words),
+            wrap(80, "> ", 2, &words),
             [format!("> {}", ["word"; 15].join(" ")), format!("  {}", ["word"; 5].join(" "))]
         );
         let long = "x".repeat(100);
-        assert_eq!(wrap("> ", 2, &long), [format!("> {}", "x".repeat(78)), format!("  {}", "x".repeat(22))]);
+        assert_eq!(wrap(80, "> ", 2, &long), [format!("> {}", "x".repeat(78)), format!("  {}", "x".repeat(22))]);
     }
 
     #[test]
@@ -190,8 +158,8 @@ mod tests {
         fn nothing_is_wider_than_it_may_be(text in "[a-z 界\u{301}é\u{1b}\n]{0,300}", most in 0_usize..100) {
             let text = clean(&text);
             prop_assert!(width(&shorten(&text, most)) <= most);
-            let lines = wrap("first  ", 7, &text);
-            prop_assert!(lines.iter().all(|line| width(line) <= WIDTH), "{:?}", lines);
+            let lines = wrap(80, "first  ", 7, &text);
+            prop_assert!(lines.iter().all(|line| width(line) <= 80), "{:?}", lines);
             let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(letters(&lines.concat()), letters(&format!("first{text}")));
         }

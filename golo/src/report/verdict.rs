@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::units::{counted, duration};
+use super::{
+    Ending, Judged,
+    units::{counted, duration},
+};
 use crate::engine::Finished;
 
 /// What a run comes to. Where several hold, the first of them is it.
@@ -14,22 +17,48 @@ pub enum Verdict {
     Stopped,
     /// The generator could not deliver the plan, for these reasons: what was measured is not the target's alone.
     Invalid(Vec<String>),
-    /// It was delivered.
+    /// It did not keep to these thresholds.
+    Failed(Vec<String>),
+    /// It was delivered, and kept to every threshold.
     Passed,
 }
 
 impl Verdict {
-    /// The verdict on a run that has ended; `is_stopped` says whether a signal ended it.
+    /// The verdict on a run that has ended.
     #[must_use]
-    pub fn of(finished: &Finished, is_stopped: bool) -> Self {
+    pub fn of(finished: &Finished, ending: &Ending) -> Self {
         if let Some(reason) = &finished.not_started {
             return Self::NotStarted(reason.clone());
         }
-        if is_stopped {
+        if ending.stopped.is_some() {
             return Self::Stopped;
         }
         let reasons = invalid(finished);
-        if reasons.is_empty() { Self::Passed } else { Self::Invalid(reasons) }
+        if !reasons.is_empty() {
+            return Self::Invalid(reasons);
+        }
+        let failed: Vec<_> = ending.thresholds.iter().filter(|judged| !judged.passed).map(missed).collect();
+        if failed.is_empty() { Self::Passed } else { Self::Failed(failed) }
+    }
+
+    /// How the process ends: 0, or 1 where it passed and something that was to come after it did not.
+    #[must_use]
+    pub fn exit_code(&self, ending: &Ending) -> u8 {
+        match self {
+            Self::NotStarted(_) => 107,
+            Self::Stopped => 105,
+            Self::Invalid(_) => 96,
+            Self::Failed(_) => 99,
+            Self::Passed => (!ending.is_whole()).into(),
+        }
+    }
+}
+
+/// A threshold that does not hold, with what it came to.
+fn missed(judged: &Judged) -> String {
+    match &judged.reason {
+        Some(reason) => format!("{}: {reason}", judged.threshold),
+        None => format!("{} was {}", judged.threshold, judged.shown()),
     }
 }
 
@@ -39,6 +68,7 @@ impl fmt::Display for Verdict {
             Self::NotStarted(_) => "NOT STARTED",
             Self::Stopped => "STOPPED",
             Self::Invalid(_) => "INVALID",
+            Self::Failed(_) => "FAILED",
             Self::Passed => "PASSED",
         })
     }
@@ -63,6 +93,28 @@ pub(super) fn invalid(finished: &Finished) -> Vec<String> {
     if generator.without_port > 0 {
         reasons.push(format!("{} found no local port left", counted(generator.without_port, "request")));
     }
-    reasons.extend(health.lost.iter().map(|reason| format!("a worker was lost: {reason}")));
+    reasons.extend(lost(finished));
     reasons
+}
+
+/// Which workers were lost, if any was, and why.
+pub(super) fn lost(finished: &Finished) -> Option<String> {
+    let lost = &finished.health.lost;
+    let were = match &lost[..] {
+        [] => return None,
+        [_] => "a worker was".to_owned(),
+        _ => format!("{} were", counted(lost.len() as u64, "worker")),
+    };
+    Some(format!("{were} lost, of {}: {}", finished.options.workers, why_lost(lost)))
+}
+
+/// Why workers were lost, each reason once.
+pub(super) fn why_lost(lost: &[String]) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in lost {
+        if !reasons.contains(&&**reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons.join(", ")
 }

@@ -102,7 +102,9 @@ impl Call {
                     Some(run) => run.error(ErrorKind::ValueValidation, message),
                     None => command.error(ErrorKind::ValueValidation, message),
                 };
-                (Self::Run(Box::new(line.run.into_call(variable).map_err(wrong)?)), line.params)
+                let mut call = line.run.into_call(variable).map_err(wrong)?;
+                param::offer(std::mem::take(&mut call.params));
+                (Self::Run(Box::new(call)), line.params)
             }
             Command::Once(args) => (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")) }, args.params),
         };

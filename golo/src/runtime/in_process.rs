@@ -11,8 +11,7 @@ use crate::{
         trigger::{Failure, Outcome, Trigger},
     },
     erased::UserState,
-    error::chain,
-    panic::caught_now,
+    error::{chain, reason},
     scope::Scope,
     shared::SharedValue,
     sink::Discard,
@@ -65,11 +64,7 @@ impl Trigger for InProcess {
             // One that says so itself.
             Ok(Ok(response)) if response.error => Some(Failure { kind: ErrorKind::Returned, text: response.output }),
             Ok(Ok(_)) => None,
-            Ok(Err(error)) => {
-                // Its text is the load test's code too.
-                let text = caught_now(|| chain(&*error)).unwrap_or_else(|panicked| panicked);
-                Some(Failure { kind: ErrorKind::Returned, text })
-            }
+            Ok(Err(error)) => Some(Failure { kind: ErrorKind::Returned, text: reason(error) }),
             Err(text) => Some(Failure { kind: ErrorKind::Panic, text: with_hint(text) }),
         };
         Outcome { failure, thought: scope.thought(), journeys: scope.take_journeys() }

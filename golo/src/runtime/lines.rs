@@ -6,7 +6,8 @@
 use std::{
     fmt,
     fs::File,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, Seek as _, Write},
+    path::PathBuf,
     pin::Pin,
     sync::{
         Arc, Condvar, Mutex, Once, PoisonError,
@@ -60,29 +61,36 @@ struct State {
     pending_lines: u64,
     /// Lines of the batch that is being written, and are not yet.
     batch_lines: u64,
+    /// Nothing is written any more.
     is_closed: bool,
+    /// Lines that were not written before it was closed, or came after that.
+    dropped: u64,
+    /// Why lines cannot be written, where that is not for want of a reader.
+    trouble: Option<String>,
     /// Nobody waits for more lines to gather.
     is_ending: bool,
 }
 
 /// Where lines are written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stream {
     Stdout,
     Stderr,
-    File,
+    File(PathBuf),
+}
+
+/// Lines that were not written.
+#[derive(Debug)]
+pub(super) struct Loss {
+    pub(super) lines: u64,
+    pub(super) reason: String,
 }
 
 impl Lines {
     /// Starts the writer's thread. It ends with the process.
     pub(super) fn start(stream: Stream) -> Result<Self, Error> {
-        let file = stream.open();
-        file.and_then(|file| Self::write_to(stream, file)).map_err(not_started)
-    }
-
-    /// Starts the writer's thread, for a file that is open.
-    pub(super) fn start_file(file: File) -> Result<Self, Error> {
-        Self::write_to(Stream::File, file).map_err(not_started)
+        let file = stream.open()?;
+        Self::write_to(stream, file).map_err(not_started)
     }
 
     fn write_to(stream: Stream, file: File) -> io::Result<Self> {
@@ -134,6 +142,14 @@ impl Lines {
         state.pending_lines + state.batch_lines
     }
 
+    /// What has not been written by now, and why. That nobody reads the stream any more is no loss.
+    pub(super) fn loss(&self) -> Option<Loss> {
+        let state = lock(&self.0.state);
+        let lines = state.pending_lines + state.batch_lines + state.dropped;
+        let reason = || state.trouble.clone().unwrap_or_else(|| "nobody read them in time".to_owned());
+        (lines > 0).then(|| Loss { lines, reason: reason() })
+    }
+
     /// Tells how the checks went, if there were any.
     pub(super) fn say_checks(&self) {
         for (name, check) in &*lock(&self.0.checks) {
@@ -145,20 +161,28 @@ impl Lines {
         let mut batch = Vec::new();
         loop {
             self.next_batch(&mut batch);
-            if let Err(error) = self.write(&batch, stream, &mut file) {
-                say(format_args!(
-                    "golo: {stream} is closed, so output lines are dropped from here on: {}",
-                    chain(&error)
-                ));
-                let mut state = lock(&self.0.state);
-                *state = State { is_closed: true, is_ending: state.is_ending, ..State::default() };
-                self.0.is_full.store(false, Release);
-                drop(state);
-                self.0.room.notify_waiters();
+            if let Err(error) = self.write(&batch, &stream, &mut file) {
+                self.close(&stream, &error);
             }
             batch.clear();
             self.0.progress.notify_waiters();
         }
+    }
+
+    /// Drops all lines from here on, for this reason.
+    fn close(&self, stream: &Stream, error: &io::Error) {
+        let is_unread = stream.is_closed_by(error);
+        let what = if is_unread { "is closed" } else { "cannot be written" };
+        say(format_args!("golo: {stream} {what}, so output lines are dropped from here on: {}", chain(error)));
+        let mut state = lock(&self.0.state);
+        let (dropped, trouble) = match is_unread {
+            true => (0, None),
+            false => (state.pending_lines + state.batch_lines, Some(chain(error))),
+        };
+        *state = State { is_closed: true, dropped, trouble, is_ending: state.is_ending, ..State::default() };
+        self.0.is_full.store(false, Release);
+        drop(state);
+        self.0.room.notify_waiters();
     }
 
     /// Waits for lines, and swaps them for the empty `batch`.
@@ -183,37 +207,70 @@ impl Lines {
     }
 
     /// Writes whole lines, a piece at a time. The stream is locked for a piece, so that a `println!` of the load test
-    /// comes before or after it. An error means that nobody reads the stream any more.
-    fn write(&self, batch: &[u8], stream: Stream, file: &mut File) -> io::Result<()> {
+    /// comes before or after it. An error means that no line can be written any more.
+    fn write(&self, batch: &[u8], stream: &Stream, file: &mut File) -> io::Result<()> {
+        let wait = |error| self.wait_for_room(stream, error);
         let mut rest = batch;
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(piece_of(rest));
             match stream {
                 Stream::Stdout => {
                     let _locked = io::stdout().lock();
-                    write_piece(piece, file)
+                    write_piece(piece, file, wait)
                 }
                 Stream::Stderr => {
                     let _locked = io::stderr().lock();
-                    write_piece(piece, file)
+                    write_piece(piece, file, wait)
                 }
-                Stream::File => write_piece(piece, file),
+                Stream::File(_) => write_or_nothing(piece, file, wait),
             }?;
             rest = after;
             let lines = memchr::memchr_iter(b'\n', piece).count() as u64;
-            lock(&self.0.state).batch_lines -= lines;
+            let mut state = lock(&self.0.state);
+            state.batch_lines -= lines;
+            state.trouble = None;
+        }
+        Ok(())
+    }
+
+    /// Waits a while after a write that failed, where it may be tried again.
+    fn wait_for_room(&self, stream: &Stream, error: io::Error) -> io::Result<()> {
+        static WARNING: Once = Once::new();
+        match error.kind() {
+            ErrorKind::Interrupted => {}
+            ErrorKind::WouldBlock => std::thread::sleep(RETRY / 100),
+            // A run would come to a stand for the sake of a file that is a by-product.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded if !matches!(stream, Stream::File(_)) => {
+                lock(&self.0.state).trouble = Some(chain(&error));
+                WARNING.call_once(|| {
+                    say(format_args!(
+                        "golo: output lines cannot be written, so the load test waits until they can: {error}"
+                    ));
+                });
+                std::thread::sleep(RETRY);
+            }
+            _ => return Err(error),
         }
         Ok(())
     }
 }
 
 fn not_started(error: io::Error) -> Error {
-    Error::io("the writer of output lines could not be started", error)
+    Error::start("the writer of output lines could not be started", Some(error.into()))
 }
 
 impl Stream {
-    /// The stream without std's buffer, in which a `print!` of the load test may have left the beginning of a line.
-    fn open(self) -> io::Result<File> {
+    /// A new file; or the stream without std's buffer, in which a `print!` of the load test may have left the beginning of a
+    /// line.
+    fn open(&self) -> Result<File, Error> {
+        match self {
+            Self::File(path) => File::create(path)
+                .map_err(|error| Error::address(format!("{self} cannot be written"), Some(error.into()))),
+            Self::Stdout | Self::Stderr => self.duplicate().map_err(not_started),
+        }
+    }
+
+    fn duplicate(&self) -> io::Result<File> {
         #[cfg(unix)]
         use std::os::fd::AsFd as _;
         #[cfg(windows)]
@@ -231,12 +288,18 @@ impl Stream {
         };
         stream.try_clone_to_owned().map(File::from)
     }
+
+    /// Whether an error means that its reader is gone, who has read what there was to read.
+    fn is_closed_by(&self, error: &io::Error) -> bool {
+        error.kind() == ErrorKind::BrokenPipe && !matches!(self, Self::File(_))
+    }
 }
 
 impl Sink for Lines {
     fn output(&self, output: &OutputRef<'_>) {
         let mut state = lock(&self.0.state);
         if state.is_closed {
+            state.dropped += u64::from(state.trouble.is_some());
             return;
         }
         let before = state.pending.len();
@@ -276,11 +339,11 @@ impl Sink for Lines {
 
 impl fmt::Display for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-            Self::File => "the file of raw outputs",
-        })
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::Stderr => f.write_str("stderr"),
+            Self::File(path) => write!(f, "`{}`", path.display()),
+        }
     }
 }
 
@@ -290,35 +353,27 @@ fn piece_of(lines: &[u8]) -> usize {
     fitting.or_else(|| memchr::memchr(b'\n', lines)).map_or(lines.len(), |newline| newline + 1)
 }
 
-/// Writes all of `piece`, waiting where there is no room for it: in a pipe that does not block, on a full disk.
-fn write_piece(piece: &[u8], stream: &mut impl Write) -> io::Result<()> {
+/// Writes all of `piece`; an error that `wait` does not pass on is one to try again after.
+fn write_piece(piece: &[u8], stream: &mut impl Write, wait: impl Fn(io::Error) -> io::Result<()>) -> io::Result<()> {
     let mut rest = piece;
     while !rest.is_empty() {
         match stream.write(rest) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => rest = &rest[written..],
-            Err(error) => wait_for_room(error)?,
+            Err(error) => wait(error)?,
         }
     }
     Ok(())
 }
 
-fn wait_for_room(error: io::Error) -> io::Result<()> {
-    static WARNING: Once = Once::new();
-    match error.kind() {
-        ErrorKind::Interrupted => {}
-        ErrorKind::WouldBlock => std::thread::sleep(RETRY / 100),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            WARNING.call_once(|| {
-                say(format_args!(
-                    "golo: output lines cannot be written, so the load test waits until they can: {error}"
-                ));
-            });
-            std::thread::sleep(RETRY);
-        }
-        _ => return Err(error),
+/// The same at the end of a file, in which no part of a line stays behind.
+fn write_or_nothing(piece: &[u8], file: &mut File, wait: impl Fn(io::Error) -> io::Result<()>) -> io::Result<()> {
+    let begin = file.stream_position();
+    let written = write_piece(piece, file, wait);
+    if let (Err(_), Ok(begin)) = (&written, begin) {
+        let _ = file.set_len(begin);
     }
-    Ok(())
+    written
 }
 
 #[cfg(test)]
@@ -364,7 +419,11 @@ mod tests {
     #[test]
     fn a_piece_is_written_whole_however_narrow_the_stream() {
         let mut narrow = Narrow::default();
-        write_piece(b"one line\n", &mut narrow).unwrap();
+        let again = |error: io::Error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
+            _ => Err(error),
+        };
+        write_piece(b"one line\n", &mut narrow, again).unwrap();
         assert_eq!(narrow.taken, b"one line\n");
     }
 
@@ -379,6 +438,6 @@ mod tests {
                 Ok(())
             }
         }
-        assert_eq!(write_piece(b"line\n", &mut Closed).unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(write_piece(b"line\n", &mut Closed, Err).unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
 }

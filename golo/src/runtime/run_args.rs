@@ -1,10 +1,14 @@
-//! What `run` may be told: by flags, by the environment, by default.
+//! What `run` may be told: by flags, by the environment, by a file, by default.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
 
-use crate::engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration};
+use super::{job_file::JobFile, outs::Out};
+use crate::{
+    engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
+    report::Threshold,
+};
 
 /// The flags of `run`, as they are given.
 #[derive(Debug, Clone, Default, Args)]
@@ -55,6 +59,13 @@ struct LoadArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Run")]
 struct HowArgs {
+    /// What the run must keep to, or exit with 99: 'http_req_duration p(95)<200ms', 'http_req_failed rate<1%' (may be
+    /// repeated)
+    #[arg(short, long, value_name = "EXPR")]
+    threshold: Vec<Threshold>,
+    /// Stop as soon as a threshold can no longer hold
+    #[arg(long, action = ArgAction::SetTrue)]
+    abort_on_fail: bool,
     /// The job's name, which the load test finds in its Context [default: the load test's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -70,34 +81,19 @@ struct HowArgs {
     /// Accept any certificate
     #[arg(long, action = ArgAction::SetTrue)]
     insecure: bool,
-    /// Write raw outputs, one line of JSON a request: jsonl=FILE, where - is stdout (the summary then goes to stderr)
+    /// Write what was measured (may be repeated): summary=FILE.json, junit=FILE.xml, csv=PREFIX, or jsonl=FILE, which is
+    /// every request as a line; jsonl=- is stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
     out: Vec<Out>,
+    /// Take what the flags do not say from a job file: TOML with their names as keys
+    #[arg(short, long, value_name = "FILE.toml")]
+    file: Option<PathBuf>,
     /// Nothing but the summary, and what went wrong
     #[arg(short, long, action = ArgAction::SetTrue)]
     quiet: bool,
     /// No news while it runs
     #[arg(long, action = ArgAction::SetTrue)]
     no_progress: bool,
-}
-
-/// Where raw outputs are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Out {
-    Stdout,
-    File(PathBuf),
-}
-
-impl FromStr for Out {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some(("jsonl", "-")) => Ok(Self::Stdout),
-            Some(("jsonl", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err("expected jsonl=FILE, or jsonl=- for stdout".to_owned()),
-        }
-    }
 }
 
 /// What `run` is to do.
@@ -109,15 +105,26 @@ pub(super) struct RunCall {
     pub(super) seed: u64,
     pub(super) no_keep_alive: bool,
     pub(super) insecure: bool,
+    pub(super) thresholds: Vec<Threshold>,
+    pub(super) abort_on_fail: bool,
     pub(super) out: Vec<Out>,
+    /// Parameters that a file gave.
+    pub(super) params: Vec<(String, String)>,
     pub(super) quiet: bool,
     pub(super) progress: bool,
 }
 
 impl RunArgs {
-    /// These, and where they say nothing the environment's, and where that says nothing the defaults.
+    /// These, and where they say nothing the environment's, then the file's, then the defaults.
     pub(super) fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
-        let Self { load, how } = self.over(Self::of_environment(variable)?);
+        let mut said = self.over(Self::of_environment(variable)?);
+        let mut params = Vec::new();
+        if let Some(path) = &said.how.file {
+            let file = JobFile::read(path)?;
+            params = file.params;
+            said = said.over(file.args);
+        }
+        let Self { load, how } = said;
         let plan = Plan::new(load.into_asked()).map_err(|error| error.to_string())?;
         Ok(RunCall {
             plan,
@@ -126,42 +133,38 @@ impl RunArgs {
             seed: how.seed.unwrap_or_default(),
             no_keep_alive: how.no_keep_alive,
             insecure: how.insecure,
+            thresholds: how.threshold,
+            abort_on_fail: how.abort_on_fail,
             out: how.out,
+            params,
             quiet: how.quiet,
             progress: !how.quiet && !how.no_progress,
         })
     }
 
+    /// Reads arguments of `run`; what is wrong with them is said without the frame of a command line.
+    pub(super) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let matches = Alone::command().try_get_matches_from(arguments).map_err(|error| why(&error))?;
+        Alone::from_arg_matches(&matches).map(|alone| alone.run).map_err(|error| why(&error))
+    }
+
     /// Every flag is a variable too: `--warm-up` is `GOLO_WARM_UP`.
     fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        #[derive(Parser)]
-        #[command(no_binary_name = true, disable_help_flag = true)]
-        struct Alone {
-            #[command(flatten)]
-            run: RunArgs,
-        }
-        let parse = |arguments: &[String]| {
-            let matches = Alone::command().try_get_matches_from(arguments)?;
-            Alone::from_arg_matches(&matches)
-        };
         let mut all = Vec::new();
-        for flag in Alone::command().get_arguments().filter_map(clap::Arg::get_long) {
-            let name = format!("GOLO_{}", flag.to_uppercase().replace('-', "_"));
+        for flag in flags() {
+            let name = format!("GOLO_{}", flag.name.to_uppercase().replace('-', "_"));
             let Some(value) = variable(&name) else { continue };
-            let takes_none = Alone::command()
-                .get_arguments()
-                .any(|arg| arg.get_long() == Some(flag) && matches!(arg.get_action(), ArgAction::SetTrue));
             let wrong = |why: &str| format!("`{name}` is `{value}`: {why}");
-            let argument = match (takes_none, &*value) {
-                (true, "1" | "true") => format!("--{flag}"),
-                (true, "0" | "false") => continue,
-                (true, _) => return Err(wrong("expected 1 or 0")),
-                (false, _) => format!("--{flag}={value}"),
+            let argument = match (flag.takes_value, &*value) {
+                (true, _) => format!("--{}={value}", flag.name),
+                (false, "1" | "true") => format!("--{}", flag.name),
+                (false, "0" | "false") => continue,
+                (false, _) => return Err(wrong("expected 1 or 0")),
             };
-            parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&why(&error)))?;
+            Self::parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&error))?;
             all.push(argument);
         }
-        parse(&all).map(|all| all.run).map_err(|error| why(&error))
+        Self::parse(&all)
     }
 
     /// What these say, and where they say nothing what `below` says.
@@ -169,6 +172,35 @@ impl RunArgs {
         let (load, how) = (self.load.over(below.load), self.how.over(below.how));
         Self { load, how }
     }
+}
+
+/// The flags of `run` alone.
+#[derive(Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Alone {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// A flag of `run`, as it can be given in other places.
+pub(super) struct Flag {
+    /// Without its dashes.
+    pub(super) name: String,
+    pub(super) takes_value: bool,
+    pub(super) is_repeated: bool,
+}
+
+/// All of them.
+pub(super) fn flags() -> Vec<Flag> {
+    let command = Alone::command();
+    let flag = |arg: &clap::Arg| {
+        Some(Flag {
+            name: arg.get_long()?.to_owned(),
+            takes_value: !matches!(arg.get_action(), ArgAction::SetTrue),
+            is_repeated: matches!(arg.get_action(), ArgAction::Append),
+        })
+    };
+    command.get_arguments().filter_map(flag).collect()
 }
 
 impl LoadArgs {
@@ -233,7 +265,10 @@ impl HowArgs {
             seed: self.seed.or(below.seed),
             no_keep_alive: self.no_keep_alive || below.no_keep_alive,
             insecure: self.insecure || below.insecure,
+            threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },
+            abort_on_fail: self.abort_on_fail || below.abort_on_fail,
             out: if self.out.is_empty() { below.out } else { self.out },
+            file: self.file.or(below.file),
             quiet: self.quiet || below.quiet,
             no_progress: self.no_progress || below.no_progress,
         }
@@ -254,10 +289,15 @@ fn why(error: &clap::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashMap;
 
     use super::*;
+
+    /// The plan that they come to, in words.
+    pub(in crate::runtime) fn plan_of(args: RunArgs) -> String {
+        args.into_call(|_| None).unwrap().plan.to_string()
+    }
 
     fn call(flags: &[&str], environment: &[(&str, &str)]) -> Result<RunCall, String> {
         #[derive(Parser)]
@@ -307,7 +347,7 @@ mod tests {
             ("GOLO_USERS", "many", "`GOLO_USERS` is `many`: invalid digit"),
             ("GOLO_RATE", "5", "`GOLO_RATE` is `5`: "),
             ("GOLO_QUIET", "yes", "`GOLO_QUIET` is `yes`: expected 1 or 0"),
-            ("GOLO_OUT", "xml=a", "`GOLO_OUT` is `xml=a`: expected jsonl=FILE"),
+            ("GOLO_OUT", "xml=a", "`GOLO_OUT` is `xml=a`: expected summary=FILE"),
         ] {
             let error = call(&[], &[(name, value)]).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

@@ -17,7 +17,7 @@ use tonic_health::{ServingStatus, pb::health_server::Health, server::HealthRepor
 
 use super::{
     LAST_MOMENT, Runtimes,
-    lines::Lines,
+    lines::{Lines, Loss},
     listener::{Address, Connection, Listener},
     report, run_on,
     service::{InFlight, SERVICE, Services, services},
@@ -44,10 +44,9 @@ pub(super) fn serve(loadtest: Loadtest, address: Address, graceful_stop: Duratio
     let control = runtimes.end(loadtest);
     // The lines of what was cut off.
     let _ = control.block_on(async { tokio::time::timeout_at(at_least_a_moment(grace), lines.flush()).await });
-    let lost = lines.unwritten();
     lines.say_checks();
-    if lost > 0 {
-        say(format_args!("{name}: {lost} output lines were lost: nobody read them in time"));
+    if let Some(Loss { lines, reason }) = lines.loss() {
+        say(format_args!("{name}: {lines} output lines were lost: {reason}"));
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,

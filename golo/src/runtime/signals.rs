@@ -13,7 +13,8 @@ impl Signals {
     /// Listens from now on: neither signal ends the process by itself any more.
     pub(super) fn listen() -> Result<Self, Error> {
         use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).map_err(|error| Error::io("signals cannot be listened to", error));
+        let listen =
+            |kind| signal(kind).map_err(|error| Error::start("signals cannot be listened to", Some(error.into())));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
@@ -36,7 +37,9 @@ impl Signals {
     /// Listens from now on: Ctrl-C does not end the process by itself any more.
     pub(super) fn listen() -> Result<Self, Error> {
         let interrupt = tokio::signal::windows::ctrl_c();
-        Ok(Self { interrupt: interrupt.map_err(|error| Error::io("Ctrl-C cannot be listened to", error))? })
+        Ok(Self {
+            interrupt: interrupt.map_err(|error| Error::start("Ctrl-C cannot be listened to", Some(error.into())))?,
+        })
     }
 
     /// Waits for the next one.

@@ -19,8 +19,9 @@ use tokio::{
 use crate::{
     Context,
     cookies::Jar,
+    counted::Counted,
     erased::{Erased, UserState},
-    error::chain,
+    error::reason,
     lock::lock,
     panic::{caught, caught_now},
     scope::Scope,
@@ -105,7 +106,7 @@ impl Users {
             return room;
         }
         // Said before the look at who is idle: who becomes idle after it makes room, see `make_room_for_others`.
-        let _waiting = Waiting::one(&self.waiting);
+        let _waiting = Counted::one(&self.waiting);
         if let Some(live) = self.take_idle() {
             self.end(live);
         }
@@ -191,7 +192,7 @@ pub(crate) async fn start(
     shared: &SharedValue,
 ) -> Result<UserState, String> {
     let started = aside(jar, shared).run(caught(async { adapter.start(context).await })).await;
-    started.and_then(|result| result.map_err(|error| chain(&*error)))
+    started.and_then(|result| result.map_err(reason))
 }
 
 /// Stops a user; what it does is no load.
@@ -235,21 +236,6 @@ impl Drop for Lease<'_> {
             }
             self.users.make_room_for_others();
         }
-    }
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn one(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
     }
 }
 

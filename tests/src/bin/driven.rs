@@ -2,6 +2,7 @@
 //! what a trigger does.
 
 use golo::{BoxError, Context, Shared};
+use golo_tests::Speechless;
 use tokio::runtime::{Builder, Handle};
 
 /// What `setup` makes: where the target is.
@@ -36,8 +37,13 @@ impl golo::User for Guest {
         let user = context.user.unwrap_or_default();
         match golo::param("START").as_deref() {
             Some("fails") => return Err("no table is free".into()),
+            Some("fails without words") => return Err(Speechless.into()),
+            Some("hangs or fails for odd ones") if user % 2 == 1 => {
+                eprintln!("a guest turns round");
+                return Err("no table is free".into());
+            }
             Some("fails for odd ones") if user % 2 == 1 => return Err("no table is free".into()),
-            Some("hangs") => {
+            Some("hangs" | "hangs or fails for odd ones") => {
                 eprintln!("a guest waits");
                 std::future::pending().await
             }
@@ -53,6 +59,9 @@ impl golo::User for Guest {
 
     async fn stop(self) {
         golo_tests::tell(format_args!("{} leaves", self.0));
+        if golo::param("STOP").as_deref() == Some("hangs") {
+            std::future::pending().await
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! A load test whose hooks do what a parameter of their name says.
 
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
 use golo::{BoxError, reqwest};
+use golo_tests::Speechless;
 
 #[golo::loadtest(setup = set_up, teardown = tear_down, client = make_client)]
 async fn hooks() {}
@@ -10,7 +11,14 @@ async fn hooks() {}
 async fn act(hook: &str) -> Result<(), BoxError> {
     match golo::param(hook).as_deref() {
         Some("fails") => Err(Box::new("no".parse::<u8>().err().ok_or("a number")?)),
+        Some("fails without words") => Err(Speechless.into()),
         Some("panics") => panic!("{hook} is out of order"),
+        Some("blocks") => {
+            eprintln!("{hook} blocks");
+            loop {
+                std::thread::sleep(Duration::from_secs(60));
+            }
+        }
         Some("hangs") => pending().await,
         _ => Ok(()),
     }
@@ -25,7 +33,8 @@ async fn tear_down() -> Result<(), BoxError> {
 }
 
 fn make_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, BoxError> {
-    match golo::param("CLIENT") {
+    match golo::param("CLIENT").as_deref() {
+        Some("fails without words") => Err(Speechless.into()),
         Some(_) => Err("the certificate has expired".into()),
         None => Ok(builder.build()?),
     }

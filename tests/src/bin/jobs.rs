@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 
 use golo::{BoxError, Context, ResponseTag};
+use golo_tests::Speechless;
 
 #[golo::loadtest]
 async fn jobs(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
@@ -15,6 +16,7 @@ async fn jobs(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
         "take half a second" => get(&journey, "slow?ms=500").await?,
         "hang" => get(&journey, "slow?ms=60000").await?,
         "fail" => return Err("out of stock".into()),
+        "fail without words" => return Err(Speechless.into()),
         "panic with a literal" => panic!("out of stock"),
         "panic with a string" => panic!("{iteration} out of stock"),
         "panic with a number" => std::panic::panic_any(iteration),

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use golo::{engine::plan::Asked, report::Verdict};
+use golo::{
+    engine::plan::Asked,
+    report::{Ending, Verdict},
+};
 use tokio::sync::Barrier;
 
 use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run, sinks};
@@ -74,7 +77,7 @@ async fn a_stop_lets_what_is_in_flight_finish_and_starts_nothing_more() {
         assert_eq!(due, done);
         assert!(ran.finished.load_time < 60 * SECOND);
         ran.assert_each_is_stopped_once();
-        assert_eq!(Verdict::of(&ran.finished, true), Verdict::Stopped);
+        assert_eq!(ran.stopped(), Verdict::Stopped);
     }
 }
 
@@ -105,7 +108,7 @@ async fn a_stop_while_users_start_ends_the_run_and_stops_those_who_have() {
     assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 0));
     assert_eq!(ran.count(|what| matches!(what, What::Stop { .. })), 3);
     assert_eq!(ran.finished.not_started, None);
-    assert_eq!(Verdict::of(&ran.finished, true), Verdict::Stopped);
+    assert_eq!(ran.stopped(), Verdict::Stopped);
 }
 
 #[tokio::test]
@@ -151,8 +154,10 @@ async fn a_thread_that_is_blocked_for_ever_is_a_worker_lost() {
     assert!(due > 1 && done > 1, "the other worker's count");
     // What the lost worker has counted since its last second is lost with it.
     assert!(dropped == 0 && interrupted <= 1);
-    let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, false) else { panic!("{:?}", ran.finished) };
-    assert!(reasons.iter().any(|reason| reason.contains("a worker was lost")), "{reasons:?}");
+    let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, &Ending::default()) else {
+        panic!("{:?}", ran.finished)
+    };
+    assert!(reasons.iter().any(|reason| reason.contains("lost, of 2: it did not stop")), "{reasons:?}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use golo::{
         snapshot::Triggers,
         trigger::{Failure, Outcome, Trigger},
     },
-    report::Verdict,
+    report::{Ending, Moment, Verdict},
 };
 use golo_tests::{PATIENCE, within};
 use tokio::sync::Barrier;
@@ -357,10 +357,16 @@ impl Ran {
         counts
     }
 
+    /// The verdict where a signal has stopped it.
+    pub(crate) fn stopped(&self) -> Verdict {
+        let stopped = Some(Moment::Load(self.finished.load_time));
+        Verdict::of(&self.finished, &Ending { stopped, ..Ending::default() })
+    }
+
     /// Why the generator is to blame.
     #[track_caller]
     pub(crate) fn blamed(&self) -> Vec<String> {
-        match Verdict::of(&self.finished, false) {
+        match Verdict::of(&self.finished, &Ending::default()) {
             Verdict::Invalid(reasons) => reasons,
             other => panic!("{other:?}: {:?}", self.finished),
         }
@@ -368,7 +374,7 @@ impl Ran {
 
     /// Why it is invalid, but for what a busy machine does to any generator.
     pub(crate) fn invalid(&self) -> Vec<String> {
-        match Verdict::of(&self.finished, false) {
+        match Verdict::of(&self.finished, &Ending::default()) {
             Verdict::Passed => Vec::new(),
             Verdict::Invalid(reasons) => {
                 reasons.into_iter().filter(|reason| !reason.starts_with("starts were late")).collect()

@@ -138,3 +138,10 @@ async fn what_belongs_to_no_trigger_counts_from_the_first_moment() {
         assert_eq!((ran.counts(), ran.finished.totals.requests_done()), ((20, 20, 0, 0), 20));
     }
 }
+
+#[tokio::test]
+async fn a_run_of_less_than_a_second_had_users_too() {
+    let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)), closed(5, 300 * MILLI), 2).await;
+    assert_eq!((ran.finished.most_users, ran.seconds.len()), (5, 0), "no second was over");
+    assert_eq!(ran.finished.rest.triggers.done, ran.triggers().done);
+}

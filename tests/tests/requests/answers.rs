@@ -2,12 +2,16 @@
 
 use std::{
     io::Write as _,
+    sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
 
-use golo::reqwest::{
-    self, Body, Method, Response, Version,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE},
+use golo::{
+    Context, Loadtest, OutputRef, Sink,
+    reqwest::{
+        self, Body, Method, Response, Version,
+        header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE},
+    },
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,6 +41,51 @@ async fn an_output_has_all_there_is_to_know() {
     assert_eq!((output.error.as_ref(), output.route.as_ref(), output.expected), (None, None, None));
     assert!(!output.is_failed());
     assert_eq!(response.text().await.unwrap(), "Hello World\n");
+}
+
+/// What no line says of an output, after its duration: its waiting, and bytes sent.
+type NotOnTheLine = (Duration, Option<Duration>, u64);
+
+#[derive(Clone, Default)]
+struct Unsaid(Arc<Mutex<Vec<NotOnTheLine>>>);
+
+impl Sink for Unsaid {
+    fn output(&self, output: &OutputRef<'_>) {
+        self.0.lock().unwrap().push((output.duration, output.waiting, output.sent));
+    }
+}
+
+async fn unsaid(url: String, body: &'static str) -> NotOnTheLine {
+    let unsaid = Unsaid::default();
+    let load_test = Loadtest::new(move |_, _| {
+        let request = golo::client().post(url.clone()).body(body);
+        async move {
+            let _ = golo::do_request("journey", request).await;
+        }
+    });
+    patiently(load_test.sink(unsaid.clone()).trigger(Context::default())).await;
+    unsaid.0.lock().unwrap()[0]
+}
+
+#[tokio::test]
+async fn a_sink_is_told_when_the_headers_came_and_what_was_sent() {
+    let pause = Duration::from_millis(50);
+    let slow = serve(move |mut connection| async move {
+        read_head(&mut connection).await;
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n").await;
+        tokio::time::sleep(pause).await;
+        let _ = connection.write_all(b"body").await;
+    });
+    let (duration, waiting, sent) = unsaid(format!("http://{}/", slow.await), "a body").await;
+    assert!(waiting.is_some_and(|waiting| waiting + pause <= duration + Duration::from_millis(1)));
+    assert_eq!(sent, 6);
+
+    let whole = serve_bytes(&b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\nbody"[..]).await;
+    let (duration, waiting, sent) = unsaid(whole, "").await;
+    assert_eq!((waiting, sent), (Some(duration), 0), "the clock is not read for a body that came with its headers");
+
+    let cut = serve_bytes(&b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbody"[..]).await;
+    assert_eq!(unsaid(cut, "").await.1, None);
 }
 
 #[tokio::test]

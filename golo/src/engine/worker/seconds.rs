@@ -32,18 +32,22 @@ impl Seconds {
             return;
         }
         match self.told {
-            Some(_) => self.report(now, users(), tell),
+            Some(_) => {
+                let (second, snapshot) = self.take(now);
+                tell(Message::Second { second, snapshot, users: users(), recycle: self.recycle.clone() });
+            }
             // What came before was the warm-up's.
             None => (self.told, self.busy, self.next) = (Some(self.start), busy(), self.start + SECOND),
         }
     }
 
-    /// Reports what was measured since.
-    pub(super) fn last(&mut self, users: u64, tell: &impl Fn(Message)) {
-        self.report(Instant::now(), users, tell);
+    /// Gives what was measured since the last report, and in which second.
+    pub(super) fn last(&mut self) -> (u64, Snapshot) {
+        self.take(Instant::now())
     }
 
-    fn report(&mut self, now: Instant, users: u64, tell: &impl Fn(Message)) {
+    /// Gives what was measured up to now, and in which second.
+    fn take(&mut self, now: Instant) -> (u64, Snapshot) {
         let elapsed = now.saturating_duration_since(self.start).as_secs();
         let second = elapsed.saturating_sub(u64::from(now >= self.next));
         let snapshot = recorder::with(|recorder| {
@@ -60,8 +64,7 @@ impl Seconds {
             recorder.take()
         });
         self.next = self.start + SECOND * (elapsed as u32).saturating_add(1);
-        let snapshot = snapshot.unwrap_or_default();
-        tell(Message::Second { second, snapshot, users, recycle: self.recycle.clone() });
+        (second, snapshot.unwrap_or_default())
     }
 }
 

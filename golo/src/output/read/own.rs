@@ -39,6 +39,8 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
         error: error.map(Cow::Borrowed),
         route: route.map(Cow::Borrowed),
         expected,
+        waiting: None,
+        sent: 0,
     })
 }
 

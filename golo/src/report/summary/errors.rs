@@ -4,7 +4,8 @@ use super::{ROWS, more, requests::Requests};
 use crate::{
     engine::snapshot::Snapshot,
     report::{
-        text::{WIDTH, align, clean},
+        Page,
+        text::clean,
         units::{count, duration, percent},
     },
 };
@@ -13,7 +14,7 @@ use crate::{
 const ERRORS: usize = 20;
 
 /// Checks, those that failed most first.
-pub(super) fn checks(totals: &Snapshot) -> Vec<String> {
+pub(super) fn checks(page: Page, totals: &Snapshot) -> Vec<String> {
     if totals.checks.is_empty() {
         return Vec::new();
     }
@@ -24,13 +25,13 @@ pub(super) fn checks(totals: &Snapshot) -> Vec<String> {
         let share = percent(check.failed, check.passed.saturating_add(check.failed));
         rows.push(vec![format!("  {}", clean(name)), count(check.passed), count(check.failed), share]);
     }
-    let mut lines = align(&rows, &[0], WIDTH);
+    let mut lines = page.table(&rows, &[0]);
     lines.extend(more(ROWS, checks.len(), "check"));
     lines
 }
 
 /// How often each status came.
-pub(super) fn statuses(requests: &Requests) -> Vec<String> {
+pub(super) fn statuses(page: Page, requests: &Requests) -> Vec<String> {
     if requests.statuses.is_empty() {
         return Vec::new();
     }
@@ -40,13 +41,13 @@ pub(super) fn statuses(requests: &Requests) -> Vec<String> {
         let failed = if is_failed { "failed" } else { "" };
         rows.push(vec![format!("  {status}"), count(number), percent(number, total), failed.to_owned()]);
     }
-    let mut lines = align(&rows, &[0, 3], WIDTH);
+    let mut lines = page.table(&rows, &[0, 3]);
     lines.extend(more(ROWS, requests.statuses.len(), "code"));
     lines
 }
 
 /// Errors, the most frequent first.
-pub(super) fn lines(totals: &Snapshot) -> Vec<String> {
+pub(super) fn lines(page: Page, totals: &Snapshot) -> Vec<String> {
     if totals.errors.is_empty() {
         return Vec::new();
     }
@@ -55,7 +56,7 @@ pub(super) fn lines(totals: &Snapshot) -> Vec<String> {
     for (kind, text, seen) in errors.iter().take(ERRORS) {
         rows.push(vec![format!("  {kind}"), count(seen.count), duration(seen.first), clean(text)]);
     }
-    let mut lines = align(&rows, &[0, 3], WIDTH);
+    let mut lines = page.table(&rows, &[0, 3]);
     lines.extend(more(ERRORS, errors.len(), "error"));
     lines
 }

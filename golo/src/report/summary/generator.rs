@@ -1,24 +1,25 @@
 //! How the generator itself was doing, and what to do if not well.
 
-use super::said;
 use crate::{
     engine::{Finished, histogram::Histogram, plan::Model},
     report::{
+        Page,
         text::clean,
         units::{count, counted, nanoseconds},
+        verdict::why_lost,
     },
 };
 
 /// Workers that are busy for this share of their time are the limit themselves.
 const SATURATED: f64 = 0.9;
 
-pub(super) fn lines(finished: &Finished) -> Vec<String> {
+pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     if finished.started_at.is_none() {
         return Vec::new();
     }
     let generator = &finished.totals.generator;
     let mut lines = vec!["Generator".to_owned()];
-    let mut say = |label: &str, text: String| lines.extend(said(label, &text));
+    let mut say = |label: &str, text: String| lines.extend(page.said(label, &text));
     let workers = counted(finished.options.workers as u64, "worker");
     let busy = generator.busy_share();
     say("threads", format!("{workers}, busy {:.0}% of the time", busy * 100.0));
@@ -31,8 +32,10 @@ pub(super) fn lines(finished: &Finished) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for reason in &finished.health.lost {
-        say("lost", format!("a worker, and what it measured last: {}", clean(reason)));
+    let lost = &finished.health.lost;
+    if !lost.is_empty() {
+        let what = "with that share of the load, and what was measured there last";
+        say("lost", format!("{} of {workers}, {what}: {}", count(lost.len() as u64), clean(&why_lost(lost))));
     }
     if !generator.lag.is_empty() {
         say("start lag", spread(&generator.lag));

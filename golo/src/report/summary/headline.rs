@@ -7,20 +7,67 @@ use crate::{
         errors::{ErrorKind, Errors},
     },
     report::{
-        Verdict,
-        text::{clean, wrap},
+        Ending, Moment, Page, Verdict,
+        page::{BAD, GOOD, WARNING},
+        text::clean,
         units::{count, counted, duration, percent},
+        verdict,
     },
 };
 
-pub(super) fn lines(finished: &Finished, verdict: &Verdict, requests: &Requests) -> Vec<String> {
-    let concerns = concerns(finished, verdict, requests);
+pub(super) fn lines(
+    page: Page,
+    finished: &Finished,
+    verdict: &Verdict,
+    ending: &Ending,
+    requests: &Requests,
+) -> Vec<String> {
+    let (text, also) = texts(finished, verdict, ending, requests);
+    let mut lines = page.wrap("", 2, &text);
+    if let Some(first) = lines.first_mut() {
+        let word = verdict.to_string();
+        let style = match verdict {
+            Verdict::Passed if text.contains(", but ") => WARNING,
+            Verdict::Passed => GOOD,
+            _ => BAD,
+        };
+        *first = first.replacen(&word, &page.paint(style, &word), 1);
+    }
+    if !also.is_empty() {
+        lines.extend(page.wrap("  also: ", 4, &also));
+    }
+    lines
+}
+
+/// The verdict with its reason, and what else nobody should miss, as one sentence.
+pub(in crate::report) fn headline(
+    finished: &Finished,
+    verdict: &Verdict,
+    ending: &Ending,
+    requests: &Requests,
+) -> String {
+    let (text, also) = texts(finished, verdict, ending, requests);
+    if also.is_empty() { text } else { format!("{text}; also: {also}") }
+}
+
+fn texts(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Requests) -> (String, String) {
+    let mut concerns = concerns(finished, verdict, requests);
+    concerns.extend(ending.unwritten.iter().map(|unwritten| clean(&unwritten.to_string())));
+    let unwritten = ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?)));
+    concerns.extend(unwritten.map(|(path, error)| clean(&format!("`{path}` could not be written: {error}"))));
+    let cleaned = |reasons: &[String]| reasons.iter().map(|reason| clean(reason)).collect::<Vec<_>>().join("; ");
     let text = match verdict {
         Verdict::NotStarted(reason) => format!("{verdict}: {}", clean(reason)),
-        Verdict::Stopped => format!("{verdict} by a signal {}", when(finished)),
+        Verdict::Stopped => format!("{verdict} by a signal {}", when(finished, ending.stopped)),
         Verdict::Invalid(reasons) => {
-            let reasons: Vec<_> = reasons.iter().map(|reason| clean(reason)).collect();
-            format!("{verdict}: the generator, not the target, was the limit: {}", reasons.join("; "))
+            format!("{verdict}: the generator, not the target, was the limit: {}", cleaned(reasons))
+        }
+        Verdict::Failed(reasons) => {
+            let aborted = match &ending.aborted {
+                Some(_) => format!(" after {}, when that could no longer be mended", duration(finished.load_time)),
+                None => String::new(),
+            };
+            format!("{verdict}{aborted}: {}", cleaned(reasons))
         }
         Verdict::Passed if concerns.is_empty() => match requests.total.count() {
             // Not every load test makes requests that golo measures.
@@ -29,25 +76,28 @@ pub(super) fn lines(finished: &Finished, verdict: &Verdict, requests: &Requests)
             }
             requests => format!("{verdict}: {}, none failed", counted(requests, "request")),
         },
-        Verdict::Passed => return wrap("", 2, &format!("{verdict}, but {}", concerns.join("; "))),
+        Verdict::Passed => return (format!("{verdict}, but {}", concerns.join("; ")), String::new()),
     };
-    let mut lines = wrap("", 2, &text);
-    if !concerns.is_empty() {
-        lines.extend(wrap("  also: ", 4, &concerns.join("; ")));
-    }
-    lines
+    (text, concerns.join("; "))
 }
 
 /// When a signal came.
-fn when(finished: &Finished) -> String {
-    let load_time = finished.load_time;
-    match finished.plan.duration() {
-        _ if finished.started_at.is_none() => "before it started".to_owned(),
-        _ if load_time.is_zero() && !finished.plan.warm_up().is_zero() => "during the warm-up".to_owned(),
-        Some(planned) if load_time >= planned => "while the last triggers finished".to_owned(),
-        Some(planned) => format!("after {} of {}", duration(load_time), duration(planned)),
-        None => format!("after {}", duration(load_time)),
-    }
+fn when(finished: &Finished, moment: Option<Moment>) -> String {
+    let when = match moment {
+        Some(Moment::Setup) => "during `setup`",
+        Some(Moment::Start) => "while users started",
+        Some(Moment::Load(after)) if after.is_zero() && !finished.plan.warm_up().is_zero() => "during the warm-up",
+        // It was over before the signal came.
+        Some(Moment::Load(after)) if after > finished.load_time => "while the last triggers finished",
+        Some(Moment::Load(_)) => match finished.plan.duration() {
+            Some(planned) => return format!("after {} of {}", duration(finished.load_time), duration(planned)),
+            None => return format!("after {}", duration(finished.load_time)),
+        },
+        Some(Moment::Stop) => "while users stopped",
+        Some(Moment::Teardown) => "during `teardown`",
+        None => "before it ended",
+    };
+    when.to_owned()
 }
 
 /// What nobody should miss.
@@ -62,6 +112,10 @@ fn concerns(finished: &Finished, verdict: &Verdict, requests: &Requests) -> Vec<
         if failed > 0 {
             concerns.push(format!("{} failed", counted(failed, "check")));
         }
+    }
+    // Where it is invalid, they are the reason.
+    if !matches!(verdict, Verdict::Invalid(_)) {
+        concerns.extend(verdict::lost(finished).map(|lost| clean(&lost)));
     }
     let generator = &totals.generator;
     if generator.users_failed > 0 {

@@ -10,7 +10,8 @@ use crate::{
         snapshot::Snapshot,
     },
     report::{
-        text::{WIDTH, align, clean, shorten},
+        Page,
+        text::{align, clean, shorten},
         units::{count, counted, duration},
     },
 };
@@ -23,7 +24,7 @@ const STEPS: usize = 12;
 /// A step with what was requested in it.
 type Labelled = Step<Arc<Label>>;
 
-pub(super) fn lines(totals: &Snapshot, requests: &Requests) -> Vec<String> {
+pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<String> {
     let journeys = &totals.journeys;
     let have_steps = totals.slowest.iter().any(|journey| journey.steps.len() > 1 || journey.further > 0);
     // Journeys of one request each are what the requests are.
@@ -33,20 +34,20 @@ pub(super) fn lines(totals: &Snapshot, requests: &Requests) -> Vec<String> {
     let mut row = vec![format!("  {} in all", count(journeys.count()))];
     row.extend(quantiles(journeys, &[0.5, 0.95, 0.99, 1.0]));
     let heads = ["Journeys", "p50", "p95", "p99", "max"].map(str::to_owned).to_vec();
-    let mut lines = align(&[heads, row], &[0], WIDTH);
+    let mut lines = page.table(&[heads, row], &[0]);
     if have_steps {
         for (journey, place) in totals.slowest.iter().take(SHOWN).zip(["slowest", "second", "third"]) {
             lines.push(String::new());
             let sequence = clean(&journey.sequence_id);
             let title = format!("  {place}: {}, sequence {sequence}", duration(journey.duration()));
-            lines.push(shorten(&title, WIDTH));
-            steps(journey, requests, &mut lines);
+            lines.push(shorten(&title, page.width));
+            steps(page, journey, requests, &mut lines);
         }
     }
     lines
 }
 
-fn steps(journey: &Journey<Arc<Label>>, requests: &Requests, lines: &mut Vec<String>) {
+fn steps(page: Page, journey: &Journey<Arc<Label>>, requests: &Requests, lines: &mut Vec<String>) {
     let mut steps: Vec<&Labelled> = journey.steps.iter().collect();
     // The slow ones are what it is about.
     steps.sort_by_key(|step| std::cmp::Reverse(step.duration));
@@ -58,7 +59,7 @@ fn steps(journey: &Journey<Arc<Label>>, requests: &Requests, lines: &mut Vec<Str
         vec![format!("+{}", duration(offset)), duration(step.duration), outcome(step), requests.name(&step.label)]
     };
     let rows: Vec<_> = steps.iter().map(row).collect();
-    lines.extend(align(&rows, &[2, 3], WIDTH - 4).into_iter().map(|line| format!("    {line}")));
+    lines.extend(align(&rows, &[2, 3], page.width - 4).into_iter().map(|line| format!("    {line}")));
     lines.extend(more(steps.len(), all, "step").map(|line| format!("  {line}, each quicker")));
     if journey.further > 0 {
         lines.push(format!("    … then {} that were not kept", counted(journey.further, "step")));

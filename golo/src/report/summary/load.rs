@@ -4,22 +4,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{requests::Requests, said};
+use super::requests::Requests;
 use crate::{
     engine::{
         Finished,
-        plan::{Arrivals, Model, Plan},
+        curve::Curve,
+        plan::{Arrivals, Model, Plan, Rate},
         snapshot::Triggers,
     },
+    output::nanoseconds,
     report::{
+        Page,
         text::clean,
-        units::{count, duration, per_second, rate},
+        units::{count, duration, per_second},
     },
 };
 
-pub(super) fn lines(finished: &Finished, requests: &Requests) -> Vec<String> {
+pub(super) fn lines(page: Page, finished: &Finished, requests: &Requests) -> Vec<String> {
     let mut lines = vec!["Load".to_owned()];
-    let mut say = |label: &str, text: String| lines.extend(said(label, &text));
+    let mut say = |label: &str, text: String| lines.extend(page.said(label, &text));
     say("job", clean(&finished.options.job_name));
     say("plan", finished.plan.to_string());
     if let [origin] = &requests.origins[..] {
@@ -74,30 +77,55 @@ fn starts(triggers: &Triggers) -> String {
 fn busy(plan: &Plan) -> &'static str {
     match plan.is_open() {
         true => "as many triggers as `--max-users` allows were in flight",
-        false => "their user was still busy when the run ended",
+        false => "their user was still busy when its time in the run was over",
     }
 }
 
 /// Starts a second: asked for where the plan says so, and achieved.
 fn rates(finished: &Finished) -> String {
-    let (plan, time) = (&finished.plan, finished.load_time);
-    let triggers = &finished.totals.triggers;
-    let achieved = rate(triggers.done.saturating_add(triggers.interrupted), time);
-    let (curve, has_rate) = match plan.model() {
-        // Its starts are this many on average only.
-        Model::Open { rate, arrivals: Arrivals::Poisson, .. } if rate.stages().is_empty() => {
-            let asked = plan.rate_at(Duration::ZERO).unwrap_or_default();
-            return format!("{} on average asked (poisson), {achieved} achieved", per_second(asked));
-        }
-        Model::Open { rate, .. } => (rate, true),
-        Model::Closed { users, pace } => (users, pace.is_some()),
-    };
-    if !has_rate {
+    let achieved = achieved_rate(finished).map_or_else(|| "-".to_owned(), per_second);
+    let Some(asked) = asked_rate(finished).map(per_second) else {
         return format!("{achieved} started");
-    }
-    let asked = match plan.rate_at(Duration::ZERO).filter(|_| curve.stages().is_empty()) {
-        Some(asked) => per_second(asked),
-        None => format!("{} on average", rate(triggers.due, time)),
     };
-    format!("{asked} asked, {achieved} achieved")
+    match finished.plan.model() {
+        // Its starts are this many on average only.
+        Model::Open { arrivals: Arrivals::Poisson, .. } => {
+            format!("{asked} on average asked (poisson), {achieved} achieved")
+        }
+        Model::Open { rate: curve, .. } | Model::Closed { users: curve, .. } if !curve.stages().is_empty() => {
+            format!("{asked} on average asked, {achieved} achieved")
+        }
+        _ => format!("{asked} asked, {achieved} achieved"),
+    }
+}
+
+/// In which starts were made. A plan of iterations alone goes on until the last of them has ended.
+fn time(finished: &Finished) -> Duration {
+    if finished.plan.duration().is_some() { finished.load_time } else { finished.whole_time }
+}
+
+/// Triggers a second that were started.
+pub(in crate::report) fn achieved_rate(finished: &Finished) -> Option<f64> {
+    let triggers = &finished.totals.triggers;
+    let time = time(finished);
+    let started = triggers.done.saturating_add(triggers.interrupted);
+    (!time.is_zero()).then(|| started as f64 / time.as_secs_f64())
+}
+
+/// Starts a second that the plan asked for, on average. What became due may be less: of a generator that was late when the
+/// run was stopped.
+pub(in crate::report) fn asked_rate(finished: &Finished) -> Option<f64> {
+    let (plan, time) = (&finished.plan, time(finished));
+    match plan.model() {
+        Model::Open { rate, .. } => Rate::new(average(rate, time).round() as u64).map(Rate::per_second),
+        Model::Closed { users, pace } => pace.map(|pace| average(users, time) / pace.as_secs_f64()),
+    }
+}
+
+/// The average of a curve over its first so long.
+fn average(curve: &Curve, time: Duration) -> f64 {
+    match nanoseconds(time) {
+        0 => curve.at(Duration::ZERO),
+        nanos => curve.twice_area(time) as f64 / (2.0 * nanos as f64),
+    }
 }

@@ -10,46 +10,49 @@ use crate::{
     engine::{
         histogram::Histogram,
         series::{Label, Outcome, SERIES},
-        snapshot::Snapshot,
+        snapshot::{Measure, Snapshot},
     },
     report::{
-        text::{WIDTH, align, clean, left, right, shorten, width},
+        Page,
+        text::{align, clean, left, right, shorten, width},
         units::{bytes, count, counted, nanoseconds, percent, rate},
     },
 };
 
 /// The requests of a run that ended, by what was requested.
-pub(super) struct Requests {
+pub(in crate::report) struct Requests {
     /// The most time spent first.
-    routes: Vec<(Label, Route)>,
+    pub(in crate::report) routes: Vec<(Label, Route)>,
     /// All of them together.
-    pub(super) total: Route,
+    pub(in crate::report) total: Route,
     /// How many the run cut off.
-    pub(super) interrupted: u64,
+    pub(in crate::report) interrupted: u64,
     /// How many had each status, and whether that counts as failed.
-    pub(super) statuses: BTreeMap<(u16, bool), u64>,
+    pub(in crate::report) statuses: BTreeMap<(u16, bool), u64>,
     /// Where they went.
     pub(super) origins: Vec<Box<str>>,
 }
 
 /// What was measured of one route, whatever the outcome.
 #[derive(Default)]
-pub(super) struct Route {
-    durations: Histogram,
-    pub(super) failed: u64,
-    received: u64,
+pub(in crate::report) struct Route {
+    pub(in crate::report) durations: Histogram,
+    pub(in crate::report) failed: u64,
+    pub(in crate::report) received: u64,
+    pub(in crate::report) sent: u64,
 }
 
 impl Route {
-    fn add(&mut self, durations: &Histogram, received: u64, is_failed: bool) {
-        self.durations.merge(durations);
-        self.received = self.received.saturating_add(received);
+    fn add(&mut self, measure: &Measure, is_failed: bool) {
+        self.durations.merge(&measure.durations);
+        self.received = self.received.saturating_add(measure.received);
+        self.sent = self.sent.saturating_add(measure.sent);
         if is_failed {
-            self.failed = self.failed.saturating_add(durations.count());
+            self.failed = self.failed.saturating_add(measure.durations.count());
         }
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::report) fn count(&self) -> u64 {
         self.durations.count()
     }
 
@@ -69,7 +72,7 @@ impl Route {
 }
 
 impl Requests {
-    pub(super) fn of(totals: &Snapshot) -> Self {
+    pub(in crate::report) fn of(totals: &Snapshot) -> Self {
         let mut routes = BTreeMap::<&Label, Route>::new();
         let mut total = Route::default();
         let mut interrupted = 0_u64;
@@ -81,8 +84,8 @@ impl Requests {
                 continue;
             }
             let is_failed = series.outcome.is_failed();
-            routes.entry(&series.label).or_default().add(&measure.durations, measure.received, is_failed);
-            total.add(&measure.durations, measure.received, is_failed);
+            routes.entry(&series.label).or_default().add(measure, is_failed);
+            total.add(measure, is_failed);
             if let Outcome::Answered { status: status @ 1.., failed } = series.outcome {
                 let known = statuses.entry((status, failed)).or_default();
                 *known = known.saturating_add(number);
@@ -96,7 +99,7 @@ impl Requests {
     }
 
     /// What was requested, in words; where it went only if that is not always the same.
-    pub(super) fn name(&self, label: &Label) -> String {
+    pub(in crate::report) fn name(&self, label: &Label) -> String {
         if label.is_other() {
             return format!("other (all beyond {} series)", count(SERIES as u64));
         }
@@ -106,10 +109,10 @@ impl Requests {
     }
 
     /// The table, where anything ended.
-    pub(super) fn lines(&self, time: Duration) -> Vec<String> {
+    pub(super) fn lines(&self, page: Page, time: Duration) -> Vec<String> {
         let mut lines = Vec::new();
         if self.total.count() > 0 {
-            self.table(time, &mut lines);
+            self.table(page, time, &mut lines);
         }
         if self.interrupted > 0 {
             if lines.is_empty() {
@@ -117,49 +120,83 @@ impl Requests {
             }
             let were = if self.interrupted == 1 { "was" } else { "were" };
             let requests = counted(self.interrupted, "request");
-            lines.push(format!("  {requests} {were} cut off by the end of the run, and not counted here"));
+            let text = format!("{requests} {were} cut off by the end of the run, and not counted here");
+            lines.extend(page.wrap("  ", 2, &text));
         }
         lines
     }
 
-    fn table(&self, time: Duration, lines: &mut Vec<String>) {
+    /// In one line a route where they fit, in two where half of them do, else as a list.
+    fn table(&self, page: Page, time: Duration, lines: &mut Vec<String>) {
         let shown = &self.routes[..self.routes.len().min(ROWS)];
         let title = if self.routes.len() > 1 { "Requests, most time spent first" } else { "Requests" };
-        let names: Vec<_> = shown.iter().map(|(label, _)| self.name(label)).chain(["total".to_owned()]).collect();
-        let routes = || shown.iter().map(|(_, route)| route).chain([&self.total]);
-
-        let amounts = table(&["count", "failed", "rate", "received"], routes().map(|route| route.amounts(time)));
-        let latencies = ["avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
-        let latencies = table(&latencies, routes().map(Route::latencies));
-        let widest = |lines: &[String]| lines.iter().map(|line| width(line)).max().unwrap_or_default();
-        let figures = widest(&amounts);
-        let longest = names.iter().map(|name| width(name)).chain([width(title)]).max().unwrap_or_default();
-        // As wide as the latencies, unless that is too narrow for the names.
-        let whole = (longest + 4 + figures).max(widest(&latencies) + 4).min(WIDTH);
-        let room = whole.saturating_sub(figures + 4);
-
-        let mut title = title.to_owned();
-        if width(&title) > room + 2 {
-            lines.push(std::mem::take(&mut title));
+        let names = shown.iter().map(|(label, _)| self.name(label)).chain(["total".to_owned()]);
+        let mut rows = vec![[&[title], &AMOUNTS[..], &LATENCIES[..]].concat().into_iter().map(str::to_owned).collect()];
+        for (name, route) in names.zip(shown.iter().map(|(_, route)| route).chain([&self.total])) {
+            let mut row = vec![format!("  {name}")];
+            row.extend(route.amounts(time));
+            row.extend(route.latencies());
+            rows.push(row);
         }
-        lines.push(left(&title, room + 2) + "  " + &right(&amounts[0], figures));
-        lines.push(right(&latencies[0], whole));
-        for (at, name) in names.iter().enumerate() {
-            if at == shown.len() {
-                lines.extend(more(shown.len(), self.routes.len(), "route"));
-            }
-            let mut name = shorten(name, WIDTH - 2);
-            if width(&name) > room {
-                lines.push(format!("  {name}"));
-                name.clear();
-            }
-            lines.push(format!("  {}  {}", left(&name, room), right(&amounts[at + 1], figures)));
-            lines.push(right(&latencies[at + 1], whole));
+        let mut table = lines_of(page, &rows);
+        if let Some(more) = more(shown.len(), self.routes.len(), "route") {
+            let total = table.pop();
+            table.push(vec![more]);
+            table.extend(total);
         }
+        lines.extend(table.into_iter().flatten());
     }
 }
 
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
-    let heads = heads.iter().map(|&head| head.to_owned()).collect();
-    align(&std::iter::once(heads).chain(rows).collect::<Vec<_>>(), &[], WIDTH)
+const AMOUNTS: [&str; 4] = ["count", "failed", "rate", "received"];
+const LATENCIES: [&str; 8] = ["avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
+/// Columns of a name that are enough for it to stand in one line with its figures.
+const NAME: usize = 24;
+
+/// The lines of each row, the heads first.
+fn lines_of(page: Page, rows: &[Vec<String>]) -> Vec<Vec<String>> {
+    let part = |from: usize, to: usize| {
+        let cells: Vec<_> = rows.iter().map(|row| row[from..to].to_vec()).collect();
+        align(&cells, &[], usize::MAX)
+    };
+    let (figures, amounts) = (part(1, 1 + AMOUNTS.len() + LATENCIES.len()), part(1, 1 + AMOUNTS.len()));
+    let latencies = part(1 + AMOUNTS.len(), 1 + AMOUNTS.len() + LATENCIES.len());
+    let widest = |lines: &[String]| lines.iter().map(|line| width(line)).max().unwrap_or_default();
+    let names: Vec<&String> = rows.iter().map(|row| &row[0]).collect();
+    let longest = names.iter().map(|name| width(name)).max().unwrap_or_default();
+    if longest.min(NAME) + 2 + widest(&figures) <= page.width {
+        let room = longest.min(page.width - 2 - widest(&figures));
+        return beside(page, &names, room, &figures, widest(&figures), &[]);
+    }
+    if widest(&latencies) + 4 <= page.width {
+        // As wide as the latencies, unless that is too narrow for the names.
+        let whole = (longest + 2 + widest(&amounts)).max(widest(&latencies) + 4).min(page.width);
+        return beside(page, &names, whole - 2 - widest(&amounts), &amounts, whole, &latencies);
+    }
+    let list = |row: &Vec<String>| page.list(&[rows[0].clone(), row.clone()]).split_off(1);
+    let heads = vec![rows[0][0].clone()];
+    std::iter::once(heads).chain(rows[1..].iter().map(list)).collect()
+}
+
+/// Each name with its figures beside it, or below it where it is too long, and then what comes below these.
+fn beside(
+    page: Page,
+    names: &[&String],
+    room: usize,
+    figures: &[String],
+    whole: usize,
+    below: &[String],
+) -> Vec<Vec<String>> {
+    let columns = figures.iter().map(|line| width(line)).max().unwrap_or_default();
+    let lines = |(at, (name, figures)): (usize, (&&String, &String))| {
+        let mut name = shorten(name, page.width);
+        let mut lines = Vec::new();
+        if width(&name) > room {
+            lines.push(std::mem::take(&mut name));
+        }
+        lines.push(left(&name, room) + "  " + &right(figures, columns));
+        lines.extend(below.get(at).map(|line| right(line, whole)));
+        lines
+    };
+    names.iter().zip(figures).enumerate().map(lines).collect()
 }

@@ -14,7 +14,7 @@ use crate::{
         snapshot::Check,
     },
     journey::{Journeys, Step},
-    report::text::{WIDTH, width},
+    report::{Moment, Unwritten, Watch, Written, page::WIDTH, text::width},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,7 +64,15 @@ fn items() -> Arc<Label> {
 }
 
 fn passed(finished: &Finished) -> String {
-    fitting(summary(finished, &Verdict::of(finished, false)))
+    ended(finished, &Ending::default())
+}
+
+fn stopped(finished: &Finished, moment: Moment) -> String {
+    ended(finished, &Ending { stopped: Some(moment), ..Ending::default() })
+}
+
+fn ended(finished: &Finished, ending: &Ending) -> String {
+    fitting(summary(finished, &Verdict::of(finished, ending), ending, Page::default()))
 }
 
 /// What every summary is like.
@@ -166,7 +174,7 @@ fn when_everything_failed_the_verdict_says_so_and_why() {
     has(&text, &["  failed       1,000 of 1,000 triggers (100%)"]);
     assert!(!text.contains("Status"), "{text}");
 
-    let stopped = fitting(summary(&finished, &Verdict::Stopped));
+    let stopped = stopped(&finished, Moment::Load(11 * SECOND));
     has(&stopped, &["STOPPED by a signal while the last triggers finished"]);
     has(&stopped, &["  also: every request failed: connect: Connection refused (os error 111)"]);
 }
@@ -266,7 +274,7 @@ fn a_run_that_did_not_start_says_why_and_little_else() {
     );
     finished.not_started = None;
     finished.totals = Default::default();
-    has(&fitting(summary(&finished, &Verdict::of(&finished, true))), &["STOPPED by a signal before it started"]);
+    has(&stopped(&finished, Moment::Setup), &["STOPPED by a signal during `setup`"]);
 }
 
 #[test]
@@ -293,11 +301,69 @@ fn when_the_generator_was_the_limit_it_is_said_in_words() {
         [
             "INVALID: the generator, not the target, was the limit: starts were late: by p99",
             "  50ms in the 3s from 4s on, where 10ms is the limit; 1 request found no local",
-            "  port left; a worker was lost: it did not stop: the load test blocks its thread",
+            "  port left; a worker was lost, of 2: it did not stop: the load test blocks its",
+            "  thread",
             "  also: 10 of 100 requests failed (10%)",
-            "",
         ]
     );
+}
+
+#[test]
+fn lost_workers_are_said_whatever_the_verdict_and_with_their_share() {
+    let mut finished = users(10);
+    add(&mut finished, &items(), OK, 90, MILLI);
+    let reasons = ["it did not stop", "it did not stop", "panicked: no\n"];
+    finished.health.lost = reasons.map(str::to_owned).to_vec();
+    finished.options.workers = 8;
+    for text in [passed(&finished), stopped(&finished, Moment::Load(SECOND))] {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("3 workers were lost, of 8: it did not stop, panicked: no"), "{text}");
+        assert!(words.contains("lost 3 of 8 workers, with that share of the load, and what was measured"), "{text}");
+    }
+}
+
+#[test]
+fn outputs_that_could_not_be_written_are_a_concern() {
+    let mut finished = users(10);
+    add(&mut finished, &items(), OK, 9, MILLI);
+    let unwritten = |lines, reason: &str| Unwritten { lines, place: "`x`".to_owned(), reason: reason.to_owned() };
+    let unwritten = vec![unwritten(1_234, "no space\u{7}"), unwritten(1, "no time")];
+    let ending = Ending { unwritten, ..Ending::default() };
+    let text = ended(&finished, &ending);
+    has(
+        &text,
+        &[
+            r"PASSED, but 1,234 output lines could not be written to `x`: no space\u{7}; 1",
+            "  output line could not be written to `x`: no time",
+        ],
+    );
+}
+
+#[test]
+fn what_was_asked_of_stages_is_what_the_plan_has_until_it_was_stopped() {
+    let stages = |text: &str| text.split(',').map(|stage| stage.parse().unwrap()).collect();
+    let of_a_rate = Asked { stages: stages("10s:100/s"), ..Asked::default() };
+    let of_users = Asked { stages: stages("10s:100"), pace: Some(SECOND), ..Asked::default() };
+    for asked in [of_a_rate, of_users] {
+        let mut finished = users(1);
+        finished.plan = Plan::new(asked).unwrap();
+        finished.load_time = 4 * SECOND;
+        add(&mut finished, &items(), OK, 40, MILLI);
+        has(&stopped(&finished, Moment::Load(4 * SECOND)), &["  rate         20/s on average asked, 10/s achieved"]);
+        finished.load_time = 10 * SECOND;
+        has(&passed(&finished), &["  rate         50/s on average asked, 4/s achieved"]);
+    }
+}
+
+#[test]
+fn a_user_that_was_too_busy_may_have_been_retired() {
+    let mut finished = users(1);
+    let stages = vec!["5s:0".parse().unwrap(), "5s:0".parse().unwrap()];
+    let asked = Asked { users: Some(1), pace: Some(SECOND), stages, ..Asked::default() };
+    finished.plan = Plan::new(asked).unwrap();
+    add(&mut finished, &items(), OK, 1, MILLI);
+    (finished.totals.triggers.due, finished.totals.triggers.dropped_busy) = (3, 2);
+    has(&passed(&finished), &["  dropped      2: their user was still busy when its time in the run was over"]);
 }
 
 #[test]
@@ -305,13 +371,23 @@ fn a_signal_is_said_with_when_it_came() {
     let mut finished = users(1);
     finished.load_time = Duration::from_millis(4_200);
     add(&mut finished, &items(), OK, 1, MILLI);
-    let said = |finished: &Finished| fitting(summary(finished, &Verdict::Stopped)).lines().next().unwrap().to_owned();
-    assert_eq!(said(&finished), "STOPPED by a signal after 4.2s of 10s");
+    let said = |finished: &Finished, moment| stopped(finished, moment).lines().next().unwrap().to_owned();
+    let load = |millis| Moment::Load(Duration::from_millis(millis));
+    assert_eq!(said(&finished, load(4_200)), "STOPPED by a signal after 4.2s of 10s");
     let asked = Asked { warm_up: Some(SECOND), iterations: Some(5), ..Asked::default() };
     finished.plan = Plan::new(asked).unwrap();
-    assert_eq!(said(&finished), "STOPPED by a signal after 4.2s");
-    finished.load_time = Duration::ZERO;
-    assert_eq!(said(&finished), "STOPPED by a signal during the warm-up");
+    for (moment, when) in [
+        (Moment::Setup, "during `setup`"),
+        (Moment::Start, "while users started"),
+        (load(0), "during the warm-up"),
+        (load(4_200), "after 4.2s"),
+        // Its iterations had been used up by then.
+        (load(4_201), "while the last triggers finished"),
+        (Moment::Stop, "while users stopped"),
+        (Moment::Teardown, "during `teardown`"),
+    ] {
+        assert_eq!(said(&finished, moment), format!("STOPPED by a signal {when}"));
+    }
 }
 
 #[test]
@@ -392,4 +468,85 @@ fn the_largest_numbers_there_are_fit_too() {
     finished.started_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1 << 60));
     finished.health.worst_lag = Some(Lag { from: u64::MAX, p99: Duration::MAX, limit: Duration::MAX });
     passed(&finished);
+}
+
+/// A run that kept to one of two thresholds, and was to keep to one of nothing.
+fn judged() -> (Finished, Ending) {
+    let mut finished = users(5);
+    add(&mut finished, &items(), OK, 99, 2 * MILLI);
+    add(&mut finished, &items(), Outcome::Answered { status: 500, failed: true }, 1, 40 * MILLI);
+    let watch = |texts: [&str; 3]| Watch::new(texts.map(|text| text.parse().unwrap()), &finished.plan);
+    let watch = watch(["http_req_duration p(95)<200ms", "http_req_failed rate<0.1%", "checks rate>=99%"]);
+    let ending = Ending { thresholds: watch.judge(&finished), ..Ending::default() };
+    (finished, ending)
+}
+
+#[test]
+fn thresholds_stand_first_with_what_they_came_to() {
+    let (finished, ending) = judged();
+    let text = ended(&finished, &ending);
+    let head: Vec<_> = text.lines().take(8).collect();
+    assert_eq!(
+        head,
+        [
+            "FAILED: http_req_failed rate<0.1% was 1%; checks rate>=99%: no samples of",
+            "  `checks`",
+            "  also: 1 of 100 requests failed (1%)",
+            "",
+            "Thresholds",
+            "  ✓ http_req_duration p(95)<200ms  2ms",
+            "  ✗ http_req_failed rate<0.1%      1%",
+            "  ✗ checks rate>=99%               no samples of `checks`",
+        ]
+    );
+}
+
+#[test]
+fn a_run_that_was_ended_for_a_threshold_says_when() {
+    let (mut finished, mut ending) = judged();
+    finished.load_time = 4 * SECOND;
+    ending.aborted = Some(ending.thresholds[1].threshold.clone());
+    let text = ended(&finished, &ending);
+    assert!(text.starts_with("FAILED after 4s, when that could no longer be mended: http_req_failed"), "{text}");
+}
+
+#[test]
+fn files_stand_last_and_what_could_not_be_written_first_too() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    let file =
+        |kind, path: &str, error: Option<&str>| Written { kind, path: path.into(), error: error.map(str::to_owned) };
+    let files = vec![file("summary", "s.json", None), file("csv", "r_stats.csv", Some("no space left"))];
+    let text = ended(&finished, &Ending { files, ..Ending::default() });
+    assert!(text.starts_with("PASSED, but `r_stats.csv` could not be written: no space left\n"), "{text}");
+    assert!(
+        text.ends_with("Files\n  summary      s.json\n  csv          r_stats.csv: not written: no space left\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wide_page_has_a_line_a_route_and_a_narrow_one_a_list() {
+    let (finished, ending) = judged();
+    let page = |columns| summary(&finished, &Verdict::of(&finished, &ending), &ending, Page::new(columns, false));
+    let wide = page(140);
+    let row = wide.lines().find(|line| line.starts_with("  GET /items/{id}  ")).unwrap();
+    assert_eq!(row.split_whitespace().count(), 14, "{row}");
+    for columns in [30, 40, 60, 79, 80, 100, 140] {
+        let text = page(columns);
+        let widest = text.lines().map(width).max().unwrap();
+        assert!(widest <= columns, "{widest} in {columns}:\n{text}");
+        assert!(!text.lines().any(|line| line.ends_with(' ')), "{text}");
+        let words = |text: &str| text.split_whitespace().filter(|word| word.starts_with("2ms")).count();
+        assert_eq!(words(&text), words(&wide), "every figure is there:\n{text}");
+    }
+}
+
+#[test]
+fn colours_change_nothing_else() {
+    let (finished, ending) = judged();
+    let verdict = Verdict::of(&finished, &ending);
+    let coloured = summary(&finished, &verdict, &ending, Page::new(80, true));
+    assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31mFAILED\u{1b}[0m: http_req_failed"), "{coloured:?}");
+    assert_eq!(console::strip_ansi_codes(&coloured), ended(&finished, &ending));
 }

@@ -1,15 +1,15 @@
 //! The triggers: how long they took, from their start and from when they were due.
 
-use super::{quantiles, said};
+use super::quantiles;
 use crate::{
     engine::{Finished, plan::Model},
     report::{
-        text::{WIDTH, align},
+        Page,
         units::{count, counted, percent},
     },
 };
 
-pub(super) fn lines(finished: &Finished) -> Vec<String> {
+pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     let triggers = &finished.totals.triggers;
     if triggers.done == 0 {
         return Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn lines(finished: &Finished) -> Vec<String> {
         row.extend(quantiles(histogram, &[0.5, 0.9, 0.95, 0.99, 0.999, 1.0]));
         rows.push(row);
     }
-    let mut lines = align(&rows, &[0], WIDTH);
+    let mut lines = page.table(&rows, &[0]);
     if triggers.failed > 0 {
         let (failed, done) = (triggers.failed, triggers.done);
         let share = format!("{} of {} ({})", count(failed), counted(done, "trigger"), percent(failed, done));
@@ -34,7 +34,7 @@ pub(super) fn lines(finished: &Finished) -> Vec<String> {
             0 => String::new(),
             panicked => format!(", {} by a panic", count(panicked)),
         };
-        lines.extend(said("failed", &(share + &panicked)));
+        lines.extend(page.said("failed", &(share + &panicked)));
     }
     lines
 }

@@ -1,0 +1,44 @@
+//! How the generator itself was doing.
+
+use serde::Serialize;
+
+use super::Distribution;
+use crate::engine::Finished;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Generator<'a> {
+    /// The share of their time in which the workers were busy, from 0 to 1.
+    busy_share: f64,
+    /// From when each trigger should have started to when it did.
+    lag: Distribution,
+    /// Why workers were lost.
+    lost: &'a [String],
+    /// The most that were open, and how many there may be.
+    descriptors: u64,
+    descriptors_limit: Option<u64>,
+    requests_without_descriptor: u64,
+    requests_without_port: u64,
+    /// Requests from threads that are no worker's.
+    requests_from_other_threads: u64,
+    users_started: u64,
+    users_failed: u64,
+}
+
+impl<'a> Generator<'a> {
+    pub(super) fn of(finished: &'a Finished) -> Self {
+        let generator = &finished.totals.generator;
+        let health = &finished.health;
+        Self {
+            busy_share: generator.busy_share(),
+            lag: (&generator.lag).into(),
+            lost: &health.lost,
+            descriptors: health.descriptors.open,
+            descriptors_limit: health.descriptors.limit,
+            requests_without_descriptor: generator.without_descriptor,
+            requests_without_port: generator.without_port,
+            requests_from_other_threads: generator.foreign,
+            users_started: generator.users_started,
+            users_failed: generator.users_failed,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The requests by route, and their statuses.
+
+use serde::Serialize;
+
+use super::Distribution;
+use crate::{
+    engine::{Finished, series::Label},
+    report::summary,
+};
+
+/// The requests that ended, by what was requested.
+#[derive(Debug, Serialize)]
+pub(super) struct Requests {
+    total: Amounts,
+    /// Those that the run cut off; counted nowhere else.
+    interrupted: u64,
+    /// The most time spent first.
+    routes: Vec<Route>,
+    /// To the headers of the responses that came whole.
+    waiting: Distribution,
+    /// Making connections, TLS and all.
+    connecting: Distribution,
+}
+
+#[derive(Debug, Serialize)]
+struct Route {
+    /// In words, as the summary has it.
+    name: String,
+    origin: Box<str>,
+    route: Box<str>,
+    method: Box<str>,
+    #[serde(flatten)]
+    amounts: Amounts,
+}
+
+#[derive(Debug, Serialize)]
+struct Amounts {
+    failed: u64,
+    /// A second, until nothing was in flight any more.
+    rate: f64,
+    /// Bytes of responses' bodies.
+    received: u64,
+    /// Bytes of requests' bodies.
+    sent: u64,
+    duration: Distribution,
+}
+
+/// How many responses had a status, and whether the load test expected another.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    status: u16,
+    failed: bool,
+    count: u64,
+}
+
+impl Requests {
+    pub(super) fn of(finished: &Finished, requests: &summary::Requests) -> Self {
+        let amounts = |route: &summary::Route| Amounts::of(route, finished);
+        let route = |(label, route): &(Label, summary::Route)| Route {
+            name: requests.name(label),
+            origin: label.origin.clone(),
+            route: label.route.clone(),
+            method: label.method.clone(),
+            amounts: amounts(route),
+        };
+        Self {
+            total: amounts(&requests.total),
+            interrupted: requests.interrupted,
+            routes: requests.routes.iter().map(route).collect(),
+            waiting: (&finished.totals.waiting).into(),
+            connecting: (&finished.totals.connects).into(),
+        }
+    }
+}
+
+impl Amounts {
+    fn of(route: &summary::Route, finished: &Finished) -> Self {
+        let seconds = finished.whole_time.as_secs_f64();
+        Self {
+            failed: route.failed,
+            rate: if seconds > 0.0 { route.count() as f64 / seconds } else { 0.0 },
+            received: route.received,
+            sent: route.sent,
+            duration: (&route.durations).into(),
+        }
+    }
+}
+
+impl Status {
+    pub(super) fn all(requests: &summary::Requests) -> Vec<Self> {
+        let statuses = requests.statuses.iter();
+        statuses.map(|(&(status, failed), &count)| Self { status, failed, count }).collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! The run second by second, or in longer steps where it was long.
+
+use serde::Serialize;
+
+use crate::{
+    engine::{Finished, histogram::Histogram, plan::Model},
+    output::nanoseconds,
+    report::timeline::{Point, Timeline},
+};
+
+/// Rows of a heat map for each doubling of a duration.
+const ROWS: f64 = 4.0;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Points {
+    /// How long each point is, but for the last.
+    step: u64,
+    points: Vec<OnePoint>,
+    /// When each stage of the plan ends, and what it leads to: users, or starts a second.
+    stages: Vec<(u64, f64)>,
+}
+
+#[derive(Debug, Serialize)]
+struct OnePoint {
+    /// When it ends.
+    at: u64,
+    /// How long it is.
+    length: u64,
+    /// At its end; in the open model, triggers in flight.
+    users: u64,
+    /// Starts a second that the plan asks for at its middle.
+    asked_rate: Option<f64>,
+    due: u64,
+    done: u64,
+    failed: u64,
+    dropped: u64,
+    interrupted: u64,
+    requests: u64,
+    requests_failed: u64,
+    received: u64,
+    /// Requests that ended, by status; 0 where no response came.
+    statuses: Vec<(u16, u64)>,
+    /// From sending a request to its last byte.
+    duration: Percentiles,
+    /// Of triggers, from when they were due.
+    response: Percentiles,
+    /// Durations of requests: the lowest of each row, and how many. Four rows make a doubling.
+    heat: Vec<(u64, u64)>,
+}
+
+#[derive(Debug, Serialize)]
+struct Percentiles {
+    p50: Option<u64>,
+    p90: Option<u64>,
+    p95: Option<u64>,
+    p99: Option<u64>,
+    max: Option<u64>,
+}
+
+impl Points {
+    pub(super) fn of(finished: &Finished, timeline: &Timeline) -> Self {
+        let mut at = 0;
+        let points = timeline.points().map(|point| {
+            let from = at;
+            at += nanoseconds(point.length);
+            OnePoint::of(point, at, finished.plan.rate_at(std::time::Duration::from_nanos((from + at) / 2)))
+        });
+        let points = points.collect();
+        Self { step: nanoseconds(timeline.step()), points, stages: stages(finished) }
+    }
+}
+
+/// Where the stages of a plan end.
+fn stages(finished: &Finished) -> Vec<(u64, f64)> {
+    let (curve, is_open) = match finished.plan.model() {
+        Model::Closed { users, .. } => (users, false),
+        Model::Open { rate, .. } => (rate, true),
+    };
+    let mut end = std::time::Duration::ZERO;
+    let ends = curve.stages().iter().map(|&(time, target)| {
+        end += time;
+        let target = if is_open { finished.plan.rate_at(end).unwrap_or_default() } else { target as f64 };
+        (nanoseconds(end), target)
+    });
+    ends.collect()
+}
+
+impl OnePoint {
+    fn of(point: &Point, at: u64, asked_rate: Option<f64>) -> Self {
+        Self {
+            at,
+            length: nanoseconds(point.length),
+            users: point.users,
+            asked_rate,
+            due: point.due,
+            done: point.done,
+            failed: point.failed,
+            dropped: point.dropped,
+            interrupted: point.interrupted,
+            requests: point.durations.count(),
+            requests_failed: point.requests_failed,
+            received: point.received,
+            statuses: point.statuses.iter().map(|(&status, &count)| (status, count)).collect(),
+            duration: Percentiles::of(&point.durations),
+            response: Percentiles::of(&point.response),
+            heat: heat(&point.durations),
+        }
+    }
+}
+
+impl Percentiles {
+    fn of(histogram: &Histogram) -> Self {
+        let quantiles = histogram.quantiles(&[0.5, 0.9, 0.95, 0.99]);
+        let quantile = |number: usize| quantiles.get(number).copied().flatten();
+        Self { p50: quantile(0), p90: quantile(1), p95: quantile(2), p99: quantile(3), max: histogram.max() }
+    }
+}
+
+/// The rows of a heat map that are not empty.
+fn heat(histogram: &Histogram) -> Vec<(u64, u64)> {
+    let mut rows: Vec<(u64, u64)> = Vec::new();
+    for bucket in histogram.buckets() {
+        let row = ((bucket.low.max(1) as f64).log2() * ROWS).floor();
+        let low = (row / ROWS).exp2().round() as u64;
+        match rows.last_mut() {
+            Some((known, count)) if *known == low => *count += bucket.count,
+            _ => rows.push((low, bucket.count)),
+        }
+    }
+    rows
+}

@@ -1,0 +1,74 @@
+//! How a run ended, beside what was measured.
+
+use std::{fmt, time::Duration};
+
+use super::{Judged, Threshold, units::counted};
+
+/// What the engine does not know of a run's end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ending {
+    /// When a signal came, if one did.
+    pub stopped: Option<Moment>,
+    /// What the run was to keep to, and whether it did.
+    pub thresholds: Vec<Judged>,
+    /// The threshold that could no longer hold, where the run was ended for it.
+    pub aborted: Option<Threshold>,
+    /// Why `teardown` failed, if it did.
+    pub torn_down: Option<String>,
+    /// The files that were to be written.
+    pub files: Vec<Written>,
+    /// The raw outputs that did not get where they were to go.
+    pub unwritten: Vec<Unwritten>,
+}
+
+impl Ending {
+    /// Whether everything that was to come after the run has.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.torn_down.is_none() && self.unwritten.is_empty() && self.files.iter().all(|file| file.error.is_none())
+    }
+}
+
+/// A file of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// What it was asked for as.
+    pub kind: &'static str,
+    /// Where it is.
+    pub path: String,
+    /// Why it is not there, or not whole.
+    pub error: Option<String>,
+}
+
+/// Where a run was when a signal came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// `setup` was running.
+    Setup,
+    /// Users were starting, and the clock was not running yet.
+    Start,
+    /// There was load, or the last of it was in flight: so long after the clock had started.
+    Load(Duration),
+    /// No trigger was in flight any more.
+    Stop,
+    /// `teardown` was running.
+    Teardown,
+}
+
+/// Raw outputs that could not be written. [`Display`](fmt::Display) says it in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritten {
+    /// How many lines.
+    pub lines: u64,
+    /// Where they were to go.
+    pub place: String,
+    /// Why they did not.
+    pub reason: String,
+}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lines, place, reason } = self;
+        write!(f, "{} could not be written to {place}: {reason}", counted(*lines, "output line"))
+    }
+}

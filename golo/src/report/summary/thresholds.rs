@@ -1,0 +1,32 @@
+//! The thresholds, each with what it came to.
+
+use crate::report::{
+    Ending, Judged, Page,
+    page::{BAD, GOOD, together},
+    text::{clean, width},
+};
+
+/// Columns up to which the actual values stand below each other.
+const ALIGNED: usize = 56;
+
+pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {
+    let thresholds = &ending.thresholds;
+    if thresholds.is_empty() {
+        return Vec::new();
+    }
+    let said = |judged: &Judged| clean(&judged.threshold.to_string());
+    let column = thresholds.iter().map(|judged| width(&said(judged))).filter(|width| *width <= ALIGNED).max();
+    let mut lines = vec!["Thresholds".to_owned()];
+    for judged in thresholds {
+        let actual = judged.reason.as_deref().map_or_else(|| judged.shown(), clean);
+        let (mark, style) = if judged.passed { ("✓", GOOD) } else { ("✗", BAD) };
+        let said = said(judged);
+        let space = " ".repeat(column.unwrap_or_default().saturating_sub(width(&said)));
+        let text = together(&format!("{said}{space} ")) + " " + &together(&actual);
+        for (number, line) in page.wrap("    ", 6, &text).into_iter().enumerate() {
+            let line = if number == 0 { line.replacen("    ", &format!("  {mark} "), 1) } else { line };
+            lines.push(page.paint(style, &line));
+        }
+    }
+    lines
+}

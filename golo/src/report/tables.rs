@@ -1,0 +1,96 @@
+//! The tables of `csv=`: what was requested, the run over time, what failed.
+
+use std::io;
+
+use super::{Timeline, summary::Requests};
+use crate::engine::{Finished, histogram::Histogram, series::Label};
+
+const PERCENTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
+
+/// A row for each route, the most time spent first, then one of all.
+///
+/// # Errors
+///
+/// What `to` gives.
+pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let requests = Requests::of(&finished.totals);
+    let mut table = csv::Writer::from_writer(to);
+    let mut head = ["method", "origin", "route", "requests", "failed", "requests_per_second", "received_bytes"]
+        .map(str::to_owned)
+        .to_vec();
+    head.extend(["sent_bytes", "avg_ms", "min_ms"].map(str::to_owned));
+    head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
+    head.push("max_ms".to_owned());
+    table.write_record(&head)?;
+    let seconds = finished.whole_time.as_secs_f64();
+    let total = Label { method: "".into(), origin: "".into(), route: "total".into() };
+    for (label, route) in requests.routes.iter().map(|(label, route)| (label, route)).chain([(&total, &requests.total)])
+    {
+        let durations = &route.durations;
+        let rate = if seconds > 0.0 { route.count() as f64 / seconds } else { 0.0 };
+        let mut row = vec![label.method.to_string(), label.origin.to_string(), label.route.to_string()];
+        row.extend([route.count(), route.failed].map(|number| number.to_string()));
+        row.push(format!("{rate:.3}"));
+        row.extend([route.received, route.sent].map(|number| number.to_string()));
+        row.extend([durations.mean().map(|mean| mean as u64), durations.min()].map(milliseconds));
+        row.extend(percentiles(durations));
+        row.push(milliseconds(durations.max()));
+        table.write_record(&row)?;
+    }
+    table.flush()
+}
+
+/// A row for each second, or for longer where the run was long.
+///
+/// # Errors
+///
+/// What `to` gives.
+pub fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let mut table = csv::Writer::from_writer(to);
+    let counts = ["due", "done", "failed", "dropped", "interrupted", "requests", "requests_failed", "received_bytes"];
+    let mut head = ["end_seconds", "length_seconds", "users", "asked_per_second"].map(str::to_owned).to_vec();
+    head.extend(counts.map(str::to_owned));
+    head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
+    head.push("max_ms".to_owned());
+    table.write_record(&head)?;
+    let mut end = std::time::Duration::ZERO;
+    for point in timeline.points() {
+        let asked = finished.plan.rate_at(end + point.length / 2);
+        end += point.length;
+        let durations = &point.durations;
+        let mut row = vec![format!("{:.3}", end.as_secs_f64()), format!("{:.3}", point.length.as_secs_f64())];
+        row.push(point.users.to_string());
+        row.push(asked.map_or_else(String::new, |asked| format!("{asked:.3}")));
+        let numbers = [point.due, point.done, point.failed, point.dropped, point.interrupted, durations.count()];
+        row.extend(numbers.map(|number| number.to_string()));
+        row.extend([point.requests_failed, point.received].map(|number| number.to_string()));
+        row.extend(percentiles(durations));
+        row.push(milliseconds(durations.max()));
+        table.write_record(&row)?;
+    }
+    table.flush()
+}
+
+/// A row for each error that was told apart, the most frequent first.
+///
+/// # Errors
+///
+/// What `to` gives.
+pub fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let mut table = csv::Writer::from_writer(to);
+    table.write_record(["kind", "error", "count", "first_seen_seconds"])?;
+    for (kind, text, seen) in finished.totals.errors.by_count() {
+        let first = format!("{:.3}", seen.first.as_secs_f64());
+        table.write_record([&*kind.to_string(), text, &*seen.count.to_string(), &*first])?;
+    }
+    table.flush()
+}
+
+fn percentiles(durations: &Histogram) -> impl Iterator<Item = String> {
+    durations.quantiles(&PERCENTILES.map(|(_, quantile)| quantile)).into_iter().map(milliseconds)
+}
+
+/// Nothing where there is nothing.
+fn milliseconds(nanos: Option<u64>) -> String {
+    nanos.map_or_else(String::new, |nanos| format!("{:.6}", nanos as f64 / 1e6))
+}

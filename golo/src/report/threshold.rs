@@ -1,0 +1,95 @@
+//! Thresholds: what a run must keep to, as `http_req_duration p(95)<200ms`.
+
+mod error;
+mod judge;
+mod limit;
+mod metric;
+mod operator;
+mod parse;
+mod room;
+mod samples;
+mod tag;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::{fmt, str::FromStr};
+
+pub use error::ThresholdError;
+pub use judge::{Actual, Judged};
+use limit::Limit;
+use metric::{Metric, Statistic};
+use operator::Operator;
+pub use room::Room;
+pub use samples::{Measured, Users};
+use tag::Tag;
+pub use watch::Watch;
+
+/// What a run must keep to: `METRIC[{tag:value,…}] STATISTIC OPERATOR VALUE`, with or without spaces.
+///
+/// [`Display`](fmt::Display) gives it back in the one way that is shortest to read, which reads as the same.
+///
+/// | metric | what it is | statistics | tags |
+/// |---|---|---|---|
+/// | `http_reqs` | requests that ended | `count`, `rate` (per second) | those of requests |
+/// | `http_req_duration` | from sending a request to the last byte of its body | `avg min max med p(N)` | those of requests |
+/// | `http_req_waiting` | to its response's headers, where a whole response came | the same | |
+/// | `http_req_connecting` | making a connection: lookup, TCP and TLS | the same | |
+/// | `http_req_failed` | requests that failed, of all that ended | `rate` (a share) | those of requests |
+/// | `data_sent`, `data_received` | bytes of bodies | `count`, `rate` (per second) | those of requests |
+/// | `iterations` | triggers that ended, failed ones among them | `count`, `rate` (per second) | |
+/// | `iteration_duration` | of a trigger, from its start, without think time | `avg min max med p(N)` | |
+/// | `iteration_response` | the same from when it was due | the same | |
+/// | `iteration_failed` | triggers that failed, of all that ended | `rate` (a share) | |
+/// | `dropped_iterations` | starts that did not happen | `count`, `rate` (per second) | |
+/// | `journey_duration` | of a journey, from its first request to the end of its last | the same | |
+/// | `checks` | checks that passed, of all that were made | `rate` (a share) | `check` |
+/// | `vus` | users at the end of each second; in the open model, triggers in flight | `min max` | |
+///
+/// Requests have the tags `route`, `method`, `status`, `origin` (`http://127.0.0.1:8765`), `error` (the word of its
+/// kind: `dns`, `timeout`, `status`, …) and `outcome` (`passed` or `failed`). A series must match all that are given. A
+/// value ends before a comma or the closing brace; braces in it balance, and `"…"` round it keeps anything.
+///
+/// Requests that the run cut off count nowhere. A step that `golo::measure` timed is no request: it counts only where
+/// the threshold says `{method:MEASURE}`. Rates per second are over all the time until nothing was in flight any more.
+/// Of data, bodies alone count: of a request where it was responded to, of a response what has come.
+///
+/// A value is a number with a unit: `ns us µs ms s m h`, milliseconds without; for data `B kB MB GB KiB MiB GiB`; for a
+/// share `%`, or a number from 0 to 1; else none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Threshold {
+    metric: Metric,
+    /// In the order of their keys, each at most once.
+    tags: Vec<Tag>,
+    statistic: Statistic,
+    operator: Operator,
+    limit: Limit,
+}
+
+impl Threshold {
+    /// Whether a value that the statistic may have is within the threshold.
+    fn holds(&self, value: f64) -> bool {
+        self.operator.holds(value, self.limit.value())
+    }
+
+    /// The metric with its tags, as it is written.
+    fn subject(&self) -> String {
+        let tags: Vec<_> = self.tags.iter().map(Tag::to_string).collect();
+        let name = self.metric.name();
+        if tags.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", tags.join(",")) }
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = ThresholdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse::threshold(text).map_err(|wrong| wrong.of(text))
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}{}", self.subject(), self.statistic, self.operator, self.limit)
+    }
+}

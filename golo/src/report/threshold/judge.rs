@@ -1,0 +1,219 @@
+//! Judging a threshold by what was measured.
+
+use std::{fmt, time::Duration};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use super::{
+    Threshold,
+    limit::Dimension,
+    metric::{Metric, Statistic},
+    samples::{Measured, Samples, Users},
+};
+use crate::{
+    engine::histogram::Histogram,
+    report::units::{bytes, count, duration, percent, rate},
+};
+
+/// Values that differ by less than this share may be the same in three digits.
+const NEAR: f64 = 0.01;
+
+/// A threshold, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What was asked for.
+    pub threshold: Threshold,
+    /// What it came to; none where there are no samples.
+    pub actual: Option<Actual>,
+    /// Whether it holds.
+    pub passed: bool,
+    /// Why it failed, where that is not for its value: there are no samples.
+    pub reason: Option<String>,
+}
+
+/// A value with what it is. [`Display`](fmt::Display) shows it in three digits, with a unit.
+///
+/// serde writes `{"value":412345,"unit":"ns"}`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Actual {
+    /// Nanoseconds.
+    Duration(f64),
+    /// A number of things.
+    Count(u64),
+    /// So many in a time.
+    PerSecond {
+        /// How many.
+        count: u64,
+        /// In how long.
+        time: Duration,
+    },
+    /// Some of all, of which there is at least one.
+    Share {
+        /// Some.
+        part: u64,
+        /// All.
+        of: u64,
+    },
+    /// An amount of data.
+    Bytes(u64),
+    /// An amount of data in a time.
+    BytesPerSecond {
+        /// How much.
+        bytes: u64,
+        /// In how long.
+        time: Duration,
+    },
+}
+
+impl Threshold {
+    /// Judges it by what was measured. It fails closed: without samples only a counter has a value, which is 0.
+    #[must_use]
+    pub fn judge(&self, measured: &Measured<'_>) -> Judged {
+        let actual = self.actual(measured);
+        let passed = actual.is_some_and(|actual| self.holds(actual.value()));
+        let reason = actual.is_none().then(|| self.nothing(measured.totals));
+        Judged { threshold: self.clone(), actual, passed, reason }
+    }
+
+    fn actual(&self, measured: &Measured<'_>) -> Option<Actual> {
+        match self.samples(measured) {
+            Samples::Counter(count) => Some(self.counted(count, measured.time)),
+            Samples::Distribution(histogram) => self.statistic.of(&histogram).map(Actual::Duration),
+            Samples::Share { of: 0, .. } => None,
+            Samples::Share { part, of } => Some(Actual::Share { part, of }),
+            Samples::Gauge(users) => users.map(|users| Actual::Count(self.statistic.of_users(users))),
+        }
+    }
+
+    fn counted(&self, count: u64, time: Duration) -> Actual {
+        match self.metric.dimension(self.statistic) {
+            Dimension::PerSecond => Actual::PerSecond { count, time },
+            Dimension::Bytes => Actual::Bytes(count),
+            Dimension::BytesPerSecond => Actual::BytesPerSecond { bytes: count, time },
+            _ => Actual::Count(count),
+        }
+    }
+}
+
+impl Statistic {
+    /// The share of all samples that a quantile is of.
+    pub(super) fn quantile(self) -> Option<f64> {
+        match self {
+            Self::Med => Some(0.5),
+            Self::Percentile(percent) => Some(percent / 100.0),
+            _ => None,
+        }
+    }
+
+    /// Of durations, in nanoseconds.
+    fn of(self, histogram: &Histogram) -> Option<f64> {
+        match self {
+            Self::Avg => histogram.mean(),
+            Self::Min => histogram.min().map(|nanos| nanos as f64),
+            Self::Max => histogram.max().map(|nanos| nanos as f64),
+            _ => histogram.quantile(self.quantile()?).map(|nanos| nanos as f64),
+        }
+    }
+
+    pub(super) fn of_users(self, users: Users) -> u64 {
+        if self == Self::Min { users.fewest } else { users.most }
+    }
+}
+
+impl Judged {
+    /// The actual value as it is shown: in three digits, or in more where it misses its limit by little; else that
+    /// there are no samples.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let Some(actual) = self.actual else { return "no samples".to_owned() };
+        let limit = self.threshold.limit.value();
+        let is_near = (actual.value() - limit).abs() <= limit * NEAR;
+        if is_near && !self.passed { actual.precise() } else { actual.to_string() }
+    }
+
+    /// The name of the metric, without tags.
+    #[must_use]
+    pub fn metric(&self) -> &'static str {
+        Metric::name(self.threshold.metric)
+    }
+}
+
+impl Actual {
+    /// In its [`unit`](Self::unit).
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        match *self {
+            Self::Duration(nanos) => nanos,
+            Self::Count(number) | Self::Bytes(number) => number as f64,
+            Self::PerSecond { count: number, time } | Self::BytesPerSecond { bytes: number, time } => {
+                // Nothing is measured in no time.
+                if time.is_zero() { 0.0 } else { number as f64 / time.as_secs_f64() }
+            }
+            Self::Share { part, of } => part as f64 / of as f64,
+        }
+    }
+
+    /// What the value is a number of, for machines.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::Duration(_) => "ns",
+            Self::Count(_) => "count",
+            Self::PerSecond { .. } => "per_second",
+            Self::Share { .. } => "share",
+            Self::Bytes(_) => "bytes",
+            Self::BytesPerSecond { .. } => "bytes_per_second",
+        }
+    }
+
+    /// With more digits than anybody wants to read.
+    fn precise(&self) -> String {
+        let value = self.value();
+        match self {
+            Self::Duration(nanos) if *nanos < 1e3 => decimals(value, "ns"),
+            Self::Duration(nanos) if *nanos < 1e6 => decimals(value / 1e3, "µs"),
+            Self::Duration(nanos) if *nanos < 1e9 => decimals(value / 1e6, "ms"),
+            Self::Duration(_) => decimals(value / 1e9, "s"),
+            Self::Count(_) => self.to_string(),
+            Self::PerSecond { .. } => decimals(value, "/s"),
+            Self::Share { .. } => decimals(value * 100.0, "%"),
+            Self::Bytes(number) => count(*number) + "B",
+            Self::BytesPerSecond { .. } => decimals(value, "B/s"),
+        }
+    }
+}
+
+/// Up to six decimals.
+fn decimals(value: f64, unit: &str) -> String {
+    let text = format!("{value:.6}");
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+impl fmt::Display for Actual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&match *self {
+            // `as` saturates; a fraction of a nanosecond is nobody's concern.
+            Self::Duration(nanos) => duration(Duration::from_nanos(nanos as u64)),
+            Self::Count(number) => count(number),
+            Self::PerSecond { count, time } => rate(count, time),
+            Self::Share { part, of } => percent(part, of),
+            Self::Bytes(number) => bytes(number),
+            Self::BytesPerSecond { .. } => bytes(self.value() as u64) + "/s",
+        })
+    }
+}
+
+impl Serialize for Actual {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut keys = serializer.serialize_struct("Actual", 2)?;
+        let value = self.value();
+        match *self {
+            Self::Count(number) | Self::Bytes(number) => keys.serialize_field("value", &number)?,
+            // `as` saturates, and no duration is as long.
+            Self::Duration(nanos) if nanos.fract() == 0.0 => keys.serialize_field("value", &(nanos as u64))?,
+            _ => keys.serialize_field("value", &value)?,
+        }
+        keys.serialize_field("unit", self.unit())?;
+        keys.end()
+    }
+}

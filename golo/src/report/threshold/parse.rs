@@ -1,0 +1,268 @@
+//! Reading a threshold, from left to right.
+
+use std::borrow::Cow;
+
+use super::{
+    Threshold,
+    error::Wrong,
+    limit::{Dimension, Limit},
+    metric::{Metric, Statistic},
+    operator::Operator,
+    tag::{Key, Tag},
+};
+use crate::nearest::{instead, one_of};
+
+pub(super) fn threshold(text: &str) -> Result<Threshold, Wrong> {
+    let mut reader = Reader { text, at: 0 };
+    let metric = reader.metric()?;
+    let tags = reader.tags(metric)?;
+    let statistic = reader.statistic(metric)?;
+    let operator = reader.operator()?;
+    let limit = reader.limit(metric.dimension(statistic))?;
+    reader.end()?;
+    Ok(Threshold { metric, tags, statistic, operator, limit })
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    /// What comes next as long as `is_part`.
+    fn take(&mut self, is_part: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let taken = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
+        self.at += taken.len();
+        taken
+    }
+
+    fn skip_spaces(&mut self) {
+        self.take(char::is_whitespace);
+    }
+
+    /// Takes `sign` and the spaces before it, if it is next.
+    fn eat(&mut self, sign: &str) -> bool {
+        self.skip_spaces();
+        let is_next = self.rest().starts_with(sign);
+        if is_next {
+            self.at += sign.len();
+        }
+        is_next
+    }
+
+    /// A word after spaces, and where it is.
+    fn word(&mut self) -> (usize, &'a str) {
+        self.skip_spaces();
+        (self.at, self.take(|c| c.is_alphanumeric() || c == '_'))
+    }
+
+    /// Here is none of what is expected.
+    fn missing(&self, what: &str, hint: impl Into<String>) -> Wrong {
+        let reason = match self.rest().chars().next() {
+            Some(c) => format!("no {what} begins with `{c}`"),
+            None => format!("the {what} is missing"),
+        };
+        Wrong { at: self.at, reason, hint: hint.into() }
+    }
+
+    fn metric(&mut self) -> Result<Metric, Wrong> {
+        let names = Metric::ALL.map(Metric::name);
+        let (at, word) = self.word();
+        if word.is_empty() {
+            return Err(self.missing("metric", format!("expected {}", one_of(&names))));
+        }
+        let known = Metric::ALL.into_iter().find(|metric| metric.name() == word);
+        known.ok_or_else(|| Wrong { at, reason: format!("unknown metric `{word}`"), hint: instead(word, &names) })
+    }
+
+    fn tags(&mut self, metric: Metric) -> Result<Vec<Tag>, Wrong> {
+        if !self.eat("{") {
+            return Ok(Vec::new());
+        }
+        let open = self.at - 1;
+        if metric.keys().is_empty() {
+            let hint = format!("expected {}", one_of(metric.kind().statistics()));
+            return Err(Wrong { at: open, reason: format!("`{}` has no tags", metric.name()), hint });
+        }
+        let mut tags: Vec<Tag> = Vec::new();
+        loop {
+            self.skip_spaces();
+            let at = self.at;
+            let tag = self.tag(metric, open)?;
+            if tags.iter().any(|known| known.key() == tag.key()) {
+                let reason = format!("`{}` is given twice", tag.key().name());
+                return Err(Wrong { at, reason, hint: "expected each tag at most once".to_owned() });
+            }
+            tags.push(tag);
+            if self.eat("}") {
+                break;
+            }
+            if !self.eat(",") {
+                return Err(self.unclosed(open).unwrap_or_else(|| self.missing("tag", "expected `,` or `}`")));
+            }
+        }
+        tags.sort_by_key(Tag::key);
+        Ok(tags)
+    }
+
+    fn tag(&mut self, metric: Metric, open: usize) -> Result<Tag, Wrong> {
+        let key = self.key(metric)?;
+        if !self.eat(":") {
+            return Err(self.unclosed(open).unwrap_or_else(|| self.missing("value", "expected `:` and a value")));
+        }
+        self.skip_spaces();
+        let at = self.at;
+        let value = self.value(open)?;
+        Tag::new(key, &value).map_err(|hint| {
+            let reason = format!("no request has the {} `{value}`", key.name());
+            Wrong { at, reason, hint }
+        })
+    }
+
+    fn key(&mut self, metric: Metric) -> Result<Key, Wrong> {
+        let names: Vec<_> = metric.keys().iter().map(|key| key.name()).collect();
+        let (at, word) = self.word();
+        if word.is_empty() {
+            return Err(self.missing("tag", format!("expected {}", one_of(&names))));
+        }
+        let known = metric.keys().iter().find(|key| key.name() == word).copied();
+        known.ok_or_else(|| {
+            let reason = format!("`{}` has no tag `{word}`", metric.name());
+            Wrong { at, reason, hint: instead(word, &names) }
+        })
+    }
+
+    /// The text ends before the brace that opened at `open` is closed.
+    fn unclosed(&self, open: usize) -> Option<Wrong> {
+        let reason = "this brace is not closed".to_owned();
+        self.rest().is_empty().then(|| Wrong { at: open, reason, hint: "expected `}` after the tags".to_owned() })
+    }
+
+    fn value(&mut self, open: usize) -> Result<Cow<'a, str>, Wrong> {
+        if self.rest().starts_with('"') {
+            return self.quoted().map(Cow::Owned);
+        }
+        let rest = self.rest();
+        let mut depth = 0_u32;
+        let end = rest.find(|c| {
+            match c {
+                '{' => depth += 1,
+                '}' if depth > 0 => depth -= 1,
+                ',' | '}' => return depth == 0,
+                _ => {}
+            }
+            false
+        });
+        let value = rest[..end.unwrap_or(rest.len())].trim_end();
+        if value.is_empty() && end.is_some() {
+            return Err(self.missing("value", "expected a value; an empty one is `\"\"`"));
+        }
+        self.at += end.unwrap_or(rest.len());
+        self.unclosed(open).map_or(Ok(Cow::Borrowed(value)), Err)
+    }
+
+    /// A text in quotes, in which `\` keeps what follows it.
+    fn quoted(&mut self) -> Result<String, Wrong> {
+        let mut text = String::new();
+        let mut chars = self.rest().char_indices().skip(1);
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.at += at + 1;
+                    return Ok(text);
+                }
+                '\\' => text.extend(chars.next().map(|(_, kept)| kept)),
+                _ => text.push(c),
+            }
+        }
+        let reason = "this quote is not closed".to_owned();
+        Err(Wrong { at: self.at, reason, hint: "expected `\"` after the value".to_owned() })
+    }
+
+    fn statistic(&mut self, metric: Metric) -> Result<Statistic, Wrong> {
+        let names = metric.kind().statistics();
+        let (at, word) = self.word();
+        if word.is_empty() {
+            return Err(self.missing("statistic", format!("expected {}", one_of(names))));
+        }
+        if word == "p" && names.contains(&"p(N)") {
+            return self.percentile();
+        }
+        if let Some(statistic) = Statistic::named(word).filter(|_| names.contains(&word)) {
+            return Ok(statistic);
+        }
+        let number = word.strip_prefix('p').filter(|number| number.parse::<u32>().is_ok());
+        let hint = match number.filter(|_| names.contains(&"p(N)")) {
+            Some(number) => format!("did you mean `p({number})`?"),
+            None => instead(word, names),
+        };
+        Err(Wrong { at, reason: format!("`{}` has no statistic `{word}`", metric.name()), hint })
+    }
+
+    fn percentile(&mut self) -> Result<Statistic, Wrong> {
+        let hint = "expected a number from 0 to 100 in brackets, as `p(99.9)`";
+        if !self.eat("(") {
+            return Err(self.missing("percentile", hint));
+        }
+        self.skip_spaces();
+        let at = self.at;
+        let percent = self.number().filter(|percent| *percent <= 100.0);
+        let percent = percent.ok_or_else(|| Wrong { at, reason: "no percentile".to_owned(), hint: hint.to_owned() })?;
+        match self.eat(")") {
+            true => Ok(Statistic::Percentile(percent)),
+            false => Err(self.missing("percentile", "expected `)`")),
+        }
+    }
+
+    fn operator(&mut self) -> Result<Operator, Wrong> {
+        if let Some(operator) = Operator::ALL.into_iter().find(|operator| self.eat(operator.sign())) {
+            return Ok(operator);
+        }
+        Err(self.missing("comparison", "expected `<`, `<=`, `>`, `>=`, `==` or `!=`"))
+    }
+
+    fn limit(&mut self, dimension: Dimension) -> Result<Limit, Wrong> {
+        let hint = || format!("expected {}", dimension.expected());
+        self.skip_spaces();
+        let start = self.at;
+        let Some(number) = self.number() else { return Err(self.missing("value", hint())) };
+        self.skip_spaces();
+        let at = self.at;
+        let name = self.take(|c| c.is_alphanumeric() || "%/".contains(c));
+        let wrong = |at, reason| Wrong { at, reason, hint: hint() };
+        let unit = dimension.unit(name).ok_or_else(|| wrong(at, format!("`{name}` is no unit here")))?;
+        let limit = Limit { number, unit };
+        if dimension == Dimension::Share && limit.value() > 1.0 {
+            return Err(wrong(start, "no share is more than all".to_owned()));
+        }
+        Ok(limit)
+    }
+
+    /// Digits, with a point among them or not.
+    fn number(&mut self) -> Option<f64> {
+        let start = self.at;
+        let number =
+            self.take(|c| c.is_ascii_digit() || c == '.').parse().ok().filter(|number: &f64| number.is_finite());
+        if number.is_none() {
+            self.at = start;
+        }
+        number
+    }
+
+    fn end(&mut self) -> Result<(), Wrong> {
+        self.skip_spaces();
+        match self.rest() {
+            "" => Ok(()),
+            _ => Err(Wrong {
+                at: self.at,
+                reason: "a threshold ends here".to_owned(),
+                hint: "expected one comparison; write another threshold for another".to_owned(),
+            }),
+        }
+    }
+}

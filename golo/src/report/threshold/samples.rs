@@ -1,0 +1,178 @@
+//! What was measured of a threshold's metric.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::{
+    Threshold,
+    metric::Metric,
+    tag::{Key, Tag},
+};
+use crate::{
+    check::Check,
+    engine::{
+        Finished,
+        histogram::Histogram,
+        series::{Outcome, Series},
+        snapshot::{Measure, Snapshot},
+    },
+    measure,
+    nearest::nearest,
+};
+
+/// What a threshold is judged by: everything measured, of a run that has ended or is under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured<'a> {
+    /// Everything that was measured.
+    pub totals: &'a Snapshot,
+    /// In how long a time.
+    pub time: Duration,
+    /// How many users there were; `None` where nobody has looked.
+    pub users: Option<Users>,
+}
+
+/// How many users there were at the end of any second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Users {
+    /// The fewest.
+    pub fewest: u64,
+    /// The most.
+    pub most: u64,
+}
+
+impl Users {
+    /// Takes note of how many there are.
+    #[must_use]
+    pub fn with(known: Option<Self>, users: u64) -> Self {
+        known.map_or(Self { fewest: users, most: users }, |known| Self {
+            fewest: known.fewest.min(users),
+            most: known.most.max(users),
+        })
+    }
+}
+
+impl<'a> Measured<'a> {
+    /// Of a run that has ended: its time is until nothing was in flight any more, as in the summary's rates.
+    #[must_use]
+    pub fn of(finished: &'a Finished, users: Option<Users>) -> Self {
+        Self { totals: &finished.totals, time: finished.whole_time, users }
+    }
+}
+
+/// What there is of a metric.
+#[derive(Debug, Clone)]
+pub(super) enum Samples<'a> {
+    Counter(u64),
+    Distribution(Cow<'a, Histogram>),
+    Share { part: u64, of: u64 },
+    Gauge(Option<Users>),
+}
+
+impl Threshold {
+    /// The samples that the threshold is about.
+    pub(super) fn samples<'a>(&self, measured: &Measured<'a>) -> Samples<'a> {
+        let totals = measured.totals;
+        let triggers = &totals.triggers;
+        let distribution = |histogram| Samples::Distribution(Cow::Borrowed(histogram));
+        match self.metric {
+            Metric::HttpReqs => Samples::Counter(self.count(totals)),
+            Metric::DataSent => Samples::Counter(self.sum(totals, |measure| measure.sent)),
+            Metric::DataReceived => Samples::Counter(self.sum(totals, |measure| measure.received)),
+            Metric::Iterations => Samples::Counter(triggers.done),
+            Metric::DroppedIterations => Samples::Counter(triggers.dropped()),
+            Metric::HttpReqDuration => Samples::Distribution(Cow::Owned(self.durations(totals))),
+            Metric::HttpReqWaiting => distribution(&totals.waiting),
+            Metric::HttpReqConnecting => distribution(&totals.connects),
+            Metric::IterationDuration => distribution(&triggers.service),
+            Metric::IterationResponse => distribution(&triggers.response),
+            Metric::JourneyDuration => distribution(&totals.journeys),
+            Metric::HttpReqFailed => Samples::Share { part: self.failed(totals), of: self.count(totals) },
+            Metric::IterationFailed => Samples::Share { part: triggers.failed, of: triggers.done },
+            Metric::Checks => {
+                let Check { passed, failed } = self.checks(totals);
+                Samples::Share { part: passed, of: passed.saturating_add(failed) }
+            }
+            Metric::Vus => Samples::Gauge(measured.users),
+        }
+    }
+
+    /// How many samples there are in a second; of a counter, how much it has risen.
+    pub(super) fn amount(&self, second: &Snapshot) -> u64 {
+        match self.metric {
+            Metric::HttpReqDuration => self.count(second),
+            _ => match self.samples(&Measured { totals: second, time: Duration::ZERO, users: None }) {
+                Samples::Counter(count) => count,
+                Samples::Distribution(histogram) => histogram.count(),
+                Samples::Share { of, .. } => of,
+                Samples::Gauge(_) => 0,
+            },
+        }
+    }
+
+    /// The requests that it is about.
+    fn requests<'a>(&'a self, totals: &'a Snapshot) -> impl Iterator<Item = (&'a Series, &'a Measure)> {
+        let wants_steps = self.tags.iter().any(Tag::is_of_steps);
+        totals.requests.iter().filter(move |(series, _)| {
+            series.outcome != Outcome::Interrupted
+                && (wants_steps || !is_step(series))
+                && self.tags.iter().all(|tag| tag.is_of(series))
+        })
+    }
+
+    fn sum(&self, totals: &Snapshot, amount: impl Fn(&Measure) -> u64) -> u64 {
+        self.requests(totals).fold(0, |sum, (_, measure)| sum.saturating_add(amount(measure)))
+    }
+
+    fn count(&self, totals: &Snapshot) -> u64 {
+        self.sum(totals, |measure| measure.durations.count())
+    }
+
+    fn failed(&self, totals: &Snapshot) -> u64 {
+        let failed = self.requests(totals).filter(|(series, _)| series.outcome.is_failed());
+        failed.fold(0, |sum, (_, measure)| sum.saturating_add(measure.durations.count()))
+    }
+
+    fn durations(&self, totals: &Snapshot) -> Histogram {
+        let mut all = Histogram::new();
+        self.requests(totals).for_each(|(_, measure)| all.merge(&measure.durations));
+        all
+    }
+
+    fn checks(&self, totals: &Snapshot) -> Check {
+        let is_wanted = |name: &str| self.tags.iter().all(|tag| *tag.value() == *name);
+        let mut all = Check::default();
+        for (_, check) in totals.checks.iter().filter(|(name, _)| is_wanted(name)) {
+            all.passed = all.passed.saturating_add(check.passed);
+            all.failed = all.failed.saturating_add(check.failed);
+        }
+        all
+    }
+
+    /// Says that there are no samples, and which value may have been meant.
+    pub(super) fn nothing(&self, totals: &Snapshot) -> String {
+        let meant = self.tags.iter().find_map(|tag| {
+            let known = values(tag.key(), totals);
+            let value = tag.value();
+            if known.contains(&&*value) { None } else { nearest(&value, known) }
+        });
+        let meant = meant.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        format!("no samples of `{}`{meant}", self.subject())
+    }
+}
+
+/// Whether a series is one of measured steps. Beyond the most series, only those that succeeded can be told.
+fn is_step(series: &Series) -> bool {
+    let is_answered = matches!(series.outcome, Outcome::Answered { status: 0, .. });
+    *series.label.method == *measure::METHOD || (series.label.is_other() && is_answered)
+}
+
+/// The values that a tag with text of its own has.
+fn values(key: Key, totals: &Snapshot) -> Vec<&str> {
+    let labels = totals.requests.keys().map(|series| &*series.label);
+    match key {
+        Key::Route => labels.map(|label| &*label.route).collect(),
+        Key::Method => labels.map(|label| &*label.method).collect(),
+        Key::Origin => labels.map(|label| &*label.origin).collect(),
+        Key::Check => totals.checks.keys().map(|name| &**name).collect(),
+        Key::Status | Key::Error | Key::Outcome => Vec::new(),
+    }
+}

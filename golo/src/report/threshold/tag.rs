@@ -1,0 +1,198 @@
+//! Tags: which series of a metric are meant.
+
+use std::{borrow::Cow, fmt};
+
+use crate::nearest::{instead, one_of};
+use crate::{
+    engine::{
+        errors::ErrorKind,
+        route,
+        series::{Outcome, Series},
+    },
+    measure,
+};
+
+/// The kinds of error that a request may have.
+const ERRORS: [ErrorKind; 10] = [
+    ErrorKind::Dns,
+    ErrorKind::Connect,
+    ErrorKind::Tls,
+    ErrorKind::Timeout,
+    ErrorKind::Reset,
+    ErrorKind::Body,
+    ErrorKind::Status,
+    ErrorKind::Cancelled,
+    ErrorKind::Redirect,
+    ErrorKind::Other,
+];
+const OUTCOMES: [&str; 2] = ["passed", "failed"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Route,
+    Method,
+    Status,
+    Origin,
+    Error,
+    Outcome,
+    Check,
+}
+
+impl Key {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::Origin => "origin",
+            Self::Error => "error",
+            Self::Outcome => "outcome",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// A key, and the value that it must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tag {
+    Route(Box<str>),
+    Method(Box<str>),
+    Status(u16),
+    Origin(Box<str>),
+    Error(ErrorKind),
+    Outcome { failed: bool },
+    Check(Box<str>),
+}
+
+impl Tag {
+    /// The tag, or what would be a value of it: a value that no series can have is a slip of the pen.
+    pub(super) fn new(key: Key, value: &str) -> Result<Self, String> {
+        Ok(match key {
+            Key::Route => Self::Route(route::bounded(value).into()),
+            Key::Method => Self::Method(value.into()),
+            Key::Status => Self::Status(status(value).ok_or("expected a status from 100 to 999")?),
+            Key::Origin => Self::Origin(route::bounded(value).into()),
+            Key::Error => Self::Error(error(value)?),
+            Key::Outcome => match value {
+                "passed" => Self::Outcome { failed: false },
+                "failed" => Self::Outcome { failed: true },
+                _ => return Err(format!("expected {}", one_of(&OUTCOMES))),
+            },
+            Key::Check => Self::Check(value.into()),
+        })
+    }
+
+    pub(super) fn key(&self) -> Key {
+        match self {
+            Self::Route(_) => Key::Route,
+            Self::Method(_) => Key::Method,
+            Self::Status(_) => Key::Status,
+            Self::Origin(_) => Key::Origin,
+            Self::Error(_) => Key::Error,
+            Self::Outcome { .. } => Key::Outcome,
+            Self::Check(_) => Key::Check,
+        }
+    }
+
+    /// The value, as text.
+    pub(super) fn value(&self) -> Cow<'_, str> {
+        match self {
+            Self::Route(text) | Self::Method(text) | Self::Origin(text) | Self::Check(text) => Cow::Borrowed(text),
+            Self::Status(status) => Cow::Owned(status.to_string()),
+            Self::Error(kind) => Cow::Owned(kind.to_string()),
+            Self::Outcome { failed } => Cow::Borrowed(OUTCOMES[usize::from(*failed)]),
+        }
+    }
+
+    /// Whether a request's series has this value.
+    pub(super) fn is_of(&self, series: &Series) -> bool {
+        let label = &series.label;
+        match self {
+            Self::Route(route) => label.route == *route,
+            Self::Method(method) => label.method.eq_ignore_ascii_case(method),
+            Self::Origin(origin) => label.origin == *origin,
+            Self::Status(wanted) => matches!(series.outcome, Outcome::Answered { status, .. } if status == *wanted),
+            Self::Error(kind) => error_of(series.outcome) == Some(*kind),
+            Self::Outcome { failed } => series.outcome.is_failed() == *failed,
+            Self::Check(_) => false,
+        }
+    }
+
+    /// Whether it asks for measured steps.
+    pub(super) fn is_of_steps(&self) -> bool {
+        matches!(self, Self::Method(method) if method.eq_ignore_ascii_case(measure::METHOD))
+    }
+}
+
+fn status(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|status| (100..1000).contains(status))
+}
+
+fn error(word: &str) -> Result<ErrorKind, String> {
+    let words = ERRORS.map(|kind| kind.to_string());
+    let known = ERRORS.into_iter().zip(&words).find(|(_, known)| *known == word);
+    known.map(|(kind, _)| kind).ok_or_else(|| instead(word, &words.each_ref().map(String::as_str)))
+}
+
+fn error_of(outcome: Outcome) -> Option<ErrorKind> {
+    match outcome {
+        Outcome::Failed(kind) => Some(kind),
+        Outcome::Answered { failed: true, .. } => Some(ErrorKind::Status),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value();
+        if is_plain(&value) {
+            return write!(f, "{}:{value}", self.key().name());
+        }
+        write!(f, "{}:\"{}\"", self.key().name(), value.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}
+
+/// Whether a value reads as itself without quotes.
+fn is_plain(value: &str) -> bool {
+    let mut depth = 0_u32;
+    let is_balanced = value.chars().all(|c| match c {
+        '{' => {
+            depth += 1;
+            true
+        }
+        '}' => {
+            let is_open = depth > 0;
+            depth = depth.saturating_sub(1);
+            is_open
+        }
+        c => c != ',',
+    });
+    is_balanced && depth == 0 && !value.is_empty() && !value.starts_with('"') && value.trim() == value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_nothing_can_have_are_refused() {
+        for (key, value, hint) in [
+            (Key::Status, "2xx", "expected a status from 100 to 999"),
+            (Key::Status, "0", "expected a status from 100 to 999"),
+            (Key::Error, "timout", "did you mean `timeout`?"),
+            (Key::Outcome, "ok", "expected `passed` or `failed`"),
+        ] {
+            assert_eq!(Tag::new(key, value), Err(hint.to_owned()));
+        }
+        assert!(Tag::new(Key::Error, "disk").unwrap_err().starts_with("expected `dns`, `connect`, "));
+    }
+
+    #[test]
+    fn values_are_quoted_where_they_must_be() {
+        let said = |value| Tag::new(Key::Route, value).unwrap().to_string();
+        assert_eq!(said("/items/{id}"), "route:/items/{id}");
+        assert_eq!(said("a,b"), r#"route:"a,b""#);
+        assert_eq!(said(r#"a\"{"#), r#"route:"a\\\"{""#);
+        assert_eq!([said(""), said(" a"), said("}{")], [r#"route:"""#, r#"route:" a""#, r#"route:"}{""#]);
+    }
+}

@@ -1,0 +1,31 @@
+mod holding;
+mod judging;
+mod reading;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::engine::{
+    errors::ErrorKind,
+    series::{Label, Outcome, Series},
+    snapshot::Snapshot,
+};
+
+const PASSED: Outcome = Outcome::Answered { status: 200, failed: false };
+const FAILED: Outcome = Outcome::Answered { status: 500, failed: true };
+const TIMED_OUT: Outcome = Outcome::Failed(ErrorKind::Timeout);
+
+fn threshold(text: &str) -> Threshold {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn series(method: &str, route: &str, outcome: Outcome) -> Series {
+    let origin = "http://127.0.0.1:8765".into();
+    Series { label: Arc::new(Label { origin, route: route.into(), method: method.into() }), outcome }
+}
+
+/// Adds requests that took so long, in nanoseconds.
+fn request(totals: &mut Snapshot, series: Series, durations: &[u64]) {
+    let measure = totals.requests.entry(series).or_default();
+    durations.iter().for_each(|&nanos| measure.durations.record(nanos));
+}

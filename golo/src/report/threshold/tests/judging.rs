@@ -1,0 +1,172 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{check::Check, measure};
+
+const MS: u64 = 1_000_000;
+const TIME: Duration = Duration::from_secs(10);
+
+fn judged(text: &str, totals: &Snapshot) -> Judged {
+    let users = Some(Users { fewest: 3, most: 25 });
+    threshold(text).judge(&Measured { totals, time: TIME, users })
+}
+
+/// What it comes to, as it is shown, and whether it holds.
+fn said(text: &str, totals: &Snapshot) -> (String, bool) {
+    let judged = judged(text, totals);
+    (judged.shown(), judged.passed)
+}
+
+/// Something of everything.
+fn everything() -> Snapshot {
+    let mut totals = Snapshot::default();
+    let fast: Vec<u64> = (1..=96).map(|ms| ms * MS).collect();
+    request(&mut totals, series("GET", "/items/{id}", PASSED), &fast);
+    request(&mut totals, series("POST", "/items", FAILED), &[200 * MS, 400 * MS]);
+    request(&mut totals, series("POST", "/items", TIMED_OUT), &[1000 * MS, 1000 * MS]);
+    request(&mut totals, series("POST", "/items", Outcome::Interrupted), &[9000 * MS]);
+    let step = Outcome::Answered { status: 0, failed: false };
+    request(&mut totals, series(measure::METHOD, "a query", step), &[5000 * MS]);
+    for measure in totals.requests.values_mut() {
+        (measure.received, measure.sent) = (1_000_000, 500_000);
+    }
+    (totals.triggers.done, totals.triggers.failed) = (50, 1);
+    (totals.triggers.dropped_busy, totals.triggers.dropped_unready) = (2, 1);
+    totals.triggers.service.record_n(10 * MS, 50);
+    totals.triggers.response.record_n(20 * MS, 50);
+    totals.journeys.record(30 * MS);
+    totals.connects.record(2 * MS);
+    totals.waiting.record(MS);
+    totals.checks.insert("page is whole".into(), Check { passed: 3, failed: 1 });
+    totals.checks.insert("price".into(), Check { passed: 4, failed: 0 });
+    totals
+}
+
+#[test]
+fn every_metric_has_its_value() {
+    let totals = everything();
+    for (text, shown) in [
+        ("http_reqs count<=100", "100"),
+        ("http_reqs rate<=10", "10/s"),
+        ("http_req_duration max<=1s", "1s"),
+        ("http_req_duration min<=1", "1ms"),
+        ("http_req_duration med<=50.1", "50ms"),
+        ("http_req_duration p(96)<=97", "96ms"),
+        ("http_req_duration avg<=100", "72.6ms"),
+        ("http_req_failed rate<=4%", "4%"),
+        ("data_received count<=3MB", "3MB"),
+        ("data_received rate<=300kB", "300kB/s"),
+        ("data_sent count<=1.5MB", "1.5MB"),
+        ("iterations count==50", "50"),
+        ("iterations rate==5", "5/s"),
+        ("iteration_duration max<=10", "10ms"),
+        ("iteration_response max<=20", "20ms"),
+        ("iteration_failed rate<=2%", "2%"),
+        ("dropped_iterations count==3", "3"),
+        ("journey_duration max<=30", "30ms"),
+        ("http_req_connecting max<=2", "2ms"),
+        ("http_req_waiting max<=1", "1ms"),
+        ("checks rate>=87.5%", "87.5%"),
+        ("vus max==25", "25"),
+        ("vus min==3", "3"),
+    ] {
+        assert_eq!(said(text, &totals), (shown.to_owned(), true), "{text}");
+        let opposite = text.replace("<=", ">").replace(">=", "<").replace("==", "!=");
+        assert!(!said(&opposite, &totals).1, "{opposite}");
+    }
+}
+
+#[test]
+fn tags_choose_among_series() {
+    let totals = everything();
+    for (tags, count) in [
+        ("route:/items/{id}", 96),
+        ("route:/items", 4),
+        ("method:post", 4),
+        ("status:500", 2),
+        ("error:timeout", 2),
+        ("error:status", 2),
+        ("outcome:failed", 4),
+        ("outcome:passed", 96),
+        ("origin:http://127.0.0.1:8765", 100),
+        ("origin:http://localhost:8765", 0),
+        ("route:/items,status:200", 0),
+        ("method:MEASURE", 1),
+    ] {
+        let text = format!("http_reqs{{{tags}}} count=={count}");
+        assert!(said(&text, &totals).1, "{text}: {}", said(&text, &totals).0);
+    }
+    assert_eq!(said("http_req_duration{route:/items} max<1.1s", &totals), ("1s".to_owned(), true));
+    assert_eq!(said("http_req_failed{route:/items} rate<1%", &totals), ("100%".to_owned(), false));
+    assert_eq!(said("checks{check:page is whole} rate>70%", &totals), ("75%".to_owned(), true));
+    assert_eq!(said("http_req_duration{method:MEASURE} max<=5s", &totals), ("5s".to_owned(), true));
+}
+
+#[test]
+fn without_samples_only_a_counter_has_a_value() {
+    let nothing = Snapshot::default();
+    let measured = Measured { totals: &nothing, time: Duration::ZERO, users: None };
+    for metric in Metric::ALL {
+        for statistic in metric.kind().statistics() {
+            let statistic = statistic.replace('N', "95");
+            for operator in ["<", ">=", "!="] {
+                let threshold = threshold(&format!("{} {statistic}{operator}0.5", metric.name()));
+                let judged = threshold.judge(&measured);
+                let is_counter = metric.kind() == metric::Kind::Counter;
+                assert_eq!(judged.passed, is_counter && operator != ">=", "{threshold}");
+                assert_eq!((judged.actual.is_some(), judged.reason.is_none()), (is_counter, is_counter));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_no_series_has_is_a_lack_of_samples() {
+    let totals = everything();
+    let judged = judged("http_req_duration{route:/item/{id}} p(95)<1s", &totals);
+    let reason = "no samples of `http_req_duration{route:/item/{id}}`; did you mean `/items/{id}`?";
+    assert_eq!((judged.passed, judged.reason.as_deref()), (false, Some(reason)));
+    assert_eq!(judged.shown(), "no samples");
+    let reason = super::super::Threshold::judge(
+        &threshold("checks{check:prices} rate>0"),
+        &Measured { totals: &totals, time: TIME, users: None },
+    )
+    .reason;
+    assert_eq!(reason.as_deref(), Some("no samples of `checks{check:prices}`; did you mean `price`?"));
+}
+
+#[test]
+fn a_near_miss_is_shown_with_more_digits() {
+    let mut totals = Snapshot::default();
+    request(&mut totals, series("GET", "/", PASSED), &[200_400_001; 999]);
+    request(&mut totals, series("GET", "/", FAILED), &[200_400_001]);
+    assert_eq!(said("http_req_duration max<200ms", &totals), ("200.400001ms".to_owned(), false));
+    assert_eq!(said("http_req_duration max<300ms", &totals), ("200ms".to_owned(), true));
+    assert_eq!(said("http_req_failed rate<0.1%", &totals), ("0.1%".to_owned(), false));
+    assert_eq!(said("http_reqs rate>100", &totals), ("100/s".to_owned(), false));
+    assert_eq!(said("http_reqs rate>100.5", &totals), ("100/s".to_owned(), false));
+}
+
+#[test]
+fn machines_read_a_number_and_a_unit() {
+    let totals = everything();
+    let json = |text: &str| serde_json::to_string(&judged(text, &totals).actual.unwrap()).unwrap();
+    for (text, written) in [
+        ("http_req_duration max<1", r#"{"value":1000000000,"unit":"ns"}"#),
+        ("http_reqs count<1", r#"{"value":100,"unit":"count"}"#),
+        ("http_reqs rate<1", r#"{"value":10.0,"unit":"per_second"}"#),
+        ("http_req_failed rate<1", r#"{"value":0.04,"unit":"share"}"#),
+        ("data_sent count<1", r#"{"value":1500000,"unit":"bytes"}"#),
+        ("data_sent rate<1", r#"{"value":150000.0,"unit":"bytes_per_second"}"#),
+    ] {
+        assert_eq!(json(text), written);
+    }
+}
+
+#[test]
+fn what_is_beyond_the_most_series_counts_as_a_request_unless_it_is_a_step() {
+    let mut totals = Snapshot::default();
+    request(&mut totals, Series::other(PASSED), &[MS]);
+    request(&mut totals, Series::other(Outcome::Answered { status: 0, failed: false }), &[MS]);
+    assert!(said("http_reqs count==1", &totals).1);
+}

@@ -1,0 +1,173 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn thresholds_are_read_and_said() {
+    for (text, said) in [
+        ("http_req_duration p(95)<200ms", "http_req_duration p(95)<200ms"),
+        ("http_req_duration p(95)<200", "http_req_duration p(95)<200ms"),
+        ("  http_req_duration  p ( 99.90 )  <=  1.50  s  ", "http_req_duration p(99.9)<=1.5s"),
+        ("http_req_failed rate<1%", "http_req_failed rate<1%"),
+        ("http_req_failed rate<0.01", "http_req_failed rate<0.01"),
+        ("http_req_duration{route:/items/{id}} p(99.9)<1s", "http_req_duration{route:/items/{id}} p(99.9)<1s"),
+        ("http_req_duration{route:/items/{id}}p(99.9)<1s", "http_req_duration{route:/items/{id}} p(99.9)<1s"),
+        ("http_reqs rate>1000", "http_reqs rate>1000"),
+        ("http_reqs rate>1000/s", "http_reqs rate>1000"),
+        ("iterations count>=100", "iterations count>=100"),
+        ("data_received rate<1MB", "data_received rate<1MB/s"),
+        ("data_sent count!=512KiB", "data_sent count!=512KiB"),
+        ("iteration_response med==3µs", "iteration_response med==3us"),
+        ("vus max<=0", "vus max<=0"),
+        ("http_reqs { status : 200 , route : /a b } count>0", "http_reqs{route:/a b,status:200} count>0"),
+        (r#"checks{check:"a, \"b\" }"} rate==100%"#, r#"checks{check:"a, \"b\" }"} rate==100%"#),
+        ("http_reqs{route:/{a,b},error:tls} count<1", r#"http_reqs{route:"/{a,b}",error:tls} count<1"#),
+        (
+            "http_reqs{origin:http://[::1]:80,outcome:failed} count<1",
+            "http_reqs{origin:http://[::1]:80,outcome:failed} count<1",
+        ),
+    ] {
+        assert_eq!(threshold(text).to_string(), said);
+        assert_eq!(threshold(said), threshold(text));
+    }
+}
+
+#[test]
+fn an_error_shows_the_place_and_what_would_be_right() {
+    let said = |text: &str| text.parse::<Threshold>().unwrap_err().to_string();
+    assert_eq!(
+        said("htp_reqs rate>1000"),
+        "unknown metric `htp_reqs`\n  htp_reqs rate>1000\n  ^\ndid you mean `http_reqs`?"
+    );
+    assert_eq!(
+        said("checks{check:界é} avg<1"),
+        "`checks` has no statistic `avg`\n  checks{check:界é} avg<1\n                    ^\nexpected `rate`"
+    );
+    assert_eq!(said("\u{1b}"), "no metric begins with `\\u{1b}`\n  \\u{1b}\n  ^\n".to_owned() + &metrics());
+}
+
+fn metrics() -> String {
+    format!("expected {}", crate::nearest::one_of(&Metric::ALL.map(Metric::name)))
+}
+
+#[test]
+fn mistakes_are_found_where_they_are() {
+    for (text, place, reason, hint) in [
+        ("", 0, "the metric is missing", &*metrics()),
+        ("latency p(95)<1", 0, "unknown metric `latency`", &*metrics()),
+        ("vus{route:/} max<1", 3, "`vus` has no tags", "expected `min` or `max`"),
+        ("http_reqs{rout:/} count<1", 10, "`http_reqs` has no tag `rout`", "did you mean `route`?"),
+        ("http_reqs{} count<1", 10, "no tag begins with `}`", "expected `route`, `method`, `status`, "),
+        ("http_reqs{route:/,} count<1", 18, "no tag begins with `}`", "expected `route`, "),
+        ("http_reqs{route} count<1", 15, "no value begins with `}`", "expected `:` and a value"),
+        ("http_reqs{route:} count<1", 16, "no value begins with `}`", "expected a value; an empty one is `\"\"`"),
+        ("http_reqs{route:/{id} count<1", 9, "this brace is not closed", "expected `}` after the tags"),
+        ("http_reqs{route", 9, "this brace is not closed", "expected `}` after the tags"),
+        ("http_reqs{route:\"/} count<1", 16, "this quote is not closed", "expected `\"` after the value"),
+        ("http_reqs{route:\"/\"x} count<1", 19, "no tag begins with `x`", "expected `,` or `}`"),
+        ("http_reqs{route:/,route:/} count<1", 18, "`route` is given twice", "expected each tag at most once"),
+        ("http_reqs{status:2xx} count<1", 17, "no request has the status `2xx`", "expected a status from 100 to 999"),
+        ("http_reqs{error:timout} count<1", 16, "no request has the error `timout`", "did you mean `timeout`?"),
+        ("http_reqs p(95)<1", 10, "`http_reqs` has no statistic `p`", "expected `count` or `rate`"),
+        ("http_req_duration p95<1", 18, "`http_req_duration` has no statistic `p95`", "did you mean `p(95)`?"),
+        ("http_req_duration rate<1", 18, "`http_req_duration` has no statistic `rate`", "expected `avg`, `min`, "),
+        ("http_req_duration p(101)<1", 20, "no percentile", "expected a number from 0 to 100 in brackets"),
+        ("http_req_duration p()<1", 20, "no percentile", "expected a number from 0 to 100 in brackets"),
+        ("http_req_duration p(95<1", 22, "no percentile begins with `<`", "expected `)`"),
+        ("http_req_duration", 17, "the statistic is missing", "expected `avg`, `min`, `max`, `med` or `p(N)`"),
+        ("http_reqs count=1", 15, "no comparison begins with `=`", "expected `<`, `<=`, "),
+        ("http_reqs count", 15, "the comparison is missing", "expected `<`, `<=`, "),
+        ("http_reqs count<", 16, "the value is missing", "expected a number"),
+        ("http_reqs count<-1", 16, "no value begins with `-`", "expected a number"),
+        ("http_reqs count<1.2.3", 16, "no value begins with `1`", "expected a number"),
+        ("http_reqs count<1%", 17, "`%` is no unit here", "expected a number"),
+        (
+            "http_req_duration avg<1%",
+            23,
+            "`%` is no unit here",
+            "expected a number of milliseconds, or one with `ms`, ",
+        ),
+        ("http_req_failed rate<1ms", 22, "`ms` is no unit here", "expected a share from 0% to 100%, or from 0 to 1"),
+        ("http_req_failed rate<5", 21, "no share is more than all", "expected a share from 0% to 100%, or from 0 to 1"),
+        ("http_reqs count<1 && vus max<1", 18, "a threshold ends here", "expected one comparison; "),
+    ] {
+        let error = text.parse::<Threshold>().expect_err(text);
+        let said = error.to_string();
+        assert_eq!(error.offset(), place, "{said}");
+        assert_eq!(said.lines().next(), Some(reason));
+        assert!(said.lines().last().unwrap().starts_with(hint), "{said}");
+    }
+}
+
+#[test]
+fn each_kind_has_its_own_statistics() {
+    for metric in Metric::ALL {
+        for statistic in ["avg", "min", "max", "med", "p(N)", "count", "rate"] {
+            let text = format!("{} {}<1", metric.name(), statistic.replace('N', "1"));
+            let is_known = metric.kind().statistics().contains(&statistic);
+            assert_eq!(text.parse::<Threshold>().is_ok(), is_known, "{text}");
+        }
+    }
+}
+
+fn statistics(metric: Metric) -> impl Strategy<Value = Statistic> {
+    let names = metric.kind().statistics();
+    (0..names.len(), 0..=100_000_u32).prop_map(|(at, percent)| {
+        Statistic::named(names[at]).unwrap_or(Statistic::Percentile(f64::from(percent) / 1000.0))
+    })
+}
+
+fn tags(metric: Metric) -> impl Strategy<Value = Vec<Tag>> {
+    let text = prop_oneof!["[a-z/{},:\" \\\\é]{0,8}", ".{0,8}"];
+    let keys = prop::sample::subsequence(metric.keys(), 0..=metric.keys().len());
+    (keys, text, 100..1000_u16, any::<bool>()).prop_map(|(keys, text, status, failed)| {
+        let value = |key| match key {
+            tag::Key::Status => status.to_string(),
+            tag::Key::Error => if failed { "dns" } else { "status" }.to_owned(),
+            tag::Key::Outcome => if failed { "failed" } else { "passed" }.to_owned(),
+            _ => text.clone(),
+        };
+        keys.into_iter().map(|key| Tag::new(key, &value(key)).unwrap()).collect()
+    })
+}
+
+pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
+    let metric = prop::sample::select(&Metric::ALL[..]);
+    let number = prop_oneof![(0..1000_u32).prop_map(f64::from), 0.0..1e12_f64];
+    let parts = metric.prop_flat_map(move |metric| {
+        let operator = prop::sample::select(&Operator::ALL[..]);
+        (Just(metric), tags(metric), statistics(metric), operator, number.clone(), any::<prop::sample::Index>())
+    });
+    parts.prop_map(|(metric, tags, statistic, operator, number, unit)| {
+        let dimension = metric.dimension(statistic);
+        let number = if dimension == limit::Dimension::Share { number % 1.0 } else { number };
+        let units = ["", "ms", "ns", "us", "s", "m", "h", "%", "kB", "MB", "GB", "KiB", "MiB", "GiB", "/s"];
+        let units: Vec<_> = units.iter().filter_map(|name| dimension.unit(name)).collect();
+        Threshold { metric, tags, statistic, operator, limit: Limit { number, unit: units[unit.index(units.len())] } }
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_said_is_read_back(threshold in thresholds()) {
+        let said = threshold.to_string();
+        prop_assert_eq!(said.parse::<Threshold>().map_err(|error| error.to_string()), Ok(threshold));
+    }
+
+    #[test]
+    fn garbage_is_an_error_at_a_place_in_it(
+        text in "(http_reqs|checks|vus)?[ {}a-z:,\"<>=%0-9.()é]{0,30}|.*",
+    ) {
+        if let Err(error) = text.parse::<Threshold>() {
+            prop_assert!(text.is_char_boundary(error.offset()));
+            prop_assert_eq!(error.to_string().lines().count(), 4);
+        }
+    }
+
+    #[test]
+    fn a_cut_threshold_is_an_error_or_a_threshold(threshold in thresholds(), cut in any::<prop::sample::Index>()) {
+        let said = threshold.to_string();
+        let cut: String = said.chars().take(cut.index(said.chars().count())).collect();
+        let _ = cut.parse::<Threshold>().map_err(|error| error.to_string());
+    }
+}

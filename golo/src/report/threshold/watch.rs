@@ -1,0 +1,194 @@
+//! Thresholds while a run is under way: what has come so far says how much may still come.
+
+use std::time::Duration;
+
+use super::{Judged, Measured, Room, Threshold, Users};
+use crate::engine::{
+    Finished, Progress,
+    curve::Curve,
+    plan::{Model, Plan},
+    snapshot::{Snapshot, Triggers},
+};
+
+/// Seconds after which the best of them says what a second brings at most: the first few are those of a cold start.
+const KNOWN_AFTER: u64 = 10;
+/// How much longer than its grace a run may take, to cut off what is in flight.
+const AFTER_GRACE: Duration = Duration::from_secs(2);
+
+/// The thresholds of a run, from its first second to its end.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    plan: Plan,
+    thresholds: Vec<Watched>,
+    users: Option<Users>,
+}
+
+/// A threshold, and how many samples of it the best second so far has brought.
+#[derive(Debug, Clone)]
+struct Watched {
+    threshold: Threshold,
+    best: u64,
+}
+
+impl Watch {
+    /// Of a run of this plan.
+    #[must_use]
+    pub fn new(thresholds: impl IntoIterator<Item = Threshold>, plan: &Plan) -> Self {
+        let thresholds = thresholds.into_iter().map(|threshold| Watched { threshold, best: 0 }).collect();
+        Self { plan: plan.clone(), thresholds, users: None }
+    }
+
+    /// Takes note of a second that is over; each must be told, whether or not a lost threshold is to end the run.
+    pub fn second(&mut self, progress: &Progress) {
+        self.users = Some(Users::with(self.users, progress.users));
+        for watched in &mut self.thresholds {
+            watched.best = watched.best.max(watched.threshold.amount(&progress.second));
+        }
+    }
+
+    /// The first threshold that can no longer hold, by what was measured until `elapsed`.
+    ///
+    /// See [`Threshold::can_hold`]. The rest of the run is taken to bring
+    ///
+    /// - no second better than the best so far, from the tenth second on: before, while the plan is yet to ask for more
+    ///   load than it has, and where no second has brought anything, nothing is known;
+    /// - no more triggers than the plan has left;
+    /// - nothing after the plan's duration and its grace.
+    #[must_use]
+    pub fn lost(&self, totals: &Snapshot, elapsed: Duration) -> Option<&Threshold> {
+        let measured = Measured { totals, time: elapsed, users: self.users };
+        let lost = self.thresholds.iter().find(|watched| {
+            let room = watched.room(&self.plan, &measured);
+            !watched.threshold.can_hold(&measured, room)
+        });
+        lost.map(|watched| &watched.threshold)
+    }
+
+    /// All of them judged, of the run that has ended.
+    #[must_use]
+    pub fn judge(&self, finished: &Finished) -> Vec<Judged> {
+        let measured = Measured::of(finished, self.users);
+        self.thresholds.iter().map(|watched| watched.threshold.judge(&measured)).collect()
+    }
+}
+
+impl Watched {
+    fn room(&self, plan: &Plan, measured: &Measured<'_>) -> Room {
+        let elapsed = measured.time;
+        let end = plan.duration().map(|duration| duration + plan.graceful_stop() + AFTER_GRACE);
+        let is_known = self.best > 0 && elapsed.as_secs() >= KNOWN_AFTER && !is_yet_to_rise(plan, elapsed);
+        let is_one_a_trigger = self.threshold.metric.is_one_a_trigger();
+        Room {
+            time: end.map(|end| end.saturating_sub(elapsed)),
+            per_second: is_known.then_some(self.best),
+            samples: triggers_left(plan, &measured.totals.triggers).filter(|_| is_one_a_trigger),
+        }
+    }
+}
+
+/// How many triggers may still end, where the plan says how many there are.
+fn triggers_left(plan: &Plan, triggers: &Triggers) -> Option<u64> {
+    let (all, gone) = match plan.iterations() {
+        // A start that did not happen may be made up for.
+        Some(iterations) => (iterations, 0),
+        None => (plan.planned_starts()?, triggers.dropped().saturating_add(triggers.interrupted)),
+    };
+    Some(all.saturating_sub(triggers.done).saturating_sub(gone))
+}
+
+/// Whether the plan is yet to ask for more load than it has until `elapsed`.
+fn is_yet_to_rise(plan: &Plan, elapsed: Duration) -> bool {
+    let (Model::Closed { users: curve, .. } | Model::Open { rate: curve, .. }) = plan.model();
+    reached(curve, elapsed) < curve.peak() as f64
+}
+
+/// The highest value until `elapsed`.
+fn reached(curve: &Curve, elapsed: Duration) -> f64 {
+    let mut time = Duration::ZERO;
+    let ends = curve.stages().iter().map_while(|(stage, target)| {
+        time += *stage;
+        (time <= elapsed).then_some(*target as f64)
+    });
+    ends.fold(curve.at(Duration::ZERO).max(curve.at(elapsed)), f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::plan::Asked;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn plan(asked: Asked) -> Plan {
+        Plan::new(Asked { graceful_stop: Some(Duration::ZERO), ..asked }).unwrap()
+    }
+
+    fn minute() -> Plan {
+        plan(Asked { duration: Some(60 * SECOND), ..Asked::default() })
+    }
+
+    fn watch(threshold: &str, plan: &Plan) -> Watch {
+        Watch::new([threshold.parse().unwrap()], plan)
+    }
+
+    /// Tells a watch of so many seconds in which so many triggers end, so many of them failed, and asks after each.
+    fn lost_after(watch: &mut Watch, seconds: u64, done: u64, failed: u64) -> Option<u64> {
+        let mut totals = Snapshot::default();
+        (1..=seconds).find(|&elapsed| {
+            let mut second = Snapshot::default();
+            (second.triggers.done, second.triggers.failed) = (done, failed);
+            totals.merge(&second);
+            let elapsed = Duration::from_secs(elapsed);
+            watch.second(&Progress { elapsed, second, users: 25 });
+            watch.lost(&totals, elapsed).is_some()
+        })
+    }
+
+    #[test]
+    fn what_cannot_be_mended_is_lost_at_once_and_a_rate_when_too_little_is_left() {
+        let lost = |threshold: &str| lost_after(&mut watch(threshold, &minute()), 60, 10, 5);
+        assert_eq!(lost("iterations count<15"), Some(2));
+        assert_eq!(lost("iteration_failed rate<=0%"), Some(1));
+        assert_eq!(lost("vus max<25"), Some(1));
+        assert_eq!(lost("iteration_failed rate<50%"), None, "good ones may come until the end");
+        // Of 620 at the end, 124 may fail.
+        assert_eq!(lost("iteration_failed rate<20%"), Some(25));
+        // 600 in a minute, and 20 in the time that cutting takes.
+        assert_eq!((lost("iterations count>=700"), lost("iterations count>=620")), (Some(10), None));
+    }
+
+    #[test]
+    fn a_cold_start_and_load_that_is_yet_to_come_are_waited_for() {
+        let stages = "20s:10,20s:20,20s:0".split(',').map(|stage| stage.parse().unwrap()).collect();
+        let ramp = plan(Asked { stages, ..Asked::default() });
+        assert_eq!(lost_after(&mut watch("iterations count>1000", &ramp), 60, 10, 0), Some(40));
+        let yet_to_rise = |second| is_yet_to_rise(&ramp, second * SECOND);
+        assert_eq!([0, 20, 39, 40, 59].map(yet_to_rise), [true, true, true, false, false]);
+        assert_eq!(lost_after(&mut watch("iterations count>1000", &minute()), 60, 0, 0), None, "none has come yet");
+    }
+
+    #[test]
+    fn a_plan_of_iterations_has_so_many_left() {
+        let iterations = plan(Asked { iterations: Some(100), ..Asked::default() });
+        assert_eq!(lost_after(&mut watch("iteration_failed rate<10%", &iterations), 10, 10, 5), Some(2));
+        assert_eq!(
+            lost_after(&mut watch("iterations rate>20", &iterations), 10, 10, 0),
+            Some(6),
+            "even if all ended now"
+        );
+        let open = plan(Asked { rate: Some("10/s".parse().unwrap()), duration: Some(10 * SECOND), ..Asked::default() });
+        assert_eq!(lost_after(&mut watch("iterations count>100", &open), 10, 10, 0), Some(1));
+        let triggers = Triggers { done: 10, dropped_busy: 5, interrupted: 1, ..Triggers::default() };
+        assert_eq!((triggers_left(&open, &triggers), triggers_left(&iterations, &triggers)), (Some(84), Some(90)));
+        assert_eq!(triggers_left(&minute(), &triggers), None);
+    }
+
+    #[test]
+    fn users_are_seen_until_the_end() {
+        let mut watch = watch("vus min>=5", &minute());
+        for users in [25, 5, 9] {
+            watch.second(&Progress { elapsed: SECOND, second: Snapshot::default(), users });
+        }
+        assert_eq!(watch.users, Some(Users { fewest: 5, most: 25 }));
+    }
+}
