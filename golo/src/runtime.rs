@@ -11,6 +11,7 @@ mod once;
 mod outs;
 mod run;
 mod run_args;
+mod running;
 mod serve;
 mod service;
 mod signals;

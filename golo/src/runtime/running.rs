@@ -1,0 +1,261 @@
+//! A run from its setup to its report, whatever it drives.
+
+use std::{io::Write as _, pin::pin, process::ExitCode, sync::Arc};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    LAST_MOMENT,
+    live::Live,
+    outs::{Outs, Results},
+    run_args::RunCall,
+    signals::Signals,
+};
+use crate::{
+    Error,
+    engine::{Engine, Finished, Options, Progress, Sinks, plan::Plan, trigger::Trigger},
+    error::chain,
+    message::say,
+    report::{self as reports, Ending, Moment, Page, Timeline, Unwritten, Verdict, Watch},
+};
+
+/// What a run drives: the load test of this process, or one in another.
+pub(super) trait Subject {
+    /// How the engine triggers it.
+    type Trigger: Trigger;
+
+    /// What it is called in messages.
+    fn name(&self) -> &str;
+
+    /// What [`set_up`](Self::set_up) is called there, and what [`tear_down`](Self::tear_down) is.
+    fn preparation(&self) -> &'static str;
+
+    /// See [`preparation`](Self::preparation).
+    fn ending(&self) -> &'static str;
+
+    /// Gets it ready; gives nothing where that was cut off, which it is once the other end of `is_cut` is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be: the run does not start.
+    fn set_up(
+        &mut self,
+        sinks: &Sinks,
+        is_cut: oneshot::Receiver<()>,
+    ) -> impl Future<Output = Result<Option<Arc<Self::Trigger>>, Error>>;
+
+    /// Waits until everything it measured has come, once nothing is in flight any more.
+    fn settle(&mut self) -> impl Future<Output = ()>;
+
+    /// Ends it.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with that.
+    fn tear_down(&mut self) -> impl Future<Output = Result<(), Error>>;
+}
+
+/// A run that has ended.
+pub(super) struct Ran {
+    finished: Finished,
+    timeline: Timeline,
+    ending: Ending,
+}
+
+impl Ran {
+    pub(super) fn not_started(plan: Plan, options: Options, error: &Error) -> Self {
+        let finished = Finished::not_started(plan, options, Some(chain(error)));
+        Self { finished, timeline: Timeline::default(), ending: Ending::default() }
+    }
+
+    pub(super) fn with_unwritten(mut self, unwritten: Vec<Unwritten>) -> Self {
+        self.ending.unwritten = unwritten;
+        self
+    }
+
+    /// Writes every report, prints the summary, and says what else is to be said.
+    pub(super) fn report(self, name: &str, outs: Outs, is_stdout_taken: bool) -> ExitCode {
+        let Self { finished, timeline, mut ending } = self;
+        let verdict = Verdict::of(&finished, &ending);
+        let results = Results { finished: &finished, verdict: &verdict, ending: &ending, timeline: &timeline };
+        ending.files = outs.write(&results);
+        let page = if is_stdout_taken { Page::stderr() } else { Page::stdout() };
+        print(&reports::summary(&finished, &verdict, &ending, page), is_stdout_taken);
+        for unwritten in &ending.unwritten {
+            say(format_args!("{name}: {unwritten}"));
+        }
+        for (path, error) in ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
+            say(format_args!("{name}: `{path}` could not be written: {error}"));
+        }
+        if let Some(error) = &ending.torn_down {
+            say(format_args!("{name}: {error}"));
+        }
+        verdict.exit_code(&ending).into()
+    }
+}
+
+/// Writes the summary where the reader looks for it.
+fn print(summary: &str, is_stdout_taken: bool) {
+    if is_stdout_taken {
+        return say(summary.trim_end());
+    }
+    let mut stdout = std::io::stdout().lock();
+    // A closed stdout ends nothing: the exit code says how it went.
+    let _ = stdout.write_all(summary.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// A run that is under way.
+pub(super) struct Running<'a, S> {
+    subject: S,
+    call: &'a RunCall,
+    signals: Signals,
+    watch: Watch,
+    timeline: Timeline,
+    ending: Ending,
+}
+
+impl<'a, S: Subject> Running<'a, S> {
+    /// Listens to signals from now on.
+    pub(super) fn start(subject: S, call: &'a RunCall) -> Result<Self, Error> {
+        Ok(Self {
+            subject,
+            call,
+            signals: Signals::listen()?,
+            watch: Watch::new(call.thresholds.iter().cloned(), &call.plan),
+            timeline: Timeline::default(),
+            ending: Ending::default(),
+        })
+    }
+
+    pub(super) async fn run(mut self, options: Options, sinks: Sinks) -> Ran {
+        let plan = self.call.plan.clone();
+        let finished = match self.set_up(&sinks).await {
+            Ok(Some(trigger)) => self.drive(plan, options, sinks, trigger).await,
+            Ok(None) => Finished::not_started(plan, options, None),
+            Err(error) => Finished::not_started(plan, options, Some(chain(&error))),
+        };
+        self.ending.torn_down = self.tear_down().await.err().map(|error| chain(&error));
+        self.ending.thresholds = self.watch.judge(&finished);
+        self.timeline.finish(&finished);
+        Ran { finished, timeline: self.timeline, ending: self.ending }
+    }
+
+    /// Gives how it is triggered, unless it was stopped.
+    async fn set_up(&mut self, sinks: &Sinks) -> Result<Option<Arc<S::Trigger>>, Error> {
+        let what = self.subject.preparation();
+        let name = self.subject.name().to_owned();
+        let (cut, is_cut) = oneshot::channel::<()>();
+        let mut setting_up = pin!(self.subject.set_up(sinks, is_cut));
+        tokio::select! {
+            result = &mut setting_up => return result,
+            () = self.signals.next() => {}
+        }
+        self.ending.stopped = Some(Moment::Setup);
+        say(format_args!("{name}: giving up {what}"));
+        drop(cut);
+        // One that blocks its thread cannot be cut off.
+        tokio::select! {
+            result = &mut setting_up => result.map(|_| None),
+            () = sleep(LAST_MOMENT) => Ok(None),
+            () = self.signals.next() => Ok(None),
+        }
+    }
+
+    async fn drive(&mut self, plan: Plan, options: Options, sinks: Sinks, trigger: Arc<S::Trigger>) -> Finished {
+        self.greet(&plan);
+        let mut engine = match Engine::start(trigger, plan.clone(), options.clone(), sinks) {
+            Ok(engine) => engine,
+            Err(error) => {
+                let error = Error::start("the workers could not be started", Some(error.into()));
+                return Finished::not_started(plan, options, Some(chain(&error)));
+            }
+        };
+        let mut live = Live::start(self.call.progress, &plan);
+        loop {
+            tokio::select! {
+                progress = engine.next() => match progress {
+                    Some(progress) => {
+                        live.second(&progress, engine.totals(), &plan);
+                        self.second(&progress, &mut engine);
+                    }
+                    None => break,
+                },
+                () = self.signals.next() => self.interrupt(&mut engine),
+            }
+        }
+        self.subject.settle().await;
+        engine.finish()
+    }
+
+    /// A second is over.
+    fn second(&mut self, progress: &Progress, engine: &mut Engine) {
+        self.timeline.add(progress);
+        self.watch.second(progress);
+        if !self.call.abort_on_fail || self.ending.aborted.is_some() || self.ending.stopped.is_some() {
+            return;
+        }
+        if let Some(lost) = self.watch.lost(engine.totals(), progress.elapsed) {
+            say(format_args!("{}: stopping, since `{lost}` can no longer hold", self.subject.name()));
+            self.ending.aborted = Some(lost.clone());
+            engine.stop();
+        }
+    }
+
+    fn greet(&self, plan: &Plan) {
+        if !self.call.quiet {
+            say(format_args!("{}: {plan}; Ctrl-C stops it, and it still reports", self.subject.name()));
+        }
+    }
+
+    fn interrupt(&mut self, engine: &mut Engine) {
+        let moment = moment(engine);
+        if self.ending.stopped.is_some() {
+            let what = if let Moment::Load(_) = moment { "what is in flight" } else { "what is still ending" };
+            say(format_args!("{}: cutting off {what}", self.subject.name()));
+            return engine.cut();
+        }
+        let what = match moment {
+            Moment::Load(_) => "finishing the triggers in flight; a second signal cuts them off",
+            Moment::Stop => "no trigger is in flight any more; a second signal cuts short what else is ending",
+            _ => "stopping the users before any load; a second signal cuts that short",
+        };
+        say(format_args!("{}: {what}", self.subject.name()));
+        self.ending.stopped = Some(moment);
+        engine.stop();
+    }
+
+    /// Where a signal has come, it is given the grace and no more.
+    async fn tear_down(&mut self) -> Result<(), Error> {
+        let (what, name) = (self.subject.ending(), self.subject.name().to_owned());
+        let grace = self.call.plan.graceful_stop().max(LAST_MOMENT);
+        let deadline = self.ending.stopped.map(|_| Instant::now() + grace);
+        tokio::select! {
+            result = self.subject.tear_down() => return result,
+            () = until(deadline) => {}
+            () = self.signals.next() => {
+                let _ = self.ending.stopped.get_or_insert(Moment::Teardown);
+            }
+        }
+        say(format_args!("{name}: cut off {what}"));
+        Ok(())
+    }
+}
+
+/// Where a run is.
+fn moment(engine: &Engine) -> Moment {
+    match engine.started() {
+        None => Moment::Start,
+        Some(_) if engine.has_drained() => Moment::Stop,
+        Some(start) => Moment::Load(start.elapsed()),
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
