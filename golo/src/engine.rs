@@ -83,7 +83,8 @@ pub struct Finished {
     pub rest: Snapshot,
     /// When the measured part began, if it did.
     pub started_at: Option<SystemTime>,
-    /// How long starts were made: as planned, or until the run was stopped.
+    /// How long starts were made: as planned, or until the run was stopped. One that its iterations end takes as long as
+    /// they do.
     pub load_time: Duration,
     /// How long it took until nothing was in flight any more.
     pub whole_time: Duration,
@@ -283,11 +284,13 @@ impl Engine {
             State::Lost(reason) => Some(reason.clone()),
             _ => None,
         });
-        let lost = lost.collect();
-        // What a lost worker has started and never told the end of.
-        let triggers = &mut self.totals.triggers;
-        let ended = triggers.done + triggers.interrupted + triggers.dropped();
-        triggers.interrupted += triggers.due.saturating_sub(ended);
+        let lost: Vec<_> = lost.collect();
+        if !lost.is_empty() {
+            // What they have started and never told the end of.
+            let triggers = &mut self.totals.triggers;
+            let ended = triggers.done + triggers.interrupted + triggers.dropped();
+            triggers.interrupted += triggers.due.saturating_sub(ended);
+        }
         let generator = &self.totals.generator;
         // Where it was stopped before the clock started, some may have been about to.
         let wanted = if self.start.is_some() { 1 } else { self.plan.users_at(Duration::ZERO).max(1) };
@@ -295,7 +298,8 @@ impl Engine {
             self.not_started = Some(nobody_started());
         }
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
-        let load_time = self.over().map_or(whole_time, |over| self.since_start(over)).min(whole_time);
+        let over = self.planned_end().into_iter().chain(self.command.0.told().stopped).min();
+        let load_time = over.map_or(whole_time, |over| self.since_start(over)).min(whole_time);
         let health = Health { worst_lag: self.lag.finish(load_time), lost, descriptors: self.descriptors };
         Finished {
             plan: self.plan,
@@ -313,11 +317,6 @@ impl Engine {
 
     fn since_start(&self, moment: Instant) -> Duration {
         self.start.map_or(Duration::ZERO, |(start, _)| moment.saturating_duration_since(start))
-    }
-
-    /// When starts end, as far as that is known.
-    fn over(&self) -> Option<Instant> {
-        self.planned_end().into_iter().chain(self.command.0.told().over()).min()
     }
 
     fn planned_end(&self) -> Option<Instant> {

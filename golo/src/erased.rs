@@ -12,6 +12,12 @@ use crate::{
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// As `Box::pin`, but the future is made where it stays: one of a load test is large, and made for each trigger.
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
+
 /// A [`User`] whose type only its load test knows.
 pub(crate) type UserState = Box<dyn Any + Send>;
 
@@ -19,6 +25,7 @@ pub(crate) trait Erased: Send + Sync + 'static {
     /// Whether a user has anything to start and to stop.
     fn has_users(&self) -> bool;
     fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>>;
+    /// Nothing of the load test runs until this is polled.
     fn trigger<'a>(&'a self, trigger: Trigger, user: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>>;
     fn stop(&self, user: UserState) -> BoxFuture<'static, ()>;
 }
@@ -38,7 +45,7 @@ impl<A: Adapter> Erased for Annotated<A> {
     fn trigger<'a>(&'a self, trigger: Trigger, user: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>> {
         #[expect(clippy::expect_used, reason = "`start` above makes every state that is passed here")]
         let user = user.downcast_mut().expect("a user's state is of its load test's type");
-        Box::pin(A::trigger(trigger, user))
+        boxed(|| A::trigger(trigger, user))
     }
 
     fn stop(&self, user: UserState) -> BoxFuture<'static, ()> {
@@ -90,10 +97,11 @@ where
     R: Future<Output: IntoResponse> + Send + 'static,
 {
     fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>> {
-        let context = trigger.context.clone();
-        let prepared = trigger.into_prepared();
-        let running = (self.0)(context, prepared.clone());
-        Box::pin(async { running.await.into_response(prepared) })
+        boxed(|| async {
+            let context = trigger.context.clone();
+            let prepared = trigger.into_prepared();
+            (self.0)(context, prepared.clone()).await.into_response(prepared)
+        })
     }
 }
 
@@ -102,7 +110,7 @@ pub(crate) struct Run<R>(pub(crate) R);
 
 impl<R: Runner> Call for Run<R> {
     fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>> {
-        Box::pin(async {
+        boxed(|| async {
             self.0.run().await;
             Ok(trigger.into_prepared())
         })

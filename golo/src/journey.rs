@@ -38,7 +38,8 @@ pub struct Journey<Label> {
 }
 
 impl<Label> Journey<Label> {
-    fn begin(sequence_id: &str, step: Step<Label>, thought: Duration) -> Self {
+    /// One of a single request so far; `thought` is the trigger's think time when it ended.
+    pub fn begin(sequence_id: &str, step: Step<Label>, thought: Duration) -> Self {
         let (started, ended) = (step.started, step.started + step.duration);
         Self {
             sequence_id: sequence_id.into(),
@@ -50,7 +51,8 @@ impl<Label> Journey<Label> {
         }
     }
 
-    fn add(&mut self, step: Step<Label>, thought: Duration) {
+    /// Adds a request that has ended.
+    pub fn add(&mut self, step: Step<Label>, thought: Duration) {
         self.started = self.started.min(step.started);
         self.ended = self.ended.max(step.started + step.duration);
         self.thought.1 = thought;
@@ -100,6 +102,8 @@ impl Journeys {
         if let Some(journey) = self.0.iter_mut().find(|journey| *journey.sequence_id == *sequence_id) {
             journey.add(step, thought);
         } else if self.0.len() < JOURNEYS {
+            // Most triggers have one, and a `Vec` would make room for four.
+            self.0.reserve_exact(usize::from(self.0.is_empty()));
             self.0.push(Journey::begin(sequence_id, step, thought));
         }
     }

@@ -201,14 +201,14 @@ impl Loadtest {
     }
 
     /// Calls the load test in `scope`, with the state of its user; a panic is an `Err` with its message.
-    pub(crate) async fn call(
-        &self,
+    pub(crate) fn call<'a>(
+        &'a self,
         scope: &Arc<Scope>,
         context: Context,
-        state: &mut UserState,
-    ) -> Result<Result<Response, BoxError>, String> {
+        state: &'a mut UserState,
+    ) -> impl Future<Output = Result<Result<Response, BoxError>, String>> + Send + use<'a> {
         let trigger = Trigger { context, shared: scope.shared.clone() };
-        Arc::clone(scope).run(caught(async { self.adapter.trigger(trigger, state).await })).await
+        Arc::clone(scope).run(caught(self.adapter.trigger(trigger, state)))
     }
 
     /// What is behind its shape.

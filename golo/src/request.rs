@@ -108,44 +108,45 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// As [`do_request`].
-    pub async fn send(self) -> Result<Response, RequestError> {
-        let (client, request) = self.request.map_err(RequestError::not_built)?;
-        let client = client.unwrap_or_else(client::client);
-        let requested = Requested::of(&request);
-        let sent = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
-        let scope = scope::current();
-        let sink = scope::sink_of(scope.as_deref());
-        if let Some(scope) = &scope {
-            scope.note_sequence(self.id);
-        }
-        if let Some(room) = scope::room(&*sink, scope.as_deref()) {
-            room.await;
-        }
-        let (method, url) = (requested.method.as_str(), requested.url.as_str());
-        let mut recording = Recording::start(self.id, method, url, &*sink, scope.as_deref())
-            .route(self.route.as_deref())
-            .sending(sent)
-            .expect(&self.expected);
-        let result = match receive(&client, request, &mut recording).await {
-            Ok((response, body)) => {
-                recording.finish(None);
-                Ok(put_together(response, body, requested))
-            }
-            Err(error) => {
-                let error = RequestError::new(&requested.method, &requested.url, error, recording.has_responded());
-                if error.is_build() {
-                    recording.discard();
-                } else {
-                    recording.finish(Some(&error.for_output()));
+    pub fn send(self) -> impl Future<Output = Result<Response, RequestError>> + Send + use<'a> {
+        let Self { id, request, route, expected } = self;
+        // Every load test moves and keeps this future, so it is small: an `async fn` would have room for `self` twice.
+        async move {
+            let scope = scope::current();
+            let sink = scope::sink_of(scope.as_deref());
+            if request.is_ok() {
+                scope.as_ref().inspect(|scope| scope.note_sequence(id));
+                if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+                    room.await;
                 }
-                Err(error)
             }
-        };
-        // Measured by now: it is the load test that waits. Before the request it waits too, for those that drop this.
-        if let Some(room) = scope::room(&*sink, scope.as_deref()) {
-            room.await;
+            let (requested, mut recording);
+            let sent = {
+                // Gone before there is anything to wait for, so that the future has no room for it.
+                let (client, request) = request.map_err(RequestError::not_built)?;
+                let client = client.unwrap_or_else(client::client);
+                requested = Requested::of(&request);
+                let (method, url) = (requested.method.as_str(), requested.url.as_str());
+                let bytes = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
+                recording = Recording::start(id, method, url, &*sink, scope.as_deref())
+                    .route(route.as_deref())
+                    .sending(bytes)
+                    .expect(&expected);
+                execute(&client, request)
+            };
+            let result = match receive(sent, &mut recording).await {
+                Ok((response, body)) => {
+                    recording.finish(None);
+                    Ok(put_together(response, body, requested))
+                }
+                Err(error) => Err(failed(error, &requested, recording)),
+            };
+            // Measured by now: it is the load test that waits. Before the request it waits too, for those that drop this.
+            if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+                room.await;
+            }
+            result
         }
-        result
     }
 }
 
@@ -180,28 +181,27 @@ impl IntoRequest for reqwest::Request {
     }
 }
 
-async fn receive(
+/// Not inlined: what this takes of the stack is free again before the response is polled for, and still in the cache.
+#[inline(never)]
+fn execute(
     client: &Client,
     request: reqwest::Request,
+) -> impl Future<Output = Result<Response, reqwest::Error>> + use<> {
+    client.execute(request)
+}
+
+async fn receive(
+    sent: impl Future<Output = Result<Response, reqwest::Error>>,
     recording: &mut Recording<'_>,
 ) -> Result<(Response, Bytes), reqwest::Error> {
-    let mut response = client.execute(request).await?;
+    let mut response = sent.await?;
     recording.responded(response.status());
-    let Some(first) = next_chunk(&mut response, recording).await? else {
-        return Ok((response, Bytes::new()));
-    };
-    recording.received(first.len());
-    let Some(second) = next_chunk(&mut response, recording).await? else {
-        return Ok((response, first));
-    };
-    let mut body = BytesMut::from(first);
-    let mut next = Some(second);
-    while let Some(chunk) = next {
+    let mut body = Bytes::new();
+    while let Some(chunk) = next_chunk(&mut response, recording).await? {
         recording.received(chunk.len());
-        body.extend_from_slice(&chunk);
-        next = next_chunk(&mut response, recording).await?;
+        body = if body.is_empty() { chunk } else { joined(body, &chunk) };
     }
-    Ok((response, body.freeze()))
+    Ok((response, body))
 }
 
 /// What comes next of the body; `recording` is told where that has to be waited for.
@@ -217,7 +217,27 @@ async fn next_chunk(response: &mut Response, recording: &mut Recording<'_>) -> R
     .await
 }
 
+/// Copies what nobody else holds no more often than a growing `Vec` does.
+fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
+    let mut body = BytesMut::from(body);
+    body.extend_from_slice(chunk);
+    body.freeze()
+}
+
+/// Records a request that got no whole response, unless nothing was sent.
+#[cold]
+fn failed(error: reqwest::Error, requested: &Requested, recording: Recording<'_>) -> RequestError {
+    let error = RequestError::new(&requested.method, &requested.url, error, recording.has_responded());
+    if error.is_build() {
+        recording.discard();
+    } else {
+        recording.finish(Some(&error.for_output()));
+    }
+    error
+}
+
 /// `response` again, with the body that was read from it.
+#[inline(never)]
 fn put_together(mut response: Response, body: Bytes, requested: Requested) -> Response {
     let mut builder = http::Response::builder();
     if let Some(extensions) = builder.extensions_mut() {

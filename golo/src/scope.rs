@@ -28,12 +28,16 @@ pub(crate) struct Scope {
     #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "nobody asks for it"))]
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<SharedValue>,
-    first_sequence: OnceLock<String>,
-    /// What was requested, where somebody wants to know.
-    journeys: Option<Mutex<Journeys>>,
+    notes: Notes,
     thought: Thought,
     seed: Option<(u64, u64, u64)>,
     random: OnceLock<Mutex<SmallRng>>,
+}
+
+/// What a trigger is told of its requests, for whoever asks it once it has ended.
+enum Notes {
+    FirstSequence(OnceLock<String>),
+    Journeys(Mutex<Journeys>),
 }
 
 impl Scope {
@@ -42,8 +46,7 @@ impl Scope {
             sink,
             jar,
             shared,
-            first_sequence: OnceLock::new(),
-            journeys: None,
+            notes: Notes::FirstSequence(OnceLock::new()),
             thought: Thought::default(),
             seed: None,
             random: OnceLock::new(),
@@ -56,37 +59,45 @@ impl Scope {
         self
     }
 
-    /// Keeps the journeys of its requests.
+    /// Keeps the journeys of its requests, rather than its first sequence.
     pub(crate) fn with_journeys(mut self) -> Self {
-        self.journeys = Some(Mutex::default());
+        self.notes = Notes::Journeys(Mutex::default());
         self
     }
 
     /// Tells the trigger of a request it made.
     pub(crate) fn note_step(&self, sequence_id: &str, step: Step<u32>) {
-        if let Some(journeys) = &self.journeys {
+        if let Notes::Journeys(journeys) = &self.notes {
             lock(journeys).add(sequence_id, step, self.thought());
         }
     }
 
     /// The journeys so far.
     pub(crate) fn take_journeys(&self) -> Vec<Journey<u32>> {
-        self.journeys.as_ref().map(|journeys| std::mem::take(&mut *lock(journeys)).into_vec()).unwrap_or_default()
+        match &self.notes {
+            Notes::Journeys(journeys) => std::mem::take(&mut *lock(journeys)).into_vec(),
+            Notes::FirstSequence(_) => Vec::new(),
+        }
     }
 
-    pub(crate) async fn run<F: Future>(self: Arc<Self>, future: F) -> F::Output {
-        SCOPE.scope(self, future).await
+    pub(crate) fn run<F: Future>(self: Arc<Self>, future: F) -> impl Future<Output = F::Output> + use<F> {
+        SCOPE.scope(self, future)
     }
 
     /// Tells the trigger of a sequence it uses; it keeps the first that says anything.
     pub(crate) fn note_sequence(&self, id: &str) {
-        if !id.is_empty() {
-            self.first_sequence.get_or_init(|| id.to_owned());
+        if let Notes::FirstSequence(first) = &self.notes
+            && !id.is_empty()
+        {
+            first.get_or_init(|| id.to_owned());
         }
     }
 
     pub(crate) fn first_sequence(&self) -> Option<&str> {
-        self.first_sequence.get().map(String::as_str)
+        match &self.notes {
+            Notes::FirstSequence(first) => first.get().map(String::as_str),
+            Notes::Journeys(_) => None,
+        }
     }
 
     /// Time that is no part of the trigger's duration.

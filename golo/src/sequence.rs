@@ -6,6 +6,7 @@ use rand::{
     Rng, SeedableRng,
     rngs::{SmallRng, SysRng},
 };
+use uuid::Uuid;
 
 use crate::scope;
 
@@ -59,9 +60,13 @@ fn fresh(seed: impl FnOnce() -> Option<SmallRng>) -> String {
         })
         .unwrap_or_else(|_| SmallRng::try_from_rng(&mut SysRng).ok().as_mut().map(random_bytes));
     match bytes {
-        Some(bytes) => uuid::Builder::from_random_bytes(bytes).into_uuid().to_string(),
+        Some(bytes) => text(uuid::Builder::from_random_bytes(bytes).into_uuid()),
         None => DEFAULT_SEQUENCE_ID.to_owned(),
     }
+}
+
+fn text(id: Uuid) -> String {
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 fn random_bytes(generator: &mut SmallRng) -> [u8; 16] {
@@ -79,7 +84,7 @@ mod tests {
         let ids: std::collections::HashSet<_> = (0..10_000).map(|_| new_sequence_id()).collect();
         assert_eq!(ids.len(), 10_000);
         for id in ids {
-            assert_eq!(uuid::Uuid::parse_str(&id).unwrap().get_version_num(), 4);
+            assert_eq!(Uuid::parse_str(&id).unwrap().get_version_num(), 4);
         }
     }
 
@@ -101,6 +106,6 @@ mod tests {
 
     #[test]
     fn the_default_is_a_version_5_uuid() {
-        assert_eq!(uuid::Uuid::parse_str(DEFAULT_SEQUENCE_ID).unwrap().get_version_num(), 5);
+        assert_eq!(Uuid::parse_str(DEFAULT_SEQUENCE_ID).unwrap().get_version_num(), 5);
     }
 }

@@ -208,6 +208,21 @@ impl RecorderSink {
         Self { foreign: Mutex::default(), beside }
     }
 
+    /// Records what another process has measured, in whose order it came, and gives the number of its label for
+    /// [`journeys`](Self::journeys).
+    pub fn read(&self, output: &OutputRef<'_>) -> u32 {
+        let label = self.foreign().output(output);
+        for beside in &self.beside {
+            beside.output(output);
+        }
+        label
+    }
+
+    /// Records journeys of what was [read](Self::read).
+    pub fn journeys(&self, journeys: Vec<Journey<u32>>) {
+        self.foreign().journeys(journeys);
+    }
+
     /// The recorder of all threads that have none.
     pub(super) fn foreign(&self) -> MutexGuard<'_, Recorder> {
         lock(&self.foreign)
@@ -267,6 +282,12 @@ impl Outside {
     /// Counts from `start` on.
     pub fn measure_from(&self, start: Instant) {
         let _ = self.start.set(start);
+    }
+
+    /// When the measured part starts, once that is known.
+    #[must_use]
+    pub fn measured_from(&self) -> Option<Instant> {
+        self.start.get().copied()
     }
 
     fn counting(&self) -> Option<&RecorderSink> {

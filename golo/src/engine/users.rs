@@ -1,6 +1,10 @@
 //! The users of one worker: who is there, who is busy, and when each of them is due.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    time::{Duration, Instant},
+};
 
 use tokio::task::AbortHandle;
 
@@ -25,12 +29,45 @@ enum Slot<U> {
         user: User<U>,
         due: Option<Instant>,
     },
-    Busy {
-        handle: Option<AbortHandle>,
-        retired: Option<Instant>,
-    },
+    Busy(Busy),
     /// Could not start, and does not run.
     Failed,
+}
+
+/// What is known of a user who is with a task.
+#[derive(Default)]
+pub(super) struct Busy {
+    /// How it can be cut off.
+    handle: Option<AbortHandle>,
+    /// When it was told that it is not wanted any more, if it was.
+    pub(super) retired: Option<Instant>,
+    /// Where it has a pace.
+    pub(super) paced: Option<Paced>,
+    /// Whether it is being stopped, and has no trigger any more.
+    is_leaving: bool,
+}
+
+impl Busy {
+    pub(super) fn new(handle: AbortHandle, paced: Option<Paced>) -> Self {
+        Self { handle: Some(handle), paced, ..Self::default() }
+    }
+}
+
+/// What a user that is busy may come too late for.
+#[derive(Clone, Copy)]
+pub(super) struct Paced {
+    /// When it is due next.
+    pub(super) next: Instant,
+    /// Since when it has been with this trigger.
+    pub(super) since: Instant,
+    /// For how long its thread kept it waiting before, since it was in time.
+    pub(super) stood: Duration,
+}
+
+impl Paced {
+    pub(super) fn new(next: Instant) -> Self {
+        Self { next, since: Instant::now(), stood: Duration::ZERO }
+    }
 }
 
 /// Users by their number on this worker. An idle one costs a slot, and no task.
@@ -40,12 +77,13 @@ pub(super) struct Users<U> {
     /// Those whom any trigger may have: in the open model.
     free: Vec<u32>,
     busy: usize,
+    leaving: usize,
     failed: usize,
 }
 
 impl<U> Default for Users<U> {
     fn default() -> Self {
-        Self { slots: Vec::new(), due: BinaryHeap::new(), free: Vec::new(), busy: 0, failed: 0 }
+        Self { slots: Vec::new(), due: BinaryHeap::new(), free: Vec::new(), busy: 0, leaving: 0, failed: 0 }
     }
 }
 
@@ -59,9 +97,9 @@ impl<U> Users<U> {
                 Slot::Idle { user, .. } => user,
                 _ => User::new(),
             },
-            Slot::Busy { .. } | Slot::Failed => return None,
+            Slot::Busy(_) | Slot::Failed => return None,
         };
-        *self.slot(number) = Slot::Busy { handle: None, retired: None };
+        *self.slot(number) = Slot::Busy(Busy::default());
         self.busy += 1;
         Some(user)
     }
@@ -100,21 +138,23 @@ impl<U> Users<U> {
         self.due.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Remembers how a busy user can be cut off.
-    pub(super) fn driven_by(&mut self, number: u32, handle: AbortHandle) {
-        // It may have ended by now.
-        if let Slot::Busy { handle: known, .. } = self.slot(number) {
-            *known = Some(handle);
-        }
-    }
-
     /// A busy user is idle again, until `due`. Says whether it is now the next to be due.
     pub(super) fn put_until(&mut self, number: u32, user: User<U>, due: Instant) -> bool {
-        self.busy -= usize::from(matches!(self.slot(number), Slot::Busy { .. }));
         let is_next = self.next_due().is_none_or(|next| due < next);
-        *self.slot(number) = Slot::Idle { user, due: Some(due) };
+        self.leave(number, Slot::Idle { user, due: Some(due) });
+        if self.due.len() > 2 * self.slots.len() {
+            self.forget_old();
+        }
         self.due.push(Reverse((due, number)));
         is_next
+    }
+
+    /// Forgets the due times of those who have left: where users come and go more often than their pace, they add up.
+    fn forget_old(&mut self) {
+        let slots = &self.slots;
+        self.due.retain(|Reverse((due, number))| {
+            matches!(slots.get(*number as usize), Some(Slot::Idle { due: Some(at), .. }) if at == due)
+        });
     }
 
     /// A busy user is idle again, and any trigger may have it.
@@ -140,8 +180,19 @@ impl<U> Users<U> {
     }
 
     fn leave(&mut self, number: u32, slot: Slot<U>) {
-        self.busy -= usize::from(matches!(self.slot(number), Slot::Busy { .. }));
-        *self.slot(number) = slot;
+        if let Slot::Busy(busy) = std::mem::replace(self.slot(number), slot) {
+            self.busy -= 1;
+            self.leaving -= usize::from(busy.is_leaving);
+        }
+    }
+
+    /// A busy user has had its last trigger, and is being stopped.
+    pub(super) fn leaves(&mut self, number: u32) {
+        if let Slot::Busy(busy) = self.slot(number)
+            && !std::mem::replace(&mut busy.is_leaving, true)
+        {
+            self.leaving += 1;
+        }
     }
 
     /// Takes every idle user `from` here `to` there who has anything to be stopped; the others are dropped.
@@ -157,40 +208,44 @@ impl<U> Users<U> {
         taken
     }
 
-    /// Those `from` here `to` there who are busy are not wanted any more from `at` on.
+    /// Those `from` here `to` there are not wanted any more from `at` on: who is busy is told, and who could not start
+    /// may try again if it is wanted again.
     pub(super) fn retire(&mut self, from: u32, to: u32, at: Instant) {
         for slot in self.slots.iter_mut().take(to as usize).skip(from as usize) {
-            if let Slot::Busy { retired, .. } = slot {
-                *retired = Some(at);
+            match slot {
+                Slot::Busy(busy) => busy.retired = Some(at),
+                Slot::Failed => {
+                    *slot = Slot::Absent;
+                    self.failed -= 1;
+                }
+                Slot::Absent | Slot::Idle { .. } => {}
             }
         }
     }
 
-    /// A user who is still busy is wanted again.
-    pub(super) fn recall(&mut self, number: u32) {
-        if let Slot::Busy { retired, .. } = self.slot(number) {
-            *retired = None;
-        }
-    }
-
-    /// When a busy user was last told that it is not wanted any more.
-    pub(super) fn retired(&mut self, number: u32) -> Option<Instant> {
+    /// What is known of a user who is busy.
+    pub(super) fn busy_one(&mut self, number: u32) -> Option<&mut Busy> {
         match self.slot(number) {
-            Slot::Busy { retired, .. } => *retired,
+            Slot::Busy(busy) => Some(busy),
             _ => None,
         }
     }
 
-    /// Cuts off everyone who is busy.
+    /// Cuts off everyone who has a trigger, or is about to.
     pub(super) fn abort(&self) {
         for slot in &self.slots {
-            if let Slot::Busy { handle: Some(handle), .. } = slot {
+            if let Slot::Busy(Busy { handle: Some(handle), is_leaving: false, .. }) = slot {
                 handle.abort();
             }
         }
     }
 
-    /// How many are busy.
+    /// How many have a trigger, or are about to.
+    pub(super) fn in_flight(&self) -> usize {
+        self.busy - self.leaving
+    }
+
+    /// How many are busy, those who are being stopped among them.
     pub(super) fn busy(&self) -> usize {
         self.busy
     }
@@ -249,6 +304,30 @@ mod tests {
     }
 
     #[test]
+    fn due_times_of_those_who_left_do_not_add_up() {
+        let (start, mut users) = with_due(&[1, 2]);
+        for later in 0..100 {
+            users.take_idle(1, 2);
+            let user = users.take(1).unwrap();
+            users.put_until(1, user, start + Duration::from_secs(3600 + later));
+            assert!(users.due.len() <= 5, "{} of two users", users.due.len());
+        }
+        assert_eq!(users.next_due(), Some(start + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn who_is_being_stopped_is_busy_and_not_in_flight() {
+        let mut users = Users::<u32>::default();
+        let _ = users.take(0);
+        let leaver = users.take(1).unwrap();
+        users.leaves(1);
+        users.leaves(1);
+        assert_eq!((users.busy(), users.in_flight()), (2, 1));
+        users.put_away(1, leaver);
+        assert_eq!((users.busy(), users.in_flight()), (1, 1));
+    }
+
+    #[test]
     fn the_last_one_freed_is_lent_first_and_a_new_one_when_nobody_is_free() {
         let mut users = Users::<u32>::default();
         let (first, one) = users.take_free();
@@ -276,13 +355,13 @@ mod tests {
     }
 
     #[test]
-    fn who_is_wanted_again_while_busy_is_not_leaving_any_more() {
-        let now = Instant::now();
+    fn who_could_not_start_may_try_again_when_it_is_wanted_again() {
         let mut users = Users::<u32>::default();
-        let _busy = users.take(0);
-        users.retire(0, 1, now);
-        assert_eq!(users.retired(0), Some(now));
-        users.recall(0);
-        assert_eq!(users.retired(0), None);
+        for number in 0..2 {
+            let _starting = users.take(number);
+            users.fail(number);
+        }
+        users.retire(1, 2, Instant::now());
+        assert_eq!((users.failed(), users.take(0).is_none(), users.take(1).is_some()), (1, true, true));
     }
 }

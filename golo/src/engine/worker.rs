@@ -20,7 +20,7 @@ use std::{
 use tokio::{
     runtime::Builder,
     sync::{Notify, mpsc, watch},
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::timeout_at,
 };
 
@@ -41,9 +41,13 @@ use super::{
 };
 use crate::{Context, lock::lock, panic};
 
-/// Most users that start, or stop, at the same time on one worker, where the plan does not say when.
+/// Most users that start, or stop, at the same time on one worker, where the plan does not say when; and most starts of a
+/// rate before those that were made have their turn.
 const AT_ONCE: usize = 256;
 const SECOND: Duration = Duration::from_secs(1);
+const NANOSECOND: Duration = Duration::from_nanos(1);
+/// How long after the end starts that were due before it are made up for.
+const CATCHING_UP: Duration = Duration::from_secs(1);
 /// Time for a user's stop where the grace has been used up.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// How long tasks that block a thread are waited for once the run is over.
@@ -220,10 +224,18 @@ impl<T: Trigger> Worker<T> {
             }
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
-            let is_over = end.is_some_and(|end| now >= end);
-            // What was due before the end is started, however late.
-            let next = load.advance(self, end.filter(|_| is_over).map_or(now, |end| end - Duration::from_nanos(1)));
-            let Some(next) = next.filter(|_| !is_over) else { break now };
+            // What was due before the end is started too.
+            let until = end.filter(|end| now >= *end).map_or(now, |end| end - NANOSECOND);
+            let Some(next) = load.advance(self, until) else { break now };
+            let is_behind = next <= until;
+            if end.is_some_and(|end| now >= end && !(is_behind && now < end + CATCHING_UP)) {
+                break now;
+            }
+            if is_behind {
+                // Where there are more starts than it can make, those that were made have their turn all the same.
+                yield_now().await;
+                continue;
+            }
             let wake = [Some(next), Some(seconds.next), end].into_iter().flatten().min().unwrap_or(next);
             self.stalls().expect(wake);
             tokio::select! {
@@ -247,7 +259,7 @@ impl<T: Trigger> Worker<T> {
         seconds: &mut Seconds,
         tell: &impl Fn(Message),
     ) {
-        while self.users().busy() > 0 {
+        while self.users().in_flight() > 0 {
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
             let told = *orders.borrow_and_update();
@@ -269,8 +281,15 @@ impl<T: Trigger> Worker<T> {
     async fn cut(&self) {
         recorder::with(Recorder::cut);
         self.users().abort();
-        while self.users().busy() > 0 {
+        while self.users().in_flight() > 0 {
             self.changed.notified().await;
+        }
+    }
+
+    /// What the conductor waits for once the load is over may have happened.
+    fn tell_if_stopped(&self) {
+        if self.stopped.get().is_some() {
+            self.changed.notify_one();
         }
     }
 
@@ -295,10 +314,17 @@ impl<T: Trigger> Worker<T> {
             return;
         }
         let deadline = tokio::time::Instant::now() + self.run.plan.graceful_stop().max(LAST_MOMENT);
-        let stopping = run_all(started.into_iter().map(|(_, state)| {
-            let trigger = Arc::clone(&self.run.trigger);
-            async move { trigger.stop(state).await }
-        }));
+        let stopping = async {
+            run_all(started.into_iter().map(|(_, state)| {
+                let trigger = Arc::clone(&self.run.trigger);
+                async move { trigger.stop(state).await }
+            }))
+            .await;
+            // Those who left before the end may not have stopped yet.
+            while self.users().busy() > 0 {
+                self.changed.notified().await;
+            }
+        };
         let cut = async {
             let _ = orders.wait_for(|orders| orders.is_cutting).await;
             tokio::time::sleep(LAST_MOMENT).await;

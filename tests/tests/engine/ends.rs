@@ -8,7 +8,7 @@ use golo::{
 };
 use tokio::sync::Barrier;
 
-use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run, sinks};
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run, sinks, stages};
 
 #[tokio::test]
 async fn what_would_be_too_many_in_flight_is_dropped_and_that_is_valid() {
@@ -192,10 +192,15 @@ async fn a_stop_while_the_thread_is_blocked_forgets_nothing_that_was_due() {
 
 #[tokio::test]
 async fn the_time_users_take_to_stop_is_none_of_the_load() {
-    let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Take(3 * SECOND));
-    let ran = run(probe, closed(2, SECOND / 2), 2).await;
-    assert_eq!(ran.assert_each_is_stopped_once(), 2);
-    assert!(ran.finished.whole_time < 3 * SECOND, "{:?}", ran.finished.whole_time);
+    // Of all users at the end, and of some before it.
+    let leaving = Asked { users: Some(2), stages: stages("300ms:2,0s:1,200ms:1"), ..Asked::default() };
+    for asked in [closed(2, SECOND / 2), leaving] {
+        let asked = Asked { graceful_stop: Some(4 * SECOND), ..asked };
+        let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Take(3 * SECOND));
+        let ran = run(probe, asked, 2).await;
+        assert_eq!(ran.assert_each_is_stopped_once(), 2);
+        assert!(ran.finished.whole_time < 2 * SECOND, "{:?}", ran.finished.whole_time);
+    }
 }
 
 #[tokio::test]
@@ -219,4 +224,29 @@ async fn a_plan_is_over_with_the_last_of_its_iterations() {
         let ran = run(Probe::quick(), asked, 1).await;
         assert_eq!(ran.counts(), (1, 1, 0, 0));
     }
+}
+
+#[tokio::test]
+async fn who_is_still_starting_at_a_stop_has_no_trigger_after_it() {
+    let paced = Asked { pace: Some(SECOND), stages: stages("10ms:3,60s:3"), ..Asked::default() };
+    for asked in [paced, rate("3/s", 60 * SECOND)] {
+        let probe = Probe::quick().users(|_, _| Start::Takes(SECOND));
+        let mut run = Run::start(probe, asked, 1);
+        run.until("all are starting", |log| log.count(|what| *what == What::Start) == 3).await;
+        run.engine.stop();
+        let ran = run.finish().await;
+        let (due, done, dropped, _) = ran.counts();
+        assert_eq!((due, ran.started().len() as u64), (done + dropped, done));
+        assert!(done < 3 && ran.triggers().dropped_stopped >= 2, "{:?}", ran.triggers());
+        assert_eq!(ran.assert_each_is_stopped_once(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_its_iterations_end_lasts_until_the_last_of_them_has_ended() {
+    // All of them are taken at once, which is no rate of thousands a second.
+    let asked = Asked { iterations: Some(4), ..closed(4, 60 * SECOND) };
+    let ran = run(Probe::new(|_, _| Act::Take(SECOND)), asked, 2).await;
+    assert_eq!(ran.counts(), (4, 4, 0, 0));
+    assert!(ran.finished.load_time >= SECOND && ran.finished.load_time == ran.finished.whole_time);
 }

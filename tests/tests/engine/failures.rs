@@ -144,7 +144,9 @@ async fn a_load_test_that_blocks_its_thread_is_late_and_invalid() {
 async fn a_task_that_dies_is_counted_and_its_user_goes_on() {
     let act = |user, iteration| if (user, iteration) == (0, 1) { Act::Die } else { Act::Take(5 * MILLI) };
     let paced = Asked { pace: Some(20 * MILLI), ..closed(2, SECOND) };
-    for asked in [closed(2, SECOND), paced, rate("50/s", SECOND)] {
+    // In the open model another user would do as well.
+    let alone = Asked { max_users: Some(1), ..rate("50/s", SECOND) };
+    for asked in [closed(2, SECOND), paced, alone] {
         let ran = run(Probe::new(act).with_users(), asked, 1).await;
         assert_eq!((ran.counts().3, ran.invalid()), (1, vec![]));
         assert!(ran.iterations()[&0].len() > 2, "{:?}", ran.iterations());

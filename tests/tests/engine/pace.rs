@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use golo::engine::plan::Asked;
 
-use crate::probe::{Act, MILLI, Probe, Run, SECOND, closed, plan, run};
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, closed, plan, run, stages};
 
 fn paced(users: u64, pace: Duration, duration: Duration) -> Asked {
     Asked { pace: Some(pace), ..closed(users, duration) }
@@ -102,4 +102,54 @@ async fn a_paced_plan_ends_with_its_iterations() {
         let ran = run(probe, asked, 2).await;
         assert_eq!((ran.counts(), ran.invalid()), ((43, 43, 0, 0), vec![]));
     }
+}
+
+#[tokio::test]
+async fn a_slow_target_is_not_golos_doing_where_the_thread_stood_still_once() {
+    let act = |user, iteration| if (user, iteration) == (0, 9) { Act::Block(SECOND) } else { Act::Take(350 * MILLI) };
+    let ran = run(Probe::new(act), paced(20, 100 * MILLI, 5 * SECOND), 1).await;
+    // By then each user is late by more than two seconds, and would be without it.
+    assert_eq!(ran.counts().0, 1000);
+    let lag = &ran.finished.totals.generator.lag;
+    assert!(lag.max().unwrap() < 700_000_000, "{lag:?}");
+}
+
+#[tokio::test]
+async fn short_blocks_add_up_to_a_late_load_test() {
+    let probe = Probe::new(|_, _| {
+        std::thread::sleep(15 * MILLI);
+        Act::Take(MILLI)
+    });
+    let ran = run(probe, paced(1, 10 * MILLI, 2 * SECOND), 1).await;
+    assert_eq!(ran.counts().0, 200);
+    let lag = &ran.finished.totals.generator.lag;
+    assert!(lag.max().unwrap() > 300_000_000, "the last is late by the sum of them: {lag:?}");
+    assert!(ran.blamed()[0].starts_with("starts were late"));
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_thread_is_blocked_was_due_until_then() {
+    let act = |user, iteration| if (user, iteration) == (0, 7) { Act::Block(SECOND) } else { Act::End };
+    let asked = Asked { users: Some(2), pace: Some(100 * MILLI), stages: stages("1s:2,0s:1,1s:1"), ..Asked::default() };
+    let ran = run(Probe::new(act), asked, 1).await;
+    assert_eq!(ran.counts().0, 20 + 10, "{:?}", ran.triggers());
+}
+
+#[tokio::test]
+async fn who_is_busy_while_it_is_not_wanted_is_not_due_meanwhile() {
+    let act = |user, iteration| if (user, iteration) == (1, 4) { Act::Take(SECOND) } else { Act::End };
+    let stages = stages("500ms:2,0s:1,500ms:1,0s:2,1s:2");
+    let asked = Asked { users: Some(2), pace: Some(100 * MILLI), stages, ..Asked::default() };
+    let ran = run(Probe::new(act), asked, 1).await;
+    assert_eq!(ran.counts(), (20 + 15, 35, 0, 0));
+}
+
+#[tokio::test]
+async fn who_is_wanted_again_while_it_stops_is_due_all_the_same() {
+    let stages = stages("500ms:5,0s:0,500ms:0,0s:5,2s:5");
+    let asked = Asked { users: Some(5), pace: Some(100 * MILLI), stages, ..Asked::default() };
+    let ran = run(Probe::quick().with_users().stop(Act::Take(SECOND)), asked, 1).await;
+    let (due, _, dropped, _) = ran.counts();
+    assert_eq!((due, dropped), (25 + 100, ran.triggers().dropped_busy));
+    assert!(dropped >= 25, "{dropped}");
 }

@@ -54,6 +54,7 @@ type StartOf = dyn Fn(u64, u64) -> Start + Send + Sync;
 pub(crate) enum Start {
     Ready,
     Fails(&'static str),
+    Takes(Duration),
     Never,
 }
 
@@ -126,10 +127,12 @@ impl Trigger for Probe {
         let user = context.user.unwrap();
         let nth = self.log.write(user, What::Start);
         match (self.start)(user, nth) {
-            Start::Ready => Ok(Guest { user, nth, log: Arc::clone(&self.log) }),
-            Start::Fails(reason) => Err(reason.to_owned()),
+            Start::Ready => {}
+            Start::Fails(reason) => return Err(reason.to_owned()),
+            Start::Takes(time) => tokio::time::sleep(time).await,
             Start::Never => pending().await,
         }
+        Ok(Guest { user, nth, log: Arc::clone(&self.log) })
     }
 
     async fn trigger(&self, context: Context, guest: &mut Guest, is_measured: bool) -> Outcome {

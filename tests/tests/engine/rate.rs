@@ -130,3 +130,24 @@ async fn iterations_of_a_rate_are_starts_that_are_due_however_they_are_spaced() 
         assert_eq!(ran.counts(), (20, 1, 19, 0));
     }
 }
+
+#[tokio::test]
+async fn random_arrivals_that_one_worker_is_late_for_are_made_by_the_others() {
+    // The first user of the second worker blocks it for longer than the others take for all of them.
+    let act = |user, iteration| if (user, iteration) == (1, 0) { Act::Block(SECOND) } else { Act::End };
+    let asked = Asked { arrivals: Some(Arrivals::Poisson), iterations: Some(50), ..rate("200/s", SECOND) };
+    let ran = run(Probe::new(act), Asked { duration: None, ..asked }, 2).await;
+    assert_eq!(ran.counts(), (50, 50, 0, 0));
+}
+
+#[tokio::test]
+async fn a_rate_that_is_too_high_for_golo_leaves_triggers_their_turn_and_ends_in_time() {
+    let asked = Asked { max_users: Some(100), ..rate("5000000/s", SECOND / 2) };
+    let ran = run(Probe::quick(), asked, 1).await;
+    let (due, done, ..) = ran.counts();
+    assert_eq!(due, 2_500_000);
+    assert!(done > 2000, "{done} done");
+    assert!(!ran.blamed().is_empty());
+    // Half a second, one to catch up, and what counting the rest takes.
+    assert!(ran.finished.whole_time < 8 * SECOND, "{:?}", ran.finished.whole_time);
+}

@@ -8,7 +8,7 @@ use std::{
 use golo::engine::plan::Asked;
 use tokio::sync::Barrier;
 
-use crate::probe::{Act, MILLI, Probe, Run, SECOND, What, closed, plan, run, sinks, stages};
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, plan, run, sinks, stages};
 
 #[tokio::test]
 async fn all_users_have_a_trigger_at_the_same_time_and_no_more() {
@@ -144,4 +144,14 @@ async fn a_run_of_less_than_a_second_had_users_too() {
     let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)), closed(5, 300 * MILLI), 2).await;
     assert_eq!((ran.finished.most_users, ran.seconds.len()), (5, 0), "no second was over");
     assert_eq!(ran.finished.rest.triggers.done, ran.triggers().done);
+}
+
+#[tokio::test]
+async fn who_could_not_start_is_none_of_the_users_and_not_missing_once_it_is_not_wanted() {
+    let start = |user, nth| if user >= 2 && nth < 4 { Start::Fails("no table is free") } else { Start::Ready };
+    let asked = Asked { users: Some(4), stages: stages("500ms:4,0s:2,1s:2,0s:4,1s:4"), ..Asked::default() };
+    let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).users(start), asked, 1).await;
+    assert_eq!(ran.seconds[0].users, 2, "the two who have started");
+    assert_eq!(ran.iterations().len(), 4, "the others start when they are wanted again");
+    assert_eq!(ran.finished.most_users, 4);
 }

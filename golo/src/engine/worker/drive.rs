@@ -8,6 +8,7 @@ use std::{
 use super::{
     Worker,
     held::{Held, Stage},
+    stalls::own_part,
 };
 use crate::{
     engine::{
@@ -16,7 +17,7 @@ use crate::{
         recorder,
         snapshot::Triggers,
         trigger::{Outcome, Trigger},
-        users::{User, Users},
+        users::{Busy, Paced, User, Users},
     },
     output::nanoseconds,
 };
@@ -36,7 +37,7 @@ impl<T: Trigger> Worker<T> {
                 if let Some(mut user) = users.take(number) {
                     user.state = Some(state);
                     let leaving = leave(Held::new(self, number, user));
-                    users.driven_by(number, tokio::spawn(leaving).abort_handle());
+                    self.hand_over(&mut users, number, leaving, None);
                 }
             }
         }
@@ -44,10 +45,19 @@ impl<T: Trigger> Worker<T> {
 
     /// Has a user join: at once, or when it is first due from `at` on.
     pub(super) fn enlist(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, at: Instant) {
-        let Some(user) = users.take(number) else { return users.recall(number) };
-        match self.first_due(number, at) {
-            Some(due) => _ = users.put_until(number, user, due),
-            None => self.spawn(users, number, user, None),
+        let first_due = self.first_due(number, at);
+        match (users.take(number), first_due) {
+            (Some(user), Some(due)) => _ = users.put_until(number, user, due),
+            (Some(user), None) => self.spawn(users, number, user, None),
+            (None, _) => self.recall(users, number, first_due),
+        }
+    }
+
+    /// A user that is still busy is wanted again, and due at `next`.
+    fn recall(&self, users: &mut Users<T::User>, number: u32, next: Option<Instant>) {
+        self.count_missed(users, number);
+        if let Some(busy) = users.busy_one(number) {
+            (busy.paced, busy.retired) = (next.map(Paced::new), None);
         }
     }
 
@@ -95,13 +105,16 @@ impl<T: Trigger> Worker<T> {
 
     /// Paced: counts the users who were due by `before`, and will not be started.
     pub(super) fn forgo_due(&self, before: Instant) {
-        loop {
-            let Some((number, user, due)) = self.users().take_due(before) else { return };
-            self.users().put_away(number, user);
+        let mut users = self.users();
+        while let Some((number, user, due)) = users.take_due(before) {
             if self.run.counts_each_start() {
                 self.forgo_one(due);
             }
-            self.count_missed(number, due);
+            if let Some(busy) = users.busy_one(number) {
+                busy.paced = self.due_after(due).map(Paced::new);
+            }
+            self.count_missed(&mut users, number);
+            users.put_away(number, user);
         }
     }
 
@@ -119,8 +132,29 @@ impl<T: Trigger> Worker<T> {
 
     fn spawn(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, user: User<T::User>, due: Option<Instant>) {
         let mut held = Held::new(self, number, user);
-        held.waits(due, due.is_some_and(|due| self.is_measured(due)));
-        users.driven_by(number, tokio::spawn(drive(held, due)).abort_handle());
+        held.waits(due.is_some_and(|due| self.is_measured(due)));
+        let next = due.and_then(|due| self.due_after(due));
+        self.hand_over(users, number, drive(held, due), next);
+    }
+
+    /// A task has the user, who is due at `next` again.
+    fn hand_over(
+        &self,
+        users: &mut Users<T::User>,
+        number: u32,
+        task: impl Future<Output = ()> + Send + 'static,
+        next: Option<Instant>,
+    ) {
+        let handle = tokio::spawn(task).abort_handle();
+        if let Some(busy) = users.busy_one(number) {
+            *busy = Busy::new(handle, next.map(Paced::new));
+        }
+    }
+
+    /// Paced: when a user is due that was due at `due`.
+    fn due_after(&self, due: Instant) -> Option<Instant> {
+        let Model::Closed { pace, .. } = self.run.plan.model() else { return None };
+        pace.map(|pace| due + pace)
     }
 
     fn is_measured(&self, due: Instant) -> bool {
@@ -140,28 +174,54 @@ impl<T: Trigger> Worker<T> {
             && self.timeline().end.is_none_or(|end| now < end)
     }
 
-    /// Paced: what a user was too busy for, after the trigger that was due at `due`, is dropped.
-    pub(super) fn count_missed(&self, number: u32, due: Instant) {
-        let Model::Closed { pace: Some(pace), .. } = self.run.plan.model() else { return };
-        if !self.run.counts_each_start() {
-            return;
+    /// Whether the run was told to stop: then what has not started does not, even if it was due before.
+    fn is_stopped(&self) -> bool {
+        self.run.commander.is_over() && self.run.commander.told().stopped.is_some()
+    }
+
+    /// Paced: when a busy user is due next, and golo's own part in how late that is by now; nothing where it is to have no
+    /// other trigger.
+    fn take_next(&self, number: u32, now: Instant) -> Option<(Instant, Duration)> {
+        let mut users = self.users();
+        if !self.goes_on(number, now) {
+            self.count_missed(&mut users, number);
+            return None;
         }
+        let paced = users.busy_one(number)?.paced.as_mut()?;
+        let own_part = self.own_part(paced, now);
+        let next = paced.next;
+        paced.next = self.due_after(next)?;
+        Some((next, own_part))
+    }
+
+    /// golo's own part in how late it is `now` for what a user with a pace was due for.
+    fn own_part(&self, paced: &mut Paced, now: Instant) -> Duration {
+        // No trigger was kept waiting for longer than that, unless it waited more than once.
+        paced.stood += self.stalls().longest(paced.since, now);
+        paced.since = now;
+        own_part(now.saturating_duration_since(paced.next), paced.stood)
+    }
+
+    /// Paced: what a user was too busy for is dropped.
+    pub(super) fn count_missed(&self, users: &mut Users<T::User>, number: u32) {
+        let Model::Closed { pace: Some(pace), .. } = self.run.plan.model() else { return };
+        let Some(busy) = users.busy_one(number).filter(|_| self.run.counts_each_start()) else { return };
+        let Some(mut paced) = busy.paced.take() else { return };
         let (timeline, now) = (self.timeline(), Instant::now());
-        let retired = self.users().retired(number);
-        let ends = [timeline.end, self.stopped.get().copied(), self.run.commander.told().over(), retired];
+        let ends = [timeline.end, self.stopped.get().copied(), self.run.commander.told().over(), busy.retired];
         let until = ends.into_iter().flatten().fold(now, Instant::min);
-        let first = self.measured_from(due + *pace, *pace);
-        let count = nanoseconds(until.saturating_duration_since(first)).div_ceil(nanoseconds(*pace));
+        paced.next = self.measured_from(paced.next, *pace);
+        let count = nanoseconds(until.saturating_duration_since(paced.next)).div_ceil(nanoseconds(*pace));
         if count == 0 {
             return;
         }
-        let stall = self.stalls().longest(first, now);
+        let lag = self.own_part(&mut paced, now);
         recorder::with(|recorder| {
             let rest = recorder.rest();
             rest.triggers.due += count;
             rest.triggers.dropped_busy += count;
-            if !stall.is_zero() {
-                rest.generator.lag.record_n(nanoseconds(stall), count);
+            if !lag.is_zero() {
+                rest.generator.lag.record_n(nanoseconds(lag), count);
             }
         });
     }
@@ -201,7 +261,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
         }
         let mut from = due.unwrap_or(now);
         let is_measured = worker.is_measured(from);
-        held.waits(due, is_measured);
+        held.waits(is_measured);
         if !held.has_started() {
             if !start(&mut held).await {
                 return unready(held);
@@ -214,6 +274,10 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
                     return end(held).await;
                 }
             }
+        }
+        if due.is_some() && worker.is_stopped() {
+            held.forgoes(lag);
+            return end(held).await;
         }
         if is_measured && !worker.is_allowed() {
             return end(held).await;
@@ -228,15 +292,11 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
         if is_measured {
             record(outcome, now - started, now - from);
         }
-        if let Some(was_due) = due {
-            let Model::Closed { pace: Some(pace), .. } = worker.run.plan.model() else {
+        if due.is_some() {
+            if worker.run.plan.is_open() {
                 return held.put(Users::put_free);
-            };
-            let next = was_due + *pace;
-            if !worker.goes_on(held.number, now) {
-                worker.count_missed(held.number, was_due);
-                return end(held).await;
             }
+            let Some((next, own_part)) = worker.take_next(held.number, now) else { return end(held).await };
             if next > now {
                 return held.put(|users, number, user| {
                     if users.put_until(number, user, next) {
@@ -244,8 +304,8 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
                     }
                 });
             }
-            (due, lag) = (Some(next), Some(worker.stalls().longest(next, now)));
-            held.waits(due, worker.is_measured(next));
+            (due, lag) = (Some(next), Some(own_part));
+            held.waits(worker.is_measured(next));
         }
         // A load test that never waits for anything must not keep the others from running.
         tokio::task::coop::consume_budget().await;
@@ -277,13 +337,14 @@ fn record(outcome: Outcome, service: Duration, response: Duration) {
 
 /// A user has had its last trigger.
 async fn end<T: Trigger>(mut held: Held<T>) {
-    held.waits(None, false);
+    held.waits(false);
     if held.worker.run.plan.is_open() {
         held.put(Users::put_free);
     } else if held.number < held.worker.wanted.load(Relaxed) {
         held.put(Users::put_away);
     } else {
-        leave(held).await;
+        // Boxed, or every user that is driven would have room for it.
+        Box::pin(leave(held)).await;
     }
 }
 
@@ -291,9 +352,14 @@ async fn end<T: Trigger>(mut held: Held<T>) {
 async fn leave<T: Trigger>(mut held: Held<T>) {
     let (worker, number) = (Arc::clone(&held.worker), held.number);
     if let Some(state) = held.user.as_mut().and_then(|user| user.state.take()) {
+        worker.users().leaves(number);
+        worker.tell_if_stopped();
         worker.run.trigger.stop(state).await;
     }
-    held.put(|users, number, _| users.remove(number));
+    held.put(|users, number, _| {
+        worker.count_missed(users, number);
+        users.remove(number);
+    });
     // The plan may have wanted it again meanwhile.
     let now = Instant::now();
     if worker.goes_on(number, now) {
@@ -312,7 +378,10 @@ fn unready<T: Trigger>(held: Held<T>) {
         true => held.put(Users::put_free),
         false => {
             let worker = Arc::clone(&held.worker);
-            held.put(|users, number, _| users.fail(number));
+            held.put(|users, number, _| match number < worker.wanted.load(Relaxed) {
+                true => users.fail(number),
+                false => users.remove(number),
+            });
             // There may be none left.
             worker.changed.notify_one();
         }

@@ -35,20 +35,31 @@ pub(super) struct Held<T: Trigger> {
     pub(super) number: u32,
     pub(super) user: Option<User<T::User>>,
     pub(super) stage: Stage,
-    /// When its trigger was due, where it was.
-    pub(super) due: Option<Instant>,
 }
 
 impl<T: Trigger> Held<T> {
     pub(super) fn new(worker: &Arc<Worker<T>>, number: u32, user: User<T::User>) -> Self {
-        Self { worker: Arc::clone(worker), number, user: Some(user), stage: Stage::Uncounted, due: None }
+        Self { worker: Arc::clone(worker), number, user: Some(user), stage: Stage::Uncounted }
     }
 
-    /// Its next trigger is due at `due`, or at once.
-    pub(super) fn waits(&mut self, due: Option<Instant>, is_measured: bool) {
+    /// Its next trigger is due.
+    pub(super) fn waits(&mut self, is_measured: bool) {
         let is_counted = is_measured && self.worker.run.counts_each_start();
         self.stage = if is_counted { Stage::Due } else { Stage::Uncounted };
-        self.due = due;
+    }
+
+    /// Its trigger does not start, since the run was stopped when it was this late.
+    pub(super) fn forgoes(&mut self, lag: Option<Duration>) {
+        if self.stage == Stage::Due {
+            self.stage = Stage::Uncounted;
+            recorder::with(|recorder| {
+                let rest = recorder.rest();
+                rest.triggers.due += 1;
+                rest.triggers.dropped_stopped += 1;
+                rest.generator.lag.record(nanoseconds(lag.unwrap_or_default()));
+            });
+        }
+        self.worker.count_missed(&mut self.worker.users(), self.number);
     }
 
     /// Its trigger starts, this late.
@@ -93,21 +104,20 @@ impl<T: Trigger> Held<T> {
             }
             _ => triggers.interrupted += 1,
         });
-        if let Some(due) = self.due {
-            worker.count_missed(number, due);
-        }
         if thread::panicking() {
             let text = "a task of the load test panicked where nothing could catch it";
             recorder::with(|recorder| recorder.error(ErrorKind::Panic, text));
         }
+        let mut users = worker.users();
+        worker.count_missed(&mut users, number);
         if worker.run.plan.is_open() && worker.stopped.get().is_none() {
-            return worker.users().put_free(number, user);
+            return users.put_free(number, user);
         }
-        worker.users().put_away(number, user);
+        users.put_away(number, user);
         let now = Instant::now();
         if worker.goes_on(number, now) {
             // Or there would be less load than planned.
-            worker.enlist(&mut worker.users(), number, now);
+            worker.enlist(&mut users, number, now);
             worker.changed.notify_one();
         }
     }
@@ -122,8 +132,6 @@ impl<T: Trigger> Drop for Held<T> {
         if worker.run.plan.is_open() {
             worker.run.in_flight.fetch_sub(1, Relaxed);
         }
-        if worker.stopped.get().is_some() {
-            worker.changed.notify_one();
-        }
+        worker.tell_if_stopped();
     }
 }

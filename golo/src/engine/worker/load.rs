@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Run, SECOND, Timeline, Worker};
+use super::{AT_ONCE, NANOSECOND, Run, SECOND, Timeline, Worker};
 use crate::engine::{
     arrivals::Starts,
     curve::Curve,
@@ -86,12 +86,14 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Starts what is due by `now`; gives when to look again, or nothing where there is nothing to come.
+    /// Starts what is due by `now`, or some of it where that is much; gives when to look again, or nothing where there is
+    /// nothing to come.
     pub(super) fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
         match self {
             Self::Closed(closed) => closed.advance(worker, now),
             Self::Open(open) => {
-                while let Some(due) = open.warm_up.take(now).or_else(|| open.measured.take(now)) {
+                for _ in 0..AT_ONCE {
+                    let Some(due) = open.warm_up.take(now).or_else(|| open.measured.take(now)) else { break };
                     worker.start_one(due, open.most);
                 }
                 open.warm_up.next.or(open.measured.next).or(open.end)
@@ -101,12 +103,15 @@ impl<'a> Load<'a> {
 
     /// Counts what was due before `over` and will not be started any more.
     pub(super) fn forgo<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, over: Instant) {
-        let before = over - Duration::from_nanos(1);
+        let before = over - NANOSECOND;
         match self {
             Self::Closed(_) => worker.forgo_due(before),
             Self::Open(open) => {
                 while let Some(due) = open.measured.take(before) {
-                    worker.forgo_one(due);
+                    // The others may have had all of them.
+                    if worker.run.take_iteration() {
+                        worker.forgo_one(due);
+                    }
                 }
             }
         }
@@ -119,7 +124,11 @@ impl Closed<'_> {
             let time = self.changed.saturating_duration_since(self.start);
             worker.want(worker.share.count(self.users.whole_at(time)) as u32, self.changed);
             match self.users.next_change(time).map(|change| self.start + change) {
-                Some(change) if change <= now => self.changed = change,
+                Some(change) if change <= now => {
+                    // Who is not wanted any more from then on was due before.
+                    worker.start_due(change - NANOSECOND);
+                    self.changed = change;
+                }
                 later => break later,
             }
         };

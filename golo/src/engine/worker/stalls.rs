@@ -1,9 +1,6 @@
 //! When a worker's thread stood still: a load test that blocks it makes golo late, and no target does.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Shorter ones are what any machine does.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -14,7 +11,7 @@ pub(super) struct Stalls {
     /// When it is to wake next.
     expected: Option<Instant>,
     /// When each ended and how long it was; only those that no longer one came after, so the longest first.
-    seen: VecDeque<(Instant, Duration)>,
+    seen: Vec<(Instant, Duration)>,
 }
 
 impl Stalls {
@@ -29,10 +26,10 @@ impl Stalls {
         if late < SHORTEST {
             return;
         }
-        while self.seen.back().is_some_and(|(_, length)| *length <= late) {
-            self.seen.pop_back();
+        while self.seen.last().is_some_and(|(_, length)| *length <= late) {
+            self.seen.pop();
         }
-        self.seen.push_back((now, late));
+        self.seen.push((now, late));
     }
 
     /// The longest time since `since` in which the thread stood still.
@@ -45,6 +42,12 @@ impl Stalls {
         let going_on = going_on.filter(|length| *length >= SHORTEST);
         seen.chain(going_on).max().unwrap_or_default()
     }
+}
+
+/// golo's own part in what is so late, where the thread stood still for so long meanwhile. There is none where most of it
+/// would have been all the same: that is the target's doing.
+pub(super) fn own_part(late: Duration, stood: Duration) -> Duration {
+    if stood.saturating_mul(2) < late { Duration::ZERO } else { stood.min(late) }
 }
 
 #[cfg(test)]
@@ -90,5 +93,11 @@ mod tests {
         stalls.expect(start + 100 * MILLI);
         stalls.note(start + 100 * MILLI + SHORTEST / 2);
         assert_eq!(stalls.longest(start, start + 900 * MILLI), Duration::ZERO);
+    }
+
+    #[test]
+    fn golo_is_to_blame_for_what_would_mostly_not_have_been_without_it() {
+        let part = |late, stood| own_part(late * MILLI, stood * MILLI).as_millis();
+        assert_eq!([part(150, 200), part(150, 80), part(150, 70)], [150, 80, 0]);
     }
 }
