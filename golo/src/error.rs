@@ -4,7 +4,8 @@ mod cause;
 
 use std::{error::Error as StdError, fmt};
 
-pub(crate) use cause::{chain, reason, without_credentials};
+pub use cause::chain;
+pub(crate) use cause::{reason, without_credentials};
 
 /// Any error, as a load test, a `setup` or a user's `start` may return it: `?` makes one of nearly everything.
 ///

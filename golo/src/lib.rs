@@ -5,6 +5,8 @@ pub mod __private;
 mod adapter;
 mod check;
 pub mod choosing_a_model;
+#[doc(hidden)]
+pub mod cli;
 mod client;
 mod clock;
 pub mod coming_from_go_lo;

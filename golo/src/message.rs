@@ -11,7 +11,7 @@ static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Writes a line to stderr, in one piece: what a panic prints waits for nobody, and would come in between. A closed stderr
 /// is nobody's concern: `eprintln!` would panic.
-pub(crate) fn say(message: impl Display) {
+pub fn say(message: impl Display) {
     let line = format!("{message}\n");
     let write = || _ = std::io::stderr().write_all(line.as_bytes());
     let bar = lock(&BAR).clone();

@@ -27,6 +27,9 @@ use args::Call;
 
 use crate::{BoxError, Error, Loadtest, client, error::chain, message::say, panic::caught_now};
 pub use listener::Listener;
+pub use run::run_subject;
+pub use run_args::{RunArgs, RunCall};
+pub use running::Subject;
 pub use serve::Serve;
 
 /// Where a load test is served unless it is told otherwise.
@@ -96,7 +99,8 @@ impl Loadtest {
             }
         };
         match call {
-            Call::Serve { address, graceful_stop } => {
+            Call::Serve { address, graceful_stop, client } => {
+                client::set_options(client);
                 self.on_every_core(|loadtest, runtimes| serve::serve(loadtest, address, graceful_stop, runtimes))
             }
             Call::Run(run) => run::run(self, *run),

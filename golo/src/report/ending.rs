@@ -9,6 +9,8 @@ use super::{Judged, Threshold, units::counted};
 pub struct Ending {
     /// When a signal came, if one did.
     pub stopped: Option<Moment>,
+    /// Why the load test could not go on, where it died.
+    pub died: Option<String>,
     /// What the run was to keep to, and whether it did.
     pub thresholds: Vec<Judged>,
     /// The threshold that could no longer hold, where the run was ended for it.

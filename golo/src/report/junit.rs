@@ -62,7 +62,7 @@ enum Outcome {
 fn cases(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Vec<Case> {
     let run = match verdict {
         Verdict::Passed | Verdict::Failed(_) => Outcome::Passed,
-        Verdict::NotStarted(reason) => Outcome::Broken(format!("{verdict}: {reason}")),
+        Verdict::NotStarted(reason) | Verdict::Died(reason) => Outcome::Broken(format!("{verdict}: {reason}")),
         Verdict::Invalid(reasons) => Outcome::Broken(format!("{verdict}: {}", reasons.join("; "))),
         Verdict::Stopped => Outcome::Broken(format!("{verdict} by a signal")),
     };

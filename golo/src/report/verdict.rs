@@ -13,6 +13,8 @@ use crate::engine::Finished;
 pub enum Verdict {
     /// It could not start, for this reason.
     NotStarted(String),
+    /// The load test died, for this reason.
+    Died(String),
     /// A signal stopped it.
     Stopped,
     /// The generator could not deliver the plan, for these reasons: what was measured is not the target's alone.
@@ -30,6 +32,9 @@ impl Verdict {
         if let Some(reason) = &finished.not_started {
             return Self::NotStarted(reason.clone());
         }
+        if let Some(reason) = &ending.died {
+            return Self::Died(reason.clone());
+        }
         if ending.stopped.is_some() {
             return Self::Stopped;
         }
@@ -45,7 +50,7 @@ impl Verdict {
     #[must_use]
     pub fn exit_code(&self, ending: &Ending) -> u8 {
         match self {
-            Self::NotStarted(_) => 107,
+            Self::NotStarted(_) | Self::Died(_) => 107,
             Self::Stopped => 105,
             Self::Invalid(_) => 96,
             Self::Failed(_) => 99,
@@ -66,6 +71,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotStarted(_) => "NOT STARTED",
+            Self::Died(_) => "DIED",
             Self::Stopped => "STOPPED",
             Self::Invalid(_) => "INVALID",
             Self::Failed(_) => "FAILED",

@@ -9,7 +9,7 @@ use super::{
     listener::Address,
     run_args::{RunArgs, RunCall},
 };
-use crate::{Loadtest, engine::plan::parse_duration, param};
+use crate::{Loadtest, client, engine::plan::parse_duration, param};
 
 /// A load test: drives itself, serves `golo.Job` to whatever triggers it, or triggers itself once
 #[derive(Debug, Parser)]
@@ -41,6 +41,14 @@ struct ServeArgs {
     /// [env: GOLO_GRACEFUL_STOP] [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     graceful_stop: Option<Duration>,
+    /// A connection for each request
+    /// [env: GOLO_NO_KEEP_ALIVE]
+    #[arg(long)]
+    no_keep_alive: bool,
+    /// Accept any certificate
+    /// [env: GOLO_INSECURE]
+    #[arg(long)]
+    insecure: bool,
     #[command(flatten)]
     params: Params,
 }
@@ -76,7 +84,7 @@ struct Params {
 /// What is asked for, of the command line, then of the environment.
 #[derive(Debug)]
 pub(super) enum Call {
-    Serve { address: Address, graceful_stop: Duration },
+    Serve { address: Address, graceful_stop: Duration, client: client::Options },
     Run(Box<RunCall>),
     Once { job_name: Option<String> },
 }
@@ -95,14 +103,19 @@ impl Call {
         let (call, params) = match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(args) => {
                 let wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
-                (Self::serve(args.addr, args.graceful_stop, variable).map_err(wrong)?, args.params)
+                let flags = client::Options { no_keep_alive: args.no_keep_alive, insecure: args.insecure };
+                (Self::serve(args.addr, args.graceful_stop, flags, variable).map_err(wrong)?, args.params)
             }
             Command::Run(line) => {
-                let wrong = |message: String| match command.find_subcommand_mut("run") {
+                let mut wrong = |message: String| match command.find_subcommand_mut("run") {
                     Some(run) => run.error(ErrorKind::ValueValidation, message),
                     None => command.error(ErrorKind::ValueValidation, message),
                 };
-                let mut call = line.run.into_call(variable).map_err(wrong)?;
+                let mut call = line.run.into_call(variable).map_err(&mut wrong)?;
+                if let Some(load_test) = call.load_test() {
+                    let other = load_test.display();
+                    return Err(wrong(format!("the job file is for `golo run`: its `binary` is `{other}`")));
+                }
                 param::offer(std::mem::take(&mut call.params));
                 (Self::Run(Box::new(call)), line.params)
             }
@@ -115,6 +128,7 @@ impl Call {
     fn serve(
         address: Option<Address>,
         graceful_stop: Option<Duration>,
+        flags: client::Options,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let address = match (address, variable("GOLO_ADDR")) {
@@ -129,7 +143,16 @@ impl Call {
             }
             (None, None) => GRACEFUL_STOP,
         };
-        Ok(Self::Serve { address, graceful_stop })
+        let is_on = |name: &str| match variable(name).as_deref() {
+            None | Some("0" | "false") => Ok(false),
+            Some("1" | "true") => Ok(true),
+            Some(text) => Err(format!("`{name}` is `{text}`: expected 1 or 0")),
+        };
+        let client = client::Options {
+            no_keep_alive: is_on("GOLO_NO_KEEP_ALIVE")? || flags.no_keep_alive,
+            insecure: is_on("GOLO_INSECURE")? || flags.insecure,
+        };
+        Ok(Self::Serve { address, graceful_stop, client })
     }
 }
 
@@ -161,10 +184,12 @@ mod tests {
     fn a_flag_comes_before_its_variable_and_that_before_the_default() {
         let serve = |address: Option<&str>, value: Option<&str>| {
             let address = address.map(|address| address.parse().unwrap());
-            Call::serve(address, None, |name| (name == "GOLO_ADDR").then(|| value.map(str::to_owned)).flatten())
+            Call::serve(address, None, client::Options::default(), |name| {
+                (name == "GOLO_ADDR").then(|| value.map(str::to_owned)).flatten()
+            })
         };
         let address = |call| match call {
-            Ok(Call::Serve { address, graceful_stop: GRACEFUL_STOP }) => address.to_string(),
+            Ok(Call::Serve { address, graceful_stop: GRACEFUL_STOP, .. }) => address.to_string(),
             other => panic!("{other:?}"),
         };
         assert_eq!(address(serve(Some("[::1]:1"), Some("nonsense"))), "[::1]:1");
@@ -172,8 +197,14 @@ mod tests {
         assert_eq!(address(serve(None, None)), RPC_ADDR);
         let error = serve(None, Some("nonsense")).unwrap_err();
         assert!(error.starts_with("`GOLO_ADDR` is `nonsense`: expected HOST:PORT"), "{error}");
-        let error = Call::serve(None, None, |name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err();
+        let serve =
+            |variable: fn(&str) -> Option<String>| Call::serve(None, None, client::Options::default(), variable);
+        let error = serve(|name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err();
         assert!(error.starts_with("`GOLO_GRACEFUL_STOP` is `soon`: "), "{error}");
+        let insecure = serve(|name| (name == "GOLO_INSECURE").then(|| "1".to_owned())).unwrap();
+        assert!(matches!(insecure, Call::Serve { client, .. } if client.insecure && !client.no_keep_alive));
+        let error = serve(|name| (name == "GOLO_NO_KEEP_ALIVE").then(|| "yes".to_owned())).unwrap_err();
+        assert_eq!(error, "`GOLO_NO_KEEP_ALIVE` is `yes`: expected 1 or 0");
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Job files: what `run` may be told by a file. TOML with the names of the flags as keys, or a job as go-lo writes it.
 
-use std::{fmt::Write as _, ops::Range, path::Path};
+use std::{
+    fmt::Write as _,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use toml::{
     Spanned,
@@ -14,6 +18,8 @@ use crate::nearest::nearest;
 const GO_LO: [&str; 3] = ["name", "users", "duration"];
 /// The table of parameters.
 const ENV: &str = "env";
+/// The load test that `golo run` is to run.
+const BINARY: &str = "binary";
 
 /// What a job file says.
 #[derive(Debug, Default)]
@@ -21,6 +27,8 @@ pub(super) struct JobFile {
     pub(super) args: RunArgs,
     /// Parameters for `golo::param`.
     pub(super) params: Vec<(String, String)>,
+    /// The load test, for `golo run`: beside the file, unless it says otherwise.
+    pub(super) binary: Option<PathBuf>,
 }
 
 impl JobFile {
@@ -32,7 +40,10 @@ impl JobFile {
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
-        Self::parse(&text).map_err(|wrong| wrong.shown(&name.to_string(), &text))
+        let mut file = Self::parse(&text).map_err(|wrong| wrong.shown(&name.to_string(), &text))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        file.binary = file.binary.map(|binary| folder.join(binary));
+        Ok(file)
     }
 
     fn parse(text: &str) -> Result<Self, Wrong> {
@@ -47,22 +58,29 @@ impl JobFile {
     fn of_flags(table: &DeTable<'_>) -> Result<Self, Wrong> {
         let flags = flags();
         let mut arguments = Vec::new();
-        let mut params = Vec::new();
+        let (mut params, mut binary) = (Vec::new(), None);
         for (key, value) in table {
-            if key.get_ref() == ENV {
-                params = pairs(value)?;
-                continue;
+            match &**key.get_ref() {
+                ENV => {
+                    params = pairs(value)?;
+                    continue;
+                }
+                BINARY => {
+                    binary = Some(path(value)?);
+                    continue;
+                }
+                _ => {}
             }
             let name = key.get_ref().replace('_', "-");
             // A file in a file would be one too many.
             let Some(flag) = flags.iter().find(|flag| flag.name == name && name != "file") else {
-                let known = flags.iter().map(|flag| &*flag.name).chain([ENV]);
+                let known = flags.iter().map(|flag| &*flag.name).chain([ENV, BINARY]);
                 return Err(unknown(key, known, "a flag of `run` without its dashes"));
             };
             arguments.extend(arguments_of(flag, value)?);
         }
         let args = RunArgs::parse(&arguments).map_err(|message| Wrong { place: 0..0, message })?;
-        Ok(Self { args, params })
+        Ok(Self { args, params, binary })
     }
 
     /// `type = "job"`, and what to run in `[schema]`.
@@ -86,7 +104,7 @@ impl JobFile {
             }
         }
         let args = RunArgs::parse(&arguments).map_err(|message| Wrong { place: 0..0, message })?;
-        Ok(Self { args, params: Vec::new() })
+        Ok(Self { args, ..Self::default() })
     }
 }
 
@@ -159,6 +177,13 @@ fn text(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
+fn path(value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Wrong> {
+    match value.get_ref() {
+        DeValue::String(path) => Ok(PathBuf::from(&**path)),
+        _ => Err(Wrong::at(value, format!("`{BINARY}` is a string: the path of a load test, or of its crate"))),
+    }
+}
+
 /// The parameters in a table.
 fn pairs(value: &Spanned<DeValue<'_>>) -> Result<Vec<(String, String)>, Wrong> {
     let DeValue::Table(table) = value.get_ref() else {
@@ -212,6 +237,17 @@ mod tests {
         let mut params = file.params;
         params.sort();
         assert_eq!(params, [pair("ITEMS", "7"), pair("SLOW", "true"), pair("TARGET_URL", "http://127.0.0.1:1/")]);
+    }
+
+    #[test]
+    fn a_load_test_is_beside_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.toml");
+        for (binary, expected) in [("front", folder.path().join("front")), ("/bin/true", "/bin/true".into())] {
+            std::fs::write(&path, format!("binary = '{binary}'\nusers = 3\n")).unwrap();
+            assert_eq!(JobFile::read(&path).unwrap().binary, Some(expected));
+        }
+        assert!(read("binary = 7").unwrap_err().contains("`binary` is a string"));
     }
 
     #[test]

@@ -66,6 +66,36 @@ fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> R
     ended.map(|ran: Ran| ran.with_unwritten(unwritten))
 }
 
+/// Drives what `subject` makes as planned, and reports: for the `golo` command.
+pub fn run_subject<S: Subject>(name: &str, call: RunCall, subject: impl FnOnce(&RunCall, &Handle) -> S) -> ExitCode {
+    let options = Options {
+        job_name: call.job_name.clone().unwrap_or_else(|| name.to_owned()),
+        workers: call.workers.unwrap_or_else(cores),
+        seed: call.seed,
+    };
+    let outs = match Outs::open(&call.out) {
+        Ok(outs) => outs,
+        Err(error) => return report(name, &error),
+    };
+    let drive = || {
+        let Runtimes { control, .. } = Runtimes::start(1)?;
+        let measured = Arc::new(RecorderSink::new(outs.sinks().collect()));
+        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+        let subject = subject(&call, control.handle());
+        let ran = control.block_on(async {
+            Ok(Running::start(subject, &call)?.run(options.clone(), Sinks { measured, outside }).await)
+        })?;
+        let unwritten = control.block_on(outs.flush(LAST_MOMENT));
+        Ok::<Ran, Error>(ran.with_unwritten(unwritten))
+    };
+    let ran = match drive() {
+        Err(error) if error.is_start() => Ran::not_started(call.plan.clone(), options, &error),
+        Err(error) => return report(name, &error),
+        Ok(ran) => ran,
+    };
+    ran.report(name, outs, call.out.contains(&Out::Stdout))
+}
+
 /// The load test of this process.
 struct Itself {
     loadtest: Arc<Loadtest>,
@@ -101,6 +131,11 @@ impl Subject for Itself {
         let Some(shared) = run_on(&self.load, setting_up).await? else { return Ok(None) };
         let measured = Arc::clone(&sinks.measured);
         Ok(Some(Arc::new(InProcess::new(Arc::clone(&self.loadtest), shared, self.seed, measured))))
+    }
+
+    async fn died(&mut self) -> String {
+        // It would take this process with it.
+        std::future::pending().await
     }
 
     async fn settle(&mut self) {}

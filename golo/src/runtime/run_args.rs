@@ -1,6 +1,9 @@
 //! What `run` may be told: by flags, by the environment, by a file, by default.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
 
@@ -12,7 +15,7 @@ use crate::{
 
 /// The flags of `run`, as they are given.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct RunArgs {
+pub struct RunArgs {
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -98,7 +101,7 @@ struct HowArgs {
 
 /// What `run` is to do.
 #[derive(Debug)]
-pub(super) struct RunCall {
+pub struct RunCall {
     pub(super) plan: Plan,
     pub(super) job_name: Option<String>,
     pub(super) workers: Option<usize>,
@@ -110,18 +113,56 @@ pub(super) struct RunCall {
     pub(super) out: Vec<Out>,
     /// Parameters that a file gave.
     pub(super) params: Vec<(String, String)>,
+    /// The load test that a file names.
+    pub(super) load_test: Option<PathBuf>,
     pub(super) quiet: bool,
     pub(super) progress: bool,
 }
 
+impl RunCall {
+    /// What is to be delivered.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Parameters that a file gave.
+    #[must_use]
+    pub fn params(&self) -> &[(String, String)] {
+        &self.params
+    }
+
+    /// The load test that a file names.
+    #[must_use]
+    pub fn load_test(&self) -> Option<&Path> {
+        self.load_test.as_deref()
+    }
+
+    /// Whether each request is to have a connection of its own, and whether any certificate will do.
+    #[must_use]
+    pub fn client_options(&self) -> (bool, bool) {
+        (self.no_keep_alive, self.insecure)
+    }
+
+    /// Whether nothing but the summary, and what went wrong, is to be said.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+}
+
 impl RunArgs {
     /// These, and where they say nothing the environment's, then the file's, then the defaults.
-    pub(super) fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, and what would be right.
+    pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
         let mut said = self.over(Self::of_environment(variable)?);
-        let mut params = Vec::new();
+        let (mut params, mut load_test) = (Vec::new(), None);
         if let Some(path) = &said.how.file {
             let file = JobFile::read(path)?;
-            params = file.params;
+            (params, load_test) = (file.params, file.binary);
             said = said.over(file.args);
         }
         let Self { load, how } = said;
@@ -137,6 +178,7 @@ impl RunArgs {
             abort_on_fail: how.abort_on_fail,
             out: how.out,
             params,
+            load_test,
             quiet: how.quiet,
             progress: !how.quiet && !how.no_progress,
         })

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What a run drives: the load test of this process, or one in another.
-pub(super) trait Subject {
+pub trait Subject {
     /// How the engine triggers it.
     type Trigger: Trigger;
 
@@ -46,6 +46,9 @@ pub(super) trait Subject {
         sinks: &Sinks,
         is_cut: oneshot::Receiver<()>,
     ) -> impl Future<Output = Result<Option<Arc<Self::Trigger>>, Error>>;
+
+    /// Waits until it cannot go on, and gives why: whatever is in flight is cut off then.
+    fn died(&mut self) -> impl Future<Output = String>;
 
     /// Waits until everything it measured has come, once nothing is in flight any more.
     fn settle(&mut self) -> impl Future<Output = ()>;
@@ -183,6 +186,10 @@ impl<'a, S: Subject> Running<'a, S> {
                     }
                     None => break,
                 },
+                reason = self.subject.died(), if self.ending.died.is_none() => {
+                    self.ending.died = Some(reason);
+                    engine.cut();
+                }
                 () = self.signals.next() => self.interrupt(&mut engine),
             }
         }

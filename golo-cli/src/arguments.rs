@@ -1,0 +1,53 @@
+//! The command line of `golo`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use golo::cli::RunArgs;
+
+/// Load testing as ordinary async Rust: runs load tests, whatever they are written in
+#[derive(Debug, Parser)]
+#[command(name = "golo", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What it is to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `golo` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a load test crate that compiles and runs
+    New {
+        /// Its folder, after which it is called
+        #[arg(value_name = "NAME")]
+        path: PathBuf,
+    },
+    /// Run a load test on this machine, and print a summary
+    Run(Box<RunLine>),
+}
+
+/// `golo run`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable."
+)]
+pub struct RunLine {
+    /// A program that serves golo.Job, in any language; or the folder of a crate, which is built in release. A job file
+    /// may name it instead, as `binary`
+    #[arg(value_name = "BINARY|CRATE_DIR")]
+    pub load_test: Option<PathBuf>,
+    /// What to deliver, and how.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// A parameter, which the load test finds in its environment (may be repeated)
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub env: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}

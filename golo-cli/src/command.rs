@@ -1,0 +1,83 @@
+//! What the command does with its command line.
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use crate::{
+    arguments::{Arguments, Command, RunLine},
+    load_test::LoadTest,
+    new_crate::new_crate,
+    served::{Served, is_free},
+    supervisor,
+};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use golo::cli::{run_subject, say};
+
+/// The command line, the environment or the load test's address is wrong.
+const BAD_CONFIGURATION: u8 = 104;
+
+/// The command `golo`: reads the command line of this process and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    // The processes between `golo` and a load test, which must have one thread.
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(code) = supervisor::answer(&arguments) {
+        return code;
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refused(&error),
+    };
+    match arguments.command {
+        Command::New { path } => new(&path),
+        Command::Run(line) => run(*line),
+    }
+}
+
+/// Says what is wrong with a command line; or what was asked for, where that was help.
+fn refused(error: &clap::Error) -> ExitCode {
+    // A closed stream is no reason for another exit code.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::SUCCESS }
+}
+
+fn new(path: &Path) -> ExitCode {
+    match new_crate(path) {
+        Ok(next) => {
+            say(next);
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(line: RunLine) -> ExitCode {
+    let RunLine { load_test, run, env } = line;
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let call = match run.into_call(variable) {
+        Ok(call) => call,
+        Err(message) => return refused(&Arguments::command().error(ErrorKind::ValueValidation, message)),
+    };
+    let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
+        let message = "give a program or the folder of a crate, or a job file with `binary`";
+        return refused(&Arguments::command().error(ErrorKind::MissingRequiredArgument, message));
+    };
+    let load_test = match LoadTest::find(path) {
+        Ok(load_test) => load_test,
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    if !is_free() {
+        say(format_args!(
+            "golo: {} is taken: whatever listens there is not to be taken for the load test, so stop it first",
+            golo::RPC_ADDR
+        ));
+        return ExitCode::from(BAD_CONFIGURATION);
+    }
+    let name = load_test.name.clone();
+    run_subject(&name, call, |call, runtime| Served::new(load_test, env, call, runtime.clone()))
+}

@@ -1,0 +1,158 @@
+//! The client of `golo.Job`: how the engine triggers a load test that another process serves.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use golo::{
+    Context,
+    engine::{
+        errors::ErrorKind,
+        trigger::{Failure, Outcome, Trigger},
+    },
+    pb::JobClient,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint, Error, Uri},
+};
+use tower::service_fn;
+
+use crate::journeys::OpenJourneys;
+
+/// Connections of each worker: one call at a time on each would cost six times what many on few do.
+const CONNECTIONS: usize = 4;
+/// How long making a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static CLIENTS: RefCell<Clients> = const { RefCell::new(Clients { all: Vec::new(), next: 0 }) };
+}
+
+/// The connections of one worker, which live on its runtime.
+struct Clients {
+    all: Vec<JobClient<Channel>>,
+    next: usize,
+}
+
+/// Where a load test is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket.
+    Socket(PathBuf),
+    /// A host and a port.
+    Tcp(String),
+}
+
+impl Address {
+    /// A connection that is made when it is first needed.
+    ///
+    /// # Errors
+    ///
+    /// Where the address is none.
+    pub fn channel(&self) -> Result<Channel, Error> {
+        Ok(match self {
+            Self::Tcp(address) => endpoint(address)?.connect_lazy(),
+            Self::Socket(path) => {
+                let path = path.clone();
+                endpoint("localhost")?.connect_with_connector_lazy(service_fn(move |_: Uri| connect(path.clone())))
+            }
+        })
+    }
+
+    /// Whether anything answers there.
+    pub async fn answers(&self) -> bool {
+        let connected = match self {
+            Self::Tcp(address) => match endpoint(address) {
+                Ok(endpoint) => endpoint.connect().await,
+                Err(error) => Err(error),
+            },
+            Self::Socket(path) => {
+                let path = path.clone();
+                match endpoint("localhost") {
+                    Ok(endpoint) => {
+                        endpoint.connect_with_connector(service_fn(move |_: Uri| connect(path.clone()))).await
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        connected.is_ok()
+    }
+}
+
+fn endpoint(authority: &str) -> Result<Endpoint, Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{authority}"))?;
+    Ok(endpoint.connect_timeout(CONNECT).tcp_nodelay(true))
+}
+
+async fn connect(path: impl AsRef<Path>) -> std::io::Result<TokioIo<UnixStream>> {
+    UnixStream::connect(path).await.map(TokioIo::new)
+}
+
+/// A load test behind `golo.Job`.
+pub struct ServedJob {
+    address: Address,
+    journeys: Arc<OpenJourneys>,
+}
+
+impl ServedJob {
+    /// The one that is served at `address`, whose journeys end with its answers.
+    #[must_use]
+    pub fn new(address: Address, journeys: Arc<OpenJourneys>) -> Self {
+        Self { address, journeys }
+    }
+}
+
+impl Trigger for ServedJob {
+    type User = ();
+
+    fn has_users(&self) -> bool {
+        false
+    }
+
+    fn prepare(&self) -> Result<(), String> {
+        let channel = || self.address.channel().map(JobClient::new).map_err(|error| golo::cli::chain(&error));
+        let all = (0..CONNECTIONS).map(|_| channel()).collect::<Result<_, _>>()?;
+        CLIENTS.set(Clients { all, next: 0 });
+        Ok(())
+    }
+
+    async fn start(&self, _: &Context) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn trigger(&self, context: Context, (): &mut (), _: bool) -> Outcome {
+        let client = CLIENTS.with_borrow_mut(|clients| {
+            clients.next = clients.next.wrapping_add(1);
+            clients.all.get(clients.next % clients.all.len().max(1)).cloned()
+        });
+        // Every worker has been prepared.
+        let Some(mut client) = client else { return failed("the worker has no connection".to_owned()) };
+        match client.trigger(context).await {
+            Ok(response) => {
+                let response = response.into_inner();
+                self.journeys.answered(&response.id);
+                if response.error { failed(response.output) } else { Outcome::default() }
+            }
+            Err(status) => failed(said(&status)),
+        }
+    }
+
+    async fn stop(&self, (): ()) {}
+}
+
+fn failed(text: String) -> Outcome {
+    let failure = Failure { kind: ErrorKind::Returned, text };
+    Outcome { failure: Some(failure), ..Outcome::default() }
+}
+
+/// A call that brought no answer.
+fn said(status: &Status) -> String {
+    format!("golo.Job/Trigger failed: {}: {}", status.code(), status.message())
+}

@@ -1,0 +1,16 @@
+//! The `golo` command, as a library: what its binary and its tests are made of.
+//!
+//! Nothing else may use it: it changes without notice.
+
+pub mod arguments;
+mod command;
+pub mod job_client;
+pub mod journeys;
+pub mod line_reader;
+pub mod load_test;
+pub mod new_crate;
+pub mod port_owner;
+pub mod served;
+pub mod supervisor;
+
+pub use command::main;

@@ -1,0 +1,5 @@
+//! The command `golo`.
+
+fn main() -> std::process::ExitCode {
+    golo_cli::main()
+}

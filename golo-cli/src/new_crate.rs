@@ -1,0 +1,53 @@
+//! `golo new`: a load test to begin with.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The load test that is written.
+const MAIN: &str = include_str!("new_crate/main.rs.txt");
+/// What stands for the load test's name in it.
+const NAME: &str = "load_test_name";
+
+/// Makes the folder `path`, with a crate that is called like it and compiles, runs and has a test. In a workspace it becomes
+/// a member. Gives what to do next.
+///
+/// # Errors
+///
+/// Where cargo cannot make it, as where the folder is there already: it has said why.
+pub fn new_crate(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    cargo(&["new", "--bin", "--quiet", "--"], Some(path), Path::new("."))?;
+    let golo = golo();
+    let golo: Vec<&str> = golo.iter().map(String::as_str).collect();
+    cargo(&[&["add", "--quiet"], &golo[..]].concat(), None, path)?;
+    cargo(&["add", "--quiet", "--dev", "tokio", "--features", "macros,rt"], None, path)?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().replace(['-', ' '], "_");
+    let main = path.join("src/main.rs");
+    fs::write(&main, MAIN.replace(NAME, &name)).map_err(|error| format!("`{}`: {error}", main.display()))?;
+    Ok(format!(
+        "{shown} is a load test. What it loads is in src/main.rs; now:\n  cd {shown}\n  cargo test\n  \
+         cargo run -- once -e TARGET_URL=http://127.0.0.1:8080/\n  \
+         cargo run --release -- run --users 10 --duration 10s -e TARGET_URL=http://127.0.0.1:8080/"
+    ))
+}
+
+/// Where the SDK is: beside this command where it was built, as long as that is there, else where crates come from.
+fn golo() -> Vec<String> {
+    let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../golo"));
+    match beside.canonicalize() {
+        Ok(path) if path.join("Cargo.toml").is_file() => {
+            vec!["golo".to_owned(), "--path".to_owned(), path.display().to_string()]
+        }
+        _ => vec![format!("golo@{}", env!("CARGO_PKG_VERSION"))],
+    }
+}
+
+fn cargo(arguments: &[&str], last: Option<&Path>, folder: &Path) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(arguments).args(last).current_dir(folder).status();
+    let status = status.map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", arguments[0])) }
+}

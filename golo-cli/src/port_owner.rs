@@ -1,0 +1,69 @@
+//! Who listens on a port: a load test that knows nothing of `GOLO_ADDR` is found by its port, and a stranger must not be
+//! taken for it.
+
+#[cfg(target_os = "linux")]
+use std::{collections::HashSet, fs, net::SocketAddr};
+
+/// Whether a process of the group `group` listens on `address`. Where the system does not say, it is taken to.
+#[must_use]
+#[cfg(target_os = "linux")]
+pub fn listens(group: u32, address: &SocketAddr) -> bool {
+    let inodes = listening(address);
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    ids.filter(|id| group_of(*id) == Some(group)).any(|id| has_any(id, &inodes))
+}
+
+/// Whether a process of the group `group` listens on `address`. Where the system does not say, it is taken to.
+#[must_use]
+#[cfg(not(target_os = "linux"))]
+pub fn listens(_group: u32, _address: &std::net::SocketAddr) -> bool {
+    true
+}
+
+/// The inodes of the sockets that listen there, or on every address; proc(5) has the format.
+#[cfg(target_os = "linux")]
+fn listening(address: &SocketAddr) -> HashSet<String> {
+    const LISTEN: &str = "0A";
+    let port = format!(":{:04X}", address.port());
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let rows = tables.iter().flat_map(|table| table.lines().skip(1));
+    rows.filter_map(|row| {
+        let cells: Vec<_> = row.split_whitespace().collect();
+        let is_there = cells.get(1)?.ends_with(&port) && *cells.get(3)? == LISTEN;
+        is_there.then(|| format!("socket:[{}]", cells.get(9).copied().unwrap_or_default()))
+    })
+    .collect()
+}
+
+/// The third number after the name, which is in brackets and may be anything.
+#[cfg(target_os = "linux")]
+fn group_of(id: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+}
+
+#[cfg(target_os = "linux")]
+fn has_any(id: u32, inodes: &HashSet<String>) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+    let mut links = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.any(|link| link.to_str().is_some_and(|link| inodes.contains(link)))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn who_listens_is_known_and_nobody_else_is_taken_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let group = group_of(std::process::id()).unwrap();
+        assert!(listens(group, &address));
+        assert!(!listens(group + 1_000_000, &address));
+        drop(listener);
+        assert!(!listens(group, &address));
+    }
+}

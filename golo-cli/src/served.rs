@@ -1,0 +1,211 @@
+//! A load test in another process: started under the supervisor, triggered over `golo.Job`, read line by line.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use golo::{
+    Error,
+    cli::{RunCall, Subject, not_started, say},
+    engine::Sinks,
+};
+use tempfile::TempDir;
+use tokio::{process::ChildStdout, runtime::Handle, sync::oneshot, time::sleep};
+
+use crate::{
+    job_client::{Address, ServedJob},
+    journeys::OpenJourneys,
+    line_reader::{Lines, Reader},
+    load_test::LoadTest,
+    port_owner,
+    supervisor::{Limits, Program, Supervised, Supervisor},
+};
+
+/// How long a load test may take until it answers.
+const START: Duration = Duration::from_secs(30);
+/// How long a connection to this machine may take.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How often it is tried.
+const TRY: Duration = Duration::from_millis(10);
+/// No line comes this much later than the one before it: a load test keeps one back for 100 ms at most.
+const QUIET: Duration = Duration::from_millis(200);
+/// How long lines are waited for at the end.
+const LINES: Duration = Duration::from_secs(10);
+
+/// A load test that is run by `golo`.
+pub struct Served {
+    load_test: LoadTest,
+    environment: Vec<(String, String)>,
+    grace: Duration,
+    has_warm_up: bool,
+    runtime: Handle,
+    child: Option<Supervised>,
+    reader: Option<JoinHandle<()>>,
+    lines: Arc<Lines>,
+    /// Where its socket is.
+    folder: Option<TempDir>,
+}
+
+impl Served {
+    /// The load test as `call` wants it, with these parameters.
+    #[must_use]
+    pub fn new(load_test: LoadTest, params: Vec<(String, String)>, call: &RunCall, runtime: Handle) -> Self {
+        let (no_keep_alive, insecure) = call.client_options();
+        let mut environment = call.params().to_vec();
+        environment.retain(|(key, _)| std::env::var_os(key).is_none());
+        environment.extend(params);
+        for (is_set, name) in [(no_keep_alive, "GOLO_NO_KEEP_ALIVE"), (insecure, "GOLO_INSECURE")] {
+            environment.extend(is_set.then(|| (name.to_owned(), "1".to_owned())));
+        }
+        Self {
+            load_test,
+            environment,
+            grace: call.plan().graceful_stop(),
+            has_warm_up: !call.plan().warm_up().is_zero(),
+            runtime,
+            child: None,
+            reader: None,
+            lines: Arc::default(),
+            folder: None,
+        }
+    }
+
+    async fn start(&mut self, sinks: &Sinks) -> Result<Arc<ServedJob>, Error> {
+        let folder = TempDir::with_prefix("golo-")
+            .map_err(|error| not_started("no folder for its socket", Some(error.into())))?;
+        let socket = folder.path().join("job.sock");
+        self.folder = Some(folder);
+        let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
+        environment.push(("GOLO_ADDR".into(), format!("unix:{}", socket.display()).into()));
+        let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder: None };
+        let limits = Limits { grace: self.grace, ..Limits::default() };
+        let supervisor = Supervisor::default().on_stderr(|line| say(line));
+        let mut child = supervisor
+            .start(&program, &limits)
+            .await
+            .map_err(|error| not_started("the load test could not be started", Some(error.into())))?;
+        let journeys = Arc::<OpenJourneys>::default();
+        let reader =
+            Reader::new(&self.load_test.name, sinks, self.has_warm_up, Arc::clone(&journeys), self.runtime.clone());
+        self.lines = reader.lines();
+        let stdout = child.take_stdout().map(ChildStdout::into_owned_fd).transpose();
+        if let Some(stdout) = stdout.map_err(|error| not_started("its stdout cannot be read", Some(error.into())))? {
+            let reading = reader.start(std::fs::File::from(stdout));
+            self.reader = Some(reading.map_err(|error| not_started("no thread is left", Some(error.into())))?);
+        }
+        let child = self.child.insert(child);
+        let address = tokio::select! {
+            address = answering(socket, child.id()) => address,
+            ended = child.ended() => {
+                let stderr = child.stderr();
+                let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
+                let last = last.map_or_else(String::new, |line| format!("; the last it said: {line}"));
+                return Err(not_started(format!("the load test ended before it was served: {ended}{last}"), None));
+            }
+            () = sleep(START) => {
+                let text = format!(
+                    "the load test is not served: within {} s nothing answered on GOLO_ADDR or {}",
+                    START.as_secs(),
+                    golo::RPC_ADDR
+                );
+                return Err(not_started(text, None));
+            }
+        };
+        Ok(Arc::new(ServedJob::new(address, journeys)))
+    }
+}
+
+/// Where a load test is found that knows nothing of `GOLO_ADDR`.
+fn usual_address() -> SocketAddr {
+    // A test holds the constant to being one.
+    golo::RPC_ADDR.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 9999)))
+}
+
+/// Whether nobody listens there: whoever does now is a stranger.
+#[must_use]
+pub fn is_free() -> bool {
+    TcpStream::connect_timeout(&usual_address(), CONNECT).is_err()
+}
+
+/// Waits until the load test, whose processes are the group `group`, answers, and gives where.
+async fn answering(socket: PathBuf, group: u32) -> Address {
+    let (socket, tcp) = (Address::Socket(socket), Address::Tcp(golo::RPC_ADDR.to_owned()));
+    loop {
+        if socket.answers().await {
+            return socket;
+        }
+        // Another load test may have taken the port meanwhile.
+        if tcp.answers().await && port_owner::listens(group, &usual_address()) {
+            return tcp;
+        }
+        sleep(TRY).await;
+    }
+}
+
+impl Subject for Served {
+    type Trigger = ServedJob;
+
+    fn name(&self) -> &str {
+        &self.load_test.name
+    }
+
+    fn preparation(&self) -> &'static str {
+        "waiting for the load test"
+    }
+
+    fn ending(&self) -> &'static str {
+        "the end of the load test"
+    }
+
+    async fn set_up(&mut self, sinks: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<Option<Arc<ServedJob>>, Error> {
+        tokio::select! {
+            biased;
+            _ = is_cut => Ok(None),
+            started = self.start(sinks) => started.map(Some),
+        }
+    }
+
+    async fn died(&mut self) -> String {
+        match &mut self.child {
+            Some(child) => format!("the load test {}", child.ended().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn settle(&mut self) {
+        let (mut before, mut since) = (self.lines.outputs(), Instant::now());
+        let until = since + LINES;
+        while since.elapsed() < QUIET && Instant::now() < until && !self.has_ended() {
+            sleep(TRY).await;
+            let now = self.lines.outputs();
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        // It writes the rest when it is asked to stop.
+        if let Some(child) = &mut self.child {
+            child.stop().await;
+        }
+        while Instant::now() < until && !self.has_ended() {
+            sleep(TRY).await;
+        }
+    }
+
+    async fn tear_down(&mut self) -> Result<(), Error> {
+        if let Some(mut child) = self.child.take() {
+            child.stop().await;
+        }
+        Ok(())
+    }
+}
+
+impl Served {
+    /// Whether there are no more lines.
+    fn has_ended(&self) -> bool {
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether a file is a program for this machine, found out before it is started: a message can then say what would be.
+//!
+//! It must be found out before. What the kernel does not know, the C library's `execvp` feeds to `/bin/sh`.
+
+use std::{
+    env::consts::{ARCH, OS},
+    fs::{self, File},
+    io::{self, Read as _, Seek as _},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
+
+use super::{elf::Elf, start_error::StartError};
+
+/// `e_machine` of ELF, and Rust's name of it.
+const MACHINES: [(u16, &str); 12] = [
+    (3, "x86"),
+    (8, "mips"),
+    (20, "powerpc"),
+    (21, "powerpc64"),
+    (22, "s390x"),
+    (40, "arm"),
+    (43, "sparc64"),
+    (62, "x86_64"),
+    (183, "aarch64"),
+    (243, "riscv64"),
+    (247, "bpf"),
+    (258, "loongarch64"),
+];
+/// Machines of two widths, whose kernel may run either.
+const COUSINS: [(&str, &str); 3] = [("x86_64", "x86"), ("aarch64", "arm"), ("powerpc64", "powerpc")];
+/// How programs of macOS begin: thin ones of either byte order and width, and fat ones.
+const MACH_O: [[u8; 4]; 5] = [
+    [0xfe, 0xed, 0xfa, 0xce],
+    [0xfe, 0xed, 0xfa, 0xcf],
+    [0xce, 0xfa, 0xed, 0xfe],
+    [0xcf, 0xfa, 0xed, 0xfe],
+    [0xca, 0xfe, 0xba, 0xbe],
+];
+/// As much of a script's first line as the kernel reads.
+const FIRST_LINE: u64 = 256;
+
+/// Says why the file at `path` cannot be run here, if that can be seen.
+///
+/// # Errors
+///
+/// It is not there, is not executable, is another machine's, is cut short, or is no program at all.
+pub(super) fn check(path: &Path) -> Result<(), StartError> {
+    let name = path.display();
+    let right = "a load test is an executable file, such as `target/release/NAME`";
+    let about = fs::metadata(path).map_err(|error| unreadable(path, error))?;
+    if about.is_dir() {
+        return Err(StartError::program(format_args!("`{name}` is a directory"), right));
+    }
+    if !about.is_file() {
+        return Err(StartError::program(format_args!("`{name}` is no file"), right));
+    }
+    if about.permissions().mode() & 0o111 == 0 {
+        let right = format_args!("`chmod +x {name}` makes it so");
+        return Err(StartError::program(format_args!("`{name}` is not executable"), right));
+    }
+    match File::open(path) {
+        Ok(mut file) => content(path, &mut file, about.len()),
+        // It may be run all the same.
+        Err(_) => Ok(()),
+    }
+}
+
+/// What runs the file at `path`: a script's interpreter, or a program's loader.
+pub(super) fn loader(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let mut start = Vec::new();
+    (&mut file).take(FIRST_LINE).read_to_end(&mut start).ok()?;
+    match start.strip_prefix(b"#!") {
+        Some(line) => {
+            let line = line.split(|&byte| byte == b'\n').next()?;
+            // As the kernel reads it. A line that ends in `\r\n` names an interpreter that ends in `\r`: that is to be seen.
+            let mut words = line.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty());
+            words.next().map(|word| word.escape_ascii().to_string())
+        }
+        None => Elf::read(&mut file).ok()?.loader,
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> StartError {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StartError::no_file(path),
+        _ => StartError::circumstances(format!("`{}` cannot be looked at", path.display()), error),
+    }
+}
+
+fn content(path: &Path, file: &mut File, length: u64) -> Result<(), StartError> {
+    let name = path.display();
+    let mut start = Vec::new();
+    if (&mut *file).take(4).read_to_end(&mut start).is_err() {
+        return Ok(());
+    }
+    match start.as_slice() {
+        [b'#', b'!', ..] => Ok(()),
+        b"\x7fELF" if cfg!(target_os = "macos") => Err(elsewhere(path, "Linux")),
+        b"\x7fELF" => file.rewind().and_then(|()| Elf::read(file)).map_or(Ok(()), |elf| fits(path, &elf, length)),
+        [b'M', b'Z', ..] => Err(elsewhere(path, "Windows")),
+        start if MACH_O.iter().any(|magic| magic == start) => {
+            if cfg!(target_os = "macos") {
+                Ok(())
+            } else {
+                Err(elsewhere(path, "macOS"))
+            }
+        }
+        [] => Err(StartError::program(format_args!("`{name}` is empty"), "copy or upload it again")),
+        _ => Err(StartError::program(
+            format_args!("`{name}` is no program"),
+            "build it for this machine, or name a script's interpreter in its first line, as in `#!/bin/sh`",
+        )),
+    }
+}
+
+fn elsewhere(path: &Path, system: &str) -> StartError {
+    StartError::program(
+        format_args!("`{}` is a program for {system}", path.display()),
+        format_args!("build it for this machine, which is {ARCH} with {OS}"),
+    )
+}
+
+fn fits(path: &Path, elf: &Elf, length: u64) -> Result<(), StartError> {
+    let name = path.display();
+    if !elf.program {
+        return Err(StartError::program(
+            format_args!("`{name}` is a part of a program"),
+            "a load test is an executable file, such as `target/release/NAME`",
+        ));
+    }
+    if !runs(elf.machine) {
+        let machine = MACHINES.iter().find(|(number, _)| *number == elf.machine);
+        let machine = machine.map_or_else(|| format!("machine {}", elf.machine), |(_, machine)| (*machine).to_owned());
+        return Err(StartError::program(
+            format_args!("`{name}` is built for {machine}"),
+            format_args!("build it for this machine, which is {ARCH}"),
+        ));
+    }
+    if elf.length.is_none_or(|least| length < least) {
+        return Err(StartError::program(
+            format_args!("`{name}` is damaged, or cut short after {length} bytes"),
+            "copy or upload it again",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether this machine runs programs for `machine`, by itself or by an emulator that the kernel knows. Where that is not
+/// certain it is left to the kernel.
+fn runs(machine: u16) -> bool {
+    let Some((_, machine)) = MACHINES.iter().find(|(number, _)| *number == machine) else { return false };
+    let known = MACHINES.iter().any(|(_, known)| *known == ARCH);
+    let cousin = COUSINS.iter().any(|&pair| pair == (ARCH, *machine) || pair == (*machine, ARCH));
+    let emulated = || Path::new("/proc/sys/fs/binfmt_misc").join(format!("qemu-{}", emulator(machine))).exists();
+    *machine == ARCH || !known || cousin || emulated()
+}
+
+/// What QEMU calls a machine.
+fn emulator(machine: &str) -> &str {
+    match machine {
+        "x86" => "i386",
+        "powerpc" => "ppc",
+        "powerpc64" => "ppc64le",
+        machine => machine,
+    }
+}

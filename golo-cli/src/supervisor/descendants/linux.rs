@@ -1,0 +1,126 @@
+//! Who descends from whom, as `/proc` says: every process names its parent, and the kernel hands orphans to the supervisor.
+
+use std::{collections::HashMap, fs};
+
+use rustix::{
+    io::Errno,
+    param::page_size,
+    process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process_group},
+};
+
+/// What `/proc/ID/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Process {
+    id: i32,
+    parent: i32,
+    group: i32,
+    /// Whether it is dead, and only waits to be waited for.
+    dead: bool,
+    /// Resident memory, in pages.
+    resident: u64,
+}
+
+/// Kills every child of this process. Those of a child become children of this process when it dies: their turn is next.
+///
+/// A child keeps its id until this process has waited for it: no stranger can be hit.
+pub(crate) fn kill_children() {
+    let own = getpid().as_raw_pid();
+    for child in all().filter(|process| process.parent == own) {
+        if let Some(id) = Pid::from_raw(child.id) {
+            _ = kill_process(id, Signal::KILL);
+        }
+    }
+}
+
+/// Whether anything lives in this process group. What is dead and not yet waited for does not: its parent may never do so.
+pub(crate) fn group_lives(group: Pid) -> bool {
+    let lives = |process: Process| process.group == group.as_raw_pid() && !process.dead;
+    // The load test itself is there most of the time: then nobody else is looked at.
+    test_kill_process_group(group) != Err(Errno::SRCH)
+        && (process(group.as_raw_pid()).is_some_and(lives) || all().any(lives))
+}
+
+/// The resident memory of all that descends from this process, in bytes. What several of them share counts for each.
+pub(crate) fn resident() -> u64 {
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    for process in all() {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut pages = 0;
+    let mut parents = vec![getpid().as_raw_pid()];
+    while let Some(parent) = parents.pop() {
+        // Taken out, since the ids are not all read at one moment: a cycle would go round for ever.
+        for process in children.remove(&parent).unwrap_or_default() {
+            pages += process.resident;
+            parents.push(process.id);
+        }
+    }
+    pages * page_size() as u64
+}
+
+/// Kills every process whose environment has `mark`, a whole `KEY=VALUE`, and says whether there was one.
+pub(crate) fn kill_marked(mark: &str) -> bool {
+    let mut found = false;
+    for id in ids().filter_map(Pid::from_raw) {
+        // The handle comes first: what is read after is about the process that it stands for, if that still lives.
+        let Ok(handle) = pidfd_open(id, PidfdFlags::empty()) else { continue };
+        if has_mark(id, mark) {
+            found = true;
+            _ = pidfd_send_signal(&handle, Signal::KILL);
+        }
+    }
+    found
+}
+
+/// A process that is dead and not yet waited for has no environment any more.
+fn has_mark(id: Pid, mark: &str) -> bool {
+    let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+    environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+}
+
+fn all() -> impl Iterator<Item = Process> {
+    ids().filter_map(process)
+}
+
+fn process(id: i32) -> Option<Process> {
+    read(id, &fs::read(format!("/proc/{id}/stat")).ok()?)
+}
+
+fn ids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// `12 (a (name)) S 1 12 …`: the fields are counted from behind the name, which may be any bytes.
+fn read(id: i32, stat: &[u8]) -> Option<Process> {
+    let stat = String::from_utf8_lossy(stat);
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let dead = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let resident = fields.nth(18)?.parse().ok()?;
+    Some(Process { id, parent, group, dead, resident })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_contain_anything() {
+        let stat =
+            b"7 (\xff a) S 1 (b)) S 3 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 99 1000 42 18446744073709551615 1\n";
+        assert_eq!(read(7, stat), Some(Process { id: 7, parent: 3, group: 8, dead: false, resident: 42 }));
+        assert_eq!(read(7, b"7 (a"), None);
+        assert_eq!(read(7, b"7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn this_process_is_among_all() {
+        let own = getpid().as_raw_pid();
+        let found = all().find(|process| process.id == own).unwrap();
+        assert!(found.parent > 0 && found.group > 0 && !found.dead && found.resident > 0);
+        assert!(group_lives(rustix::process::getpgrp()));
+    }
+}

@@ -1,0 +1,119 @@
+//! What `golo supervise` and `golo exec` are told on their command lines: by golo itself, never by a person.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+/// `--grace=MS [--memory=BYTES] [--descriptors=N] [--folder=PATH] [--supervisor=ID] -- PROGRAM [ARGUMENT…]`
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags {
+    pub(super) grace: Duration,
+    /// Most resident memory, in bytes.
+    pub(super) memory: Option<u64>,
+    /// Most descriptors a process may have.
+    pub(super) descriptors: Option<u64>,
+    /// Where it runs.
+    pub(super) folder: Option<PathBuf>,
+    /// Whose death ends `golo exec` and what it becomes.
+    pub(super) supervisor: Option<u32>,
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<OsString>,
+}
+
+impl Flags {
+    /// The command line that [`parse`](Self::parse) reads.
+    pub(super) fn line(&self) -> Vec<OsString> {
+        let mut line = vec![OsString::from(format!("--grace={}", self.grace.as_millis()))];
+        line.extend(self.memory.map(|bytes| format!("--memory={bytes}").into()));
+        line.extend(self.descriptors.map(|most| format!("--descriptors={most}").into()));
+        line.extend(self.supervisor.map(|id| format!("--supervisor={id}").into()));
+        if let Some(folder) = &self.folder {
+            let mut flag = OsString::from("--folder=");
+            flag.push(folder);
+            line.push(flag);
+        }
+        line.extend(["--".into(), self.program.clone().into_os_string()]);
+        line.extend(self.arguments.iter().cloned());
+        line
+    }
+
+    /// Reads a command line.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(super) fn parse(line: &[OsString]) -> Result<Self, String> {
+        let mut flags = Self::default();
+        let mut line = line.iter();
+        loop {
+            match line.next().map(|argument| (argument, argument.as_bytes())) {
+                Some((_, b"--")) => break,
+                Some((flag, bytes)) => flags.set(flag, bytes)?,
+                None => return Err("`-- PROGRAM` is missing".to_owned()),
+            }
+        }
+        flags.program = line.next().ok_or("`PROGRAM` is missing")?.into();
+        flags.arguments = line.cloned().collect();
+        Ok(flags)
+    }
+
+    fn set(&mut self, flag: &OsStr, bytes: &[u8]) -> Result<(), String> {
+        let wrong = || format!("`{}` is not understood", flag.display());
+        let at = bytes.iter().position(|&byte| byte == b'=').ok_or_else(wrong)?;
+        let value = OsString::from_vec(bytes[at + 1..].to_vec());
+        match &bytes[..at] {
+            b"--grace" => self.grace = Duration::from_millis(number(&value).ok_or_else(wrong)?),
+            b"--memory" => self.memory = Some(number(&value).ok_or_else(wrong)?),
+            b"--descriptors" => self.descriptors = Some(number(&value).ok_or_else(wrong)?),
+            b"--supervisor" => self.supervisor = Some(number(&value).ok_or_else(wrong)?),
+            b"--folder" => self.folder = Some(value.into()),
+            _ => return Err(wrong()),
+        }
+        Ok(())
+    }
+}
+
+fn number<T: FromStr>(text: &OsStr) -> Option<T> {
+    text.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let all = Flags {
+            grace: Duration::from_millis(1500),
+            memory: Some(64 << 20),
+            descriptors: Some(16),
+            folder: Some(PathBuf::from(OsString::from_vec(vec![b'/', 0xff, b'=']))),
+            supervisor: Some(77),
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), "--".into(), "".into(), OsString::from_vec(vec![0xfe])],
+        };
+        let few = Flags { program: "/bin/true".into(), ..Flags::default() };
+        for flags in [all, few] {
+            assert_eq!(Flags::parse(&flags.line()), Ok(flags));
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_is_none() {
+        for (line, wrong) in [
+            (vec![], "`-- PROGRAM` is missing"),
+            (vec!["--grace=1"], "`-- PROGRAM` is missing"),
+            (vec!["--grace=1", "--"], "`PROGRAM` is missing"),
+            (vec!["--grace=soon", "--", "x"], "`--grace=soon` is not understood"),
+            (vec!["--memory", "--", "x"], "`--memory` is not understood"),
+            (vec!["--colour=red", "--", "x"], "`--colour=red` is not understood"),
+        ] {
+            let line: Vec<OsString> = line.into_iter().map(OsString::from).collect();
+            assert_eq!(Flags::parse(&line), Err(wrong.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The task in `golo` that follows one supervisor to its end, whether anybody waits for that or not.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::{AsyncWriteExt as _, BufReader, Lines},
+    net::unix::{OwnedReadHalf, OwnedWriteHalf},
+    process::Child,
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Ended, descendants,
+    flags::Flags,
+    orders::Order,
+    report::{End, Report},
+    stderr::Stderr,
+};
+
+/// How long processes that were killed are waited for, where nobody says when they are gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often they are looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long the end of stderr is waited for when all who write to it are gone.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What a load test says that had too many descriptors open.
+const TOO_MANY: [&str; 2] = ["too many open files", "os error 24"];
+
+/// What the supervisor tells.
+#[derive(Debug)]
+pub(super) struct Reports {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    group: Option<u32>,
+    end: Option<End>,
+}
+
+impl Reports {
+    pub(super) fn of(lines: Lines<BufReader<OwnedReadHalf>>) -> Self {
+        Self { lines, group: None, end: None }
+    }
+
+    /// The load test's process group, once that is known.
+    pub(super) fn group(&self) -> Option<u32> {
+        self.group
+    }
+
+    /// Waits until it is known whether the load test runs: nothing, where the supervisor is gone before that.
+    pub(super) async fn outcome(&mut self) -> Option<Report> {
+        loop {
+            match self.next().await? {
+                Report::Group(_) | Report::Ended(_) => {}
+                report => return Some(report),
+            }
+        }
+    }
+
+    /// Nothing, when the supervisor is gone. May be dropped and called again.
+    async fn next(&mut self) -> Option<Report> {
+        loop {
+            let line = self.lines.next_line().await.ok()??;
+            // A line that is none says that the supervisor is of another version, which cannot be: it is this executable.
+            let Ok(report) = line.parse() else { continue };
+            match report {
+                Report::Group(group) => self.group = Some(group),
+                Report::Ended(end) => self.end = Some(end),
+                _ => {}
+            }
+            return Some(report);
+        }
+    }
+}
+
+/// All that belongs to one supervisor.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) supervisor: Child,
+    pub(super) reports: Reports,
+    /// Where orders go, while there may be one.
+    pub(super) orders: Option<OwnedWriteHalf>,
+    pub(super) order: watch::Receiver<Option<Order>>,
+    pub(super) flags: Flags,
+    pub(super) mark: String,
+    pub(super) stderr: Stderr,
+    /// What reads it.
+    pub(super) reader: Option<JoinHandle<()>>,
+    pub(super) end: watch::Sender<Option<Ended>>,
+}
+
+impl Follower {
+    /// Passes on what is wanted, and says at last how it ended.
+    pub(super) async fn follow(mut self) {
+        loop {
+            tokio::select! {
+                report = self.reports.next() => if report.is_none() { break },
+                changed = self.order.changed(), if self.orders.is_some() => match changed {
+                    Ok(()) => self.pass_on().await,
+                    // Nobody holds the load test any more: closing this half of the socket asks it to stop.
+                    Err(_) => self.orders = None,
+                },
+            }
+        }
+        self.bury().await;
+    }
+
+    async fn pass_on(&mut self) {
+        let order = *self.order.borrow_and_update();
+        let line = match order {
+            Some(Order::Stop) => "stop\n",
+            Some(Order::Kill) => "kill\n",
+            None => return,
+        };
+        if let Some(orders) = &mut self.orders {
+            // Where this fails the supervisor is gone, which the reports say.
+            _ = orders.write_all(line.as_bytes()).await;
+        }
+    }
+
+    /// Waits for the supervisor, makes up for what it could not do, and says how the load test ended.
+    pub(super) async fn bury(mut self) -> Flags {
+        let done = self.supervisor.wait().await.is_ok_and(|status| status.success());
+        if !done {
+            leave_nothing(self.reports.group(), &self.mark).await;
+        }
+        if let Some(reader) = &mut self.reader {
+            _ = timeout(LAST_WORDS, reader).await;
+        }
+        let ended = self.ended();
+        self.end.send_replace(Some(ended));
+        self.flags
+    }
+
+    fn ended(&self) -> Ended {
+        let Some(end) = self.reports.end else { return Ended::SupervisorLost };
+        let failed = !matches!(end, End::Exited(0) | End::Killed | End::Cut | End::OutOfMemory(_));
+        let asked = self.order.borrow().is_some() || self.orders.is_none();
+        match self.flags.descriptors {
+            Some(limit) if failed && !asked && says_too_many(&self.stderr.text()) => {
+                Ended::TooManyDescriptors { limit }
+            }
+            _ => Ended::of(end, self.flags.grace, self.flags.memory),
+        }
+    }
+}
+
+fn says_too_many(stderr: &str) -> bool {
+    let stderr = stderr.to_ascii_lowercase();
+    TOO_MANY.iter().any(|words| stderr.contains(words))
+}
+
+/// Kills what a supervisor that was itself killed has left: the group, and on Linux whatever bears the mark. Gives up after
+/// a while: what cannot be killed is waiting for the kernel.
+async fn leave_nothing(group: Option<u32>, mark: &str) {
+    let group = group.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let group_lives = group.is_some_and(|group| {
+            _ = kill_process_group(group, Signal::KILL);
+            descendants::group_lives(group)
+        });
+        let marked = descendants::kill_marked(mark);
+        if !marked && !group_lives || Instant::now() > until {
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! Why a load test could not be started, and what would be right.
+
+use std::{
+    error::Error as StdError,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use rustix::io::Errno;
+
+use super::{
+    binary,
+    flags::Flags,
+    report::{Refusal, Step},
+};
+
+/// Why a load test could not be started.
+///
+/// [`Display`](fmt::Display) says in a line what was wrong and what would be right; where the system had a reason, that is
+/// the [`source`](StdError::source).
+#[derive(Debug)]
+pub struct StartError {
+    message: String,
+    at_fault: Fault,
+    source: Option<io::Error>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Program,
+    Circumstances,
+}
+
+impl StartError {
+    /// Whether it is the program that cannot be run here, whenever it is tried: it is a directory, say, or another
+    /// machine's. Else its folder, its limits or this machine's state are at fault.
+    #[must_use]
+    pub fn is_program(&self) -> bool {
+        self.at_fault == Fault::Program
+    }
+
+    /// The program is at fault; `right` says what would be right.
+    pub(super) fn program(wrong: impl fmt::Display, right: impl fmt::Display) -> Self {
+        Self { message: format!("{wrong}: {right}"), at_fault: Fault::Program, source: None }
+    }
+
+    pub(super) fn circumstances(message: impl Into<String>, source: impl Into<Option<io::Error>>) -> Self {
+        Self { message: message.into(), at_fault: Fault::Circumstances, source: source.into() }
+    }
+
+    /// The supervisor itself is gone, with these last words.
+    pub(super) fn supervisor(words: &str) -> Self {
+        let words = words.trim_end().replace('\n', ", ");
+        let before = "the supervisor ended before the load test was started";
+        Self::circumstances(if words.is_empty() { before.to_owned() } else { format!("{before}: {words}") }, None)
+    }
+
+    /// What the system said when the load test was to begin.
+    pub(super) fn refused(refusal: Refusal, flags: &Flags) -> Self {
+        let error = io::Error::from_raw_os_error(refusal.errno);
+        match refusal.step {
+            Step::Program => Self::not_executed(&flags.program, error),
+            Step::Folder => {
+                let folder = flags.folder.as_deref().map_or_else(PathBuf::new, Path::to_owned);
+                Self::circumstances(format!("the folder `{}` cannot be entered", folder.display()), error)
+            }
+            Step::Descriptors => {
+                let most = flags.descriptors.unwrap_or_default();
+                Self::circumstances(format!("descriptors cannot be limited to {most}"), error)
+            }
+        }
+    }
+
+    fn not_executed(path: &Path, error: io::Error) -> Self {
+        let name = path.display();
+        match Errno::from_io_error(&error) {
+            Some(Errno::NOENT) => match binary::loader(path) {
+                Some(loader) => Self::program(
+                    format_args!("`{name}` needs `{loader}` to run, which is not on this machine"),
+                    "install that, or build the load test statically, as for `x86_64-unknown-linux-musl`",
+                ),
+                None => Self::no_file(path),
+            },
+            Some(Errno::ACCESS) => Self::program(
+                format_args!("`{name}` may not be executed"),
+                "its permissions, those of the folders above it and the file system (`noexec`) must allow that",
+            ),
+            Some(Errno::NOEXEC) => Self::program(
+                format_args!("`{name}` is no program that this machine can run"),
+                "a load test is an executable file, such as `target/release/NAME`",
+            ),
+            Some(Errno::TXTBSY) => {
+                Self::circumstances(format!("`{name}` is still being written: try again when it is whole"), None)
+            }
+            _ => Self::circumstances(format!("`{name}` cannot be executed"), error),
+        }
+    }
+
+    pub(super) fn no_file(path: &Path) -> Self {
+        Self::program(
+            format_args!("there is no file `{}`", path.display()),
+            "a load test is an executable file, such as `target/release/NAME`",
+        )
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for StartError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}

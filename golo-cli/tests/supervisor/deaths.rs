@@ -1,0 +1,121 @@
+//! SIGKILL to each of those involved: nothing may be left.
+
+use std::{io::Write as _, process::Stdio};
+
+use golo_cli::supervisor::Ended;
+use rustix::process::Signal;
+use tokio::process::{Child, Command};
+
+use crate::support::{
+    Running, Stdout, grace, lives, nothing_will_be_left, patient, script, signal, supervisor, within,
+};
+
+/// A load test with a child that ignores SIGTERM, and on Linux one that has left the group.
+const FAMILY: &str = "
+    sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 1; done' &
+    if [ -x /usr/bin/setsid ]; then setsid sh -c 'echo $$; exec sleep 1000' & else echo $$; fi
+    read line
+    while :; do sleep 1; done
+";
+/// What the test below is told by when it is to be `golo`.
+const PARENT: &str = "GOLO_TEST_PARENT";
+
+/// Starts `FAMILY`, and reads the ids of its two children.
+async fn family() -> Running {
+    let mut running = Running::start(FAMILY, &grace(200)).await;
+    for _ in 0..2 {
+        running.processes.push(running.stdout.line().await.parse().unwrap());
+    }
+    running
+}
+
+#[tokio::test]
+async fn the_load_test_is_killed() {
+    let mut running = family().await;
+    signal(running.load_test.id(), Signal::KILL);
+    assert_eq!(within("its end", running.load_test.ended()).await, Ended::Signalled(9));
+    running.nothing_is_left();
+}
+
+#[tokio::test]
+async fn the_supervisor_is_killed() {
+    let mut running = family().await;
+    signal(running.load_test.supervisor_id(), Signal::KILL);
+    let ended = within("its end", running.load_test.ended()).await;
+    assert_eq!(ended, Ended::SupervisorLost);
+    assert_eq!(ended.to_string(), "the load test was killed because its supervisor was");
+    running.nothing_is_left();
+}
+
+#[tokio::test]
+async fn the_supervisor_is_killed_while_nobody_waits() {
+    let running = family().await;
+    signal(running.load_test.supervisor_id(), Signal::KILL);
+    running.nothing_will_be_left().await;
+}
+
+#[tokio::test]
+async fn the_supervisor_is_killed_while_the_load_test_stops() {
+    let mut running =
+        Running::start("trap 'echo heard' TERM; echo ready; while :; do sleep 0.01; done", &patient()).await;
+    running.ready().await;
+    let supervisor = running.load_test.supervisor_id();
+    let Running { load_test, stdout, .. } = &mut running;
+    let (ended, ()) = tokio::join!(within("its end", load_test.stop()), async {
+        assert_eq!(stdout.line().await, "heard");
+        signal(supervisor, Signal::KILL);
+    });
+    assert_eq!(ended, Ended::SupervisorLost);
+    running.nothing_is_left();
+}
+
+#[tokio::test]
+async fn golo_is_killed() {
+    let (mut golo, processes) = spawn_golo(FAMILY).await;
+    assert!(processes.iter().all(|id| lives(*id)));
+    golo.start_kill().unwrap();
+    within("golo's end", golo.wait()).await.unwrap();
+    nothing_will_be_left(&processes).await;
+}
+
+/// Nobody is left to do anything about it but the kernel.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn golo_and_the_supervisor_are_killed() {
+    let (mut golo, processes) = spawn_golo("trap '' TERM HUP; echo $$; echo $PPID; exec sleep 1000").await;
+    // So that it can do nothing any more while the supervisor dies.
+    signal(golo.id().unwrap(), Signal::STOP);
+    signal(processes[1], Signal::KILL);
+    golo.start_kill().unwrap();
+    within("golo's end", golo.wait()).await.unwrap();
+    nothing_will_be_left(&processes).await;
+}
+
+/// Another process that is `golo`, and the ids of the processes that it tells: load test, supervisor, and two more.
+async fn spawn_golo(text: &str) -> (Child, Vec<u32>) {
+    let mut golo = Command::new(std::env::current_exe().unwrap());
+    golo.args(["--exact", "deaths::golo", "--ignored", "--nocapture"]).env(PARENT, text);
+    let mut golo = golo.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut stdout = Stdout::of(golo.stdout.take().unwrap());
+    let mut processes = Vec::new();
+    while processes.len() < 4 {
+        // The test harness writes lines of its own.
+        processes.extend(stdout.line().await.strip_prefix("process ").map(|id| id.parse::<u32>().unwrap()));
+    }
+    (golo, processes)
+}
+
+/// Not a test: what others start and kill. It tells the ids of its load test's processes, and then waits.
+#[ignore = "the process that other tests kill"]
+#[tokio::test]
+async fn golo() {
+    let Ok(text) = std::env::var(PARENT) else { return };
+    let mut running = Running::of(supervisor().start(&script(&text), &grace(200)).await);
+    for _ in 0..2 {
+        running.processes.push(running.stdout.line().await.parse().unwrap());
+    }
+    for id in &running.processes {
+        writeln!(std::io::stdout(), "\nprocess {id}").unwrap();
+    }
+    std::future::pending().await
+}

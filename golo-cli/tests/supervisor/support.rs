@@ -1,0 +1,165 @@
+//! Load tests that are shell scripts, and what is known of their processes.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use golo_cli::supervisor::{Limits, Program, StartError, Supervised, Supervisor};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},
+    process::ChildStdout,
+};
+
+/// Long enough for anything that does happen, on a machine with other things to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
+
+/// A supervisor that is this crate's `golo`.
+pub(crate) fn supervisor() -> Supervisor {
+    Supervisor::default().executable(env!("CARGO_BIN_EXE_golo"))
+}
+
+/// A load test that is this shell script.
+pub(crate) fn script(script: &str) -> Program {
+    Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], ..Program::default() }
+}
+
+/// Limits with this grace alone.
+pub(crate) fn grace(milliseconds: u64) -> Limits {
+    Limits { grace: Duration::from_millis(milliseconds), ..Limits::default() }
+}
+
+/// A grace that no test waits for.
+pub(crate) fn patient() -> Limits {
+    Limits { grace: 2 * PATIENCE, ..Limits::default() }
+}
+
+/// A load test that runs, and what it writes.
+pub(crate) struct Running {
+    pub(crate) load_test: Supervised,
+    pub(crate) stdout: Stdout,
+    /// Ids of its processes, as far as they are known.
+    pub(crate) processes: Vec<u32>,
+}
+
+impl Running {
+    pub(crate) async fn start(text: &str, limits: &Limits) -> Self {
+        Self::of(supervisor().start(&script(text), limits).await)
+    }
+
+    pub(crate) fn of(started: Result<Supervised, StartError>) -> Self {
+        let mut load_test = started.unwrap();
+        let stdout = Stdout::of(load_test.take_stdout().unwrap());
+        let processes = vec![load_test.id(), load_test.supervisor_id()];
+        Self { load_test, stdout, processes }
+    }
+
+    /// Reads the ids of processes, one a line, up to the line `ready`.
+    pub(crate) async fn ready(&mut self) {
+        loop {
+            let line = self.stdout.line().await;
+            match line.as_str() {
+                "ready" => return,
+                id => self.processes.push(id.parse().unwrap()),
+            }
+        }
+    }
+
+    /// All are gone, at once: what has ended has left nothing.
+    #[track_caller]
+    pub(crate) fn nothing_is_left(&self) {
+        let left: Vec<_> = self.processes.iter().filter(|id| lives(**id)).collect();
+        assert!(left.is_empty(), "{left:?} of {:?} live", self.processes);
+    }
+
+    /// All are gone before long: nobody is there to say when.
+    pub(crate) async fn nothing_will_be_left(&self) {
+        nothing_will_be_left(&self.processes).await;
+    }
+}
+
+/// Waits until all of them are gone.
+pub(crate) async fn nothing_will_be_left(processes: &[u32]) {
+    until("all processes are gone", || !processes.iter().any(|id| lives(*id))).await;
+}
+
+/// What a script waits for before it goes on: a file that comes to be.
+pub(crate) struct Go(tempfile::TempDir);
+
+impl Default for Go {
+    fn default() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Go {
+    /// The words of the script that wait.
+    pub(crate) fn awaited(&self) -> String {
+        format!("until [ -e {} ]; do sleep 0.01; done", self.0.path().join("go").display())
+    }
+
+    pub(crate) fn now(&self) {
+        std::fs::write(self.0.path().join("go"), "").unwrap();
+    }
+}
+
+/// Lines of a stdout.
+pub(crate) struct Stdout<R = ChildStdout>(Lines<BufReader<R>>);
+
+impl<R: AsyncRead + Unpin> Stdout<R> {
+    pub(crate) fn of(pipe: R) -> Self {
+        Self(BufReader::new(pipe).lines())
+    }
+
+    /// The next line.
+    pub(crate) async fn line(&mut self) -> String {
+        self.next().await.expect("another line")
+    }
+
+    /// The next line, or the end.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        within("a line", self.0.next_line()).await.unwrap()
+    }
+}
+
+/// What `future` gives; panics where it takes for ever.
+#[track_caller]
+pub(crate) fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let waited = tokio::time::timeout(PATIENCE, future).await;
+        waited.unwrap_or_else(|_| panic!("waited in vain for {what}, at {caller}"))
+    }
+}
+
+/// Waits until `condition` holds; panics where it never does.
+#[track_caller]
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let started = Instant::now();
+        while !condition() {
+            assert!(started.elapsed() < PATIENCE, "waited in vain until {what}, at {caller}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Whether a process runs: one that is dead and not yet waited for does not.
+pub(crate) fn lives(id: u32) -> bool {
+    if Path::new("/proc/self/stat").exists() {
+        let stat = std::fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&stat).into_owned();
+        return stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']));
+    }
+    rustix::process::test_kill_process(pid(id)).is_ok()
+}
+
+pub(crate) fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
+}
+
+pub(crate) fn signal(id: u32, signal: Signal) {
+    kill_process(pid(id), signal).unwrap();
+}

@@ -1,0 +1,15 @@
+//! What the `golo` command shares with a load test's own `run`.
+//!
+//! Public for that command, and nothing else may use it: it changes without notice.
+
+use crate::{BoxError, Error};
+pub use crate::{
+    error::chain,
+    message::say,
+    runtime::{RunArgs, RunCall, Subject, run_subject},
+};
+
+/// An error that keeps a load test from being started.
+pub fn not_started(message: impl Into<String>, source: Option<BoxError>) -> Error {
+    Error::start(message, source)
+}

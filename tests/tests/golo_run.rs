@@ -1,0 +1,263 @@
+//! `golo run`: load tests in processes of their own. What it reports is what the target saw, and nothing is left running
+//! however it ends.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use golo_tests::{Finished, Program, Signal, command, until};
+use rustix::process::{Pid, kill_process};
+use sample_service::SampleService;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const JOBS: &str = env!("CARGO_BIN_EXE_jobs");
+
+/// A call of `golo run`, and the folder of what it writes. The load test and whatever it starts can be told by a mark in
+/// their environment.
+struct Call {
+    command: Command,
+    folder: TempDir,
+    mark: String,
+}
+
+struct Ran {
+    finished: Finished,
+    folder: TempDir,
+    mark: String,
+}
+
+impl Call {
+    fn new(load_test: &str, target: &str, flags: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = format!("GOLO_TEST_MARK={}", folder.path().display());
+        let mut command = command(env!("CARGO_BIN_EXE_golo"));
+        let (key, value) = mark.split_once('=').unwrap();
+        command.env(key, value).env("TARGET_URL", target).args(["run", load_test]).args(flags.split_whitespace());
+        command.arg("--out").arg(format!("summary={}", folder.path().join("summary.json").display()));
+        command.arg("--out").arg(format!("jsonl={}", folder.path().join("outputs.jsonl").display()));
+        Self { command, folder, mark }
+    }
+
+    fn spawn(self) -> (Program, TempDir, String) {
+        (Program::spawn(self.command), self.folder, self.mark)
+    }
+
+    async fn finish(self) -> Ran {
+        let (program, folder, mark) = self.spawn();
+        Ran { finished: program.finish().await, folder, mark }
+    }
+}
+
+impl Ran {
+    fn summary(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.folder.path().join("summary.json")).unwrap()).unwrap()
+    }
+
+    fn lines(&self) -> u64 {
+        fs::read_to_string(self.folder.path().join("outputs.jsonl")).unwrap().lines().count() as u64
+    }
+
+    fn requests(&self) -> u64 {
+        self.summary()["requests"]["total"]["duration"]["count"].as_u64().unwrap()
+    }
+
+    /// Asserts how it ended, and that nothing of it is left.
+    #[track_caller]
+    fn assert_ended_with(&self, code: i32, word: &str) -> impl Future<Output = ()> + use<> {
+        let Finished { code: ended, stdout, stderr } = &self.finished;
+        let text = format!("{}\n{}", stdout.join("\n"), stderr.join("\n"));
+        assert_eq!(*ended, Some(code), "{text}");
+        assert!(text.contains(word), "no {word:?}: {text}");
+        let mark = self.mark.clone();
+        async move { until("nothing is left running", || marked(&mark).is_empty()).await }
+    }
+}
+
+/// The processes that have this in their environment.
+fn marked(mark: &str) -> HashSet<i32> {
+    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    ids.filter(|id| fs::read(format!("/proc/{id}/environ")).is_ok_and(|all| has(&all, mark))).collect()
+}
+
+fn has(environment: &[u8], mark: &str) -> bool {
+    environment.split(|&byte| byte == 0).any(|one| one == mark.as_bytes())
+}
+
+/// The processes of a run that run this program.
+fn running(mark: &str, path: &str) -> HashSet<i32> {
+    let is = |id: &i32| fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == Path::new(path));
+    marked(mark).into_iter().filter(is).collect()
+}
+
+fn kill(id: i32) {
+    kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+}
+
+fn script(folder: &TempDir, text: &str) -> PathBuf {
+    let path = folder.path().join("load-test");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn sample() -> SampleService {
+    sample_service::start().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_reported_is_what_the_target_saw() {
+    for (flags, expected) in [
+        ("-u 10 -d 1", None),
+        ("-r 200/s -d 1", Some(200)),
+        ("-u 7 -i 300 --workers 2", Some(300)),
+        ("-u 4 --pace 100ms -d 1", Some(40)),
+    ] {
+        let target = sample();
+        let ran = Call::new(JOBS, target.url(), flags).finish().await;
+        let is_late = ran.finished.code == Some(96) && ran.finished.stdout.join(" ").contains("starts were late");
+        ran.assert_ended_with(if is_late { 96 } else { 0 }, "Requests").await;
+        let seen = target.counter().seen;
+        assert_eq!((ran.requests(), ran.lines()), (seen, seen), "{flags}");
+        assert!(expected.is_none_or(|expected| seen == expected), "{flags}: {seen}");
+        let journeys = ran.summary()["journeys"]["duration"]["count"].as_u64().unwrap();
+        assert_eq!(journeys, seen, "each trigger is a journey of one request");
+    }
+}
+
+#[tokio::test]
+async fn a_warm_up_does_not_count() {
+    let target = sample();
+    let ran = Call::new(JOBS, target.url(), "-r 100/s -d 1 --warm-up 1s").finish().await;
+    assert_eq!((ran.requests(), target.counter().seen), (100, 200));
+}
+
+#[tokio::test]
+async fn parameters_and_job_reach_the_load_test() {
+    let target = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.toml");
+    let text = format!("binary = '{JOBS}'\nname = 'get'\niterations = 5\n[env]\nTARGET_URL = '{}'\n", target.url());
+    fs::write(&file, text).unwrap();
+    let mut command = command(env!("CARGO_BIN_EXE_golo"));
+    command.env_remove("TARGET_URL").args(["run", "-f"]).arg(&file);
+    let finished = Program::spawn(command).finish().await;
+    assert_eq!((finished.code, target.counter().seen), (Some(0), 5), "{finished:#?}");
+}
+
+#[tokio::test]
+async fn thresholds_and_failures_are_judged_as_anywhere() {
+    let target = sample();
+    let ran = Call::new(JOBS, target.url(), "--name fail -i 10 -t iteration_failed{}rate<1%").finish().await;
+    assert_eq!(ran.finished.code, Some(104), "a wrong threshold is one here too");
+    let ran = Call::new(JOBS, target.url(), "--name fail -i 10 -t iteration_failed\u{20}rate<1%").finish().await;
+    assert_eq!(ran.finished.code, Some(104), "an expression is one argument");
+    let mut call = Call::new(JOBS, target.url(), "--name fail -i 10");
+    call.command.args(["-t", "iteration_failed rate<1%"]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "FAILED: iteration_failed rate<1% was 100%").await;
+    assert_eq!(ran.summary()["errors"][0]["text"], "out of stock");
+}
+
+#[tokio::test]
+async fn a_signal_stops_it_and_it_still_reports() {
+    let target = sample();
+    let (mut program, folder, mark) = Call::new(JOBS, target.url(), "-u 4 -d 60").spawn();
+    program.stderr.wait_for("Ctrl-C stops it").await;
+    until("there is load", || target.counter().seen > 20).await;
+    program.signal(Signal::INT);
+    let ran = Ran { finished: program.finish().await, folder, mark };
+    ran.assert_ended_with(105, "STOPPED by a signal after").await;
+    assert_eq!((ran.requests(), ran.lines()), (target.counter().seen, target.counter().seen));
+}
+
+#[tokio::test]
+async fn a_load_test_that_is_killed_has_died_and_what_it_did_is_reported() {
+    let target = sample();
+    let (program, folder, mark) = Call::new(JOBS, target.url(), "-u 4 -d 60").spawn();
+    until("there is load", || target.counter().seen > 20).await;
+    running(&mark, JOBS).into_iter().for_each(kill);
+    let ran = Ran { finished: program.finish().await, folder, mark };
+    ran.assert_ended_with(107, "DIED after").await;
+    assert!(ran.requests() > 0 && ran.requests() <= target.counter().seen);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_run_that_is_killed() {
+    let target = sample();
+    let (program, _folder, mark) = Call::new(JOBS, target.url(), "-u 4 -d 60").spawn();
+    until("there is load", || target.counter().seen > 20).await;
+    assert!(!running(&mark, JOBS).is_empty());
+    program.signal(Signal::KILL);
+    program.finish().await;
+    until("nothing is left running", || marked(&mark).is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_never_becomes_a_load_test_is_not_started_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |text: &str| script(&folder, text).display().to_string();
+    let ran = Call::new(&path("echo no licence >&2; exit 3"), "", "-d 1").finish().await;
+    ran.assert_ended_with(107, "NOT STARTED: the load test ended before it was served").await;
+    let text = ran.finished.stdout.join(" ");
+    assert!(text.contains("no licence"), "{text}");
+
+    fs::set_permissions(folder.path().join("load-test"), fs::Permissions::from_mode(0o644)).unwrap();
+    let path = folder.path().join("load-test").display().to_string();
+    Call::new(&path, "", "-d 1").finish().await.assert_ended_with(107, "NOT STARTED").await;
+}
+
+#[tokio::test]
+async fn where_there_is_no_load_test_nothing_is_started() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, said) in
+        [(folder.path().join("none"), "os error 2"), (folder.path().to_owned(), "is a folder without a Cargo.toml")]
+    {
+        let ran = Call::new(&path.display().to_string(), "", "-d 1").finish().await;
+        ran.assert_ended_with(104, said).await;
+    }
+    let finished = Program::spawn({
+        let mut command = command(env!("CARGO_BIN_EXE_golo"));
+        command.arg("run");
+        command
+    });
+    assert_eq!(finished.finish().await.code, Some(104));
+}
+
+#[tokio::test]
+async fn junk_on_stdout_is_counted_and_ends_nothing() {
+    let target = sample();
+    let folder = tempfile::tempdir().unwrap();
+    // A million lines of junk, one line of 10 MB, then the load test.
+    let text = format!("seq 1000000; head -c 10000000 /dev/zero | tr '\\\\0' x; echo; exec {JOBS}");
+    let path = script(&folder, &text).display().to_string();
+    let ran = Call::new(&path, target.url(), "--name get -i 50").finish().await;
+    ran.assert_ended_with(0, "a line on stdout is no `Output`").await;
+    assert_eq!((ran.requests(), target.counter().seen), (50, 50));
+    assert_eq!(ran.finished.said("a line on stdout is"), 2, "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_load_test_in_python_is_first_class() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/other-languages/python/load_test.py");
+    let has_grpc = std::process::Command::new("python3").args(["-c", "import grpc"]).output();
+    if !has_grpc.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no python3 with grpcio");
+        return;
+    }
+    for layout in ["seeds", "later"] {
+        let target = sample();
+        let mut call = Call::new(path, target.url(), "-u 4 -i 100");
+        call.command.env("LAYOUT", layout);
+        let ran = call.finish().await;
+        ran.assert_ended_with(0, "PASSED: 100 requests, none failed").await;
+        assert_eq!((ran.requests(), target.counter().seen), (100, 100));
+    }
+}
