@@ -41,6 +41,7 @@ mod sink;
 mod tags;
 mod think;
 mod thought;
+pub mod thresholds_in_ci;
 mod user;
 
 #[cfg(feature = "mimalloc")]

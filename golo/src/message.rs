@@ -6,6 +6,9 @@ use indicatif::ProgressBar;
 
 use crate::lock::lock;
 
+/// Takes the cursor's line off a terminal.
+const CLEAR: &[u8] = b"\r\x1b[2K";
+
 /// What is to stay the last line of the terminal.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
@@ -13,10 +16,20 @@ static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 /// is nobody's concern: `eprintln!` would panic.
 pub fn say(message: impl Display) {
     let line = format!("{message}\n");
-    let write = || _ = std::io::stderr().write_all(line.as_bytes());
+    above(|| _ = std::io::stderr().write_all(line.as_bytes()));
+}
+
+/// Runs what `write`s on the terminal while the bar is not there.
+pub(crate) fn above(write: impl FnOnce()) {
     let bar = lock(&BAR).clone();
     match bar {
-        Some(bar) => bar.suspend(write),
+        Some(bar) => bar.suspend(|| {
+            // It draws nothing for a thread that panics, and so does not go away either.
+            if std::thread::panicking() {
+                let _ = std::io::stderr().write_all(CLEAR);
+            }
+            write();
+        }),
         None => write(),
     }
 }

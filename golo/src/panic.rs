@@ -8,7 +8,7 @@ use std::{
     task::Poll,
 };
 
-use crate::message::say;
+use crate::message::{above, say};
 
 /// Runs `future`; a panic becomes an `Err` with its message. What the panic left behind must be dropped by the caller.
 pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
@@ -31,7 +31,7 @@ pub(crate) fn print_at_most(most: usize) {
     let left = AtomicUsize::new(most);
     std::panic::set_hook(Box::new(move |panic| {
         if let Ok(before) = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
-            print(panic);
+            above(|| print(panic));
             if before == 1 {
                 say("golo: further panics are counted, and not printed");
             }

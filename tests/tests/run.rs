@@ -411,7 +411,7 @@ async fn what_is_asked_for_wrongly_is_said_before_anything_is_set_up() {
         ("-d soon", &[], "--duration"),
         ("--users=-1", &[], "--users"),
         ("--fast", &[], "--fast"),
-        ("-o xml=a", &[], "expected summary=FILE.json"),
+        ("-o xml=a", &[], "expected summary=FILE"),
         ("-o jsonl=/no/such/dir/x", &[], "`/no/such/dir/x` cannot be written"),
         ("-d 1", &[("GOLO_USERS", "many")], "`GOLO_USERS` is `many`"),
         ("-d 1", &[("GOLO_RATE", "5")], "`GOLO_RATE` is `5`"),

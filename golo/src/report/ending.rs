@@ -29,6 +29,16 @@ impl Ending {
     pub fn is_whole(&self) -> bool {
         self.torn_down.is_none() && self.unwritten.is_empty() && self.files.iter().all(|file| file.error.is_none())
     }
+
+    /// What of it has not, each in words.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let mut troubles: Vec<_> = self.torn_down.iter().cloned().collect();
+        troubles.extend(self.unwritten.iter().map(Unwritten::to_string));
+        let files = self.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?)));
+        troubles.extend(files.map(|(path, error)| format!("`{path}` could not be written: {error}")));
+        troubles
+    }
 }
 
 /// A file of a report.

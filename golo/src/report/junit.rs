@@ -1,16 +1,19 @@
 //! The verdict, thresholds and checks as test cases, in the JUnit XML that CI servers read.
 
-use std::io;
+use std::{io, time::SystemTime};
 
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesText, Event},
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Ending, Judged, Verdict, units::counted};
 use crate::{check::Check, engine::Finished};
 
 /// Writes the cases of a run: `run` itself, each threshold, each check. `summary` is what a person reads.
+///
+/// A case fails if the exit code says so too, and no other does: a check that failed is told of in its output.
 ///
 /// # Errors
 ///
@@ -22,25 +25,63 @@ pub fn junit(
     summary: &str,
     to: impl io::Write,
 ) -> io::Result<()> {
-    let job = &finished.options.job_name;
-    let seconds = format!("{:.3}", finished.whole_time.as_secs_f64());
+    let job = text(&finished.options.job_name);
     let cases = cases(finished, verdict, ending);
-    let failed = cases.iter().filter(|case| matches!(case.outcome, Outcome::Failed(_))).count().to_string();
-    let broken = cases.iter().filter(|case| matches!(case.outcome, Outcome::Broken(_))).count().to_string();
-    let all = cases.len().to_string();
-    let job = text(job);
+    let counted = |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count().to_string();
+    let (all, failed) = (cases.len().to_string(), counted(|outcome| matches!(outcome, Outcome::Failed(_))));
+    let broken = counted(|outcome| matches!(outcome, Outcome::Broken { .. }));
+    let seconds = format!("{:.3}", finished.whole_time.as_secs_f64());
     let counts = [("name", &*job), ("tests", &*all), ("failures", &*failed), ("errors", &*broken), ("time", &*seconds)];
+    let (timestamp, hostname) = (timestamp(finished), text(&hostname()));
+    let place =
+        [("skipped", "0"), ("timestamp", &*timestamp), ("hostname", &*hostname), ("id", "0"), ("package", &*job)];
     let mut xml = Writer::new_with_indent(to, b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     xml.create_element("testsuites").with_attributes(counts).write_inner_content(|xml| {
-        xml.create_element("testsuite").with_attributes(counts).write_inner_content(|xml| {
+        let suite = xml.create_element("testsuite").with_attributes(counts).with_attributes(place);
+        suite.write_inner_content(|xml| {
+            properties(finished, xml)?;
             cases.iter().try_for_each(|case| case.write(&job, &seconds, xml))?;
             xml.create_element("system-out").write_text_content(BytesText::new(&text(summary)))?;
+            xml.create_element("system-err").write_text_content(BytesText::new(""))?;
             Ok(())
         })?;
         Ok(())
     })?;
     xml.get_mut().write_all(b"\n")
+}
+
+/// When the run started, or where it did not, now: in UTC, without a zone, which the schema does not have.
+fn timestamp(finished: &Finished) -> String {
+    let at = OffsetDateTime::from(finished.started_at.unwrap_or_else(SystemTime::now)).truncate_to_second();
+    at.format(&Rfc3339).unwrap_or_default().trim_end_matches('Z').to_owned()
+}
+
+/// The name of this machine, or `localhost` where it has none.
+fn hostname() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+/// What a run that is to be the same needs.
+fn properties(finished: &Finished, xml: &mut Writer<impl io::Write>) -> io::Result<()> {
+    let options = &finished.options;
+    let properties = [
+        ("golo", env!("CARGO_PKG_VERSION").to_owned()),
+        ("plan", finished.plan.to_string()),
+        ("workers", options.workers.to_string()),
+        ("seed", options.seed.to_string()),
+    ];
+    xml.create_element("properties").write_inner_content(|xml| {
+        properties.iter().try_for_each(|(name, value)| {
+            let property = xml.create_element("property");
+            property.with_attributes([("name", *name), ("value", &**value)]).write_empty().map(drop)
+        })
+    })?;
+    Ok(())
 }
 
 /// One test case.
@@ -53,23 +94,34 @@ struct Case {
 
 enum Outcome {
     Passed,
+    /// It passed, and this is to be said of it.
+    Noted(String),
     /// The target did not do what it should.
     Failed(String),
-    /// The run itself came to nothing that could be judged.
-    Broken(String),
+    /// The run itself did not come to what it should.
+    Broken {
+        what: String,
+        message: String,
+    },
 }
 
 fn cases(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Vec<Case> {
-    let run = match verdict {
-        Verdict::Passed | Verdict::Failed(_) => Outcome::Passed,
-        Verdict::NotStarted(reason) | Verdict::Died(reason) => Outcome::Broken(format!("{verdict}: {reason}")),
-        Verdict::Invalid(reasons) => Outcome::Broken(format!("{verdict}: {}", reasons.join("; "))),
-        Verdict::Stopped => Outcome::Broken(format!("{verdict} by a signal")),
-    };
-    let mut cases = vec![Case { class: "run", name: finished.plan.to_string(), outcome: run }];
+    let mut cases = vec![Case { class: "run", name: finished.plan.to_string(), outcome: of_run(verdict, ending) }];
     cases.extend(ending.thresholds.iter().map(of_threshold));
     cases.extend(finished.totals.checks.iter().map(|(name, check)| of_check(name, *check)));
     cases
+}
+
+fn of_run(verdict: &Verdict, ending: &Ending) -> Outcome {
+    let what = verdict.to_string();
+    let message = match verdict {
+        Verdict::NotStarted(reason) | Verdict::Died(reason) => format!("{verdict}: {reason}"),
+        Verdict::Invalid(reasons) => format!("{verdict}: {}", reasons.join("; ")),
+        Verdict::Stopped => format!("{verdict} by a signal"),
+        Verdict::Passed | Verdict::Failed(_) if !ending.is_whole() => ending.troubles().join("; "),
+        Verdict::Passed | Verdict::Failed(_) => return Outcome::Passed,
+    };
+    Outcome::Broken { what, message }
 }
 
 fn of_threshold(judged: &Judged) -> Case {
@@ -84,7 +136,7 @@ fn of_threshold(judged: &Judged) -> Case {
 fn of_check(name: &str, Check { passed, failed }: Check) -> Case {
     let outcome = match failed {
         0 => Outcome::Passed,
-        _ => Outcome::Failed(format!("{failed} of {} failed", counted(passed.saturating_add(failed), "check"))),
+        _ => Outcome::Noted(format!("{failed} of {} failed", counted(passed.saturating_add(failed), "check"))),
     };
     Case { class: "check", name: name.to_owned(), outcome }
 }
@@ -95,13 +147,17 @@ impl Case {
         let time = if self.class == "run" { seconds } else { "0" };
         let case =
             xml.create_element("testcase").with_attributes([("classname", &*class), ("name", &*name), ("time", time)]);
-        let (element, message) = match &self.outcome {
+        let (element, what, message) = match &self.outcome {
             Outcome::Passed => return case.write_empty().map(drop),
-            Outcome::Failed(message) => ("failure", message),
-            Outcome::Broken(message) => ("error", message),
+            Outcome::Noted(message) => ("system-out", None, message),
+            Outcome::Failed(message) => ("failure", Some(self.class), message),
+            Outcome::Broken { what, message } => ("error", Some(&**what), message),
         };
         case.write_inner_content(|xml| {
-            let element = xml.create_element(element).with_attribute(("message", &*text(message)));
+            let mut element = xml.create_element(element);
+            if let Some(what) = what {
+                element = element.with_attributes([("type", what), ("message", &*text(message))]);
+            }
             element.write_text_content(BytesText::new(&text(message))).map(drop)
         })?;
         Ok(())

@@ -32,30 +32,30 @@ pub(super) struct JobFile {
 }
 
 impl JobFile {
-    /// Reads one.
+    /// Reads one; flags that are `off` stay so, whatever it says.
     ///
     /// # Errors
     ///
     /// Where it cannot be read, or is no job: what is wrong, where, and what was expected.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub(super) fn read(path: &Path, off: &[String]) -> Result<Self, String> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
-        let mut file = Self::parse(&text).map_err(|wrong| wrong.shown(&name.to_string(), &text))?;
+        let mut file = Self::parse(&text, off).map_err(|wrong| wrong.shown(&name.to_string(), &text))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         file.binary = file.binary.map(|binary| folder.join(binary));
         Ok(file)
     }
 
-    fn parse(text: &str) -> Result<Self, Wrong> {
+    fn parse(text: &str, off: &[String]) -> Result<Self, Wrong> {
         let table = DeTable::parse(text).map_err(|error| {
             let place = error.span().unwrap_or(text.len()..text.len());
             Wrong { place, message: error.message().trim_end().replace('\n', ", ") }
         })?;
         let table = table.into_inner();
-        if table.contains_key("schema") { Self::of_go_lo(&table) } else { Self::of_flags(&table) }
+        if table.contains_key("schema") { Self::of_go_lo(&table) } else { Self::of_flags(&table, off) }
     }
 
-    fn of_flags(table: &DeTable<'_>) -> Result<Self, Wrong> {
+    fn of_flags(table: &DeTable<'_>, off: &[String]) -> Result<Self, Wrong> {
         let flags = flags();
         let mut arguments = Vec::new();
         let (mut params, mut binary) = (Vec::new(), None);
@@ -77,7 +77,10 @@ impl JobFile {
                 let known = flags.iter().map(|flag| &*flag.name).chain([ENV, BINARY]);
                 return Err(unknown(key, known, "a flag of `run` without its dashes"));
             };
-            arguments.extend(arguments_of(flag, value)?);
+            let said = arguments_of(flag, value)?;
+            if !off.contains(&flag.name) {
+                arguments.extend(said);
+            }
         }
         let args = RunArgs::parse(&arguments).map_err(|message| Wrong { place: 0..0, message })?;
         Ok(Self { args, params, binary })
@@ -134,7 +137,8 @@ impl Wrong {
             let margin = " ".repeat(number.to_string().len());
             let _ = write!(shown, "\n  {number} | {line}\n  {margin} | {}{}", " ".repeat(column), "^".repeat(length));
         }
-        shown
+        // Nothing in a file moves the cursor or colours the terminal.
+        shown.replace(|c: char| c.is_control() && c != '\n', " ")
     }
 }
 
@@ -171,7 +175,10 @@ fn argument(flag: &Flag, value: &Spanned<DeValue<'_>>) -> Result<Option<String>,
 fn text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Integer(number) => {
+            let read = i128::from_str_radix(number.as_str(), number.radix());
+            Some(read.map_or_else(|_| number.to_string(), |number| number.to_string()))
+        }
         DeValue::Float(number) => Some(number.to_string()),
         _ => None,
     }
@@ -219,7 +226,7 @@ mod tests {
     use crate::runtime::run_args::tests::plan_of;
 
     fn read(text: &str) -> Result<JobFile, String> {
-        JobFile::parse(text).map_err(|wrong| wrong.shown("job.toml", text))
+        JobFile::parse(text, &[]).map_err(|wrong| wrong.shown("job.toml", text))
     }
 
     #[track_caller]
@@ -245,9 +252,24 @@ mod tests {
         let path = folder.path().join("job.toml");
         for (binary, expected) in [("front", folder.path().join("front")), ("/bin/true", "/bin/true".into())] {
             std::fs::write(&path, format!("binary = '{binary}'\nusers = 3\n")).unwrap();
-            assert_eq!(JobFile::read(&path).unwrap().binary, Some(expected));
+            assert_eq!(JobFile::read(&path, &[]).unwrap().binary, Some(expected));
         }
         assert!(read("binary = 7").unwrap_err().contains("`binary` is a string"));
+    }
+
+    #[test]
+    fn numbers_are_what_they_are_however_they_are_written() {
+        let asked = plan_of(RunArgs::parse(&args("-u 16 -i 1000")).unwrap());
+        assert_eq!(plan_of(read("users = 0x10\niterations = 1_000").unwrap().args), asked);
+        assert_eq!(plan_of(read("users = 0b10000\niterations = 0o1750").unwrap().args), asked);
+    }
+
+    #[test]
+    fn nothing_in_a_mistake_moves_the_cursor() {
+        let error = read("users = 5\n\"a\\u001b[31m\" = 1\n").unwrap_err();
+        assert!(error.contains("`a [31m` is not a flag"), "{error}");
+        let error = read("users = '\u{9b}2J'").unwrap_err();
+        assert!(!error.contains('\u{9b}'), "{error}");
     }
 
     #[test]

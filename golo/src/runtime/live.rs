@@ -27,12 +27,14 @@ pub(super) enum Live {
 }
 
 impl Live {
-    /// Shows what there will be of a run of `plan`, if it `is_wanted`.
-    pub(super) fn start(is_wanted: bool, plan: &Plan) -> Self {
+    /// Shows what there will be of a run of `plan`, if it `is_wanted`. Lines on the same terminal, where stdout is taken by
+    /// them, would begin behind a bar.
+    pub(super) fn start(is_wanted: bool, is_stdout_taken: bool, plan: &Plan) -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        let is_disturbed = is_stdout_taken && std::io::stdout().is_terminal();
         if !is_wanted {
             Self::Nothing
-        } else if std::io::stderr().is_terminal() && !is_dumb {
+        } else if std::io::stderr().is_terminal() && !is_dumb && !is_disturbed {
             Self::bar(plan)
         } else {
             Self::Lines(News::every(LINES))

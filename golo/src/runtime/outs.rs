@@ -1,6 +1,7 @@
 //! What `--out` may ask for, and what becomes of it.
 
 use std::{
+    collections::HashSet,
     io::{self, Write},
     path::{Path, PathBuf},
     str::FromStr,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use super::{
-    files::ReportFile,
+    files::{ReportFile, followed, is_special, refuse_streams},
     lines::{Lines, Stream},
 };
 use crate::{
@@ -42,12 +43,28 @@ impl FromStr for Out {
         let (kind, path) = text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or(expected)?;
         Ok(match (kind, path) {
             ("jsonl", "-") => Self::Stdout,
+            ("summary" | "junit" | "csv", "-") => {
+                return Err(format!(
+                    "`-` is stdout, where only jsonl= can go; for a file of that name write {kind}=./-"
+                ));
+            }
             ("jsonl", path) => Self::Lines(path.into()),
             ("summary", path) => Self::Summary(path.into()),
             ("junit", path) => Self::Junit(path.into()),
             ("csv", prefix) => Self::Csv(prefix.into()),
             _ => return Err(expected.to_owned()),
         })
+    }
+}
+
+impl Out {
+    /// The files that become of it.
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Stdout => Vec::new(),
+            Self::Lines(path) | Self::Summary(path) | Self::Junit(path) => vec![path.clone()],
+            Self::Csv(prefix) => TABLES.map(|table| table.path(prefix)).into(),
+        }
     }
 }
 
@@ -67,31 +84,41 @@ enum Report {
     Failures,
 }
 
+/// The tables of `csv=`.
+const TABLES: [Report; 3] = [Report::Stats, Report::StatsHistory, Report::Failures];
+
 /// What reports are made of.
-pub(super) struct Results<'a> {
-    pub(super) finished: &'a Finished,
-    pub(super) verdict: &'a Verdict,
-    pub(super) ending: &'a Ending,
-    pub(super) timeline: &'a Timeline,
+struct Results<'a> {
+    finished: &'a Finished,
+    verdict: &'a Verdict,
+    ending: &'a Ending,
+    timeline: &'a Timeline,
 }
 
 impl Outs {
     /// Opens everything: what cannot be written is known before any load is sent.
     pub(super) fn open(outs: &[Out]) -> Result<Self, Error> {
+        refuse_twice(outs)?;
         let mut opened = Self { lines: Vec::new(), reports: Vec::new() };
         for out in outs {
             match out {
-                Out::Stdout => opened.open_lines(Stream::Stdout)?,
-                Out::Lines(path) => opened.open_lines(Stream::File(path.clone()))?,
+                Out::Stdout | Out::Lines(_) => {}
                 Out::Summary(path) => opened.open_report(Report::Summary, path)?,
                 Out::Junit(path) => opened.open_report(Report::Junit, path)?,
                 Out::Csv(prefix) => {
-                    for report in [Report::Stats, Report::StatsHistory, Report::Failures] {
-                        let mut path = prefix.clone().into_os_string();
-                        path.push(report.suffix());
-                        opened.open_report(report, path.as_ref())?;
-                    }
+                    TABLES.iter().try_for_each(|table| opened.open_report(*table, &table.path(prefix)))?;
                 }
+            }
+        }
+        // Last, since what was in their files is gone once they are open.
+        for out in outs {
+            match out {
+                Out::Stdout => opened.open_lines(Stream::Stdout)?,
+                Out::Lines(path) => {
+                    refuse_streams(path).map_err(|error| cannot_be_written(path, error))?;
+                    opened.open_lines(Stream::File(path.clone()))?;
+                }
+                _ => {}
             }
         }
         Ok(opened)
@@ -103,9 +130,8 @@ impl Outs {
     }
 
     fn open_report(&mut self, report: Report, path: &Path) -> Result<(), Error> {
-        let cannot =
-            |error: io::Error| Error::address(format!("`{}` cannot be written", path.display()), Some(error.into()));
-        self.reports.push((report, ReportFile::open(path).map_err(cannot)?));
+        let file = ReportFile::open(path).map_err(|error| cannot_be_written(path, error))?;
+        self.reports.push((report, file));
         Ok(())
     }
 
@@ -126,20 +152,44 @@ impl Outs {
         unwritten
     }
 
-    /// Writes every report; one that cannot be written keeps no other from it.
-    pub(super) fn write(self, results: &Results<'_>) -> Vec<Written> {
+    /// Writes every report, and says in `ending` what became of each: one that cannot be written keeps no other from it.
+    pub(super) fn write(mut self, finished: &Finished, verdict: &Verdict, ending: &mut Ending, timeline: &Timeline) {
         let lines = self.lines.iter().filter_map(|(stream, _)| match stream {
             Stream::File(path) => Some(Written { kind: "jsonl", path: path.display().to_string(), error: None }),
             _ => None,
         });
-        let mut written: Vec<_> = lines.collect();
+        ending.files.extend(lines);
+        self.reports.sort_by_key(|(report, _)| report.place());
         for (report, file) in self.reports {
             let path = file.path().display().to_string();
-            let error = file.write(|to| report.write(results, to)).err();
-            written.push(Written { kind: report.kind(), path, error: error.map(|error| chain(&error)) });
+            let results = Results { finished, verdict, ending, timeline };
+            let error = file.write(|to| report.write(&results, to)).err();
+            ending.files.push(Written { kind: report.kind(), path, error: error.map(|error| chain(&error)) });
         }
-        written
     }
+}
+
+/// A file can be one thing only.
+fn refuse_twice(outs: &[Out]) -> Result<(), Error> {
+    let mut known = HashSet::new();
+    let twice = |what: String| Err(Error::address(format!("{what} would be written twice"), None));
+    if outs.iter().filter(|out| **out == Out::Stdout).count() > 1 {
+        return twice("stdout".to_owned());
+    }
+    for path in outs.iter().flat_map(Out::files) {
+        if is_special(&path) {
+            continue;
+        }
+        let file = followed(&path);
+        if !known.insert(std::path::absolute(&file).unwrap_or(file)) {
+            return twice(format!("`{}`", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn cannot_be_written(path: &Path, error: io::Error) -> Error {
+    Error::address(format!("`{}` cannot be written", path.display()), Some(error.into()))
 }
 
 impl Report {
@@ -159,6 +209,22 @@ impl Report {
             Self::StatsHistory => "_stats_history.csv",
             Self::Failures => "_failures.csv",
             Self::Summary | Self::Junit => "",
+        }
+    }
+
+    /// The file of a table.
+    fn path(self, prefix: &Path) -> PathBuf {
+        let mut path = prefix.as_os_str().to_owned();
+        path.push(self.suffix());
+        path.into()
+    }
+
+    /// When it is written: those that say how the run ended come last, since that may be that another could not be written.
+    fn place(self) -> u8 {
+        match self {
+            Self::Stats | Self::StatsHistory | Self::Failures => 0,
+            Self::Junit => 1,
+            Self::Summary => 2,
         }
     }
 
@@ -198,5 +264,20 @@ mod tests {
         for text in ["", "jsonl", "jsonl=", "xml=a", "summary"] {
             assert!(text.parse::<Out>().unwrap_err().starts_with("expected summary=FILE.json, "), "{text}");
         }
+        for text in ["summary=-", "junit=-", "csv=-"] {
+            assert!(text.parse::<Out>().unwrap_err().starts_with("`-` is stdout, where only jsonl= can go"), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_file_is_two_things() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let refused = |outs: &[Out]| refuse_twice(outs).is_err();
+        assert!(refused(&[Out::Stdout, Out::Stdout]));
+        assert!(refused(&[Out::Summary(path("a")), Out::Junit(path("a"))]));
+        assert!(refused(&[Out::Csv(path("a")), Out::Lines(path("a_stats.csv"))]));
+        assert!(!refused(&[Out::Summary(path("a")), Out::Junit(path("b")), Out::Csv(path("a")), Out::Stdout]));
+        assert!(!refused(&[Out::Summary("/dev/null".into()), Out::Junit("/dev/null".into())]));
     }
 }

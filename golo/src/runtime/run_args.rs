@@ -158,15 +158,18 @@ impl RunArgs {
     ///
     /// What is wrong with them, and what would be right.
     pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
-        let mut said = self.over(Self::of_environment(variable)?);
+        let (environment, off) = Self::of_environment(variable)?;
+        let mut said = self.over(environment);
         let (mut params, mut load_test) = (Vec::new(), None);
+        let mut place = String::new();
         if let Some(path) = &said.how.file {
-            let file = JobFile::read(path)?;
+            let file = JobFile::read(path, &off)?;
             (params, load_test) = (file.params, file.binary);
+            place = format!("with `{}`: ", path.display());
             said = said.over(file.args);
         }
         let Self { load, how } = said;
-        let plan = Plan::new(load.into_asked()).map_err(|error| error.to_string())?;
+        let plan = Plan::new(load.into_asked()).map_err(|error| format!("{place}{error}"))?;
         Ok(RunCall {
             plan,
             job_name: how.name,
@@ -190,9 +193,10 @@ impl RunArgs {
         Alone::from_arg_matches(&matches).map(|alone| alone.run).map_err(|error| why(&error))
     }
 
-    /// Every flag is a variable too: `--warm-up` is `GOLO_WARM_UP`.
-    fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    /// Every flag is a variable too: `--warm-up` is `GOLO_WARM_UP`. Gives also which flags are to be off.
+    fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(Self, Vec<String>), String> {
         let mut all = Vec::new();
+        let mut off = Vec::new();
         for flag in flags() {
             let name = format!("GOLO_{}", flag.name.to_uppercase().replace('-', "_"));
             let Some(value) = variable(&name) else { continue };
@@ -200,13 +204,16 @@ impl RunArgs {
             let argument = match (flag.takes_value, &*value) {
                 (true, _) => format!("--{}={value}", flag.name),
                 (false, "1" | "true") => format!("--{}", flag.name),
-                (false, "0" | "false") => continue,
+                (false, "0" | "false") => {
+                    off.push(flag.name);
+                    continue;
+                }
                 (false, _) => return Err(wrong("expected 1 or 0")),
             };
             Self::parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&error))?;
             all.push(argument);
         }
-        Self::parse(&all)
+        Ok((Self::parse(&all)?, off))
     }
 
     /// What these say, and where they say nothing what `below` says.

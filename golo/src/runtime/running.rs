@@ -1,6 +1,11 @@
 //! A run from its setup to its report, whatever it drives.
 
-use std::{io::Write as _, pin::pin, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    pin::pin,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use tokio::{
     sync::oneshot,
@@ -10,7 +15,7 @@ use tokio::{
 use super::{
     LAST_MOMENT,
     live::Live,
-    outs::{Outs, Results},
+    outs::{Out, Outs},
     run_args::RunCall,
     signals::Signals,
 };
@@ -83,31 +88,31 @@ impl Ran {
     pub(super) fn report(self, name: &str, outs: Outs, is_stdout_taken: bool) -> ExitCode {
         let Self { finished, timeline, mut ending } = self;
         let verdict = Verdict::of(&finished, &ending);
-        let results = Results { finished: &finished, verdict: &verdict, ending: &ending, timeline: &timeline };
-        ending.files = outs.write(&results);
+        outs.write(&finished, &verdict, &mut ending, &timeline);
         let page = if is_stdout_taken { Page::stderr() } else { Page::stdout() };
-        print(&reports::summary(&finished, &verdict, &ending, page), is_stdout_taken);
-        for unwritten in &ending.unwritten {
-            say(format_args!("{name}: {unwritten}"));
+        let printed = print(&reports::summary(&finished, &verdict, &ending, page), is_stdout_taken);
+        for trouble in ending.troubles() {
+            say(format_args!("{name}: {trouble}"));
         }
-        for (path, error) in ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
-            say(format_args!("{name}: `{path}` could not be written: {error}"));
-        }
-        if let Some(error) = &ending.torn_down {
-            say(format_args!("{name}: {error}"));
-        }
-        verdict.exit_code(&ending).into()
+        let code = verdict.exit_code(&ending);
+        let Err(error) = printed else { return code.into() };
+        say(format_args!("{name}: the summary could not be written to stdout: {error}"));
+        if code == 0 { 1 } else { code }.into()
     }
 }
 
 /// Writes the summary where the reader looks for it.
-fn print(summary: &str, is_stdout_taken: bool) {
+fn print(summary: &str, is_stdout_taken: bool) -> io::Result<()> {
     if is_stdout_taken {
-        return say(summary.trim_end());
+        say(summary.trim_end());
+        return Ok(());
     }
-    let mut stdout = std::io::stdout().lock();
-    // A closed stdout ends nothing: the exit code says how it went.
-    let _ = stdout.write_all(summary.as_bytes()).and_then(|()| stdout.flush());
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(summary.as_bytes()).and_then(|()| stdout.flush()) {
+        // Who has closed stdout wants to read no more: the exit code says how it went.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// A run that is under way.
@@ -176,7 +181,8 @@ impl<'a, S: Subject> Running<'a, S> {
                 return Finished::not_started(plan, options, Some(chain(&error)));
             }
         };
-        let mut live = Live::start(self.call.progress, &plan);
+        let is_stdout_taken = self.call.out.contains(&Out::Stdout);
+        let mut live = Live::start(self.call.progress, is_stdout_taken, &plan);
         loop {
             tokio::select! {
                 progress = engine.next() => match progress {

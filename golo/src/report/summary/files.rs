@@ -8,9 +8,12 @@ pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {
     }
     let mut lines = vec!["Files".to_owned()];
     for file in &ending.files {
-        let text = match &file.error {
-            None => clean(&file.path),
-            Some(error) => clean(&format!("{}: not written: {error}", file.path)),
+        let place = format!("`{}`", file.path);
+        let lost = ending.unwritten.iter().find(|unwritten| file.kind == "jsonl" && unwritten.place == place);
+        let text = match (&file.error, lost) {
+            (Some(error), _) => clean(&format!("{}: not written: {error}", file.path)),
+            (None, Some(lost)) => clean(&format!("{}: not whole: {}", file.path, lost.reason)),
+            (None, None) => clean(&file.path),
         };
         lines.extend(page.said(file.kind, &text));
     }

@@ -52,9 +52,7 @@ pub(in crate::report) fn headline(
 
 fn texts(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Requests) -> (String, String) {
     let mut concerns = concerns(finished, verdict, requests);
-    concerns.extend(ending.unwritten.iter().map(|unwritten| clean(&unwritten.to_string())));
-    let unwritten = ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?)));
-    concerns.extend(unwritten.map(|(path, error)| clean(&format!("`{path}` could not be written: {error}"))));
+    concerns.extend(ending.troubles().iter().map(|trouble| clean(trouble)));
     let cleaned = |reasons: &[String]| reasons.iter().map(|reason| clean(reason)).collect::<Vec<_>>().join("; ");
     let text = match verdict {
         Verdict::NotStarted(reason) => format!("{verdict}: {}", clean(reason)),
@@ -185,7 +183,8 @@ fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
     let first = errors.by_count().into_iter().find(|(kind, _, _)| is_wanted(*kind));
     first.map_or_else(String::new, |(kind, text, _)| match kind {
         // What they are has been said.
-        ErrorKind::Start | ErrorKind::Panic | ErrorKind::Returned | ErrorKind::Status => format!(": {}", clean(text)),
+        ErrorKind::Panic => format!(": {}", clean(text.strip_prefix("panicked: ").unwrap_or(text))),
+        ErrorKind::Start | ErrorKind::Returned | ErrorKind::Status => format!(": {}", clean(text)),
         kind if text.starts_with(&kind.to_string()) => format!(": {}", clean(text)),
         kind => format!(": {kind}: {}", clean(text)),
     })

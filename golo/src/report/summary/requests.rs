@@ -168,7 +168,7 @@ fn lines_of(page: Page, rows: &[Vec<String>]) -> Vec<Vec<String>> {
         let room = longest.min(page.width - 2 - widest(&figures));
         return beside(page, &names, room, &figures, widest(&figures), &[]);
     }
-    if widest(&latencies) + 4 <= page.width {
+    if widest(&latencies) + 4 <= page.width && widest(&amounts) + 4 <= page.width {
         // As wide as the latencies, unless that is too narrow for the names.
         let whole = (longest + 2 + widest(&amounts)).max(widest(&latencies) + 4).min(page.width);
         return beside(page, &names, whole - 2 - widest(&amounts), &amounts, whole, &latencies);
@@ -199,4 +199,21 @@ fn beside(
         lines
     };
     names.iter().zip(figures).enumerate().map(lines).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_that_are_wider_than_latencies_fit_too() {
+        let heads = [&["Requests"], &AMOUNTS[..], &LATENCIES[..]].concat();
+        let amounts = ["  GET /", "1,000,000,000,000", "<0.01%", "10,000,000/s", "18.4EB"];
+        let row = [&amounts[..], &["1ms"; LATENCIES.len()]].concat();
+        let rows = [heads, row].map(|row| row.into_iter().map(str::to_owned).collect());
+        for columns in 30..140 {
+            let lines = lines_of(Page::new(columns, false), &rows);
+            assert!(lines.iter().flatten().all(|line| width(line) <= columns), "{columns}: {lines:#?}");
+        }
+    }
 }

@@ -22,10 +22,10 @@ pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {
         let (mark, style) = if judged.passed { ("✓", GOOD) } else { ("✗", BAD) };
         let said = said(judged);
         let space = " ".repeat(column.unwrap_or_default().saturating_sub(width(&said)));
-        let text = together(&format!("{said}{space} ")) + " " + &together(&actual);
+        let text = together(&format!("{said}{space} ")) + " " + &actual;
         for (number, line) in page.wrap("    ", 6, &text).into_iter().enumerate() {
             let line = if number == 0 { line.replacen("    ", &format!("  {mark} "), 1) } else { line };
-            lines.push(page.paint(style, &line));
+            lines.push(page.paint(style, line.trim_end()));
         }
     }
     lines

@@ -1,0 +1,19 @@
+//! The report of a run: what it says on a terminal, in a pipe and in files, and how it exits.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod aborting;
+mod call;
+mod documentation;
+mod exit_codes;
+mod files;
+mod job_files;
+mod junit;
+mod losses;
+mod numbers;
+mod percentiles;
+mod schema;
+mod screen;
+mod streams;
+mod terminal;

@@ -1,0 +1,242 @@
+//! On a terminal, of which there is one for each test.
+
+use std::{fs::File, io::Read as _, os::fd::OwnedFd, process::Stdio, thread::JoinHandle};
+
+use golo_tests::{Signal, until, within};
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+use tokio::process::{Child, Command};
+
+use crate::{
+    call::{Call, sample},
+    screen::Screen,
+};
+
+/// Both ends of a terminal.
+struct Terminal {
+    columns: u16,
+    outer: OwnedFd,
+    inner: File,
+}
+
+/// A run on a terminal, and what it has written there.
+struct Shown {
+    code: Option<i32>,
+    text: String,
+    screen: Screen,
+}
+
+impl Terminal {
+    fn new(columns: u16) -> Self {
+        let outer = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&outer).unwrap();
+        unlockpt(&outer).unwrap();
+        let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&outer, size).unwrap();
+        let name = ptsname(&outer, Vec::new()).unwrap().into_string().unwrap();
+        let inner = File::options().read(true).write(true).open(name).unwrap();
+        Self { columns, outer, inner }
+    }
+
+    fn end(&self) -> Stdio {
+        self.inner.try_clone().unwrap().into()
+    }
+
+    /// Runs `command`, the streams of which are set.
+    fn spawn(self, mut command: Command) -> (Child, JoinHandle<String>, u16) {
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "CI"] {
+            if command.as_std().get_envs().all(|(known, _)| known != name) {
+                command.env_remove(name);
+            }
+        }
+        if command.as_std().get_envs().all(|(known, _)| known != "TERM") {
+            command.env("TERM", "xterm-256color");
+        }
+        let child = command.spawn().unwrap();
+        // Else there would be somebody who may write yet.
+        drop((command, self.inner));
+        let mut outer = File::from(self.outer);
+        let reader = std::thread::spawn(move || {
+            let (mut text, mut some) = (Vec::new(), [0; 4096]);
+            while let Ok(length @ 1..) = outer.read(&mut some) {
+                text.extend_from_slice(&some[..length]);
+            }
+            String::from_utf8(text).unwrap()
+        });
+        (child, reader, self.columns)
+    }
+}
+
+async fn finish((mut child, reader, columns): (Child, JoinHandle<String>, u16)) -> Shown {
+    let code = within("the run's end", child.wait()).await.unwrap().code();
+    let text = tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
+    let screen = Screen::after(if columns == 0 { 80 } else { columns.into() }, &text);
+    Shown { code, text, screen }
+}
+
+/// Runs `call` with all its streams on a terminal.
+async fn show(columns: u16, mut call: Call) -> Shown {
+    let terminal = Terminal::new(columns);
+    call.command.stdin(terminal.end()).stdout(terminal.end()).stderr(terminal.end());
+    finish(terminal.spawn(call.command)).await
+}
+
+impl Shown {
+    /// Asserts that nothing of the bar is left, and nothing but messages was wider than the terminal.
+    #[track_caller]
+    fn assert_tidy(&self) {
+        let lines = self.screen.lines();
+        assert!(!lines.iter().any(|line| line.contains(['━', '╸', '─'])), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("req/s")), "the bar is gone: {lines:#?}");
+        let is_message = |line: &String| line.starts_with("reports: ");
+        let wide: Vec<_> = self.screen.wrapped.iter().filter(|line| !is_message(line)).collect();
+        assert!(wide.iter().all(|line| self.is_of_message(line)), "{wide:#?}");
+        assert!(self.screen.is_at_start(), "{:?}", self.text);
+    }
+
+    /// Whether a line is the second or a further one of a message.
+    fn is_of_message(&self, line: &str) -> bool {
+        let lines = self.screen.lines();
+        let before = lines.iter().position(|known| known == line.trim_end()).unwrap_or_default();
+        let head = lines[..before].iter().rposition(|line| line.starts_with("reports: "));
+        head.is_some_and(|head| lines[head..before].iter().all(|line| !line.is_empty()))
+    }
+
+    /// Whether the bar was there at some time.
+    fn had_bar(&self) -> bool {
+        self.screen.seen.iter().any(|line| line.contains(['━', '╸', '─']))
+    }
+}
+
+#[tokio::test]
+async fn everything_fits_a_terminal_and_the_bar_leaves_nothing_behind() {
+    let target = sample();
+    for columns in [40, 80, 140] {
+        for job in ["mixed", "a long route", "a wide route", "a hostile route", "fail"] {
+            let call = Call::plain(&target, job, "-u 2 --pace 20ms -d 2")
+                .with(&["http_req_duration{route:/a/route/that/nobody/has/asked/for} p(99.9)<1s", "http_reqs rate>=0"]);
+            let shown = show(columns, call).await;
+            assert!([Some(99), Some(96)].contains(&shown.code), "{}", shown.text);
+            assert!(shown.had_bar() && shown.screen.styles > 4, "{:?}", shown.text);
+            shown.assert_tidy();
+            let lines = shown.screen.lines();
+            let head = lines.iter().position(|line| line.starts_with("FAILED") || line.starts_with("INVALID"));
+            assert!(head.is_some(), "{lines:#?}");
+            let widest = lines[head.unwrap()..].iter().map(|line| unicode_width::UnicodeWidthStr::width(&**line)).max();
+            assert!(widest.unwrap() <= usize::from(columns) && widest.unwrap() > usize::from(columns) / 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_that_does_not_know_how_wide_it_is_has_80_columns() {
+    let target = sample();
+    let shown = show(0, Call::plain(&target, "mixed", "-u 2 -i 40")).await;
+    assert_eq!(shown.code, Some(0), "{}", shown.text);
+    shown.assert_tidy();
+}
+
+#[tokio::test]
+async fn colours_are_left_out_where_they_are_not_wanted() {
+    let target = sample();
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let mut call = Call::plain(&target, "mixed", "-u 2 --pace 20ms -d 2").with(&["http_reqs count>1"]);
+        call.command.env(name, value);
+        let shown = show(80, call).await;
+        assert_eq!(shown.screen.styles, 0, "{name}: {:?}", shown.text);
+        assert!(name != "TERM" || !shown.text.contains('\u{1b}'), "{:?}", shown.text);
+        shown.assert_tidy();
+    }
+    let mut call = Call::plain(&target, "get", "-u 2 -i 4");
+    call.command.env("NO_COLOR", "");
+    assert!(show(80, call).await.screen.styles > 0, "an empty variable is none");
+}
+
+#[tokio::test]
+async fn each_stream_is_what_it_is() {
+    let target = sample();
+    // The summary goes to a file, and the bar to a terminal.
+    let mut call = Call::plain(&target, "get", "-u 2 --pace 20ms -d 2");
+    let (path, terminal) = (call.path("out"), Terminal::new(80));
+    call.command.stdout(File::create(&path).unwrap()).stderr(terminal.end());
+    let shown = finish(terminal.spawn(call.command)).await;
+    assert!(shown.had_bar(), "{:?}", shown.text);
+    shown.assert_tidy();
+    // And the other way round.
+    let mut call = Call::plain(&target, "get", "-u 2 --pace 20ms -d 2");
+    let (path, terminal) = (call.path("err"), Terminal::new(80));
+    call.command.stderr(File::create(&path).unwrap()).stdout(terminal.end());
+    let shown = finish(terminal.spawn(call.command)).await;
+    assert!(shown.screen.styles > 0 && !shown.had_bar(), "{:?}", shown.text);
+    assert!(shown.screen.lines()[0].starts_with("PASSED") || shown.code == Some(96), "{:?}", shown.text);
+}
+
+#[tokio::test]
+async fn a_summary_in_a_file_has_no_colours_though_the_bar_has() {
+    let target = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let (path, terminal) = (folder.path().join("out"), Terminal::new(140));
+    let mut call = Call::plain(&target, "mixed", "-u 2 --pace 20ms -d 2");
+    call.command.stdout(File::create(&path).unwrap()).stderr(terminal.end());
+    finish(terminal.spawn(call.command)).await.assert_tidy();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains('\u{1b}') && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[tokio::test]
+async fn lines_on_a_terminal_are_not_mixed_with_a_bar() {
+    let target = sample();
+    let shown = show(140, Call::plain(&target, "get", "-u 2 --pace 100ms -d 2 -o jsonl=-")).await;
+    assert!(!shown.had_bar(), "{:?}", shown.text);
+    let outputs = shown.text.lines().filter(|line| line.starts_with("{\"sequenceID\"") && line.ends_with('}')).count();
+    assert_eq!(outputs as u64, target.counter().seen, "{}", shown.text);
+}
+
+#[tokio::test]
+async fn what_is_said_stands_above_the_bar() {
+    let target = sample();
+    let mut call = Call::plain(&target, "get", "-u 2 --pace 20ms -d 60");
+    let terminal = Terminal::new(80);
+    call.command.stdout(terminal.end()).stderr(terminal.end());
+    let running = terminal.spawn(call.command);
+    // Two seconds of it, so that there is a bar.
+    until("there is load", || target.counter().seen > 200).await;
+    let id = rustix::process::Pid::from_raw(running.0.id().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(id, Signal::INT).unwrap();
+    let shown = finish(running).await;
+    assert_eq!(shown.code, Some(105), "{}", shown.text);
+    assert!(shown.had_bar(), "{:?}", shown.text);
+    shown.assert_tidy();
+    let said = "reports: finishing the triggers in flight; a second signal cuts them off";
+    assert!(shown.screen.lines().contains(&said.to_owned()), "{:#?}", shown.screen.lines());
+}
+
+#[tokio::test]
+async fn what_a_panic_prints_stands_above_the_bar() {
+    let target = sample();
+    let mut call = Call::plain(&target, "panic later", "-u 2 --pace 100ms -d 3");
+    call.command.env("RUST_BACKTRACE", "0");
+    let shown = show(80, call).await;
+    assert!(shown.had_bar(), "{:?}", shown.text);
+    let lines = shown.screen.lines();
+    let panics: Vec<_> = lines.iter().filter(|line| line.contains("panicked at")).collect();
+    assert!(!panics.is_empty() && panics.iter().all(|line| !line.contains(['━', '╸', '─'])), "{lines:#?}");
+    shown.assert_tidy();
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_closed_ends_nothing() {
+    let target = sample();
+    let mut call = Call::new(&target, "get", "-r 100/s -d 3");
+    let (path, terminal) = (call.path("summary.json"), Terminal::new(80));
+    call.command.stdin(terminal.end()).stdout(terminal.end()).stderr(terminal.end()).env("TERM", "xterm");
+    let mut child = call.command.spawn().unwrap();
+    call.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    until("there is load", || target.counter().seen > 100).await;
+    drop(terminal);
+    let code = within("the run's end", child.wait()).await.unwrap().code();
+    let summary: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(summary["load"]["due"], 300, "{code:?}");
+}
