@@ -28,6 +28,7 @@ mod nearest;
 mod output;
 mod panic;
 mod param;
+pub mod reading_the_report;
 mod recording;
 #[doc(hidden)]
 pub mod report;

@@ -4,6 +4,8 @@
 
 mod document;
 mod ending;
+#[cfg(feature = "html")]
+mod html;
 mod junit;
 mod news;
 mod page;
@@ -17,6 +19,8 @@ mod verdict;
 
 pub use document::{Distribution, Document};
 pub use ending::{Ending, Moment, Unwritten, Written};
+#[cfg(feature = "html")]
+pub use html::html;
 pub use junit::junit;
 pub use news::News;
 pub use page::Page;

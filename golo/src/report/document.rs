@@ -16,13 +16,25 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub use distribution::Distribution;
 use generator::Generator;
 use journeys::Journeys;
-use load::{Load, Triggers};
+pub(super) use load::Load;
+use load::Triggers;
 use requests::{Requests, Status};
 use timeline::Points;
+#[cfg(feature = "html")]
+pub(super) use {
+    journeys::{Slow, SlowStep},
+    load::Dropped,
+    requests::Amounts,
+    timeline::OnePoint,
+};
 
 use super::{Ending, Judged, Timeline, Verdict, summary};
 use crate::{
-    engine::{Finished, errors::ErrorKind},
+    engine::{
+        Finished,
+        errors::ErrorKind,
+        plan::{self, Plan},
+    },
     output::nanoseconds,
 };
 
@@ -32,71 +44,84 @@ const VERSION: u32 = 1;
 /// Everything that a run came to.
 #[derive(Debug, Serialize)]
 pub struct Document<'a> {
-    version: u32,
-    golo: &'static str,
-    run: Run<'a>,
-    verdict: Said,
-    thresholds: Vec<Threshold<'a>>,
-    load: Load,
-    requests: Requests,
-    triggers: Triggers,
-    journeys: Journeys,
-    checks: Vec<Check<'a>>,
-    statuses: Vec<Status>,
-    errors: Vec<Error<'a>>,
-    generator: Generator<'a>,
-    timeline: Points,
+    pub(in crate::report) version: u32,
+    pub(in crate::report) golo: &'static str,
+    pub(in crate::report) run: Run<'a>,
+    pub(in crate::report) verdict: Said,
+    pub(in crate::report) thresholds: Vec<Threshold<'a>>,
+    pub(in crate::report) load: Load,
+    pub(in crate::report) requests: Requests,
+    pub(in crate::report) triggers: Triggers,
+    pub(in crate::report) journeys: Journeys,
+    pub(in crate::report) checks: Vec<Check<'a>>,
+    pub(in crate::report) statuses: Vec<Status>,
+    pub(in crate::report) errors: Vec<Error<'a>>,
+    pub(in crate::report) generator: Generator<'a>,
+    pub(in crate::report) timeline: Points,
 }
 
 /// What was run.
 #[derive(Debug, Serialize)]
-struct Run<'a> {
-    job: &'a str,
+pub(in crate::report) struct Run<'a> {
+    pub(in crate::report) job: &'a str,
     /// The plan in words.
-    plan: String,
+    pub(in crate::report) plan: String,
+    pub(in crate::report) model: Model,
     /// RFC 3339; none where it did not start.
-    started_at: Option<String>,
+    pub(in crate::report) started_at: Option<String>,
     /// How long starts were made.
-    load_time: u64,
+    pub(in crate::report) load_time: u64,
     /// How long it took until nothing was in flight any more.
-    whole_time: u64,
-    workers: usize,
-    seed: u64,
+    pub(in crate::report) whole_time: u64,
+    pub(in crate::report) workers: usize,
+    pub(in crate::report) seed: u64,
+}
+
+/// What sets the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::report) enum Model {
+    /// Users who start again as soon as they are done: nothing has a due time.
+    Closed,
+    /// Users who start once per pace.
+    Paced,
+    /// A rate, whatever the target does.
+    Open,
 }
 
 /// The verdict, and everything that the first lines of the summary say.
 #[derive(Debug, Serialize)]
-struct Said {
-    word: String,
-    exit_code: u8,
-    text: String,
+pub(in crate::report) struct Said {
+    pub(in crate::report) word: String,
+    pub(in crate::report) exit_code: u8,
+    pub(in crate::report) text: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Threshold<'a> {
-    threshold: String,
-    metric: &'static str,
+pub(in crate::report) struct Threshold<'a> {
+    pub(in crate::report) threshold: String,
+    pub(in crate::report) metric: &'static str,
     #[serde(flatten)]
-    actual: Option<super::Actual>,
+    pub(in crate::report) actual: Option<super::Actual>,
     /// The actual value as the summary shows it.
-    shown: String,
-    passed: bool,
-    reason: Option<&'a str>,
+    pub(in crate::report) shown: String,
+    pub(in crate::report) passed: bool,
+    pub(in crate::report) reason: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
-struct Check<'a> {
-    name: &'a str,
-    passed: u64,
-    failed: u64,
+pub(in crate::report) struct Check<'a> {
+    pub(in crate::report) name: &'a str,
+    pub(in crate::report) passed: u64,
+    pub(in crate::report) failed: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct Error<'a> {
-    kind: String,
-    text: &'a str,
-    count: u64,
-    first_seen: u64,
+pub(in crate::report) struct Error<'a> {
+    pub(in crate::report) kind: String,
+    pub(in crate::report) text: &'a str,
+    pub(in crate::report) count: u64,
+    pub(in crate::report) first_seen: u64,
 }
 
 impl<'a> Document<'a> {
@@ -125,7 +150,7 @@ impl<'a> Document<'a> {
             thresholds: ending.thresholds.iter().map(Threshold::of).collect(),
             load: Load::of(finished),
             triggers: Triggers::of(&totals.triggers),
-            journeys: Journeys::of(totals),
+            journeys: Journeys::of(totals, &requests),
             checks: checks.collect(),
             statuses: Status::all(&requests),
             requests: Requests::of(finished, &requests),
@@ -142,11 +167,22 @@ impl<'a> Run<'a> {
         Self {
             job: &finished.options.job_name,
             plan: finished.plan.to_string(),
+            model: Model::of(&finished.plan),
             started_at,
             load_time: nanoseconds(finished.load_time),
             whole_time: nanoseconds(finished.whole_time),
             workers: finished.options.workers,
             seed: finished.options.seed,
+        }
+    }
+}
+
+impl Model {
+    fn of(plan: &Plan) -> Self {
+        match plan.model() {
+            plan::Model::Open { .. } => Self::Open,
+            plan::Model::Closed { pace: Some(_), .. } => Self::Paced,
+            plan::Model::Closed { pace: None, .. } => Self::Closed,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::{
     units::{counted, nanoseconds},
 };
 use crate::engine::{Finished, histogram::Histogram};
+pub(super) use generator::warning;
 pub(super) use headline::headline;
 pub(super) use load::{achieved_rate, asked_rate};
 pub(super) use requests::{Requests, Route};

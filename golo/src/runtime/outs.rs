@@ -20,6 +20,11 @@ use crate::{
     report::{self, Document, Ending, Page, Timeline, Unwritten, Verdict, Written},
 };
 
+/// Said where a page is asked for that cannot be made.
+#[cfg(not(feature = "html"))]
+const WITHOUT_HTML: &str = "this load test was built without golo's feature `html`; turn it on with \
+                            `cargo add golo --features html`";
+
 /// Something to be written, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Out {
@@ -29,6 +34,9 @@ pub(super) enum Out {
     Lines(PathBuf),
     /// The summary as JSON.
     Summary(PathBuf),
+    /// The run as a page.
+    #[cfg(feature = "html")]
+    Html(PathBuf),
     /// Thresholds and checks as test cases.
     Junit(PathBuf),
     /// Tables, whose files begin with this.
@@ -39,17 +47,22 @@ impl FromStr for Out {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected summary=FILE.json, junit=FILE.xml, csv=PREFIX, jsonl=FILE, or jsonl=- for stdout";
+        let expected = "expected summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, jsonl=FILE, or \
+                        jsonl=- for stdout";
         let (kind, path) = text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or(expected)?;
         Ok(match (kind, path) {
             ("jsonl", "-") => Self::Stdout,
-            ("summary" | "junit" | "csv", "-") => {
+            ("summary" | "html" | "junit" | "csv", "-") => {
                 return Err(format!(
                     "`-` is stdout, where only jsonl= can go; for a file of that name write {kind}=./-"
                 ));
             }
             ("jsonl", path) => Self::Lines(path.into()),
             ("summary", path) => Self::Summary(path.into()),
+            #[cfg(feature = "html")]
+            ("html", path) => Self::Html(path.into()),
+            #[cfg(not(feature = "html"))]
+            ("html", _) => return Err(WITHOUT_HTML.to_owned()),
             ("junit", path) => Self::Junit(path.into()),
             ("csv", prefix) => Self::Csv(prefix.into()),
             _ => return Err(expected.to_owned()),
@@ -63,6 +76,8 @@ impl Out {
         match self {
             Self::Stdout => Vec::new(),
             Self::Lines(path) | Self::Summary(path) | Self::Junit(path) => vec![path.clone()],
+            #[cfg(feature = "html")]
+            Self::Html(path) => vec![path.clone()],
             Self::Csv(prefix) => TABLES.map(|table| table.path(prefix)).into(),
         }
     }
@@ -78,6 +93,8 @@ pub(super) struct Outs {
 #[derive(Debug, Clone, Copy)]
 enum Report {
     Summary,
+    #[cfg(feature = "html")]
+    Html,
     Junit,
     Stats,
     StatsHistory,
@@ -104,6 +121,8 @@ impl Outs {
             match out {
                 Out::Stdout | Out::Lines(_) => {}
                 Out::Summary(path) => opened.open_report(Report::Summary, path)?,
+                #[cfg(feature = "html")]
+                Out::Html(path) => opened.open_report(Report::Html, path)?,
                 Out::Junit(path) => opened.open_report(Report::Junit, path)?,
                 Out::Csv(prefix) => {
                     TABLES.iter().try_for_each(|table| opened.open_report(*table, &table.path(prefix)))?;
@@ -197,6 +216,8 @@ impl Report {
     fn kind(self) -> &'static str {
         match self {
             Self::Summary => "summary",
+            #[cfg(feature = "html")]
+            Self::Html => "html",
             Self::Junit => "junit",
             Self::Stats | Self::StatsHistory | Self::Failures => "csv",
         }
@@ -209,6 +230,8 @@ impl Report {
             Self::StatsHistory => "_stats_history.csv",
             Self::Failures => "_failures.csv",
             Self::Summary | Self::Junit => "",
+            #[cfg(feature = "html")]
+            Self::Html => "",
         }
     }
 
@@ -224,6 +247,8 @@ impl Report {
         match self {
             Self::Stats | Self::StatsHistory | Self::Failures => 0,
             Self::Junit => 1,
+            #[cfg(feature = "html")]
+            Self::Html => 1,
             Self::Summary => 2,
         }
     }
@@ -235,6 +260,8 @@ impl Report {
                 serde_json::to_writer(&mut *to, &Document::of(finished, verdict, ending, timeline))?;
                 to.write_all(b"\n")
             }
+            #[cfg(feature = "html")]
+            Self::Html => report::html(Document::of(finished, verdict, ending, timeline), to),
             Self::Junit => {
                 let summary = report::summary(finished, verdict, ending, Page::default());
                 report::junit(finished, verdict, ending, &summary, to)
@@ -256,6 +283,8 @@ mod tests {
             ("jsonl=-", Out::Stdout),
             ("jsonl=a=b", Out::Lines("a=b".into())),
             ("summary=s.json", Out::Summary("s.json".into())),
+            #[cfg(feature = "html")]
+            ("html=page.html", Out::Html("page.html".into())),
             ("junit=j.xml", Out::Junit("j.xml".into())),
             ("csv=out/run", Out::Csv("out/run".into())),
         ] {
@@ -264,9 +293,11 @@ mod tests {
         for text in ["", "jsonl", "jsonl=", "xml=a", "summary"] {
             assert!(text.parse::<Out>().unwrap_err().starts_with("expected summary=FILE.json, "), "{text}");
         }
-        for text in ["summary=-", "junit=-", "csv=-"] {
+        for text in ["summary=-", "html=-", "junit=-", "csv=-"] {
             assert!(text.parse::<Out>().unwrap_err().starts_with("`-` is stdout, where only jsonl= can go"), "{text}");
         }
+        #[cfg(not(feature = "html"))]
+        assert!("html=page.html".parse::<Out>().unwrap_err().contains("golo's feature `html`"));
     }
 
     #[test]

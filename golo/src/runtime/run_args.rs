@@ -84,8 +84,8 @@ struct HowArgs {
     /// Accept any certificate
     #[arg(long, action = ArgAction::SetTrue)]
     insecure: bool,
-    /// Write what was measured (may be repeated): summary=FILE.json, junit=FILE.xml, csv=PREFIX, or jsonl=FILE, which is
-    /// every request as a line; jsonl=- is stdout, and the summary then goes to stderr
+    /// Write what was measured (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, or
+    /// jsonl=FILE, which is every request as a line; jsonl=- is stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
     out: Vec<Out>,
     /// Take what the flags do not say from a job file: TOML with their names as keys

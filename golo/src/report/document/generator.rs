@@ -3,25 +3,27 @@
 use serde::Serialize;
 
 use super::Distribution;
-use crate::engine::Finished;
+use crate::{engine::Finished, report::summary};
 
 #[derive(Debug, Serialize)]
-pub(super) struct Generator<'a> {
+pub(in crate::report) struct Generator<'a> {
     /// The share of their time in which the workers were busy, from 0 to 1.
-    busy_share: f64,
+    pub(in crate::report) busy_share: f64,
     /// From when each trigger should have started to when it did.
-    lag: Distribution,
+    pub(in crate::report) lag: Distribution,
     /// Why workers were lost.
-    lost: &'a [String],
+    pub(in crate::report) lost: &'a [String],
     /// The most that were open, and how many there may be.
-    descriptors: u64,
-    descriptors_limit: Option<u64>,
-    requests_without_descriptor: u64,
-    requests_without_port: u64,
+    pub(in crate::report) descriptors: u64,
+    pub(in crate::report) descriptors_limit: Option<u64>,
+    pub(in crate::report) requests_without_descriptor: u64,
+    pub(in crate::report) requests_without_port: u64,
     /// Requests from threads that are no worker's.
-    requests_from_other_threads: u64,
-    users_started: u64,
-    users_failed: u64,
+    pub(in crate::report) requests_from_other_threads: u64,
+    pub(in crate::report) users_started: u64,
+    pub(in crate::report) users_failed: u64,
+    /// What its own state does to the figures, where it does.
+    pub(in crate::report) warning: Option<&'static str>,
 }
 
 impl<'a> Generator<'a> {
@@ -39,6 +41,7 @@ impl<'a> Generator<'a> {
             requests_from_other_threads: generator.foreign,
             users_started: generator.users_started,
             users_failed: generator.users_failed,
+            warning: summary::warning(finished),
         }
     }
 }

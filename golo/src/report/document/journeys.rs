@@ -12,57 +12,75 @@ use crate::{
         snapshot::Snapshot,
     },
     output::nanoseconds,
+    report::summary::Requests,
 };
 
 #[derive(Debug, Serialize)]
-pub(super) struct Journeys {
-    duration: Distribution,
-    slowest: Vec<Slow>,
+pub(in crate::report) struct Journeys {
+    pub(in crate::report) duration: Distribution,
+    pub(in crate::report) slowest: Vec<Slow>,
 }
 
 #[derive(Debug, Serialize)]
-struct Slow {
-    sequence_id: String,
+pub(in crate::report) struct Slow {
+    pub(in crate::report) sequence_id: String,
     /// Without the think time between its requests.
-    duration: u64,
+    pub(in crate::report) duration: u64,
     /// The first 64 requests, in the order in which they ended.
-    steps: Vec<SlowStep>,
+    pub(in crate::report) steps: Vec<SlowStep>,
     /// How many more there were.
-    further: u64,
+    pub(in crate::report) further: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct SlowStep {
-    method: Box<str>,
-    route: Box<str>,
+pub(in crate::report) struct SlowStep {
+    /// In words, as the summary has it.
+    pub(in crate::report) name: String,
+    pub(in crate::report) method: Box<str>,
+    pub(in crate::report) route: Box<str>,
     /// Since the journey's first request was sent.
-    started: u64,
-    duration: u64,
-    status: u16,
-    failed: bool,
+    pub(in crate::report) started: u64,
+    pub(in crate::report) duration: u64,
+    pub(in crate::report) status: u16,
+    pub(in crate::report) failed: bool,
 }
 
 impl Journeys {
-    pub(super) fn of(totals: &Snapshot) -> Self {
-        Self { duration: (&totals.journeys).into(), slowest: totals.slowest.iter().map(Slow::of).collect() }
+    pub(super) fn of(totals: &Snapshot, requests: &Requests) -> Self {
+        let slowest = totals.slowest.iter().map(|journey| Slow::of(journey, requests));
+        Self { duration: (&totals.journeys).into(), slowest: slowest.collect() }
+    }
+
+    /// Whether each is one request of all of those, so that nothing is to be said of journeys.
+    #[cfg(feature = "html")]
+    pub(in crate::report) fn are_requests(&self, requests: u64) -> bool {
+        let count = self.duration.count;
+        count == 0 || (count >= requests && !self.slowest.iter().any(Slow::has_steps))
     }
 }
 
 impl Slow {
-    fn of(journey: &Journey<Arc<Label>>) -> Self {
+    fn of(journey: &Journey<Arc<Label>>, requests: &Requests) -> Self {
         let started = journey.started();
         Self {
             sequence_id: journey.sequence_id.to_string(),
             duration: nanoseconds(journey.duration()),
-            steps: journey.steps.iter().map(|step| SlowStep::of(step, started)).collect(),
+            steps: journey.steps.iter().map(|step| SlowStep::of(step, started, requests)).collect(),
             further: journey.further,
         }
+    }
+
+    /// Whether it is of more than one request.
+    #[cfg(feature = "html")]
+    pub(in crate::report) fn has_steps(&self) -> bool {
+        self.steps.len() > 1 || self.further > 0
     }
 }
 
 impl SlowStep {
-    fn of(step: &Step<Arc<Label>>, journey: SystemTime) -> Self {
+    fn of(step: &Step<Arc<Label>>, journey: SystemTime, requests: &Requests) -> Self {
         Self {
+            name: requests.name(&step.label),
             method: step.label.method.clone(),
             route: step.label.route.clone(),
             started: nanoseconds(step.started.duration_since(journey).unwrap_or_default()),

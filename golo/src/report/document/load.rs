@@ -11,38 +11,38 @@ use crate::{
 
 /// Starts as the plan asked for them, and what became of them: due = done + dropped + interrupted.
 #[derive(Debug, Serialize)]
-pub(super) struct Load {
+pub(in crate::report) struct Load {
     /// Starts a second, on average; none where users start as soon as they are done.
-    asked_rate: Option<f64>,
+    pub(in crate::report) asked_rate: Option<f64>,
     /// Triggers a second that were started; none in no time.
-    achieved_rate: Option<f64>,
-    due: u64,
-    done: u64,
-    interrupted: u64,
-    dropped: Dropped,
+    pub(in crate::report) achieved_rate: Option<f64>,
+    pub(in crate::report) due: u64,
+    pub(in crate::report) done: u64,
+    pub(in crate::report) interrupted: u64,
+    pub(in crate::report) dropped: Dropped,
     /// The three seconds in which starts were latest; none where nothing had a due time.
-    worst_lag: Option<WorstLag>,
+    pub(in crate::report) worst_lag: Option<WorstLag>,
     /// The most users at the end of any second; in the open model, triggers in flight.
-    most_users: u64,
+    pub(in crate::report) most_users: u64,
 }
 
 /// Starts that did not happen.
 #[derive(Debug, Serialize)]
-struct Dropped {
+pub(in crate::report) struct Dropped {
     /// As many as are allowed were in flight, or the user was still busy.
-    busy: u64,
+    pub(in crate::report) busy: u64,
     /// Their user could not start.
-    unready: u64,
+    pub(in crate::report) unready: u64,
     /// The run was stopped first.
-    stopped: u64,
+    pub(in crate::report) stopped: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct WorstLag {
-    from: u64,
-    p99: u64,
+pub(in crate::report) struct WorstLag {
+    pub(in crate::report) from: u64,
+    pub(in crate::report) p99: u64,
     /// More than that is the generator's fault, and the run invalid.
-    limit: u64,
+    pub(in crate::report) limit: u64,
 }
 
 impl Load {
@@ -73,13 +73,13 @@ impl WorstLag {
 
 /// How triggers went, think time left out.
 #[derive(Debug, Serialize)]
-pub(super) struct Triggers {
-    failed: u64,
-    panicked: u64,
+pub(in crate::report) struct Triggers {
+    pub(in crate::report) failed: u64,
+    pub(in crate::report) panicked: u64,
     /// From the actual start.
-    service: Distribution,
+    pub(in crate::report) service: Distribution,
     /// From when they were due.
-    response: Distribution,
+    pub(in crate::report) response: Distribution,
 }
 
 impl Triggers {

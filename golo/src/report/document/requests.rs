@@ -10,47 +10,47 @@ use crate::{
 
 /// The requests that ended, by what was requested.
 #[derive(Debug, Serialize)]
-pub(super) struct Requests {
-    total: Amounts,
+pub(in crate::report) struct Requests {
+    pub(in crate::report) total: Amounts,
     /// Those that the run cut off; counted nowhere else.
-    interrupted: u64,
+    pub(in crate::report) interrupted: u64,
     /// The most time spent first.
-    routes: Vec<Route>,
+    pub(in crate::report) routes: Vec<Route>,
     /// To the headers of the responses that came whole.
-    waiting: Distribution,
+    pub(in crate::report) waiting: Distribution,
     /// Making connections, TLS and all.
-    connecting: Distribution,
+    pub(in crate::report) connecting: Distribution,
 }
 
 #[derive(Debug, Serialize)]
-struct Route {
+pub(in crate::report) struct Route {
     /// In words, as the summary has it.
-    name: String,
-    origin: Box<str>,
-    route: Box<str>,
-    method: Box<str>,
+    pub(in crate::report) name: String,
+    pub(in crate::report) origin: Box<str>,
+    pub(in crate::report) route: Box<str>,
+    pub(in crate::report) method: Box<str>,
     #[serde(flatten)]
-    amounts: Amounts,
+    pub(in crate::report) amounts: Amounts,
 }
 
 #[derive(Debug, Serialize)]
-struct Amounts {
-    failed: u64,
+pub(in crate::report) struct Amounts {
+    pub(in crate::report) failed: u64,
     /// A second, until nothing was in flight any more.
-    rate: f64,
+    pub(in crate::report) rate: f64,
     /// Bytes of responses' bodies.
-    received: u64,
+    pub(in crate::report) received: u64,
     /// Bytes of requests' bodies.
-    sent: u64,
-    duration: Distribution,
+    pub(in crate::report) sent: u64,
+    pub(in crate::report) duration: Distribution,
 }
 
 /// How many responses had a status, and whether the load test expected another.
 #[derive(Debug, Serialize)]
-pub(super) struct Status {
-    status: u16,
-    failed: bool,
-    count: u64,
+pub(in crate::report) struct Status {
+    pub(in crate::report) status: u16,
+    pub(in crate::report) failed: bool,
+    pub(in crate::report) count: u64,
 }
 
 impl Requests {

@@ -12,49 +12,49 @@ use crate::{
 const ROWS: f64 = 4.0;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Points {
+pub(in crate::report) struct Points {
     /// How long each point is, but for the last.
-    step: u64,
-    points: Vec<OnePoint>,
+    pub(in crate::report) step: u64,
+    pub(in crate::report) points: Vec<OnePoint>,
     /// When each stage of the plan ends, and what it leads to: users, or starts a second.
-    stages: Vec<(u64, f64)>,
+    pub(in crate::report) stages: Vec<(u64, f64)>,
 }
 
 #[derive(Debug, Serialize)]
-struct OnePoint {
+pub(in crate::report) struct OnePoint {
     /// When it ends.
-    at: u64,
+    pub(in crate::report) at: u64,
     /// How long it is.
-    length: u64,
+    pub(in crate::report) length: u64,
     /// At its end; in the open model, triggers in flight.
-    users: u64,
-    /// Starts a second that the plan asks for at its middle.
-    asked_rate: Option<f64>,
-    due: u64,
-    done: u64,
-    failed: u64,
-    dropped: u64,
-    interrupted: u64,
-    requests: u64,
-    requests_failed: u64,
-    received: u64,
+    pub(in crate::report) users: u64,
+    /// Starts a second that the plan asks for at its middle; none where that is after the last start.
+    pub(in crate::report) asked_rate: Option<f64>,
+    pub(in crate::report) due: u64,
+    pub(in crate::report) done: u64,
+    pub(in crate::report) failed: u64,
+    pub(in crate::report) dropped: u64,
+    pub(in crate::report) interrupted: u64,
+    pub(in crate::report) requests: u64,
+    pub(in crate::report) requests_failed: u64,
+    pub(in crate::report) received: u64,
     /// Requests that ended, by status; 0 where no response came.
-    statuses: Vec<(u16, u64)>,
+    pub(in crate::report) statuses: Vec<(u16, u64)>,
     /// From sending a request to its last byte.
-    duration: Percentiles,
+    pub(in crate::report) duration: Percentiles,
     /// Of triggers, from when they were due.
-    response: Percentiles,
+    pub(in crate::report) response: Percentiles,
     /// Durations of requests: the lowest of each row, and how many. Four rows make a doubling.
-    heat: Vec<(u64, u64)>,
+    pub(in crate::report) heat: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Serialize)]
-struct Percentiles {
-    p50: Option<u64>,
-    p90: Option<u64>,
-    p95: Option<u64>,
-    p99: Option<u64>,
-    max: Option<u64>,
+pub(in crate::report) struct Percentiles {
+    pub(in crate::report) p50: Option<u64>,
+    pub(in crate::report) p90: Option<u64>,
+    pub(in crate::report) p95: Option<u64>,
+    pub(in crate::report) p99: Option<u64>,
+    pub(in crate::report) max: Option<u64>,
 }
 
 impl Points {
@@ -62,10 +62,13 @@ impl Points {
         let mut at = 0;
         let points = timeline.points().map(|point| {
             let from = at;
-            at += nanoseconds(point.length);
-            OnePoint::of(point, at, finished.plan.rate_at(std::time::Duration::from_nanos((from + at) / 2)))
+            // The engine tells of whole seconds, also of the one in which nothing was in flight any more.
+            at = (from + nanoseconds(point.length)).min(nanoseconds(finished.whole_time)).max(from);
+            let middle = std::time::Duration::from_nanos((from + at) / 2);
+            let asked_rate = finished.plan.rate_at(middle).filter(|_| middle < finished.load_time);
+            OnePoint::of(point, from, at, asked_rate)
         });
-        let points = points.collect();
+        let points = points.filter(|point| !point.is_nothing()).collect();
         Self { step: nanoseconds(timeline.step()), points, stages: stages(finished) }
     }
 }
@@ -86,10 +89,10 @@ fn stages(finished: &Finished) -> Vec<(u64, f64)> {
 }
 
 impl OnePoint {
-    fn of(point: &Point, at: u64, asked_rate: Option<f64>) -> Self {
+    fn of(point: &Point, from: u64, at: u64, asked_rate: Option<f64>) -> Self {
         Self {
             at,
-            length: nanoseconds(point.length),
+            length: at - from,
             users: point.users,
             asked_rate,
             due: point.due,
@@ -105,6 +108,12 @@ impl OnePoint {
             response: Percentiles::of(&point.response),
             heat: heat(&point.durations),
         }
+    }
+
+    /// Whether it is of no time, and nothing was measured in it.
+    fn is_nothing(&self) -> bool {
+        let Self { length, due, done, dropped, interrupted, requests, .. } = self;
+        [length, due, done, dropped, interrupted, requests].into_iter().all(|number| *number == 0)
     }
 }
 

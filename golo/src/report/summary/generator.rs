@@ -23,14 +23,8 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     let workers = counted(finished.options.workers as u64, "worker");
     let busy = generator.busy_share();
     say("threads", format!("{workers}, busy {:.0}% of the time", busy * 100.0));
-    let is_unpaced = matches!(finished.plan.model(), Model::Closed { pace: None, .. });
-    if is_unpaced && busy >= SATURATED {
-        say(
-            "warning",
-            "the generator is saturated: latencies include its own queueing, and the target may be faster than it \
-             looks; ask for fewer users or a `--rate`, or give it more cores"
-                .to_owned(),
-        );
+    if let Some(warning) = warning(finished) {
+        say("warning", warning.to_owned());
     }
     let lost = &finished.health.lost;
     if !lost.is_empty() {
@@ -61,6 +55,16 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     }
     say("seed", finished.options.seed.to_string());
     lines
+}
+
+/// What the generator's own state does to the figures.
+pub(in crate::report) fn warning(finished: &Finished) -> Option<&'static str> {
+    let is_unpaced = matches!(finished.plan.model(), Model::Closed { pace: None, .. });
+    let is_saturated = is_unpaced && finished.totals.generator.busy_share() >= SATURATED;
+    is_saturated.then_some(
+        "the generator is saturated: latencies include its own queueing, and the target may be faster than it looks; \
+         ask for fewer users or a `--rate`, or give it more cores",
+    )
 }
 
 fn spread(histogram: &Histogram) -> String {

@@ -1,0 +1,191 @@
+//! `html=`: the run as one page that needs nothing else. Its tables stand in it ready to be read, and are worded as the
+//! summary is; its charts are drawn by a script from the [`Document`], which it carries too.
+//!
+//! The charts are plotly's. The crate carries the script that draws them, gives it away, and draws everything that is wanted,
+//! logarithmic axes and heat maps included. `charming` carries a smaller script (ECharts) and keeps it to itself; uPlot, the
+//! smallest, has no heat maps. The crate's types are not used: they would write as JSON what the script reads from the
+//! document.
+
+mod embedded;
+mod facts;
+mod journeys;
+mod table;
+mod tables;
+
+use std::io;
+
+use askama::Template;
+
+use self::{
+    embedded::{Json, Script},
+    facts::{Fact, Tone},
+    journeys::Waterfall,
+    table::Table,
+};
+use super::{Document, document::Model, text::clean, units::nanoseconds};
+use crate::sequence::unnoted_sequence_id;
+
+/// Routes from which on they can be searched.
+const MANY: usize = 20;
+/// Routes whose every bucket the page carries. No chart needs them, and those of a thousand routes are 100 MB.
+const WHOLE: usize = 20;
+
+/// Writes the page of a run. The document that it carries is this one, without the buckets of routes beyond the 20th.
+///
+/// # Errors
+///
+/// What `to` gives.
+pub fn html(mut document: Document<'_>, to: &mut dyn io::Write) -> io::Result<()> {
+    for route in document.requests.routes.iter_mut().skip(WHOLE) {
+        route.amounts.duration.buckets = Vec::new();
+    }
+    Page::of(&document).write_into(to)
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    /// Only scripts that say it are run: nothing that a target or a load test names can.
+    nonce: String,
+    style: &'static str,
+    plotly: Script,
+    sorting: &'static str,
+    charts: &'static str,
+    json: Json<'a>,
+    document: &'a Document<'a>,
+    job: String,
+    tone: Tone,
+    tiles: Vec<Fact>,
+    run: Vec<Fact>,
+    load: Vec<Fact>,
+    generator: Vec<Fact>,
+    warning: Option<String>,
+    thresholds: Option<Table>,
+    routes: Option<Table>,
+    cut_off: Option<String>,
+    has_many_routes: bool,
+    triggers: Option<Table>,
+    history: Option<Table>,
+    statuses: Option<Table>,
+    waterfalls: Vec<Waterfall>,
+    journeys: Option<Table>,
+    checks: Option<Table>,
+    errors: Option<Table>,
+}
+
+impl<'a> Page<'a> {
+    fn of(document: &'a Document<'a>) -> Self {
+        Self {
+            nonce: unnoted_sequence_id(),
+            style: include_str!("html/style.css"),
+            plotly: Script::plotly(),
+            sorting: include_str!("html/sorting.js"),
+            charts: include_str!("html/charts.js"),
+            json: Json(document),
+            document,
+            job: clean(document.run.job),
+            tone: facts::verdict(document),
+            tiles: facts::tiles(document),
+            run: facts::run(document),
+            load: facts::load(document),
+            generator: facts::generator(document),
+            warning: document.generator.warning.map(|warning| warning.replace('`', "")),
+            thresholds: tables::thresholds(document),
+            routes: tables::routes(document),
+            cut_off: facts::cut_off(document),
+            has_many_routes: document.requests.routes.len() > MANY,
+            triggers: tables::triggers(document),
+            history: tables::history(document),
+            statuses: tables::statuses(document),
+            waterfalls: journeys::waterfalls(document),
+            journeys: tables::journeys(document),
+            checks: tables::checks(document),
+            errors: tables::errors(document),
+        }
+    }
+
+    /// Whether there is anything to draw over time.
+    fn has_time(&self) -> bool {
+        !self.document.timeline.points.is_empty()
+    }
+
+    /// What follows the word of the verdict.
+    fn reason(&self) -> &str {
+        let verdict = &self.document.verdict;
+        verdict.text.strip_prefix(&*verdict.word).unwrap_or(&verdict.text).trim_start_matches([':', ',']).trim_start()
+    }
+
+    fn users_title(&self) -> &'static str {
+        if self.document.run.model == Model::Open { "Triggers in flight" } else { "Users" }
+    }
+
+    /// What a point is of.
+    fn each(&self) -> String {
+        match self.document.timeline.step {
+            0 | 1_000_000_000 => "second".to_owned(),
+            longer => nanoseconds(Some(longer)),
+        }
+    }
+
+    fn latency_says(&self) -> String {
+        let stages = match self.document.timeline.stages.is_empty() {
+            true => "",
+            false => " Dotted lines are where a stage of the plan ends, and an arrow says what it leads to.",
+        };
+        let each = self.each();
+        format!("Percentiles of each {each}, from sending a request to the last byte of its response.{stages}")
+    }
+
+    fn users_say(&self) -> String {
+        format!("At the end of each {}.", self.each())
+    }
+
+    fn heat_says(&self) -> String {
+        let each = self.each();
+        format!(
+            "Each column is of one {each}, each row of a range of latencies: the stronger the colour, the more requests. \
+             It shows what percentiles hide, as two humps, or a stall."
+        )
+    }
+
+    fn scatter_says(&self) -> String {
+        let each = self.each();
+        format!("A point for each {each}. Where latency turns up, the target is near what it can do.")
+    }
+
+    fn percentiles_say(&self) -> &'static str {
+        match self.document.run.model {
+            Model::Closed => {
+                "How long all but the slowest took: each mark to the right leaves out a tenth of what the last one did."
+            }
+            Model::Paced | Model::Open => {
+                "How long all but the slowest took: each mark to the right leaves out a tenth of what the last one did. \
+                 Where response, from when a trigger was due, lies above service, from its start, triggers waited for \
+                 their turn."
+            }
+        }
+    }
+
+    /// The sections that there are, by their IDs.
+    fn sections(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = [
+            ("thresholds", "Thresholds", self.thresholds.is_some()),
+            ("load", "Load", !self.load.is_empty()),
+            ("requests", "Requests", self.routes.is_some()),
+            ("time", "Over time", self.has_time()),
+            ("latency", "Latency", self.triggers.is_some()),
+            ("statuses", "Status codes", self.has_requests()),
+            ("journeys", "Journeys", !self.waterfalls.is_empty() || self.journeys.is_some()),
+            ("checks", "Checks", self.checks.is_some()),
+            ("errors", "Errors", self.errors.is_some()),
+            ("generator", "Generator", !self.generator.is_empty()),
+            ("history", "Figures", self.history.is_some()),
+        ];
+        all.into_iter().filter(|(_, _, is_there)| *is_there).map(|(id, title, _)| (id, title))
+    }
+
+    /// Whether any request has ended.
+    fn has_requests(&self) -> bool {
+        self.document.requests.total.duration.count > 0
+    }
+}

@@ -1,0 +1,248 @@
+//! What stands beside a word: what was run, how much load there was, how the generator was.
+
+use std::fmt;
+
+use crate::report::{
+    Distribution, Document,
+    document::{Dropped, Load, Model},
+    text::clean,
+    units::{count, counted, nanoseconds, per_second, percent},
+};
+
+/// A word, and what there is to say of it.
+pub(super) struct Fact {
+    pub(super) label: &'static str,
+    pub(super) text: String,
+    pub(super) tone: Tone,
+}
+
+/// How something is to be taken. [`Display`](fmt::Display) gives its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    Good,
+    Warning,
+    Bad,
+}
+
+impl fmt::Display for Tone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "plain",
+            Self::Good => "good",
+            Self::Warning => "warning",
+            Self::Bad => "bad",
+        })
+    }
+}
+
+impl Fact {
+    fn new(label: &'static str, text: impl Into<String>) -> Self {
+        Self { label, text: text.into(), tone: Tone::Plain }
+    }
+
+    fn bad_if(mut self, is_bad: bool) -> Self {
+        if is_bad {
+            self.tone = Tone::Bad;
+        }
+        self
+    }
+}
+
+/// As the summary colours it.
+pub(super) fn verdict(document: &Document<'_>) -> Tone {
+    match &*document.verdict.word {
+        "PASSED" if document.verdict.text.contains(", but ") => Tone::Warning,
+        "PASSED" => Tone::Good,
+        _ => Tone::Bad,
+    }
+}
+
+/// What most people look for.
+pub(super) fn tiles(document: &Document<'_>) -> Vec<Fact> {
+    let total = &document.requests.total;
+    let duration = &total.duration;
+    if duration.count == 0 {
+        return Vec::new();
+    }
+    vec![
+        Fact::new("requests", count(duration.count)),
+        Fact::new("failed", percent(total.failed, duration.count)).bad_if(total.failed > 0),
+        Fact::new("requests a second", per_second(total.rate)),
+        Fact::new("p50", nanoseconds(duration.p50)),
+        Fact::new("p95", nanoseconds(duration.p95)),
+        Fact::new("p99", nanoseconds(duration.p99)),
+        Fact::new("max", nanoseconds(duration.max)),
+    ]
+}
+
+pub(super) fn run(document: &Document<'_>) -> Vec<Fact> {
+    let run = &document.run;
+    let mut facts = vec![Fact::new("plan", &*run.plan)];
+    let mut origins: Vec<&str> = document.requests.routes.iter().map(|route| &*route.origin).collect();
+    origins.retain(|origin| !origin.is_empty());
+    origins.sort_unstable();
+    origins.dedup();
+    if let [origin] = origins[..] {
+        facts.push(Fact::new("target", clean(origin)));
+    }
+    if let Some(started_at) = &run.started_at {
+        facts.push(Fact::new("started", moment(started_at)));
+        facts.push(Fact::new("took", took(run.load_time, run.whole_time)));
+    }
+    facts.push(Fact::new("workers", count(run.workers as u64)));
+    facts.push(Fact::new("seed", run.seed.to_string()));
+    facts.push(Fact::new("golo", document.golo));
+    facts
+}
+
+/// `2026-11-25T09:46:40.123Z` as `2026-11-25 09:46:40 UTC`.
+fn moment(rfc_3339: &str) -> String {
+    match (rfc_3339.get(..10), rfc_3339.get(11..19), rfc_3339.ends_with('Z')) {
+        (Some(day), Some(time), true) => format!("{day} {time} UTC"),
+        _ => rfc_3339.to_owned(),
+    }
+}
+
+fn took(load: u64, whole: u64) -> String {
+    let (load, whole) = (nanoseconds(Some(load)), nanoseconds(Some(whole)));
+    if load == whole { load } else { format!("{load}; the last trigger ended at {whole}") }
+}
+
+/// The load that was asked for, and what was delivered of it.
+pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
+    if document.run.started_at.is_none() {
+        return Vec::new();
+    }
+    let load = &document.load;
+    let model = document.run.model;
+    let mut facts = vec![Fact::new("starts", starts(load))];
+    let Dropped { busy, unready, stopped } = load.dropped;
+    let why_busy = match model {
+        Model::Open => "as many triggers as --max-users allows were in flight",
+        Model::Paced | Model::Closed => "their user was still busy when its time in the run was over",
+    };
+    for (number, reason) in
+        [(busy, why_busy), (unready, "their user could not start"), (stopped, "the run was stopped first")]
+    {
+        if number > 0 {
+            facts.push(Fact::new("dropped", format!("{}: {reason}", count(number))).bad_if(true));
+        }
+    }
+    let achieved = load.achieved_rate.map_or_else(|| "-".to_owned(), per_second);
+    facts.push(match load.asked_rate {
+        Some(asked) => {
+            let how = match (document.run.plan.contains("(poisson)"), document.timeline.stages.is_empty()) {
+                (true, _) => "on average asked (poisson)",
+                (false, false) => "on average asked",
+                (false, true) => "asked",
+            };
+            Fact::new("rate", format!("{} {how}, {achieved} achieved", per_second(asked)))
+        }
+        None => Fact::new("rate", format!("{achieved} started")),
+    });
+    if let Some(lag) = &load.worst_lag {
+        let [from, p99, limit] = [lag.from, lag.p99, lag.limit].map(|nanos| nanoseconds(Some(nanos)));
+        let text = format!("p99 {p99} late at worst (from {from} on); {limit} is the limit");
+        facts.push(Fact::new("worst lag", text).bad_if(lag.p99 > lag.limit));
+    }
+    let most = count(load.most_users);
+    match (load.most_users, model) {
+        (0, _) => {}
+        (_, Model::Open) => facts.push(Fact::new("in flight", format!("{most} at most, looked at each second"))),
+        _ => facts.push(Fact::new("users", format!("{most} at most"))),
+    }
+    let triggers = &document.triggers;
+    if triggers.failed > 0 {
+        let share = percent(triggers.failed, load.done);
+        let panicked = match triggers.panicked {
+            0 => String::new(),
+            panicked => format!(", {} by a panic", count(panicked)),
+        };
+        let text = format!("{} of {} ({share}){panicked}", count(triggers.failed), counted(load.done, "trigger"));
+        facts.push(Fact::new("failed", text).bad_if(true));
+    }
+    facts
+}
+
+fn starts(load: &Load) -> String {
+    let Dropped { busy, unready, stopped } = load.dropped;
+    let dropped = busy.saturating_add(unready).saturating_add(stopped);
+    let sum = load.done.saturating_add(dropped).saturating_add(load.interrupted);
+    let sign = if sum == load.due { "=" } else { "≠" };
+    let [due, done, dropped, interrupted] = [load.due, load.done, dropped, load.interrupted].map(count);
+    format!("{due} due {sign} {done} done + {dropped} dropped + {interrupted} interrupted")
+}
+
+/// Requests that the run cut off.
+pub(super) fn cut_off(document: &Document<'_>) -> Option<String> {
+    let interrupted = document.requests.interrupted;
+    let were = if interrupted == 1 { "was" } else { "were" };
+    let requests = counted(interrupted, "request");
+    (interrupted > 0).then(|| format!("{requests} {were} cut off by the end of the run, and not counted here"))
+}
+
+/// How the generator itself was.
+pub(super) fn generator(document: &Document<'_>) -> Vec<Fact> {
+    if document.run.started_at.is_none() {
+        return Vec::new();
+    }
+    let generator = &document.generator;
+    let workers = counted(document.run.workers as u64, "worker");
+    let busy = format!("{workers}, busy {:.0}% of the time", generator.busy_share * 100.0);
+    let mut facts = vec![Fact::new("threads", busy).bad_if(generator.warning.is_some())];
+    for reason in generator.lost {
+        facts.push(Fact::new("lost", format!("a worker, with its share of the load: {}", clean(reason))).bad_if(true));
+    }
+    if generator.lag.count > 0 {
+        facts.push(Fact::new("start lag", spread(&generator.lag)));
+    }
+    let connecting = &document.requests.connecting;
+    if connecting.count > 0 {
+        let text = format!("{} made; connecting took {}", count(connecting.count), spread(connecting));
+        facts.push(Fact::new("connections", text));
+    }
+    if generator.descriptors > 0 {
+        let limit = generator
+            .descriptors_limit
+            .map_or_else(|| ", without a limit".to_owned(), |limit| format!(" of {}", count(limit)));
+        facts.push(Fact::new("descriptors", format!("{}{limit} open at most", count(generator.descriptors))));
+    }
+    for (number, reason, is_bad) in [
+        (generator.requests_from_other_threads, "came from threads that are no worker's", false),
+        (generator.requests_without_descriptor, "found no descriptor left", true),
+        (generator.requests_without_port, "found no local port left", true),
+    ] {
+        if number > 0 {
+            facts.push(Fact::new("requests", format!("{} {reason}", count(number))).bad_if(is_bad));
+        }
+    }
+    if generator.users_started > 0 || generator.users_failed > 0 {
+        let text = format!("{} started, {} could not", count(generator.users_started), count(generator.users_failed));
+        facts.push(Fact::new("users", text).bad_if(generator.users_failed > 0));
+    }
+    facts
+}
+
+fn spread(duration: &Distribution) -> String {
+    let [p50, p99, max] = [duration.p50, duration.p99, duration.max].map(nanoseconds);
+    format!("p50 {p50}, p99 {p99}, max {max}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_has_no_fractions() {
+        assert_eq!(moment("2026-11-25T09:46:40.123456789Z"), "2026-11-25 09:46:40 UTC");
+        assert_eq!(moment("2026-11-25T09:46:40+01:00"), "2026-11-25T09:46:40+01:00");
+        assert_eq!(moment("soon"), "soon");
+    }
+
+    #[test]
+    fn the_end_of_the_last_trigger_is_said_where_it_is_another() {
+        assert_eq!(took(10_000_000_000, 10_000_000_000), "10s");
+        assert_eq!(took(10_000_000_000, 10_500_000_000), "10s; the last trigger ended at 10.5s");
+    }
+}

@@ -1,0 +1,187 @@
+//! The tables of the page, from the document.
+
+use super::{
+    Table, Tone,
+    table::{Cell, heads},
+};
+use crate::report::{
+    Distribution, Document,
+    document::{Amounts, Model, OnePoint},
+    text::clean,
+    units::{bytes, count, nanoseconds, per_second, percent},
+};
+
+pub(super) fn thresholds(document: &Document<'_>) -> Option<Table> {
+    let rows = document.thresholds.iter().map(|threshold| {
+        let (word, tone) = if threshold.passed { ("✓ passed", Tone::Good) } else { ("✗ failed", Tone::Bad) };
+        let actual = threshold.reason.map_or_else(|| threshold.shown.clone(), clean);
+        vec![Cell::text(word).toned(tone), Cell::text(clean(&threshold.threshold)), Cell::text(actual)]
+    });
+    let heads = heads(["Verdict", "Threshold", "Actual"], &[]);
+    Table::new("Thresholds, and what each came to", heads, rows.collect()).unless_empty()
+}
+
+pub(super) fn routes(document: &Document<'_>) -> Option<Table> {
+    let requests = &document.requests;
+    let row = |name: &str, amounts: &Amounts| {
+        let mut row = vec![Cell::text(name)];
+        row.extend(amounts_of(amounts));
+        row.extend(durations_of(&amounts.duration));
+        row
+    };
+    let numbers = ["count", "failed", "rate", "received", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
+    let rows = requests.routes.iter().map(|route| row(&route.name, &route.amounts));
+    let mut table =
+        Table::new("Requests by route, the most time spent first", heads(["Route"], &numbers), rows.collect());
+    table.total = Some(row("total", &requests.total));
+    table.is_sortable = true;
+    table.unless_empty()
+}
+
+fn amounts_of(amounts: &Amounts) -> [Cell; 4] {
+    let number = amounts.duration.count;
+    let share = if number == 0 { 0.0 } else { amounts.failed as f64 / number as f64 };
+    [
+        Cell::number(count(number), number),
+        Cell::number(percent(amounts.failed, number), share).bad_if(amounts.failed > 0),
+        Cell::number(per_second(amounts.rate), amounts.rate),
+        Cell::number(bytes(amounts.received), amounts.received),
+    ]
+}
+
+fn durations_of(duration: &Distribution) -> impl Iterator<Item = Cell> {
+    let mean = duration.mean.map(|mean| mean as u64);
+    let Distribution { min, max, p50, p90, p95, p99, p999, .. } = *duration;
+    [mean, min, p50, p90, p95, p99, p999, max].into_iter().map(time)
+}
+
+/// A duration, and its nanoseconds.
+fn time(nanos: Option<u64>) -> Cell {
+    Cell::number(nanoseconds(nanos), nanos.map_or_else(String::new, |nanos| nanos.to_string()))
+}
+
+/// How long triggers took, from their start and from when they were due; and requests beside them.
+pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
+    let triggers = &document.triggers;
+    let measured: &[(&str, &Distribution)] = &match document.run.model {
+        Model::Closed => vec![("triggers", &triggers.service)],
+        Model::Paced | Model::Open => {
+            vec![
+                ("triggers: service, from start", &triggers.service),
+                ("triggers: response, from due", &triggers.response),
+            ]
+        }
+    };
+    let requests = [
+        ("requests, whole", &document.requests.total.duration),
+        ("requests, to the headers", &document.requests.waiting),
+    ];
+    let all = measured.iter().chain(&requests).filter(|(_, duration)| duration.count > 0);
+    let rows = all.map(|(name, duration)| {
+        let mut row = vec![Cell::text(*name), Cell::number(count(duration.count), duration.count)];
+        row.extend(durations_of(duration));
+        row
+    });
+    let heads = heads(["Latency of"], &["count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"]);
+    Table::new("Latencies of triggers and of requests", heads, rows.collect()).unless_empty()
+}
+
+/// The run over time: what the charts over time show.
+pub(super) fn history(document: &Document<'_>) -> Option<Table> {
+    let rows = document.timeline.points.iter().map(at_a_time).collect();
+    let load = if document.run.model == Model::Open { "in flight" } else { "users" };
+    let numbers = [
+        "until",
+        load,
+        "asked",
+        "started",
+        "dropped",
+        "failed",
+        "requests",
+        "failed requests",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "max",
+    ];
+    Table::new("The run over time", heads([], &numbers), rows).unless_empty()
+}
+
+fn at_a_time(point: &OnePoint) -> Vec<Cell> {
+    let per_length = |number: u64| crate::report::units::rate(number, std::time::Duration::from_nanos(point.length));
+    let started = point.due.saturating_sub(point.dropped);
+    let mut row = vec![
+        time(Some(point.at)),
+        Cell::number(count(point.users), point.users),
+        Cell::text(point.asked_rate.map_or_else(|| "-".to_owned(), per_second)),
+        Cell::text(per_length(started)),
+    ];
+    for (number, is_bad) in
+        [(point.dropped, true), (point.failed, true), (point.requests, false), (point.requests_failed, true)]
+    {
+        row.push(Cell::number(count(number), number).bad_if(is_bad && number > 0));
+    }
+    let duration = &point.duration;
+    row.extend([duration.p50, duration.p90, duration.p95, duration.p99, duration.max].map(time));
+    row
+}
+
+pub(super) fn statuses(document: &Document<'_>) -> Option<Table> {
+    let total = document.requests.total.duration.count;
+    let rows = document.statuses.iter().map(|status| {
+        let verdict = if status.failed { Cell::text("✗ failed").toned(Tone::Bad) } else { Cell::text("ok") };
+        let share = percent(status.count, total);
+        vec![
+            Cell::text(status.status.to_string()),
+            verdict,
+            Cell::number(count(status.count), status.count),
+            Cell::text(share),
+        ]
+    });
+    let heads = heads(["Status", "Counts as"], &["count", "share"]);
+    Table::new("Responses by their status", heads, rows.collect()).unless_empty()
+}
+
+pub(super) fn journeys(document: &Document<'_>) -> Option<Table> {
+    let duration = &document.journeys.duration;
+    if document.journeys.are_requests(document.requests.total.duration.count) {
+        return None;
+    }
+    let mut row = vec![Cell::text("all journeys"), Cell::number(count(duration.count), duration.count)];
+    row.extend(durations_of(duration));
+    let heads = heads([""], &["count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"]);
+    Some(Table::new("How long journeys took, think time left out", heads, vec![row]))
+}
+
+/// Checks, those that failed most first.
+pub(super) fn checks(document: &Document<'_>) -> Option<Table> {
+    let mut checks: Vec<_> = document.checks.iter().collect();
+    checks.sort_by_key(|check| std::cmp::Reverse(check.failed));
+    let rows = checks.into_iter().map(|check| {
+        let share = percent(check.failed, check.passed.saturating_add(check.failed));
+        let (word, tone) = if check.failed == 0 { ("✓", Tone::Good) } else { ("✗", Tone::Bad) };
+        vec![
+            Cell::text(format!("{word} {}", clean(check.name))).toned(tone),
+            Cell::number(count(check.passed), check.passed),
+            Cell::number(count(check.failed), check.failed).bad_if(check.failed > 0),
+            Cell::text(share).bad_if(check.failed > 0),
+        ]
+    });
+    let heads = heads(["Check"], &["passed", "failed", "failed share"]);
+    Table::new("Checks, those that failed most first", heads, rows.collect()).unless_empty()
+}
+
+/// Errors, the most frequent first.
+pub(super) fn errors(document: &Document<'_>) -> Option<Table> {
+    let rows = document.errors.iter().map(|error| {
+        vec![
+            Cell::text(error.kind.clone()),
+            Cell::text(clean(error.text)),
+            Cell::number(count(error.count), error.count),
+            time(Some(error.first_seen)),
+        ]
+    });
+    let heads = heads(["Kind", "Error"], &["count", "first at"]);
+    Table::new("Errors by kind, the most frequent first", heads, rows.collect()).unless_empty()
+}
