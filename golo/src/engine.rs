@@ -270,9 +270,11 @@ impl Engine {
         self.start.map(|(start, _)| start)
     }
 
-    /// Whether nothing is in flight any more.
-    #[must_use]
-    pub fn has_drained(&self) -> bool {
+    /// Whether nothing is in flight any more, by what the workers have said until now.
+    pub fn has_drained(&mut self) -> bool {
+        while let Ok((worker, message)) = self.messages.try_recv() {
+            self.hear(worker, message);
+        }
         self.drained.is_some()
     }
 

@@ -258,7 +258,7 @@ impl<'a, S: Subject> Running<'a, S> {
 }
 
 /// Where a run is.
-fn moment(engine: &Engine) -> Moment {
+fn moment(engine: &mut Engine) -> Moment {
     match engine.started() {
         None => Moment::Start,
         Some(_) if engine.has_drained() => Moment::Stop,
