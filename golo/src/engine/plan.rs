@@ -48,6 +48,8 @@ pub struct Plan {
     iterations: Option<u64>,
     warm_up: Duration,
     graceful_stop: Duration,
+    /// See [`stride`].
+    stride: u64,
 }
 
 /// What sets the load.
@@ -167,16 +169,16 @@ impl Plan {
     #[must_use]
     pub fn phase(&self, user: u64) -> Duration {
         match &self.model {
-            Model::Closed { users, pace: Some(pace) } => phase(*pace, user, users.peak()),
+            Model::Closed { users, pace: Some(pace) } => phase(*pace, user, users.peak(), self.stride),
             _ => Duration::ZERO,
         }
     }
 }
 
 /// The place of a user among `users` within one pace, in whole nanoseconds.
-fn phase(pace: Duration, user: u64, users: u64) -> Duration {
+fn phase(pace: Duration, user: u64, users: u64, stride: u64) -> Duration {
     let users = users.max(1);
-    let place = u128::from(user % users) * u128::from(stride(users)) % u128::from(users);
+    let place = u128::from(user % users) * u128::from(stride) % u128::from(users);
     // A pace is a year at most.
     Duration::from_nanos((pace.as_nanos() * place / u128::from(users)) as u64)
 }
@@ -269,7 +271,7 @@ mod tests {
         #[test]
         fn phases_are_even_and_within_the_pace(users in 1..500u64, pace in 1000..u64::MAX >> 9) {
             let pace = Duration::from_nanos(pace);
-            let mut phases: Vec<_> = (0..users).map(|user| phase(pace, user, users).as_nanos()).collect();
+            let mut phases: Vec<_> = (0..users).map(|user| phase(pace, user, users, stride(users)).as_nanos()).collect();
             phases.sort_unstable();
             let even = (0..users).map(|place| pace.as_nanos() * u128::from(place) / u128::from(users));
             proptest::prop_assert!(even.eq(phases));
@@ -277,7 +279,7 @@ mod tests {
 
         #[test]
         fn the_first_few_of_many_are_spread_too(users in 500..1_000_000u64, first in 2..50u64) {
-            let mut phases: Vec<_> = (0..first).map(|user| phase(SECOND, user, users).as_secs_f64()).collect();
+            let mut phases: Vec<_> = (0..first).map(|user| phase(SECOND, user, users, stride(users)).as_secs_f64()).collect();
             phases.push(1.0);
             phases.sort_by(f64::total_cmp);
             let longest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Asked, Model, Plan, Stage, Target,
     stage::{LONGEST, Time},
+    stride,
 };
 use crate::engine::curve::Curve;
 
@@ -29,7 +30,12 @@ pub(super) fn plan(asked: Asked) -> Plan {
         (None, None) => Some(DURATION),
         (duration, _) => duration,
     };
+    let peak = match &model {
+        Model::Closed { users, .. } => users.peak(),
+        Model::Open { .. } => 1,
+    };
     Plan {
+        stride: stride(peak),
         model,
         duration,
         iterations: asked.iterations,
