@@ -38,7 +38,7 @@ impl Call {
     fn new(load_test: &str, target: &str, flags: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mark = format!("GOLO_TEST_MARK={}", folder.path().display());
-        let mut command = command(env!("CARGO_BIN_EXE_golo"));
+        let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
         let (key, value) = mark.split_once('=').unwrap();
         command.env(key, value).env("TARGET_URL", target).args(["run", load_test]).args(flags.split_whitespace());
         command.arg("--out").arg(format!("summary={}", folder.path().join("summary.json").display()));
@@ -146,7 +146,7 @@ async fn parameters_and_job_reach_the_load_test() {
     let file = folder.path().join("job.toml");
     let text = format!("binary = '{JOBS}'\nname = 'get'\niterations = 5\n[env]\nTARGET_URL = '{}'\n", target.url());
     fs::write(&file, text).unwrap();
-    let mut command = command(env!("CARGO_BIN_EXE_golo"));
+    let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
     command.env_remove("TARGET_URL").args(["run", "-f"]).arg(&file);
     let finished = Program::spawn(command).finish().await;
     assert_eq!((finished.code, target.counter().seen), (Some(0), 5), "{finished:#?}");
@@ -224,7 +224,7 @@ async fn where_there_is_no_load_test_nothing_is_started() {
         ran.assert_ended_with(104, said).await;
     }
     let finished = Program::spawn({
-        let mut command = command(env!("CARGO_BIN_EXE_golo"));
+        let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
         command.arg("run");
         command
     });
