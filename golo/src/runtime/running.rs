@@ -4,16 +4,18 @@ use std::{
     io::{self, Write as _},
     pin::pin,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
 };
 
 use tokio::{
+    runtime::Builder,
     sync::oneshot,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
-    LAST_MOMENT,
+    Exit, LAST_MOMENT,
     live::Live,
     outs::{Out, Outs},
     run_args::RunCall,
@@ -84,8 +86,27 @@ impl Ran {
         self
     }
 
-    /// Writes every report, prints the summary, and says what else is to be said.
+    /// Writes every report, prints the summary, and says what else is to be said. A signal ends that where nobody reads what
+    /// is written.
     pub(super) fn report(self, name: &str, outs: Outs, is_stdout_taken: bool) -> ExitCode {
+        let owned = name.to_owned();
+        let reporting: Reporting = Box::new(move || self.tell(&owned, outs, is_stdout_taken));
+        let (hand_over, handed_over) = mpsc::channel::<Reporting>();
+        let (done, is_done) = oneshot::channel();
+        let writing = thread::Builder::new().name("golo-reports".to_owned()).spawn(move || {
+            // Nobody waits for it any more where it was given up.
+            let _ = handed_over.recv().map(|reporting| done.send(reporting()));
+        });
+        let runtime = writing.and_then(|_| Builder::new_current_thread().enable_all().build());
+        // Where the system has too little left for that, nothing looks after it.
+        let Ok(runtime) = runtime else { return reporting() };
+        match hand_over.send(reporting) {
+            Ok(()) => runtime.block_on(unless_interrupted(name, is_done)),
+            Err(mpsc::SendError(reporting)) => reporting(),
+        }
+    }
+
+    fn tell(self, name: &str, outs: Outs, is_stdout_taken: bool) -> ExitCode {
         let Self { finished, timeline, mut ending } = self;
         let verdict = Verdict::of(&finished, &ending);
         outs.write(&finished, &verdict, &mut ending, &timeline);
@@ -99,6 +120,26 @@ impl Ran {
         say(format_args!("{name}: the summary could not be written to stdout: {error}"));
         if code == 0 { 1 } else { code }.into()
     }
+}
+
+type Reporting = Box<dyn FnOnce() -> ExitCode + Send>;
+
+/// Waits for the reports. After a signal they have a moment: as long as anybody reads them, that is enough.
+async fn unless_interrupted(name: &str, mut is_done: oneshot::Receiver<ExitCode>) -> ExitCode {
+    if let Ok(mut signals) = Signals::listen() {
+        tokio::select! {
+            code = &mut is_done => return code.unwrap_or(ExitCode::FAILURE),
+            () = signals.next() => {}
+        }
+        match timeout(LAST_MOMENT, &mut is_done).await {
+            Ok(code) => return code.unwrap_or(ExitCode::FAILURE),
+            Err(_) => {
+                say(format_args!("{name}: gave up writing reports, since nobody reads them"));
+                return Exit::Interrupted.into();
+            }
+        }
+    }
+    is_done.await.unwrap_or(ExitCode::FAILURE)
 }
 
 /// Writes the summary where the reader looks for it.

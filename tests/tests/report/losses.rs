@@ -86,3 +86,22 @@ async fn a_load_test_that_exits_by_itself_leaves_what_was_there() {
     assert_eq!(ran.finished.code, Some(3), "{:#?}", ran.finished.stderr);
     assert_eq!(std::fs::read_to_string(ran.path("summary.json")).unwrap(), "what was there");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_signal_ends_reports_that_nobody_reads() {
+    let target = sample();
+    let mut call = Call::plain(&target, "get", "-u 2 -i 500 -q");
+    let pipe = call.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Opened for both, it opens at once; nothing is read, and a pipe holds less than a summary.
+    let reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    rustix::pipe::fcntl_setpipe_size(&reader, 4096).unwrap();
+    call.command.arg("-o").arg(format!("summary={}", pipe.display()));
+    let running = call.spawn();
+    until("it is full", || rustix::io::ioctl_fionread(&reader).unwrap() == 4096).await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    assert_eq!(ran.finished.code, Some(105), "{:#?}", ran.finished.stderr);
+    assert_eq!(ran.finished.said("gave up writing reports, since nobody reads them"), 1);
+}
