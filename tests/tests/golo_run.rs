@@ -182,7 +182,9 @@ async fn a_signal_stops_it_and_it_still_reports() {
 async fn a_load_test_that_is_killed_has_died_and_what_it_did_is_reported() {
     let target = sample();
     let (program, folder, mark) = Call::new(JOBS, target.url(), "-u 4 -d 60").spawn();
-    until("there is load", || target.counter().seen > 20).await;
+    // What it has measured and not yet written dies with it.
+    let lines = folder.path().join("outputs.jsonl");
+    until("lines have come", || fs::metadata(&lines).is_ok_and(|file| file.len() > 0)).await;
     running(&mark, JOBS).into_iter().for_each(kill);
     let ran = Ran { finished: program.finish().await, folder, mark };
     ran.assert_ended_with(107, "DIED after").await;
