@@ -23,13 +23,16 @@
     if (nanos === null || nanos === undefined) return "-";
     if (nanos < 1e3) return `${nanos && Number(nanos.toPrecision(3))}${nanos ? "ns" : "s"}`;
     for (const [unit, most, name] of [[1e3, 1e6, "µs"], [1e6, 1e9, "ms"], [1e9, 6e10, "s"]]) {
-      const rounded = Number((nanos / unit).toPrecision(3));
-      if (rounded * unit < most) return `${rounded}${name}`;
+      // Half of a step is a step more, as in the tables; a fraction in binary may be less than half.
+      const whole = nanos / unit;
+      const step = unit / (whole >= 100 ? 1 : whole >= 10 ? 10 : whole >= 1 ? 100 : 1000);
+      const rounded = Math.floor((nanos + step / 2) / step) * step;
+      if (rounded < most) return `${Number((rounded / unit).toFixed(3))}${name}`;
     }
     const seconds = Math.round(nanos / 1e9);
     const two = (number, of, large, small) =>
       `${Math.floor(number / of)}${large}${number % of ? (number % of) + small : ""}`;
-    return seconds < 3600 ? two(seconds, 60, "m", "s") : two(Math.round(seconds / 60), 60, "h", "m");
+    return seconds < 3600 ? two(seconds, 60, "m", "s") : two(Math.round(nanos / 6e10), 60, "h", "m");
   };
   const count = (number) => number.toLocaleString("en");
 
