@@ -26,6 +26,7 @@ use crate::{
     engine::{Engine, Finished, Options, Progress, Sinks, plan::Plan, trigger::Trigger},
     error::chain,
     message::say,
+    panic::caught_now,
     report::{self as reports, Ending, Moment, Page, Timeline, Unwritten, Verdict, Watch},
 };
 
@@ -97,9 +98,9 @@ impl Ran {
             // Nobody waits for it any more where it was given up.
             let _ = handed_over.recv().map(|reporting| done.send(reporting()));
         });
-        let runtime = writing.and_then(|_| Builder::new_current_thread().enable_all().build());
-        // Where the system has too little left for that, nothing looks after it.
-        let Ok(runtime) = runtime else { return reporting() };
+        // tokio panics where the system has too little left for it, and then nothing looks after the reports.
+        let runtime = || writing.and_then(|_| Builder::new_current_thread().enable_all().build());
+        let Ok(Ok(runtime)) = caught_now(runtime) else { return reporting() };
         match hand_over.send(reporting) {
             Ok(()) => runtime.block_on(unless_interrupted(name, is_done)),
             Err(mpsc::SendError(reporting)) => reporting(),
