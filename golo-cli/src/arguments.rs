@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use golo::cli::RunArgs;
+use golo::cli::{RunArgs, pair};
 
 /// Load testing as ordinary async Rust: runs load tests, whatever they are written in
 #[derive(Debug, Parser)]
@@ -43,11 +43,4 @@ pub struct RunLine {
     /// A parameter, which the load test finds in its environment (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     pub env: Vec<(String, String)>,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE".to_owned()),
-    }
 }

@@ -6,7 +6,7 @@ use crate::{BoxError, Error};
 pub use crate::{
     error::chain,
     message::say,
-    runtime::{RunArgs, RunCall, Subject, run_subject},
+    runtime::{RunArgs, RunCall, Subject, pair, run_subject},
 };
 
 /// An error that keeps a load test from being started.

@@ -12,7 +12,6 @@ mod clock;
 pub mod coming_from_go_lo;
 mod connects;
 mod cookies;
-mod counted;
 #[doc(hidden)]
 pub mod engine;
 mod erased;

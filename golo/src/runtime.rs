@@ -26,6 +26,7 @@ use tokio::{
 use args::Call;
 
 use crate::{BoxError, Error, Loadtest, client, error::chain, message::say, panic::caught_now};
+pub use args::pair;
 pub use listener::Listener;
 pub use run::run_subject;
 pub use run_args::{RunArgs, RunCall};

@@ -22,12 +22,11 @@ pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
     head.push("max_ms".to_owned());
     table.write_record(&head)?;
-    let seconds = finished.whole_time.as_secs_f64();
     let total = Label { method: "".into(), origin: "".into(), route: "total".into() };
     for (label, route) in requests.routes.iter().map(|(label, route)| (label, route)).chain([(&total, &requests.total)])
     {
         let durations = &route.durations;
-        let rate = if seconds > 0.0 { route.count() as f64 / seconds } else { 0.0 };
+        let rate = route.per_second(finished.whole_time);
         let mut row = vec![label.method.to_string(), label.origin.to_string(), label.route.to_string()];
         row.extend([route.count(), route.failed].map(|number| number.to_string()));
         row.push(format!("{rate:.3}"));

@@ -164,7 +164,12 @@ fn variable(name: &str) -> Option<String> {
 /// How long triggers in flight may finish, unless told otherwise.
 const GRACEFUL_STOP: Duration = Duration::from_secs(30);
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// Reads `KEY=VALUE`.
+///
+/// # Errors
+///
+/// Where there is no key, or no sign.
+pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),

@@ -34,21 +34,39 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
     client::set_options(client::Options { no_keep_alive: call.no_keep_alive, insecure: call.insecure });
     print_at_most(if call.quiet { 0 } else { PANICS });
     let name = loadtest.name.clone();
+    deliver(&name, &call, |options, outs| drive(loadtest, &call, options, outs))
+}
+
+/// Drives what `subject` makes as planned, and reports: for the `golo` command.
+pub fn run_subject<S: Subject>(name: &str, call: RunCall, subject: impl FnOnce(&RunCall, &Handle) -> S) -> ExitCode {
+    deliver(name, &call, |options, outs| {
+        let Runtimes { control, .. } = Runtimes::start(1)?;
+        let measured = Arc::new(RecorderSink::new(outs.sinks().collect()));
+        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+        let subject = subject(&call, control.handle());
+        let running = async { Ok(Running::start(subject, &call)?.run(options, Sinks { measured, outside }).await) };
+        let ran: Ran = control.block_on(running)?;
+        Ok(ran.with_unwritten(control.block_on(outs.flush(LAST_MOMENT))))
+    })
+}
+
+/// Opens what is asked for beside the summary, has `drive` make the run, and reports.
+fn deliver(name: &str, call: &RunCall, drive: impl FnOnce(Options, &Outs) -> Result<Ran, Error>) -> ExitCode {
     let options = Options {
-        job_name: call.job_name.clone().unwrap_or_else(|| name.clone()),
+        job_name: call.job_name.clone().unwrap_or_else(|| name.to_owned()),
         workers: call.workers.unwrap_or_else(cores),
         seed: call.seed,
     };
     let outs = match Outs::open(&call.out) {
         Ok(outs) => outs,
-        Err(error) => return report(&name, &error),
+        Err(error) => return report(name, &error),
     };
-    let ran = match drive(loadtest, &call, options.clone(), &outs) {
-        Err(error) if error.is_start() => Ran::not_started(call.plan, options, &error),
-        Err(error) => return report(&name, &error),
+    let ran = match drive(options.clone(), &outs) {
+        Err(error) if error.is_start() => Ran::not_started(call.plan.clone(), options, &error),
+        Err(error) => return report(name, &error),
         Ok(ran) => ran,
     };
-    ran.report(&name, outs, call.out.contains(&Out::Stdout))
+    ran.report(name, outs, call.out.contains(&Out::Stdout))
 }
 
 fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> Result<Ran, Error> {
@@ -64,36 +82,6 @@ fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> R
     let control = runtimes.end(loadtest);
     let unwritten = control.block_on(outs.flush(LAST_MOMENT));
     ended.map(|ran: Ran| ran.with_unwritten(unwritten))
-}
-
-/// Drives what `subject` makes as planned, and reports: for the `golo` command.
-pub fn run_subject<S: Subject>(name: &str, call: RunCall, subject: impl FnOnce(&RunCall, &Handle) -> S) -> ExitCode {
-    let options = Options {
-        job_name: call.job_name.clone().unwrap_or_else(|| name.to_owned()),
-        workers: call.workers.unwrap_or_else(cores),
-        seed: call.seed,
-    };
-    let outs = match Outs::open(&call.out) {
-        Ok(outs) => outs,
-        Err(error) => return report(name, &error),
-    };
-    let drive = || {
-        let Runtimes { control, .. } = Runtimes::start(1)?;
-        let measured = Arc::new(RecorderSink::new(outs.sinks().collect()));
-        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-        let subject = subject(&call, control.handle());
-        let ran = control.block_on(async {
-            Ok(Running::start(subject, &call)?.run(options.clone(), Sinks { measured, outside }).await)
-        })?;
-        let unwritten = control.block_on(outs.flush(LAST_MOMENT));
-        Ok::<Ran, Error>(ran.with_unwritten(unwritten))
-    };
-    let ran = match drive() {
-        Err(error) if error.is_start() => Ran::not_started(call.plan.clone(), options, &error),
-        Err(error) => return report(name, &error),
-        Ok(ran) => ran,
-    };
-    ran.report(name, outs, call.out.contains(&Out::Stdout))
 }
 
 /// The load test of this process.

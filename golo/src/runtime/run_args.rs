@@ -143,12 +143,6 @@ impl RunCall {
     pub fn client_options(&self) -> (bool, bool) {
         (self.no_keep_alive, self.insecure)
     }
-
-    /// Whether nothing but the summary, and what went wrong, is to be said.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
 }
 
 impl RunArgs {

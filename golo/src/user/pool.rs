@@ -19,7 +19,6 @@ use tokio::{
 use crate::{
     Context,
     cookies::Jar,
-    counted::Counted,
     erased::{Erased, UserState},
     error::reason,
     lock::lock,
@@ -106,7 +105,7 @@ impl Users {
             return room;
         }
         // Said before the look at who is idle: who becomes idle after it makes room, see `make_room_for_others`.
-        let _waiting = Counted::one(&self.waiting);
+        let _waiting = Waiting::one(&self.waiting);
         if let Some(live) = self.take_idle() {
             self.end(live);
         }
@@ -236,6 +235,22 @@ impl Drop for Lease<'_> {
             }
             self.users.make_room_for_others();
         }
+    }
+}
+
+/// One more who waits, until this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
     }
 }
 

@@ -75,10 +75,9 @@ impl Requests {
 
 impl Amounts {
     fn of(route: &summary::Route, finished: &Finished) -> Self {
-        let seconds = finished.whole_time.as_secs_f64();
         Self {
             failed: route.failed,
-            rate: if seconds > 0.0 { route.count() as f64 / seconds } else { 0.0 },
+            rate: route.per_second(finished.whole_time),
             received: route.received,
             sent: route.sent,
             duration: (&route.durations).into(),

@@ -56,6 +56,12 @@ impl Route {
         self.durations.count()
     }
 
+    /// How many a second there were over this time.
+    pub(in crate::report) fn per_second(&self, time: Duration) -> f64 {
+        let seconds = time.as_secs_f64();
+        if seconds > 0.0 { self.count() as f64 / seconds } else { 0.0 }
+    }
+
     fn amounts(&self, time: Duration) -> Vec<String> {
         let number = self.count();
         vec![count(number), percent(self.failed, number), rate(number, time), bytes(self.received)]
