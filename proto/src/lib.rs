@@ -36,6 +36,9 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(call()).unwrap();
 //! ```
 //!
+//! A load test built with golo serves [`engine`] beside it, which takes a whole
+//! plan. [`results`] is what is kept of a run.
+//!
 //! A [`Response`] is always written in one layout and read in either of the
 //! two that load tests out there use: see [`decode_response`].
 
@@ -44,7 +47,32 @@ mod codec;
 mod generated {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
     #[rustfmt::skip]
+    pub mod engine;
+    #[rustfmt::skip]
     pub mod golo;
+    #[rustfmt::skip]
+    pub mod results;
+}
+
+/// `golo.engine.v1`: how a load test is handed a whole plan, and tells what it
+/// measured.
+pub mod engine {
+    pub use crate::generated::engine::*;
+
+    /// The revision of the protocol that this crate knows. A plan that needs a
+    /// later one is refused.
+    pub const REVISION: u32 = 1;
+
+    /// The encoded `FileDescriptorSet` of `engine.proto`.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/engine.bin");
+}
+
+/// `golo.results.v1`: what is kept of a run, record by record.
+pub mod results {
+    pub use crate::generated::results::*;
+
+    /// The encoded `FileDescriptorSet` of `results.proto` and what it imports.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/results.bin");
 }
 
 pub use codec::decode_response;

@@ -1,5 +1,5 @@
-//! Proves that the checked-in generated files are what `golo.proto` gives, and
-//! writes them anew when asked to.
+//! Proves that the checked-in generated files are what the `.proto` files
+//! give, and writes them anew when asked to.
 
 // Clippy's leave for tests does not reach their helpers.
 #![allow(clippy::unwrap_used)]
@@ -8,46 +8,50 @@ use std::fs;
 use std::path::Path;
 
 use protox::prost::Message;
+use tonic_prost_build::Builder;
 
 const REGENERATE: &str = "GOLO_REGENERATE=1 cargo test -p golo-proto --test generated";
 
 #[test]
-fn generated_files_are_current() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (code, descriptors) = generate(root);
-
-    let code_path = root.join("src/generated/golo.rs");
-    let descriptors_path = root.join("src/generated/golo.bin");
-    if std::env::var_os("GOLO_REGENERATE").is_some() {
-        fs::write(&code_path, &code).unwrap();
-        fs::write(&descriptors_path, &descriptors).unwrap();
-        return;
-    }
-
-    // No `assert_eq!`: it would print both files whole.
-    assert!(fs::read(&code_path).ok() == Some(code), "src/generated/golo.rs is stale, run `{REGENERATE}`");
-    assert!(
-        fs::read(&descriptors_path).ok() == Some(descriptors),
-        "src/generated/golo.bin is stale, run `{REGENERATE}`"
-    );
+fn the_job_is_current() {
+    let configure = |builder: Builder| {
+        builder.codec_path("crate::codec::JobCodec").type_attribute(".golo.Response", "#[derive(Eq, Hash)]")
+    };
+    is_current("golo.proto", "golo", configure);
 }
 
-/// The Rust code and the encoded descriptors of `golo.proto`.
-fn generate(root: &Path) -> (Vec<u8>, Vec<u8>) {
-    let descriptors = protox::compile(["golo.proto"], [root]).unwrap();
+#[test]
+fn the_engine_is_current() {
+    is_current("engine.proto", "golo.engine.v1", |builder| builder);
+}
+
+#[test]
+fn the_results_are_current() {
+    is_current("results.proto", "golo.results.v1", |builder| {
+        builder.extern_path(".golo.engine.v1", "crate::engine").build_server(false).build_client(false)
+    });
+}
+
+/// Whether the Rust code and the encoded descriptors of `source`, whose package is `package`, are those that are checked in.
+fn is_current(source: &str, package: &str, configure: impl FnOnce(Builder) -> Builder) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let descriptors = protox::compile([source], [root]).unwrap();
     let encoded_descriptors = descriptors.encode_to_vec();
-
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("generated");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("generated-{package}"));
     fs::create_dir_all(&directory).unwrap();
-    tonic_prost_build::configure()
-        .build_transport(false)
-        .codec_path("crate::codec::JobCodec")
-        .type_attribute(".golo.Response", "#[derive(Eq, Hash)]")
-        .emit_rerun_if_changed(false)
-        .out_dir(&directory)
-        .compile_fds(descriptors)
-        .unwrap();
-    let code = fs::read(directory.join("golo.rs")).unwrap();
+    let builder = tonic_prost_build::configure().build_transport(false).emit_rerun_if_changed(false);
+    configure(builder).out_dir(&directory).compile_fds(descriptors).unwrap();
+    let code = fs::read(directory.join(format!("{package}.rs"))).unwrap();
 
-    (code, encoded_descriptors)
+    let name = source.trim_end_matches(".proto");
+    for (extension, content) in [("rs", code), ("bin", encoded_descriptors)] {
+        let path = root.join(format!("src/generated/{name}.{extension}"));
+        if std::env::var_os("GOLO_REGENERATE").is_some() {
+            fs::write(&path, &content).unwrap();
+            continue;
+        }
+        // No `assert_eq!`: it would print both files whole.
+        let is_current = fs::read(&path).ok() == Some(content);
+        assert!(is_current, "src/generated/{name}.{extension} is stale, run `{REGENERATE}`");
+    }
 }
