@@ -68,10 +68,31 @@ impl<Label> Journey<Label> {
         self.started
     }
 
+    /// When its last request had ended.
+    pub fn ended(&self) -> SystemTime {
+        self.ended
+    }
+
+    /// The think time between its requests.
+    pub fn thought(&self) -> Duration {
+        self.thought.1.saturating_sub(self.thought.0)
+    }
+
+    /// One that was written down: `time` is from when to when it lasted, `thought` the think time in it.
+    pub(crate) fn restored(
+        sequence_id: &str,
+        steps: Vec<Step<Label>>,
+        further: u64,
+        (started, ended): (SystemTime, SystemTime),
+        thought: Duration,
+    ) -> Self {
+        Self { sequence_id: sequence_id.into(), steps, further, started, ended, thought: (Duration::ZERO, thought) }
+    }
+
     /// From sending the first request to the last byte of the last, without the think time between them.
     pub fn duration(&self) -> Duration {
         let whole = self.ended.duration_since(self.started).unwrap_or_default();
-        whole.saturating_sub(self.thought.1.saturating_sub(self.thought.0))
+        whole.saturating_sub(self.thought())
     }
 
     /// The same journey, its steps told by something else.

@@ -43,6 +43,8 @@ mod think;
 mod thought;
 pub mod thresholds_in_ci;
 mod user;
+#[doc(hidden)]
+pub mod wire;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]

@@ -5,6 +5,11 @@ mod area;
 
 use std::time::Duration;
 
+use super::plan::LONGEST;
+
+/// Values are below this.
+const HIGHEST: u64 = 1 << 57;
+
 /// Starts at a value, goes straight to the next target in each stage's time, and stays at the last.
 ///
 /// Values are below 2^57 and stages take less than a year together, or what is computed of them does not fit.
@@ -39,7 +44,7 @@ impl Curve {
     #[must_use]
     pub fn new(start: u64, stages: impl IntoIterator<Item = (Duration, u64)>) -> Self {
         let stages: Vec<_> = stages.into_iter().collect();
-        debug_assert!(stages.iter().map(|stage| stage.1).chain([start]).all(|value| value < 1 << 57));
+        debug_assert!(stages.iter().map(|stage| stage.1).chain([start]).all(|value| value < HIGHEST));
         let last = stages.last().map_or(start, |stage| stage.1);
         let mut pieces = Vec::with_capacity(stages.len() + 1);
         let (mut begin, mut from, mut twice_before) = (0u64, start, 0u128);
@@ -53,6 +58,14 @@ impl Curve {
             from = to;
         }
         Self { start, stages, pieces }
+    }
+
+    /// [`new`](Self::new) of what may be too high or too long; then there is none.
+    pub(crate) fn checked(start: u64, stages: impl IntoIterator<Item = (Duration, u64)>) -> Option<Self> {
+        let stages: Vec<_> = stages.into_iter().collect();
+        let length = stages.iter().map(|stage| stage.0).fold(Duration::ZERO, Duration::saturating_add);
+        let is_low = stages.iter().map(|stage| stage.1).chain([start]).all(|value| value < HIGHEST);
+        (is_low && length <= LONGEST).then(|| Self::new(start, stages))
     }
 
     /// The time of all stages.

@@ -100,6 +100,11 @@ impl Errors {
         }
     }
 
+    /// Counts one that came more than once.
+    pub(crate) fn add_seen(&mut self, kind: ErrorKind, text: &str, seen: Seen) {
+        self.merge_one(kind, text, seen);
+    }
+
     fn merge_one(&mut self, kind: ErrorKind, text: &str, seen: Seen) {
         let key = (kind, bounded(text).into());
         let is_full = self.0.len() >= TEXTS && !self.0.contains_key(&key);

@@ -9,6 +9,8 @@ const PRECISION: u32 = 10;
 const CHUNK: usize = 64;
 /// So many values are kept one by one.
 const SPARSE: usize = 512;
+/// Buckets there are.
+pub const BUCKETS: usize = index(u64::MAX) + 1;
 /// [`Histogram::clear`] keeps no more heap than this.
 const KEPT_BYTES: usize = 8 * 1024;
 
@@ -55,6 +57,12 @@ impl Histogram {
             (restored.sum, restored.min, restored.max) = (sum.into(), min, max);
         }
         restored
+    }
+
+    /// One that was written down: [`indexed`](Self::indexed), and the exact sum, minimum and maximum. Numbers are below
+    /// [`BUCKETS`].
+    pub(crate) fn of_indexed(indexed: impl Iterator<Item = (usize, u64)>, exact: (u64, u64, u64)) -> Self {
+        Self::restored(indexed.map(|(index, count)| (lowest(index), count)), exact)
     }
 
     /// Counts one value.
@@ -209,6 +217,11 @@ impl Histogram {
         })
     }
 
+    /// Number and count of each bucket that is not empty, ascending.
+    pub(crate) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.counts()
+    }
+
     /// How much heap it holds.
     pub fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<u64>()
@@ -344,7 +357,7 @@ impl fmt::Debug for Histogram {
 
 /// The bucket of a value. Below 2,048 each has its own; from there on each doubling has 1,024.
 #[inline]
-fn index(nanos: u64) -> usize {
+const fn index(nanos: u64) -> usize {
     let shift = (nanos | 1 << PRECISION).ilog2() - PRECISION;
     ((shift as usize) << PRECISION) + (nanos >> shift) as usize
 }

@@ -9,6 +9,7 @@ use std::{fmt, time::Duration};
 
 pub use rate::Rate;
 pub(super) use rate::{TWICE_START, starts};
+pub(super) use stage::LONGEST;
 pub use stage::{Arrivals, Stage, Target, parse_duration};
 
 use super::curve::Curve;
@@ -90,6 +91,22 @@ impl Plan {
         Ok(rules::plan(asked))
     }
 
+    /// The plan of a model: how long and how many times, and `(warm_up, graceful_stop)`.
+    ///
+    /// # Errors
+    ///
+    /// It has no end, asks for no load, or is beyond a limit.
+    pub(crate) fn of_model(
+        model: Model,
+        duration: Option<Duration>,
+        iterations: Option<u64>,
+        (warm_up, graceful_stop): (Duration, Duration),
+    ) -> Result<Self, PlanError> {
+        let plan = Self { stride: stride(rules::peak(&model)), model, duration, iterations, warm_up, graceful_stop };
+        rules::check_plan(&plan).map_err(|message| PlanError { message })?;
+        Ok(plan)
+    }
+
     /// What sets the load.
     #[must_use]
     pub fn model(&self) -> &Model {
@@ -118,6 +135,14 @@ impl Plan {
     #[must_use]
     pub fn graceful_stop(&self) -> Duration {
         self.graceful_stop
+    }
+
+    /// How often each user starts, where that is set.
+    fn pace(&self) -> Option<Duration> {
+        match self.model {
+            Model::Closed { pace, .. } => pace,
+            Model::Open { .. } => None,
+        }
     }
 
     /// Whether the rate is set, not the number of users.

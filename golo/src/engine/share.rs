@@ -11,6 +11,12 @@ impl Share {
     /// All of it.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
+    /// The part of that index of so many; there is none where the index is no part's.
+    #[must_use]
+    pub fn new(index: u64, of: u64) -> Option<Self> {
+        (index < of).then_some(Self { index, of })
+    }
+
     /// `n` parts of this one: its first number goes to the first part, its second to the second, and so on round.
     pub fn split(self, n: u64) -> impl Iterator<Item = Self> {
         (0..n).map(move |part| Self { index: self.index + self.of * part, of: self.of * n })

@@ -159,13 +159,19 @@ impl Snapshot {
         self.waiting.merge(&other.waiting);
         self.connects.merge(&other.connects);
         for (name, more) in &other.checks {
-            check::add(&mut self.checks, name, *more);
+            self.check(name, *more);
         }
         self.errors.merge(&other.errors);
         self.generator.merge(&other.generator);
     }
 
-    fn measure(&mut self, series: &Series, more: &Measure) {
+    /// Adds how a check went.
+    pub(crate) fn check(&mut self, name: &str, more: Check) {
+        check::add(&mut self.checks, name, more);
+    }
+
+    /// Adds what was measured of a series.
+    pub(crate) fn measure(&mut self, series: &Series, more: &Measure) {
         if let Some(known) = self.requests.get_mut(series) {
             return known.merge(more);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Asked, Model, Plan, Stage, Target,
+    Asked, Model, Plan, Rate, Stage, Target,
     stage::{LONGEST, Time},
     stride,
 };
@@ -30,18 +30,48 @@ pub(super) fn plan(asked: Asked) -> Plan {
         (None, None) => Some(DURATION),
         (duration, _) => duration,
     };
-    let peak = match &model {
-        Model::Closed { users, .. } => users.peak(),
-        Model::Open { .. } => 1,
-    };
     Plan {
-        stride: stride(peak),
+        stride: stride(peak(&model)),
         model,
         duration,
         iterations: asked.iterations,
         warm_up: asked.warm_up.unwrap_or_default(),
         graceful_stop: asked.graceful_stop.unwrap_or(GRACEFUL_STOP),
     }
+}
+
+/// Users whose phases are told apart.
+pub(super) fn peak(model: &Model) -> u64 {
+    match model {
+        Model::Closed { users, .. } => users.peak(),
+        Model::Open { .. } => 1,
+    }
+}
+
+/// What is wrong with a plan that was not made of flags.
+pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
+    let (curve, highest, most) = match &plan.model {
+        Model::Closed { users, .. } => (users, MOST_USERS, users.peak()),
+        Model::Open { rate, max_users, .. } => (rate, Rate::MAX.millionths_per_hour(), *max_users),
+    };
+    if most > MOST_USERS {
+        return Err(format!("more than {MOST_USERS} users"));
+    }
+    if curve.peak() > highest {
+        return Err("a rate that is too high".to_owned());
+    }
+    let zero = [plan.duration, plan.pace()].contains(&Some(Duration::ZERO));
+    if zero || plan.iterations == Some(0) || most == 0 || curve.peak() == 0 {
+        return Err("a plan that asks for no load".to_owned());
+    }
+    if plan.duration.is_none() && plan.iterations.is_none() {
+        return Err("a plan without an end: it has neither a duration nor iterations".to_owned());
+    }
+    let length = plan.duration.unwrap_or_default().saturating_add(plan.warm_up);
+    if [Some(length), plan.pace(), Some(plan.graceful_stop)].into_iter().flatten().any(|time| time > LONGEST) {
+        return Err("a plan that takes longer than a year".to_owned());
+    }
+    Ok(())
 }
 
 /// What is wrong, and what would be right.

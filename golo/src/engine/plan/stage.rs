@@ -33,7 +33,7 @@ pub enum Arrivals {
 }
 
 /// The longest time that can be asked for: beyond it, clocks overflow.
-pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(in crate::engine) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A time as people write it; a bare number is seconds.
 ///

@@ -1,0 +1,88 @@
+//! What an engine tells while it runs, and when it has ended.
+
+use std::time::Duration;
+
+use super::{WireError, moment, unix_nanoseconds};
+use crate::{
+    engine::{
+        Finished, Options, Progress,
+        health::{Descriptors, Health, Lag},
+        plan::Plan,
+        snapshot::Snapshot,
+    },
+    output::nanoseconds,
+    pb::engine as pb,
+};
+
+/// An event as it is sent.
+#[must_use]
+pub fn event(event: impl Into<pb::event::Event>) -> pb::Event {
+    pb::Event { event: Some(event.into()) }
+}
+
+impl From<&Progress> for pb::event::Event {
+    fn from(Progress { elapsed, second, users }: &Progress) -> Self {
+        let snapshot = Some(second.into());
+        Self::Second(pb::Second { elapsed: nanoseconds(*elapsed), users: *users, snapshot })
+    }
+}
+
+impl From<&Finished> for pb::event::Event {
+    fn from(finished: &Finished) -> Self {
+        let Health { worst_lag, lost, descriptors } = &finished.health;
+        let lag = |Lag { from, p99, limit }: Lag| pb::Lag { from, p99: nanoseconds(p99), limit: nanoseconds(limit) };
+        Self::Finished(pb::Finished {
+            rest: Some((&finished.rest).into()),
+            started_at: finished.started_at.map(unix_nanoseconds),
+            load_time: nanoseconds(finished.load_time),
+            whole_time: nanoseconds(finished.whole_time),
+            most_users: finished.most_users,
+            not_started: finished.not_started.clone(),
+            workers: u32::try_from(finished.options.workers).unwrap_or(u32::MAX),
+            worst_lag: worst_lag.map(lag),
+            lost: lost.clone(),
+            descriptors: descriptors.open,
+            descriptor_limit: descriptors.limit,
+            load: Some((&finished.plan).into()),
+        })
+    }
+}
+
+/// A second as the engine told of it.
+///
+/// # Errors
+///
+/// What is wrong with the message.
+pub fn progress(written: &pb::Second) -> Result<Progress, WireError> {
+    let snapshot = written.snapshot.as_ref().ok_or_else(|| WireError::missing("snapshot of a second"))?;
+    Ok(Progress { elapsed: Duration::from_nanos(written.elapsed), second: snapshot.try_into()?, users: written.users })
+}
+
+/// The end of a run that was to be run with `options`, as the engine told of it; its totals are what was told after the
+/// last second alone.
+///
+/// # Errors
+///
+/// What is wrong with the message.
+pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, WireError> {
+    let rest = written.rest.as_ref().map_or_else(|| Ok(Snapshot::default()), Snapshot::try_from)?;
+    let time = Duration::from_nanos;
+    let lag = |pb::Lag { from, p99, limit }: pb::Lag| Lag { from, p99: time(p99), limit: time(limit) };
+    let plan = Plan::try_from(written.load.as_ref().ok_or_else(|| WireError::missing("load of a run"))?)?;
+    Ok(Finished {
+        plan,
+        options: Options { workers: written.workers as usize, ..options },
+        totals: rest.clone(),
+        rest,
+        started_at: written.started_at.map(moment),
+        load_time: time(written.load_time),
+        whole_time: time(written.whole_time),
+        health: Health {
+            worst_lag: written.worst_lag.map(lag),
+            lost: written.lost.clone(),
+            descriptors: Descriptors { open: written.descriptors, limit: written.descriptor_limit },
+        },
+        most_users: written.most_users,
+        not_started: written.not_started.clone(),
+    })
+}

@@ -1,0 +1,341 @@
+//! Snapshots: everything that was measured in some time.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{
+    WireError,
+    histogram::{read, write},
+    moment, unix_nanoseconds,
+};
+use crate::{
+    engine::{
+        errors::{ErrorKind, Errors, Seen},
+        series::{Label, Outcome, SERIES, Series},
+        slowest::{Journey, Slowest, Step},
+        snapshot::{Check, Generator, Measure, Snapshot, Triggers},
+    },
+    output::nanoseconds,
+    pb::engine::{self as pb, series::Outcome as Ended},
+};
+
+/// Each kind of error, and what it is on the wire.
+const KINDS: [(ErrorKind, pb::ErrorKind); 13] = [
+    (ErrorKind::Other, pb::ErrorKind::Other),
+    (ErrorKind::Dns, pb::ErrorKind::Dns),
+    (ErrorKind::Connect, pb::ErrorKind::Connect),
+    (ErrorKind::Tls, pb::ErrorKind::Tls),
+    (ErrorKind::Timeout, pb::ErrorKind::Timeout),
+    (ErrorKind::Reset, pb::ErrorKind::Reset),
+    (ErrorKind::Body, pb::ErrorKind::Body),
+    (ErrorKind::Status, pb::ErrorKind::Status),
+    (ErrorKind::Panic, pb::ErrorKind::Panic),
+    (ErrorKind::Returned, pb::ErrorKind::Returned),
+    (ErrorKind::Start, pb::ErrorKind::Start),
+    (ErrorKind::Cancelled, pb::ErrorKind::Cancelled),
+    (ErrorKind::Redirect, pb::ErrorKind::Redirect),
+];
+
+impl From<ErrorKind> for pb::ErrorKind {
+    fn from(kind: ErrorKind) -> Self {
+        KINDS.iter().find(|(known, _)| *known == kind).map_or(Self::Other, |(_, written)| *written)
+    }
+}
+
+/// One that is not known yet is some other.
+fn kind(written: i32) -> ErrorKind {
+    let kind = KINDS.iter().find(|(_, known)| *known as i32 == written);
+    kind.map_or(ErrorKind::Other, |(kind, _)| *kind)
+}
+
+impl From<&Label> for pb::Label {
+    fn from(Label { origin, route, method }: &Label) -> Self {
+        Self { origin: origin.to_string(), route: route.to_string(), method: method.to_string() }
+    }
+}
+
+fn label(written: Option<&pb::Label>) -> Result<Arc<Label>, WireError> {
+    let pb::Label { origin, route, method } = written.ok_or_else(|| WireError::missing("label"))?;
+    Ok(Arc::new(Label { origin: (**origin).into(), route: (**route).into(), method: (**method).into() }))
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Answered { status, failed: false } => Self::Answered(status.into()),
+            Outcome::Answered { status, failed: true } => Self::Unexpected(status.into()),
+            Outcome::Failed(kind) => Self::Failed(pb::ErrorKind::from(kind).into()),
+            Outcome::Interrupted => Self::Interrupted(true),
+        }
+    }
+}
+
+fn outcome(written: Option<&Ended>) -> Result<Outcome, WireError> {
+    let (status, failed) = match written.ok_or_else(|| WireError::missing("outcome of a series"))? {
+        Ended::Answered(status) => (status, false),
+        Ended::Unexpected(status) => (status, true),
+        Ended::Failed(written) => return Ok(Outcome::Failed(kind(*written))),
+        Ended::Interrupted(_) => return Ok(Outcome::Interrupted),
+    };
+    Ok(Outcome::Answered { status: self::status(*status)?, failed })
+}
+
+fn status(written: u32) -> Result<u16, WireError> {
+    u16::try_from(written).map_err(|_| WireError::new(format!("the status {written}")))
+}
+
+/// Which series a message is about.
+///
+/// # Errors
+///
+/// Where it does not say.
+pub(crate) fn series(written: &pb::Series) -> Result<Series, WireError> {
+    Ok(Series { label: label(written.label.as_ref())?, outcome: outcome(written.outcome.as_ref())? })
+}
+
+impl From<&Journey<Arc<Label>>> for pb::Journey {
+    fn from(journey: &Journey<Arc<Label>>) -> Self {
+        let step = |Step { label, started, duration, status, failed }: &Step<Arc<Label>>| pb::Step {
+            label: Some((&**label).into()),
+            started: unix_nanoseconds(*started),
+            duration: nanoseconds(*duration),
+            status: (*status).into(),
+            failed: *failed,
+        };
+        Self {
+            sequence_id: journey.sequence_id.to_string(),
+            steps: journey.steps.iter().map(step).collect(),
+            further: journey.further,
+            started: unix_nanoseconds(journey.started()),
+            ended: unix_nanoseconds(journey.ended()),
+            thought: nanoseconds(journey.thought()),
+        }
+    }
+}
+
+fn journey(written: &pb::Journey) -> Result<Journey<Arc<Label>>, WireError> {
+    let step = |written: &pb::Step| {
+        Ok(Step {
+            label: label(written.label.as_ref())?,
+            started: moment(written.started),
+            duration: Duration::from_nanos(written.duration),
+            status: status(written.status)?,
+            failed: written.failed,
+        })
+    };
+    let steps = written.steps.iter().map(step).collect::<Result<_, _>>()?;
+    let time = (moment(written.started), moment(written.ended));
+    Ok(Journey::restored(&written.sequence_id, steps, written.further, time, Duration::from_nanos(written.thought)))
+}
+
+impl From<&Snapshot> for pb::Snapshot {
+    fn from(snapshot: &Snapshot) -> Self {
+        let Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator } = snapshot;
+        let series = |(series, measure): (&Series, &Measure)| pb::Series {
+            label: Some((&*series.label).into()),
+            outcome: Some(series.outcome.into()),
+            durations: write(&measure.durations),
+            received: measure.received,
+            sent: measure.sent,
+        };
+
+        let error = |(kind, text, seen): (ErrorKind, &str, Seen)| pb::Error {
+            kind: pb::ErrorKind::from(kind).into(),
+            text: text.to_owned(),
+            count: seen.count,
+            first: nanoseconds(seen.first),
+        };
+        Self {
+            requests: requests.iter().map(series).collect(),
+            triggers: Some(triggers.into()),
+            journeys: write(journeys),
+            slowest: slowest.iter().map(Into::into).collect(),
+            waiting: write(waiting),
+            connects: write(connects),
+            checks: checks
+                .iter()
+                .map(|(name, check)| pb::Check { name: name.to_string(), passed: check.passed, failed: check.failed })
+                .collect(),
+            errors: errors.by_count().into_iter().map(error).collect(),
+            generator: Some(generator.into()),
+        }
+    }
+}
+
+impl TryFrom<&pb::Snapshot> for Snapshot {
+    type Error = WireError;
+
+    fn try_from(written: &pb::Snapshot) -> Result<Self, WireError> {
+        let mut snapshot = Self {
+            requests: HashMap::with_capacity(written.requests.len().min(SERIES)),
+            triggers: written.triggers.as_ref().map_or_else(|| Ok(Triggers::default()), Triggers::try_from)?,
+            journeys: read(written.journeys.as_ref())?,
+            waiting: read(written.waiting.as_ref())?,
+            connects: read(written.connects.as_ref())?,
+            generator: written.generator.as_ref().map_or_else(|| Ok(Generator::default()), Generator::try_from)?,
+            ..Self::default()
+        };
+        for written in &written.requests {
+            let pb::Series { durations, received, sent, .. } = written;
+            let measure = Measure { durations: read(durations.as_ref())?, received: *received, sent: *sent };
+            snapshot.measure(&series(written)?, &measure);
+        }
+        let mut slowest = Slowest::default();
+        for written in &written.slowest {
+            slowest.add(journey(written)?);
+        }
+        snapshot.slowest = slowest;
+        for pb::Check { name, passed, failed } in &written.checks {
+            snapshot.check(name, Check { passed: *passed, failed: *failed });
+        }
+        let mut errors = Errors::default();
+        for pb::Error { kind: written, text, count, first } in &written.errors {
+            errors.add_seen(kind(*written), text, Seen { count: *count, first: Duration::from_nanos(*first) });
+        }
+        snapshot.errors = errors;
+        Ok(snapshot)
+    }
+}
+
+impl From<&Triggers> for pb::Triggers {
+    fn from(triggers: &Triggers) -> Self {
+        Self {
+            due: triggers.due,
+            done: triggers.done,
+            failed: triggers.failed,
+            panicked: triggers.panicked,
+            interrupted: triggers.interrupted,
+            dropped_busy: triggers.dropped_busy,
+            dropped_unready: triggers.dropped_unready,
+            dropped_stopped: triggers.dropped_stopped,
+            service: write(&triggers.service),
+            response: write(&triggers.response),
+        }
+    }
+}
+
+impl TryFrom<&pb::Triggers> for Triggers {
+    type Error = WireError;
+
+    fn try_from(written: &pb::Triggers) -> Result<Self, WireError> {
+        Ok(Self {
+            due: written.due,
+            done: written.done,
+            failed: written.failed,
+            panicked: written.panicked,
+            interrupted: written.interrupted,
+            dropped_busy: written.dropped_busy,
+            dropped_unready: written.dropped_unready,
+            dropped_stopped: written.dropped_stopped,
+            service: read(written.service.as_ref())?,
+            response: read(written.response.as_ref())?,
+        })
+    }
+}
+
+impl From<&Generator> for pb::Generator {
+    fn from(generator: &Generator) -> Self {
+        Self {
+            lag: write(&generator.lag),
+            busy: nanoseconds(generator.busy),
+            time: nanoseconds(generator.time),
+            foreign: generator.foreign,
+            without_descriptor: generator.without_descriptor,
+            without_port: generator.without_port,
+            users_failed: generator.users_failed,
+            users_started: generator.users_started,
+        }
+    }
+}
+
+impl TryFrom<&pb::Generator> for Generator {
+    type Error = WireError;
+
+    fn try_from(written: &pb::Generator) -> Result<Self, WireError> {
+        Ok(Self {
+            lag: read(written.lag.as_ref())?,
+            busy: Duration::from_nanos(written.busy),
+            time: Duration::from_nanos(written.time),
+            foreign: written.foreign,
+            without_descriptor: written.without_descriptor,
+            without_port: written.without_port,
+            users_failed: written.users_failed,
+            users_started: written.users_started,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OutputRef, engine::recorder::Recorder, journey::Journeys};
+
+    /// One with something of everything.
+    fn measured() -> Snapshot {
+        let mut recorder = Recorder::default();
+        let mut journeys = Journeys::default();
+        for (url, status, error) in [
+            ("http://a/items/7?q=1", 200, "null"),
+            ("http://a/items/8", 404, "null"),
+            ("http://b/", 0, r#""connect: refused""#),
+            ("http://b/", 0, r#""Get \"http://b/\": EOF""#),
+        ] {
+            let line = format!(
+                r#"{{"sequenceID":"x","url":"{url}","method":"PUT","status":{status},"size":12,"timestamp":"2026-11-22T10:05:13Z","duration":30,"error":{error}}}"#
+            );
+            let mut output = OutputRef::parse(&line).unwrap();
+            (output.waiting, output.sent) = (Some(Duration::from_nanos(20)), 5);
+            let (duration, status, failed) = (output.duration, output.status, output.is_failed());
+            let label = recorder.output(&output);
+            let step = Step { label, started: output.timestamp - duration, duration, status, failed };
+            journeys.add("x", step, Duration::ZERO);
+        }
+        recorder.journeys(journeys.into_vec());
+        recorder.check("is complete", true);
+        recorder.check("is complete", false);
+        recorder.connected(Duration::from_millis(1));
+        recorder.error(ErrorKind::Panic, "panicked: no");
+        let mut snapshot = recorder.take();
+        let triggers = &mut snapshot.triggers;
+        for n in 0..1000 {
+            triggers.service.record(n * n);
+            triggers.response.record(n * n + 1);
+        }
+        (triggers.due, triggers.done, triggers.failed, triggers.panicked) = (1, 2, 3, 4);
+        (triggers.interrupted, triggers.dropped_busy) = (5, 6);
+        (triggers.dropped_unready, triggers.dropped_stopped) = (7, 8);
+        let generator = &mut snapshot.generator;
+        generator.lag.record(9);
+        (generator.busy, generator.time, generator.foreign) = (Duration::from_nanos(1), Duration::from_nanos(2), 3);
+        (generator.without_descriptor, generator.without_port) = (4, 5);
+        (generator.users_failed, generator.users_started) = (6, 7);
+        snapshot
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let snapshot = measured();
+        assert_eq!(Snapshot::try_from(&pb::Snapshot::from(&snapshot)), Ok(snapshot));
+        assert_eq!(Snapshot::try_from(&pb::Snapshot::from(&Snapshot::default())), Ok(Snapshot::default()));
+    }
+
+    #[test]
+    fn every_kind_of_error_is_told_apart() {
+        for (kind, _) in KINDS {
+            assert_eq!(super::kind(pb::ErrorKind::from(kind).into()), kind);
+        }
+        assert_eq!(super::kind(99), ErrorKind::Other, "one of a later version");
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        let wrong = |series| Snapshot::try_from(&pb::Snapshot { requests: vec![series], ..pb::Snapshot::default() });
+        let label = Some(pb::Label::default());
+        let no_outcome = pb::Series { label: label.clone(), ..pb::Series::default() };
+        let odd = pb::Series { label, outcome: Some(Ended::Answered(70_000)), ..pb::Series::default() };
+        for (series, expected) in
+            [(pb::Series::default(), "no label"), (no_outcome, "no outcome of a series"), (odd, "the status 70000")]
+        {
+            assert_eq!(wrong(series).unwrap_err().to_string(), expected);
+        }
+    }
+}
