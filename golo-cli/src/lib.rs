@@ -4,13 +4,16 @@
 
 pub mod arguments;
 mod command;
+pub mod engine_client;
 pub mod job_client;
 pub mod journeys;
 pub mod line_reader;
 pub mod load_test;
+pub mod merged;
 pub mod new_crate;
 pub mod port_owner;
 pub mod served;
 pub mod supervisor;
+pub mod way;
 
 pub use command::main;

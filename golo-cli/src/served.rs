@@ -1,4 +1,5 @@
-//! A load test in another process: started under the supervisor, triggered over `golo.Job`, read line by line.
+//! A load test in another process: started under the supervisor, handed the plan or triggered over `golo.Job`, read line by
+//! line.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -10,19 +11,21 @@ use std::{
 
 use golo::{
     Error,
-    cli::{RunCall, Subject, not_started, say},
-    engine::Sinks,
+    cli::{RunCall, Subject, not_started, say, torn_down},
+    engine::{Engine, Options, Sinks, plan::Plan},
 };
 use tempfile::TempDir;
 use tokio::{process::ChildStdout, runtime::Handle, sync::oneshot, time::sleep};
 
 use crate::{
+    engine_client::EngineClient,
     job_client::{Address, ServedJob},
     journeys::OpenJourneys,
     line_reader::{Lines, Reader},
     load_test::LoadTest,
     port_owner,
-    supervisor::{Limits, Program, Supervised, Supervisor},
+    supervisor::{Ended, Limits, Program, Supervised, Supervisor},
+    way::Way,
 };
 
 /// How long a load test may take until it answers.
@@ -46,9 +49,18 @@ pub struct Served {
     child: Option<Supervised>,
     reader: Option<JoinHandle<()>>,
     lines: Arc<Lines>,
+    journeys: Arc<OpenJourneys>,
     /// Where its socket is.
     folder: Option<TempDir>,
+    /// Where it answers, once it does.
+    address: Option<Address>,
+    /// Whether its own engine runs the plan.
+    runs_plans: bool,
+    on_stderr: Arc<OnLine>,
 }
+
+/// What is done with a line of stderr.
+type OnLine = dyn Fn(&str) + Send + Sync;
 
 impl Served {
     /// The load test as `call` wants it, with these parameters.
@@ -70,11 +82,29 @@ impl Served {
             child: None,
             reader: None,
             lines: Arc::default(),
+            journeys: Arc::default(),
             folder: None,
+            address: None,
+            runs_plans: false,
+            on_stderr: Arc::new(|line| say(line)),
         }
     }
 
-    async fn start(&mut self, sinks: &Sinks) -> Result<Arc<ServedJob>, Error> {
+    /// Does this with each line of its stderr, rather than to say it.
+    #[must_use]
+    pub fn on_stderr(mut self, on_line: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_stderr = Arc::new(on_line);
+        self
+    }
+
+    /// The last that it said on stderr.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.child.as_ref().map_or_else(String::new, Supervised::stderr)
+    }
+
+    /// Gives where it answers.
+    async fn launch(&mut self, sinks: &Sinks) -> Result<Address, Error> {
         let folder = TempDir::with_prefix("golo-")
             .map_err(|error| not_started("no folder for its socket", Some(error.into())))?;
         let socket = folder.path().join("job.sock");
@@ -83,14 +113,14 @@ impl Served {
         environment.push(("GOLO_ADDR".into(), format!("unix:{}", socket.display()).into()));
         let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder: None };
         let limits = Limits { grace: self.grace, ..Limits::default() };
-        let supervisor = Supervisor::default().on_stderr(|line| say(line));
+        let on_stderr = Arc::clone(&self.on_stderr);
+        let supervisor = Supervisor::default().on_stderr(move |line| on_stderr(line));
         let mut child = supervisor
             .start(&program, &limits)
             .await
             .map_err(|error| not_started("the load test could not be started", Some(error.into())))?;
-        let journeys = Arc::<OpenJourneys>::default();
-        let reader =
-            Reader::new(&self.load_test.name, sinks, self.has_warm_up, Arc::clone(&journeys), self.runtime.clone());
+        let journeys = Arc::clone(&self.journeys);
+        let reader = Reader::new(&self.load_test.name, sinks, self.has_warm_up, journeys, self.runtime.clone());
         self.lines = reader.lines();
         let stdout = child.take_stdout().map(ChildStdout::into_owned_fd).transpose();
         if let Some(stdout) = stdout.map_err(|error| not_started("its stdout cannot be read", Some(error.into())))? {
@@ -98,13 +128,13 @@ impl Served {
             self.reader = Some(reading.map_err(|error| not_started("no thread is left", Some(error.into())))?);
         }
         let child = self.child.insert(child);
-        let address = tokio::select! {
-            address = answering(socket, child.id()) => address,
+        tokio::select! {
+            address = answering(socket, child.id()) => Ok(address),
             ended = child.ended() => {
                 let stderr = child.stderr();
                 let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
                 let last = last.map_or_else(String::new, |line| format!("; the last it said: {line}"));
-                return Err(not_started(format!("the load test ended before it was served: {ended}{last}"), None));
+                Err(not_started(format!("the load test ended before it was served: {ended}{last}"), None))
             }
             () = sleep(START) => {
                 let text = format!(
@@ -112,10 +142,9 @@ impl Served {
                     START.as_secs(),
                     golo::RPC_ADDR
                 );
-                return Err(not_started(text, None));
+                Err(not_started(text, None))
             }
-        };
-        Ok(Arc::new(ServedJob::new(address, journeys)))
+        }
     }
 }
 
@@ -147,7 +176,7 @@ async fn answering(socket: PathBuf, group: u32) -> Address {
 }
 
 impl Subject for Served {
-    type Trigger = ServedJob;
+    type Engine = Way;
 
     fn name(&self) -> &str {
         &self.load_test.name
@@ -161,12 +190,24 @@ impl Subject for Served {
         "the end of the load test"
     }
 
-    async fn set_up(&mut self, sinks: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<Option<Arc<ServedJob>>, Error> {
-        tokio::select! {
+    async fn set_up(&mut self, sinks: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<bool, Error> {
+        self.address = tokio::select! {
             biased;
-            _ = is_cut => Ok(None),
-            started = self.start(sinks) => started.map(Some),
+            _ = is_cut => None,
+            address = self.launch(sinks) => Some(address?),
+        };
+        Ok(self.address.is_some())
+    }
+
+    async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Way, Error> {
+        let address = self.address.clone().ok_or_else(|| not_started("the load test was not waited for", None))?;
+        if let Some(its) = EngineClient::open(&address, plan, options, &sinks).await? {
+            self.runs_plans = true;
+            return Ok(Way::Its(Box::new(its)));
         }
+        let trigger = Arc::new(ServedJob::new(address, Arc::clone(&self.journeys)));
+        let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);
+        engine.map(Way::ours).map_err(|error| not_started("the workers could not be started", Some(error.into())))
     }
 
     async fn died(&mut self) -> String {
@@ -179,12 +220,16 @@ impl Subject for Served {
     async fn settle(&mut self) {
         let (mut before, mut since) = (self.lines.outputs(), Instant::now());
         let until = since + LINES;
-        while since.elapsed() < QUIET && Instant::now() < until && !self.has_ended() {
+        while !self.runs_plans && since.elapsed() < QUIET && Instant::now() < until && !self.has_ended() {
             sleep(TRY).await;
             let now = self.lines.outputs();
             if now != before {
                 (before, since) = (now, Instant::now());
             }
+        }
+        if self.runs_plans {
+            // It has told everything.
+            return;
         }
         // It writes the rest when it is asked to stop.
         if let Some(child) = &mut self.child {
@@ -196,10 +241,13 @@ impl Subject for Served {
     }
 
     async fn tear_down(&mut self) -> Result<(), Error> {
-        if let Some(mut child) = self.child.take() {
-            child.stop().await;
+        let Some(child) = &mut self.child else { return Ok(()) };
+        let ended = child.stop().await;
+        match ended {
+            // As `teardown` does that fails, and says so on stderr.
+            Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("the load test {ended} at its end"))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -6,8 +6,13 @@ use crate::{BoxError, Error};
 pub use crate::{
     error::chain,
     message::say,
-    runtime::{RunArgs, RunCall, Subject, pair, run_subject},
+    runtime::{Drive, RunArgs, RunCall, Subject, pair, run_subject},
 };
+
+/// An error of what comes after a run.
+pub fn torn_down(message: impl Into<String>) -> Error {
+    Error::teardown(message, None)
+}
 
 /// An error that keeps a load test from being started.
 pub fn not_started(message: impl Into<String>, source: Option<BoxError>) -> Error {

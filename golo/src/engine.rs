@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use health::{Descriptors, Health, LagWindows};
 use orders::Command;
-use plan::Plan;
+use plan::{Plan, PlanError, Target};
 use recorder::{Outside, RecorderSink};
 use share::Share;
 use snapshot::Snapshot;
@@ -49,6 +49,8 @@ pub struct Options {
     pub workers: usize,
     /// What random choices depend on.
     pub seed: u64,
+    /// The part of the plan that is this engine's.
+    pub share: Share,
 }
 
 /// Where the measurements of a run come together.
@@ -123,6 +125,8 @@ pub struct Engine {
     command: Command,
     messages: mpsc::UnboundedReceiver<(usize, Message)>,
     workers: Vec<Worker>,
+    /// From when on the warm-up may begin, or what is measured; nothing while it is held.
+    begin: Option<Instant>,
     start: Option<(Instant, SystemTime)>,
     /// When what is in flight was cut off.
     cut: Option<Instant>,
@@ -190,19 +194,23 @@ impl Engine {
     pub fn start<T: Trigger>(trigger: Arc<T>, plan: Plan, options: Options, sinks: Sinks) -> io::Result<Self> {
         // Where not all can be started, dropping it ends those that were.
         let command = Command::default();
+        let share = options.share;
         let run = Arc::new(Run {
             trigger,
             plan: plan.clone(),
             job_name: options.job_name.clone(),
             seed: options.seed,
             commander: Arc::clone(&command.0),
+            most_iterations: plan.iterations().map(|iterations| share.count(iterations)),
             iterations: AtomicU64::new(0),
+            most_in_flight: share.count(plan.peak_users()),
             in_flight: AtomicU64::new(0),
         });
         let descriptors = Descriptors::with_limit_raised();
-        let workers = u64::try_from(options.workers).unwrap_or(u64::MAX).clamp(1, plan.peak_users().max(1));
+        let workers = u64::try_from(options.workers).unwrap_or(u64::MAX);
+        let workers = workers.clamp(1, share.count(plan.peak_users()).max(1));
         let (sender, messages) = mpsc::unbounded_channel();
-        for (number, share) in Share::WHOLE.split(workers).enumerate() {
+        for (number, share) in share.split(workers).enumerate() {
             // They end by themselves, and one that does not is not waited for.
             drop(worker::spawn(number, share, Arc::clone(&run), sender.clone())?);
         }
@@ -214,6 +222,7 @@ impl Engine {
             command,
             messages,
             workers,
+            begin: Some(Instant::now()),
             start: None,
             cut: None,
             drained: None,
@@ -228,6 +237,44 @@ impl Engine {
         })
     }
 
+    /// Holds the run, once its users have started, until it may [begin](Self::begin).
+    pub fn hold(&mut self) {
+        self.begin = None;
+    }
+
+    /// Waits until all users have started, and gives how many have; gives nothing once the run has ended. Dropping the
+    /// future loses nothing.
+    pub async fn ready(&mut self) -> Option<u64> {
+        loop {
+            if self.workers.iter().all(Worker::is_gone) {
+                return None;
+            }
+            if self.are_all(|worker| worker.state != State::Preparing) {
+                return Some(self.count_users());
+            }
+            self.listen().await;
+        }
+    }
+
+    /// Begins at `at`, or as soon as all users have started.
+    pub fn begin(&mut self, at: Instant) {
+        self.begin = Some(at);
+        self.go_on();
+    }
+
+    /// Changes the load from now on, and gives the plan as it is then: it stays at this level until the plan is over.
+    ///
+    /// # Errors
+    ///
+    /// The level is in the wrong unit, or beyond a limit.
+    pub fn adjust(&mut self, level: Target) -> Result<&Plan, PlanError> {
+        let now = Instant::now();
+        let elapsed = self.start.map_or(Duration::ZERO, |(start, _)| now.saturating_duration_since(start));
+        self.plan = self.plan.adjusted(elapsed, level)?;
+        self.command.0.adjust(self.plan.curve().clone(), now);
+        Ok(&self.plan)
+    }
+
     /// Waits for the next second to be over; gives nothing once the run has ended. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Progress> {
         loop {
@@ -237,11 +284,16 @@ impl Engine {
             if self.workers.iter().all(Worker::is_gone) {
                 return None;
             }
-            let give_up_at = self.give_up_at();
-            tokio::select! {
-                Some((worker, message)) = self.messages.recv() => self.hear(worker, message),
-                () = until(give_up_at) => self.give_up(),
-            }
+            self.listen().await;
+        }
+    }
+
+    /// Hears what a worker says next.
+    async fn listen(&mut self) {
+        let give_up_at = self.give_up_at();
+        tokio::select! {
+            Some((worker, message)) = self.messages.recv() => self.hear(worker, message),
+            () = until(give_up_at) => self.give_up(),
         }
     }
 
@@ -270,6 +322,12 @@ impl Engine {
         self.start.map(|(start, _)| start)
     }
 
+    /// The same, as a clock on the wall shows it.
+    #[must_use]
+    pub fn started_at(&self) -> Option<SystemTime> {
+        self.start.map(|(_, at)| at)
+    }
+
     /// Whether nothing is in flight any more, by what the workers have said until now.
     pub fn has_drained(&mut self) -> bool {
         while let Ok((worker, message)) = self.messages.try_recv() {
@@ -295,7 +353,7 @@ impl Engine {
         }
         let generator = &self.totals.generator;
         // Where it was stopped before the clock started, some may have been about to.
-        let wanted = if self.start.is_some() { 1 } else { self.plan.users_at(Duration::ZERO).max(1) };
+        let wanted = if self.start.is_some() { 1 } else { self.opening_users().max(1) };
         if self.not_started.is_none() && generator.users_failed >= wanted && generator.users_started == 0 {
             self.not_started = Some(nobody_started());
         }
@@ -361,8 +419,12 @@ impl Engine {
     /// Gives the order that the workers are waiting for, if they are.
     fn go_on(&mut self) {
         let is_over = self.command.0.is_over();
-        if self.start.is_none() && !is_over && self.are_all(|worker| worker.state == State::Ready) {
-            self.start_measuring();
+        if let Some(begin) = self.begin
+            && self.start.is_none()
+            && !is_over
+            && self.are_all(|worker| worker.state == State::Ready)
+        {
+            self.start_measuring(begin);
         }
         if self.drained.is_none() && self.are_all(Worker::has_drained) {
             // Of those that are lost nobody knows it.
@@ -380,21 +442,29 @@ impl Engine {
         self.workers.iter().all(|worker| worker.is_gone() || is_so(worker))
     }
 
+    /// How many users there are to be when it begins, in a closed model.
+    fn opening_users(&self) -> u64 {
+        self.options.share.count(self.plan.users_at(Duration::ZERO))
+    }
+
     /// Starts the clock, unless there is nobody to run.
-    fn start_measuring(&mut self) {
-        let opens_with_users = !self.plan.is_open() && self.plan.users_at(Duration::ZERO) > 0;
+    fn start_measuring(&mut self, begin: Instant) {
+        let opens_with_users = !self.plan.is_open() && self.opening_users() > 0;
         if opens_with_users && self.workers.iter().all(|worker| worker.users == 0) {
             self.not_started.get_or_insert_with(nobody_started);
         }
         if self.not_started.is_some() {
             return self.stop();
         }
-        let warm_up = self.plan.warm_up();
-        let start = Instant::now() + warm_up;
-        self.start = Some((start, SystemTime::now() + warm_up));
+        let now = Instant::now();
+        let start = begin.max(now) + self.plan.warm_up();
+        self.start = Some((start, SystemTime::now() + (start - now)));
         self.sinks.measured.foreign().start(start);
         self.sinks.outside.measure_from(start);
         self.command.0.start(start);
+        if self.plan.iterations().is_some_and(|iterations| self.options.share.count(iterations) == 0) {
+            self.command.0.exhaust();
+        }
     }
 
     /// The next second, if every worker has told of it.

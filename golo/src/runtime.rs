@@ -9,12 +9,14 @@ mod listener;
 mod live;
 mod once;
 mod outs;
+mod plans;
 mod run;
 mod run_args;
 mod running;
 mod serve;
 mod service;
 mod signals;
+mod told;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -30,7 +32,7 @@ pub use args::pair;
 pub use listener::Listener;
 pub use run::run_subject;
 pub use run_args::{RunArgs, RunCall};
-pub use running::Subject;
+pub use running::{Drive, Subject};
 pub use serve::Serve;
 
 /// Where a load test is served unless it is told otherwise.

@@ -23,7 +23,7 @@ pub struct Starts {
 
 #[derive(Clone, Debug)]
 enum Process {
-    Constant { share: Share, next: u64, total: u64 },
+    Constant { share: Share, next: u64, total: u64, iterations: u64 },
     Poisson { random: SmallRng, twice_mean_gap: f64, twice_area: u128 },
 }
 
@@ -43,8 +43,8 @@ impl Starts {
     ) -> Self {
         let process = match arrivals {
             Arrivals::Constant => {
-                let planned = until.map_or(u64::MAX, |until| starts(rate.twice_area(until)));
-                Process::Constant { share, next: 0, total: planned.min(iterations.unwrap_or(u64::MAX)) }
+                let iterations = iterations.unwrap_or(u64::MAX);
+                Process::Constant { share, next: 0, total: planned(rate, until).min(iterations), iterations }
             }
             Arrivals::Poisson => Process::Poisson {
                 random: SmallRng::seed_from_u64(mixed(seed, share)),
@@ -55,6 +55,30 @@ impl Starts {
         let until = until.and_then(|until| u64::try_from(until.as_nanos()).ok()).unwrap_or(u64::MAX);
         Self { rate: rate.clone(), piece: 0, until, process }
     }
+
+    /// Goes on along another curve, which was the same until now, and gives when the next start is due by it: the one that
+    /// was given last, if `is_given` and not made yet.
+    pub fn adjust(&mut self, rate: &Curve, is_given: bool) -> Option<Duration> {
+        (self.rate, self.piece) = (rate.clone(), 0);
+        let until = Some(self.until).filter(|until| *until < u64::MAX).map(Duration::from_nanos);
+        match &mut self.process {
+            Process::Constant { next, total, iterations, .. } => {
+                *next -= u64::from(is_given);
+                *total = planned(rate, until).min(*iterations);
+                self.next()
+            }
+            Process::Poisson { twice_area, .. } => {
+                // Drawn already, whether or not it was due before the end.
+                let due = self.rate.passes(*twice_area, &mut self.piece)?;
+                (due < self.until).then(|| Duration::from_nanos(due))
+            }
+        }
+    }
+}
+
+/// How many starts there are in all.
+fn planned(rate: &Curve, until: Option<Duration>) -> u64 {
+    until.map_or(u64::MAX, |until| starts(rate.twice_area(until)))
 }
 
 impl Iterator for Starts {
@@ -62,7 +86,7 @@ impl Iterator for Starts {
 
     fn next(&mut self) -> Option<Duration> {
         let due = match &mut self.process {
-            Process::Constant { share, next, total } => {
+            Process::Constant { share, next, total, .. } => {
                 let start = share.nth(*next);
                 if start >= *total {
                     return None;

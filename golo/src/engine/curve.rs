@@ -68,6 +68,26 @@ impl Curve {
         (is_low && length <= LONGEST).then(|| Self::new(start, stages))
     }
 
+    /// The same until `at`, and level from then on.
+    pub(super) fn level_from(&self, at: Duration, value: u64) -> Self {
+        let mut left = at;
+        let mut stages = Vec::with_capacity(self.stages.len() + 2);
+        for &(time, target) in &self.stages {
+            if time > left {
+                let reached = (!left.is_zero()).then(|| (left, self.at(at).round() as u64));
+                stages.extend(reached);
+                left = Duration::ZERO;
+                break;
+            }
+            stages.push((time, target));
+            left -= time;
+        }
+        let last = stages.last().map_or(self.start, |stage| stage.1);
+        stages.extend((!left.is_zero()).then_some((left, last)));
+        stages.push((Duration::ZERO, value));
+        Self::new(self.start, stages)
+    }
+
     /// The time of all stages.
     #[must_use]
     pub fn length(&self) -> Duration {
@@ -280,6 +300,21 @@ pub(super) mod tests {
             let t = curve.length().mul_f64(part);
             prop_assert!((curve.at(t) - curve.whole_at(t) as f64).abs() <= 0.5 + 1e-6);
             prop_assert!(curve.whole_at(t) <= curve.peak());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_level_changes_nothing_before_it(curve in curves(1, 1000, SECOND), part in 0.0..1.5f64, value in 0..1000u64) {
+            let at = curve.length().mul_f64(part);
+            let level = curve.level_from(at, value);
+            for moment in 0..20 {
+                let t = at * moment / 20;
+                prop_assert!((level.at(t) - curve.at(t)).abs() <= 0.5, "{} at {t:?}, not {}", level.at(t), curve.at(t));
+            }
+            for t in [at, at + SECOND, at + 1000 * SECOND] {
+                prop_assert_eq!(level.whole_at(t), value);
+            }
         }
     }
 }

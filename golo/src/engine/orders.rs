@@ -10,11 +10,24 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::curve::Curve;
+
+/// A change of the load.
+#[derive(Debug)]
+pub(super) struct Adjustment {
+    /// From when on.
+    pub(super) at: Instant,
+    /// The load of the whole plan, as it was until then and will be.
+    pub(super) curve: Curve,
+}
+
 /// What the workers have been told so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Orders {
     /// When the measured part starts; until then they get ready.
     pub(super) start: Option<Instant>,
+    /// The last change of the load.
+    pub(super) adjusted: Option<Arc<Adjustment>>,
     /// When the run was told to stop: what is in flight may finish within the grace.
     pub(super) stopped: Option<Instant>,
     /// When the last of the plan's iterations was taken: what is in flight may finish.
@@ -42,7 +55,7 @@ pub(super) struct Commander {
 
 impl Commander {
     pub(super) fn told(&self) -> Orders {
-        *self.orders.borrow()
+        self.orders.borrow().clone()
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Orders> {
@@ -55,6 +68,10 @@ impl Commander {
 
     pub(super) fn start(&self, start: Instant) {
         self.tell(|orders| orders.start = Some(start));
+    }
+
+    pub(super) fn adjust(&self, curve: Curve, at: Instant) {
+        self.tell(|orders| orders.adjusted = Some(Arc::new(Adjustment { at, curve })));
     }
 
     pub(super) fn stop(&self) {

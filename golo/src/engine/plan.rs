@@ -107,6 +107,34 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The same until `at`, and level from then on.
+    ///
+    /// # Errors
+    ///
+    /// The level is in the wrong unit, or beyond a limit.
+    pub fn adjusted(&self, at: Duration, level: Target) -> Result<Self, PlanError> {
+        let wrong = |right: &str| PlanError { message: format!("`{level}` is in the wrong unit: {right}") };
+        let mut model = self.model.clone();
+        match (&mut model, level) {
+            (Model::Closed { users, .. }, Target::Users(level)) => *users = users.level_from(at, level.min(MANY)),
+            (Model::Open { rate, .. }, Target::Rate(level)) => *rate = rate.level_from(at, level.millionths_per_hour()),
+            (Model::Closed { .. }, Target::Rate(_)) => return Err(wrong("the plan is in users, so give users")),
+            (Model::Open { .. }, Target::Users(_)) => return Err(wrong("the plan is a rate, so give one, as 500/s")),
+        }
+        let times = (self.warm_up, self.graceful_stop);
+        // Phases are spread as they were: users who are there keep theirs.
+        let stride = self.stride;
+        Ok(Self { stride, ..Self::of_model(model, self.duration, self.iterations, times)? })
+    }
+
+    /// How many users there are, or the rate, over time.
+    pub(super) fn curve(&self) -> &Curve {
+        match &self.model {
+            Model::Closed { users, .. } => users,
+            Model::Open { rate, .. } => rate,
+        }
+    }
+
     /// What sets the load.
     #[must_use]
     pub fn model(&self) -> &Model {
@@ -199,6 +227,9 @@ impl Plan {
         }
     }
 }
+
+/// More users than any plan may have.
+const MANY: u64 = 1 << 56;
 
 /// The place of a user among `users` within one pace, in whole nanoseconds.
 fn phase(pace: Duration, user: u64, users: u64, stride: u64) -> Duration {

@@ -212,10 +212,21 @@ impl RecorderSink {
     /// [`journeys`](Self::journeys).
     pub fn read(&self, output: &OutputRef<'_>) -> u32 {
         let label = self.foreign().output(output);
+        self.pass_on(output);
+        label
+    }
+
+    /// Whether anybody wants outputs one by one.
+    #[must_use]
+    pub fn passes_on(&self) -> bool {
+        !self.beside.is_empty()
+    }
+
+    /// Passes on what another process has recorded itself.
+    pub fn pass_on(&self, output: &OutputRef<'_>) {
         for beside in &self.beside {
             beside.output(output);
         }
-        label
     }
 
     /// Records journeys of what was [read](Self::read).

@@ -60,6 +60,9 @@ pub(super) struct Run<T> {
     pub(super) job_name: String,
     pub(super) seed: u64,
     pub(super) commander: Arc<Commander>,
+    /// How many triggers may start in all, and how many may be in flight in the open model.
+    pub(super) most_iterations: Option<u64>,
+    pub(super) most_in_flight: u64,
     /// Triggers that have been started, where the plan limits them.
     pub(super) iterations: AtomicU64,
     /// Open model: triggers in flight.
@@ -69,7 +72,7 @@ pub(super) struct Run<T> {
 impl<T> Run<T> {
     /// Takes one of the triggers that the plan allows in all.
     fn take_iteration(&self) -> bool {
-        let Some(most) = self.plan.iterations() else { return true };
+        let Some(most) = self.most_iterations else { return true };
         let number = self.iterations.fetch_add(1, Relaxed);
         if number.saturating_add(1) == most {
             self.commander.exhaust();
@@ -196,6 +199,7 @@ impl<T: Trigger> Worker<T> {
         if let Some(start) = start {
             let mut seconds = Seconds::new(start);
             recorder::with(|recorder| recorder.start(start));
+            self.wait_for(start, &mut timer, orders).await;
             self.lead(start, &mut timer, orders, &mut seconds, tell).await;
             let users = self.live_users();
             self.drain(&mut timer, orders, &mut seconds, tell).await;
@@ -203,6 +207,19 @@ impl<T: Trigger> Worker<T> {
             tell(Message::Drained { at: Instant::now(), second, rest, users });
         }
         self.stop_users(orders).await;
+    }
+
+    /// Waits until the warm-up begins, or an order ends it.
+    async fn wait_for(&self, start: Instant, timer: &mut Timer, orders: &mut watch::Receiver<Orders>) {
+        // An instant before the start is there, since the run has been planned that long ahead.
+        let begin = start.checked_sub(self.run.plan.warm_up()).unwrap_or(start);
+        while Instant::now() < begin && orders.borrow_and_update().over().is_none() {
+            tokio::select! {
+                biased;
+                _ = orders.changed() => {}
+                () = timer.sleep_until(begin) => {}
+            }
+        }
     }
 
     /// Starts everything that is due, until the plan or an order ends it.
@@ -219,9 +236,11 @@ impl<T: Trigger> Worker<T> {
         let timeline = *self.timeline.get_or_init(|| Timeline { start, end });
         let mut load = Load::new(&self.run, self.share, timeline);
         let over = loop {
-            if let Some(over) = orders.borrow_and_update().over() {
+            let told = orders.borrow_and_update().clone();
+            if let Some(over) = told.over() {
                 break over;
             }
+            load.adjust(self, told.adjusted);
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
             // What was due before the end is started too.
@@ -262,7 +281,7 @@ impl<T: Trigger> Worker<T> {
         while self.users().in_flight() > 0 {
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
-            let told = *orders.borrow_and_update();
+            let told = orders.borrow_and_update().clone();
             // A plan without a duration takes as long as its iterations do.
             let over = [told.stopped, self.timeline().end].into_iter().flatten().min();
             let cut = over.map(|over| over + self.run.plan.graceful_stop());

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    Context, Loadtest, Sink, client,
+    Context, Error, Loadtest, Sink, client,
     cookies::Jar,
     engine::{
+        Engine, Options, Sinks,
         errors::ErrorKind,
+        plan::Plan,
         recorder::RecorderSink,
         trigger::{Failure, Outcome, Trigger},
     },
@@ -34,8 +36,19 @@ pub(super) struct User {
 }
 
 impl InProcess {
-    pub(super) fn new(loadtest: Arc<Loadtest>, shared: SharedValue, seed: u64, measured: Arc<RecorderSink>) -> Self {
-        Self { loadtest, shared, seed, measured, unmeasured: Arc::new(Discard) }
+    /// Has an engine of this process drive a load test.
+    pub(super) fn start(
+        loadtest: &Arc<Loadtest>,
+        shared: SharedValue,
+        plan: Plan,
+        options: Options,
+        sinks: Sinks,
+    ) -> Result<Engine, Error> {
+        let measured: Arc<RecorderSink> = Arc::clone(&sinks.measured);
+        let (loadtest, seed) = (Arc::clone(loadtest), options.seed);
+        let trigger = Self { loadtest, shared, seed, measured, unmeasured: Arc::new(Discard) };
+        Engine::start(Arc::new(trigger), plan, options, sinks)
+            .map_err(|error| Error::start("the workers could not be started", Some(error.into())))
     }
 }
 

@@ -16,10 +16,13 @@ use super::{
 use crate::{
     Error, Loadtest, client,
     engine::{
-        Options, Sinks,
+        Engine, Options, Sinks,
+        plan::Plan,
         recorder::{Outside, RecorderSink},
+        share::Share,
     },
     panic::print_at_most,
+    shared::SharedValue,
     sink,
 };
 
@@ -56,6 +59,7 @@ fn deliver(name: &str, call: &RunCall, drive: impl FnOnce(Options, &Outs) -> Res
         job_name: call.job_name.clone().unwrap_or_else(|| name.to_owned()),
         workers: call.workers.unwrap_or_else(cores),
         seed: call.seed,
+        share: Share::WHOLE,
     };
     let outs = match Outs::open(&call.out) {
         Ok(outs) => outs,
@@ -75,7 +79,7 @@ fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> R
     let outside = Arc::new(Outside::new(Arc::clone(&measured)));
     sink::install(Arc::<Outside>::clone(&outside));
     let loadtest = Arc::new(loadtest);
-    let itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), seed: options.seed };
+    let itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
     let ended = runtimes
         .control
         .block_on(async { Ok(Running::start(itself, call)?.run(options, Sinks { measured, outside }).await) });
@@ -89,11 +93,12 @@ struct Itself {
     loadtest: Arc<Loadtest>,
     /// The runtime of `setup` and `teardown`.
     load: Handle,
-    seed: u64,
+    /// What `setup` made.
+    shared: Option<SharedValue>,
 }
 
 impl Subject for Itself {
-    type Trigger = InProcess;
+    type Engine = Engine;
 
     fn name(&self) -> &str {
         &self.loadtest.name
@@ -107,7 +112,7 @@ impl Subject for Itself {
         "`teardown`"
     }
 
-    async fn set_up(&mut self, sinks: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<Option<Arc<InProcess>>, Error> {
+    async fn set_up(&mut self, _: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<bool, Error> {
         let loadtest = Arc::clone(&self.loadtest);
         let setting_up = async move {
             tokio::select! {
@@ -116,9 +121,13 @@ impl Subject for Itself {
                 result = loadtest.set_up() => result.map(Some),
             }
         };
-        let Some(shared) = run_on(&self.load, setting_up).await? else { return Ok(None) };
-        let measured = Arc::clone(&sinks.measured);
-        Ok(Some(Arc::new(InProcess::new(Arc::clone(&self.loadtest), shared, self.seed, measured))))
+        self.shared = run_on(&self.load, setting_up).await?;
+        Ok(self.shared.is_some())
+    }
+
+    async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Engine, Error> {
+        let shared = self.shared.clone().ok_or_else(|| Error::start("`setup` was cut off", None))?;
+        InProcess::start(&self.loadtest, shared, plan.clone(), options.clone(), sinks)
     }
 
     async fn died(&mut self) -> String {

@@ -4,7 +4,7 @@ use std::{
     io::{self, Write as _},
     pin::pin,
     process::ExitCode,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread,
 };
 
@@ -23,17 +23,76 @@ use super::{
 };
 use crate::{
     Error,
-    engine::{Engine, Finished, Options, Progress, Sinks, plan::Plan, trigger::Trigger},
+    engine::{Engine, Finished, Options, Progress, Sinks, plan::Plan, snapshot::Snapshot},
     error::chain,
     message::say,
     panic::caught_now,
     report::{self as reports, Ending, Moment, Page, Timeline, Unwritten, Verdict, Watch},
 };
 
+/// An engine that runs a plan: that of this process, or others elsewhere.
+pub trait Drive {
+    /// Waits for the next second to be over; gives nothing once the run has ended. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Progress>>;
+
+    /// Has no trigger start any more; those in flight may finish within the grace.
+    fn stop(&mut self);
+
+    /// Cuts off what is in flight.
+    fn cut(&mut self);
+
+    /// What was measured until the last second.
+    fn totals(&self) -> &Snapshot;
+
+    /// When the measured part starts, once that is known.
+    fn started(&self) -> Option<std::time::Instant>;
+
+    /// Whether nothing is in flight any more.
+    fn has_drained(&mut self) -> bool;
+
+    /// Why no more is heard of it, where that is before it has ended.
+    fn broken(&self) -> Option<String> {
+        None
+    }
+
+    /// Everything, once it has ended.
+    fn finish(self) -> Finished;
+}
+
+impl Drive for Engine {
+    fn next(&mut self) -> impl Future<Output = Option<Progress>> {
+        self.next()
+    }
+
+    fn stop(&mut self) {
+        self.stop();
+    }
+
+    fn cut(&mut self) {
+        self.cut();
+    }
+
+    fn totals(&self) -> &Snapshot {
+        self.totals()
+    }
+
+    fn started(&self) -> Option<std::time::Instant> {
+        self.started()
+    }
+
+    fn has_drained(&mut self) -> bool {
+        self.has_drained()
+    }
+
+    fn finish(self) -> Finished {
+        self.finish()
+    }
+}
+
 /// What a run drives: the load test of this process, or one in another.
 pub trait Subject {
-    /// How the engine triggers it.
-    type Trigger: Trigger;
+    /// The engine that runs its plan.
+    type Engine: Drive;
 
     /// What it is called in messages.
     fn name(&self) -> &str;
@@ -44,19 +103,33 @@ pub trait Subject {
     /// See [`preparation`](Self::preparation).
     fn ending(&self) -> &'static str;
 
-    /// Gets it ready; gives nothing where that was cut off, which it is once the other end of `is_cut` is dropped.
+    /// Gets it ready, and gives whether it is; it is not where that was cut off, which it is once the other end of `is_cut`
+    /// is dropped.
     ///
     /// # Errors
     ///
     /// Why it cannot be: the run does not start.
-    fn set_up(
+    fn set_up(&mut self, sinks: &Sinks, is_cut: oneshot::Receiver<()>) -> impl Future<Output = Result<bool, Error>>;
+
+    /// Has an engine run the plan, once it is ready.
+    ///
+    /// # Errors
+    ///
+    /// Why none can: the run does not start.
+    fn start(
         &mut self,
-        sinks: &Sinks,
-        is_cut: oneshot::Receiver<()>,
-    ) -> impl Future<Output = Result<Option<Arc<Self::Trigger>>, Error>>;
+        plan: &Plan,
+        options: &Options,
+        sinks: Sinks,
+    ) -> impl Future<Output = Result<Self::Engine, Error>>;
 
     /// Waits until it cannot go on, and gives why: whatever is in flight is cut off then.
     fn died(&mut self) -> impl Future<Output = String>;
+
+    /// Takes note of how the run ended, before it is reported.
+    fn ended(&mut self, finished: &Finished, ending: &Ending) {
+        let _ = (finished, ending);
+    }
 
     /// Waits until everything it measured has come, once nothing is in flight any more.
     fn settle(&mut self) -> impl Future<Output = ()>;
@@ -183,18 +256,19 @@ impl<'a, S: Subject> Running<'a, S> {
     pub(super) async fn run(mut self, options: Options, sinks: Sinks) -> Ran {
         let plan = self.call.plan.clone();
         let finished = match self.set_up(&sinks).await {
-            Ok(Some(trigger)) => self.drive(plan, options, sinks, trigger).await,
-            Ok(None) => Finished::not_started(plan, options, None),
+            Ok(true) => self.drive(plan, options, sinks).await,
+            Ok(false) => Finished::not_started(plan, options, None),
             Err(error) => Finished::not_started(plan, options, Some(chain(&error))),
         };
         self.ending.torn_down = self.tear_down().await.err().map(|error| chain(&error));
         self.ending.thresholds = self.watch.judge(&finished);
         self.timeline.finish(&finished);
+        self.subject.ended(&finished, &self.ending);
         Ran { finished, timeline: self.timeline, ending: self.ending }
     }
 
-    /// Gives how it is triggered, unless it was stopped.
-    async fn set_up(&mut self, sinks: &Sinks) -> Result<Option<Arc<S::Trigger>>, Error> {
+    /// Gives whether it is ready, which it is unless it was stopped.
+    async fn set_up(&mut self, sinks: &Sinks) -> Result<bool, Error> {
         let what = self.subject.preparation();
         let name = self.subject.name().to_owned();
         let (cut, is_cut) = oneshot::channel::<()>();
@@ -208,20 +282,17 @@ impl<'a, S: Subject> Running<'a, S> {
         drop(cut);
         // One that blocks its thread cannot be cut off.
         tokio::select! {
-            result = &mut setting_up => result.map(|_| None),
-            () = sleep(LAST_MOMENT) => Ok(None),
-            () = self.signals.next() => Ok(None),
+            result = &mut setting_up => result.map(|_| false),
+            () = sleep(LAST_MOMENT) => Ok(false),
+            () = self.signals.next() => Ok(false),
         }
     }
 
-    async fn drive(&mut self, plan: Plan, options: Options, sinks: Sinks, trigger: Arc<S::Trigger>) -> Finished {
+    async fn drive(&mut self, plan: Plan, options: Options, sinks: Sinks) -> Finished {
         self.greet(&plan);
-        let mut engine = match Engine::start(trigger, plan.clone(), options.clone(), sinks) {
+        let mut engine = match self.subject.start(&plan, &options, sinks).await {
             Ok(engine) => engine,
-            Err(error) => {
-                let error = Error::start("the workers could not be started", Some(error.into()));
-                return Finished::not_started(plan, options, Some(chain(&error)));
-            }
+            Err(error) => return Finished::not_started(plan, options, Some(chain(&error))),
         };
         let is_stdout_taken = self.call.out.contains(&Out::Stdout);
         let mut live = Live::start(self.call.progress, is_stdout_taken, &plan);
@@ -241,12 +312,17 @@ impl<'a, S: Subject> Running<'a, S> {
                 () = self.signals.next() => self.interrupt(&mut engine),
             }
         }
+        if let (None, Some(broken)) = (&self.ending.died, engine.broken()) {
+            // Mostly since it has died, which says more.
+            let died = timeout(LAST_MOMENT, self.subject.died()).await;
+            self.ending.died = Some(died.unwrap_or(broken));
+        }
         self.subject.settle().await;
         engine.finish()
     }
 
     /// A second is over.
-    fn second(&mut self, progress: &Progress, engine: &mut Engine) {
+    fn second(&mut self, progress: &Progress, engine: &mut S::Engine) {
         self.timeline.add(progress);
         self.watch.second(progress);
         if !self.call.abort_on_fail || self.ending.aborted.is_some() || self.ending.stopped.is_some() {
@@ -265,7 +341,7 @@ impl<'a, S: Subject> Running<'a, S> {
         }
     }
 
-    fn interrupt(&mut self, engine: &mut Engine) {
+    fn interrupt(&mut self, engine: &mut S::Engine) {
         let moment = moment(engine);
         if self.ending.stopped.is_some() {
             let what = if let Moment::Load(_) = moment { "what is in flight" } else { "what is still ending" };
@@ -300,7 +376,7 @@ impl<'a, S: Subject> Running<'a, S> {
 }
 
 /// Where a run is.
-fn moment(engine: &mut Engine) -> Moment {
+fn moment(engine: &mut impl Drive) -> Moment {
     match engine.started() {
         None => Moment::Start,
         Some(_) if engine.has_drained() => Moment::Stop,

@@ -20,7 +20,7 @@ use super::{
     lines::{Lines, Loss},
     listener::{Address, Connection, Listener},
     report, run_on,
-    service::{InFlight, SERVICE, Services, services},
+    service::{ENGINE, InFlight, SERVICE, Services, services},
     signals::Signals,
 };
 use crate::{Error, Loadtest, message::say};
@@ -210,7 +210,8 @@ impl<H: Health> Server<H> {
     }
 
     async fn drain(mut self) {
-        for service in [SERVICE, ""] {
+        self.in_flight.stop();
+        for service in [SERVICE, ENGINE, ""] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
             // Ends the streams of those who watch: they would keep their connections open.
             self.health.clear_service_status(service).await;

@@ -12,16 +12,18 @@ use tonic_health::{
     server::HealthReporter,
 };
 
+use super::plans::Plans;
 use crate::{
     Context, Loadtest,
     erased::BoxFuture,
-    pb::{Job, JobServer},
+    pb::{Job, JobServer, engine::engine_server::EngineServer},
 };
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// The service's name, as health knows it.
+/// The services' names, as health knows them.
 pub(super) const SERVICE: &str = JobServer::<Triggers>::NAME;
+pub(super) const ENGINE: &str = EngineServer::<Plans>::NAME;
 
 /// Reads a trigger's request, and has the load test answer it.
 pub(super) struct Triggers {
@@ -33,12 +35,13 @@ pub(super) struct Triggers {
 #[derive(Clone, Default)]
 pub(super) struct InFlight {
     count: watch::Sender<usize>,
+    stop: watch::Sender<bool>,
     cut: watch::Sender<bool>,
 }
 
 impl InFlight {
     /// One more, until what this gives is dropped.
-    fn enter(&self) -> impl Drop + use<> {
+    pub(super) fn enter(&self) -> impl Drop + use<> {
         struct Entered(watch::Sender<usize>);
         impl Drop for Entered {
             fn drop(&mut self) {
@@ -66,8 +69,17 @@ impl InFlight {
         self.cut.send_replace(true);
     }
 
-    async fn are_cut_off(&self) {
+    pub(super) async fn are_cut_off(&self) {
         let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
+    }
+
+    /// Has whole plans stop: what is in flight may finish.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(super) async fn are_stopped(&self) {
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 }
 
@@ -104,6 +116,7 @@ impl Loadtest {
 /// All services of a load test, by path. Cloning it is cheap: each connection has its own.
 pub(super) struct Services<H> {
     job: JobServer<Triggers>,
+    engine: EngineServer<Plans>,
     health: HealthServer<H>,
     #[cfg(feature = "reflection")]
     reflection: reflection::Reflection,
@@ -113,6 +126,7 @@ impl<H> Clone for Services<H> {
     fn clone(&self) -> Self {
         Self {
             job: self.job.clone(),
+            engine: self.engine.clone(),
             health: self.health.clone(),
             #[cfg(feature = "reflection")]
             reflection: self.reflection.clone(),
@@ -124,7 +138,9 @@ impl<H> Clone for Services<H> {
 pub(super) async fn services(loadtest: Arc<Loadtest>, in_flight: InFlight) -> (HealthReporter, Services<impl Health>) {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status(SERVICE, ServingStatus::Serving).await;
+    reporter.set_service_status(ENGINE, ServingStatus::Serving).await;
     let services = Services {
+        engine: EngineServer::new(Plans::new(Arc::clone(&loadtest), in_flight.clone())),
         job: JobServer::new(Triggers { loadtest, in_flight }),
         health,
         #[cfg(feature = "reflection")]
@@ -142,6 +158,7 @@ impl<H: Health> hyper::service::Service<Request<Incoming>> for Services<H> {
         let service = request.uri().path().rsplit_once('/').map_or("", |(service, _method)| service);
         match service.strip_prefix('/') {
             Some(SERVICE) => self.job.clone().call(request),
+            Some(ENGINE) => self.engine.clone().call(request),
             Some(HealthServer::<H>::NAME) => self.health.clone().call(request),
             #[cfg(feature = "reflection")]
             Some(reflection::NAME) => (self.reflection)(request),
@@ -167,6 +184,7 @@ mod reflection {
     pub(super) fn reflection() -> Reflection {
         let built = Builder::configure()
             .register_encoded_file_descriptor_set(crate::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(crate::pb::engine::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1();
         #[expect(clippy::expect_used, reason = "both sets are constants, and a test reads them")]

@@ -4,11 +4,13 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+mod adjust;
 mod ends;
 mod failures;
 mod pace;
 mod probe;
 mod rate;
 mod series;
+mod shares;
 mod users;
 mod warm_up;

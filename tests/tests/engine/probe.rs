@@ -1,7 +1,7 @@
 //! A load test that does what it is told to and writes down what is done to it, and a run of it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::pending,
     sync::{
         Arc, Mutex,
@@ -17,6 +17,7 @@ use golo::{
         errors::ErrorKind,
         plan::{Asked, Plan, Stage},
         recorder::{Outside, RecorderSink},
+        share::Share,
         snapshot::Triggers,
         trigger::{Failure, Outcome, Trigger},
     },
@@ -249,6 +250,13 @@ impl Log {
     pub(crate) fn triggers(&self) -> usize {
         self.count(|what| matches!(what, What::Trigger { .. }))
     }
+
+    /// How many users have had a trigger.
+    pub(crate) fn users(&self) -> usize {
+        let events = self.events.lock().unwrap();
+        let triggers = events.iter().filter(|event| matches!(event.what, What::Trigger { .. }));
+        triggers.map(|event| event.user).collect::<HashSet<_>>().len()
+    }
 }
 
 /// The plan of what is asked for.
@@ -290,9 +298,19 @@ impl Run {
         Self::with(probe, asked, workers, 0, sinks())
     }
 
+    /// One of several that share a plan.
+    pub(crate) fn of_share(probe: Probe, asked: Asked, workers: usize, share: Share) -> Self {
+        let options = Options { job_name: "probe".to_owned(), workers, seed: 0, share };
+        Self::with_options(probe, asked, options, sinks())
+    }
+
     pub(crate) fn with(probe: Probe, asked: Asked, workers: usize, seed: u64, sinks: Sinks) -> Self {
+        let options = Options { job_name: "probe".to_owned(), workers, seed, share: Share::WHOLE };
+        Self::with_options(probe, asked, options, sinks)
+    }
+
+    fn with_options(probe: Probe, asked: Asked, options: Options, sinks: Sinks) -> Self {
         let log = Arc::clone(&probe.log);
-        let options = Options { job_name: "probe".to_owned(), workers, seed };
         let engine = Engine::start(Arc::new(probe), plan(asked), options, sinks).unwrap();
         Self { engine, log, seconds: Vec::new(), started: None }
     }

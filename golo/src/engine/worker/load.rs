@@ -9,6 +9,7 @@ use super::{AT_ONCE, NANOSECOND, Run, SECOND, Timeline, Worker};
 use crate::engine::{
     arrivals::Starts,
     curve::Curve,
+    orders::Adjustment,
     plan::{Arrivals, Model},
     share::Share,
     trigger::Trigger,
@@ -18,13 +19,19 @@ use crate::engine::{
 const HEARTBEAT: Duration = Duration::from_millis(5);
 
 /// The load of one worker.
-pub(super) enum Load<'a> {
-    Closed(Closed<'a>),
+pub(super) struct Load {
+    kind: Kind,
+    /// The last change of it.
+    adjusted: Option<Arc<Adjustment>>,
+}
+
+enum Kind {
+    Closed(Closed),
     Open(Box<Open>),
 }
 
-pub(super) struct Closed<'a> {
-    users: &'a Curve,
+struct Closed {
+    users: Curve,
     is_paced: bool,
     start: Instant,
     /// The last change of how many there are to be.
@@ -32,7 +39,7 @@ pub(super) struct Closed<'a> {
     end: Option<Instant>,
 }
 
-pub(super) struct Open {
+struct Open {
     warm_up: Due,
     measured: Due,
     /// Triggers in flight, at most.
@@ -59,39 +66,64 @@ impl Due {
         self.next = self.starts.next().map(|due| self.from + due);
         Some(due)
     }
+
+    /// Goes on along another curve.
+    fn adjust(&mut self, rate: &Curve) {
+        self.next = self.starts.adjust(rate, self.next.is_some()).map(|due| self.from + due);
+    }
 }
 
-impl<'a> Load<'a> {
-    pub(super) fn new<T>(run: &'a Run<T>, share: Share, Timeline { start, end }: Timeline) -> Self {
+impl Load {
+    pub(super) fn new<T>(run: &Run<T>, share: Share, Timeline { start, end }: Timeline) -> Self {
         let warm_up = run.plan.warm_up();
         // An instant before the start is there, since the run has been planned that long ahead.
         let from = start.checked_sub(warm_up).unwrap_or(start);
-        match run.plan.model() {
+        let kind = match run.plan.model() {
             Model::Closed { users, pace } => {
-                Self::Closed(Closed { users, is_paced: pace.is_some(), start, changed: from, end })
+                Kind::Closed(Closed { users: users.clone(), is_paced: pace.is_some(), start, changed: from, end })
             }
-            Model::Open { rate, arrivals, max_users } => {
+            Model::Open { rate, arrivals, .. } => {
                 let opening = Curve::constant(rate.at(Duration::ZERO) as u64);
                 let spaced = |rate: &Curve, until, iterations, seed| {
                     Starts::new(rate, until, iterations, *arrivals, share, seed)
                 };
                 let counted = run.plan.iterations().filter(|_| *arrivals == Arrivals::Constant);
-                Self::Open(Box::new(Open {
+                Kind::Open(Box::new(Open {
                     warm_up: Due::new(spaced(&opening, Some(warm_up), None, !run.seed), from),
                     measured: Due::new(spaced(rate, run.plan.duration(), counted, run.seed), start),
-                    most: *max_users,
+                    most: run.most_in_flight,
                     end,
                 }))
             }
+        };
+        Self { kind, adjusted: None }
+    }
+
+    /// Has the load change as it was ordered last, if it has not yet.
+    pub(super) fn adjust<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, adjusted: Option<Arc<Adjustment>>) {
+        let Some(adjustment) = adjusted else { return };
+        if self.adjusted.as_ref().is_some_and(|known| Arc::ptr_eq(known, &adjustment)) {
+            return;
         }
+        let Adjustment { at, curve } = &*adjustment;
+        match &mut self.kind {
+            Kind::Closed(closed) => {
+                // Who is not wanted any more from then on was due before.
+                worker.start_due(*at - NANOSECOND);
+                closed.users = curve.clone();
+                closed.changed = closed.changed.max(*at);
+            }
+            Kind::Open(open) => open.measured.adjust(curve),
+        }
+        self.adjusted = Some(adjustment);
     }
 
     /// Starts what is due by `now`, or some of it where that is much; gives when to look again, or nothing where there is
     /// nothing to come.
     pub(super) fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
-        match self {
-            Self::Closed(closed) => closed.advance(worker, now),
-            Self::Open(open) => {
+        match &mut self.kind {
+            Kind::Closed(closed) => closed.advance(worker, now),
+            Kind::Open(open) => {
                 for _ in 0..AT_ONCE {
                     let Some(due) = open.warm_up.take(now).or_else(|| open.measured.take(now)) else { break };
                     worker.start_one(due, open.most);
@@ -104,9 +136,9 @@ impl<'a> Load<'a> {
     /// Counts what was due before `over` and will not be started any more.
     pub(super) fn forgo<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, over: Instant) {
         let before = over - NANOSECOND;
-        match self {
-            Self::Closed(_) => worker.forgo_due(before),
-            Self::Open(open) => {
+        match &mut self.kind {
+            Kind::Closed(_) => worker.forgo_due(before),
+            Kind::Open(open) => {
                 while let Some(due) = open.measured.take(before) {
                     // The others may have had all of them.
                     if worker.run.take_iteration() {
@@ -118,7 +150,7 @@ impl<'a> Load<'a> {
     }
 }
 
-impl Closed<'_> {
+impl Closed {
     fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
         let next_change = loop {
             let time = self.changed.saturating_duration_since(self.start);

@@ -11,6 +11,7 @@ use crate::{
         health::Lag,
         plan::{Asked, Plan},
         series::{Label, Outcome, Series},
+        share::Share,
         snapshot::Check,
     },
     journey::{Journeys, Step},
@@ -23,7 +24,7 @@ const MILLI: u64 = 1_000_000;
 /// A run of ten seconds in which nothing has happened yet.
 fn finished(asked: Asked) -> Finished {
     let plan = Plan::new(Asked { duration: Some(10 * SECOND), ..asked }).unwrap();
-    let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7 };
+    let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7, share: Share::WHOLE };
     let mut finished = Finished::not_started(plan, options, None);
     finished.started_at = Some(UNIX_EPOCH + Duration::from_secs(1_795_600_000));
     (finished.load_time, finished.whole_time) = (10 * SECOND, 10 * SECOND);

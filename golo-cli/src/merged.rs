@@ -1,0 +1,324 @@
+//! What the engines of one run tell, put together: one of `golo run`, or one on each agent.
+
+use std::time::{Duration, SystemTime};
+
+use golo::{
+    engine::{
+        Finished, Options, Progress,
+        health::{Descriptors, Lag},
+        plan::Plan,
+        snapshot::Snapshot,
+    },
+    pb::engine::event::Event,
+    wire::{self, WireError},
+};
+
+/// A run, as far as it has been told of.
+pub struct Merged {
+    plan: Plan,
+    options: Options,
+    parts: Vec<Part>,
+    /// What has come since the last second that was given.
+    second: Snapshot,
+    seconds: u64,
+    totals: Snapshot,
+    most_users: u64,
+}
+
+/// The part of one engine.
+struct Part {
+    name: String,
+    state: State,
+    /// Seconds it has told of.
+    seconds: u64,
+    users: u64,
+    started_at: Option<SystemTime>,
+}
+
+enum State {
+    Running,
+    Finished(Box<Finished>),
+    Lost(String),
+}
+
+impl Part {
+    fn is_running(&self) -> bool {
+        matches!(self.state, State::Running)
+    }
+}
+
+impl Merged {
+    /// A run of `plan` with `options`, shared by engines of these names.
+    #[must_use]
+    pub fn new(plan: Plan, options: Options, names: impl IntoIterator<Item = String>) -> Self {
+        let part = |name| Part { name, state: State::Running, seconds: 0, users: 0, started_at: None };
+        Self {
+            plan,
+            options,
+            parts: names.into_iter().map(part).collect(),
+            second: Snapshot::default(),
+            seconds: 0,
+            totals: Snapshot::default(),
+            most_users: 0,
+        }
+    }
+
+    /// Takes what an engine has told.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn hear(&mut self, part: usize, event: &Event) -> Result<(), WireError> {
+        let part = &mut self.parts[part];
+        match event {
+            Event::Started(started) => part.started_at = Some(wire::moment(started.at)),
+            Event::Second(second) => {
+                let Progress { elapsed, second, users } = wire::progress(second)?;
+                (part.seconds, part.users) = (elapsed.as_secs(), users);
+                self.second.merge(&second);
+            }
+            Event::Finished(finished) => {
+                let finished = wire::finished(finished, self.options.clone())?;
+                self.second.merge(&finished.rest);
+                part.users = 0;
+                part.state = State::Finished(Box::new(finished));
+            }
+            Event::Ready(ready) => part.users = ready.users,
+            Event::Adjusted(adjusted) => {
+                if let Some(load) = &adjusted.load {
+                    self.plan = load.try_into()?;
+                }
+            }
+            Event::Accepted(_) | Event::Outputs(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing more is heard of an engine, for this reason.
+    pub fn lose(&mut self, part: usize, reason: impl Into<String>) {
+        let part = &mut self.parts[part];
+        if part.is_running() {
+            (part.state, part.users) = (State::Lost(reason.into()), 0);
+        }
+    }
+
+    /// The next second, if every engine that still runs has told of it.
+    pub fn progress(&mut self) -> Option<Progress> {
+        let seconds = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min()?;
+        if seconds <= self.seconds {
+            return None;
+        }
+        self.seconds = seconds;
+        let users = self.parts.iter().map(|part| part.users).sum();
+        self.most_users = self.most_users.max(users);
+        let second = std::mem::take(&mut self.second);
+        self.totals.merge(&second);
+        Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
+    }
+
+    /// What was measured until the last second.
+    #[must_use]
+    pub fn totals(&self) -> &Snapshot {
+        &self.totals
+    }
+
+    /// Whether no engine runs any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        !self.parts.iter().any(Part::is_running)
+    }
+
+    /// The engines of which nothing more is heard, with how many seconds they had told of, and why.
+    pub fn lost(&self) -> impl Iterator<Item = (&str, u64, &str)> {
+        self.parts.iter().filter_map(|part| match &part.state {
+            State::Lost(reason) => Some((&*part.name, part.seconds, &**reason)),
+            _ => None,
+        })
+    }
+
+    /// Everything, once it has ended; an engine that has not is lost.
+    #[must_use]
+    pub fn finish(mut self) -> Finished {
+        let rest = std::mem::take(&mut self.second);
+        self.totals.merge(&rest);
+        let started_at = self.parts.iter().filter_map(|part| part.started_at).min();
+        let plan = self.plan.clone();
+        let mut merged = Finished { rest, started_at, ..Finished::not_started(plan, self.options.clone(), None) };
+        merged.most_users = self.most_users;
+        let is_one = self.parts.len() == 1;
+        let mut not_started = Vec::new();
+        let mut workers = 0;
+        for part in &self.parts {
+            let named = |text: &str| if is_one { text.to_owned() } else { format!("{}: {text}", part.name) };
+            match &part.state {
+                State::Finished(finished) => {
+                    merge(&mut merged, finished);
+                    workers += finished.options.workers;
+                    merged.health.lost.extend(finished.health.lost.iter().map(|reason| named(reason)));
+                    not_started.extend(finished.not_started.as_deref().map(named));
+                }
+                State::Running | State::Lost(_) => {
+                    workers += 1;
+                    // What it had told of was measured for that long.
+                    let told = Duration::from_secs(part.seconds);
+                    merged.load_time = merged.load_time.max(told);
+                    merged.whole_time = merged.whole_time.max(told);
+                    let reason = if let State::Lost(reason) = &part.state { reason } else { "it did not end" };
+                    if !is_one {
+                        merged.health.lost.push(named(&format!("from {} s on, {reason}", part.seconds)));
+                    }
+                }
+            }
+        }
+        merged.options.workers = workers;
+        if not_started.len() == self.parts.len() {
+            merged.not_started = not_started.into_iter().next();
+        } else {
+            merged.health.lost.extend(not_started);
+        }
+        if self.parts.iter().any(|part| !matches!(part.state, State::Finished(_))) {
+            // What was started, and of which nobody told the end.
+            let triggers = &mut self.totals.triggers;
+            let ended = triggers.done + triggers.interrupted + triggers.dropped();
+            triggers.interrupted += triggers.due.saturating_sub(ended);
+        }
+        merged.totals = self.totals;
+        merged
+    }
+}
+
+/// Adds how one engine's part ended.
+fn merge(merged: &mut Finished, part: &Finished) {
+    merged.started_at = merged.started_at.into_iter().chain(part.started_at).min();
+    merged.load_time = merged.load_time.max(part.load_time);
+    merged.whole_time = merged.whole_time.max(part.whole_time);
+    merged.most_users = merged.most_users.max(part.most_users);
+    let excess = |lag: &Lag| lag.p99.as_secs_f64() / lag.limit.as_secs_f64();
+    let health = &mut merged.health;
+    if let Some(lag) = part.health.worst_lag
+        && health.worst_lag.is_none_or(|worst| excess(&worst) < excess(&lag))
+    {
+        health.worst_lag = Some(lag);
+    }
+    // Of several machines the one that has the fewest left says most.
+    let used = |descriptors: &Descriptors| match descriptors.limit {
+        Some(limit) => descriptors.open as f64 / limit.max(1) as f64,
+        None => 0.0,
+    };
+    let ours = part.health.descriptors;
+    if health.descriptors == Descriptors::default() || used(&health.descriptors) < used(&ours) {
+        health.descriptors = ours;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use golo::{
+        engine::{plan::Asked, share::Share},
+        pb::engine as pb,
+    };
+
+    use super::*;
+
+    fn merged(parts: usize) -> Merged {
+        let plan = Plan::new(Asked::default()).unwrap();
+        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        Merged::new(plan, options, (0..parts).map(|part| format!("agent-{part}")))
+    }
+
+    fn second(elapsed: u64, done: u64) -> Event {
+        let triggers = pb::Triggers { due: done + 1, done, ..pb::Triggers::default() };
+        let snapshot = pb::Snapshot { triggers: Some(triggers), ..pb::Snapshot::default() };
+        Event::Second(pb::Second { elapsed: elapsed * 1_000_000_000, users: 2, snapshot: Some(snapshot) })
+    }
+
+    fn finished(written: pb::Finished) -> Event {
+        let load = Some((&Plan::new(Asked::default()).unwrap()).into());
+        Event::Finished(pb::Finished { workers: 2, load, ..written })
+    }
+
+    #[test]
+    fn a_second_is_over_once_everybody_has_told_of_it() {
+        let mut run = merged(2);
+        run.hear(0, &second(1, 10)).unwrap();
+        run.hear(0, &second(2, 10)).unwrap();
+        assert!(run.progress().is_none());
+        run.hear(1, &second(1, 5)).unwrap();
+        let progress = run.progress().unwrap();
+        assert_eq!((progress.elapsed.as_secs(), progress.users, progress.second.triggers.done), (1, 4, 25));
+        assert!(run.progress().is_none());
+        run.lose(1, "it is gone");
+        assert_eq!(run.progress().unwrap().elapsed.as_secs(), 2, "who is gone is not waited for");
+        assert_eq!(run.totals().triggers.done, 25);
+    }
+
+    #[test]
+    fn the_end_is_that_of_all() {
+        let mut run = merged(2);
+        run.hear(0, &second(1, 10)).unwrap();
+        let lag = |p99| Some(pb::Lag { from: 3, p99, limit: 10 });
+        let rest = pb::Snapshot {
+            triggers: Some(pb::Triggers { done: 1, interrupted: 1, due: 1, ..pb::Triggers::default() }),
+            ..pb::Snapshot::default()
+        };
+        run.hear(
+            0,
+            &finished(pb::Finished {
+                load_time: 3,
+                whole_time: 7,
+                worst_lag: lag(2),
+                rest: Some(rest),
+                ..Default::default()
+            }),
+        )
+        .unwrap();
+        assert!(!run.is_over());
+        run.hear(
+            1,
+            &finished(pb::Finished {
+                load_time: 4,
+                whole_time: 5,
+                worst_lag: lag(5),
+                started_at: Some(9),
+                ..Default::default()
+            }),
+        )
+        .unwrap();
+        assert!(run.is_over());
+        let end = run.finish();
+        assert_eq!((end.load_time.as_nanos(), end.whole_time.as_nanos(), end.options.workers), (4, 7, 4));
+        assert_eq!(end.health.worst_lag.unwrap().p99.as_nanos(), 5);
+        assert_eq!((end.totals.triggers.done, end.totals.triggers.interrupted), (11, 1));
+        assert_eq!((end.rest.triggers.done, end.started_at), (11, Some(wire::moment(9))));
+        assert_eq!((end.not_started, end.health.lost), (None, vec![]));
+    }
+
+    #[test]
+    fn who_is_lost_is_named_with_what_is_missing() {
+        let mut run = merged(2);
+        run.hear(0, &second(1, 10)).unwrap();
+        run.hear(1, &second(1, 10)).unwrap();
+        run.hear(0, &finished(pb::Finished::default())).unwrap();
+        run.lose(1, "the connection was lost");
+        assert_eq!(run.lost().collect::<Vec<_>>(), [("agent-1", 1, "the connection was lost")]);
+        let end = run.finish();
+        assert_eq!(end.health.lost, ["agent-1: from 1 s on, the connection was lost"]);
+        assert_eq!((end.totals.triggers.due, end.totals.triggers.interrupted), (22, 2), "nobody told their end");
+        assert_eq!(end.options.workers, 3);
+    }
+
+    #[test]
+    fn a_run_has_not_started_where_no_part_of_it_has() {
+        let not_started =
+            || finished(pb::Finished { not_started: Some("no user could start".to_owned()), ..Default::default() });
+        let mut run = merged(2);
+        run.hear(0, &not_started()).unwrap();
+        run.hear(1, &not_started()).unwrap();
+        assert_eq!(run.finish().not_started.unwrap(), "agent-0: no user could start");
+        let mut run = merged(2);
+        run.hear(0, &not_started()).unwrap();
+        run.hear(1, &finished(pb::Finished::default())).unwrap();
+        let end = run.finish();
+        assert_eq!((end.not_started, end.health.lost), (None, vec!["agent-0: no user could start".to_owned()]));
+    }
+}

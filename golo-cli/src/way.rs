@@ -1,0 +1,164 @@
+//! The two ways to drive a load test in another process: its own engine runs the whole plan, or ours triggers it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use golo::{
+    cli::Drive,
+    engine::{Engine, Finished, Progress, plan::Target, snapshot::Snapshot},
+    pb::engine::{self as pb, event::Event},
+    wire,
+};
+
+use crate::engine_client::EngineClient;
+
+/// An engine that drives a load test in another process.
+pub enum Way {
+    /// Ours, over `golo.Job`.
+    Ours(Box<Ours>),
+    /// The load test's own, over `golo.engine.v1.Engine`.
+    Its(Box<EngineClient>),
+}
+
+/// Our engine, and what it has told.
+pub struct Ours {
+    engine: Engine,
+    is_ready: bool,
+    has_started: bool,
+    /// Of a change of the load.
+    adjusted: Vec<Event>,
+}
+
+impl Way {
+    /// Ours.
+    #[must_use]
+    pub fn ours(engine: Engine) -> Self {
+        Self::Ours(Box::new(Ours { engine, is_ready: false, has_started: false, adjusted: Vec::new() }))
+    }
+
+    /// Holds the run, once its users have started, until it may [begin](Self::begin).
+    pub fn hold(&mut self) {
+        match self {
+            Self::Ours(ours) => ours.engine.hold(),
+            Self::Its(its) => its.hold(),
+        }
+    }
+
+    /// Begins at `at`, or as soon as it is ready.
+    pub fn begin(&mut self, at: SystemTime) {
+        match self {
+            Self::Ours(ours) => {
+                let wait = at.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+                ours.engine.begin(Instant::now() + wait);
+            }
+            Self::Its(its) => its.begin(at),
+        }
+    }
+
+    /// Changes the load from now on; the answer is an event.
+    pub fn adjust(&mut self, level: Target) {
+        match self {
+            Self::Ours(ours) => {
+                let adjusted = match ours.engine.adjust(level) {
+                    Ok(plan) => pb::Adjusted { refused: String::new(), load: Some(plan.into()) },
+                    Err(error) => pb::Adjusted { refused: error.to_string(), load: None },
+                };
+                ours.adjusted.push(Event::Adjusted(adjusted));
+            }
+            Self::Its(its) => its.adjust(level),
+        }
+    }
+
+    /// Waits for what is told next; gives nothing once the run has ended, but for its [end](Self::end). Dropping the future
+    /// loses nothing.
+    pub async fn told(&mut self) -> Option<Event> {
+        match self {
+            Self::Ours(ours) => ours.told().await,
+            Self::Its(its) => its.told_anew().await,
+        }
+    }
+
+    /// How the run ended, as an event.
+    #[must_use]
+    pub fn end(self) -> Event {
+        Event::from(&self.finish())
+    }
+}
+
+impl Ours {
+    async fn told(&mut self) -> Option<Event> {
+        if let Some(adjusted) = self.adjusted.pop() {
+            return Some(adjusted);
+        }
+        if !self.is_ready
+            && let Some(users) = self.engine.ready().await
+        {
+            self.is_ready = true;
+            return Some(Event::Ready(pb::Ready { users }));
+        }
+        if !self.has_started
+            && let Some(at) = self.engine.started_at()
+        {
+            self.has_started = true;
+            return Some(Event::Started(pb::Started { at: wire::unix_nanoseconds(at) }));
+        }
+        self.engine.next().await.map(|progress| Event::from(&progress))
+    }
+}
+
+impl Drive for Way {
+    async fn next(&mut self) -> Option<Progress> {
+        match self {
+            Self::Ours(ours) => ours.engine.next().await,
+            Self::Its(its) => its.next().await,
+        }
+    }
+
+    fn stop(&mut self) {
+        match self {
+            Self::Ours(ours) => ours.engine.stop(),
+            Self::Its(its) => its.stop(),
+        }
+    }
+
+    fn cut(&mut self) {
+        match self {
+            Self::Ours(ours) => ours.engine.cut(),
+            Self::Its(its) => its.cut(),
+        }
+    }
+
+    fn totals(&self) -> &Snapshot {
+        match self {
+            Self::Ours(ours) => ours.engine.totals(),
+            Self::Its(its) => its.totals(),
+        }
+    }
+
+    fn started(&self) -> Option<Instant> {
+        match self {
+            Self::Ours(ours) => ours.engine.started(),
+            Self::Its(its) => its.started(),
+        }
+    }
+
+    fn has_drained(&mut self) -> bool {
+        match self {
+            Self::Ours(ours) => ours.engine.has_drained(),
+            Self::Its(its) => its.has_drained(),
+        }
+    }
+
+    fn broken(&self) -> Option<String> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Its(its) => its.broken(),
+        }
+    }
+
+    fn finish(self) -> Finished {
+        match self {
+            Self::Ours(ours) => ours.engine.finish(),
+            Self::Its(its) => its.finish(),
+        }
+    }
+}

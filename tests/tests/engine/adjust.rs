@@ -1,0 +1,75 @@
+//! A load that is changed while it runs.
+
+use std::time::Duration;
+
+use golo::engine::plan::{Arrivals, Asked, Target};
+
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, closed, rate};
+
+fn level(text: &str) -> Target {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_rate_goes_on_at_its_new_level_and_every_start_is_accounted_for() {
+    for (from, to, least, most) in
+        [("100/s", "500/s", 600, 1500), ("500/s", "50/s", 100, 1400), ("100/s", "0/s", 1, 290)]
+    {
+        let mut run = Run::start(Probe::quick(), rate(from, 3 * SECOND), 2);
+        run.until("the first start", |log| log.triggers() > 0).await;
+        run.until("a while later", |log| log.triggers() > 50).await;
+        let planned = run.engine.adjust(level(to)).unwrap().planned_starts().unwrap();
+        let ran = run.finish().await;
+        assert!((least..most).contains(&planned), "{planned} from {from} to {to}");
+        assert_eq!((ran.counts(), ran.invalid()), ((planned, planned, 0, 0), vec![]), "from {from} to {to}");
+        assert_eq!(ran.finished.plan.planned_starts(), Some(planned));
+    }
+}
+
+#[tokio::test]
+async fn random_arrivals_are_adjusted_too() {
+    let asked = Asked { arrivals: Some(Arrivals::Poisson), ..rate("5/s", 2 * SECOND) };
+    let mut run = Run::start(Probe::quick(), asked, 2);
+    run.engine.ready().await;
+    run.engine.adjust(level("1000/s")).unwrap();
+    let (due, done, ..) = run.finish().await.counts();
+    // Within seven standard deviations of 2000.
+    assert!(due == done && (1690..2310).contains(&due), "{due} of some 2000");
+}
+
+/// Goes on until a second ends with so many users.
+async fn until_there_are(users: u64, run: &mut Run) {
+    while run.seconds.last().is_none_or(|second| second.users != users) {
+        let second = run.engine.next().await.unwrap();
+        run.seconds.push(second);
+    }
+}
+
+#[tokio::test]
+async fn users_join_and_leave_when_they_are_told_to() {
+    let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users();
+    let mut run = Run::start(probe, closed(3, 30 * SECOND), 2);
+    run.until("the first triggers", |log| log.triggers() > 3).await;
+    run.engine.adjust(level("9")).unwrap();
+    run.until("nine have had a trigger", |log| log.users() == 9).await;
+    until_there_are(9, &mut run).await;
+    run.engine.adjust(level("2")).unwrap();
+    until_there_are(2, &mut run).await;
+    run.engine.stop();
+    let ran = run.finish().await;
+    assert_eq!((ran.finished.most_users, ran.most_in_flight() <= 9), (9, true));
+    assert_eq!(ran.assert_each_is_stopped_once(), 9);
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_and_changes_nothing() {
+    let mut run = Run::start(Probe::quick(), rate("100/s", SECOND), 1);
+    let error = run.engine.adjust(level("7")).unwrap_err().to_string();
+    assert_eq!(error, "`7` is in the wrong unit: the plan is a rate, so give one, as 500/s");
+    assert_eq!(run.finish().await.counts(), (100, 100, 0, 0));
+    let mut run = Run::start(Probe::new(|_, _| Act::Take(MILLI)), closed(1, Duration::from_millis(200)), 1);
+    let error = run.engine.adjust(level("7/s")).unwrap_err().to_string();
+    assert_eq!(error, "`7/s` is in the wrong unit: the plan is in users, so give users");
+    assert_eq!(run.engine.adjust(level("10000001")).unwrap_err().to_string(), "more than 10000000 users");
+    assert_eq!(run.finish().await.finished.most_users, 1);
+}
