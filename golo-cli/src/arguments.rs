@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use golo::cli::{RunArgs, pair};
 
+use crate::limits::LimitArgs;
+
 /// Load testing as ordinary async Rust: runs load tests, whatever they are written in
 #[derive(Debug, Parser)]
 #[command(name = "golo", version, disable_help_subcommand = true, arg_required_else_help = true)]
@@ -39,8 +41,8 @@ pub struct RunLine {
     pub load_test: Option<PathBuf>,
     /// What to deliver, and how.
     #[command(flatten)]
-    pub run: RunArgs,
+    pub run: RunArgs<LimitArgs>,
     /// A parameter, which the load test finds in its environment (may be repeated)
-    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "Run")]
     pub env: Vec<(String, String)>,
 }

@@ -7,7 +7,7 @@ use crate::{
     load_test::LoadTest,
     new_crate::new_crate,
     served::{Served, is_free},
-    supervisor,
+    supervisor, yaml,
 };
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{run_subject, say};
@@ -56,8 +56,8 @@ fn new(path: &Path) -> ExitCode {
 fn run(line: RunLine) -> ExitCode {
     let RunLine { load_test, run, env } = line;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let call = match run.into_call(variable) {
-        Ok(call) => call,
+    let (call, limits) = match run.into_call_with(variable, yaml::parse) {
+        Ok(called) => called,
         Err(message) => return refused(&Arguments::command().error(ErrorKind::ValueValidation, message)),
     };
     let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
@@ -79,5 +79,5 @@ fn run(line: RunLine) -> ExitCode {
         return ExitCode::from(BAD_CONFIGURATION);
     }
     let name = load_test.name.clone();
-    run_subject(&name, call, |call, runtime| Served::new(load_test, env, call, runtime.clone()))
+    run_subject(&name, call, |call, runtime| Served::new(load_test, env, call, runtime.clone()).limited(limits))
 }

@@ -16,7 +16,7 @@ use golo::{
     pb::JobClient,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, time::sleep};
 use tonic::{
     Status,
     transport::{Channel, Endpoint, Error, Uri},
@@ -29,6 +29,9 @@ use crate::journeys::OpenJourneys;
 const CONNECTIONS: usize = 4;
 /// How long making a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a trigger whose call broke off waits for the run to end: what made it break off is most often the load test's
+/// death, and users that went on meanwhile would fail as often as they can.
+const BROKEN: Duration = Duration::from_secs(1);
 
 thread_local! {
     static CLIENTS: RefCell<Clients> = const { RefCell::new(Clients { all: Vec::new(), next: 0 }) };
@@ -140,6 +143,10 @@ impl Trigger for ServedJob {
                 self.journeys.answered(&response.id);
                 if response.error { failed(response.output) } else { Outcome::default() }
             }
+            Err(status) if broke_off(&status) => {
+                sleep(BROKEN).await;
+                Outcome { thought: BROKEN, ..failed(said(&status)) }
+            }
             Err(status) => failed(said(&status)),
         }
     }
@@ -150,6 +157,11 @@ impl Trigger for ServedJob {
 fn failed(text: String) -> Outcome {
     let failure = Failure { kind: ErrorKind::Returned, text };
     Outcome { failure: Some(failure), ..Outcome::default() }
+}
+
+/// Whether it is no answer: only what is made up on this side has a source.
+fn broke_off(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
 }
 
 /// A call that brought no answer.

@@ -7,6 +7,7 @@ mod command;
 pub mod engine_client;
 pub mod job_client;
 pub mod journeys;
+pub mod limits;
 pub mod line_reader;
 pub mod load_test;
 pub mod merged;
@@ -15,5 +16,6 @@ pub mod port_owner;
 pub mod served;
 pub mod supervisor;
 pub mod way;
+pub mod yaml;
 
 pub use command::main;

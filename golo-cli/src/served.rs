@@ -21,10 +21,11 @@ use crate::{
     engine_client::EngineClient,
     job_client::{Address, ServedJob},
     journeys::OpenJourneys,
+    limits::LimitArgs,
     line_reader::{Lines, Reader},
     load_test::LoadTest,
     port_owner,
-    supervisor::{Ended, Limits, Program, Supervised, Supervisor},
+    supervisor::{Ended, Program, Supervised, Supervisor},
     way::Way,
 };
 
@@ -44,6 +45,7 @@ pub struct Served {
     load_test: LoadTest,
     environment: Vec<(String, String)>,
     grace: Duration,
+    limits: LimitArgs,
     has_warm_up: bool,
     runtime: Handle,
     child: Option<Supervised>,
@@ -77,6 +79,7 @@ impl Served {
             load_test,
             environment,
             grace: call.plan().graceful_stop(),
+            limits: LimitArgs::default(),
             has_warm_up: !call.plan().warm_up().is_zero(),
             runtime,
             child: None,
@@ -103,6 +106,12 @@ impl Served {
         self.child.as_ref().map_or_else(String::new, Supervised::stderr)
     }
 
+    /// The same with limits.
+    #[must_use]
+    pub fn limited(self, limits: LimitArgs) -> Self {
+        Self { limits, ..self }
+    }
+
     /// Gives where it answers.
     async fn launch(&mut self, sinks: &Sinks) -> Result<Address, Error> {
         let folder = TempDir::with_prefix("golo-")
@@ -112,7 +121,7 @@ impl Served {
         let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
         environment.push(("GOLO_ADDR".into(), format!("unix:{}", socket.display()).into()));
         let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder: None };
-        let limits = Limits { grace: self.grace, ..Limits::default() };
+        let limits = self.limits.with_grace(self.grace);
         let on_stderr = Arc::clone(&self.on_stderr);
         let supervisor = Supervisor::default().on_stderr(move |line| on_stderr(line));
         let mut child = supervisor
@@ -212,7 +221,7 @@ impl Subject for Served {
 
     async fn died(&mut self) -> String {
         match &mut self.child {
-            Some(child) => format!("the load test {}", child.ended().await),
+            Some(child) => child.ended().await.to_string(),
             None => std::future::pending().await,
         }
     }

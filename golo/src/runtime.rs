@@ -29,9 +29,10 @@ use args::Call;
 
 use crate::{BoxError, Error, Loadtest, client, error::chain, message::say, panic::caught_now};
 pub use args::pair;
+pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
 pub use run::run_subject;
-pub use run_args::{RunArgs, RunCall};
+pub use run_args::{OwnFlags, RunArgs, RunCall};
 pub use running::{Drive, Subject};
 pub use serve::Serve;
 

@@ -4,6 +4,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "golo_run/faults.rs"]
+mod faults;
+
 use std::{
     collections::HashSet,
     fs,
@@ -150,6 +153,47 @@ async fn parameters_and_job_reach_the_load_test() {
     command.env_remove("TARGET_URL").args(["run", "-f"]).arg(&file);
     let finished = Program::spawn(command).finish().await;
     assert_eq!((finished.code, target.counter().seen), (Some(0), 5), "{finished:#?}");
+}
+
+#[tokio::test]
+async fn a_job_may_be_written_in_yaml() {
+    let target = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let run = async |name: &str, text: &str, flags: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+        command.env_remove("TARGET_URL").args(["run", "-f"]).arg(&file).args(flags.split_whitespace());
+        Program::spawn(command).finish().await
+    };
+    let text = format!(
+        "binary: {JOBS}\nname: get\nusers: 2\niterations: 5\nmax-memory: 4GiB\nmax_descriptors: 200\n\
+         env:\n  TARGET_URL: {}\n",
+        target.url()
+    );
+    let finished = run("job.yaml", &text, "").await;
+    assert_eq!((finished.code, target.counter().seen), (Some(0), 5), "{finished:#?}");
+    let finished = run("job.yml", &text, "-i 7").await;
+    assert_eq!((finished.code, target.counter().seen), (Some(0), 5 + 7), "a flag comes first: {finished:#?}");
+
+    let text = "version: job:latest\njob:\n  name: get\n  users: 10\n  duration: 1\n";
+    let finished = run("go-lo.yaml", text, &format!("{JOBS} -q -e TARGET_URL={}", target.url())).await;
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(finished.stdout.join(" ").contains("10 users for 1s"), "{finished:#?}");
+
+    let seen = target.counter().seen;
+    for (text, said) in [
+        ("users: 5\nduratoin: 30s\n", "line 2: `duratoin` is not a flag of `run` without its dashes; did you mean"),
+        ("users: 5\nduratoin: 30s\n", "    | ^^^^^^^^"),
+        ("max-memory: 2XB\n", "line 1: `max-memory`: expected bytes above 0, as 2GiB"),
+        ("users: 5\nrate: 5/s\n", "`--users` and `--rate` are two kinds of plan"),
+        ("users: 5\n---\n", "line 2: a job file is one document"),
+    ] {
+        let text = format!("{text}binary: {JOBS}\n");
+        let finished = run("wrong.yaml", &text, "").await;
+        assert_eq!((finished.code, finished.said(said)), (Some(104), 1), "{text}: {finished:#?}");
+    }
+    assert_eq!(target.counter().seen, seen, "no load is sent for them");
 }
 
 #[tokio::test]

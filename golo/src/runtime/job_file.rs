@@ -1,66 +1,102 @@
-//! Job files: what `run` may be told by a file. TOML with the names of the flags as keys, or a job as go-lo writes it.
+//! Job files: what `run` may be told by a file, with the names of the flags as keys, or as a job of go-lo's.
+
+mod toml;
+mod value;
 
 use std::{
-    fmt::Write as _,
-    ops::Range,
+    collections::HashSet,
     path::{Path, PathBuf},
 };
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
+pub use self::{
+    toml::toml,
+    value::{Key, Kind, Mistake, Value},
 };
-
-use super::run_args::{Flag, RunArgs, flags};
+use super::run_args::{Flag, OwnFlags, RunArgs, RunCall, flags};
 use crate::nearest::nearest;
 
-/// The keys of a go-lo job's schema.
-const GO_LO: [&str; 3] = ["name", "users", "duration"];
 /// The table of parameters.
 const ENV: &str = "env";
 /// The load test that `golo run` is to run.
 const BINARY: &str = "binary";
 
-/// What a job file says.
-#[derive(Debug, Default)]
-pub(super) struct JobFile {
-    pub(super) args: RunArgs,
-    /// Parameters for `golo::param`.
-    pub(super) params: Vec<(String, String)>,
-    /// The load test, for `golo run`: beside the file, unless it says otherwise.
-    pub(super) binary: Option<PathBuf>,
+/// How go-lo writes a job: what it is, beside a table of what to run.
+struct GoLo {
+    kind: (&'static str, &'static str),
+    /// The kind as it is written.
+    shown: &'static str,
+    table: &'static str,
 }
 
-impl JobFile {
-    /// Reads one; flags that are `off` stay so, whatever it says.
+/// In TOML, and in YAML.
+const GO_LO: [GoLo; 2] = [
+    GoLo { kind: ("type", "job"), shown: "type = \"job\"", table: "schema" },
+    GoLo { kind: ("version", "job:latest"), shown: "version: job:latest", table: "job" },
+];
+/// The keys of that table.
+const GO_LO_KEYS: [&str; 3] = ["name", "users", "duration"];
+
+/// What a job file says. `T` is the flags that a command has beside those of `run`.
+#[derive(Debug, Default)]
+pub struct JobFile<T: OwnFlags = ()> {
+    /// What it says of the flags.
+    pub args: RunArgs<T>,
+    /// Parameters for `golo::param`.
+    pub params: Vec<(String, String)>,
+    /// The load test, for `golo run`: beside the file, unless it says otherwise.
+    pub binary: Option<PathBuf>,
+}
+
+impl<T: OwnFlags> JobFile<T> {
+    /// What `value` says.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, or is no job: what is wrong, where, and what was expected.
-    pub(super) fn read(path: &Path, off: &[String]) -> Result<Self, String> {
+    /// Where it is no job: what is wrong, where, and what was expected.
+    pub fn of_value(value: &Value) -> Result<Self, Mistake> {
+        Self::of_value_without(value, &[])
+    }
+
+    /// What is to be done where nothing but the file says so.
+    ///
+    /// # Errors
+    ///
+    /// Where what it says does not go together.
+    pub fn into_call(self) -> Result<(RunCall, T), String> {
+        let Self { args, params, binary } = self;
+        args.into_call_with_params(params, binary)
+    }
+
+    /// Reads one that `parse` understands; flags that are `off` stay so, whatever it says.
+    pub(super) fn read(
+        path: &Path,
+        off: &[String],
+        parse: impl FnOnce(&Path, &str) -> Result<Value, Mistake>,
+    ) -> Result<Self, String> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
-        let mut file = Self::parse(&text, off).map_err(|wrong| wrong.shown(&name.to_string(), &text))?;
+        let read = parse(path, &text).and_then(|value| Self::of_value_without(&value, off));
+        let mut file = read.map_err(|mistake| mistake.shown(&name.to_string(), &text))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         file.binary = file.binary.map(|binary| folder.join(binary));
         Ok(file)
     }
 
-    fn parse(text: &str, off: &[String]) -> Result<Self, Wrong> {
-        let table = DeTable::parse(text).map_err(|error| {
-            let place = error.span().unwrap_or(text.len()..text.len());
-            Wrong { place, message: error.message().trim_end().replace('\n', ", ") }
-        })?;
-        let table = table.into_inner();
-        if table.contains_key("schema") { Self::of_go_lo(&table) } else { Self::of_flags(&table, off) }
+    fn of_value_without(value: &Value, off: &[String]) -> Result<Self, Mistake> {
+        let table = value.table().ok_or_else(|| value.mistake("expected keys with values: a job"))?;
+        let go_lo = GO_LO.iter().find(|go_lo| table.iter().any(|(key, _)| key.name == go_lo.table));
+        match go_lo {
+            Some(go_lo) => Self::of_go_lo(table, go_lo),
+            None => Self::of_flags(table, off),
+        }
     }
 
-    fn of_flags(table: &DeTable<'_>, off: &[String]) -> Result<Self, Wrong> {
-        let flags = flags();
+    fn of_flags(table: &[(Key, Value)], off: &[String]) -> Result<Self, Mistake> {
+        let flags = flags::<T>();
         let mut arguments = Vec::new();
         let (mut params, mut binary) = (Vec::new(), None);
-        for (key, value) in table {
-            match &**key.get_ref() {
+        for (key, value) in once_each(table, flag_name)? {
+            match &*key.name {
                 ENV => {
                     params = pairs(value)?;
                     continue;
@@ -71,153 +107,122 @@ impl JobFile {
                 }
                 _ => {}
             }
-            let name = key.get_ref().replace('_', "-");
+            let name = flag_name(key);
             // A file in a file would be one too many.
             let Some(flag) = flags.iter().find(|flag| flag.name == name && name != "file") else {
                 let known = flags.iter().map(|flag| &*flag.name).chain([ENV, BINARY]);
                 return Err(unknown(key, known, "a flag of `run` without its dashes"));
             };
-            let said = arguments_of(flag, value)?;
+            let said = arguments_of::<T>(flag, value)?;
             if !off.contains(&flag.name) {
                 arguments.extend(said);
             }
         }
-        let args = RunArgs::parse(&arguments).map_err(|message| Wrong { place: 0..0, message })?;
+        let args = RunArgs::parse(&arguments).map_err(Mistake::anywhere)?;
         Ok(Self { args, params, binary })
     }
 
-    /// `type = "job"`, and what to run in `[schema]`.
-    fn of_go_lo(table: &DeTable<'_>) -> Result<Self, Wrong> {
+    fn of_go_lo(table: &[(Key, Value)], go_lo: &GoLo) -> Result<Self, Mistake> {
+        let GoLo { kind: (kind, job), shown, table: schema } = *go_lo;
         let mut arguments = Vec::new();
-        let flags = flags();
-        for (key, value) in table {
-            match (&**key.get_ref(), value.get_ref()) {
-                ("type", DeValue::String(kind)) if kind == "job" => {}
-                ("type", _) => return Err(Wrong::at(value, "expected `type = \"job\"`".to_owned())),
-                ("schema", DeValue::Table(schema)) => {
-                    for (key, value) in schema {
-                        let name = &**key.get_ref();
-                        let flag = flags.iter().find(|flag| flag.name == name && GO_LO.contains(&name));
-                        let flag = flag.ok_or_else(|| unknown(key, GO_LO, "a key of a go-lo job"))?;
-                        arguments.extend(arguments_of(flag, value)?);
-                    }
+        let flags = flags::<T>();
+        for (key, value) in once_each(table, |key| key.name.clone())? {
+            if key.name == kind {
+                if value.kind != Kind::Text(job.to_owned()) {
+                    return Err(value.mistake(format!("expected `{shown}`")));
                 }
-                ("schema", _) => return Err(Wrong::at(value, "expected a table, `[schema]`".to_owned())),
-                _ => return Err(unknown(key, ["type", "schema"], "a key of a go-lo job, beside `[schema]`")),
+            } else if key.name == schema {
+                let table = value.table().ok_or_else(|| value.mistake(format!("`{schema}` is a table")))?;
+                for (key, value) in once_each(table, |key| key.name.clone())? {
+                    let name = &*key.name;
+                    let flag = flags.iter().find(|flag| flag.name == name && GO_LO_KEYS.contains(&name));
+                    let flag = flag.ok_or_else(|| unknown(key, GO_LO_KEYS, "a key of a go-lo job"))?;
+                    arguments.extend(arguments_of::<T>(flag, value)?);
+                }
+            } else {
+                return Err(unknown(key, [kind, schema], &format!("a key of a go-lo job, beside `{schema}`")));
             }
         }
-        let args = RunArgs::parse(&arguments).map_err(|message| Wrong { place: 0..0, message })?;
+        let args = RunArgs::parse(&arguments).map_err(Mistake::anywhere)?;
         Ok(Self { args, ..Self::default() })
     }
 }
 
-/// A mistake in a file, and where it is.
-#[derive(Debug)]
-struct Wrong {
-    place: Range<usize>,
-    message: String,
+/// The flag that a key may be.
+fn flag_name(key: &Key) -> String {
+    key.name.replace('_', "-")
 }
 
-impl Wrong {
-    fn at<T>(value: &Spanned<T>, message: String) -> Self {
-        Self { place: value.span(), message }
-    }
-
-    /// In words, with the line it is in.
-    fn shown(&self, name: &str, text: &str) -> String {
-        let Self { place: Range { start, end }, message } = self;
-        let before = text.get(..*start).unwrap_or(text);
-        let number = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
-        let line = text.lines().nth(number - 1).unwrap_or_default();
-        let rest = line.chars().count().saturating_sub(column);
-        let length = text.get(*start..*end).map_or(1, |wrong| wrong.chars().count()).clamp(1, rest.max(1));
-        let mut shown = format!("`{name}`, line {number}: {message}");
-        if *start < *end {
-            let margin = " ".repeat(number.to_string().len());
-            let _ = write!(shown, "\n  {number} | {line}\n  {margin} | {}{}", " ".repeat(column), "^".repeat(length));
-        }
-        // Nothing in a file moves the cursor or colours the terminal.
-        shown.replace(|c: char| c.is_control() && c != '\n', " ")
+/// What is in a table, unless one name, as `named` has it, is there twice.
+fn once_each(table: &[(Key, Value)], named: impl Fn(&Key) -> String) -> Result<&[(Key, Value)], Mistake> {
+    let mut names = HashSet::new();
+    match table.iter().find(|(key, _)| !names.insert(named(key))) {
+        Some((key, _)) => Err(mistaken(key, format!("`{}` is given twice", key.name))),
+        None => Ok(table),
     }
 }
 
 /// The arguments that a key's value stands for.
-fn arguments_of(flag: &Flag, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, Wrong> {
-    let values = match value.get_ref() {
-        DeValue::Array(values) if flag.is_repeated => values.iter().collect(),
+fn arguments_of<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Vec<String>, Mistake> {
+    let values = match &value.kind {
+        Kind::List(values) if flag.is_repeated => values.iter().collect(),
         _ => vec![value],
     };
-    values.into_iter().filter_map(|value| argument(flag, value).transpose()).collect()
+    values.into_iter().filter_map(|value| argument::<T>(flag, value).transpose()).collect()
 }
 
 /// One argument; none for a flag that is off.
-fn argument(flag: &Flag, value: &Spanned<DeValue<'_>>) -> Result<Option<String>, Wrong> {
+fn argument<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Option<String>, Mistake> {
     let name = &flag.name;
-    let argument = match (value.get_ref(), flag.takes_value) {
-        (DeValue::Boolean(true), false) => format!("--{name}"),
-        (DeValue::Boolean(false), false) => return Ok(None),
-        (_, false) => return Err(Wrong::at(value, format!("`{name}` is true or false"))),
-        (scalar, true) => match text(scalar) {
+    let argument = match (&value.kind, flag.takes_value) {
+        (Kind::Bool(true), false) => format!("--{name}"),
+        (Kind::Bool(false), false) => return Ok(None),
+        (_, false) => return Err(value.mistake(format!("`{name}` is true or false"))),
+        (_, true) => match value.text() {
             Some(text) => format!("--{name}={text}"),
             None => {
                 let or_list = if flag.is_repeated { ", or a list of them" } else { "" };
-                return Err(Wrong::at(value, format!("`{name}` is a string or a number{or_list}")));
+                return Err(value.mistake(format!("`{name}` is a string or a number{or_list}")));
             }
         },
     };
-    let wrong = |message| Wrong::at(value, format!("`{name}`: {message}"));
-    RunArgs::parse(std::slice::from_ref(&argument)).map_err(wrong)?;
+    let wrong = |message| value.mistake(format!("`{name}`: {message}"));
+    RunArgs::<T>::parse(std::slice::from_ref(&argument)).map_err(wrong)?;
     Ok(Some(argument))
 }
 
-/// A string or a number as it would be written on the command line.
-fn text(value: &DeValue<'_>) -> Option<String> {
-    match value {
-        DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => {
-            let read = i128::from_str_radix(number.as_str(), number.radix());
-            Some(read.map_or_else(|_| number.to_string(), |number| number.to_string()))
-        }
-        DeValue::Float(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn path(value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Wrong> {
-    match value.get_ref() {
-        DeValue::String(path) => Ok(PathBuf::from(&**path)),
-        _ => Err(Wrong::at(value, format!("`{BINARY}` is a string: the path of a load test, or of its crate"))),
+fn path(value: &Value) -> Result<PathBuf, Mistake> {
+    match &value.kind {
+        Kind::Text(path) => Ok(PathBuf::from(path)),
+        _ => Err(value.mistake(format!("`{BINARY}` is a string: the path of a load test, or of its crate"))),
     }
 }
 
 /// The parameters in a table.
-fn pairs(value: &Spanned<DeValue<'_>>) -> Result<Vec<(String, String)>, Wrong> {
-    let DeValue::Table(table) = value.get_ref() else {
-        return Err(Wrong::at(value, "expected a table, `[env]`, of parameters".to_owned()));
-    };
-    let pair = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-        let text = match value.get_ref() {
-            DeValue::Boolean(is) => Some(is.to_string()),
-            scalar => text(scalar),
+fn pairs(value: &Value) -> Result<Vec<(String, String)>, Mistake> {
+    let table = value.table().ok_or_else(|| value.mistake(format!("`{ENV}` is a table of parameters")))?;
+    let pair = |(key, value): &(Key, Value)| {
+        let text = match value.kind {
+            Kind::Bool(is) => Some(is.to_string()),
+            _ => value.text().map(str::to_owned),
         };
-        let key: &std::borrow::Cow<'_, str> = key.get_ref();
+        let key = &key.name;
         match text {
-            Some(text) => Ok((key.to_string(), text)),
-            None => Err(Wrong::at(value, format!("`{key}` is a string, a number, true or false"))),
+            Some(text) => Ok((key.clone(), text)),
+            None => Err(value.mistake(format!("`{key}` is a string, a number, true or false"))),
         }
     };
-    table.iter().map(pair).collect()
+    once_each(table, |key| key.name.clone())?.iter().map(pair).collect()
 }
 
-fn unknown<'k>(
-    key: &Spanned<std::borrow::Cow<'_, str>>,
-    known: impl IntoIterator<Item = &'k str>,
-    expected: &str,
-) -> Wrong {
-    let name = key.get_ref();
+fn unknown<'k>(key: &Key, known: impl IntoIterator<Item = &'k str>, expected: &str) -> Mistake {
+    let name = &key.name;
     let meant = nearest(name, known).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-    Wrong::at(key, format!("`{name}` is not {expected}{meant}"))
+    mistaken(key, format!("`{name}` is not {expected}{meant}"))
+}
+
+fn mistaken(key: &Key, message: String) -> Mistake {
+    Mistake { message, place: key.place.clone() }
 }
 
 #[cfg(test)]
@@ -226,7 +231,8 @@ mod tests {
     use crate::runtime::run_args::tests::plan_of;
 
     fn read(text: &str) -> Result<JobFile, String> {
-        JobFile::parse(text, &[]).map_err(|wrong| wrong.shown("job.toml", text))
+        let file = toml(text).and_then(|value| JobFile::of_value(&value));
+        file.map_err(|mistake| mistake.shown("job.toml", text))
     }
 
     #[track_caller]
@@ -239,7 +245,7 @@ mod tests {
         let file = "users = 50\nduration = 30\nwarm-up = '5s'\ngraceful_stop = '1m'\nquiet = true\ninsecure = false\n\
                     [env]\nTARGET_URL = 'http://127.0.0.1:1/'\nITEMS = 7\nSLOW = true\n";
         let file = read(file).unwrap();
-        assert_eq!(plan_of(file.args), plan_of(RunArgs::parse(&args("-u 50 -d 30s --warm-up 5s")).unwrap()));
+        assert_eq!(plan_of(file.args), plan_of(<RunArgs>::parse(&args("-u 50 -d 30s --warm-up 5s")).unwrap()));
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let mut params = file.params;
         params.sort();
@@ -252,14 +258,14 @@ mod tests {
         let path = folder.path().join("job.toml");
         for (binary, expected) in [("front", folder.path().join("front")), ("/bin/true", "/bin/true".into())] {
             std::fs::write(&path, format!("binary = '{binary}'\nusers = 3\n")).unwrap();
-            assert_eq!(JobFile::read(&path, &[]).unwrap().binary, Some(expected));
+            assert_eq!(<JobFile>::read(&path, &[], |_, text| toml(text)).unwrap().binary, Some(expected));
         }
         assert!(read("binary = 7").unwrap_err().contains("`binary` is a string"));
     }
 
     #[test]
     fn numbers_are_what_they_are_however_they_are_written() {
-        let asked = plan_of(RunArgs::parse(&args("-u 16 -i 1000")).unwrap());
+        let asked = plan_of(<RunArgs>::parse(&args("-u 16 -i 1000")).unwrap());
         assert_eq!(plan_of(read("users = 0x10\niterations = 1_000").unwrap().args), asked);
         assert_eq!(plan_of(read("users = 0b10000\niterations = 0o1750").unwrap().args), asked);
     }
@@ -274,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_may_be_repeated_may_be_a_list() {
-        let asked = plan_of(RunArgs::parse(&args("-s 30s:10,1m:0")).unwrap());
+        let asked = plan_of(<RunArgs>::parse(&args("-s 30s:10,1m:0")).unwrap());
         for text in ["stage = ['30s:10', '1m:0']", "stage = '30s:10,1m:0'"] {
             assert_eq!(plan_of(read(text).unwrap().args), asked);
         }
@@ -283,12 +289,36 @@ mod tests {
     #[test]
     fn a_job_of_go_lo_is_read_as_it_is() {
         let file = "type = \"job\"\n[schema]\nname = \"simple_job_runner\"\nusers = 10\nduration = 30\n";
-        let asked = RunArgs::parse(&args("-u 10 -d 30 --name simple_job_runner")).unwrap();
+        let asked = <RunArgs>::parse(&args("-u 10 -d 30 --name simple_job_runner")).unwrap();
         assert_eq!(plan_of(read(file).unwrap().args), plan_of(asked));
         assert_wrong(
             "type = 'job'\n[schema]\nuser = 10\n",
             "`job.toml`, line 3: `user` is not a key of a go-lo job; did you mean `users`?\n  3 | user = 10\n    | ^^^^",
         );
+    }
+
+    #[test]
+    fn json_is_read_as_a_file_is() {
+        let read = |json: serde_json::Value| JobFile::of_value(&(&json).into());
+        let file: JobFile = read(serde_json::json!({
+            "name": "checkout", "users": 10, "duration": 30, "stage": ["30s:10", "1m:0"], "quiet": true,
+            "insecure": false, "env": {"ITEMS": 7, "SLOW": true, "URL": "u"}, "binary": "id",
+        }))
+        .unwrap();
+        assert_eq!((file.params.len(), file.binary.as_deref()), (3, Some(Path::new("id"))));
+        let error = file.into_call().unwrap_err();
+        assert!(error.starts_with("`--duration` with `--stage`: "), "{error}");
+        let file: JobFile = read(serde_json::json!({"users": 10, "warm_up": "5s", "duration": 1.5})).unwrap();
+        let (call, ()) = file.into_call().unwrap();
+        assert_eq!(call.plan().to_string(), plan_of(<RunArgs>::parse(&args("-u 10 --warm-up 5s -d 1500ms")).unwrap()));
+        for (json, message) in [
+            (serde_json::json!({"users": -1}), "`users`: invalid digit found in string"),
+            (serde_json::json!({"users": null}), "`users` is a string or a number"),
+            (serde_json::json!({"user": 1}), "`user` is not a flag of `run` without its dashes; did you mean `users`?"),
+            (serde_json::json!([1]), "expected keys with values: a job"),
+        ] {
+            assert_eq!(read(json).map(|file: JobFile| file.params).unwrap_err().to_string(), message);
+        }
     }
 
     #[test]
@@ -306,6 +336,10 @@ mod tests {
         assert_wrong(
             "users = [1]",
             "`job.toml`, line 1: `users` is a string or a number\n  1 | users = [1]\n    |         ^^^",
+        );
+        assert_wrong(
+            "warm-up = 1\nwarm_up = 2",
+            "`job.toml`, line 2: `warm_up` is given twice\n  2 | warm_up = 2\n    | ^^^^^^^",
         );
         for text in ["users = ", "users 5", "[env", "users = 1\nusers = 2"] {
             let error = read(text).unwrap_err();

@@ -1,25 +1,34 @@
 //! What `run` may be told: by flags, by the environment, by a file, by default.
 
+mod flags;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
+use clap::{ArgAction, Args};
 
-use super::{job_file::JobFile, outs::Out};
+pub use self::flags::OwnFlags;
+pub(super) use self::flags::{Flag, flags};
+use super::{
+    job_file::{JobFile, Mistake, Value, toml},
+    outs::Out,
+};
 use crate::{
     engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
     report::Threshold,
 };
 
-/// The flags of `run`, as they are given.
+/// The flags of `run`, as they are given, and those that a command has beside them.
 #[derive(Debug, Clone, Default, Args)]
-pub struct RunArgs {
+pub struct RunArgs<T: OwnFlags = ()> {
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
     how: HowArgs,
+    #[command(flatten)]
+    own: T,
 }
 
 /// What is to be delivered.
@@ -88,8 +97,8 @@ struct HowArgs {
     /// jsonl=FILE, which is every request as a line; jsonl=- is stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
     out: Vec<Out>,
-    /// Take what the flags do not say from a job file: TOML with their names as keys
-    #[arg(short, long, value_name = "FILE.toml")]
+    /// Take what the flags do not say from a job file: TOML with their names as keys; YAML too, where `golo run` reads it
+    #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Nothing but the summary, and what went wrong
     #[arg(short, long, action = ArgAction::SetTrue)]
@@ -152,20 +161,48 @@ impl RunArgs {
     ///
     /// What is wrong with them, and what would be right.
     pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
+        self.into_call_with(variable, parse_file).map(|(call, ())| call)
+    }
+}
+
+/// A job file of a load test's own `run`.
+fn parse_file(path: &Path, text: &str) -> Result<Value, Mistake> {
+    let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    toml(text).map_err(|mistake| match is_yaml {
+        true => Mistake { message: "expected TOML: YAML is what `golo run` reads".to_owned(), place: None },
+        false => mistake,
+    })
+}
+
+impl<T: OwnFlags> RunArgs<T> {
+    /// These, and where they say nothing the environment's, then those of the file, whose text `parse` reads, then the
+    /// defaults.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, and what would be right.
+    pub fn into_call_with(
+        self,
+        variable: impl Fn(&str) -> Option<String>,
+        parse: impl FnOnce(&Path, &str) -> Result<Value, Mistake>,
+    ) -> Result<(RunCall, T), String> {
         let (environment, off) = Self::of_environment(variable)?;
-        let mut said = self.over(environment);
-        let (mut params, mut load_test) = (Vec::new(), None);
-        let mut place = String::new();
-        if let Some(path) = &said.how.file {
-            let file = JobFile::read(path, &off)?;
-            (params, load_test) = (file.params, file.binary);
-            place = format!("with `{}`: ", path.display());
-            said = said.over(file.args);
-        }
-        let Self { load, how } = said;
-        let plan = Plan::new(load.into_asked()).map_err(|error| format!("{place}{error}"))?;
-        Ok(RunCall {
-            plan,
+        let said = self.over(environment);
+        let Some(path) = said.how.file.clone() else { return said.into_call_with_params(Vec::new(), None) };
+        let JobFile { args, params, binary } = JobFile::read(&path, &off, parse)?;
+        let call = said.over(args).into_call_with_params(params, binary);
+        call.map_err(|error| format!("with `{}`: {error}", path.display()))
+    }
+
+    /// These alone, and the defaults.
+    pub(super) fn into_call_with_params(
+        self,
+        params: Vec<(String, String)>,
+        load_test: Option<PathBuf>,
+    ) -> Result<(RunCall, T), String> {
+        let Self { load, how, own } = self;
+        let call = RunCall {
+            plan: Plan::new(load.into_asked()).map_err(|error| error.to_string())?,
             job_name: how.name,
             workers: how.workers.map(usize::from),
             seed: how.seed.unwrap_or_default(),
@@ -178,20 +215,15 @@ impl RunArgs {
             load_test,
             quiet: how.quiet,
             progress: !how.quiet && !how.no_progress,
-        })
-    }
-
-    /// Reads arguments of `run`; what is wrong with them is said without the frame of a command line.
-    pub(super) fn parse(arguments: &[String]) -> Result<Self, String> {
-        let matches = Alone::command().try_get_matches_from(arguments).map_err(|error| why(&error))?;
-        Alone::from_arg_matches(&matches).map(|alone| alone.run).map_err(|error| why(&error))
+        };
+        Ok((call, own))
     }
 
     /// Every flag is a variable too: `--warm-up` is `GOLO_WARM_UP`. Gives also which flags are to be off.
     fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(Self, Vec<String>), String> {
         let mut all = Vec::new();
         let mut off = Vec::new();
-        for flag in flags() {
+        for flag in flags::<T>() {
             let name = format!("GOLO_{}", flag.name.to_uppercase().replace('-', "_"));
             let Some(value) = variable(&name) else { continue };
             let wrong = |why: &str| format!("`{name}` is `{value}`: {why}");
@@ -212,38 +244,8 @@ impl RunArgs {
 
     /// What these say, and where they say nothing what `below` says.
     fn over(self, below: Self) -> Self {
-        let (load, how) = (self.load.over(below.load), self.how.over(below.how));
-        Self { load, how }
+        Self { load: self.load.over(below.load), how: self.how.over(below.how), own: self.own.over(below.own) }
     }
-}
-
-/// The flags of `run` alone.
-#[derive(Parser)]
-#[command(no_binary_name = true, disable_help_flag = true)]
-struct Alone {
-    #[command(flatten)]
-    run: RunArgs,
-}
-
-/// A flag of `run`, as it can be given in other places.
-pub(super) struct Flag {
-    /// Without its dashes.
-    pub(super) name: String,
-    pub(super) takes_value: bool,
-    pub(super) is_repeated: bool,
-}
-
-/// All of them.
-pub(super) fn flags() -> Vec<Flag> {
-    let command = Alone::command();
-    let flag = |arg: &clap::Arg| {
-        Some(Flag {
-            name: arg.get_long()?.to_owned(),
-            takes_value: !matches!(arg.get_action(), ArgAction::SetTrue),
-            is_repeated: matches!(arg.get_action(), ArgAction::Append),
-        })
-    };
-    command.get_arguments().filter_map(flag).collect()
 }
 
 impl LoadArgs {
@@ -318,22 +320,11 @@ impl HowArgs {
     }
 }
 
-/// The reason in a clap error, without its frame.
-fn why(error: &clap::Error) -> String {
-    use std::error::Error as _;
-    match (error.kind(), error.source()) {
-        (ErrorKind::ValueValidation, Some(source)) => source.to_string(),
-        _ => {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            line.strip_prefix("error: ").unwrap_or(line).to_owned()
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::HashMap;
+
+    use clap::Parser;
 
     use super::*;
 
@@ -382,6 +373,16 @@ pub(super) mod tests {
     #[test]
     fn stages_are_repeated_or_a_list() {
         assert_eq!(plan(&["-s", "1s:5", "-s", "2s:0"], &[]), plan(&["-s", "1s:5,2s:0"], &[]));
+    }
+
+    #[test]
+    fn a_file_that_only_the_command_reads_is_no_puzzle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.yaml");
+        std::fs::write(&path, "users: 5\n").unwrap();
+        let path = path.display().to_string();
+        let error = call(&["-f", &path], &[]).unwrap_err();
+        assert_eq!(error, format!("`{path}`: expected TOML: YAML is what `golo run` reads"));
     }
 
     #[test]

@@ -45,6 +45,32 @@ async fn jobs(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
                 golo::measure(&journey, &name, async { Ok::<_, Infallible>(()) }).await?;
             }
         }
+        "never answer" => std::future::pending().await,
+        "print junk" => {
+            let line = "x".repeat(4000);
+            for _ in 0..262 {
+                println!("{line}");
+            }
+            get(&journey, "").await?;
+        }
+        "print a long line first" => {
+            if iteration == 0 {
+                let megabyte = "x".repeat(1_000_000);
+                for _ in 0..100 {
+                    print!("{megabyte}");
+                }
+                println!();
+            }
+            get(&journey, "").await?;
+        }
+        "take memory after twenty" => {
+            if iteration >= 20 {
+                let taken = vec![1_u8; 500 << 20];
+                std::future::pending::<()>().await;
+                drop(taken);
+            }
+            get(&journey, "").await?;
+        }
         "tell the parameter" => return Ok(golo::tagify([("value", golo::param("KEY").unwrap_or_default())])),
         other => return Err(format!("nothing is called {other}").into()),
     }

@@ -1,0 +1,67 @@
+//! The flags of `run`, as they can be said in other places than on its command line.
+
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
+
+use super::RunArgs;
+
+/// Flags that a command has beside those of `run`: they are variables and keys of job files as well.
+pub trait OwnFlags: Args + Default {
+    /// These, and where they say nothing what `below` says.
+    #[must_use]
+    fn over(self, below: Self) -> Self;
+}
+
+/// A load test's own `run` has none.
+impl OwnFlags for () {
+    fn over(self, (): Self) {}
+}
+
+/// The flags of `run` alone.
+#[derive(Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Alone<T: OwnFlags> {
+    #[command(flatten)]
+    run: RunArgs<T>,
+}
+
+/// A flag of `run`, as it can be given in other places.
+pub(in crate::runtime) struct Flag {
+    /// Without its dashes.
+    pub(in crate::runtime) name: String,
+    pub(in crate::runtime) takes_value: bool,
+    pub(in crate::runtime) is_repeated: bool,
+}
+
+/// All of them.
+pub(in crate::runtime) fn flags<T: OwnFlags>() -> Vec<Flag> {
+    let command = Alone::<T>::command();
+    let flag = |arg: &clap::Arg| {
+        Some(Flag {
+            name: arg.get_long()?.to_owned(),
+            takes_value: !matches!(arg.get_action(), ArgAction::SetTrue),
+            is_repeated: matches!(arg.get_action(), ArgAction::Append),
+        })
+    };
+    command.get_arguments().filter_map(flag).collect()
+}
+
+impl<T: OwnFlags> RunArgs<T> {
+    /// Reads arguments of `run`; what is wrong with them is said without the frame of a command line.
+    pub(in crate::runtime) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let matches = Alone::<T>::command().try_get_matches_from(arguments).map_err(|error| why(&error))?;
+        Alone::<T>::from_arg_matches(&matches).map(|alone| alone.run).map_err(|error| why(&error))
+    }
+}
+
+/// The reason in a clap error, without its frame.
+fn why(error: &clap::Error) -> String {
+    use std::error::Error as _;
+    match (error.kind(), error.source()) {
+        (ErrorKind::ValueValidation, Some(source)) => source.to_string(),
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! A load test that takes every connection and never says a word on it.
+
+use std::os::unix::net::UnixListener;
+
+fn main() -> std::io::Result<()> {
+    let address = std::env::var("GOLO_ADDR").unwrap_or_default();
+    let listener = UnixListener::bind(address.strip_prefix("unix:").unwrap_or_default())?;
+    let mut taken = Vec::new();
+    for connection in listener.incoming() {
+        taken.push(connection?);
+    }
+    Ok(())
+}
