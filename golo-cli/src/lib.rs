@@ -4,6 +4,7 @@
 
 pub mod arguments;
 mod command;
+pub mod driven;
 pub mod engine_client;
 pub mod job_client;
 pub mod journeys;

@@ -6,7 +6,9 @@ use crate::{BoxError, Error};
 pub use crate::{
     error::chain,
     message::say,
-    runtime::{Drive, JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunCall, Subject, Value, pair, run_subject, toml},
+    runtime::{
+        Drive, JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunCall, Subject, Value, pair, run_subject, toml,
+    },
 };
 
 /// An error of what comes after a run.

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
-    LAST_MOMENT, Runtimes, cores,
+    LAST_MOMENT, Runtimes,
     in_process::InProcess,
     outs::{Out, Outs},
     report,
@@ -19,7 +19,6 @@ use crate::{
         Engine, Options, Sinks,
         plan::Plan,
         recorder::{Outside, RecorderSink},
-        share::Share,
     },
     panic::print_at_most,
     shared::SharedValue,
@@ -55,12 +54,7 @@ pub fn run_subject<S: Subject>(name: &str, call: RunCall, subject: impl FnOnce(&
 
 /// Opens what is asked for beside the summary, has `drive` make the run, and reports.
 fn deliver(name: &str, call: &RunCall, drive: impl FnOnce(Options, &Outs) -> Result<Ran, Error>) -> ExitCode {
-    let options = Options {
-        job_name: call.job_name.clone().unwrap_or_else(|| name.to_owned()),
-        workers: call.workers.unwrap_or_else(cores),
-        seed: call.seed,
-        share: Share::WHOLE,
-    };
+    let options = call.options(name);
     let outs = match Outs::open(&call.out) {
         Ok(outs) => outs,
         Err(error) => return report(name, &error),

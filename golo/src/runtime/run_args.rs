@@ -12,11 +12,16 @@ use clap::{ArgAction, Args};
 pub use self::flags::OwnFlags;
 pub(super) use self::flags::{Flag, flags};
 use super::{
+    cores,
     job_file::{JobFile, Mistake, Value, toml},
     outs::Out,
 };
 use crate::{
-    engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
+    engine::{
+        Options,
+        plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
+        share::Share,
+    },
     report::Threshold,
 };
 
@@ -133,6 +138,23 @@ impl RunCall {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// How it is to be run, of the load test `name`.
+    #[must_use]
+    pub fn options(&self, name: &str) -> Options {
+        Options {
+            job_name: self.job_name.clone().unwrap_or_else(|| name.to_owned()),
+            workers: self.workers.unwrap_or_else(cores),
+            seed: self.seed,
+            share: Share::WHOLE,
+        }
+    }
+
+    /// What the run must keep to.
+    #[must_use]
+    pub fn thresholds(&self) -> &[Threshold] {
+        &self.thresholds
     }
 
     /// Parameters that a file gave.

@@ -1,0 +1,243 @@
+//! One load test, driven as a plan says, for whoever gives commands and takes what is measured: what an agent runs.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use golo::{
+    Error,
+    cli::{Drive as _, RunCall, Subject as _, chain},
+    engine::{
+        Finished, Sinks,
+        plan::Target,
+        recorder::{Outside, RecorderSink},
+        share::Share,
+    },
+    pb::{
+        engine::{self as pb, event::Event},
+        results::{Ended, ended::State},
+    },
+    wire,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    time::{sleep_until, timeout},
+};
+
+use crate::{limits::LimitArgs, load_test::LoadTest, served::Served, way::Way};
+
+/// How long one that is held is waited for.
+const HELD: Duration = Duration::from_secs(600);
+/// How long the reason is waited for of a stream that broke.
+const REASON: Duration = Duration::from_secs(1);
+
+/// What is to be run, and how.
+pub struct Job {
+    /// The load test.
+    pub load_test: LoadTest,
+    /// The plan, and what goes with it.
+    pub call: RunCall,
+    /// The part of the plan that is run here.
+    pub share: Share,
+    /// What the load test may use.
+    pub limits: LimitArgs,
+    /// Whether it waits, once its users have started, for [`Command::Start`].
+    pub is_held: bool,
+}
+
+/// What whoever asked for a job may want of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Begins then, by the clock of this machine, or as soon as it is ready; one that is not held has begun.
+    Start {
+        /// When.
+        at: SystemTime,
+    },
+    /// Changes the load from now on.
+    Adjust(Target),
+    /// Nothing starts any more; what is in flight may finish within the grace.
+    Stop,
+    /// What is in flight is cut off.
+    Cut,
+}
+
+/// Runs a job, and gives how it ended; `tell` gets each event as it comes, the last of them `Finished`, and `on_stderr` each
+/// line of the load test's stderr. Whoever drops `commands` stops it. Dropping the future ends the load test.
+///
+/// # Panics
+///
+/// Outside a tokio runtime of several threads that drives I/O and time.
+pub async fn drive(
+    job: Job,
+    mut commands: mpsc::Receiver<Command>,
+    on_stderr: impl Fn(&str) + Send + Sync + 'static,
+    mut tell: impl FnMut(pb::Event),
+) -> Ended {
+    let Job { load_test, call, share, limits, is_held } = job;
+    let measured = Arc::new(RecorderSink::new(Vec::new()));
+    let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+    let sinks = Sinks { measured, outside };
+    let options = golo::engine::Options { share, ..call.options(&load_test.name) };
+    let served = Served::new(load_test, Vec::new(), &call, Handle::current()).limited(limits).on_stderr(on_stderr);
+    let mut driving = Driving { served, is_held, begin: None, level: None, stopped: None, is_cut: false, died: None };
+    let finished = match driving.way(&call, &options, sinks, &mut commands).await {
+        Ok(Some(way)) => driving.run(way, &mut commands, &mut tell).await,
+        Ok(None) => Event::from(&Finished::not_started(call.plan().clone(), options, None)),
+        Err(error) => Event::from(&Finished::not_started(call.plan().clone(), options, Some(chain(&error)))),
+    };
+    let not_started = if let Event::Finished(finished) = &finished { finished.not_started.clone() } else { None };
+    let torn_down = driving.served.tear_down().await.err().map(|error| chain(&error));
+    tell(wire::event(finished));
+    driving.ended(not_started, torn_down)
+}
+
+/// A job that is being run.
+struct Driving {
+    served: Served,
+    is_held: bool,
+    /// When it is to begin, where that was said before it could.
+    begin: Option<SystemTime>,
+    /// The load it is to have, where that was said before it could.
+    level: Option<Target>,
+    /// How much of it was over when it was told to stop.
+    stopped: Option<Duration>,
+    is_cut: bool,
+    died: Option<String>,
+}
+
+impl Driving {
+    /// Starts the load test, and gives how it is driven; nothing where it was stopped before.
+    async fn way(
+        &mut self,
+        call: &RunCall,
+        options: &golo::engine::Options,
+        sinks: Sinks,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Result<Option<Way>, Error> {
+        let Self { served, begin, level, stopped, .. } = self;
+        let (cut, is_cut) = oneshot::channel::<()>();
+        let mut cut = Some(cut);
+        let is_ready = {
+            let mut setting_up = pin!(served.set_up(&sinks, is_cut));
+            loop {
+                tokio::select! {
+                    is_ready = &mut setting_up => break is_ready?,
+                    command = commands.recv(), if cut.is_some() => match command {
+                        Some(Command::Start { at }) => *begin = Some(at),
+                        Some(Command::Adjust(target)) => *level = Some(target),
+                        Some(Command::Stop | Command::Cut) | None => {
+                            *stopped = Some(Duration::ZERO);
+                            cut = None;
+                        }
+                    },
+                }
+            }
+        };
+        if !is_ready {
+            return Ok(None);
+        }
+        served.start(call.plan(), options, sinks).await.map(Some)
+    }
+
+    /// Drives it to its end, and gives that.
+    async fn run(
+        &mut self,
+        mut way: Way,
+        commands: &mut mpsc::Receiver<Command>,
+        tell: &mut impl FnMut(pb::Event),
+    ) -> Event {
+        match (self.is_held, self.begin) {
+            (true, None) => way.hold(),
+            (true, Some(at)) => {
+                way.hold();
+                way.begin(at);
+            }
+            (false, _) => {}
+        }
+        if let Some(level) = self.level {
+            way.adjust(level);
+        }
+        let mut is_open = true;
+        let held_until = (self.is_held && self.begin.is_none()).then(|| Instant::now() + HELD);
+        loop {
+            tokio::select! {
+                event = way.told() => match event {
+                    Some(event) => tell(wire::event(event)),
+                    None => break,
+                },
+                reason = self.served.died(), if self.died.is_none() => {
+                    self.died = Some(reason);
+                    way.cut();
+                }
+                command = commands.recv(), if is_open => match command {
+                    Some(command) => self.obey(command, &mut way),
+                    None => {
+                        is_open = false;
+                        self.obey(Command::Stop, &mut way);
+                    }
+                },
+                () = until(held_until), if way.started().is_none() && self.stopped.is_none() => {
+                    self.died.get_or_insert_with(|| format!("nobody had it begin within {} s", HELD.as_secs()));
+                    way.stop();
+                }
+            }
+        }
+        if let (None, Some(broken)) = (&self.died, way.broken()) {
+            // Mostly since it has died, which says more.
+            let died = timeout(REASON, self.served.died()).await;
+            self.died = Some(died.unwrap_or(broken));
+        }
+        self.served.settle().await;
+        way.end()
+    }
+
+    fn obey(&mut self, command: Command, way: &mut Way) {
+        match command {
+            Command::Start { at } => way.begin(at),
+            Command::Adjust(level) => way.adjust(level),
+            Command::Stop => {
+                self.note_stop(way);
+                way.stop();
+            }
+            Command::Cut => {
+                self.note_stop(way);
+                self.is_cut = true;
+                way.cut();
+            }
+        }
+    }
+
+    fn note_stop(&mut self, way: &Way) {
+        let elapsed = way.started().map_or(Duration::ZERO, |start| start.elapsed());
+        self.stopped.get_or_insert(elapsed);
+    }
+
+    fn ended(self, not_started: Option<String>, torn_down: Option<String>) -> Ended {
+        let Self { served, stopped, is_cut, died, .. } = self;
+        let (state, reason) = match (not_started, &died, stopped) {
+            (Some(reason), ..) => (State::Failed, reason),
+            (None, Some(reason), _) => (State::Failed, reason.clone()),
+            (None, None, Some(_)) if is_cut => (State::Cancelled, "what was in flight was cut off".to_owned()),
+            (None, None, Some(_)) => (State::Cancelled, "it was told to stop".to_owned()),
+            (None, None, None) => (State::Completed, torn_down.unwrap_or_default()),
+        };
+        Ended {
+            state: state.into(),
+            reason,
+            stopped: stopped.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            died: died.unwrap_or_default(),
+            aborted: String::new(),
+            stderr: served.stderr(),
+        }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
