@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use golo::cli::{RunArgs, pair};
 
 use crate::limits::LimitArgs;
@@ -45,4 +45,17 @@ pub struct RunLine {
     /// A parameter, which the load test finds in its environment (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "Run")]
     pub env: Vec<(String, String)>,
+    /// Who runs the plan: the load test's own engine (plan), or this one, with a call for each trigger, as it does for
+    /// load tests that were not built with golo (trigger) [default: plan where the load test can]
+    #[arg(long, value_name = "WAY", help_heading = "Run")]
+    pub drive: Option<DriveBy>,
+}
+
+/// Who runs the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DriveBy {
+    /// The load test's own engine.
+    Plan,
+    /// This one, trigger by trigger.
+    Trigger,
 }

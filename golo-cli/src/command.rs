@@ -54,7 +54,7 @@ fn new(path: &Path) -> ExitCode {
 }
 
 fn run(line: RunLine) -> ExitCode {
-    let RunLine { load_test, run, env } = line;
+    let RunLine { load_test, run, env, drive } = line;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (call, limits) = match run.into_call_with(variable, yaml::parse) {
         Ok(called) => called,
@@ -79,5 +79,7 @@ fn run(line: RunLine) -> ExitCode {
         return ExitCode::from(BAD_CONFIGURATION);
     }
     let name = load_test.name.clone();
-    run_subject(&name, call, |call, runtime| Served::new(load_test, env, call, runtime.clone()).limited(limits))
+    run_subject(&name, call, |call, runtime| {
+        Served::new(load_test, env, call, runtime.clone()).limited(limits).driven_by(drive)
+    })
 }

@@ -13,14 +13,19 @@ use golo::{
     pb::engine::{self as pb, command::Command, engine_client, event::Event},
     wire,
 };
-use tokio::{sync::mpsc, time::sleep_until};
+use tokio::{
+    sync::mpsc,
+    time::{sleep_until, timeout},
+};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::{job_client::Address, merged::Merged};
 
 /// The largest event that is taken: a thousand series, each with the widest histogram there is, are half of it.
 const LARGEST: usize = 1 << 30;
+/// How long a load test may take to say whether it runs plans: it has been set up, so that it knows at once.
+const ANSWER: Duration = Duration::from_secs(3);
 /// How long beyond its time a load test is waited for that does not say that it has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -64,7 +69,8 @@ impl EngineClient {
         };
         // The other end is in the stream below.
         let _ = commands.send(command(Command::Plan(asked)));
-        let events = match client.run(UnboundedReceiverStream::new(stream)).await {
+        let running = client.run(UnboundedReceiverStream::new(stream));
+        let events = match timeout(ANSWER, running).await.unwrap_or_else(|_| Err(Status::unimplemented(""))) {
             Ok(response) => response.into_inner(),
             Err(status) if is_refusal(status.code()) => {
                 return Err(not_started(format!("the load test does not take the plan: {}", status.message()), None));
@@ -190,6 +196,7 @@ impl EngineClient {
     }
 
     fn broke(&mut self, reason: String) {
+        // What it did in its last second dies with it.
         self.merged.lose(0, &reason);
         self.broken.get_or_insert(reason);
     }

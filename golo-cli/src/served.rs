@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use tokio::{process::ChildStdout, runtime::Handle, sync::oneshot, time::sleep};
 
 use crate::{
+    arguments::DriveBy,
     engine_client::EngineClient,
     job_client::{Address, ServedJob},
     journeys::OpenJourneys,
@@ -56,6 +57,8 @@ pub struct Served {
     folder: Option<TempDir>,
     /// Where it answers, once it does.
     address: Option<Address>,
+    /// Who is to run the plan, where that is said.
+    drive: Option<DriveBy>,
     /// Whether its own engine runs the plan.
     runs_plans: bool,
     on_stderr: Arc<OnLine>,
@@ -88,6 +91,7 @@ impl Served {
             journeys: Arc::default(),
             folder: None,
             address: None,
+            drive: None,
             runs_plans: false,
             on_stderr: Arc::new(|line| say(line)),
         }
@@ -110,6 +114,12 @@ impl Served {
     #[must_use]
     pub fn limited(self, limits: LimitArgs) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same, where it is said who runs the plan.
+    #[must_use]
+    pub fn driven_by(self, drive: Option<DriveBy>) -> Self {
+        Self { drive, ..self }
     }
 
     /// Gives where it answers.
@@ -210,9 +220,14 @@ impl Subject for Served {
 
     async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Way, Error> {
         let address = self.address.clone().ok_or_else(|| not_started("the load test was not waited for", None))?;
-        if let Some(its) = EngineClient::open(&address, plan, options, &sinks).await? {
-            self.runs_plans = true;
-            return Ok(Way::Its(Box::new(its)));
+        if self.drive != Some(DriveBy::Trigger) {
+            if let Some(its) = EngineClient::open(&address, plan, options, &sinks).await? {
+                self.runs_plans = true;
+                return Ok(Way::Its(Box::new(its)));
+            }
+            if self.drive == Some(DriveBy::Plan) {
+                return Err(not_started("the load test runs no plans: it does not serve golo.engine.v1", None));
+            }
         }
         let trigger = Arc::new(ServedJob::new(address, Arc::clone(&self.journeys)));
         let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);

@@ -21,6 +21,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+/// Who runs the plan.
+const WAYS: [&str; 2] = ["plan", "trigger"];
 const JOBS: &str = env!("CARGO_BIN_EXE_jobs");
 
 /// A call of `golo run`, and the folder of what it writes. The load test and whatever it starts can be told by a mark in
@@ -117,14 +119,16 @@ fn sample() -> SampleService {
 
 #[tokio::test]
 async fn what_is_reported_is_what_the_target_saw() {
-    for (flags, expected) in [
+    let asked = [
         ("-u 10 -d 1", None),
         ("-r 200/s -d 1", Some(200)),
         ("-u 7 -i 300 --workers 2", Some(300)),
         ("-u 4 --pace 100ms -d 1", Some(40)),
-    ] {
+    ];
+    for (way, (flags, expected)) in WAYS.iter().flat_map(|way| asked.map(|asked| (way, asked))) {
         let target = sample();
-        let ran = Call::new(JOBS, target.url(), flags).finish().await;
+        let flags = format!("{flags} --drive {way}");
+        let ran = Call::new(JOBS, target.url(), &flags).finish().await;
         let is_late = ran.finished.code == Some(96) && ran.finished.stdout.join(" ").contains("starts were late");
         ran.assert_ended_with(if is_late { 96 } else { 0 }, "Requests").await;
         let seen = target.counter().seen;
@@ -137,9 +141,12 @@ async fn what_is_reported_is_what_the_target_saw() {
 
 #[tokio::test]
 async fn a_warm_up_does_not_count() {
-    let target = sample();
-    let ran = Call::new(JOBS, target.url(), "-r 100/s -d 1 --warm-up 1s").finish().await;
-    assert_eq!((ran.requests(), target.counter().seen), (100, 200));
+    for way in WAYS {
+        let target = sample();
+        let flags = format!("-r 100/s -d 1 --warm-up 1s --drive {way}");
+        let ran = Call::new(JOBS, target.url(), &flags).finish().await;
+        assert_eq!((ran.requests(), ran.lines(), target.counter().seen), (100, 100, 200), "{way}");
+    }
 }
 
 #[tokio::test]
@@ -212,27 +219,42 @@ async fn thresholds_and_failures_are_judged_as_anywhere() {
 
 #[tokio::test]
 async fn a_signal_stops_it_and_it_still_reports() {
-    let target = sample();
-    let (mut program, folder, mark) = Call::new(JOBS, target.url(), "-u 4 -d 60").spawn();
-    program.stderr.wait_for("Ctrl-C stops it").await;
-    until("there is load", || target.counter().seen > 20).await;
-    program.signal(Signal::INT);
-    let ran = Ran { finished: program.finish().await, folder, mark };
-    ran.assert_ended_with(105, "STOPPED by a signal after").await;
-    assert_eq!((ran.requests(), ran.lines()), (target.counter().seen, target.counter().seen));
+    for way in WAYS {
+        let target = sample();
+        let (mut program, folder, mark) = Call::new(JOBS, target.url(), &format!("-u 4 -d 60 --drive {way}")).spawn();
+        program.stderr.wait_for("Ctrl-C stops it").await;
+        until("there is load", || target.counter().seen > 20).await;
+        program.signal(Signal::INT);
+        let ran = Ran { finished: program.finish().await, folder, mark };
+        ran.assert_ended_with(105, "STOPPED by a signal after").await;
+        let seen = target.counter().seen;
+        assert_eq!((ran.requests(), ran.lines()), (seen, seen), "{way}");
+    }
 }
 
 #[tokio::test]
 async fn a_load_test_that_is_killed_has_died_and_what_it_did_is_reported() {
     let target = sample();
-    let (program, folder, mark) = Call::new(JOBS, target.url(), "-u 4 -d 60").spawn();
-    // What it has measured and not yet written dies with it.
-    let lines = folder.path().join("outputs.jsonl");
-    until("lines have come", || fs::metadata(&lines).is_ok_and(|file| file.len() > 0)).await;
-    running(&mark, JOBS).into_iter().for_each(kill);
-    let ran = Ran { finished: program.finish().await, folder, mark };
-    ran.assert_ended_with(107, "DIED after").await;
-    assert!(ran.requests() > 0 && ran.requests() <= target.counter().seen);
+    for way in WAYS {
+        let before = target.counter().seen;
+        let (mut program, folder, mark) = Call::new(JOBS, target.url(), &format!("-u 4 -d 60 --drive {way}")).spawn();
+        // What it has measured and not yet told dies with it.
+        match way {
+            "plan" => drop(program.stderr.wait_for(" req/s").await),
+            _ => {
+                let lines = folder.path().join("outputs.jsonl");
+                until("lines have come", || fs::metadata(&lines).is_ok_and(|file| file.len() > 0)).await;
+            }
+        }
+        running(&mark, JOBS).into_iter().for_each(kill);
+        let ran = Ran { finished: program.finish().await, folder, mark };
+        ran.assert_ended_with(107, "DIED after").await;
+        let summary = ran.summary();
+        let reason = "the load test was killed by signal 9 (SIGKILL)";
+        assert!(summary["verdict"]["text"].as_str().unwrap().contains(reason), "{way}: {}", summary["verdict"]);
+        let seen = target.counter().seen - before;
+        assert!(ran.requests() > 0 && ran.requests() <= seen, "{way}: {} of {seen}", ran.requests());
+    }
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn what_is_printed_takes_no_memory() {
 #[tokio::test]
 async fn one_that_takes_too_much_memory_is_killed_and_what_it_did_is_reported() {
     let target = sample();
-    let mut call = Call::new(JOBS, target.url(), "-u 1 -d 60 --max-memory 250MiB");
+    let mut call = Call::new(JOBS, target.url(), "-u 1 -d 60 --max-memory 250MiB --drive trigger");
     call.command.args(["--name", "take memory after twenty"]);
     let ran = call.finish().await;
     ran.assert_ended_with(107, "DIED after").await;
