@@ -44,14 +44,19 @@ impl Hello {
     }
 
     pub(crate) fn run(&self, arguments: &str) -> Ended {
-        let before = children_cpu();
-        let output = self.command(arguments).output().expect("it runs");
-        let cpu = children_cpu() - before;
-        Ended { summary: answered(&output), cpu }
+        Ended::of(self.command(arguments))
     }
 }
 
 impl Ended {
+    /// What a run comes to, all its processes together.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let before = children_cpu();
+        let output = command.output().expect("it runs");
+        let cpu = children_cpu() - before;
+        Self { summary: answered(&output), cpu }
+    }
+
     /// The words of the summary's line that is about `label`.
     pub(crate) fn said(&self, label: &str) -> Option<&str> {
         self.summary.lines().find_map(|line| line.trim_start().strip_prefix(label)?.strip_prefix(' ').map(str::trim))
@@ -134,7 +139,7 @@ codegen-units = 1
     path
 }
 
-fn cargo(folder: &Path, arguments: &[&str]) {
+pub(crate) fn cargo(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new("cargo");
     command.args(["build", "--quiet"]).args(arguments).current_dir(folder);
     command.arg("--target-dir").arg(built().parent().expect("it is a profile's folder"));
@@ -144,12 +149,12 @@ fn cargo(folder: &Path, arguments: &[&str]) {
     assert!(command.status().expect("cargo runs").success());
 }
 
-fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is in the workspace")
 }
 
 /// Where this program was built to.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");
     program.parent().expect("it is in a folder").to_owned()
 }

@@ -14,6 +14,7 @@
 mod build;
 mod clock;
 mod compare;
+mod driven;
 mod hello;
 mod idle;
 mod lag;
@@ -29,7 +30,7 @@ use std::{path::PathBuf, sync::OnceLock, time::Duration};
 use hello::Hello;
 
 const USAGE: &str =
-    "usage: golo-benches [--smoke | request | run | clock | recorder | starting | lag | idle | trigger | line | build]
+    "usage: golo-benches [--smoke | request | run | clock | recorder | starting | lag | idle | trigger | driven | line | build]
     [--url URL] [--hello PATH] [--yardstick PATH]";
 
 /// How much is measured.
@@ -86,6 +87,7 @@ fn main() {
         ["work", "request", what, operations, url] => request::work(what, number(operations), url),
         ["work", "serve", what] => trigger::serve(what),
         ["work", "call", operations, address] => trigger::call(number(operations), address),
+        ["work", "trigger", client, calls, address] => driven::trigger(client, number(calls), address),
         ["work", "line", what, operations] => line::work(what, number(operations)),
         ["work", "recorder", what, operations] => recorder::work(what, number(operations)),
         _ => {
@@ -108,8 +110,8 @@ fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
             "--url" => options.url = Some(arguments.next()?.to_owned()),
             "--hello" => _ = options.hello.set(PathBuf::from(arguments.next()?)),
             "--yardstick" => options.yardstick = Some(arguments.next()?.to_owned()),
-            "--smoke" | "request" | "run" | "clock" | "recorder" | "starting" | "lag" | "idle" | "trigger" | "line"
-            | "build"
+            "--smoke" | "request" | "run" | "clock" | "recorder" | "starting" | "lag" | "idle" | "trigger"
+            | "driven" | "line" | "build"
                 if topic.is_none() =>
             {
                 topic = Some(argument);
@@ -131,6 +133,7 @@ fn measure(topic: &str, options: &Options) {
         "lag" => lag::measure(FULL, options),
         "idle" => idle::compare_many(FULL, options),
         "trigger" => trigger::compare(FULL),
+        "driven" => driven::compare(FULL, options),
         "line" => line::compare(FULL),
         "build" => build::compare(),
         _ => all(FULL, options),
@@ -146,5 +149,6 @@ fn all(size: Size, options: &Options) {
     lag::measure(size, options);
     idle::compare(size, options);
     trigger::compare(size);
+    driven::compare(size, options);
     line::compare(size);
 }

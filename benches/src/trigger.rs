@@ -18,7 +18,7 @@ use crate::{
 
 const CONTESTANTS: [&str; 2] = ["bare tonic echo", "a load test's trigger"];
 const CONNECTIONS: u64 = 4;
-const IN_FLIGHT: u64 = 64;
+pub(crate) const IN_FLIGHT: u64 = 64;
 
 pub(crate) fn compare(size: Size) {
     let mut cpu = vec![Vec::new(); CONTESTANTS.len()];

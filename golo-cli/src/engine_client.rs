@@ -227,7 +227,7 @@ fn command(command: Command) -> pb::Command {
 
 /// Whether a load test that runs plans says so of this one.
 fn is_refusal(code: Code) -> bool {
-    matches!(code, Code::FailedPrecondition | Code::InvalidArgument | Code::ResourceExhausted | Code::Internal)
+    matches!(code, Code::FailedPrecondition | Code::InvalidArgument | Code::ResourceExhausted | Code::Aborted)
 }
 
 async fn until(moment: Option<Instant>) {

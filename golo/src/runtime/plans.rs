@@ -14,7 +14,7 @@ use super::{cores, in_process::InProcess, service::InFlight, told::Told};
 use crate::{
     Loadtest, Sink,
     engine::{
-        Engine, Options, Progress, Sinks,
+        Engine, Options, Sinks,
         plan::{Plan, Rate, Target},
         recorder::{Outside, RecorderSink},
         share::Share,
@@ -108,13 +108,6 @@ struct Running {
     _turn: OwnedMutexGuard<()>,
 }
 
-/// What the engine has to say.
-enum Said {
-    Ready(u64),
-    Second(Progress),
-    End,
-}
-
 impl Running {
     async fn start(
         plans: &Plans,
@@ -122,7 +115,7 @@ impl Running {
         events: mpsc::Sender<Result<pb::Event, Status>>,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
-        let failed = |error: crate::Error| Status::new(Code::Internal, chain(&error));
+        let failed = |error: crate::Error| Status::new(Code::Aborted, chain(&error));
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
         let outputs = wants_outputs.then(Arc::<Told>::default);
         let beside = outputs.iter().map(|told| Arc::<Told>::clone(told) as Arc<dyn Sink>);
@@ -149,13 +142,12 @@ impl Running {
         let (mut is_stopping, mut is_cut, mut is_broken) = (false, false, false);
         loop {
             tokio::select! {
-                said = next(&mut self.engine, self.is_ready) => match said {
-                    Said::Ready(users) => {
-                        self.is_ready = true;
-                        self.tell(Event::Ready(pb::Ready { users })).await;
+                told = next(&mut self.engine, self.is_ready) => match told {
+                    Some(told) => {
+                        self.is_ready |= matches!(told, Event::Ready(_));
+                        self.tell(told).await;
                     }
-                    Said::Second(progress) => self.tell((&progress).into()).await,
-                    Said::End => break,
+                    None => break,
                 },
                 lines = lines(outputs.as_deref()) => self.tell(Event::Outputs(pb::Outputs { lines })).await,
                 command = commands.message(), if !is_broken => match command {
@@ -242,12 +234,12 @@ impl Running {
     }
 }
 
-/// Waits for what the engine says next.
-async fn next(engine: &mut Engine, is_ready: bool) -> Said {
+/// Waits for what the engine tells next; gives nothing once the run has ended.
+async fn next(engine: &mut Engine, is_ready: bool) -> Option<Event> {
     if !is_ready && let Some(users) = engine.ready().await {
-        return Said::Ready(users);
+        return Some(Event::Ready(pb::Ready { users }));
     }
-    engine.next().await.map_or(Said::End, Said::Second)
+    engine.next().await.map(|progress| Event::from(&progress))
 }
 
 /// Waits for lines, where they are wanted.

@@ -677,7 +677,7 @@ pub mod engine_client {
         /// The first command is the plan, and it is answered by `Accepted` or by a
         /// status: `FAILED_PRECONDITION` where the plan needs a later revision than
         /// this one, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
-        /// where another one is running. `Ready` says that the users have started,
+        /// where another one is running, `ABORTED` where it cannot start. `Ready` says that the users have started,
         /// and nothing is sent to the target before `Start`. `Finished` is the last
         /// event. When the stream breaks, what is in flight is cut off at once: no
         /// target is loaded by a run that nobody watches.
@@ -730,7 +730,7 @@ pub mod engine_server {
         /// The first command is the plan, and it is answered by `Accepted` or by a
         /// status: `FAILED_PRECONDITION` where the plan needs a later revision than
         /// this one, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
-        /// where another one is running. `Ready` says that the users have started,
+        /// where another one is running, `ABORTED` where it cannot start. `Ready` says that the users have started,
         /// and nothing is sent to the target before `Start`. `Finished` is the last
         /// event. When the stream breaks, what is in flight is cut off at once: no
         /// target is loaded by a run that nobody watches.

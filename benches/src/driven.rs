@@ -1,0 +1,187 @@
+//! What `golo run` costs: a trigger over gRPC against a bare tonic client, a whole plan against the load test's own `run`, and a
+//! line that is read.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use golo::engine::{
+    Engine, Options as EngineOptions, Sinks,
+    plan::{Asked, Plan},
+    recorder::{Outside, RecorderSink},
+    share::Share,
+};
+use golo_cli::{
+    job_client::{Address, ServedJob},
+    line_reader::Reader,
+};
+
+use crate::{
+    Options, Size,
+    compare::{
+        Target, counted, cpu_time, has_valgrind, instructions, measured, nanoseconds, pin, quartiles, table, tell,
+        worker,
+    },
+    hello::{Ended, built, cargo, workspace},
+    trigger::{self, IN_FLIGHT},
+};
+
+const CLIENTS: [&str; 2] = ["bare tonic client", "golo's engine"];
+const LINE: &str = r#"{"sequenceID":"2f0c26b1-6d3f-4c5e-9a86-9f6d0b1f3a57","url":"http://127.0.0.1:8765/path/of/some/length?x=1","method":"GET","status":200,"size":12,"timestamp":"2026-11-22T10:29:20.123456789Z","duration":1234567,"error":null}
+"#;
+
+pub(crate) fn compare(size: Size, options: &Options) {
+    triggers(size);
+    whole_plans(size, options);
+    lines(size);
+}
+
+/// On the caller's side: the same server, 64 calls in flight over four connections.
+fn triggers(size: Size) {
+    let calling = |client: &str, calls: u64| {
+        let mut server = worker(&["serve", "bare tonic echo"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let server = server.as_mut().expect("it starts");
+        let mut address = String::new();
+        let stdout = server.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut address).expect("it says where it is");
+        (worker(&["trigger", client, &calls.to_string(), address.trim()]), ServerGuard(server.stdin.take()))
+    };
+    let mut cpu = vec![Vec::new(); CLIENTS.len()];
+    let mut rates = vec![Vec::new(); CLIENTS.len()];
+    for _ in 0..size.rounds {
+        for (index, client) in CLIENTS.iter().enumerate() {
+            let (mut command, _server) = calling(client, size.operations);
+            let started = Instant::now();
+            let output = command.output().expect("it runs");
+            rates[index].push(size.operations as f64 / started.elapsed().as_secs_f64());
+            cpu[index].push(measured(&output.stderr));
+        }
+    }
+    let mut counts = Vec::new();
+    if size.counted > 0 && has_valgrind() {
+        for client in CLIENTS {
+            let count = |calls| {
+                let (command, _server) = calling(client, calls);
+                instructions(&counted(&command).output().expect("it runs").stderr)
+            };
+            counts.push((count(size.counted * 3) - count(size.counted)) / (size.counted * 2) as f64);
+        }
+    }
+    table(
+        "a trigger over gRPC, on the caller's side (64 in flight, 4 connections, one worker)",
+        &CLIENTS,
+        &cpu,
+        &counts,
+    );
+    for (client, rates) in CLIENTS.iter().zip(&rates) {
+        let (low, rate, high) = quartiles(rates);
+        println!("  {client:<28}{rate:>9.0} triggers/s ({low:.0}–{high:.0}), from start to end");
+    }
+}
+
+/// A server that ends with its stdin.
+struct ServerGuard(#[expect(dead_code, reason = "dropping it closes the pipe")] Option<std::process::ChildStdin>);
+
+/// Triggers the server at `address` so often, and tells the CPU time of each.
+pub(crate) fn trigger(client: &str, calls: u64, address: &str) {
+    let before = cpu_time();
+    if client == CLIENTS[0] {
+        trigger::call(calls, address);
+    } else {
+        run_engine(calls, address);
+    }
+    tell(cpu_time() - before, calls);
+}
+
+fn run_engine(calls: u64, address: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let asked = Asked { users: Some(IN_FLIGHT), iterations: Some(calls), ..Asked::default() };
+        let plan = Plan::new(asked).expect("it is a plan");
+        let options = EngineOptions { job_name: "job".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        let job = ServedJob::new(Address::Tcp(address.to_owned()), Arc::default());
+        let mut engine = Engine::start(Arc::new(job), plan, options, sinks()).expect("it starts");
+        while engine.next().await.is_some() {}
+        let triggers = engine.finish().totals.triggers;
+        assert_eq!((triggers.done, triggers.failed), (calls, 0));
+    });
+}
+
+fn sinks() -> Sinks {
+    let measured = Arc::new(RecorderSink::new(Vec::new()));
+    let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+    Sinks { measured, outside }
+}
+
+/// `golo run hello` against `hello run`: all processes together.
+fn whole_plans(size: Size, options: &Options) {
+    pin(Some(0));
+    let target = Target::start(options.url.as_deref());
+    let hello = options.hello(&target.url);
+    cargo(workspace(), &["-p", "golo-cli"]);
+    let golo = built().join("golo");
+    pin(Some(1));
+    let arguments = |size: Size| format!("-u 64 --workers 1 -d {}ms", size.run.as_millis());
+    let names = ["hello run", "golo run hello", "golo run, trigger by trigger"];
+    let mut cpu = vec![Vec::new(); names.len()];
+    for _ in 0..size.rounds {
+        for (name, times) in names.iter().zip(&mut cpu) {
+            let ended = match *name {
+                "hello run" => hello.run(&arguments(size)),
+                name => {
+                    let way = if name == names[1] { "plan" } else { "trigger" };
+                    let mut command = Command::new(&golo);
+                    command.arg("run").arg(&hello.path).args(["--drive", way]).env("TARGET_URL", &hello.url);
+                    command.args(arguments(size).split_whitespace()).args(["-q", "--no-progress"]);
+                    command.env("GOLO_NO_KEEP", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+                    Ended::of(command)
+                }
+            };
+            times.push(ended.cpu_per_request());
+        }
+    }
+    pin(None);
+    table("a request of a whole run, every process of it (64 users, one worker)", &names, &cpu, &[]);
+}
+
+/// The line reader on one core.
+fn lines(size: Size) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
+    let times = nanoseconds(size.sample.max(Duration::from_millis(20)), |lines| {
+        let sinks = sinks();
+        sinks.outside.measure_from(Instant::now());
+        let reader = Reader::new("bench", &sinks, false, Arc::default(), runtime.handle().clone());
+        reader.read(Repeated { line: LINE.as_bytes(), at: 0, left: lines });
+    });
+    let (low, middle, high) = quartiles(&times);
+    println!("\nthe line reader, on one core (lines of {} bytes, recorded; one journey)", LINE.len());
+    println!("  a line                      {middle:>9.0} ns ({low:.0}–{high:.0})");
+    println!("  in a second                 {:>9.2} million lines", 1e3 / middle);
+}
+
+/// The same line so many times.
+struct Repeated {
+    line: &'static [u8],
+    at: usize,
+    left: u64,
+}
+
+impl Read for Repeated {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut filled = 0;
+        while self.left > 0 && filled < buffer.len() {
+            let rest = &self.line[self.at..];
+            let length = rest.len().min(buffer.len() - filled);
+            buffer[filled..filled + length].copy_from_slice(&rest[..length]);
+            filled += length;
+            self.at += length;
+            if self.at == self.line.len() {
+                (self.at, self.left) = (0, self.left - 1);
+            }
+        }
+        Ok(filled)
+    }
+}
