@@ -16,6 +16,7 @@ use golo::engine::{
 };
 use golo_cli::{
     job_client::{Address, ServedJob},
+    journeys::OpenJourneys,
     line_reader::Reader,
 };
 
@@ -147,39 +148,74 @@ fn whole_plans(size: Size, options: &Options) {
     table("a request of a whole run, every process of it (64 users, one worker)", &names, &cpu, &[]);
 }
 
-/// The line reader on one core.
+/// The line reader on one core: each line a journey of its own, which is answered before the next 64 have come.
 fn lines(size: Size) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
-    let times = nanoseconds(size.sample.max(Duration::from_millis(20)), |lines| {
-        let sinks = sinks();
-        sinks.outside.measure_from(Instant::now());
-        let reader = Reader::new("bench", &sinks, false, Arc::default(), runtime.handle().clone());
-        reader.read(Repeated { line: LINE.as_bytes(), at: 0, left: lines });
-    });
+    let times = nanoseconds(size.sample.max(Duration::from_millis(20)), read);
     let (low, middle, high) = quartiles(&times);
-    println!("\nthe line reader, on one core (lines of {} bytes, recorded; one journey)", LINE.len());
+    println!("\nthe line reader, on one core (lines of {} bytes, recorded, each a journey)", LINE.len());
+    if size.counted > 0 && has_valgrind() {
+        let count = |lines: u64| {
+            let output = counted(&worker(&["read", &lines.to_string()])).output().expect("it runs");
+            instructions(&output.stderr)
+        };
+        println!("  a line                      {:>9.0} instructions", (count(60_000) - count(20_000)) / 40_000.0);
+    }
     println!("  a line                      {middle:>9.0} ns ({low:.0}–{high:.0})");
     println!("  in a second                 {:>9.2} million lines", 1e3 / middle);
 }
 
-/// The same line so many times.
+/// Reads so many lines.
+pub(crate) fn read(lines: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
+    let sinks = sinks();
+    sinks.outside.measure_from(Instant::now());
+    let journeys = Arc::<OpenJourneys>::default();
+    let reader = Reader::new("bench", &sinks, false, Arc::clone(&journeys), runtime.handle().clone());
+    reader.read(Repeated { journeys, line: LINE.as_bytes().to_owned(), at: 0, number: 0, lines });
+}
+
+/// Lines whose sequence IDs differ, and whose triggers are answered a little later.
 struct Repeated {
-    line: &'static [u8],
+    journeys: Arc<OpenJourneys>,
+    line: Vec<u8>,
     at: usize,
-    left: u64,
+    number: u64,
+    lines: u64,
+}
+
+/// Where a line's sequence ID is, but for its last digits.
+const ID: std::ops::Range<usize> = 15..51;
+
+impl Repeated {
+    /// Cheap, since it is measured with what reads.
+    fn id(number: u64) -> [u8; 36] {
+        let mut id = *b"2f0c26b1-6d3f-4c5e-9a86-000000000000";
+        for (place, digit) in id.iter_mut().rev().take(12).enumerate() {
+            *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 15];
+        }
+        id
+    }
 }
 
 impl Read for Repeated {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let mut filled = 0;
-        while self.left > 0 && filled < buffer.len() {
+        // What a pipe holds.
+        let buffer_length = buffer.len().min(64 << 10);
+        while self.number < self.lines && filled < buffer_length {
+            if self.at == 0 {
+                self.line[ID].copy_from_slice(&Self::id(self.number));
+                if let Some(answered) = self.number.checked_sub(1000) {
+                    self.journeys.answered(std::str::from_utf8(&Self::id(answered)).expect("it is text"));
+                }
+            }
             let rest = &self.line[self.at..];
-            let length = rest.len().min(buffer.len() - filled);
+            let length = rest.len().min(buffer_length - filled);
             buffer[filled..filled + length].copy_from_slice(&rest[..length]);
             filled += length;
             self.at += length;
             if self.at == self.line.len() {
-                (self.at, self.left) = (0, self.left - 1);
+                (self.at, self.number) = (0, self.number + 1);
             }
         }
         Ok(filled)

@@ -88,6 +88,7 @@ fn main() {
         ["work", "serve", what] => trigger::serve(what),
         ["work", "call", operations, address] => trigger::call(number(operations), address),
         ["work", "trigger", client, calls, address] => driven::trigger(client, number(calls), address),
+        ["work", "read", lines] => driven::read(number(lines)),
         ["work", "line", what, operations] => line::work(what, number(operations)),
         ["work", "recorder", what, operations] => recorder::work(what, number(operations)),
         _ => {

@@ -1,10 +1,11 @@
 //! Journeys of a load test in another process: its outputs that share a sequence ID, until its trigger has answered.
 
 use std::{
-    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
+
+use rustc_hash::FxHashMap;
 
 use golo::{
     OutputRef,
@@ -20,7 +21,7 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// The journeys that have not ended.
 #[derive(Debug, Default)]
-pub struct OpenJourneys(Mutex<HashMap<Box<str>, Open>>);
+pub struct OpenJourneys(Mutex<FxHashMap<Box<str>, Open>>);
 
 #[derive(Debug)]
 struct Open {
@@ -76,7 +77,7 @@ impl OpenJourneys {
         self.lock().drain().filter_map(|(_, open)| open.journey).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Open>> {
+    fn lock(&self) -> MutexGuard<'_, FxHashMap<Box<str>, Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

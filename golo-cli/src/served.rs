@@ -38,6 +38,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 const TRY: Duration = Duration::from_millis(10);
 /// No line comes this much later than the one before it: a load test keeps one back for 100 ms at most.
 const QUIET: Duration = Duration::from_millis(200);
+/// What a load test is asked to stop with.
+const SIGTERM: i32 = 15;
 /// How long lines are waited for at the end.
 const LINES: Duration = Duration::from_secs(10);
 
@@ -269,8 +271,12 @@ impl Subject for Served {
         let ended = child.stop().await;
         match ended {
             // As `teardown` does that fails, and says so on stderr.
-            Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("the load test {ended} at its end"))),
-            _ => Ok(()),
+            Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("at its end {ended}"))),
+            Ended::Exited(0) | Ended::Signalled(SIGTERM) => Ok(()),
+            _ => {
+                say(format_args!("golo: at its end {ended}"));
+                Ok(())
+            }
         }
     }
 }

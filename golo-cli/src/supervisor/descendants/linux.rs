@@ -4,7 +4,6 @@ use std::{collections::HashMap, fs};
 
 use rustix::{
     io::Errno,
-    param::page_size,
     process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process_group},
 };
 
@@ -16,8 +15,6 @@ struct Process {
     group: i32,
     /// Whether it is dead, and only waits to be waited for.
     dead: bool,
-    /// Resident memory, in pages.
-    resident: u64,
 }
 
 /// Kills every child of this process. Those of a child become children of this process when it dies: their turn is next.
@@ -46,16 +43,25 @@ pub(crate) fn resident() -> u64 {
     for process in all() {
         children.entry(process.parent).or_default().push(process);
     }
-    let mut pages = 0;
+    let mut bytes = 0;
     let mut parents = vec![getpid().as_raw_pid()];
     while let Some(parent) = parents.pop() {
         // Taken out, since the ids are not all read at one moment: a cycle would go round for ever.
         for process in children.remove(&parent).unwrap_or_default() {
-            pages += process.resident;
+            bytes += resident_of(process.id);
             parents.push(process.id);
         }
     }
-    pages * page_size() as u64
+    bytes
+}
+
+/// The resident memory of a process, in bytes; none of one that is gone.
+fn resident_of(id: i32) -> u64 {
+    let status = fs::read(format!("/proc/{id}/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
 }
 
 /// Kills every process whose environment has `mark`, a whole `KEY=VALUE`, and says whether there was one.
@@ -99,8 +105,7 @@ fn read(id: i32, stat: &[u8]) -> Option<Process> {
     let dead = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    let resident = fields.nth(18)?.parse().ok()?;
-    Some(Process { id, parent, group, dead, resident })
+    Some(Process { id, parent, group, dead })
 }
 
 #[cfg(test)]
@@ -111,7 +116,7 @@ mod tests {
     fn a_name_may_contain_anything() {
         let stat =
             b"7 (\xff a) S 1 (b)) S 3 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 99 1000 42 18446744073709551615 1\n";
-        assert_eq!(read(7, stat), Some(Process { id: 7, parent: 3, group: 8, dead: false, resident: 42 }));
+        assert_eq!(read(7, stat), Some(Process { id: 7, parent: 3, group: 8, dead: false }));
         assert_eq!(read(7, b"7 (a"), None);
         assert_eq!(read(7, b"7 (a) S 1"), None);
     }
@@ -120,7 +125,7 @@ mod tests {
     fn this_process_is_among_all() {
         let own = getpid().as_raw_pid();
         let found = all().find(|process| process.id == own).unwrap();
-        assert!(found.parent > 0 && found.group > 0 && !found.dead && found.resident > 0);
+        assert!(found.parent > 0 && found.group > 0 && !found.dead && resident_of(own) > 0);
         assert!(group_lives(rustix::process::getpgrp()));
     }
 }
