@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use golo::cli::{RunArgs, pair};
 
+use crate::collector::CollectorLine;
 use crate::limits::LimitArgs;
 
 /// Load testing as ordinary async Rust: runs load tests, whatever they are written in
@@ -27,6 +28,8 @@ pub enum Command {
     },
     /// Run a load test on this machine, and print a summary
     Run(Box<RunLine>),
+    /// Keep what agents measure in an SQLite database, and give it back, over HTTP
+    Collector(Box<CollectorLine>),
 }
 
 /// `golo run`.

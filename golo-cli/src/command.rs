@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use crate::{
     arguments::{Arguments, Command, RunLine},
+    collector::collect,
     load_test::LoadTest,
     new_crate::new_crate,
     served::{Served, is_free},
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::New { path } => new(&path),
         Command::Run(line) => run(*line),
+        Command::Collector(line) => collect(*line),
     }
 }
 

@@ -3,9 +3,11 @@
 //! Nothing else may use it: it changes without notice.
 
 pub mod arguments;
+pub mod collector;
 mod command;
 pub mod driven;
 pub mod engine_client;
+pub mod http_server;
 pub mod job_client;
 pub mod journeys;
 pub mod limits;
@@ -15,6 +17,7 @@ pub mod merged;
 pub mod new_crate;
 pub mod port_owner;
 pub mod served;
+pub mod store;
 pub mod supervisor;
 pub mod way;
 pub mod yaml;

@@ -1,0 +1,166 @@
+//! The collector: receives what agents measured, keeps it, and gives it back.
+//!
+#![doc = include_str!("../docs/collector.md")]
+
+mod api;
+mod line;
+mod metrics;
+mod push;
+mod readers;
+mod records;
+mod refusals;
+mod writer;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{FromRequest as _, Request},
+    http::StatusCode,
+    routing::{get, post},
+};
+use golo::cli::{chain, say};
+use tokio::sync::Semaphore;
+
+pub use line::CollectorLine;
+
+use crate::{
+    http_server::{Refusal, ServerOptions, Statuses, serve},
+    store::{Store, StoreError, place},
+};
+use metrics::Counts;
+use readers::Readers;
+use writer::Writer;
+
+/// The port that it usually listens on.
+const PORT: u16 = 8082;
+/// Most bytes of a body with records or outputs.
+const BODY: usize = 16 << 20;
+/// How long such a body may take.
+const BODY_TIME: Duration = Duration::from_secs(60);
+/// Most of them that are read at the same time.
+const BODIES: usize = 32;
+/// The command line, the address or the database is wrong.
+const BAD_CONFIGURATION: u8 = 104;
+
+/// A collector, for each request.
+#[derive(Clone)]
+pub struct Collector {
+    writer: Writer,
+    readers: Readers,
+    counts: Arc<Counts>,
+    statuses: Statuses,
+    bodies: Arc<Semaphore>,
+}
+
+impl Collector {
+    /// One that keeps what comes in `store`. `statuses` is what its metrics tell of.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no thread left.
+    pub fn start(store: Store, statuses: Statuses) -> std::io::Result<Self> {
+        let readers = Readers::of(store.path());
+        Ok(Self {
+            writer: Writer::start(store)?,
+            readers,
+            counts: Arc::default(),
+            statuses,
+            bodies: Arc::new(Semaphore::new(BODIES)),
+        })
+    }
+
+    /// Its HTTP interface.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/push/{db}", post(push::push))
+            .route("/api/runs", get(api::runs))
+            .route("/api/runs/{run}", get(api::run))
+            .route("/api/runs/{run}/series", get(api::series))
+            .route("/api/runs/{run}/seconds", get(api::seconds))
+            .route("/api/runs/{run}/records", get(records::all))
+            .route("/api/runs/{run}/agents/{agent}/records", post(records::ingest))
+            .route("/api/runs/{run}/agents/{agent}/next", get(records::next))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/metrics", get(metrics::metrics))
+            .with_state(self)
+    }
+
+    /// The body of a request, which may be as large as one of those may be.
+    async fn body(&self, mut request: Request) -> Result<Bytes, Refusal> {
+        let Ok(_permit) = self.bodies.acquire().await else {
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending"));
+        };
+        axum::extract::DefaultBodyLimit::max(BODY).apply(&mut request);
+        match tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                let reason = format!("the body is larger than {} MiB: send less at a time", BODY >> 20);
+                Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason))
+            }
+            Ok(Err(rejection)) => Err(Refusal::new(rejection.status(), rejection.body_text())),
+            Err(_) => {
+                let reason = format!("the body took longer than {} s", BODY_TIME.as_secs());
+                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason))
+            }
+        }
+    }
+}
+
+/// `golo collector`: collects until it is told to stop.
+#[must_use]
+pub fn collect(line: CollectorLine) -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let opened = line.server.into_options("collector", PORT, variable).and_then(|options| {
+        let path = place(line.db).map_err(|error| error.to_string())?;
+        Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
+    });
+    let ran = opened.and_then(|(options, store)| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start: {error}"))?;
+        runtime.block_on(run(options, store))
+    });
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(format_args!("golo collector: {message}"));
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
+    say(format_args!("golo collector: keeps what comes in {}", store.path().display()));
+    let collector =
+        Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;
+    let writer = collector.writer.clone();
+    // Before anybody is told that it listens.
+    let stopped = stopped().map_err(|error| format!("cannot start: {error}"))?;
+    serve(collector.router(), options, stopped).await?;
+    writer.close().await;
+    Ok(())
+}
+
+/// Ends with SIGINT or SIGTERM, which it hears from now on.
+#[cfg(unix)]
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
+}
+
+/// Ends with Ctrl-C, which it hears from now on.
+#[cfg(windows)]
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupted = tokio::signal::windows::ctrl_c()?;
+    Ok(async move { _ = interrupted.recv().await })
+}

@@ -1,0 +1,81 @@
+//! What is kept, as JSON: read and never changed.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    response::{IntoResponse as _, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Collector, Refusal, refusals::Failed};
+use crate::store::{KeptPart, KeptRun};
+
+/// Runs that are listed unless more are asked for.
+const LISTED: u64 = 100;
+/// Most seconds of a run in one answer: a day.
+const SECONDS: u64 = 86_400;
+
+/// How many runs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Most {
+    limit: Option<u64>,
+}
+
+/// Seconds, without the last.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Range {
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+/// A run with its parts.
+#[derive(Serialize)]
+pub(super) struct Run {
+    #[serde(flatten)]
+    run: KeptRun,
+    parts: Vec<KeptPart>,
+}
+
+pub(super) async fn runs(
+    State(collector): State<Collector>,
+    Query(Most { limit }): Query<Most>,
+) -> Result<Json<Value>, Failed> {
+    let runs = collector.readers.read(move |store| store.runs(limit.unwrap_or(LISTED))).await?;
+    Ok(Json(json!({ "runs": runs })))
+}
+
+pub(super) async fn run(State(collector): State<Collector>, Path(called): Path<String>) -> Result<Json<Run>, Failed> {
+    let read = collector.readers.read(move |store| {
+        let run = store.find(&called)?;
+        let parts = store.parts(&run)?;
+        Ok(Run { run, parts })
+    });
+    Ok(Json(read.await?))
+}
+
+pub(super) async fn series(
+    State(collector): State<Collector>,
+    Path(called): Path<String>,
+) -> Result<Json<Value>, Failed> {
+    let read = collector.readers.read(move |store| store.find(&called).and_then(|run| store.series(&run)));
+    Ok(Json(json!({ "series": read.await? })))
+}
+
+pub(super) async fn seconds(
+    State(collector): State<Collector>,
+    Path(called): Path<String>,
+    Query(Range { from, to }): Query<Range>,
+) -> Result<Json<Value>, Response> {
+    let from = from.unwrap_or_default();
+    let to = to.unwrap_or(from.saturating_add(SECONDS));
+    if to < from || to - from > SECONDS {
+        let reason = format!("`from` to `to` is {from} to {to}: expected up to {SECONDS} seconds, in order");
+        return Err(Refusal::bad(reason).into_response());
+    }
+    let read = collector.readers.read(move |store| store.find(&called).and_then(|run| store.seconds(&run, from..to)));
+    let seconds = read.await.map_err(|error| Failed::from(error).into_response())?;
+    Ok(Json(json!({ "seconds": seconds })))
+}

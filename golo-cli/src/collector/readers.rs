@@ -1,0 +1,60 @@
+//! Connections that read, beside the one that writes.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::store::{Store, StoreError};
+
+/// Most that read at the same time; more wait.
+const READERS: usize = 8;
+
+/// Reads a store, from anywhere.
+#[derive(Clone)]
+pub(super) struct Readers(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    idle: Mutex<Vec<Store>>,
+    free: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn of(path: &Path) -> Self {
+        let shared = Shared { path: path.to_owned(), idle: Mutex::default(), free: Arc::new(Semaphore::new(READERS)) };
+        Self(Arc::new(shared))
+    }
+
+    /// What `read` gives, on a thread that may block.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ended = || StoreError::Unusable("the collector is ending".to_owned());
+        let permit = Arc::clone(&self.0.free).acquire_owned().await.map_err(|_| ended())?;
+        let shared = Arc::clone(&self.0);
+        let reading = tokio::task::spawn_blocking(move || shared.read(permit, read));
+        reading.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+impl Shared {
+    fn read<T>(
+        &self,
+        _permit: OwnedSemaphorePermit,
+        read: impl FnOnce(&Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let store = match kept {
+            Some(store) => store,
+            None => Store::open_to_read(&self.path)?,
+        };
+        let answer = read(&store);
+        idle().push(store);
+        answer
+    }
+}

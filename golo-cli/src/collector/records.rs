@@ -1,0 +1,117 @@
+//! Records of runs: taken from agents, and given back.
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{Path, Query, Request, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use golo_proto::results::Record;
+use prost::Message as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{Collector, Refusal, StoreError, refusals::Failed};
+use crate::store::{Batch, Ingested, KeptPart, Store};
+
+/// Bytes of a response that are sent at a time, at least.
+const CHUNK: usize = 64 << 10;
+/// Chunks that wait for a client.
+const CHUNKS: usize = 4;
+
+/// From which record on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Since {
+    from: u64,
+}
+
+/// Keeps records of an agent's part of a run, which it makes where it is new.
+pub(super) async fn ingest(
+    State(collector): State<Collector>,
+    Path((run, agent)): Path<(String, String)>,
+    Query(Since { from }): Query<Since>,
+    request: Request,
+) -> Result<Json<Value>, Response> {
+    let body = collector.body(request).await.map_err(Refusal::into_response)?;
+    let bytes = body.len() as u64;
+    let records = decode(body, from).map_err(Refusal::into_response)?;
+    let batch = Batch { run, agent, from, records };
+    let kept = collector.writer.write(move |writing| writing.ingest(batch)).await;
+    let Ingested { new, next } = kept.map_err(|error| Failed::from(error).into_response())?;
+    collector.counts.records(new, bytes);
+    Ok(Json(json!({ "next": next })))
+}
+
+/// The number of the record that is wanted next.
+pub(super) async fn next(
+    State(collector): State<Collector>,
+    Path((run, agent)): Path<(String, String)>,
+) -> Result<Json<Value>, Failed> {
+    let next = collector.readers.read(move |store| store.next(&run, &agent)).await?;
+    Ok(Json(json!({ "next": next })))
+}
+
+/// Every record of a run, part by part: each begins with its `Begun`, which says whose it is.
+pub(super) async fn all(State(collector): State<Collector>, Path(called): Path<String>) -> Result<Response, Failed> {
+    let find = move |store: &Store| store.find(&called).and_then(|run| store.parts(&run));
+    let parts = collector.readers.read(find).await?;
+    let (chunks, body) = mpsc::channel(CHUNKS);
+    tokio::spawn(async move {
+        for part in parts {
+            if let Err(error) = give(&collector, part, &chunks).await {
+                // A body that breaks off is no whole one.
+                _ = chunks.send(Err(error)).await;
+                return;
+            }
+        }
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-protobuf")];
+    Ok((kind, Body::from_stream(ReceiverStream::new(body))).into_response())
+}
+
+/// Sends the records of a part, until the client is gone. Nobody else waits while it takes its time.
+async fn give(
+    collector: &Collector,
+    part: KeptPart,
+    chunks: &mpsc::Sender<Result<Bytes, StoreError>>,
+) -> Result<(), StoreError> {
+    let mut from = 0;
+    loop {
+        let part = part.clone();
+        let (chunk, next) = collector.readers.read(move |store| chunk(store, &part, from)).await?;
+        if chunk.is_empty() || chunks.send(Ok(chunk)).await.is_err() {
+            return Ok(());
+        }
+        from = next;
+    }
+}
+
+/// Records from a number on, and the number of the one after them.
+fn chunk(store: &Store, part: &KeptPart, from: u64) -> Result<(Bytes, u64), StoreError> {
+    let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
+    let mut next = from;
+    for record in store.records(part, from) {
+        // A vector grows as it has to.
+        _ = record?.encode_length_delimited(&mut buffer);
+        next += 1;
+        if buffer.len() >= CHUNK {
+            break;
+        }
+    }
+    Ok((buffer.into(), next))
+}
+
+fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal> {
+    let mut records = Vec::new();
+    while !body.is_empty() {
+        let number = from.saturating_add(records.len() as u64);
+        let record = Record::decode_length_delimited(&mut body)
+            .map_err(|error| Refusal::bad(format!("record {number} cannot be read: {error}")))?;
+        records.push(record);
+    }
+    Ok(records)
+}

@@ -1,0 +1,37 @@
+//! What is wrong with a database, as callers read it.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use golo::cli::chain;
+
+use super::{Refusal, StoreError};
+
+/// What was not kept, or not found.
+pub(super) struct Failed(StoreError);
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let reason = chain(&self.0);
+        let status = match self.0 {
+            // Whoever sends the records takes up from there.
+            StoreError::Gap { next } => {
+                let answer = serde_json::json!({ "error": reason, "next": next });
+                return (StatusCode::CONFLICT, Json(answer)).into_response();
+            }
+            StoreError::Refused(_) => StatusCode::BAD_REQUEST,
+            StoreError::Unknown(_) => StatusCode::NOT_FOUND,
+            StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            StoreError::Unusable(_) | StoreError::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Refusal::new(status, reason).into_response()
+    }
+}

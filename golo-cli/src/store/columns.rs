@@ -1,0 +1,130 @@
+//! Numbers as SQLite has them, and the columns that a histogram becomes.
+
+use golo::engine::histogram::Histogram;
+use rusqlite::{
+    Params, Row,
+    types::{Null, ToSqlOutput},
+};
+
+/// The percentiles that have a column.
+pub(super) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
+
+/// An integer as SQLite has them; what is beyond those is the largest.
+pub(super) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A number that is kept as [`integer`].
+pub(super) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get(at).map(|value: i64| value.max(0).unsigned_abs())
+}
+
+/// [`number`], where there may be none.
+pub(super) fn optional(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<u64>> {
+    row.get(at).map(|value: Option<i64>| value.map(|value| value.max(0).unsigned_abs()))
+}
+
+/// Durations in numbers: what stands in the columns of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Durations {
+    /// Of all of them; the mean is this over their count.
+    pub sum_ns: u64,
+    /// The shortest; absent, as all that follow, where there is none.
+    pub min_ns: Option<u64>,
+    /// Percentiles, as reports have them: by nearest rank.
+    pub p50_ns: Option<u64>,
+    /// The 90th.
+    pub p90_ns: Option<u64>,
+    /// The 95th.
+    pub p95_ns: Option<u64>,
+    /// The 99th.
+    pub p99_ns: Option<u64>,
+    /// The 99.9th.
+    pub p999_ns: Option<u64>,
+    /// The longest.
+    pub max_ns: Option<u64>,
+}
+
+impl Durations {
+    /// Columns that one takes.
+    pub(super) const COLUMNS: usize = 8;
+
+    /// Those of a histogram.
+    pub(super) fn of(histogram: &Histogram) -> Self {
+        let quantiles = histogram.quantiles(&QUANTILES);
+        let quantile = |at: usize| quantiles.get(at).copied().flatten();
+        Self {
+            sum_ns: u64::try_from(histogram.sum()).unwrap_or(u64::MAX),
+            min_ns: histogram.min(),
+            p50_ns: quantile(0),
+            p90_ns: quantile(1),
+            p95_ns: quantile(2),
+            p99_ns: quantile(3),
+            p999_ns: quantile(4),
+            max_ns: histogram.max(),
+        }
+    }
+
+    /// Those that begin at a column.
+    pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            sum_ns: number(row, at)?,
+            min_ns: optional(row, at + 1)?,
+            p50_ns: optional(row, at + 2)?,
+            p90_ns: optional(row, at + 3)?,
+            p95_ns: optional(row, at + 4)?,
+            p99_ns: optional(row, at + 5)?,
+            p999_ns: optional(row, at + 6)?,
+            max_ns: optional(row, at + 7)?,
+        })
+    }
+
+    /// As columns, in their order.
+    pub(super) fn columns(&self) -> [Option<i64>; Self::COLUMNS] {
+        let Self { sum_ns, min_ns, p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, max_ns } = *self;
+        [Some(sum_ns), min_ns, p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, max_ns].map(|value| value.map(integer))
+    }
+}
+
+/// Parameters of a statement, in order, whatever they are.
+pub(super) struct Parameters(Vec<ToSqlOutput<'static>>);
+
+impl Parameters {
+    /// Numbers.
+    pub(super) fn of(numbers: impl IntoIterator<Item = i64>) -> Self {
+        Self(Vec::with_capacity(32)).numbers(numbers)
+    }
+
+    /// And more numbers.
+    pub(super) fn numbers(mut self, numbers: impl IntoIterator<Item = i64>) -> Self {
+        self.0.extend(numbers.into_iter().map(ToSqlOutput::from));
+        self
+    }
+
+    /// And durations.
+    pub(super) fn durations(mut self, durations: &Durations) -> Self {
+        self.0.extend(durations.columns().map(nullable));
+        self
+    }
+
+    /// And a number that may be missing.
+    pub(super) fn optional(mut self, value: Option<i64>) -> Self {
+        self.0.push(nullable(value));
+        self
+    }
+
+    /// And bytes that may be missing.
+    pub(super) fn blob(mut self, bytes: Option<Vec<u8>>) -> Self {
+        self.0.push(bytes.map_or(ToSqlOutput::from(Null), ToSqlOutput::from));
+        self
+    }
+
+    /// As a statement takes them.
+    pub(super) fn all(&self) -> impl Params {
+        rusqlite::params_from_iter(&self.0)
+    }
+}
+
+fn nullable(value: Option<i64>) -> ToSqlOutput<'static> {
+    value.map_or(ToSqlOutput::from(Null), ToSqlOutput::from)
+}

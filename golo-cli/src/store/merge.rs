@@ -1,0 +1,95 @@
+//! Requests of a second, merged over parts and outcomes: percentiles cannot be made of percentiles.
+
+use std::collections::BTreeMap;
+
+use golo::engine::histogram::Histogram;
+use rusqlite::{Connection, Row};
+
+use super::{
+    StoreError,
+    columns::{Durations, Parameters, integer, number},
+    seconds::histogram,
+};
+
+/// All routes together, where a route is asked for.
+pub(super) const ALL: i64 = 0;
+
+/// Requests of some series together.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MergedRequests {
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that the run cut off, which are in nothing else here.
+    pub interrupted: u64,
+    /// Bytes of responses' bodies.
+    pub received_bytes: u64,
+    /// Bytes of requests' bodies.
+    pub sent_bytes: u64,
+    /// How long they took.
+    pub durations: Histogram,
+}
+
+impl MergedRequests {
+    /// What [`SERIES`] begins with.
+    pub(super) fn add(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
+        let requests = number(row, 2)?;
+        if row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? == "interrupted" {
+            self.interrupted = self.interrupted.saturating_add(requests);
+            return Ok(());
+        }
+        if row.get(1)? {
+            self.failed = self.failed.saturating_add(requests);
+        }
+        self.received_bytes = self.received_bytes.saturating_add(number(row, 3)?);
+        self.sent_bytes = self.sent_bytes.saturating_add(number(row, 4)?);
+        self.durations.merge(&histogram(row.get_ref(5)?)?);
+        Ok(())
+    }
+
+    /// Adds those of other series.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { failed, interrupted, received_bytes, sent_bytes, durations } = other;
+        for (to, from) in [
+            (&mut self.failed, failed),
+            (&mut self.interrupted, interrupted),
+            (&mut self.received_bytes, received_bytes),
+            (&mut self.sent_bytes, sent_bytes),
+        ] {
+            *to = to.saturating_add(*from);
+        }
+        self.durations.merge(durations);
+    }
+}
+
+/// Columns of `series` and `seconds` that [`MergedRequests::add`] reads.
+pub(super) const SERIES: &str = "series.outcome, series.failed, seconds.requests, seconds.received_bytes, \
+     seconds.sent_bytes, seconds.durations, series.route";
+
+/// Makes the merged rows of a second anew.
+pub(super) fn second(connection: &Connection, run: i64, second: u64) -> Result<(), StoreError> {
+    let second = integer(second);
+    let mut routes: BTreeMap<i64, MergedRequests> = BTreeMap::new();
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {SERIES} FROM parts JOIN seconds ON seconds.part = parts.id
+         JOIN series ON series.id = seconds.series WHERE parts.run = ? AND seconds.second = ?"
+    ))?;
+    let mut rows = select.query([run, second])?;
+    while let Some(row) = rows.next()? {
+        routes.entry(row.get(6)?).or_default().add(row)?;
+    }
+    let mut all = MergedRequests::default();
+    routes.values().for_each(|route| all.merge(route));
+    routes.insert(ALL, all);
+
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO merged_seconds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    for (route, merged) in &routes {
+        let MergedRequests { failed, interrupted, received_bytes, sent_bytes, durations } = merged;
+        let counts = [durations.count(), *failed, *interrupted, *received_bytes, *sent_bytes];
+        let parameters =
+            Parameters::of([run, second, *route]).numbers(counts.map(integer)).durations(&Durations::of(durations));
+        insert.execute(parameters.all())?;
+    }
+    Ok(())
+}

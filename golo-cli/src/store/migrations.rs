@@ -1,0 +1,57 @@
+//! The versions of the database's schema. Each is a numbered file that makes it of the one before.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// What makes version `n + 1` of version `n`.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_runs.sql")];
+
+/// `golo`: that a file is one of ours, whatever its version. `file` shows it.
+const APPLICATION: i32 = i32::from_be_bytes(*b"golo");
+
+/// Refuses a database of another program, and one of a newer golo.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let read = || -> rusqlite::Result<(i32, usize, bool)> {
+        let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let is_empty = connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| row.get(0))?;
+        Ok((application, version(connection)?, is_empty))
+    };
+    let (application, version, is_empty) = read().map_err(|error| StoreError::open(path, error))?;
+    if application != APPLICATION && !(is_empty && version == 0 && application == 0) {
+        return Err(StoreError::Unusable(format!("{} is a database of another program", path.display())));
+    }
+    if version > MIGRATIONS.len() {
+        return Err(StoreError::Unusable(format!(
+            "{} was written by a newer golo: its version is {version}, and this one knows those up to {}",
+            path.display(),
+            MIGRATIONS.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Brings the database to the latest version.
+pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let mut migrate = || -> rusqlite::Result<()> {
+        if version(connection)? >= MIGRATIONS.len() {
+            return Ok(());
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been quicker.
+        for migration in MIGRATIONS.iter().skip(version(&transaction)?) {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+        transaction.commit()
+    };
+    migrate().map_err(|error| StoreError::open(path, error))
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}

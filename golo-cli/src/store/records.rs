@@ -1,0 +1,108 @@
+//! Records as they were told: put together again of what the tables have of them.
+
+use std::collections::VecDeque;
+
+use golo_proto::{
+    engine::{self as pb, event},
+    results::{Record, record},
+};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{
+    KeptPart, Store, StoreError,
+    columns::{integer, number},
+    seconds::{second_of, written},
+    series,
+};
+
+/// Records that are read at a time: between pages nothing is held, so that a slow reader keeps nobody waiting.
+const PAGE: u64 = 64;
+
+/// The records of a part, in order. Those that come while it is read may be among them.
+pub struct Records<'a> {
+    store: &'a Store,
+    part: i64,
+    next: u64,
+    page: VecDeque<Record>,
+}
+
+impl Store {
+    /// The records of a part from a number on. The series of a snapshot may stand in another order than they came in.
+    #[must_use]
+    pub fn records(&self, part: &KeptPart, from: u64) -> Records<'_> {
+        Records { store: self, part: part.id, next: from, page: VecDeque::new() }
+    }
+
+    fn page(&self, part: i64, from: u64) -> Result<VecDeque<Record>, StoreError> {
+        let select = "SELECT number, record FROM records WHERE part = ? AND number >= ? AND number < ? ORDER BY number";
+        let mut select = self.connection.prepare_cached(select)?;
+        let mut rows = select.query(params![part, integer(from), integer(from.saturating_add(PAGE))])?;
+        let mut records = VecDeque::new();
+        while let Some(row) = rows.next()? {
+            let mut record: Record = written(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
+                self.fill(part, number(row, 0)?, event)?;
+            }
+            records.push_back(record);
+        }
+        Ok(records)
+    }
+
+    /// Puts the series back that were taken out of an event.
+    fn fill(&self, part: i64, record: u64, event: &mut event::Event) -> Result<(), StoreError> {
+        let (second, snapshot) = match event {
+            event::Event::Second(second) => (Some(second_of(second.elapsed)), &mut second.snapshot),
+            event::Event::Finished(finished) => (self.rest(part, record)?, &mut finished.rest),
+            _ => return Ok(()),
+        };
+        if let (Some(second), Some(snapshot)) = (second, snapshot) {
+            snapshot.requests = self.requests(part, second)?;
+        }
+        Ok(())
+    }
+
+    /// The second under which the rest is kept that a record told of.
+    fn rest(&self, part: i64, record: u64) -> Result<Option<u64>, StoreError> {
+        let select = "SELECT second FROM triggers WHERE part = ? AND record = ?";
+        let mut select = self.connection.prepare_cached(select)?;
+        Ok(select.query_row([part, integer(record)], |row| number(row, 0)).optional()?)
+    }
+
+    fn requests(&self, part: i64, second: u64) -> Result<Vec<pb::Series>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT origin, routes.route, method, outcome, status, error, received_bytes, sent_bytes, durations
+             FROM seconds JOIN series ON series.id = seconds.series JOIN routes ON routes.id = series.route
+             WHERE part = ? AND second = ? ORDER BY seconds.series",
+        )?;
+        let mut rows = select.query([part, integer(second)])?;
+        let mut requests = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (label, outcome) = series::read(row, 0)?;
+            let durations = row.get_ref(8)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+            requests.push(pb::Series {
+                label: Some(label),
+                outcome: Some(outcome),
+                durations: durations.map(written).transpose()?,
+                received: number(row, 6)?,
+                sent: number(row, 7)?,
+            });
+        }
+        Ok(requests)
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.is_empty() {
+            match self.store.page(self.part, self.next) {
+                Ok(page) => self.page = page,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let record = self.page.pop_front()?;
+        self.next += 1;
+        Some(Ok(record))
+    }
+}

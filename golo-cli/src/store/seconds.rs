@@ -1,0 +1,282 @@
+//! What a run did, second by second.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use golo::engine::{
+    histogram::Histogram,
+    series::Label,
+    snapshot::{Snapshot, Triggers},
+};
+use golo_proto::{
+    engine::{self as pb, event},
+    results::{Record, record},
+};
+use prost::Message as _;
+use rusqlite::{Connection, types::ValueRef};
+use serde::Serialize;
+
+use super::{
+    KeptRun, MergedRequests, Store, StoreError,
+    columns::{Durations, Parameters, integer, number, optional},
+    merge,
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Which second is over when so many nanoseconds are.
+pub(super) fn second_of(elapsed: u64) -> u64 {
+    elapsed.div_ceil(SECOND).saturating_sub(1)
+}
+
+/// Keeps the requests of a series in a second of a part, and says how many there were.
+pub(super) fn add(
+    connection: &Connection,
+    (part, second, series): (i64, u64, i64),
+    written: &pb::Series,
+) -> Result<u64, StoreError> {
+    let durations = match &written.durations {
+        Some(durations) => Histogram::try_from(durations)?,
+        None => Histogram::new(),
+    };
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO seconds (part, second, series, requests, received_bytes, sent_bytes, duration_sum_ns,
+             duration_min_ns, duration_p50_ns, duration_p90_ns, duration_p95_ns, duration_p99_ns, duration_p999_ns,
+             duration_max_ns, durations)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )?;
+    let counts = [durations.count(), written.received, written.sent];
+    let parameters = Parameters::of([part, integer(second), series])
+        .numbers(counts.map(integer))
+        .durations(&Durations::of(&durations))
+        .blob(written.durations.as_ref().map(pb::Histogram::encode_to_vec));
+    match insert.execute(parameters.all())? {
+        0 => Err(StoreError::refused("a series stands twice in a snapshot")),
+        _ => Ok(durations.count()),
+    }
+}
+
+/// What a column has of a histogram.
+pub(super) fn histogram(column: ValueRef<'_>) -> Result<Histogram, StoreError> {
+    match column.as_blob_or_null().map_err(rusqlite::Error::from)? {
+        Some(blob) => Histogram::try_from(&written::<pb::Histogram>(blob)?).map_err(StoreError::damaged),
+        None => Ok(Histogram::new()),
+    }
+}
+
+/// A message that is kept.
+pub(super) fn written<M: prost::Message + Default>(blob: &[u8]) -> Result<M, StoreError> {
+    M::decode(blob).map_err(StoreError::damaged)
+}
+
+/// A second of a run, all parts together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KeptSecond {
+    /// Of the measured part, from 0.
+    pub second: u64,
+    /// Users at its end; in an open model, triggers in flight.
+    pub users: u64,
+    /// All requests.
+    pub requests: KeptRequests,
+    /// Requests by route.
+    pub routes: Vec<KeptRoute>,
+    /// Starts that the plan asked for.
+    pub triggers_due: u64,
+    /// Triggers that ended, failed ones among them.
+    pub triggers_done: u64,
+    /// Triggers that failed.
+    pub triggers_failed: u64,
+    /// Triggers that were cut off.
+    pub triggers_interrupted: u64,
+    /// Starts that did not happen.
+    pub triggers_dropped: u64,
+}
+
+/// The requests of a route in a second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptRoute {
+    /// The scheme, host and port; empty for what is no HTTP.
+    pub origin: String,
+    /// As the load test named it, or the path with what varies as `{id}`.
+    pub route: String,
+    /// The method, or `MEASURE`.
+    pub method: String,
+    /// Its requests.
+    #[serde(flatten)]
+    pub requests: KeptRequests,
+}
+
+/// Requests in a second. Those that the run cut off are counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct KeptRequests {
+    /// How many ended.
+    pub requests: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// How many the run cut off.
+    pub interrupted: u64,
+    /// Bytes of responses' bodies.
+    pub received_bytes: u64,
+    /// Bytes of requests' bodies.
+    pub sent_bytes: u64,
+    /// How long they took.
+    pub duration: Durations,
+}
+
+/// A second of a run, all parts together, with all that is known of how long things took.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MergedSecond {
+    /// Users at its end; in an open model, triggers in flight.
+    pub users: u64,
+    /// What became of triggers.
+    pub triggers: Triggers,
+    /// Requests by what was requested.
+    pub requests: BTreeMap<Label, MergedRequests>,
+}
+
+impl Store {
+    /// The seconds of a run, in order, as the tables have them.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn seconds(&self, run: &KeptRun, range: Range<u64>) -> Result<Vec<KeptSecond>, StoreError> {
+        let mut seconds: Vec<KeptSecond> = Vec::new();
+        let mut select = self.connection.prepare_cached(
+            "SELECT second, requests, failed, interrupted, received_bytes, sent_bytes, duration_sum_ns, duration_min_ns,
+                 duration_p50_ns, duration_p90_ns, duration_p95_ns, duration_p99_ns, duration_p999_ns, duration_max_ns,
+                 merged_seconds.route, origin, routes.route, method
+             FROM merged_seconds LEFT JOIN routes ON routes.id = merged_seconds.route
+             WHERE merged_seconds.run = ? AND second >= ? AND second < ? ORDER BY second, merged_seconds.route",
+        )?;
+        let mut rows = select.query(bounds(run, &range))?;
+        while let Some(row) = rows.next()? {
+            let requests = KeptRequests {
+                requests: number(row, 1)?,
+                failed: number(row, 2)?,
+                interrupted: number(row, 3)?,
+                received_bytes: number(row, 4)?,
+                sent_bytes: number(row, 5)?,
+                duration: Durations::read(row, 6)?,
+            };
+            // The row of all routes comes first.
+            if row.get::<_, i64>(14)? == merge::ALL {
+                seconds.push(KeptSecond::of(number(row, 0)?, requests));
+            } else if let Some(second) = seconds.last_mut() {
+                let (origin, route, method) = (row.get(15)?, row.get(16)?, row.get(17)?);
+                second.routes.push(KeptRoute { origin, route, method, requests });
+            }
+        }
+        self.triggers(run, &range, &mut seconds)?;
+        Ok(seconds)
+    }
+
+    fn triggers(&self, run: &KeptRun, range: &Range<u64>, seconds: &mut [KeptSecond]) -> Result<(), StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT second, sum(users), sum(due), sum(done), sum(failed), sum(interrupted),
+                 sum(dropped_busy + dropped_unready + dropped_stopped)
+             FROM parts JOIN triggers ON triggers.part = parts.id
+             WHERE parts.run = ? AND second >= ? AND second < ? GROUP BY second ORDER BY second",
+        )?;
+        let mut rows = select.query(bounds(run, range))?;
+        while let Some(row) = rows.next()? {
+            let number_of = number(row, 0)?;
+            let Ok(at) = seconds.binary_search_by_key(&number_of, |second| second.second) else { continue };
+            let second = &mut seconds[at];
+            second.users = optional(row, 1)?.unwrap_or_default();
+            second.triggers_due = number(row, 2)?;
+            second.triggers_done = number(row, 3)?;
+            second.triggers_failed = number(row, 4)?;
+            second.triggers_interrupted = number(row, 5)?;
+            second.triggers_dropped = number(row, 6)?;
+        }
+        Ok(())
+    }
+
+    /// The seconds of a run by their number, merged of all histograms that there are: what the percentiles of more than a
+    /// second, or of more than a route, are made of.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails, or is damaged.
+    pub fn merged(&self, run: &KeptRun, range: Range<u64>) -> Result<BTreeMap<u64, MergedSecond>, StoreError> {
+        let mut seconds: BTreeMap<u64, MergedSecond> = BTreeMap::new();
+        let labels = self.labels(run)?;
+        let mut select = self.connection.prepare_cached(&format!(
+            "SELECT {}, seconds.second FROM parts JOIN seconds ON seconds.part = parts.id
+             JOIN series ON series.id = seconds.series
+             WHERE parts.run = ? AND seconds.second >= ? AND seconds.second < ?",
+            merge::SERIES
+        ))?;
+        let mut rows = select.query(bounds(run, &range))?;
+        while let Some(row) = rows.next()? {
+            let Some(label) = labels.get(&row.get(6)?) else { continue };
+            let requests = &mut seconds.entry(number(row, 7)?).or_default().requests;
+            if !requests.contains_key(label) {
+                requests.insert(label.clone(), MergedRequests::default());
+            }
+            if let Some(merged) = requests.get_mut(label) {
+                merged.add(row)?;
+            }
+        }
+
+        let mut select = self.connection.prepare_cached(
+            "SELECT triggers.second, triggers.users, records.record FROM parts JOIN triggers ON triggers.part = parts.id
+             JOIN records ON records.part = parts.id AND records.number = triggers.record
+             WHERE parts.run = ? AND triggers.second >= ? AND triggers.second < ?",
+        )?;
+        let mut rows = select.query(bounds(run, &range))?;
+        while let Some(row) = rows.next()? {
+            let second = seconds.entry(number(row, 0)?).or_default();
+            second.users = second.users.saturating_add(optional(row, 1)?.unwrap_or_default());
+            let record: Record = written(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            if let Some(triggers) = triggers_of(&record) {
+                let triggers = Triggers::try_from(triggers).map_err(StoreError::damaged)?;
+                let mut both = Snapshot { triggers: std::mem::take(&mut second.triggers), ..Snapshot::default() };
+                both.merge(&Snapshot { triggers, ..Snapshot::default() });
+                second.triggers = both.triggers;
+            }
+        }
+        Ok(seconds)
+    }
+
+    fn labels(&self, run: &KeptRun) -> Result<BTreeMap<i64, Label>, StoreError> {
+        let select = "SELECT id, origin, route, method FROM routes WHERE run = ?";
+        let mut select = self.connection.prepare_cached(select)?;
+        let text = |row: &rusqlite::Row<'_>, at| row.get::<_, String>(at).map(String::into_boxed_str);
+        let rows = select.query_map([run.id], |row| {
+            Ok((row.get(0)?, Label { origin: text(row, 1)?, route: text(row, 2)?, method: text(row, 3)? }))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl KeptSecond {
+    fn of(second: u64, requests: KeptRequests) -> Self {
+        Self {
+            second,
+            users: 0,
+            requests,
+            routes: Vec::new(),
+            triggers_due: 0,
+            triggers_done: 0,
+            triggers_failed: 0,
+            triggers_interrupted: 0,
+            triggers_dropped: 0,
+        }
+    }
+}
+
+fn bounds(run: &KeptRun, range: &Range<u64>) -> impl rusqlite::Params {
+    [run.id, integer(range.start), integer(range.end)]
+}
+
+/// What a record tells of triggers.
+fn triggers_of(record: &Record) -> Option<&pb::Triggers> {
+    let Some(record::Record::Event(pb::Event { event: Some(event) })) = &record.record else { return None };
+    let snapshot = match event {
+        event::Event::Second(second) => second.snapshot.as_ref(),
+        event::Event::Finished(finished) => finished.rest.as_ref(),
+        _ => None,
+    };
+    snapshot?.triggers.as_ref()
+}

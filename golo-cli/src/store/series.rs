@@ -1,0 +1,132 @@
+//! Series: what was requested, and how that ended.
+
+use golo_proto::engine::{self as pb, ErrorKind, series::Outcome};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::Serialize;
+
+use super::{KeptRun, Store, StoreError, columns::number};
+
+/// What a name of [`ErrorKind`] begins with on the wire.
+const PREFIX: &str = "ERROR_KIND_";
+
+/// A series of a run, and all that it came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptSeries {
+    /// The scheme, host and port; empty for what is no HTTP.
+    pub origin: String,
+    /// As the load test named it, or the path with what varies as `{id}`.
+    pub route: String,
+    /// The method, or `MEASURE`.
+    pub method: String,
+    /// `answered`, `unexpected`, `failed` or `interrupted`.
+    pub outcome: String,
+    /// The response's status; 0 where there is none.
+    pub status: u64,
+    /// The kind of error; empty where there is none.
+    pub error: String,
+    /// Whether such a request counts as failed.
+    pub failed: bool,
+    /// How many there were.
+    pub requests: u64,
+    /// Bytes of responses' bodies.
+    pub received_bytes: u64,
+    /// Bytes of requests' bodies.
+    pub sent_bytes: u64,
+}
+
+impl Store {
+    /// The series of a run, by route.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn series(&self, run: &KeptRun) -> Result<Vec<KeptSeries>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT origin, routes.route, method, outcome, status, error, series.failed, sum(requests),
+                 sum(received_bytes), sum(sent_bytes)
+             FROM parts JOIN seconds ON seconds.part = parts.id JOIN series ON series.id = seconds.series
+             JOIN routes ON routes.id = series.route
+             WHERE parts.run = ? GROUP BY series.id ORDER BY origin, routes.route, method, outcome, status, error",
+        )?;
+        let rows = select.query_map([run.id], |row| {
+            Ok(KeptSeries {
+                origin: row.get(0)?,
+                route: row.get(1)?,
+                method: row.get(2)?,
+                outcome: row.get(3)?,
+                status: number(row, 4)?,
+                error: row.get(5)?,
+                failed: row.get(6)?,
+                requests: number(row, 7)?,
+                received_bytes: number(row, 8)?,
+                sent_bytes: number(row, 9)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The number of a series, and whether it counts as failed.
+pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Series) -> Result<(i64, bool), StoreError> {
+    let pb::Label { origin, route, method } =
+        written.label.as_ref().ok_or_else(|| StoreError::refused("a series without a label"))?;
+    let (outcome, status, error, is_failed) = words(written.outcome)?;
+    let known = connection
+        .prepare_cached("SELECT id FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?
+        .query_row(params![run, origin, route, method], |row| row.get(0))
+        .optional()?;
+    let route: i64 = match known {
+        Some(route) => route,
+        None => {
+            let insert = "INSERT INTO routes (run, origin, route, method) VALUES (?, ?, ?, ?)";
+            connection.prepare_cached(insert)?.insert(params![run, origin, route, method])?
+        }
+    };
+    let known = connection
+        .prepare_cached("SELECT id FROM series WHERE route = ? AND outcome = ? AND status = ? AND error = ?")?
+        .query_row(params![route, outcome, status, error], |row| row.get(0))
+        .optional()?;
+    let series = match known {
+        Some(series) => series,
+        None => {
+            let insert = "INSERT INTO series (route, outcome, status, error, failed) VALUES (?, ?, ?, ?, ?)";
+            connection.prepare_cached(insert)?.insert(params![route, outcome, status, error, is_failed])?
+        }
+    };
+    Ok((series, is_failed))
+}
+
+/// An outcome as its columns: in words, the status, the error, and whether it counts as failed.
+fn words(outcome: Option<Outcome>) -> Result<(&'static str, u16, String, bool), StoreError> {
+    let status = |status: u32| {
+        u16::try_from(status).map_err(|_| StoreError::refused(format!("a series with the status {status}")))
+    };
+    Ok(match outcome.ok_or_else(|| StoreError::refused("a series without an outcome"))? {
+        Outcome::Answered(answered) => ("answered", status(answered)?, String::new(), false),
+        Outcome::Unexpected(unexpected) => ("unexpected", status(unexpected)?, String::new(), true),
+        Outcome::Failed(kind) => ("failed", 0, error(kind), true),
+        Outcome::Interrupted(_) => ("interrupted", 0, String::new(), false),
+    })
+}
+
+/// `dns`; of one that only a later version knows, its number.
+fn error(kind: i32) -> String {
+    ErrorKind::try_from(kind)
+        .map_or_else(|_| kind.to_string(), |kind| kind.as_str_name().trim_start_matches(PREFIX).to_ascii_lowercase())
+}
+
+/// The label and outcome that begin at a column: origin, route, method, outcome, status, error.
+pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Outcome)> {
+    let label = pb::Label { origin: row.get(at)?, route: row.get(at + 1)?, method: row.get(at + 2)? };
+    let outcome = match row.get_ref(at + 3)?.as_str()? {
+        "answered" => Outcome::Answered(row.get(at + 4)?),
+        "unexpected" => Outcome::Unexpected(row.get(at + 4)?),
+        "interrupted" => Outcome::Interrupted(true),
+        _ => {
+            let error: String = row.get(at + 5)?;
+            let kind = ErrorKind::from_str_name(&format!("{PREFIX}{}", error.to_ascii_uppercase()));
+            Outcome::Failed(kind.map_or_else(|| error.parse().unwrap_or_default(), i32::from))
+        }
+    };
+    Ok((label, outcome))
+}

@@ -1,0 +1,107 @@
+//! Files that are no database of ours, or one that is too new, or full.
+
+use golo_cli::store::{Store, StoreError};
+
+use crate::support::*;
+
+fn refused(result: Result<Store, StoreError>) -> String {
+    match result {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => golo::cli::chain(&error),
+    }
+}
+
+#[test]
+fn a_database_of_a_newer_golo_is_refused() {
+    let place = Place::new();
+    drop(place.store());
+    place.sql().pragma_update(None, "user_version", 2).unwrap();
+    for opened in [Store::open(&place.db()), Store::open_to_read(&place.db())] {
+        let reason = refused(opened);
+        assert!(reason.contains("was written by a newer golo: its version is 2"), "{reason}");
+    }
+}
+
+#[test]
+fn a_database_of_another_program_is_left_as_it_is() {
+    let place = Place::new();
+    place.sql().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    let before = std::fs::read(place.db()).unwrap();
+    for opened in [Store::open(&place.db()), Store::open_to_read(&place.db())] {
+        assert!(refused(opened).contains("is a database of another program"));
+    }
+    assert_eq!(std::fs::read(place.db()).unwrap(), before);
+}
+
+#[test]
+fn what_is_no_database_is_refused() {
+    let place = Place::new();
+    std::fs::write(place.db(), "hello, this is a text that is longer than the head of a database. ".repeat(20))
+        .unwrap();
+    assert!(refused(Store::open(&place.db())).contains("it is no database"));
+    let folder = place.db().parent().unwrap().to_owned();
+    assert!(refused(Store::open(&folder)).contains("cannot open"));
+    assert!(refused(Store::open(&folder.join("no/runs.db"))).contains("cannot open"));
+    assert!(refused(Store::open_to_read(&folder.join("none.db"))).contains("nothing is kept yet"));
+}
+
+#[test]
+fn a_database_opens_again_with_all_that_is_in_it() {
+    let place = Place::new();
+    let records = part("r", ("a", 0, 1), 3);
+    ingest(&mut place.store(), ("r", "a"), 0, &records).unwrap();
+    assert_eq!(sorted(kept(&place.store(), "r", "a")), sorted(records.clone()));
+    let reader = Store::open_to_read(&place.db()).unwrap();
+    assert_eq!(sorted(kept(&reader, "r", "a")), sorted(records));
+    let mut reader = reader;
+    assert!(ingest(&mut reader, ("s", "a"), 0, &part("s", ("a", 0, 1), 1)).is_err(), "a reader writes nothing");
+}
+
+#[test]
+fn a_full_database_says_so_and_keeps_what_it_has() {
+    let place = Place::new();
+    let mut store = place.store();
+    let records = part("r", ("a", 0, 1), 200);
+    store.limit_bytes(300_000).unwrap();
+    let mut next = 0;
+    let error = loop {
+        match ingest(&mut store, ("r", "a"), next, &records[next as usize..next as usize + 1]) {
+            Ok(ingested) => next = ingested.next,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert!(next > 3, "some had room");
+    assert_eq!(sorted(kept(&store, "r", "a")), sorted(records[..next as usize].to_vec()));
+    assert_eq!(store.next("r", "a").unwrap(), next);
+    // There is room again, and it goes on.
+    store.limit_bytes(1 << 30).unwrap();
+    ingest(&mut store, ("r", "a"), next, &records[next as usize..]).unwrap();
+    assert_eq!(sorted(kept(&store, "r", "a")), sorted(records));
+}
+
+#[test]
+fn what_is_full_for_one_takes_the_whole_transaction_back() {
+    let place = Place::new();
+    let mut store = place.store();
+    store.limit_bytes(300_000).unwrap();
+    let batch = |run: &str, seconds| golo_cli::store::Batch {
+        run: run.to_owned(),
+        agent: "a".to_owned(),
+        from: 0,
+        records: part(run, ("a", 0, 1), seconds),
+    };
+    let written = store.write(|writing| {
+        assert!(writing.ingest(batch("small", 1)).is_ok());
+        assert!(writing.ingest(golo_cli::store::Batch { from: 7, ..batch("odd", 1) }).is_err());
+        assert!(matches!(writing.ingest(batch("large", 300)), Err(StoreError::Full(_))));
+        assert!(writing.ingest(batch("later", 1)).is_err());
+    });
+    assert!(matches!(written, Err(StoreError::Full(_))));
+    assert!(store.runs(9).unwrap().is_empty());
+    let one = store.write(|writing| {
+        assert!(writing.ingest(golo_cli::store::Batch { from: 7, ..batch("odd", 1) }).is_err());
+        writing.ingest(batch("small", 1))
+    });
+    assert!(one.unwrap().is_ok(), "what is refused to one concerns no other");
+}

@@ -1,0 +1,194 @@
+//! What is kept of what comes, however often and in whatever pieces it comes.
+
+use golo_cli::store::{Store, StoreError};
+use golo_proto::{
+    engine::{self as pb, event::Event},
+    results::{Record, ended::State, record},
+};
+
+use crate::support::*;
+
+fn refused(result: Result<golo_cli::store::Ingested, StoreError>) -> String {
+    match result {
+        Err(StoreError::Refused(reason)) => reason,
+        other => panic!("expected a refusal, and not {other:?}"),
+    }
+}
+
+#[test]
+fn what_comes_twice_counts_once() {
+    let place = Place::new();
+    let mut store = place.store();
+    let whole = part("r", ("a", 0, 1), 5);
+    let a = ("r", "a");
+    assert_eq!(ingest(&mut store, a, 0, &whole[..4]).unwrap().next, 4);
+    let again = ingest(&mut store, a, 0, &whole[..4]).unwrap();
+    assert_eq!((again.new, again.next), (0, 4));
+    assert!(matches!(ingest(&mut store, a, 6, &whole[6..]), Err(StoreError::Gap { next: 4 })));
+    let overlapping = ingest(&mut store, a, 2, &whole[2..6]).unwrap();
+    assert_eq!((overlapping.new, overlapping.next), (2, 6));
+    assert_eq!(ingest(&mut store, a, 5, &whole[5..]).unwrap().next, whole.len() as u64);
+    assert_eq!(ingest(&mut store, a, 3, &whole[3..]).unwrap().new, 0);
+
+    let run = store.find("r").unwrap();
+    let truth = truth(std::slice::from_ref(&whole));
+    assert_eq!(run.requests, truth.values().map(|truth| truth.durations.count()).sum::<u64>());
+    assert_eq!(run.requests_failed, truth.values().map(|truth| truth.failed).sum::<u64>());
+    let seconds = store.seconds(&run, 0..100).unwrap();
+    assert_eq!(seconds.iter().map(|second| second.requests.requests).sum::<u64>(), run.requests);
+    assert_eq!(seconds.iter().map(|second| second.triggers_due).sum::<u64>(), 5 * 120 + 6);
+    assert_eq!(seconds.iter().map(|second| second.users).collect::<Vec<_>>(), [10, 10, 10, 10, 10, 0]);
+    assert_eq!(sorted(kept(&store, "r", "a")), sorted(whole));
+}
+
+#[test]
+fn parts_that_come_at_the_same_time_come_back_as_they_were_told() {
+    let place = Place::new();
+    drop(place.store());
+    let agents = ["a", "b", "c"];
+    let parts: Vec<_> = (0..).zip(agents).map(|(index, agent)| part("r", (agent, index, 3), 8)).collect();
+    std::thread::scope(|scope| {
+        for (agent, records) in agents.iter().zip(&parts) {
+            let mut store = Store::open(&place.db()).unwrap();
+            scope.spawn(move || {
+                for (number, record) in records.iter().enumerate() {
+                    let next =
+                        ingest(&mut store, ("r", agent), number as u64, std::slice::from_ref(record)).unwrap().next;
+                    assert_eq!(next, number as u64 + 1);
+                }
+            });
+        }
+    });
+    let store = Store::open_to_read(&place.db()).unwrap();
+    for (agent, records) in agents.iter().zip(&parts) {
+        assert_eq!(sorted(kept(&store, "r", agent)), sorted(records.clone()), "agent {agent}");
+    }
+    let run = store.find("r").unwrap();
+    let merged = store.merged(&run, 0..u64::MAX).unwrap();
+    let truth = truth(&parts);
+    assert_eq!(merged.values().map(|second| second.requests.len()).sum::<usize>(), truth.len());
+    for ((second, label), truth) in truth {
+        let requests = &merged[&second].requests[&label];
+        assert_eq!((requests.failed, requests.interrupted), (truth.failed, truth.interrupted));
+        assert_eq!(requests.durations, truth.durations);
+    }
+    assert_eq!(merged[&0].users, 30);
+    assert_eq!(merged[&0].triggers.due, 3 * 120);
+    assert_eq!(merged[&0].triggers.response.count(), 3 * 120);
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_nothing_of_it_is_kept() {
+    let place = Place::new();
+    let mut store = place.store();
+    let whole = part("r", ("a", 0, 2), 3);
+    let a = ("r", "a");
+    assert_eq!(refused(ingest(&mut store, a, 0, &whole[1..])), "record 0 is no `Begun`");
+    assert!(matches!(store.find("r"), Err(StoreError::Unknown(_))), "nothing is kept of what was refused");
+    assert!(refused(ingest(&mut store, ("r", "b"), 0, &whole)).contains(r#"of the agent "a", and not of "b""#));
+    assert!(refused(ingest(&mut store, ("s", "a"), 0, &whole)).contains(r#"of the run "r", and not of "s""#));
+    assert!(refused(ingest(&mut store, ("", "a"), 0, &whole)).contains("a run is called by 1 to 128 bytes"));
+    let no_plan = Record {
+        at: 1,
+        record: Some(record::Record::Begun(golo_proto::results::Begun {
+            run: "r".into(),
+            agent: "a".into(),
+            ..Default::default()
+        })),
+    };
+    assert_eq!(refused(ingest(&mut store, a, 0, &[no_plan])), "record 0 has no plan");
+
+    ingest(&mut store, a, 0, &whole[..5]).unwrap();
+    let next = |record: Record| vec![whole[5].clone(), record];
+    for (record, expected) in [
+        (whole[0].clone(), "record 6 is a second `Begun`"),
+        (Record::default(), "record 6 is of a kind that this golo does not know"),
+        (told(1, pb::Event::default()), "record 6 is of a kind that this golo does not know"),
+        (told(1, golo::wire::event(Event::Outputs(pb::Outputs::default()))), "record 6 is an event that is not kept"),
+        (whole[5].clone(), "record 6 tells of second 2, and so did one before"),
+        (
+            told(1, golo::wire::event(Event::Second(pb::Second { elapsed: 9_000_000_000, ..Default::default() }))),
+            "record 6 is a second without a snapshot",
+        ),
+    ] {
+        assert_eq!(refused(ingest(&mut store, a, 5, &next(record))), expected);
+        assert_eq!(store.next("r", "a").unwrap(), 5, "the record before was not kept either");
+    }
+    let odd = pb::Series { label: Some(pb::Label::default()), ..Default::default() };
+    let snapshot = pb::Snapshot { requests: vec![odd], ..Default::default() };
+    let odd =
+        golo::wire::event(Event::Second(pb::Second { elapsed: 9_000_000_000, users: 1, snapshot: Some(snapshot) }));
+    assert_eq!(refused(ingest(&mut store, a, 5, &[told(1, odd)])), "record 5: a series without an outcome");
+
+    ingest(&mut store, a, 5, &whole[5..]).unwrap();
+    let after = vec![whole[4].clone()];
+    assert_eq!(refused(ingest(&mut store, a, 8, &after)), "record 8 comes after the part has ended");
+
+    let other = part("r", ("b", 1, 3), 3);
+    assert!(refused(ingest(&mut store, ("r", "b"), 0, &other)).starts_with("a part of another plan"));
+    let mut again = whole.clone();
+    again[0] = begun("r", "a", plan(2, 1, 3));
+    assert!(refused(ingest(&mut store, a, 0, &again)).contains("already told of another job"));
+    assert_eq!(sorted(kept(&store, "r", "a")), sorted(whole));
+}
+
+#[test]
+fn nothing_comes_after_the_engine_has_finished_but_the_end() {
+    let place = Place::new();
+    let mut store = place.store();
+    let whole = part("r", ("a", 0, 1), 2);
+    ingest(&mut store, ("r", "a"), 0, &whole[..6]).unwrap();
+    let late = second(7, 1, &measured(&mut Numbers(1), 1, 1));
+    assert_eq!(refused(ingest(&mut store, ("r", "a"), 6, &[late])), "record 6 comes after the engine has finished");
+    ingest(&mut store, ("r", "a"), 6, &whole[6..]).unwrap();
+}
+
+#[test]
+fn a_run_is_over_once_every_part_is_and_ends_as_the_worst_of_them() {
+    let place = Place::new();
+    let mut store = place.store();
+    let state = |store: &Store, run| {
+        let run = store.find(run).unwrap();
+        (run.state, run.reason)
+    };
+    for (run, ends, expected) in [
+        ("r1", [State::Completed, State::Completed], ("completed", "")),
+        ("r2", [State::Cancelled, State::Completed], ("cancelled", "a: why")),
+        ("r3", [State::Cancelled, State::Failed], ("failed", "a: why; b: why")),
+    ] {
+        for (index, agent) in (0..).zip(["a", "b"]) {
+            let begun = begun(run, agent, plan(2, index, 1));
+            let reason = if ends[index as usize] == State::Completed { "" } else { "why" };
+            ingest(&mut store, (run, agent), 0, &[begun, started()]).unwrap();
+            assert_eq!(state(&store, run).0, "running");
+            ingest(&mut store, (run, agent), 2, &[ended(ends[index as usize], reason)]).unwrap();
+        }
+        assert_eq!(state(&store, run), (expected.0.to_owned(), expected.1.to_owned()));
+    }
+    let run = store.find("r1").unwrap();
+    assert_eq!((run.started_at_ns, run.ended_at_ns), (Some(START), Some(START + 99_000_000_000)));
+    assert_eq!((run.name.as_str(), run.load_test.as_str()), ("shop", "shop-load-test"));
+    assert_eq!((run.plan.as_str(), run.thresholds.len()), ("10 users for 1s", 2));
+    let parts = store.parts(&run).unwrap();
+    let shares: Vec<_> = parts.iter().map(|part| (part.agent.as_str(), part.share_index, part.share_of)).collect();
+    assert_eq!(shares, [("a", 0, 2), ("b", 1, 2)]);
+}
+
+#[test]
+fn a_run_is_found_by_what_people_call_it() {
+    let place = Place::new();
+    let mut store = place.store();
+    assert!(store.find("latest").unwrap_err().to_string().contains("no run is kept yet"));
+    for run in ["aa1", "aa2", "b%_"] {
+        ingest(&mut store, (run, "x"), 0, &[begun(run, "x", plan(1, 0, 1))]).unwrap();
+    }
+    let found = |called: &str| store.find(called).map(|run| run.run).map_err(|error| error.to_string());
+    assert_eq!(found("aa1").unwrap(), "aa1");
+    assert_eq!(found("latest").unwrap(), "b%_");
+    assert_eq!(found("shop").unwrap(), "b%_", "the newest of that name");
+    assert_eq!(found("b%").unwrap(), "b%_");
+    assert!(found("aa").unwrap_err().contains("more than one run begins"));
+    assert!(found("%").unwrap_err().contains("no run is called"));
+    assert!(found("").unwrap_err().contains("no run is called"));
+    assert_eq!(store.runs(2).unwrap().iter().map(|run| &*run.run).collect::<Vec<_>>(), ["b%_", "aa2"]);
+}

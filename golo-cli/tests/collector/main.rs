@@ -1,0 +1,14 @@
+//! The collector and its database, from outside: through the store's own functions, over HTTP, by plain SQL, and with
+//! processes that are killed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod costs;
+mod databases;
+mod http;
+mod ingestion;
+mod outputs;
+#[cfg(unix)]
+mod processes;
+mod support;
+mod views;

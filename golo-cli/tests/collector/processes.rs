@@ -1,0 +1,190 @@
+//! `golo collector` as a process: killed and started again, stopped, and refused.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, ChildStderr, Command, Stdio},
+};
+
+use golo_cli::store::Store;
+use serde_json::Value;
+
+use crate::support::*;
+
+/// A collector, which is killed where it is still there in the end.
+struct Running {
+    process: Child,
+    address: SocketAddr,
+    // Whoever says something later must not meet a closed pipe.
+    _stderr: BufReader<ChildStderr>,
+}
+
+impl Running {
+    fn start(db: &Path) -> Self {
+        Self::of(command(db, &["--addr", "127.0.0.1:0"]))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut process = command.spawn().unwrap();
+        let mut stderr = BufReader::new(process.stderr.take().unwrap());
+        let mut said = String::new();
+        let address = loop {
+            let mut line = String::new();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended: {said}");
+            if let Some((_, address)) = line.split_once("listens on http://") {
+                break address.trim().parse().unwrap();
+            }
+            said.push_str(&line);
+        };
+        Self { process, address, _stderr: stderr }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+fn command(db: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_golo"));
+    command.arg("collector").arg("--db").arg(db).args(flags);
+    command.env_remove("GOLO_TOKEN").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// Sends what is wanted next until it is the end or nobody answers. Gives how much was acknowledged.
+async fn send(
+    address: SocketAddr,
+    agent: &str,
+    records: &[golo_proto::results::Record],
+    acknowledged: impl Fn(),
+) -> u64 {
+    let client = client();
+    let url = format!("http://{address}/api/runs/r/agents/{agent}");
+    let Ok(answer) = client.get(format!("{url}/next")).send().await else { return 0 };
+    let Ok(answer) = answer.json::<Value>().await else { return 0 };
+    let mut next = answer["next"].as_u64().unwrap();
+    while let Some(record) = records.get(usize::try_from(next).unwrap()) {
+        let body = body(std::slice::from_ref(record));
+        let Ok(answer) = client.post(format!("{url}/records?from={next}")).body(body).send().await else { break };
+        assert_eq!(answer.status(), 200);
+        let Ok(answer) = answer.json::<Value>().await else { break };
+        next = answer["next"].as_u64().unwrap();
+        acknowledged();
+    }
+    next
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_that_it_is_killed() {
+    let place = Place::new();
+    let agents = ["a", "b", "c"];
+    let parts: Vec<_> = (0..).zip(agents).map(|(index, agent)| part("r", (agent, index, 3), 60)).collect();
+    // Each time it is killed in the middle, after so many acknowledgements.
+    for kill_after in [5, 40] {
+        let mut collector = Running::start(&place.db());
+        let address = collector.address;
+        let (acknowledged, mut counted) = tokio::sync::mpsc::unbounded_channel();
+        let sending: Vec<_> = agents
+            .into_iter()
+            .zip(parts.clone())
+            .map(|(agent, records)| {
+                let acknowledged = acknowledged.clone();
+                tokio::spawn(async move { send(address, agent, &records, || _ = acknowledged.send(())).await })
+            })
+            .collect();
+        drop(acknowledged);
+        for _ in 0..kill_after {
+            counted.recv().await.unwrap();
+        }
+        collector.signal("-KILL");
+        assert!(!collector.process.wait().unwrap().success());
+        for (agent, sent) in agents.into_iter().zip(sending) {
+            let acknowledged = sent.await.unwrap();
+            let store = Store::open_to_read(&place.db()).unwrap();
+            let kept = store.next("r", agent).unwrap();
+            assert!(kept >= acknowledged, "agent {agent}: {kept} are kept of {acknowledged} acknowledged");
+        }
+    }
+    let collector = Running::start(&place.db());
+    for (agent, records) in agents.into_iter().zip(&parts) {
+        assert_eq!(send(collector.address, agent, records, || {}).await, records.len() as u64);
+    }
+    let store = Store::open_to_read(&place.db()).unwrap();
+    for (agent, records) in agents.into_iter().zip(&parts) {
+        assert_eq!(sorted(kept(&store, "r", agent)), sorted(records.clone()));
+    }
+    let run = store.find("r").unwrap();
+    assert_eq!(run.requests, truth(&parts).values().map(|truth| truth.durations.count()).sum::<u64>());
+    assert_eq!(run.state, "completed");
+}
+
+#[test]
+fn it_ends_when_it_is_told_to() {
+    let place = Place::new();
+    for signal in ["-TERM", "-INT"] {
+        let mut collector = Running::start(&place.db());
+        collector.signal(signal);
+        assert_eq!(collector.process.wait().unwrap().code(), Some(0));
+    }
+    // All of it is in the one file then.
+    assert!(!place.db().with_file_name("runs.db-wal").exists());
+}
+
+#[test]
+fn what_is_not_safe_or_cannot_be_is_refused_before_it_listens() {
+    let place = Place::new();
+    for (flags, reason) in [
+        (&["--addr", "0.0.0.0:0"][..], "can be reached from other machines"),
+        (&["--addr", "nowhere"][..], "expected HOST:PORT"),
+        (&["--bad"][..], "--bad"),
+    ] {
+        let output = command(&place.db(), flags).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(104), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+    std::fs::write(place.db(), "no database, and longer than a head of one is. ".repeat(10)).unwrap();
+    let output = command(&place.db(), &["--addr", "127.0.0.1:0"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(104), "{said}");
+    assert!(said.contains("it is no database"), "{said}");
+}
+
+#[tokio::test]
+async fn who_knows_the_token_can_do_everything_and_nobody_else_anything() {
+    let place = Place::new();
+    let mut command = command(&place.db(), &["--addr", "127.0.0.1:0"]);
+    command.env("GOLO_TOKEN", "correct-horse-battery-staple");
+    let collector = Running::of(command);
+    let output = r#"{"sequenceID":"s","url":"http://h/","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13Z","duration":1,"error":null}"#;
+    // More than a server takes that is not told otherwise.
+    let many = 40_000;
+    let outputs = format!("[{}]", vec![output; many].join(","));
+    let url = format!("http://{}", collector.address);
+    let push = || client().post(format!("{url}/push/db")).body(outputs.clone());
+    let records = || client().get(format!("{url}/api/runs"));
+    assert_eq!(push().send().await.unwrap().status(), 401);
+    assert_eq!(records().bearer_auth("another").send().await.unwrap().status(), 401);
+    assert_eq!(records().send().await.unwrap().status(), 401);
+
+    let token = "correct-horse-battery-staple";
+    let stored = push().bearer_auth(token).send().await.unwrap().text().await.unwrap();
+    assert_eq!(stored, format!(r#"{{"stored":{many}}}"#));
+    assert_eq!(records().bearer_auth(token).send().await.unwrap().status(), 200);
+    let page = push().bearer_auth(token).header("origin", "http://elsewhere").send().await.unwrap();
+    assert_eq!(page.status(), 403);
+    let metrics = client().get(format!("{url}/metrics")).bearer_auth(token).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains(r#"golo_collector_http_requests_total{status="401"} 3"#), "{metrics}");
+    assert!(metrics.contains(&format!("golo_collector_outputs_total {many}\n")), "{metrics}");
+    let too_large = client().post(format!("{url}/push/db")).bearer_auth(token).body(" ".repeat(17 << 20)).send().await;
+    assert_eq!(too_large.unwrap().status(), 413);
+}

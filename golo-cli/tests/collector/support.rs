@@ -1,0 +1,265 @@
+//! Records of made-up runs, databases in folders of their own, and a collector in this process.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use golo::{
+    engine::{
+        errors::ErrorKind,
+        histogram::Histogram,
+        series::{Label, Outcome, Series},
+        snapshot::{Measure, Snapshot},
+    },
+    wire::event,
+};
+use golo_cli::{
+    collector::Collector,
+    http_server::Statuses,
+    store::{Batch, Ingested, Store, StoreError},
+};
+use golo_proto::{
+    engine::{self as pb, event::Event},
+    results::{Begun, Ended, Record, ended::State, record},
+};
+use prost::Message as _;
+use tempfile::TempDir;
+
+/// 2026-11-22T10:05:13Z
+pub(crate) const START: u64 = 1_795_341_913_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// A place for a database, which is gone afterwards.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn db(&self) -> PathBuf {
+        self.0.path().join("runs.db")
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.db()).unwrap()
+    }
+
+    /// As anybody may open it.
+    pub(crate) fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.db()).unwrap()
+    }
+}
+
+pub(crate) fn plan(of: u64, index: u64, seconds: u64) -> pb::Plan {
+    let users = pb::Curve { start: 10, stages: Vec::new() };
+    let load = pb::Load {
+        duration: Some(seconds * SECOND),
+        model: Some(pb::load::Model::Closed(pb::Closed { users: Some(users), pace: None })),
+        ..pb::Load::default()
+    };
+    let share = Some(pb::Share { index, of });
+    pb::Plan { needs: 1, load: Some(load), share, job_name: "shop".to_owned(), workers: 2, seed: 7, outputs: false }
+}
+
+pub(crate) fn told(at: u64, event: pb::Event) -> Record {
+    Record { at, record: Some(record::Record::Event(event)) }
+}
+
+pub(crate) fn begun(run: &str, agent: &str, plan: pb::Plan) -> Record {
+    let begun = Begun {
+        run: run.to_owned(),
+        agent: agent.to_owned(),
+        job: format!("job-of-{agent}"),
+        load_test: "shop-load-test".to_owned(),
+        plan: Some(plan),
+        thresholds: vec!["http_req_failed rate<1%".to_owned(), "http_req_duration p(99)<1s".to_owned()],
+        binary: "ab".repeat(32),
+        version: "0.1.0".to_owned(),
+    };
+    Record { at: START - 2, record: Some(record::Record::Begun(begun)) }
+}
+
+pub(crate) fn second(number: u64, users: u64, snapshot: &Snapshot) -> Record {
+    let elapsed = (number + 1) * SECOND;
+    told(START + elapsed, event(Event::Second(pb::Second { elapsed, users, snapshot: Some(snapshot.into()) })))
+}
+
+pub(crate) fn started() -> Record {
+    told(START - 1, event(Event::Started(pb::Started { at: START })))
+}
+
+pub(crate) fn finished(seconds: u64, rest: &Snapshot, plan: &pb::Plan) -> Record {
+    let finished = pb::Finished {
+        rest: Some(rest.into()),
+        started_at: Some(START),
+        load_time: seconds * SECOND,
+        whole_time: seconds * SECOND + 5,
+        most_users: 10,
+        workers: 2,
+        load: plan.load.clone(),
+        lost: vec!["worker 1".to_owned()],
+        ..pb::Finished::default()
+    };
+    told(START + seconds * SECOND + 6, event(Event::Finished(finished)))
+}
+
+pub(crate) fn ended(state: State, reason: &str) -> Record {
+    let ended = Ended { state: state.into(), reason: reason.to_owned(), ..Ended::default() };
+    Record { at: START + 99 * SECOND, record: Some(record::Record::Ended(ended)) }
+}
+
+/// Numbers that look random, and are the same each time.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    /// Around 2 ms, some far above.
+    pub(crate) fn duration(&mut self) -> u64 {
+        let tail = if self.next().is_multiple_of(50) { 20 } else { 1 };
+        (1_000_000 + self.next() % 2_000_000) * tail
+    }
+}
+
+pub(crate) fn label(route: u64) -> Label {
+    let method = if route.is_multiple_of(2) { "GET" } else { "POST" };
+    Label { origin: "http://127.0.0.1:1".into(), route: format!("/{route}/{{id}}").into(), method: method.into() }
+}
+
+/// A second of so many routes with so many requests each, every tenth of which fails in its own way.
+pub(crate) fn measured(numbers: &mut Numbers, routes: u64, requests: u64) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for route in 0..routes {
+        for request in 0..requests {
+            let outcome = match request % 40 {
+                9 => Outcome::Answered { status: 503, failed: true },
+                19 => Outcome::Failed(ErrorKind::Timeout),
+                29 => Outcome::Interrupted,
+                39 => Outcome::Answered { status: 404, failed: false },
+                _ => Outcome::Answered { status: 200, failed: false },
+            };
+            let duration = numbers.duration();
+            add(&mut snapshot, Series { label: label(route).into(), outcome }, duration);
+            snapshot.triggers.service.record(duration + 1000);
+            snapshot.triggers.response.record(duration + 2000);
+        }
+    }
+    snapshot.triggers.due = routes * requests;
+    snapshot.triggers.done = routes * requests;
+    snapshot.triggers.dropped_busy = 3;
+    snapshot.generator.lag.record(1000);
+    snapshot.waiting.record(numbers.duration());
+    snapshot.errors.add(ErrorKind::Timeout, "timeout: 1 s", std::time::Duration::from_secs(1));
+    snapshot.checks.insert("is complete".into(), golo::engine::snapshot::Check { passed: 2, failed: 1 });
+    snapshot
+}
+
+pub(crate) fn add(snapshot: &mut Snapshot, series: Series, duration: u64) {
+    let measure: &mut Measure = snapshot.requests.entry(series).or_default();
+    measure.durations.record(duration);
+    measure.received += 100;
+    measure.sent += 10;
+}
+
+/// All records of one part, of so many seconds and one for the rest.
+pub(crate) fn part(run: &str, (agent, index, of): (&str, u64, u64), seconds: u64) -> Vec<Record> {
+    let mut numbers = Numbers(index + 1);
+    let plan = plan(of, index, seconds);
+    let mut records =
+        vec![begun(run, agent, plan.clone()), told(START - 1, event(Event::Ready(pb::Ready { users: 10 }))), started()];
+    records.extend((0..seconds).map(|number| second(number, 10, &measured(&mut numbers, 3, 40))));
+    records.push(finished(seconds, &measured(&mut numbers, 2, 3), &plan));
+    records.push(ended(State::Completed, ""));
+    records
+}
+
+pub(crate) fn ingest(
+    store: &mut Store,
+    (run, agent): (&str, &str),
+    from: u64,
+    records: &[Record],
+) -> Result<Ingested, StoreError> {
+    store.ingest(Batch { run: run.to_owned(), agent: agent.to_owned(), from, records: records.to_vec() })
+}
+
+/// Records in bytes, as they are sent.
+pub(crate) fn body(records: &[Record]) -> Vec<u8> {
+    records.iter().flat_map(|record| record.encode_length_delimited_to_vec()).collect()
+}
+
+/// Records, with series in an order that does not depend on anything.
+pub(crate) fn sorted(mut records: Vec<Record>) -> Vec<Record> {
+    for record in &mut records {
+        let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record else { continue };
+        let snapshot = match event {
+            Event::Second(second) => second.snapshot.as_mut(),
+            Event::Finished(finished) => finished.rest.as_mut(),
+            _ => None,
+        };
+        if let Some(snapshot) = snapshot {
+            snapshot.requests.sort_by_key(|series| series.encode_to_vec());
+        }
+    }
+    records
+}
+
+/// The records of a part that a store has.
+pub(crate) fn kept(store: &Store, run: &str, agent: &str) -> Vec<Record> {
+    let parts = store.parts(&store.find(run).unwrap()).unwrap();
+    let part = parts.iter().find(|part| part.agent == agent).unwrap();
+    store.records(part, 0).collect::<Result<_, _>>().unwrap()
+}
+
+/// What is true of some requests together.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Truth {
+    pub(crate) failed: u64,
+    pub(crate) interrupted: u64,
+    pub(crate) durations: Histogram,
+}
+
+/// What is true of each route of each second of what parts told, by their records.
+pub(crate) fn truth(parts: &[Vec<Record>]) -> BTreeMap<(u64, Label), Truth> {
+    let mut truth: BTreeMap<(u64, Label), Truth> = BTreeMap::new();
+    for records in parts {
+        let mut next = 0;
+        for record in records {
+            let Some(record::Record::Event(pb::Event { event: Some(event) })) = &record.record else { continue };
+            let (number, snapshot) = match event {
+                Event::Second(second) => (second.elapsed / SECOND - 1, second.snapshot.as_ref()),
+                Event::Finished(finished) => (next, finished.rest.as_ref()),
+                _ => continue,
+            };
+            next = number + 1;
+            for (series, measure) in &Snapshot::try_from(snapshot.unwrap()).unwrap().requests {
+                let truth = truth.entry((number, Label::clone(&series.label))).or_default();
+                match series.outcome {
+                    Outcome::Interrupted => truth.interrupted += measure.durations.count(),
+                    outcome => {
+                        truth.failed += if outcome.is_failed() { measure.durations.count() } else { 0 };
+                        truth.durations.merge(&measure.durations);
+                    }
+                }
+            }
+        }
+    }
+    truth
+}
+
+/// A collector on a free port of loopback, without what guards it.
+pub(crate) async fn collector(store: Store) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Collector::start(store, Statuses::default()).unwrap().router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// A client of HTTP.
+pub(crate) fn client() -> reqwest::Client {
+    // Another test may have been quicker.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
