@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use golo::cli::{RunArgs, pair};
 
-use crate::collector::CollectorLine;
 use crate::limits::LimitArgs;
+use crate::{agent::AgentLine, collector::CollectorLine};
 
 /// Load testing as ordinary async Rust: runs load tests, whatever they are written in
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ pub enum Command {
     },
     /// Run a load test on this machine, and print a summary
     Run(Box<RunLine>),
+    /// Run load tests for others: take jobs over HTTP, one at a time, and keep what they measure
+    Agent(Box<AgentLine>),
     /// Keep what agents measure in an SQLite database, and give it back, over HTTP
     Collector(Box<CollectorLine>),
 }

@@ -32,6 +32,7 @@ pub fn main() -> ExitCode {
         Command::New { path } => new(&path),
         Command::Run(line) => run(*line),
         Command::Collector(line) => collect(*line),
+        Command::Agent(line) => crate::agent::run(*line),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Job {
     pub load_test: LoadTest,
     /// The plan, and what goes with it.
     pub call: RunCall,
+    /// Parameters of the load test, and other variables: they come before those of this process and of a job file.
+    pub params: Vec<(String, String)>,
     /// The part of the plan that is run here.
     pub share: Share,
     /// What the load test may use.
@@ -76,12 +78,12 @@ pub async fn drive(
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
     mut tell: impl FnMut(pb::Event),
 ) -> Ended {
-    let Job { load_test, call, share, limits, is_held } = job;
+    let Job { load_test, call, params, share, limits, is_held } = job;
     let measured = Arc::new(RecorderSink::new(Vec::new()));
     let outside = Arc::new(Outside::new(Arc::clone(&measured)));
     let sinks = Sinks { measured, outside };
     let options = golo::engine::Options { share, ..call.options(&load_test.name) };
-    let served = Served::new(load_test, Vec::new(), &call, Handle::current()).limited(limits).on_stderr(on_stderr);
+    let served = Served::new(load_test, params, &call, Handle::current()).limited(limits).on_stderr(on_stderr);
     let mut driving = Driving { served, is_held, begin: None, level: None, stopped: None, is_cut: false, died: None };
     let finished = match driving.way(&call, &options, sinks, &mut commands).await {
         Ok(Some(way)) => driving.run(way, &mut commands, &mut tell).await,
@@ -89,7 +91,7 @@ pub async fn drive(
         Err(error) => Event::from(&Finished::not_started(call.plan().clone(), options, Some(chain(&error)))),
     };
     let not_started = if let Event::Finished(finished) = &finished { finished.not_started.clone() } else { None };
-    let torn_down = driving.served.tear_down().await.err().map(|error| chain(&error));
+    let torn_down = driving.tear_down(&mut commands).await;
     tell(wire::event(finished));
     driving.ended(not_started, torn_down)
 }
@@ -190,8 +192,24 @@ impl Driving {
             let died = timeout(REASON, self.served.died()).await;
             self.died = Some(died.unwrap_or(broken));
         }
-        self.served.settle().await;
+        if unless_cut(commands, self.served.settle()).await.is_none() {
+            self.kill().await;
+        }
         way.end()
+    }
+
+    /// Ends the load test, with its grace unless it is cut; gives what went wrong with that.
+    async fn tear_down(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<String> {
+        let Some(torn_down) = unless_cut(commands, self.served.tear_down()).await else {
+            self.kill().await;
+            return None;
+        };
+        torn_down.err().map(|error| chain(&error))
+    }
+
+    async fn kill(&mut self) {
+        self.is_cut = true;
+        self.served.kill().await;
     }
 
     fn obey(&mut self, command: Command, way: &mut Way) {
@@ -232,6 +250,23 @@ impl Driving {
             aborted: String::new(),
             stderr: served.stderr(),
         }
+    }
+}
+
+/// What `future` gives, unless the job is cut before.
+async fn unless_cut<T>(commands: &mut mpsc::Receiver<Command>, future: impl Future<Output = T>) -> Option<T> {
+    let cut = async {
+        loop {
+            match commands.recv().await {
+                Some(Command::Cut) => break,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    };
+    tokio::select! {
+        given = future => Some(given),
+        () = cut => None,
     }
 }
 

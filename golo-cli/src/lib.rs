@@ -2,6 +2,10 @@
 //!
 //! Nothing else may use it: it changes without notice.
 
+#[cfg(not(unix))]
+compile_error!("the command `golo` needs Unix; a load test itself, its `run` and `serve`, works without it");
+
+pub mod agent;
 pub mod arguments;
 pub mod collector;
 mod command;
@@ -16,6 +20,7 @@ pub mod load_test;
 pub mod merged;
 pub mod new_crate;
 pub mod port_owner;
+pub mod pusher;
 pub mod served;
 pub mod store;
 pub mod supervisor;

@@ -43,7 +43,8 @@ fn memory(text: &str) -> Result<u64, String> {
     if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory is limited on Linux alone".to_owned()) }
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+/// Reads a number of bytes.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || "expected bytes above 0, as 2GiB, 512M or 1500000000".to_owned();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let unit = unit.trim_start().to_ascii_lowercase();

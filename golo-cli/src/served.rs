@@ -112,6 +112,13 @@ impl Served {
         self.child.as_ref().map_or_else(String::new, Supervised::stderr)
     }
 
+    /// Ends it at once.
+    pub async fn kill(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().await;
+        }
+    }
+
     /// The same with limits.
     #[must_use]
     pub fn limited(self, limits: LimitArgs) -> Self {

@@ -59,6 +59,7 @@ use std::{
     process::ExitCode,
 };
 
+pub use binary::check;
 pub use ended::Ended;
 pub use exec::exec;
 pub use start::Supervisor;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, redirect::Policy};
 use tokio::runtime;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     error::{chain, reason},
     lock::lock,
     message::say,
-    panic,
+    panic, targets,
 };
 
 /// How long a request may take, body included, unless the load test says otherwise.
@@ -182,6 +182,17 @@ fn names_no_proxy() -> bool {
     !cfg!(feature = "system-proxy") && !["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].into_iter().any(named)
 }
 
+fn redirects() -> Policy {
+    let limited = Policy::limited(REDIRECTS);
+    if !targets::are_limited() {
+        return limited;
+    }
+    Policy::custom(move |attempt| match targets::check(attempt.url()) {
+        Ok(()) => limited.redirect(attempt),
+        Err(reason) => attempt.error(reason),
+    })
+}
+
 fn defaults() -> ClientBuilder {
     install_provider();
     let Options { no_keep_alive, insecure } = *OPTIONS.read().unwrap_or_else(PoisonError::into_inner);
@@ -197,7 +208,7 @@ fn defaults() -> ClientBuilder {
         .tls_danger_accept_invalid_certs(insecure)
         .connector_layer(TimeConnects)
         .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
+        .redirect(redirects())
         .retry(reqwest::retry::never())
         .no_gzip()
         .no_brotli()

@@ -4,6 +4,8 @@ mod cause;
 
 use std::{error::Error as StdError, fmt};
 
+use crate::targets::NotAllowed;
+
 pub use cause::chain;
 pub(crate) use cause::{reason, without_credentials};
 
@@ -163,7 +165,8 @@ struct RequestErrorInner {
     kind: RequestErrorKind,
     /// Method and URL, or nothing where the request could not be built.
     request: Option<String>,
-    source: reqwest::Error,
+    /// Nearly always a [`reqwest::Error`].
+    source: BoxError,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,19 +216,26 @@ impl RequestErrorKind {
 impl RequestError {
     pub(crate) fn not_built(source: reqwest::Error) -> Self {
         let kind = RequestErrorKind::Build;
-        Self { inner: Box::new(RequestErrorInner { kind, request: None, source: source.without_url() }) }
+        Self { inner: Box::new(RequestErrorInner { kind, request: None, source: source.without_url().into() }) }
     }
 
     /// `url` is free of credentials; `responded` says whether the response's head had come.
     pub(crate) fn new(method: &reqwest::Method, url: &reqwest::Url, source: reqwest::Error, responded: bool) -> Self {
         let kind = cause::kind(&source, url, responded);
         let request = Some(format!("{method} {url}"));
-        Self { inner: Box::new(RequestErrorInner { kind, request, source: source.without_url() }) }
+        Self { inner: Box::new(RequestErrorInner { kind, request, source: source.without_url().into() }) }
+    }
+
+    /// One that was not sent, since it may not be. `url` is free of credentials.
+    #[cold]
+    pub(crate) fn not_allowed(method: &reqwest::Method, url: &reqwest::Url, source: NotAllowed) -> Self {
+        let (kind, request) = (RequestErrorKind::Other, Some(format!("{method} {url}")));
+        Self { inner: Box::new(RequestErrorInner { kind, request, source: source.into() }) }
     }
 
     /// The one string of an `Output`: the kind, and the innermost reason.
     pub(crate) fn for_output(&self) -> String {
-        format!("{}: {}", self.inner.kind.word(), without_credentials(&cause::innermost(&self.inner.source)))
+        format!("{}: {}", self.inner.kind.word(), without_credentials(&cause::innermost(&*self.inner.source)))
     }
 
     /// Whether the request could not be built: its URL is none, say. It was not sent, and recorded no `Output`.
@@ -296,7 +306,7 @@ impl fmt::Display for RequestError {
 
 impl StdError for RequestError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.inner.source)
+        Some(&*self.inner.source)
     }
 }
 

@@ -39,6 +39,7 @@ mod sequence;
 mod shared;
 mod sink;
 mod tags;
+mod targets;
 mod think;
 mod thought;
 pub mod thresholds_in_ci;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, future::poll_fn, pin::pin};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
-use crate::{RequestError, client, error, output::without_credentials, recording::Recording, scope};
+use crate::{RequestError, client, error, output::without_credentials, recording::Recording, scope, targets};
 
 /// A request as it was asked for, before redirects.
 struct Requested {
@@ -37,7 +37,7 @@ pub(crate) struct Left {
 /// # Errors
 ///
 /// Where no whole response came; [`RequestError`] says why. The `Output` says so too, unless the request could not be
-/// built: then nothing was sent, and none is recorded. Dropping the future before it ends records the error
+/// built, or an agent does not allow its target: then nothing was sent, and none is recorded. Dropping the future before it ends records the error
 /// `cancelled`.
 ///
 /// ```no_run
@@ -126,6 +126,9 @@ impl<'a> Request<'a> {
                 let (client, request) = request.map_err(RequestError::not_built)?;
                 let client = client.unwrap_or_else(client::client);
                 requested = Requested::of(&request);
+                if let Err(reason) = targets::check(request.url()) {
+                    return Err(RequestError::not_allowed(&requested.method, &requested.url, reason));
+                }
                 let (method, url) = (requested.method.as_str(), requested.url.as_str());
                 let bytes = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
                 recording = Recording::start(id, method, url, &*sink, scope.as_deref())

@@ -4,6 +4,7 @@
 
 use std::{
     env::consts::{ARCH, OS},
+    fmt,
     fs::{self, File},
     io::{self, Read as _, Seek as _},
     os::unix::fs::PermissionsExt as _,
@@ -40,13 +41,12 @@ const MACH_O: [[u8; 4]; 5] = [
 /// As much of a script's first line as the kernel reads.
 const FIRST_LINE: u64 = 256;
 
-/// Says why the file at `path` cannot be run here, if that can be seen.
+/// Says why the file at `path`, which is called `name`, cannot be run here, if that can be seen.
 ///
 /// # Errors
 ///
 /// It is not there, is not executable, is another machine's, is cut short, or is no program at all.
-pub(super) fn check(path: &Path) -> Result<(), StartError> {
-    let name = path.display();
+pub fn check(path: &Path, name: impl fmt::Display) -> Result<(), StartError> {
     let right = "a load test is an executable file, such as `target/release/NAME`";
     let about = fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if about.is_dir() {
@@ -60,7 +60,7 @@ pub(super) fn check(path: &Path) -> Result<(), StartError> {
         return Err(StartError::program(format_args!("`{name}` is not executable"), right));
     }
     match File::open(path) {
-        Ok(mut file) => content(path, &mut file, about.len()),
+        Ok(mut file) => content(&name, &mut file, about.len()),
         // It may be run all the same.
         Err(_) => Ok(()),
     }
@@ -89,22 +89,21 @@ fn unreadable(path: &Path, error: io::Error) -> StartError {
     }
 }
 
-fn content(path: &Path, file: &mut File, length: u64) -> Result<(), StartError> {
-    let name = path.display();
+fn content(name: &impl fmt::Display, file: &mut File, length: u64) -> Result<(), StartError> {
     let mut start = Vec::new();
     if (&mut *file).take(4).read_to_end(&mut start).is_err() {
         return Ok(());
     }
     match start.as_slice() {
         [b'#', b'!', ..] => Ok(()),
-        b"\x7fELF" if cfg!(target_os = "macos") => Err(elsewhere(path, "Linux")),
-        b"\x7fELF" => file.rewind().and_then(|()| Elf::read(file)).map_or(Ok(()), |elf| fits(path, &elf, length)),
-        [b'M', b'Z', ..] => Err(elsewhere(path, "Windows")),
+        b"\x7fELF" if cfg!(target_os = "macos") => Err(elsewhere(name, "Linux")),
+        b"\x7fELF" => file.rewind().and_then(|()| Elf::read(file)).map_or(Ok(()), |elf| fits(name, &elf, length)),
+        [b'M', b'Z', ..] => Err(elsewhere(name, "Windows")),
         start if MACH_O.iter().any(|magic| magic == start) => {
             if cfg!(target_os = "macos") {
                 Ok(())
             } else {
-                Err(elsewhere(path, "macOS"))
+                Err(elsewhere(name, "macOS"))
             }
         }
         [] => Err(StartError::program(format_args!("`{name}` is empty"), "copy or upload it again")),
@@ -115,15 +114,14 @@ fn content(path: &Path, file: &mut File, length: u64) -> Result<(), StartError> 
     }
 }
 
-fn elsewhere(path: &Path, system: &str) -> StartError {
+fn elsewhere(name: &impl fmt::Display, system: &str) -> StartError {
     StartError::program(
-        format_args!("`{}` is a program for {system}", path.display()),
+        format_args!("`{name}` is a program for {system}"),
         format_args!("build it for this machine, which is {ARCH} with {OS}"),
     )
 }
 
-fn fits(path: &Path, elf: &Elf, length: u64) -> Result<(), StartError> {
-    let name = path.display();
+fn fits(name: &impl fmt::Display, elf: &Elf, length: u64) -> Result<(), StartError> {
     if !elf.program {
         return Err(StartError::program(
             format_args!("`{name}` is a part of a program"),

@@ -27,6 +27,9 @@ use super::{
 /// The variable whose value all processes of one load test share, and no others.
 const MARK: &str = "GOLO_SUPERVISED";
 
+/// Variables that are golo's own: whoever knows them can have an agent run anything.
+const SECRETS: [&str; 2] = ["GOLO_TOKEN", "GOLO_COLLECTOR_TOKEN"];
+
 /// A grace that is as good as for ever, and that a clock can still be set to.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -74,7 +77,7 @@ impl Supervisor {
     /// Outside a tokio runtime that drives I/O and time.
     pub async fn start(self, program: &Program, limits: &Limits) -> Result<Supervised, StartError> {
         let flags = flags(program, limits)?;
-        binary::check(&flags.program)?;
+        binary::check(&flags.program, flags.program.display())?;
         let mark = format!("{MARK}={}", golo::new_sequence_id());
         let spawned =
             self.executable.map_or_else(own_executable, Ok).and_then(|own| spawn(own, program, &flags, &mark));
@@ -110,6 +113,7 @@ fn spawn(own: PathBuf, program: &Program, flags: &Flags, mark: &str) -> io::Resu
     let golo = UnixStream::from_std(golo)?;
     let mut command = Command::new(own);
     command.arg0(NAME).arg(SUPERVISE).args(flags.line());
+    SECRETS.iter().for_each(|name| _ = command.env_remove(name));
     command.envs(program.environment.iter().map(|(key, value)| (key, value)));
     command.envs(mark.split_once('='));
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);

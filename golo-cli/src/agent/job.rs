@@ -1,0 +1,341 @@
+//! A job from when it is queued until it is forgotten: what is known of it, and what it can be told.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use golo_proto::{
+    engine::{Event, Snapshot, event, series::Outcome},
+    results::{Ended, ended},
+};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    kept::{Kept, State, now, written},
+    spool::{Extent, Spool},
+};
+use crate::driven::Command;
+
+/// How much of a load test's stderr is kept, in bytes.
+const STDERR: usize = 64 << 10;
+
+/// What is known while it runs.
+#[derive(Debug, Default)]
+struct Live {
+    is_ready: bool,
+    has_started: bool,
+    users: u64,
+    /// Requests per second, of the last second.
+    rate: f64,
+    commands: Option<mpsc::Sender<Command>>,
+    /// Why it was told to stop.
+    stop: Option<String>,
+    is_start_asked: bool,
+    /// The last that its load test said.
+    stderr: Option<String>,
+}
+
+/// A job.
+#[derive(Debug)]
+pub struct Job {
+    /// Its id.
+    pub id: String,
+    folder: PathBuf,
+    /// What it measured.
+    pub spool: Spool,
+    inner: Mutex<(Kept, Live)>,
+    /// How often its load was changed, and why that was refused the last time.
+    adjusted: watch::Sender<(u64, String)>,
+    /// Held by whoever changes its load.
+    pub adjusting: tokio::sync::Mutex<()>,
+}
+
+impl Job {
+    /// One whose files are in `folder`.
+    #[must_use]
+    pub fn new(kept: Kept, folder: PathBuf) -> Self {
+        let extent = Extent { next: kept.records, has_ended: kept.state.is_over() };
+        Self {
+            id: kept.id.clone(),
+            spool: Spool::at(folder.join("records"), extent),
+            folder,
+            inner: Mutex::new((kept, Live::default())),
+            adjusted: watch::Sender::default(),
+            adjusting: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The one in a folder.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none that can be read.
+    pub fn read(folder: PathBuf) -> io::Result<Self> {
+        Ok(Self::new(Kept::read(&folder)?, folder))
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Kept, Live)> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.lock().0.clone()
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let inner = self.lock();
+        let (kept, live) = &*inner;
+        let is_late = || kept.length.zip(kept.started).is_some_and(|(length, at)| at.saturating_add(length) < now());
+        match kept.state {
+            State::Running if live.stop.is_some() || is_late() => State::Draining,
+            state => state,
+        }
+    }
+
+    /// Changes what is kept of it.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Kept) -> T) -> T {
+        change(&mut self.lock().0)
+    }
+
+    /// Writes down what is kept of it.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk does not take it; what was there before still is.
+    pub fn save(&self) -> io::Result<()> {
+        self.kept().write(&self.folder)
+    }
+
+    /// The collector has all of its records, so many: that is on disk before it is said.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save); it is said all the same, and after a restart the collector is asked again.
+    pub fn commit(&self, records: u64) -> io::Result<()> {
+        let moment = now();
+        let commit = |kept: &mut Kept| (kept.committed, kept.committed_at) = (records, Some(moment));
+        let mut kept = self.kept();
+        commit(&mut kept);
+        let written = kept.write(&self.folder);
+        self.change(commit);
+        written
+    }
+
+    /// It starts, and is told what is sent to `commands`.
+    pub fn begin(&self, commands: mpsc::Sender<Command>) {
+        let mut inner = self.lock();
+        let (kept, live) = &mut *inner;
+        kept.state = State::Starting;
+        if live.stop.is_some() {
+            _ = commands.try_send(Command::Stop);
+        }
+        live.commands = Some(commands);
+    }
+
+    /// Takes note of what its engine tells.
+    pub fn note(&self, event: &Event) {
+        let mut inner = self.lock();
+        let (kept, live) = &mut *inner;
+        match &event.event {
+            Some(event::Event::Ready(ready)) => {
+                (live.is_ready, live.users) = (true, ready.users);
+            }
+            Some(event::Event::Started(started)) => {
+                live.has_started = true;
+                kept.started = Some(started.at);
+                kept.state = State::Running;
+            }
+            Some(event::Event::Second(second)) => {
+                let passed = Duration::from_nanos(second.elapsed.saturating_sub(kept.elapsed));
+                let count = count(second.snapshot.as_ref(), kept);
+                live.rate = if passed.is_zero() { 0.0 } else { count as f64 / passed.as_secs_f64() };
+                live.users = second.users;
+                kept.elapsed = second.elapsed;
+            }
+            Some(event::Event::Finished(finished)) => {
+                count(finished.rest.as_ref(), kept);
+                kept.elapsed = kept.elapsed.max(finished.load_time);
+                (live.users, live.rate) = (0, 0.0);
+            }
+            Some(event::Event::Adjusted(adjusted)) => {
+                self.adjusted.send_modify(|(count, refused)| {
+                    *count += 1;
+                    refused.clone_from(&adjusted.refused);
+                });
+            }
+            Some(event::Event::Accepted(_) | event::Event::Outputs(_)) | None => {}
+        }
+    }
+
+    /// Tells its engine something; gives whether there is one to tell.
+    pub fn command(&self, command: Command) -> bool {
+        self.lock().1.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok())
+    }
+
+    /// Starts the clock of one that waits for that, once.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be.
+    pub fn start(&self, at: SystemTime) -> Result<(), &'static str> {
+        let mut inner = self.lock();
+        let (kept, live) = &mut *inner;
+        if !kept.hold {
+            return Err("the job was not queued with `hold`, and starts by itself");
+        }
+        if kept.state.is_over() || live.stop.is_some() {
+            return Err("the job is over, or about to be");
+        }
+        if live.is_start_asked || live.has_started {
+            return Err("the job has been started");
+        }
+        if !live.is_ready {
+            return Err("the job is not ready to be started");
+        }
+        let sent = live.commands.as_ref().is_some_and(|commands| commands.try_send(Command::Start { at }).is_ok());
+        live.is_start_asked = sent;
+        if sent { Ok(()) } else { Err("the job is over, or about to be") }
+    }
+
+    /// Has it stop, with the grace of its plan, unless it has been told to already.
+    pub fn stop_once(&self, reason: &str) {
+        let mut inner = self.lock();
+        let live = &mut inner.1;
+        if live.stop.is_none() {
+            live.stop = Some(reason.to_owned());
+            if let Some(commands) = &live.commands {
+                _ = commands.try_send(Command::Stop);
+            }
+        }
+    }
+
+    /// Has it stop, with the grace of its plan; the second time at once.
+    pub fn stop(&self, reason: &str) {
+        let mut inner = self.lock();
+        let live = &mut inner.1;
+        let command = if live.stop.is_some() { Command::Cut } else { Command::Stop };
+        live.stop.get_or_insert_with(|| reason.to_owned());
+        if let Some(commands) = &live.commands {
+            _ = commands.try_send(command);
+        }
+    }
+
+    /// Why it was told to stop, if it was.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<String> {
+        self.lock().1.stop.clone()
+    }
+
+    /// Takes note of a line of its load test's stderr.
+    pub fn say(&self, line: &str) {
+        let mut inner = self.lock();
+        let text = inner.1.stderr.get_or_insert_default();
+        text.push_str(line);
+        text.push('\n');
+        if text.len() > 2 * STDERR {
+            let least = text.len() - STDERR;
+            let from =
+                text.as_bytes()[least..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| least + at + 1);
+            text.drain(..from);
+        }
+    }
+
+    /// The last that its load test said, while it runs.
+    #[must_use]
+    pub fn stderr(&self) -> Option<String> {
+        self.lock().1.stderr.clone()
+    }
+
+    /// Changes whenever its engine says what became of a change of its load.
+    #[must_use]
+    pub fn adjusted(&self) -> watch::Receiver<(u64, String)> {
+        self.adjusted.subscribe()
+    }
+
+    /// It is over.
+    pub fn end(&self, ended: &Ended) {
+        let mut inner = self.lock();
+        let (kept, live) = &mut *inner;
+        kept.state = match ended.state() {
+            ended::State::Completed => State::Completed,
+            ended::State::Failed => State::Failed,
+            ended::State::Cancelled => State::Cancelled,
+        };
+        kept.reason.clone_from(&ended.reason);
+        kept.ended = Some(now());
+        (live.commands, live.users, live.rate) = (None, 0, 0.0);
+    }
+
+    /// What it said is on disk.
+    pub fn forget_stderr(&self) {
+        self.lock().1.stderr = None;
+    }
+
+    /// Users now, and requests per second.
+    #[must_use]
+    pub fn load(&self) -> (u64, f64) {
+        let inner = self.lock();
+        (inner.1.users, inner.1.rate)
+    }
+
+    /// What is said of it.
+    #[must_use]
+    pub fn view(&self) -> Value {
+        let state = self.state();
+        let records = self.spool.extent().borrow().next;
+        let inner = self.lock();
+        let (kept, live) = &*inner;
+        let (requests, failed) = kept.requests;
+        json!({
+            "id": kept.id,
+            "run": kept.run,
+            "agent": kept.agent,
+            "name": kept.name,
+            "binary": kept.binary,
+            "state": state.name(),
+            "reason": kept.reason,
+            "plan": kept.plan,
+            "share": { "index": kept.share.0, "of": kept.share.1 },
+            "hold": kept.hold,
+            "ready": live.is_ready && !live.has_started && !state.is_over(),
+            "queued_at": written(kept.queued),
+            "started_at": kept.started.map(written),
+            "ended_at": kept.ended.map(written),
+            "elapsed": Duration::from_nanos(kept.elapsed).as_secs_f64(),
+            "users": live.users,
+            "requests": requests,
+            "failed": failed,
+            "rate": live.rate,
+            "records": records,
+            "committed": kept.for_collector.then_some(kept.committed),
+        })
+    }
+}
+
+/// Adds the requests of a snapshot, and gives how many there are.
+fn count(snapshot: Option<&Snapshot>, kept: &mut Kept) -> u64 {
+    let mut all = 0;
+    for series in snapshot.into_iter().flat_map(|snapshot| &snapshot.requests) {
+        let count: u64 = series.durations.iter().flat_map(|durations| &durations.counts).sum();
+        all += count;
+        if matches!(series.outcome, Some(Outcome::Unexpected(_) | Outcome::Failed(_))) {
+            kept.requests.1 += count;
+        }
+    }
+    kept.requests.0 += all;
+    all
+}

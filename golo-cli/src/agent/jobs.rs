@@ -1,0 +1,336 @@
+//! All that an agent has: its jobs, its load tests, and what it keeps of them on disk.
+//!
+//! ```text
+//! DATA/binaries/SHA256            load tests
+//! DATA/jobs/ID/job.json           what was asked for, and what became of it
+//! DATA/jobs/ID/records            what was measured
+//! DATA/jobs/ID/stderr             the last that the load test said
+//! DATA/reserve                    room for the end of a job on a disk that is full
+//! ```
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use axum::http::StatusCode;
+use golo::cli::say;
+use golo_proto::results::{Ended, ended};
+use serde_json::Value;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::{
+    binaries::{Binaries, is_full, unwritten},
+    job::Job,
+    kept::{Kept, State, now, since},
+    limits::JobLimits,
+    queue::Queue,
+    request::Request,
+};
+use crate::http_server::{Refusal, Statuses};
+
+/// Most jobs that are over and still listed.
+const LISTED: usize = 1000;
+/// Bytes that are set aside for the end of a job.
+const RESERVE: usize = 256 << 10;
+/// Uploads at a time; more wait.
+const UPLOADS: usize = 16;
+
+/// What an agent is told.
+#[derive(Debug)]
+pub struct AgentOptions {
+    /// What its parts of runs are called.
+    pub name: String,
+    /// Where it keeps everything.
+    pub data: PathBuf,
+    /// Most bytes of a load test.
+    pub max_upload: u64,
+    /// What jobs may ask.
+    pub limits: JobLimits,
+    /// How long records are kept that nobody waits for.
+    pub keep: Duration,
+    /// Whether a collector is to have them.
+    pub has_collector: bool,
+    /// What its server has answered.
+    pub statuses: Statuses,
+}
+
+/// An agent.
+#[derive(Debug)]
+pub struct Agent {
+    /// What it was told.
+    pub options: AgentOptions,
+    /// Its load tests.
+    pub binaries: Binaries,
+    /// Room for uploads.
+    pub uploading: Semaphore,
+    /// How many there were.
+    pub uploads: AtomicU64,
+    /// A job was queued.
+    pub queued: Notify,
+    /// There are more records.
+    pub news: Notify,
+    /// Whether it is to stop.
+    pub stopping: watch::Sender<bool>,
+    jobs: Mutex<Jobs>,
+    /// Held as long as the agent lives, so that no other takes its data.
+    _lock: File,
+}
+
+#[derive(Debug, Default)]
+struct Jobs {
+    queue: Queue,
+    /// In the order in which they came.
+    all: Vec<Arc<Job>>,
+    next: u64,
+}
+
+impl Agent {
+    /// The agent whose data is in a folder; gives also what ran when it ended.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be made or read, or where another agent has it.
+    pub fn open(options: AgentOptions) -> Result<(Arc<Self>, Vec<Arc<Job>>), String> {
+        let data = options.data.clone();
+        let wrong = |error: io::Error| format!("`{}` cannot be used: {error}", data.display());
+        fs::create_dir_all(data.join("jobs")).map_err(wrong)?;
+        fs::set_permissions(&data, Permissions::from_mode(0o700)).map_err(wrong)?;
+        let lock = File::create(data.join("lock")).map_err(wrong)?;
+        if lock.try_lock().is_err() {
+            return Err(format!(
+                "another agent uses `{}`: give this one a folder of its own by `--data`",
+                data.display()
+            ));
+        }
+        let binaries = Binaries::open(&data, options.max_upload).map_err(wrong)?;
+        let mut jobs = Jobs::default();
+        for folder in fs::read_dir(data.join("jobs")).map_err(wrong)? {
+            let folder = folder.map_err(wrong)?.path();
+            match Job::read(folder.clone()) {
+                Ok(job) => jobs.all.push(Arc::new(job)),
+                Err(error) => say(format_args!("golo agent: `{}` is no job: {error}", folder.display())),
+            }
+        }
+        jobs.all.sort_by_cached_key(|job| job.kept().number);
+        jobs.next = jobs.all.last().map_or(0, |job| job.kept().number + 1);
+        let mut cut_short = Vec::new();
+        for job in &jobs.all {
+            match job.state() {
+                State::Queued => jobs.queue.restore(&job.id),
+                state if !state.is_over() || job.kept().records == 0 => cut_short.push(Arc::clone(job)),
+                _ => {}
+            }
+        }
+        let agent = Self {
+            binaries,
+            uploading: Semaphore::new(UPLOADS),
+            uploads: AtomicU64::new(0),
+            queued: Notify::new(),
+            news: Notify::new(),
+            stopping: watch::Sender::new(false),
+            jobs: Mutex::new(jobs),
+            _lock: lock,
+            options,
+        };
+        agent.set_aside();
+        Ok((Arc::new(agent), cut_short))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All jobs, in the order in which they came.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Arc<Job>> {
+        self.lock().all.clone()
+    }
+
+    /// The job with this id.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Arc<Job>> {
+        self.lock().all.iter().find(|job| job.id == id).cloned()
+    }
+
+    /// The job that runs.
+    #[must_use]
+    pub fn running(&self) -> Option<Arc<Job>> {
+        let id = self.lock().queue.running()?.to_owned();
+        self.find(&id)
+    }
+
+    /// Queues a job, on disk before anything else.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be one, is beyond a limit, or has no room.
+    pub fn queue(&self, asked: Value) -> Result<Arc<Job>, Refusal> {
+        if *self.stopping.borrow() {
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent stops"));
+        }
+        let request = Request::parse(&asked, &self.options.name).map_err(Refusal::bad)?;
+        self.options.limits.check(&request.call, request.share).map_err(Refusal::bad)?;
+        if self.binaries.find(&request.binary).is_none() {
+            return Err(Refusal::bad(
+                "`binary` is not here: it is what `/upload` answered, and has to be uploaded first",
+            ));
+        }
+        let full = || Refusal::new(StatusCode::TOO_MANY_REQUESTS, "as many jobs wait as may: try again later");
+        if !self.lock().queue.has_room() {
+            return Err(full());
+        }
+        let is_same = |kept: &Kept| kept.run == request.run && kept.agent == request.agent;
+        if self.jobs().iter().any(|job| job.change(|kept| is_same(kept))) {
+            let (run, agent) = (&request.run, &request.agent);
+            return Err(Refusal::conflict(format!(
+                "the run `{run}` has a part `{agent}` already: give another `agent`"
+            )));
+        }
+        let kept = self.kept(asked, &request);
+        let folder = self.options.data.join("jobs").join(&kept.id);
+        let job = Arc::new(Job::new(kept, folder.clone()));
+        let written = fs::create_dir(&folder).and_then(|()| job.save());
+        let taken = written.map_err(|error| unwritten(&error)).and_then(|()| self.take_in(&job).map_err(|()| full()));
+        if let Err(refusal) = taken {
+            _ = fs::remove_dir_all(&folder);
+            return Err(refusal);
+        }
+        self.queued.notify_one();
+        Ok(job)
+    }
+
+    fn take_in(&self, job: &Arc<Job>) -> Result<(), ()> {
+        let mut jobs = self.lock();
+        jobs.queue.add(&job.id).map_err(|_| ())?;
+        jobs.all.push(Arc::clone(job));
+        Ok(())
+    }
+
+    fn kept(&self, asked: Value, request: &Request) -> Kept {
+        let number = {
+            let mut jobs = self.lock();
+            jobs.next += 1;
+            jobs.next - 1
+        };
+        let plan = request.call.plan();
+        let length = plan.duration().map(|duration| duration.as_nanos());
+        Kept {
+            id: golo::new_sequence_id(),
+            number,
+            run: request.run.clone(),
+            agent: request.agent.clone(),
+            name: request.name.clone(),
+            binary: request.binary.clone(),
+            request: asked,
+            plan: plan.to_string(),
+            length: length.map(|length| u64::try_from(length).unwrap_or(u64::MAX)),
+            share: (request.share.index(), request.share.of()),
+            hold: request.hold,
+            state: State::Queued,
+            reason: String::new(),
+            queued: now(),
+            started: None,
+            ended: None,
+            elapsed: 0,
+            requests: (0, 0),
+            records: 0,
+            for_collector: self.options.has_collector,
+            committed: 0,
+            committed_at: None,
+            is_swept: false,
+        }
+    }
+
+    /// The job whose turn it is.
+    #[must_use]
+    pub fn next(&self) -> Option<Arc<Job>> {
+        let id = self.lock().queue.start()?;
+        self.find(&id)
+    }
+
+    /// The job that ran is over.
+    pub fn done(&self) {
+        self.lock().queue.end();
+    }
+
+    /// Has a job stop; one that waits is over at once.
+    pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, reason: &str) {
+        if self.lock().queue.remove(&job.id) {
+            let state = ended::State::Cancelled.into();
+            let agent = Arc::clone(self);
+            let (job, reason) = (Arc::clone(job), format!("{reason} before its turn came"));
+            // Whoever asked may go away; it is carried out all the same.
+            let ending =
+                tokio::spawn(async move { agent.end(&job, Ended { state, reason, ..Ended::default() }).await });
+            _ = ending.await;
+        } else if !job.state().is_over() {
+            job.stop(reason);
+        }
+    }
+
+    /// Deletes what nobody waits for any more.
+    pub fn sweep(&self) {
+        let keep = self.options.keep;
+        let jobs = self.jobs();
+        for job in &jobs {
+            let kept = job.kept();
+            let free = if kept.for_collector { kept.committed_at } else { kept.ended };
+            if kept.state.is_over() && !kept.is_swept && free.is_some_and(|free| since(free) > keep) {
+                match fs::remove_file(job.folder().join("records")) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+                    _ => {
+                        job.change(|kept| kept.is_swept = true);
+                        _ = job.save();
+                    }
+                }
+            }
+        }
+        let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none();
+        let over = jobs.iter().filter(|job| job.state().is_over());
+        let forgotten: Vec<_> = over.clone().take(over.count().saturating_sub(LISTED)).collect();
+        for job in forgotten.into_iter().filter(|job| !is_wanted(&job.kept())) {
+            self.lock().all.retain(|other| other.id != job.id);
+            _ = fs::remove_dir_all(job.folder());
+        }
+        let used: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept().binary).collect();
+        self.binaries.sweep(keep, |hash| used.iter().any(|used| used == hash));
+    }
+
+    /// Counts an upload that is done.
+    pub fn count_upload(&self) {
+        self.uploads.fetch_add(1, Relaxed);
+    }
+
+    fn reserve(&self) -> PathBuf {
+        self.options.data.join("reserve")
+    }
+
+    /// Keeps room for the end of a job. Where there is none, there is none.
+    pub(super) fn set_aside(&self) {
+        let write = |path: &Path| {
+            if path.metadata().is_ok_and(|about| about.len() == RESERVE as u64) {
+                return Ok(());
+            }
+            // Not zeros alone: some file systems keep no room for those.
+            let bytes: Vec<u8> = (0..RESERVE).map(|number| (number % 251) as u8).collect();
+            File::create(path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+        };
+        if let Err(error) = write(&self.reserve())
+            && is_full(&error)
+        {
+            _ = fs::remove_file(self.reserve());
+        }
+    }
+
+    pub(super) fn release(&self) {
+        _ = fs::remove_file(self.reserve());
+    }
+}

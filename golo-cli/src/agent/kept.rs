@@ -1,0 +1,146 @@
+//! What is kept of a job on disk, beside its records.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use golo::wire::{moment, unix_nanoseconds};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Its file, in the job's folder.
+const FILE: &str = "job.json";
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Others are before it.
+    Queued,
+    /// Its load test starts, or waits to be told to.
+    Starting,
+    /// It sends load.
+    Running,
+    /// Nothing starts any more.
+    Draining,
+    /// It ran to its end.
+    Completed,
+    /// It did not, for a reason.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+impl State {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Starting, Self::Running, Self::Draining, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// Whether nothing more comes.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        self >= Self::Completed
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What is kept of a job, in `job.json`. Moments are nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its id.
+    pub id: String,
+    /// How many came before it.
+    pub number: u64,
+    /// The run that it is a part of.
+    pub run: String,
+    /// What this part is called.
+    pub agent: String,
+    /// The job's name.
+    pub name: String,
+    /// The load test's hash.
+    pub binary: String,
+    /// What was asked for.
+    pub request: Value,
+    /// The plan of the whole run, in words.
+    pub plan: String,
+    /// How long the measured part is; nothing where its iterations say.
+    pub length: Option<u64>,
+    /// Which part it is, and of how many.
+    pub share: (u64, u64),
+    /// Whether it waits to be started.
+    pub hold: bool,
+    /// Where it is in its life.
+    pub state: State,
+    /// Why, where it did not simply complete.
+    pub reason: String,
+    /// When it was queued.
+    pub queued: u64,
+    /// When its clock started.
+    pub started: Option<u64>,
+    /// When it was over.
+    pub ended: Option<u64>,
+    /// How much of the measured part is over.
+    pub elapsed: u64,
+    /// Requests, and how many failed.
+    pub requests: (u64, u64),
+    /// How many records it has, once it is over.
+    pub records: u64,
+    /// Whether a collector is to have it.
+    pub for_collector: bool,
+    /// How many records the collector has.
+    pub committed: u64,
+    /// Since when it has all of them.
+    pub committed_at: Option<u64>,
+    /// Whether its records have been deleted.
+    pub is_swept: bool,
+}
+
+impl Kept {
+    pub(super) fn read(folder: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(folder.join(FILE))?)?)
+    }
+
+    /// It is there as a whole, or as it was before.
+    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(folder)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.as_file().sync_all()?;
+        file.persist(folder.join(FILE))?;
+        fs::File::open(folder)?.sync_all()
+    }
+}
+
+/// This moment, in nanoseconds since the Unix epoch.
+#[must_use]
+pub fn now() -> u64 {
+    unix_nanoseconds(SystemTime::now())
+}
+
+/// A moment as RFC 3339 writes it.
+pub(super) fn written(nanoseconds: u64) -> Option<String> {
+    OffsetDateTime::from(moment(nanoseconds)).format(&Rfc3339).ok()
+}
+
+/// How long ago a moment was.
+#[must_use]
+pub fn since(nanoseconds: u64) -> Duration {
+    Duration::from_nanos(now().saturating_sub(nanoseconds))
+}

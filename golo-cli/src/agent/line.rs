@@ -1,0 +1,127 @@
+//! The command line of `golo agent`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use golo::cli::parse_duration;
+
+use super::{jobs::AgentOptions, limits::JobLimits};
+use crate::{
+    http_server::{Secret, ServerArgs, ServerOptions},
+    limits::bytes,
+    pusher::{Collector, CollectorOptions},
+};
+
+/// The usual port.
+const PORT: u16 = 8081;
+
+/// `golo agent`.
+#[derive(Debug, Args)]
+pub struct AgentLine {
+    /// Where to listen, and to whom.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Where it keeps load tests and what they measured [default: $XDG_DATA_HOME/golo/agent, or ~/.local/share/golo/agent]
+    #[arg(long, value_name = "DIR", help_heading = "Agent")]
+    pub data: Option<PathBuf>,
+    /// What its parts of runs are called [default: the name of this machine]
+    #[arg(long, value_name = "NAME", help_heading = "Agent")]
+    pub name: Option<String>,
+    /// How long records are kept once the collector has them; without a collector, once their job is over
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "24h", help_heading = "Agent")]
+    pub keep: Duration,
+    /// The largest load test: 1GiB or 1G (powers of 1024), 1GB (powers of 1000), or a number of bytes
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1GiB", help_heading = "Limits of jobs")]
+    pub max_upload: u64,
+    /// Most users of a job; with a rate, most triggers in flight. One that asks for more is refused
+    #[arg(long, value_name = "N", help_heading = "Limits of jobs")]
+    pub max_users: Option<u64>,
+    /// The longest that a job may take, warm-up and all. One that asks for more is refused
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Limits of jobs")]
+    pub max_duration: Option<Duration>,
+    /// A target that load tests may send requests to, and no other (may be repeated). Those built with golo keep to it; a
+    /// load test is a program, and nothing here can hold one to it that does not: a firewall can
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = target, help_heading = "Limits of jobs")]
+    pub allow_target: Vec<String>,
+    /// Where what is measured goes: http://HOST:8082
+    #[arg(long, value_name = "URL", help_heading = "Collector")]
+    pub collector: Option<String>,
+    /// The collector's token
+    /// [env: GOLO_COLLECTOR_TOKEN]
+    #[arg(long, value_name = "TOKEN", requires = "collector", help_heading = "Collector")]
+    pub collector_token: Option<Secret>,
+    /// Who vouches for the collector's certificate, beside those whom this machine trusts
+    #[arg(long, value_name = "FILE.pem", requires = "collector", help_heading = "Collector")]
+    pub collector_ca: Option<PathBuf>,
+}
+
+/// What all of that comes to.
+pub(super) struct Settings {
+    pub(super) server: ServerOptions,
+    pub(super) agent: AgentOptions,
+    pub(super) collector: Option<Collector>,
+}
+
+impl AgentLine {
+    /// These, then the environment, then the defaults.
+    pub(super) fn into_settings(self, variable: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
+        let server = self.server.into_options("agent", PORT, &variable)?;
+        let data = match self.data {
+            Some(data) => data,
+            None => data_folder(&variable)?,
+        };
+        let name = match self.name {
+            Some(name) if is_name(&name) => name,
+            Some(name) => {
+                return Err(format!("`--name` is `{name}`: expected at most 64 letters, digits, `-`, `_` and `.`"));
+            }
+            None => machine(),
+        };
+        let collector = match self.collector {
+            None => None,
+            Some(url) => {
+                let token = self.collector_token.or_else(|| variable("GOLO_COLLECTOR_TOKEN").map(Secret::from));
+                Some(Collector::new(CollectorOptions { url, token, ca: self.collector_ca })?)
+            }
+        };
+        let agent = AgentOptions {
+            name,
+            data,
+            max_upload: self.max_upload,
+            limits: JobLimits { users: self.max_users, duration: self.max_duration, targets: self.allow_target },
+            keep: self.keep,
+            has_collector: collector.is_some(),
+            statuses: server.statuses.clone(),
+        };
+        Ok(Settings { server, agent, collector })
+    }
+}
+
+fn data_folder(variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
+    let shared = variable("XDG_DATA_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let folder = shared.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    folder
+        .map(|folder| folder.join("golo/agent"))
+        .ok_or_else(|| "there is no home folder: give `--data DIR`".to_owned())
+}
+
+/// Whether a name can stand in URLs.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=64).contains(&name.len()) && name.chars().all(is_fine) && !name.starts_with('.')
+}
+
+/// The name of this machine, as far as it can stand in URLs.
+fn machine() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name: String = name.chars().filter(|c| is_name(&c.to_string()) || *c == '.').take(64).collect();
+    if is_name(&name) { name } else { "agent".to_owned() }
+}
+
+/// Reads a target.
+fn target(text: &str) -> Result<String, String> {
+    match golo::cli::is_target(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected HOST or HOST:PORT, as 127.0.0.1:8765, [::1] or shop.example".to_owned()),
+    }
+}

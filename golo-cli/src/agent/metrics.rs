@@ -1,0 +1,60 @@
+//! What an agent tells Prometheus, as text.
+
+use std::{fmt::Write as _, sync::atomic::Ordering::Relaxed};
+
+use super::{jobs::Agent, kept::State};
+
+/// All of it.
+pub(super) fn text(agent: &Agent) -> String {
+    let mut text = String::new();
+    let jobs = agent.jobs();
+    head(&mut text, "golo_agent_jobs", "gauge", "Jobs that are listed, by state.");
+    for state in State::ALL {
+        let count = jobs.iter().filter(|job| job.state() == state).count();
+        _ = writeln!(text, "golo_agent_jobs{{state=\"{}\"}} {count}", state.name());
+    }
+    let (mut users, mut rate) = (0, 0.0);
+    if let Some(job) = agent.running() {
+        (users, rate) = job.load();
+    }
+    one(
+        &mut text,
+        "golo_agent_users",
+        "gauge",
+        "Users of the job that runs; in the open model, triggers in flight.",
+        users,
+    );
+    one(
+        &mut text,
+        "golo_agent_request_rate",
+        "gauge",
+        "Requests per second of the job that runs, in its last second.",
+        rate,
+    );
+    let totals = jobs.iter().map(|job| job.kept().requests);
+    let (requests, failed) = totals.fold((0, 0), |(all, bad), (requests, failed)| (all + requests, bad + failed));
+    one(&mut text, "golo_agent_requests", "gauge", "Requests of all jobs that are listed.", requests);
+    one(&mut text, "golo_agent_requests_failed", "gauge", "Those of them that failed.", failed);
+    let spooled: u64 = jobs.iter().map(|job| job.spool.size()).sum();
+    one(&mut text, "golo_agent_spool_bytes", "gauge", "Bytes of records on disk.", spooled);
+    let waiting = jobs.iter().map(|job| {
+        let kept = job.kept();
+        let records = job.spool.extent().borrow().next;
+        if kept.for_collector { records.saturating_sub(kept.committed) } else { 0 }
+    });
+    let waiting: u64 = waiting.sum();
+    one(&mut text, "golo_agent_records_uncommitted", "gauge", "Records that the collector does not have yet.", waiting);
+    let uploads = agent.uploads.load(Relaxed);
+    one(&mut text, "golo_agent_uploads_total", "counter", "Load tests that were uploaded.", uploads);
+    agent.options.statuses.write(&mut text, "golo_agent_http_requests_total");
+    text
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn one(text: &mut String, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+    head(text, name, kind, help);
+    _ = writeln!(text, "{name} {value}");
+}

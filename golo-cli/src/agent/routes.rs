@@ -1,0 +1,250 @@
+//! The calls of an agent's HTTP interface.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{
+        DefaultBodyLimit, Multipart, Path, Query, State, multipart::MultipartRejection, rejection::QueryRejection,
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, head, post},
+};
+use bytes::Bytes;
+use golo::{
+    engine::plan::{Rate, Target},
+    wire::moment,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{task::spawn_blocking, time::timeout};
+
+use super::{
+    job::Job,
+    jobs::Agent,
+    kept::{State as JobState, now},
+    metrics,
+    request::Request,
+    spool::Chunk,
+};
+use crate::{driven::Command, http_server::Refusal};
+
+/// What a form needs beside the file, in bytes.
+const FORM: u64 = 64 << 10;
+/// Most bytes of records that are given at once.
+const RECORDS: u64 = 4 << 20;
+/// The longest that records are waited for.
+const WAIT: Duration = Duration::from_secs(30);
+/// How long a load test may take to change its load.
+const ADJUST: Duration = Duration::from_secs(5);
+
+type Answer<T = Json<Value>> = Result<T, Refusal>;
+
+/// All of them.
+pub(super) fn router(agent: Arc<Agent>) -> Router {
+    let most = agent.options.max_upload.saturating_add(FORM);
+    let upload = post(upload).layer(DefaultBodyLimit::max(usize::try_from(most).unwrap_or(usize::MAX)));
+    Router::new()
+        .route("/upload", upload)
+        .route("/binaries/{hash}", head(binary))
+        .route("/queue", post(queue))
+        .route("/jobs", get(jobs))
+        .route("/jobs/{id}", get(job).patch(adjust).delete(stop))
+        .route("/jobs/{id}/start", post(start))
+        .route("/jobs/{id}/records", get(records))
+        .route("/jobs/{id}/stderr", get(stderr))
+        .route("/clock", get(|| async { Json(json!({ "now": now() })) }))
+        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/metrics", get(metrics))
+        .with_state(agent)
+}
+
+async fn upload(
+    State(agent): State<Arc<Agent>>,
+    headers: HeaderMap,
+    form: Result<Multipart, MultipartRejection>,
+) -> Answer {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > agent.options.max_upload.saturating_add(FORM)) {
+        return Err(agent.binaries.too_large());
+    }
+    let wrong = || Refusal::bad("expected a form, multipart/form-data, whose field `file` is the load test");
+    let mut form = form.map_err(|_| wrong())?;
+    let _room = agent.uploading.acquire().await;
+    while let Some(field) = form.next_field().await.map_err(|error| Refusal::new(error.status(), error.body_text()))? {
+        if field.name() == Some("file") {
+            let hash = agent.binaries.receive(field).await?;
+            agent.count_upload();
+            return Ok(Json(json!({ "binary": hash })));
+        }
+    }
+    Err(wrong())
+}
+
+async fn binary(State(agent): State<Arc<Agent>>, Path(hash): Path<String>) -> StatusCode {
+    if agent.binaries.find(&hash).is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }
+}
+
+/// What a body says, whatever its sender calls it: go-lo's command line gives no content type.
+fn parsed(body: &Bytes) -> Answer<Value> {
+    serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("the body is no JSON: {error}")))
+}
+
+async fn queue(State(agent): State<Arc<Agent>>, body: Bytes) -> Answer<Response> {
+    let asked = parsed(&body)?;
+    // Not given up half way where its sender goes away.
+    let queued = spawn_blocking(move || agent.queue(asked)).await;
+    let kept =
+        queued.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the job could not be queued"))??.kept();
+    Ok((StatusCode::CREATED, Json(json!({ "queued": true, "job": kept.id, "run": kept.run }))).into_response())
+}
+
+async fn jobs(State(agent): State<Arc<Agent>>) -> Json<Value> {
+    Json(agent.jobs().iter().map(|job| job.view()).collect())
+}
+
+fn find(agent: &Agent, id: &str) -> Answer<Arc<Job>> {
+    agent.find(id).ok_or_else(|| Refusal::not_found("there is no such job"))
+}
+
+async fn job(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer {
+    Ok(Json(find(&agent, &id)?.view()))
+}
+
+async fn stop(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer {
+    let job = find(&agent, &id)?;
+    agent.stop(&job, "it was stopped").await;
+    Ok(Json(job.view()))
+}
+
+async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: Bytes) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Start {
+        #[serde(default)]
+        at: u64,
+    }
+    let job = find(&agent, &id)?;
+    let start = if body.is_empty() { Start { at: 0 } } else { start_of(&body)? };
+    let at = if start.at == 0 { now() } else { start.at };
+    job.start(moment(at)).map_err(Refusal::conflict)?;
+    return Ok(Json(job.view()));
+
+    fn start_of(body: &Bytes) -> Answer<Start> {
+        serde_json::from_value(parsed(body)?).map_err(|_| {
+            Refusal::bad("expected `{\"at\": …}`: nanoseconds since 1970 by the agent's clock, or 0 for now")
+        })
+    }
+}
+
+/// The load that a body asks for.
+fn level(body: &Bytes) -> Answer<Target> {
+    let wrong = || Refusal::bad("expected `{\"users\": 50}` or `{\"rate\": \"500/s\"}`");
+    let asked = parsed(body)?;
+    let keys = asked.as_object().filter(|keys| keys.len() == 1).ok_or_else(wrong)?;
+    match (keys.get("users"), keys.get("rate")) {
+        (Some(users), None) => users.as_u64().filter(|users| *users < 1 << 53).map(Target::Users).ok_or_else(wrong),
+        (None, Some(rate)) => {
+            let rate = rate.as_str().ok_or_else(wrong)?.parse::<Rate>();
+            let rate = rate.map_err(|error| Refusal::bad(format!("`rate`: {error}")))?;
+            Ok(Target::Rate(rate))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+async fn adjust(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: Bytes) -> Answer {
+    let job = find(&agent, &id)?;
+    let level = level(&body)?;
+    let kept = job.kept();
+    let request = Request::parse(&kept.request, &kept.agent).map_err(Refusal::bad)?;
+    let limits = &agent.options.limits;
+    limits.check_level(level, request.call.plan(), request.share).map_err(Refusal::bad)?;
+    let _turn = job.adjusting.lock().await;
+    let mut adjusted = job.adjusted();
+    adjusted.borrow_and_update();
+    if job.state() != JobState::Running || !job.command(Command::Adjust(level)) {
+        return Err(Refusal::conflict(format!(
+            "the job is {}, and only one that is running can be changed",
+            job.state().name()
+        )));
+    }
+    match timeout(ADJUST, adjusted.changed()).await {
+        Ok(Ok(())) => match &adjusted.borrow().1 {
+            refused if refused.is_empty() => Ok(Json(job.view())),
+            refused => Err(Refusal::bad(refused.clone())),
+        },
+        _ => Err(Refusal::conflict("the load test does not say whether its load has changed")),
+    }
+}
+
+#[derive(Deserialize)]
+struct From {
+    #[serde(default)]
+    from: u64,
+    #[serde(default)]
+    wait: u64,
+}
+
+async fn records(
+    State(agent): State<Arc<Agent>>,
+    Path(id): Path<String>,
+    from: Result<Query<From>, QueryRejection>,
+) -> Answer<Response> {
+    let job = find(&agent, &id)?;
+    let Ok(Query(From { from, wait })) = from else {
+        return Err(Refusal::bad("expected `?from=N&wait=SECONDS`, with whole numbers"));
+    };
+    if job.kept().is_swept {
+        return Err(Refusal::new(StatusCode::GONE, "its records have been deleted: `--keep` says after how long"));
+    }
+    let mut extent = job.spool.extent();
+    let mut stopping = agent.stopping.subscribe();
+    let come = extent.wait_for(|extent| extent.has_ended || extent.next > from);
+    tokio::select! {
+        // Neither can fail as long as the job and the agent are held.
+        _ = timeout(Duration::from_secs(wait).min(WAIT), come) => {}
+        _ = async { stopping.wait_for(|is| *is).await.is_ok() && agent.running().is_none() || std::future::pending().await } => {}
+    }
+    let spool = Arc::clone(&job);
+    let read = spawn_blocking(move || spool.spool.read(from, RECORDS)).await;
+    let unread =
+        |error: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("its records cannot be read: {error}"));
+    let chunk = read.map_err(|error| unread(error.to_string()))?.map_err(|error| unread(error.to_string()))?;
+    Ok(match chunk {
+        Some(Chunk { bytes, next, has_ended }) => {
+            let kind = HeaderValue::from_static("application/octet-stream");
+            (place(next, has_ended), [(header::CONTENT_TYPE, kind)], bytes).into_response()
+        }
+        None => {
+            let extent = *job.spool.extent().borrow();
+            (StatusCode::NO_CONTENT, place(extent.next, extent.has_ended)).into_response()
+        }
+    })
+}
+
+/// The headers that say where records go on.
+fn place(next: u64, has_ended: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("golo-next", HeaderValue::from(next));
+    if has_ended {
+        headers.insert("golo-ended", HeaderValue::from_static("true"));
+    }
+    headers
+}
+
+async fn stderr(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer<Response> {
+    let job = find(&agent, &id)?;
+    let text = match job.stderr() {
+        Some(text) => text.into_bytes(),
+        // One that never started has said nothing.
+        None => tokio::fs::read(job.folder().join("stderr")).await.unwrap_or_default(),
+    };
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+async fn metrics(State(agent): State<Arc<Agent>>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, metrics::text(&agent)).into_response()
+}

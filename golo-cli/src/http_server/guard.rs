@@ -1,0 +1,189 @@
+//! Who may call: whoever knows the token, and no web page.
+//!
+//! A page can make a browser send requests to whatever its user reaches, loopback among it. Three things give that away:
+//! an `Origin` that is not the server's own, a `Sec-Fetch-Site` that is not `same-origin`, and, where a name of the page's
+//! own has been pointed at this machine, a `Host` that is none of the server's.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+
+use super::{
+    ServerOptions, Statuses, Token,
+    connection::Reached,
+    refusal::Refusal,
+    refusal::in_json,
+    timed_body::{Arrival, TimedBody},
+};
+
+/// What anybody may ask.
+const OPEN: &str = "/healthz";
+
+/// What a server knows of its callers.
+pub(super) struct Guard {
+    name: &'static str,
+    token: Option<Token>,
+    hosts: Vec<String>,
+    stall: Duration,
+    statuses: Statuses,
+}
+
+impl Guard {
+    pub(super) fn of(options: &ServerOptions) -> Self {
+        let mut hosts: Vec<_> = options.hosts.iter().map(|host| plain(host)).collect();
+        hosts.push("localhost".to_owned());
+        Self {
+            name: options.name,
+            token: options.token.clone(),
+            hosts,
+            stall: options.bounds.stall,
+            statuses: options.statuses.clone(),
+        }
+    }
+
+    fn check(&self, request: &Request) -> Result<(), Refusal> {
+        let forbidden = |reason: String| Err(Refusal::new(StatusCode::FORBIDDEN, reason));
+        let reached = request.extensions().get::<Reached>().map(|Reached(address)| *address);
+        let headers = request.headers();
+        let host = host(headers, request.uri())?;
+        if !self.is_own(&host, reached) {
+            let name = host.host();
+            let text = format!(
+                "`{name}` is none of the names of this {}: if it is to be, start it with `--host {name}`",
+                self.name
+            );
+            return forbidden(text);
+        }
+        for origin in headers.get_all(header::ORIGIN) {
+            if !is_origin(origin, &host) {
+                return forbidden("a page of another origin may not call this".to_owned());
+            }
+        }
+        for site in headers.get_all("sec-fetch-site") {
+            if site != "same-origin" && site != "none" {
+                return forbidden("a page of another site may not call this".to_owned());
+            }
+        }
+        match &self.token {
+            Some(token) if request.uri().path() != OPEN => {
+                let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
+                let given = given.and_then(|given| given.split_once(' '));
+                match given {
+                    Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") && token.is(text.trim()) => Ok(()),
+                    Some(_) => Err(Refusal::new(StatusCode::UNAUTHORIZED, "the token is another")),
+                    None => Err(Refusal::new(
+                        StatusCode::UNAUTHORIZED,
+                        "a token is needed, as `Authorization: Bearer TOKEN`",
+                    )),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_own(&self, host: &Authority, reached: Option<IpAddr>) -> bool {
+        let name = plain(host.host());
+        if self.hosts.contains(&name) {
+            return true;
+        }
+        let address = name.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        address.is_some_and(|address| address.is_loopback() || Some(address) == reached)
+    }
+}
+
+/// A name as names are compared.
+fn plain(host: &str) -> String {
+    host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Whom the request is for.
+fn host(headers: &HeaderMap, uri: &Uri) -> Result<Authority, Refusal> {
+    let mut given = headers.get_all(header::HOST).iter();
+    let host = match (given.next(), given.next()) {
+        (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
+        _ => None,
+    };
+    let host = host.ok_or_else(|| Refusal::bad("expected one `Host` header with a name or an address"))?;
+    match uri.authority() {
+        Some(authority) if *authority != host => Err(Refusal::bad("the request's target and its `Host` differ")),
+        _ => Ok(host),
+    }
+}
+
+/// Whether an origin is the host that was called.
+fn is_origin(origin: &HeaderValue, host: &Authority) -> bool {
+    let Ok(uri) = origin.to_str().unwrap_or_default().parse::<Uri>() else { return false };
+    let usual = match uri.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return false,
+    };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(usual);
+    uri.authority().is_some_and(|own| plain(own.host()) == plain(host.host()) && port(own) == port(host))
+}
+
+/// Has a request answered that may be, and counts the answer.
+pub(super) async fn answer(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let mut response = match guard.check(&request) {
+        Err(refusal) => refusal.into_response(),
+        Ok(()) => guarded(&guard, request, next).await,
+    };
+    let status = response.status();
+    guard.statuses.count(status);
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
+    let arrival = Arrival::default();
+    let watched = arrival.clone();
+    let response = next.run(request.map(|body| Body::new(TimedBody::new(body, guard.stall, watched)))).await;
+    let mut response = if arrival.has_stalled() && !response.status().is_success() {
+        let reason = format!("nothing more of the body came for {:?}", guard.stall);
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, reason).into_response()
+    } else {
+        in_json(response).await
+    };
+    if !arrival.is_whole() {
+        // Nobody reads the rest, so that nothing can come after it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(origin: &str, host: &str) -> bool {
+        is_origin(&HeaderValue::from_str(origin).unwrap(), &host.parse().unwrap())
+    }
+
+    #[test]
+    fn an_origin_is_the_host_that_was_called_and_no_other() {
+        assert!(origin("http://127.0.0.1:8081", "127.0.0.1:8081"));
+        assert!(origin("https://Load1.example", "load1.example:443"));
+        assert!(origin("http://[::1]:8081", "[::1]:8081"));
+        for (other, host) in [
+            ("null", "127.0.0.1:8081"),
+            ("http://127.0.0.1:3000", "127.0.0.1:8081"),
+            ("http://evil.example:8081", "127.0.0.1:8081"),
+            ("http://localhost", "localhost:8081"),
+            ("file://", "localhost"),
+            ("", "localhost"),
+        ] {
+            assert!(!origin(other, host), "{other}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! How often which status was answered.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::http::StatusCode;
+
+/// Counts answers by their status.
+#[derive(Debug, Clone, Default)]
+pub struct Statuses(Arc<Mutex<BTreeMap<u16, u64>>>);
+
+impl Statuses {
+    pub(super) fn count(&self, status: StatusCode) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(status.as_u16()).or_default() += 1;
+    }
+
+    /// Writes them as a counter of Prometheus, `name` with the label `status`.
+    pub fn write(&self, text: &mut String, name: &str) {
+        _ = writeln!(text, "# HELP {name} HTTP requests that were answered, by status.\n# TYPE {name} counter");
+        for (status, count) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            _ = writeln!(text, "{name}{{status=\"{status}\"}} {count}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The token that a caller must know.
+
+use std::{convert::Infallible, fmt, str::FromStr};
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// What a caller must know, kept as its hash: comparing hashes takes the same time whatever was guessed.
+#[derive(Clone)]
+pub struct Token([u8; 32]);
+
+impl Token {
+    /// The token that is this text.
+    ///
+    /// # Errors
+    ///
+    /// Where it is empty, or has what no header may have: what is wrong, as the end of a sentence.
+    pub fn new(text: &Secret) -> Result<Self, &'static str> {
+        match text.reveal() {
+            "" => Err("is empty: expected a text that is hard to guess"),
+            text if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Self(hash(text))),
+            _ => {
+                Err("has blanks or other characters that no header may have: expected ASCII letters, digits and signs")
+            }
+        }
+    }
+
+    /// Whether it is `text`.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        self.0.ct_eq(&hash(text)).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}

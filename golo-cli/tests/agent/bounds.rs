@@ -1,0 +1,153 @@
+//! How much of a server a client can take up: with the server alone, since its bounds are to be short here.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing::post,
+};
+use golo_cli::http_server::{Bounds, Server, ServerArgs, ServerOptions};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use crate::support::{PATIENCE, raw, status};
+
+struct Serving {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+/// A server that takes a body, with these bounds.
+async fn serving(bounds: Bounds) -> Serving {
+    let args = ServerArgs { addr: Some("127.0.0.1:0".to_owned()), ..ServerArgs::default() };
+    let options = ServerOptions { bounds, ..args.into_options("test", 0, |_| None).unwrap() };
+    let large = || async { Body::from(vec![0; 64 << 20]) };
+    let router = Router::new().route("/", post(|body: Bytes| async move { body.len().to_string() }).get(large));
+    let server = Server::bind(options).await.unwrap();
+    let address = server.address();
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(server.run(router, async { _ = stopped.await }));
+    Serving { address, stop, server }
+}
+
+fn short() -> Bounds {
+    Bounds { head: Duration::from_millis(300), stall: Duration::from_millis(300), ..Bounds::default() }
+}
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+
+async fn is_served(address: SocketAddr) {
+    let answer = raw(&address.to_string(), &format!("{POST}Content-Length: 5\r\n\r\nhello")).await;
+    assert!(status(&answer) == 200 && answer.ends_with("\r\n5"), "{answer}");
+}
+
+/// What comes until the server closes the connection.
+async fn until_closed(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset closes it too.
+    _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn whoever_is_slow_with_a_head_is_dropped_and_others_are_served() {
+    let serving = serving(Bounds { connections: 3, ..short() }).await;
+    let mut slow = Vec::new();
+    for begun in ["", "POST / HT", "POST / HTTP/1.1\r\nHost: localhost\r\nX: "] {
+        let mut stream = TcpStream::connect(serving.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    // There is room for no more: whoever comes is served once the slow ones are dropped.
+    is_served(serving.address).await;
+    for stream in slow {
+        until_closed(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_nothing_more_is_dropped() {
+    let serving = serving(short()).await;
+    let mut stream = TcpStream::connect(serving.address).await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx").await.unwrap();
+    let answer = until_closed(stream).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_given_up() {
+    let serving = serving(short()).await;
+    let mut stream = TcpStream::connect(serving.address).await.unwrap();
+    stream.write_all(format!("{POST}Content-Length: 100\r\n\r\nhalf of").as_bytes()).await.unwrap();
+    let answer = until_closed(stream).await;
+    assert!(status(&answer) == 408 && answer.contains("{\"error\":\"nothing more of the body came"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_takes_its_time_is_no_trouble() {
+    let serving = serving(Bounds { stall: Duration::from_secs(2), ..short() }).await;
+    let mut stream = TcpStream::connect(serving.address).await.unwrap();
+    stream.write_all(format!("{POST}Content-Length: 30\r\n\r\n").as_bytes()).await.unwrap();
+    for _ in 0..30 {
+        stream.write_all(b"x").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let answer = until_closed(stream).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_in_words() {
+    let serving = serving(Bounds::default()).await;
+    let address = serving.address;
+    // Its sender reads nothing before all of it is sent.
+    let sent = tokio::task::spawn_blocking(move || {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let head = format!("{POST}Content-Length: {}\r\n\r\n", 32 << 20);
+        stream.write_all(head.as_bytes()).unwrap();
+        for _ in 0..32 {
+            stream.write_all(&[b'x'; 1 << 20]).unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = sent.await.unwrap();
+    assert!(status(&answer) == 413 && answer.contains("{\"error\":\""), "{answer}");
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_is_dropped() {
+    let serving = serving(Bounds { connections: 1, ..short() }).await;
+    let mut stream = TcpStream::connect(serving.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    is_served(serving.address).await;
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_stop_lets_what_is_under_way_finish() {
+    let Serving { address, stop, server } = serving(Bounds::default()).await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    let mut begun = TcpStream::connect(address).await.unwrap();
+    begun.write_all(format!("{POST}Content-Length: 5\r\n\r\nhel").as_bytes()).await.unwrap();
+    // The idle one has its answer, so the other has been taken too.
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).await.unwrap();
+    is_served(address).await;
+    stop.send(()).unwrap();
+    begun.write_all(b"lo").await.unwrap();
+    let answer = until_closed(begun).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    until_closed(idle).await;
+    tokio::time::timeout(PATIENCE, server).await.expect("it ends").unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}

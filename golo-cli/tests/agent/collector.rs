@@ -1,0 +1,76 @@
+//! A collector as small as one can be: it keeps what it is given in memory, which outlives it.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use golo_proto::results::Record;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::support::decoded;
+
+/// What was committed, by run and agent; and how often a record came that was there already.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) records: HashMap<(String, String), Vec<Record>>,
+    pub(crate) tokens: Vec<String>,
+}
+
+type Store = Arc<Mutex<Kept>>;
+
+/// A collector that answers until it is dropped.
+pub(crate) struct Collector {
+    pub(crate) address: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Collector {
+    pub(crate) async fn at(address: SocketAddr, store: Store) -> Self {
+        let router = Router::new()
+            .route("/api/runs/{run}/agents/{agent}/next", get(next))
+            .route("/api/runs/{run}/agents/{agent}/records", post(take))
+            .with_state(store);
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, server }
+    }
+}
+
+async fn next(State(store): State<Store>, Path(part): Path<(String, String)>, headers: HeaderMap) -> Json<Value> {
+    let mut store = store.lock().unwrap();
+    store.tokens.extend(headers.get("authorization").map(|token| token.to_str().unwrap().to_owned()));
+    Json(json!({ "next": store.records.entry(part).or_default().len() }))
+}
+
+async fn take(
+    State(store): State<Store>,
+    Path(part): Path<(String, String)>,
+    Query(query): Query<HashMap<String, usize>>,
+    body: Bytes,
+) -> (StatusCode, Json<Value>) {
+    let mut store = store.lock().unwrap();
+    let kept = store.records.entry(part).or_default();
+    if query["from"] > kept.len() {
+        return (StatusCode::CONFLICT, Json(json!({ "next": kept.len() })));
+    }
+    let there = kept.len() - query["from"];
+    kept.extend(decoded(&body).into_iter().skip(there));
+    (StatusCode::OK, Json(json!({ "next": kept.len() })))
+}

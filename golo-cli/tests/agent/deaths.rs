@@ -1,0 +1,126 @@
+//! Agents that end while a job runs.
+
+use golo_proto::results::{ended, record};
+use rustix::process::Signal;
+use serde_json::json;
+use std::sync::Arc;
+
+use crate::support::{Agent, Start, kind, until};
+
+/// How many processes have a variable of this value.
+fn processes(value: &str) -> usize {
+    let has = |folder: &std::path::Path| {
+        let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(value)
+    };
+    std::fs::read_dir("/proc").map_or(0, |all| all.flatten().filter(|entry| has(&entry.path())).count())
+}
+
+#[tokio::test]
+async fn a_job_whose_agent_was_killed_has_failed_and_nothing_of_it_runs() {
+    let agent = Agent::start();
+    let (binary, mark) = (agent.load_test().await, golo::new_sequence_id());
+    let job = json!({"name": "first", "binary": binary, "users": 3, "duration": 600, "env": {"MARK": mark}});
+    let first = agent.queue(job).await;
+    let second = agent.queue(json!({"name": "second", "binary": binary, "duration": "100ms"})).await;
+    agent.until_it(&first, "measured", |job| job["records"].as_u64().unwrap() > 4).await;
+    let is_linux = std::path::Path::new("/proc/self/environ").exists();
+    assert!(!is_linux || processes(&mark) > 0);
+    let data = Arc::clone(&agent.data);
+    let records = data.path().join("jobs").join(&first).join("records");
+    agent.signal(Signal::KILL);
+    drop(agent);
+    until("the load test is gone", || processes(&mark) == 0).await;
+    // The power may have gone while a record was written.
+    let whole = std::fs::read(&records).unwrap();
+    std::fs::write(&records, [&whole[..], &[0x80, 0x01, 0x0a]].concat()).unwrap();
+
+    let agent = Start::with(&[]).agent_in(data);
+    let job = agent.until(&first, "failed").await;
+    assert_eq!(job["reason"], "the agent ended while it ran");
+    let all = agent.records(&first).await;
+    let kinds: Vec<_> = all.iter().map(kind).collect();
+    assert_eq!(kinds[..3], ["begun", "ready", "started"]);
+    assert!(kinds[3..kinds.len() - 1].iter().all(|kind| *kind == "second"), "{kinds:?}");
+    let Some(record::Record::Ended(ended)) = &all.last().unwrap().record else { panic!("{all:?}") };
+    assert_eq!((ended.state(), ended.reason.as_str()), (ended::State::Failed, "the agent ended while it ran"));
+    assert!(std::fs::read(&records).unwrap().starts_with(&whole), "what was kept is as it was");
+    // What waited is run now.
+    agent.until(&second, "completed").await;
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_kept_is_stopped_and_keeps_what_it_had() {
+    // As where the disk is full: what is there stays, and nothing can be added.
+    let mut agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 16;").agent();
+    let binary = agent.load_test().await;
+    let id = agent.queue(json!({"binary": binary, "users": 1, "duration": 600})).await;
+    agent.until(&id, "running").await;
+    let path = format!("/jobs/{id}");
+    for users in (1..=2).cycle() {
+        let changed = agent.call(reqwest::Method::PATCH, &path, Some(json!({ "users": users }))).await;
+        if changed.status() != 200 {
+            break;
+        }
+    }
+    let job = agent.until(&id, "failed").await;
+    let reason = job["reason"].as_str().unwrap().to_owned();
+    assert!(reason.starts_with("what it measured cannot be kept: "), "{job}");
+    let before = job["records"].as_u64().unwrap();
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
+
+    let agent = Start::with(&[]).agent_in(Arc::clone(&agent.data));
+    let records = agent.records(&id).await;
+    assert!(records.len() as u64 >= before);
+    let Some(record::Record::Ended(ended)) = &records.last().unwrap().record else { panic!("{records:?}") };
+    assert_eq!((ended.state(), &ended.reason), (ended::State::Failed, &reason));
+    assert_eq!(agent.job(&id).await["reason"], json!(reason));
+}
+
+#[tokio::test]
+async fn an_agent_that_is_asked_to_stop_stops_its_job_first() {
+    let mut agent = Agent::start();
+    let binary = agent.load_test().await;
+    let id = agent.queue(json!({"binary": binary, "duration": 600})).await;
+    let waiting = agent.queue(json!({"binary": binary, "duration": "100ms"})).await;
+    agent.until(&id, "running").await;
+    agent.signal(Signal::TERM);
+    // Whoever watches learns how it ended.
+    let records = agent.records(&id).await;
+    let Some(record::Record::Ended(ended)) = &records.last().unwrap().record else { panic!("{records:?}") };
+    assert_eq!((ended.state(), ended.reason.as_str()), (ended::State::Cancelled, "the agent was stopped"));
+    assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
+    let agent = Start::with(&[]).agent_in(Arc::clone(&agent.data));
+    assert_eq!(agent.job(&id).await["state"], "cancelled");
+    assert_eq!(agent.records(&id).await, records);
+    agent.until(&waiting, "completed").await;
+}
+
+#[tokio::test]
+async fn a_second_signal_waits_for_nothing() {
+    let mut agent = Agent::start();
+    let stubborn = b"#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n".to_vec();
+    let (_, uploaded) = agent.upload(stubborn).await;
+    let job = json!({"binary": uploaded["binary"], "duration": 600, "graceful-stop": "5m"});
+    let id = agent.queue(job).await;
+    agent.until_it(&id, "begun", |job| job["state"] != "queued").await;
+    agent.signal(Signal::INT);
+    until("it stops", || agent.said().contains("golo agent: stops")).await;
+    agent.signal(Signal::INT);
+    assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
+}
+
+#[tokio::test]
+async fn an_idle_agent_is_gone_at_once() {
+    let mut agent = Agent::start();
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
+}
+
+#[tokio::test]
+async fn two_agents_do_not_share_a_folder() {
+    let agent = Agent::start();
+    let (code, said) = Start::with(&["--addr", "127.0.0.1:0"]).refused_in(agent.data.path());
+    assert!(code == 104 && said.contains("another agent uses"), "{said}");
+}

@@ -1,0 +1,211 @@
+//! Who may call an agent, and who may not.
+
+use reqwest::{Client, Method};
+use serde_json::json;
+
+use crate::support::{Agent, Start, answer, raw, status};
+
+/// A call with these headers, answered.
+async fn call(agent: &Agent, line: &str, headers: &[&str]) -> String {
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    raw(agent.address(), &format!("{line} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n")).await
+}
+
+#[tokio::test]
+async fn off_loopback_an_agent_starts_with_a_token_or_not_at_all() {
+    for addr in ["0.0.0.0:0", "[::]:0"] {
+        let (code, said) = Start::with(&["--addr", addr]).refused();
+        assert_eq!(code, 104, "{said}");
+        assert!(said.lines().count() == 1 && said.contains("`GOLO_TOKEN`") && said.contains("127.0.0.1:0"), "{said}");
+    }
+    let agent = Start::with(&["--addr", "0.0.0.0:0"]).env("GOLO_TOKEN", "hush-hush").agent();
+    assert!(agent.said().contains("without TLS") && !agent.said().contains("hush"), "{}", agent.said());
+    let port = agent.address().rsplit(':').next().unwrap();
+    let response = agent.client.get(format!("http://127.0.0.1:{port}/jobs")).bearer_auth("hush-hush");
+    assert_eq!(response.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_command_line_that_is_wrong_is_said_to_be() {
+    let taken = Agent::start();
+    for (arguments, reason) in [
+        (vec!["--addr", "nonsense"], "`--addr` is `nonsense`"),
+        (vec!["--addr", taken.address()], "cannot listen on"),
+        (vec!["--tls-cert", "/none.pem", "--tls-key", "/none.pem"], "`--tls-cert` is `/none.pem`"),
+        (vec!["--tls-cert", "/none.pem"], "--tls-key"),
+        (vec!["--name", "a/b"], "`--name` is `a/b`"),
+        (vec!["--collector", "nonsense"], "`--collector` is `nonsense`"),
+        (vec!["--collector-token", "x"], "--collector"),
+        (vec!["--allow-target", "http://x/"], "expected HOST or HOST:PORT"),
+        (vec!["--token", ""], "`--token` is empty"),
+        (vec!["--max-users", "many"], "--max-users"),
+    ] {
+        let (code, said) = Start::with(&arguments).refused();
+        assert!(code == 104 && said.contains(reason), "{arguments:?}: {code} {said}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_token_nothing_is_done_without_it() {
+    let agent = Start::with(&[]).env("GOLO_TOKEN", "hush-hush").agent();
+    let calls = [
+        "POST /upload",
+        "HEAD /binaries/x",
+        "POST /queue",
+        "GET /jobs",
+        "GET /jobs/x",
+        "DELETE /jobs/x",
+        "PATCH /jobs/x",
+        "POST /jobs/x/start",
+        "GET /jobs/x/records",
+        "GET /jobs/x/stderr",
+        "GET /clock",
+        "GET /metrics",
+        "GET /nothing",
+    ];
+    let host = format!("Host: {}", agent.address());
+    for line in calls {
+        for token in
+            ["X: x", "Authorization: Bearer hush-hus", "Authorization: Bearer", "Authorization: Basic hush-hush"]
+        {
+            let answer = call(&agent, line, &[&host, token]).await;
+            assert_eq!(status(&answer), 401, "{line} {token}: {answer}");
+            assert!(answer.to_lowercase().contains("\r\nwww-authenticate: bearer\r\n"), "{answer}");
+        }
+    }
+    let token = "Authorization: Bearer hush-hush";
+    assert_eq!(status(&call(&agent, "GET /jobs", &[&host, token]).await), 200);
+    assert_eq!(status(&call(&agent, "GET /healthz", &[&host]).await), 200);
+    assert_eq!(status(&call(&agent, "GET /healthz", &[&host, "Origin: http://evil.example"]).await), 403);
+    assert!(!agent.said().contains("hush"), "{}", agent.said());
+}
+
+#[tokio::test]
+async fn a_load_test_does_not_see_the_token() {
+    let agent = Start::with(&["--collector", "http://127.0.0.1:1"])
+        .env("GOLO_TOKEN", "hush-hush")
+        .env("GOLO_COLLECTOR_TOKEN", "hush-too")
+        .agent();
+    let form = reqwest::multipart::Part::bytes(b"#!/bin/sh\nenv >&2\nexit 3\n".to_vec()).file_name("env");
+    let form = reqwest::multipart::Form::new().part("file", form);
+    let upload = agent.client.post(format!("{}/upload", agent.url)).bearer_auth("hush-hush").multipart(form);
+    let (_, uploaded) = answer(upload.send().await.unwrap()).await;
+    let job = json!({"binary": uploaded["binary"], "env": {"SEEN": "yes"}}).to_string();
+    let queue = agent.client.post(format!("{}/queue", agent.url)).bearer_auth("hush-hush").body(job);
+    let (_, queued) = answer(queue.send().await.unwrap()).await;
+    let url = format!("{}/jobs/{}/stderr", agent.url, queued["job"].as_str().unwrap());
+    let started = std::time::Instant::now();
+    let seen = loop {
+        let seen = agent.client.get(&url).bearer_auth("hush-hush").send().await.unwrap().text().await.unwrap();
+        if !seen.is_empty() {
+            break seen;
+        }
+        assert!(started.elapsed() < crate::support::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert!(seen.contains("SEEN=yes") && !seen.contains("hush"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_web_page_can_do_nothing() {
+    let agent = Agent::start();
+    let (address, port) = (agent.address(), agent.address().rsplit(':').next().unwrap());
+    let host = format!("Host: {address}");
+    // A form of another site, a script, a page whose name was pointed here.
+    let form = "Content-Type: text/plain";
+    for headers in [
+        vec![host.as_str(), "Origin: http://evil.example", form],
+        vec![&host, "Origin: null", form],
+        vec![&host, "Origin: http://127.0.0.1:1"],
+        vec![&host, "Sec-Fetch-Site: cross-site", form],
+        vec![&host, "Sec-Fetch-Site: same-site"],
+        vec!["Host: evil.example"],
+        vec![&format!("Host: evil.example:{port}")],
+        vec![&format!("Host: 127.0.0.1.evil.example:{port}")],
+        vec!["Host: 192.0.2.1"],
+    ] {
+        for line in ["POST /queue", "GET /jobs", "GET /healthz", "OPTIONS /queue"] {
+            let answer = call(&agent, line, &headers).await;
+            assert_eq!(status(&answer), 403, "{line} {headers:?}: {answer}");
+            assert!(answer.contains("{\"error\":\""), "{answer}");
+            assert!(!answer.to_lowercase().contains("access-control"), "{answer}");
+        }
+    }
+    for headers in [vec![], vec!["Host: a b"], vec!["Host: localhost", "Host: localhost"]] {
+        let answer = call(&agent, "GET /jobs", &headers).await;
+        assert_eq!(status(&answer), 400, "{headers:?}: {answer}");
+    }
+    let (own, local) = (format!("Origin: http://{address}"), format!("Host: LocalHost:{port}"));
+    for headers in [
+        vec![host.as_str(), own.as_str(), "Sec-Fetch-Site: same-origin"],
+        vec![&host, "Sec-Fetch-Site: none"],
+        vec![&local],
+        vec!["Host: 127.0.0.1"],
+        vec!["Host: [::1]:8081"],
+    ] {
+        let answer = call(&agent, "GET /jobs", &headers).await;
+        assert_eq!(status(&answer), 200, "{headers:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_was_given_is_its_own() {
+    let agent = Start::with(&["--host", "Load1.example"]).agent();
+    assert_eq!(status(&call(&agent, "GET /jobs", &["Host: load1.example:8081"]).await), 200);
+    assert_eq!(status(&call(&agent, "GET /jobs", &["Host: load2.example"]).await), 403);
+}
+
+#[tokio::test]
+async fn no_path_leads_out_of_where_it_is() {
+    let agent = Agent::start();
+    let hash = agent.load_test().await;
+    let host = format!("Host: {}", agent.address());
+    let long = "a".repeat(10_000);
+    for path in [
+        "/binaries/../lock",
+        "/binaries/..%2flock",
+        "/binaries/%2e%2e%2flock",
+        "/binaries/..",
+        "/jobs/../lock",
+        "/jobs/..%2f..%2flock/records",
+        "/jobs/%2e%2e/stderr",
+        "/jobs/%00/records",
+        "//jobs/x",
+        "/jobs//records",
+        "/jobs/%ff/records",
+        &format!("/jobs/{long}"),
+        &format!("/binaries/{hash}/"),
+        &format!("/binaries/.%2f{hash}"),
+        &format!("/binaries/{}", hash.to_uppercase()),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = call(&agent, &format!("{method} {path}"), &[&host]).await;
+            assert!([400, 404, 405].contains(&status(&answer)), "{method} {path}: {answer}");
+        }
+    }
+    let huge = call(&agent, &format!("GET /jobs/{}", "a".repeat(200_000)), &[&host]).await;
+    assert!([414, 431].contains(&status(&huge)), "{huge}");
+    assert_eq!(status(&call(&agent, "GET /jobs", &[&host]).await), 200);
+}
+
+#[tokio::test]
+async fn over_tls_it_is_the_same() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let files = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let agent = Start::with(&files).env("GOLO_TOKEN", "hush-hush").agent();
+    assert!(agent.url.starts_with("https://"), "{}", agent.url);
+    let port = agent.address().rsplit(':').next().unwrap();
+    let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let client = Client::builder().tls_certs_only([trusted]).no_proxy().build().unwrap();
+    let call = |method| client.request(method, format!("https://localhost:{port}/jobs"));
+    assert_eq!(call(Method::GET).send().await.unwrap().status(), 401);
+    assert_eq!(call(Method::GET).bearer_auth("hush-hush").send().await.unwrap().status(), 200);
+    // One who speaks no TLS is no trouble.
+    let mut plain = tokio::net::TcpStream::connect(agent.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert_eq!(call(Method::GET).bearer_auth("hush-hush").send().await.unwrap().status(), 200);
+}

@@ -1,0 +1,122 @@
+//! Load tests that are uploaded.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use reqwest::{Method, multipart::Form};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use crate::{
+    load_test,
+    support::{Agent, Start, answer, until},
+};
+
+#[tokio::test]
+async fn a_load_test_is_known_by_what_it_is() {
+    let agent = Agent::start();
+    let hash = format!("{:x}", Sha256::digest(load_test::script()));
+    let is_here = async || agent.call(Method::HEAD, &format!("/binaries/{hash}"), None).await.status().as_u16();
+    assert_eq!(is_here().await, 404);
+    for _ in 0..2 {
+        assert_eq!(agent.upload(load_test::script()).await, (reqwest::StatusCode::OK, json!({ "binary": hash })));
+    }
+    assert_eq!(is_here().await, 200);
+    let kept = agent.data.path().join("binaries").join(&hash);
+    assert_eq!(std::fs::read(&kept).unwrap(), load_test::script());
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!((agent.files("binaries"), agent.files("uploads")), (1, 0));
+}
+
+/// The head of an ELF file for a machine that no other is like.
+fn elf() -> Vec<u8> {
+    let mut bytes = vec![0; 64];
+    bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    let machine: u16 = if cfg!(target_arch = "s390x") { 62 } else { 22 };
+    bytes[16..18].copy_from_slice(&2u16.to_le_bytes());
+    bytes[18..20].copy_from_slice(&machine.to_le_bytes());
+    bytes
+}
+
+#[tokio::test]
+async fn what_is_no_program_for_this_machine_is_refused() {
+    let agent = Agent::start();
+    for (bytes, reason) in [
+        (b"just a text\n".to_vec(), "`checkout` is no program: "),
+        (Vec::new(), "`checkout` is empty: "),
+        (b"MZ\x90\0".to_vec(), "`checkout` is a program for Windows: "),
+        (elf(), "`checkout` is built for "),
+    ] {
+        let (status, answer) = agent.upload(bytes).await;
+        let said = answer["error"].as_str().unwrap();
+        assert!(status == 400 && said.starts_with(reason), "{status}: {answer}");
+    }
+    assert_eq!((agent.files("binaries"), agent.files("uploads")), (0, 0));
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_off_leaves_nothing() {
+    let agent = Agent::start();
+    let head = "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\
+                Content-Type: multipart/form-data; boundary=x\r\n\r\n\
+                --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"../../../etc/passwd\"\r\n\r\n#!/bin/sh\n";
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(agent.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        until("the upload has begun", || agent.files("uploads") == 1).await;
+        drop(stream);
+        until("nothing of it is left", || agent.files("uploads") == 0).await;
+    }
+    assert_eq!(agent.files("binaries"), 0);
+    agent.load_test().await;
+}
+
+#[tokio::test]
+async fn what_was_coming_when_the_agent_ended_is_gone() {
+    let data = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    std::fs::create_dir(data.path().join("uploads")).unwrap();
+    std::fs::write(data.path().join("uploads/.tmpabc"), "#!/bin").unwrap();
+    let agent = Start::with(&[]).agent_in(data);
+    assert_eq!(agent.files("uploads"), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_too_large_is_refused() {
+    let agent = Start::with(&["--max-upload", "1000"]).agent();
+    // Its length says so, or its end does.
+    for length in [1001, 60_000, 4_000_000] {
+        let (status, answer) = agent.upload(vec![b'#'; length]).await;
+        assert_eq!(status, 413, "{length}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains("`--max-upload`"), "{answer}");
+    }
+    assert_eq!((agent.files("binaries"), agent.files("uploads")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_form_without_a_load_test_is_refused() {
+    let agent = Agent::start();
+    let url = format!("{}/upload", agent.url);
+    let form = Form::new().text("other", "x");
+    for call in [agent.client.post(&url).multipart(form), agent.client.post(&url).body("x")] {
+        let (status, answer) = answer(call.send().await.unwrap()).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer["error"].as_str().unwrap().starts_with("expected a form"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_is_said_to_be() {
+    // What a file system says of a file that may not grow is what it says where nothing may.
+    let agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 64;").agent();
+    let mut large = load_test::script();
+    large.resize(1 << 20, b'\n');
+    let (status, answer) = agent.upload(large).await;
+    assert_eq!(status, 507, "{answer}");
+    assert_eq!((agent.files("binaries"), agent.files("uploads")), (0, 0));
+    let binary = agent.load_test().await;
+    let job = |text: &str| json!({"binary": binary, "duration": "100ms", "env": {"TEXT": text}});
+    let (status, answer) = agent.post("/queue", job(&"x".repeat(100_000))).await;
+    assert_eq!((status.as_u16(), agent.files("jobs")), (507, 0), "{answer}");
+    let id = agent.queue(job("x")).await;
+    agent.until(&id, "completed").await;
+}

@@ -1,0 +1,132 @@
+//! Which targets a load test may have, where whoever runs it says so: an agent with `--allow-target`.
+
+use std::{fmt, sync::OnceLock};
+
+use reqwest::Url;
+
+/// Says so, with commas between: `127.0.0.1:8765,shop.example`.
+const VARIABLE: &str = "GOLO_ALLOW_TARGETS";
+
+static ALLOWED: OnceLock<Option<Vec<Target>>> = OnceLock::new();
+
+/// A host, and its port unless any will do.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Target {
+    /// None where it is no target.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok().filter(|port| *port > 0)?)),
+            _ => (text, None),
+        };
+        let is_plain = !host.contains(['/', '?', '#', '@', '\\']) && (host.starts_with('[') || !host.contains(':'));
+        let url = Url::parse(&format!("http://{host}/")).ok().filter(|_| is_plain)?;
+        Some(Self { host: url.host_str()?.to_owned(), port })
+    }
+
+    fn is_of(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        url.host_str() == Some(&self.host) && (self.port.is_none() || self.port == port)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// A target that is not among those that are allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotAllowed {
+    message: String,
+}
+
+impl fmt::Display for NotAllowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for NotAllowed {}
+
+/// Whether `text` is a target as [`VARIABLE`] has them: `HOST` or `HOST:PORT`.
+#[must_use]
+pub fn is_target(text: &str) -> bool {
+    !text.contains(',') && Target::parse(text).is_some()
+}
+
+/// Whether not every target is allowed.
+pub(crate) fn are_limited() -> bool {
+    allowed().is_some()
+}
+
+/// Says whether a request may be sent there.
+pub(crate) fn check(url: &Url) -> Result<(), NotAllowed> {
+    match allowed() {
+        None => Ok(()),
+        Some(targets) => check_against(targets, url),
+    }
+}
+
+fn allowed() -> Option<&'static [Target]> {
+    ALLOWED.get_or_init(|| std::env::var(VARIABLE).ok().and_then(|text| read(&text))).as_deref()
+}
+
+/// What is no target allows none, rather than all.
+fn read(text: &str) -> Option<Vec<Target>> {
+    (!text.is_empty()).then(|| text.split(',').filter_map(Target::parse).collect())
+}
+
+#[cold]
+fn check_against(targets: &[Target], url: &Url) -> Result<(), NotAllowed> {
+    if targets.iter().any(|target| target.is_of(url)) {
+        return Ok(());
+    }
+    let list: Vec<_> = targets.iter().map(ToString::to_string).collect();
+    let message = format!("its target is none of those that are allowed here: {}", list.join(", "));
+    Err(NotAllowed { message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_allowed(targets: &str, url: &str) -> bool {
+        read(targets).is_none_or(|targets| check_against(&targets, &url.parse().unwrap()).is_ok())
+    }
+
+    #[test]
+    fn a_target_is_a_host_and_a_port_if_it_has_one() {
+        assert!(is_allowed("", "http://anywhere.example/"));
+        assert!(is_allowed("127.0.0.1:8765", "http://127.0.0.1:8765/items?x=1"));
+        assert!(is_allowed("shop.example, 127.0.0.1", "https://Shop.Example:8443/"));
+        assert!(is_allowed("shop.example:443", "https://shop.example/"));
+        assert!(is_allowed("[::1]:80", "http://[::1]/") && is_allowed("[::1]", "http://[0:0::1]:9/"));
+        for (targets, url) in [
+            ("127.0.0.1:8765", "http://127.0.0.1:8766/"),
+            ("127.0.0.1:8765", "http://localhost:8765/"),
+            ("shop.example", "http://shop.example.evil.example/"),
+            ("shop.example", "http://shop.example@evil.example/"),
+            ("shop.example:443", "http://shop.example/"),
+            ("not a target", "http://anywhere.example/"),
+            (",", "http://anywhere.example/"),
+        ] {
+            assert!(!is_allowed(targets, url), "{targets}: {url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_is_told_apart() {
+        assert!(["127.0.0.1", "a.example:80", "[::1]", "[::1]:1"].into_iter().all(is_target));
+        for text in ["", ":80", "a:b", "a:0", "::1", "http://a", "a/b", "u@a", "a,b", "a:99999"] {
+            assert!(!is_target(text), "{text}");
+        }
+    }
+}

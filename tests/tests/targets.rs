@@ -1,0 +1,26 @@
+//! What an agent allows a load test, as the load test keeps to it.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+use golo_tests::{Finished, Program, command};
+
+async fn once(target: &str, allowed: &str) -> Finished {
+    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+    command.args(["once", "--name", "get"]).env("TARGET_URL", target).env("GOLO_ALLOW_TARGETS", allowed);
+    Program::spawn(command).finish().await
+}
+
+#[tokio::test]
+async fn a_request_to_another_target_is_not_sent() {
+    let target = sample_service::start().unwrap();
+    let url = target.url();
+    let own = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let allowed = once(&url, &format!("shop.example,{own}")).await;
+    assert_eq!(allowed.code, Some(0), "{:#?}", allowed.stderr);
+    let refused = once(&url, "shop.example,127.0.0.1:1").await;
+    assert_eq!(refused.code, Some(1), "{:#?}", refused.stdout);
+    let reason = "its target is none of those that are allowed here: shop.example, 127.0.0.1:1";
+    assert!(refused.stdout.iter().any(|line| line.contains(reason)), "{:#?}", refused.stdout);
+    assert_eq!(refused.stderr.len(), 0, "nothing was sent, so that there is no line: {:#?}", refused.stderr);
+}
