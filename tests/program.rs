@@ -19,6 +19,8 @@ const KEYS: [&str; 8] = ["sequenceID", "url", "method", "status", "size", "times
 pub fn command(path: &str) -> Command {
     let mut command = Command::new(path);
     command.env_remove("GOLO_GRACEFUL_STOP").env_remove("GOLO_NAME").env("GOLO_ADDR", "127.0.0.1:0");
+    // Only tests of that keep anything, each in a file of its own.
+    command.env_remove("GOLO_DB").env("GOLO_NO_KEEP", "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command
 }

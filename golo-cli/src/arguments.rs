@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use golo::cli::{RunArgs, pair};
+use golo::cli::{OwnFlags, RunArgs, pair};
 
-use crate::limits::LimitArgs;
-use crate::{agent::AgentLine, collector::CollectorLine};
+use crate::{
+    agent::AgentLine, collector::CollectorLine, compare::CompareLine, keep::KeepArgs, limits::LimitArgs,
+    runs::RunsLine, show::ShowLine,
+};
 
 /// Load testing as ordinary async Rust: runs load tests, whatever they are written in
 #[derive(Debug, Parser)]
@@ -32,6 +34,12 @@ pub enum Command {
     Agent(Box<AgentLine>),
     /// Keep what agents measure in an SQLite database, and give it back, over HTTP
     Collector(Box<CollectorLine>),
+    /// List the runs that are kept, the newest first
+    Runs(RunsLine),
+    /// Print the summary of a run that is kept, and write its reports
+    Show(ShowLine),
+    /// Compare two runs that are kept, and exit with 99 where the second is worse
+    Compare(CompareLine),
 }
 
 /// `golo run`.
@@ -46,7 +54,7 @@ pub struct RunLine {
     pub load_test: Option<PathBuf>,
     /// What to deliver, and how.
     #[command(flatten)]
-    pub run: RunArgs<LimitArgs>,
+    pub run: RunArgs<RunOwn>,
     /// A parameter, which the load test finds in its environment (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "Run")]
     pub env: Vec<(String, String)>,
@@ -63,4 +71,21 @@ pub enum DriveBy {
     Plan,
     /// This one, trigger by trigger.
     Trigger,
+}
+
+/// The flags of `golo run` beside those that every load test has.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunOwn {
+    /// What it may use.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Where its results go.
+    #[command(flatten)]
+    pub keep: KeepArgs,
+}
+
+impl OwnFlags for RunOwn {
+    fn over(self, below: Self) -> Self {
+        Self { limits: self.limits.over(below.limits), keep: self.keep.over(below.keep) }
+    }
 }

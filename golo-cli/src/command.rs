@@ -3,18 +3,22 @@
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use crate::{
-    arguments::{Arguments, Command, RunLine},
+    arguments::{Arguments, Command, RunLine, RunOwn},
     collector::collect,
+    compare::compare,
+    keep::{Keeper, Kept},
     load_test::LoadTest,
     new_crate::new_crate,
+    runs::runs,
     served::{Served, is_free},
+    show::show,
     supervisor, yaml,
 };
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{run_subject, say};
 
 /// The command line, the environment or the load test's address is wrong.
-const BAD_CONFIGURATION: u8 = 104;
+pub(crate) const BAD_CONFIGURATION: u8 = 104;
 
 /// The command `golo`: reads the command line of this process and does what it says.
 #[must_use]
@@ -33,6 +37,9 @@ pub fn main() -> ExitCode {
         Command::Run(line) => run(*line),
         Command::Collector(line) => collect(*line),
         Command::Agent(line) => crate::agent::run(*line),
+        Command::Runs(line) => runs(line),
+        Command::Show(line) => show(line),
+        Command::Compare(line) => compare(line),
     }
 }
 
@@ -59,7 +66,7 @@ fn new(path: &Path) -> ExitCode {
 fn run(line: RunLine) -> ExitCode {
     let RunLine { load_test, run, env, drive } = line;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (call, limits) = match run.into_call_with(variable, yaml::parse) {
+    let (call, RunOwn { limits, keep }) = match run.into_call_with(variable, yaml::parse) {
         Ok(called) => called,
         Err(message) => return refused(&Arguments::command().error(ErrorKind::ValueValidation, message)),
     };
@@ -82,7 +89,18 @@ fn run(line: RunLine) -> ExitCode {
         return ExitCode::from(BAD_CONFIGURATION);
     }
     let name = load_test.name.clone();
-    run_subject(&name, call, |call, runtime| {
-        Served::new(load_test, env, call, runtime.clone()).limited(limits).driven_by(drive)
-    })
+    let mut keeping = None;
+    let code = run_subject(&name, call, |call, runtime| {
+        let keeper = (!keep.no_keep).then(|| {
+            let (keeper, kept) = Keeper::start(&keep, &name, "", call, &call.options(&name));
+            keeping = Some(kept);
+            keeper
+        });
+        let served = Served::new(load_test, env, call, runtime.clone()).limited(limits).driven_by(drive);
+        Kept::new(served, keeper)
+    });
+    if let Some(keeping) = keeping {
+        keeping.finish();
+    }
+    code
 }

@@ -6,14 +6,17 @@
 compile_error!("the command `golo` needs Unix; a load test itself, its `run` and `serve`, works without it");
 
 pub mod agent;
+pub mod archive;
 pub mod arguments;
 pub mod collector;
 mod command;
+pub mod compare;
 pub mod driven;
 pub mod engine_client;
 pub mod http_server;
 pub mod job_client;
 pub mod journeys;
+pub mod keep;
 pub mod limits;
 pub mod line_reader;
 pub mod load_test;
@@ -21,7 +24,10 @@ pub mod merged;
 pub mod new_crate;
 pub mod port_owner;
 pub mod pusher;
+pub mod replay;
+pub mod runs;
 pub mod served;
+pub mod show;
 pub mod store;
 pub mod supervisor;
 pub mod way;

@@ -4,11 +4,13 @@
 
 use crate::{BoxError, Error};
 pub use crate::{
+    client::install_provider,
     engine::plan::parse_duration,
     error::chain,
     message::say,
     runtime::{
-        Drive, JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunCall, Subject, Value, pair, run_subject, toml,
+        Drive, JobFile, Key, Kind, Mistake, OwnFlags, ReportArgs, Reported, RunArgs, RunCall, Subject, Value, pair,
+        print, run_subject, toml,
     },
     targets::is_target,
 };

@@ -151,7 +151,7 @@ fn build() -> Result<Client, Error> {
 
 /// Puts the TLS provider in place, without which reqwest panics: for golo's clients, and for those that a load test makes
 /// by itself.
-pub(crate) fn install_provider() {
+pub fn install_provider() {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Fails where the load test has installed one of its own choice, which then stands.

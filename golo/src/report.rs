@@ -26,6 +26,8 @@ pub use news::News;
 pub use page::Page;
 pub use summary::summary;
 pub use tables::{failures, stats, stats_history};
+pub use text::{clean, shorten};
 pub use threshold::{Actual, Judged, Measured, Room, Threshold, ThresholdError, Users, Watch};
 pub use timeline::{Point, Timeline};
+pub use units::{count, counted, duration, per_second, percent, rate};
 pub use verdict::Verdict;

@@ -10,6 +10,7 @@ mod live;
 mod once;
 mod outs;
 mod plans;
+mod reports;
 mod run;
 mod run_args;
 mod running;
@@ -31,9 +32,10 @@ use crate::{BoxError, Error, Loadtest, client, error::chain, message::say, panic
 pub use args::pair;
 pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
+pub use reports::{ReportArgs, Reported};
 pub use run::run_subject;
 pub use run_args::{OwnFlags, RunArgs, RunCall};
-pub use running::{Drive, Subject};
+pub use running::{Drive, Subject, print};
 pub use serve::Serve;
 
 /// Where a load test is served unless it is told otherwise.

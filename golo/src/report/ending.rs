@@ -7,6 +7,8 @@ use super::{Judged, Threshold, units::counted};
 /// What the engine does not know of a run's end.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ending {
+    /// What is known of a run whose end nobody has told of.
+    pub not_ended: Option<String>,
     /// When a signal came, if one did.
     pub stopped: Option<Moment>,
     /// Why the load test could not go on, where it died.

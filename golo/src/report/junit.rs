@@ -115,7 +115,9 @@ fn cases(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Vec<Case> {
 fn of_run(verdict: &Verdict, ending: &Ending) -> Outcome {
     let what = verdict.to_string();
     let message = match verdict {
-        Verdict::NotStarted(reason) | Verdict::Died(reason) => format!("{verdict}: {reason}"),
+        Verdict::NotStarted(reason) | Verdict::NotEnded(reason) | Verdict::Died(reason) => {
+            format!("{verdict}: {reason}")
+        }
         Verdict::Invalid(reasons) => format!("{verdict}: {}", reasons.join("; ")),
         Verdict::Stopped => format!("{verdict} by a signal"),
         Verdict::Passed | Verdict::Failed(_) if !ending.is_whole() => ending.troubles().join("; "),

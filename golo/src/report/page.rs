@@ -60,6 +60,12 @@ impl Page {
         Self::new(width, !is_set("NO_COLOR") && !is_dumb)
     }
 
+    /// How many columns it has.
+    #[must_use]
+    pub fn width(self) -> usize {
+        self.width
+    }
+
     /// `text` in this style, where the page has any.
     pub(super) fn paint(self, style: Style, text: &str) -> String {
         if self.has_colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
@@ -71,14 +77,16 @@ impl Page {
     }
 
     /// `text` in lines that fit, the first of which begins with `first`, and the others with so many spaces.
-    pub(super) fn wrap(self, first: &str, indent: usize, text: &str) -> Vec<String> {
+    #[must_use]
+    pub fn wrap(self, first: &str, indent: usize, text: &str) -> Vec<String> {
         let lines = wrap(self.width, first, indent, text).into_iter();
         lines.map(|line| line.replace(TOGETHER, " ").trim_end().to_owned()).collect()
     }
 
     /// Rows of cells, the heads first, with their columns aligned to the right but for those of `texts`; where they do not
     /// fit, each row as a list of what its cells are.
-    pub(super) fn table(self, rows: &[Vec<String>], texts: &[usize]) -> Vec<String> {
+    #[must_use]
+    pub fn table(self, rows: &[Vec<String>], texts: &[usize]) -> Vec<String> {
         let lines = align(rows, texts, self.width);
         if lines.iter().all(|line| width(line) <= self.width) { lines } else { self.list(rows) }
     }

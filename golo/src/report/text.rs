@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 const CUT: &str = "…";
 
 /// `text` with everything escaped that would move the cursor, colour the terminal or turn the line round.
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || is_format(c) { clean.extend(c.escape_default()) } else { clean.push(c) }
@@ -27,7 +27,7 @@ pub(super) fn width(text: &str) -> usize {
 
 /// `text` in at most so many columns: where it has more, its middle is cut out, since routes and errors differ at their
 /// ends.
-pub(super) fn shorten(text: &str, most: usize) -> String {
+pub fn shorten(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A duration: `412µs`, `1.24ms`, `50m12s`, `3d3h`.
-pub(super) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {
         return "0s".to_owned();
@@ -36,7 +36,7 @@ pub(super) fn nanoseconds(nanos: Option<u64>) -> String {
 }
 
 /// A number with its thousands apart: `216,825`.
-pub(super) fn count(number: impl Into<u128>) -> String {
+pub fn count(number: impl Into<u128>) -> String {
     let digits = number.into().to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.char_indices() {
@@ -49,12 +49,12 @@ pub(super) fn count(number: impl Into<u128>) -> String {
 }
 
 /// So many of something: `1 request`, `2 requests`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
+pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A share: `3.79%`. Only none at all is `0%`, and only all of them are `100%`.
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "-".to_owned();
     }
@@ -72,7 +72,7 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 }
 
 /// How often something was in some time: `1,234/s`.
-pub(super) fn rate(number: u64, time: Duration) -> String {
+pub fn rate(number: u64, time: Duration) -> String {
     if time.is_zero() {
         return "-".to_owned();
     }
@@ -80,7 +80,7 @@ pub(super) fn rate(number: u64, time: Duration) -> String {
 }
 
 /// The same where it is known: starts a second.
-pub(super) fn per_second(rate: f64) -> String {
+pub fn per_second(rate: f64) -> String {
     // `as` saturates, and makes 0 of what is no number.
     millionths(u128::from((rate * 1e6).round() as u64), rate == 0.0)
 }

@@ -13,6 +13,8 @@ use crate::engine::Finished;
 pub enum Verdict {
     /// It could not start, for this reason.
     NotStarted(String),
+    /// Nobody has told of its end, as far as this is known: it may still be running.
+    NotEnded(String),
     /// The load test died, for this reason.
     Died(String),
     /// A signal stopped it.
@@ -31,6 +33,9 @@ impl Verdict {
     pub fn of(finished: &Finished, ending: &Ending) -> Self {
         if let Some(reason) = &finished.not_started {
             return Self::NotStarted(reason.clone());
+        }
+        if let Some(known) = &ending.not_ended {
+            return Self::NotEnded(known.clone());
         }
         if let Some(reason) = &ending.died {
             return Self::Died(reason.clone());
@@ -54,6 +59,8 @@ impl Verdict {
             Self::Stopped => 105,
             Self::Invalid(_) => 96,
             Self::Failed(_) => 99,
+            // No run of this process comes to that.
+            Self::NotEnded(_) => 1,
             Self::Passed => (!ending.is_whole()).into(),
         }
     }
@@ -71,6 +78,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotStarted(_) => "NOT STARTED",
+            Self::NotEnded(_) => "NOT ENDED",
             Self::Died(_) => "DIED",
             Self::Stopped => "STOPPED",
             Self::Invalid(_) => "INVALID",

@@ -157,6 +157,12 @@ impl RunCall {
         &self.thresholds
     }
 
+    /// Whether nothing is to be said but the summary, and what went wrong.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Parameters that a file gave.
     #[must_use]
     pub fn params(&self) -> &[(String, String)] {

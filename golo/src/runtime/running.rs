@@ -185,7 +185,7 @@ impl Ran {
         let verdict = Verdict::of(&finished, &ending);
         outs.write(&finished, &verdict, &mut ending, &timeline);
         let page = if is_stdout_taken { Page::stderr() } else { Page::stdout() };
-        let printed = print(&reports::summary(&finished, &verdict, &ending, page), is_stdout_taken);
+        let printed = print_beside(&reports::summary(&finished, &verdict, &ending, page), is_stdout_taken);
         for trouble in ending.troubles() {
             say(format_args!("{name}: {trouble}"));
         }
@@ -217,13 +217,22 @@ async fn unless_interrupted(name: &str, mut is_done: oneshot::Receiver<ExitCode>
 }
 
 /// Writes the summary where the reader looks for it.
-fn print(summary: &str, is_stdout_taken: bool) -> io::Result<()> {
+fn print_beside(summary: &str, is_stdout_taken: bool) -> io::Result<()> {
     if is_stdout_taken {
         say(summary.trim_end());
         return Ok(());
     }
+    print(summary)
+}
+
+/// Writes all of `text` on stdout.
+///
+/// # Errors
+///
+/// Where that cannot be written, unless nobody wants to read it.
+pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(summary.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // Who has closed stdout wants to read no more: the exit code says how it went.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,

@@ -55,7 +55,7 @@ fn texts(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Req
     concerns.extend(ending.troubles().iter().map(|trouble| clean(trouble)));
     let cleaned = |reasons: &[String]| reasons.iter().map(|reason| clean(reason)).collect::<Vec<_>>().join("; ");
     let text = match verdict {
-        Verdict::NotStarted(reason) => format!("{verdict}: {}", clean(reason)),
+        Verdict::NotStarted(reason) | Verdict::NotEnded(reason) => format!("{verdict}: {}", clean(reason)),
         Verdict::Died(reason) => format!("{verdict} after {}: {}", duration(finished.load_time), clean(reason)),
         Verdict::Stopped => format!("{verdict} by a signal {}", when(finished, ending.stopped)),
         Verdict::Invalid(reasons) => {

@@ -1,0 +1,122 @@
+//! The interval against series whose truth is known.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Seconds about `mean`, each of which depends on the one before by `memory`.
+fn noise(random: &mut SmallRng, seconds: usize, mean: f64, memory: f64) -> Series {
+    let mut last = 0.0;
+    let second = |_| {
+        // The sum of twelve is as good as normal.
+        let normal = (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
+        last = memory * last + normal;
+        (mean * (1.0 + 0.1 * last), 1.0)
+    };
+    (0..seconds).map(second).collect()
+}
+
+fn change(a: &Series, b: &Series) -> Change {
+    changes(std::slice::from_ref(a), std::slice::from_ref(b))[0].unwrap()
+}
+
+/// In how many pairs of runs of the same distribution the interval leaves 0 out.
+fn false_alarms(seconds: usize, memory: f64) -> (u32, u32) {
+    let mut random = SmallRng::seed_from_u64(7);
+    let (mut worse, mut better) = (0, 0);
+    for _ in 0..PAIRS {
+        let [a, b] = [(); 2].map(|()| noise(&mut random, seconds, 100.0, memory));
+        let Change { low, high, .. } = change(&a, &b);
+        worse += u32::from(low > 0.0);
+        better += u32::from(high < 0.0);
+    }
+    (worse, better)
+}
+
+const PAIRS: u32 = 100;
+
+#[test]
+fn the_interval_leaves_out_the_truth_about_as_often_as_it_says() {
+    for (seconds, memory, most) in [(60, 0.0, 0.10), (100, 0.3, 0.12)] {
+        let (worse, better) = false_alarms(seconds, memory);
+        let share = f64::from(worse + better) / f64::from(PAIRS);
+        assert!((0.01..=most).contains(&share), "{seconds} s with {memory}: {worse} worse, {better} better");
+    }
+}
+
+#[test]
+fn neighbours_that_are_alike_make_the_interval_wider() {
+    let mut random = SmallRng::seed_from_u64(3);
+    let a = noise(&mut random, 300, 100.0, 0.8);
+    let mut shuffled = a.clone();
+    for at in (1..shuffled.len()).rev() {
+        shuffled.swap(at, random.random_range(0..=at));
+    }
+    let width = |series: &Series| {
+        let Change { low, high, .. } = change(series, series);
+        high - low
+    };
+    assert!(width(&a) > 1.3 * width(&shuffled), "{} {}", width(&a), width(&shuffled));
+}
+
+#[test]
+fn the_same_runs_have_the_same_interval() {
+    let mut random = SmallRng::seed_from_u64(5);
+    let [a, b] = [(); 2].map(|()| noise(&mut random, 30, 100.0, 0.2));
+    assert_eq!(change(&a, &b), change(&a, &b));
+}
+
+#[test]
+fn from_nothing_to_something_is_beyond_every_number() {
+    let none = vec![(0.0, 10.0); 20];
+    let some = vec![(1.0, 10.0); 20];
+    let infinite = Change { change: f64::INFINITY, low: f64::INFINITY, high: f64::INFINITY };
+    assert_eq!(change(&none, &some), infinite);
+    assert_eq!(change(&none, &none), Change { change: 0.0, low: 0.0, high: 0.0 });
+    assert_eq!(change(&some, &none), Change { change: -1.0, low: -1.0, high: -1.0 });
+    // One second of twenty is in no resample of every third.
+    let mut once = none.clone();
+    once[9] = (1.0, 10.0);
+    let Change { low, high, .. } = change(&none, &once);
+    assert_eq!((low, high), (0.0, f64::INFINITY));
+}
+
+#[test]
+fn what_says_nothing_has_no_change() {
+    let silent = vec![(0.0, 0.0); 20];
+    let some = vec![(1.0, 1.0); 20];
+    assert_eq!(changes(&[silent.clone(), some.clone()], &[some.clone(), some])[0], None);
+    assert_eq!(value(&silent), None);
+    assert_eq!((changes(&[], &[]), value(&[])), (Vec::new(), None));
+    assert_eq!(changes(&[Vec::new()], &[Vec::new()]), [None]);
+}
+
+#[test]
+fn a_block_is_the_cube_root() {
+    assert_eq!([0, 1, 8, 27, 600].map(block), [1, 1, 2, 3, 8]);
+}
+
+fn seconds() -> impl Strategy<Value = Series> {
+    prop::collection::vec((50.0_f64..150.0).prop_map(|value| (value, 1.0)), 8..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_run_is_no_worse_than_itself(series in seconds()) {
+        let Change { change, low, high } = change(&series, &series);
+        prop_assert!(change == 0.0 && low <= 0.0 && 0.0 <= high, "{low} {high}");
+    }
+
+    #[test]
+    fn a_shift_is_found(series in seconds(), factor in 2.0_f64..4.0) {
+        let shifted: Series = series.iter().map(|(value, weight)| (value * factor, *weight)).collect();
+        let Change { change, low, high } = change(&series, &shifted);
+        prop_assert!((change - (factor - 1.0)).abs() < 1e-9);
+        prop_assert!(low <= change && change <= high && low > 0.0, "{low} {high}");
+        let scaled = shifted.iter().map(|(value, weight)| (value * 1e6, *weight)).collect();
+        let same = self::change(&series.iter().map(|(value, weight)| (value * 1e6, *weight)).collect(), &scaled);
+        prop_assert!((same.low - low).abs() < 1e-6 && (same.high - high).abs() < 1e-6, "a unit changes nothing");
+    }
+}

@@ -1,0 +1,131 @@
+//! Runs that differ in one thing.
+
+use std::time::Duration;
+
+use golo::{
+    engine::{
+        Progress,
+        histogram::Histogram,
+        plan::Asked,
+        series::{Outcome as Ended, Series as Of},
+        snapshot::{Measure, Snapshot},
+    },
+    report::Page,
+};
+
+use super::*;
+
+/// A run in which each second has so many requests of a route, which take so long, of which some fail.
+fn side(seconds: u64, requests: u64, nanos: u64, failed: u64) -> Side {
+    let mut run = Seconds::default();
+    for second in 1..=seconds {
+        let mut snapshot = Snapshot::default();
+        snapshot.triggers.done = requests;
+        for (outcome, count) in [
+            (Ended::Answered { status: 200, failed: false }, requests - failed),
+            (Ended::Answered { status: 500, failed: true }, failed),
+        ] {
+            let mut durations = Histogram::new();
+            // Seconds are not all alike.
+            durations.record_n(nanos + nanos / 50 * (second % 3), count);
+            let label = Label { origin: "http://a".into(), route: "/items".into(), method: "GET".into() };
+            let series = Of { label: label.into(), outcome };
+            snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
+        }
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+    }
+    run.keep_whole(Duration::from_secs(seconds));
+    Side {
+        run: "3f2a91c0-7d".to_owned(),
+        name: "shop".to_owned(),
+        load_test: "shop".to_owned(),
+        plan: Plan::new(Asked::default()).unwrap(),
+        verdict: Verdict::Passed,
+        seconds: run,
+    }
+}
+
+fn compared(a: &Side, b: &Side, tolerance: &str) -> Comparison {
+    Comparison::of(a, b, tolerance.parse().unwrap())
+}
+
+fn worse(comparison: &Comparison) -> Vec<String> {
+    comparison.rows().iter().filter(|row| row.regression).map(Row::name).collect()
+}
+
+#[test]
+fn a_run_is_no_regression_of_itself() {
+    let run = side(20, 100, 5_000_000, 1);
+    let comparison = compared(&run, &run, "0%");
+    assert_eq!((comparison.outcome, comparison.warnings.len()), (Outcome::NoRegression, 0));
+    assert_eq!((comparison.a.seconds, comparison.rows.len()), (19, 15));
+    let text = comparison.text(Page::default());
+    assert!(text.starts_with("NO REGRESSION: nothing is worse by more than 0%\n"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn slower_and_failing_and_fewer_are_regressions() {
+    let a = side(20, 100, 5_000_000, 1);
+    let slower = compared(&a, &side(20, 100, 6_000_000, 1), "5%");
+    assert!(slower.is_regression());
+    assert_eq!(worse(&slower).len(), 10, "five percentiles, of all and of the route");
+    assert!(slower.text(Page::default()).starts_with("REGRESSION beyond 5%: http_req_duration p50 +20"));
+    assert_eq!(
+        worse(&compared(&a, &side(20, 100, 5_000_000, 3), "5%")),
+        ["http_req_failed rate", "http_req_failed rate of GET /items"]
+    );
+    let fewer = ["http_reqs rate", "iterations rate", "http_reqs rate of GET /items"];
+    assert_eq!(worse(&compared(&a, &side(20, 80, 5_000_000, 1), "30%")), [""; 0], "20% fewer is tolerated");
+    let failing = ["http_req_failed rate", "http_req_failed rate of GET /items"];
+    let found = worse(&compared(&a, &side(20, 80, 5_000_000, 1), "5%"));
+    assert!(fewer.iter().chain(&failing).all(|name| found.iter().any(|found| found == name)), "{found:?}");
+    assert!(!compared(&side(20, 80, 6_000_000, 3), &a, "5%").is_regression(), "that is better");
+}
+
+#[test]
+fn what_is_no_regression_is_none_with_a_larger_tolerance() {
+    let (a, b) = (side(20, 100, 5_000_000, 1), side(20, 95, 5_600_000, 2));
+    let found = ["0%", "5%", "10%", "20%", "100%", "200%"].map(|tolerance| worse(&compared(&a, &b, tolerance)).len());
+    assert!(found.is_sorted_by(|more, fewer| more >= fewer) && found[0] > 0 && found[5] == 0, "{found:?}");
+}
+
+#[test]
+fn from_no_failure_to_some_is_a_regression() {
+    let comparison = compared(&side(20, 100, 5_000_000, 0), &side(20, 100, 5_000_000, 1), "50%");
+    assert_eq!(worse(&comparison).len(), 2);
+    assert!(comparison.text(Page::default()).contains("+∞ to +∞"), "{}", comparison.text(Page::default()));
+}
+
+#[test]
+fn too_little_is_said_and_no_regression() {
+    let comparison = compared(&side(20, 100, 5_000_000, 0), &side(8, 100, 50_000_000, 0), "5%");
+    assert_eq!((comparison.outcome, worse(&comparison).len()), (Outcome::TooLittle, 0));
+    let text = comparison.text(Page::default());
+    let first = "TOO LITTLE TO TELL: of A 19 seconds count, of B 7 seconds count; at least 8 of\n";
+    assert!(text.starts_with(first) && text.contains("5.11ms  51.1ms       -             -"), "{text}");
+}
+
+#[test]
+fn what_is_not_the_same_is_warned_of() {
+    let a = side(20, 100, 5_000_000, 0);
+    let mut b = side(20, 100, 5_000_000, 0);
+    b.plan = Plan::new(Asked { users: Some(7), ..Asked::default() }).unwrap();
+    b.verdict = Verdict::Invalid(Vec::new());
+    let comparison = compared(&a, &b, "5%");
+    assert_eq!(
+        comparison.warnings,
+        [
+            "the load was not the same: A is 25 users for 10s, B is 7 users for 10s",
+            "B is INVALID: the generator was the limit, and not the target alone"
+        ]
+    );
+}
+
+#[test]
+fn a_second_that_was_cut_short_does_not_count() {
+    let mut run = side(20, 100, 5_000_000, 0);
+    run.seconds.keep_whole(Duration::from_millis(15_500));
+    // The first goes once more.
+    assert_eq!(run.seconds.len(), 13);
+}

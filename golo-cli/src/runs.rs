@@ -1,0 +1,166 @@
+//! `golo runs`: the runs that are kept, the newest first.
+
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+
+use clap::{ArgAction, Args};
+use golo::{
+    cli::{print, say},
+    engine::histogram::Histogram,
+    engine::{series::Outcome, snapshot::Snapshot},
+    report::{Page, clean, count, duration, percent, rate},
+    wire,
+};
+use serde::Serialize;
+
+use crate::{
+    archive::{Archive, ArchiveArgs},
+    command::BAD_CONFIGURATION,
+    keep::short,
+    replay::{Replayed, date},
+};
+
+/// `golo runs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  golo runs
+  golo runs --limit 5
+  golo runs --json | jq -r '.[] | select(.verdict == \"FAILED\") | .run'
+  golo runs --collector http://127.0.0.1:8082
+
+What stands in the first column is what `golo show` and `golo compare` take.")]
+pub struct RunsLine {
+    /// Most runs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: u64,
+    /// Print them as JSON
+    #[arg(long, action = ArgAction::SetTrue)]
+    json: bool,
+    /// Where.
+    #[command(flatten)]
+    archive: ArchiveArgs,
+}
+
+/// A run in one line. Durations are nanoseconds.
+#[derive(Debug, Serialize)]
+struct Listed {
+    run: String,
+    name: String,
+    load_test: String,
+    /// RFC 3339.
+    begun_at: String,
+    plan: String,
+    verdict: String,
+    requests: u64,
+    requests_failed: u64,
+    whole_time: u64,
+    p95: Option<u64>,
+}
+
+impl Listed {
+    fn of(replayed: &Replayed) -> Self {
+        let finished = &replayed.reported.finished;
+        let (durations, requests_failed) = requests(&finished.totals);
+        Self {
+            run: replayed.run.clone(),
+            name: replayed.name().to_owned(),
+            load_test: replayed.load_test.clone(),
+            begun_at: date(wire::unix_nanoseconds(replayed.begun_at)),
+            plan: finished.plan.to_string(),
+            verdict: replayed.reported.verdict().to_string(),
+            requests: durations.count(),
+            requests_failed,
+            whole_time: u64::try_from(finished.whole_time.as_nanos()).unwrap_or(u64::MAX),
+            p95: durations.quantile(0.95),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            short(&self.run).to_owned(),
+            // To the minute.
+            self.begun_at.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
+            self.verdict.clone(),
+            count(self.requests),
+            rate(self.requests, Duration::from_nanos(self.whole_time)),
+            self.p95.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),
+            percent(self.requests_failed, self.requests),
+        ]
+    }
+}
+
+/// How long requests took that ended, and how many failed.
+fn requests(totals: &Snapshot) -> (Histogram, u64) {
+    let (mut durations, mut failed) = (Histogram::new(), 0);
+    for (series, measure) in totals.requests.iter().filter(|(series, _)| series.outcome != Outcome::Interrupted) {
+        durations.merge(&measure.durations);
+        if series.outcome.is_failed() {
+            failed += measure.durations.count();
+        }
+    }
+    (durations, failed)
+}
+
+/// Lists runs.
+#[must_use]
+pub fn runs(line: RunsLine) -> ExitCode {
+    let RunsLine { limit, json, archive } = line;
+    let listed = Archive::open(archive).and_then(|archive| {
+        let ids = archive.newest(limit)?;
+        // One that cannot be read hides no other.
+        Ok(ids.iter().map(|run| archive.replay(run, |_| {}).map(|replayed| Listed::of(&replayed))).collect::<Vec<_>>())
+    });
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let mut is_whole = true;
+    let mut good = Vec::new();
+    for listed in listed {
+        match listed {
+            Ok(listed) => good.push(listed),
+            Err(message) => {
+                is_whole = false;
+                say(format_args!("golo: {message}"));
+            }
+        }
+    }
+    let text = match json {
+        true => serde_json::to_string(&good).map(|json| json + "\n").map_err(std::io::Error::from),
+        false => Ok(table(Page::stdout(), &good)),
+    };
+    if let Err(error) = text.and_then(|text| print(&text)) {
+        is_whole = false;
+        say(format_args!("golo: stdout cannot be written: {error}"));
+    }
+    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A line of figures for each, and one that says what was run.
+fn table(page: Page, runs: &[Listed]) -> String {
+    if runs.is_empty() {
+        return "no run is kept yet: `golo run` keeps them\n".to_owned();
+    }
+    let heads = ["run", "begun (UTC)", "verdict", "requests", "req/s", "p95", "failed"].map(str::to_owned).to_vec();
+    let rows: Vec<_> = std::iter::once(heads).chain(runs.iter().map(Listed::cells)).collect();
+    let lines = page.table(&rows, &[0, 1, 2]);
+    if lines.len() != rows.len() {
+        // Too narrow for a table, so that it is a list.
+        return lines.join("\n") + "\n";
+    }
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        // Nothing can go wrong with that.
+        let _ = writeln!(text, "{line}");
+        if let Some(run) = number.checked_sub(1).and_then(|at| runs.get(at)) {
+            let said = clean(&format!("{}: {}", run.name, run.plan));
+            page.wrap("          ", 10, &said).iter().for_each(|line| {
+                let _ = writeln!(text, "{line}");
+            });
+        }
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! What `golo run` keeps: listed, shown again as it was printed, and compared.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use golo_tests::{Finished, Program, Signal, command, within};
+use sample_service::SampleService;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const JOBS: &str = env!("CARGO_BIN_EXE_jobs");
+
+/// A folder with a file of runs, and a target.
+struct Kept {
+    folder: TempDir,
+    target: SampleService,
+}
+
+impl Kept {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), target: sample_service::start().unwrap() }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `golo`, whose load tests request this path of the target.
+    fn spawn(&self, arguments: &[&str], path: &str) -> Program {
+        let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+        command.env("TARGET_URL", format!("{}{path}", self.target.url())).env_remove("GOLO_NO_KEEP");
+        command.env("GOLO_DB", self.file("runs.db")).current_dir(self.folder.path()).args(arguments);
+        Program::spawn(command)
+    }
+
+    async fn golo(&self, arguments: &[&str]) -> Finished {
+        self.spawn(arguments, "").finish().await
+    }
+
+    async fn run(&self, flags: &[&str]) -> Finished {
+        self.golo(&[&["run", JOBS], flags].concat()).await
+    }
+
+    async fn json(&self, arguments: &[&str]) -> Value {
+        let finished = self.golo(&[arguments, &["--json"]].concat()).await;
+        assert_eq!(finished.stderr, [""; 0]);
+        serde_json::from_str(&finished.stdout.join("\n")).unwrap()
+    }
+}
+
+/// What a run is kept as.
+#[track_caller]
+fn kept_as(ran: &Finished) -> String {
+    let last = ran.stderr.last().unwrap();
+    let (id, how) = last.strip_prefix("kept as ").and_then(|kept| kept.split_once(": ")).expect(last);
+    assert_eq!((id.len(), how), (8, &*format!("golo show {id}")));
+    id.to_owned()
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_shown_is_what_was_printed() {
+    let kept = Kept::new();
+    let mut ids = Vec::new();
+    for (flags, code) in [
+        (&["-u", "3", "-i", "50", "--drive", "trigger"][..], 0),
+        (&["-u", "5", "-d", "1"], 0),
+        (&["-r", "100/s", "-d", "2", "--name", "get", "-t", "http_req_duration p(95)<10s"], 0),
+        (&["-u", "3", "-i", "30", "-t", "iterations count>=100", "-t", "http_req_failed rate<1%"], 99),
+        (&["-u", "3", "--pace", "100ms", "-d", "5", "-t", "iterations count<10", "--abort-on-fail"], 99),
+        (&["-u", "2", "-i", "6", "--name", "fail", "--seed", "7", "--workers", "1"], 0),
+        (&["-u", "2", "-d", "1", "--name", "hang", "--graceful-stop", "500ms"], 0),
+        (&["-u", "1", "-d", "1", "--name", "take half a second", "--warm-up", "1s"], 0),
+        (&["-s", "1s:5,1s:0", "--name", "spawn"], 0),
+    ] {
+        let ran = kept.run(flags).await;
+        let is_late = ran.code == Some(96) && ran.stdout.join(" ").contains("starts were late");
+        assert!(is_late || ran.code == Some(code), "{flags:?}: {ran:#?}");
+        let id = kept_as(&ran);
+        let shown = kept.golo(&["show", &id]).await;
+        assert_eq!((shown.code, &shown.stdout, &*shown.stderr), (Some(0), &ran.stdout, &[][..]), "{flags:?}");
+        assert_eq!(kept.golo(&["show"]).await.stdout, ran.stdout, "it is the latest");
+        ids.insert(0, id);
+    }
+    let listed = kept.golo(&["runs"]).await;
+    assert_eq!((listed.code, &*listed.stderr), (Some(0), &[][..]));
+    assert!(listed.stdout.iter().all(|line| line.chars().count() <= 80), "{:#?}", listed.stdout);
+    let lines = listed.stdout.iter().skip(1).filter(|line| !line.starts_with(' '));
+    assert_eq!(lines.map(|line| &line[..8]).collect::<Vec<_>>(), ids, "the newest first");
+    assert!(listed.stdout[2].contains("spawn: stages 0 → 5 users in 1s → 0 users in 1s"), "{:#?}", listed.stdout);
+    let listed = kept.json(&["runs", "--limit", "4"]).await;
+    assert_eq!(listed.as_array().unwrap().len(), 4);
+    assert_eq!((&listed[3]["name"], &listed[1]["verdict"]), (&"fail".into(), &"PASSED".into()));
+    assert_eq!(kept.golo(&["show", "get"]).await.stdout, kept.golo(&["show", &ids[6]]).await.stdout, "by its name");
+    let unknown = kept.golo(&["show", "nobody"]).await;
+    assert_eq!((unknown.code, unknown.said("golo: no run is called \"nobody\"")), (Some(104), 1), "{unknown:#?}");
+}
+
+#[tokio::test]
+async fn reports_are_written_again_as_they_were() {
+    let kept = Kept::new();
+    let outs = ["summary=s.json", "junit=j.xml", "csv=c"];
+    let outs: Vec<_> = outs.iter().flat_map(|out| ["-o", out]).collect();
+    let ran = kept.run(&[&["-u", "3", "-d", "2", "-t", "http_reqs count>1"], &outs[..]].concat()).await;
+    let id = kept_as(&ran);
+    let files = ["s.json", "j.xml", "c_stats.csv", "c_stats_history.csv", "c_failures.csv"];
+    let before = files.map(|name| fs::read_to_string(kept.file(name)).unwrap());
+    let shown = kept.golo(&[&["show", &id, "--html", "page.html"], &outs[..]].concat()).await;
+    assert_eq!(shown.code, Some(0), "{shown:#?}");
+    let after = files.map(|name| fs::read_to_string(kept.file(name)).unwrap());
+    // The summary in junit= names the files, of which there is one more now.
+    for (name, (before, after)) in files.iter().zip(before.iter().zip(&after)) {
+        assert!(before == after || *name == "j.xml", "{name}: {before}\n{after}");
+    }
+    assert!(fs::read_to_string(kept.file("page.html")).unwrap().starts_with("<!"));
+    assert_eq!(kept.json(&["show", &id]).await, read(&kept.file("s.json")));
+    let refused = kept.golo(&["show", &id, "-o", "jsonl=a"]).await;
+    assert_eq!((refused.code, refused.said("requests are kept by the second")), (Some(104), 1), "{refused:#?}");
+    let refused = kept.golo(&["show", &id, "-o", "summary=no/such/folder"]).await;
+    assert_eq!((refused.code, refused.said("`no/such/folder` cannot be written")), (Some(104), 1), "{refused:#?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_keeps_no_run_from_running() {
+    let kept = Kept::new();
+    let flags = ["-u", "2", "-i", "20"];
+    let ran = kept.run(&[&flags[..], &["--no-keep"]].concat()).await;
+    assert_eq!((ran.code, kept.file("runs.db").exists()), (Some(0), false), "{ran:#?}");
+    let nothing = kept.golo(&["runs"]).await;
+    assert_eq!((nothing.code, nothing.said("golo: nothing is kept yet")), (Some(104), 1), "{nothing:#?}");
+    fs::write(kept.file("text"), "no database".repeat(100)).unwrap();
+    for db in ["text", "no/such/folder/runs.db", "."] {
+        let ran = kept.run(&[&flags[..], &["--db", db]].concat()).await;
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        let warned = (ran.said("golo: warning: the results are not kept, or not whole: "), ran.said("kept as"));
+        assert_eq!(warned, (1, 0), "{ran:#?}");
+    }
+    assert_eq!(fs::read_to_string(kept.file("text")).unwrap(), "no database".repeat(100));
+    let ran = kept.run(&[&flags[..], &["-q"]].concat()).await;
+    assert_eq!((ran.code, ran.said("kept as"), ran.said("warning")), (Some(0), 0, 0), "it is kept, and not said");
+    assert_eq!(kept.json(&["runs"]).await.as_array().unwrap().len(), 1);
+}
+
+/// Waits until seconds of a run of this name are kept.
+async fn seconds_of(kept: &Kept, name: &str) {
+    let is_known = async || {
+        let shown = kept.golo(&["show", name, "--json"]).await;
+        let document = serde_json::from_str::<Value>(&shown.stdout.join("\n")).unwrap_or_default();
+        document["load"]["done"].as_u64().is_some_and(|done| done > 0)
+    };
+    within("a second is kept", async { while !is_known().await {} }).await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_stopped_is_shown_so_and_one_that_was_killed_has_not_ended() {
+    let kept = Kept::new();
+    let run = |name| kept.spawn(&["run", JOBS, "-u", "2", "--pace", "20ms", "-d", "60", "--name", name], "");
+    let program = run("get");
+    seconds_of(&kept, "get").await;
+    let running = kept.golo(&["show"]).await;
+    assert!(running.stdout[0].starts_with("NOT ENDED: it began at "), "{running:#?}");
+    let stopped = program.stop().await;
+    assert_eq!(stopped.code, Some(105), "{stopped:#?}");
+    assert_eq!(kept.golo(&["show"]).await.stdout, stopped.stdout);
+
+    let mut killed = run("fail");
+    seconds_of(&kept, "fail").await;
+    killed.insist(Signal::KILL).await;
+    killed.finish().await;
+    let shown = kept.golo(&["show", "latest"]).await;
+    assert!(shown.stdout[0].starts_with("NOT ENDED: it began at "), "{shown:#?}");
+    let listed = kept.json(&["runs"]).await;
+    let verdicts = [&listed[0]["verdict"], &listed[1]["verdict"]];
+    assert_eq!(verdicts, [&Value::from("NOT ENDED"), &Value::from("STOPPED")]);
+}
+
+#[tokio::test]
+async fn what_is_slower_is_a_regression_and_the_same_is_none() {
+    let kept = Kept::new();
+    let run = |path| {
+        let flags = ["run", JOBS, "-r", "40/s", "-d", "11", "--name", "get", "--no-progress"];
+        kept.spawn(&flags, path)
+    };
+    let (fast, slow) = (run("slow?ms=10"), run("slow?ms=30"));
+    let (fast, slow) = (kept_as(&fast.finish().await), kept_as(&slow.finish().await));
+
+    let same = kept.golo(&["compare", &fast, &fast]).await;
+    assert_eq!(same.code, Some(0), "{same:#?}");
+    assert_eq!(same.stdout[0], "NO REGRESSION: nothing is worse by more than 5%");
+    let worse = kept.golo(&["compare", &fast, &slow]).await;
+    assert_eq!(worse.code, Some(99), "{worse:#?}");
+    assert!(worse.stdout[0].starts_with("REGRESSION beyond 5%: http_req_duration p50 +"), "{worse:#?}");
+    assert!(worse.stdout.iter().any(|line| line.trim() == "GET /slow"), "{worse:#?}");
+    assert!(worse.stdout.iter().all(|line| line.chars().count() <= 80), "{worse:#?}");
+    let better = kept.golo(&["compare", &slow, &fast]).await;
+    assert_eq!(better.code, Some(0), "{better:#?}");
+    let tolerated = kept.golo(&["compare", &fast, &slow, "--tolerance", "10000%"]).await;
+    assert_eq!(tolerated.code, Some(0), "{tolerated:#?}");
+
+    let json = kept.json(&["compare", &fast, &slow]).await;
+    assert_eq!((&json["outcome"], &json["a"]["run"].as_str().unwrap()[..8]), (&"regression".into(), &*fast));
+    assert_eq!(kept.json(&["compare", &fast, &slow]).await, json, "it is the same each time");
+
+    let short = kept_as(&kept.run(&["-u", "1", "-d", "1"]).await);
+    let little = kept.golo(&["compare", &fast, &short]).await;
+    assert_eq!((little.code, little.stdout[0].starts_with("TOO LITTLE TO TELL: ")), (Some(0), true), "{little:#?}");
+    assert!(little.stdout.iter().any(|line| line.contains("warning: the load was not the same: A is ")), "{little:#?}");
+    let wrong = kept.golo(&["compare", &fast, "nobody"]).await;
+    assert_eq!(wrong.code, Some(104), "{wrong:#?}");
+}
