@@ -7,7 +7,7 @@ use golo::cli::{OwnFlags, RunArgs, pair};
 
 use crate::{
     agent::AgentLine, collector::CollectorLine, compare::CompareLine, keep::KeepArgs, limits::LimitArgs,
-    runs::RunsLine, show::ShowLine,
+    runs::RunsLine, show::ShowLine, submit::SubmitLine,
 };
 
 /// Load testing as ordinary async Rust: runs load tests, whatever they are written in
@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// Run a load test on this machine, and print a summary
     Run(Box<RunLine>),
+    /// Have agents run a load test together, and print one summary
+    Submit(Box<SubmitLine>),
     /// Run load tests for others: take jobs over HTTP, one at a time, and keep what they measure
     Agent(Box<AgentLine>),
     /// Keep what agents measure in an SQLite database, and give it back, over HTTP

@@ -12,7 +12,7 @@ use crate::{
     runs::runs,
     served::{Served, is_free},
     show::show,
-    supervisor, yaml,
+    submit, supervisor, yaml,
 };
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{run_subject, say};
@@ -36,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::New { path } => new(&path),
         Command::Run(line) => run(*line),
         Command::Collector(line) => collect(*line),
+        Command::Submit(line) => submit::run(*line),
         Command::Agent(line) => crate::agent::run(*line),
         Command::Runs(line) => runs(line),
         Command::Show(line) => show(line),

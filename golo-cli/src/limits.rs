@@ -26,6 +26,12 @@ impl LimitArgs {
     pub fn with_grace(self, grace: Duration) -> Limits {
         Limits { grace, memory: self.max_memory, descriptors: self.max_descriptors }
     }
+
+    /// Those that were asked for, with their flags as keys.
+    pub fn keys(self) -> impl Iterator<Item = (&'static str, u64)> {
+        let keys = [("max-memory", self.max_memory), ("max-descriptors", self.max_descriptors)];
+        keys.into_iter().filter_map(|(key, value)| Some((key, value?)))
+    }
 }
 
 impl OwnFlags for LimitArgs {

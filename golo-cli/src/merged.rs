@@ -1,11 +1,14 @@
 //! What the engines of one run tell, put together: one of `golo run`, or one on each agent.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use golo::{
     engine::{
         Finished, Options, Progress,
-        health::{Descriptors, Lag},
+        health::{Descriptors, Lag, LostAgent},
         plan::Plan,
         snapshot::Snapshot,
     },
@@ -18,11 +21,19 @@ pub struct Merged {
     plan: Plan,
     options: Options,
     parts: Vec<Part>,
-    /// What has come since the last second that was given.
-    second: Snapshot,
+    /// What has come of seconds that have not been given, by their number.
+    coming: BTreeMap<u64, Coming>,
+    /// The last that was given.
     seconds: u64,
     totals: Snapshot,
     most_users: u64,
+}
+
+/// A second, as far as it has been told of.
+#[derive(Default)]
+struct Coming {
+    snapshot: Snapshot,
+    users: u64,
 }
 
 /// The part of one engine.
@@ -31,8 +42,9 @@ struct Part {
     state: State,
     /// Seconds it has told of.
     seconds: u64,
-    users: u64,
     started_at: Option<SystemTime>,
+    /// Why it ended as it should not have, though it told its end.
+    failed: Option<String>,
 }
 
 enum State {
@@ -51,12 +63,12 @@ impl Merged {
     /// A run of `plan` with `options`, shared by engines of these names.
     #[must_use]
     pub fn new(plan: Plan, options: Options, names: impl IntoIterator<Item = String>) -> Self {
-        let part = |name| Part { name, state: State::Running, seconds: 0, users: 0, started_at: None };
+        let part = |name| Part { name, state: State::Running, seconds: 0, started_at: None, failed: None };
         Self {
             plan,
             options,
             parts: names.into_iter().map(part).collect(),
-            second: Snapshot::default(),
+            coming: BTreeMap::new(),
             seconds: 0,
             totals: Snapshot::default(),
             most_users: 0,
@@ -74,44 +86,46 @@ impl Merged {
             Event::Started(started) => part.started_at = Some(wire::moment(started.at)),
             Event::Second(second) => {
                 let Progress { elapsed, second, users } = wire::progress(second)?;
-                (part.seconds, part.users) = (elapsed.as_secs(), users);
-                self.second.merge(&second);
+                part.seconds = elapsed.as_secs();
+                let coming = self.coming.entry(part.seconds.max(self.seconds + 1)).or_default();
+                coming.snapshot.merge(&second);
+                coming.users += users;
             }
             Event::Finished(finished) => {
                 let finished = wire::finished(finished, self.options.clone())?;
-                self.second.merge(&finished.rest);
-                part.users = 0;
+                // Of a second that others may tell of still, or else of the end.
+                let coming = self.coming.entry(part.seconds.max(self.seconds) + 1).or_default();
+                coming.snapshot.merge(&finished.rest);
                 part.state = State::Finished(Box::new(finished));
             }
-            Event::Ready(ready) => part.users = ready.users,
             Event::Adjusted(adjusted) => {
                 if let Some(load) = &adjusted.load {
                     self.plan = load.try_into()?;
                 }
             }
-            Event::Accepted(_) | Event::Outputs(_) => {}
+            Event::Ready(_) | Event::Accepted(_) | Event::Outputs(_) => {}
         }
         Ok(())
     }
 
-    /// Nothing more is heard of an engine, for this reason.
+    /// Nothing more is heard of an engine, for this reason; or what it told the end of was no end of its own.
     pub fn lose(&mut self, part: usize, reason: impl Into<String>) {
         let part = &mut self.parts[part];
-        if part.is_running() {
-            (part.state, part.users) = (State::Lost(reason.into()), 0);
+        match part.state {
+            State::Running => part.state = State::Lost(reason.into()),
+            State::Finished(_) => part.failed = Some(reason.into()),
+            State::Lost(_) => {}
         }
     }
 
     /// The next second, if every engine that still runs has told of it.
     pub fn progress(&mut self) -> Option<Progress> {
-        let seconds = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min()?;
-        if seconds <= self.seconds {
-            return None;
-        }
+        let running = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min();
+        let told = running.or_else(|| self.parts.iter().map(|part| part.seconds).max())?;
+        let first = self.coming.first_entry().filter(|first| *first.key() <= told)?;
+        let (seconds, Coming { snapshot: second, users }) = first.remove_entry();
         self.seconds = seconds;
-        let users = self.parts.iter().map(|part| part.users).sum();
         self.most_users = self.most_users.max(users);
-        let second = std::mem::take(&mut self.second);
         self.totals.merge(&second);
         Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
     }
@@ -120,6 +134,19 @@ impl Merged {
     #[must_use]
     pub fn totals(&self) -> &Snapshot {
         &self.totals
+    }
+
+    /// Whether an engine has told how it ended.
+    #[must_use]
+    pub fn has_finished(&self, part: usize) -> bool {
+        matches!(self.parts[part].state, State::Finished(_))
+    }
+
+    /// Whether no engine ended as it should have, or still may.
+    #[must_use]
+    pub fn have_all_failed(&self) -> bool {
+        let has_failed = |part: &Part| matches!(part.state, State::Lost(_)) || part.failed.is_some();
+        self.parts.iter().all(has_failed)
     }
 
     /// Whether no engine runs any more.
@@ -139,13 +166,19 @@ impl Merged {
     /// Everything, once it has ended; an engine that has not is lost.
     #[must_use]
     pub fn finish(mut self) -> Finished {
-        let rest = std::mem::take(&mut self.second);
+        let mut rest = Snapshot::default();
+        self.coming.values().for_each(|coming| rest.merge(&coming.snapshot));
         self.totals.merge(&rest);
         let started_at = self.parts.iter().filter_map(|part| part.started_at).min();
         let plan = self.plan.clone();
         let mut merged = Finished { rest, started_at, ..Finished::not_started(plan, self.options.clone(), None) };
         merged.most_users = self.most_users;
         let is_one = self.parts.len() == 1;
+        let lost = |part: &Part, from: Duration, reason: &str| {
+            let agent = LostAgent { name: part.name.clone(), from, reason: reason.to_owned() };
+            (!is_one).then_some(agent)
+        };
+        let mut first_reason = None;
         let mut not_started = Vec::new();
         let mut workers = 0;
         for part in &self.parts {
@@ -155,7 +188,12 @@ impl Merged {
                     merge(&mut merged, finished);
                     workers += finished.options.workers;
                     merged.health.lost.extend(finished.health.lost.iter().map(|reason| named(reason)));
-                    not_started.extend(finished.not_started.as_deref().map(named));
+                    if let Some(reason) = &finished.not_started {
+                        not_started.extend(lost(part, Duration::ZERO, reason));
+                        first_reason.get_or_insert_with(|| named(reason));
+                    } else if let Some(reason) = &part.failed {
+                        merged.health.lost_agents.extend(lost(part, finished.load_time, reason));
+                    }
                 }
                 State::Running | State::Lost(_) => {
                     workers += 1;
@@ -164,17 +202,15 @@ impl Merged {
                     merged.load_time = merged.load_time.max(told);
                     merged.whole_time = merged.whole_time.max(told);
                     let reason = if let State::Lost(reason) = &part.state { reason } else { "it did not end" };
-                    if !is_one {
-                        merged.health.lost.push(named(&format!("from {} s on, {reason}", part.seconds)));
-                    }
+                    merged.health.lost_agents.extend(lost(part, told, reason));
                 }
             }
         }
         merged.options.workers = workers;
-        if not_started.len() == self.parts.len() {
-            merged.not_started = not_started.into_iter().next();
+        if is_one || not_started.len() == self.parts.len() {
+            merged.not_started = first_reason;
         } else {
-            merged.health.lost.extend(not_started);
+            merged.health.lost_agents.extend(not_started);
         }
         if self.parts.iter().any(|part| !matches!(part.state, State::Finished(_))) {
             // What was started, and of which nobody told the end.
@@ -245,7 +281,7 @@ mod tests {
         assert!(run.progress().is_none());
         run.hear(1, &second(1, 5)).unwrap();
         let progress = run.progress().unwrap();
-        assert_eq!((progress.elapsed.as_secs(), progress.users, progress.second.triggers.done), (1, 4, 25));
+        assert_eq!((progress.elapsed.as_secs(), progress.users, progress.second.triggers.done), (1, 4, 15));
         assert!(run.progress().is_none());
         run.lose(1, "it is gone");
         assert_eq!(run.progress().unwrap().elapsed.as_secs(), 2, "who is gone is not waited for");
@@ -302,7 +338,7 @@ mod tests {
         run.lose(1, "the connection was lost");
         assert_eq!(run.lost().collect::<Vec<_>>(), [("agent-1", 1, "the connection was lost")]);
         let end = run.finish();
-        assert_eq!(end.health.lost, ["agent-1: from 1 s on, the connection was lost"]);
+        assert_eq!(end.health.lost_agents, [lost("agent-1", Duration::from_secs(1), "the connection was lost")]);
         assert_eq!((end.totals.triggers.due, end.totals.triggers.interrupted), (22, 2), "nobody told their end");
         assert_eq!(end.options.workers, 3);
     }
@@ -319,6 +355,42 @@ mod tests {
         run.hear(0, &not_started()).unwrap();
         run.hear(1, &finished(pb::Finished::default())).unwrap();
         let end = run.finish();
-        assert_eq!((end.not_started, end.health.lost), (None, vec!["agent-0: no user could start".to_owned()]));
+        let expected = [lost("agent-0", Duration::ZERO, "no user could start")];
+        assert_eq!((end.not_started, &end.health.lost_agents[..]), (None, &expected[..]));
+    }
+
+    #[test]
+    fn seconds_that_waited_for_one_who_is_lost_are_given_one_by_one() {
+        let mut run = merged(2);
+        run.hear(1, &second(1, 1)).unwrap();
+        for elapsed in 1..5 {
+            run.hear(0, &second(elapsed, elapsed)).unwrap();
+        }
+        run.hear(0, &finished(pb::Finished { load_time: 4_500_000_000, ..Default::default() })).unwrap();
+        let given = |run: &mut Merged| {
+            std::iter::from_fn(|| run.progress())
+                .map(|progress| (progress.elapsed.as_secs(), progress.second.triggers.done, progress.users))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(given(&mut run), [(1, 2, 4)]);
+        run.lose(1, "it is gone");
+        assert_eq!(given(&mut run), [(2, 2, 2), (3, 3, 2), (4, 4, 2)]);
+        assert!(run.is_over());
+        assert_eq!(run.finish().totals.triggers.done, 11);
+    }
+
+    #[test]
+    fn an_end_that_was_no_end_is_one_of_the_lost() {
+        let mut run = merged(2);
+        run.hear(0, &finished(pb::Finished { load_time: 2_000_000_000, ..Default::default() })).unwrap();
+        run.hear(1, &finished(pb::Finished { load_time: 9_000_000_000, ..Default::default() })).unwrap();
+        run.lose(0, "the load test was killed");
+        let end = run.finish();
+        assert_eq!(end.health.lost_agents, [lost("agent-0", Duration::from_secs(2), "the load test was killed")]);
+        assert_eq!(end.load_time, Duration::from_secs(9));
+    }
+
+    fn lost(name: &str, from: Duration, reason: &str) -> LostAgent {
+        LostAgent { name: name.to_owned(), from, reason: reason.to_owned() }
     }
 }

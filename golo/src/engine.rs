@@ -360,7 +360,12 @@ impl Engine {
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
         let over = self.planned_end().into_iter().chain(self.command.0.told().stopped).min();
         let load_time = over.map_or(whole_time, |over| self.since_start(over)).min(whole_time);
-        let health = Health { worst_lag: self.lag.finish(load_time), lost, descriptors: self.descriptors };
+        let health = Health {
+            worst_lag: self.lag.finish(load_time),
+            lost,
+            lost_agents: Vec::new(),
+            descriptors: self.descriptors,
+        };
         Finished {
             plan: self.plan,
             options: self.options,

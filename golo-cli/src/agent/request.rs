@@ -80,7 +80,7 @@ impl Request {
             name,
             binary: text("binary")?.ok_or("`binary` is missing: what `/upload` answered")?,
             run: id(text("run")?.unwrap_or_else(golo::new_sequence_id), "run")?,
-            agent: id(text("agent")?.unwrap_or_else(|| agent.to_owned()), "agent")?,
+            agent: part(text("agent")?.unwrap_or_else(|| agent.to_owned()))?,
             share: share(keys.get("share"))?,
             hold,
             params,
@@ -121,6 +121,19 @@ fn id(text: String, key: &str) -> Result<String, String> {
         return Err(format!(
             "`{key}` has at most 64 letters, digits, `-`, `_` and `.`, and does not begin with one of the last"
         ));
+    }
+    Ok(text)
+}
+
+/// What a part is called: a name, or where its agent is, as `10.0.0.1:8081` or `[::1]:8081`.
+fn part(text: String) -> Result<String, String> {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
+    if text.len() > 128 || !text.chars().all(is_fine) || text.starts_with('.') {
+        return Err(
+            "`agent` is a name or HOST:PORT: at most 128 letters, digits, `-`, `_`, `.`, `:`, `[` and `]`, and does \
+                    not begin with `.`"
+                .to_owned(),
+        );
     }
     Ok(text)
 }
@@ -193,7 +206,7 @@ mod tests {
             (json!({"binary": "b", "file": "/etc/passwd"}), "`file` makes no sense at an agent"),
             (json!({"binary": "b", "abort_on_fail": true}), "`abort_on_fail` makes no sense at an agent"),
             (json!({"binary": "b", "run": "../../etc"}), "`run` has at most 64 letters"),
-            (json!({"binary": "b", "agent": ".."}), "`agent` has at most 64 letters"),
+            (json!({"binary": "b", "agent": ".."}), "`agent` is a name or HOST:PORT"),
             (json!({"binary": "b", "share": {"index": 3, "of": 3}}), "`share` is which part"),
             (json!({"binary": "b", "share": {"index": 0, "of": 3, "x": 1}}), "`share` is which part"),
             (json!({"binary": "b", "env": {"GOLO_ADDR": "x"}}), "`env` has `GOLO_ADDR`"),

@@ -141,8 +141,21 @@ pub struct Health {
     pub worst_lag: Option<Lag>,
     /// Why workers were lost.
     pub lost: Vec<String>,
+    /// Agents that were lost, of a run that several have a part in.
+    pub lost_agents: Vec<LostAgent>,
     /// Descriptors.
     pub descriptors: Descriptors,
+}
+
+/// An agent that did not deliver its share of the load to the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostAgent {
+    /// What it is called.
+    pub name: String,
+    /// From when on it is missing, since the start of the measured part.
+    pub from: Duration,
+    /// Why.
+    pub reason: String,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::{fmt, time::Duration};
 pub use rate::Rate;
 pub(super) use rate::{TWICE_START, starts};
 pub(super) use stage::LONGEST;
+pub(crate) use stage::Time;
 pub use stage::{Arrivals, Stage, Target, parse_duration};
 
 use super::curve::Curve;

@@ -6,7 +6,7 @@ use super::{
     Ending, Judged,
     units::{counted, duration},
 };
-use crate::engine::Finished;
+use crate::engine::{Finished, health::LostAgent};
 
 /// What a run comes to. Where several hold, the first of them is it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,15 +111,26 @@ pub(super) fn invalid(finished: &Finished) -> Vec<String> {
     reasons
 }
 
-/// Which workers were lost, if any was, and why.
-pub(super) fn lost(finished: &Finished) -> Option<String> {
+/// Which workers and agents were lost, if any was, and why.
+pub(super) fn lost(finished: &Finished) -> impl Iterator<Item = String> {
     let lost = &finished.health.lost;
     let were = match &lost[..] {
-        [] => return None,
-        [_] => "a worker was".to_owned(),
-        _ => format!("{} were", counted(lost.len() as u64, "worker")),
+        [] => None,
+        [_] => Some("a worker was".to_owned()),
+        _ => Some(format!("{} were", counted(lost.len() as u64, "worker"))),
     };
-    Some(format!("{were} lost, of {}: {}", finished.options.workers, why_lost(lost)))
+    let workers = were.map(|were| format!("{were} lost, of {}: {}", finished.options.workers, why_lost(lost)));
+    let agents = finished
+        .health
+        .lost_agents
+        .iter()
+        .map(|LostAgent { name, from, reason }| format!("the agent {name} was lost {}: {reason}", since(*from)));
+    workers.into_iter().chain(agents)
+}
+
+/// From when on an agent is missing.
+pub(super) fn since(from: Duration) -> String {
+    if from.is_zero() { "from the start on".to_owned() } else { format!("from {} on", duration(from)) }
 }
 
 /// Why workers were lost, each reason once.

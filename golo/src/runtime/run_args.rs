@@ -1,6 +1,7 @@
 //! What `run` may be told: by flags, by the environment, by a file, by default.
 
 mod flags;
+mod keys;
 
 use std::{
     path::{Path, PathBuf},
@@ -116,6 +117,8 @@ struct HowArgs {
 /// What `run` is to do.
 #[derive(Debug)]
 pub struct RunCall {
+    /// What the plan was made of.
+    asked: Asked,
     pub(super) plan: Plan,
     pub(super) job_name: Option<String>,
     pub(super) workers: Option<usize>,
@@ -157,12 +160,6 @@ impl RunCall {
         &self.thresholds
     }
 
-    /// Whether nothing is to be said but the summary, and what went wrong.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Parameters that a file gave.
     #[must_use]
     pub fn params(&self) -> &[(String, String)] {
@@ -173,6 +170,18 @@ impl RunCall {
     #[must_use]
     pub fn load_test(&self) -> Option<&Path> {
         self.load_test.as_deref()
+    }
+
+    /// Whether every request is to be written down as a line.
+    #[must_use]
+    pub fn wants_lines(&self) -> bool {
+        self.out.iter().any(|out| matches!(out, Out::Stdout | Out::Lines(_)))
+    }
+
+    /// Whether nothing is to be said but the summary, and what went wrong.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Whether each request is to have a connection of its own, and whether any certificate will do.
@@ -229,8 +238,10 @@ impl<T: OwnFlags> RunArgs<T> {
         load_test: Option<PathBuf>,
     ) -> Result<(RunCall, T), String> {
         let Self { load, how, own } = self;
+        let asked = load.into_asked();
         let call = RunCall {
-            plan: Plan::new(load.into_asked()).map_err(|error| error.to_string())?,
+            plan: Plan::new(asked.clone()).map_err(|error| error.to_string())?,
+            asked,
             job_name: how.name,
             workers: how.workers.map(usize::from),
             seed: how.seed.unwrap_or_default(),
@@ -361,7 +372,7 @@ pub(super) mod tests {
         args.into_call(|_| None).unwrap().plan.to_string()
     }
 
-    fn call(flags: &[&str], environment: &[(&str, &str)]) -> Result<RunCall, String> {
+    pub(super) fn call(flags: &[&str], environment: &[(&str, &str)]) -> Result<RunCall, String> {
         #[derive(Parser)]
         #[command(no_binary_name = true)]
         struct Line {

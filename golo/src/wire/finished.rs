@@ -29,7 +29,8 @@ impl From<&Progress> for pb::event::Event {
 
 impl From<&Finished> for pb::event::Event {
     fn from(finished: &Finished) -> Self {
-        let Health { worst_lag, lost, descriptors } = &finished.health;
+        // Of agents an engine knows nothing.
+        let Health { worst_lag, lost, lost_agents: _, descriptors } = &finished.health;
         let lag = |Lag { from, p99, limit }: Lag| pb::Lag { from, p99: nanoseconds(p99), limit: nanoseconds(limit) };
         Self::Finished(pb::Finished {
             rest: Some((&finished.rest).into()),
@@ -80,6 +81,7 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
         health: Health {
             worst_lag: written.worst_lag.map(lag),
             lost: written.lost.clone(),
+            lost_agents: Vec::new(),
             descriptors: Descriptors { open: written.descriptors, limit: written.descriptor_limit },
         },
         most_users: written.most_users,

@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use super::Distribution;
-use crate::{engine::Finished, report::summary};
+use crate::{
+    engine::{Finished, health},
+    output::nanoseconds,
+    report::summary,
+};
 
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Generator<'a> {
@@ -13,6 +17,8 @@ pub(in crate::report) struct Generator<'a> {
     pub(in crate::report) lag: Distribution,
     /// Why workers were lost.
     pub(in crate::report) lost: &'a [String],
+    /// Agents that were lost.
+    pub(in crate::report) lost_agents: Vec<LostAgent<'a>>,
     /// The most that were open, and how many there may be.
     pub(in crate::report) descriptors: u64,
     pub(in crate::report) descriptors_limit: Option<u64>,
@@ -26,6 +32,21 @@ pub(in crate::report) struct Generator<'a> {
     pub(in crate::report) warning: Option<&'static str>,
 }
 
+/// An agent that did not deliver its share of the load to the end.
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct LostAgent<'a> {
+    pub(in crate::report) agent: &'a str,
+    /// From when on it is missing, in nanoseconds since the start.
+    pub(in crate::report) from: u64,
+    pub(in crate::report) reason: &'a str,
+}
+
+impl<'a> From<&'a health::LostAgent> for LostAgent<'a> {
+    fn from(lost: &'a health::LostAgent) -> Self {
+        Self { agent: &lost.name, from: nanoseconds(lost.from), reason: &lost.reason }
+    }
+}
+
 impl<'a> Generator<'a> {
     pub(super) fn of(finished: &'a Finished) -> Self {
         let generator = &finished.totals.generator;
@@ -34,6 +55,7 @@ impl<'a> Generator<'a> {
             busy_share: generator.busy_share(),
             lag: (&generator.lag).into(),
             lost: &health.lost,
+            lost_agents: health.lost_agents.iter().map(LostAgent::from).collect(),
             descriptors: health.descriptors.open,
             descriptors_limit: health.descriptors.limit,
             requests_without_descriptor: generator.without_descriptor,

@@ -1,12 +1,13 @@
 //! What stands beside a word: what was run, how much load there was, how the generator was.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::report::{
     Distribution, Document,
     document::{Dropped, Load, Model},
     text::clean,
     units::{count, counted, nanoseconds, per_second, percent},
+    verdict::since,
 };
 
 /// A word, and what there is to say of it.
@@ -193,6 +194,11 @@ pub(super) fn generator(document: &Document<'_>) -> Vec<Fact> {
     let mut facts = vec![Fact::new("threads", busy).bad_if(generator.warning.is_some())];
     for reason in generator.lost {
         facts.push(Fact::new("lost", format!("a worker, with its share of the load: {}", clean(reason))).bad_if(true));
+    }
+    for lost in &generator.lost_agents {
+        let from = since(Duration::from_nanos(lost.from));
+        let text = format!("the agent {}, with its share of the load, {from}: {}", lost.agent, lost.reason);
+        facts.push(Fact::new("lost", clean(&text)).bad_if(true));
     }
     if generator.lag.count > 0 {
         facts.push(Fact::new("start lag", spread(&generator.lag)));

@@ -1,12 +1,12 @@
 //! How the generator itself was doing, and what to do if not well.
 
 use crate::{
-    engine::{Finished, histogram::Histogram, plan::Model},
+    engine::{Finished, health::LostAgent, histogram::Histogram, plan::Model},
     report::{
         Page,
         text::clean,
         units::{count, counted, nanoseconds},
-        verdict::why_lost,
+        verdict::{since, why_lost},
     },
 };
 
@@ -30,6 +30,10 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     if !lost.is_empty() {
         let what = "with that share of the load, and what was measured there last";
         say("lost", format!("{} of {workers}, {what}: {}", count(lost.len() as u64), clean(&why_lost(lost))));
+    }
+    for LostAgent { name, from, reason } in &finished.health.lost_agents {
+        let text = format!("the agent {name}, with its share of the load, {}: {reason}", since(*from));
+        say("lost", clean(&text));
     }
     if !generator.lag.is_empty() {
         say("start lag", spread(&generator.lag));

@@ -8,7 +8,7 @@ use crate::{
     engine::{
         Options,
         errors::ErrorKind,
-        health::Lag,
+        health::{Lag, LostAgent},
         plan::{Asked, Plan},
         series::{Label, Outcome, Series},
         share::Share,
@@ -321,6 +321,32 @@ fn lost_workers_are_said_whatever_the_verdict_and_with_their_share() {
         assert!(words.contains("3 workers were lost, of 8: it did not stop, panicked: no"), "{text}");
         assert!(words.contains("lost 3 of 8 workers, with that share of the load, and what was measured"), "{text}");
     }
+}
+
+#[test]
+fn lost_agents_are_said_with_from_when_on_and_why() {
+    let mut finished = users(10);
+    add(&mut finished, &items(), OK, 90, MILLI);
+    let lost = |name: &str, seconds: u32, reason: &str| LostAgent {
+        name: name.to_owned(),
+        from: seconds * SECOND,
+        reason: reason.to_owned(),
+    };
+    finished.health.lost_agents =
+        vec![lost("10.0.0.2:8081", 3, "it cannot be reached"), lost("10.0.0.3:8081", 0, "no user could start")];
+    let text = passed(&finished);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.starts_with(
+            "INVALID: the generator, not the target, was the limit: the agent 10.0.0.2:8081 was lost from 3s on: it cannot be \
+             reached; the agent 10.0.0.3:8081 was lost from the start on: no user could start"
+        ),
+        "{text}"
+    );
+    let said = "lost the agent 10.0.0.2:8081, with its share of the load, from 3s on: it cannot be reached";
+    assert!(words.contains(said), "{text}");
+    let text = stopped(&finished, Moment::Load(SECOND));
+    assert!(text.contains("also: the agent 10.0.0.2:8081 was lost from 3s on"), "{text}");
 }
 
 #[test]

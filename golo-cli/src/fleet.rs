@@ -1,0 +1,312 @@
+//! Agents that run one plan together: what `golo submit` drives, as `golo run` drives a load test of its own.
+//!
+//! [`Fleet`] gets them ready (each has the load test, a job with its share, and users who have started), and makes a
+//! [`Delivery`](delivery::Delivery), which is the engine of the run.
+
+pub mod agent;
+pub mod clock;
+pub mod delivery;
+pub mod follow;
+mod orders;
+mod our_clock;
+pub mod part;
+mod start;
+pub mod upload;
+
+use std::{fmt::Display, sync::Arc};
+
+use clap::ValueEnum;
+use golo::{
+    Error,
+    cli::{Subject, not_started, say, torn_down},
+    engine::{Options, Sinks, plan::Plan, share::Share},
+    pb::{engine::event::Event, results::record::Record as Kind},
+};
+use serde_json::{Map, Value};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{JoinSet, spawn_blocking},
+};
+
+use crate::{http_client::CallError, load_test::LoadTest};
+use agent::Agent;
+use delivery::{Delivery, Heard, Tell, say_stderr};
+use follow::{Told, follow};
+use part::Part;
+use upload::{Binary, upload};
+
+/// Records that are not taken yet.
+const RECORDS: usize = 64;
+
+/// What becomes of a run when an agent is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnAgentLoss {
+    /// Everything is stopped, and the run has died
+    Fail,
+    /// The other agents go on with their shares, and the run is invalid
+    Continue,
+}
+
+/// What a fleet is to do.
+#[derive(Debug)]
+pub struct Order {
+    /// The load test.
+    pub load_test: LoadTest,
+    /// The job, but for what is each agent's own and the load test.
+    pub job: Map<String, Value>,
+    /// What becomes of it when an agent is lost.
+    pub on_loss: OnAgentLoss,
+    /// Whether nothing is said but what went wrong.
+    pub is_quiet: bool,
+}
+
+/// Agents that run one plan together.
+pub struct Fleet {
+    order: Order,
+    parts: Vec<Arc<Part>>,
+    /// What is heard of them, until a delivery listens.
+    heard: Option<(Heard, mpsc::Sender<(usize, Told)>)>,
+    following: JoinSet<()>,
+    broken: watch::Sender<Option<String>>,
+    torn_down: watch::Sender<Vec<String>>,
+}
+
+impl Fleet {
+    /// These agents, each called by its name, in the order in which they get their shares.
+    #[must_use]
+    pub fn new(order: Order, agents: Vec<(String, Agent)>) -> Self {
+        let run = golo::new_sequence_id();
+        let shares = Share::WHOLE.split(agents.len() as u64);
+        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, run.clone()));
+        Self {
+            order,
+            parts: agents.into_iter().zip(shares).map(part).collect(),
+            heard: None,
+            following: JoinSet::new(),
+            broken: watch::Sender::default(),
+            torn_down: watch::Sender::default(),
+        }
+    }
+
+    fn say(&self, text: impl Display) {
+        if !self.order.is_quiet {
+            say(format_args!("{}: {text}", self.order.load_test.name));
+        }
+    }
+
+    async fn prepare(&mut self) -> Result<(), String> {
+        each(&self.parts, |part| async move { part.agent.check().await }).await?;
+        let path = self.order.load_test.path.clone();
+        let shown = path.display().to_string();
+        let binary = spawn_blocking(move || Binary::read(&path)).await.map_err(|error| error.to_string())?;
+        let binary = binary.map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+        upload(&self.parts, &self.order.load_test, &binary, self.order.is_quiet).await?;
+        self.queue(binary.hash).await?;
+        self.look_around().await?;
+        self.wait_until_ready().await
+    }
+
+    async fn queue(&self, hash: String) -> Result<(), String> {
+        let mut job = self.order.job.clone();
+        job.insert("binary".to_owned(), hash.into());
+        let job = Arc::new(job);
+        let queueing = |part: Arc<Part>| {
+            let job = Arc::clone(&job);
+            // Goes on to its end where nobody waits for it any more: what was asked for is to be known.
+            let asking = tokio::spawn(async move { part.queue(&job).await });
+            async move { asking.await.unwrap_or_else(|error| Err(CallError::Away(error.to_string()))) }
+        };
+        each(&self.parts, queueing).await.map(drop)
+    }
+
+    /// Sees who is before us, and whether two of the agents are one.
+    async fn look_around(&self) -> Result<(), String> {
+        let lists = each(&self.parts, |part| async move { part.agent.jobs().await }).await?;
+        for (part, jobs) in self.parts.iter().zip(lists) {
+            let own: Vec<_> = jobs.iter().filter(|job| job.run == part.run).map(|job| &*job.agent).collect();
+            if let [one, other, ..] = own[..] {
+                return Err(format!("{one} and {other} are the same agent: give each of them once"));
+            }
+            match jobs.iter().filter(|job| job.run != part.run && !job.is_over()).count() {
+                0 => {}
+                1 => self.say(format_args!("waiting for {}, which has a job before this one", part.name)),
+                many => self.say(format_args!("waiting for {}, which has {many} jobs before this one", part.name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows all agents from now on, and waits until all are ready.
+    async fn wait_until_ready(&mut self) -> Result<(), String> {
+        let (told, mut heard) = mpsc::channel(RECORDS);
+        for (index, part) in self.parts.iter().enumerate() {
+            self.following.spawn(follow(index, Arc::clone(part), told.clone()));
+        }
+        let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
+        while !waiting.is_empty() {
+            let Some((index, told)) = heard.recv().await else { return Err("no agent is followed".to_owned()) };
+            let name = &self.parts[index].name;
+            let record = match told {
+                Told::Lost(reason) => return Err(format!("the agent {name}: {reason}")),
+                Told::Record(record) => record.record,
+            };
+            match record {
+                Some(Kind::Event(event)) => {
+                    if matches!(event.event, Some(Event::Ready(_))) {
+                        waiting.retain(|other| *other != index);
+                    }
+                }
+                Some(Kind::Ended(ended)) => {
+                    say_stderr(&self.order.load_test.name, name, &ended.stderr);
+                    let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
+                    let meanwhile = match others[..] {
+                        [] => String::new(),
+                        [other] => format!(", while {} was waited for", self.parts[*other].name),
+                        _ => format!(", while {} others were waited for", others.len()),
+                    };
+                    return Err(format!("the agent {name}: {}{meanwhile}", ended.reason));
+                }
+                Some(Kind::Begun(_)) | None => {}
+            }
+        }
+        self.heard = Some((heard, told));
+        Ok(())
+    }
+}
+
+impl Subject for Fleet {
+    type Engine = Delivery;
+
+    fn name(&self) -> &str {
+        &self.order.load_test.name
+    }
+
+    fn preparation(&self) -> &'static str {
+        "getting the agents ready"
+    }
+
+    fn ending(&self) -> &'static str {
+        "the end of the agents' jobs"
+    }
+
+    async fn set_up(&mut self, _: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<bool, Error> {
+        let prepared = tokio::select! {
+            biased;
+            _ = is_cut => return Ok(false),
+            prepared = self.prepare() => prepared,
+        };
+        prepared.map(|()| true).map_err(|reason| not_started(reason, None))
+    }
+
+    async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Delivery, Error> {
+        let heard = self.heard.take().ok_or_else(|| not_started("the agents were not waited for", None))?;
+        let how = (self.order.load_test.name.clone(), self.order.is_quiet, self.order.on_loss);
+        let tell = Tell { broken: self.broken.clone(), torn_down: self.torn_down.clone() };
+        Ok(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell))
+    }
+
+    async fn died(&mut self) -> String {
+        let mut broken = self.broken.subscribe();
+        match broken.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(Some(reason)) => reason,
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn settle(&mut self) {}
+
+    async fn tear_down(&mut self) -> Result<(), Error> {
+        self.following.abort_all();
+        let withdrawn = join(self.parts.iter().map(|part| {
+            let part = Arc::clone(part);
+            async move { part.withdraw().await }
+        }))
+        .await;
+        let mut troubles = self.torn_down.borrow().clone();
+        for reason in withdrawn.into_iter().filter_map(Result::err) {
+            // One that is lost is said to be, and may well be dead.
+            self.say(reason);
+        }
+        troubles.dedup();
+        if troubles.is_empty() { Ok(()) } else { Err(torn_down(troubles.join("; "))) }
+    }
+}
+
+/// Runs them at the same time, and gives what each comes to, in their order.
+async fn join<T: Send + 'static>(futures: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+    let mut running = JoinSet::new();
+    let mut count = 0;
+    for (index, future) in futures.enumerate() {
+        running.spawn(async move { (index, future.await) });
+        count = index + 1;
+    }
+    let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
+    while let Some(joined) = running.join_next().await {
+        match joined {
+            Ok((index, value)) => all[index] = Some(value),
+            // A task that panics takes its caller with it, as the same code would without a task.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+    all.into_iter().flatten().collect()
+}
+
+/// Does something with each part at the same time, and gives what each comes to.
+async fn each_result<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Vec<Result<T, CallError>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, CallError>> + Send + 'static,
+{
+    join(parts.iter().map(|part| what(Arc::clone(part)))).await
+}
+
+/// The same, where all have to succeed.
+///
+/// # Errors
+///
+/// Which do not, and why.
+async fn each<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Result<Vec<T>, String>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, CallError>> + Send + 'static,
+{
+    let results = each_result(parts, what).await;
+    let mut failed = Vec::new();
+    let mut all = Vec::new();
+    for (part, result) in parts.iter().zip(results) {
+        match result {
+            Ok(value) => all.push(value),
+            Err(error) => failed.push((&*part.name, error.to_string())),
+        }
+    }
+    if failed.is_empty() { Ok(all) } else { Err(said_of(&failed)) }
+}
+
+/// What is said of agents, each with its reason, and each reason once.
+fn said_of(failed: &[(&str, String)]) -> String {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, reason) in failed {
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((reason, vec![name])),
+        }
+    }
+    let said = reasons.iter().map(|(reason, names)| match &names[..] {
+        [name] => format!("the agent {name}: {reason}"),
+        names => format!("each of the agents {}: {reason}", names.join(", ")),
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_several_have_is_said_once() {
+        let failed = [("a:1", "it is full"), ("b:1", "it is gone"), ("c:1", "it is full")];
+        let failed = failed.map(|(name, reason)| (name, reason.to_owned()));
+        assert_eq!(said_of(&failed), "each of the agents a:1, c:1: it is full; the agent b:1: it is gone");
+    }
+}

@@ -1,0 +1,331 @@
+//! A run on several agents, as one engine: it starts together, is followed and stopped as a whole, and what the agents
+//! measure is one measurement.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use golo::{
+    cli::{Drive, say},
+    engine::{Finished, Options, Progress, plan::Plan, snapshot::Snapshot},
+    pb::{
+        engine::event::Event,
+        results::{Ended, Record, ended::State, record::Record as Kind},
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{
+    OnAgentLoss,
+    clock::{Clock, Offset, skew},
+    follow::Told,
+    orders::{Order, obey},
+    our_clock::in_our_clock,
+    part::Part,
+    start::start,
+};
+use crate::merged::Merged;
+
+/// Lines of a load test's stderr that are passed on, where it failed.
+const LAST_LINES: usize = 5;
+
+/// The pause between two tries to stop what is left on an agent that was lost.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What is heard of the parts, by their numbers.
+pub type Heard = mpsc::Receiver<(usize, Told)>;
+
+/// A run on several agents.
+pub struct Delivery {
+    /// What it is called in messages.
+    name: String,
+    is_quiet: bool,
+    on_loss: OnAgentLoss,
+    parts: Vec<Following>,
+    heard: Heard,
+    merged: Merged,
+    clock: Clock,
+    /// How far each agent's clock is ahead of ours, once that is known.
+    offsets: watch::Receiver<Vec<Option<Offset>>>,
+    orders: watch::Sender<Order>,
+    /// When the measured part begins.
+    started: Option<Instant>,
+    has_said_skew: bool,
+    broken: watch::Sender<Option<String>>,
+    torn_down: watch::Sender<Vec<String>>,
+    /// Those who start it, carry out orders, and clear up.
+    working: JoinSet<()>,
+}
+
+/// A part, as far as it was heard of.
+struct Following {
+    part: Arc<Part>,
+    is_open: bool,
+    /// When it started, by the clock of its agent.
+    started: Option<u64>,
+}
+
+/// What a run is told that others wait for.
+pub struct Tell {
+    /// Why it cannot go on.
+    pub broken: watch::Sender<Option<String>>,
+    /// What went wrong after it.
+    pub torn_down: watch::Sender<Vec<String>>,
+}
+
+impl Delivery {
+    /// Starts what is ready on every agent.
+    #[must_use]
+    pub fn start(
+        (name, is_quiet, on_loss): (String, bool, OnAgentLoss),
+        parts: &[Arc<Part>],
+        (plan, options): (Plan, Options),
+        (heard, told): (Heard, mpsc::Sender<(usize, Told)>),
+        tell: Tell,
+    ) -> Self {
+        let clock = Clock::start();
+        let (orders, order) = watch::channel(Order::Run);
+        let (known, offsets) = watch::channel(vec![None; parts.len()]);
+        let mut working = JoinSet::new();
+        for part in parts {
+            working.spawn(obey(Arc::clone(part), order.clone()));
+        }
+        working.spawn(start(parts.to_vec(), clock, known, order, told));
+        let names = parts.iter().map(|part| part.name.clone());
+        let following = |part: &Arc<Part>| Following { part: Arc::clone(part), is_open: true, started: None };
+        Self {
+            name,
+            is_quiet,
+            on_loss,
+            merged: Merged::new(plan, options, names),
+            parts: parts.iter().map(following).collect(),
+            heard,
+            clock,
+            offsets,
+            orders,
+            started: None,
+            has_said_skew: false,
+            broken: tell.broken,
+            torn_down: tell.torn_down,
+            working,
+        }
+    }
+
+    fn hear(&mut self, index: usize, told: Told) {
+        if !self.parts[index].is_open {
+            return;
+        }
+        match told {
+            Told::Lost(reason) => self.lose(index, reason),
+            Told::Record(record) => self.record(index, *record),
+        }
+        self.say_skew();
+    }
+
+    fn record(&mut self, index: usize, record: Record) {
+        match record.record {
+            Some(Kind::Event(event)) => {
+                if let Some(event) = event.event {
+                    self.event(index, event);
+                }
+            }
+            Some(Kind::Ended(ended)) => self.ended(index, &ended),
+            Some(Kind::Begun(_)) | None => {}
+        }
+    }
+
+    fn event(&mut self, index: usize, mut event: Event) {
+        if let Event::Started(started) = &event {
+            self.parts[index].started = Some(started.at);
+        }
+        let offset = self.offsets.borrow()[index];
+        if let Some(offset) = offset {
+            in_our_clock(&mut event, &offset);
+        }
+        if let Event::Started(started) = &event {
+            let at = self.clock.instant(started.at);
+            self.started = Some(self.started.map_or(at, |earliest| earliest.min(at)));
+        }
+        if let Err(error) = self.merged.hear(index, &event) {
+            self.lose(index, format!("it tells what cannot be: {error}"));
+        }
+    }
+
+    fn ended(&mut self, index: usize, ended: &Ended) {
+        let is_stopping = *self.orders.borrow() > Order::Run;
+        let reason = if ended.reason.is_empty() { "it does not say why" } else { &ended.reason };
+        match ended.state() {
+            State::Completed => {
+                if !ended.reason.is_empty() {
+                    let text = format!("{}: {}", self.parts[index].part.name, ended.reason);
+                    self.torn_down.send_modify(|all| all.push(text));
+                }
+                self.close(index);
+            }
+            State::Cancelled if is_stopping => self.close(index),
+            State::Cancelled => self.lose(index, format!("its job was stopped: {reason}")),
+            State::Failed => {
+                // Once is enough where all of them fail in the same way.
+                if self.broken.borrow().is_none() {
+                    say_stderr(&self.name, &self.parts[index].part.name, &ended.stderr);
+                }
+                self.lose(index, format!("its job failed: {reason}"));
+            }
+        }
+    }
+
+    /// It has told its end.
+    fn close(&mut self, index: usize) {
+        self.parts[index].is_open = false;
+        // Without one it is lost all the same.
+        if !self.merged.has_finished(index) {
+            self.merged.lose(index, "it ended without telling what it measured last");
+        }
+    }
+
+    fn lose(&mut self, index: usize, reason: String) {
+        self.merged.lose(index, &reason);
+        self.parts[index].is_open = false;
+        let name = self.parts[index].part.name.clone();
+        let is_last = self.parts.iter().all(|following| !following.is_open) && self.merged.have_all_failed();
+        let goes_on = self.on_loss == OnAgentLoss::Continue && !is_last;
+        let text = format!("the agent {name} was lost: {reason}");
+        let then = if goes_on { "the others go on" } else { "stopping" };
+        if self.broken.borrow().is_none() {
+            say(format_args!("{}: {text}; {then}", self.name));
+        }
+        if goes_on {
+            // It may be there still, and send load that nobody counts.
+            let part = Arc::clone(&self.parts[index].part);
+            self.working.spawn(async move {
+                while part.withdraw().await.is_err() {
+                    sleep(AGAIN).await;
+                }
+            });
+        } else {
+            self.broken.send_modify(|broken| _ = broken.get_or_insert(text));
+        }
+    }
+
+    /// Says how far apart the agents started, once all have that are still there.
+    fn say_skew(&mut self) {
+        let mut open = self.parts.iter().filter(|following| following.is_open);
+        if self.has_said_skew || self.is_quiet || !open.clone().all(|following| following.started.is_some()) {
+            return;
+        }
+        if open.next().is_none() {
+            return;
+        }
+        self.has_said_skew = true;
+        let offsets = self.offsets.borrow();
+        let known = self.parts.iter().zip(offsets.iter()).filter(|(following, _)| following.is_open);
+        let starts: Vec<_> = known
+            .filter_map(|(following, offset)| {
+                let offset = (*offset)?;
+                Some((&following.part.name, offset.here(following.started?), offset.uncertainty))
+            })
+            .collect();
+        let moments: Vec<_> = starts.iter().map(|(_, at, uncertainty)| (*at, *uncertainty)).collect();
+        let (Some((distance, uncertainty)), [_, _, ..]) = (skew(&moments), &starts[..]) else { return };
+        say(format_args!(
+            "{}: started together within {} (clocks known to ±{})",
+            self.name,
+            milliseconds(distance),
+            milliseconds(uncertainty)
+        ));
+        let first = moments.iter().map(|(at, _)| *at).min().unwrap_or_default();
+        let width = starts.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or_default();
+        for (name, at, uncertainty) in &starts {
+            let after = milliseconds(Duration::from_nanos(at - first));
+            say(format_args!("  {name:width$}  +{after} ±{}", milliseconds(*uncertainty)));
+        }
+    }
+}
+
+/// As `0.4 ms`.
+fn milliseconds(time: Duration) -> String {
+    let milliseconds = time.as_secs_f64() * 1e3;
+    let digits = if milliseconds < 0.1 { 3 } else { 1 };
+    format!("{milliseconds:.digits$} ms")
+}
+
+/// What a load test said last that failed.
+pub fn say_stderr(name: &str, agent: &str, stderr: &str) {
+    let lines: Vec<_> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return;
+    }
+    say(format_args!("{name}: the last that the load test said on {agent}:"));
+    for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
+        let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        say(format_args!("  {line}"));
+    }
+}
+
+impl Drive for Delivery {
+    async fn next(&mut self) -> Option<Progress> {
+        loop {
+            if let Some(progress) = self.merged.progress() {
+                return Some(progress);
+            }
+            if !self.parts.iter().any(|following| following.is_open) {
+                return None;
+            }
+            match self.heard.recv().await {
+                Some((index, told)) => self.hear(index, told),
+                None => {
+                    for index in 0..self.parts.len() {
+                        self.hear(index, Told::Lost("it is followed no more".to_owned()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.orders.send_modify(|order| *order = (*order).max(Order::Stop));
+    }
+
+    fn cut(&mut self) {
+        self.orders.send_modify(|order| *order = Order::Cut);
+    }
+
+    fn totals(&self) -> &Snapshot {
+        self.merged.totals()
+    }
+
+    fn started(&self) -> Option<Instant> {
+        self.started
+    }
+
+    fn has_drained(&mut self) -> bool {
+        self.merged.is_over()
+    }
+
+    fn broken(&self) -> Option<String> {
+        self.broken.borrow().clone()
+    }
+
+    fn finish(self) -> Finished {
+        self.merged.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_milliseconds() {
+        let said = |nanos| milliseconds(Duration::from_nanos(nanos));
+        assert_eq!(
+            [said(0), said(12_345), said(412_345), said(12_000_000)],
+            ["0.000 ms", "0.012 ms", "0.4 ms", "12.0 ms"]
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! One agent's part of a run: which share of the plan it has, and what is known of its job.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use golo::engine::{plan::Plan, share::Share};
+use serde_json::{Map, Value};
+use tokio::time::{sleep, timeout};
+
+use super::agent::Agent;
+use crate::http_client::CallError;
+
+/// How long a job may take to be over that was cut.
+const OVER: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One agent's part of a run.
+#[derive(Debug)]
+pub struct Part {
+    /// What the agent is called.
+    pub name: String,
+    /// The agent.
+    pub agent: Agent,
+    /// What of the plan is its.
+    pub share: Share,
+    /// The run.
+    pub run: String,
+    /// Held while it is asked to queue the job.
+    asking: tokio::sync::Mutex<Asked>,
+    job: Mutex<Option<String>>,
+    is_over: AtomicBool,
+}
+
+/// Whether a job was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    No,
+    /// It may be there: nobody said.
+    Maybe,
+    Yes,
+}
+
+impl Part {
+    /// One of which there is no job yet.
+    #[must_use]
+    pub fn new(name: String, agent: Agent, share: Share, run: String) -> Self {
+        let asking = tokio::sync::Mutex::new(Asked::No);
+        Self { name, agent, share, run, asking, job: Mutex::default(), is_over: AtomicBool::new(false) }
+    }
+
+    /// Queues its job, which is `job` and what is its alone.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not queued.
+    pub async fn queue(&self, job: &Map<String, Value>) -> Result<(), CallError> {
+        let mut asked = self.asking.lock().await;
+        let mut job = job.clone();
+        job.insert("run".to_owned(), self.run.clone().into());
+        job.insert("agent".to_owned(), self.name.clone().into());
+        job.insert("share".to_owned(), serde_json::json!({ "index": self.share.index(), "of": self.share.of() }));
+        job.insert("hold".to_owned(), true.into());
+        *asked = Asked::Maybe;
+        match self.agent.queue(&job).await {
+            Ok(id) => {
+                *asked = Asked::Yes;
+                *self.lock() = Some(id);
+                Ok(())
+            }
+            Err(error) => {
+                if let CallError::Refused(..) = error {
+                    *asked = Asked::No;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its job, once there is one.
+    #[must_use]
+    pub fn job(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    /// Its job is over.
+    pub fn end(&self) {
+        self.is_over.store(true, Relaxed);
+    }
+
+    /// Whether its job is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
+    }
+
+    /// Leaves nothing of the run on the agent, whatever there is.
+    ///
+    /// # Errors
+    ///
+    /// Why there may be something.
+    pub async fn withdraw(&self) -> Result<(), String> {
+        let asked = *self.asking.lock().await;
+        if asked == Asked::No || self.is_over() {
+            return Ok(());
+        }
+        let result = timeout(OVER, self.withdraw_job()).await;
+        let reason = match result {
+            Ok(Ok(())) => {
+                self.end();
+                return Ok(());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not say that it has ended".to_owned(),
+        };
+        let job = self.job().unwrap_or_else(|| format!("of the run {}", self.run));
+        Err(format!("the job {job} may be left on the agent {}: {reason}", self.name))
+    }
+
+    async fn withdraw_job(&self) -> Result<(), CallError> {
+        let known = self.job();
+        let id = match known {
+            Some(id) => id,
+            None => match self.agent.jobs().await?.into_iter().find(|job| job.run == self.run) {
+                Some(job) => job.id,
+                None => return Ok(()),
+            },
+        };
+        let mut job = self.agent.stop(&id).await?;
+        if !job.is_over() {
+            job = self.agent.stop(&id).await?;
+        }
+        while !job.is_over() {
+            sleep(LOOK).await;
+            job = self.agent.job(&id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How many of `agents` there is something to do for: each has a user, where users are what there is, and a trigger.
+#[must_use]
+pub fn useful(plan: &Plan, agents: u64) -> u64 {
+    agents.min(plan.peak_users()).min(plan.iterations().unwrap_or(u64::MAX)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use golo::engine::plan::Asked;
+
+    use super::*;
+
+    #[test]
+    fn no_agent_is_left_without_anything_to_do() {
+        let plan = |asked| Plan::new(asked).unwrap();
+        assert_eq!(useful(&plan(Asked::default()), 3), 3);
+        assert_eq!(useful(&plan(Asked { users: Some(2), ..Asked::default() }), 3), 2);
+        assert_eq!(useful(&plan(Asked { iterations: Some(1), ..Asked::default() }), 3), 1);
+        let rate = Some("500/s".parse().unwrap());
+        assert_eq!(useful(&plan(Asked { rate, ..Asked::default() }), 3), 3);
+        assert_eq!(useful(&plan(Asked { rate, max_users: Some(2), ..Asked::default() }), 3), 2);
+        let stages = vec!["1s:2".parse().unwrap(), "1s:5".parse().unwrap()];
+        assert_eq!(useful(&plan(Asked { stages, ..Asked::default() }), 7), 5, "at their peak");
+    }
+}

@@ -1,0 +1,79 @@
+//! Has all agents begin at the same moment, each by its own clock.
+
+use std::{sync::Arc, time::Duration};
+
+use golo::wire::unix_nanoseconds;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    clock::{Clock, Offset},
+    each_result,
+    follow::Told,
+    orders::Order,
+    part::Part,
+};
+use crate::http_client::CallError;
+
+/// How often each agent is asked what time it is.
+const ROUNDS: usize = 9;
+/// The shortest time from the agreement to the start.
+const AHEAD: Duration = Duration::from_millis(200);
+
+/// Measures how far each agent's clock is ahead, tells that to `known`, and has all begin. Whoever cannot is told of to
+/// `told` as lost; once there is an order to stop, nobody begins.
+pub(super) async fn start(
+    parts: Vec<Arc<Part>>,
+    clock: Clock,
+    known: watch::Sender<Vec<Option<Offset>>>,
+    mut order: watch::Receiver<Order>,
+    told: mpsc::Sender<(usize, Told)>,
+) {
+    let starting = async {
+        let measured = each_result(&parts, |part| async move { measure(&part, &clock).await }).await;
+        let mut offsets = Vec::new();
+        for (index, measured) in measured.into_iter().enumerate() {
+            if let Err(error) = &measured {
+                _ = told.send((index, Told::Lost(error.to_string()))).await;
+            }
+            offsets.push(measured.ok());
+        }
+        known.send_replace(offsets.clone());
+        // A trip is twice as long as what is not known for it.
+        let worst = offsets.iter().flatten().map(|offset| 2 * offset.uncertainty).max().unwrap_or_default();
+        let at = clock.now() + nanoseconds(AHEAD.max(4 * worst));
+        let offsets = Arc::new(offsets);
+        let index = |part: &Arc<Part>| parts.iter().position(|other| Arc::ptr_eq(part, other));
+        let begun = each_result(&parts, |part| {
+            let offset = index(&part).and_then(|index| offsets[index]);
+            async move {
+                match (offset, part.job()) {
+                    (Some(offset), Some(job)) => part.agent.start(&job, offset.there(at)).await,
+                    // It is lost already.
+                    _ => Ok(()),
+                }
+            }
+        })
+        .await;
+        for (index, begun) in begun.into_iter().enumerate() {
+            if let Err(error) = begun {
+                _ = told.send((index, Told::Lost(format!("it could not be started: {error}")))).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = starting => {}
+        _ = order.wait_for(|order| *order > Order::Run) => {}
+    }
+}
+
+async fn measure(part: &Part, clock: &Clock) -> Result<Offset, CallError> {
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        rounds.push(part.agent.time(clock).await?);
+    }
+    Offset::estimate(&rounds).ok_or_else(|| CallError::Away("its clock is not known".to_owned()))
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    unix_nanoseconds(std::time::UNIX_EPOCH + time)
+}

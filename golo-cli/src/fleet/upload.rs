@@ -1,0 +1,156 @@
+//! Gives a load test to the agents that do not have it, to all of them at the same time.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Read as _, Write as _},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use golo::cli::say;
+use sha2::{Digest as _, Sha256};
+use tokio::time::interval;
+
+use super::{each, part::Part};
+use crate::{http_client::CallError, load_test::LoadTest};
+
+/// How often it is said how far it is.
+const NEWS: Duration = Duration::from_millis(200);
+/// Bytes that are hashed at once.
+const PIECE: usize = 256 << 10;
+
+/// A file, and what it is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// Its SHA-256, in hexadecimal.
+    pub hash: String,
+    /// Its bytes.
+    pub length: u64,
+}
+
+impl Binary {
+    /// The file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let (mut hash, mut length) = (Sha256::new(), 0);
+        let mut piece = vec![0; PIECE];
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => {
+                    hash.update(&piece[..read]);
+                    length += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { hash, length })
+    }
+}
+
+/// Uploads it where it is missing.
+///
+/// # Errors
+///
+/// Which agents do not have it now, and why.
+pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, is_quiet: bool) -> Result<(), String> {
+    let hash = Arc::new(binary.hash.clone());
+    let asking = |part: Arc<Part>| {
+        let hash = Arc::clone(&hash);
+        async move { part.agent.has(&hash).await }
+    };
+    let has = each(parts, asking).await?;
+    let missing: Vec<_> = parts.iter().zip(has).filter(|(_, has)| !has).map(|(part, _)| Arc::clone(part)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let to = match &missing[..] {
+        [part] => part.name.clone(),
+        many => format!("{} agents", many.len()),
+    };
+    let news = News::start(&load_test.name, &to, binary.length * missing.len() as u64, is_quiet);
+    let uploading = |part: Arc<Part>| {
+        let (path, binary, sent) = (load_test.path.clone(), binary.clone(), Arc::clone(&news.sent));
+        async move {
+            let count = move |bytes| _ = sent.fetch_add(bytes, Relaxed);
+            let hash = part.agent.upload(&path, binary.length, count).await?;
+            if hash == binary.hash {
+                return Ok(());
+            }
+            Err(CallError::Away("the load test changed while it was uploaded, or arrived as another file".to_owned()))
+        }
+    };
+    tokio::select! {
+        uploaded = each(&missing, uploading) => uploaded.map(drop),
+        () = news.tell() => Ok(()),
+    }
+}
+
+/// How far it is, on a terminal, as one line that goes away; anywhere else it is said that it begins.
+struct News {
+    text: String,
+    total: u64,
+    sent: Arc<AtomicU64>,
+    is_live: bool,
+}
+
+impl News {
+    fn start(name: &str, to: &str, total: u64, is_quiet: bool) -> Self {
+        let text = format!("{name}: uploading {:.1} MB to {to}", total as f64 / 1e6);
+        let is_live = !is_quiet && io::stderr().is_terminal();
+        if !is_quiet && !is_live {
+            say(&text);
+        }
+        Self { text, total, sent: Arc::default(), is_live }
+    }
+
+    /// Never ends.
+    async fn tell(&self) {
+        let mut ticks = interval(NEWS);
+        loop {
+            ticks.tick().await;
+            if self.is_live {
+                let share = self.sent.load(Relaxed) * 100 / self.total.max(1);
+                draw(&format!("\r{}, {share}%\x1b[K", self.text));
+            }
+        }
+    }
+}
+
+impl Drop for News {
+    fn drop(&mut self) {
+        if self.is_live {
+            draw("\r\x1b[K");
+        }
+    }
+}
+
+/// A closed stderr is nobody's concern.
+fn draw(text: &str) {
+    _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "abc").unwrap();
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
+        assert_eq!(Binary::read(&path).unwrap(), Binary { hash, length: 3 });
+        assert!(Binary::read(&folder.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! A run as keys and values: how whoever runs it elsewhere is told of it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::RunCall;
+use crate::engine::plan::{Asked, Time};
+
+impl RunCall {
+    /// What is to be delivered and how, with the flags of `run` as keys: what was asked for, exactly, and nothing that was
+    /// not. What is about files and screens is not among it, nor are parameters.
+    #[must_use]
+    pub fn keys(&self) -> Map<String, Value> {
+        let Asked { users, pace, rate, arrivals, max_users, stages, duration, iterations, warm_up, graceful_stop } =
+            &self.asked;
+        let time = |time: Duration| Time(time).to_string();
+        let texts = |texts: Vec<String>| (!texts.is_empty()).then(|| Value::from(texts));
+        let thresholds = self.thresholds.iter().map(|threshold| threshold.to_string()).collect();
+        let keys = [
+            ("users", users.map(Value::from)),
+            ("pace", pace.map(time).map(Value::from)),
+            ("rate", rate.map(|rate| rate.to_string().into())),
+            ("arrivals", arrivals.map(|arrivals| arrivals.to_string().into())),
+            ("max-users", max_users.map(Value::from)),
+            ("stage", texts(stages.iter().map(ToString::to_string).collect())),
+            ("duration", duration.map(time).map(Value::from)),
+            ("iterations", iterations.map(Value::from)),
+            ("warm-up", warm_up.map(time).map(Value::from)),
+            ("graceful-stop", graceful_stop.map(time).map(Value::from)),
+            ("threshold", texts(thresholds)),
+            ("name", self.job_name.clone().map(Value::from)),
+            ("workers", self.workers.map(Value::from)),
+            ("seed", Some(self.seed.into())),
+            ("no-keep-alive", self.no_keep_alive.then_some(Value::Bool(true))),
+            ("insecure", self.insecure.then_some(Value::Bool(true))),
+        ];
+        keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{RunArgs, tests::call};
+    use super::*;
+
+    /// The same as flags again.
+    fn flags(keys: &Map<String, Value>) -> Vec<String> {
+        let flag = |(key, value): (&String, &Value)| match value {
+            Value::Array(values) => values.iter().map(|value| format!("--{key}={}", value.as_str().unwrap())).collect(),
+            Value::String(text) => vec![format!("--{key}={text}")],
+            Value::Bool(true) => vec![format!("--{key}")],
+            value => vec![format!("--{key}={value}")],
+        };
+        keys.iter().flat_map(flag).collect()
+    }
+
+    #[test]
+    fn what_was_asked_for_is_asked_for_again() {
+        for flags_given in [
+            &[][..],
+            &["-u", "7", "--pace", "1.0000005", "-d", "1h30m"],
+            &["-r", "0.7/h", "--arrivals", "poisson", "--max-users", "9", "--warm-up", "1ms"],
+            &["-u", "3", "-s", "10s:7,0s:9", "-s", "1m:0", "--graceful-stop", "0"],
+            &["-s", "10s:1234.567/m,1m:3/s", "-i", "999"],
+            &["-t", "http_req_duration{route:/items/{id}} p(99.9)<1s", "-t", "http_req_failed rate<1%"],
+            &["--name", "a b", "--workers", "3", "--seed", "18446744073709551615", "--insecure", "--no-keep-alive"],
+        ] {
+            let given = call(flags_given, &[]).unwrap();
+            let keys = given.keys();
+            let again: RunArgs = RunArgs::parse(&flags(&keys)).unwrap();
+            let again = again.into_call(|_| None).unwrap();
+            assert_eq!(again.plan, given.plan, "{flags_given:?}");
+            assert_eq!(again.keys(), keys, "{flags_given:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_said() {
+        let keys = call(&["-q", "-o", "summary=run.json"], &[]).unwrap().keys();
+        assert_eq!(Value::from(keys), json!({ "seed": 0 }));
+        let keys = call(&["-i", "5"], &[("GOLO_USERS", "3")]).unwrap().keys();
+        assert_eq!(Value::from(keys), json!({ "seed": 0, "users": 3, "iterations": 5 }));
+    }
+}

@@ -1,0 +1,251 @@
+//! `golo submit`: agents that run one plan together. What is reported is what the target saw and what the agents
+//! measured, and nothing is left on any agent however it ends.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+#[path = "golo_submit/faults.rs"]
+mod faults;
+#[path = "golo_submit/fleet.rs"]
+mod fleet;
+
+use std::{collections::BTreeSet, fs};
+
+use golo::{engine::histogram::Histogram, pb::engine::event::Event, pb::results::record::Record as Kind, wire};
+use golo_tests::{Program, Signal, until};
+use serde_json::Value;
+
+use fleet::{Agent, BINARY, Call, Fleet, JOBS, sample};
+
+#[tokio::test]
+async fn what_is_reported_is_what_the_target_saw_and_what_the_agents_measured() {
+    let fleet = Fleet::start(3).await;
+    for (flags, expected) in [
+        ("-u 10 -d 2", None),
+        ("-r 301/s -d 1", Some(301)),
+        ("-u 7 -i 300 --workers 2", Some(300)),
+        ("-u 4 --pace 100ms -d 1", Some(40)),
+    ] {
+        let target = sample();
+        let ran = Call::new(&fleet, JOBS, target.url(), flags).finish().await;
+        let is_late = ran.finished.code == Some(96) && ran.finished.stdout.join(" ").contains("starts were late");
+        ran.assert_ended_with(if is_late { 96 } else { 0 }, "Requests");
+        let seen = target.counter().seen;
+        assert_eq!(ran.requests(), seen, "{flags}");
+        assert!(expected.is_none_or(|expected| seen == expected), "{flags}: {seen}");
+
+        // Each agent has its share, and together they are the whole.
+        let jobs = fleet.last_jobs().await;
+        let shares: Vec<_> = jobs.iter().map(|job| job["share"].to_string()).collect();
+        let expected = [r#"{"index":0,"of":3}"#, r#"{"index":1,"of":3}"#, r#"{"index":2,"of":3}"#];
+        assert_eq!(shares, expected, "{flags}");
+        let sum: u64 = jobs.iter().map(|job| job["requests"].as_u64().unwrap()).sum();
+        assert_eq!(sum, seen, "{flags}");
+        assert!(jobs.iter().all(|job| job["state"] == "completed"), "{jobs:?}");
+        assert_eq!(jobs.iter().map(|job| job["run"].as_str()).collect::<BTreeSet<_>>().len(), 1, "one run");
+
+        // Percentiles are those of one histogram of all that every agent measured.
+        let mut all = Histogram::new();
+        for (agent, job) in fleet.agents.iter().zip(&jobs) {
+            for record in agent.records(job["id"].as_str().unwrap()).await {
+                let Some(Kind::Event(event)) = record.record else { continue };
+                let snapshot = match event.event {
+                    Some(Event::Second(second)) => second.snapshot,
+                    Some(Event::Finished(finished)) => finished.rest,
+                    _ => None,
+                };
+                let Some(snapshot) = snapshot else { continue };
+                for series in &snapshot.requests {
+                    all.merge(&wire_histogram(series.durations.as_ref().unwrap()));
+                }
+            }
+        }
+        let total = &ran.summary()["requests"]["total"]["duration"];
+        assert_eq!(total["count"], all.count(), "{flags}");
+        for (key, quantile) in [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)] {
+            assert_eq!(total[key].as_u64(), all.quantile(quantile), "{flags}: {key}");
+        }
+    }
+}
+
+fn wire_histogram(written: &golo::pb::engine::Histogram) -> Histogram {
+    Histogram::try_from(written).map_err(|error: wire::WireError| error.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn the_start_is_common_and_its_skew_is_said() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 1").finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    assert_eq!(ran.finished.said("started together within "), 1, "{:#?}", ran.finished.stderr);
+    assert_eq!(ran.finished.said("(clocks known to ±"), 1, "{:#?}", ran.finished.stderr);
+    for agent in &fleet.agents {
+        assert_eq!(ran.finished.said(&format!("  {}  +", agent.name)), 1, "{:#?}", ran.finished.stderr);
+    }
+    let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 1 -q").finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    assert!(ran.finished.stderr.is_empty(), "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn a_load_test_is_uploaded_where_it_is_missing_and_once() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let one = fleet.agents[0].name.clone();
+    let flags = format!("-i 2 --agent {one}");
+    let ran = Call::new(&fleet, BINARY, target.url(), "").alone().args(&flags).finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    assert_eq!(ran.finished.said(&format!("to {one}")), 1, "{:#?}", ran.finished.stderr);
+    let ran = Call::new(&fleet, BINARY, target.url(), "-i 4").finish().await;
+    ran.assert_ended_with(0, "PASSED: 4 requests");
+    assert_eq!(ran.finished.said(&format!("to {}", fleet.agents[1].name)), 1, "{:#?}", ran.finished.stderr);
+    let ran = Call::new(&fleet, BINARY, target.url(), "-i 4").finish().await;
+    assert_eq!(ran.finished.said("uploading"), 0, "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn agents_without_a_share_are_not_used() {
+    let fleet = Fleet::start(3).await;
+    let target = sample();
+    let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -i 8").finish().await;
+    ran.assert_ended_with(0, "PASSED: 8 requests");
+    let said = format!("the agent {} is not used", fleet.agents[2].name);
+    assert_eq!(ran.finished.said(&said), 1, "{:#?}", ran.finished.stderr);
+    assert!(fleet.agents[2].jobs().await.is_empty());
+}
+
+#[tokio::test]
+async fn thresholds_are_of_all_agents_together_and_can_end_the_run() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let mut call = Call::new(&fleet, JOBS, target.url(), "--name fail -i 10");
+    call.command.args(["-t", "iteration_failed rate<1%", "-t", "iterations count>=10"]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "FAILED: iteration_failed rate<1% was 100%");
+    assert_eq!(ran.summary()["errors"][0]["text"], "out of stock");
+    assert_eq!(ran.summary()["thresholds"][1]["passed"], true, "neither has made 10");
+
+    let mut call = Call::new(&fleet, JOBS, target.url(), "-u 4 -d 600 --abort-on-fail");
+    call.command.args(["--name", "take half a second", "-t", "iterations count<5"]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "FAILED after");
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn a_signal_stops_every_agent_and_it_still_reports() {
+    let fleet = Fleet::start(3).await;
+    let target = sample();
+    let running = Call::new(&fleet, JOBS, target.url(), "-u 6 -d 600").spawn();
+    until("there is load", || target.counter().seen > 50).await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal after");
+    assert_eq!(ran.requests(), target.counter().seen);
+    fleet.assert_idle().await;
+
+    // The second one cuts off what is in flight.
+    let target = sample();
+    let mut running = Call::new(&fleet, JOBS, target.url(), "--name hang -u 6 -d 600").spawn();
+    until("each user waits", || target.counter().seen == 6).await;
+    running.program.signal(Signal::INT);
+    running.program.stderr.wait_for("finishing the triggers in flight").await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "6 of 6 triggers cut off");
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn a_signal_while_it_waits_in_a_queue_leaves_nothing_behind() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let busy = fleet.agents[1].name.clone();
+    let first = Call::new(&fleet, JOBS, target.url(), "-u 1 -d 600").alone().args(&format!("--agent {busy}")).spawn();
+    until("there is load", || target.counter().seen > 0).await;
+    let mut second = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 1").spawn();
+    second.program.stderr.wait_for(&format!("waiting for {busy}, which has a job before this one")).await;
+    second.program.signal(Signal::INT);
+    second.program.stderr.wait_for("giving up getting the agents ready").await;
+    let ran = second.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal");
+    let states = |jobs: &[Value]| jobs.iter().map(|job| job["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(states(&fleet.agents[0].jobs().await), ["cancelled"]);
+    assert_eq!(states(&fleet.agents[1].jobs().await), ["running", "cancelled"]);
+    first.program.signal(Signal::INT);
+    first.finish().await.assert_ended_with(105, "STOPPED by a signal after");
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn a_signal_during_an_upload_leaves_nothing_behind() {
+    let fleet = Fleet::start(2).await;
+    let mut running = Call::new(&fleet, BINARY, "", "-u 2 -d 600").spawn();
+    running.program.stderr.wait_for("uploading").await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal");
+    assert!(fleet.agents[0].jobs().await.is_empty() && fleet.agents[1].jobs().await.is_empty());
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn agents_may_speak_tls_and_are_trusted_by_who_vouches_for_them() {
+    let target = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(file("cert.pem"), certified.cert.pem()).unwrap();
+    fs::write(file("key.pem"), certified.signing_key.serialize_pem()).unwrap();
+    let flags = ["--tls-cert", &file("cert.pem"), "--tls-key", &file("key.pem")];
+    let fleet = Fleet { agents: vec![Agent::start_with(1, &flags).await] };
+    let secure = format!("--agent https://{}", fleet.agents[0].name);
+    let call = |flags: &str| Call::new(&fleet, JOBS, target.url(), "-i 4").alone().args(flags).finish();
+    call(&format!("{secure} --ca {}", file("cert.pem"))).await.assert_ended_with(0, "PASSED: 4 requests");
+    call(&secure).await.assert_ended_with(107, "its certificate is not trusted");
+    call(&format!("--agent {}", fleet.agents[0].name)).await.assert_ended_with(107, "NOT STARTED: the agent");
+    assert_eq!(target.counter().seen, 4);
+}
+
+#[tokio::test]
+async fn hosts_and_token_are_of_the_environment_too_and_no_token_is_shown() {
+    let target = sample();
+    let agent = Agent::start_with(1, &["--token", "hush-hush"]).await;
+    let fleet = Fleet { agents: vec![agent] };
+    let call = |token: Option<&str>| {
+        let mut call = Call::new(&fleet, JOBS, target.url(), "-i 2").alone();
+        call.command.env("GOLO_HOSTS", format!(" {},", fleet.agents[0].name));
+        token.map(|token| call.command.env("GOLO_TOKEN", token));
+        call
+    };
+    call(Some("hush-hush")).finish().await.assert_ended_with(0, "PASSED: 2 requests");
+    for (token, said) in [(None, "it wants a token"), (Some("hush-not"), "it has another token")] {
+        let ran = call(token).finish().await;
+        ran.assert_ended_with(107, said);
+        assert!(!format!("{:?}", ran.finished).contains("hush"), "{:?}", ran.finished);
+    }
+    assert_eq!(target.counter().seen, 2);
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_sends_nothing_anywhere() {
+    let fleet = Fleet::start(1).await;
+    let name = &fleet.agents[0].name;
+    for (flags, said) in [
+        (format!("--agent {name} --agent {name}"), "is there twice: give each of them once"),
+        (format!("--agent {name} --out jsonl=-"), "raw lines stay on the agents"),
+        (format!("--agent {name} -u 3 -r 5/s"), "`--users` and `--rate` are two kinds of plan"),
+        (format!("--agent {name} --on-agent-loss wait"), "expected `fail` or `continue`"),
+        (String::new(), "give the agents that are to run it"),
+    ] {
+        let mut command = golo_tests::command(env!("CARGO_BIN_EXE_golo-command"));
+        command.env_remove("GOLO_HOSTS").args(["submit", JOBS]).args(flags.split_whitespace());
+        let finished = Program::spawn(command).finish().await;
+        let text = finished.stderr.join("\n");
+        let is_said =
+            text.contains(said) || (flags.contains("wait") && text.contains("possible values: fail, continue"));
+        assert!(finished.code == Some(104) && is_said, "{flags}: {finished:#?}");
+    }
+    assert!(fleet.agents[0].jobs().await.is_empty());
+}

@@ -1,0 +1,264 @@
+//! Agents of these tests, each on an address of its own, and calls of `golo submit`.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use golo::pb::results::Record;
+use golo_tests::{Finished, Program, Signal, command, until, within};
+use prost::{Message as _, bytes::Bytes};
+use rustix::process::{Pid, kill_process};
+use sample_service::SampleService;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
+
+/// The load test.
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_jobs");
+/// A script that becomes it, which is soon uploaded.
+pub(super) const JOBS: &str = "jobs";
+
+/// What all processes of an agent have in their environment.
+const MARK: &str = "GOLO_TEST_MARK";
+
+/// What load is sent to.
+pub(super) fn sample() -> SampleService {
+    sample_service::start().unwrap()
+}
+
+/// An agent.
+pub(super) struct Agent {
+    pub(super) program: Option<Program>,
+    /// `HOST:PORT`.
+    pub(super) name: String,
+    folder: TempDir,
+}
+
+impl Agent {
+    /// One on the loopback address of this number.
+    pub(super) async fn start(number: usize) -> Self {
+        Self::start_with(number, &[]).await
+    }
+
+    pub(super) async fn start_with(number: usize, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, name) = serve(&format!("127.0.0.{number}:0"), &folder, flags).await;
+        Self { program: Some(program), name, folder }
+    }
+
+    /// Kills it as nothing can be prepared for.
+    pub(super) async fn kill(&mut self) {
+        let program = self.program.take().unwrap();
+        program.signal(Signal::KILL);
+        program.finish().await;
+    }
+
+    /// Starts it again where it was.
+    pub(super) async fn start_again(&mut self) {
+        let (program, name) = serve(&self.name, &self.folder, &[]).await;
+        assert_eq!(name, self.name);
+        self.program = Some(program);
+    }
+
+    /// What a call is answered with, without its head.
+    async fn call(&self, line: &str, body: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(&self.name).await.unwrap();
+        let (host, length) = (&self.name, body.len());
+        let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}");
+        let request = format!("{head}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        within("its answer", stream.read_to_end(&mut answer)).await.unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        assert!(head.starts_with("http/1.1 20") && head.contains("content-length:"), "{head}");
+        answer[end + 4..].to_vec()
+    }
+
+    /// All of its jobs, in their order.
+    pub(super) async fn jobs(&self) -> Vec<Value> {
+        serde_json::from_slice(&self.call("GET /jobs", "").await).unwrap()
+    }
+
+    /// Queues a job.
+    pub(super) async fn queue(&self, job: &str) {
+        self.call("POST /queue", job).await;
+    }
+
+    /// All that a job measured.
+    pub(super) async fn records(&self, job: &str) -> Vec<Record> {
+        let mut bytes = Bytes::from(self.call(&format!("GET /jobs/{job}/records?from=0&wait=0"), "").await);
+        let mut records = Vec::new();
+        while !bytes.is_empty() {
+            records.push(Record::decode_length_delimited(&mut bytes).unwrap());
+        }
+        records
+    }
+
+    /// Processes of its load tests.
+    pub(super) fn load_tests(&self) -> Vec<i32> {
+        let mark = format!("{MARK}={}", self.folder.path().display());
+        let has = |id: &i32| {
+            fs::read(format!("/proc/{id}/environ"))
+                .is_ok_and(|all| all.split(|&byte| byte == 0).any(|one| one == mark.as_bytes()))
+        };
+        let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+        let is = |id: &i32| fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == Path::new(BINARY));
+        ids.filter(is).filter(has).collect()
+    }
+
+    /// Kills its load test.
+    pub(super) fn kill_load_test(&self) {
+        for id in self.load_tests() {
+            kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+        }
+    }
+}
+
+async fn serve(addr: &str, folder: &TempDir, flags: &[&str]) -> (Program, String) {
+    let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+    command.env_remove("GOLO_TOKEN").env_remove("TARGET_URL").env(MARK, folder.path());
+    command.args(["agent", "--addr", addr, "--data"]).arg(folder.path()).args(flags);
+    let mut program = Program::spawn(command);
+    let greeting = program.stderr.wait_for("listens on http").await;
+    let (_, name) = greeting.split_once("://").unwrap();
+    (program, name.split([' ', ',', '/']).next().unwrap().to_owned())
+}
+
+/// Some agents.
+pub(super) struct Fleet {
+    pub(super) agents: Vec<Agent>,
+}
+
+impl Fleet {
+    /// So many, on 127.0.0.1 and the addresses after it.
+    pub(super) async fn start(number: usize) -> Self {
+        let mut agents = Vec::new();
+        for number in 1..=number {
+            agents.push(Agent::start(number).await);
+        }
+        Self { agents }
+    }
+
+    /// The last job of each.
+    pub(super) async fn last_jobs(&self) -> Vec<Value> {
+        let mut jobs = Vec::new();
+        for agent in &self.agents {
+            jobs.push(agent.jobs().await.pop().unwrap());
+        }
+        jobs
+    }
+
+    /// Asserts that no agent that is there has anything to do any more, or a process of a load test left.
+    pub(super) async fn assert_idle(&self) {
+        for agent in self.agents.iter().filter(|agent| agent.program.is_some()) {
+            for job in agent.jobs().await {
+                let state = job["state"].as_str().unwrap().to_owned();
+                assert!(matches!(&*state, "completed" | "failed" | "cancelled"), "{}: {state}", agent.name);
+            }
+        }
+        until("no load test is left", || self.agents.iter().all(|agent| agent.load_tests().is_empty())).await;
+    }
+}
+
+/// A call of `golo submit`, and the folder of what it writes.
+pub(super) struct Call {
+    pub(super) command: Command,
+    folder: TempDir,
+    agents: Vec<String>,
+}
+
+/// One that runs.
+pub(super) struct Running {
+    pub(super) program: Program,
+    folder: TempDir,
+}
+
+/// One that has ended.
+pub(super) struct Ran {
+    pub(super) finished: Finished,
+    folder: TempDir,
+}
+
+impl Call {
+    pub(super) fn new(fleet: &Fleet, load_test: &str, target: &str, flags: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+        for name in ["GOLO_HOSTS", "GOLO_TOKEN", "GOLO_CA", "GOLO_ON_AGENT_LOSS"] {
+            command.env_remove(name);
+        }
+        let load_test = if load_test == JOBS { script(&folder) } else { PathBuf::from(load_test) };
+        command
+            .arg("submit")
+            .arg(load_test)
+            .arg("-e")
+            .arg(format!("TARGET_URL={target}"))
+            .args(flags.split_whitespace());
+        command.arg("--out").arg(format!("summary={}", summary(&folder).display()));
+        Self { command, folder, agents: fleet.agents.iter().map(|agent| agent.name.clone()).collect() }
+    }
+
+    /// Without naming the agents.
+    pub(super) fn alone(mut self) -> Self {
+        self.agents.clear();
+        self
+    }
+
+    pub(super) fn args(mut self, flags: &str) -> Self {
+        self.command.args(flags.split_whitespace());
+        self
+    }
+
+    pub(super) fn spawn(mut self) -> Running {
+        for agent in &self.agents {
+            self.command.args(["--agent", agent]);
+        }
+        Running { program: Program::spawn(self.command), folder: self.folder }
+    }
+
+    pub(super) async fn finish(self) -> Ran {
+        self.spawn().finish().await
+    }
+}
+
+fn script(folder: &TempDir) -> PathBuf {
+    let path = folder.path().join(JOBS);
+    fs::write(&path, format!("#!/bin/sh\nexec {BINARY} \"$@\"\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn summary(folder: &TempDir) -> PathBuf {
+    folder.path().join("summary.json")
+}
+
+impl Running {
+    pub(super) async fn finish(self) -> Ran {
+        Ran { finished: self.program.finish().await, folder: self.folder }
+    }
+}
+
+impl Ran {
+    pub(super) fn summary(&self) -> Value {
+        serde_json::from_slice(&fs::read(summary(&self.folder)).unwrap()).unwrap()
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.summary()["requests"]["total"]["duration"]["count"].as_u64().unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn assert_ended_with(&self, code: i32, word: &str) {
+        let Finished { code: ended, stdout, stderr } = &self.finished;
+        let text = format!("{}\n{}", stdout.join("\n"), stderr.join("\n"));
+        assert_eq!(*ended, Some(code), "{text}");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(word), "no {word:?}: {text}");
+    }
+}
