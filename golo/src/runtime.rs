@@ -105,9 +105,11 @@ impl Loadtest {
             }
         };
         match call {
-            Call::Serve { address, graceful_stop, client } => {
+            Call::Serve { address, graceful_stop, client, quiet } => {
                 client::set_options(client);
-                self.on_every_core(|loadtest, runtimes| serve::serve(loadtest, address, graceful_stop, runtimes))
+                self.on_every_core(|loadtest, runtimes| {
+                    serve::serve(loadtest, address, (graceful_stop, quiet), runtimes)
+                })
             }
             Call::Run(run) => run::run(self, *run),
             Call::Once { job_name } => {

@@ -56,8 +56,8 @@ impl Kept {
 /// What a run is kept as.
 #[track_caller]
 fn kept_as(ran: &Finished) -> String {
-    let last = ran.stderr.last().unwrap();
-    let (id, how) = last.strip_prefix("kept as ").and_then(|kept| kept.split_once(": ")).expect(last);
+    let kept = ran.stderr.iter().find_map(|line| line.strip_prefix("kept as ")).unwrap_or_else(|| panic!("{ran:#?}"));
+    let (id, how) = kept.split_once(": ").unwrap();
     assert_eq!((id.len(), how), (8, &*format!("golo show {id}")));
     id.to_owned()
 }

@@ -137,7 +137,7 @@ fn a_part_that_others_have_outlived_is_lost_after_a_minute() {
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
     assert!(known.contains("the last that is known of b is from 4s into it, 11s ago; 1 of its parts"), "{known}");
     let Verdict::Invalid(reasons) = verdict(&parts, 100) else { panic!("it will not come") };
-    assert_eq!(reasons, ["a worker was lost, of 3: b: from 4 s on, nothing more was heard of it"]);
+    assert_eq!(reasons, ["the agent b was lost from 4s on: nothing more was heard of it"]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_part_that_never_came_is_named() {
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
     assert!(known.contains("nothing is known yet of 1 of its 3 parts"), "{known}");
     let Verdict::Invalid(reasons) = verdict(&parts, 100) else { panic!("it will not come") };
-    assert_eq!(reasons, ["a worker was lost, of 5: share 3 of 3: from 0 s on, nothing was heard of it"]);
+    assert_eq!(reasons, ["the agent share 3 of 3 was lost from the start on: nothing was heard of it"]);
 }
 
 #[test]

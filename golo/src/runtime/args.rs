@@ -31,7 +31,7 @@ enum Command {
     Once(OnceArgs),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct ServeArgs {
     /// Where to listen: HOST:PORT (port 0 takes a free one), or unix:PATH
     /// [env: GOLO_ADDR] [default: 127.0.0.1:9999]
@@ -49,6 +49,10 @@ struct ServeArgs {
     /// [env: GOLO_INSECURE]
     #[arg(long)]
     insecure: bool,
+    /// Nothing but what went wrong
+    /// [env: GOLO_QUIET]
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     params: Params,
 }
@@ -74,7 +78,7 @@ struct OnceArgs {
     params: Params,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct Params {
     /// A parameter for `golo::param` (may be repeated; comes before the environment)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
@@ -84,7 +88,7 @@ struct Params {
 /// What is asked for, of the command line, then of the environment.
 #[derive(Debug)]
 pub(super) enum Call {
-    Serve { address: Address, graceful_stop: Duration, client: client::Options },
+    Serve { address: Address, graceful_stop: Duration, client: client::Options, quiet: bool },
     Run(Box<RunCall>),
     Once { job_name: Option<String> },
 }
@@ -103,8 +107,7 @@ impl Call {
         let (call, params) = match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(args) => {
                 let wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
-                let flags = client::Options { no_keep_alive: args.no_keep_alive, insecure: args.insecure };
-                (Self::serve(args.addr, args.graceful_stop, flags, variable).map_err(wrong)?, args.params)
+                (Self::serve(&args, variable).map_err(wrong)?, args.params)
             }
             Command::Run(line) => {
                 let mut wrong = |message: String| match command.find_subcommand_mut("run") {
@@ -125,18 +128,13 @@ impl Call {
         Ok(call)
     }
 
-    fn serve(
-        address: Option<Address>,
-        graceful_stop: Option<Duration>,
-        flags: client::Options,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, String> {
-        let address = match (address, variable("GOLO_ADDR")) {
+    fn serve(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let address = match (args.addr.clone(), variable("GOLO_ADDR")) {
             (Some(address), _) => address,
             (None, Some(text)) => text.parse().map_err(|error| format!("`GOLO_ADDR` is `{text}`: {error}"))?,
             (None, None) => Address::Tcp(RPC_ADDR.to_owned()),
         };
-        let graceful_stop = match (graceful_stop, variable("GOLO_GRACEFUL_STOP")) {
+        let graceful_stop = match (args.graceful_stop, variable("GOLO_GRACEFUL_STOP")) {
             (Some(time), _) => time,
             (None, Some(text)) => {
                 parse_duration(&text).map_err(|error| format!("`GOLO_GRACEFUL_STOP` is `{text}`: {error}"))?
@@ -149,10 +147,10 @@ impl Call {
             Some(text) => Err(format!("`{name}` is `{text}`: expected 1 or 0")),
         };
         let client = client::Options {
-            no_keep_alive: is_on("GOLO_NO_KEEP_ALIVE")? || flags.no_keep_alive,
-            insecure: is_on("GOLO_INSECURE")? || flags.insecure,
+            no_keep_alive: is_on("GOLO_NO_KEEP_ALIVE")? || args.no_keep_alive,
+            insecure: is_on("GOLO_INSECURE")? || args.insecure,
         };
-        Ok(Self::Serve { address, graceful_stop, client })
+        Ok(Self::Serve { address, graceful_stop, client, quiet: is_on("GOLO_QUIET")? || args.quiet })
     }
 }
 
@@ -188,8 +186,8 @@ mod tests {
     #[test]
     fn a_flag_comes_before_its_variable_and_that_before_the_default() {
         let serve = |address: Option<&str>, value: Option<&str>| {
-            let address = address.map(|address| address.parse().unwrap());
-            Call::serve(address, None, client::Options::default(), |name| {
+            let addr = address.map(|address| address.parse().unwrap());
+            Call::serve(&ServeArgs { addr, ..ServeArgs::default() }, |name| {
                 (name == "GOLO_ADDR").then(|| value.map(str::to_owned)).flatten()
             })
         };
@@ -202,12 +200,15 @@ mod tests {
         assert_eq!(address(serve(None, None)), RPC_ADDR);
         let error = serve(None, Some("nonsense")).unwrap_err();
         assert!(error.starts_with("`GOLO_ADDR` is `nonsense`: expected HOST:PORT"), "{error}");
-        let serve =
-            |variable: fn(&str) -> Option<String>| Call::serve(None, None, client::Options::default(), variable);
+        let serve = |variable: fn(&str) -> Option<String>| Call::serve(&ServeArgs::default(), variable);
         let error = serve(|name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err();
         assert!(error.starts_with("`GOLO_GRACEFUL_STOP` is `soon`: "), "{error}");
         let insecure = serve(|name| (name == "GOLO_INSECURE").then(|| "1".to_owned())).unwrap();
-        assert!(matches!(insecure, Call::Serve { client, .. } if client.insecure && !client.no_keep_alive));
+        assert!(
+            matches!(insecure, Call::Serve { client, quiet: false, .. } if client.insecure && !client.no_keep_alive)
+        );
+        let quiet = serve(|name| (name == "GOLO_QUIET").then(|| "true".to_owned())).unwrap();
+        assert!(matches!(quiet, Call::Serve { quiet: true, .. }));
         let error = serve(|name| (name == "GOLO_NO_KEEP_ALIVE").then(|| "yes".to_owned())).unwrap_err();
         assert_eq!(error, "`GOLO_NO_KEEP_ALIVE` is `yes`: expected 1 or 0");
     }

@@ -32,13 +32,18 @@ const TRIGGERS: u32 = 10_000;
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Serves on the address of the command line until a signal.
-pub(super) fn serve(loadtest: Loadtest, address: Address, graceful_stop: Duration, runtimes: Runtimes) -> ExitCode {
+pub(super) fn serve(
+    loadtest: Loadtest,
+    address: Address,
+    (graceful_stop, quiet): (Duration, bool),
+    runtimes: Runtimes,
+) -> ExitCode {
     let name = loadtest.name.clone();
     let lines = match Lines::of_process() {
         Ok(lines) => lines,
         Err(error) => return report(&name, &error),
     };
-    let serving = Serving { name: &name, graceful_stop, lines: &lines, load: runtimes.load.handle() };
+    let serving = Serving { name: &name, graceful_stop, quiet, lines: &lines, load: runtimes.load.handle() };
     let loadtest = Arc::new(loadtest);
     let (result, grace) = runtimes.control.block_on(serving.until_signal(&loadtest, &address));
     let control = runtimes.end(loadtest);
@@ -57,6 +62,8 @@ pub(super) fn serve(loadtest: Loadtest, address: Address, graceful_stop: Duratio
 struct Serving<'a> {
     name: &'a str,
     graceful_stop: Duration,
+    /// Whether only what went wrong is said.
+    quiet: bool,
     lines: &'a Lines,
     load: &'a Handle,
 }
@@ -77,7 +84,9 @@ impl Serving<'_> {
             started = starting => started?,
             () = signals.next() => return Ok(()),
         };
-        greet(name, &listener.address());
+        if !self.quiet {
+            greet(name, &listener.address());
+        }
         let in_flight = server.in_flight.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = async move {
@@ -90,7 +99,9 @@ impl Serving<'_> {
             () = signals.next() => {}
         }
         *grace = Instant::now() + self.graceful_stop;
-        say(format_args!("{name}: finishing the triggers in flight; a second signal cuts them off"));
+        if !self.quiet {
+            say(format_args!("{name}: finishing the triggers in flight; a second signal cuts them off"));
+        }
         drop(stop);
         let is_cut_off = tokio::select! {
             _ = &mut serving => false,
