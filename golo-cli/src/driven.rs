@@ -30,7 +30,9 @@ use tokio::{
 use crate::{limits::LimitArgs, load_test::LoadTest, served::Served, way::Way};
 
 /// How long one that is held is waited for.
-const HELD: Duration = Duration::from_secs(600);
+pub const HELD: Duration = Duration::from_secs(600);
+/// Time for what ends after the grace.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// How long the reason is waited for of a stream that broke.
 const REASON: Duration = Duration::from_secs(1);
 
@@ -46,8 +48,8 @@ pub struct Job {
     pub share: Share,
     /// What the load test may use.
     pub limits: LimitArgs,
-    /// Whether it waits, once its users have started, for [`Command::Start`].
-    pub is_held: bool,
+    /// Whether it waits, once its users have started, for [`Command::Start`]: so long at most, as [`HELD`].
+    pub held: Option<Duration>,
 }
 
 /// What whoever asked for a job may want of it.
@@ -78,13 +80,23 @@ pub async fn drive(
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
     mut tell: impl FnMut(pb::Event),
 ) -> Ended {
-    let Job { load_test, call, params, share, limits, is_held } = job;
+    let Job { load_test, call, params, share, limits, held } = job;
     let measured = Arc::new(RecorderSink::new(Vec::new()));
     let outside = Arc::new(Outside::new(Arc::clone(&measured)));
     let sinks = Sinks { measured, outside };
     let options = golo::engine::Options { share, ..call.options(&load_test.name) };
     let served = Served::new(load_test, params, &call, Handle::current()).limited(limits).on_stderr(on_stderr);
-    let mut driving = Driving { served, is_held, begin: None, level: None, stopped: None, is_cut: false, died: None };
+    let mut driving = Driving {
+        served,
+        held,
+        grace: call.plan().graceful_stop(),
+        begin: None,
+        level: None,
+        stopped: None,
+        cut_at: None,
+        is_cut: false,
+        died: None,
+    };
     let finished = match driving.way(&call, &options, sinks, &mut commands).await {
         Ok(Some(way)) => driving.run(way, &mut commands, &mut tell).await,
         Ok(None) => Event::from(&Finished::not_started(call.plan().clone(), options, None)),
@@ -99,13 +111,16 @@ pub async fn drive(
 /// A job that is being run.
 struct Driving {
     served: Served,
-    is_held: bool,
+    held: Option<Duration>,
+    grace: Duration,
     /// When it is to begin, where that was said before it could.
     begin: Option<SystemTime>,
     /// The load it is to have, where that was said before it could.
     level: Option<Target>,
     /// How much of it was over when it was told to stop.
     stopped: Option<Duration>,
+    /// When what is in flight is cut off, where that was told to stop.
+    cut_at: Option<Instant>,
     is_cut: bool,
     died: Option<String>,
 }
@@ -122,26 +137,26 @@ impl Driving {
         let Self { served, begin, level, stopped, .. } = self;
         let (cut, is_cut) = oneshot::channel::<()>();
         let mut cut = Some(cut);
-        let is_ready = {
-            let mut setting_up = pin!(served.set_up(&sinks, is_cut));
-            loop {
-                tokio::select! {
-                    is_ready = &mut setting_up => break is_ready?,
-                    command = commands.recv(), if cut.is_some() => match command {
-                        Some(Command::Start { at }) => *begin = Some(at),
-                        Some(Command::Adjust(target)) => *level = Some(target),
-                        Some(Command::Stop | Command::Cut) | None => {
-                            *stopped = Some(Duration::ZERO);
-                            cut = None;
-                        }
-                    },
-                }
+        let preparing = async {
+            if !served.set_up(&sinks, is_cut).await? {
+                return Ok(None);
             }
+            served.start(call.plan(), options, sinks).await.map(Some)
         };
-        if !is_ready {
-            return Ok(None);
+        let mut preparing = pin!(preparing);
+        loop {
+            tokio::select! {
+                way = &mut preparing => return way,
+                command = commands.recv(), if cut.is_some() => match command {
+                    Some(Command::Start { at }) => *begin = Some(at),
+                    Some(Command::Adjust(target)) => *level = Some(target),
+                    Some(Command::Stop | Command::Cut) | None => {
+                        *stopped = Some(Duration::ZERO);
+                        cut = None;
+                    }
+                },
+            }
         }
-        served.start(call.plan(), options, sinks).await.map(Some)
     }
 
     /// Drives it to its end, and gives that.
@@ -151,19 +166,22 @@ impl Driving {
         commands: &mut mpsc::Receiver<Command>,
         tell: &mut impl FnMut(pb::Event),
     ) -> Event {
-        match (self.is_held, self.begin) {
-            (true, None) => way.hold(),
-            (true, Some(at)) => {
-                way.hold();
+        if self.held.is_some() {
+            way.hold();
+            if let Some(at) = self.begin {
                 way.begin(at);
             }
-            (false, _) => {}
         }
         if let Some(level) = self.level {
             way.adjust(level);
         }
+        if self.stopped.is_some() {
+            self.obey(Command::Stop, &mut way);
+        }
         let mut is_open = true;
-        let held_until = (self.is_held && self.begin.is_none()).then(|| Instant::now() + HELD);
+        let mut abandoned = None;
+        let held = self.held.filter(|_| self.begin.is_none());
+        let mut held_until = held.map(|held| Instant::now() + held);
         loop {
             tokio::select! {
                 event = way.told() => match event {
@@ -182,10 +200,22 @@ impl Driving {
                     }
                 },
                 () = until(held_until), if way.started().is_none() && self.stopped.is_none() => {
-                    self.died.get_or_insert_with(|| format!("nobody had it begin within {} s", HELD.as_secs()));
-                    way.stop();
+                    held_until = None;
+                    abandoned = held;
+                    self.obey(Command::Stop, &mut way);
+                }
+                () = until(self.cut_at) => {
+                    self.cut_at = None;
+                    way.cut();
                 }
             }
+        }
+        if let (None, Some(held)) = (&self.died, abandoned) {
+            self.died = Some(format!("nobody had it begin within {} s", held.as_secs_f64()));
+        }
+        if let (None, Some(reason)) = (self.stopped, way.ended_early()) {
+            // It says more than that it is gone.
+            self.died = Some(reason);
         }
         if let (None, Some(broken)) = (&self.died, way.broken()) {
             // Mostly since it has died, which says more.
@@ -218,11 +248,13 @@ impl Driving {
             Command::Adjust(level) => way.adjust(level),
             Command::Stop => {
                 self.note_stop(way);
+                // The grace is for triggers, and as long again for users: one that is still there then has to be made to.
+                self.cut_at.get_or_insert_with(|| Instant::now() + 2 * self.grace + LAST_MOMENT);
                 way.stop();
             }
             Command::Cut => {
                 self.note_stop(way);
-                self.is_cut = true;
+                (self.is_cut, self.cut_at) = (true, None);
                 way.cut();
             }
         }
@@ -249,6 +281,7 @@ impl Driving {
             died: died.unwrap_or_default(),
             aborted: String::new(),
             stderr: served.stderr(),
+            missing: served.missing().unwrap_or_default(),
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use golo::{
-    Error, OutputRef, Sink as _,
+    Error,
     cli::{Drive, not_started, say},
     engine::{
         Finished, Options, Progress, Sinks,
         plan::{Plan, Target},
+        share::Share,
         snapshot::Snapshot,
     },
     pb::engine::{self as pb, command::Command, engine_client, event::Event},
@@ -20,78 +21,110 @@ use tokio::{
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use crate::{job_client::Address, merged::Merged};
+use crate::{job_client::Address, merged::Merged, passing::Passing};
 
 /// The largest event that is taken: a thousand series, each with the widest histogram there is, are half of it.
 const LARGEST: usize = 1 << 30;
 /// How long a load test may take to say whether it runs plans: it has been set up, so that it knows at once.
 const ANSWER: Duration = Duration::from_secs(3);
-/// How long beyond its time a load test is waited for that does not say that it has ended.
+/// How long beyond its time a load test is waited for that says nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a load test that has started may say nothing before that is said.
+const SILENCE: Duration = Duration::from_secs(5);
+/// A limit that is noticed this much later has passed while this process stood still itself.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+
+/// What a load test says to a plan.
+pub enum Opened {
+    /// It runs it.
+    Runs(Box<EngineClient>),
+    /// It runs none: it serves `golo.Job` alone.
+    RunsNone,
+    /// Nothing, in all the time that it had.
+    Nothing,
+}
 
 /// A load test's own engine.
 pub struct EngineClient {
     commands: mpsc::UnboundedSender<pb::Command>,
     events: Streaming<pb::Event>,
     merged: Merged,
-    sinks: Sinks,
+    outputs: Passing,
     plan: Plan,
+    share: Share,
+    /// The lowest revision that understands the plan.
+    needs: u32,
     /// Whether it begins as soon as it is ready.
     is_held: bool,
     is_ready: bool,
     started: Option<Instant>,
+    /// When it was told to stop.
+    stopped: Option<Instant>,
     /// When what is in flight was told to be cut off.
     cut: Option<Instant>,
+    /// When it told anything last.
+    heard: Instant,
+    has_said_silence: bool,
+    /// Starts and users that failed, of those it has told of.
+    due: u64,
+    users_failed: u64,
     broken: Option<String>,
-    /// Whether raw outputs that could not be read have been said.
-    has_said: bool,
+    ended_early: Option<String>,
+    outputs_lost: u64,
 }
 
 impl EngineClient {
-    /// Hands the plan to the load test at `address`; gives nothing where that runs no plans itself.
+    /// Hands the plan to the load test at `address`, where that runs plans itself.
     ///
     /// # Errors
     ///
     /// Why it does not take this plan.
-    pub async fn open(address: &Address, plan: &Plan, options: &Options, sinks: &Sinks) -> Result<Option<Self>, Error> {
+    pub async fn open(address: &Address, plan: &Plan, options: &Options, sinks: &Sinks) -> Result<Opened, Error> {
         let channel = address.channel().map_err(|error| not_started("its address is none", Some(error.into())))?;
         let mut client = engine_client::EngineClient::new(channel).max_decoding_message_size(LARGEST);
         let (commands, stream) = mpsc::unbounded_channel();
         let workers = u32::try_from(options.workers).unwrap_or(u32::MAX);
-        let asked = pb::Plan {
-            needs: 1,
+        let mut asked = pb::Plan {
+            needs: 0,
             load: Some(plan.into()),
             share: Some(options.share.into()),
             job_name: options.job_name.clone(),
             workers,
             seed: options.seed,
             outputs: sinks.measured.passes_on(),
+            speaks: pb::REVISION,
         };
+        let needs = pb::needs(&asked);
+        asked.needs = needs;
         // The other end is in the stream below.
         let _ = commands.send(command(Command::Plan(asked)));
-        let running = client.run(UnboundedReceiverStream::new(stream));
-        let events = match timeout(ANSWER, running).await.unwrap_or_else(|_| Err(Status::unimplemented(""))) {
-            Ok(response) => response.into_inner(),
-            Err(status) if is_refusal(status.code()) => {
-                return Err(not_started(format!("the load test does not take the plan: {}", status.message()), None));
-            }
-            // It serves golo.Job alone.
-            Err(_) => return Ok(None),
+        let events = match timeout(ANSWER, client.run(UnboundedReceiverStream::new(stream))).await {
+            Ok(Ok(response)) => response.into_inner(),
+            Ok(Err(status)) if status.code() == Code::Unimplemented => return Ok(Opened::RunsNone),
+            Ok(Err(status)) => return Err(refused(&status)),
+            Err(_) => return Ok(Opened::Nothing),
         };
-        let merged = Merged::new(plan.clone(), options.clone(), [options.job_name.clone()]);
-        Ok(Some(Self {
+        Ok(Opened::Runs(Box::new(Self {
             commands,
             events,
-            merged,
-            sinks: Sinks { measured: sinks.measured.clone(), outside: sinks.outside.clone() },
+            merged: Merged::new(plan.clone(), options.clone(), [options.job_name.clone()]),
+            outputs: Passing::new(sinks.measured.clone()),
             plan: plan.clone(),
+            share: options.share,
+            needs,
             is_held: false,
             is_ready: false,
             started: None,
+            stopped: None,
             cut: None,
+            heard: Instant::now(),
+            has_said_silence: false,
+            due: 0,
+            users_failed: 0,
             broken: None,
-            has_said: false,
-        }))
+            ended_early: None,
+            outputs_lost: 0,
+        })))
     }
 
     /// Holds the run, once its users have started, until it may [begin](Self::begin).
@@ -119,20 +152,33 @@ impl EngineClient {
     pub async fn told(&mut self) -> Option<Event> {
         loop {
             if self.merged.is_over() {
+                self.outputs.pass_on_all();
                 return None;
             }
-            // Where raw outputs are not taken as fast as they come, the load test waits.
-            if let Some(room) = self.sinks.measured.backpressure() {
-                room.await;
+            // Where raw outputs are not taken as fast as they come, the load test waits; whatever else it tells is heard.
+            let bytes = self.outputs.pass_on();
+            if bytes > 0 {
+                self.command(Command::Taken(pb::Taken { bytes }));
             }
-            let give_up = self.give_up_at();
+            let (give_up_at, silent_at) = (self.give_up_at(), self.silent_at());
             let message = tokio::select! {
+                biased;
                 message = self.events.message() => message,
-                () = until(give_up) => {
-                    self.broke("it did not end in its time".to_owned());
+                () = self.outputs.room(), if self.outputs.has_some() => continue,
+                () = until(give_up_at) => {
+                    match give_up_at {
+                        Some(limit) if limit.elapsed() > STOOD_STILL => self.forbear(),
+                        _ => self.broke("it did not end in its time".to_owned()),
+                    }
+                    continue;
+                }
+                () = until(silent_at) => {
+                    self.has_said_silence = true;
+                    say(format_args!("golo: nothing has come from the load test for {} s", SILENCE.as_secs()));
                     continue;
                 }
             };
+            self.heard = Instant::now();
             match message {
                 Ok(Some(pb::Event { event: Some(event) })) => {
                     if let Some(event) = self.hear(event) {
@@ -170,9 +216,27 @@ impl EngineClient {
                 let now = Instant::now();
                 self.started = Some(now.checked_sub(since).unwrap_or(now) + ahead.unwrap_or_default());
             }
-            Event::Outputs(outputs) => {
-                self.pass_on(&outputs.lines);
+            Event::Outputs(_) => {
+                if let Event::Outputs(outputs) = event {
+                    self.outputs.add(outputs.lines);
+                }
                 return None;
+            }
+            Event::Accepted(accepted) if !(self.needs..=pb::REVISION).contains(&accepted.revision) => {
+                self.broke(format!(
+                    "the load test, built with golo {}, speaks revision {} of golo.engine.v1, and this is {}, of revision {}",
+                    accepted.version,
+                    accepted.revision,
+                    env!("CARGO_PKG_VERSION"),
+                    pb::REVISION
+                ));
+                return None;
+            }
+            Event::Second(second) => self.count(second.snapshot.as_ref()),
+            Event::Finished(finished) => {
+                self.count(finished.rest.as_ref());
+                self.outputs_lost = finished.outputs_lost;
+                self.ended_early = self.why_early(finished);
             }
             _ => {}
         }
@@ -183,16 +247,35 @@ impl EngineClient {
         Some(event)
     }
 
-    fn pass_on(&mut self, lines: &[u8]) {
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match std::str::from_utf8(line).map(OutputRef::parse) {
-                Ok(Ok(output)) => self.sinks.measured.pass_on(&output),
-                _ if !std::mem::replace(&mut self.has_said, true) => {
-                    say("golo: an output of the load test cannot be read, and is not passed on");
-                }
-                _ => {}
-            }
+    fn count(&mut self, measured: Option<&pb::Snapshot>) {
+        let Some(measured) = measured else { return };
+        self.due += measured.triggers.as_ref().map_or(0, |triggers| triggers.due);
+        self.users_failed += measured.generator.as_ref().map_or(0, |generator| generator.users_failed);
+    }
+
+    /// Why it has not delivered all of the plan, where nobody here had it stop.
+    fn why_early(&self, finished: &pb::Finished) -> Option<String> {
+        let time = Duration::from_nanos(finished.load_time);
+        let is_used_up = self.plan.iterations().is_some_and(|all| self.due >= self.share.count(all));
+        let planned = self.plan.duration();
+        let is_early = planned.is_none_or(|planned| time < planned) && !is_used_up && finished.not_started.is_none();
+        if !is_early || self.stopped.is_some() {
+            return None;
         }
+        if finished.stopped {
+            return Some("the load test was told to stop by somebody else".to_owned());
+        }
+        // Users that fail and threads that are lost are told of.
+        let is_explained = self.cut.is_some() || self.users_failed > 0 || !finished.lost.is_empty();
+        let planned = planned.filter(|_| !is_explained)?;
+        Some(format!("the load test ended after {time:.1?} of {planned:.1?}, and does not say why"))
+    }
+
+    fn forbear(&mut self) {
+        // What it has told meanwhile may be on its way.
+        let now = Instant::now();
+        self.heard = now;
+        self.cut = self.cut.map(|_| now);
     }
 
     fn broke(&mut self, reason: String) {
@@ -214,10 +297,17 @@ impl EngineClient {
 
     /// From when on it is not waited for any more.
     fn give_up_at(&self) -> Option<Instant> {
-        // The grace is for triggers, and as long again for users.
         let end = self.started.zip(self.plan.duration()).map(|(start, duration)| start + duration);
-        let end = end.map(|end| end + 2 * self.plan.graceful_stop());
-        [self.cut, end].into_iter().flatten().min().map(|end| end + PATIENCE)
+        let over = [end, self.stopped].into_iter().flatten().min();
+        // The grace is for triggers, and as long again for users; and who still talks has not gone.
+        let over = over.map(|over| (over + 2 * self.plan.graceful_stop()).max(self.heard));
+        [over, self.cut].into_iter().flatten().min().map(|over| over + PATIENCE)
+    }
+
+    /// From when on its silence is worth a word.
+    fn silent_at(&self) -> Option<Instant> {
+        let started = self.started.filter(|_| !self.has_said_silence)?;
+        Some(started.max(self.heard) + SILENCE)
     }
 }
 
@@ -225,9 +315,14 @@ fn command(command: Command) -> pb::Command {
     pb::Command { command: Some(command) }
 }
 
-/// Whether a load test that runs plans says so of this one.
-fn is_refusal(code: Code) -> bool {
-    matches!(code, Code::FailedPrecondition | Code::InvalidArgument | Code::ResourceExhausted | Code::Aborted)
+/// Why a load test does not take a plan.
+fn refused(status: &Status) -> Error {
+    let says_why = [Code::FailedPrecondition, Code::InvalidArgument, Code::ResourceExhausted, Code::Aborted];
+    let said = match status.code() {
+        code if says_why.contains(&code) => status.message().to_owned(),
+        code => format!("golo.engine.v1.Engine/Run failed: {code}: {}", status.message()),
+    };
+    not_started(format!("the load test does not take the plan: {said}"), None)
 }
 
 async fn until(moment: Option<Instant>) {
@@ -248,6 +343,7 @@ impl Drive for EngineClient {
     }
 
     fn stop(&mut self) {
+        self.stopped.get_or_insert_with(Instant::now);
         self.command(Command::Stop(pb::Stop {}));
     }
 
@@ -272,7 +368,16 @@ impl Drive for EngineClient {
         self.broken.clone()
     }
 
-    fn finish(self) -> Finished {
+    fn ended_early(&self) -> Option<String> {
+        self.ended_early.clone()
+    }
+
+    fn outputs_lost(&self) -> u64 {
+        self.outputs_lost
+    }
+
+    fn finish(mut self) -> Finished {
+        self.outputs.pass_on_all();
         self.merged.finish()
     }
 }

@@ -24,6 +24,7 @@ pub mod line_reader;
 pub mod load_test;
 pub mod merged;
 pub mod new_crate;
+pub mod passing;
 pub mod port_owner;
 pub mod pusher;
 pub mod replay;

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
@@ -20,7 +20,7 @@ use golo::{
         recorder::{Outside, RecorderSink},
     },
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::journeys::OpenJourneys;
 
@@ -59,6 +59,10 @@ impl fmt::Display for Junk {
 pub struct Lines {
     outputs: AtomicU64,
     junk: [AtomicU64; 3],
+    /// Whether the reader waits for a sink that cannot keep up.
+    is_waiting: AtomicBool,
+    /// The reader waits for none any more.
+    is_hurrying: watch::Sender<bool>,
 }
 
 impl Lines {
@@ -66,6 +70,18 @@ impl Lines {
     #[must_use]
     pub fn outputs(&self) -> u64 {
         self.outputs.load(Relaxed)
+    }
+
+    /// Whether the reader waits for a sink that cannot keep up.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Relaxed)
+    }
+
+    /// Has the reader wait for no sink any more: the run is over, and what is still to come was measured in it. There is
+    /// little of that.
+    pub fn hurry(&self) {
+        self.is_hurrying.send_replace(true);
     }
 
     /// Lines that were none, by what they were instead.
@@ -213,9 +229,17 @@ impl Reader {
 
     /// Where raw outputs are not taken as fast as they come, the load test waits, as it would for any reader.
     fn wait_for_room(&self) {
-        if let Some(room) = self.sink.backpressure() {
-            self.runtime.block_on(room);
-        }
+        let Some(room) = self.sink.backpressure() else { return };
+        let mut hurrying = self.lines.is_hurrying.subscribe();
+        self.lines.is_waiting.store(true, Relaxed);
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = hurrying.wait_for(|is_hurrying| *is_hurrying) => {}
+                () = room => {}
+            }
+        });
+        self.lines.is_waiting.store(false, Relaxed);
     }
 }
 
@@ -230,7 +254,9 @@ fn wall(moment: Instant) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::{collections::VecDeque, pin::Pin};
+
+    use golo::Sink;
 
     use super::*;
 
@@ -270,6 +296,38 @@ mod tests {
         for piece in [1, 2, 3, 7, 100, 1000, 1 << 20] {
             assert_eq!(read(stream.as_bytes(), piece), (4, [0, 0, 2]), "in pieces of {piece}");
         }
+    }
+
+    /// Takes everything, and never has room.
+    struct Full;
+
+    impl Sink for Full {
+        fn output(&self, _: &OutputRef<'_>) {}
+
+        fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+            Some(Box::pin(std::future::pending()))
+        }
+    }
+
+    #[test]
+    fn a_reader_that_hurries_waits_for_no_sink() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let measured = Arc::new(RecorderSink::new(vec![Arc::new(Full)]));
+        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+        outside.measure_from(Instant::now());
+        let sinks = Sinks { measured, outside };
+        let reader = Reader::new("test", &sinks, false, Arc::default(), runtime.handle().clone());
+        let lines = reader.lines();
+        let stream = format!("{LINE}\n").repeat(10);
+        let pieces = Pieces(stream.as_bytes().chunks(LINE.len() + 1).map(<[u8]>::to_vec).collect());
+        let reading = reader.start(pieces).unwrap();
+        while !lines.is_waiting() {
+            thread::yield_now();
+        }
+        assert_eq!(lines.outputs(), 1);
+        lines.hurry();
+        reading.join().unwrap();
+        assert_eq!((lines.outputs(), lines.is_waiting()), (10, false));
     }
 
     #[test]

@@ -211,6 +211,9 @@ fn ending(parts: &[Part<'_>], has_started: bool) -> Ending {
         if ending.died.is_none() && !died.is_empty() {
             ending.died = Some(named(died));
         }
+        if ending.missing.is_none() && !ended.missing.is_empty() {
+            ending.missing = Some(named(&ended.missing));
+        }
         if let Some(elapsed) = ended.stopped.or_else(|| (ended.state() == State::Cancelled).then_some(0)) {
             ending.stopped = Some(match (ending.stopped, has_started) {
                 (_, false) => Moment::Start,

@@ -15,11 +15,16 @@ use golo::{
     engine::{Engine, Options, Sinks, plan::Plan},
 };
 use tempfile::TempDir;
-use tokio::{process::ChildStdout, runtime::Handle, sync::oneshot, time::sleep};
+use tokio::{
+    process::ChildStdout,
+    runtime::Handle,
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use crate::{
     arguments::DriveBy,
-    engine_client::EngineClient,
+    engine_client::{EngineClient, Opened},
     job_client::{Address, ServedJob},
     journeys::OpenJourneys,
     limits::LimitArgs,
@@ -40,6 +45,8 @@ const TRY: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(200);
 /// What a load test is asked to stop with.
 const SIGTERM: i32 = 15;
+/// How long the reason is waited for of a call that broke off.
+const REASON: Duration = Duration::from_secs(1);
 /// How long lines are waited for at the end.
 const LINES: Duration = Duration::from_secs(10);
 
@@ -63,6 +70,8 @@ pub struct Served {
     drive: Option<DriveBy>,
     /// Whether its own engine runs the plan.
     runs_plans: bool,
+    /// Whether lines still came when they were not waited for any more.
+    is_missing_lines: bool,
     on_stderr: Arc<OnLine>,
 }
 
@@ -77,7 +86,9 @@ impl Served {
         let mut environment = call.params().to_vec();
         environment.retain(|(key, _)| std::env::var_os(key).is_none());
         environment.extend(params);
-        for (is_set, name) in [(no_keep_alive, "GOLO_NO_KEEP_ALIVE"), (insecure, "GOLO_INSECURE")] {
+        // Where it is served, and that it ends, is golo's to say.
+        for (is_set, name) in [(no_keep_alive, "GOLO_NO_KEEP_ALIVE"), (insecure, "GOLO_INSECURE"), (true, "GOLO_QUIET")]
+        {
             environment.extend(is_set.then(|| (name.to_owned(), "1".to_owned())));
         }
         Self {
@@ -95,6 +106,7 @@ impl Served {
             address: None,
             drive: None,
             runs_plans: false,
+            is_missing_lines: false,
             on_stderr: Arc::new(|line| say(line)),
         }
     }
@@ -159,10 +171,7 @@ impl Served {
         tokio::select! {
             address = answering(socket, child.id()) => Ok(address),
             ended = child.ended() => {
-                let stderr = child.stderr();
-                let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
-                let last = last.map_or_else(String::new, |line| format!("; the last it said: {line}"));
-                Err(not_started(format!("the load test ended before it was served: {ended}{last}"), None))
+                Err(not_started(format!("the load test ended before it was served: {ended}{}", last_said(child)), None))
             }
             () = sleep(START) => {
                 let text = format!(
@@ -230,12 +239,20 @@ impl Subject for Served {
     async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Way, Error> {
         let address = self.address.clone().ok_or_else(|| not_started("the load test was not waited for", None))?;
         if self.drive != Some(DriveBy::Trigger) {
-            if let Some(its) = EngineClient::open(&address, plan, options, &sinks).await? {
-                self.runs_plans = true;
-                return Ok(Way::Its(Box::new(its)));
-            }
-            if self.drive == Some(DriveBy::Plan) {
-                return Err(not_started("the load test runs no plans: it does not serve golo.engine.v1", None));
+            let is_asked = self.drive == Some(DriveBy::Plan);
+            match self.open(&address, plan, options, &sinks).await? {
+                Opened::Runs(its) => {
+                    self.runs_plans = true;
+                    return Ok(Way::Its(its));
+                }
+                Opened::RunsNone if is_asked => {
+                    return Err(not_started("the load test runs no plans: it does not serve golo.engine.v1", None));
+                }
+                Opened::Nothing if is_asked => {
+                    return Err(not_started("the load test does not say whether it runs plans", None));
+                }
+                Opened::RunsNone => {}
+                Opened::Nothing => say("golo: the load test does not say whether it runs plans: it is triggered"),
             }
         }
         let trigger = Arc::new(ServedJob::new(address, Arc::clone(&self.journeys)));
@@ -251,26 +268,28 @@ impl Subject for Served {
     }
 
     async fn settle(&mut self) {
-        let (mut before, mut since) = (self.lines.outputs(), Instant::now());
-        let until = since + LINES;
-        while !self.runs_plans && since.elapsed() < QUIET && Instant::now() < until && !self.has_ended() {
-            sleep(TRY).await;
-            let now = self.lines.outputs();
-            if now != before {
-                (before, since) = (now, Instant::now());
-            }
-        }
         if self.runs_plans {
             // It has told everything.
             return;
         }
+        // Whoever reads raw outputs has the grace to do so.
+        let grace = self.grace.clamp(Duration::from_secs(1), LINES);
+        self.wait_for_lines(grace, |lines, since| since.elapsed() < QUIET || lines.is_waiting()).await;
+        self.lines.hurry();
         // It writes the rest when it is asked to stop.
         if let Some(child) = &mut self.child {
             child.stop().await;
         }
-        while Instant::now() < until && !self.has_ended() {
-            sleep(TRY).await;
+        // A stranger may hold its stdout open, and then nothing comes.
+        self.is_missing_lines = !self.wait_for_lines(LINES, |_, since| since.elapsed() < QUIET).await;
+        if self.is_missing_lines {
+            say(format_args!("golo: the load test still tells of requests {} s after its end", LINES.as_secs()));
         }
+    }
+
+    fn missing(&self) -> Option<String> {
+        let read = self.lines.outputs();
+        self.is_missing_lines.then(|| format!("requests are missing: {read} were read in time, and more were to come"))
     }
 
     async fn tear_down(&mut self) -> Result<(), Error> {
@@ -289,8 +308,53 @@ impl Subject for Served {
 }
 
 impl Served {
+    /// Asks the load test to run the plan itself; that it ends meanwhile says more than what becomes of the call.
+    async fn open(
+        &mut self,
+        address: &Address,
+        plan: &Plan,
+        options: &Options,
+        sinks: &Sinks,
+    ) -> Result<Opened, Error> {
+        let opening = EngineClient::open(address, plan, options, sinks);
+        let Some(child) = &mut self.child else { return opening.await };
+        let ended = tokio::select! {
+            opened = opening => match opened {
+                Err(error) => timeout(REASON, child.ended()).await.map_err(|_| error)?,
+                opened => return opened,
+            },
+            ended = child.ended() => ended,
+        };
+        Err(not_started(format!("the load test ended before it began: {ended}{}", last_said(child)), None))
+    }
+
+    /// Waits for more lines for as long as this is so, with when the last came; gives whether there are no more, or it is not
+    /// so any more, within `time`.
+    async fn wait_for_lines(&self, time: Duration, is_so: impl Fn(&Lines, Instant) -> bool) -> bool {
+        let (mut before, mut since) = (self.lines.outputs(), Instant::now());
+        let until = since + time;
+        while !self.has_ended() && is_so(&self.lines, since) {
+            if Instant::now() >= until {
+                return false;
+            }
+            sleep(TRY).await;
+            let now = self.lines.outputs();
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        true
+    }
+
     /// Whether there are no more lines.
     fn has_ended(&self) -> bool {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
+}
+
+/// The last that it said on stderr, as the end of a message.
+fn last_said(child: &Supervised) -> String {
+    let stderr = child.stderr();
+    let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
+    last.map_or_else(String::new, |line| format!("; the last it said: {line}"))
 }

@@ -1,6 +1,9 @@
 //! The two ways to drive a load test in another process: its own engine runs the whole plan, or ours triggers it.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant, SystemTime},
+};
 
 use golo::{
     cli::Drive,
@@ -25,14 +28,14 @@ pub struct Ours {
     is_ready: bool,
     has_started: bool,
     /// Of a change of the load.
-    adjusted: Vec<Event>,
+    adjusted: VecDeque<Event>,
 }
 
 impl Way {
     /// Ours.
     #[must_use]
     pub fn ours(engine: Engine) -> Self {
-        Self::Ours(Box::new(Ours { engine, is_ready: false, has_started: false, adjusted: Vec::new() }))
+        Self::Ours(Box::new(Ours { engine, is_ready: false, has_started: false, adjusted: VecDeque::new() }))
     }
 
     /// Holds the run, once its users have started, until it may [begin](Self::begin).
@@ -62,7 +65,7 @@ impl Way {
                     Ok(plan) => pb::Adjusted { refused: String::new(), load: Some(plan.into()) },
                     Err(error) => pb::Adjusted { refused: error.to_string(), load: None },
                 };
-                ours.adjusted.push(Event::Adjusted(adjusted));
+                ours.adjusted.push_back(Event::Adjusted(adjusted));
             }
             Self::Its(its) => its.adjust(level),
         }
@@ -86,7 +89,7 @@ impl Way {
 
 impl Ours {
     async fn told(&mut self) -> Option<Event> {
-        if let Some(adjusted) = self.adjusted.pop() {
+        if let Some(adjusted) = self.adjusted.pop_front() {
             return Some(adjusted);
         }
         if !self.is_ready
@@ -155,10 +158,83 @@ impl Drive for Way {
         }
     }
 
+    fn ended_early(&self) -> Option<String> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Its(its) => its.ended_early(),
+        }
+    }
+
+    fn outputs_lost(&self) -> u64 {
+        match self {
+            Self::Ours(_) => 0,
+            Self::Its(its) => its.outputs_lost(),
+        }
+    }
+
     fn finish(self) -> Finished {
         match self {
             Self::Ours(ours) => ours.engine.finish(),
             Self::Its(its) => its.finish(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use golo::{
+        Context,
+        engine::{
+            Options, Sinks,
+            plan::{Asked, Plan},
+            recorder::{Outside, RecorderSink},
+            share::Share,
+            trigger::{Outcome, Trigger},
+        },
+    };
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Trigger for Nothing {
+        type User = ();
+
+        fn has_users(&self) -> bool {
+            false
+        }
+
+        fn prepare(&self) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn start(&self, _: &Context) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn trigger(&self, _: Context, (): &mut (), _: bool) -> Outcome {
+            Outcome::default()
+        }
+
+        async fn stop(&self, (): ()) {}
+    }
+
+    #[tokio::test]
+    async fn changes_are_told_in_the_order_in_which_they_were_asked_for() {
+        let measured = Arc::new(RecorderSink::new(Vec::new()));
+        let sinks = Sinks { outside: Arc::new(Outside::new(Arc::clone(&measured))), measured };
+        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        let plan = Plan::new(Asked { users: Some(9), ..Asked::default() }).unwrap();
+        let mut way = Way::ours(Engine::start(Arc::new(Nothing), plan, options, sinks).unwrap());
+        way.hold();
+        (2..5).for_each(|users| way.adjust(Target::Users(users)));
+        for users in 2..5 {
+            let Some(Event::Adjusted(adjusted)) = way.told().await else { panic!("nothing of a change") };
+            let plan = Plan::try_from(&adjusted.load.unwrap()).unwrap();
+            assert_eq!(plan.users_at(Duration::from_secs(1)), users);
+        }
+        way.cut();
     }
 }

@@ -14,7 +14,9 @@ const DEEPEST: usize = 16;
 ///
 /// Where its text is neither.
 pub fn parse(path: &Path, text: &str) -> Result<Value, Mistake> {
-    let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let is_yaml = ["yaml", "yml"]
+        .iter()
+        .any(|name| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name)));
     if is_yaml { yaml(text) } else { toml(text) }
 }
 
@@ -281,8 +283,13 @@ mod tests {
 
     #[test]
     fn the_name_of_a_file_says_what_it_is_in() {
-        for (name, text) in [("a.yaml", "users: 1"), ("a.yml", "users: 1"), ("a.toml", "users = 1"), ("a", "users = 1")]
-        {
+        for (name, text) in [
+            ("a.yaml", "users: 1"),
+            ("a.YML", "users: 1"),
+            ("a.yml", "users: 1"),
+            ("a.toml", "users = 1"),
+            ("a", "users = 1"),
+        ] {
             assert!(parse(Path::new(name), text).is_ok(), "{name}");
         }
         assert!(parse(Path::new("a.toml"), "users: 1").is_err());

@@ -33,12 +33,14 @@ use orders::Command;
 use plan::{Plan, PlanError, Target};
 use recorder::{Outside, RecorderSink};
 use share::Share;
-use snapshot::Snapshot;
+use snapshot::{Snapshot, Triggers};
 use trigger::Trigger;
 use worker::{Message, Run};
 
 /// How long workers are waited for beyond the time they have.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A limit that is noticed this much later has passed while this engine stood still itself.
+const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// How a plan is to be run.
 #[derive(Debug, Clone)]
@@ -133,6 +135,8 @@ pub struct Engine {
     /// When nothing was in flight any more, and when all users had stopped.
     drained: Option<Instant>,
     released: Option<Instant>,
+    /// Until when workers are waited for all the same, since this engine could not hear them.
+    forbearance: Option<Instant>,
     second: Snapshot,
     seconds: u64,
     totals: Snapshot,
@@ -186,7 +190,8 @@ impl Worker {
 }
 
 impl Engine {
-    /// Starts the workers, which get ready; the measured part starts when all are, and the warm-up is over.
+    /// Starts the workers, which get ready; the measured part starts when all are, and the warm-up is over. There are no
+    /// more of them than the plan has users at its peak, and that stays so however it is [adjusted](Self::adjust).
     ///
     /// # Errors
     ///
@@ -201,6 +206,7 @@ impl Engine {
             job_name: options.job_name.clone(),
             seed: options.seed,
             commander: Arc::clone(&command.0),
+            measured: Arc::clone(&sinks.measured),
             most_iterations: plan.iterations().map(|iterations| share.count(iterations)),
             iterations: AtomicU64::new(0),
             most_in_flight: share.count(plan.peak_users()),
@@ -227,6 +233,7 @@ impl Engine {
             cut: None,
             drained: None,
             released: None,
+            forbearance: None,
             second: Snapshot::default(),
             seconds: 0,
             totals: Snapshot::default(),
@@ -262,7 +269,8 @@ impl Engine {
         self.go_on();
     }
 
-    /// Changes the load from now on, and gives the plan as it is then: it stays at this level until the plan is over.
+    /// Changes the load from now on, and gives the plan as it is then: it stays at this level until the plan is over. One
+    /// that its iterations end waits for more load while there is none.
     ///
     /// # Errors
     ///
@@ -292,8 +300,13 @@ impl Engine {
     async fn listen(&mut self) {
         let give_up_at = self.give_up_at();
         tokio::select! {
+            biased;
             Some((worker, message)) = self.messages.recv() => self.hear(worker, message),
-            () = until(give_up_at) => self.give_up(),
+            () = until(give_up_at) => match give_up_at {
+                // As after a pause of the whole process: the workers have stood still for as long.
+                Some(limit) if limit.elapsed() > STOOD_STILL => self.forbearance = Some(Instant::now() + PATIENCE),
+                _ => self.give_up(),
+            },
         }
     }
 
@@ -330,16 +343,20 @@ impl Engine {
 
     /// Whether nothing is in flight any more, by what the workers have said until now.
     pub fn has_drained(&mut self) -> bool {
+        self.hear_all();
+        self.drained.is_some()
+    }
+
+    /// Hears what the workers have said until now.
+    fn hear_all(&mut self) {
         while let Ok((worker, message)) = self.messages.try_recv() {
             self.hear(worker, message);
         }
-        self.drained.is_some()
     }
 
     /// Everything, once it has ended.
     #[must_use]
     pub fn finish(mut self) -> Finished {
-        let rest = self.end_second();
         let lost = self.workers.iter().filter_map(|worker| match &worker.state {
             State::Lost(reason) => Some(reason.clone()),
             _ => None,
@@ -347,10 +364,14 @@ impl Engine {
         let lost: Vec<_> = lost.collect();
         if !lost.is_empty() {
             // What they have started and never told the end of.
-            let triggers = &mut self.totals.triggers;
-            let ended = triggers.done + triggers.interrupted + triggers.dropped();
-            triggers.interrupted += triggers.due.saturating_sub(ended);
+            let untold = |triggers: &Triggers| {
+                let ended = triggers.done + triggers.interrupted + triggers.dropped();
+                i128::from(triggers.due) - i128::from(ended)
+            };
+            let untold = untold(&self.totals.triggers) + untold(&self.second.triggers);
+            self.second.triggers.interrupted += u64::try_from(untold).unwrap_or_default();
         }
+        let rest = self.end_second();
         let generator = &self.totals.generator;
         // Where it was stopped before the clock started, some may have been about to.
         let wanted = if self.start.is_some() { 1 } else { self.opening_users().max(1) };
@@ -502,6 +523,10 @@ impl Engine {
 
     /// From when on a worker that has not answered is lost.
     fn give_up_at(&self) -> Option<Instant> {
+        self.limit().map(|limit| self.forbearance.map_or(limit, |until| limit.max(until)))
+    }
+
+    fn limit(&self) -> Option<Instant> {
         if let Some(released) = self.released {
             return Some(released + PATIENCE);
         }
@@ -517,6 +542,10 @@ impl Engine {
     }
 
     fn give_up(&mut self) {
+        self.hear_all();
+        if self.give_up_at().is_none_or(|limit| Instant::now() < limit) {
+            return;
+        }
         let (is_drained, is_released) = (self.drained.is_some(), self.released.is_some());
         let is_behind = |worker: &Worker| match worker.state {
             State::Drained(_) => is_drained,
@@ -525,7 +554,7 @@ impl Engine {
         };
         for worker in self.workers.iter_mut().filter(|worker| !worker.is_gone()) {
             if is_behind(worker) {
-                worker.state = State::Lost("it did not stop: the load test blocks its thread".to_owned());
+                worker.state = State::Lost("it did not answer: the load test may block its thread".to_owned());
             }
         }
         self.go_on();

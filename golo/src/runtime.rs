@@ -8,6 +8,7 @@ mod lines;
 mod listener;
 mod live;
 mod once;
+mod outbox;
 mod outs;
 mod plans;
 mod reports;

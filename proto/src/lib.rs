@@ -59,9 +59,28 @@ mod generated {
 pub mod engine {
     pub use crate::generated::engine::*;
 
-    /// The revision of the protocol that this crate knows. A plan that needs a
-    /// later one is refused.
+    /// The latest revision of the protocol that this crate knows. A plan that
+    /// needs a later one is refused.
     pub const REVISION: u32 = 1;
+
+    /// The earliest one that it still speaks.
+    pub const EARLIEST: u32 = 1;
+
+    /// The lowest revision that understands everything in a plan.
+    #[must_use]
+    pub fn needs(_: &Plan) -> u32 {
+        // Each field that changes what is delivered names here the revision it
+        // came with.
+        1
+    }
+
+    /// The revision that is spoken with whoever understands `theirs` and those
+    /// before it, of which 0 stands for the first; none where there is none.
+    #[must_use]
+    pub fn spoken_with(theirs: u32) -> Option<u32> {
+        let spoken = theirs.clamp(1, REVISION);
+        (spoken >= EARLIEST).then_some(spoken)
+    }
 
     /// The encoded `FileDescriptorSet` of `engine.proto`.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/engine.bin");

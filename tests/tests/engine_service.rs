@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use golo::pb::engine::{
-    self as pb, Accepted, Adjust, Command, Cut, Event, Finished, Load, Outputs, Plan, Ready, Start, Stop,
+    self as pb, Accepted, Adjust, Command, Cut, Event, Finished, Load, Outputs, Plan, Ready, Start, Stop, Taken,
     adjust::Level, command::Command as What, engine_client::EngineClient, event::Event as Told, load::Model,
 };
 use golo_tests::{Program, Signal, command, connect, context, job, trigger, until, within};
@@ -87,18 +87,21 @@ impl Run {
         users
     }
 
+    /// Everything to the end, whatever it is.
+    async fn end(mut self) {
+        while self.next().await.is_some() {}
+    }
+
     /// Everything to the end: the seconds, the raw outputs, and how it ended.
     async fn finish(mut self) -> Ran {
         let mut ran = Ran::default();
         while let Some(told) = self.next().await {
-            match told {
-                Told::Started(started) => ran.started = started.at,
-                Told::Second(second) => ran.seconds.push(second),
-                Told::Outputs(Outputs { lines }) => ran.lines.push_str(std::str::from_utf8(&lines).unwrap()),
-                Told::Finished(finished) => ran.finished = Some(finished),
-                Told::Adjusted(adjusted) => ran.adjusted.push(adjusted),
-                Told::Accepted(_) | Told::Ready(_) => panic!("said twice"),
+            if let Told::Outputs(outputs) = &told {
+                // Where it has ended, nobody hears it.
+                let taken = What::Taken(Taken { bytes: outputs.lines.len() as u64 });
+                let _ = self.commands.send(Command { command: Some(taken) });
             }
+            ran.hear(told);
         }
         ran
     }
@@ -114,6 +117,17 @@ struct Ran {
 }
 
 impl Ran {
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Started(started) => self.started = started.at,
+            Told::Second(second) => self.seconds.push(second),
+            Told::Outputs(Outputs { lines }) => self.lines.push_str(std::str::from_utf8(&lines).unwrap()),
+            Told::Finished(finished) => self.finished = Some(finished),
+            Told::Adjusted(adjusted) => self.adjusted.push(adjusted),
+            Told::Accepted(_) | Told::Ready(_) => panic!("said twice"),
+        }
+    }
+
     fn finished(&self) -> &Finished {
         self.finished.as_ref().expect("an end")
     }
@@ -232,7 +246,8 @@ async fn it_stops_when_it_is_told_to_and_when_its_process_is() {
         let run = Run::start(&program, plan(users(4, 600))).await;
         until("there is load", || target.counter().seen > before + 20).await;
         run.tell(order);
-        assert!(run.finish().await.finished().load_time < 600 * SECOND);
+        let ran = run.finish().await;
+        assert!(ran.finished().load_time < 600 * SECOND && !ran.finished().stopped);
     }
     let before = target.counter().seen;
     let run = Run::start(&program, plan(users(4, 600))).await;
@@ -240,6 +255,7 @@ async fn it_stops_when_it_is_told_to_and_when_its_process_is() {
     program.signal(Signal::TERM);
     let ran = run.finish().await;
     assert_eq!(ran.counts().1, target.counter().seen - before, "it told everything");
+    assert!(ran.finished().stopped, "somebody else had it stop, and that is told");
     assert_eq!(program.finish().await.code, Some(0));
 }
 
@@ -267,5 +283,48 @@ async fn what_is_no_plan_of_this_revision_is_refused_and_says_why() {
     let status = Run::open_with(channel.clone(), What::Stop(Stop {})).await.err().unwrap();
     assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "the first command is a plan"));
     assert!(!trigger(&channel, job("get")).await.unwrap().error, "it is there as before");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn outputs_that_nobody_takes_keep_nothing_else_back() {
+    let target = sample_service::start().unwrap();
+    let program = serve(&target).await;
+    let load = Load { graceful_stop: SECOND / 2, ..users(4, 600) };
+    for order in [Some(What::Stop(Stop {})), Some(What::Cut(Cut {})), None] {
+        let plan = Plan { job_name: "flood".to_owned(), outputs: true, ..plan(load.clone()) };
+        let mut run = Run::start(&program, plan).await;
+        let mut ran = Ran::default();
+        let done = |ran: &Ran| ran.seconds.last().map(|second| second.snapshot.as_ref().unwrap().requests.is_empty());
+        // All of it waits, and seconds come all the same.
+        while !ran.seconds.iter().any(|second| second.elapsed > 3 * SECOND) || done(&ran) != Some(true) {
+            ran.hear(run.next().await.unwrap());
+        }
+        assert!(!ran.lines.is_empty() && ran.lines.len() < 1 << 20, "{} bytes", ran.lines.len());
+        match order {
+            Some(order) => run.tell(order),
+            None => program.signal(Signal::TERM),
+        }
+        while let Some(told) = run.next().await {
+            ran.hear(told);
+        }
+        let (lines, lost) = (ran.lines.lines().count() as u64, ran.finished().outputs_lost);
+        assert_eq!(ran.counts().1, lines + lost, "{lost} were lost");
+        assert!(lost > lines, "{lost} of {lines}");
+    }
+    assert_eq!(program.finish().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn the_latest_revision_that_both_know_is_spoken() {
+    let target = sample_service::start().unwrap();
+    let program = serve(&target).await;
+    for (speaks, spoken) in [(0, 1), (1, 1), (99, pb::REVISION)] {
+        let mut run = Run::open(&program, Plan { speaks, ..plan(rate(1, 1)) }).await.unwrap();
+        let Some(Told::Accepted(accepted)) = run.next().await else { panic!("not accepted") };
+        assert_eq!(accepted.revision, spoken);
+        run.tell(What::Cut(Cut {}));
+        run.end().await;
+    }
     program.stop().await;
 }

@@ -6,6 +6,10 @@
 
 #[path = "golo_run/faults.rs"]
 mod faults;
+#[path = "golo_run/silence.rs"]
+mod silence;
+#[path = "golo_run/slow_readers.rs"]
+mod slow_readers;
 
 use std::{
     collections::HashSet,
@@ -103,7 +107,11 @@ fn running(mark: &str, path: &str) -> HashSet<i32> {
 }
 
 fn kill(id: i32) {
-    kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+    signal(id, Signal::KILL);
+}
+
+fn signal(id: i32, signal: Signal) {
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
 
 fn script(folder: &TempDir, text: &str) -> PathBuf {

@@ -16,9 +16,9 @@ async fn a_request_to_another_target_is_not_sent() {
     let target = sample_service::start().unwrap();
     let url = target.url();
     let own = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let allowed = once(&url, &format!("shop.example,{own}")).await;
+    let allowed = once(url, &format!("shop.example,{own}")).await;
     assert_eq!(allowed.code, Some(0), "{:#?}", allowed.stderr);
-    let refused = once(&url, "shop.example,127.0.0.1:1").await;
+    let refused = once(url, "shop.example,127.0.0.1:1").await;
     assert_eq!(refused.code, Some(1), "{:#?}", refused.stdout);
     let reason = "its target is none of those that are allowed here: shop.example, 127.0.0.1:1";
     assert!(refused.stdout.iter().any(|line| line.contains(reason)), "{:#?}", refused.stdout);

@@ -75,6 +75,7 @@ impl Agent {
             workers: request.workers,
             seed: request.seed,
             outputs: false,
+            speaks: engine::REVISION,
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

@@ -95,8 +95,9 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, String> {
         params.push((TARGETS.to_owned(), agent.options.limits.targets.join(",")));
     }
     let load_test = LoadTest { name: kept.name, path };
-    let Request { call, share, limits, hold: is_held, .. } = request;
-    Ok(driven::Job { load_test, call, params, share, limits, is_held })
+    let Request { call, share, limits, hold, .. } = request;
+    let held = hold.then_some(driven::HELD);
+    Ok(driven::Job { load_test, call, params, share, limits, held })
 }
 
 /// Drives it on a thread and a runtime of its own, whatever this process has to do besides.

@@ -143,6 +143,7 @@ fn begun(run: &str, name: &str, binary: &str, call: &RunCall, options: &Options)
         workers: u32::try_from(options.workers).unwrap_or(u32::MAX),
         seed: options.seed,
         outputs: false,
+        speaks: pb::REVISION,
     };
     Begun {
         run: run.to_owned(),

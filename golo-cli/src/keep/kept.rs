@@ -89,6 +89,10 @@ impl<S: Subject> Subject for Kept<S> {
         self.subject.settle()
     }
 
+    fn missing(&self) -> Option<String> {
+        self.subject.missing()
+    }
+
     fn tear_down(&mut self) -> impl Future<Output = Result<(), Error>> {
         self.subject.tear_down()
     }
@@ -130,6 +134,14 @@ impl<E: Drive> Drive for KeptEngine<E> {
 
     fn broken(&self) -> Option<String> {
         self.engine.broken()
+    }
+
+    fn ended_early(&self) -> Option<String> {
+        self.engine.ended_early()
+    }
+
+    fn outputs_lost(&self) -> u64 {
+        self.engine.outputs_lost()
     }
 
     fn finish(self) -> Finished {
@@ -180,5 +192,6 @@ fn ended(finished: &Finished, ending: &Ending) -> Ended {
         died: ending.died.clone().unwrap_or_default(),
         aborted: ending.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
         stderr: String::new(),
+        missing: ending.missing.clone().unwrap_or_default(),
     }
 }

@@ -104,6 +104,9 @@ fn how_it_ended_is_known() {
     let verdict = |end: Ended| verdict(&[part("a", (0, 1), 12, Some(end))], 12);
     let of = |state: State| Ended { state: state.into(), ..Ended::default() };
     assert_eq!(verdict(Ended { stopped: Some(3 * SECOND), ..of(State::Cancelled) }), Verdict::Stopped);
+    let missing = "requests are missing".to_owned();
+    let invalid = Verdict::Invalid(vec![missing.clone()]);
+    assert_eq!(verdict(Ended { missing, ..of(State::Completed) }), invalid);
     assert_eq!(verdict(of(State::Cancelled)), Verdict::Stopped);
     let died = Ended { died: "signal 9 ended it".to_owned(), ..of(State::Failed) };
     assert_eq!(verdict(died), Verdict::Died("signal 9 ended it".to_owned()));

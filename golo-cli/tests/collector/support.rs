@@ -57,7 +57,16 @@ pub(crate) fn plan(of: u64, index: u64, seconds: u64) -> pb::Plan {
         ..pb::Load::default()
     };
     let share = Some(pb::Share { index, of });
-    pb::Plan { needs: 1, load: Some(load), share, job_name: "shop".to_owned(), workers: 2, seed: 7, outputs: false }
+    pb::Plan {
+        needs: 1,
+        load: Some(load),
+        share,
+        job_name: "shop".to_owned(),
+        workers: 2,
+        seed: 7,
+        outputs: false,
+        speaks: 1,
+    }
 }
 
 pub(crate) fn told(at: u64, event: pb::Event) -> Record {

@@ -56,6 +56,15 @@ impl Starts {
         Self { rate: rate.clone(), piece: 0, until, process }
     }
 
+    /// Whether none is to come along any curve.
+    #[must_use]
+    pub fn are_used_up(&self) -> bool {
+        match &self.process {
+            Process::Constant { share, next, total, .. } => share.nth(*next) >= *total,
+            Process::Poisson { .. } => false,
+        }
+    }
+
     /// Goes on along another curve, which was the same until now, and gives when the next start is due by it: the one that
     /// was given last, if `is_given` and not made yet.
     pub fn adjust(&mut self, rate: &Curve, is_given: bool) -> Option<Duration> {
@@ -91,9 +100,11 @@ impl Iterator for Starts {
                 if start >= *total {
                     return None;
                 }
+                let due = self.rate.passes(TWICE_START * u128::from(start), &mut self.piece)?;
+                // One that the curve does not reach is still to come, should the curve change.
                 *next += 1;
                 // Rounded up, a start of the last nanosecond would be due when the plan is over.
-                self.rate.passes(TWICE_START * u128::from(start), &mut self.piece)?.min(self.until - 1)
+                due.min(self.until - 1)
             }
             Process::Poisson { random, twice_mean_gap, twice_area } => {
                 // Gaps of a process of rate 1 in the area below the curve, where any rate is level. Their sum is an

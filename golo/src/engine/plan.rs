@@ -219,7 +219,7 @@ impl Plan {
     }
 
     /// When a user of a paced plan starts first, after the user is there: all of them spread evenly over one pace, and
-    /// while the plan has but the first of them, those nearly so.
+    /// while the plan has but the first of them, those nearly so; as are any beyond its peak, who join where it is adjusted.
     #[must_use]
     pub fn phase(&self, user: u64) -> Duration {
         match &self.model {
@@ -235,6 +235,11 @@ const MANY: u64 = 1 << 56;
 /// The place of a user among `users` within one pace, in whole nanoseconds.
 fn phase(pace: Duration, user: u64, users: u64, stride: u64) -> Duration {
     let users = users.max(1);
+    if user >= users {
+        // The golden section of its number, of which a pace is 2⁶⁴.
+        let place = u128::from(user.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        return Duration::from_nanos(((pace.as_nanos() * place) >> 64) as u64);
+    }
     let place = u128::from(user % users) * u128::from(stride) % u128::from(users);
     // A pace is a year at most.
     Duration::from_nanos((pace.as_nanos() * place / u128::from(users)) as u64)
@@ -320,7 +325,7 @@ mod tests {
     #[test]
     fn paced_users_spread_over_the_first_pace() {
         let plan = Plan::new(Asked { users: Some(3), pace: Some(SECOND), ..Asked::default() }).unwrap();
-        assert_eq!([0, 1, 2, 3].map(|user| plan.phase(user).as_nanos()), [0, 333_333_333, 666_666_666, 0]);
+        assert_eq!([0, 1, 2].map(|user| plan.phase(user).as_nanos()), [0, 333_333_333, 666_666_666]);
         assert_eq!(plan.rate_at(Duration::ZERO), Some(3.0));
     }
 
@@ -332,6 +337,16 @@ mod tests {
             phases.sort_unstable();
             let even = (0..users).map(|place| pace.as_nanos() * u128::from(place) / u128::from(users));
             proptest::prop_assert!(even.eq(phases));
+        }
+
+        #[test]
+        fn those_beyond_the_peak_are_spread_too(users in 1..1000u64, more in 2..50u64) {
+            let joined = users..users + more;
+            let mut phases: Vec<_> = joined.map(|user| phase(SECOND, user, users, stride(users)).as_secs_f64()).collect();
+            phases.sort_by(f64::total_cmp);
+            phases.push(phases[0] + 1.0);
+            let longest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+            proptest::prop_assert!(longest * (more as f64) < 3.0 && phases[more as usize - 1] < 1.0, "{longest} between {more}");
         }
 
         #[test]

@@ -32,7 +32,7 @@ use stalls::Stalls;
 use super::{
     orders::{Commander, Orders},
     plan::{Model, Plan},
-    recorder::{self, Recorder},
+    recorder::{self, Recorder, RecorderSink},
     share::Share,
     snapshot::Snapshot,
     timer::Timer,
@@ -60,6 +60,7 @@ pub(super) struct Run<T> {
     pub(super) job_name: String,
     pub(super) seed: u64,
     pub(super) commander: Arc<Commander>,
+    pub(super) measured: Arc<RecorderSink>,
     /// How many triggers may start in all, and how many may be in flight in the open model.
     pub(super) most_iterations: Option<u64>,
     pub(super) most_in_flight: u64,
@@ -299,6 +300,8 @@ impl<T: Trigger> Worker<T> {
 
     async fn cut(&self) {
         recorder::with(Recorder::cut);
+        // What comes from elsewhere is cut off as well, as a request that another process makes for a trigger.
+        self.run.measured.foreign().cut();
         self.users().abort();
         while self.users().in_flight() > 0 {
             self.changed.notified().await;

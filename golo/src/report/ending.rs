@@ -21,6 +21,8 @@ pub struct Ending {
     pub torn_down: Option<String>,
     /// The files that were to be written.
     pub files: Vec<Written>,
+    /// What was measured and has not come, in words.
+    pub missing: Option<String>,
     /// The raw outputs that did not get where they were to go.
     pub unwritten: Vec<Unwritten>,
 }

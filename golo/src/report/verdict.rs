@@ -43,7 +43,8 @@ impl Verdict {
         if ending.stopped.is_some() {
             return Self::Stopped;
         }
-        let reasons = invalid(finished);
+        let mut reasons = invalid(finished);
+        reasons.extend(ending.missing.clone());
         if !reasons.is_empty() {
             return Self::Invalid(reasons);
         }

@@ -71,6 +71,15 @@ impl FromStr for Out {
 }
 
 impl Out {
+    /// Where it has raw outputs go, if it does.
+    pub(super) fn lines(&self) -> Option<Stream> {
+        match self {
+            Self::Stdout => Some(Stream::Stdout),
+            Self::Lines(path) => Some(Stream::File(path.clone())),
+            _ => None,
+        }
+    }
+
     /// The files that become of it.
     fn files(&self) -> Vec<PathBuf> {
         match self {

@@ -6,15 +6,18 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard, mpsc},
+    time::sleep_until,
+};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{cores, in_process::InProcess, service::InFlight, told::Told};
+use super::{LAST_MOMENT, cores, in_process::InProcess, outbox::Outbox, service::InFlight, told::Told};
 use crate::{
     Loadtest, Sink,
     engine::{
-        Engine, Options, Sinks,
+        Engine, Finished, Options, Sinks,
         plan::{Plan, Rate, Target},
         recorder::{Outside, RecorderSink},
         share::Share,
@@ -25,8 +28,8 @@ use crate::{
     sink, wire,
 };
 
-/// Events that wait for whoever holds the stream.
-const EVENTS: usize = 256;
+/// Events that are being sent; others wait in the [`Outbox`].
+const EVENTS: usize = 1;
 /// Panics that are printed: a load test that panics may do so thousands of times.
 const PANICS: usize = 3;
 
@@ -44,13 +47,14 @@ impl Plans {
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<pb::Event, Status>> + Send>>;
+type Events = mpsc::Sender<Result<pb::Event, Status>>;
+type Answer = Pin<Box<dyn Stream<Item = Result<pb::Event, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl pb::engine_server::Engine for Plans {
-    type RunStream = Events;
+    type RunStream = Answer;
 
-    async fn run(&self, request: Request<Streaming<pb::Command>>) -> Result<Response<Events>, Status> {
+    async fn run(&self, request: Request<Streaming<pb::Command>>) -> Result<Response<Answer>, Status> {
         let mut commands = request.into_inner();
         let asked = match commands.message().await?.and_then(|first| first.command) {
             Some(Command::Plan(plan)) => Asked::read(plan, &self.loadtest.name)?,
@@ -70,11 +74,13 @@ struct Asked {
     plan: Plan,
     options: Options,
     wants_outputs: bool,
+    /// The revision that is spoken.
+    revision: u32,
 }
 
 impl Asked {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
-        let pb::Plan { needs, load, share, job_name, workers, seed, outputs } = written;
+        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks } = written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
                 "the plan needs revision {needs} of golo.engine.v1, and this load test was built with golo {}, which speaks \
@@ -83,6 +89,15 @@ impl Asked {
                 pb::REVISION
             )));
         }
+        let revision = pb::spoken_with(speaks).ok_or_else(|| {
+            Status::failed_precondition(format!(
+                "revision {} of golo.engine.v1 is the latest that is understood there, and this load test was built with golo \
+                 {}, which speaks none before {}: use a later golo",
+                speaks.max(1),
+                env!("CARGO_PKG_VERSION"),
+                pb::EARLIEST
+            ))
+        })?;
         let wrong = |error: wire::WireError| Status::invalid_argument(error.to_string());
         let load = load.ok_or_else(|| Status::invalid_argument("no load"))?;
         let options = Options {
@@ -91,7 +106,7 @@ impl Asked {
             seed,
             share: share.as_ref().map_or(Ok(Share::WHOLE), Share::try_from).map_err(wrong)?,
         };
-        Ok(Self { plan: Plan::try_from(&load).map_err(wrong)?, options, wants_outputs: outputs })
+        Ok(Self { plan: Plan::try_from(&load).map_err(wrong)?, options, wants_outputs: outputs, revision })
     }
 }
 
@@ -99,10 +114,14 @@ impl Asked {
 struct Running {
     engine: Engine,
     outputs: Option<Arc<Told>>,
-    events: mpsc::Sender<Result<pb::Event, Status>>,
+    events: Events,
+    outbox: Outbox,
     in_flight: InFlight,
     is_ready: bool,
     is_started: bool,
+    /// Its process was told to stop.
+    is_stopped: bool,
+    is_cut: bool,
     /// The sink of the process, until it has it back.
     process: Arc<dyn Sink>,
     _turn: OwnedMutexGuard<()>,
@@ -111,8 +130,8 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        Asked { plan, options, wants_outputs }: Asked,
-        events: mpsc::Sender<Result<pb::Event, Status>>,
+        Asked { plan, options, wants_outputs, revision }: Asked,
+        events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
         let failed = |error: crate::Error| Status::new(Code::Aborted, chain(&error));
@@ -127,56 +146,69 @@ impl Running {
         print_at_most(PANICS);
         let process = sink::process();
         sink::install(outside);
-        let in_flight = plans.in_flight.clone();
-        Ok(Self { engine, outputs, events, in_flight, is_ready: false, is_started: false, process, _turn: turn })
+        let mut outbox = Outbox::default();
+        outbox.push(Event::Accepted(pb::Accepted { revision, version: env!("CARGO_PKG_VERSION").to_owned() }));
+        Ok(Self {
+            engine,
+            outputs,
+            events,
+            outbox,
+            in_flight: plans.in_flight.clone(),
+            is_ready: false,
+            is_started: false,
+            is_stopped: false,
+            is_cut: false,
+            process,
+            _turn: turn,
+        })
     }
 
     async fn run(mut self, mut commands: Streaming<pb::Command>) {
         let _entered = self.in_flight.enter();
-        self.tell(Event::Accepted(pb::Accepted {
-            revision: pb::REVISION,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }))
-        .await;
         let (in_flight, outputs, events) = (self.in_flight.clone(), self.outputs.clone(), self.events.clone());
-        let (mut is_stopping, mut is_cut, mut is_broken) = (false, false, false);
+        let mut is_broken = false;
         loop {
+            // Nothing in here waits for anybody: whatever the reader does, the engine goes on and orders are obeyed.
             tokio::select! {
                 told = next(&mut self.engine, self.is_ready) => match told {
                     Some(told) => {
                         self.is_ready |= matches!(told, Event::Ready(_));
-                        self.tell(told).await;
+                        self.outbox.push(told);
                     }
                     None => break,
                 },
-                lines = lines(outputs.as_deref()) => self.tell(Event::Outputs(pb::Outputs { lines })).await,
+                Ok(permit) = events.reserve(), if !self.outbox.is_empty() => self.outbox.send(permit),
+                lines = lines(outputs.as_deref()), if self.outbox.has_room() => self.outbox.push_outputs(lines),
                 command = commands.message(), if !is_broken => match command {
-                    Ok(Some(command)) => self.obey(command).await,
+                    Ok(Some(command)) => self.obey(command),
                     // Whoever wanted this load is gone.
                     Ok(None) | Err(_) => {
                         is_broken = true;
-                        self.engine.cut();
+                        self.cut();
                     }
                 },
                 () = events.closed(), if !is_broken => {
                     is_broken = true;
-                    self.engine.cut();
+                    self.outbox.close();
+                    self.cut();
                 }
-                () = in_flight.are_stopped(), if !is_stopping => {
-                    is_stopping = true;
+                () = in_flight.are_stopped(), if !self.is_stopped => {
+                    self.is_stopped = true;
                     self.engine.stop();
                 }
-                () = in_flight.are_cut_off(), if !is_cut => {
-                    is_cut = true;
-                    self.engine.cut();
-                }
+                () = in_flight.are_cut_off(), if !self.is_cut => self.cut(),
             }
-            self.tell_start().await;
+            self.tell_start();
         }
-        self.end().await;
+        self.end((!is_broken).then_some(commands)).await;
     }
 
-    async fn obey(&mut self, command: pb::Command) {
+    fn cut(&mut self) {
+        self.is_cut = true;
+        self.engine.cut();
+    }
+
+    fn obey(&mut self, command: pb::Command) {
         match command.command {
             Some(Command::Start(pb::Start { at })) => {
                 let wait = wire::moment(at).duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
@@ -184,10 +216,11 @@ impl Running {
             }
             Some(Command::Adjust(pb::Adjust { level: Some(level) })) => {
                 let adjusted = self.adjust(level);
-                self.tell(Event::Adjusted(adjusted)).await;
+                self.outbox.push(Event::Adjusted(adjusted));
             }
             Some(Command::Stop(_)) => self.engine.stop(),
-            Some(Command::Cut(_)) => self.engine.cut(),
+            Some(Command::Cut(_)) => self.cut(),
+            Some(Command::Taken(pb::Taken { bytes })) => self.outbox.taken(bytes),
             // A command of a later revision comes only with a plan that needs it.
             Some(Command::Plan(_) | Command::Adjust(_)) | None => {}
         }
@@ -209,28 +242,123 @@ impl Running {
     }
 
     /// Tells when the clock starts, once that is known.
-    async fn tell_start(&mut self) {
+    fn tell_start(&mut self) {
         if !self.is_started
             && let Some(at) = self.engine.started_at()
         {
             self.is_started = true;
-            self.tell(Event::Started(pb::Started { at: wire::unix_nanoseconds(at) })).await;
+            self.outbox.push(Event::Started(pb::Started { at: wire::unix_nanoseconds(at) }));
         }
     }
 
-    /// Whoever is gone hears nothing.
-    async fn tell(&self, event: Event) {
-        let _ = self.events.send(Ok(wire::event(event))).await;
-    }
-
-    async fn end(self) {
-        let Self { engine, outputs, events, process, .. } = self;
+    async fn end(self, commands: Option<Streaming<pb::Command>>) {
+        let Self { engine, outputs, events, outbox, in_flight, is_stopped, is_cut, process, _turn, .. } = self;
         sink::install(process);
+        let over = engine.started();
         let finished = engine.finish();
-        if let Some(lines) = outputs.map(|outputs| outputs.take()).filter(|lines| !lines.is_empty()) {
-            let _ = events.send(Ok(wire::event(Event::Outputs(pb::Outputs { lines })))).await;
+        let over = over.map_or_else(Instant::now, |start| start + finished.load_time);
+        let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
+        let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };
+        last.tell(&events, finished, is_stopped, commands, &in_flight).await;
+    }
+}
+
+/// What is told once nothing is in flight any more: the rest of the raw outputs, and the end.
+struct Last {
+    outbox: Outbox,
+    outputs: Option<Arc<Told>>,
+    /// How long raw outputs are waited for that nobody takes.
+    until: Instant,
+    /// When some were taken last.
+    taken: Instant,
+    /// Lines that were not taken in time.
+    lost: u64,
+}
+
+impl Last {
+    async fn tell(
+        mut self,
+        events: &Events,
+        finished: Finished,
+        is_stopped: bool,
+        mut commands: Option<Streaming<pb::Command>>,
+        in_flight: &InFlight,
+    ) {
+        let mut end = Some(Event::from(&finished));
+        let mut give_up_at = None;
+        loop {
+            self.gather();
+            if self.outputs.is_none()
+                && let Some(mut end) = end.take()
+            {
+                if let Event::Finished(end) = &mut end {
+                    (end.stopped, end.outputs_lost) = (is_stopped, self.lost);
+                }
+                self.outbox.push(end);
+            }
+            if end.is_none() && self.outbox.is_empty() {
+                return;
+            }
+            let forget_at = self.until.max(self.taken + LAST_MOMENT);
+            tokio::select! {
+                permit = events.reserve(), if !self.outbox.is_empty() => match permit {
+                    Ok(permit) => self.outbox.send(permit),
+                    Err(_) => return,
+                },
+                command = next_command(&mut commands) => match command {
+                    Some(Command::Taken(pb::Taken { bytes })) => {
+                        self.outbox.taken(bytes);
+                        self.taken = Instant::now();
+                    }
+                    Some(Command::Cut(_)) => self.until = Instant::now(),
+                    Some(_) => {}
+                    None => commands = None,
+                },
+                () = sleep_until(forget_at.into()), if self.outputs.is_some() => self.forget_outputs(),
+                () = in_flight.are_cut_off(), if give_up_at.is_none() => {
+                    self.forget_outputs();
+                    give_up_at = Some(Instant::now() + LAST_MOMENT);
+                }
+                () = until(give_up_at) => return,
+            }
         }
-        let _ = events.send(Ok(wire::event(Event::from(&finished)))).await;
+    }
+
+    /// Sends what raw outputs there is room for.
+    fn gather(&mut self) {
+        while let Some(outputs) = &self.outputs
+            && self.outbox.has_room()
+        {
+            match outputs.take() {
+                Some(lines) => self.outbox.push_outputs(lines),
+                None => self.outputs = None,
+            }
+        }
+    }
+
+    fn forget_outputs(&mut self) {
+        self.lost += self.outputs.take().map_or(0, |outputs| outputs.forget());
+        self.lost += self.outbox.forget_outputs();
+    }
+}
+
+/// Waits for what is commanded next; gives nothing once nobody commands any more.
+async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<Command> {
+    let Some(commands) = commands else { return std::future::pending().await };
+    loop {
+        match commands.message().await {
+            // Of a later revision.
+            Ok(Some(pb::Command { command: None })) => {}
+            Ok(Some(command)) => return command.command,
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -204,7 +204,9 @@ impl RunArgs {
 
 /// A job file of a load test's own `run`.
 fn parse_file(path: &Path, text: &str) -> Result<Value, Mistake> {
-    let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let is_yaml = ["yaml", "yml"]
+        .iter()
+        .any(|name| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name)));
     toml(text).map_err(|mistake| match is_yaml {
         true => Mistake { message: "expected TOML: YAML is what `golo run` reads".to_owned(), place: None },
         false => mistake,

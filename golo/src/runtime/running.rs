@@ -55,6 +55,16 @@ pub trait Drive {
         None
     }
 
+    /// Why it has not delivered all of the plan, where nobody here had it stop.
+    fn ended_early(&self) -> Option<String> {
+        None
+    }
+
+    /// How many raw outputs never came here.
+    fn outputs_lost(&self) -> u64 {
+        0
+    }
+
     /// Everything, once it has ended.
     fn finish(self) -> Finished;
 }
@@ -134,6 +144,11 @@ pub trait Subject {
     /// Waits until everything it measured has come, once nothing is in flight any more.
     fn settle(&mut self) -> impl Future<Output = ()>;
 
+    /// What has not come all the same, in words.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
     /// Ends it.
     ///
     /// # Errors
@@ -156,7 +171,12 @@ impl Ran {
     }
 
     pub(super) fn with_unwritten(mut self, unwritten: Vec<Unwritten>) -> Self {
-        self.ending.unwritten = unwritten;
+        for one in unwritten {
+            match self.ending.unwritten.iter_mut().find(|known| known.place == one.place) {
+                Some(known) => known.lines += one.lines,
+                None => self.ending.unwritten.push(one),
+            }
+        }
         self
     }
 
@@ -299,7 +319,15 @@ impl<'a, S: Subject> Running<'a, S> {
 
     async fn drive(&mut self, plan: Plan, options: Options, sinks: Sinks) -> Finished {
         self.greet(&plan);
-        let mut engine = match self.subject.start(&plan, &options, sinks).await {
+        let started = tokio::select! {
+            started = self.subject.start(&plan, &options, sinks) => started,
+            () = self.signals.next() => {
+                say(format_args!("{}: giving up before any load", self.subject.name()));
+                self.ending.stopped = Some(Moment::Start);
+                return Finished::not_started(plan, options, None);
+            }
+        };
+        let mut engine = match started {
             Ok(engine) => engine,
             Err(error) => return Finished::not_started(plan, options, Some(chain(&error))),
         };
@@ -321,13 +349,26 @@ impl<'a, S: Subject> Running<'a, S> {
                 () = self.signals.next() => self.interrupt(&mut engine),
             }
         }
+        if let Some(reason) = engine.ended_early() {
+            // It says more than that it is gone.
+            self.ending.died = Some(reason);
+        }
         if let (None, Some(broken)) = (&self.ending.died, engine.broken()) {
             // Mostly since it has died, which says more.
             let died = timeout(LAST_MOMENT, self.subject.died()).await;
             self.ending.died = Some(died.unwrap_or(broken));
         }
         self.subject.settle().await;
+        self.ending.missing = self.subject.missing();
+        self.ending.unwritten = self.unread(engine.outputs_lost());
         engine.finish()
+    }
+
+    /// So many raw outputs that got nowhere they were to go.
+    fn unread(&self, lines: u64) -> Vec<Unwritten> {
+        let places = self.call.out.iter().filter(|_| lines > 0).filter_map(Out::lines);
+        let reason = "nobody read them in time";
+        places.map(|place| Unwritten { lines, place: place.to_string(), reason: reason.to_owned() }).collect()
     }
 
     /// A second is over.

@@ -1,6 +1,7 @@
 //! Raw outputs of a plan that is run for somebody else: lines that gather until they are sent.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::{
         Mutex,
@@ -18,29 +19,38 @@ use crate::{OutputRef, Sink, lock::lock};
 
 /// How long lines may gather.
 const GATHER: Duration = Duration::from_millis(20);
-/// Bytes that are sent without waiting for more.
-const ENOUGH: usize = 256 << 10;
+/// Bytes that are sent without waiting for more. A piece ends with the line that reaches them.
+pub(super) const ENOUGH: usize = 256 << 10;
 /// Bytes from which on load tests wait.
 const FULL: usize = 4 << 20;
 
 /// The lines that have not been sent.
 #[derive(Default)]
 pub(super) struct Told {
-    pending: Mutex<Vec<u8>>,
+    pending: Mutex<Pending>,
     /// There is something, or enough, to be sent.
     work: Notify,
     is_full: AtomicBool,
     room: Notify,
 }
 
+#[derive(Default)]
+struct Pending {
+    /// Whole lines. Each but the last has [`ENOUGH`].
+    pieces: VecDeque<Vec<u8>>,
+    bytes: usize,
+}
+
 impl Told {
-    /// Waits for lines, and gives those that have gathered. Dropping the future loses nothing.
+    /// Waits for lines, and gives a piece of those that have gathered. Dropping the future loses nothing.
     pub(super) async fn next(&self) -> Vec<u8> {
         let mut until: Option<Instant> = None;
         loop {
-            let length = lock(&self.pending).len();
-            if length >= ENOUGH || until.is_some_and(|until| length > 0 && Instant::now() >= until) {
-                return self.take();
+            let length = lock(&self.pending).bytes;
+            if (length >= ENOUGH || until.is_some_and(|until| length > 0 && Instant::now() >= until))
+                && let Some(piece) = self.take()
+            {
+                return piece;
             }
             if length > 0 {
                 let until = *until.get_or_insert_with(|| Instant::now() + GATHER);
@@ -54,28 +64,52 @@ impl Told {
         }
     }
 
-    /// The lines that have gathered.
-    pub(super) fn take(&self) -> Vec<u8> {
-        let taken = std::mem::take(&mut *lock(&self.pending));
-        self.is_full.store(false, Relaxed);
-        self.room.notify_waiters();
-        taken
+    /// A piece of the lines that have gathered, if there are any.
+    pub(super) fn take(&self) -> Option<Vec<u8>> {
+        let mut pending = lock(&self.pending);
+        let piece = pending.pieces.pop_front()?;
+        pending.bytes -= piece.len();
+        let is_full = pending.bytes >= FULL;
+        self.is_full.store(is_full, Relaxed);
+        drop(pending);
+        if !is_full {
+            self.room.notify_waiters();
+        }
+        Some(piece)
     }
+
+    /// Drops all lines, and gives how many those were.
+    pub(super) fn forget(&self) -> u64 {
+        std::iter::from_fn(|| self.take()).map(|piece| lines_of(&piece)).sum()
+    }
+}
+
+/// How many lines a piece has.
+pub(super) fn lines_of(piece: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', piece).count() as u64
 }
 
 impl Sink for Told {
     fn output(&self, output: &OutputRef<'_>) {
         let mut pending = lock(&self.pending);
-        let was_empty = pending.is_empty();
-        let before = pending.len();
-        output.write_line(&mut pending);
-        let length = pending.len();
-        drop(pending);
-        if was_empty || (before < ENOUGH && length >= ENOUGH) {
-            self.work.notify_one();
+        let before = pending.bytes;
+        if pending.pieces.back().is_none_or(|piece| piece.len() >= ENOUGH) {
+            pending.pieces.push_back(Vec::new());
         }
+        if let Some(piece) = pending.pieces.back_mut() {
+            let length = piece.len();
+            output.write_line(piece);
+            let written = piece.len() - length;
+            pending.bytes += written;
+        }
+        let length = pending.bytes;
         if length >= FULL {
+            // Under the lock, or it would undo what a take has found since.
             self.is_full.store(true, Relaxed);
+        }
+        drop(pending);
+        if before == 0 || (before < ENOUGH && length >= ENOUGH) {
+            self.work.notify_one();
         }
     }
 
@@ -112,10 +146,13 @@ mod tests {
         }
         let mut waiting = std::pin::pin!(told.backpressure().unwrap());
         assert!(futures_ready(waiting.as_mut()).await.is_none());
-        let lines = told.next().await;
-        assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), written);
+        let piece = told.next().await;
+        assert!(piece.len() < 2 * ENOUGH && piece.ends_with(b"\n"), "{} bytes at once", piece.len());
         waiting.await;
-        assert!(told.backpressure().is_none() && told.take().is_empty());
+        assert!(told.backpressure().is_none());
+        let next = told.next().await;
+        assert_eq!(lines_of(&piece) + lines_of(&next) + told.forget(), written);
+        assert!(told.take().is_none());
         told.output(&output);
         assert!(!told.next().await.is_empty());
     }

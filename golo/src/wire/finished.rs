@@ -45,6 +45,9 @@ impl From<&Finished> for pb::event::Event {
             descriptors: descriptors.open,
             descriptor_limit: descriptors.limit,
             load: Some((&finished.plan).into()),
+            // What the engine does not know of itself.
+            stopped: false,
+            outputs_lost: 0,
         })
     }
 }

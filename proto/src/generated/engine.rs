@@ -2,7 +2,7 @@
 /// What a load test is told.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6")]
     pub command: ::core::option::Option<command::Command>,
 }
 /// Nested message and enum types in `Command`.
@@ -19,6 +19,8 @@ pub mod command {
         Stop(super::Stop),
         #[prost(message, tag = "5")]
         Cut(super::Cut),
+        #[prost(message, tag = "6")]
+        Taken(super::Taken),
     }
 }
 /// What is to be delivered, and how.
@@ -47,6 +49,9 @@ pub struct Plan {
     /// Whether every `Output` is wanted, as `Outputs`.
     #[prost(bool, tag = "7")]
     pub outputs: bool,
+    /// The latest revision that whoever sends this understands; 0 is 1.
+    #[prost(uint32, tag = "8")]
+    pub speaks: u32,
 }
 /// The numbers i with i % of == index: of users and of starts alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -156,6 +161,12 @@ pub struct Stop {}
 /// What is in flight is cut off.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cut {}
+/// So many more bytes of `Outputs` have found their reader.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Taken {
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+}
 /// What a load test tells.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
@@ -185,7 +196,8 @@ pub mod event {
 /// The plan will be run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Accepted {
-    /// The revision of this protocol that the load test speaks.
+    /// The revision of this protocol that is spoken from here on: the latest that
+    /// both sides know.
     #[prost(uint32, tag = "1")]
     pub revision: u32,
     /// The version of golo that it was built with.
@@ -218,7 +230,10 @@ pub struct Second {
     #[prost(message, optional, tag = "3")]
     pub snapshot: ::core::option::Option<Snapshot>,
 }
-/// Requests, one by one.
+/// Requests, one by one. Half a MiB of them is on its way at most until it is
+/// `Taken`, so that they keep no other event back: load tests wait meanwhile.
+/// Once nothing is in flight they are waited for until the grace is over, and a
+/// second longer as long as they are taken.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Outputs {
     /// Whole lines of JSON, as they would have been printed.
@@ -274,6 +289,13 @@ pub struct Finished {
     /// The load of the whole run, as it was in the end.
     #[prost(message, optional, tag = "12")]
     pub load: ::core::option::Option<Load>,
+    /// Whether its process was told to stop while it ran, by a signal and not by
+    /// a command.
+    #[prost(bool, tag = "13")]
+    pub stopped: bool,
+    /// Lines of `Outputs` that were not taken in time.
+    #[prost(uint64, tag = "14")]
+    pub outputs_lost: u64,
 }
 /// How late starts were over some seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -675,8 +697,8 @@ pub mod engine_client {
         /// Runs one plan, for as long as the stream lasts.
         ///
         /// The first command is the plan, and it is answered by `Accepted` or by a
-        /// status: `FAILED_PRECONDITION` where the plan needs a later revision than
-        /// this one, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
+        /// status: `FAILED_PRECONDITION` where there is no revision that both sides
+        /// speak and the plan can be told in, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
         /// where another one is running, `ABORTED` where it cannot start. `Ready` says that the users have started,
         /// and nothing is sent to the target before `Start`. `Finished` is the last
         /// event. When the stream breaks, what is in flight is cut off at once: no
@@ -728,8 +750,8 @@ pub mod engine_server {
         /// Runs one plan, for as long as the stream lasts.
         ///
         /// The first command is the plan, and it is answered by `Accepted` or by a
-        /// status: `FAILED_PRECONDITION` where the plan needs a later revision than
-        /// this one, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
+        /// status: `FAILED_PRECONDITION` where there is no revision that both sides
+        /// speak and the plan can be told in, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
         /// where another one is running, `ABORTED` where it cannot start. `Ready` says that the users have started,
         /// and nothing is sent to the target before `Start`. `Finished` is the last
         /// event. When the stream breaks, what is in flight is cut off at once: no

@@ -70,6 +70,9 @@ pub struct Ended {
     /// The last that the load test said on stderr.
     #[prost(string, tag = "6")]
     pub stderr: ::prost::alloc::string::String,
+    /// What was measured and did not come, in words.
+    #[prost(string, tag = "7")]
+    pub missing: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `Ended`.
 pub mod ended {

@@ -73,3 +73,51 @@ async fn what_cannot_be_is_refused_and_changes_nothing() {
     assert_eq!(run.engine.adjust(level("10000001")).unwrap_err().to_string(), "more than 10000000 users");
     assert_eq!(run.finish().await.finished.most_users, 1);
 }
+
+#[tokio::test]
+async fn load_that_was_taken_away_can_be_given_back() {
+    let users = |pace| Asked { users: Some(4), pace, iterations: Some(60), ..Asked::default() };
+    let starts = |arrivals| Asked {
+        rate: Some("200/s".parse().unwrap()),
+        arrivals: Some(arrivals),
+        iterations: Some(60),
+        ..Asked::default()
+    };
+    let level_of = |asked: &Asked, users: &str, rate: &str| level(if asked.rate.is_some() { rate } else { users });
+    for asked in [users(None), users(Some(20 * MILLI)), starts(Arrivals::Constant), starts(Arrivals::Poisson)] {
+        let mut run = Run::start(Probe::new(|_, _| Act::Take(20 * MILLI)), asked.clone(), 2);
+        run.until("it has begun", |log| log.triggers() > 6).await;
+        run.engine.adjust(level_of(&asked, "0", "0/s")).unwrap();
+        let second = run.seconds.len() as u64 + 2;
+        while (run.seconds.len() as u64) < second {
+            // It goes on, with nobody in it.
+            let progress = run.engine.next().await.expect("a second");
+            run.seconds.push(progress);
+        }
+        let before = run.log.triggers();
+        assert!(before < 60, "{asked:?}");
+        run.engine.adjust(level_of(&asked, "4", "200/s")).unwrap();
+        let ran = run.finish().await;
+        assert_eq!((ran.counts().0, ran.triggers().done), (60, 60), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn users_who_join_beyond_the_peak_have_a_phase_of_their_own() {
+    let asked = Asked { pace: Some(SECOND), ..closed(1, 30 * SECOND) };
+    let mut run = Run::start(Probe::quick(), asked, 1);
+    run.until("the first", |log| log.triggers() > 0).await;
+    run.engine.adjust(level("9")).unwrap();
+    run.until("all have had one", |log| log.users() == 9).await;
+    run.engine.stop();
+    let ran = run.finish().await;
+    let mut phases: Vec<_> = (0..9)
+        .map(|user| {
+            let at = ran.started().into_iter().find(|started| started.1 == user).unwrap().0;
+            (at - ran.start()).as_millis() % 1000
+        })
+        .collect();
+    phases.sort_unstable();
+    let apart = phases.windows(2).filter(|pair| pair[1] - pair[0] > 20).count();
+    assert!(apart >= 6, "{phases:?}");
+}

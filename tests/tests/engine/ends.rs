@@ -1,6 +1,6 @@
 //! How runs end: what is refused, what may finish, and what is cut off.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use golo::{
     engine::plan::Asked,
@@ -157,7 +157,32 @@ async fn a_thread_that_is_blocked_for_ever_is_a_worker_lost() {
     let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, &Ending::default()) else {
         panic!("{:?}", ran.finished)
     };
-    assert!(reasons.iter().any(|reason| reason.contains("lost, of 2: it did not stop")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("lost, of 2: it did not answer")), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn what_a_lost_worker_never_told_the_end_of_is_interrupted_in_the_seconds_too() {
+    // It is told that the first trigger has started, and not that it has ended.
+    let act = |user, iteration| match (user, iteration) {
+        (1, 0) => Act::Take(1300 * MILLI),
+        (1, _) => Act::Block(10 * SECOND),
+        _ => Act::Take(5 * MILLI),
+    };
+    let asked = Asked { graceful_stop: Some(100 * MILLI), ..closed(2, 3 * SECOND / 2) };
+    let ran = run(Probe::new(act), asked, 2).await;
+    assert_eq!((ran.finished.health.lost.len(), ran.counts().3), (1, 1));
+    assert_eq!(ran.finished.rest.triggers.interrupted, 1);
+}
+
+#[tokio::test]
+async fn workers_are_not_lost_where_the_engine_itself_stood_still() {
+    let asked = Asked { graceful_stop: Some(Duration::ZERO), ..closed(8, SECOND / 5) };
+    let mut run = Run::start(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 4);
+    run.until("it has begun", |log| log.triggers() > 8).await;
+    // Nobody asks the engine for longer than it has patience with its workers.
+    tokio::time::sleep(4 * SECOND).await;
+    let ran = run.finish().await;
+    assert_eq!((ran.invalid(), ran.assert_each_is_stopped_once()), (vec![], 8));
 }
 
 #[tokio::test]

@@ -375,6 +375,11 @@ impl Ran {
         let counts = (triggers.due, triggers.done, triggers.dropped(), triggers.interrupted);
         assert_eq!(counts.0, counts.1 + counts.2 + counts.3, "{triggers:?}");
         assert_eq!((triggers.service.count(), triggers.response.count()), (triggers.done, triggers.done));
+        let told = self.seconds.iter().map(|progress| &progress.second).chain([&self.finished.rest]);
+        let told = told.map(|second| &second.triggers).fold((0, 0, 0, 0), |sum, one| {
+            (sum.0 + one.due, sum.1 + one.done, sum.2 + one.dropped(), sum.3 + one.interrupted)
+        });
+        assert_eq!(told, counts, "the seconds and the rest are the whole");
         counts
     }
 

@@ -121,7 +121,7 @@ impl Load {
     /// Starts what is due by `now`, or some of it where that is much; gives when to look again, or nothing where there is
     /// nothing to come.
     pub(super) fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
-        match &mut self.kind {
+        let next = match &mut self.kind {
             Kind::Closed(closed) => closed.advance(worker, now),
             Kind::Open(open) => {
                 for _ in 0..AT_ONCE {
@@ -130,7 +130,18 @@ impl Load {
                 }
                 open.warm_up.next.or(open.measured.next).or(open.end)
             }
-        }
+        };
+        // Load that was taken away may be given back.
+        next.or_else(|| self.waits_for_more(worker).then(|| now + SECOND))
+    }
+
+    /// Whether another change of the load would have more triggers start, where this one has none left.
+    fn waits_for_more<T: Trigger>(&self, worker: &Worker<T>) -> bool {
+        self.adjusted.is_some()
+            && match &self.kind {
+                Kind::Closed(_) => worker.wanted.load(Relaxed) == 0,
+                Kind::Open(open) => !open.measured.starts.are_used_up(),
+            }
     }
 
     /// Counts what was due before `over` and will not be started any more.

@@ -1,0 +1,146 @@
+//! What whoever watches a plan is still to be told: state of its own, so that nobody waits for a reader to be able to go on.
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc::Permit;
+use tonic::Status;
+
+use super::told::{ENOUGH, lines_of};
+use crate::{
+    engine::Progress,
+    pb::engine::{self as pb, event::Event},
+    wire,
+};
+
+/// Bytes of raw outputs that are on their way at most: two pieces. [`Told`](super::told::Told) keeps the others.
+const WINDOW: u64 = 2 * ENOUGH as u64;
+/// Seconds that wait one by one; what comes after them waits as one.
+const SECONDS: usize = 60;
+
+/// Events that wait until there is room for them, in their order.
+#[derive(Default)]
+pub(super) struct Outbox {
+    waiting: VecDeque<Event>,
+    /// Bytes of raw outputs that have not found their reader.
+    on_the_way: u64,
+    /// Whoever was to be told is gone.
+    is_closed: bool,
+}
+
+impl Outbox {
+    /// Has `event` wait until it can be sent.
+    pub(super) fn push(&mut self, event: Event) {
+        if self.is_closed {
+            return;
+        }
+        let merged = match (&event, self.waiting.back()) {
+            (Event::Second(second), Some(Event::Second(last))) if self.waiting.len() >= SECONDS => merged(last, second),
+            _ => None,
+        };
+        match (merged, self.waiting.back_mut()) {
+            (Some(merged), Some(last)) => *last = merged,
+            _ => self.waiting.push_back(event),
+        }
+    }
+
+    /// Whether raw outputs may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.is_closed || self.on_the_way < WINDOW
+    }
+
+    /// The same of raw outputs.
+    pub(super) fn push_outputs(&mut self, lines: Vec<u8>) {
+        if !self.is_closed {
+            self.on_the_way += lines.len() as u64;
+            self.waiting.push_back(Event::Outputs(pb::Outputs { lines }));
+        }
+    }
+
+    /// So many bytes of raw outputs have found their reader.
+    pub(super) fn taken(&mut self, bytes: u64) {
+        self.on_the_way = self.on_the_way.saturating_sub(bytes);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Sends what has waited longest.
+    pub(super) fn send(&mut self, permit: Permit<'_, Result<pb::Event, Status>>) {
+        if let Some(event) = self.waiting.pop_front() {
+            permit.send(Ok(wire::event(event)));
+        }
+    }
+
+    /// Drops the raw outputs that have not been sent, and gives how many lines those were.
+    pub(super) fn forget_outputs(&mut self) -> u64 {
+        let mut lines = 0;
+        self.waiting.retain(|event| match event {
+            Event::Outputs(outputs) => {
+                lines += lines_of(&outputs.lines);
+                false
+            }
+            _ => true,
+        });
+        lines
+    }
+
+    /// Nobody is to be told anything any more.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        self.waiting.clear();
+    }
+}
+
+/// Two seconds, one after the other, as one.
+fn merged(last: &pb::Second, next: &pb::Second) -> Option<Event> {
+    let (last, next) = (wire::progress(last).ok()?, wire::progress(next).ok()?);
+    let mut second = last.second;
+    second.merge(&next.second);
+    Some(Event::from(&Progress { second, ..next }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(elapsed: u64) -> Event {
+        let triggers = pb::Triggers { due: 3, done: 2, ..pb::Triggers::default() };
+        let snapshot = pb::Snapshot { triggers: Some(triggers), ..pb::Snapshot::default() };
+        Event::Second(pb::Second { elapsed: elapsed * 1_000_000_000, users: elapsed, snapshot: Some(snapshot) })
+    }
+
+    #[tokio::test]
+    async fn seconds_that_nobody_reads_take_no_more_memory_and_none_is_lost() {
+        let mut outbox = Outbox::default();
+        (1..=1000).for_each(|elapsed| outbox.push(second(elapsed)));
+        assert_eq!(outbox.waiting.len(), SECONDS);
+        let (events, mut told) = tokio::sync::mpsc::channel(1);
+        let mut done = 0;
+        while !outbox.is_empty() {
+            outbox.send(events.reserve().await.unwrap());
+            let Some(Event::Second(second)) = told.recv().await.unwrap().unwrap().event else { panic!("no second") };
+            done += second.snapshot.unwrap().triggers.unwrap().done;
+            assert!(!outbox.is_empty() || (second.elapsed, second.users) == (1000 * 1_000_000_000, 1000));
+        }
+        assert_eq!(done, 2000);
+    }
+
+    #[test]
+    fn outputs_wait_for_their_reader_and_others_do_not() {
+        let mut outbox = Outbox::default();
+        let mut sent = 0;
+        while outbox.has_room() {
+            outbox.push_outputs(vec![b'\n'; ENOUGH]);
+            sent += ENOUGH as u64;
+        }
+        assert_eq!(sent, WINDOW);
+        outbox.push(second(1));
+        outbox.taken(1);
+        assert!(outbox.has_room());
+        assert_eq!((outbox.forget_outputs(), outbox.waiting.len()), (sent, 1));
+        outbox.close();
+        outbox.push(second(2));
+        assert!(outbox.is_empty() && outbox.has_room());
+    }
+}

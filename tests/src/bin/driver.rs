@@ -1,0 +1,56 @@
+//! Drives a load test as an agent does, and prints how that ended: `driver LOAD_TEST FLAGS…`. `HELD` has it wait for so many
+//! milliseconds to begin, and where `STOP` is set it is stopped once it has started.
+
+#![allow(clippy::print_stdout, reason = "what it prints is what is tested")]
+
+use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+use golo::{cli::RunArgs, engine::share::Share, pb::engine::event::Event};
+use golo_cli::{
+    driven::{Command, Job, drive},
+    limits::LimitArgs,
+    load_test::LoadTest,
+    supervisor, yaml,
+};
+use tokio::sync::mpsc;
+
+#[derive(clap::Parser)]
+struct Line {
+    load_test: String,
+    #[command(flatten)]
+    run: RunArgs<LimitArgs>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    supervisor::answer(&arguments).unwrap_or_else(|| match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+#[tokio::main]
+async fn run() -> Result<(), String> {
+    let Line { load_test, run } = Line::parse();
+    let (call, limits) = run.into_call_with(|_| None, yaml::parse)?;
+    let milliseconds = std::env::var("HELD").ok().and_then(|text| text.parse().ok());
+    let held: Option<Duration> = milliseconds.map(Duration::from_millis);
+    let load_test = LoadTest::find(Path::new(&load_test))?;
+    let job = Job { load_test, call, params: Vec::new(), share: Share::WHOLE, limits, held };
+    let (orders, commands) = mpsc::channel(1);
+    let stops = std::env::var_os("STOP").is_some();
+    let told = |event: golo::pb::engine::Event| {
+        if let Some(Event::Started(_)) = event.event
+            && stops
+        {
+            let _ = orders.try_send(Command::Stop);
+        }
+    };
+    let ended = drive(job, commands, |line| eprintln!("{line}"), told).await;
+    println!("{:?}: {}", ended.state(), ended.reason);
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Load tests that say too little, or that somebody else ends: what there is of them is reported, and nobody waits for ever.
+
+use super::*;
+
+const MUTE: &str = env!("CARGO_BIN_EXE_mute");
+const PRETENDER: &str = env!("CARGO_BIN_EXE_pretender");
+const DRIVER: &str = env!("CARGO_BIN_EXE_driver");
+
+fn pretend(what: &str, flags: &str) -> Call {
+    let mut call = Call::new(PRETENDER, "", flags);
+    call.command.env("PRETEND", what);
+    call
+}
+
+#[tokio::test]
+async fn one_that_somebody_else_stops_has_not_passed() {
+    let target = sample();
+    for flags in ["-d 60", "-i 1000000"] {
+        let before = target.counter().seen;
+        let flags = format!("-u 4 {flags} --drive plan");
+        let (program, folder, mark) = Call::new(JOBS, target.url(), &flags).spawn();
+        until("there is load", || target.counter().seen > before + 20).await;
+        running(&mark, JOBS).into_iter().for_each(|id| signal(id, Signal::TERM));
+        let ran = Ran { finished: program.finish().await, folder, mark };
+        ran.assert_ended_with(107, "the load test was told to stop by somebody else").await;
+        assert_eq!(ran.requests(), target.counter().seen - before, "it told everything");
+    }
+}
+
+#[tokio::test]
+async fn one_that_delivers_less_and_says_nothing_of_it_has_not_passed() {
+    let ran = pretend("to be done early", "-u 1 -d 10").finish().await;
+    ran.assert_ended_with(107, "the load test ended after 1.0ms of 10.0s, and does not say why").await;
+}
+
+#[tokio::test]
+async fn one_that_has_frozen_is_not_waited_for_once_it_is_told_to_stop() {
+    let target = sample();
+    let flags = "-u 2 -i 1000000 --graceful-stop 0s --drive plan";
+    let (mut program, folder, mark) = Call::new(JOBS, target.url(), flags).spawn();
+    until("there is load", || target.counter().seen > 20).await;
+    running(&mark, JOBS).into_iter().for_each(|id| signal(id, Signal::STOP));
+    program.stderr.wait_for("nothing has come from the load test for 5 s").await;
+    program.signal(Signal::INT);
+    let ran = Ran { finished: program.finish().await, folder, mark };
+    ran.assert_ended_with(107, "it did not end in its time").await;
+    assert_eq!(ran.finished.said("nothing has come from the load test"), 1);
+}
+
+#[tokio::test]
+async fn one_that_never_starts_is_not_waited_for_once_it_is_told_to_stop() {
+    let (mut program, folder, mark) = pretend("never to be ready", "-u 1 -d 1 --graceful-stop 0s").spawn();
+    program.stderr.wait_for("it is all pretence").await;
+    program.signal(Signal::INT);
+    let ran = Ran { finished: program.finish().await, folder, mark };
+    // The signal may come while it is still asked to take the plan.
+    match ran.finished.code {
+        Some(105) => ran.assert_ended_with(105, "STOPPED by a signal while users started").await,
+        _ => ran.assert_ended_with(107, "it did not end in its time").await,
+    }
+}
+
+#[tokio::test]
+async fn one_that_does_not_take_a_plan_says_why_and_is_not_triggered_instead() {
+    let ran = pretend("to have an error", "-u 1 -d 1").finish().await;
+    let said = "NOT STARTED: the load test does not take the plan: golo.engine.v1.Engine/Run failed: Internal error: the \
+                kitchen is on fire";
+    let text = ran.finished.stdout.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(ran.finished.code == Some(107) && text.contains(said), "{:#?}", ran.finished);
+    let ran = pretend("to be of a later revision", "-u 1 -d 1").finish().await;
+    ran.assert_ended_with(107, "speaks revision 99").await;
+}
+
+#[tokio::test]
+async fn one_that_does_not_say_whether_it_runs_plans_is_triggered_and_that_is_said() {
+    let call = Call::new(MUTE, "", "-u 1 -d 1 --graceful-stop 0s").finish().await;
+    assert_eq!(call.finished.said("does not say whether it runs plans: it is triggered"), 1, "{:#?}", call.finished);
+    let ran = Call::new(MUTE, "", "-u 1 -d 1 --drive plan").finish().await;
+    ran.assert_ended_with(107, "does not say whether it runs plans").await;
+
+    let (mut program, folder, mark) = Call::new(MUTE, "", "-u 1 -d 1 --drive plan").spawn();
+    program.stderr.wait_for("Ctrl-C stops it").await;
+    program.signal(Signal::INT);
+    let ran = Ran { finished: program.finish().await, folder, mark };
+    ran.assert_ended_with(105, "STOPPED").await;
+    let (mut program, folder, mark) = Call::new(MUTE, "", "-u 1 -d 1 --drive plan").spawn();
+    program.stderr.wait_for("Ctrl-C stops it").await;
+    running(&mark, MUTE).into_iter().for_each(kill);
+    let ran = Ran { finished: program.finish().await, folder, mark };
+    ran.assert_ended_with(107, "NOT STARTED: the load test ended before it began").await;
+}
+
+/// How an agent's engine ends this.
+async fn drive(load_test: &str, flags: &str, variables: &[(&str, &str)]) -> String {
+    let mut command = command(DRIVER);
+    command.arg(load_test).args(flags.split_whitespace()).envs(variables.iter().copied());
+    let finished = Program::spawn(command).finish().await;
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    finished.stdout.join("\n")
+}
+
+#[tokio::test]
+async fn one_that_nobody_has_begin_is_given_up_by_an_agent() {
+    let flags = "-u 1 -d 60 --graceful-stop 0s";
+    let ended = drive(JOBS, flags, &[("HELD", "300")]).await;
+    assert_eq!(ended, "Failed: nobody had it begin within 0.3 s");
+    let ended = drive(PRETENDER, flags, &[("HELD", "300"), ("PRETEND", "never to be ready")]).await;
+    assert_eq!(ended, "Failed: nobody had it begin within 0.3 s");
+}
+
+#[tokio::test]
+async fn one_that_does_not_stop_is_cut_off_by_an_agent() {
+    let flags = "-u 1 -i 1000 --graceful-stop 100ms";
+    let ended = drive(PRETENDER, flags, &[("STOP", "yes"), ("PRETEND", "never to stop")]).await;
+    assert_eq!(ended, "Failed: it did not end in its time");
+}
