@@ -3,6 +3,8 @@
 #![doc = include_str!("../docs/collector.md")]
 
 mod api;
+mod batch;
+mod body;
 mod line;
 mod metrics;
 mod push;
@@ -11,17 +13,13 @@ mod records;
 mod refusals;
 mod writer;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{FromRequest as _, Request},
-    http::StatusCode,
     routing::{get, post},
 };
 use golo::cli::{chain, say};
-use tokio::sync::Semaphore;
 
 pub use line::CollectorLine;
 
@@ -29,18 +27,13 @@ use crate::{
     http_server::{Refusal, ServerOptions, Statuses, serve},
     store::{Store, StoreError, place},
 };
+use body::Bodies;
 use metrics::Counts;
 use readers::Readers;
 use writer::Writer;
 
 /// The port that it usually listens on.
 const PORT: u16 = 8082;
-/// Most bytes of a body with records or outputs.
-const BODY: usize = 16 << 20;
-/// How long such a body may take.
-const BODY_TIME: Duration = Duration::from_secs(60);
-/// Most of them that are read at the same time.
-const BODIES: usize = 32;
 /// The command line, the address or the database is wrong.
 const BAD_CONFIGURATION: u8 = 104;
 
@@ -51,7 +44,7 @@ pub struct Collector {
     readers: Readers,
     counts: Arc<Counts>,
     statuses: Statuses,
-    bodies: Arc<Semaphore>,
+    bodies: Bodies,
 }
 
 impl Collector {
@@ -62,13 +55,7 @@ impl Collector {
     /// Where the system has no thread left.
     pub fn start(store: Store, statuses: Statuses) -> std::io::Result<Self> {
         let readers = Readers::of(store.path());
-        Ok(Self {
-            writer: Writer::start(store)?,
-            readers,
-            counts: Arc::default(),
-            statuses,
-            bodies: Arc::new(Semaphore::new(BODIES)),
-        })
+        Ok(Self { writer: Writer::start(store)?, readers, counts: Arc::default(), statuses, bodies: Bodies::default() })
     }
 
     /// Its HTTP interface.
@@ -82,29 +69,9 @@ impl Collector {
             .route("/api/runs/{run}/records", get(records::all))
             .route("/api/runs/{run}/agents/{agent}/records", post(records::ingest))
             .route("/api/runs/{run}/agents/{agent}/next", get(records::next))
-            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/healthz", get(api::health))
             .route("/metrics", get(metrics::metrics))
             .with_state(self)
-    }
-
-    /// The body of a request, which may be as large as one of those may be.
-    async fn body(&self, mut request: Request) -> Result<Bytes, Refusal> {
-        let Ok(_permit) = self.bodies.acquire().await else {
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending"));
-        };
-        axum::extract::DefaultBodyLimit::max(BODY).apply(&mut request);
-        match tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                let reason = format!("the body is larger than {} MiB: send less at a time", BODY >> 20);
-                Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason))
-            }
-            Ok(Err(rejection)) => Err(Refusal::new(rejection.status(), rejection.body_text())),
-            Err(_) => {
-                let reason = format!("the body took longer than {} s", BODY_TIME.as_secs());
-                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason))
-            }
-        }
     }
 }
 

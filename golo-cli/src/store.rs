@@ -3,6 +3,7 @@
 //! What a run told comes as numbered records, and each is kept once however often it comes. What is acknowledged is on
 //! the disk. [`collector`](crate::collector) says what the tables are, and how they are asked.
 
+mod check;
 mod columns;
 mod error;
 mod ingest;
@@ -29,7 +30,7 @@ pub use columns::Durations;
 pub use error::StoreError;
 pub use ingest::{Batch, Ingested};
 pub use merge::MergedRequests;
-pub use names::{check_database_name, check_name};
+pub use names::{check_database_name, check_name, check_run_name};
 pub use outputs::without_credentials;
 pub use place::place;
 pub use read::{KeptPart, KeptRun};
@@ -59,8 +60,8 @@ impl Store {
     ///
     /// Where it cannot be opened, is no database of golo, or one of a newer golo.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut store = Self::connect(path, flags)?;
+        make(path)?;
+        let mut store = Self::connect(path)?;
         // A database of others is left as it is.
         migrations::check(&store.connection, path)?;
         // Only a new file takes it. Rows with a histogram have a few thousand bytes, and hardly fit into less.
@@ -82,17 +83,17 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Unknown(format!("nothing is kept yet: there is no {}", path.display())));
         }
-        let mut store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut store = Self::connect(path)?;
         migrations::check(&store.connection, path)?;
         migrations::run(&mut store.connection, path)?;
         store.set("query_only", true)?;
         Ok(store)
     }
 
-    fn connect(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
+    fn connect(path: &Path) -> Result<Self, StoreError> {
         is_none_or_a_database(path)?;
         // Each connection stays in one thread at a time. A path is no `file:` URI, whatever it begins with.
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, error))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let store = Self { connection, path: path.to_owned() };
@@ -145,7 +146,7 @@ impl Store {
     /// Where the database fails, or is full: then nothing of all this is kept.
     pub fn write<T>(&mut self, write: impl FnOnce(&mut Writing<'_>) -> T) -> Result<T, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut writing = Writing { transaction, lost: None };
+        let mut writing = Writing { transaction, lost: None, is_changed: false };
         let written = write(&mut writing);
         match writing.lost {
             Some(error) => Err(error),
@@ -166,6 +167,20 @@ impl Store {
     }
 }
 
+/// Makes an empty file where there is none, for its owner alone: URLs with queries are in it. SQLite gives what it puts
+/// beside it the same rights.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::no_file(path, &error)),
+    }
+}
+
 /// SQLite takes what is shorter than a page for an empty database, and would write over it.
 fn is_none_or_a_database(path: &Path) -> Result<(), StoreError> {
     let mut head = Vec::with_capacity(HEAD.len());
@@ -174,7 +189,7 @@ fn is_none_or_a_database(path: &Path) -> Result<(), StoreError> {
         Ok(_) if head.is_empty() || head == HEAD => Ok(()),
         Ok(_) => Err(StoreError::Unusable(format!("cannot open {}: it is no database", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(StoreError::Unusable(format!("cannot open {}: {error}", path.display()))),
+        Err(error) => Err(StoreError::no_file(path, &error)),
     }
 }
 
@@ -183,6 +198,8 @@ pub struct Writing<'a> {
     transaction: rusqlite::Transaction<'a>,
     /// Why nothing of it can be kept.
     lost: Option<StoreError>,
+    /// Whether there is anything new in it.
+    is_changed: bool,
 }
 
 impl Writing<'_> {
@@ -192,7 +209,9 @@ impl Writing<'_> {
     ///
     /// [`StoreError::Gap`] where records before the batch are missing, [`StoreError::Refused`] where they cannot be.
     pub fn ingest(&mut self, batch: Batch) -> Result<Ingested, StoreError> {
-        self.whole(|connection| ingest::ingest(connection, batch))
+        let ingested = self.whole(|connection| ingest::ingest(connection, batch))?;
+        self.is_changed |= ingested.new > 0;
+        Ok(ingested)
     }
 
     /// Keeps outputs under the name of a database, and says how many.
@@ -201,7 +220,15 @@ impl Writing<'_> {
     ///
     /// Where the name is none.
     pub fn push(&mut self, database: &str, outputs: &[golo::Output]) -> Result<u64, StoreError> {
-        self.whole(|connection| outputs::push(connection, database, outputs))
+        let stored = self.whole(|connection| outputs::push(connection, database, outputs))?;
+        self.is_changed |= stored > 0;
+        Ok(stored)
+    }
+
+    /// Whether there is anything new in it.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.is_changed
     }
 
     fn whole<T>(&mut self, write: impl FnOnce(&Savepoint<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {

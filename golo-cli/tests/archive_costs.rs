@@ -98,7 +98,9 @@ fn of_a_hundred_runs_of_ten_minutes() {
     for run in 0..RUNS {
         let seconds = (1..=SECONDS).map(|number| second(run, number));
         let records = std::iter::once(begun(run)).chain(seconds).chain(end()).collect();
-        store.ingest(Batch { run: format!("run-{run:03}"), agent: "here".to_owned(), from: 0, records }).unwrap();
+        store
+            .ingest(Batch { run: format!("run-{run:03}"), agent: "here".to_owned(), job: None, from: 0, records })
+            .unwrap();
     }
     println!("{RUNS} runs of {SECONDS} s, {SERIES} series each: {} MB", store.bytes() / 1_000_000);
     drop(store);

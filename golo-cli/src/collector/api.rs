@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{Path, Query, State},
+    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,14 @@ pub(super) struct Run {
     #[serde(flatten)]
     run: KeptRun,
     parts: Vec<KeptPart>,
+}
+
+/// Whether what comes can be kept, as it was tried last.
+pub(super) async fn health(State(collector): State<Collector>) -> Result<Json<Value>, Refusal> {
+    match collector.writer.trouble() {
+        None => Ok(Json(json!({ "status": "ok" }))),
+        Some(reason) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("nothing can be kept: {reason}"))),
+    }
 }
 
 pub(super) async fn runs(

@@ -9,8 +9,8 @@ use axum::{
 use golo::Output;
 use serde_json::{Value, json};
 
-use super::{Collector, Refusal, StoreError, refusals::Failed};
-use crate::store::check_database_name;
+use super::{Collector, Refusal, StoreError, body::Received, refusals::Failed};
+use crate::store::{Writing, check_database_name};
 
 /// Keeps outputs. What their type is said to be does not matter, since go-lo does not say.
 pub(super) async fn push(
@@ -19,14 +19,19 @@ pub(super) async fn push(
     request: Request,
 ) -> Result<Json<Value>, Response> {
     check_database_name(&database).map_err(refused)?;
-    let body = collector.body(request).await.map_err(Refusal::into_response)?;
-    let reading = tokio::task::spawn_blocking(move || serde_json::from_slice::<Vec<Output>>(&body));
+    let Received { bytes, room } = collector.body(request).await.map_err(Refusal::into_response)?;
+    let reading = tokio::task::spawn_blocking(move || serde_json::from_slice::<Vec<Output>>(&bytes));
     let Ok(read) = reading.await else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending").into_response());
     };
     let outputs =
         read.map_err(|error| Refusal::bad(format!("expected a JSON array of outputs: {error}")).into_response())?;
-    let stored = collector.writer.write(move |writing| writing.push(&database, &outputs)).await.map_err(refused)?;
+    let write = move |writing: &mut Writing<'_>| {
+        let stored = writing.push(&database, &outputs);
+        drop((outputs, room));
+        stored
+    };
+    let stored = collector.writer.write(write).await.map_err(refused)?;
     collector.counts.outputs(stored);
     Ok(Json(json!({ "stored": stored })))
 }

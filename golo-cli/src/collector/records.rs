@@ -4,43 +4,58 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::{Path, Query, Request, State},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use golo_proto::results::Record;
 use prost::Message as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Collector, Refusal, StoreError, refusals::Failed};
-use crate::store::{Batch, Ingested, KeptPart, Store};
+use super::{Collector, Refusal, StoreError, batch, body::Received, refusals::Failed};
+use crate::store::{Batch, Ingested, KeptPart, Store, Writing};
 
 /// Bytes of a response that are sent at a time, at least.
 const CHUNK: usize = 64 << 10;
 /// Chunks that wait for a client.
 const CHUNKS: usize = 4;
 
-/// From which record on.
+/// From which record on, and which job tells them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Since {
     from: u64,
+    job: Option<String>,
+}
+
+/// Which job asks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asking {
+    job: Option<String>,
 }
 
 /// Keeps records of an agent's part of a run, which it makes where it is new.
 pub(super) async fn ingest(
     State(collector): State<Collector>,
     Path((run, agent)): Path<(String, String)>,
-    Query(Since { from }): Query<Since>,
+    Query(Since { from, job }): Query<Since>,
     request: Request,
 ) -> Result<Json<Value>, Response> {
-    let body = collector.body(request).await.map_err(Refusal::into_response)?;
+    let Received { bytes: body, room } = collector.body(request).await.map_err(Refusal::into_response)?;
     let bytes = body.len() as u64;
-    let records = decode(body, from).map_err(Refusal::into_response)?;
-    let batch = Batch { run, agent, from, records };
-    let kept = collector.writer.write(move |writing| writing.ingest(batch)).await;
+    let Ok(read) = tokio::task::spawn_blocking(move || batch::decode(body, from)).await else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending").into_response());
+    };
+    let records = read.map_err(Refusal::into_response)?;
+    let batch = Batch { run, agent, job, from, records };
+    let write = move |writing: &mut Writing<'_>| {
+        let ingested = writing.ingest(batch);
+        drop(room);
+        ingested
+    };
+    let kept = collector.writer.write(write).await;
     let Ingested { new, next } = kept.map_err(|error| Failed::from(error).into_response())?;
     collector.counts.records(new, bytes);
     Ok(Json(json!({ "next": next })))
@@ -50,8 +65,10 @@ pub(super) async fn ingest(
 pub(super) async fn next(
     State(collector): State<Collector>,
     Path((run, agent)): Path<(String, String)>,
-) -> Result<Json<Value>, Failed> {
-    let next = collector.readers.read(move |store| store.next(&run, &agent)).await?;
+    Query(Asking { job }): Query<Asking>,
+) -> Result<Json<Value>, Response> {
+    let next = collector.readers.read(move |store| store.next(&run, &agent, job.as_deref())).await;
+    let next = next.map_err(|error| Failed::from(error).into_response())?;
     Ok(Json(json!({ "next": next })))
 }
 
@@ -103,15 +120,4 @@ fn chunk(store: &Store, part: &KeptPart, from: u64) -> Result<(Bytes, u64), Stor
         }
     }
     Ok((buffer.into(), next))
-}
-
-fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal> {
-    let mut records = Vec::new();
-    while !body.is_empty() {
-        let number = from.saturating_add(records.len() as u64);
-        let record = Record::decode_length_delimited(&mut body)
-            .map_err(|error| Refusal::bad(format!("record {number} cannot be read: {error}")))?;
-        records.push(record);
-    }
-    Ok(records)
 }

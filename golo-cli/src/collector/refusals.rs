@@ -27,6 +27,10 @@ impl IntoResponse for Failed {
                 let answer = serde_json::json!({ "error": reason, "next": next });
                 return (StatusCode::CONFLICT, Json(answer)).into_response();
             }
+            StoreError::OtherJob { known } => {
+                let answer = serde_json::json!({ "error": reason, "job": known });
+                return (StatusCode::CONFLICT, Json(answer)).into_response();
+            }
             StoreError::Refused(_) => StatusCode::BAD_REQUEST,
             StoreError::Unknown(_) => StatusCode::NOT_FOUND,
             StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,

@@ -7,7 +7,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use golo::cli::{chain, say};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{Store, StoreError, Writing};
 
@@ -23,13 +24,22 @@ type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// Why nothing can be kept, since it was tried last.
+    trouble: watch::Receiver<Option<String>>,
 }
 
 impl Writer {
     pub(super) fn start(store: Store) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(WAITING);
-        let thread = thread::Builder::new().name("golo-writer".to_owned()).spawn(move || write(store, queue))?;
-        Ok(Self { jobs, thread: Arc::new(Mutex::new(Some(thread))) })
+        let (troubled, trouble) = watch::channel(None);
+        let writing = move || write(store, queue, &troubled);
+        let thread = thread::Builder::new().name("golo-writer".to_owned()).spawn(writing)?;
+        Ok(Self { jobs, thread: Arc::new(Mutex::new(Some(thread))), trouble })
+    }
+
+    /// Why nothing can be kept, where that was so when it was tried last.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
     }
 
     /// Answers once it is kept for good, or never will be. A caller that is gone by then changes nothing of that.
@@ -52,7 +62,7 @@ impl Writer {
 
     /// Waits until all is written that has been asked for. Every other one must be gone by then, or about to go.
     pub(super) async fn close(self) {
-        let Self { jobs, thread } = self;
+        let Self { jobs, thread, .. } = self;
         drop(jobs);
         let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -62,15 +72,38 @@ impl Writer {
     }
 }
 
-fn write(mut store: Store, mut queue: mpsc::Receiver<Job>) {
+fn write(mut store: Store, mut queue: mpsc::Receiver<Job>, trouble: &watch::Sender<Option<String>>) {
     let mut jobs = Vec::with_capacity(WAITING);
     while queue.blocking_recv_many(&mut jobs, WAITING) > 0 {
         let mut answers = Vec::with_capacity(jobs.len());
-        let written = store.write(|writing| answers.extend(jobs.drain(..).map(|job| job(Some(&mut *writing)))));
+        let written = store.write(|writing| {
+            answers.extend(jobs.drain(..).map(|job| job(Some(&mut *writing))));
+            writing.is_changed()
+        });
+        tell(&written, trouble);
         let lost = written.err();
         answers.extend(jobs.drain(..).map(|job| job(None)));
         for answer in answers {
             answer(lost.as_ref().map(StoreError::again));
         }
+    }
+}
+
+/// Says once that nothing can be kept, and once that it can be again: what was only refused tells neither.
+fn tell(written: &Result<bool, StoreError>, trouble: &watch::Sender<Option<String>>) {
+    let had_trouble = trouble.borrow().is_some();
+    match written {
+        Err(error) => {
+            let reason = chain(error);
+            if !had_trouble {
+                say(format_args!("golo collector: nothing can be kept: {reason}; agents keep it until it can"));
+            }
+            trouble.send_replace(Some(reason));
+        }
+        Ok(true) if had_trouble => {
+            say("golo collector: what comes can be kept again");
+            trouble.send_replace(None);
+        }
+        Ok(_) => {}
     }
 }

@@ -18,6 +18,9 @@ use crate::{archive::Archive, replay::Replayed};
 /// With fewer seconds there is too little to tell.
 pub(super) const FEWEST: usize = 8;
 
+/// Routes of one run alone that are named.
+const NAMED: usize = 8;
+
 /// A run that is compared.
 #[derive(Debug)]
 pub struct Side {
@@ -68,20 +71,25 @@ impl Side {
         }
     }
 
-    /// What its requests are called: with where they went only where that is not always the same.
-    fn routes(&self) -> Vec<(String, &Label)> {
+    /// Whether its requests went to more than one place.
+    fn has_origins(&self) -> bool {
         let labels = self.seconds.labels();
         let origins: BTreeSet<_> =
             labels.iter().map(|label| &label.origin).filter(|origin| !origin.is_empty()).collect();
+        origins.len() > 1
+    }
+
+    /// What its requests are called: with where they went, or without.
+    fn routes(&self, with_origins: bool) -> Vec<(String, &Label)> {
         let name = |label: &Label| match label {
             label if label.is_other() => "other".to_owned(),
             Label { origin, route, method } => {
-                let origin = if origins.len() > 1 { &**origin } else { "" };
+                let origin = if with_origins { &**origin } else { "" };
                 let space = if origin.is_empty() || route.starts_with('/') { "" } else { " " };
                 clean(&format!("{method} {origin}{space}{route}"))
             }
         };
-        labels.into_iter().map(|label| (name(label), label)).collect()
+        self.seconds.labels().into_iter().map(|label| (name(label), label)).collect()
     }
 }
 
@@ -128,12 +136,22 @@ impl Comparison {
         let mut table = Table::default();
         table.requests(a.seconds.requests(None), b.seconds.requests(None), None);
         table.add(("iterations", "rate"), None, Unit::PerSecond, a.seconds.iterations(), b.seconds.iterations());
-        let of_b = b.routes();
-        for (name, label) in a.routes() {
-            if let Some((_, other)) = of_b.iter().find(|(other, _)| *other == name) {
-                table.requests(a.seconds.requests(Some(label)), b.seconds.requests(Some(other)), Some(&name));
+        // Both are called alike, or none would be found again.
+        let with_origins = a.has_origins() || b.has_origins();
+        let (of_a, mut only_b) = (a.routes(with_origins), b.routes(with_origins));
+        let mut only_a = Vec::new();
+        for (name, label) in of_a {
+            match only_b.iter().position(|(other, _)| *other == name) {
+                Some(at) => {
+                    let (_, other) = only_b.remove(at);
+                    table.requests(a.seconds.requests(Some(label)), b.seconds.requests(Some(other)), Some(&name));
+                }
+                None => only_a.push(name),
             }
         }
+        let only_b = only_b.into_iter().map(|(name, _)| name).collect();
+        let mut warnings = warnings(a, b);
+        warnings.extend([("A", only_a), ("B", only_b)].into_iter().filter_map(|(which, names)| only(which, names)));
         let is_enough = a.seconds.len().min(b.seconds.len()) >= FEWEST;
         let rows = table.judged(tolerance, is_enough);
         let outcome = match is_enough {
@@ -148,7 +166,7 @@ impl Comparison {
             tolerance,
             confidence: CONFIDENCE,
             resamples: RESAMPLES,
-            warnings: warnings(a, b),
+            warnings,
             rows,
         }
     }
@@ -240,6 +258,16 @@ fn warnings(a: &Side, b: &Side) -> Vec<String> {
         warnings.push(format!("{which} is {}{why}", side.verdict));
     }
     warnings
+}
+
+/// That a run has requests which cannot be compared, since the other has none of them.
+fn only(which: &str, names: Vec<String>) -> Option<String> {
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let named: Vec<_> = names.into_iter().take(NAMED).collect();
+    (!named.is_empty()).then(|| format!("only {which} has: {}{more}", named.join(", ")))
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Keeper {
         let has_failed = Arc::<AtomicBool>::default();
         let keeper = Self { records, has_failed: Arc::clone(&has_failed) };
         let (agent, db, failed) = (begun.agent.clone(), args.db.clone(), Arc::clone(&has_failed));
-        let batch = Batch { run: run.clone(), agent, from: 0, records: Vec::new() };
+        let batch = Batch { run: run.clone(), agent, job: None, from: 0, records: Vec::new() };
         let writing = move || {
             let written = write(db, batch, &waiting);
             let is_whole = written.unwrap_or_else(|error| {

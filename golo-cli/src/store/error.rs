@@ -1,6 +1,6 @@
 //! What can be wrong with a database, or with what is to be kept in it.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use rusqlite::ffi::ErrorCode;
 
@@ -11,6 +11,11 @@ pub enum StoreError {
     Gap {
         /// The number of the first of them.
         next: u64,
+    },
+    /// The part is known as that of another job than the one that tells it now.
+    OtherJob {
+        /// The one that is known.
+        known: String,
     },
     /// What came cannot be, for this reason.
     Refused(String),
@@ -29,6 +34,16 @@ impl StoreError {
         let reason = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => "it is no database".to_owned(),
             _ => error.to_string(),
+        };
+        Self::Unusable(format!("cannot open {}: {reason}", path.display()))
+    }
+
+    /// The file itself can neither be read nor made.
+    pub(super) fn no_file(path: &Path, error: &io::Error) -> Self {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let reason = match folder {
+            Some(folder) => format!("there is no folder {}: make it first", folder.display()),
+            None => error.to_string(),
         };
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
     }
@@ -52,13 +67,14 @@ impl StoreError {
     /// Whether it is the fault of who asked, and nothing is wrong with the database.
     #[must_use]
     pub fn is_callers(&self) -> bool {
-        matches!(self, Self::Gap { .. } | Self::Refused(_) | Self::Unknown(_))
+        matches!(self, Self::Gap { .. } | Self::OtherJob { .. } | Self::Refused(_) | Self::Unknown(_))
     }
 
     /// The same, for others whom it concerns.
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Gap { next } => Self::Gap { next: *next },
+            Self::OtherJob { known } => Self::OtherJob { known: known.clone() },
             Self::Refused(reason) => Self::Refused(reason.clone()),
             Self::Unknown(reason) => Self::Unknown(reason.clone()),
             Self::Full(error) => Self::Full(Arc::clone(error)),
@@ -72,9 +88,21 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gap { next } => write!(f, "records from number {next} on are missing"),
+            // Agents know it by these words.
+            Self::OtherJob { .. } => f.write_str("told by another job"),
             Self::Refused(reason) | Self::Unknown(reason) | Self::Unusable(reason) => f.write_str(reason),
             Self::Full(_) => f.write_str("the database has no room left"),
-            Self::Database(_) => f.write_str("the database fails"),
+            Self::Database(error) => f.write_str(match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    "another process has kept the database to itself for too long: end it, or try again"
+                }
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    "the database is damaged: put it aside for `sqlite3 FILE .recover`, and go on with another by `--db`"
+                }
+                Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to",
+                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails",
+                _ => "the database fails",
+            }),
         }
     }
 }
@@ -100,5 +128,29 @@ impl From<rusqlite::Error> for StoreError {
 impl From<golo::wire::WireError> for StoreError {
     fn from(error: golo::wire::WireError) -> Self {
         Self::Refused(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use golo::cli::chain;
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_fails_says_what_would_help() {
+        for (code, expected) in [
+            (ffi::SQLITE_BUSY, "another process has kept the database to itself for too long: end it, or try again"),
+            (ffi::SQLITE_CORRUPT, "the database is damaged: put it aside for `sqlite3 FILE .recover`"),
+            (ffi::SQLITE_READONLY, "the database cannot be written to: "),
+            (ffi::SQLITE_IOERR_WRITE, "the disk of the database fails: "),
+            (ffi::SQLITE_FULL, "the database has no room left: "),
+            (ffi::SQLITE_ERROR, "the database fails: "),
+        ] {
+            let error = StoreError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            let said = chain(&error);
+            assert!(said.starts_with(expected), "{said}");
+        }
     }
 }

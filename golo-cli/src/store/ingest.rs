@@ -5,7 +5,16 @@ use golo_proto::results::{Begun, Record, record};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{StoreError, columns::integer, merge, names::check_name, part::Part};
+use super::{
+    StoreError, check,
+    columns::integer,
+    merge,
+    names::{check_name, check_run_name},
+    part::Part,
+};
+
+/// Most parts of a run: each that is missing is told of by name.
+const PARTS: u64 = 1000;
 
 /// Records of one agent's part of a run, in order.
 #[derive(Debug, Clone)]
@@ -14,6 +23,9 @@ pub struct Batch {
     pub run: String,
     /// Whose part of it.
     pub agent: String,
+    /// The job that tells it, as its agent calls it: where it is given, a part that another job has told is not taken for
+    /// this one's.
+    pub job: Option<String>,
     /// The number of the first record.
     pub from: u64,
     /// The records.
@@ -30,10 +42,13 @@ pub struct Ingested {
 }
 
 pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, StoreError> {
-    let Batch { run, agent, from, records } = batch;
-    check_name("a run", &run)?;
+    let Batch { run, agent, job, from, records } = batch;
+    check_run_name(&run)?;
     check_name("an agent", &agent)?;
     let mut part = Part::find(connection, &run, &agent)?;
+    if let Some(part) = &part {
+        part.check_job(job.as_deref())?;
+    }
     let next = part.as_ref().map_or(0, |part| part.next_record);
     if from > next {
         return Err(StoreError::Gap { next });
@@ -50,7 +65,7 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
     let mut touched = Vec::new();
     for record in records {
         match &mut part {
-            None => part = Some(begin(connection, (&run, &agent), record, now)?),
+            None => part = Some(begin(connection, (&run, &agent, job.as_deref()), record, now)?),
             Some(part) => touched.extend(part.add(connection, record)?),
         }
     }
@@ -76,11 +91,17 @@ fn is_the_same(connection: &Connection, part: &Part, first: &Record, agent: &str
 }
 
 /// The first record: makes the part, and the run where this is its first.
-fn begin(connection: &Connection, (run, agent): (&str, &str), record: Record, now: i64) -> Result<Part, StoreError> {
+fn begin(
+    connection: &Connection,
+    (run, agent, job): (&str, &str, Option<&str>),
+    record: Record,
+    now: i64,
+) -> Result<Part, StoreError> {
     let Some(record::Record::Begun(begun)) = &record.record else {
         return Err(StoreError::refused("record 0 is no `Begun`"));
     };
-    for (what, said, expected) in [("run", &begun.run, run), ("agent", &begun.agent, agent)] {
+    let job = job.unwrap_or(&begun.job);
+    for (what, said, expected) in [("run", &begun.run, run), ("agent", &begun.agent, agent), ("job", &begun.job, job)] {
         if said != expected {
             return Err(StoreError::refused(format!("record 0 is of the {what} {said:?}, and not of {expected:?}")));
         }
@@ -95,7 +116,7 @@ fn begin(connection: &Connection, (run, agent): (&str, &str), record: Record, no
     let plan = asked.plan.encode_to_vec();
     let (index, of) = (integer(asked.share.0), integer(asked.share.1));
     insert.execute(params![run, agent, begun.job, index, of, plan, begun.binary, begun.version, now])?;
-    let part = Part::begun(connection.last_insert_rowid(), run);
+    let part = Part::begun(connection.last_insert_rowid(), run, job);
     part.record(connection, 0, &record)?;
     Ok(part)
 }
@@ -114,7 +135,12 @@ impl<'a> Asked<'a> {
         let load = plan.load.as_ref().ok_or_else(|| StoreError::refused("record 0 has a plan without a load"))?;
         let words = golo::engine::plan::Plan::try_from(load)?.to_string();
         let share = plan.share.as_ref().map(golo::engine::share::Share::try_from).transpose()?;
-        Ok(Self { plan, share: share.map_or((0, 1), |share| (share.index(), share.of())), words })
+        let share = share.map_or((0, 1), |share| (share.index(), share.of()));
+        if share.1 > PARTS {
+            return Err(StoreError::refused(format!("record 0: a run has up to {PARTS} parts, and not {}", share.1)));
+        }
+        check::thresholds(&begun.thresholds).map_err(|error| error.within(|| "record 0".to_owned()))?;
+        Ok(Self { plan, share, words })
     }
 }
 

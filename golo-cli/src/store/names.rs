@@ -4,6 +4,8 @@ use super::StoreError;
 
 /// The longest name of a run or an agent.
 const LONGEST: usize = 128;
+/// What finds the newest run, whatever it is called.
+pub(super) const LATEST: &str = "latest";
 /// The longest name of a database of outputs.
 const LONGEST_DATABASE: usize = 64;
 
@@ -20,6 +22,20 @@ pub fn check_name(what: &str, name: &str) -> Result<(), StoreError> {
             "{what} is called by 1 to {LONGEST} bytes without `/` and control characters, and not {name:?}"
         ))),
     }
+}
+
+/// Whether `name` can be what a run is called.
+///
+/// # Errors
+///
+/// Where it cannot.
+pub fn check_run_name(name: &str) -> Result<(), StoreError> {
+    if name == LATEST {
+        return Err(StoreError::refused(format!(
+            "a run cannot be called `{LATEST}`, by which the newest of all is found: give it another id"
+        )));
+    }
+    check_name("a run", name)
 }
 
 /// Whether outputs can be pushed under `name`.

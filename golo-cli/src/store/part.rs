@@ -9,7 +9,7 @@ use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    StoreError,
+    StoreError, check,
     columns::{Durations, Parameters, integer, number},
     seconds, series,
 };
@@ -18,6 +18,8 @@ use super::{
 pub(super) struct Part {
     pub(super) id: i64,
     pub(super) run: i64,
+    /// The job that tells it, as its agent calls it.
+    job: String,
     pub(super) next_record: u64,
     next_second: u64,
     has_finished: bool,
@@ -28,7 +30,8 @@ impl Part {
     /// The part of `agent`, where it has begun.
     pub(super) fn find(connection: &Connection, run: &str, agent: &str) -> Result<Option<Self>, StoreError> {
         let mut select = connection.prepare_cached(
-            "SELECT parts.id, runs.id, parts.next_record, parts.next_second, parts.has_finished, parts.state <> 'running'
+            "SELECT parts.id, runs.id, parts.next_record, parts.next_second, parts.has_finished, parts.state <> 'running',
+                 parts.job
              FROM runs JOIN parts ON parts.run = runs.id WHERE runs.run = ? AND parts.agent = ?",
         )?;
         let part = |row: &rusqlite::Row<'_>| {
@@ -39,14 +42,23 @@ impl Part {
                 next_second: number(row, 3)?,
                 has_finished: row.get(4)?,
                 has_ended: row.get(5)?,
+                job: row.get(6)?,
             })
         };
         Ok(select.query_row([run, agent], part).optional()?)
     }
 
     /// One whose first record has come.
-    pub(super) fn begun(id: i64, run: i64) -> Self {
-        Self { id, run, next_record: 1, next_second: 0, has_finished: false, has_ended: false }
+    pub(super) fn begun(id: i64, run: i64, job: &str) -> Self {
+        Self { id, run, job: job.to_owned(), next_record: 1, next_second: 0, has_finished: false, has_ended: false }
+    }
+
+    /// That `job`, where it is given, is the one that tells this part.
+    pub(super) fn check_job(&self, job: Option<&str>) -> Result<(), StoreError> {
+        match job.is_none_or(|job| job == self.job) {
+            true => Ok(()),
+            false => Err(StoreError::OtherJob { known: self.job.clone() }),
+        }
     }
 
     /// Writes down how far it has come.
@@ -66,6 +78,7 @@ impl Part {
         if self.has_ended {
             return refused("comes after the part has ended");
         }
+        check::record(&record).map_err(|error| error.within(|| format!("record {number}")))?;
         let at = record.at;
         let mut second = None;
         match &mut record.record {

@@ -7,6 +7,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     Store, StoreError,
     columns::{integer, number, optional},
+    names::LATEST,
+    part::Part,
 };
 
 /// A run that is kept. Moments are nanoseconds since the Unix epoch; as JSON, RFC 3339.
@@ -106,7 +108,7 @@ impl Store {
         if let Some(run) = one("run = ?", called)? {
             return Ok(run);
         }
-        if called == "latest" {
+        if called == LATEST {
             return one("?1 = ?1", called)?.ok_or_else(|| StoreError::Unknown("no run is kept yet".to_owned()));
         }
         if let Some(run) = one("name = ?", called)? {
@@ -159,10 +161,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Where the database fails.
-    pub fn next(&self, run: &str, agent: &str) -> Result<u64, StoreError> {
-        let part = super::part::Part::find(&self.connection, run, agent)?;
-        Ok(part.map_or(0, |part| part.next_record))
+    /// [`StoreError::OtherJob`] where `job` is given, and another one told what is known; where the database fails.
+    pub fn next(&self, run: &str, agent: &str, job: Option<&str>) -> Result<u64, StoreError> {
+        let Some(part) = Part::find(&self.connection, run, agent)? else { return Ok(0) };
+        part.check_job(job)?;
+        Ok(part.next_record)
     }
 }
 

@@ -41,9 +41,11 @@ impl Store {
     ///
     /// Where the database fails.
     pub fn series(&self, run: &KeptRun) -> Result<Vec<KeptSeries>, StoreError> {
+        // A `sum` fails where it is no integer any more; a total is exact up to 2^53.
         let mut select = self.connection.prepare_cached(
-            "SELECT origin, routes.route, method, outcome, status, error, series.failed, sum(requests),
-                 sum(received_bytes), sum(sent_bytes)
+            "SELECT origin, routes.route, method, outcome, status, error, series.failed,
+                 CAST(total(requests) AS INTEGER), CAST(total(received_bytes) AS INTEGER),
+                 CAST(total(sent_bytes) AS INTEGER)
              FROM parts JOIN seconds ON seconds.part = parts.id JOIN series ON series.id = seconds.series
              JOIN routes ON routes.id = series.route
              WHERE parts.run = ? GROUP BY series.id ORDER BY origin, routes.route, method, outcome, status, error",

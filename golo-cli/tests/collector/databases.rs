@@ -41,8 +41,29 @@ fn what_is_no_database_is_refused() {
     assert!(refused(Store::open(&place.db())).contains("it is no database"));
     let folder = place.db().parent().unwrap().to_owned();
     assert!(refused(Store::open(&folder)).contains("cannot open"));
-    assert!(refused(Store::open(&folder.join("no/runs.db"))).contains("cannot open"));
+    let nowhere = folder.join("no/runs.db");
+    let expected =
+        format!("cannot open {}: there is no folder {}: make it first", nowhere.display(), folder.join("no").display());
+    assert_eq!(refused(Store::open(&nowhere)), expected);
     assert!(refused(Store::open_to_read(&folder.join("none.db"))).contains("nothing is kept yet"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_database_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let place = Place::new();
+    let store = place.store();
+    for file in ["runs.db", "runs.db-wal", "runs.db-shm"] {
+        let mode = place.db().with_file_name(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    // Whoever gives it other rights may.
+    drop(store);
+    std::fs::set_permissions(place.db(), std::fs::Permissions::from_mode(0o640)).unwrap();
+    drop(place.store());
+    assert_eq!(place.db().metadata().unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]
@@ -73,7 +94,7 @@ fn a_full_database_says_so_and_keeps_what_it_has() {
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     assert!(next > 3, "some had room");
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(records[..next as usize].to_vec()));
-    assert_eq!(store.next("r", "a").unwrap(), next);
+    assert_eq!(store.next("r", "a", None).unwrap(), next);
     // There is room again, and it goes on.
     store.limit_bytes(1 << 30).unwrap();
     ingest(&mut store, ("r", "a"), next, &records[next as usize..]).unwrap();
@@ -88,6 +109,7 @@ fn what_is_full_for_one_takes_the_whole_transaction_back() {
     let batch = |run: &str, seconds| golo_cli::store::Batch {
         run: run.to_owned(),
         agent: "a".to_owned(),
+        job: None,
         from: 0,
         records: part(run, ("a", 0, 1), seconds),
     };

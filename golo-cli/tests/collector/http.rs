@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use golo_proto::results::{Record, record};
+use golo_proto::{
+    engine::{self as pb, event::Event},
+    results::{Record, record},
+};
 use prost::Message as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -72,6 +75,12 @@ async fn what_cannot_be_taken_is_refused_with_its_reason() {
         (format!("/api/runs/{}/agents/b/records?from=0", "r".repeat(200)), whole.clone(), 400, "a run is called"),
         ("/api/runs/a%2Fb/agents/b/records?from=0".to_owned(), whole.clone(), 400, "a run is called"),
         (format!("{path}?from=0"), vec![0; (16 << 20) + 1], 413, "larger than 16 MiB"),
+        (format!("{path}?from=0"), vec![0; 2 << 20], 400, "record 0 cannot be read: it is empty"),
+        (format!("{path}?from=0"), many_series(200_001), 400, "there are 200001 series, steps and texts in it"),
+        (format!("{path}?from=0"), many_steps(200_000), 400, "there are 200001 series, steps and texts in it"),
+        (format!("{path}?from=0"), many_thresholds(200_001), 400, "there are 200001 series, steps and texts in it"),
+        (format!("{path}?from=0&job=another"), whole.clone(), 400, "of the job"),
+        ("/api/runs/latest/agents/a/records?from=0".to_owned(), whole.clone(), 400, "cannot be called `latest`"),
     ] {
         let (answered, answer) = post(address, &path, body).await;
         assert_eq!(answered, status, "{path}: {answer}");
@@ -86,6 +95,66 @@ async fn what_cannot_be_taken_is_refused_with_its_reason() {
     assert_eq!(get(address, "/api/runs/none/records").await.0, 404);
     assert_eq!(get(address, "/api/runs/none/else").await.0, 404);
     assert_eq!(get(address, "/api/runs").await, (200, json!({ "runs": [] })));
+}
+
+/// A record that is small on its way and large in memory.
+fn many_series(series: usize) -> Vec<u8> {
+    let requests = vec![pb::Series::default(); series];
+    let snapshot = pb::Snapshot { requests, ..Default::default() };
+    let second = pb::Second { elapsed: 1, users: 1, snapshot: Some(snapshot) };
+    body(&[told(1, golo::wire::event(Event::Second(second)))])
+}
+
+/// The same, of one journey.
+fn many_steps(steps: usize) -> Vec<u8> {
+    let journey = pb::Journey { steps: vec![pb::Step::default(); steps], ..Default::default() };
+    let rest = Some(pb::Snapshot { slowest: vec![journey], ..Default::default() });
+    body(&[told(1, golo::wire::event(Event::Finished(pb::Finished { rest, ..Default::default() })))])
+}
+
+/// The same, of the first record.
+fn many_thresholds(thresholds: usize) -> Vec<u8> {
+    let mut begun = begun("r", "a", plan(1, 0, 1));
+    let Some(record::Record::Begun(asked)) = &mut begun.record else { panic!() };
+    asked.thresholds = vec![String::new(); thresholds];
+    body(&[begun])
+}
+
+#[tokio::test]
+async fn another_job_is_told_that_it_is_another() {
+    let place = Place::new();
+    let address = collector(place.store()).await;
+    let records = part("r", ("a", 0, 1), 3);
+    let a = "/api/runs/r/agents/a";
+    assert_eq!(get(address, &format!("{a}/next?job=job-of-a")).await, (200, json!({ "next": 0 })));
+    let sent = post(address, &format!("{a}/records?from=0&job=job-of-a"), body(&records[..4])).await;
+    assert_eq!(sent, (200, json!({ "next": 4 })));
+    let refused = (409, json!({ "error": "told by another job", "job": "job-of-a" }));
+    assert_eq!(get(address, &format!("{a}/next?job=another")).await, refused);
+    for from in [0, 4] {
+        let path = format!("{a}/records?from={from}&job=another");
+        assert_eq!(post(address, &path, body(&records[from..])).await, refused);
+    }
+    for asked in ["", "?job=job-of-a"] {
+        assert_eq!(get(address, &format!("{a}/next{asked}")).await, (200, json!({ "next": 4 })));
+    }
+}
+
+#[tokio::test]
+async fn of_very_many_records_the_first_are_taken() {
+    let place = Place::new();
+    let address = collector(place.store()).await;
+    let mut records = part("r", ("a", 0, 1), 1);
+    let end = records.split_off(3);
+    let adjusted = pb::Adjusted { load: plan(1, 0, 9).load, ..Default::default() };
+    records.resize(10_005, told(1, golo::wire::event(Event::Adjusted(adjusted))));
+    records.extend(end);
+    let path = |from: usize| format!("/api/runs/r/agents/a/records?from={from}");
+    assert_eq!(post(address, &path(0), body(&records)).await, (200, json!({ "next": 10_000 })));
+    let next = records.len();
+    assert_eq!(post(address, &path(10_000), body(&records[10_000..])).await, (200, json!({ "next": next })));
+    let store = golo_cli::store::Store::open_to_read(&place.db()).unwrap();
+    assert_eq!(kept(&store, "r", "a").len(), next);
 }
 
 #[tokio::test]
@@ -135,7 +204,7 @@ async fn what_is_kept_is_read_as_json() {
         assert_eq!(get(address, &format!("/api/runs/r/seconds?{wrong}")).await.0, 400, "{wrong}");
     }
     assert_eq!(get(address, "/api/runs?limit=x").await.0, 400);
-    assert_eq!(get(address, "/healthz").await.0, 200);
+    assert_eq!(get(address, "/healthz").await, (200, json!({ "status": "ok" })));
     let (_, metrics) = get(address, "/metrics").await;
     let metrics = metrics.as_str().unwrap();
     assert!(metrics.contains("\ngolo_collector_records_total 8\n"), "{metrics}");
@@ -198,4 +267,16 @@ async fn a_full_database_is_told_of_and_nothing_acknowledged_is_lost() {
     assert_eq!(get(address, "/api/runs/r/agents/a/next").await, (200, json!({ "next": next })));
     let store = golo_cli::store::Store::open_to_read(&place.db()).unwrap();
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(records[..next].to_vec()));
+
+    let (status, health) = get(address, "/healthz").await;
+    assert_eq!(status, 503);
+    assert!(health["error"].as_str().unwrap().starts_with("nothing can be kept: the database has no room left"));
+    // What is known already, or refused, needs no room, and shows nothing.
+    assert_eq!(post(address, "/api/runs/r/agents/a/records?from=0", body(&records[..2])).await.0, 200);
+    assert_eq!(post(address, "/api/runs/r/agents/b/records?from=0", body(&records[..2])).await.0, 400);
+    assert_eq!(get(address, "/healthz").await.0, 503);
+    place.sql().execute_batch("DELETE FROM merged_seconds; DELETE FROM seconds;").unwrap();
+    let path = format!("/api/runs/r/agents/a/records?from={next}");
+    assert_eq!(post(address, &path, body(&records[next..next + 1])).await.0, 200);
+    assert_eq!(get(address, "/healthz").await, (200, json!({ "status": "ok" })));
 }

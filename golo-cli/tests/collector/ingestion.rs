@@ -1,6 +1,6 @@
 //! What is kept of what comes, however often and in whatever pieces it comes.
 
-use golo_cli::store::{Store, StoreError};
+use golo_cli::store::{Batch, Store, StoreError};
 use golo_proto::{
     engine::{self as pb, event::Event},
     results::{Record, ended::State, record},
@@ -112,7 +112,7 @@ fn what_cannot_be_is_refused_and_nothing_of_it_is_kept() {
         ),
     ] {
         assert_eq!(refused(ingest(&mut store, a, 5, &next(record))), expected);
-        assert_eq!(store.next("r", "a").unwrap(), 5, "the record before was not kept either");
+        assert_eq!(store.next("r", "a", None).unwrap(), 5, "the record before was not kept either");
     }
     let odd = pb::Series { label: Some(pb::Label::default()), ..Default::default() };
     let snapshot = pb::Snapshot { requests: vec![odd], ..Default::default() };
@@ -130,6 +130,110 @@ fn what_cannot_be_is_refused_and_nothing_of_it_is_kept() {
     again[0] = begun("r", "a", plan(2, 1, 3));
     assert!(refused(ingest(&mut store, a, 0, &again)).contains("already told of another job"));
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(whole));
+}
+
+#[test]
+fn a_part_belongs_to_the_job_that_told_it() {
+    let place = Place::new();
+    let mut store = place.store();
+    let whole = part("r", ("a", 0, 1), 3);
+    let batch = |job: &str, from: usize| Batch {
+        run: "r".to_owned(),
+        agent: "a".to_owned(),
+        job: Some(job.to_owned()),
+        from: from as u64,
+        records: whole[from..from + 2].to_vec(),
+    };
+    assert!(refused(store.ingest(batch("another", 0))).contains(r#"of the job "job-of-a", and not of "another""#));
+    assert_eq!(store.next("r", "a", Some("another")).unwrap(), 0, "nothing is known yet");
+    store.ingest(batch("job-of-a", 0)).unwrap();
+    // Whatever it sends: what follows, what is known, what does not follow.
+    for from in [2, 0, 4] {
+        let told = store.ingest(batch("another", from));
+        assert!(matches!(told, Err(StoreError::OtherJob { known }) if known == "job-of-a"));
+    }
+    assert!(matches!(store.next("r", "a", Some("another")), Err(StoreError::OtherJob { .. })));
+    assert_eq!(store.next("r", "a", Some("job-of-a")).unwrap(), 2);
+    assert_eq!(store.ingest(batch("job-of-a", 2)).unwrap().next, 4);
+    assert_eq!(sorted(kept(&store, "r", "a")), sorted(whole[..4].to_vec()));
+}
+
+#[test]
+fn what_could_not_be_shown_later_is_refused() {
+    let place = Place::new();
+    let mut store = place.store();
+    let a = ("r", "a");
+    let mut first = begun("r", "a", plan(1, 0, 3));
+    let Some(record::Record::Begun(asked)) = &mut first.record else { panic!() };
+    asked.thresholds.push("http_reqs rate".to_owned());
+    assert!(refused(ingest(&mut store, a, 0, &[first])).starts_with("record 0: its threshold `http_reqs rate`: "));
+    let parts = begun("r", "a", plan(1001, 0, 3));
+    assert_eq!(refused(ingest(&mut store, a, 0, &[parts])), "record 0: a run has up to 1000 parts, and not 1001");
+    let latest = begun("latest", "a", plan(1, 0, 3));
+    assert!(refused(ingest(&mut store, ("latest", "a"), 0, &[latest])).contains("cannot be called `latest`"));
+
+    ingest(&mut store, a, 0, &part("r", ("a", 0, 1), 3)[..4]).unwrap();
+    let no_model = Some(pb::Load::default());
+    let event = |event| told(1, golo::wire::event(event));
+    let adjusted = |load| event(Event::Adjusted(pb::Adjusted { load, ..Default::default() }));
+    let finished = |load| event(Event::Finished(pb::Finished { load, ..Default::default() }));
+    for (record, expected) in [
+        (adjusted(no_model.clone()), "record 4: no model of the load"),
+        (finished(no_model), "record 4: no model of the load"),
+        (finished(None), "record 4: an end without its load"),
+    ] {
+        assert_eq!(refused(ingest(&mut store, a, 4, &[record])), expected);
+    }
+    let load = plan(1, 0, 3).load;
+    assert_eq!(ingest(&mut store, a, 4, &[adjusted(None), adjusted(load.clone()), finished(load)]).unwrap().next, 7);
+}
+
+#[test]
+fn a_count_that_cannot_be_added_up_is_refused() {
+    const MOST: u64 = 1 << 53;
+    let place = Place::new();
+    let mut store = place.store();
+    let a = ("r", "a");
+    let whole = part("r", ("a", 0, 1), 2);
+    ingest(&mut store, a, 0, &whole[..3]).unwrap();
+    let histogram = |counts: &[u64]| {
+        Some(pb::Histogram { gaps: vec![1; counts.len()], counts: counts.to_vec(), max: 9, ..Default::default() })
+    };
+    let nth = |number: u64, dropped, durations, received| {
+        let series = pb::Series {
+            label: Some(pb::Label::default()),
+            outcome: Some(pb::series::Outcome::Answered(200)),
+            durations,
+            received,
+            ..Default::default()
+        };
+        let triggers =
+            pb::Triggers { dropped_busy: dropped, dropped_unready: 1, dropped_stopped: 1, ..Default::default() };
+        let snapshot = pb::Snapshot { requests: vec![series], triggers: Some(triggers), ..Default::default() };
+        let second = pb::Second { elapsed: number * 1_000_000_000, users: 1, snapshot: Some(snapshot) };
+        told(1, golo::wire::event(Event::Second(second)))
+    };
+    for (dropped, durations, received, expected) in [
+        (u64::MAX, None, 0, "18446744073709551615 dropped triggers"),
+        (MOST - 1, None, 0, "9007199254740993 dropped triggers"),
+        (1, histogram(&[MOST, 1]), 0, "9007199254740993 requests"),
+        (1, None, MOST + 1, "9007199254740993 received bytes"),
+    ] {
+        let told = ingest(&mut store, a, 3, &[nth(1, dropped, durations, received)]);
+        assert_eq!(refused(told), format!("record 3: {expected}: a count is at most 2^53"));
+    }
+    // The largest there may be can be read, by whatever is asked.
+    ingest(&mut store, a, 3, &[nth(1, MOST - 2, histogram(&[MOST]), MOST)]).unwrap();
+    let run = store.find("r").unwrap();
+    assert_eq!(store.seconds(&run, 0..9).unwrap()[0].triggers_dropped, MOST);
+    assert_eq!(store.series(&run).unwrap()[0].requests, MOST);
+    let dropped = place.sql().query_row("SELECT triggers_dropped FROM run_by_second", [], |row| row.get::<_, i64>(0));
+    assert_eq!(dropped.unwrap().unsigned_abs(), MOST);
+    // Also where all seconds together are no integer any more.
+    let many: Vec<_> = (2..1100).map(|number| nth(number, 0, histogram(&[MOST]), MOST)).collect();
+    ingest(&mut store, a, 4, &many).unwrap();
+    assert_eq!(store.series(&run).unwrap()[0].requests, i64::MAX.unsigned_abs());
+    assert_eq!(store.seconds(&run, 0..9999).unwrap().len(), 1099);
 }
 
 #[test]

@@ -17,7 +17,7 @@ struct Running {
     process: Child,
     address: SocketAddr,
     // Whoever says something later must not meet a closed pipe.
-    _stderr: BufReader<ChildStderr>,
+    stderr: BufReader<ChildStderr>,
 }
 
 impl Running {
@@ -37,7 +37,7 @@ impl Running {
             }
             said.push_str(&line);
         };
-        Self { process, address, _stderr: stderr }
+        Self { process, address, stderr }
     }
 
     fn signal(&self, signal: &str) {
@@ -110,7 +110,7 @@ async fn what_was_acknowledged_survives_that_it_is_killed() {
         for (agent, sent) in agents.into_iter().zip(sending) {
             let acknowledged = sent.await.unwrap();
             let store = Store::open_to_read(&place.db()).unwrap();
-            let kept = store.next("r", agent).unwrap();
+            let kept = store.next("r", agent, None).unwrap();
             assert!(kept >= acknowledged, "agent {agent}: {kept} are kept of {acknowledged} acknowledged");
         }
     }
@@ -137,6 +137,49 @@ fn it_ends_when_it_is_told_to() {
     }
     // All of it is in the one file then.
     assert!(!place.db().with_file_name("runs.db-wal").exists());
+}
+
+/// A file that may not grow is what a full disk is, for the collector.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn that_nothing_can_be_kept_is_said_once_and_so_is_that_it_can_be_again() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let place = Place::new();
+    let mut command = Command::new("sh");
+    // Else the limit's signal ends it.
+    command.args(["-c", r#"trap "" XFSZ; exec "$@""#, "sh", env!("CARGO_BIN_EXE_golo"), "collector", "--db"]);
+    command.arg(place.db()).args(["--addr", "127.0.0.1:0"]).env_remove("GOLO_TOKEN");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut collector = Running::of(command);
+    let process = Pid::from_child(&collector.process);
+    let limit = |current| {
+        prlimit(Some(process), Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    };
+    let records = part("r", ("a", 0, 1), 40);
+    let url = format!("http://{}/api/runs/r/agents/a/records", collector.address);
+    let post = |from: usize| {
+        let body = body(&records[from..from + 10]);
+        let call = client().post(format!("{url}?from={from}")).body(body);
+        async { call.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(post(0).await, 200);
+    limit(Some(64 << 10));
+    assert!(post(10).await >= 500);
+    assert!(post(10).await >= 500);
+    limit(None);
+    for from in [0, 10, 20] {
+        assert_eq!(post(from).await, 200);
+    }
+    collector.signal("-TERM");
+    assert!(collector.process.wait().unwrap().success());
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut collector.stderr, &mut said).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].starts_with("golo collector: nothing can be kept: "), "{said}");
+    assert!(lines[0].ends_with("; agents keep it until it can"), "{said}");
+    assert_eq!(lines[1], "golo collector: what comes can be kept again");
 }
 
 #[test]

@@ -190,7 +190,7 @@ pub(crate) fn ingest(
     from: u64,
     records: &[Record],
 ) -> Result<Ingested, StoreError> {
-    store.ingest(Batch { run: run.to_owned(), agent: agent.to_owned(), from, records: records.to_vec() })
+    store.ingest(Batch { run: run.to_owned(), agent: agent.to_owned(), job: None, from, records: records.to_vec() })
 }
 
 /// Records in bytes, as they are sent.

@@ -17,20 +17,27 @@ use super::*;
 
 /// A run in which each second has so many requests of a route, which take so long, of which some fail.
 fn side(seconds: u64, requests: u64, nanos: u64, failed: u64) -> Side {
+    side_of(&[("http://a", "/items")], seconds, (requests, nanos, failed))
+}
+
+/// The same of more than one route.
+fn side_of(routes: &[(&str, &str)], seconds: u64, (requests, nanos, failed): (u64, u64, u64)) -> Side {
     let mut run = Seconds::default();
     for second in 1..=seconds {
         let mut snapshot = Snapshot::default();
         snapshot.triggers.done = requests;
-        for (outcome, count) in [
-            (Ended::Answered { status: 200, failed: false }, requests - failed),
-            (Ended::Answered { status: 500, failed: true }, failed),
-        ] {
-            let mut durations = Histogram::new();
-            // Seconds are not all alike.
-            durations.record_n(nanos + nanos / 50 * (second % 3), count);
-            let label = Label { origin: "http://a".into(), route: "/items".into(), method: "GET".into() };
-            let series = Of { label: label.into(), outcome };
-            snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
+        for (origin, route) in routes {
+            for (outcome, count) in [
+                (Ended::Answered { status: 200, failed: false }, requests - failed),
+                (Ended::Answered { status: 500, failed: true }, failed),
+            ] {
+                let mut durations = Histogram::new();
+                // Seconds are not all alike.
+                durations.record_n(nanos + nanos / 50 * (second % 3), count);
+                let label = Label { origin: (*origin).into(), route: (*route).into(), method: "GET".into() };
+                let series = Of { label: label.into(), outcome };
+                snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
+            }
         }
         run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
     }
@@ -120,6 +127,37 @@ fn what_is_not_the_same_is_warned_of() {
             "B is INVALID: the generator was the limit, and not the target alone"
         ]
     );
+}
+
+#[test]
+fn a_route_that_only_one_run_has_is_warned_of() {
+    let of = |routes: &[(&str, &str)]| side_of(routes, 20, (100, 5_000_000, 0));
+    let both = of(&[("http://a", "/items"), ("http://a", "/")]);
+    let one = of(&[("http://a", "/items")]);
+    assert_eq!(compared(&both, &one, "5%").warnings, ["only A has: GET /"]);
+    let text = compared(&both, &one, "5%").text(Page::default());
+    assert!(text.contains("  warning: only A has: GET /\n"), "{text}");
+    assert_eq!(compared(&one, &both, "5%").warnings, ["only B has: GET /"]);
+    let paths: Vec<_> = (0..10).map(|number| format!("/{number}")).collect();
+    let routes: Vec<_> = paths.iter().map(|path| ("http://a", &**path)).collect();
+    let expected = "only B has: GET /0, GET /1, GET /2, GET /3, GET /4, GET /5, GET /6, GET /7, and 2 more";
+    assert_eq!(compared(&one, &of(&routes), "5%").warnings, ["only A has: GET /items", expected]);
+}
+
+#[test]
+fn where_requests_went_tells_routes_apart_in_both_runs_or_in_none() {
+    let of = |routes: &[(&str, &str)]| side_of(routes, 20, (100, 5_000_000, 0));
+    let routes = |comparison: &Comparison| {
+        let mut routes: Vec<_> = comparison.rows.iter().filter_map(|row| row.route.clone()).collect();
+        routes.dedup();
+        routes
+    };
+    let one = of(&[("http://a", "/items")]);
+    let moved = compared(&one, &of(&[("http://b", "/items")]), "5%");
+    assert_eq!((routes(&moved), moved.warnings), (vec!["GET /items".to_owned()], vec![]));
+    let more = compared(&one, &of(&[("http://a", "/items"), ("http://b", "/items")]), "5%");
+    assert_eq!(routes(&more), ["GET http://a/items"]);
+    assert_eq!(more.warnings, ["only B has: GET http://b/items"]);
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! What must be true of a record before it is kept: that what is made of it later, in SQL or by a replay, can be.
+
+use golo::{engine::plan::Plan, report::Threshold};
+use golo_proto::{
+    engine::{self as pb, event::Event},
+    results::{Record, record},
+};
+
+use super::StoreError;
+
+/// The largest count: the sum of those of a thousand parts is an integer of SQLite still, and JSON has each exactly.
+const MOST: u64 = 1 << 53;
+
+/// Thresholds, as a replay reads them.
+pub(super) fn thresholds(written: &[String]) -> Result<(), StoreError> {
+    for text in written {
+        if let Err(error) = text.parse::<Threshold>() {
+            // The lines after the first show the place, to a terminal.
+            let error = error.to_string();
+            let reason = error.lines().next().unwrap_or_default();
+            return Err(StoreError::refused(format!("its threshold `{text}`: {reason}")));
+        }
+    }
+    Ok(())
+}
+
+/// What the tables and a replay make of an event, beside its snapshot's form.
+pub(super) fn record(record: &Record) -> Result<(), StoreError> {
+    let Some(record::Record::Event(pb::Event { event: Some(event) })) = &record.record else { return Ok(()) };
+    match event {
+        Event::Second(second) => {
+            count("users", second.users)?;
+            second.snapshot.as_ref().map_or(Ok(()), snapshot)
+        }
+        Event::Finished(finished) => {
+            let load = finished.load.as_ref().ok_or_else(|| StoreError::refused("an end without its load"))?;
+            Plan::try_from(load)?;
+            count("users", finished.most_users)?;
+            finished.rest.as_ref().map_or(Ok(()), snapshot)
+        }
+        Event::Adjusted(adjusted) => {
+            adjusted.load.as_ref().map(Plan::try_from).transpose()?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
+    let pb::Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator } = snapshot;
+    for pb::Series { durations, received, sent, .. } in requests {
+        histogram("requests", durations.as_ref())?;
+        count("received bytes", *received)?;
+        count("sent bytes", *sent)?;
+    }
+    if let Some(triggers) = triggers {
+        let pb::Triggers {
+            due,
+            done,
+            failed,
+            panicked,
+            interrupted,
+            dropped_busy,
+            dropped_unready,
+            dropped_stopped,
+            service,
+            response,
+        } = triggers;
+        for (what, counted) in [
+            ("due triggers", due),
+            ("triggers", done),
+            ("failed triggers", failed),
+            ("panics", panicked),
+            ("interrupted triggers", interrupted),
+        ] {
+            count(what, *counted)?;
+        }
+        count("dropped triggers", dropped_busy.saturating_add(*dropped_unready).saturating_add(*dropped_stopped))?;
+        histogram("triggers", service.as_ref())?;
+        histogram("triggers", response.as_ref())?;
+    }
+    for (what, of) in [("journeys", journeys), ("waits", waiting), ("connections", connects)] {
+        histogram(what, of.as_ref())?;
+    }
+    slowest.iter().try_for_each(|journey| count("steps of a journey", journey.further))?;
+    for pb::Check { passed, failed, .. } in checks {
+        count("checks", *passed)?;
+        count("checks", *failed)?;
+    }
+    errors.iter().try_for_each(|error| count("errors", error.count))?;
+    if let Some(generator) = generator {
+        let pb::Generator { lag, foreign, without_descriptor, without_port, users_failed, users_started, .. } =
+            generator;
+        histogram("starts", lag.as_ref())?;
+        for (what, counted) in [
+            ("requests of other threads", foreign),
+            ("missing descriptors", without_descriptor),
+            ("missing ports", without_port),
+            ("users", users_failed),
+            ("users", users_started),
+        ] {
+            count(what, *counted)?;
+        }
+    }
+    Ok(())
+}
+
+fn histogram(what: &str, written: Option<&pb::Histogram>) -> Result<(), StoreError> {
+    let counts = written.map_or(&[][..], |written| &written.counts);
+    count(what, counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count)))
+}
+
+fn count(what: &str, counted: u64) -> Result<(), StoreError> {
+    match counted <= MOST {
+        true => Ok(()),
+        false => Err(StoreError::refused(format!("{counted} {what}: a count is at most 2^53"))),
+    }
+}
