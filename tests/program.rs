@@ -78,6 +78,15 @@ impl Program {
         self
     }
 
+    /// Spawns `command`, an agent or a collector, and waits until it listens; gives where, as `HOST:PORT`.
+    pub async fn listen(command: Command) -> (Self, String) {
+        let mut program = Self::spawn(command);
+        let greeting = program.stderr.wait_for("listens on http").await;
+        let (_, place) = greeting.split_once("://").unwrap();
+        let place = place.split([' ', ',', '/']).next().unwrap().to_owned();
+        (program, place)
+    }
+
     /// Begins to read stdout, unless it has been closed or goes elsewhere.
     pub fn read(&mut self) {
         if let Some(pipe) = self.pipe.take() {

@@ -20,21 +20,21 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use golo::cli::say;
 use tokio::{
     runtime::Builder,
-    signal::unix::{Signal, SignalKind, signal},
     time::{interval, sleep, timeout},
 };
 
 pub use line::AgentLine;
 
 use crate::{
+    command::BAD_CONFIGURATION,
+    environment::variable,
     http_server::Server,
     pusher::{self, Collector},
+    signals::Signals,
 };
 use jobs::Agent;
 use line::Settings;
 
-/// The command line, the environment or the address is wrong.
-const BAD_CONFIGURATION: u8 = 104;
 /// How often it is looked for what nobody waits for any more.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How long a collector has to take the rest in the end.
@@ -45,7 +45,6 @@ const WATCHERS: Duration = Duration::from_secs(1);
 /// `golo agent`: runs until SIGINT or SIGTERM.
 #[must_use]
 pub fn run(line: AgentLine) -> ExitCode {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let running = line.into_settings(variable).and_then(|settings| {
         let runtime = Builder::new_multi_thread().enable_all().build();
         runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(serve(settings))
@@ -61,7 +60,7 @@ pub fn run(line: AgentLine) -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), String> {
     let Settings { server, agent, collector } = settings;
-    let signals = Signals::listen().map_err(|error| format!("signals cannot be heard: {error}"))?;
+    let signals = Signals::listen()?;
     let server = Server::bind(server).await?;
     let (agent, cut_short) = Agent::open(agent)?;
     for job in cut_short {
@@ -127,25 +126,6 @@ async fn obey(agent: Arc<Agent>, mut signals: Signals) {
             Some(job) if is_first => job.stop_once(runner::STOPPED),
             Some(job) => job.stop(runner::STOPPED),
             None => {}
-        }
-    }
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }

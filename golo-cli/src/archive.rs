@@ -8,8 +8,11 @@ use clap::Args;
 use golo::{cli::chain, engine::Progress};
 
 use crate::{
+    environment::variable,
+    http_server::Secret,
+    listed::{Listed, list},
     replay::{Records, Replayed, replay},
-    store::{Store, StoreError, place},
+    store::{KeptPart, Store, StoreError, place},
 };
 use remote::Remote;
 
@@ -21,9 +24,14 @@ pub struct ArchiveArgs {
     /// [env: GOLO_DB] [default: golo/runs.db in $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
-    /// Ask a collector rather than a file; its token is taken from GOLO_TOKEN
+    /// Ask a collector rather than a file: HOST:PORT, or a URL where it speaks TLS, as https://store:8082; its token is taken
+    /// from GOLO_TOKEN
     #[arg(long, value_name = "URL", conflicts_with = "db")]
     collector: Option<String>,
+    /// Who vouches for the collector's certificate, beside those whom this machine trusts
+    /// [env: GOLO_CA]
+    #[arg(long, value_name = "FILE.pem", requires = "collector")]
+    ca: Option<PathBuf>,
 }
 
 /// Runs that are kept.
@@ -41,25 +49,31 @@ impl Archive {
     ///
     /// Where there is none.
     pub fn open(args: ArchiveArgs) -> Result<Self, String> {
-        if let Some(url) = args.collector {
-            return Remote::new(&url).map(Self::Collector);
+        let ArchiveArgs { db, collector, ca } = args;
+        if let Some(url) = collector {
+            let ca = ca.or_else(|| variable("GOLO_CA").map(PathBuf::from));
+            return Remote::new(&url, variable("GOLO_TOKEN").map(Secret::from), ca.as_deref()).map(Self::Collector);
         }
-        let place = place(args.db).map_err(|error| error.to_string())?;
+        let place = place(db).map_err(|error| error.to_string())?;
         Store::open_to_read(&place).map(Self::File).map_err(said)
     }
 
-    /// The ids of the newest runs, the newest first.
+    /// The newest runs, each in a line or with the reason why it cannot be read, the newest first.
     ///
     /// # Errors
     ///
-    /// Where they cannot be read.
-    pub fn newest(&self, most: u64) -> Result<Vec<String>, String> {
+    /// Where none can be read.
+    pub fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
         match self {
             Self::File(store) => {
-                let runs = store.runs(most).map_err(said)?;
-                Ok(runs.into_iter().map(|run| run.run).collect())
+                let (runs, new) = list(store, most).map_err(said)?;
+                if !new.is_empty() {
+                    // Where that cannot be, it is worked out again the next time.
+                    _ = Store::open(store.path()).and_then(|mut store| store.summarize(&new));
+                }
+                Ok(runs.into_iter().map(|(run, summary)| Listed::of(run, summary)).collect())
             }
-            Self::Collector(remote) => remote.newest(most),
+            Self::Collector(remote) => remote.list(most),
         }
     }
 
@@ -69,23 +83,30 @@ impl Archive {
     ///
     /// Where there is none, or it cannot be read.
     pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, String> {
-        let now = SystemTime::now();
         let replayed = match self {
             Self::File(store) => {
-                let run = store.find(called).map_err(said)?;
-                let parts = store.parts(&run).map_err(said)?;
-                let parts = parts
-                    .iter()
-                    .map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(said))) as Records<'_>);
-                replay(parts, now, on_second)
+                let parts = store.find(called).and_then(|run| store.parts(&run)).map_err(said)?;
+                replay_kept(store, &parts, on_second)
             }
             Self::Collector(remote) => {
                 let parts = remote.records(called)?.into_iter();
-                replay(parts.map(|records| Box::new(records.into_iter().map(Ok)) as Records<'_>), now, on_second)
+                let parts = parts.map(|records| Box::new(records.into_iter().map(Ok)) as Records<'_>);
+                replay(parts, SystemTime::now(), on_second)
             }
         };
         replayed.map_err(|error| format!("run `{called}`: {error}"))
     }
+}
+
+/// Replays a run of the parts that are kept of it.
+pub(crate) fn replay_kept(
+    store: &Store,
+    parts: &[KeptPart],
+    on_second: impl FnMut(&Progress),
+) -> Result<Replayed, String> {
+    let parts =
+        parts.iter().map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(said))) as Records<'_>);
+    replay(parts, SystemTime::now(), on_second)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]

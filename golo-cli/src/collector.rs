@@ -24,7 +24,10 @@ use golo::cli::{chain, say};
 pub use line::CollectorLine;
 
 use crate::{
+    command::BAD_CONFIGURATION,
+    environment::variable,
     http_server::{Refusal, ServerOptions, Statuses, serve},
+    signals::Signals,
     store::{Store, StoreError, place},
 };
 use body::Bodies;
@@ -33,9 +36,7 @@ use readers::Readers;
 use writer::Writer;
 
 /// The port that it usually listens on.
-const PORT: u16 = 8082;
-/// The command line, the address or the database is wrong.
-const BAD_CONFIGURATION: u8 = 104;
+pub(crate) const PORT: u16 = 8082;
 
 /// A collector, for each request.
 #[derive(Clone)]
@@ -78,7 +79,6 @@ impl Collector {
 /// `golo collector`: collects until it is told to stop.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let opened = line.server.into_options("collector", PORT, variable).and_then(|options| {
         let path = place(line.db).map_err(|error| error.to_string())?;
         Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
@@ -105,29 +105,8 @@ async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
         Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;
     let writer = collector.writer.clone();
     // Before anybody is told that it listens.
-    let stopped = stopped().map_err(|error| format!("cannot start: {error}"))?;
-    serve(collector.router(), options, stopped).await?;
+    let mut signals = Signals::listen()?;
+    serve(collector.router(), options, async move { signals.next().await }).await?;
     writer.close().await;
     Ok(())
-}
-
-/// Ends with SIGINT or SIGTERM, which it hears from now on.
-#[cfg(unix)]
-fn stopped() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
-        }
-    })
-}
-
-/// Ends with Ctrl-C, which it hears from now on.
-#[cfg(windows)]
-fn stopped() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupted = tokio::signal::windows::ctrl_c()?;
-    Ok(async move { _ = interrupted.recv().await })
 }

@@ -6,6 +6,7 @@ use crate::{
     arguments::{Arguments, Command, RunLine, RunOwn},
     collector::collect,
     compare::compare,
+    environment::variable,
     keep::{Keeper, Kept},
     load_test::LoadTest,
     new_crate::new_crate,
@@ -66,7 +67,6 @@ fn new(path: &Path) -> ExitCode {
 
 fn run(line: RunLine) -> ExitCode {
     let RunLine { load_test, run, env, drive } = line;
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (call, RunOwn { limits, keep }) = match run.into_call_with(variable, yaml::parse) {
         Ok(called) => called,
         Err(message) => return refused(&Arguments::command().error(ErrorKind::ValueValidation, message)),
@@ -93,7 +93,7 @@ fn run(line: RunLine) -> ExitCode {
     let mut keeping = None;
     let code = run_subject(&name, call, |call, runtime| {
         let keeper = (!keep.no_keep).then(|| {
-            let (keeper, kept) = Keeper::start(&keep, &name, "", call, &call.options(&name));
+            let (keeper, kept) = Keeper::start_alone(&keep, &name, call);
             keeping = Some(kept);
             keeper
         });

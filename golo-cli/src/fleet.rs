@@ -28,7 +28,7 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-use crate::{http_client::CallError, load_test::LoadTest};
+use crate::{http_client::CallError, keep::Keeper, load_test::LoadTest};
 use agent::Agent;
 use delivery::{Delivery, Heard, Tell, say_stderr};
 use follow::{Told, follow};
@@ -50,6 +50,8 @@ pub enum OnAgentLoss {
 /// What a fleet is to do.
 #[derive(Debug)]
 pub struct Order {
+    /// What the run is called by.
+    pub run: String,
     /// The load test.
     pub load_test: LoadTest,
     /// The job, but for what is each agent's own and the load test.
@@ -58,6 +60,8 @@ pub struct Order {
     pub on_loss: OnAgentLoss,
     /// Whether nothing is said but what went wrong.
     pub is_quiet: bool,
+    /// Who keeps what each agent measures, if anybody does.
+    pub keeper: Option<Keeper>,
 }
 
 /// Agents that run one plan together.
@@ -75,12 +79,12 @@ impl Fleet {
     /// These agents, each called by its name, in the order in which they get their shares.
     #[must_use]
     pub fn new(order: Order, agents: Vec<(String, Agent)>) -> Self {
-        let run = golo::new_sequence_id();
         let shares = Share::WHOLE.split(agents.len() as u64);
-        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, run.clone()));
+        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, order.run.clone()));
+        let parts = agents.into_iter().zip(shares).map(part).collect();
         Self {
             order,
-            parts: agents.into_iter().zip(shares).map(part).collect(),
+            parts,
             heard: None,
             following: JoinSet::new(),
             broken: watch::Sender::default(),
@@ -140,7 +144,7 @@ impl Fleet {
     async fn wait_until_ready(&mut self) -> Result<(), String> {
         let (told, mut heard) = mpsc::channel(RECORDS);
         for (index, part) in self.parts.iter().enumerate() {
-            self.following.spawn(follow(index, Arc::clone(part), told.clone()));
+            self.following.spawn(follow((index, Arc::clone(part)), told.clone(), self.order.keeper.clone()));
         }
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
         while !waiting.is_empty() {

@@ -2,11 +2,12 @@
 
 use std::{error::Error as _, fmt, path::Path, time::Duration};
 
-use golo::cli::chain;
+use golo::cli::{chain, install_provider};
 use reqwest::{
     Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url, redirect::Policy,
 };
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::http_server::{Secret, Token};
 
@@ -14,6 +15,8 @@ use crate::http_server::{Secret, Token};
 const CONNECT: Duration = Duration::from_secs(5);
 /// Most characters of a reason that others give.
 const REASON: usize = 500;
+/// What is said of one that is there, and silent.
+const SILENT: &str = "it does not answer";
 
 /// Where an agent or a collector is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,11 +95,21 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+/// What a client was given its token and certificates by, for what is said of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// The variable or flag of the token, between backticks.
+    pub token: &'static str,
+    /// The flag of the file of certificates.
+    pub ca: &'static str,
+}
+
 /// What makes calls.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: Client,
     token: Option<Secret>,
+    names: Names,
 }
 
 impl HttpClient {
@@ -106,22 +119,22 @@ impl HttpClient {
     /// # Errors
     ///
     /// Where the token can be in no header, or the file cannot be read.
-    pub fn new(token: Option<Secret>, ca: Option<&Path>) -> Result<Self, String> {
+    pub fn new(token: Option<Secret>, ca: Option<&Path>, names: Names) -> Result<Self, String> {
         if let Some(token) = &token {
             Token::new(token).map_err(|error| format!("the token {error}"))?;
         }
         let mut certificates = Vec::new();
         if let Some(path) = ca {
-            let wrong =
-                |error: &dyn fmt::Display| format!("`--ca {}`: {error}; expected a file in PEM", path.display());
+            let wrong = |error: &dyn fmt::Display| {
+                format!("`{} {}`: {error}; expected a file in PEM", names.ca, path.display())
+            };
             let text = std::fs::read(path).map_err(|error| wrong(&error))?;
             certificates = Certificate::from_pem_bundle(&text).map_err(|error| wrong(&chain(&error)))?;
             if certificates.is_empty() {
                 return Err(wrong(&"there is no certificate in it"));
             }
         }
-        // Fails where one is in place, which will do.
-        _ = rustls::crypto::ring::default_provider().install_default();
+        install_provider();
         let builder = || ClientBuilder::new().connect_timeout(CONNECT).redirect(Policy::none()).no_proxy();
         let built = match certificates.is_empty() {
             false => builder().tls_certs_merge(certificates.clone()).build(),
@@ -130,7 +143,7 @@ impl HttpClient {
         // A machine without any root can use plain HTTP still, and trust those whom it was given.
         let built = built.or_else(|_| builder().tls_certs_only(certificates).build());
         let client = built.map_err(|error| format!("no HTTP client: {}", chain(&error)))?;
-        Ok(Self { client, token })
+        Ok(Self { client, token, names })
     }
 
     /// A call that is to be [sent](Self::send).
@@ -156,13 +169,45 @@ impl HttpClient {
     ///
     /// Why it was not.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, CallError> {
-        let response = request.send().await.map_err(|error| away(&error))?;
+        self.send_for(request, |status| status.is_success()).await
+    }
+
+    /// Sends it, and gives an answer with a status that `is_wanted`.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub async fn send_for(
+        &self,
+        request: RequestBuilder,
+        is_wanted: impl Fn(StatusCode) -> bool,
+    ) -> Result<Response, CallError> {
+        let response = request.send().await.map_err(|error| self.away(&error))?;
         let status = response.status();
-        if status.is_success() {
+        if is_wanted(status) {
             return Ok(response);
         }
         let said = response.text().await.unwrap_or_default();
         Err(CallError::Refused(status, self.refusal(status, &said)))
+    }
+
+    /// Sends it, and gives all of the answer of one that was carried out, however long that is, for as long as something
+    /// comes within `silence`.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not, or why there is not all of it.
+    pub async fn load(&self, request: RequestBuilder, silence: Duration) -> Result<Vec<u8>, CallError> {
+        let silent = |_| CallError::Away(SILENT.to_owned());
+        let mut response = timeout(silence, self.send(request)).await.map_err(silent)??;
+        let mut body = Vec::new();
+        loop {
+            let chunk = timeout(silence, response.chunk()).await.map_err(silent)?;
+            match chunk.map_err(|error| self.away(&error))? {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => return Ok(body),
+            }
+        }
     }
 
     fn refusal(&self, status: StatusCode, said: &str) -> String {
@@ -172,8 +217,8 @@ impl HttpClient {
         }
         if status == StatusCode::UNAUTHORIZED {
             return match self.token {
-                Some(_) => "it has another token than the one given by `--token` or `GOLO_TOKEN`".to_owned(),
-                None => "it wants a token: give it by `GOLO_TOKEN`, or by `--token`".to_owned(),
+                Some(_) => format!("it has another token than the one given by {}", self.names.token),
+                None => format!("it wants a token: give it by {}", self.names.token),
             };
         }
         match serde_json::from_str(said) {
@@ -181,33 +226,34 @@ impl HttpClient {
             Err(_) => format!("it answers {status}, as no golo does"),
         }
     }
-}
 
-/// What became of a call that was not answered.
-pub fn away(error: &reqwest::Error) -> CallError {
-    let texts: Vec<String> =
-        std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string).collect();
-    let why = lower(texts.last().map_or("", String::as_str));
-    let has = |word: &str| texts.iter().any(|text| text.contains(word));
-    CallError::Away(if error.is_timeout() && error.is_connect() {
-        format!("it cannot be reached: no connection within {} s", CONNECT.as_secs())
-    } else if error.is_timeout() {
-        "it does not answer".to_owned()
-    } else if has("certificate") || has("Certificate") {
-        format!("its certificate is not trusted: {why}; `--ca FILE` names who vouches for it")
-    } else if has("dns error") {
-        format!("its name cannot be looked up: {why}")
-    } else if has("corrupt message") {
-        "it does not speak TLS; if that is meant, write http:// before its address".to_owned()
-    } else if error.is_connect() {
-        format!("it cannot be reached: {why}")
-    } else if has("invalid HTTP") {
-        "it does not speak HTTP; if it speaks TLS, write https:// before its address".to_owned()
-    } else if why.is_empty() {
-        "its connection was lost".to_owned()
-    } else {
-        format!("its connection was lost: {why}")
-    })
+    /// What became of a call that was not answered, or not to its end.
+    #[must_use]
+    pub fn away(&self, error: &reqwest::Error) -> CallError {
+        let texts: Vec<String> =
+            std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string).collect();
+        let why = lower(texts.last().map_or("", String::as_str));
+        let has = |word: &str| texts.iter().any(|text| text.contains(word));
+        CallError::Away(if error.is_timeout() && error.is_connect() {
+            format!("it cannot be reached: no connection within {} s", CONNECT.as_secs())
+        } else if error.is_timeout() {
+            SILENT.to_owned()
+        } else if has("certificate") || has("Certificate") {
+            format!("its certificate is not trusted: {why}; `{} FILE` names who vouches for it", self.names.ca)
+        } else if has("dns error") {
+            format!("its name cannot be looked up: {why}")
+        } else if has("corrupt message") {
+            "it does not speak TLS; if that is meant, write http:// before its address".to_owned()
+        } else if error.is_connect() {
+            format!("it cannot be reached: {why}")
+        } else if has("invalid HTTP") {
+            "it does not speak HTTP; if it speaks TLS, write https:// before its address".to_owned()
+        } else if why.is_empty() {
+            "its connection was lost".to_owned()
+        } else {
+            format!("its connection was lost: {why}")
+        })
+    }
 }
 
 /// A reason as the end of a sentence.

@@ -1,5 +1,5 @@
-//! Keeping what a run measures: `golo run` writes it into a file as it comes, and nothing that goes wrong with that touches
-//! the run.
+//! Keeping what a run measures: `golo run` and `golo submit` write it into a file as it comes, and nothing that goes wrong
+//! with that touches the run.
 
 mod keeper;
 mod kept;
@@ -30,18 +30,5 @@ impl OwnFlags for KeepArgs {
         // Who says where, wants it kept.
         let no_keep = self.no_keep || (self.db.is_none() && below.no_keep);
         Self { db: self.db.or(below.db), no_keep }
-    }
-}
-
-/// What this machine is called.
-#[must_use]
-pub fn machine() -> String {
-    #[cfg(unix)]
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    #[cfg(not(unix))]
-    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
-    match crate::store::check_name("a machine", &name) {
-        Ok(()) => name,
-        Err(_) => "localhost".to_owned(),
     }
 }

@@ -10,24 +10,28 @@ use std::{
     time::Duration,
 };
 
-use golo::cli::{chain, say};
-use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, Url};
+use golo::cli::say;
+use reqwest::{Method, RequestBuilder, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     agent::{job::Job, jobs::Agent, kept::Kept},
+    collector,
+    http_client::{Address, CallError, HttpClient, Names},
     http_server::Secret,
 };
 
 /// Most bytes of records that are sent at once.
 const BATCH: u64 = 1 << 20;
-/// How long connecting may take, and a whole call.
-const CONNECT: Duration = Duration::from_secs(5);
+/// How long a whole call may take.
 const CALL: Duration = Duration::from_secs(30);
 /// The pause after a call that failed: twice as long after each, up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// What is said of its token and of its certificate.
+const NAMES: Names = Names { token: "`GOLO_COLLECTOR_TOKEN` or `--collector-token`", ca: "--collector-ca" };
 
 /// Where records go.
 #[derive(Debug)]
@@ -43,9 +47,8 @@ pub struct CollectorOptions {
 /// A collector.
 #[derive(Debug)]
 pub struct Collector {
-    url: Url,
-    token: Option<Secret>,
-    client: Client,
+    address: Address,
+    client: HttpClient,
     is_there: AtomicBool,
 }
 
@@ -70,26 +73,10 @@ impl Collector {
     ///
     /// Where its address is none, or the file of a certificate cannot be read.
     pub fn new(options: CollectorOptions) -> Result<Self, String> {
-        let CollectorOptions { url: text, token, ca } = options;
-        let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let url = url.ok_or_else(|| format!("`--collector` is `{text}`: expected a URL, as http://127.0.0.1:8082"))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("`--collector` has a user or a password: a token is given by `GOLO_COLLECTOR_TOKEN`".to_owned());
-        }
-        let certificate = match &ca {
-            None => None,
-            Some(path) => {
-                let wrong = |error: &dyn std::fmt::Display| {
-                    format!("`--collector-ca` is `{}`: {error}; expected a file in PEM", path.display())
-                };
-                let text = std::fs::read(path).map_err(|error| wrong(&error))?;
-                Some(Certificate::from_pem(&text).map_err(|error| wrong(&error))?)
-            }
-        };
-        // Fails where one is in place, which will do.
-        _ = rustls::crypto::ring::default_provider().install_default();
-        let client = client(certificate).map_err(|error| format!("no HTTP client: {}", chain(&error)))?;
-        Ok(Self { url, token, client, is_there: AtomicBool::new(true) })
+        let CollectorOptions { url, token, ca } = options;
+        let address = Address::parse(&url, collector::PORT).map_err(|error| format!("`--collector`: {error}"))?;
+        let client = HttpClient::new(token, ca.as_deref(), NAMES)?;
+        Ok(Self { address, client, is_there: AtomicBool::new(true) })
     }
 
     /// Whether it could be used when that was tried last.
@@ -98,68 +85,50 @@ impl Collector {
         self.is_there.load(Relaxed)
     }
 
-    fn url(&self, kept: &Kept, last: &str) -> Url {
-        let mut url = self.url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "runs", &kept.run, "agents", &kept.agent, last]);
-        }
-        url
+    fn request(&self, method: Method, kept: &Kept, last: &str, query: Option<&str>) -> RequestBuilder {
+        let path = ["api", "runs", &kept.run, "agents", &kept.agent, last];
+        self.client.request(method, &self.address, path, query).timeout(CALL)
     }
 
     /// The number of the record that it wants next of a job.
     async fn next(&self, kept: &Kept) -> Result<u64, Unpushed> {
-        let call = self.client.get(self.url(kept, "next"));
-        Ok(read(self.call(call).await?).await?.next)
+        self.wanted(self.request(Method::GET, kept, "next", None)).await
     }
 
     /// Gives it records from number `from` on, and gives what it wants next.
     async fn push(&self, kept: &Kept, from: u64, records: bytes::Bytes) -> Result<u64, Unpushed> {
-        let mut url = self.url(kept, "records");
-        url.query_pairs_mut().append_pair("from", &from.to_string());
-        let kind = (reqwest::header::CONTENT_TYPE, "application/octet-stream");
-        let response = self.call(self.client.post(url).header(kind.0, kind.1).body(records)).await?;
-        Ok(read(response).await?.next)
+        let request = self.request(Method::POST, kept, "records", Some(&format!("from={from}")));
+        self.wanted(request.header(CONTENT_TYPE, "application/octet-stream").body(records)).await
     }
 
-    async fn call(&self, call: reqwest::RequestBuilder) -> Result<Response, Unpushed> {
-        let call = match &self.token {
-            Some(token) => call.bearer_auth(token.reveal()),
-            None => call,
-        };
-        let response = call.send().await.map_err(|error| Unpushed::Away(chain(&error.without_url())))?;
-        let status = response.status();
+    async fn wanted(&self, request: RequestBuilder) -> Result<u64, Unpushed> {
         // A conflict says where to go on.
-        if status.is_success() || status == StatusCode::CONFLICT {
-            return Ok(response);
+        let is_wanted = |status: StatusCode| status.is_success() || status == StatusCode::CONFLICT;
+        let response = self.client.send_for(request, is_wanted).await?;
+        let body = response.bytes().await.map_err(|error| self.client.away(&error))?;
+        let next: Result<Next, _> = serde_json::from_slice(&body);
+        Ok(next.map_err(|_| Unpushed::Away("it answers as no collector does".to_owned()))?.next)
+    }
+}
+
+impl From<CallError> for Unpushed {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused(status, reason)
+                if status.is_client_error()
+                    && !matches!(
+                        status,
+                        StatusCode::UNAUTHORIZED
+                            | StatusCode::FORBIDDEN
+                            | StatusCode::REQUEST_TIMEOUT
+                            | StatusCode::TOO_MANY_REQUESTS
+                    ) =>
+            {
+                Self::Refused(reason)
+            }
+            CallError::Refused(_, reason) | CallError::Away(reason) => Self::Away(reason),
         }
-        let reason = response.text().await.unwrap_or_default();
-        let reason: String = reason.chars().filter(|c| !c.is_control()).take(300).collect();
-        let text = format!("it answered {status}: {reason}");
-        let is_ours = status.is_client_error()
-            && !matches!(
-                status,
-                StatusCode::UNAUTHORIZED
-                    | StatusCode::FORBIDDEN
-                    | StatusCode::REQUEST_TIMEOUT
-                    | StatusCode::TOO_MANY_REQUESTS
-            );
-        Err(if is_ours { Unpushed::Refused(text) } else { Unpushed::Away(text) })
     }
-}
-
-fn client(certificate: Option<Certificate>) -> Result<Client, reqwest::Error> {
-    let builder =
-        || ClientBuilder::new().connect_timeout(CONNECT).timeout(CALL).redirect(reqwest::redirect::Policy::none());
-    match certificate {
-        Some(certificate) => builder().tls_certs_only([certificate]).build(),
-        // A machine without any root can use plain HTTP still.
-        None => builder().build().or_else(|_| builder().tls_certs_only([]).build()),
-    }
-}
-
-async fn read(response: Response) -> Result<Next, Unpushed> {
-    let body = response.bytes().await.map_err(|error| Unpushed::Away(chain(&error.without_url())))?;
-    serde_json::from_slice(&body).map_err(|_| Unpushed::Away("it answers as no collector does".to_owned()))
 }
 
 /// Whether there is anything of a job that the collector does not have.

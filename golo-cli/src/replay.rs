@@ -16,7 +16,6 @@ use golo_proto::{
 };
 
 use crate::merged::Merged;
-pub use known::date;
 use known::not_ended;
 
 /// The records of one part of a run, in order.

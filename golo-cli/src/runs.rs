@@ -5,18 +5,15 @@ use std::{fmt::Write as _, process::ExitCode, time::Duration};
 use clap::{ArgAction, Args};
 use golo::{
     cli::{print, say},
-    engine::histogram::Histogram,
-    engine::{series::Outcome, snapshot::Snapshot},
     report::{Page, clean, count, duration, percent, rate},
-    wire,
 };
-use serde::Serialize;
 
 use crate::{
     archive::{Archive, ArchiveArgs},
     command::BAD_CONFIGURATION,
     keep::short,
-    replay::{Replayed, date},
+    listed::Listed,
+    moments::date,
 };
 
 /// `golo runs`.
@@ -41,76 +38,25 @@ pub struct RunsLine {
     archive: ArchiveArgs,
 }
 
-/// A run in one line. Durations are nanoseconds.
-#[derive(Debug, Serialize)]
-struct Listed {
-    run: String,
-    name: String,
-    load_test: String,
-    /// RFC 3339.
-    begun_at: String,
-    plan: String,
-    verdict: String,
-    requests: u64,
-    requests_failed: u64,
-    whole_time: u64,
-    p95: Option<u64>,
-}
-
-impl Listed {
-    fn of(replayed: &Replayed) -> Self {
-        let finished = &replayed.reported.finished;
-        let (durations, requests_failed) = requests(&finished.totals);
-        Self {
-            run: replayed.run.clone(),
-            name: replayed.name().to_owned(),
-            load_test: replayed.load_test.clone(),
-            begun_at: date(wire::unix_nanoseconds(replayed.begun_at)),
-            plan: finished.plan.to_string(),
-            verdict: replayed.reported.verdict().to_string(),
-            requests: durations.count(),
-            requests_failed,
-            whole_time: u64::try_from(finished.whole_time.as_nanos()).unwrap_or(u64::MAX),
-            p95: durations.quantile(0.95),
-        }
-    }
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            short(&self.run).to_owned(),
-            // To the minute.
-            self.begun_at.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
-            self.verdict.clone(),
-            count(self.requests),
-            rate(self.requests, Duration::from_nanos(self.whole_time)),
-            self.p95.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),
-            percent(self.requests_failed, self.requests),
-        ]
-    }
-}
-
-/// How long requests took that ended, and how many failed.
-fn requests(totals: &Snapshot) -> (Histogram, u64) {
-    let (mut durations, mut failed) = (Histogram::new(), 0);
-    for (series, measure) in totals.requests.iter().filter(|(series, _)| series.outcome != Outcome::Interrupted) {
-        durations.merge(&measure.durations);
-        if series.outcome.is_failed() {
-            failed += measure.durations.count();
-        }
-    }
-    (durations, failed)
+fn cells(listed: &Listed) -> Vec<String> {
+    let Listed { run, summary, .. } = listed;
+    vec![
+        short(run).to_owned(),
+        // To the minute.
+        date(summary.begun_at_ns).chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
+        summary.verdict.clone(),
+        count(summary.requests),
+        rate(summary.requests, Duration::from_nanos(summary.whole_time_ns)),
+        summary.p95_ns.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),
+        percent(summary.requests_failed, summary.requests),
+    ]
 }
 
 /// Lists runs.
 #[must_use]
 pub fn runs(line: RunsLine) -> ExitCode {
     let RunsLine { limit, json, archive } = line;
-    let listed = Archive::open(archive).and_then(|archive| {
-        let ids = archive.newest(limit)?;
-        // One that cannot be read hides no other.
-        Ok(ids.iter().map(|run| archive.replay(run, |_| {}).map(|replayed| Listed::of(&replayed))).collect::<Vec<_>>())
-    });
-    let listed = match listed {
+    let listed = match Archive::open(archive).and_then(|archive| archive.list(limit)) {
         Ok(listed) => listed,
         Err(message) => {
             say(format_args!("golo: {message}"));
@@ -145,7 +91,7 @@ fn table(page: Page, runs: &[Listed]) -> String {
         return "no run is kept yet: `golo run` keeps them\n".to_owned();
     }
     let heads = ["run", "begun (UTC)", "verdict", "requests", "req/s", "p95", "failed"].map(str::to_owned).to_vec();
-    let rows: Vec<_> = std::iter::once(heads).chain(runs.iter().map(Listed::cells)).collect();
+    let rows: Vec<_> = std::iter::once(heads).chain(runs.iter().map(cells)).collect();
     let lines = page.table(&rows, &[0, 1, 2]);
     if lines.len() != rows.len() {
         // Too narrow for a table, so that it is a list.

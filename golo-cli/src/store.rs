@@ -17,6 +17,7 @@ mod read;
 mod records;
 mod seconds;
 mod series;
+mod summaries;
 
 use std::{
     fs::File,
@@ -37,6 +38,7 @@ pub use read::{KeptPart, KeptRun};
 pub use records::Records;
 pub use seconds::{KeptRequests, KeptRoute, KeptSecond, MergedSecond};
 pub use series::KeptSeries;
+pub use summaries::{Summarized, Summary};
 
 /// How long another process that writes is waited for.
 const PATIENCE_MS: u32 = 10_000;
@@ -165,6 +167,15 @@ impl Store {
     pub fn ingest(&mut self, batch: Batch) -> Result<Ingested, StoreError> {
         self.write(|writing| writing.ingest(batch))?
     }
+
+    /// Keeps what runs came to, in a transaction of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn summarize(&mut self, summarized: &[Summarized]) -> Result<(), StoreError> {
+        self.write(|writing| writing.summarize(summarized))?
+    }
 }
 
 /// Makes an empty file where there is none, for its owner alone: URLs with queries are in it. SQLite gives what it puts
@@ -229,6 +240,15 @@ impl Writing<'_> {
     #[must_use]
     pub fn is_changed(&self) -> bool {
         self.is_changed
+    }
+
+    /// Keeps what runs came to.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn summarize(&mut self, summarized: &[Summarized]) -> Result<(), StoreError> {
+        self.whole(|connection| summaries::keep(connection, summarized))
     }
 
     fn whole<T>(&mut self, write: impl FnOnce(&Savepoint<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {

@@ -11,15 +11,15 @@ use serde_json::{Map, Value};
 pub use line::SubmitLine;
 
 use crate::{
-    arguments::Arguments,
+    arguments::{Arguments, RunOwn},
+    command::BAD_CONFIGURATION,
+    environment::variable,
     fleet::{Fleet, Order, part::useful},
+    keep::Keeper,
     limits::LimitArgs,
     load_test::LoadTest,
     yaml,
 };
-
-/// The command line, the environment or the load test's place is wrong.
-const BAD_CONFIGURATION: u8 = 104;
 
 /// Why raw lines cannot be had.
 const NO_LINES: &str = "`--out jsonl=…` is not there for `golo submit`: raw lines stay on the agents, and what comes from \
@@ -29,10 +29,9 @@ const NO_LINES: &str = "`--out jsonl=…` is not there for `golo submit`: raw li
 /// `golo submit`.
 #[must_use]
 pub fn run(line: SubmitLine) -> ExitCode {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let agents = line.agents(variable);
     let SubmitLine { load_test, run, env, .. } = line;
-    let (call, limits) = match run.into_call_with(variable, yaml::parse) {
+    let (call, RunOwn { limits, keep }) = match run.into_call_with(variable, yaml::parse) {
         Ok(called) => called,
         Err(message) => return refused(ErrorKind::ValueValidation, message),
     };
@@ -63,8 +62,21 @@ pub fn run(line: SubmitLine) -> ExitCode {
         ));
     }
     let job = job(&call, &name, limits, env, variable);
-    let order = Order { load_test, job, on_loss, is_quiet: call.is_quiet() };
-    run_subject(&name, call, |_, _| Fleet::new(order, agents))
+    let (run, is_quiet) = (golo::new_sequence_id(), call.is_quiet());
+    let mut keeping = None;
+    let code = run_subject(&name, call, |_, _| {
+        let keeper = (!keep.no_keep).then(|| {
+            let names = agents.iter().map(|(name, _)| name.clone()).collect();
+            let (keeper, kept) = Keeper::start(&keep, &run, names, is_quiet);
+            keeping = Some(kept);
+            keeper
+        });
+        Fleet::new(Order { run, load_test, job, on_loss, is_quiet, keeper }, agents)
+    });
+    if let Some(keeping) = keeping {
+        keeping.finish();
+    }
+    code
 }
 
 /// Says what is wrong with a command line.
@@ -112,8 +124,8 @@ mod tests {
         let variable =
             |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
         let SubmitLine { run, env, .. } = Line::try_parse_from(["submit"].iter().chain(flags)).unwrap().submit;
-        let (call, limits) = run.into_call_with(variable, yaml::parse).unwrap();
-        job(&call, "shop", limits, env, variable).into()
+        let (call, own) = run.into_call_with(variable, yaml::parse).unwrap();
+        job(&call, "shop", own.limits, env, variable).into()
     }
 
     #[test]

@@ -73,8 +73,6 @@ const NAME: &str = "golo";
 const SUPERVISE: &str = "supervise";
 /// The hidden subcommand that becomes the load test.
 const EXEC: &str = "exec";
-/// Bad configuration, as everywhere in golo.
-const BAD_CONFIGURATION: u8 = 104;
 
 /// Answers the hidden subcommands, where `arguments` (without the program's own name) are one: to be asked first thing in
 /// `main`, before there is a second thread.

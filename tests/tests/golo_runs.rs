@@ -216,3 +216,98 @@ async fn what_is_slower_is_a_regression_and_the_same_is_none() {
     let wrong = kept.golo(&["compare", &fast, "nobody"]).await;
     assert_eq!(wrong.code, Some(104), "{wrong:#?}");
 }
+
+/// A collector of the runs in a file, with a token.
+async fn collector(kept: &Kept, flags: &[&str]) -> (Program, String) {
+    let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+    command.env("GOLO_TOKEN", "hush-hush").args(["collector", "--addr", "127.0.0.1:0", "--db"]);
+    command.arg(kept.file("runs.db")).args(flags);
+    Program::listen(command).await
+}
+
+/// `golo` without any file, where a token may be known.
+async fn golo_with(token: Option<&str>, arguments: &[&str]) -> Finished {
+    let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+    command.env_remove("GOLO_TOKEN").env_remove("GOLO_CA").args(arguments);
+    token.map(|token| command.env("GOLO_TOKEN", token));
+    Program::spawn(command).finish().await
+}
+
+#[tokio::test]
+async fn a_collector_gives_what_its_file_has() {
+    let kept = Kept::new();
+    for flags in [
+        &["-u", "2", "-d", "1", "--name", "get"][..],
+        &["-u", "2", "-i", "9", "--name", "fail", "-t", "iterations count>=100"],
+    ] {
+        kept_as(&kept.run(flags).await);
+    }
+    let (_collector, place) = collector(&kept, &[]).await;
+    for place in [place.clone(), format!("http://{place}/")] {
+        for call in
+            ["runs", "runs --limit 1", "runs --json", "show", "show get", "show fail --json", "compare get fail"]
+        {
+            let call: Vec<_> = call.split(' ').collect();
+            let file = kept.golo(&call).await;
+            let asked = golo_with(Some("hush-hush"), &[&call[..], &["--collector", &place]].concat()).await;
+            assert_eq!((file.code, &file.stdout), (asked.code, &asked.stdout), "{call:?}: {asked:#?}");
+            assert_eq!((file.stdout.is_empty(), &*asked.stderr), (false, &[][..]), "{call:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_collector_does_not_give_is_said() {
+    let kept = Kept::new();
+    kept_as(&kept.run(&["-u", "2", "-i", "4"]).await);
+    let (gone, nobody) = collector(&kept, &[]).await;
+    gone.stop().await;
+    let (_collector, place) = collector(&kept, &[]).await;
+    let known = Some("hush-hush");
+    for (token, place, run, said) in [
+        (None, &*place, "latest", "it wants a token: give it by `GOLO_TOKEN`"),
+        (Some("hush-not"), &place, "latest", "it has another token than the one given by `GOLO_TOKEN`"),
+        (known, &place, "nobody", "no run is called \"nobody\""),
+        (known, &nobody, "latest", "it cannot be reached: connection refused"),
+        (known, "ftp://a", "latest", "expected HOST:PORT or a URL, as 127.0.0.1:8082"),
+        (known, "http://me:hush@a", "latest", "an address has a user or a password"),
+        (known, &format!("https://{place}"), "latest", "it does not speak TLS"),
+        (known, &place, "latest --ca /none", "`--ca /none`: No such file"),
+    ] {
+        for call in ["runs", "show", "compare"] {
+            let runs = if call == "runs" { run.strip_prefix("latest").unwrap_or_default() } else { run };
+            if call == "runs" && run == "nobody" {
+                continue;
+            }
+            let twice = if call == "compare" { "latest" } else { "" };
+            let call = format!("{call} {twice} {runs} --collector {place}");
+            let refused = golo_with(token, &call.split_whitespace().collect::<Vec<_>>()).await;
+            assert_eq!(
+                (refused.code, refused.said(said), refused.stderr.len()),
+                (Some(104), 1, 1),
+                "{call}: {refused:#?}"
+            );
+            assert!(refused.stdout.is_empty() && refused.said("hush") == 0, "{call}: {refused:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_collector_may_speak_tls_and_is_trusted_by_who_vouches_for_it() {
+    let kept = Kept::new();
+    kept_as(&kept.run(&["-u", "2", "-i", "4"]).await);
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| kept.file(name).display().to_string());
+    fs::write(&cert, certified.cert.pem()).unwrap();
+    fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let (_collector, place) = collector(&kept, &["--tls-cert", &cert, "--tls-key", &key]).await;
+    let secure = format!("https://{place}");
+    let shown = golo_with(Some("hush-hush"), &["show", "--collector", &secure, "--ca", &cert]).await;
+    assert_eq!(shown.stdout, kept.golo(&["show"]).await.stdout, "{shown:#?}");
+    let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+    command.env("GOLO_TOKEN", "hush-hush").env("GOLO_CA", &cert).args(["show", "--collector", &secure]);
+    assert_eq!(Program::spawn(command).finish().await.stdout, shown.stdout, "by the variable");
+    let refused = golo_with(Some("hush-hush"), &["show", "--collector", &secure]).await;
+    assert_eq!((refused.code, refused.said("its certificate is not trusted")), (Some(104), 1), "{refused:#?}");
+    assert_eq!(refused.said("`--ca FILE` names who vouches for it"), 1, "{refused:#?}");
+}

@@ -8,6 +8,8 @@
 mod faults;
 #[path = "golo_submit/fleet.rs"]
 mod fleet;
+#[path = "golo_submit/kept.rs"]
+mod kept;
 
 use std::{collections::BTreeSet, fs};
 

@@ -15,10 +15,13 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    kept::{Kept, State, now, written},
+    kept::{Kept, State},
     spool::{Extent, Spool},
 };
-use crate::driven::Command;
+use crate::{
+    driven::Command,
+    moments::{now, rfc_3339},
+};
 
 /// How much of a load test's stderr is kept, in bytes.
 const STDERR: usize = 64 << 10;
@@ -312,9 +315,9 @@ impl Job {
             "share": { "index": kept.share.0, "of": kept.share.1 },
             "hold": kept.hold,
             "ready": live.is_ready && !live.has_started && !state.is_over(),
-            "queued_at": written(kept.queued),
-            "started_at": kept.started.map(written),
-            "ended_at": kept.ended.map(written),
+            "queued_at": rfc_3339(kept.queued),
+            "started_at": kept.started.map(rfc_3339),
+            "ended_at": kept.ended.map(rfc_3339),
             "elapsed": Duration::from_nanos(kept.elapsed).as_secs_f64(),
             "users": live.users,
             "requests": requests,

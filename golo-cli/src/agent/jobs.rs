@@ -29,12 +29,15 @@ use tokio::sync::{Notify, Semaphore, watch};
 use super::{
     binaries::{Binaries, is_full, unwritten},
     job::Job,
-    kept::{Kept, State, now, since},
+    kept::{Kept, State},
     limits::JobLimits,
     queue::Queue,
     request::Request,
 };
-use crate::http_server::{Refusal, Statuses};
+use crate::{
+    http_server::{Refusal, Statuses},
+    moments::now,
+};
 
 /// Most jobs that are over and still listed.
 const LISTED: usize = 1000;
@@ -283,7 +286,10 @@ impl Agent {
         for job in &jobs {
             let kept = job.kept();
             let free = if kept.for_collector { kept.committed_at } else { kept.ended };
-            if kept.state.is_over() && !kept.is_swept && free.is_some_and(|free| since(free) > keep) {
+            if kept.state.is_over()
+                && !kept.is_swept
+                && free.is_some_and(|free| Duration::from_nanos(now().saturating_sub(free)) > keep)
+            {
                 match fs::remove_file(job.folder().join("records")) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {}
                     _ => {

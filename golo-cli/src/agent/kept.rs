@@ -4,14 +4,11 @@ use std::{
     fs,
     io::{self, Write as _},
     path::Path,
-    time::{Duration, SystemTime},
 };
 
-use golo::wire::{moment, unix_nanoseconds};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Its file, in the job's folder.
 const FILE: &str = "job.json";
@@ -126,21 +123,4 @@ impl Kept {
         file.persist(folder.join(FILE))?;
         fs::File::open(folder)?.sync_all()
     }
-}
-
-/// This moment, in nanoseconds since the Unix epoch.
-#[must_use]
-pub fn now() -> u64 {
-    unix_nanoseconds(SystemTime::now())
-}
-
-/// A moment as RFC 3339 writes it.
-pub(super) fn written(nanoseconds: u64) -> Option<String> {
-    OffsetDateTime::from(moment(nanoseconds)).format(&Rfc3339).ok()
-}
-
-/// How long ago a moment was.
-#[must_use]
-pub fn since(nanoseconds: u64) -> Duration {
-    Duration::from_nanos(now().saturating_sub(nanoseconds))
 }

@@ -7,6 +7,7 @@ use golo::cli::parse_duration;
 
 use super::{jobs::AgentOptions, limits::JobLimits};
 use crate::{
+    environment::{data_folder, is_machine, machine},
     http_server::{Secret, ServerArgs, ServerOptions},
     limits::bytes,
     pusher::{Collector, CollectorOptions},
@@ -68,10 +69,13 @@ impl AgentLine {
         let server = self.server.into_options("agent", PORT, &variable)?;
         let data = match self.data {
             Some(data) => data,
-            None => data_folder(&variable)?,
+            None => match data_folder() {
+                Some(folder) => folder.join("golo/agent"),
+                None => return Err("there is no home folder: give `--data DIR`".to_owned()),
+            },
         };
         let name = match self.name {
-            Some(name) if is_name(&name) => name,
+            Some(name) if is_machine(&name) => name,
             Some(name) => {
                 return Err(format!("`--name` is `{name}`: expected at most 64 letters, digits, `-`, `_` and `.`"));
             }
@@ -95,27 +99,6 @@ impl AgentLine {
         };
         Ok(Settings { server, agent, collector })
     }
-}
-
-fn data_folder(variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
-    let shared = variable("XDG_DATA_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let folder = shared.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/share")));
-    folder
-        .map(|folder| folder.join("golo/agent"))
-        .ok_or_else(|| "there is no home folder: give `--data DIR`".to_owned())
-}
-
-/// Whether a name can stand in URLs.
-pub(super) fn is_name(name: &str) -> bool {
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=64).contains(&name.len()) && name.chars().all(is_fine) && !name.starts_with('.')
-}
-
-/// The name of this machine, as far as it can stand in URLs.
-fn machine() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let name: String = name.chars().filter(|c| is_name(&c.to_string()) || *c == '.').take(64).collect();
-    if is_name(&name) { name } else { "agent".to_owned() }
 }
 
 /// Reads a target.

@@ -20,15 +20,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{
-    job::Job,
-    jobs::Agent,
-    kept::{State as JobState, now},
-    metrics,
-    request::Request,
-    spool::Chunk,
-};
-use crate::{driven::Command, http_server::Refusal};
+use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, spool::Chunk};
+use crate::{driven::Command, http_server::Refusal, moments::now};
 
 /// What a form needs beside the file, in bytes.
 const FORM: u64 = 64 << 10;

@@ -1,25 +1,31 @@
 //! A collector that is asked for runs.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use golo::{
-    cli::chain,
-    reqwest::{Client, Url},
-};
 use golo_proto::results::{Record, record};
 use prost::Message as _;
+use reqwest::Method;
 use serde::Deserialize;
 use tokio::runtime::{Builder, Runtime};
 
-/// How long a connection may take, and how long nothing may come.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::{
+    collector::PORT,
+    http_client::{Address, HttpClient, Names},
+    http_server::Secret,
+    listed::Listed,
+    store::Summary,
+};
+
+/// How long nothing may come.
+const SILENCE: Duration = Duration::from_secs(30);
+/// What is said of token and certificates.
+const NAMES: Names = Names { token: "`GOLO_TOKEN`", ca: "--ca" };
 
 /// A collector.
 pub struct Remote {
     runtime: Runtime,
-    client: Client,
-    url: Url,
-    token: Option<String>,
+    client: HttpClient,
+    address: Address,
 }
 
 #[derive(Deserialize)]
@@ -30,45 +36,43 @@ struct Runs {
 #[derive(Deserialize)]
 struct Run {
     run: String,
-}
-
-/// What a collector refuses with.
-#[derive(Deserialize)]
-struct Refused {
-    error: String,
+    name: String,
+    load_test: String,
+    plan: String,
+    summary: Option<Summary>,
+    /// Why there is none.
+    unreadable: Option<String>,
 }
 
 impl Remote {
-    pub(super) fn new(url: &str) -> Result<Self, String> {
-        let wrong = |reason: String| format!("`--collector {url}`: {reason}; expected a URL, as http://127.0.0.1:8082");
-        let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
-        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-            return Err(wrong("it is no HTTP".to_owned()));
-        }
+    pub(super) fn new(url: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, String> {
+        let address = Address::parse(url, PORT).map_err(|error| format!("`--collector`: {error}"))?;
+        let client = HttpClient::new(token, ca, NAMES)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        golo::cli::install_provider();
-        let client = Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
-        let client = client.map_err(|error| chain(&error))?;
-        let token = std::env::var("GOLO_TOKEN").ok().filter(|token| !token.is_empty());
-        Ok(Self { runtime, client, url: parsed, token })
+        Ok(Self { runtime, client, address })
     }
 
-    pub(super) fn newest(&self, most: u64) -> Result<Vec<String>, String> {
-        let mut url = self.at(&["api", "runs"]);
-        url.query_pairs_mut().append_pair("limit", &most.to_string());
-        let runs: Runs = serde_json::from_slice(&self.get(url)?)
-            .map_err(|error| format!("what {} answers is no list of runs: {error}", self.place()))?;
-        Ok(runs.runs.into_iter().map(|run| run.run).collect())
+    /// The newest runs, each in a line, the newest first.
+    pub(super) fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
+        let body = self.get(&["api", "runs"], Some(&format!("limit={most}&summaries=true")))?;
+        let Runs { runs } = serde_json::from_slice(&body).map_err(|_| self.stranger())?;
+        let listed = |run: Run| {
+            let Run { run, name, load_test, plan, summary, unreadable } = run;
+            match summary {
+                Some(summary) => Ok(Listed { run, name, load_test, plan, summary }),
+                None => Err(format!("run `{run}`: {}", unreadable.unwrap_or_default())),
+            }
+        };
+        Ok(runs.into_iter().map(listed).collect())
     }
 
     /// The records of each part of a run.
     pub(super) fn records(&self, called: &str) -> Result<Vec<Vec<Record>>, String> {
-        let body = self.get(self.at(&["api", "runs", called, "records"]))?;
+        let body = self.get(&["api", "runs", called, "records"], None)?;
         let mut parts: Vec<Vec<Record>> = Vec::new();
         let mut rest = &*body;
         while !rest.is_empty() {
-            let record = Record::decode_length_delimited(&mut rest)
-                .map_err(|error| format!("what {} answers are no records: {error}", self.place()))?;
+            let record = Record::decode_length_delimited(&mut rest).map_err(|_| self.stranger())?;
             // Each part begins with what was asked for.
             match (&record.record, parts.last_mut()) {
                 (Some(record::Record::Begun(_)), _) | (_, None) => parts.push(vec![record]),
@@ -78,38 +82,17 @@ impl Remote {
         Ok(parts)
     }
 
-    fn at(&self, path: &[&str]) -> Url {
-        let mut url = self.url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        url
+    fn get(&self, path: &[&str], query: Option<&str>) -> Result<Vec<u8>, String> {
+        let request = self.client.request(Method::GET, &self.address, path.iter().copied(), query);
+        let loaded = self.runtime.block_on(self.client.load(request, SILENCE));
+        loaded.map_err(|error| self.said(&error.to_string()))
     }
 
-    fn get(&self, url: Url) -> Result<Vec<u8>, String> {
-        let mut request = self.client.get(url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        self.runtime.block_on(async {
-            let failed = |error| {
-                format!("{} cannot be asked: {}", self.place(), chain(&golo::reqwest::Error::without_url(error)))
-            };
-            let response = request.send().await.map_err(failed)?;
-            let status = response.status();
-            let body = response.bytes().await.map_err(failed)?.to_vec();
-            if status.is_success() {
-                return Ok(body);
-            }
-            Err(match serde_json::from_slice::<Refused>(&body) {
-                Ok(refused) => refused.error,
-                Err(_) => format!("{} answers {status}", self.place()),
-            })
-        })
+    fn stranger(&self) -> String {
+        self.said("it answers as no golo collector does")
     }
 
-    /// Without user and password.
-    fn place(&self) -> String {
-        self.url.origin().ascii_serialization()
+    fn said(&self, reason: &str) -> String {
+        format!("the collector {}: {reason}", self.address.name())
     }
 }

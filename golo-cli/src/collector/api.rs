@@ -10,18 +10,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Collector, Refusal, refusals::Failed};
-use crate::store::{KeptPart, KeptRun};
+use crate::{
+    listed::list,
+    store::{KeptPart, KeptRun, Summary},
+};
 
 /// Runs that are listed unless more are asked for.
 const LISTED: u64 = 100;
 /// Most seconds of a run in one answer: a day.
 const SECONDS: u64 = 86_400;
 
-/// How many runs.
+/// How many runs, and whether what they came to is wanted too.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Most {
     limit: Option<u64>,
+    #[serde(default)]
+    summaries: bool,
 }
 
 /// Seconds, without the last.
@@ -48,11 +53,42 @@ pub(super) async fn health(State(collector): State<Collector>) -> Result<Json<Va
     }
 }
 
+/// A run with what it came to.
+#[derive(Serialize)]
+struct SummarizedRun {
+    #[serde(flatten)]
+    run: KeptRun,
+    summary: Option<Summary>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
+}
+
+impl SummarizedRun {
+    fn of(run: KeptRun, summary: Result<Summary, String>) -> Self {
+        let (summary, unreadable) = match summary {
+            Ok(summary) => (Some(summary), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        Self { run, summary, unreadable }
+    }
+}
+
 pub(super) async fn runs(
     State(collector): State<Collector>,
-    Query(Most { limit }): Query<Most>,
+    Query(Most { limit, summaries }): Query<Most>,
 ) -> Result<Json<Value>, Failed> {
-    let runs = collector.readers.read(move |store| store.runs(limit.unwrap_or(LISTED))).await?;
+    let limit = limit.unwrap_or(LISTED);
+    if !summaries {
+        let runs = collector.readers.read(move |store| store.runs(limit)).await?;
+        return Ok(Json(json!({ "runs": runs })));
+    }
+    let (runs, new) = collector.readers.read(move |store| list(store, limit)).await?;
+    if !new.is_empty() {
+        // Where that cannot be, it is worked out again the next time.
+        _ = collector.writer.write(move |writing| writing.summarize(&new)).await;
+    }
+    let runs: Vec<_> = runs.into_iter().map(|(run, summary)| SummarizedRun::of(run, summary)).collect();
     Ok(Json(json!({ "runs": runs })))
 }
 

@@ -7,6 +7,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use golo_proto::results::record::Record as Kind;
 use prost::Message as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +15,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Collector, Refusal, StoreError, batch, body::Received, refusals::Failed};
-use crate::store::{Batch, Ingested, KeptPart, Store, Writing};
+use crate::{
+    listed::summarize,
+    store::{Batch, Ingested, KeptPart, Store, Writing},
+};
 
 /// Bytes of a response that are sent at a time, at least.
 const CHUNK: usize = 64 << 10;
@@ -49,7 +53,8 @@ pub(super) async fn ingest(
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending").into_response());
     };
     let records = read.map_err(Refusal::into_response)?;
-    let batch = Batch { run, agent, job, from, records };
+    let has_ended = records.iter().any(|record| matches!(record.record, Some(Kind::Ended(_))));
+    let batch = Batch { run: run.clone(), agent, job, from, records };
     let write = move |writing: &mut Writing<'_>| {
         let ingested = writing.ingest(batch);
         drop(room);
@@ -58,7 +63,25 @@ pub(super) async fn ingest(
     let kept = collector.writer.write(write).await;
     let Ingested { new, next } = kept.map_err(|error| Failed::from(error).into_response())?;
     collector.counts.records(new, bytes);
+    if has_ended && new > 0 {
+        tokio::spawn(summarized(collector, run));
+    }
     Ok(Json(json!({ "next": next })))
+}
+
+/// Works out what a run came to, so that lists have it at hand. Where that cannot be, it is done once the run is listed.
+async fn summarized(collector: Collector, run: String) {
+    let read = collector.readers.read(move |store| {
+        let mut new = Vec::new();
+        // Why it cannot be read is said to whoever lists it.
+        _ = summarize(store, &store.find(&run)?, &mut new);
+        Ok(new)
+    });
+    if let Ok(new) = read.await
+        && !new.is_empty()
+    {
+        _ = collector.writer.write(move |writing| writing.summarize(&new)).await;
+    }
 }
 
 /// The number of the record that is wanted next.

@@ -12,7 +12,10 @@ use tokio::{fs::File, io::AsyncReadExt as _, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::clock::{Clock, Round};
-use crate::http_client::{Address, CallError, HttpClient, away};
+use crate::{
+    agent::kept::State,
+    http_client::{Address, CallError, HttpClient},
+};
 
 /// How long a call may take that needs no time to be answered.
 const CALL: Duration = Duration::from_secs(10);
@@ -45,7 +48,7 @@ impl JobView {
     /// Whether it will never run any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(&*self.state, "completed" | "failed" | "cancelled")
+        State::ALL.iter().any(|state| state.is_over() && state.name() == self.state)
     }
 }
 
@@ -65,7 +68,7 @@ impl Agent {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
-        let body = self.send(request).await?.bytes().await.map_err(|error| away(&error))?;
+        let body = self.send(request).await?.bytes().await.map_err(|error| self.client.away(&error))?;
         serde_json::from_slice(&body).map_err(|_| stranger())
     }
 
@@ -95,7 +98,7 @@ impl Agent {
         let response = self.send(self.call(Method::GET, &["clock"])).await?;
         // The rest has come with the head, or is under way.
         let received = clock.now();
-        let body = response.bytes().await.map_err(|error| away(&error))?;
+        let body = response.bytes().await.map_err(|error| self.client.away(&error))?;
         let Now { now: there } = serde_json::from_slice(&body).map_err(|_| stranger())?;
         Ok(Round { sent, received, there })
     }
@@ -220,7 +223,7 @@ impl Agent {
         if !response.headers().get(CONTENT_TYPE).is_some_and(is_records) {
             return Err(stranger());
         }
-        let mut body = response.bytes().await.map_err(|error| away(&error))?;
+        let mut body = response.bytes().await.map_err(|error| self.client.away(&error))?;
         let mut records = Vec::new();
         while body.has_remaining() {
             records.push(Record::decode_length_delimited(&mut body).map_err(|_| stranger())?);

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::part::Part;
-use crate::http_client::CallError;
+use crate::{http_client::CallError, keep::Keeper};
 
 /// How long an agent is waited for that cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,8 +29,9 @@ pub enum Told {
     Lost(String),
 }
 
-/// Sends what is recorded of part number `index` to `told`, in order and once, until that is all or the agent is lost.
-pub async fn follow(index: usize, part: Arc<Part>, told: mpsc::Sender<(usize, Told)>) {
+/// Sends what is recorded of part number `index` to `told`, and has it kept, in order and once, until that is all or the
+/// agent is lost.
+pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize, Told)>, keeper: Option<Keeper>) {
     let Some(job) = part.job() else { return };
     let mut next = 0;
     let mut heard = Instant::now();
@@ -41,6 +42,9 @@ pub async fn follow(index: usize, part: Arc<Part>, told: mpsc::Sender<(usize, To
                 (heard, pause) = (Instant::now(), PAUSE);
                 for record in records {
                     next += 1;
+                    if let Some(keeper) = &keeper {
+                        keeper.keep(index, record.clone());
+                    }
                     let is_last = matches!(record.record, Some(Kind::Ended(_)));
                     if is_last {
                         part.end();

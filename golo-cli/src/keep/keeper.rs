@@ -8,7 +8,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use golo::{
@@ -21,8 +21,13 @@ use golo_proto::{
     results::{Begun, Ended, Record, record},
 };
 
-use super::{KeepArgs, machine};
-use crate::store::{Batch, Store, place};
+use super::KeepArgs;
+use crate::{
+    environment::machine,
+    listed::summarize,
+    moments::now,
+    store::{Batch, Store, StoreError, place},
+};
 
 /// Records that wait to be written: some minutes of a disk that does not answer.
 const WAITING: usize = 1024;
@@ -38,9 +43,10 @@ pub fn short(run: &str) -> &str {
 }
 
 /// Takes what is to be kept. Whatever goes wrong is said once, and then nothing more is kept.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Keeper {
-    records: SyncSender<Record>,
+    /// Each with the number of the part that tells it.
+    records: SyncSender<(usize, Record)>,
     /// Whether nothing more can be kept, and that was said.
     has_failed: Arc<AtomicBool>,
 }
@@ -51,56 +57,60 @@ pub struct Keeping {
     db: Option<PathBuf>,
     is_quiet: bool,
     has_failed: Arc<AtomicBool>,
-    /// Gives whether the run was kept to its end; the thread drops it in any case.
+    /// Gives whether anything was kept; the thread drops it in any case.
     is_done: Receiver<bool>,
 }
 
 impl Keeper {
-    /// Begins to keep a run of the load test `name`, whose SHA-256 is `binary` where it is known.
+    /// Begins to keep a run of which each of some agents delivers a part.
     #[must_use]
-    pub fn start(args: &KeepArgs, name: &str, binary: &str, call: &RunCall, options: &Options) -> (Self, Keeping) {
-        let run = golo::new_sequence_id();
-        let begun = begun(&run, name, binary, call, options);
+    pub fn start(args: &KeepArgs, run: &str, agents: Vec<String>, is_quiet: bool) -> (Self, Keeping) {
         let (records, waiting) = sync_channel(WAITING);
         let (done, is_done) = sync_channel(1);
         let has_failed = Arc::<AtomicBool>::default();
-        let keeper = Self { records, has_failed: Arc::clone(&has_failed) };
-        let (agent, db, failed) = (begun.agent.clone(), args.db.clone(), Arc::clone(&has_failed));
-        let batch = Batch { run: run.clone(), agent, job: None, from: 0, records: Vec::new() };
+        let (run, db, failed) = (run.to_owned(), args.db.clone(), Arc::clone(&has_failed));
+        let keeping =
+            Keeping { run: run.clone(), db: db.clone(), is_quiet, has_failed: Arc::clone(&has_failed), is_done };
         let writing = move || {
-            let written = write(db, batch, &waiting);
-            let is_whole = written.unwrap_or_else(|error| {
+            let is_kept = write(db, &run, &agents, &waiting).unwrap_or_else(|error| {
                 warn(&failed, &error);
                 false
             });
             // Nobody waits for it any more where the run was given up.
-            let _ = done.send(is_whole);
+            let _ = done.send(is_kept);
         };
-        match thread::Builder::new().name("golo-keep".to_owned()).spawn(writing) {
-            Ok(_) => keeper.keep(record::Record::Begun(begun)),
-            Err(error) => warn(&has_failed, &format!("no thread is left: {error}")),
+        if let Err(error) = thread::Builder::new().name("golo-keep".to_owned()).spawn(writing) {
+            warn(&has_failed, &format!("no thread is left: {error}"));
         }
-        let keeping = Keeping { run, db: args.db.clone(), is_quiet: call.is_quiet(), has_failed, is_done };
+        (Self { records, has_failed }, keeping)
+    }
+
+    /// Begins to keep a run that this machine delivers alone, of the load test `name`.
+    #[must_use]
+    pub fn start_alone(args: &KeepArgs, name: &str, call: &RunCall) -> (Self, Keeping) {
+        let begun = begun(golo::new_sequence_id(), name, call, &call.options(name));
+        let (keeper, keeping) = Self::start(args, &begun.run, vec![begun.agent.clone()], call.is_quiet());
+        keeper.tell(record::Record::Begun(begun));
         (keeper, keeping)
     }
 
-    /// Keeps an event.
+    /// Keeps an event of the only part.
     pub fn event(&self, event: Event) {
-        self.keep(record::Record::Event(wire::event(event)));
+        self.tell(record::Record::Event(wire::event(event)));
     }
 
-    /// Keeps how the run ended.
+    /// Keeps how the only part ended.
     pub fn ended(&self, ended: Ended) {
-        self.keep(record::Record::Ended(ended));
+        self.tell(record::Record::Ended(ended));
     }
 
-    /// Never waits.
-    fn keep(&self, record: record::Record) {
-        if self.has_failed.load(Relaxed) {
-            return;
-        }
-        let record = Record { at: wire::unix_nanoseconds(SystemTime::now()), record: Some(record) };
-        if self.records.try_send(record).is_err() {
+    fn tell(&self, record: record::Record) {
+        self.keep(0, Record { at: now(), record: Some(record) });
+    }
+
+    /// Keeps the next record of a part. Never waits.
+    pub fn keep(&self, part: usize, record: Record) {
+        if !self.has_failed.load(Relaxed) && self.records.try_send((part, record)).is_err() {
             warn(&self.has_failed, "the disk is too slow for it");
         }
     }
@@ -121,7 +131,7 @@ impl Keeping {
             Err(RecvTimeoutError::Timeout) => {
                 warn(&has_failed, &format!("its file could not be written within {} s", PATIENCE.as_secs()));
             }
-            // What went wrong was said.
+            // There is nothing to show, or what went wrong was said.
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {}
         }
     }
@@ -134,7 +144,7 @@ fn warn(has_failed: &AtomicBool, reason: &str) {
     }
 }
 
-fn begun(run: &str, name: &str, binary: &str, call: &RunCall, options: &Options) -> Begun {
+fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
     let plan = pb::Plan {
         needs: 1,
         load: Some(call.plan().into()),
@@ -146,30 +156,60 @@ fn begun(run: &str, name: &str, binary: &str, call: &RunCall, options: &Options)
         speaks: pb::REVISION,
     };
     Begun {
-        run: run.to_owned(),
         agent: machine(),
-        job: run.to_owned(),
+        job: run.clone(),
+        run,
         load_test: name.to_owned(),
         plan: Some(plan),
         thresholds: call.thresholds().iter().map(ToString::to_string).collect(),
-        binary: binary.to_owned(),
+        // It is not read for that alone.
+        binary: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
-/// Writes records as they come, those that have come meanwhile together; gives whether the last of them told the run's end.
-fn write(db: Option<PathBuf>, mut batch: Batch, waiting: &Receiver<Record>) -> Result<bool, String> {
+/// Writes records as they come, those that have come meanwhile together, until every part has told its end or nothing more
+/// comes; gives whether there were any. Others may keep the same run in the same file: what they have kept is passed over.
+fn write(
+    db: Option<PathBuf>,
+    run: &str,
+    agents: &[String],
+    waiting: &Receiver<(usize, Record)>,
+) -> Result<bool, String> {
+    let Ok(mut first) = waiting.recv() else { return Ok(false) };
     let place = place(db).map_err(|error| error.to_string())?;
     let mut store = Store::open(&place).map_err(|error| chain(&error))?;
-    let mut has_ended = false;
-    while let Ok(first) = waiting.recv() {
-        batch.records = std::iter::once(first).chain(waiting.try_iter()).collect();
-        has_ended = batch.records.iter().any(|record| matches!(record.record, Some(record::Record::Ended(_))));
-        let kept = store.ingest(batch.clone()).map_err(|error| format!("{}: {}", place.display(), chain(&error)))?;
-        batch.from = kept.next;
-        if has_ended {
+    let failed = |error: StoreError| format!("{}: {}", place.display(), chain(&error));
+    let batch =
+        |agent: &String| Batch { run: run.to_owned(), agent: agent.clone(), job: None, from: 0, records: Vec::new() };
+    let mut batches: Vec<Batch> = agents.iter().map(batch).collect();
+    let mut running = agents.len();
+    loop {
+        for (part, record) in std::iter::once(first).chain(waiting.try_iter()) {
+            let is_last = matches!(record.record, Some(record::Record::Ended(_)));
+            running = running.saturating_sub(usize::from(is_last));
+            batches[part].records.push(record);
+        }
+        let told = batches.iter().filter(|batch| !batch.records.is_empty());
+        let kept = store.write(|writing| told.cloned().try_for_each(|batch| writing.ingest(batch).map(drop)));
+        kept.and_then(|kept| kept).map_err(failed)?;
+        for batch in &mut batches {
+            batch.from += batch.records.drain(..).len() as u64;
+        }
+        if running == 0 {
             break;
         }
+        match waiting.recv() {
+            Ok(next) => first = next,
+            Err(_) => break,
+        }
     }
-    Ok(has_ended)
+    // Lists have it at hand then; where that cannot be, it is worked out once it is listed.
+    let mut new = Vec::new();
+    if let Ok(kept) = store.find(run)
+        && summarize(&store, &kept, &mut new).is_ok()
+    {
+        _ = store.summarize(&new);
+    }
+    Ok(true)
 }

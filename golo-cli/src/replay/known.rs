@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use golo::{report::duration, wire};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Part;
+use crate::moments::date;
 
 /// How long a part may be silent that others have outlived.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -43,12 +43,4 @@ fn since(moment: u64, now: SystemTime) -> Duration {
 
 fn whole(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
-}
-
-/// A moment as people write it, to the second.
-#[must_use]
-pub fn date(unix_nanoseconds: u64) -> String {
-    let seconds = i64::try_from(unix_nanoseconds / 1_000_000_000).ok();
-    let date = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    date.and_then(|date| date.format(&Rfc3339).ok()).unwrap_or_else(|| "an unknown time".to_owned())
 }

@@ -5,19 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::environment::data_folder;
+
 /// Where it is: what `--db` says, else `GOLO_DB`, else `golo/runs.db` in the user's folder of data, which is made.
 ///
 /// # Errors
 ///
 /// Where there is no such folder, and it cannot be made.
 pub fn place(asked: Option<PathBuf>) -> io::Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = asked.or_else(|| variable("GOLO_DB")) {
+    let variable = std::env::var_os("GOLO_DB").filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = asked.or(variable) {
         return Ok(path);
     }
-    // The specification has a relative path count as none.
-    let data = variable("XDG_DATA_HOME").filter(|path| path.is_absolute());
-    let Some(data) = data.or_else(|| variable("HOME").map(|home| home.join(".local/share"))) else {
+    let Some(data) = data_folder() else {
         let message = "give `--db FILE`: neither XDG_DATA_HOME nor HOME says where data belongs";
         return Err(io::Error::new(io::ErrorKind::NotFound, message));
     };

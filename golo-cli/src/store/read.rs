@@ -1,8 +1,7 @@
 //! Runs and their parts, and finding one by what a person calls it.
 
 use rusqlite::{OptionalExtension as _, Row, params};
-use serde::{Serialize, Serializer};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde::Serialize;
 
 use super::{
     Store, StoreError,
@@ -10,6 +9,7 @@ use super::{
     names::LATEST,
     part::Part,
 };
+use crate::moments;
 
 /// A run that is kept. Moments are nanoseconds since the Unix epoch; as JSON, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,13 +33,13 @@ pub struct KeptRun {
     /// Over so many agents the plan is shared.
     pub parts_expected: u64,
     /// When the measured part began.
-    #[serde(rename = "started_at", serialize_with = "optional_moment")]
+    #[serde(rename = "started_at", serialize_with = "moments::serialize_optional")]
     pub started_at_ns: Option<u64>,
     /// When the last of its parts was over.
-    #[serde(rename = "ended_at", serialize_with = "optional_moment")]
+    #[serde(rename = "ended_at", serialize_with = "moments::serialize_optional")]
     pub ended_at_ns: Option<u64>,
     /// When the database first heard of it.
-    #[serde(rename = "added_at", serialize_with = "moment")]
+    #[serde(rename = "added_at", serialize_with = "moments::serialize")]
     pub added_at_ns: u64,
     /// Requests until now.
     pub requests: u64,
@@ -71,10 +71,10 @@ pub struct KeptPart {
     /// Why it failed or was cancelled.
     pub reason: String,
     /// When it was over, by the agent's clock.
-    #[serde(rename = "ended_at", serialize_with = "optional_moment")]
+    #[serde(rename = "ended_at", serialize_with = "moments::serialize_optional")]
     pub ended_at_ns: Option<u64>,
     /// When its last record was kept, by the clock of whoever kept it.
-    #[serde(rename = "heard_at", serialize_with = "moment")]
+    #[serde(rename = "heard_at", serialize_with = "moments::serialize")]
     pub heard_at_ns: u64,
 }
 
@@ -188,19 +188,5 @@ impl KeptRun {
             requests: number(row, 12)?,
             requests_failed: number(row, 13)?,
         })
-    }
-}
-
-/// A moment in nanoseconds since the Unix epoch, as RFC 3339.
-fn moment<S: Serializer>(nanoseconds: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos((*nanoseconds).into());
-    let text = moment.map_err(serde::ser::Error::custom)?.format(&Rfc3339).map_err(serde::ser::Error::custom)?;
-    serializer.serialize_str(&text)
-}
-
-fn optional_moment<S: Serializer>(nanoseconds: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match nanoseconds {
-        Some(nanoseconds) => moment(nanoseconds, serializer),
-        None => serializer.serialize_none(),
     }
 }

@@ -6,14 +6,17 @@ use clap::{Args, ValueEnum as _};
 use golo::cli::{RunArgs, pair};
 
 use crate::{
+    arguments::RunOwn,
     fleet::{OnAgentLoss, agent::Agent},
-    http_client::{Address, HttpClient},
+    http_client::{Address, HttpClient, Names},
     http_server::Secret,
-    limits::LimitArgs,
 };
 
 /// The usual port of an agent.
 const PORT: u16 = 8081;
+
+/// What is said of token and certificates.
+const NAMES: Names = Names { token: "`GOLO_TOKEN` or `--token`", ca: "--ca" };
 
 /// What stands below all flags.
 const AFTER: &str = "\
@@ -26,8 +29,8 @@ what is printed, written and judged is what all of them measured. It exits as `g
 threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not started or died, as where an agent cannot be reached.
 Ctrl-C stops every agent, and it still reports.
 
---workers, --max-memory and --max-descriptors are for each agent. Raw lines (jsonl=) stay on the agents. An agent that has a
-collector gives it what it measures by itself.
+--workers, --max-memory and --max-descriptors are for each agent. Raw lines (jsonl=) stay on the agents. What each agent
+measured is kept here, as by `golo run`; an agent that has a collector gives it the same by itself, under the same run.
 
 Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable.";
 
@@ -58,7 +61,7 @@ pub struct SubmitLine {
     pub on_agent_loss: Option<OnAgentLoss>,
     /// What to deliver, and how.
     #[command(flatten)]
-    pub run: RunArgs<LimitArgs>,
+    pub run: RunArgs<RunOwn>,
     /// A parameter, which the load test finds in its environment on each agent (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "Run")]
     pub env: Vec<(String, String)>,
@@ -89,7 +92,7 @@ impl SubmitLine {
         };
         let token = self.token.clone().or_else(|| variable("GOLO_TOKEN").map(Secret::from));
         let ca = self.ca.clone().or_else(|| variable("GOLO_CA").map(PathBuf::from));
-        let client = HttpClient::new(token, ca.as_deref())?;
+        let client = HttpClient::new(token, ca.as_deref(), NAMES)?;
         let agent = |address: Address| (address.name(), Agent::new(client.clone(), address));
         Ok((addresses.into_iter().map(agent).collect(), on_loss))
     }

@@ -13,11 +13,12 @@ use std::{
 use rustix::process::{Resource, Rlimit, getppid, getrlimit, setrlimit};
 
 use super::{
-    BAD_CONFIGURATION, EXEC,
+    EXEC,
     flags::Flags,
     report::{Refusal, Step},
     say,
 };
+use crate::command::BAD_CONFIGURATION;
 
 /// How often, and how far apart, a program is tried that somebody still holds open for writing: a process that was started
 /// while the file was written holds it until its own `exec`.

@@ -20,13 +20,14 @@ use tokio::{
 };
 
 use super::{
-    BAD_CONFIGURATION, EXEC, NAME, SUPERVISE, call_itself, descendants,
+    EXEC, NAME, SUPERVISE, call_itself, descendants,
     flags::Flags,
     orders::{Golo, Order},
     own_executable,
     report::{End, Refusal, Report, Step},
     say,
 };
+use crate::command::BAD_CONFIGURATION;
 
 /// How far apart two looks at the resident memory are.
 const WEIGHING: Duration = Duration::from_millis(200);

@@ -34,7 +34,7 @@ async fn a_command_line_that_is_wrong_is_said_to_be() {
         (vec!["--tls-cert", "/none.pem", "--tls-key", "/none.pem"], "`--tls-cert` is `/none.pem`"),
         (vec!["--tls-cert", "/none.pem"], "--tls-key"),
         (vec!["--name", "a/b"], "`--name` is `a/b`"),
-        (vec!["--collector", "nonsense"], "`--collector` is `nonsense`"),
+        (vec!["--collector", "ftp://nonsense"], "`--collector`: `ftp://nonsense`: expected HOST:PORT or a URL"),
         (vec!["--collector-token", "x"], "--collector"),
         (vec!["--allow-target", "http://x/"], "expected HOST or HOST:PORT"),
         (vec!["--token", ""], "`--token` is empty"),

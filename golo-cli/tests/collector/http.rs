@@ -170,6 +170,14 @@ async fn what_is_kept_is_read_as_json() {
     assert_eq!(runs["runs"][0]["run"], "r");
     assert_eq!(runs["runs"][0]["started_at"], "2026-11-22T10:05:13Z");
     assert_eq!(runs["runs"][0]["requests"], requests);
+    assert!(runs["runs"][0].get("summary").is_none());
+    for _ in 0..2 {
+        let (_, runs) = get(address, "/api/runs?limit=5&summaries=true").await;
+        assert_eq!(runs["runs"][0]["summary"]["requests"], requests);
+        assert_eq!(runs["runs"][0]["summary"]["begun_at"], "2026-11-22T10:05:12Z");
+        let kept: i64 = place.sql().query_row("SELECT requests FROM summaries", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept.unsigned_abs(), requests, "it is kept");
+    }
     let (_, run) = get(address, "/api/runs/latest").await;
     assert_eq!((&run["state"], &run["parts"][0]["agent"]), (&json!("completed"), &json!("a")));
     assert_eq!(run["thresholds"], json!(["http_req_failed rate<1%", "http_req_duration p(99)<1s"]));
@@ -204,6 +212,7 @@ async fn what_is_kept_is_read_as_json() {
         assert_eq!(get(address, &format!("/api/runs/r/seconds?{wrong}")).await.0, 400, "{wrong}");
     }
     assert_eq!(get(address, "/api/runs?limit=x").await.0, 400);
+    assert_eq!(get(address, "/api/runs?summaries=maybe").await.0, 400);
     assert_eq!(get(address, "/healthz").await, (200, json!({ "status": "ok" })));
     let (_, metrics) = get(address, "/metrics").await;
     let metrics = metrics.as_str().unwrap();

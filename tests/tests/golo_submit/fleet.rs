@@ -125,10 +125,7 @@ async fn serve(addr: &str, folder: &TempDir, flags: &[&str]) -> (Program, String
     let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
     command.env_remove("GOLO_TOKEN").env_remove("TARGET_URL").env(MARK, folder.path());
     command.args(["agent", "--addr", addr, "--data"]).arg(folder.path()).args(flags);
-    let mut program = Program::spawn(command);
-    let greeting = program.stderr.wait_for("listens on http").await;
-    let (_, name) = greeting.split_once("://").unwrap();
-    (program, name.split([' ', ',', '/']).next().unwrap().to_owned())
+    Program::listen(command).await
 }
 
 /// Some agents.
@@ -247,6 +244,11 @@ impl Running {
 impl Ran {
     pub(super) fn summary(&self) -> Value {
         serde_json::from_slice(&fs::read(summary(&self.folder)).unwrap()).unwrap()
+    }
+
+    /// Where it wrote that.
+    pub(super) fn out(&self) -> String {
+        format!("summary={}", summary(&self.folder).display())
     }
 
     pub(super) fn requests(&self) -> u64 {

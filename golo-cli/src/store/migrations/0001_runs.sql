@@ -151,6 +151,19 @@ CREATE TABLE merged_seconds (
     PRIMARY KEY (run, second, route)
 ) WITHOUT ROWID;
 
+CREATE TABLE summaries (
+    -- What a run came to, worked out of all its records when it ended or was listed first. Where it has more records by
+    -- now, it is worked out anew once it is listed.
+    run INTEGER PRIMARY KEY REFERENCES runs (id),
+    records INTEGER NOT NULL,           -- of all parts, that it was worked out of
+    begun_at_ns INTEGER NOT NULL,       -- when its first part was asked for
+    verdict TEXT NOT NULL,              -- as `golo show` begins: PASSED, FAILED, INVALID, STOPPED, DIED, ...
+    requests INTEGER NOT NULL,
+    requests_failed INTEGER NOT NULL,
+    whole_time_ns INTEGER NOT NULL,
+    duration_p95_ns INTEGER
+);
+
 CREATE TABLE outputs (
     -- Requests one by one, as POST /push/{db} brought them.
     id INTEGER PRIMARY KEY,

@@ -1,0 +1,159 @@
+//! What `golo submit` keeps, and what a collector keeps of the same run.
+
+use std::path::{Path, PathBuf};
+
+use golo_tests::{Finished, Program, Signal, command, until, within};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::fleet::{Agent, Call, Fleet, JOBS, Ran, sample};
+
+const TOKEN: &str = "hush-hush";
+
+/// Two agents, the collector of both, and a file.
+struct Kept {
+    fleet: Fleet,
+    url: String,
+    _collector: Program,
+    folder: TempDir,
+}
+
+fn golo(arguments: &[&str]) -> tokio::process::Command {
+    let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+    command.env("GOLO_TOKEN", TOKEN).env_remove("GOLO_CA").args(arguments);
+    command
+}
+
+impl Kept {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = golo(&["collector", "--addr", "127.0.0.1:0"]);
+        command.arg("--db").arg(folder.path().join("collected.db"));
+        let (collector, place) = Program::listen(command).await;
+        let url = format!("http://{place}");
+        let mut agents = Vec::new();
+        for number in 1..=2 {
+            agents.push(Agent::start_with(number, &["--collector", &url, "--collector-token", TOKEN]).await);
+        }
+        Self { fleet: Fleet { agents }, url, _collector: collector, folder }
+    }
+
+    /// What `golo submit` writes to.
+    fn own(&self) -> PathBuf {
+        self.folder.path().join("runs.db")
+    }
+
+    /// What the collector writes to.
+    fn collected(&self) -> PathBuf {
+        self.folder.path().join("collected.db")
+    }
+
+    fn call(&self, target: &str, flags: &str, db: &Path) -> Call {
+        let mut call = Call::new(&self.fleet, JOBS, target, flags);
+        call.command.env_remove("GOLO_NO_KEEP").env("GOLO_DB", db);
+        call
+    }
+
+    async fn ask_file(&self, arguments: &[&str]) -> Finished {
+        let mut command = golo(arguments);
+        command.env("GOLO_DB", self.own());
+        Program::spawn(command).finish().await
+    }
+
+    /// What the collector knows, once agents have given it all of a run.
+    async fn ask_collector(&self, arguments: &[&str]) -> Finished {
+        let asked = [arguments, &["--collector", &self.url]].concat();
+        let all = async {
+            loop {
+                let finished = Program::spawn(golo(&asked)).finish().await;
+                let is_whole = finished.stdout.first().is_some_and(|first| !first.starts_with("NOT ENDED"));
+                if is_whole {
+                    return finished;
+                }
+            }
+        };
+        within("the collector has it", all).await
+    }
+
+    async fn assert_shown_as_printed(&self, ran: &Ran) {
+        let id = kept_as(&ran.finished);
+        let out = ran.out();
+        let arguments = ["show", &id, "-o", &out];
+        let shown = self.ask_file(&arguments).await;
+        assert_eq!((shown.code, &*shown.stderr), (Some(0), &[][..]));
+        assert_eq!(shown.stdout, ran.finished.stdout, "from the file");
+        let shown = self.ask_collector(&arguments).await;
+        assert_eq!((shown.code, &*shown.stderr), (Some(0), &[][..]));
+        assert_eq!(shown.stdout, ran.finished.stdout, "from the collector");
+    }
+}
+
+/// What a run is kept as.
+#[track_caller]
+fn kept_as(ran: &Finished) -> String {
+    let last = ran.stderr.last().unwrap();
+    let (id, how) = last.strip_prefix("kept as ").and_then(|kept| kept.split_once(": ")).expect(last);
+    assert_eq!(how, format!("golo show {id}"));
+    id.to_owned()
+}
+
+#[tokio::test]
+async fn a_run_is_shown_as_it_was_printed_from_the_file_and_from_the_collector() {
+    let kept = Kept::start().await;
+    let target = sample();
+    for (flags, code) in [
+        ("-u 4 -d 2 --name get -t http_req_duration{route:/}p(95)<10s", 0),
+        ("-r 100/s -d 1 --warm-up 1s", 0),
+        ("-u 3 -i 30 --name fail --seed 7 --workers 1 -t iterations@count>=100", 99),
+    ] {
+        let flags: Vec<_> = flags.split(' ').map(|flag| flag.replace("}p(", "} p(").replace('@', " ")).collect();
+        let mut call = kept.call(target.url(), "", &kept.own());
+        call.command.args(flags);
+        let ran = call.finish().await;
+        let is_late = ran.finished.code == Some(96) && ran.finished.stdout.join(" ").contains("starts were late");
+        assert!(is_late || ran.finished.code == Some(code), "{:#?}", ran.finished);
+        kept.assert_shown_as_printed(&ran).await;
+    }
+
+    let target = sample();
+    let running = kept.call(target.url(), "-u 2 --pace 20ms -d 600", &kept.own()).spawn();
+    until("there is load", || target.counter().seen > 50).await;
+    running.program.signal(Signal::INT);
+    let stopped = running.finish().await;
+    assert_eq!(stopped.finished.code, Some(105), "{:#?}", stopped.finished);
+    kept.assert_shown_as_printed(&stopped).await;
+
+    let (file, collector) = (kept.ask_file(&["runs"]).await, kept.ask_collector(&["runs"]).await);
+    assert_eq!((file.code, file.stdout.len()), (Some(0), 1 + 2 * 4), "{file:#?}");
+    assert_eq!(file.stdout, collector.stdout);
+    kept.fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn nothing_is_doubled_where_a_collector_keeps_the_same_run_in_the_same_file() {
+    let kept = Kept::start().await;
+    let target = sample();
+    let ran = kept.call(target.url(), "-u 4 -d 3", &kept.collected()).finish().await;
+    let id = kept_as(&ran.finished);
+    let shown = kept.ask_collector(&["show", &id, "-o", &ran.out()]).await;
+    assert_eq!(shown.stdout, ran.finished.stdout);
+    let listed = kept.ask_collector(&["runs", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed.stdout.join("")).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed[0]["requests"], target.counter().seen);
+}
+
+#[tokio::test]
+async fn nothing_is_kept_where_that_is_asked_for_or_no_agent_has_told_anything() {
+    let mut kept = Kept::start().await;
+    let target = sample();
+    let ran = kept.call(target.url(), "-i 4 --no-keep", &kept.own()).finish().await;
+    ran.assert_ended_with(0, "PASSED");
+    assert_eq!((ran.finished.said("kept as"), kept.own().exists()), (0, false), "{:#?}", ran.finished);
+    for agent in &mut kept.fleet.agents {
+        agent.kill().await;
+    }
+    let ran = kept.call(target.url(), "-i 4", &kept.own()).finish().await;
+    ran.assert_ended_with(107, "NOT STARTED");
+    assert_eq!((ran.finished.said("kept"), kept.own().exists()), (0, false), "{:#?}", ran.finished);
+}
