@@ -2,6 +2,9 @@
 
 pub mod binaries;
 mod ending;
+mod folder;
+mod frame;
+mod index;
 pub mod job;
 pub mod jobs;
 pub mod kept;
@@ -90,7 +93,7 @@ async fn finished(agent: Arc<Agent>, working: tokio::task::JoinHandle<()>, colle
     let pushed = async {
         while let Some(collector) = &collector
             && collector.is_there()
-            && agent.jobs().iter().any(|job| pusher::is_pending(job))
+            && agent.jobs().iter().any(|job| pusher::is_pending(job) && job.kept().refused.is_none())
         {
             sleep(Duration::from_millis(20)).await;
         }

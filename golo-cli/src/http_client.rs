@@ -58,6 +58,12 @@ impl Address {
         format!("{host}:{}", self.url.port_or_known_default().unwrap_or_default())
     }
 
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// A place there.
     fn at<'s>(&self, path: impl IntoIterator<Item = &'s str>) -> Url {
         let mut url = self.url.clone();
@@ -210,7 +216,7 @@ impl HttpClient {
         }
     }
 
-    fn refusal(&self, status: StatusCode, said: &str) -> String {
+    pub(crate) fn refusal(&self, status: StatusCode, said: &str) -> String {
         #[derive(Deserialize)]
         struct Refusal {
             error: String,

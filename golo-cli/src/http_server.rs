@@ -7,6 +7,7 @@
 mod args;
 mod connection;
 mod guard;
+mod pace;
 mod refusal;
 mod statuses;
 mod timed_body;
@@ -19,7 +20,7 @@ use axum::{Router, extract::DefaultBodyLimit, middleware};
 use golo::cli::say;
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
 };
 
@@ -29,6 +30,7 @@ pub use statuses::Statuses;
 pub use token::{Secret, Token};
 
 use guard::Guard;
+use pace::Paces;
 
 /// How long is waited where no connection can be taken, as without a descriptor.
 const RECOVERY: Duration = Duration::from_millis(100);
@@ -36,12 +38,14 @@ const RECOVERY: Duration = Duration::from_millis(100);
 /// How much a client may take up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Most connections; more wait until one is closed.
+    /// Most connections; for one more the slowest is closed, where there is one that keeps the server waiting.
     pub connections: usize,
     /// How long the head of a request may take, a TLS handshake, and the pause between two requests.
     pub head: Duration,
     /// How long a body may stall that is received, or a response that is sent.
     pub stall: Duration,
+    /// How long a body may take that is received, and a second more for each 16 KiB of it that have come.
+    pub body_time: Duration,
     /// Most bytes of a body, unless a route says otherwise.
     pub body: usize,
     /// How long answers under way may take once the server is to stop.
@@ -49,12 +53,13 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// 256 connections, 10 s for a head, 30 s of stalling, 1 MiB of body, 5 s in the end.
+    /// 256 connections, 10 s for a head, 30 s of stalling, 60 s for a body, 1 MiB of it, 5 s in the end.
     fn default() -> Self {
         Self {
             connections: 256,
             head: Duration::from_secs(10),
             stall: Duration::from_secs(30),
+            body_time: Duration::from_secs(60),
             body: 1 << 20,
             drain: Duration::from_secs(5),
         }
@@ -124,6 +129,17 @@ impl Server {
                 open.port()
             ));
         }
+        if let Some(open) = found.iter().find(|address| !address.ip().is_loopback())
+            && options.token.as_ref().is_some_and(Token::is_short)
+        {
+            return Err(format!(
+                "`{}` can be reached from other machines, and the token has fewer than {} characters: give one that is hard to \
+                 guess, as `openssl rand -hex 16` makes it, or listen on `127.0.0.1:{}`",
+                options.addr,
+                token::LEAST,
+                open.port()
+            ));
+        }
         let listener = TcpListener::bind(&found[..]).await.map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
         Ok(Self { listener, address, options })
@@ -167,22 +183,24 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let free = Arc::new(Semaphore::new(bounds.connections));
         let mut shutdown = std::pin::pin!(shutdown);
+        let paces = Paces::default();
         loop {
             let accepted = async {
-                let permit = Arc::clone(&free).acquire_owned().await;
-                (permit, listener.accept().await)
+                let accepted = listener.accept().await;
+                (accepted, place(&free, &paces).await)
             };
-            let (permit, accepted) = tokio::select! {
+            let (accepted, permit) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 accepted = accepted => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let serving =
-                        connection::serve(stream, options.tls.clone(), router.clone(), bounds, stopped.clone());
+                    let (pace, paces, stopped) = (paces.add(), paces.clone(), stopped.clone());
+                    let (tls, router) = (options.tls.clone(), router.clone());
                     tokio::spawn(async move {
-                        serving.await;
+                        connection::serve(stream, tls, router, bounds, Arc::clone(&pace), stopped).await;
+                        paces.remove(&pace);
                         drop(permit);
                     });
                 }
@@ -194,6 +212,19 @@ impl Server {
         let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
         // Whoever is not done by then is not waited for.
         _ = timeout(bounds.drain, free.acquire_many(all)).await;
+    }
+}
+
+/// Room for one more connection, which others give way for.
+async fn place(free: &Arc<Semaphore>, paces: &Paces) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(permit) = Arc::clone(free).try_acquire_owned() {
+            return Some(permit);
+        }
+        paces.make_room();
+        if let Ok(permit) = timeout(RECOVERY, Arc::clone(free).acquire_owned()).await {
+            return permit.ok();
+        }
     }
 }
 

@@ -16,6 +16,8 @@ use crate::moments::now;
 /// How long is waited before the end of a job is written again, and how often that is done once the agent is to stop.
 const AGAIN: Duration = Duration::from_secs(1);
 const TRIES: u32 = 3;
+/// Bytes of records that are looked through at once.
+const REPLAYED: u64 = 1 << 20;
 
 impl Agent {
     /// A job is over: its last record is written, whatever it takes.
@@ -42,7 +44,7 @@ impl Agent {
     fn write_end(&self, job: &Job, ended: &Ended) -> io::Result<()> {
         // What became of it may find room where its last record does not.
         let saved = job.save();
-        let extent = job.spool.recover()?;
+        let extent = job.recover()?;
         if extent.next == 0 {
             job.spool.append(&self.begun(job), true)?;
         }
@@ -86,11 +88,10 @@ impl Agent {
     }
 
     /// Ends a job that ran when the agent ended, or whose end could not be kept: it is what its last record says, if it has
-    /// one.
+    /// one, and has measured what its records say.
     pub async fn resume(self: &Arc<Self>, job: &Arc<Job>) {
-        let reading = Arc::clone(job);
-        let last = spawn_blocking(move || last(&reading)).await.ok().and_then(Result::ok).flatten();
-        let kept = job.kept();
+        let (kept, reading) = (job.kept(), Arc::clone(job));
+        let last = spawn_blocking(move || replay(&reading)).await.ok().and_then(Result::ok).flatten();
         let (state, reason) = match kept.state {
             State::Completed => (ended::State::Completed, kept.reason),
             State::Failed => (ended::State::Failed, kept.reason),
@@ -108,16 +109,21 @@ pub(super) fn record(record: record::Record) -> Record {
     Record { at: now(), record: Some(record) }
 }
 
-/// How a job ended, if its last record says so.
-fn last(job: &Job) -> io::Result<Option<Ended>> {
-    let extent = job.spool.recover()?;
-    if !extent.has_ended {
-        return Ok(None);
+/// Takes note of all that a job's records say, and gives how it ended, if the last of them says so.
+fn replay(job: &Job) -> io::Result<Option<Ended>> {
+    job.recover()?;
+    job.forget_events();
+    let (mut from, mut last) = (0, None);
+    while let Some(chunk) = job.spool.read(from, REPLAYED)? {
+        let mut bytes = chunk.bytes;
+        while !bytes.is_empty() {
+            match Record::decode_length_delimited(&mut bytes)?.record {
+                Some(record::Record::Event(event)) => job.note(&event),
+                Some(record::Record::Ended(ended)) => last = Some(ended),
+                Some(record::Record::Begun(_)) | None => {}
+            }
+        }
+        from = chunk.next;
     }
-    let chunk = job.spool.read(extent.next - 1, 0)?;
-    let record = chunk.and_then(|chunk| Record::decode_length_delimited(chunk.bytes).ok());
-    Ok(record.and_then(|record| match record.record {
-        Some(record::Record::Ended(ended)) => Some(ended),
-        _ => None,
-    }))
+    Ok(last)
 }

@@ -51,6 +51,8 @@ pub struct Job {
     /// What it measured.
     pub spool: Spool,
     inner: Mutex<(Kept, Live)>,
+    /// Held by whoever writes down what is kept of it, so that nothing older is written over what is newer.
+    saving: Mutex<()>,
     /// How often its load was changed, and why that was refused the last time.
     adjusted: watch::Sender<(u64, String)>,
     /// Held by whoever changes its load.
@@ -67,6 +69,7 @@ impl Job {
             spool: Spool::at(folder.join("records"), extent),
             folder,
             inner: Mutex::new((kept, Live::default())),
+            saving: Mutex::default(),
             adjusted: watch::Sender::default(),
             adjusting: tokio::sync::Mutex::default(),
         }
@@ -120,7 +123,33 @@ impl Job {
     ///
     /// Where the disk does not take it; what was there before still is.
     pub fn save(&self) -> io::Result<()> {
+        let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         self.kept().write(&self.folder)
+    }
+
+    /// Sees to it that its records can be read, as far as they can; one that is over has failed where they were damaged.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk does not let it.
+    pub fn recover(&self) -> io::Result<Extent> {
+        let mut extent = self.spool.recover()?;
+        // What it has was counted once all of it was on disk, its end too.
+        if !extent.has_ended && self.change(|kept| kept.state.is_over() && kept.records > 0 && !kept.is_swept) {
+            extent = self.spool.end_damaged()?;
+        }
+        let Some(damage) = self.spool.damage() else { return Ok(extent) };
+        let is_news = self.change(|kept| {
+            let is_news = kept.state.is_over() && kept.reason != damage.reason;
+            if is_news {
+                (kept.state, kept.reason, kept.records) = (State::Failed, damage.reason, extent.next);
+            }
+            is_news
+        });
+        if is_news {
+            self.save()?;
+        }
+        Ok(extent)
     }
 
     /// The collector has all of its records, so many: that is on disk before it is said.
@@ -130,12 +159,34 @@ impl Job {
     /// As [`save`](Self::save); it is said all the same, and after a restart the collector is asked again.
     pub fn commit(&self, records: u64) -> io::Result<()> {
         let moment = now();
-        let commit = |kept: &mut Kept| (kept.committed, kept.committed_at) = (records, Some(moment));
+        let commit = |kept: &mut Kept| {
+            (kept.committed, kept.committed_at) = (records, Some(moment));
+            (kept.refused, kept.refused_at) = (None, None);
+        };
+        let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = self.kept();
         commit(&mut kept);
         let written = kept.write(&self.folder);
         self.change(commit);
         written
+    }
+
+    /// The collector does not take its records, or takes them again; gives whether that is news, which is written down.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save); it is known all the same.
+    pub fn refuse(&self, reason: Option<String>) -> io::Result<bool> {
+        let is_news = self.change(|kept| {
+            let is_news = kept.refused != reason;
+            kept.refused_at = reason.is_some().then(|| kept.refused_at.unwrap_or_else(now));
+            kept.refused = reason;
+            is_news
+        });
+        if is_news {
+            self.save()?;
+        }
+        Ok(is_news)
     }
 
     /// It starts, and is told what is sent to `commands`.
@@ -147,6 +198,11 @@ impl Job {
             _ = commands.try_send(Command::Stop);
         }
         live.commands = Some(commands);
+    }
+
+    /// Forgets what its engine told, to be told all of it again.
+    pub fn forget_events(&self) {
+        self.change(|kept| (kept.started, kept.elapsed, kept.requests) = (None, 0, (0, 0)));
     }
 
     /// Takes note of what its engine tells.
@@ -325,6 +381,7 @@ impl Job {
             "rate": live.rate,
             "records": records,
             "committed": kept.for_collector.then_some(kept.committed),
+            "refused": kept.refused,
         })
     }
 }

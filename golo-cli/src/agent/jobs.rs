@@ -4,14 +4,16 @@
 //! DATA/binaries/SHA256            load tests
 //! DATA/jobs/ID/job.json           what was asked for, and what became of it
 //! DATA/jobs/ID/records            what was measured
+//! DATA/jobs/ID/records.damaged    what could not be read of it
 //! DATA/jobs/ID/stderr             the last that the load test said
+//! DATA/golo-agent.lock            says that all of this is an agent's
+//! DATA/uploads                    load tests that are coming
 //! DATA/reserve                    room for the end of a job on a disk that is full
 //! ```
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -28,10 +30,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{
     binaries::{Binaries, is_full, unwritten},
+    folder,
     job::Job,
     kept::{Kept, State},
     limits::JobLimits,
-    queue::Queue,
+    queue::{Full, Queue, ROOM},
     request::Request,
 };
 use crate::{
@@ -43,8 +46,8 @@ use crate::{
 const LISTED: usize = 1000;
 /// Bytes that are set aside for the end of a job.
 const RESERVE: usize = 256 << 10;
-/// Uploads at a time; more wait.
-const UPLOADS: usize = 16;
+/// Uploads that are written at a time; more wait for their turn.
+const WRITERS: usize = 16;
 
 /// What an agent is told.
 #[derive(Debug)]
@@ -72,8 +75,8 @@ pub struct Agent {
     pub options: AgentOptions,
     /// Its load tests.
     pub binaries: Binaries,
-    /// Room for uploads.
-    pub uploading: Semaphore,
+    /// Turns of uploads at the disk.
+    pub writing: Semaphore,
     /// How many there were.
     pub uploads: AtomicU64,
     /// A job was queued.
@@ -95,6 +98,25 @@ struct Jobs {
     next: u64,
 }
 
+impl Jobs {
+    /// Says why a part of a run cannot be taken in.
+    fn check(&self, run: &str, agent: &str) -> Result<(), Refusal> {
+        if !self.queue.has_room() {
+            return Err(full());
+        }
+        if self.all.iter().any(|job| job.change(|kept| kept.run == run && kept.agent == agent)) {
+            let reason = format!("the run `{run}` has a part `{agent}` already: give another `agent`");
+            return Err(Refusal::conflict(reason));
+        }
+        Ok(())
+    }
+}
+
+fn full() -> Refusal {
+    let reason = format!("{ROOM} jobs wait already: try again when one of them has begun");
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, reason)
+}
+
 impl Agent {
     /// The agent whose data is in a folder; gives also what ran when it ended.
     ///
@@ -104,15 +126,7 @@ impl Agent {
     pub fn open(options: AgentOptions) -> Result<(Arc<Self>, Vec<Arc<Job>>), String> {
         let data = options.data.clone();
         let wrong = |error: io::Error| format!("`{}` cannot be used: {error}", data.display());
-        fs::create_dir_all(data.join("jobs")).map_err(wrong)?;
-        fs::set_permissions(&data, Permissions::from_mode(0o700)).map_err(wrong)?;
-        let lock = File::create(data.join("lock")).map_err(wrong)?;
-        if lock.try_lock().is_err() {
-            return Err(format!(
-                "another agent uses `{}`: give this one a folder of its own by `--data`",
-                data.display()
-            ));
-        }
+        let lock = folder::take(&data)?;
         let binaries = Binaries::open(&data, options.max_upload).map_err(wrong)?;
         let mut jobs = Jobs::default();
         for folder in fs::read_dir(data.join("jobs")).map_err(wrong)? {
@@ -134,7 +148,7 @@ impl Agent {
         }
         let agent = Self {
             binaries,
-            uploading: Semaphore::new(UPLOADS),
+            writing: Semaphore::new(WRITERS),
             uploads: AtomicU64::new(0),
             queued: Notify::new(),
             news: Notify::new(),
@@ -186,22 +200,12 @@ impl Agent {
                 "`binary` is not here: it is what `/upload` answered, and has to be uploaded first",
             ));
         }
-        let full = || Refusal::new(StatusCode::TOO_MANY_REQUESTS, "as many jobs wait as may: try again later");
-        if !self.lock().queue.has_room() {
-            return Err(full());
-        }
-        let is_same = |kept: &Kept| kept.run == request.run && kept.agent == request.agent;
-        if self.jobs().iter().any(|job| job.change(|kept| is_same(kept))) {
-            let (run, agent) = (&request.run, &request.agent);
-            return Err(Refusal::conflict(format!(
-                "the run `{run}` has a part `{agent}` already: give another `agent`"
-            )));
-        }
+        self.lock().check(&request.run, &request.agent)?;
         let kept = self.kept(asked, &request);
         let folder = self.options.data.join("jobs").join(&kept.id);
         let job = Arc::new(Job::new(kept, folder.clone()));
         let written = fs::create_dir(&folder).and_then(|()| job.save());
-        let taken = written.map_err(|error| unwritten(&error)).and_then(|()| self.take_in(&job).map_err(|()| full()));
+        let taken = written.map_err(|error| unwritten(&error)).and_then(|()| self.take_in(&job, &request));
         if let Err(refusal) = taken {
             _ = fs::remove_dir_all(&folder);
             return Err(refusal);
@@ -210,9 +214,11 @@ impl Agent {
         Ok(job)
     }
 
-    fn take_in(&self, job: &Arc<Job>) -> Result<(), ()> {
+    fn take_in(&self, job: &Arc<Job>, request: &Request) -> Result<(), Refusal> {
         let mut jobs = self.lock();
-        jobs.queue.add(&job.id).map_err(|_| ())?;
+        // Others may have come while it was written.
+        jobs.check(&request.run, &request.agent)?;
+        jobs.queue.add(&job.id).map_err(|Full| full())?;
         jobs.all.push(Arc::clone(job));
         Ok(())
     }
@@ -248,6 +254,8 @@ impl Agent {
             for_collector: self.options.has_collector,
             committed: 0,
             committed_at: None,
+            refused: None,
+            refused_at: None,
             is_swept: false,
         }
     }
@@ -285,7 +293,7 @@ impl Agent {
         let jobs = self.jobs();
         for job in &jobs {
             let kept = job.kept();
-            let free = if kept.for_collector { kept.committed_at } else { kept.ended };
+            let free = if kept.for_collector { kept.committed_at.or(kept.refused_at) } else { kept.ended };
             if kept.state.is_over()
                 && !kept.is_swept
                 && free.is_some_and(|free| Duration::from_nanos(now().saturating_sub(free)) > keep)
@@ -299,7 +307,7 @@ impl Agent {
                 }
             }
         }
-        let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none();
+        let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none() && !kept.is_swept;
         let over = jobs.iter().filter(|job| job.state().is_over());
         let forgotten: Vec<_> = over.clone().take(over.count().saturating_sub(LISTED)).collect();
         for job in forgotten.into_iter().filter(|job| !is_wanted(&job.kept())) {

@@ -106,6 +106,12 @@ pub struct Kept {
     pub committed: u64,
     /// Since when it has all of them.
     pub committed_at: Option<u64>,
+    /// Why the collector does not take them.
+    #[serde(default)]
+    pub refused: Option<String>,
+    /// Since when that is so.
+    #[serde(default)]
+    pub refused_at: Option<u64>,
     /// Whether its records have been deleted.
     pub is_swept: bool,
 }

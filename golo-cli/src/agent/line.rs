@@ -28,7 +28,8 @@ pub struct AgentLine {
     /// What its parts of runs are called [default: the name of this machine]
     #[arg(long, value_name = "NAME", help_heading = "Agent")]
     pub name: Option<String>,
-    /// How long records are kept once the collector has them; without a collector, once their job is over
+    /// How long records are kept once the collector has them, or has refused them; without a collector, once their job is
+    /// over
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "24h", help_heading = "Agent")]
     pub keep: Duration,
     /// The largest load test: 1GiB or 1G (powers of 1024), 1GB (powers of 1000), or a number of bytes

@@ -40,10 +40,12 @@ pub(super) fn text(agent: &Agent) -> String {
     let waiting = jobs.iter().map(|job| {
         let kept = job.kept();
         let records = job.spool.extent().borrow().next;
-        if kept.for_collector { records.saturating_sub(kept.committed) } else { 0 }
+        if kept.for_collector && !kept.is_swept { records.saturating_sub(kept.committed) } else { 0 }
     });
     let waiting: u64 = waiting.sum();
     one(&mut text, "golo_agent_records_uncommitted", "gauge", "Records that the collector does not have yet.", waiting);
+    let refused = jobs.iter().filter(|job| job.kept().refused.is_some()).count();
+    one(&mut text, "golo_agent_jobs_refused", "gauge", "Jobs that the collector does not take.", refused);
     let uploads = agent.uploads.load(Relaxed);
     one(&mut text, "golo_agent_uploads_total", "counter", "Load tests that were uploaded.", uploads);
     agent.options.statuses.write(&mut text, "golo_agent_http_requests_total");

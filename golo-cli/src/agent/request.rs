@@ -14,6 +14,8 @@ const NAMELESS: &str = "dead_letter";
 const OWN: [&str; 5] = ["binary", "run", "agent", "share", "hold"];
 /// Flags of `run` about files and screens of whoever runs it, and about the run as a whole.
 const ELSEWHERE: [&str; 5] = ["out", "file", "quiet", "no-progress", "abort-on-fail"];
+/// What no run can be called.
+const LATEST: &str = "latest";
 /// Most parts of a run.
 const PARTS: u64 = 10_000;
 /// Variables that are golo's own.
@@ -117,6 +119,9 @@ fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Strin
 /// A name that stands in URLs.
 fn id(text: String, key: &str) -> Result<String, String> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text == LATEST {
+        return Err(format!("`{key}` is `{LATEST}`, which is what the newest run is called: give another"));
+    }
     if text.len() > 64 || !text.chars().all(is_fine) || text.starts_with('.') {
         return Err(format!(
             "`{key}` has at most 64 letters, digits, `-`, `_` and `.`, and does not begin with one of the last"
@@ -206,6 +211,7 @@ mod tests {
             (json!({"binary": "b", "file": "/etc/passwd"}), "`file` makes no sense at an agent"),
             (json!({"binary": "b", "abort_on_fail": true}), "`abort_on_fail` makes no sense at an agent"),
             (json!({"binary": "b", "run": "../../etc"}), "`run` has at most 64 letters"),
+            (json!({"binary": "b", "run": "latest"}), "`run` is `latest`"),
             (json!({"binary": "b", "agent": ".."}), "`agent` is a name or HOST:PORT"),
             (json!({"binary": "b", "share": {"index": 3, "of": 3}}), "`share` is which part"),
             (json!({"binary": "b", "share": {"index": 0, "of": 3, "x": 1}}), "`share` is which part"),

@@ -29,6 +29,8 @@ const FORM: u64 = 64 << 10;
 const RECORDS: u64 = 4 << 20;
 /// The longest that records are waited for.
 const WAIT: Duration = Duration::from_secs(30);
+/// The furthest that a start may be ahead, in nanoseconds.
+const AHEAD: u64 = 600_000_000_000;
 /// How long a load test may take to change its load.
 const ADJUST: Duration = Duration::from_secs(5);
 
@@ -64,10 +66,10 @@ async fn upload(
     }
     let wrong = || Refusal::bad("expected a form, multipart/form-data, whose field `file` is the load test");
     let mut form = form.map_err(|_| wrong())?;
-    let _room = agent.uploading.acquire().await;
-    while let Some(field) = form.next_field().await.map_err(|error| Refusal::new(error.status(), error.body_text()))? {
+    agent.binaries.check_room(length.unwrap_or_default())?;
+    while let Some(field) = form.next_field().await.map_err(|error| agent.binaries.unread(&error))? {
         if field.name() == Some("file") {
-            let hash = agent.binaries.receive(field).await?;
+            let hash = agent.binaries.receive(field, &agent.writing).await?;
             agent.count_upload();
             return Ok(Json(json!({ "binary": hash })));
         }
@@ -120,7 +122,14 @@ async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: By
     }
     let job = find(&agent, &id)?;
     let start = if body.is_empty() { Start { at: 0 } } else { start_of(&body)? };
-    let at = if start.at == 0 { now() } else { start.at };
+    let now = now();
+    if start.at > now.saturating_add(AHEAD) {
+        return Err(Refusal::bad(format!(
+            "`at` is {}, which is more than 600 s from now: by this agent's clock it is {now}",
+            start.at
+        )));
+    }
+    let at = if start.at == 0 { now } else { start.at };
     job.start(moment(at)).map_err(Refusal::conflict)?;
     return Ok(Json(job.view()));
 
@@ -201,7 +210,7 @@ async fn records(
         _ = async { stopping.wait_for(|is| *is).await.is_ok() && agent.running().is_none() || std::future::pending().await } => {}
     }
     let spool = Arc::clone(&job);
-    let read = spawn_blocking(move || spool.spool.read(from, RECORDS)).await;
+    let read = spawn_blocking(move || spool.recover().and_then(|_| spool.spool.read(from, RECORDS))).await;
     let unread =
         |error: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("its records cannot be read: {error}"));
     let chunk = read.map_err(|error| unread(error.to_string()))?.map_err(|error| unread(error.to_string()))?;

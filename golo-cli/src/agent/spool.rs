@@ -1,26 +1,31 @@
-//! What a job measured, on disk until the collector has it: records one after the other, each after its length.
+//! What a job measured, on disk until the collector has it: records one after the other, as `frame` writes them.
 //!
 //! There is one writer. Readers get what is safely on disk and nothing else: what a collector was given can not be lost by
-//! a power cut and then come again as something else under the same number.
+//! a power cut and then come again as something else under the same number. Where a record has been damaged, what follows
+//! is put aside, and a last record says so: whoever reads is never left waiting.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufReader, Read as _, Write as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    fs::File,
+    io::{self, Write as _},
+    os::unix::fs::FileExt as _,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use golo_proto::results::{Record, record};
-use prost::Message as _;
+use golo_proto::results::{Ended, Record, record};
 use tokio::sync::watch;
+
+use super::{
+    frame,
+    index::{Index, look_through, open},
+};
 
 /// How often the disk is waited for, at most, where nobody waits for the record.
 const SYNC: Duration = Duration::from_secs(1);
-/// The longest record that is taken for one.
-const LONGEST: u64 = 256 << 20;
+/// Most records that are given at once: a collector takes no more.
+const GIVEN: u64 = 10_000;
 
 /// The records of a job.
 #[derive(Debug)]
@@ -50,27 +55,6 @@ pub struct Chunk {
     pub has_ended: bool,
 }
 
-#[derive(Debug, Default)]
-struct Index {
-    /// Whether the file has been looked through.
-    is_known: bool,
-    /// Where each record begins.
-    starts: Vec<u64>,
-    /// Where the last one ends.
-    end: u64,
-    has_ended: bool,
-    file: Option<File>,
-    /// When the disk was last waited for.
-    synced: Option<Instant>,
-}
-
-impl Index {
-    /// What is there, now that it is on disk.
-    fn extent(&self) -> Extent {
-        Extent { next: self.starts.len() as u64, has_ended: self.has_ended }
-    }
-}
-
 impl Spool {
     /// The one in the file at `path`, which need not be there. `known` is what is known of it without looking.
     #[must_use]
@@ -90,18 +74,34 @@ impl Spool {
         self.path.metadata().map_or(0, |about| about.len())
     }
 
-    /// Looks through the file, and cuts off a last record that is not whole.
+    /// Looks through the file, cuts off a last record that is not whole, and ends it where one is damaged.
     ///
     /// # Errors
     ///
     /// Where it cannot be read, or not be cut.
     pub fn recover(&self) -> io::Result<Extent> {
-        let mut index = self.lock();
-        if !index.is_known {
-            *index = look_through(&self.path)?;
+        Ok(self.known()?.extent())
+    }
+
+    /// Ends one that was whole once, and of which the end is missing now.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be written.
+    pub fn end_damaged(&self) -> io::Result<Extent> {
+        let mut index = self.known()?;
+        if !index.has_ended {
+            index.file = None;
+            index.end_damaged(&open(&self.path)?)?;
             self.extent.send_replace(index.extent());
         }
         Ok(index.extent())
+    }
+
+    /// How it ended, if that is since a record was found damaged.
+    #[must_use]
+    pub fn damage(&self) -> Option<Ended> {
+        self.lock().damage.clone()
     }
 
     /// Adds a record. Where `is_awaited`, or the disk has not been waited for lately, it is on disk on return.
@@ -114,7 +114,7 @@ impl Spool {
         if index.has_ended {
             return Err(io::Error::other("its last record is there already"));
         }
-        let bytes = record.encode_length_delimited_to_vec();
+        let bytes = frame::written(record)?;
         let (path, end) = (&self.path, index.end);
         if index.file.is_none() {
             index.file = Some(open(path)?);
@@ -178,13 +178,15 @@ impl Spool {
         let start = place(from).ok_or(io::ErrorKind::NotFound)?;
         let end_of = |number: u64| place(number + 1).unwrap_or(index.end);
         let mut next = from + 1;
-        while next < extent.next && end_of(next) - start <= most {
+        while next < extent.next && next - from < GIVEN && end_of(next) - start <= most {
             next += 1;
         }
         let length = usize::try_from(end_of(next - 1) - start).map_err(io::Error::other)?;
         drop(index);
         let mut bytes = vec![0; length];
         File::open(&self.path)?.read_exact_at(&mut bytes, start)?;
+        let damaged = || io::Error::other(format!("one of its records from {from} on is damaged"));
+        let bytes = frame::given(&bytes).ok_or_else(damaged)?;
         Ok(Some(Chunk { bytes: bytes.into(), next, has_ended: extent.has_ended && next == extent.next }))
     }
 
@@ -196,65 +198,16 @@ impl Spool {
         let mut index = self.lock();
         if !index.is_known {
             *index = look_through(&self.path)?;
+            self.extent.send_replace(index.extent());
         }
         Ok(index)
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
-}
-
-/// Finds the records of a file, and cuts off what is none.
-fn look_through(path: &Path) -> io::Result<Index> {
-    let mut index = Index { is_known: true, ..Index::default() };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(index),
-        Err(error) => return Err(error),
-    };
-    let length = file.metadata()?.len();
-    let mut file = BufReader::new(file);
-    let mut bytes = Vec::new();
-    while let Some(size) = prefix(&mut file)?.filter(|size| *size <= LONGEST) {
-        bytes.clear();
-        if (&mut file).take(size).read_to_end(&mut bytes)? as u64 != size {
-            break;
-        }
-        let Ok(record) = Record::decode(&bytes[..]) else { break };
-        index.starts.push(index.end);
-        index.end += size + prost::length_delimiter_len(bytes.len()) as u64;
-        index.has_ended = matches!(record.record, Some(record::Record::Ended(_)));
-        if index.has_ended {
-            break;
-        }
-    }
-    if index.end < length {
-        let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(index.end)?;
-        file.sync_data()?;
-    }
-    Ok(index)
-}
-
-/// The length before a record; none where there is no whole one.
-fn prefix(file: &mut impl io::Read) -> io::Result<Option<u64>> {
-    let (mut size, mut byte) = (0u64, [0]);
-    for shift in (0..64).step_by(7) {
-        if file.read(&mut byte)? == 0 {
-            return Ok(None);
-        }
-        size |= u64::from(byte[0] & 0x7f) << shift;
-        if byte[0] < 0x80 {
-            return Ok(Some(size));
-        }
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
-    use golo_proto::results::{Begun, Ended};
+    use golo_proto::results::{Begun, ended};
+    use prost::Message as _;
 
     use super::*;
 
@@ -306,8 +259,8 @@ mod tests {
     fn a_record_that_is_not_whole_is_cut_off_wherever_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
-        let whole: Vec<u8> = records()[..3].iter().flat_map(|record| record.encode_length_delimited_to_vec()).collect();
-        let torn = records()[4].encode_length_delimited_to_vec();
+        let whole: Vec<u8> = records()[..3].iter().flat_map(|record| frame::written(record).unwrap()).collect();
+        let torn = frame::written(&records()[4]).unwrap();
         for length in 0..torn.len() {
             std::fs::write(&path, [&whole[..], &torn[..length]].concat()).unwrap();
             let spool = Spool::at(path.clone(), Extent::default());
@@ -316,6 +269,57 @@ mod tests {
             let all = decoded(&spool.read(0, u64::MAX).unwrap().unwrap());
             assert_eq!(all, [&records()[..3], &records()[5..]].concat());
         }
+    }
+
+    #[test]
+    fn what_is_damaged_ends_it_and_is_kept_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        let frames: Vec<_> = records().iter().map(|record| frame::written(record).unwrap()).collect();
+        let start = frames[..2].concat().len();
+        // In the length, its other half, the checksum, the record itself.
+        for bit in (0..8 * frames[2].len()).step_by(5) {
+            let mut damaged = frames.concat();
+            damaged[start + bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            _ = std::fs::remove_file(path.with_extension("damaged"));
+            let spool = Spool::at(path.clone(), Extent { next: 6, has_ended: true });
+            assert_eq!(spool.recover().unwrap(), Extent { next: 3, has_ended: true }, "bit {bit}");
+            assert_eq!(spool.damage().unwrap().reason, "its records are damaged from 2 on");
+            assert_eq!(std::fs::read(path.with_extension("damaged")).unwrap(), damaged[start..]);
+            for spool in [spool, Spool::at(path.clone(), Extent::default())] {
+                spool.recover().unwrap();
+                let all = decoded(&spool.read(0, u64::MAX).unwrap().unwrap());
+                assert_eq!((all.len(), &all[..2]), (3, &records()[..2]));
+                let Some(record::Record::Ended(ended)) = &all[2].record else { panic!("{all:?}") };
+                assert_eq!(
+                    (ended.state(), &ended.reason[..]),
+                    (ended::State::Failed, "its records are damaged from 2 on")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_later_is_not_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        let spool = Spool::at(path.clone(), Extent::default());
+        records().iter().for_each(|record| spool.append(record, true).unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(spool.read(0, 1).is_ok() && spool.read(0, u64::MAX).is_err());
+    }
+
+    #[test]
+    fn no_more_is_given_at_once_than_a_collector_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::at(folder.path().join("records"), Extent::default());
+        (0..=GIVEN).for_each(|_| spool.append(&records()[0], false).unwrap());
+        spool.sync().unwrap();
+        assert_eq!(spool.read(0, u64::MAX).unwrap().unwrap().next, GIVEN);
+        assert_eq!(spool.read(1, u64::MAX).unwrap().unwrap().next, GIVEN + 1);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::Bounds;
+use super::{Bounds, pace::Pace};
 
 /// Most bytes of a request's head.
 const HEAD: usize = 64 << 10;
@@ -36,12 +36,28 @@ const LINGERING: usize = 64 << 20;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reached(pub(super) IpAddr);
 
-/// Answers the requests of one connection until it is closed, or is idle once the server is to stop.
+/// Answers the requests of one connection until it is closed, is to give way, or is idle once the server is to stop.
 pub(super) async fn serve(
     stream: TcpStream,
     tls: Option<Arc<rustls::ServerConfig>>,
     router: Router,
     bounds: Bounds,
+    pace: Arc<Pace>,
+    stopped: watch::Receiver<bool>,
+) {
+    let leaving = Arc::clone(&pace);
+    tokio::select! {
+        () = answered(stream, tls, router, bounds, pace, stopped) => {}
+        () = leaving.left() => {}
+    }
+}
+
+async fn answered(
+    stream: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    router: Router,
+    bounds: Bounds,
+    pace: Arc<Pace>,
     stopped: watch::Receiver<bool>,
 ) {
     // Where that fails the connection is gone already.
@@ -49,10 +65,10 @@ pub(super) async fn serve(
     let Ok(address) = stream.local_addr() else { return };
     let reached = Reached(address.ip().to_canonical());
     match tls {
-        None => requests(stream, reached, router, bounds, stopped).await,
+        None => requests(stream, reached, router, bounds, pace, stopped).await,
         Some(config) => {
             if let Ok(Ok(stream)) = timeout(bounds.head, TlsAcceptor::from(config).accept(stream)).await {
-                requests(stream, reached, router, bounds, stopped).await;
+                requests(stream, reached, router, bounds, pace, stopped).await;
             }
         }
     }
@@ -63,17 +79,20 @@ async fn requests(
     reached: Reached,
     router: Router,
     bounds: Bounds,
+    pace: Arc<Pace>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let stream = Polite::new(stream, bounds.stall, Arc::clone(&pace));
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(reached);
+        request.extensions_mut().insert(Arc::clone(&pace));
         request.map(Body::new)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(Polite::new(stream, bounds.stall)), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     // What goes wrong with a connection is its client's to see.
     tokio::select! {
@@ -89,14 +108,15 @@ async fn requests(
 struct Polite<S> {
     stream: S,
     stall: Duration,
+    pace: Arc<Pace>,
     writing: Option<Pin<Box<Sleep>>>,
     closing: Option<Pin<Box<Sleep>>>,
     left: usize,
 }
 
 impl<S> Polite<S> {
-    fn new(stream: S, stall: Duration) -> Self {
-        Self { stream, stall, writing: None, closing: None, left: LINGERING }
+    fn new(stream: S, stall: Duration, pace: Arc<Pace>) -> Self {
+        Self { stream, stall, pace, writing: None, closing: None, left: LINGERING }
     }
 
     /// What writing gave, unless that has been waited for too long.
@@ -117,7 +137,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Polite<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.pace.read(buffer.filled().len() - before);
+        read
     }
 }
 

@@ -4,7 +4,7 @@
 //! an `Origin` that is not the server's own, a `Sec-Fetch-Site` that is not `same-origin`, and, where a name of the page's
 //! own has been pointed at this machine, a `Host` that is none of the server's.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::Body,
@@ -15,8 +15,9 @@ use axum::{
 };
 
 use super::{
-    ServerOptions, Statuses, Token,
+    Bounds, ServerOptions, Statuses, Token,
     connection::Reached,
+    pace::Pace,
     refusal::Refusal,
     refusal::in_json,
     timed_body::{Arrival, TimedBody},
@@ -30,7 +31,7 @@ pub(super) struct Guard {
     name: &'static str,
     token: Option<Token>,
     hosts: Vec<String>,
-    stall: Duration,
+    bounds: Bounds,
     statuses: Statuses,
 }
 
@@ -42,7 +43,7 @@ impl Guard {
             name: options.name,
             token: options.token.clone(),
             hosts,
-            stall: options.bounds.stall,
+            bounds: options.bounds,
             statuses: options.statuses.clone(),
         }
     }
@@ -130,10 +131,14 @@ fn is_origin(origin: &HeaderValue, host: &Authority) -> bool {
 
 /// Has a request answered that may be, and counts the answer.
 pub(super) async fn answer(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let pace = request.extensions().get::<Arc<Pace>>().cloned();
     let mut response = match guard.check(&request) {
         Err(refusal) => refusal.into_response(),
-        Ok(()) => guarded(&guard, request, next).await,
+        Ok(()) => guarded(&guard, request, next, pace.clone()).await,
     };
+    if let Some(pace) = pace {
+        pace.end_answer();
+    }
     let status = response.status();
     guard.statuses.count(status);
     let headers = response.headers_mut();
@@ -145,15 +150,22 @@ pub(super) async fn answer(State(guard): State<Arc<Guard>>, request: Request, ne
     response
 }
 
-async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
-    let arrival = Arrival::default();
+async fn guarded(guard: &Guard, request: Request, next: Next, pace: Option<Arc<Pace>>) -> Response {
+    let arrival = Arrival::of(pace);
     let watched = arrival.clone();
-    let response = next.run(request.map(|body| Body::new(TimedBody::new(body, guard.stall, watched)))).await;
-    let mut response = if arrival.has_stalled() && !response.status().is_success() {
-        let reason = format!("nothing more of the body came for {:?}", guard.stall);
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, reason).into_response()
+    let response = next.run(request.map(|body| Body::new(TimedBody::new(body, guard.bounds, watched)))).await;
+    let late = if arrival.has_stalled() {
+        Some(format!("nothing more of the body came for {:?}", guard.bounds.stall))
+    } else if arrival.is_slow() {
+        Some(format!("the body was not there after {:?}, and did not come fast enough", guard.bounds.body_time))
     } else {
-        in_json(response).await
+        None
+    };
+    let mut response = match late {
+        Some(reason) if !response.status().is_success() => {
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, reason).into_response()
+        }
+        _ => in_json(response, guard.bounds.body).await,
     };
     if !arrival.is_whole() {
         // Nobody reads the rest, so that nothing can come after it.

@@ -47,8 +47,9 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An answer whose error, if it is one, is JSON: axum's own are plain text or nothing.
-pub(super) async fn in_json(response: Response) -> Response {
+/// An answer whose error, if it is one, is JSON: axum's own are plain text or nothing. A body may have `most` bytes, unless
+/// a route says otherwise, which then says so itself.
+pub(super) async fn in_json(response: Response, most: usize) -> Response {
     let status = response.status();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if is_json || !(status.is_client_error() || status.is_server_error()) {
@@ -59,6 +60,7 @@ pub(super) async fn in_json(response: Response) -> Response {
     let allowed = head.headers.get(header::ALLOW).and_then(|allowed| allowed.to_str().ok());
     let reason = match (status, allowed) {
         (StatusCode::METHOD_NOT_ALLOWED, Some(allowed)) => format!("this takes {allowed}"),
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => format!("the body is larger than {}", size(most)),
         _ if text.is_empty() => status.canonical_reason().unwrap_or("refused").to_lowercase(),
         _ => String::from_utf8_lossy(&text).into_owned(),
     };
@@ -67,4 +69,8 @@ pub(super) async fn in_json(response: Response) -> Response {
     let mut response = Refusal::new(status, reason).into_response();
     response.headers_mut().extend(head.headers);
     response
+}
+
+fn size(bytes: usize) -> String {
+    if bytes > 0 && bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
 }

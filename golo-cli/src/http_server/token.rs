@@ -39,7 +39,13 @@ impl fmt::Debug for Secret {
 
 /// What a caller must know, kept as its hash: comparing hashes takes the same time whatever was guessed.
 #[derive(Clone)]
-pub struct Token([u8; 32]);
+pub struct Token {
+    hash: [u8; 32],
+    is_short: bool,
+}
+
+/// The fewest characters of a token that is asked for by whoever reaches this machine.
+pub(super) const LEAST: usize = 16;
 
 impl Token {
     /// The token that is this text.
@@ -50,7 +56,9 @@ impl Token {
     pub fn new(text: &Secret) -> Result<Self, &'static str> {
         match text.reveal() {
             "" => Err("is empty: expected a text that is hard to guess"),
-            text if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Self(hash(text))),
+            text if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Ok(Self { hash: hash(text), is_short: text.len() < LEAST })
+            }
             _ => {
                 Err("has blanks or other characters that no header may have: expected ASCII letters, digits and signs")
             }
@@ -60,7 +68,12 @@ impl Token {
     /// Whether it is `text`.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        self.0.ct_eq(&hash(text)).into()
+        self.hash.ct_eq(&hash(text)).into()
+    }
+
+    /// Whether it can be guessed by trying.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
     }
 }
 

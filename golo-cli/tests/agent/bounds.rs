@@ -103,6 +103,59 @@ async fn a_body_that_takes_its_time_is_no_trouble() {
 }
 
 #[tokio::test]
+async fn a_body_that_trickles_in_is_given_up() {
+    let serving = serving(Bounds { body_time: Duration::from_millis(500), ..Bounds::default() }).await;
+    let stream = TcpStream::connect(serving.address).await.unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    writing.write_all(format!("{POST}Content-Length: 1000000\r\n\r\n").as_bytes()).await.unwrap();
+    // A byte now and then, for as long as there is somebody to take it.
+    let trickling = tokio::spawn(async move {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    // A reset closes it too.
+    _ = tokio::time::timeout(PATIENCE, reading.read_to_end(&mut answer)).await.expect("closed");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(status(&answer) == 408 && answer.contains("did not come fast enough"), "{answer}");
+    trickling.abort();
+}
+
+#[tokio::test]
+async fn a_body_that_comes_fast_enough_may_take_longer() {
+    let serving = serving(Bounds { body_time: Duration::from_millis(300), ..Bounds::default() }).await;
+    let mut stream = TcpStream::connect(serving.address).await.unwrap();
+    let piece = [b'x'; 8 << 10];
+    stream.write_all(format!("{POST}Content-Length: {}\r\n\r\n", 20 * piece.len()).as_bytes()).await.unwrap();
+    for _ in 0..20 {
+        stream.write_all(&piece).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = until_closed(stream).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}
+
+#[tokio::test]
+async fn who_keeps_a_full_server_waiting_gives_way() {
+    // Neither a head nor a body is too slow here, ever: it is room that is short.
+    let long = Duration::from_secs(600);
+    let bounds = Bounds { connections: 8, head: long, stall: long, body_time: long, ..Bounds::default() };
+    let serving = serving(bounds).await;
+    let mut slow = Vec::new();
+    for number in 0..30 {
+        let mut stream = TcpStream::connect(serving.address).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(format!("{POST}Content-Length: 100\r\n\r\nhalf of").as_bytes()).await.unwrap();
+        }
+        slow.push(stream);
+    }
+    is_served(serving.address).await;
+    drop(slow);
+    is_served(serving.address).await;
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_refused_in_words() {
     let serving = serving(Bounds::default()).await;
     let address = serving.address;

@@ -24,7 +24,22 @@ use crate::support::decoded;
 pub(crate) struct Kept {
     pub(crate) records: HashMap<(String, String), Vec<Record>>,
     pub(crate) tokens: Vec<String>,
+    /// The job that tells each part.
+    pub(crate) jobs: HashMap<(String, String), String>,
+    /// How often it was asked what it wants next.
+    pub(crate) asked: usize,
 }
+
+impl Kept {
+    /// Why it takes nothing of a job for a part.
+    fn refusal(&mut self, part: &(String, String), query: &HashMap<String, String>) -> Option<Taken> {
+        let job = query["job"].clone();
+        let is_other = *self.jobs.entry(part.clone()).or_insert_with(|| job.clone()) != job;
+        is_other.then(|| (StatusCode::CONFLICT, Json(json!({ "error": "told by another job" }))))
+    }
+}
+
+type Taken = (StatusCode, Json<Value>);
 
 type Store = Arc<Mutex<Kept>>;
 
@@ -53,24 +68,37 @@ impl Collector {
     }
 }
 
-async fn next(State(store): State<Store>, Path(part): Path<(String, String)>, headers: HeaderMap) -> Json<Value> {
+async fn next(
+    State(store): State<Store>,
+    Path(part): Path<(String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Taken {
     let mut store = store.lock().unwrap();
+    store.asked += 1;
+    if let Some(refusal) = store.refusal(&part, &query) {
+        return refusal;
+    }
     store.tokens.extend(headers.get("authorization").map(|token| token.to_str().unwrap().to_owned()));
-    Json(json!({ "next": store.records.entry(part).or_default().len() }))
+    (StatusCode::OK, Json(json!({ "next": store.records.entry(part).or_default().len() })))
 }
 
 async fn take(
     State(store): State<Store>,
     Path(part): Path<(String, String)>,
-    Query(query): Query<HashMap<String, usize>>,
+    Query(query): Query<HashMap<String, String>>,
     body: Bytes,
-) -> (StatusCode, Json<Value>) {
+) -> Taken {
     let mut store = store.lock().unwrap();
+    if let Some(refusal) = store.refusal(&part, &query) {
+        return refusal;
+    }
+    let from: usize = query["from"].parse().unwrap();
     let kept = store.records.entry(part).or_default();
-    if query["from"] > kept.len() {
+    if from > kept.len() {
         return (StatusCode::CONFLICT, Json(json!({ "next": kept.len() })));
     }
-    let there = kept.len() - query["from"];
+    let there = kept.len() - from;
     kept.extend(decoded(&body).into_iter().skip(there));
     (StatusCode::OK, Json(json!({ "next": kept.len() })))
 }

@@ -3,7 +3,7 @@
 use golo_proto::results::{ended, record};
 use rustix::process::Signal;
 use serde_json::json;
-use std::sync::Arc;
+use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
 use crate::support::{Agent, Start, kind, until};
 
@@ -23,7 +23,7 @@ async fn a_job_whose_agent_was_killed_has_failed_and_nothing_of_it_runs() {
     let job = json!({"name": "first", "binary": binary, "users": 3, "duration": 600, "env": {"MARK": mark}});
     let first = agent.queue(job).await;
     let second = agent.queue(json!({"name": "second", "binary": binary, "duration": "100ms"})).await;
-    agent.until_it(&first, "measured", |job| job["records"].as_u64().unwrap() > 4).await;
+    let before = agent.until_it(&first, "measured", |job| job["records"].as_u64().unwrap() > 4).await;
     let is_linux = std::path::Path::new("/proc/self/environ").exists();
     assert!(!is_linux || processes(&mark) > 0);
     let data = Arc::clone(&agent.data);
@@ -33,11 +33,17 @@ async fn a_job_whose_agent_was_killed_has_failed_and_nothing_of_it_runs() {
     until("the load test is gone", || processes(&mark) == 0).await;
     // The power may have gone while a record was written.
     let whole = std::fs::read(&records).unwrap();
-    std::fs::write(&records, [&whole[..], &[0x80, 0x01, 0x0a]].concat()).unwrap();
+    std::fs::write(&records, [&whole[..], &[0x80, 0x01, 0x00, 0x00, 0x7f, 0xfe, 0xff, 0xff, 0x0a]].concat()).unwrap();
 
     let agent = Start::with(&[]).agent_in(data);
     let job = agent.until(&first, "failed").await;
     assert_eq!(job["reason"], "the agent ended while it ran");
+    // What it measured is known again.
+    for key in ["requests", "elapsed"] {
+        let (now, then) = (job[key].as_f64().unwrap(), before[key].as_f64().unwrap());
+        assert!(then > 0.0 && now >= then, "{key}: {now}, {then} before");
+    }
+    assert_eq!(job["started_at"], before["started_at"]);
     let all = agent.records(&first).await;
     let kinds: Vec<_> = all.iter().map(kind).collect();
     assert_eq!(kinds[..3], ["begun", "ready", "started"]);
@@ -123,4 +129,36 @@ async fn two_agents_do_not_share_a_folder() {
     let agent = Agent::start();
     let (code, said) = Start::with(&["--addr", "127.0.0.1:0"]).refused_in(agent.data.path());
     assert!(code == 104 && said.contains("another agent uses"), "{said}");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_an_agents_is_left_alone() {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let files = ["uploads/holiday.jpg", "binaries/notes", "lock"];
+    for file in files {
+        let path = data.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "mine").unwrap();
+    }
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(data.path(), mode.clone()).unwrap();
+    let (code, said) = Start::with(&["--addr", "127.0.0.1:0"]).refused_in(data.path());
+    assert!(code == 104 && said.lines().count() == 1 && said.contains("has files that are not golo's"), "{said}");
+    let is_there = |file: &str| std::fs::read_to_string(data.path().join(file)).is_ok_and(|text| text == "mine");
+    assert!(files.iter().all(|file| is_there(file)));
+    assert_eq!(data.path().metadata().unwrap().permissions().mode() & 0o777, mode.mode());
+    // Nor does an agent delete in its own folder what it has not put there.
+    std::fs::write(data.path().join("golo-agent.lock"), "mine too").unwrap();
+    let aged = std::fs::File::options().write(true).open(data.path().join("binaries/notes")).unwrap();
+    aged.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let swept = data.path().join("binaries").join("0".repeat(64));
+    std::fs::write(&swept, "old").unwrap();
+    let aged = std::fs::File::options().write(true).open(&swept).unwrap();
+    aged.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let agent = Start::with(&[]).agent_in(Arc::clone(&data));
+    until("what is old is swept away", || !swept.exists()).await;
+    assert!(files.iter().all(|file| is_there(file)), "{}", agent.said());
+    assert_eq!(std::fs::read_to_string(data.path().join("golo-agent.lock")).unwrap(), "mine too");
+    let mode_of = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode_of(data.path()), mode_of(&data.path().join("jobs"))), (0o755, 0o700));
 }

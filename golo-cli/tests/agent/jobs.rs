@@ -48,6 +48,12 @@ async fn a_held_job_waits_for_its_start() {
     for wrong in [json!({"at": -1}), json!({"when": 0}), json!("now")] {
         assert_eq!(agent.post(&start, wrong).await.0, 400);
     }
+    let far = agent.get("/clock").await.1["now"].as_u64().unwrap() + 700_000_000_000;
+    for at in [far, u64::MAX] {
+        let (status, refused) = agent.post(&start, json!({ "at": at })).await;
+        let reason = refused["error"].as_str().unwrap();
+        assert!(status == 400 && reason.contains("by this agent's clock it is 1"), "{status} {refused}");
+    }
     let (status, job) = agent.post(&start, json!({"at": 0})).await;
     assert_eq!(status, 200, "{job}");
     let (status, refused) = agent.post(&start, json!({"at": 0})).await;

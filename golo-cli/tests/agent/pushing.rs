@@ -87,6 +87,109 @@ async fn nothing_is_lost_or_doubled_whoever_ends_in_between() {
 }
 
 #[tokio::test]
+async fn what_another_job_gave_is_not_taken_for_its_own() {
+    let store = Arc::new(Mutex::new(Kept::default()));
+    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let url = format!("http://{}", collector.address);
+    // As two agents on one machine do, whose names are the same.
+    let agent = Start::with(&["--collector", &url, "--name", "here"]).agent();
+    let job = json!({"binary": agent.load_test().await, "duration": "100ms", "run": "run-1", "agent": "left"});
+    let id = agent.queue(job.clone()).await;
+    let records = committed(&agent, &id).await;
+
+    let other = Start::with(&["--collector", &url, "--name", "here", "--keep", "0"]).agent();
+    other.load_test().await;
+    let id = other.queue(job).await;
+    let ended =
+        other.until_it(&id, "refused and over", |job| job["refused"].is_string() && job["state"] == "completed");
+    let ended = ended.await;
+    assert_eq!((&ended["refused"], &ended["committed"]), (&json!("told by another job"), &json!(0)), "{ended}");
+    assert!(store.lock().unwrap().records[&part()] == records, "nothing of it was taken");
+    // It is said once, and not asked again for every record.
+    let before = store.lock().unwrap().asked;
+    other.queue(json!({"binary": other.load_test().await, "duration": "2s", "run": "run-2", "agent": "left"})).await;
+    until("the next job is given", || store.lock().unwrap().records.keys().any(|(run, _)| run == "run-2")).await;
+    let said = other.said();
+    assert_eq!(said.matches("does not take job").count(), 1, "{said}");
+    let asked = store.lock().unwrap().asked - before;
+    assert!(asked < 20, "asked {asked} times");
+    // Nobody is going to take it, so that it is swept away in its time.
+    let data = Arc::clone(&other.data);
+    drop(other);
+    let other = Start::with(&["--collector", &url, "--keep", "0"]).agent_in(data);
+    let records = other.data.path().join("jobs").join(&id).join("records");
+    until("it is swept away", || !records.exists()).await;
+    assert_eq!(other.job(&id).await["refused"], "told by another job");
+}
+
+#[tokio::test]
+async fn what_is_no_collector_is_away() {
+    let elsewhere = Agent::start();
+    let agent = Start::with(&["--collector", &elsewhere.url]).agent();
+    let id = queued(&agent, "100ms").await;
+    until("that is said", || agent.said().contains("there is no collector at http://")).await;
+    let job = agent.until(&id, "completed").await;
+    assert_eq!((&job["committed"], &job["refused"]), (&json!(0), &json!(null)));
+    assert_eq!(agent.said().matches("collector").count(), agent.said().matches("there is no collector").count() + 1);
+}
+
+#[tokio::test]
+async fn records_that_were_damaged_end_the_job_with_the_reason() {
+    let store = Arc::new(Mutex::new(Kept::default()));
+    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let (address, url) = (collector.address, format!("http://{}", collector.address));
+    drop(collector);
+    let agent = Start::with(&["--collector", &url]).agent();
+    let id = queued(&agent, "1s").await;
+    let whole = agent.records(&id).await;
+    agent.until(&id, "completed").await;
+    let data = Arc::clone(&agent.data);
+    drop(agent);
+    let path = data.path().join("jobs").join(&id).join("records");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&path, &bytes).unwrap();
+
+    let _collector = Collector::at(address, Arc::clone(&store)).await;
+    let agent = Start::with(&["--collector", &url]).agent_in(data);
+    let job = agent.until(&id, "failed").await;
+    let records = committed(&agent, &id).await;
+    let kept = records.len() - 1;
+    assert_eq!(job["reason"], format!("its records are damaged from {kept} on"));
+    assert!(kept > 0 && records[..kept] == whole[..kept]);
+    assert!(store.lock().unwrap().records[&part()] == records);
+    assert!(agent.said().contains("is damaged from byte"), "{}", agent.said());
+    assert!(bytes.ends_with(&std::fs::read(path.with_extension("damaged")).unwrap()));
+}
+
+#[tokio::test]
+async fn records_whose_end_is_gone_end_the_job_with_the_reason() {
+    let agent = Agent::start();
+    let id = queued(&agent, "100ms").await;
+    let whole = agent.records(&id).await;
+    agent.until_it(&id, "kept", |job| job["state"] == "completed").await;
+    let path = agent.data.path().join("jobs").join(&id).join("records");
+    let kept = path.with_file_name("job.json");
+    until("how much there is has been kept", || {
+        let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap();
+        kept["records"] == whole.len()
+    })
+    .await;
+    let data = Arc::clone(&agent.data);
+    drop(agent);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let agent = Start::with(&[]).agent_in(data);
+    let records = agent.records(&id).await;
+    let left = whole.len() - 1;
+    assert!(records.len() == whole.len() && records[..left] == whole[..left] && kind(&records[left]) == "ended");
+    let job = agent.job(&id).await;
+    assert_eq!(job["reason"], format!("its records are damaged from {left} on"));
+    assert_eq!(job["state"], "failed");
+}
+
+#[tokio::test]
 async fn what_was_committed_is_swept_away_and_still_listed() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;

@@ -46,6 +46,7 @@ async fn one_job_runs_at_a_time_and_32_wait() {
     }
     let (status, refused) = agent.post("/queue", held).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{refused}");
+    assert!(refused["error"].as_str().unwrap().starts_with("32 jobs wait already"), "{refused}");
     let (_, all) = agent.get("/jobs").await;
     let states: Vec<_> = all.as_array().unwrap().iter().map(|job| job["state"].as_str().unwrap()).collect();
     assert_eq!(states.len(), 33, "one that is turned away is not listed");
@@ -79,6 +80,7 @@ async fn what_is_wrong_with_a_job_is_said() {
         (json!({"binary": "0".repeat(64)}), "`binary` is not here"),
         (json!({"binary": "../../../bin/sh"}), "`binary` is not here"),
         (json!({"name": "x"}), "`binary` is missing"),
+        (json!({"binary": binary, "run": "latest"}), "`run` is `latest`"),
         (json!({"binary": binary, "out": "jsonl=/tmp/x"}), "`out` makes no sense at an agent"),
         (json!(["x"]), "expected an object"),
     ] {
@@ -103,7 +105,7 @@ async fn what_is_no_call_is_answered_in_json() {
     let large = agent.client.post(format!("{}/queue", agent.url)).body(vec![b' '; 3 << 20]).send().await.unwrap();
     let (status, answer_of_it) = answer(large).await;
     assert_eq!(status, 413, "{answer_of_it}");
-    assert!(answer_of_it["error"].is_string(), "{answer_of_it}");
+    assert_eq!(answer_of_it["error"], "the body is larger than 1 MiB");
     for (method, path, allowed) in [
         (Method::GET, "/queue", "POST"),
         (Method::GET, "/upload", "POST"),
@@ -156,4 +158,26 @@ async fn a_run_has_one_part_of_a_name() {
     agent.queue(job.clone()).await;
     let (status, answer) = agent.post("/queue", job).await;
     assert_eq!(status, 409, "{answer}");
+}
+
+#[tokio::test]
+async fn a_run_has_one_part_of_a_name_however_many_ask_at_once() {
+    let agent = Agent::start();
+    let binary = agent.load_test().await;
+    for round in 0..5 {
+        let job = json!({"binary": binary, "run": format!("r{round}"), "agent": "a1", "duration": "100ms"});
+        let asking: Vec<_> = (0..8)
+            .map(|_| {
+                let call = agent.client.post(format!("{}/queue", agent.url)).body(job.to_string());
+                tokio::spawn(async move { call.send().await.unwrap().status().as_u16() })
+            })
+            .collect();
+        let mut statuses = Vec::new();
+        for asked in asking {
+            statuses.push(asked.await.unwrap());
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [[201].as_slice(), &[409; 7]].concat());
+    }
+    assert_eq!(agent.files("jobs"), 5);
 }

@@ -18,10 +18,13 @@ async fn off_loopback_an_agent_starts_with_a_token_or_not_at_all() {
         assert_eq!(code, 104, "{said}");
         assert!(said.lines().count() == 1 && said.contains("`GOLO_TOKEN`") && said.contains("127.0.0.1:0"), "{said}");
     }
-    let agent = Start::with(&["--addr", "0.0.0.0:0"]).env("GOLO_TOKEN", "hush-hush").agent();
+    let (code, said) = Start::with(&["--addr", "0.0.0.0:0"]).env("GOLO_TOKEN", "hush-hush-hush-").refused();
+    assert!(code == 104 && said.lines().count() == 1 && said.contains("fewer than 16 characters"), "{said}");
+    assert!(!said.contains("hush"), "{said}");
+    let agent = Start::with(&["--addr", "0.0.0.0:0"]).env("GOLO_TOKEN", "hush-hush-hush-hush").agent();
     assert!(agent.said().contains("without TLS") && !agent.said().contains("hush"), "{}", agent.said());
     let port = agent.address().rsplit(':').next().unwrap();
-    let response = agent.client.get(format!("http://127.0.0.1:{port}/jobs")).bearer_auth("hush-hush");
+    let response = agent.client.get(format!("http://127.0.0.1:{port}/jobs")).bearer_auth("hush-hush-hush-hush");
     assert_eq!(response.send().await.unwrap().status(), 200);
 }
 
@@ -59,7 +62,7 @@ async fn with_a_token_nothing_is_done_without_it() {
         "POST /jobs/x/start",
         "GET /jobs/x/records",
         "GET /jobs/x/stderr",
-        "GET /clock",
+        "GET /cgolo-agent.lock",
         "GET /metrics",
         "GET /nothing",
     ];
@@ -162,12 +165,12 @@ async fn no_path_leads_out_of_where_it_is() {
     let host = format!("Host: {}", agent.address());
     let long = "a".repeat(10_000);
     for path in [
-        "/binaries/../lock",
-        "/binaries/..%2flock",
-        "/binaries/%2e%2e%2flock",
+        "/binaries/../golo-agent.lock",
+        "/binaries/..%2fgolo-agent.lock",
+        "/binaries/%2e%2e%2fgolo-agent.lock",
         "/binaries/..",
-        "/jobs/../lock",
-        "/jobs/..%2f..%2flock/records",
+        "/jobs/../golo-agent.lock",
+        "/jobs/..%2f..%2fgolo-agent.lock/records",
         "/jobs/%2e%2e/stderr",
         "/jobs/%00/records",
         "//jobs/x",

@@ -75,6 +75,7 @@ async fn an_upload_that_is_cut_off_leaves_nothing() {
 async fn what_was_coming_when_the_agent_ended_is_gone() {
     let data = std::sync::Arc::new(tempfile::tempdir().unwrap());
     std::fs::create_dir(data.path().join("uploads")).unwrap();
+    std::fs::write(data.path().join("golo-agent.lock"), "").unwrap();
     std::fs::write(data.path().join("uploads/.tmpabc"), "#!/bin").unwrap();
     let agent = Start::with(&[]).agent_in(data);
     assert_eq!(agent.files("uploads"), 0);

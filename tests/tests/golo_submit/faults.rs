@@ -84,7 +84,7 @@ async fn a_queue_that_is_full_is_said_and_nothing_is_left_elsewhere() {
         fleet.agents[1].queue(&format!(r#"{{"name": "get", "binary": "{binary}", "iterations": 1}}"#)).await;
     }
     let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 600").finish().await;
-    ran.assert_ended_with(107, "as many jobs wait as may");
+    ran.assert_ended_with(107, "32 jobs wait already");
     assert!(fleet.agents[0].jobs().await.iter().all(|job| job["state"] == "cancelled"));
     first.program.signal(Signal::INT);
     first.finish().await.assert_ended_with(105, "STOPPED by a signal after");
