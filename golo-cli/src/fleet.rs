@@ -1,7 +1,7 @@
 //! Agents that run one plan together: what `golo submit` drives, as `golo run` drives a load test of its own.
 //!
 //! [`Fleet`] gets them ready (each has the load test, a job with its share, and users who have started), and makes a
-//! [`Delivery`](delivery::Delivery), which is the engine of the run.
+//! [`Delivery`], which is the engine of the run.
 
 pub mod agent;
 pub mod clock;

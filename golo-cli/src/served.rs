@@ -66,6 +66,8 @@ pub struct Served {
     folder: Option<TempDir>,
     /// Where it answers, once it does.
     address: Option<Address>,
+    /// Whether it is known how it ended.
+    is_told: bool,
     /// Who is to run the plan, where that is said.
     drive: Option<DriveBy>,
     /// Whether its own engine runs the plan.
@@ -104,6 +106,7 @@ impl Served {
             journeys: Arc::default(),
             folder: None,
             address: None,
+            is_told: false,
             drive: None,
             runs_plans: false,
             is_missing_lines: false,
@@ -171,6 +174,7 @@ impl Served {
         tokio::select! {
             address = answering(socket, child.id()) => Ok(address),
             ended = child.ended() => {
+                self.is_told = true;
                 Err(not_started(format!("the load test ended before it was served: {ended}{}", last_said(child)), None))
             }
             () = sleep(START) => {
@@ -262,7 +266,11 @@ impl Subject for Served {
 
     async fn died(&mut self) -> String {
         match &mut self.child {
-            Some(child) => child.ended().await.to_string(),
+            Some(child) => {
+                let ended = child.ended().await;
+                self.is_told = true;
+                ended.to_string()
+            }
             None => std::future::pending().await,
         }
     }
@@ -296,6 +304,8 @@ impl Subject for Served {
         let Some(child) = &mut self.child else { return Ok(()) };
         let ended = child.stop().await;
         match ended {
+            // It is why the run ended.
+            _ if self.is_told => Ok(()),
             // As `teardown` does that fails, and says so on stderr.
             Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("at its end {ended}"))),
             Ended::Exited(0) | Ended::Signalled(SIGTERM) => Ok(()),
@@ -325,6 +335,7 @@ impl Served {
             },
             ended = child.ended() => ended,
         };
+        self.is_told = true;
         Err(not_started(format!("the load test ended before it began: {ended}{}", last_said(child)), None))
     }
 

@@ -56,7 +56,7 @@ impl fmt::Display for NotAllowed {
 
 impl std::error::Error for NotAllowed {}
 
-/// Whether `text` is a target as [`VARIABLE`] has them: `HOST` or `HOST:PORT`.
+/// Whether `text` is a target as `GOLO_ALLOW_TARGETS` has them: `HOST` or `HOST:PORT`.
 #[must_use]
 pub fn is_target(text: &str) -> bool {
     !text.contains(',') && Target::parse(text).is_some()
