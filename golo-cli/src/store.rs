@@ -20,9 +20,11 @@ mod series;
 mod summaries;
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
@@ -193,7 +195,23 @@ fn make(path: &Path) -> Result<(), StoreError> {
 }
 
 /// SQLite takes what is shorter than a page for an empty database, and would write over it.
+///
+/// A file is looked at before this process has connected to it, and never again: closing any descriptor of a file drops all
+/// locks that a process has on it, POSIX says, SQLite's too. Another process would then take itself for the last one, and
+/// remove the log that connections here go on writing to: <https://sqlite.org/howtocorrupt.html>, 2.2.
 fn is_none_or_a_database(path: &Path) -> Result<(), StoreError> {
+    static LOOKED_AT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let Ok(whole) = path.canonicalize() else { return Ok(()) };
+    let mut looked_at = LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if looked_at.contains(&whole) {
+        return Ok(());
+    }
+    look_at(path)?;
+    looked_at.insert(whole);
+    Ok(())
+}
+
+fn look_at(path: &Path) -> Result<(), StoreError> {
     let mut head = Vec::with_capacity(HEAD.len());
     let read = File::open(path).and_then(|file| file.take(HEAD.len() as u64).read_to_end(&mut head));
     match read {

@@ -127,6 +127,29 @@ async fn what_was_acknowledged_survives_that_it_is_killed() {
     assert_eq!(run.state, "completed");
 }
 
+/// Without it another process that closes the database takes itself for the last one, and removes the log that the collector
+/// goes on writing to: what it acknowledges from then on is lost when it is killed.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn its_lock_on_the_database_stays_while_it_reads() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let place = Place::new();
+    let collector = Running::start(&place.db());
+    let records = part("r", ("a", 0, 1), 20);
+    send(collector.address, "a", &records, || ()).await;
+    let inode = std::fs::metadata(place.db()).unwrap().ino();
+    let is_locked = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let (owner, file) = (format!(" {} ", collector.process.id()), format!(":{inode} "));
+        locks.lines().any(|lock| lock.contains(&owner) && lock.contains(&file))
+    };
+    assert!(is_locked());
+    let listed = client().get(format!("http://{}/api/runs", collector.address)).send().await.unwrap();
+    assert_eq!(listed.status(), 200);
+    assert!(is_locked(), "reading has dropped it");
+}
+
 #[test]
 fn it_ends_when_it_is_told_to() {
     let place = Place::new();
