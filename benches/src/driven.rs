@@ -126,7 +126,7 @@ fn whole_plans(size: Size, options: &Options) {
     let golo = built().join("golo");
     pin(Some(1));
     let arguments = |size: Size| format!("-u 64 --workers 1 -d {}ms", size.run.as_millis());
-    let names = ["hello run", "golo run hello", "golo run, trigger by trigger"];
+    let names = ["hello run", "golo run hello", "golo run by triggers"];
     let mut cpu = vec![Vec::new(); names.len()];
     for _ in 0..size.rounds {
         for (name, times) in names.iter().zip(&mut cpu) {
