@@ -11,7 +11,6 @@ use std::{
 use golo::engine::{
     Engine, Options as EngineOptions, Sinks,
     plan::{Asked, Plan},
-    recorder::{Outside, RecorderSink},
     share::Share,
 };
 use golo_cli::{
@@ -112,9 +111,7 @@ fn run_engine(calls: u64, address: &str) {
 }
 
 fn sinks() -> Sinks {
-    let measured = Arc::new(RecorderSink::new(Vec::new()));
-    let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-    Sinks { measured, outside }
+    Sinks::new(Vec::new())
 }
 
 /// `golo run hello` against `hello run`: all processes together.

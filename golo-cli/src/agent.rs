@@ -20,7 +20,7 @@ mod writer;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use golo::cli::say;
+use golo::cli::{Signals, chain, say};
 use tokio::{
     runtime::Builder,
     time::{interval, sleep, timeout},
@@ -33,7 +33,6 @@ use crate::{
     environment::variable,
     http_server::Server,
     pusher::{self, Collector},
-    signals::Signals,
 };
 use jobs::Agent;
 use line::Settings;
@@ -63,7 +62,7 @@ pub fn run(line: AgentLine) -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), String> {
     let Settings { server, agent, collector } = settings;
-    let signals = Signals::listen()?;
+    let signals = Signals::listen().map_err(|error| chain(&error))?;
     let server = Server::bind(server).await?;
     let (agent, cut_short) = Agent::open(agent)?;
     for job in cut_short {

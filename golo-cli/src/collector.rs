@@ -19,7 +19,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use golo::cli::{chain, say};
+use golo::cli::{Signals, chain, say};
 
 pub use line::CollectorLine;
 
@@ -27,7 +27,6 @@ use crate::{
     command::BAD_CONFIGURATION,
     environment::variable,
     http_server::{Refusal, ServerOptions, Statuses, serve},
-    signals::Signals,
     store::{Store, StoreError, place},
 };
 use body::Bodies;
@@ -105,7 +104,7 @@ async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
         Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;
     let writer = collector.writer.clone();
     // Before anybody is told that it listens.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen().map_err(|error| chain(&error))?;
     serve(collector.router(), options, async move { signals.next().await }).await?;
     writer.close().await;
     Ok(())

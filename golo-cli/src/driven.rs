@@ -2,19 +2,13 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use golo::{
     Error,
-    cli::{Drive as _, RunCall, Subject as _, chain},
-    engine::{
-        Finished, Sinks,
-        plan::Target,
-        recorder::{Outside, RecorderSink},
-        share::Share,
-    },
+    cli::{Drive as _, RunCall, Subject as _, chain, until},
+    engine::{Finished, Sinks, plan::Target, share::Share},
     pb::{
         engine::{self as pb, event::Event},
         results::{Ended, ended::State},
@@ -24,7 +18,7 @@ use golo::{
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
-    time::{sleep_until, timeout},
+    time::timeout,
 };
 
 use crate::{limits::LimitArgs, load_test::LoadTest, served::Served, way::Way};
@@ -81,9 +75,7 @@ pub async fn drive(
     mut tell: impl FnMut(pb::Event),
 ) -> Ended {
     let Job { load_test, call, params, share, limits, held } = job;
-    let measured = Arc::new(RecorderSink::new(Vec::new()));
-    let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-    let sinks = Sinks { measured, outside };
+    let sinks = Sinks::new(Vec::new());
     let options = golo::engine::Options { share, ..call.options(&load_test.name) };
     let served = Served::new(load_test, params, &call, Handle::current()).limited(limits).on_stderr(on_stderr);
     let mut driving = Driving {
@@ -277,7 +269,7 @@ impl Driving {
         Ended {
             state: state.into(),
             reason,
-            stopped: stopped.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            stopped: stopped.map(wire::nanoseconds),
             died: died.unwrap_or_default(),
             aborted: String::new(),
             stderr: served.stderr(),
@@ -300,12 +292,5 @@ async fn unless_cut<T>(commands: &mut mpsc::Receiver<Command>, future: impl Futu
     tokio::select! {
         given = future => Some(given),
         () = cut => None,
-    }
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment.into()).await,
-        None => std::future::pending().await,
     }
 }

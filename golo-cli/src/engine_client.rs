@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use golo::{
     Error,
-    cli::{Drive, not_started, say},
+    cli::{Drive, not_started, say, until},
     engine::{
         Finished, Options, Progress, Sinks,
         plan::{Plan, Target},
@@ -14,10 +14,7 @@ use golo::{
     pb::engine::{self as pb, command::Command, engine_client, event::Event},
     wire,
 };
-use tokio::{
-    sync::mpsc,
-    time::{sleep_until, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};
 
@@ -323,13 +320,6 @@ fn refused(status: &Status) -> Error {
         code => format!("golo.engine.v1.Engine/Run failed: {code}: {}", status.message()),
     };
     not_started(format!("the load test does not take the plan: {said}"), None)
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Drive for EngineClient {

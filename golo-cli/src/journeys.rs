@@ -5,12 +5,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rustc_hash::FxHashMap;
-
 use golo::{
     OutputRef,
     engine::slowest::{Journey, Step},
 };
+use rustc_hash::FxHashMap;
 
 /// Most journeys that are open; the requests of any further one are in no journey.
 const OPEN: usize = 10_000;

@@ -34,7 +34,6 @@ pub mod replay;
 pub mod runs;
 pub mod served;
 pub mod show;
-pub mod signals;
 pub mod store;
 pub mod submit;
 pub mod supervisor;

@@ -22,7 +22,7 @@ use golo::{
 };
 use tokio::{runtime::Handle, sync::watch};
 
-use crate::journeys::OpenJourneys;
+use crate::{journeys::OpenJourneys, moments::on_the_wall};
 
 /// The longest line that is read; of a longer one nothing is kept.
 pub const LONGEST: usize = 1 << 20;
@@ -212,7 +212,7 @@ impl Reader {
     /// Whether a request that was sent then belongs to the measured part.
     fn measures(&self, sent: SystemTime) -> bool {
         let Some(start) = self.outside.measured_from() else { return false };
-        !self.has_warm_up || sent >= *self.start.get_or_init(|| wall(start))
+        !self.has_warm_up || sent >= *self.start.get_or_init(|| on_the_wall(start))
     }
 
     #[cold]
@@ -240,15 +240,6 @@ impl Reader {
             }
         });
         self.lines.is_waiting.store(false, Relaxed);
-    }
-}
-
-/// A moment, before now or after it, by the clock on the wall.
-fn wall(moment: Instant) -> SystemTime {
-    let (now, wall) = (Instant::now(), SystemTime::now());
-    match moment.checked_duration_since(now) {
-        Some(later) => wall + later,
-        None => wall - (now - moment),
     }
 }
 
@@ -280,10 +271,8 @@ mod tests {
     /// Outputs and junk of each kind, in a stream that comes in pieces of this length.
     fn read(stream: &[u8], piece: usize) -> (u64, [u64; 3]) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let measured = Arc::new(RecorderSink::new(Vec::new()));
-        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-        outside.measure_from(Instant::now());
-        let sinks = Sinks { measured, outside };
+        let sinks = Sinks::new(Vec::new());
+        sinks.outside.measure_from(Instant::now());
         let reader = Reader::new("test", &sinks, false, Arc::default(), runtime.handle().clone());
         reader.read(Pieces(stream.chunks(piece).map(<[u8]>::to_vec).collect()));
         let junk = [Junk::TooLong, Junk::NoText, Junk::NoOutput].map(|junk| reader.lines.junk(junk));
@@ -312,10 +301,8 @@ mod tests {
     #[test]
     fn a_reader_that_hurries_waits_for_no_sink() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let measured = Arc::new(RecorderSink::new(vec![Arc::new(Full)]));
-        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-        outside.measure_from(Instant::now());
-        let sinks = Sinks { measured, outside };
+        let sinks = Sinks::new(vec![Arc::new(Full)]);
+        sinks.outside.measure_from(Instant::now());
         let reader = Reader::new("test", &sinks, false, Arc::default(), runtime.handle().clone());
         let lines = reader.lines();
         let stream = format!("{LINE}\n").repeat(10);

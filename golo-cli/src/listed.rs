@@ -3,7 +3,7 @@
 use golo::{
     cli::chain,
     engine::{histogram::Histogram, series::Outcome, snapshot::Snapshot},
-    wire,
+    wire::{self, nanoseconds},
 };
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ impl Summary {
             verdict: replayed.reported.verdict().to_string(),
             requests: durations.count(),
             requests_failed,
-            whole_time_ns: u64::try_from(finished.whole_time.as_nanos()).unwrap_or(u64::MAX),
+            whole_time_ns: nanoseconds(finished.whole_time),
             p95_ns: durations.quantile(0.95),
         }
     }

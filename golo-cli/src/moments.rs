@@ -1,6 +1,6 @@
 //! Moments, which are nanoseconds since the Unix epoch, as people and JSON write them.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use golo::wire;
 use serde::{Serializer, ser::Error as _};
@@ -10,6 +10,16 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 #[must_use]
 pub fn now() -> u64 {
     wire::unix_nanoseconds(SystemTime::now())
+}
+
+/// What the clock on the wall shows at a moment, before now or after it.
+#[must_use]
+pub fn on_the_wall(moment: Instant) -> SystemTime {
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    match moment.checked_duration_since(now) {
+        Some(ahead) => wall + ahead,
+        None => wall.checked_sub(now.saturating_duration_since(moment)).unwrap_or(wall),
+    }
 }
 
 /// A moment as RFC 3339 writes it.

@@ -9,10 +9,11 @@ pub use crate::{
     error::chain,
     message::say,
     runtime::{
-        Drive, JobFile, Key, Kind, Mistake, OwnFlags, ReportArgs, Reported, RunArgs, RunCall, Subject, Value, pair,
-        print, run_subject, toml,
+        Drive, JobFile, Key, Kind, Mistake, OwnFlags, ReportArgs, Reported, RunArgs, RunCall, Signals, Subject, Value,
+        pair, print, run_subject, toml,
     },
     targets::is_target,
+    until::until,
 };
 
 /// An error of what comes after a run.

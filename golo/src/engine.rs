@@ -37,6 +37,8 @@ use snapshot::{Snapshot, Triggers};
 use trigger::Trigger;
 use worker::{Message, Run};
 
+use crate::{Sink, until::until};
+
 /// How long workers are waited for beyond the time they have.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A limit that is noticed this much later has passed while this engine stood still itself.
@@ -61,6 +63,16 @@ pub struct Sinks {
     pub measured: Arc<RecorderSink>,
     /// The sink of what belongs to no trigger.
     pub outside: Arc<Outside>,
+}
+
+impl Sinks {
+    /// Those of a run; every output and check goes to each of `beside` too.
+    #[must_use]
+    pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
+        let measured = Arc::new(RecorderSink::new(beside));
+        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+        Self { measured, outside }
+    }
 }
 
 /// A second that is over.
@@ -267,6 +279,12 @@ impl Engine {
     pub fn begin(&mut self, at: Instant) {
         self.begin = Some(at);
         self.go_on();
+    }
+
+    /// Begins when a clock on the wall shows `at`, or as soon as all users have started.
+    pub fn begin_at(&mut self, at: SystemTime) {
+        let wait = at.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        self.begin(Instant::now() + wait);
     }
 
     /// Changes the load from now on, and gives the plan as it is then: it stays at this level until the plan is over. One
@@ -563,11 +581,4 @@ impl Engine {
 
 fn nobody_started() -> String {
     "no user could start".to_owned()
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -43,6 +43,7 @@ mod targets;
 mod think;
 mod thought;
 pub mod thresholds_in_ci;
+mod until;
 mod user;
 #[doc(hidden)]
 pub mod wire;

@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::request::Left;
-pub(crate) use line::nanoseconds;
+pub use line::nanoseconds;
 
 /// One request to the target, measured.
 ///

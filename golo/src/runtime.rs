@@ -38,6 +38,7 @@ pub use run::run_subject;
 pub use run_args::{OwnFlags, RunArgs, RunCall};
 pub use running::{Drive, Subject, print};
 pub use serve::Serve;
+pub use signals::Signals;
 
 /// Where a load test is served unless it is told otherwise.
 ///

@@ -14,7 +14,7 @@ use std::{
 
 pub use finished::{event, finished, progress};
 
-use crate::output::nanoseconds;
+pub use crate::output::nanoseconds;
 
 /// A message that cannot be: [`Display`](fmt::Display) says what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]

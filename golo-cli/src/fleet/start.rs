@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use golo::wire::unix_nanoseconds;
+use golo::wire::nanoseconds;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -72,8 +72,4 @@ async fn measure(part: &Part, clock: &Clock) -> Result<Offset, CallError> {
         rounds.push(part.agent.time(clock).await?);
     }
     Offset::estimate(&rounds).ok_or_else(|| CallError::Away("its clock is not known".to_owned()))
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    unix_nanoseconds(std::time::UNIX_EPOCH + time)
 }

@@ -46,31 +46,23 @@ pub(super) async fn serve(
     stopped: watch::Receiver<bool>,
 ) {
     let leaving = Arc::clone(&pace);
-    tokio::select! {
-        () = answered(stream, tls, router, bounds, pace, stopped) => {}
-        () = leaving.left() => {}
-    }
-}
-
-async fn answered(
-    stream: TcpStream,
-    tls: Option<Arc<rustls::ServerConfig>>,
-    router: Router,
-    bounds: Bounds,
-    pace: Arc<Pace>,
-    stopped: watch::Receiver<bool>,
-) {
-    // Where that fails the connection is gone already.
-    _ = stream.set_nodelay(true);
-    let Ok(address) = stream.local_addr() else { return };
-    let reached = Reached(address.ip().to_canonical());
-    match tls {
-        None => requests(stream, reached, router, bounds, pace, stopped).await,
-        Some(config) => {
-            if let Ok(Ok(stream)) = timeout(bounds.head, TlsAcceptor::from(config).accept(stream)).await {
-                requests(stream, reached, router, bounds, pace, stopped).await;
+    let answering = async move {
+        // Where that fails the connection is gone already.
+        _ = stream.set_nodelay(true);
+        let Ok(address) = stream.local_addr() else { return };
+        let reached = Reached(address.ip().to_canonical());
+        match tls {
+            None => requests(stream, reached, router, bounds, pace, stopped).await,
+            Some(config) => {
+                if let Ok(Ok(stream)) = timeout(bounds.head, TlsAcceptor::from(config).accept(stream)).await {
+                    requests(stream, reached, router, bounds, pace, stopped).await;
+                }
             }
         }
+    };
+    tokio::select! {
+        () = answering => {}
+        () = leaving.left() => {}
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use golo::{
@@ -22,6 +22,7 @@ use golo_proto::{
 use tokio::sync::oneshot;
 
 use super::Keeper;
+use crate::moments::on_the_wall;
 
 /// What is driven, and kept.
 pub struct Kept<S> {
@@ -164,15 +165,6 @@ impl<E: Drive> Drive for KeptEngine<E> {
     }
 }
 
-/// What the clock on the wall shows then.
-fn on_the_wall(moment: Instant) -> SystemTime {
-    let (now, wall) = (Instant::now(), SystemTime::now());
-    match moment.checked_duration_since(now) {
-        Some(ahead) => wall + ahead,
-        None => wall.checked_sub(now.saturating_duration_since(moment)).unwrap_or(wall),
-    }
-}
-
 /// How a run ended, as it is kept.
 fn ended(finished: &Finished, ending: &Ending) -> Ended {
     let stopped = ending.stopped.map(|moment| match moment {
@@ -188,7 +180,7 @@ fn ended(finished: &Finished, ending: &Ending) -> Ended {
     Ended {
         state: state.into(),
         reason,
-        stopped: stopped.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+        stopped: stopped.map(wire::nanoseconds),
         died: ending.died.clone().unwrap_or_default(),
         aborted: ending.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
         stderr: String::new(),

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use golo::{Output, wire::unix_nanoseconds};
+use golo::{
+    Output,
+    wire::{nanoseconds, unix_nanoseconds},
+};
 use rusqlite::{Connection, params};
 
 use super::{StoreError, columns::integer, names::check_database_name};
@@ -23,7 +26,7 @@ pub(super) fn push(connection: &Connection, database: &str, outputs: &[Output]) 
             output.status,
             output.size,
             integer(unix_nanoseconds(output.timestamp)),
-            integer(u64::try_from(output.duration.as_nanos()).unwrap_or(u64::MAX)),
+            integer(nanoseconds(output.duration)),
             output.error.as_deref().map(without_credentials),
             output.route.as_deref().map(without_credentials),
             output.is_failed(),

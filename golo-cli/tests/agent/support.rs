@@ -24,8 +24,12 @@ use tokio::{
 
 use crate::load_test;
 
-/// Long enough for anything that does happen, on a machine with other things to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// What the tests across crates wait with.
+#[path = "../../../tests/waiting.rs"]
+#[allow(unreachable_pub, reason = "it is public there")]
+mod waiting;
+
+pub(crate) use waiting::{PATIENCE, until, within};
 
 /// How an agent is started.
 pub(crate) struct Start {
@@ -266,25 +270,12 @@ pub(crate) fn kind(record: &Record) -> &'static str {
     }
 }
 
-/// Waits until `condition` holds.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    let caller = std::panic::Location::caller();
-    async move {
-        let started = Instant::now();
-        while !condition() {
-            assert!(started.elapsed() < PATIENCE, "waited in vain until {what}, at {caller}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
 /// Sends these bytes on a connection of their own, and reads all that is answered.
 pub(crate) async fn raw(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer").unwrap();
+    within("an answer", stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 

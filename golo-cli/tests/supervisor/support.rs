@@ -1,9 +1,6 @@
 //! Load tests that are shell scripts, and what is known of their processes.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use golo_cli::supervisor::{Limits, Program, StartError, Supervised, Supervisor};
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,8 +9,12 @@ use tokio::{
     process::ChildStdout,
 };
 
-/// Long enough for anything that does happen, on a machine with other things to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
+/// What the tests across crates wait with.
+#[path = "../../../tests/waiting.rs"]
+#[allow(unreachable_pub, reason = "it is public there")]
+mod waiting;
+
+pub(crate) use waiting::{PATIENCE, until, within};
 
 /// A supervisor that is this crate's `golo`.
 pub(crate) fn supervisor() -> Supervisor {
@@ -120,29 +121,6 @@ impl<R: AsyncRead + Unpin> Stdout<R> {
     /// The next line, or the end.
     pub(crate) async fn next(&mut self) -> Option<String> {
         within("a line", self.0.next_line()).await.unwrap()
-    }
-}
-
-/// What `future` gives; panics where it takes for ever.
-#[track_caller]
-pub(crate) fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
-    let caller = std::panic::Location::caller();
-    async move {
-        let waited = tokio::time::timeout(PATIENCE, future).await;
-        waited.unwrap_or_else(|_| panic!("waited in vain for {what}, at {caller}"))
-    }
-}
-
-/// Waits until `condition` holds; panics where it never does.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    let caller = std::panic::Location::caller();
-    async move {
-        let started = Instant::now();
-        while !condition() {
-            assert!(started.elapsed() < PATIENCE, "waited in vain until {what}, at {caller}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 }
 

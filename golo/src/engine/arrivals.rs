@@ -9,6 +9,7 @@ use super::{
     plan::{Arrivals, TWICE_START, starts},
     share::Share,
 };
+use crate::output::nanoseconds;
 
 /// The due times of one share of an open plan's starts, since the start of the measured part, in order.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ impl Starts {
                 twice_area: 0,
             },
         };
-        let until = until.and_then(|until| u64::try_from(until.as_nanos()).ok()).unwrap_or(u64::MAX);
+        let until = until.map_or(u64::MAX, nanoseconds);
         Self { rate: rate.clone(), piece: 0, until, process }
     }
 

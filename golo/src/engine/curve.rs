@@ -6,6 +6,7 @@ mod area;
 use std::time::Duration;
 
 use super::plan::LONGEST;
+use crate::output::nanoseconds;
 
 /// Values are below this.
 const HIGHEST: u64 = 1 << 57;
@@ -194,11 +195,6 @@ impl Piece {
         };
         u64::try_from(x).ok().filter(|&x| x < self.length())
     }
-}
-
-/// What does not fit (584 years) is the longest that does.
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -237,11 +237,16 @@ impl<T: Trigger> Worker<T> {
         let timeline = *self.timeline.get_or_init(|| Timeline { start, end });
         let mut load = Load::new(&self.run, self.share, timeline);
         let over = loop {
-            let told = orders.borrow_and_update().clone();
-            if let Some(over) = told.over() {
+            let (over, adjustment) = {
+                let told = orders.borrow_and_update();
+                (told.over(), load.news(&told))
+            };
+            if let Some(over) = over {
                 break over;
             }
-            load.adjust(self, told.adjusted);
+            if let Some(adjustment) = adjustment {
+                load.adjust(self, adjustment);
+            }
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
             // What was due before the end is started too.

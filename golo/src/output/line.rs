@@ -39,7 +39,7 @@ pub(super) fn write(output: &OutputRef<'_>, buffer: &mut Vec<u8>) {
 }
 
 /// A duration as the line has it; what does not fit (584 years) is the longest that does.
-pub(crate) fn nanoseconds(duration: std::time::Duration) -> u64 {
+pub fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

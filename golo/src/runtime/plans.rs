@@ -1,10 +1,6 @@
 //! The service `golo.engine.v1.Engine`: whole plans, run here for whoever holds the stream.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{pin::Pin, sync::Arc, time::Instant};
 
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, mpsc},
@@ -19,13 +15,14 @@ use crate::{
     engine::{
         Engine, Finished, Options, Sinks,
         plan::{Plan, Rate, Target},
-        recorder::{Outside, RecorderSink},
         share::Share,
     },
     error::chain,
     panic::print_at_most,
     pb::engine::{self as pb, command::Command, event::Event},
-    sink, wire,
+    sink,
+    until::until,
+    wire,
 };
 
 /// Events that are being sent; others wait in the [`Outbox`].
@@ -138,9 +135,8 @@ impl Running {
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
         let outputs = wants_outputs.then(Arc::<Told>::default);
         let beside = outputs.iter().map(|told| Arc::<Told>::clone(told) as Arc<dyn Sink>);
-        let measured = Arc::new(RecorderSink::new(beside.chain(plans.loadtest.own_sink()).collect()));
-        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-        let sinks = Sinks { measured, outside: Arc::clone(&outside) };
+        let sinks = Sinks::new(beside.chain(plans.loadtest.own_sink()).collect());
+        let outside = Arc::clone(&sinks.outside);
         let mut engine = InProcess::start(&plans.loadtest, shared, plan, options, sinks).map_err(failed)?;
         engine.hold();
         print_at_most(PANICS);
@@ -211,8 +207,7 @@ impl Running {
     fn obey(&mut self, command: pb::Command) {
         match command.command {
             Some(Command::Start(pb::Start { at })) => {
-                let wait = wire::moment(at).duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-                self.engine.begin(Instant::now() + wait);
+                self.engine.begin_at(wire::moment(at));
             }
             Some(Command::Adjust(pb::Adjust { level: Some(level) })) => {
                 let adjusted = self.adjust(level);
@@ -352,13 +347,6 @@ async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<C
             Ok(Some(command)) => return command.command,
             Ok(None) | Err(_) => return None,
         }
-    }
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -15,11 +15,7 @@ use super::{
 };
 use crate::{
     Error, Loadtest, client,
-    engine::{
-        Engine, Options, Sinks,
-        plan::Plan,
-        recorder::{Outside, RecorderSink},
-    },
+    engine::{Engine, Options, Sinks, plan::Plan, recorder::Outside},
     panic::print_at_most,
     shared::SharedValue,
     sink,
@@ -43,10 +39,9 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
 pub fn run_subject<S: Subject>(name: &str, call: RunCall, subject: impl FnOnce(&RunCall, &Handle) -> S) -> ExitCode {
     deliver(name, &call, |options, outs| {
         let Runtimes { control, .. } = Runtimes::start(1)?;
-        let measured = Arc::new(RecorderSink::new(outs.sinks().collect()));
-        let outside = Arc::new(Outside::new(Arc::clone(&measured)));
+        let sinks = Sinks::new(outs.sinks().collect());
         let subject = subject(&call, control.handle());
-        let running = async { Ok(Running::start(subject, &call)?.run(options, Sinks { measured, outside }).await) };
+        let running = async { Ok(Running::start(subject, &call)?.run(options, sinks).await) };
         let ran: Ran = control.block_on(running)?;
         Ok(ran.with_unwritten(control.block_on(outs.flush(LAST_MOMENT))))
     })
@@ -69,14 +64,11 @@ fn deliver(name: &str, call: &RunCall, drive: impl FnOnce(Options, &Outs) -> Res
 
 fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> Result<Ran, Error> {
     let runtimes = Runtimes::start(THREADS)?;
-    let measured = Arc::new(RecorderSink::new(outs.sinks().chain(loadtest.own_sink()).collect()));
-    let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-    sink::install(Arc::<Outside>::clone(&outside));
+    let sinks = Sinks::new(outs.sinks().chain(loadtest.own_sink()).collect());
+    sink::install(Arc::<Outside>::clone(&sinks.outside));
     let loadtest = Arc::new(loadtest);
     let itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
-    let ended = runtimes
-        .control
-        .block_on(async { Ok(Running::start(itself, call)?.run(options, Sinks { measured, outside }).await) });
+    let ended = runtimes.control.block_on(async { Ok(Running::start(itself, call)?.run(options, sinks).await) });
     let control = runtimes.end(loadtest);
     let unwritten = control.block_on(outs.flush(LAST_MOMENT));
     ended.map(|ran: Ran| ran.with_unwritten(unwritten))

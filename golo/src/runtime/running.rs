@@ -11,7 +11,7 @@ use std::{
 use tokio::{
     runtime::Builder,
     sync::oneshot,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -28,6 +28,7 @@ use crate::{
     message::say,
     panic::caught_now,
     report::{self as reports, Ending, Moment, Page, Timeline, Unwritten, Verdict, Watch},
+    until::until,
 };
 
 /// An engine that runs a plan: that of this process, or others elsewhere.
@@ -415,7 +416,7 @@ impl<'a, S: Subject> Running<'a, S> {
         let deadline = self.ending.stopped.map(|_| Instant::now() + grace);
         tokio::select! {
             result = self.subject.tear_down() => return result,
-            () = until(deadline) => {}
+            () = until(deadline.map(Instant::into_std)) => {}
             () = self.signals.next() => {
                 let _ = self.ending.stopped.get_or_insert(Moment::Teardown);
             }
@@ -431,12 +432,5 @@ fn moment(engine: &mut impl Drive) -> Moment {
         None => Moment::Start,
         Some(_) if engine.has_drained() => Moment::Stop,
         Some(start) => Moment::Load(start.elapsed()),
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

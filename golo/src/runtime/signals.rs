@@ -2,8 +2,10 @@
 
 use crate::Error;
 
+/// Both of them, which are heard from when it listens on.
 #[cfg(unix)]
-pub(super) struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
@@ -11,7 +13,11 @@ pub(super) struct Signals {
 #[cfg(unix)]
 impl Signals {
     /// Listens from now on: neither signal ends the process by itself any more.
-    pub(super) fn listen() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not let it.
+    pub fn listen() -> Result<Self, Error> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen =
             |kind| signal(kind).map_err(|error| Error::start("signals cannot be listened to", Some(error.into())));
@@ -19,7 +25,7 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -27,15 +33,21 @@ impl Signals {
     }
 }
 
+/// Ctrl-C.
 #[cfg(windows)]
-pub(super) struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     interrupt: tokio::signal::windows::CtrlC,
 }
 
 #[cfg(windows)]
 impl Signals {
     /// Listens from now on: Ctrl-C does not end the process by itself any more.
-    pub(super) fn listen() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not let it.
+    pub fn listen() -> Result<Self, Error> {
         let interrupt = tokio::signal::windows::ctrl_c();
         Ok(Self {
             interrupt: interrupt.map_err(|error| Error::start("Ctrl-C cannot be listened to", Some(error.into())))?,
@@ -43,7 +55,7 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         self.interrupt.recv().await;
     }
 }

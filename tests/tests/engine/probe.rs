@@ -16,7 +16,7 @@ use golo::{
         Engine, Finished, Options, Progress, Sinks,
         errors::ErrorKind,
         plan::{Asked, Plan, Stage},
-        recorder::{Outside, RecorderSink},
+        recorder::Outside,
         share::Share,
         snapshot::Triggers,
         trigger::{Failure, Outcome, Trigger},
@@ -280,9 +280,7 @@ pub(crate) fn closed(users: u64, duration: Duration) -> Asked {
 
 /// The sinks of a run.
 pub(crate) fn sinks() -> Sinks {
-    let measured = Arc::new(RecorderSink::new(Vec::new()));
-    let outside = Arc::new(Outside::new(Arc::clone(&measured)));
-    Sinks { measured, outside }
+    Sinks::new(Vec::new())
 }
 
 /// A run that is under way.

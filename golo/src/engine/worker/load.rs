@@ -9,7 +9,7 @@ use super::{AT_ONCE, NANOSECOND, Run, SECOND, Timeline, Worker};
 use crate::engine::{
     arrivals::Starts,
     curve::Curve,
-    orders::Adjustment,
+    orders::{Adjustment, Orders},
     plan::{Arrivals, Model},
     share::Share,
     trigger::Trigger,
@@ -99,12 +99,14 @@ impl Load {
         Self { kind, adjusted: None }
     }
 
-    /// Has the load change as it was ordered last, if it has not yet.
-    pub(super) fn adjust<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, adjusted: Option<Arc<Adjustment>>) {
-        let Some(adjustment) = adjusted else { return };
-        if self.adjusted.as_ref().is_some_and(|known| Arc::ptr_eq(known, &adjustment)) {
-            return;
-        }
+    /// The change of the load that was ordered last, if it has not been made yet.
+    pub(super) fn news(&self, told: &Orders) -> Option<Arc<Adjustment>> {
+        let is_known = |last: &&Arc<Adjustment>| self.adjusted.as_ref().is_some_and(|known| Arc::ptr_eq(known, last));
+        told.adjusted.as_ref().filter(|last| !is_known(last)).cloned()
+    }
+
+    /// Has the load change.
+    pub(super) fn adjust<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, adjustment: Arc<Adjustment>) {
         let Adjustment { at, curve } = &*adjustment;
         match &mut self.kind {
             Kind::Closed(closed) => {
