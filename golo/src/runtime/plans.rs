@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Instant};
 
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, mpsc},
-    time::sleep_until,
+    time::{sleep_until, timeout},
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -121,7 +121,7 @@ struct Running {
     is_cut: bool,
     /// The sink of the process, until it has it back.
     process: Arc<dyn Sink>,
-    _turn: OwnedMutexGuard<()>,
+    turn: OwnedMutexGuard<()>,
 }
 
 impl Running {
@@ -155,7 +155,7 @@ impl Running {
             is_stopped: false,
             is_cut: false,
             process,
-            _turn: turn,
+            turn,
         })
     }
 
@@ -246,15 +246,22 @@ impl Running {
         }
     }
 
-    async fn end(self, commands: Option<Streaming<pb::Command>>) {
-        let Self { engine, outputs, events, outbox, in_flight, is_stopped, is_cut, process, _turn, .. } = self;
+    async fn end(self, mut commands: Option<Streaming<pb::Command>>) {
+        let Self { engine, outputs, events, outbox, in_flight, is_stopped, is_cut, process, turn, .. } = self;
         sink::install(process);
         let over = engine.started();
         let finished = engine.finish();
         let over = over.map_or_else(Instant::now, |start| start + finished.load_time);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
         let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };
-        last.tell(&events, finished, is_stopped, commands, &in_flight).await;
+        last.tell(&events, finished, is_stopped, &mut commands, &in_flight).await;
+        drop(turn);
+        if commands.is_some() {
+            // Where this process ends too, a reader that writes to the connection once it is closed finds it broken, and what
+            // it has not read is lost to it: it lets go first.
+            let let_go = async { while next_command(&mut commands).await.is_some() {} };
+            let _ = timeout(LAST_MOMENT, let_go).await;
+        }
     }
 }
 
@@ -276,7 +283,7 @@ impl Last {
         events: &Events,
         finished: Finished,
         is_stopped: bool,
-        mut commands: Option<Streaming<pb::Command>>,
+        commands: &mut Option<Streaming<pb::Command>>,
         in_flight: &InFlight,
     ) {
         let mut end = Some(Event::from(&finished));
@@ -300,14 +307,14 @@ impl Last {
                     Ok(permit) => self.outbox.send(permit),
                     Err(_) => return,
                 },
-                command = next_command(&mut commands) => match command {
+                command = next_command(commands) => match command {
                     Some(Command::Taken(pb::Taken { bytes })) => {
                         self.outbox.taken(bytes);
                         self.taken = Instant::now();
                     }
                     Some(Command::Cut(_)) => self.until = Instant::now(),
                     Some(_) => {}
-                    None => commands = None,
+                    None => *commands = None,
                 },
                 () = sleep_until(forget_at.into()), if self.outputs.is_some() => self.forget_outputs(),
                 () = in_flight.are_cut_off(), if give_up_at.is_none() => {

@@ -701,7 +701,8 @@ pub mod engine_client {
         /// speak and the plan can be told in, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
         /// where another one is running, `ABORTED` where it cannot start. `Ready` says that the users have started,
         /// and nothing is sent to the target before `Start`. `Finished` is the last
-        /// event. When the stream breaks, what is in flight is cut off at once: no
+        /// event: whoever has read it ends the stream, which is kept open a second at most for that, so that nothing
+        /// is lost where the load test ends too. When the stream breaks before, what is in flight is cut off at once: no
         /// target is loaded by a run that nobody watches.
         pub async fn run(
             &mut self,
@@ -754,7 +755,8 @@ pub mod engine_server {
         /// speak and the plan can be told in, `INVALID_ARGUMENT` where it is no plan, `RESOURCE_EXHAUSTED`
         /// where another one is running, `ABORTED` where it cannot start. `Ready` says that the users have started,
         /// and nothing is sent to the target before `Start`. `Finished` is the last
-        /// event. When the stream breaks, what is in flight is cut off at once: no
+        /// event: whoever has read it ends the stream, which is kept open a second at most for that, so that nothing
+        /// is lost where the load test ends too. When the stream breaks before, what is in flight is cut off at once: no
         /// target is loaded by a run that nobody watches.
         async fn run(
             &self,
