@@ -1,7 +1,7 @@
 //! A job from when it is queued until it is forgotten: what is known of it, and what it can be told.
 
 use std::{
-    io,
+    fs, io, mem,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -150,6 +150,18 @@ impl Job {
             self.save()?;
         }
         Ok(extent)
+    }
+
+    /// Deletes its records, if they are still there.
+    pub fn sweep(&self) {
+        // Said before they are gone, or whoever looks in between takes it for one that has lost them.
+        let is_news = self.change(|kept| !mem::replace(&mut kept.is_swept, true));
+        let is_said = !is_news || self.save().is_ok();
+        _ = fs::remove_file(self.folder.join("records"));
+        if !is_said {
+            // A full disk has room now.
+            _ = self.save();
+        }
     }
 
     /// The collector has all of its records, so many: that is on disk before it is said.

@@ -294,17 +294,12 @@ impl Agent {
         for job in &jobs {
             let kept = job.kept();
             let free = if kept.for_collector { kept.committed_at.or(kept.refused_at) } else { kept.ended };
+            // One whose records have not been counted is still being ended.
             if kept.state.is_over()
-                && !kept.is_swept
+                && kept.records > 0
                 && free.is_some_and(|free| Duration::from_nanos(now().saturating_sub(free)) > keep)
             {
-                match fs::remove_file(job.folder().join("records")) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {}
-                    _ => {
-                        job.change(|kept| kept.is_swept = true);
-                        _ = job.save();
-                    }
-                }
+                job.sweep();
             }
         }
         let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none() && !kept.is_swept;

@@ -198,8 +198,9 @@ async fn records(
     let Ok(Query(From { from, wait })) = from else {
         return Err(Refusal::bad("expected `?from=N&wait=SECONDS`, with whole numbers"));
     };
+    let gone = || Refusal::new(StatusCode::GONE, "its records have been deleted: `--keep` says after how long");
     if job.kept().is_swept {
-        return Err(Refusal::new(StatusCode::GONE, "its records have been deleted: `--keep` says after how long"));
+        return Err(gone());
     }
     let mut extent = job.spool.extent();
     let mut stopping = agent.stopping.subscribe();
@@ -211,6 +212,9 @@ async fn records(
     }
     let spool = Arc::clone(&job);
     let read = spawn_blocking(move || spool.recover().and_then(|_| spool.spool.read(from, RECORDS))).await;
+    if job.kept().is_swept && !matches!(read, Ok(Ok(Some(_)))) {
+        return Err(gone());
+    }
     let unread =
         |error: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("its records cannot be read: {error}"));
     let chunk = read.map_err(|error| unread(error.to_string()))?.map_err(|error| unread(error.to_string()))?;

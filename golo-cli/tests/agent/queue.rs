@@ -20,7 +20,11 @@ async fn what_go_lo_sends_is_run() {
     assert_eq!(status(&answered), 201, "{answered}");
     let answered: Value = serde_json::from_str(answered.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(answered["queued"], true);
-    let job = agent.until(answered["job"].as_str().unwrap(), "completed").await;
+    let id = answered["job"].as_str().unwrap();
+    agent.until(id, "completed").await;
+    // Its last record may be written a little later.
+    agent.records(id).await;
+    let job = agent.job(id).await;
     let said = |key: &str| job[key].as_str().unwrap().to_owned();
     assert_eq!(
         (said("name"), said("plan"), said("reason")),

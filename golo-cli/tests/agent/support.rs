@@ -200,6 +200,13 @@ impl Agent {
         self.until_it(id, state, |job| job["state"] == state).await
     }
 
+    /// Waits until what the agent keeps of a job on disk is so.
+    pub(crate) async fn until_kept(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) {
+        let path = self.data.path().join("jobs").join(id).join("job.json");
+        let kept = || serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap()).unwrap();
+        until(&format!("{what} is kept"), || is(&kept())).await;
+    }
+
     pub(crate) async fn until_it(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
