@@ -36,6 +36,7 @@ use crate::{
 };
 use jobs::Agent;
 use line::Settings;
+use runner::STOPPED;
 
 /// How often it is looked for what nobody waits for any more.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -125,8 +126,8 @@ async fn obey(agent: Arc<Agent>, mut signals: Signals) {
             });
         }
         match running {
-            Some(job) if is_first => job.stop_once(runner::STOPPED),
-            Some(job) => job.stop(runner::STOPPED),
+            Some(job) if is_first => job.stop_once(STOPPED),
+            Some(job) => job.stop(STOPPED),
             None => {}
         }
     }

@@ -38,6 +38,7 @@ pub mod store;
 pub mod submit;
 pub mod supervisor;
 pub mod way;
+pub mod why;
 pub mod yaml;
 
 pub use command::main;

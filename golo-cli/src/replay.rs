@@ -213,7 +213,11 @@ fn ending(parts: &[Part<'_>], has_started: bool) -> Ending {
         if ending.missing.is_none() && !ended.missing.is_empty() {
             ending.missing = Some(named(&ended.missing));
         }
-        if let Some(elapsed) = ended.stopped.or_else(|| (ended.state() == State::Cancelled).then_some(0)) {
+        if !ended.run_died.is_empty() {
+            ending.died = Some(ended.run_died.clone());
+        }
+        let is_stopped = ended.state() == State::Cancelled && ended.aborted.is_empty() && ended.run_died.is_empty();
+        if let Some(elapsed) = ended.stopped.or_else(|| is_stopped.then_some(0)) {
             ending.stopped = Some(match (ending.stopped, has_started) {
                 (_, false) => Moment::Start,
                 (Some(Moment::Load(known)), true) => Moment::Load(known.max(Duration::from_nanos(elapsed))),

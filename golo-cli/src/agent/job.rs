@@ -21,6 +21,7 @@ use super::{
 use crate::{
     driven::Command,
     moments::{now, rfc_3339},
+    why::Why,
 };
 
 /// How much of a load test's stderr is kept, in bytes.
@@ -36,7 +37,7 @@ struct Live {
     rate: f64,
     commands: Option<mpsc::Sender<Command>>,
     /// Why it was told to stop.
-    stop: Option<String>,
+    stop: Option<Why>,
     is_start_asked: bool,
     /// The last that its load test said.
     stderr: Option<String>,
@@ -283,11 +284,11 @@ impl Job {
     }
 
     /// Has it stop, with the grace of its plan, unless it has been told to already.
-    pub fn stop_once(&self, reason: &str) {
+    pub fn stop_once(&self, why: Why) {
         let mut inner = self.lock();
         let live = &mut inner.1;
         if live.stop.is_none() {
-            live.stop = Some(reason.to_owned());
+            live.stop = Some(why);
             if let Some(commands) = &live.commands {
                 _ = commands.try_send(Command::Stop);
             }
@@ -295,11 +296,11 @@ impl Job {
     }
 
     /// Has it stop, with the grace of its plan; the second time at once.
-    pub fn stop(&self, reason: &str) {
+    pub fn stop(&self, why: Why) {
         let mut inner = self.lock();
         let live = &mut inner.1;
         let command = if live.stop.is_some() { Command::Cut } else { Command::Stop };
-        live.stop.get_or_insert_with(|| reason.to_owned());
+        live.stop.get_or_insert(why);
         if let Some(commands) = &live.commands {
             _ = commands.try_send(command);
         }
@@ -307,7 +308,7 @@ impl Job {
 
     /// Why it was told to stop, if it was.
     #[must_use]
-    pub fn stop_reason(&self) -> Option<String> {
+    pub fn why_stopped(&self) -> Option<Why> {
         self.lock().1.stop.clone()
     }
 

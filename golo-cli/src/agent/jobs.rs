@@ -24,7 +24,7 @@ use std::{
 
 use axum::http::StatusCode;
 use golo::cli::say;
-use golo_proto::results::{Ended, ended};
+use golo_proto::results::Ended;
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -40,6 +40,7 @@ use super::{
 use crate::{
     http_server::{Refusal, Statuses},
     moments::now,
+    why::Why,
 };
 
 /// Most jobs that are over and still listed.
@@ -273,17 +274,15 @@ impl Agent {
     }
 
     /// Has a job stop; one that waits is over at once.
-    pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, reason: &str) {
+    pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, why: Why) {
         if self.lock().queue.remove(&job.id) {
-            let state = ended::State::Cancelled.into();
-            let agent = Arc::clone(self);
-            let (job, reason) = (Arc::clone(job), format!("{reason} before its turn came"));
+            let ended = why.of(Ended::default());
+            let ended = Ended { reason: format!("{why} before its turn came"), ..ended };
+            let (agent, job) = (Arc::clone(self), Arc::clone(job));
             // Whoever asked may go away; it is carried out all the same.
-            let ending =
-                tokio::spawn(async move { agent.end(&job, Ended { state, reason, ..Ended::default() }).await });
-            _ = ending.await;
+            _ = tokio::spawn(async move { agent.end(&job, ended).await }).await;
         } else if !job.state().is_over() {
-            job.stop(reason);
+            job.stop(why);
         }
     }
 

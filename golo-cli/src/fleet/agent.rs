@@ -15,6 +15,7 @@ use super::clock::{Clock, Round};
 use crate::{
     agent::kept::State,
     http_client::{Address, CallError, HttpClient},
+    why::Why,
 };
 
 /// How long a call may take that needs no time to be answered.
@@ -198,13 +199,14 @@ impl Agent {
         self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at }))).await.map(drop)
     }
 
-    /// Has a job stop; the second time, cuts it.
+    /// Has a job stop; the second time, cuts it. `why` is why the whole run ends, where nobody simply stopped it.
     ///
     /// # Errors
     ///
     /// Why it does not.
-    pub async fn stop(&self, id: &str) -> Result<JobView, CallError> {
-        self.json(self.call(Method::DELETE, &["jobs", id])).await
+    pub async fn stop(&self, id: &str, why: Option<&Why>) -> Result<JobView, CallError> {
+        let call = self.call(Method::DELETE, &["jobs", id]);
+        self.json(call.query(&why.and_then(Why::parameter).as_slice())).await
     }
 
     /// A job's records from number `from` on: those there are, or the first that come within `wait`.

@@ -13,6 +13,7 @@ use golo::{
         engine::event::Event,
         results::{Ended, Record, ended::State, record::Record as Kind},
     },
+    report::Threshold,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -24,12 +25,12 @@ use super::{
     OnAgentLoss,
     clock::{Clock, Offset, skew},
     follow::Told,
-    orders::{Order, obey},
+    orders::{Given, Order, obey},
     our_clock::in_our_clock,
     part::Part,
     start::start,
 };
-use crate::merged::Merged;
+use crate::{merged::Merged, why::Why};
 
 /// Lines of a load test's stderr that are passed on, where it failed.
 const LAST_LINES: usize = 5;
@@ -52,7 +53,7 @@ pub struct Delivery {
     clock: Clock,
     /// How far each agent's clock is ahead of ours, once that is known.
     offsets: watch::Receiver<Vec<Option<Offset>>>,
-    orders: watch::Sender<Order>,
+    orders: watch::Sender<Given>,
     /// When the measured part begins.
     started: Option<Instant>,
     has_said_skew: bool,
@@ -89,7 +90,7 @@ impl Delivery {
         tell: Tell,
     ) -> Self {
         let clock = Clock::start();
-        let (orders, order) = watch::channel(Order::Run);
+        let (orders, order) = watch::channel(Given::RUN);
         let (known, offsets) = watch::channel(vec![None; parts.len()]);
         let mut working = JoinSet::new();
         for part in parts {
@@ -157,7 +158,7 @@ impl Delivery {
     }
 
     fn ended(&mut self, index: usize, ended: &Ended) {
-        let is_stopping = *self.orders.borrow() > Order::Run;
+        let is_stopping = self.orders.borrow().order > Order::Run;
         let reason = if ended.reason.is_empty() { "it does not say why" } else { &ended.reason };
         match ended.state() {
             State::Completed => {
@@ -288,11 +289,16 @@ impl Drive for Delivery {
     }
 
     fn stop(&mut self) {
-        self.orders.send_modify(|order| *order = (*order).max(Order::Stop));
+        self.orders.send_modify(|given| given.give(Order::Stop, None));
+    }
+
+    fn abort(&mut self, lost: &Threshold) {
+        self.orders.send_modify(|given| given.give(Order::Stop, Some(Why::Aborted(lost.clone()))));
     }
 
     fn cut(&mut self) {
-        self.orders.send_modify(|order| *order = Order::Cut);
+        let why = self.broken().map(Why::Died);
+        self.orders.send_modify(|given| given.give(Order::Cut, why));
     }
 
     fn totals(&self) -> &Snapshot {

@@ -135,9 +135,9 @@ impl Part {
                 None => return Ok(()),
             },
         };
-        let mut job = self.agent.stop(&id).await?;
+        let mut job = self.agent.stop(&id, None).await?;
         if !job.is_over() {
-            job = self.agent.stop(&id).await?;
+            job = self.agent.stop(&id, None).await?;
         }
         while !job.is_over() {
             sleep(LOOK).await;

@@ -9,7 +9,7 @@ use super::{
     clock::{Clock, Offset},
     each_result,
     follow::Told,
-    orders::Order,
+    orders::{Given, Order},
     part::Part,
 };
 use crate::http_client::CallError;
@@ -25,7 +25,7 @@ pub(super) async fn start(
     parts: Vec<Arc<Part>>,
     clock: Clock,
     known: watch::Sender<Vec<Option<Offset>>>,
-    mut order: watch::Receiver<Order>,
+    mut given: watch::Receiver<Given>,
     told: mpsc::Sender<(usize, Told)>,
 ) {
     let starting = async {
@@ -62,7 +62,7 @@ pub(super) async fn start(
     };
     tokio::select! {
         () = starting => {}
-        _ = order.wait_for(|order| *order > Order::Run) => {}
+        _ = given.wait_for(|given| given.order > Order::Run) => {}
     }
 }
 

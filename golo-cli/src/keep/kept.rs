@@ -12,7 +12,7 @@ use golo::{
     Error,
     cli::{Drive, Subject},
     engine::{Finished, Options, Progress, Sinks, plan::Plan, snapshot::Snapshot},
-    report::{Ending, Moment},
+    report::{Ending, Moment, Threshold},
     wire,
 };
 use golo_proto::{
@@ -117,6 +117,10 @@ impl<E: Drive> Drive for KeptEngine<E> {
         self.engine.stop();
     }
 
+    fn abort(&mut self, lost: &Threshold) {
+        self.engine.abort(lost);
+    }
+
     fn cut(&mut self) {
         self.engine.cut();
     }
@@ -185,5 +189,6 @@ fn ended(finished: &Finished, ending: &Ending) -> Ended {
         aborted: ending.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
         stderr: String::new(),
         missing: ending.missing.clone().unwrap_or_default(),
+        run_died: String::new(),
     }
 }

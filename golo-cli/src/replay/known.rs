@@ -12,6 +12,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// What is known, unless every part has told its end, or is lost since others have ended long ago.
 pub(super) fn not_ended(parts: &[Part<'_>], missing: &[u64], of: u64, now: SystemTime) -> Option<String> {
+    if parts.iter().filter_map(|part| part.ended.as_ref()).any(|ended| !ended.run_died.is_empty()) {
+        // Whoever told its end had given it up.
+        return None;
+    }
     let last_end = parts.iter().filter(|part| part.ended.is_some()).map(|part| part.heard_at).max();
     let is_given_up = last_end.is_some_and(|end| since(end, now) > SILENCE);
     let open: Vec<_> = parts.iter().filter(|part| part.ended.is_none()).collect();

@@ -88,6 +88,14 @@ async fn the_load_of_a_running_job_is_changed() {
         let (status, answer) = change(wrong).await;
         assert!(status == 400 && answer["error"].as_str().unwrap().starts_with(reason), "{answer}");
     }
+    for (wrong, reason) in [
+        ("aborted=fast", "`aborted` is no threshold"),
+        ("aborted=iterations%20count%3C9&died=x", "expected nothing, `?aborted=THRESHOLD` or `?died=REASON`"),
+        ("because=x", "expected nothing, `?aborted=THRESHOLD` or `?died=REASON`"),
+    ] {
+        let (status, answer) = answer(agent.call(Method::DELETE, &format!("{path}?{wrong}"), None).await).await;
+        assert!(status == 400 && answer["error"].as_str().unwrap().starts_with(reason), "{answer}");
+    }
     answer(agent.call(Method::DELETE, &path, None).await).await;
     let job = agent.until(&id, "cancelled").await;
     assert_eq!(job["reason"], "it was stopped");

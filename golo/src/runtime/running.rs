@@ -27,7 +27,7 @@ use crate::{
     error::chain,
     message::say,
     panic::caught_now,
-    report::{self as reports, Ending, Moment, Page, Timeline, Unwritten, Verdict, Watch},
+    report::{self as reports, Ending, Moment, Page, Threshold, Timeline, Unwritten, Verdict, Watch},
     until::until,
 };
 
@@ -38,6 +38,12 @@ pub trait Drive {
 
     /// Has no trigger start any more; those in flight may finish within the grace.
     fn stop(&mut self);
+
+    /// The same, since this threshold can no longer hold.
+    fn abort(&mut self, lost: &Threshold) {
+        let _ = lost;
+        self.stop();
+    }
 
     /// Cuts off what is in flight.
     fn cut(&mut self);
@@ -381,8 +387,8 @@ impl<'a, S: Subject> Running<'a, S> {
         }
         if let Some(lost) = self.watch.lost(engine.totals(), progress.elapsed) {
             say(format_args!("{}: stopping, since `{lost}` can no longer hold", self.subject.name()));
+            engine.abort(lost);
             self.ending.aborted = Some(lost.clone());
-            engine.stop();
         }
     }
 

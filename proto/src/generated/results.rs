@@ -73,6 +73,9 @@ pub struct Ended {
     /// What was measured and did not come, in words.
     #[prost(string, tag = "7")]
     pub missing: ::prost::alloc::string::String,
+    /// Why the whole run had died, where that is why this part was ended.
+    #[prost(string, tag = "8")]
+    pub run_died: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `Ended`.
 pub mod ended {

@@ -130,6 +130,32 @@ async fn a_run_is_shown_as_it_was_printed_from_the_file_and_from_the_collector()
 }
 
 #[tokio::test]
+async fn why_a_run_ended_is_shown_as_it_was_printed() {
+    let mut kept = Kept::start().await;
+    let target = sample();
+    let mut call = kept.call(target.url(), "-u 2 --pace 20ms -d 600 --abort-on-fail", &kept.own());
+    call.command.args(["-t", "iterations count<20"]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "FAILED");
+    ran.assert_ended_with(99, "iterations count<20");
+    kept.assert_shown_as_printed(&ran).await;
+    let jobs = kept.fleet.last_jobs().await;
+    let reason = "`iterations count<20` can no longer hold";
+    assert!(jobs.iter().all(|job| job["state"] == "cancelled" && job["reason"] == reason), "{jobs:#?}");
+
+    let before = target.counter().seen;
+    let running = kept.call(target.url(), "-u 2 --pace 20ms -d 600", &kept.own()).spawn();
+    until("there is load", || target.counter().seen > before + 50).await;
+    kept.fleet.agents[1].kill().await;
+    let ran = running.finish().await;
+    ran.assert_ended_with(107, &format!("the agent {} was lost: it cannot be reached", kept.fleet.agents[1].name));
+    let id = kept_as(&ran.finished);
+    // Who was lost has not said so, and the run is over all the same.
+    let shown = [kept.ask_file(&["show", &id]).await, kept.ask_collector(&["show", &id]).await];
+    assert!(shown.iter().all(|shown| shown.stdout[0] == ran.finished.stdout[0]), "{shown:#?}, {:#?}", ran.finished);
+}
+
+#[tokio::test]
 async fn nothing_is_doubled_where_a_collector_keeps_the_same_run_in_the_same_file() {
     let kept = Kept::start().await;
     let target = sample();
