@@ -34,13 +34,26 @@ const CONNECT: Duration = Duration::from_secs(5);
 const BROKEN: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static CLIENTS: RefCell<Clients> = const { RefCell::new(Clients { all: Vec::new(), next: 0 }) };
+    /// Those of one worker, which live on its runtime.
+    static CONNECTED: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The connections of one worker, which live on its runtime.
-struct Clients {
-    all: Vec<JobClient<Channel>>,
-    next: usize,
+/// A connection to the load test.
+struct Connection {
+    client: JobClient<Channel>,
+    /// Held by each call in flight as well.
+    calls: Arc<()>,
+}
+
+impl Connection {
+    /// The one with the fewest calls, and what a call on it holds. What was answered together is asked again on the same
+    /// connection then, and so together too: calls that take turns cost three times as many writes and reads.
+    fn least_busy() -> Option<(JobClient<Channel>, Arc<()>)> {
+        CONNECTED.with_borrow(|connected| {
+            let least = connected.iter().min_by_key(|connection| Arc::strong_count(&connection.calls))?;
+            Some((least.client.clone(), Arc::clone(&least.calls)))
+        })
+    }
 }
 
 /// Where a load test is served.
@@ -120,9 +133,11 @@ impl Trigger for ServedJob {
     }
 
     fn prepare(&self) -> Result<(), String> {
-        let channel = || self.address.channel().map(JobClient::new).map_err(|error| golo::cli::chain(&error));
-        let all = (0..CONNECTIONS).map(|_| channel()).collect::<Result<_, _>>()?;
-        CLIENTS.set(Clients { all, next: 0 });
+        let connection = || {
+            let channel = self.address.channel().map_err(|error| golo::cli::chain(&error))?;
+            Ok(Connection { client: JobClient::new(channel), calls: Arc::default() })
+        };
+        CONNECTED.set((0..CONNECTIONS).map(|_| connection()).collect::<Result<_, String>>()?);
         Ok(())
     }
 
@@ -131,12 +146,10 @@ impl Trigger for ServedJob {
     }
 
     async fn trigger(&self, context: Context, (): &mut (), _: bool) -> Outcome {
-        let client = CLIENTS.with_borrow_mut(|clients| {
-            clients.next = clients.next.wrapping_add(1);
-            clients.all.get(clients.next % clients.all.len().max(1)).cloned()
-        });
         // Every worker has been prepared.
-        let Some(mut client) = client else { return failed("the worker has no connection".to_owned()) };
+        let Some((mut client, _call)) = Connection::least_busy() else {
+            return failed("the worker has no connection".to_owned());
+        };
         match client.trigger(context).await {
             Ok(response) => {
                 let response = response.into_inner();

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 mod adjust;
+mod connections;
 mod ends;
 mod failures;
 mod pace;

@@ -1,0 +1,61 @@
+//! Triggers over gRPC: they share a few connections, each with as many calls in flight as the others.
+
+use std::sync::{Arc, Mutex};
+
+use golo::{
+    Loadtest,
+    engine::{
+        Engine, Options, Sinks,
+        plan::{Asked, Plan},
+        share::Share,
+    },
+};
+use golo_cli::job_client::{Address, ServedJob};
+use hyper::server::conn::http2;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Barrier};
+
+/// How many calls came on each connection. A call is answered once so many are in flight.
+async fn calls(users: u64, iterations: u64) -> Vec<u64> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (calls, together) = (Arc::<Mutex<Vec<u64>>>::default(), Arc::new(Barrier::new(users as usize)));
+    let counted = Arc::clone(&calls);
+    let serving = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut all = counted.lock().unwrap();
+            let number = all.len();
+            all.push(0);
+            drop(all);
+            let (counted, together) = (Arc::clone(&counted), Arc::clone(&together));
+            let load_test = Loadtest::new(move |_, _| {
+                let (counted, together) = (Arc::clone(&counted), Arc::clone(&together));
+                async move {
+                    counted.lock().unwrap()[number] += 1;
+                    together.wait().await;
+                }
+            });
+            let service = TowerToHyperService::new(load_test.into_service());
+            tokio::spawn(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    let asked = Asked { users: Some(users), iterations: Some(iterations), ..Asked::default() };
+    let options = Options { job_name: "job".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+    let job = ServedJob::new(Address::Tcp(address), Arc::default());
+    let mut engine = Engine::start(Arc::new(job), Plan::new(asked).unwrap(), options, Sinks::new(Vec::new())).unwrap();
+    while engine.next().await.is_some() {}
+    let triggers = engine.finish().totals.triggers;
+    assert_eq!((triggers.done, triggers.failed), (iterations, 0));
+    serving.abort();
+    calls.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn calls_are_spread_evenly_over_the_connections() {
+    assert_eq!(calls(8, 80).await, [20; 4]);
+    assert_eq!(calls(2, 20).await, [10; 2], "no connection is made that nobody needs");
+}
