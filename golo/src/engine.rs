@@ -5,11 +5,13 @@
 pub mod arrivals;
 pub mod curve;
 pub mod errors;
+mod finished;
 pub mod health;
 pub mod histogram;
 mod orders;
 pub mod plan;
 pub mod recorder;
+mod roster;
 pub mod route;
 pub mod series;
 pub mod share;
@@ -28,10 +30,12 @@ use std::{
 
 use tokio::sync::mpsc;
 
+pub use finished::{Finished, Progress};
 use health::{Descriptors, Health, LagWindows};
 use orders::Command;
 use plan::{Plan, PlanError, Target};
 use recorder::{Outside, RecorderSink};
+use roster::{Roster, State, Worker};
 use share::Share;
 use snapshot::{Snapshot, Triggers};
 use trigger::Trigger;
@@ -75,62 +79,6 @@ impl Sinks {
     }
 }
 
-/// A second that is over.
-#[derive(Debug)]
-pub struct Progress {
-    /// How much of the measured part is over.
-    pub elapsed: Duration,
-    /// What was measured in it.
-    pub second: Snapshot,
-    /// How many users there are; in the open model, triggers in flight.
-    pub users: u64,
-}
-
-/// A run that has ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// What was asked for.
-    pub plan: Plan,
-    /// How it was to be run.
-    pub options: Options,
-    /// Everything that was measured.
-    pub totals: Snapshot,
-    /// What of it was measured after the last [`Progress`].
-    pub rest: Snapshot,
-    /// When the measured part began, if it did.
-    pub started_at: Option<SystemTime>,
-    /// How long starts were made: as planned, or until the run was stopped. One that its iterations end takes as long as
-    /// they do.
-    pub load_time: Duration,
-    /// How long it took until nothing was in flight any more.
-    pub whole_time: Duration,
-    /// The generator.
-    pub health: Health,
-    /// The most users at the end of any second.
-    pub most_users: u64,
-    /// Why it did not start, if it did not.
-    pub not_started: Option<String>,
-}
-
-impl Finished {
-    /// A run that came to nothing, for this reason; or for none, where it was stopped before it could start.
-    #[must_use]
-    pub fn not_started(plan: Plan, options: Options, reason: Option<String>) -> Self {
-        Self {
-            plan,
-            options,
-            totals: Snapshot::default(),
-            rest: Snapshot::default(),
-            started_at: None,
-            load_time: Duration::ZERO,
-            whole_time: Duration::ZERO,
-            health: Health::default(),
-            most_users: 0,
-            not_started: reason,
-        }
-    }
-}
-
 /// A run that is under way.
 pub struct Engine {
     plan: Plan,
@@ -138,7 +86,7 @@ pub struct Engine {
     sinks: Sinks,
     command: Command,
     messages: mpsc::UnboundedReceiver<(usize, Message)>,
-    workers: Vec<Worker>,
+    workers: Roster,
     /// From when on the warm-up may begin, or what is measured; nothing while it is held.
     begin: Option<Instant>,
     start: Option<(Instant, SystemTime)>,
@@ -156,49 +104,6 @@ pub struct Engine {
     descriptors: Descriptors,
     most_users: u64,
     not_started: Option<String>,
-}
-
-/// A worker as the engine sees it.
-#[derive(Debug, Default)]
-struct Worker {
-    state: State,
-    /// Seconds it has told of.
-    seconds: u64,
-    users: u64,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Preparing,
-    Ready,
-    Drained(Instant),
-    Stopped(Instant),
-    Ended,
-    Failed,
-    Lost(String),
-}
-
-impl Worker {
-    fn is_gone(&self) -> bool {
-        matches!(self.state, State::Ended | State::Failed | State::Lost(_))
-    }
-
-    fn has_stopped(&self) -> bool {
-        matches!(self.state, State::Stopped(_)) || self.is_gone()
-    }
-
-    fn has_drained(&self) -> bool {
-        matches!(self.state, State::Drained(_)) || self.has_stopped()
-    }
-
-    /// Since when it has had nothing in flight.
-    fn drained(&self) -> Option<Instant> {
-        match self.state {
-            State::Drained(at) | State::Stopped(at) => Some(at),
-            _ => None,
-        }
-    }
 }
 
 impl Engine {
@@ -232,7 +137,7 @@ impl Engine {
             // They end by themselves, and one that does not is not waited for.
             drop(worker::spawn(number, share, Arc::clone(&run), sender.clone())?);
         }
-        let workers: Vec<_> = (0..workers).map(|_| Worker::default()).collect();
+        let workers = Roster::of(workers);
         Ok(Self {
             plan,
             options: Options { workers: workers.len(), ..options },
@@ -265,10 +170,10 @@ impl Engine {
     /// future loses nothing.
     pub async fn ready(&mut self) -> Option<u64> {
         loop {
-            if self.workers.iter().all(Worker::is_gone) {
+            if self.workers.are_gone() {
                 return None;
             }
-            if self.are_all(|worker| worker.state != State::Preparing) {
+            if self.workers.are_all(|worker| worker.state != State::Preparing) {
                 return Some(self.count_users());
             }
             self.listen().await;
@@ -307,7 +212,7 @@ impl Engine {
             if let Some(progress) = self.progress() {
                 return Some(progress);
             }
-            if self.workers.iter().all(Worker::is_gone) {
+            if self.workers.are_gone() {
                 return None;
             }
             self.listen().await;
@@ -375,11 +280,7 @@ impl Engine {
     /// Everything, once it has ended.
     #[must_use]
     pub fn finish(mut self) -> Finished {
-        let lost = self.workers.iter().filter_map(|worker| match &worker.state {
-            State::Lost(reason) => Some(reason.clone()),
-            _ => None,
-        });
-        let lost: Vec<_> = lost.collect();
+        let lost = self.workers.lost();
         if !lost.is_empty() {
             // What they have started and never told the end of.
             let untold = |triggers: &Triggers| {
@@ -428,7 +329,7 @@ impl Engine {
     }
 
     fn hear(&mut self, number: usize, message: Message) {
-        let worker = &mut self.workers[number];
+        let worker = self.workers.get_mut(number);
         match message {
             Message::Ready { users } => (worker.state, worker.users) = (State::Ready, users),
             Message::Second { second, snapshot, users, recycle } => {
@@ -466,24 +367,18 @@ impl Engine {
         if let Some(begin) = self.begin
             && self.start.is_none()
             && !is_over
-            && self.are_all(|worker| worker.state == State::Ready)
+            && self.workers.are_all(|worker| worker.state == State::Ready)
         {
             self.start_measuring(begin);
         }
-        if self.drained.is_none() && self.are_all(Worker::has_drained) {
-            // Of those that are lost nobody knows it.
-            self.drained = self.workers.iter().filter_map(Worker::drained).max().or_else(|| Some(Instant::now()));
+        if self.drained.is_none() && self.workers.are_all(Worker::has_drained) {
+            self.drained = self.workers.drained().or_else(|| Some(Instant::now()));
             self.count_users();
         }
-        if self.released.is_none() && self.are_all(Worker::has_stopped) {
+        if self.released.is_none() && self.workers.are_all(Worker::has_stopped) {
             self.released = Some(Instant::now());
             self.command.0.release();
         }
-    }
-
-    /// Whether this is so of every worker that is still there.
-    fn are_all(&self, is_so: impl Fn(&Worker) -> bool) -> bool {
-        self.workers.iter().all(|worker| worker.is_gone() || is_so(worker))
     }
 
     /// How many users there are to be when it begins, in a closed model.
@@ -494,7 +389,7 @@ impl Engine {
     /// Starts the clock, unless there is nobody to run.
     fn start_measuring(&mut self, begin: Instant) {
         let opens_with_users = !self.plan.is_open() && self.opening_users() > 0;
-        if opens_with_users && self.workers.iter().all(|worker| worker.users == 0) {
+        if opens_with_users && self.workers.users() == 0 {
             self.not_started.get_or_insert_with(nobody_started);
         }
         if self.not_started.is_some() {
@@ -513,8 +408,7 @@ impl Engine {
 
     /// The next second, if every worker has told of it.
     fn progress(&mut self) -> Option<Progress> {
-        let working = self.workers.iter().filter(|worker| matches!(worker.state, State::Preparing | State::Ready));
-        let seconds = working.map(|worker| worker.seconds).min()?;
+        let seconds = self.workers.seconds()?;
         if seconds <= self.seconds {
             return None;
         }
@@ -527,7 +421,7 @@ impl Engine {
     }
 
     fn count_users(&mut self) -> u64 {
-        let users = self.workers.iter().map(|worker| worker.users).sum();
+        let users = self.workers.users();
         self.most_users = self.most_users.max(users);
         users
     }
@@ -565,16 +459,11 @@ impl Engine {
             return;
         }
         let (is_drained, is_released) = (self.drained.is_some(), self.released.is_some());
-        let is_behind = |worker: &Worker| match worker.state {
+        self.workers.give_up("it did not answer: the load test may block its thread", |worker| match worker.state {
             State::Drained(_) => is_drained,
             State::Stopped(_) => is_released,
             _ => true,
-        };
-        for worker in self.workers.iter_mut().filter(|worker| !worker.is_gone()) {
-            if is_behind(worker) {
-                worker.state = State::Lost("it did not answer: the load test may block its thread".to_owned());
-            }
-        }
+        });
         self.go_on();
     }
 }
