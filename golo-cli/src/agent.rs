@@ -16,6 +16,7 @@ pub mod request;
 mod routes;
 mod runner;
 pub mod spool;
+mod sweep;
 mod writer;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -33,6 +34,7 @@ use crate::{
     environment::variable,
     http_server::Server,
     pusher::{self, Collector},
+    run_end::RunEnd,
 };
 use jobs::Agent;
 use line::Settings;
@@ -127,7 +129,7 @@ async fn obey(agent: Arc<Agent>, mut signals: Signals) {
         }
         match running {
             Some(job) if is_first => job.stop_once(STOPPED),
-            Some(job) => job.stop(STOPPED),
+            Some(job) => job.stop(STOPPED, &RunEnd::default()),
             None => {}
         }
     }

@@ -274,7 +274,7 @@ impl Driving {
             aborted: String::new(),
             stderr: served.stderr(),
             missing: served.missing().unwrap_or_default(),
-            run_died: String::new(),
+            ..Ended::default()
         }
     }
 }

@@ -13,7 +13,7 @@ pub mod part;
 mod start;
 pub mod upload;
 
-use std::{fmt::Display, sync::Arc};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
 use golo::{
@@ -26,15 +26,18 @@ use serde_json::{Map, Value};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{JoinSet, spawn_blocking},
+    time::timeout,
 };
 
-use crate::{http_client::CallError, keep::Keeper, load_test::LoadTest};
+use crate::{http_client::CallError, keep::Keeper, load_test::LoadTest, run_end::RunEnd};
 use agent::Agent;
 use delivery::{Delivery, Heard, Tell, say_stderr};
 use follow::{Told, follow};
 use part::Part;
 use upload::{Binary, upload};
 
+/// How long the last records of agents are waited for.
+const LAST: Duration = Duration::from_secs(1);
 /// Records that are not taken yet.
 const RECORDS: usize = 64;
 
@@ -71,7 +74,9 @@ pub struct Fleet {
     /// What is heard of them, until a delivery listens.
     heard: Option<(Heard, mpsc::Sender<(usize, Told)>)>,
     following: JoinSet<()>,
-    broken: watch::Sender<Option<String>>,
+    broken: watch::Sender<Option<RunEnd>>,
+    /// How the run ended before it began, if it did.
+    not_begun: RunEnd,
     torn_down: watch::Sender<Vec<String>>,
 }
 
@@ -88,6 +93,7 @@ impl Fleet {
             heard: None,
             following: JoinSet::new(),
             broken: watch::Sender::default(),
+            not_begun: RunEnd::default(),
             torn_down: watch::Sender::default(),
         }
     }
@@ -196,10 +202,20 @@ impl Subject for Fleet {
     async fn set_up(&mut self, _: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<bool, Error> {
         let prepared = tokio::select! {
             biased;
-            _ = is_cut => return Ok(false),
-            prepared = self.prepare() => prepared,
+            _ = is_cut => None,
+            prepared = self.prepare() => Some(prepared),
         };
-        prepared.map(|()| true).map_err(|reason| not_started(reason, None))
+        match prepared {
+            Some(Ok(())) => Ok(true),
+            Some(Err(reason)) => {
+                self.not_begun = RunEnd::died(&reason, None);
+                Err(not_started(reason, None))
+            }
+            None => {
+                self.not_begun.stopped = Some(Duration::ZERO);
+                Ok(false)
+            }
+        }
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Delivery, Error> {
@@ -211,8 +227,8 @@ impl Subject for Fleet {
 
     async fn died(&mut self) -> String {
         let mut broken = self.broken.subscribe();
-        match broken.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
-            Ok(Some(reason)) => reason,
+        match broken.wait_for(Option::is_some).await.map(|broken| broken.clone()) {
+            Ok(Some(RunEnd { died: Some(death), .. })) => death.reason,
             _ => std::future::pending().await,
         }
     }
@@ -220,12 +236,16 @@ impl Subject for Fleet {
     async fn settle(&mut self) {}
 
     async fn tear_down(&mut self) -> Result<(), Error> {
-        self.following.abort_all();
+        let run = self.broken.borrow().clone().unwrap_or_else(|| self.not_begun.clone());
         let withdrawn = join(self.parts.iter().map(|part| {
-            let part = Arc::clone(part);
-            async move { part.withdraw().await }
+            let (part, run) = (Arc::clone(part), run.clone());
+            async move { part.withdraw(&run).await }
         }))
         .await;
+        // The end of those that were withdrawn is kept as well.
+        let followed = async { while self.following.join_next().await.is_some() {} };
+        _ = timeout(LAST, followed).await;
+        self.following.abort_all();
         let mut troubles = self.torn_down.borrow().clone();
         for reason in withdrawn.into_iter().filter_map(Result::err) {
             // One that is lost is said to be, and may well be dead.

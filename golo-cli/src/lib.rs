@@ -31,6 +31,7 @@ pub mod passing;
 pub mod port_owner;
 pub mod pusher;
 pub mod replay;
+pub mod run_end;
 pub mod runs;
 pub mod served;
 pub mod show;
@@ -38,7 +39,6 @@ pub mod store;
 pub mod submit;
 pub mod supervisor;
 pub mod way;
-pub mod why;
 pub mod yaml;
 
 pub use command::main;

@@ -76,11 +76,20 @@ pub fn replay<'a>(
             on_second(&progress);
         }
     }
-    let finished = merged.finish();
+    let lost = lost(&parts);
+    for (number, lost) in lost.iter().enumerate() {
+        if let Some(reason) = lost {
+            merged.lose(number, reason);
+        }
+    }
+    let mut finished = merged.finish();
     timeline.finish(&finished);
-    let mut ending = ending(&parts, finished.started_at.is_some());
+    let mut ending = ending(&parts, &lost, finished.started_at.is_some());
+    if finished.started_at.is_none() && parts.iter().any(Part::has_run_died) {
+        finished.not_started = ending.died.take();
+    }
     ending.thresholds = watch.judge(&finished);
-    ending.not_ended = not_ended(&parts, &missing, of, now);
+    ending.not_ended = not_ended(&parts, missing.len(), of, now);
     let begun_at = wire::moment(parts.iter().map(|part| part.begun_at).min().unwrap_or_default());
     Ok(Replayed {
         run: asked.run,
@@ -142,6 +151,11 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// Whether it was told that the run had died.
+    fn has_run_died(&self) -> bool {
+        self.ended.as_ref().is_some_and(|ended| !ended.run_died.is_empty())
+    }
+
     /// Gives nothing where it has no records.
     fn open(mut records: Records<'a>) -> Result<Option<Self>, String> {
         let Some(first) = records.next().transpose()? else { return Ok(None) };
@@ -188,18 +202,41 @@ impl<'a> Part<'a> {
         }
         self.is_read = true;
         if !self.has_finished {
-            let reason = self.ended.as_ref().map(|ended| ended.reason.clone()).filter(|reason| !reason.is_empty());
+            let reason = self.ended.as_ref().and_then(fallen);
             merged.lose(number, reason.unwrap_or_else(|| "nothing more was heard of it".to_owned()));
         }
         Ok(())
     }
 }
 
-/// How it ended, by what its parts say.
-fn ending(parts: &[Part<'_>], has_started: bool) -> Ending {
+/// Why a part ended before its time, where that is not since the run did.
+fn fallen(ended: &Ended) -> Option<String> {
+    let reason = if ended.reason.is_empty() { "it does not say why" } else { &ended.reason };
+    match ended.state() {
+        _ if !ended.run_lost.is_empty() => Some(ended.run_lost.clone()),
+        State::Failed => Some(format!("its job failed: {reason}")),
+        State::Cancelled if !tells_of_the_run(ended) => Some(format!("its job was stopped: {reason}")),
+        State::Completed | State::Cancelled => None,
+    }
+}
+
+/// Whether whoever ran it has said how the run ended.
+fn tells_of_the_run(ended: &Ended) -> bool {
+    ended.run_stopped || !ended.aborted.is_empty() || !ended.run_died.is_empty()
+}
+
+/// Why each part is lost that is. Where all have fallen, that is how the run ended.
+fn lost(parts: &[Part<'_>]) -> Vec<Option<String>> {
+    let fallen: Vec<_> = parts.iter().map(|part| part.ended.as_ref().map(fallen)).collect();
+    let went_on = fallen.contains(&Some(None));
+    fallen.into_iter().map(|fallen| fallen.flatten().filter(|_| went_on)).collect()
+}
+
+/// How it ended, by what its parts say; those that are lost have no say in it.
+fn ending(parts: &[Part<'_>], lost: &[Option<String>], has_started: bool) -> Ending {
     let is_one = parts.len() == 1;
     let mut ending = Ending::default();
-    for part in parts {
+    for (part, _) in parts.iter().zip(lost).filter(|(_, lost)| lost.is_none()) {
         let Some(ended) = &part.ended else { continue };
         let named = |text: &str| if is_one { text.to_owned() } else { format!("{}: {text}", part.agent) };
         let died = match &*ended.died {
@@ -213,10 +250,10 @@ fn ending(parts: &[Part<'_>], has_started: bool) -> Ending {
         if ending.missing.is_none() && !ended.missing.is_empty() {
             ending.missing = Some(named(&ended.missing));
         }
-        if !ended.run_died.is_empty() {
+        if part.has_run_died() {
             ending.died = Some(ended.run_died.clone());
         }
-        let is_stopped = ended.state() == State::Cancelled && ended.aborted.is_empty() && ended.run_died.is_empty();
+        let is_stopped = ended.state() == State::Cancelled && !tells_of_the_run(ended);
         if let Some(elapsed) = ended.stopped.or_else(|| is_stopped.then_some(0)) {
             ending.stopped = Some(match (ending.stopped, has_started) {
                 (_, false) => Moment::Start,

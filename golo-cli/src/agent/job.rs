@@ -1,7 +1,7 @@
 //! A job from when it is queued until it is forgotten: what is known of it, and what it can be told.
 
 use std::{
-    fs, io, mem,
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     driven::Command,
     moments::{now, rfc_3339},
-    why::Why,
+    run_end::RunEnd,
 };
 
 /// How much of a load test's stderr is kept, in bytes.
@@ -37,10 +37,19 @@ struct Live {
     rate: f64,
     commands: Option<mpsc::Sender<Command>>,
     /// Why it was told to stop.
-    stop: Option<Why>,
+    stop: Option<Stop>,
     is_start_asked: bool,
     /// The last that its load test said.
     stderr: Option<String>,
+}
+
+/// Why a job is to stop.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Its agent's reason, in words.
+    pub reason: &'static str,
+    /// What is known of the end of its run.
+    pub run: RunEnd,
 }
 
 /// A job.
@@ -151,18 +160,6 @@ impl Job {
             self.save()?;
         }
         Ok(extent)
-    }
-
-    /// Deletes its records, if they are still there.
-    pub fn sweep(&self) {
-        // Said before they are gone, or whoever looks in between takes it for one that has lost them.
-        let is_news = self.change(|kept| !mem::replace(&mut kept.is_swept, true));
-        let is_said = !is_news || self.save().is_ok();
-        _ = fs::remove_file(self.folder.join("records"));
-        if !is_said {
-            // A full disk has room now.
-            _ = self.save();
-        }
     }
 
     /// The collector has all of its records, so many: that is on disk before it is said.
@@ -283,24 +280,35 @@ impl Job {
         if sent { Ok(()) } else { Err("the job is over, or about to be") }
     }
 
-    /// Has it stop, with the grace of its plan, unless it has been told to already.
-    pub fn stop_once(&self, why: Why) {
+    /// Has it stop for this reason, with the grace of its plan, unless it has been told to already.
+    pub fn stop_once(&self, reason: &'static str) {
         let mut inner = self.lock();
         let live = &mut inner.1;
         if live.stop.is_none() {
-            live.stop = Some(why);
+            live.stop = Some(Stop { reason, run: RunEnd::default() });
             if let Some(commands) = &live.commands {
                 _ = commands.try_send(Command::Stop);
             }
         }
     }
 
-    /// Has it stop, with the grace of its plan; the second time at once.
-    pub fn stop(&self, why: Why) {
+    /// Has it stop for this reason, with the grace of its plan; the second time at once. What is news of the run's end is
+    /// noted, and cuts nothing.
+    pub fn stop(&self, reason: &'static str, run: &RunEnd) {
         let mut inner = self.lock();
         let live = &mut inner.1;
-        let command = if live.stop.is_some() { Command::Cut } else { Command::Stop };
-        live.stop.get_or_insert(why);
+        let command = match &mut live.stop {
+            Some(stop) => {
+                if stop.run.add(run) {
+                    return;
+                }
+                Command::Cut
+            }
+            None => {
+                live.stop = Some(Stop { reason, run: run.clone() });
+                Command::Stop
+            }
+        };
         if let Some(commands) = &live.commands {
             _ = commands.try_send(command);
         }
@@ -308,7 +316,7 @@ impl Job {
 
     /// Why it was told to stop, if it was.
     #[must_use]
-    pub fn why_stopped(&self) -> Option<Why> {
+    pub fn stop_asked(&self) -> Option<Stop> {
         self.lock().1.stop.clone()
     }
 

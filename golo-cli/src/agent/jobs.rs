@@ -24,7 +24,7 @@ use std::{
 
 use axum::http::StatusCode;
 use golo::cli::say;
-use golo_proto::results::Ended;
+use golo_proto::results::{Ended, ended};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -40,11 +40,9 @@ use super::{
 use crate::{
     http_server::{Refusal, Statuses},
     moments::now,
-    why::Why,
+    run_end::RunEnd,
 };
 
-/// Most jobs that are over and still listed.
-const LISTED: usize = 1000;
 /// Bytes that are set aside for the end of a job.
 const RESERVE: usize = 256 << 10;
 /// Uploads that are written at a time; more wait for their turn.
@@ -274,42 +272,22 @@ impl Agent {
     }
 
     /// Has a job stop; one that waits is over at once.
-    pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, why: Why) {
+    pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, reason: &'static str, run: RunEnd) {
         if self.lock().queue.remove(&job.id) {
-            let ended = why.of(Ended::default());
-            let ended = Ended { reason: format!("{why} before its turn came"), ..ended };
+            let reason = format!("{} before its turn came", run.reason().as_deref().unwrap_or(reason));
+            let ended = run.of(Ended { state: ended::State::Cancelled.into(), ..Ended::default() });
+            let ended = Ended { reason, ..ended };
             let (agent, job) = (Arc::clone(self), Arc::clone(job));
             // Whoever asked may go away; it is carried out all the same.
             _ = tokio::spawn(async move { agent.end(&job, ended).await }).await;
         } else if !job.state().is_over() {
-            job.stop(why);
+            job.stop(reason, &run);
         }
     }
 
-    /// Deletes what nobody waits for any more.
-    pub fn sweep(&self) {
-        let keep = self.options.keep;
-        let jobs = self.jobs();
-        for job in &jobs {
-            let kept = job.kept();
-            let free = if kept.for_collector { kept.committed_at.or(kept.refused_at) } else { kept.ended };
-            // One whose records have not been counted is still being ended.
-            if kept.state.is_over()
-                && kept.records > 0
-                && free.is_some_and(|free| Duration::from_nanos(now().saturating_sub(free)) > keep)
-            {
-                job.sweep();
-            }
-        }
-        let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none() && !kept.is_swept;
-        let over = jobs.iter().filter(|job| job.state().is_over());
-        let forgotten: Vec<_> = over.clone().take(over.count().saturating_sub(LISTED)).collect();
-        for job in forgotten.into_iter().filter(|job| !is_wanted(&job.kept())) {
-            self.lock().all.retain(|other| other.id != job.id);
-            _ = fs::remove_dir_all(job.folder());
-        }
-        let used: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept().binary).collect();
-        self.binaries.sweep(keep, |hash| used.iter().any(|used| used == hash));
+    /// Lists a job no more.
+    pub(super) fn forget(&self, id: &str) {
+        self.lock().all.retain(|job| job.id != id);
     }
 
     /// Counts an upload that is done.

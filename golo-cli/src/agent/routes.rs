@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, spool::Chunk};
-use crate::{driven::Command, http_server::Refusal, moments::now, why::Why};
+use crate::{driven::Command, http_server::Refusal, moments::now, run_end};
 
 /// What a form needs beside the file, in bytes.
 const FORM: u64 = 64 << 10;
@@ -110,27 +110,17 @@ async fn job(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer 
 async fn stop(
     State(agent): State<Arc<Agent>>,
     Path(id): Path<String>,
-    asked: Result<Query<Stop>, QueryRejection>,
+    told: Result<Query<run_end::Parameters>, QueryRejection>,
 ) -> Answer {
     let job = find(&agent, &id)?;
-    let why = match asked {
-        Ok(Query(Stop { aborted: None, died: None })) => Why::Said("it was stopped"),
-        Ok(Query(Stop { aborted: Some(threshold), died: None })) => Why::Aborted(
-            threshold.parse().map_err(|error| Refusal::bad(format!("`aborted` is no threshold: {error}")))?,
-        ),
-        Ok(Query(Stop { aborted: None, died: Some(reason) })) => Why::Died(reason),
-        _ => return Err(Refusal::bad("expected nothing, `?aborted=THRESHOLD` or `?died=REASON`")),
+    let wrong = |_| {
+        Refusal::bad(
+            "expected nothing, or how the run ends: `?stopped=NS`, `aborted=THRESHOLD`, `died=REASON`, `lost=REASON`",
+        )
     };
-    agent.stop(&job, why).await;
+    let Query(told) = told.map_err(wrong)?;
+    agent.stop(&job, "it was stopped", told.try_into().map_err(Refusal::bad)?).await;
     Ok(Json(job.view()))
-}
-
-/// What a whole run is stopped for.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stop {
-    aborted: Option<String>,
-    died: Option<String>,
 }
 
 async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: Bytes) -> Answer {

@@ -9,15 +9,19 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{job::Job, jobs::Agent, request::Request, writer::Writer};
+use super::{
+    job::{Job, Stop},
+    jobs::Agent,
+    request::Request,
+    writer::Writer,
+};
 use crate::{
     driven::{self, Command},
     load_test::LoadTest,
-    why::Why,
 };
 
 /// Why a job is stopped when its agent is.
-pub(super) const STOPPED: Why = Why::Said("the agent was stopped");
+pub(super) const STOPPED: &str = "the agent was stopped";
 /// Commands that an engine has not read yet.
 const COMMANDS: usize = 64;
 /// The variable that says which targets a load test may have.
@@ -75,15 +79,11 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
 
 /// Who stopped it is what its engine does not know.
 fn with_reason(ended: Ended, job: &Job) -> Ended {
-    let is_stopped = match ended.state() {
-        ended::State::Cancelled => true,
-        ended::State::Completed => ended.stopped.is_some(),
-        ended::State::Failed => false,
-    };
-    match job.why_stopped() {
-        Some(why) if is_stopped => why.of(ended),
-        _ => ended,
-    }
+    let Some(Stop { reason, run }) = job.stop_asked() else { return ended };
+    run.of(match ended.state() {
+        ended::State::Cancelled => Ended { reason: reason.to_owned(), ..ended },
+        ended::State::Completed | ended::State::Failed => ended,
+    })
 }
 
 /// What is to be driven for a job.

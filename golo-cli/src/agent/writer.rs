@@ -17,7 +17,6 @@ use golo_proto::{
 use tokio::sync::oneshot;
 
 use super::{ending::record as now, job::Job, jobs::Agent};
-use crate::why::Why;
 
 /// The thread that writes, as whoever runs the job holds it.
 pub(super) struct Writer {
@@ -35,7 +34,7 @@ impl Writer {
             let written = write(&agent, &job, &come);
             if written.is_err() {
                 // Load whose measurements are lost is load for nothing.
-                job.stop_once(Why::Said("what was measured could not be kept"));
+                job.stop_once("what was measured could not be kept");
             }
             // Nobody waits for it where the job has been given up.
             _ = tell.send(written);

@@ -15,7 +15,7 @@ use super::clock::{Clock, Round};
 use crate::{
     agent::kept::State,
     http_client::{Address, CallError, HttpClient},
-    why::Why,
+    run_end::RunEnd,
 };
 
 /// How long a call may take that needs no time to be answered.
@@ -199,14 +199,19 @@ impl Agent {
         self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at }))).await.map(drop)
     }
 
-    /// Has a job stop; the second time, cuts it. `why` is why the whole run ends, where nobody simply stopped it.
+    /// Has a job stop; the second time, cuts it. `run` is what is known of the end of its run: news of that is taken note of,
+    /// and cuts nothing.
     ///
     /// # Errors
     ///
     /// Why it does not.
-    pub async fn stop(&self, id: &str, why: Option<&Why>) -> Result<JobView, CallError> {
-        let call = self.call(Method::DELETE, &["jobs", id]);
-        self.json(call.query(&why.and_then(Why::parameter).as_slice())).await
+    pub async fn stop(&self, id: &str, run: &RunEnd) -> Result<JobView, CallError> {
+        let call = || self.call(Method::DELETE, &["jobs", id]);
+        match self.json(call().query(&run.parameters())).await {
+            // One that does not understand why is to stop all the same.
+            Err(CallError::Refused(StatusCode::BAD_REQUEST, _)) => self.json(call()).await,
+            stopped => stopped,
+        }
     }
 
     /// A job's records from number `from` on: those there are, or the first that come within `wait`.

@@ -13,7 +13,7 @@ use golo::{
         engine::event::Event,
         results::{Ended, Record, ended::State, record::Record as Kind},
     },
-    report::Threshold,
+    report::{Threshold, clean},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -30,7 +30,7 @@ use super::{
     part::Part,
     start::start,
 };
-use crate::{merged::Merged, why::Why};
+use crate::{merged::Merged, run_end::RunEnd};
 
 /// Lines of a load test's stderr that are passed on, where it failed.
 const LAST_LINES: usize = 5;
@@ -57,7 +57,7 @@ pub struct Delivery {
     /// When the measured part begins.
     started: Option<Instant>,
     has_said_skew: bool,
-    broken: watch::Sender<Option<String>>,
+    broken: watch::Sender<Option<RunEnd>>,
     torn_down: watch::Sender<Vec<String>>,
     /// Those who start it, carry out orders, and clear up.
     working: JoinSet<()>,
@@ -74,7 +74,7 @@ struct Following {
 /// What a run is told that others wait for.
 pub struct Tell {
     /// Why it cannot go on.
-    pub broken: watch::Sender<Option<String>>,
+    pub broken: watch::Sender<Option<RunEnd>>,
     /// What went wrong after it.
     pub torn_down: watch::Sender<Vec<String>>,
 }
@@ -90,7 +90,7 @@ impl Delivery {
         tell: Tell,
     ) -> Self {
         let clock = Clock::start();
-        let (orders, order) = watch::channel(Given::RUN);
+        let (orders, order) = watch::channel(Given::to_run());
         let (known, offsets) = watch::channel(vec![None; parts.len()]);
         let mut working = JoinSet::new();
         for part in parts {
@@ -115,6 +115,10 @@ impl Delivery {
             torn_down: tell.torn_down,
             working,
         }
+    }
+
+    fn give(&self, order: Order, run: &RunEnd) {
+        self.orders.send_modify(|given| given.give(order, run));
     }
 
     fn hear(&mut self, index: usize, told: Told) {
@@ -159,11 +163,11 @@ impl Delivery {
 
     fn ended(&mut self, index: usize, ended: &Ended) {
         let is_stopping = self.orders.borrow().order > Order::Run;
-        let reason = if ended.reason.is_empty() { "it does not say why" } else { &ended.reason };
+        let reason = if ended.reason.is_empty() { "it does not say why".to_owned() } else { clean(&ended.reason) };
         match ended.state() {
             State::Completed => {
                 if !ended.reason.is_empty() {
-                    let text = format!("{}: {}", self.parts[index].part.name, ended.reason);
+                    let text = format!("{}: {reason}", self.parts[index].part.name);
                     self.torn_down.send_modify(|all| all.push(text));
                 }
                 self.close(index);
@@ -203,13 +207,14 @@ impl Delivery {
         if goes_on {
             // It may be there still, and send load that nobody counts.
             let part = Arc::clone(&self.parts[index].part);
+            let run = RunEnd { lost: Some(reason), ..RunEnd::default() };
             self.working.spawn(async move {
-                while part.withdraw().await.is_err() {
+                while part.withdraw(&run).await.is_err() {
                     sleep(AGAIN).await;
                 }
             });
         } else {
-            self.broken.send_modify(|broken| _ = broken.get_or_insert(text));
+            self.broken.send_modify(|broken| _ = broken.get_or_insert(RunEnd::died(&text, Some(&name))));
         }
     }
 
@@ -289,16 +294,17 @@ impl Drive for Delivery {
     }
 
     fn stop(&mut self) {
-        self.orders.send_modify(|given| given.give(Order::Stop, None));
+        let elapsed = self.started.map_or(Duration::ZERO, |start| start.elapsed());
+        self.give(Order::Stop, &RunEnd { stopped: Some(elapsed), ..RunEnd::default() });
     }
 
     fn abort(&mut self, lost: &Threshold) {
-        self.orders.send_modify(|given| given.give(Order::Stop, Some(Why::Aborted(lost.clone()))));
+        self.give(Order::Stop, &RunEnd { aborted: Some(lost.clone()), ..RunEnd::default() });
     }
 
     fn cut(&mut self) {
-        let why = self.broken().map(Why::Died);
-        self.orders.send_modify(|given| given.give(Order::Cut, why));
+        let broken = self.broken.borrow().clone();
+        self.give(Order::Cut, &broken.unwrap_or_default());
     }
 
     fn totals(&self) -> &Snapshot {
@@ -314,7 +320,7 @@ impl Drive for Delivery {
     }
 
     fn broken(&self) -> Option<String> {
-        self.broken.borrow().clone()
+        self.broken.borrow().as_ref()?.died.as_ref().map(|death| death.reason.clone())
     }
 
     fn finish(self) -> Finished {

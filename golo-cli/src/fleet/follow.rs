@@ -49,7 +49,8 @@ pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize
                     if is_last {
                         part.end();
                     }
-                    if told.send((index, Told::Record(Box::new(record)))).await.is_err() || is_last {
+                    let is_heard = told.send((index, Told::Record(Box::new(record)))).await.is_ok();
+                    if is_last || (!is_heard && keeper.is_none()) {
                         return;
                     }
                 }

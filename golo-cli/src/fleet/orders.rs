@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
 use super::part::Part;
-use crate::{http_client::CallError, why::Why};
+use crate::{http_client::CallError, run_end::RunEnd};
 
 /// The pause after a call that did not arrive.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -21,39 +21,46 @@ pub(super) enum Order {
     Cut,
 }
 
-/// An order, and why it is given, where that is none of the agents' reasons.
+/// An order, and what is known of the end of the run.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) order: Order,
-    pub(super) why: Option<Why>,
+    pub(super) run: RunEnd,
 }
 
 impl Given {
     /// What agents do until they are told otherwise.
-    pub(super) const RUN: Self = Self { order: Order::Run, why: None };
+    pub(super) fn to_run() -> Self {
+        Self { order: Order::Run, run: RunEnd::default() }
+    }
 
-    /// Gives another order, unless that is less than what was given. The first reason stays.
-    pub(super) fn give(&mut self, order: Order, why: Option<Why>) {
-        if self.order == Order::Run {
-            self.why = why;
-        }
+    /// Gives another order, unless that is less than what was given.
+    pub(super) fn give(&mut self, order: Order, run: &RunEnd) {
         self.order = self.order.max(order);
+        self.run.add(run);
     }
 }
 
 /// Passes orders on to an agent, until its part is over.
 pub(super) async fn obey(part: Arc<Part>, mut given: watch::Receiver<Given>) {
     let Some(job) = part.job() else { return };
-    let mut passed_on = Order::Run;
+    let Given { order: mut passed_on, run: mut told } = Given::to_run();
     loop {
-        let Given { order: wanted, why } = given.borrow_and_update().clone();
-        while passed_on < wanted {
+        let Given { order, run } = given.borrow_and_update().clone();
+        while passed_on < order || told != run {
             if part.is_over() {
                 return;
             }
-            match part.agent.stop(&job, why.as_ref()).await {
-                // The first call stops, the second one cuts.
-                Ok(_) => passed_on = if passed_on == Order::Run { Order::Stop } else { Order::Cut },
+            match part.agent.stop(&job, &run).await {
+                Ok(_) => {
+                    passed_on = match passed_on {
+                        Order::Run => Order::Stop,
+                        // The second call that brings no news cuts.
+                        Order::Stop if told == run => Order::Cut,
+                        same => same,
+                    };
+                    told = run.clone();
+                }
                 Err(CallError::Refused(status, _)) if !status.is_server_error() => return,
                 Err(_) => sleep(PAUSE).await,
             }

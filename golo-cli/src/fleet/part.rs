@@ -13,10 +13,13 @@ use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::agent::Agent;
-use crate::http_client::CallError;
+use crate::{http_client::CallError, run_end::RunEnd};
 
 /// How long a job may take to be over that was cut.
 const OVER: Duration = Duration::from_secs(5);
+/// How often an agent is asked that does not answer, and the pause in between.
+const TRIES: u32 = 3;
+const AGAIN: Duration = Duration::from_millis(200);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -103,17 +106,17 @@ impl Part {
         self.is_over.load(Relaxed)
     }
 
-    /// Leaves nothing of the run on the agent, whatever there is.
+    /// Leaves nothing of the run on the agent, whatever there is; `run` is what is known of the run's end.
     ///
     /// # Errors
     ///
     /// Why there may be something.
-    pub async fn withdraw(&self) -> Result<(), String> {
+    pub async fn withdraw(&self, run: &RunEnd) -> Result<(), String> {
         let asked = *self.asking.lock().await;
         if asked == Asked::No || self.is_over() {
             return Ok(());
         }
-        let result = timeout(OVER, self.withdraw_job()).await;
+        let result = timeout(OVER, self.try_to_withdraw(run)).await;
         let reason = match result {
             Ok(Ok(())) => {
                 self.end();
@@ -126,7 +129,18 @@ impl Part {
         Err(format!("the job {job} may be left on the agent {}: {reason}", self.name))
     }
 
-    async fn withdraw_job(&self) -> Result<(), CallError> {
+    async fn try_to_withdraw(&self, run: &RunEnd) -> Result<(), CallError> {
+        for _ in 1..TRIES {
+            match self.withdraw_job(run).await {
+                // A connection that was kept may be closed by now, as where the agent stood still.
+                Err(CallError::Away(_)) => sleep(AGAIN).await,
+                withdrawn => return withdrawn,
+            }
+        }
+        self.withdraw_job(run).await
+    }
+
+    async fn withdraw_job(&self, run: &RunEnd) -> Result<(), CallError> {
         let known = self.job();
         let id = match known {
             Some(id) => id,
@@ -135,9 +149,10 @@ impl Part {
                 None => return Ok(()),
             },
         };
-        let mut job = self.agent.stop(&id, None).await?;
+        // What is news stops, and what is none any more cuts.
+        let mut job = self.agent.stop(&id, run).await?;
         if !job.is_over() {
-            job = self.agent.stop(&id, None).await?;
+            job = self.agent.stop(&id, run).await?;
         }
         while !job.is_over() {
             sleep(LOOK).await;

@@ -189,6 +189,6 @@ fn ended(finished: &Finished, ending: &Ending) -> Ended {
         aborted: ending.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
         stderr: String::new(),
         missing: ending.missing.clone().unwrap_or_default(),
-        run_died: String::new(),
+        ..Ended::default()
     }
 }

@@ -11,16 +11,17 @@ use crate::moments::date;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// What is known, unless every part has told its end, or is lost since others have ended long ago.
-pub(super) fn not_ended(parts: &[Part<'_>], missing: &[u64], of: u64, now: SystemTime) -> Option<String> {
-    if parts.iter().filter_map(|part| part.ended.as_ref()).any(|ended| !ended.run_died.is_empty()) {
-        // Whoever told its end had given it up.
-        return None;
-    }
+pub(super) fn not_ended(parts: &[Part<'_>], missing: usize, of: u64, now: SystemTime) -> Option<String> {
+    // Whose loss it was that the run died of is not waited for.
+    let died_of: Vec<_> = parts.iter().filter_map(|part| Some(&*part.ended.as_ref()?.run_died_of)).collect();
+    let is_named = |part: &&Part<'_>| died_of.contains(&&*part.agent);
+    let is_unknown = died_of.iter().any(|name| !name.is_empty() && parts.iter().all(|part| part.agent != *name));
+    let missing = missing.saturating_sub(is_unknown.into());
     let last_end = parts.iter().filter(|part| part.ended.is_some()).map(|part| part.heard_at).max();
     let is_given_up = last_end.is_some_and(|end| since(end, now) > SILENCE);
-    let open: Vec<_> = parts.iter().filter(|part| part.ended.is_none()).collect();
+    let open: Vec<_> = parts.iter().filter(|part| part.ended.is_none() && !is_named(part)).collect();
     let is_open = |part: &&Part<'_>| !is_given_up || since(part.heard_at, now) <= SILENCE;
-    if !open.iter().any(is_open) && (missing.is_empty() || is_given_up) {
+    if !open.iter().any(is_open) && (missing == 0 || is_given_up) {
         return None;
     }
     let begun = date(parts.iter().map(|part| part.begun_at).min()?);
@@ -30,11 +31,12 @@ pub(super) fn not_ended(parts: &[Part<'_>], missing: &[u64], of: u64, now: Syste
         let whose = if of == 1 { String::new() } else { format!(" of {}", part.agent) };
         said += &format!("; the last that is known{whose} is from {told} into it, {ago} ago");
     }
-    if !missing.is_empty() {
-        said += &format!("; nothing is known yet of {} of its {of} parts", missing.len());
+    if missing > 0 {
+        said += &format!("; nothing is known yet of {missing} of its {of} parts");
     }
-    if parts.len() > open.len() {
-        said += &format!("; {} of its parts have ended", parts.len() - open.len());
+    let ended = parts.iter().filter(|part| part.ended.is_some()).count();
+    if ended > 0 {
+        said += &format!("; {ended} of its parts have ended");
     }
     said += "; it is running, or whoever ran it was killed";
     Some(said)

@@ -153,6 +153,70 @@ fn a_part_that_never_came_is_named() {
 }
 
 #[test]
+fn what_was_told_of_the_whole_run_is_how_it_ended() {
+    let of = |state: State| Ended { state: state.into(), ..Ended::default() };
+    let cancelled = of(State::Cancelled);
+    let died = Ended { run_died: "b was lost".to_owned(), run_died_of: "b".to_owned(), ..cancelled.clone() };
+    let stopped = Ended { run_stopped: true, stopped: Some(3 * SECOND), ..cancelled.clone() };
+    let aborted = Ended { aborted: "iterations count>=10".to_owned(), ..cancelled.clone() };
+    let failed = Ended { died: "killed".to_owned(), reason: "killed".to_owned(), ..of(State::Failed) };
+    let of_two = |a: &Ended, b: Option<&Ended>, now: u64| {
+        verdict(&[part("a", (0, 2), 4, Some(a.clone())), part("b", (1, 2), 4, b.cloned())], now)
+    };
+    let both = |ended: Ended| of_two(&ended, Some(&ended), 6);
+    assert_eq!(both(stopped.clone()), Verdict::Stopped);
+    assert_eq!(both(cancelled.clone()), Verdict::Stopped, "whoever stopped all of them");
+    assert!(matches!(
+        both(Ended { aborted: "iterations count<10".to_owned(), ..cancelled.clone() }),
+        Verdict::Failed(_)
+    ));
+    assert_eq!(both(Ended { stopped: Some(3 * SECOND), run_stopped: true, ..aborted }), Verdict::Stopped);
+    let of_the_run = Verdict::Died("b was lost".to_owned());
+    assert_eq!(both(Ended { stopped: Some(3 * SECOND), run_stopped: true, ..died.clone() }), of_the_run);
+    assert_eq!(of_two(&died, Some(&failed), 6), of_the_run);
+    assert_eq!(of_two(&died, None, 6), of_the_run, "b is not waited for");
+    assert_eq!(both(failed.clone()), Verdict::Died("a: killed".to_owned()), "nobody went on");
+
+    // A third is on its way still.
+    let parts = |b: Option<Ended>| {
+        [part("a", (0, 3), 6, Some(died.clone())), part("b", (1, 3), 6, None), part("c", (2, 3), 6, b)]
+    };
+    assert!(matches!(verdict(&parts(None), 9), Verdict::NotEnded(_)));
+    assert_eq!(verdict(&parts(Some(died.clone())), 9), of_the_run);
+    // Nothing came of the lost one.
+    let parts = [part("a", (0, 2), 6, Some(died))];
+    assert_eq!(verdict(&parts, 9), of_the_run);
+}
+
+#[test]
+fn a_part_that_is_lost_is_not_the_run() {
+    let of = |state: State, reason: &str| Ended { state: state.into(), reason: reason.to_owned(), ..Ended::default() };
+    let lost = |ended: Ended| {
+        let parts = [part("a", (0, 2), 12, Some(Ended::default())), part("b", (1, 2), 6, Some(ended))];
+        let Verdict::Invalid(reasons) = verdict(&parts, 12) else { panic!("it was not delivered") };
+        reasons.join("; ")
+    };
+    let died = Ended { died: "killed".to_owned(), ..of(State::Failed, "killed") };
+    assert_eq!(lost(died), "the agent b was lost from 6s on: its job failed: killed");
+    let stopped = Ended { stopped: Some(6 * SECOND), ..of(State::Cancelled, "the agent was stopped") };
+    assert_eq!(lost(stopped), "the agent b was lost from 6s on: its job was stopped: the agent was stopped");
+    let away = Ended { run_lost: "it does not answer".to_owned(), ..of(State::Cancelled, "") };
+    assert_eq!(lost(away), "the agent b was lost from 6s on: it does not answer");
+}
+
+#[test]
+fn a_run_that_died_before_it_began_has_not_started() {
+    let told =
+        Ended { state: State::Cancelled.into(), run_died: "the agent b: no licence".to_owned(), ..Ended::default() };
+    let parts = [vec![begun("a", 0, 2), ended(1, told)]];
+    let reason = "the agent b: no licence".to_owned();
+    let failed = Ended { state: State::Failed.into(), reason: "no licence".to_owned(), ..Ended::default() };
+    let both = [parts[0].clone(), vec![begun("b", 1, 2), ended(1, failed)]];
+    assert_eq!(verdict(&both, 2), Verdict::NotStarted(reason.clone()));
+    assert_eq!(verdict(&parts, 100), Verdict::NotStarted(reason));
+}
+
+#[test]
 fn an_agent_that_died_with_it_has_said_so() {
     let mut records = part("a", (0, 1), 4, None);
     let reason = "the agent ended while it ran".to_owned();

@@ -206,37 +206,3 @@ async fn what_was_committed_is_swept_away_and_still_listed() {
     }
     assert_eq!(agent.job(&id).await["state"], "completed");
 }
-
-#[tokio::test]
-async fn what_is_still_being_ended_is_not_swept_away() {
-    let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
-    let url = format!("http://{}", collector.address);
-    let agent = Start::with(&["--collector", &url, "--keep", "0"]).agent();
-    let id = queued(&agent, "100ms").await;
-    committed(&agent, &id).await;
-    agent.until_kept(&id, "that it is committed", |kept| kept["committed_at"].is_u64() && kept["records"] != 0).await;
-    let requests = agent.job(&id).await["requests"].clone();
-    let data = Arc::clone(&agent.data);
-    drop(agent);
-    // Many that an agent was killed over, which it has to count the records of while it sweeps.
-    let folder = data.path().join("jobs").join(&id);
-    let records = std::fs::read(folder.join("records")).unwrap();
-    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("job.json")).unwrap()).unwrap();
-    let ids: Vec<_> =
-        (0..64).map(|other| format!("{}{other:02x}", &id[..id.len() - 2])).filter(|other| *other != id).collect();
-    for id in &ids {
-        let mut kept = kept.clone();
-        (kept["id"], kept["records"], kept["is_swept"]) = (id.as_str().into(), 0.into(), false.into());
-        let folder = folder.with_file_name(id);
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("job.json"), kept.to_string()).unwrap();
-        std::fs::write(folder.join("records"), &records).unwrap();
-    }
-    let agent = Start::with(&["--collector", &url, "--keep", "0"]).agent_in(data);
-    for id in &ids {
-        agent.until_kept(id, "that they are counted", |kept| kept["records"] != 0).await;
-        let job = agent.job(id).await;
-        assert_eq!((&job["state"], &job["requests"]), (&"completed".into(), &requests));
-    }
-}

@@ -58,7 +58,7 @@ pub struct Ended {
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
     /// How much of the measured part was over when it was told to stop; absent
-    /// where nobody did.
+    /// where nobody did, and where the run ended for another reason, below.
     #[prost(uint64, optional, tag = "3")]
     pub stopped: ::core::option::Option<u64>,
     /// How the load test's process ended, where that was before its time.
@@ -73,9 +73,17 @@ pub struct Ended {
     /// What was measured and did not come, in words.
     #[prost(string, tag = "7")]
     pub missing: ::prost::alloc::string::String,
-    /// Why the whole run had died, where that is why this part was ended.
+    /// Why it had died, and the part whose loss that was.
     #[prost(string, tag = "8")]
     pub run_died: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub run_died_of: ::prost::alloc::string::String,
+    /// Whether it was stopped: `stopped` is how much of it was over then.
+    #[prost(bool, tag = "10")]
+    pub run_stopped: bool,
+    /// Why it went on without this part.
+    #[prost(string, tag = "11")]
+    pub run_lost: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `Ended`.
 pub mod ended {

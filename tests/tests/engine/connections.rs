@@ -11,6 +11,7 @@ use golo::{
     },
 };
 use golo_cli::job_client::{Address, ServedJob};
+use golo_tests::within;
 use hyper::server::conn::http2;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -47,7 +48,7 @@ async fn calls(users: u64, iterations: u64) -> Vec<u64> {
     let options = Options { job_name: "job".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
     let job = ServedJob::new(Address::Tcp(address), Arc::default());
     let mut engine = Engine::start(Arc::new(job), Plan::new(asked).unwrap(), options, Sinks::new(Vec::new())).unwrap();
-    while engine.next().await.is_some() {}
+    within("every call is answered", async { while engine.next().await.is_some() {} }).await;
     let triggers = engine.finish().totals.triggers;
     assert_eq!((triggers.done, triggers.failed), (iterations, 0));
     serving.abort();

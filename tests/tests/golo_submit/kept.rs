@@ -86,6 +86,14 @@ impl Kept {
         assert_eq!((shown.code, &*shown.stderr), (Some(0), &[][..]));
         assert_eq!(shown.stdout, ran.finished.stdout, "from the collector");
     }
+
+    /// The same of what it came to, where not everything that was measured may have been kept.
+    async fn assert_verdict_shown(&self, ran: &Ran) {
+        let id = kept_as(&ran.finished);
+        for shown in [self.ask_file(&["show", &id]).await, self.ask_collector(&["show", &id]).await] {
+            assert_eq!(shown.stdout[0], ran.finished.stdout[0], "{shown:#?}, {:#?}", ran.finished);
+        }
+    }
 }
 
 /// What a run is kept as.
@@ -131,28 +139,91 @@ async fn a_run_is_shown_as_it_was_printed_from_the_file_and_from_the_collector()
 
 #[tokio::test]
 async fn why_a_run_ended_is_shown_as_it_was_printed() {
-    let mut kept = Kept::start().await;
+    let kept = Kept::start().await;
     let target = sample();
-    let mut call = kept.call(target.url(), "-u 2 --pace 20ms -d 600 --abort-on-fail", &kept.own());
-    call.command.args(["-t", "iterations count<20"]);
-    let ran = call.finish().await;
+    let abort = |flags: &str| {
+        let mut call = kept.call(target.url(), &format!("-u 2 -d 600 --abort-on-fail {flags}"), &kept.own());
+        call.command.args(["-t", "vus max<1"]);
+        call
+    };
+    let ran = abort("").finish().await;
     ran.assert_ended_with(99, "FAILED");
-    ran.assert_ended_with(99, "iterations count<20");
     kept.assert_shown_as_printed(&ran).await;
     let jobs = kept.fleet.last_jobs().await;
-    let reason = "`iterations count<20` can no longer hold";
-    assert!(jobs.iter().all(|job| job["state"] == "cancelled" && job["reason"] == reason), "{jobs:#?}");
+    assert!(jobs.iter().all(|job| job["reason"] == "`vus max<1` can no longer hold"), "{jobs:#?}");
 
-    let before = target.counter().seen;
-    let running = kept.call(target.url(), "-u 2 --pace 20ms -d 600", &kept.own()).spawn();
-    until("there is load", || target.counter().seen > before + 50).await;
+    // While what is in flight may finish.
+    let mut running = abort("--name hang").spawn();
+    running.program.stderr.wait_for("stopping, since").await;
+    running.program.signal(Signal::INT);
+    running.program.stderr.wait_for("a second signal").await;
+    running.program.signal(Signal::INT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED");
+    kept.assert_verdict_shown(&ran).await;
+    kept.fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn a_run_that_died_with_an_agent_is_not_waited_for() {
+    let mut kept = Kept::start().await;
+    let target = sample();
+    let running = kept.call(target.url(), "-u 2 -d 600", &kept.own()).spawn();
+    until("there is load", || target.counter().seen > 50).await;
     kept.fleet.agents[1].kill().await;
     let ran = running.finish().await;
     ran.assert_ended_with(107, &format!("the agent {} was lost: it cannot be reached", kept.fleet.agents[1].name));
-    let id = kept_as(&ran.finished);
     // Who was lost has not said so, and the run is over all the same.
-    let shown = [kept.ask_file(&["show", &id]).await, kept.ask_collector(&["show", &id]).await];
-    assert!(shown.iter().all(|shown| shown.stdout[0] == ran.finished.stdout[0]), "{shown:#?}, {:#?}", ran.finished);
+    kept.assert_verdict_shown(&ran).await;
+}
+
+#[tokio::test]
+async fn a_part_that_is_lost_is_not_the_run() {
+    let kept = Kept::start().await;
+    let target = sample();
+    let flags = "-u 2 -d 4 --on-agent-loss continue";
+    let running = kept.call(target.url(), flags, &kept.own()).spawn();
+    until("there is load", || target.counter().seen > 50).await;
+    kept.fleet.agents[0].kill_load_test();
+    let ran = running.finish().await;
+    ran.assert_ended_with(96, &format!("the agent {} was lost", kept.fleet.agents[0].name));
+    kept.assert_shown_as_printed(&ran).await;
+
+    // One that was away, and comes back.
+    let before = target.counter().seen;
+    let flags = "-u 2 -d 16 --on-agent-loss continue";
+    let mut running = kept.call(target.url(), flags, &kept.own()).spawn();
+    until("there is load", || target.counter().seen > before + 50).await;
+    let agent = kept.fleet.agents[1].program.as_ref().unwrap();
+    agent.signal(Signal::STOP);
+    running.program.stderr.wait_for("was lost").await;
+    agent.signal(Signal::CONT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(96, &format!("the agent {} was lost", kept.fleet.agents[1].name));
+    let shown = kept.ask_collector(&["show", &kept_as(&ran.finished)]).await;
+    assert!(shown.stdout[0].starts_with("INVALID"), "{shown:#?}");
+    kept.fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_was_away_has_no_load_left_once_it_is_back() {
+    let kept = Kept::start().await;
+    let target = sample();
+    let only = kept.fleet.agents[0].name.clone();
+    let mut running =
+        kept.call(target.url(), "-u 2 -d 600", &kept.own()).alone().args(&format!("--agent {only}")).spawn();
+    until("there is load", || target.counter().seen > 50).await;
+    let agent = kept.fleet.agents[0].program.as_ref().unwrap();
+    agent.signal(Signal::STOP);
+    running.program.stderr.wait_for("was lost").await;
+    agent.signal(Signal::CONT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(107, &format!("the agent {only} was lost"));
+    // What it did meanwhile is known by now.
+    let shown = kept.ask_collector(&["show", &kept_as(&ran.finished)]).await;
+    let is_died = shown.stdout[0].starts_with("DIED") && shown.stdout[0].contains("was lost");
+    assert!(is_died, "{shown:#?}");
+    kept.fleet.assert_idle().await;
 }
 
 #[tokio::test]

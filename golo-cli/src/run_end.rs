@@ -1,0 +1,202 @@
+//! How a whole run ends before its time, as whoever runs it tells each of its parts, and each part keeps.
+
+use std::time::Duration;
+
+use golo::{
+    report::{Threshold, clean},
+    wire::nanoseconds,
+};
+use golo_proto::results::{Ended, ended::State};
+use serde::Deserialize;
+
+/// Characters of a reason that are kept.
+const LONGEST: usize = 1000;
+
+/// What is known of it. Several may be so: what the run comes to then is judged as of any run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunEnd {
+    /// It was stopped, with so much of its measured part over.
+    pub stopped: Option<Duration>,
+    /// This threshold of it can no longer hold.
+    pub aborted: Option<Threshold>,
+    /// It has died.
+    pub died: Option<Death>,
+    /// Why it goes on without the part that is told so.
+    pub lost: Option<String>,
+}
+
+/// Why a run has died.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Death {
+    /// In words.
+    pub reason: String,
+    /// The part whose loss it was, if it was one's.
+    pub of: Option<String>,
+}
+
+/// What is known of it, as parameters of a URL.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Parameters {
+    stopped: Option<u64>,
+    aborted: Option<String>,
+    died: Option<String>,
+    died_of: Option<String>,
+    lost: Option<String>,
+}
+
+impl RunEnd {
+    /// It has died for this reason, of the loss of the part `of`, if of one's.
+    #[must_use]
+    pub fn died(reason: &str, of: Option<&str>) -> Self {
+        let death = Death { reason: reason.to_owned(), of: of.map(str::to_owned) };
+        Self { died: Some(death), ..Self::default() }
+    }
+
+    /// Adds what is known now, and gives whether any of it is news. What was known stays as it was.
+    pub fn add(&mut self, other: &Self) -> bool {
+        let before = self.clone();
+        self.stopped = self.stopped.or(other.stopped);
+        self.aborted = self.aborted.take().or_else(|| other.aborted.clone());
+        self.died = self.died.take().or_else(|| other.died.clone());
+        self.lost = self.lost.take().or_else(|| other.lost.clone());
+        *self != before
+    }
+
+    /// In words, if anything is known.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self { lost: Some(reason), .. } => Some(format!("the run goes on without it: {reason}")),
+            Self { died: Some(death), .. } => Some(format!("the run has died: {}", death.reason)),
+            Self { stopped: Some(_), .. } => Some("the run was stopped".to_owned()),
+            Self { aborted: Some(threshold), .. } => Some(format!("`{threshold}` can no longer hold")),
+            _ => None,
+        }
+    }
+
+    /// How a part has ended that was told so.
+    #[must_use]
+    pub fn of(&self, ended: Ended) -> Ended {
+        let Some(reason) = self.reason() else { return ended };
+        let is_stopped = ended.state() == State::Cancelled;
+        let Self { stopped, aborted, died, lost } = self.clone();
+        let (run_died, run_died_of) =
+            died.map(|death| (death.reason, death.of.unwrap_or_default())).unwrap_or_default();
+        Ended {
+            reason: if is_stopped { reason } else { ended.reason },
+            // Nobody stopped the run, unless that was said.
+            run_stopped: stopped.is_some(),
+            stopped: stopped.map(nanoseconds),
+            aborted: aborted.map(|threshold| threshold.to_string()).unwrap_or_default(),
+            run_died,
+            run_died_of,
+            run_lost: lost.unwrap_or_default(),
+            ..ended
+        }
+    }
+
+    /// The same as parameters of a URL.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let Self { stopped, aborted, died, lost } = self;
+        let all = [
+            ("stopped", stopped.map(|stopped| nanoseconds(stopped).to_string())),
+            ("aborted", aborted.as_ref().map(ToString::to_string)),
+            ("died", died.as_ref().and_then(|death| cleaned(&death.reason))),
+            ("died-of", died.as_ref().and_then(|death| cleaned(death.of.as_deref()?))),
+            ("lost", lost.as_deref().and_then(cleaned)),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+impl TryFrom<Parameters> for RunEnd {
+    type Error = String;
+
+    fn try_from(Parameters { stopped, aborted, died, died_of, lost }: Parameters) -> Result<Self, String> {
+        let text = |name: &str, text: Option<String>| match text {
+            Some(text) => cleaned(&text).map(Some).ok_or_else(|| format!("`{name}` is empty: it says why")),
+            None => Ok(None),
+        };
+        let (died, of, lost) = (text("died", died)?, text("died-of", died_of)?, text("lost", lost)?);
+        if died.is_none() && of.is_some() {
+            return Err("`died-of` comes with `died`".to_owned());
+        }
+        let aborted = aborted.map(|threshold| threshold.parse()).transpose();
+        Ok(Self {
+            stopped: stopped.map(Duration::from_nanos),
+            aborted: aborted.map_err(|error| format!("`aborted` is no threshold: {error}"))?,
+            died: died.map(|reason| Death { reason, of }),
+            lost,
+        })
+    }
+}
+
+/// A reason that a terminal may show and a disk may keep, if there is anything in it.
+fn cleaned(text: &str) -> Option<String> {
+    let clean: String = clean(text.trim()).chars().take(LONGEST).collect();
+    Some(clean).filter(|clean| !clean.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> RunEnd {
+        RunEnd {
+            stopped: Some(Duration::from_millis(1500)),
+            aborted: "iterations count<9".parse().ok(),
+            lost: Some("it is away".to_owned()),
+            ..RunEnd::died("the agent a was lost: gone", Some("a"))
+        }
+    }
+
+    fn read(parameters: &[(&str, String)]) -> Result<RunEnd, String> {
+        let json: serde_json::Map<_, _> = parameters
+            .iter()
+            .map(|(name, value)| {
+                let number = value.parse::<u64>().ok().filter(|_| *name == "stopped");
+                ((*name).to_owned(), number.map_or_else(|| value.as_str().into(), Into::into))
+            })
+            .collect();
+        serde_json::from_value::<Parameters>(json.into()).unwrap().try_into()
+    }
+
+    #[test]
+    fn what_is_told_is_what_is_known() {
+        assert_eq!(read(&all().parameters()), Ok(all()));
+        assert_eq!(read(&[]), Ok(RunEnd::default()));
+        let shown =
+            |name: &'static str, value: &str| read(&[(name, value.to_owned())]).map(|end| end.reason().unwrap());
+        assert_eq!(shown("died", " \u{1b}[31mgone\nnow "), Ok("the run has died: \\u{1b}[31mgone\\nnow".to_owned()));
+        assert_eq!(shown("lost", &"x".repeat(9999)).unwrap().len(), "the run goes on without it: ".len() + LONGEST);
+        assert_eq!(shown("died", " "), Err("`died` is empty: it says why".to_owned()));
+        assert_eq!(shown("died-of", "a"), Err("`died-of` comes with `died`".to_owned()));
+        assert!(shown("aborted", "fast").unwrap_err().starts_with("`aborted` is no threshold: "));
+    }
+
+    #[test]
+    fn what_comes_later_is_added_and_changes_nothing() {
+        let stopped = |seconds| RunEnd { stopped: Some(Duration::from_secs(seconds)), ..RunEnd::default() };
+        let mut end = RunEnd::default();
+        assert!(!end.add(&RunEnd::default()) && end.reason().is_none());
+        assert!(end.add(&stopped(1)) && !end.add(&stopped(2)) && !end.add(&RunEnd::default()));
+        assert!(end.add(&all()) && end.stopped == Some(Duration::from_secs(1)) && end.died == all().died);
+    }
+
+    #[test]
+    fn a_part_that_was_told_keeps_it_and_a_failure_of_its_own() {
+        let of = |state: State| Ended { state: state.into(), reason: "its own".to_owned(), ..Ended::default() };
+        let ended = all().of(of(State::Cancelled));
+        assert_eq!(
+            (ended.run_stopped, ended.stopped, &*ended.aborted),
+            (true, Some(1_500_000_000), "iterations count<9")
+        );
+        assert_eq!((&*ended.run_died_of, &*ended.run_lost), ("a", "it is away"));
+        assert_eq!(ended.reason, "the run goes on without it: it is away");
+        let failed = RunEnd::died("gone", None).of(Ended { stopped: Some(5), ..of(State::Failed) });
+        assert_eq!((&*failed.reason, &*failed.run_died, failed.stopped), ("its own", "gone", None));
+        assert_eq!(RunEnd::default().of(of(State::Cancelled)), of(State::Cancelled));
+    }
+}
