@@ -20,7 +20,10 @@ use golo::{
     Error,
     cli::{Subject, not_started, say, torn_down},
     engine::{Options, Sinks, plan::Plan, share::Share},
-    pb::{engine::event::Event, results::record::Record as Kind},
+    pb::{
+        engine::event::Event,
+        results::{Record, record::Record as Kind},
+    },
 };
 use serde_json::{Map, Value};
 use tokio::{
@@ -29,15 +32,22 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{http_client::CallError, keep::Keeper, load_test::LoadTest, run_end::RunEnd};
+use crate::{
+    http_client::CallError,
+    keep::Keeper,
+    load_test::LoadTest,
+    moments,
+    run_end::{RunEnd, said},
+};
 use agent::Agent;
 use delivery::{Delivery, Heard, Tell, say_stderr};
 use follow::{Told, follow};
+use orders::Given;
 use part::Part;
 use upload::{Binary, upload};
 
 /// How long the last records of agents are waited for.
-const LAST: Duration = Duration::from_secs(1);
+const LAST: Duration = Duration::from_secs(2);
 /// Records that are not taken yet.
 const RECORDS: usize = 64;
 
@@ -75,8 +85,8 @@ pub struct Fleet {
     heard: Option<(Heard, mpsc::Sender<(usize, Told)>)>,
     following: JoinSet<()>,
     broken: watch::Sender<Option<RunEnd>>,
-    /// How the run ended before it began, if it did.
-    not_begun: RunEnd,
+    /// What its parts are to do, and how the run ends.
+    orders: watch::Sender<Given>,
     torn_down: watch::Sender<Vec<String>>,
 }
 
@@ -93,7 +103,7 @@ impl Fleet {
             heard: None,
             following: JoinSet::new(),
             broken: watch::Sender::default(),
-            not_begun: RunEnd::default(),
+            orders: watch::Sender::new(Given::to_run()),
             torn_down: watch::Sender::default(),
         }
     }
@@ -102,6 +112,11 @@ impl Fleet {
         if !self.order.is_quiet {
             say(format_args!("{}: {text}", self.order.load_test.name));
         }
+    }
+
+    /// Takes note of how the run ends.
+    fn know(&self, run: &RunEnd) {
+        self.orders.send_modify(|given| _ = given.run.add(run));
     }
 
     async fn prepare(&mut self) -> Result<(), String> {
@@ -174,7 +189,7 @@ impl Fleet {
                         [other] => format!(", while {} was waited for", self.parts[*other].name),
                         _ => format!(", while {} others were waited for", others.len()),
                     };
-                    return Err(format!("the agent {name}: {}{meanwhile}", ended.reason));
+                    return Err(format!("the agent {name}: {}{meanwhile}", said(&ended.reason)));
                 }
                 Some(Kind::Begun(_)) | None => {}
             }
@@ -208,11 +223,11 @@ impl Subject for Fleet {
         match prepared {
             Some(Ok(())) => Ok(true),
             Some(Err(reason)) => {
-                self.not_begun = RunEnd::died(&reason, None);
+                self.know(&RunEnd::died(&reason, None));
                 Err(not_started(reason, None))
             }
             None => {
-                self.not_begun.stopped = Some(Duration::ZERO);
+                self.know(&RunEnd { stopped: Some(Duration::ZERO), ..RunEnd::default() });
                 Ok(false)
             }
         }
@@ -221,7 +236,7 @@ impl Subject for Fleet {
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Delivery, Error> {
         let heard = self.heard.take().ok_or_else(|| not_started("the agents were not waited for", None))?;
         let how = (self.order.load_test.name.clone(), self.order.is_quiet, self.order.on_loss);
-        let tell = Tell { broken: self.broken.clone(), torn_down: self.torn_down.clone() };
+        let tell = Tell { broken: self.broken.clone(), torn_down: self.torn_down.clone(), orders: self.orders.clone() };
         Ok(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell))
     }
 
@@ -236,7 +251,10 @@ impl Subject for Fleet {
     async fn settle(&mut self) {}
 
     async fn tear_down(&mut self) -> Result<(), Error> {
-        let run = self.broken.borrow().clone().unwrap_or_else(|| self.not_begun.clone());
+        if let Some(broken) = self.broken.borrow().as_ref() {
+            self.know(broken);
+        }
+        let run = self.orders.borrow().run.clone();
         let withdrawn = join(self.parts.iter().map(|part| {
             let (part, run) = (Arc::clone(part), run.clone());
             async move { part.withdraw(&run).await }
@@ -245,7 +263,12 @@ impl Subject for Fleet {
         // The end of those that were withdrawn is kept as well.
         let followed = async { while self.following.join_next().await.is_some() {} };
         _ = timeout(LAST, followed).await;
-        self.following.abort_all();
+        self.following.shutdown().await;
+        for (index, part) in self.parts.iter().enumerate() {
+            if let (Some(keeper), Some(ended)) = (&self.order.keeper, part.missing_end(&run)) {
+                keeper.keep(index, Record { at: moments::now(), record: Some(Kind::Ended(ended)) });
+            }
+        }
         let mut troubles = self.torn_down.borrow().clone();
         for reason in withdrawn.into_iter().filter_map(Result::err) {
             // One that is lost is said to be, and may well be dead.

@@ -118,6 +118,12 @@ impl Merged {
         }
     }
 
+    /// An engine was left before it had started: it has nothing to tell.
+    pub fn leave(&mut self, part: usize) {
+        let finished = Finished::not_started(self.plan.clone(), self.options.clone(), None);
+        self.parts[part].state = State::Finished(Box::new(finished));
+    }
+
     /// The next second, if every engine that still runs has told of it.
     pub fn progress(&mut self) -> Option<Progress> {
         let running = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min();

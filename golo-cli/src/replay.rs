@@ -85,7 +85,9 @@ pub fn replay<'a>(
     let mut finished = merged.finish();
     timeline.finish(&finished);
     let mut ending = ending(&parts, &lost, finished.started_at.is_some());
-    if finished.started_at.is_none() && parts.iter().any(Part::has_run_died) {
+    // Of the loss of one that was ready it has died.
+    let is_unready = |part: &Part<'_>| part.ended.as_ref().is_some_and(|ended| ended.run_died_of.is_empty());
+    if finished.started_at.is_none() && parts.iter().any(|part| part.has_run_died() && is_unready(part)) {
         finished.not_started = ending.died.take();
     }
     ending.thresholds = watch.judge(&finished);
@@ -145,6 +147,7 @@ struct Part<'a> {
     seconds: u64,
     /// When the last of its records was written.
     heard_at: u64,
+    has_started: bool,
     has_finished: bool,
     ended: Option<Ended>,
     is_read: bool,
@@ -170,6 +173,7 @@ impl<'a> Part<'a> {
             records,
             seconds: 0,
             heard_at: first.at,
+            has_started: false,
             has_finished: false,
             ended: None,
             is_read: false,
@@ -196,14 +200,19 @@ impl<'a> Part<'a> {
                     self.seconds = Duration::from_nanos(second.elapsed).as_secs();
                     return Ok(());
                 }
+                Event::Started(_) => self.has_started = true,
                 Event::Finished(_) => self.has_finished = true,
                 _ => {}
             }
         }
         self.is_read = true;
         if !self.has_finished {
-            let reason = self.ended.as_ref().and_then(fallen);
-            merged.lose(number, reason.unwrap_or_else(|| "nothing more was heard of it".to_owned()));
+            match self.ended.as_ref().map(fallen) {
+                Some(None) if !self.has_started => merged.leave(number),
+                fallen => {
+                    merged.lose(number, fallen.flatten().unwrap_or_else(|| "nothing more was heard of it".to_owned()))
+                }
+            }
         }
         Ok(())
     }
@@ -236,12 +245,28 @@ fn lost(parts: &[Part<'_>]) -> Vec<Option<String>> {
 fn ending(parts: &[Part<'_>], lost: &[Option<String>], has_started: bool) -> Ending {
     let is_one = parts.len() == 1;
     let mut ending = Ending::default();
-    for (part, _) in parts.iter().zip(lost).filter(|(_, lost)| lost.is_none()) {
+    for (part, lost) in parts.iter().zip(lost) {
         let Some(ended) = &part.ended else { continue };
+        // What was told of the whole run counts, whichever part has it.
+        let is_stopped = ended.state() == State::Cancelled && !tells_of_the_run(ended) && ended.run_lost.is_empty();
+        let stopped = ended.stopped.or_else(|| is_stopped.then_some(0));
+        if let Some(elapsed) = stopped.filter(|_| ended.run_stopped || lost.is_none()) {
+            ending.stopped = Some(match (ending.stopped, has_started) {
+                (_, false) => Moment::Start,
+                (Some(Moment::Load(known)), true) => Moment::Load(known.max(Duration::from_nanos(elapsed))),
+                (_, true) => Moment::Load(Duration::from_nanos(elapsed)),
+            });
+        }
+        if ending.aborted.is_none() {
+            ending.aborted = ended.aborted.parse().ok();
+        }
+        if lost.is_some() {
+            continue;
+        }
         let named = |text: &str| if is_one { text.to_owned() } else { format!("{}: {text}", part.agent) };
         let died = match &*ended.died {
             // Somebody else told its end.
-            "" if is_one && !part.has_finished && ended.state() == State::Failed => &*ended.reason,
+            "" if !part.has_finished && ended.state() == State::Failed => &*ended.reason,
             died => died,
         };
         if ending.died.is_none() && !died.is_empty() {
@@ -250,24 +275,12 @@ fn ending(parts: &[Part<'_>], lost: &[Option<String>], has_started: bool) -> End
         if ending.missing.is_none() && !ended.missing.is_empty() {
             ending.missing = Some(named(&ended.missing));
         }
-        if part.has_run_died() {
-            ending.died = Some(ended.run_died.clone());
-        }
-        let is_stopped = ended.state() == State::Cancelled && !tells_of_the_run(ended);
-        if let Some(elapsed) = ended.stopped.or_else(|| is_stopped.then_some(0)) {
-            ending.stopped = Some(match (ending.stopped, has_started) {
-                (_, false) => Moment::Start,
-                (Some(Moment::Load(known)), true) => Moment::Load(known.max(Duration::from_nanos(elapsed))),
-                (_, true) => Moment::Load(Duration::from_nanos(elapsed)),
-            });
-        }
         if ending.torn_down.is_none() && ended.state() == State::Completed && !ended.reason.is_empty() {
             ending.torn_down = Some(named(&ended.reason));
         }
-        if ending.aborted.is_none() {
-            ending.aborted = ended.aborted.parse().ok();
-        }
     }
+    let run_died = parts.iter().filter(|part| part.has_run_died()).find_map(|part| part.ended.as_ref());
+    ending.died = run_died.map(|ended| ended.run_died.clone()).or(ending.died);
     ending
 }
 

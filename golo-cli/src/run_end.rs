@@ -67,8 +67,8 @@ impl RunEnd {
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         match self {
-            Self { lost: Some(reason), .. } => Some(format!("the run goes on without it: {reason}")),
             Self { died: Some(death), .. } => Some(format!("the run has died: {}", death.reason)),
+            Self { lost: Some(reason), .. } => Some(format!("the run goes on without it: {reason}")),
             Self { stopped: Some(_), .. } => Some("the run was stopped".to_owned()),
             Self { aborted: Some(threshold), .. } => Some(format!("`{threshold}` can no longer hold")),
             _ => None,
@@ -116,7 +116,7 @@ impl TryFrom<Parameters> for RunEnd {
 
     fn try_from(Parameters { stopped, aborted, died, died_of, lost }: Parameters) -> Result<Self, String> {
         let text = |name: &str, text: Option<String>| match text {
-            Some(text) => cleaned(&text).map(Some).ok_or_else(|| format!("`{name}` is empty: it says why")),
+            Some(text) => cleaned(&text).map(Some).ok_or_else(|| format!("`{name}` is empty")),
             None => Ok(None),
         };
         let (died, of, lost) = (text("died", died)?, text("died-of", died_of)?, text("lost", lost)?);
@@ -131,6 +131,12 @@ impl TryFrom<Parameters> for RunEnd {
             lost,
         })
     }
+}
+
+/// What is said of a reason that somebody else gave.
+#[must_use]
+pub fn said(reason: &str) -> String {
+    cleaned(reason).unwrap_or_else(|| "it does not say why".to_owned())
 }
 
 /// A reason that a terminal may show and a disk may keep, if there is anything in it.
@@ -171,7 +177,7 @@ mod tests {
             |name: &'static str, value: &str| read(&[(name, value.to_owned())]).map(|end| end.reason().unwrap());
         assert_eq!(shown("died", " \u{1b}[31mgone\nnow "), Ok("the run has died: \\u{1b}[31mgone\\nnow".to_owned()));
         assert_eq!(shown("lost", &"x".repeat(9999)).unwrap().len(), "the run goes on without it: ".len() + LONGEST);
-        assert_eq!(shown("died", " "), Err("`died` is empty: it says why".to_owned()));
+        assert_eq!(shown("died", " "), Err("`died` is empty".to_owned()));
         assert_eq!(shown("died-of", "a"), Err("`died-of` comes with `died`".to_owned()));
         assert!(shown("aborted", "fast").unwrap_err().starts_with("`aborted` is no threshold: "));
     }
@@ -194,7 +200,7 @@ mod tests {
             (true, Some(1_500_000_000), "iterations count<9")
         );
         assert_eq!((&*ended.run_died_of, &*ended.run_lost), ("a", "it is away"));
-        assert_eq!(ended.reason, "the run goes on without it: it is away");
+        assert_eq!(ended.reason, "the run has died: the agent a was lost: gone");
         let failed = RunEnd::died("gone", None).of(Ended { stopped: Some(5), ..of(State::Failed) });
         assert_eq!((&*failed.reason, &*failed.run_died, failed.stopped), ("its own", "gone", None));
         assert_eq!(RunEnd::default().of(of(State::Cancelled)), of(State::Cancelled));

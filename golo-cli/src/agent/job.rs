@@ -292,14 +292,15 @@ impl Job {
         }
     }
 
-    /// Has it stop for this reason, with the grace of its plan; the second time at once. What is news of the run's end is
-    /// noted, and cuts nothing.
+    /// Has it stop for this reason, with the grace of its plan; the second time at once. A call that says how the run
+    /// ends is noted and cuts nothing, so that it can be repeated.
     pub fn stop(&self, reason: &'static str, run: &RunEnd) {
         let mut inner = self.lock();
         let live = &mut inner.1;
         let command = match &mut live.stop {
             Some(stop) => {
-                if stop.run.add(run) {
+                stop.run.add(run);
+                if *run != RunEnd::default() {
                     return;
                 }
                 Command::Cut
@@ -420,3 +421,6 @@ fn count(snapshot: Option<&Snapshot>, kept: &mut Kept) -> u64 {
     kept.requests.0 += all;
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,7 @@ async fn stop(
     let job = find(&agent, &id)?;
     let wrong = |_| {
         Refusal::bad(
-            "expected nothing, or how the run ends: `?stopped=NS`, `aborted=THRESHOLD`, `died=REASON`, `lost=REASON`",
+            "expected nothing, or how the run ends: `?stopped=NS`, `aborted=THRESHOLD`, `died=REASON`, `died-of=PART`, `lost=REASON`",
         )
     };
     let Query(told) = told.map_err(wrong)?;

@@ -199,8 +199,8 @@ impl Agent {
         self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at }))).await.map(drop)
     }
 
-    /// Has a job stop; the second time, cuts it. `run` is what is known of the end of its run: news of that is taken note of,
-    /// and cuts nothing.
+    /// Has a job stop; the second time, cuts it. `run` is what is known of the end of its run: a call that says anything of it
+    /// is noted, and cuts nothing.
     ///
     /// # Errors
     ///

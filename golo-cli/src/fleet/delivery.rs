@@ -13,7 +13,7 @@ use golo::{
         engine::event::Event,
         results::{Ended, Record, ended::State, record::Record as Kind},
     },
-    report::{Threshold, clean},
+    report::{Moment, Threshold},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -30,7 +30,10 @@ use super::{
     part::Part,
     start::start,
 };
-use crate::{merged::Merged, run_end::RunEnd};
+use crate::{
+    merged::Merged,
+    run_end::{RunEnd, said},
+};
 
 /// Lines of a load test's stderr that are passed on, where it failed.
 const LAST_LINES: usize = 5;
@@ -77,6 +80,8 @@ pub struct Tell {
     pub broken: watch::Sender<Option<RunEnd>>,
     /// What went wrong after it.
     pub torn_down: watch::Sender<Vec<String>>,
+    /// What its parts are to do.
+    pub orders: watch::Sender<Given>,
 }
 
 impl Delivery {
@@ -90,7 +95,7 @@ impl Delivery {
         tell: Tell,
     ) -> Self {
         let clock = Clock::start();
-        let (orders, order) = watch::channel(Given::to_run());
+        let (orders, order) = (tell.orders.clone(), tell.orders.subscribe());
         let (known, offsets) = watch::channel(vec![None; parts.len()]);
         let mut working = JoinSet::new();
         for part in parts {
@@ -163,7 +168,7 @@ impl Delivery {
 
     fn ended(&mut self, index: usize, ended: &Ended) {
         let is_stopping = self.orders.borrow().order > Order::Run;
-        let reason = if ended.reason.is_empty() { "it does not say why".to_owned() } else { clean(&ended.reason) };
+        let reason = said(&ended.reason);
         match ended.state() {
             State::Completed => {
                 if !ended.reason.is_empty() {
@@ -197,6 +202,7 @@ impl Delivery {
         self.merged.lose(index, &reason);
         self.parts[index].is_open = false;
         let name = self.parts[index].part.name.clone();
+        self.parts[index].part.lose(reason.clone());
         let is_last = self.parts.iter().all(|following| !following.is_open) && self.merged.have_all_failed();
         let goes_on = self.on_loss == OnAgentLoss::Continue && !is_last;
         let text = format!("the agent {name} was lost: {reason}");
@@ -207,9 +213,8 @@ impl Delivery {
         if goes_on {
             // It may be there still, and send load that nobody counts.
             let part = Arc::clone(&self.parts[index].part);
-            let run = RunEnd { lost: Some(reason), ..RunEnd::default() };
             self.working.spawn(async move {
-                while part.withdraw(&run).await.is_err() {
+                while part.withdraw(&RunEnd::default()).await.is_err() {
                     sleep(AGAIN).await;
                 }
             });
@@ -294,7 +299,15 @@ impl Drive for Delivery {
     }
 
     fn stop(&mut self) {
-        let elapsed = self.started.map_or(Duration::ZERO, |start| start.elapsed());
+        self.give(Order::Stop, &RunEnd::default());
+    }
+
+    fn interrupt(&mut self, at: Moment) {
+        let elapsed = match at {
+            Moment::Load(elapsed) => elapsed,
+            Moment::Setup | Moment::Start => Duration::ZERO,
+            Moment::Stop | Moment::Teardown => self.started.map_or(Duration::ZERO, |start| start.elapsed()),
+        };
         self.give(Order::Stop, &RunEnd { stopped: Some(elapsed), ..RunEnd::default() });
     }
 

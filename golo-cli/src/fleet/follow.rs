@@ -42,10 +42,11 @@ pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize
                 (heard, pause) = (Instant::now(), PAUSE);
                 for record in records {
                     next += 1;
+                    let is_last = matches!(record.record, Some(Kind::Ended(_)));
                     if let Some(keeper) = &keeper {
                         keeper.keep(index, record.clone());
+                        part.keep(is_last);
                     }
-                    let is_last = matches!(record.record, Some(Kind::Ended(_)));
                     if is_last {
                         part.end();
                     }

@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// What the agents are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Run.
     Run,
     /// Start nothing any more, and let what is in flight finish.
@@ -23,7 +23,7 @@ pub(super) enum Order {
 
 /// An order, and what is known of the end of the run.
 #[derive(Debug, Clone)]
-pub(super) struct Given {
+pub struct Given {
     pub(super) order: Order,
     pub(super) run: RunEnd,
 }
@@ -51,16 +51,12 @@ pub(super) async fn obey(part: Arc<Part>, mut given: watch::Receiver<Given>) {
             if part.is_over() {
                 return;
             }
-            match part.agent.stop(&job, &run).await {
-                Ok(_) => {
-                    passed_on = match passed_on {
-                        Order::Run => Order::Stop,
-                        // The second call that brings no news cuts.
-                        Order::Stop if told == run => Order::Cut,
-                        same => same,
-                    };
-                    told = run.clone();
-                }
+            // What says how the run ends may be repeated; what says nothing cuts.
+            let is_cut = passed_on == Order::Stop && told == run;
+            let said = if is_cut { RunEnd::default() } else { run.clone() };
+            match part.agent.stop(&job, &said).await {
+                Ok(_) if is_cut => passed_on = Order::Cut,
+                Ok(_) => (passed_on, told) = (passed_on.max(Order::Stop), run.clone()),
                 Err(CallError::Refused(status, _)) if !status.is_server_error() => return,
                 Err(_) => sleep(PAUSE).await,
             }

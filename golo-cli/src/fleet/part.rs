@@ -2,13 +2,16 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use golo::engine::{plan::Plan, share::Share};
+use golo::{
+    engine::{plan::Plan, share::Share},
+    pb::results::{Ended, ended::State},
+};
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
@@ -38,6 +41,10 @@ pub struct Part {
     asking: tokio::sync::Mutex<Asked>,
     job: Mutex<Option<String>>,
     is_over: AtomicBool,
+    /// Why the run goes on without it, if it does.
+    lost: OnceLock<String>,
+    /// Whether some of its records are kept, and its last one is not.
+    is_kept_open: AtomicBool,
 }
 
 /// Whether a job was asked for.
@@ -54,7 +61,17 @@ impl Part {
     #[must_use]
     pub fn new(name: String, agent: Agent, share: Share, run: String) -> Self {
         let asking = tokio::sync::Mutex::new(Asked::No);
-        Self { name, agent, share, run, asking, job: Mutex::default(), is_over: AtomicBool::new(false) }
+        Self {
+            name,
+            agent,
+            share,
+            run,
+            asking,
+            job: Mutex::default(),
+            is_over: AtomicBool::new(false),
+            lost: OnceLock::new(),
+            is_kept_open: AtomicBool::new(false),
+        }
     }
 
     /// Queues its job, which is `job` and what is its alone.
@@ -106,6 +123,25 @@ impl Part {
         self.is_over.load(Relaxed)
     }
 
+    /// The run goes on without it, for this reason.
+    pub fn lose(&self, reason: String) {
+        _ = self.lost.set(reason);
+    }
+
+    /// A record of it is kept, which is its last or not.
+    pub fn keep(&self, is_last: bool) {
+        self.is_kept_open.store(!is_last, Relaxed);
+    }
+
+    /// What is kept as its end once the run has ended, where some of it is kept and its end is not.
+    #[must_use]
+    pub fn missing_end(&self, run: &RunEnd) -> Option<Ended> {
+        let lost = self.lost.get().map_or("it has not told its end", |lost| lost).to_owned();
+        let run = RunEnd { lost: Some(lost), ..run.clone() };
+        let ended = Ended { state: State::Cancelled.into(), ..Ended::default() };
+        self.is_kept_open.load(Relaxed).then(|| run.of(ended))
+    }
+
     /// Leaves nothing of the run on the agent, whatever there is; `run` is what is known of the run's end.
     ///
     /// # Errors
@@ -116,7 +152,8 @@ impl Part {
         if asked == Asked::No || self.is_over() {
             return Ok(());
         }
-        let result = timeout(OVER, self.try_to_withdraw(run)).await;
+        let run = RunEnd { lost: self.lost.get().cloned(), ..run.clone() };
+        let result = timeout(OVER, self.try_to_withdraw(&run)).await;
         let reason = match result {
             Ok(Ok(())) => {
                 self.end();
@@ -149,10 +186,10 @@ impl Part {
                 None => return Ok(()),
             },
         };
-        // What is news stops, and what is none any more cuts.
+        // What says how the run ends stops, and what says nothing cuts.
         let mut job = self.agent.stop(&id, run).await?;
         if !job.is_over() {
-            job = self.agent.stop(&id, run).await?;
+            job = self.agent.stop(&id, &RunEnd::default()).await?;
         }
         while !job.is_over() {
             sleep(LOOK).await;

@@ -117,6 +117,10 @@ impl<E: Drive> Drive for KeptEngine<E> {
         self.engine.stop();
     }
 
+    fn interrupt(&mut self, at: Moment) {
+        self.engine.interrupt(at);
+    }
+
     fn abort(&mut self, lost: &Threshold) {
         self.engine.abort(lost);
     }

@@ -177,6 +177,22 @@ fn what_was_told_of_the_whole_run_is_how_it_ended() {
     assert_eq!(of_two(&died, None, 6), of_the_run, "b is not waited for");
     assert_eq!(both(failed.clone()), Verdict::Died("a: killed".to_owned()), "nobody went on");
 
+    assert_eq!(
+        of_two(&Ended::default(), Some(&Ended { run_lost: "away".to_owned(), ..stopped.clone() }), 6),
+        Verdict::Stopped
+    );
+    let restarted = |agent, index| {
+        let reason = "the agent ended while it ran".to_owned();
+        let end = Ended { reason, ..of(State::Failed) };
+        [part(agent, (index, 2), 4, None), vec![ended(9, end)]].concat()
+    };
+    let of_all = Verdict::Died("a: the agent ended while it ran".to_owned());
+    assert_eq!(verdict(&[restarted("a", 0), restarted("b", 1)], 9), of_all);
+    let away = Ended { run_lost: "away".to_owned(), ..cancelled.clone() };
+    assert_eq!(verdict(&[restarted("a", 0), part("b", (1, 2), 4, Some(away))], 9), of_all);
+    let ready = |agent, index| vec![begun(agent, index, 2), ended(1, died.clone())];
+    assert_eq!(verdict(&[ready("a", 0), ready("b", 1)], 2), of_the_run, "it was ready to begin");
+
     // A third is on its way still.
     let parts = |b: Option<Ended>| {
         [part("a", (0, 3), 6, Some(died.clone())), part("b", (1, 3), 6, None), part("c", (2, 3), 6, b)]
@@ -214,6 +230,10 @@ fn a_run_that_died_before_it_began_has_not_started() {
     let both = [parts[0].clone(), vec![begun("b", 1, 2), ended(1, failed)]];
     assert_eq!(verdict(&both, 2), Verdict::NotStarted(reason.clone()));
     assert_eq!(verdict(&parts, 100), Verdict::NotStarted(reason));
+    let stopped = Ended { state: State::Cancelled.into(), run_stopped: true, stopped: Some(0), ..Ended::default() };
+    let of = |agent: &str, index| vec![begun(agent, index, 2), ended(1, stopped.clone())];
+    let (left, _) = replayed(&[of("a", 0), of("b", 1)], 2);
+    assert_eq!((left.reported.verdict(), left.reported.finished.health.lost_agents), (Verdict::Stopped, vec![]));
 }
 
 #[test]

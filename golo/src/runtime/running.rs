@@ -39,6 +39,12 @@ pub trait Drive {
     /// Has no trigger start any more; those in flight may finish within the grace.
     fn stop(&mut self);
 
+    /// The same, since a signal came then.
+    fn interrupt(&mut self, at: Moment) {
+        let _ = at;
+        self.stop();
+    }
+
     /// The same, since this threshold can no longer hold.
     fn abort(&mut self, lost: &Threshold) {
         let _ = lost;
@@ -412,7 +418,7 @@ impl<'a, S: Subject> Running<'a, S> {
         };
         say(format_args!("{}: {what}", self.subject.name()));
         self.ending.stopped = Some(moment);
-        engine.stop();
+        engine.interrupt(moment);
     }
 
     /// Where a signal has come, it is given the grace and no more.

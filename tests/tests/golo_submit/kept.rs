@@ -200,8 +200,12 @@ async fn a_part_that_is_lost_is_not_the_run() {
     agent.signal(Signal::CONT);
     let ran = running.finish().await;
     ran.assert_ended_with(96, &format!("the agent {} was lost", kept.fleet.agents[1].name));
-    let shown = kept.ask_collector(&["show", &kept_as(&ran.finished)]).await;
-    assert!(shown.stdout[0].starts_with("INVALID"), "{shown:#?}");
+    let id = kept_as(&ran.finished);
+    let shown = kept.ask_file(&["show", &id]).await;
+    assert_eq!(shown.stdout[..2], ran.finished.stdout[..2], "{shown:#?}, {:#?}", ran.finished);
+    // What it did meanwhile is known by now.
+    let shown = kept.ask_collector(&["show", &id]).await;
+    assert!(shown.stdout[0].starts_with("INVALID") && shown.stdout.concat().contains("was lost from"), "{shown:#?}");
     kept.fleet.assert_idle().await;
 }
 
@@ -219,8 +223,11 @@ async fn an_agent_that_was_away_has_no_load_left_once_it_is_back() {
     agent.signal(Signal::CONT);
     let ran = running.finish().await;
     ran.assert_ended_with(107, &format!("the agent {only} was lost"));
+    let id = kept_as(&ran.finished);
+    let shown = kept.ask_file(&["show", &id]).await;
+    assert_eq!(shown.stdout[0], ran.finished.stdout[0], "{shown:#?}");
     // What it did meanwhile is known by now.
-    let shown = kept.ask_collector(&["show", &kept_as(&ran.finished)]).await;
+    let shown = kept.ask_collector(&["show", &id]).await;
     let is_died = shown.stdout[0].starts_with("DIED") && shown.stdout[0].contains("was lost");
     assert!(is_died, "{shown:#?}");
     kept.fleet.assert_idle().await;

@@ -1,0 +1,52 @@
+//! What a job's engine is told when others want it to stop.
+
+use serde_json::json;
+
+use super::*;
+
+fn job(folder: &Path) -> Job {
+    let kept = json!({
+        "id": "j", "number": 0, "run": "r", "agent": "a", "name": "shop", "binary": "", "request": {}, "plan": "",
+        "length": null, "share": [0, 1], "hold": false, "state": "running", "reason": "", "queued": 0, "started": null,
+        "ended": null, "elapsed": 0, "requests": [0, 0], "records": 0, "for_collector": false, "committed": 0,
+        "committed_at": null, "is_swept": false
+    });
+    Job::new(serde_json::from_value(kept).unwrap(), folder.to_owned())
+}
+
+#[test]
+fn only_a_call_that_says_nothing_of_the_run_cuts_what_is_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path());
+    let (commands, mut told) = mpsc::channel(9);
+    job.begin(commands);
+    let aborted = RunEnd { aborted: "iterations count<9".parse().ok(), ..RunEnd::default() };
+    let stopped = RunEnd { stopped: Some(Duration::from_secs(3)), ..RunEnd::default() };
+    for (run, expected) in [
+        (&aborted, Some(Command::Stop)),
+        // Its answer was lost.
+        (&aborted, None),
+        (&stopped, None),
+        (&stopped, None),
+        (&RunEnd::default(), Some(Command::Cut)),
+        (&RunEnd::default(), Some(Command::Cut)),
+    ] {
+        job.stop("it was stopped", run);
+        assert_eq!(told.try_recv().ok(), expected, "{run:?}");
+    }
+    let Stop { reason, run } = job.stop_asked().unwrap();
+    assert_eq!((reason, run), ("it was stopped", RunEnd { aborted: aborted.aborted, ..stopped }));
+}
+
+#[test]
+fn a_second_call_that_says_nothing_cuts() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path());
+    let (commands, mut told) = mpsc::channel(9);
+    job.begin(commands);
+    job.stop("it was stopped", &RunEnd::default());
+    job.stop_once("the agent was stopped");
+    job.stop("it was stopped", &RunEnd::default());
+    assert_eq!((told.try_recv(), told.try_recv()), (Ok(Command::Stop), Ok(Command::Cut)));
+    assert!(told.try_recv().is_err());
+}
