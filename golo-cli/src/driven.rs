@@ -271,7 +271,6 @@ impl Driving {
             reason,
             stopped: stopped.map(wire::nanoseconds),
             died: died.unwrap_or_default(),
-            aborted: String::new(),
             stderr: served.stderr(),
             missing: served.missing().unwrap_or_default(),
             ..Ended::default()

@@ -84,7 +84,6 @@ pub struct Fleet {
     /// What is heard of them, until a delivery listens.
     heard: Option<(Heard, mpsc::Sender<(usize, Told)>)>,
     following: JoinSet<()>,
-    broken: watch::Sender<Option<RunEnd>>,
     /// What its parts are to do, and how the run ends.
     orders: watch::Sender<Given>,
     torn_down: watch::Sender<Vec<String>>,
@@ -102,8 +101,7 @@ impl Fleet {
             parts,
             heard: None,
             following: JoinSet::new(),
-            broken: watch::Sender::default(),
-            orders: watch::Sender::new(Given::to_run()),
+            orders: watch::Sender::default(),
             torn_down: watch::Sender::default(),
         }
     }
@@ -116,7 +114,7 @@ impl Fleet {
 
     /// Takes note of how the run ends.
     fn know(&self, run: &RunEnd) {
-        self.orders.send_modify(|given| _ = given.run.add(run));
+        self.orders.send_modify(|given| given.run.add(run));
     }
 
     async fn prepare(&mut self) -> Result<(), String> {
@@ -236,14 +234,14 @@ impl Subject for Fleet {
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Delivery, Error> {
         let heard = self.heard.take().ok_or_else(|| not_started("the agents were not waited for", None))?;
         let how = (self.order.load_test.name.clone(), self.order.is_quiet, self.order.on_loss);
-        let tell = Tell { broken: self.broken.clone(), torn_down: self.torn_down.clone(), orders: self.orders.clone() };
+        let tell = Tell { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
         Ok(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell))
     }
 
     async fn died(&mut self) -> String {
-        let mut broken = self.broken.subscribe();
-        match broken.wait_for(Option::is_some).await.map(|broken| broken.clone()) {
-            Ok(Some(RunEnd { died: Some(death), .. })) => death.reason,
+        let mut orders = self.orders.subscribe();
+        match orders.wait_for(|given| given.run.died.is_some()).await.map(|given| given.run.died.clone()) {
+            Ok(Some(death)) => death.reason,
             _ => std::future::pending().await,
         }
     }
@@ -251,9 +249,6 @@ impl Subject for Fleet {
     async fn settle(&mut self) {}
 
     async fn tear_down(&mut self) -> Result<(), Error> {
-        if let Some(broken) = self.broken.borrow().as_ref() {
-            self.know(broken);
-        }
         let run = self.orders.borrow().run.clone();
         let withdrawn = join(self.parts.iter().map(|part| {
             let (part, run) = (Arc::clone(part), run.clone());

@@ -15,7 +15,10 @@ use golo_proto::{
     results::{Begun, Ended, Record, ended::State, record},
 };
 
-use crate::merged::Merged;
+use crate::{
+    merged::Merged,
+    run_end::{has_failed, was_stopped},
+};
 use known::not_ended;
 
 /// The records of one part of a run, in order.
@@ -86,8 +89,7 @@ pub fn replay<'a>(
     timeline.finish(&finished);
     let mut ending = ending(&parts, &lost, finished.started_at.is_some());
     // Of the loss of one that was ready it has died.
-    let is_unready = |part: &Part<'_>| part.ended.as_ref().is_some_and(|ended| ended.run_died_of.is_empty());
-    if finished.started_at.is_none() && parts.iter().any(|part| part.has_run_died() && is_unready(part)) {
+    if finished.started_at.is_none() && died(&parts).any(|ended| ended.run_died_of.is_empty()) {
         finished.not_started = ending.died.take();
     }
     ending.thresholds = watch.judge(&finished);
@@ -154,11 +156,6 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Whether it was told that the run had died.
-    fn has_run_died(&self) -> bool {
-        self.ended.as_ref().is_some_and(|ended| !ended.run_died.is_empty())
-    }
-
     /// Gives nothing where it has no records.
     fn open(mut records: Records<'a>) -> Result<Option<Self>, String> {
         let Some(first) = records.next().transpose()? else { return Ok(None) };
@@ -220,11 +217,10 @@ impl<'a> Part<'a> {
 
 /// Why a part ended before its time, where that is not since the run did.
 fn fallen(ended: &Ended) -> Option<String> {
-    let reason = if ended.reason.is_empty() { "it does not say why" } else { &ended.reason };
     match ended.state() {
         _ if !ended.run_lost.is_empty() => Some(ended.run_lost.clone()),
-        State::Failed => Some(format!("its job failed: {reason}")),
-        State::Cancelled if !tells_of_the_run(ended) => Some(format!("its job was stopped: {reason}")),
+        State::Failed => Some(has_failed(ended)),
+        State::Cancelled if !tells_of_the_run(ended) => Some(was_stopped(ended)),
         State::Completed | State::Cancelled => None,
     }
 }
@@ -232,6 +228,11 @@ fn fallen(ended: &Ended) -> Option<String> {
 /// Whether whoever ran it has said how the run ended.
 fn tells_of_the_run(ended: &Ended) -> bool {
     ended.run_stopped || !ended.aborted.is_empty() || !ended.run_died.is_empty()
+}
+
+/// The ends of those that were told that the run had died.
+fn died<'a>(parts: &'a [Part<'_>]) -> impl Iterator<Item = &'a Ended> {
+    parts.iter().filter_map(|part| part.ended.as_ref()).filter(|ended| !ended.run_died.is_empty())
 }
 
 /// Why each part is lost that is. Where all have fallen, that is how the run ended.
@@ -279,8 +280,7 @@ fn ending(parts: &[Part<'_>], lost: &[Option<String>], has_started: bool) -> End
             ending.torn_down = Some(named(&ended.reason));
         }
     }
-    let run_died = parts.iter().filter(|part| part.has_run_died()).find_map(|part| part.ended.as_ref());
-    ending.died = run_died.map(|ended| ended.run_died.clone()).or(ending.died);
+    ending.died = died(parts).next().map(|ended| ended.run_died.clone()).or(ending.died);
     ending
 }
 

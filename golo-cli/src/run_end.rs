@@ -53,14 +53,12 @@ impl RunEnd {
         Self { died: Some(death), ..Self::default() }
     }
 
-    /// Adds what is known now, and gives whether any of it is news. What was known stays as it was.
-    pub fn add(&mut self, other: &Self) -> bool {
-        let before = self.clone();
+    /// Adds what is known now. What was known stays as it was.
+    pub fn add(&mut self, other: &Self) {
         self.stopped = self.stopped.or(other.stopped);
         self.aborted = self.aborted.take().or_else(|| other.aborted.clone());
         self.died = self.died.take().or_else(|| other.died.clone());
         self.lost = self.lost.take().or_else(|| other.lost.clone());
-        *self != before
     }
 
     /// In words, if anything is known.
@@ -139,6 +137,18 @@ pub fn said(reason: &str) -> String {
     cleaned(reason).unwrap_or_else(|| "it does not say why".to_owned())
 }
 
+/// Why a part that failed is lost to its run.
+#[must_use]
+pub fn has_failed(ended: &Ended) -> String {
+    format!("its job failed: {}", said(&ended.reason))
+}
+
+/// The same of one that was stopped.
+#[must_use]
+pub fn was_stopped(ended: &Ended) -> String {
+    format!("its job was stopped: {}", said(&ended.reason))
+}
+
 /// A reason that a terminal may show and a disk may keep, if there is anything in it.
 fn cleaned(text: &str) -> Option<String> {
     let clean: String = clean(text.trim()).chars().take(LONGEST).collect();
@@ -186,9 +196,12 @@ mod tests {
     fn what_comes_later_is_added_and_changes_nothing() {
         let stopped = |seconds| RunEnd { stopped: Some(Duration::from_secs(seconds)), ..RunEnd::default() };
         let mut end = RunEnd::default();
-        assert!(!end.add(&RunEnd::default()) && end.reason().is_none());
-        assert!(end.add(&stopped(1)) && !end.add(&stopped(2)) && !end.add(&RunEnd::default()));
-        assert!(end.add(&all()) && end.stopped == Some(Duration::from_secs(1)) && end.died == all().died);
+        end.add(&RunEnd::default());
+        assert!(end == RunEnd::default() && end.reason().is_none());
+        [stopped(1), stopped(2), RunEnd::default()].iter().for_each(|other| end.add(other));
+        assert_eq!(end, stopped(1));
+        end.add(&all());
+        assert_eq!(end, RunEnd { stopped: Some(Duration::from_secs(1)), ..all() });
     }
 
     #[test]

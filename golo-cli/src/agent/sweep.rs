@@ -78,22 +78,26 @@ mod tests {
         Agent::open(options).unwrap().0
     }
 
+    /// A job that was over long ago.
+    fn over(agent: &Agent) -> std::sync::Arc<Job> {
+        let hash = "0".repeat(64);
+        fs::write(agent.options.data.join("binaries").join(&hash), "").unwrap();
+        let job = agent.queue(json!({ "binary": hash })).unwrap();
+        job.change(|kept| (kept.state, kept.ended, kept.records) = (State::Completed, Some(1), 3));
+        job
+    }
+
     #[test]
     fn records_are_deleted_that_nobody_waits_for_and_no_others() {
         let data = tempfile::tempdir().unwrap();
         let agent = agent(data.path());
-        let hash = "0".repeat(64);
-        fs::write(data.path().join("binaries").join(&hash), "").unwrap();
         let with = |change: &dyn Fn(&mut Kept)| {
-            let job = agent.queue(json!({ "binary": hash })).unwrap();
+            let job = over(&agent);
             fs::write(job.folder().join("records"), "what was measured").unwrap();
-            job.change(|kept| {
-                (kept.state, kept.ended, kept.records) = (State::Completed, Some(1), 3);
-                change(kept);
-            });
+            job.change(change);
             job
         };
-        let over = with(&|_| {});
+        let free = with(&|_| {});
         let others = [
             with(&|kept| (kept.state, kept.ended) = (State::Running, None)),
             // Its agent was killed before it had counted them.
@@ -103,18 +107,15 @@ mod tests {
         ];
         agent.sweep();
         let has = |job: &Job| job.folder().join("records").exists();
-        assert_eq!((has(&over), others.each_ref().map(|job| has(job))), (false, [true; 4]));
-        assert!(Kept::read(over.folder()).unwrap().is_swept && others.iter().all(|job| !job.kept().is_swept));
+        assert_eq!((has(&free), others.each_ref().map(|job| has(job))), (false, [true; 4]));
+        assert!(Kept::read(free.folder()).unwrap().is_swept && others.iter().all(|job| !job.kept().is_swept));
     }
 
     #[test]
     fn what_cannot_be_deleted_is_tried_again_and_said_to_be_gone() {
         let data = tempfile::tempdir().unwrap();
         let agent = agent(data.path());
-        let hash = "0".repeat(64);
-        fs::write(data.path().join("binaries").join(&hash), "").unwrap();
-        let job = agent.queue(json!({ "binary": hash })).unwrap();
-        job.change(|kept| (kept.state, kept.ended, kept.records) = (State::Completed, Some(1), 3));
+        let job = over(&agent);
         let path = job.folder().join("records");
         fs::create_dir(&path).unwrap();
         agent.sweep();

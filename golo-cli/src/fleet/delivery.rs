@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     merged::Merged,
-    run_end::{RunEnd, said},
+    run_end::{RunEnd, has_failed, said, was_stopped},
 };
 
 /// Lines of a load test's stderr that are passed on, where it failed.
@@ -60,7 +60,6 @@ pub struct Delivery {
     /// When the measured part begins.
     started: Option<Instant>,
     has_said_skew: bool,
-    broken: watch::Sender<Option<RunEnd>>,
     torn_down: watch::Sender<Vec<String>>,
     /// Those who start it, carry out orders, and clear up.
     working: JoinSet<()>,
@@ -76,11 +75,9 @@ struct Following {
 
 /// What a run is told that others wait for.
 pub struct Tell {
-    /// Why it cannot go on.
-    pub broken: watch::Sender<Option<RunEnd>>,
     /// What went wrong after it.
     pub torn_down: watch::Sender<Vec<String>>,
-    /// What its parts are to do.
+    /// What its parts are to do, and how it ends.
     pub orders: watch::Sender<Given>,
 }
 
@@ -116,7 +113,6 @@ impl Delivery {
             orders,
             started: None,
             has_said_skew: false,
-            broken: tell.broken,
             torn_down: tell.torn_down,
             working,
         }
@@ -168,23 +164,22 @@ impl Delivery {
 
     fn ended(&mut self, index: usize, ended: &Ended) {
         let is_stopping = self.orders.borrow().order > Order::Run;
-        let reason = said(&ended.reason);
         match ended.state() {
             State::Completed => {
                 if !ended.reason.is_empty() {
-                    let text = format!("{}: {reason}", self.parts[index].part.name);
+                    let text = format!("{}: {}", self.parts[index].part.name, said(&ended.reason));
                     self.torn_down.send_modify(|all| all.push(text));
                 }
                 self.close(index);
             }
             State::Cancelled if is_stopping => self.close(index),
-            State::Cancelled => self.lose(index, format!("its job was stopped: {reason}")),
+            State::Cancelled => self.lose(index, was_stopped(ended)),
             State::Failed => {
                 // Once is enough where all of them fail in the same way.
-                if self.broken.borrow().is_none() {
+                if self.broken().is_none() {
                     say_stderr(&self.name, &self.parts[index].part.name, &ended.stderr);
                 }
-                self.lose(index, format!("its job failed: {reason}"));
+                self.lose(index, has_failed(ended));
             }
         }
     }
@@ -207,7 +202,7 @@ impl Delivery {
         let goes_on = self.on_loss == OnAgentLoss::Continue && !is_last;
         let text = format!("the agent {name} was lost: {reason}");
         let then = if goes_on { "the others go on" } else { "stopping" };
-        if self.broken.borrow().is_none() {
+        if self.broken().is_none() {
             say(format_args!("{}: {text}; {then}", self.name));
         }
         if goes_on {
@@ -219,7 +214,7 @@ impl Delivery {
                 }
             });
         } else {
-            self.broken.send_modify(|broken| _ = broken.get_or_insert(RunEnd::died(&text, Some(&name))));
+            self.give(Order::Cut, &RunEnd::died(&text, Some(&name)));
         }
     }
 
@@ -303,11 +298,7 @@ impl Drive for Delivery {
     }
 
     fn interrupt(&mut self, at: Moment) {
-        let elapsed = match at {
-            Moment::Load(elapsed) => elapsed,
-            Moment::Setup | Moment::Start => Duration::ZERO,
-            Moment::Stop | Moment::Teardown => self.started.map_or(Duration::ZERO, |start| start.elapsed()),
-        };
+        let elapsed = at.elapsed(self.started.map_or(Duration::ZERO, |start| start.elapsed()));
         self.give(Order::Stop, &RunEnd { stopped: Some(elapsed), ..RunEnd::default() });
     }
 
@@ -316,8 +307,7 @@ impl Drive for Delivery {
     }
 
     fn cut(&mut self) {
-        let broken = self.broken.borrow().clone();
-        self.give(Order::Cut, &broken.unwrap_or_default());
+        self.give(Order::Cut, &RunEnd::default());
     }
 
     fn totals(&self) -> &Snapshot {
@@ -333,7 +323,7 @@ impl Drive for Delivery {
     }
 
     fn broken(&self) -> Option<String> {
-        self.broken.borrow().as_ref()?.died.as_ref().map(|death| death.reason.clone())
+        self.orders.borrow().run.died.as_ref().map(|death| death.reason.clone())
     }
 
     fn finish(self) -> Finished {

@@ -11,9 +11,10 @@ use crate::{http_client::CallError, run_end::RunEnd};
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What the agents are to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
     /// Run.
+    #[default]
     Run,
     /// Start nothing any more, and let what is in flight finish.
     Stop,
@@ -22,18 +23,13 @@ pub(crate) enum Order {
 }
 
 /// An order, and what is known of the end of the run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Given {
     pub(super) order: Order,
     pub(super) run: RunEnd,
 }
 
 impl Given {
-    /// What agents do until they are told otherwise.
-    pub(super) fn to_run() -> Self {
-        Self { order: Order::Run, run: RunEnd::default() }
-    }
-
     /// Gives another order, unless that is less than what was given.
     pub(super) fn give(&mut self, order: Order, run: &RunEnd) {
         self.order = self.order.max(order);
@@ -44,7 +40,7 @@ impl Given {
 /// Passes orders on to an agent, until its part is over.
 pub(super) async fn obey(part: Arc<Part>, mut given: watch::Receiver<Given>) {
     let Some(job) = part.job() else { return };
-    let Given { order: mut passed_on, run: mut told } = Given::to_run();
+    let Given { order: mut passed_on, run: mut told } = Given::default();
     loop {
         let Given { order, run } = given.borrow_and_update().clone();
         while passed_on < order || told != run {

@@ -136,10 +136,12 @@ impl Part {
     /// What is kept as its end once the run has ended, where some of it is kept and its end is not.
     #[must_use]
     pub fn missing_end(&self, run: &RunEnd) -> Option<Ended> {
+        if !self.is_kept_open.load(Relaxed) {
+            return None;
+        }
         let lost = self.lost.get().map_or("it has not told its end", |lost| lost).to_owned();
         let run = RunEnd { lost: Some(lost), ..run.clone() };
-        let ended = Ended { state: State::Cancelled.into(), ..Ended::default() };
-        self.is_kept_open.load(Relaxed).then(|| run.of(ended))
+        Some(run.of(Ended { state: State::Cancelled.into(), ..Ended::default() }))
     }
 
     /// Leaves nothing of the run on the agent, whatever there is; `run` is what is known of the run's end.

@@ -175,11 +175,7 @@ impl<E: Drive> Drive for KeptEngine<E> {
 
 /// How a run ended, as it is kept.
 fn ended(finished: &Finished, ending: &Ending) -> Ended {
-    let stopped = ending.stopped.map(|moment| match moment {
-        Moment::Setup | Moment::Start => std::time::Duration::ZERO,
-        Moment::Load(elapsed) => elapsed,
-        Moment::Stop | Moment::Teardown => finished.whole_time,
-    });
+    let stopped = ending.stopped.map(|moment| moment.elapsed(finished.whole_time));
     let (state, reason) = match (&finished.not_started, &ending.died, stopped) {
         (Some(reason), ..) | (None, Some(reason), _) => (State::Failed, reason.clone()),
         (None, None, Some(_)) => (State::Cancelled, "a signal stopped it".to_owned()),
@@ -191,7 +187,6 @@ fn ended(finished: &Finished, ending: &Ending) -> Ended {
         stopped: stopped.map(wire::nanoseconds),
         died: ending.died.clone().unwrap_or_default(),
         aborted: ending.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
-        stderr: String::new(),
         missing: ending.missing.clone().unwrap_or_default(),
         ..Ended::default()
     }

@@ -71,6 +71,18 @@ pub enum Moment {
     Teardown,
 }
 
+impl Moment {
+    /// How much of the measured part was over then, where `whole` is how long that took.
+    #[must_use]
+    pub fn elapsed(self, whole: Duration) -> Duration {
+        match self {
+            Self::Setup | Self::Start => Duration::ZERO,
+            Self::Load(elapsed) => elapsed,
+            Self::Stop | Self::Teardown => whole,
+        }
+    }
+}
+
 /// Raw outputs that could not be written. [`Display`](fmt::Display) says it in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unwritten {
