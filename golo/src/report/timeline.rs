@@ -7,6 +7,8 @@ use crate::engine::{Finished, Progress, histogram::Histogram, series::Outcome, s
 /// Most points. When there are more, each two become one.
 const POINTS: usize = 600;
 const SECOND: Duration = Duration::from_secs(1);
+/// A last point that is shorter than this part of a step is joined with the one before.
+const SHORT: u32 = 5;
 
 /// The points so far.
 #[derive(Debug, Clone)]
@@ -60,12 +62,37 @@ impl Timeline {
         self.push(Point::of(&progress.second, length, progress.users));
     }
 
-    /// Adds what was measured after the last second.
+    /// Adds what was measured after the last second, and ends the timeline with the run.
     pub fn finish(&mut self, finished: &Finished) {
         let length = finished.whole_time.saturating_sub(self.until);
         let rest = Point::of(&finished.rest, length, 0);
         if !length.is_zero() || !rest.is_empty() {
             self.push(rest);
+        }
+        self.cut_at(finished.whole_time);
+        self.join_short_end();
+    }
+
+    /// Shortens the last points: the engine reports whole seconds, and the last of them may have ended early.
+    fn cut_at(&mut self, end: Duration) {
+        let whole: Duration = self.points.iter().map(|point| point.length).sum();
+        let mut excess = whole.saturating_sub(end);
+        for point in self.points.iter_mut().rev() {
+            let cut = point.length.min(excess);
+            point.length -= cut;
+            excess -= cut;
+        }
+    }
+
+    /// Joins an end that is too short for a rate or a percentile of its own with the point before it.
+    fn join_short_end(&mut self) {
+        while let [.., before, last] = &mut self.points[..]
+            && last.length < self.step / SHORT
+        {
+            let users = before.users;
+            before.merge(last);
+            before.users = users;
+            self.points.pop();
         }
     }
 
@@ -85,7 +112,7 @@ impl Timeline {
         }
     }
 
-    /// How long each point is, but for the last, and for those in which a worker was late.
+    /// Returns the length of a point. The last one may be shorter or longer, and so are those in which a worker was late.
     #[must_use]
     pub fn step(&self) -> Duration {
         self.step
@@ -158,6 +185,11 @@ impl Point {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{
+        Options,
+        plan::{Asked, Plan},
+        share::Share,
+    };
 
     fn second(number: u64, done: u64) -> Progress {
         let mut second = Snapshot::default();
@@ -179,6 +211,35 @@ mod tests {
         assert_eq!(points.iter().map(|point| point.length).sum::<Duration>(), 10_000 * SECOND);
         assert!(points[..points.len() - 1].iter().all(|point| point.length == 32 * SECOND));
         assert_eq!((points[0].users, points[0].response.max()), (32, Some(32)));
+    }
+
+    /// A run that ended after `millis`, with so many triggers after its last second.
+    fn ended(millis: u64, done: u64) -> Finished {
+        let plan = Plan::new(Asked::default()).unwrap();
+        let options = Options { job_name: String::new(), workers: 1, seed: 0, share: Share::WHOLE };
+        let rest = second(0, done).second;
+        Finished { rest, whole_time: Duration::from_millis(millis), ..Finished::not_started(plan, options, None) }
+    }
+
+    #[test]
+    fn a_short_end_is_joined_with_the_last_second() {
+        for (seconds, whole, expected) in [
+            // A few milliseconds of the grace, no time at all, a second that ended early, and an end that is long enough.
+            (vec![1, 2], 2_007, vec![(1_000, 1, 1), (1_007, 4, 2)]),
+            (vec![1, 2], 2_000, vec![(1_000, 1, 1), (1_000, 4, 2)]),
+            (vec![1, 2, 3], 2_010, vec![(1_000, 1, 1), (1_010, 5, 2)]),
+            (vec![1, 2], 2_500, vec![(1_000, 1, 1), (1_000, 1, 2), (500, 3, 0)]),
+            (vec![1], 4, vec![(4, 4, 1)]),
+            (vec![], 3, vec![(3, 3, 0)]),
+        ] {
+            let mut timeline = Timeline::default();
+            for number in &seconds {
+                timeline.add(&second(*number, 1));
+            }
+            timeline.finish(&ended(whole, 3));
+            let points = timeline.points().map(|point| (point.length.as_millis(), point.done, point.users));
+            assert_eq!(points.collect::<Vec<_>>(), expected, "{seconds:?}, {whole}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A page as a browser shows it.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use golo::engine::plan::Asked;
 use serde_json::Value;
@@ -26,6 +26,11 @@ impl Seen {
             assert!(chart["isDrawn"] == true && chart["isBroken"] == false, "{chart}");
             assert!(chart["seen"].as_u64().unwrap() > 0, "nothing in {chart}");
             assert!(!chart["label"].as_str().unwrap().is_empty(), "{chart}");
+            for marks in chart["axes"].as_array().unwrap() {
+                let marks: Vec<_> = marks.as_array().unwrap().iter().map(|mark| mark.as_str().unwrap()).collect();
+                let distinct: BTreeSet<_> = marks.iter().collect();
+                assert_eq!(distinct.len(), marks.len(), "two marks of one axis read the same: {marks:?} of {chart}");
+            }
             let width = |key: &str| chart[key].as_f64().unwrap();
             assert!((width("width") - width("drawnWidth")).abs() < 2.0, "{chart}");
         }
@@ -71,6 +76,18 @@ async fn text_of_a_load_test_is_not_run() {
 async fn one_point_and_no_request_is_drawn() {
     let ran = Ran::of("nothing", "", &["-i", "1", "-u", "1"]).await;
     assert_sound(&ran.path(), 3).await;
+}
+
+#[tokio::test]
+async fn marks_of_short_runs_differ() {
+    for seconds in [1, 6, 9] {
+        let load = Load { seconds, routes: 2, requests: 3, durations: (1e6, 1e8), failing: 2 };
+        show_made(
+            Asked { users: Some(3), duration: Some(std::time::Duration::from_secs(seconds)), ..Asked::default() },
+            load,
+        )
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ const look = (page) => {
       width: chart.getBoundingClientRect().width,
       drawnWidth: chart._fullLayout.width,
       isBroken: chart.innerHTML.includes("NaN"),
+      axes: ["xtick", "ytick"].map((tick) => [...chart.querySelectorAll(`.${tick} text`)].map((mark) => mark.textContent)),
       label: chart.getAttribute("aria-label"),
     };
   });

@@ -197,6 +197,7 @@ fn points_end_when_the_run_does() {
     let mut made = Made::of(Asked { rate: Some("4/s".parse().unwrap()), ..Asked::default() }, &load);
     made.finished.whole_time = Duration::from_millis(2_250);
     made.finished.load_time = Duration::from_secs(2);
+    made.timeline.finish(&made.finished);
     let document = Page::of(&made.text()).document();
     let points = document["timeline"]["points"].as_array().unwrap();
     let last = points.last().unwrap();

@@ -62,8 +62,7 @@ impl Points {
         let mut at = 0;
         let points = timeline.points().map(|point| {
             let from = at;
-            // The engine tells of whole seconds, also of the one in which nothing was in flight any more.
-            at = (from + nanoseconds(point.length)).min(nanoseconds(finished.whole_time)).max(from);
+            at = from + nanoseconds(point.length);
             let middle = std::time::Duration::from_nanos((from + at) / 2);
             let asked_rate = finished.plan.rate_at(middle).filter(|_| middle < finished.load_time);
             OnePoint::of(point, from, at, asked_rate)

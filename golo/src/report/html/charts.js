@@ -60,7 +60,11 @@
   const times = () => {
     const hours = length > 3600e9, days = length > 86400e9;
     const format = days ? "day %-j %H:%M" : hours ? "%H:%M:%S" : length < 5e9 ? "%-S.%fs" : "%M:%S";
-    const axis = { type: "date", range: [begin, date(Math.max(length, 1e3))], tickformat: format, hoverformat: format };
+    const axis = {
+      type: "date", range: [begin, date(Math.max(length, 1e3))], tickformat: format, hoverformat: format, nticks: 9,
+      // Marks closer than a second need its fraction, or two of them would read the same.
+      tickformatstops: [{ dtickrange: [null, 999], value: days ? "day %-j %H:%M:%S.%3f" : hours ? "%H:%M:%S.%3f" : "%M:%S.%3f" }],
+    };
     if (length >= 5e9) return axis;
     // Marks of dates are no shorter than milliseconds.
     const unit = 10 ** Math.floor(Math.log10(Math.max(length, 1e3)));
