@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{
-    page::WIDTH,
     text::{shorten, width},
     units::{count, counted, duration, nanoseconds, per_second},
 };
@@ -21,27 +20,35 @@ use crate::engine::{
 pub struct News {
     /// How often there is news, in seconds.
     every: u64,
+    /// Columns that a line may take.
+    width: usize,
     /// How much was over when it was last told of.
     before: Duration,
 }
 
 impl News {
-    /// News once for each `every` seconds, of which there is one at least.
+    /// Returns news once for each `seconds`, one at least, in lines of at most `width` columns.
     #[must_use]
-    pub fn every(seconds: u64) -> Self {
-        Self { every: seconds.max(1), before: Duration::ZERO }
+    pub fn every(seconds: u64, width: usize) -> Self {
+        Self { every: seconds.max(1), width, before: Duration::ZERO }
+    }
+
+    /// Sets how many columns a line may take from now on: a terminal may have been resized.
+    pub fn fit(&mut self, width: usize) {
+        self.width = width;
     }
 
     /// Where the run is, in one line, if there is news: what it was like since the last progress, and what has failed so far.
     pub fn of(&mut self, progress: &Progress, totals: &Snapshot, plan: &Plan) -> Option<String> {
         let before = std::mem::replace(&mut self.before, progress.elapsed);
         let is_due = before.as_secs() / self.every < progress.elapsed.as_secs() / self.every;
-        is_due.then(|| line(progress, progress.elapsed.saturating_sub(before), totals, plan))
+        is_due.then(|| line(progress, progress.elapsed.saturating_sub(before), totals, plan, self.width))
     }
 }
 
-/// What there is to say of `time`, which ends with this progress.
-fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan) -> String {
+/// Describes `time`, which ends with this progress, in at most `most` columns. Failures stay longest: what does not fit is
+/// left out from the middle.
+fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan, most: usize) -> String {
     let second = &progress.second;
     let mut durations = Histogram::new();
     for (series, measure) in &second.requests {
@@ -73,10 +80,10 @@ fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan) -> 
     });
     let place = place(progress, totals, plan);
     let line = |parts: &[String]| format!("{place}: {}", parts.join(", "));
-    while width(&line(&parts)) >= WIDTH && parts.len() > 2 {
-        parts.remove(parts.len() / 2);
+    while width(&line(&parts)) > most && parts.len() > 1 {
+        parts.remove((parts.len() - 1) / 2);
     }
-    shorten(&line(&parts), WIDTH - 1)
+    shorten(&line(&parts), most)
 }
 
 fn is_over(progress: &Progress, plan: &Plan) -> bool {
@@ -120,15 +127,15 @@ mod tests {
     }
 
     fn said(progress: &Progress, totals: &Snapshot, asked: Asked) -> String {
-        let line = line(progress, Duration::from_secs(1), totals, &plan(asked));
-        assert!(width(&line) < WIDTH && !line.contains("NaN") && !line.contains("inf"), "{line}");
+        let line = line(progress, Duration::from_secs(1), totals, &plan(asked), 79);
+        assert!(width(&line) < 80 && !line.contains("NaN") && !line.contains("inf"), "{line}");
         line
     }
 
     #[test]
     fn there_is_news_once_for_each_five_seconds_whatever_seconds_are_left_out() {
         let told = |seconds: &[u64]| {
-            let (mut news, plan) = (News::every(5), plan(Asked::default()));
+            let (mut news, plan) = (News::every(5, 79), plan(Asked::default()));
             let mut of = |second: &u64| news.of(&progress(*second, 1, 0), &Snapshot::default(), &plan).is_some();
             seconds.iter().copied().filter(|second| of(second)).collect::<Vec<_>>()
         };
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn seconds_that_are_told_of_together_count_as_so_many() {
         let plan = plan(Asked { rate: Some("100/s".parse().unwrap()), ..Asked::default() });
-        let mut news = News::every(5);
+        let mut news = News::every(5, 79);
         assert_eq!(news.of(&progress(4, 3, 400), &Snapshot::default(), &plan), None);
         assert_eq!(
             news.of(&progress(7, 3, 300), &Snapshot::default(), &plan).unwrap(),

@@ -7,13 +7,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::{
     engine::{Progress, plan::Plan, snapshot::Snapshot},
     message::{self, say},
-    report::News,
+    report::{News, Page},
 };
 
-/// Columns of the bar itself.
 const BAR: &str = "{bar:16.cyan/dim} {wide_msg}";
+/// Columns that the bar itself takes, with the space after it.
+const BAR_WIDTH: usize = 17;
 /// Without an end that is known there is no bar to fill.
 const NO_BAR: &str = "{wide_msg}";
+/// Columns of a line that goes to no terminal.
+const LINE_WIDTH: usize = 79;
 /// Seconds between lines.
 const LINES: u64 = 5;
 /// So often it is drawn at most.
@@ -37,7 +40,7 @@ impl Live {
         } else if std::io::stderr().is_terminal() && !is_dumb && !is_disturbed {
             Self::bar(plan)
         } else {
-            Self::Lines(News::every(LINES))
+            Self::Lines(News::every(LINES, LINE_WIDTH))
         }
     }
 
@@ -50,7 +53,7 @@ impl Live {
             bar.set_style(style.progress_chars("━╸─"));
         }
         message::keep_below(Some(bar.clone()));
-        Self::Bar(bar, News::every(1))
+        Self::Bar(bar, News::every(1, LINE_WIDTH))
     }
 
     /// Tells of a second that is over.
@@ -67,6 +70,8 @@ impl Live {
                     Some(_) => progress.elapsed.as_millis() as u64,
                     None => totals.triggers.done,
                 });
+                let bar_width = if bar.length().is_some() { BAR_WIDTH } else { 0 };
+                news.fit(Page::stderr().width().saturating_sub(bar_width));
                 if let Some(news) = news.of(progress, totals, plan) {
                     bar.set_message(news);
                 }

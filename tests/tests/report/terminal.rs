@@ -90,7 +90,7 @@ impl Shown {
         let lines = self.screen.lines();
         assert!(!lines.iter().any(|line| line.contains(['━', '╸', '─'])), "{lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("req/s")), "the bar is gone: {lines:#?}");
-        let is_message = |line: &String| line.starts_with("reports: ");
+        let is_message = |line: &String| line.starts_with("reports: ") || line.starts_with("golo: ");
         let wide: Vec<_> = self.screen.wrapped.iter().filter(|line| !is_message(line)).collect();
         assert!(wide.iter().all(|line| self.is_of_message(line)), "{wide:#?}");
         assert!(self.screen.is_at_start(), "{:?}", self.text);
@@ -100,7 +100,7 @@ impl Shown {
     fn is_of_message(&self, line: &str) -> bool {
         let lines = self.screen.lines();
         let before = lines.iter().position(|known| known == line.trim_end()).unwrap_or_default();
-        let head = lines[..before].iter().rposition(|line| line.starts_with("reports: "));
+        let head = lines[..before].iter().rposition(|line| line.starts_with("reports: ") || line.starts_with("golo: "));
         head.is_some_and(|head| lines[head..before].iter().all(|line| !line.is_empty()))
     }
 
@@ -128,6 +128,15 @@ async fn everything_fits_a_terminal_and_the_bar_leaves_nothing_behind() {
             assert!(widest.unwrap() <= usize::from(columns) && widest.unwrap() > usize::from(columns) / 2);
         }
     }
+}
+
+#[tokio::test]
+async fn the_bar_shows_failures_on_80_columns() {
+    let target = sample();
+    let shown = show(80, Call::plain(&target, "fail", "-r 1000/s --max-users 1000 -d 3")).await;
+    let bars = shown.screen.seen.iter().filter(|line| line.contains(['━', '╸', '─']) && line.contains(" of 3s"));
+    let bars: Vec<_> = bars.collect();
+    assert!(!bars.is_empty() && bars.iter().all(|line| line.trim_end().ends_with(" failed")), "{bars:#?}");
 }
 
 #[tokio::test]
