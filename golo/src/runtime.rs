@@ -10,6 +10,7 @@ mod live;
 mod once;
 mod outbox;
 mod outs;
+mod own_call;
 mod plans;
 mod reports;
 mod run;

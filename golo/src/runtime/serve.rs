@@ -19,6 +19,7 @@ use super::{
     LAST_MOMENT, Runtimes,
     lines::{Lines, Loss},
     listener::{Address, Connection, Listener},
+    own_call::{OwnCall, own_call},
     report, run_on,
     service::{ENGINE, InFlight, SERVICE, Services, services},
     signals::Signals,
@@ -154,10 +155,13 @@ fn at_least_a_moment(deadline: Instant) -> Instant {
     deadline.max(Instant::now() + LAST_MOMENT)
 }
 
+/// Says where the load test is served, and how to send load: serving alone sends none.
 fn greet(name: &str, address: &str) {
-    say(format_args!("{name}: serving golo.Job on {address}, until Ctrl-C"));
-    say(format_args!("  trigger it with anything that speaks gRPC: /golo.Job/Trigger {{\"jobName\": \"{name}\"}}"));
-    say(format_args!("  or without a server, once:              {name} once"));
+    let OwnCall { plain, optimised } = own_call();
+    say(format_args!("golo: serving golo.Job on {address}, until Ctrl-C; this alone sends no load"));
+    say(format_args!("  to load the target:  {optimised} run"));
+    say(format_args!("  to trigger it once:  {plain} once"));
+    say(format_args!("  to trigger it from elsewhere, over gRPC: /golo.Job/Trigger {{\"jobName\": \"{name}\"}}"));
 }
 
 /// A load test that can be reached.
