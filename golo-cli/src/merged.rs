@@ -247,6 +247,7 @@ fn merge(merged: &mut Finished, part: &Finished) {
         Some(limit) => descriptors.open as f64 / limit.max(1) as f64,
         None => 0.0,
     };
+    health.is_unoptimised |= part.health.is_unoptimised;
     let ours = part.health.descriptors;
     if health.descriptors == Descriptors::default() || used(&health.descriptors) < used(&ours) {
         health.descriptors = ours;

@@ -305,6 +305,7 @@ impl Engine {
             lost,
             lost_agents: Vec::new(),
             descriptors: self.descriptors,
+            is_unoptimised: cfg!(debug_assertions),
         };
         Finished {
             plan: self.plan,

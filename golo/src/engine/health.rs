@@ -145,6 +145,8 @@ pub struct Health {
     pub lost_agents: Vec<LostAgent>,
     /// Descriptors.
     pub descriptors: Descriptors,
+    /// Whether the generator was built without optimisations.
+    pub is_unoptimised: bool,
 }
 
 /// An agent that did not deliver its share of the load to the end.

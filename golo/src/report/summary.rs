@@ -18,6 +18,8 @@ use super::{
     units::{counted, nanoseconds},
 };
 use crate::engine::{Finished, histogram::Histogram};
+#[cfg(feature = "html")]
+pub(super) use generator::UNOPTIMISED;
 pub(super) use generator::warning;
 pub(super) use headline::headline;
 pub(super) use load::{achieved_rate, asked_rate};

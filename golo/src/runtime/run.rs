@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Error, Loadtest, client,
     engine::{Engine, Options, Sinks, plan::Plan, recorder::Outside},
+    message::say,
     panic::print_at_most,
     shared::SharedValue,
     sink,
@@ -31,6 +32,9 @@ const THREADS: usize = 2;
 pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
     client::set_options(client::Options { no_keep_alive: call.no_keep_alive, insecure: call.insecure });
     print_at_most(if call.quiet { 0 } else { PANICS });
+    if cfg!(debug_assertions) && !call.quiet {
+        say("golo: built without optimisations; to measure, use `cargo run --release`");
+    }
     let name = loadtest.name.clone();
     deliver(&name, &call, |options, outs| drive(loadtest, &call, options, outs))
 }

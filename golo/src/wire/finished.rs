@@ -30,7 +30,7 @@ impl From<&Progress> for pb::event::Event {
 impl From<&Finished> for pb::event::Event {
     fn from(finished: &Finished) -> Self {
         // Of agents an engine knows nothing.
-        let Health { worst_lag, lost, lost_agents: _, descriptors } = &finished.health;
+        let Health { worst_lag, lost, lost_agents: _, descriptors, is_unoptimised } = &finished.health;
         let lag = |Lag { from, p99, limit }: Lag| pb::Lag { from, p99: nanoseconds(p99), limit: nanoseconds(limit) };
         Self::Finished(pb::Finished {
             rest: Some((&finished.rest).into()),
@@ -48,6 +48,7 @@ impl From<&Finished> for pb::event::Event {
             // What the engine does not know of itself.
             stopped: false,
             outputs_lost: 0,
+            unoptimised: *is_unoptimised,
         })
     }
 }
@@ -86,6 +87,7 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
             lost: written.lost.clone(),
             lost_agents: Vec::new(),
             descriptors: Descriptors { open: written.descriptors, limit: written.descriptor_limit },
+            is_unoptimised: written.unoptimised,
         },
         most_users: written.most_users,
         not_started: written.not_started.clone(),

@@ -296,6 +296,9 @@ pub struct Finished {
     /// Lines of `Outputs` that were not taken in time.
     #[prost(uint64, tag = "14")]
     pub outputs_lost: u64,
+    /// Whether the load test was built without optimisations.
+    #[prost(bool, tag = "22")]
+    pub unoptimised: bool,
 }
 /// How late starts were over some seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -28,6 +28,8 @@ pub(in crate::report) struct Generator<'a> {
     pub(in crate::report) requests_from_other_threads: u64,
     pub(in crate::report) users_started: u64,
     pub(in crate::report) users_failed: u64,
+    /// Whether it was built without optimisations.
+    pub(in crate::report) unoptimised: bool,
     /// What its own state does to the figures, where it does.
     pub(in crate::report) warning: Option<&'static str>,
 }
@@ -63,6 +65,7 @@ impl<'a> Generator<'a> {
             requests_from_other_threads: generator.foreign,
             users_started: generator.users_started,
             users_failed: generator.users_failed,
+            unoptimised: health.is_unoptimised,
             warning: summary::warning(finished),
         }
     }

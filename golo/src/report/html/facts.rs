@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use crate::report::{
     Distribution, Document,
     document::{Dropped, Load, Model},
+    summary::UNOPTIMISED,
     text::clean,
     units::{count, counted, nanoseconds, per_second, percent},
     verdict::since,
@@ -192,6 +193,9 @@ pub(super) fn generator(document: &Document<'_>) -> Vec<Fact> {
     let workers = counted(document.run.workers as u64, "worker");
     let busy = format!("{workers}, busy {:.0}% of the time", generator.busy_share * 100.0);
     let mut facts = vec![Fact::new("threads", busy).bad_if(generator.warning.is_some())];
+    if generator.unoptimised {
+        facts.push(Fact::new("build", UNOPTIMISED).bad_if(true));
+    }
     for reason in generator.lost {
         facts.push(Fact::new("lost", format!("a worker, with its share of the load: {}", clean(reason))).bad_if(true));
     }

@@ -13,6 +13,10 @@ use crate::{
 /// Workers that are busy for this share of their time are the limit themselves.
 const SATURATED: f64 = 0.9;
 
+/// Describes a build without optimisations.
+pub(in crate::report) const UNOPTIMISED: &str =
+    "without optimisations: golo itself takes many times as long; use `cargo run --release`";
+
 pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     if finished.started_at.is_none() {
         return Vec::new();
@@ -23,6 +27,9 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     let workers = counted(finished.options.workers as u64, "worker");
     let busy = generator.busy_share();
     say("threads", format!("{workers}, busy {:.0}% of the time", busy * 100.0));
+    if finished.health.is_unoptimised {
+        say("build", UNOPTIMISED.to_owned());
+    }
     if let Some(warning) = warning(finished) {
         say("warning", warning.to_owned());
     }
