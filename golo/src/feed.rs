@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, scope};
 
-/// Reads the rows of a file into a [`Feed`], for a load test's `setup`.
+/// Reads the rows of a file into a [`Feed`], for a load test's `setup`. Needs the feature `feed`.
 ///
 /// The file's extension says what it is:
 ///
@@ -57,7 +57,7 @@ pub fn feed<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Feed<T>, Erro
     read::rows(path.as_ref()).map(Feed::of)
 }
 
-/// Rows of test data, dealt to the triggers of all users and workers: what [`feed`](feed()) reads from a file.
+/// Rows of test data (feature `feed`), dealt to the triggers of all users and workers: what [`feed`](feed()) reads from a file.
 ///
 /// They are dealt in [sequence](Self::sequential) unless told otherwise.
 ///

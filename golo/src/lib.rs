@@ -1,4 +1,26 @@
 #![doc = include_str!("../README.md")]
+//!
+//! ## Pages
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`choosing_a_model`] | users or a rate: which kind of load answers which question |
+//! | [`reading_the_report`] | what the figures of a summary and of a page mean, and what to do about them |
+//! | [`naming_routes`] | how requests are grouped into routes |
+//! | [`thresholds_in_ci`] | what a run must keep to, and how a pipeline uses it |
+//! | [`coming_from_go_lo`] | every name of go-lo, and what it is here |
+//!
+//! ## Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `cookies` (on) | a jar of cookies for each user; without it each request costs less |
+//! | `feed` | `golo::feed` and `golo::Feed`: rows of test data from CSV and JSON files |
+//! | `html` | `--out html=FILE.html`: the report as a page with charts |
+//! | `mimalloc` | the allocator mimalloc, which makes requests cheaper |
+//! | `reflection` | gRPC server reflection, so that `grpcurl` needs no `.proto` file |
+//! | `gzip`, `brotli`, `deflate`, `zstd`, `charset`, `form`, `multipart`, `query`, `socks`, `stream`, `system-proxy` | the features of [`reqwest`] with these names |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(hidden)]
 pub mod __private;
@@ -23,6 +45,7 @@ mod loadtest;
 mod lock;
 mod measure;
 mod message;
+pub mod naming_routes;
 mod nearest;
 mod output;
 mod panic;
@@ -62,6 +85,7 @@ pub use check::check;
 pub use client::{client, set_client};
 pub use error::{BoxError, Error, RequestError};
 #[cfg(feature = "feed")]
+#[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use feed::{Feed, feed};
 pub use golo_macros::loadtest;
 pub use loadtest::Loadtest;
