@@ -77,7 +77,8 @@ pub async fn drive(
     let Job { load_test, call, params, share, limits, held } = job;
     let sinks = Sinks::new(Vec::new());
     let options = golo::engine::Options { share, ..call.options(&load_test.name) };
-    let served = Served::new(load_test, params, &call, Handle::current()).limited(limits).on_stderr(on_stderr);
+    let served = Served::new(load_test, params, &call, Handle::current());
+    let served = served.limited(limits).sharing(share).on_stderr(on_stderr);
     let mut driving = Driving {
         served,
         held,

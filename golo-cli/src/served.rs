@@ -12,7 +12,7 @@ use std::{
 use golo::{
     Error,
     cli::{RunCall, Subject, not_started, say, torn_down},
-    engine::{Engine, Options, Sinks, plan::Plan},
+    engine::{Engine, Options, Sinks, plan::Plan, share::Share},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -56,6 +56,7 @@ pub struct Served {
     environment: Vec<(String, String)>,
     grace: Duration,
     limits: LimitArgs,
+    share: Share,
     has_warm_up: bool,
     runtime: Handle,
     child: Option<Supervised>,
@@ -98,6 +99,7 @@ impl Served {
             environment,
             grace: call.plan().graceful_stop(),
             limits: LimitArgs::default(),
+            share: Share::WHOLE,
             has_warm_up: !call.plan().warm_up().is_zero(),
             runtime,
             child: None,
@@ -140,6 +142,12 @@ impl Served {
         Self { limits, ..self }
     }
 
+    /// The same for one member of a run: the load test learns its share before its `setup` runs.
+    #[must_use]
+    pub fn sharing(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
     /// The same, where it is said who runs the plan.
     #[must_use]
     pub fn driven_by(self, drive: Option<DriveBy>) -> Self {
@@ -154,6 +162,7 @@ impl Served {
         self.folder = Some(folder);
         let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
         environment.push(("GOLO_ADDR".into(), format!("unix:{}", socket.display()).into()));
+        environment.push(("GOLO_SHARE".into(), format!("{}/{}", self.share.index(), self.share.of()).into()));
         let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder: None };
         let limits = self.limits.with_grace(self.grace);
         let on_stderr = Arc::clone(&self.on_stderr);

@@ -11,7 +11,7 @@ use std::{
 use rand::RngExt as _;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, scope};
+use crate::{Error, member, scope};
 
 /// Reads the rows of a file into a [`Feed`], for a load test's `setup`. Needs the feature `feed`.
 ///
@@ -59,7 +59,22 @@ pub fn feed<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Feed<T>, Erro
 
 /// Rows of test data (feature `feed`), dealt to the triggers of all users and workers: what [`feed`](feed()) reads from a file.
 ///
-/// They are dealt in [sequence](Self::sequential) unless told otherwise.
+/// They are dealt in [sequence](Self::sequential) unless told otherwise. Every trigger takes rows, those of the warm-up too.
+///
+/// # Several agents
+///
+/// `golo submit` starts the load test on each agent, and each of them reads the whole file. A feed knows which member of the
+/// run it belongs to, so nothing has to be split by hand:
+///
+/// | feed | rows that member `i` of `n` deals, counted from 0 |
+/// |---|---|
+/// | [unique](Self::unique) | `i`, `i + n`, `i + 2n`, …: no other member deals these |
+/// | [sequential](Self::sequential) | the same, and past the last row it goes on from the first, as if the rows were repeated |
+/// | [random](Self::random) | any row: users have other numbers on each member, and so other choices |
+///
+/// Of 20 rows each of three agents has 7, 7 and 6. A member that is out of rows gets `None`, even if another member still
+/// has some: rows are not handed over. So give a unique feed as many rows as there are triggers, or some more if agents
+/// differ in speed. The rows of an agent that was lost stay unused.
 ///
 /// ```
 /// # fn main() -> Result<(), golo::Error> {
@@ -98,7 +113,8 @@ impl<T> Feed<T> {
         Self { rows, order: Order::Sequential, dealt: AtomicU64::new(0) }
     }
 
-    /// Deals the rows in their order, each call the next one, and begins again after the last.
+    /// Deals the rows in their order, each call the next one, and begins again after the last. Members of a run begin with
+    /// different rows, see [above](Self#several-agents).
     #[must_use]
     pub fn sequential(self) -> Self {
         Self { order: Order::Sequential, ..self }
@@ -113,7 +129,8 @@ impl<T> Feed<T> {
         Self { order: Order::Random, ..self }
     }
 
-    /// Deals the rows in their order, each once in the whole run.
+    /// Deals the rows in their order, each once in the whole run: over all users, workers and
+    /// [agents](Self#several-agents).
     ///
     /// ```
     /// # fn main() -> Result<(), golo::Error> {
@@ -128,7 +145,8 @@ impl<T> Feed<T> {
         Self { order: Order::Unique, ..self }
     }
 
-    /// The next row; `None` once a [unique](Self::unique) feed has dealt them all, and never from another.
+    /// The next row; `None` once a [unique](Self::unique) feed has dealt all rows of this member of the run, and never from
+    /// another feed.
     #[must_use]
     pub fn next(&self) -> Option<&T> {
         let count = self.rows.len() as u64;
@@ -144,7 +162,7 @@ impl<T> Feed<T> {
     }
 
     fn deal(&self) -> u64 {
-        number_in_run(self.dealt.fetch_add(1, Relaxed))
+        member::share().nth(self.dealt.fetch_add(1, Relaxed))
     }
 
     /// All rows, in their order.
@@ -171,11 +189,6 @@ impl<T> fmt::Debug for Feed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed").field("rows", &self.rows.len()).field("order", &self.order).finish()
     }
-}
-
-/// The number that the `dealt`th row dealt here has in the whole run, which today is one process.
-fn number_in_run(dealt: u64) -> u64 {
-    dealt
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ mod journey;
 mod loadtest;
 mod lock;
 mod measure;
+mod member;
 mod message;
 pub mod naming_routes;
 mod nearest;

@@ -30,7 +30,7 @@ use tokio::{
 
 use args::Call;
 
-use crate::{BoxError, Error, Loadtest, client, error::chain, message::say, panic::caught_now};
+use crate::{BoxError, Error, Loadtest, client, error::chain, member, message::say, panic::caught_now};
 pub use args::pair;
 pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
@@ -108,8 +108,9 @@ impl Loadtest {
             }
         };
         match call {
-            Call::Serve { address, graceful_stop, client, quiet } => {
+            Call::Serve { address, graceful_stop, client, share, quiet } => {
                 client::set_options(client);
+                member::join(share);
                 self.on_every_core(|loadtest, runtimes| {
                     serve::serve(loadtest, address, (graceful_stop, quiet), runtimes)
                 })

@@ -6,6 +6,8 @@
 
 #[path = "golo_submit/faults.rs"]
 mod faults;
+#[path = "golo_submit/feeds.rs"]
+mod feeds;
 #[path = "golo_submit/fleet.rs"]
 mod fleet;
 #[path = "golo_submit/kept.rs"]

@@ -11,10 +11,11 @@ impl Share {
     /// All of it.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    /// The part of that index of so many; there is none where the index is no part's.
+    /// The part of this index, out of `of` parts. Returns nothing if there is no such part, or if there would be more than
+    /// 2³² − 1 of them.
     #[must_use]
     pub fn new(index: u64, of: u64) -> Option<Self> {
-        (index < of).then_some(Self { index, of })
+        (index < of && of <= u32::MAX.into()).then_some(Self { index, of })
     }
 
     /// `n` parts of this one: its first number goes to the first part, its second to the second, and so on round.

@@ -9,7 +9,11 @@ use super::{
     listener::Address,
     run_args::{RunArgs, RunCall},
 };
-use crate::{Loadtest, client, engine::plan::parse_duration, param};
+use crate::{
+    Loadtest, client,
+    engine::{plan::parse_duration, share::Share},
+    member, param,
+};
 
 /// A load test: drives itself, serves `golo.Job` to whatever triggers it, or triggers itself once
 #[derive(Debug, Parser)]
@@ -88,7 +92,7 @@ struct Params {
 /// What is asked for, of the command line, then of the environment.
 #[derive(Debug)]
 pub(super) enum Call {
-    Serve { address: Address, graceful_stop: Duration, client: client::Options, quiet: bool },
+    Serve { address: Address, graceful_stop: Duration, client: client::Options, share: Share, quiet: bool },
     Run(Box<RunCall>),
     Once { job_name: Option<String> },
 }
@@ -150,7 +154,8 @@ impl Call {
             no_keep_alive: is_on("GOLO_NO_KEEP_ALIVE")? || args.no_keep_alive,
             insecure: is_on("GOLO_INSECURE")? || args.insecure,
         };
-        Ok(Self::Serve { address, graceful_stop, client, quiet: is_on("GOLO_QUIET")? || args.quiet })
+        let share = variable(member::VARIABLE).map_or(Ok(Share::WHOLE), |text| member::parse(&text))?;
+        Ok(Self::Serve { address, graceful_stop, client, share, quiet: is_on("GOLO_QUIET")? || args.quiet })
     }
 }
 
@@ -203,6 +208,10 @@ mod tests {
         let serve = |variable: fn(&str) -> Option<String>| Call::serve(&ServeArgs::default(), variable);
         let error = serve(|name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err();
         assert!(error.starts_with("`GOLO_GRACEFUL_STOP` is `soon`: "), "{error}");
+        let error = serve(|name| (name == "GOLO_SHARE").then(|| "3/3".to_owned())).unwrap_err();
+        assert!(error.starts_with("`GOLO_SHARE` is `3/3`: expected an index from 0"), "{error}");
+        let shared = serve(|name| (name == "GOLO_SHARE").then(|| "1/3".to_owned())).unwrap();
+        assert!(matches!(shared, Call::Serve { share, .. } if (share.index(), share.of()) == (1, 3)));
         let insecure = serve(|name| (name == "GOLO_INSECURE").then(|| "1".to_owned())).unwrap();
         assert!(
             matches!(insecure, Call::Serve { client, quiet: false, .. } if client.insecure && !client.no_keep_alive)

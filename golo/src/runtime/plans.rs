@@ -18,6 +18,7 @@ use crate::{
         share::Share,
     },
     error::chain,
+    member,
     panic::print_at_most,
     pb::engine::{self as pb, command::Command, event::Event},
     sink,
@@ -132,6 +133,8 @@ impl Running {
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
         let failed = |error: crate::Error| Status::new(Code::Aborted, chain(&error));
+        // Before `setup`, which may deal rows.
+        member::join(options.share);
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
         let outputs = wants_outputs.then(Arc::<Told>::default);
         let beside = outputs.iter().map(|told| Arc::<Told>::clone(told) as Arc<dyn Sink>);

@@ -23,6 +23,8 @@ use tokio::{
 pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_jobs");
 /// A script that becomes it, which is soon uploaded.
 pub(super) const JOBS: &str = "jobs";
+/// A script that becomes the load test with feeds.
+pub(super) const FEEDS: &str = "feeds";
 
 /// What all processes of an agent have in their environment.
 const MARK: &str = "GOLO_TEST_MARK";
@@ -190,7 +192,11 @@ impl Call {
         for name in ["GOLO_HOSTS", "GOLO_TOKEN", "GOLO_CA", "GOLO_ON_AGENT_LOSS"] {
             command.env_remove(name);
         }
-        let load_test = if load_test == JOBS { script(&folder) } else { PathBuf::from(load_test) };
+        let load_test = match load_test {
+            JOBS => script(&folder, JOBS, BINARY),
+            FEEDS => script(&folder, FEEDS, env!("CARGO_BIN_EXE_feeds")),
+            path => PathBuf::from(path),
+        };
         command
             .arg("submit")
             .arg(load_test)
@@ -224,9 +230,9 @@ impl Call {
     }
 }
 
-fn script(folder: &TempDir) -> PathBuf {
-    let path = folder.path().join(JOBS);
-    fs::write(&path, format!("#!/bin/sh\nexec {BINARY} \"$@\"\n")).unwrap();
+fn script(folder: &TempDir, name: &str, binary: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, format!("#!/bin/sh\nexec {binary} \"$@\"\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
 }

@@ -1,0 +1,38 @@
+//! A load test that tells which rows its feed deals: by checks, which are counted over all agents. Parameters say how many
+//! rows there are, in which order they are dealt, and whether `setup` takes one.
+
+use std::sync::Mutex;
+
+use golo::{BoxError, Feed, Shared};
+
+struct Dealer {
+    feed: Feed<u32>,
+    /// What `setup` was dealt, until a trigger tells it.
+    in_setup: Mutex<Option<u32>>,
+}
+
+#[golo::loadtest(setup = set_up)]
+async fn feeds(dealer: Shared<Dealer>) {
+    let in_setup = dealer.in_setup.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    for row in in_setup {
+        tell(Some(row));
+    }
+    tell(dealer.feed.next().copied());
+}
+
+fn tell(row: Option<u32>) {
+    let name = row.map_or_else(|| "no row left".to_owned(), |row| format!("row {row:02}"));
+    golo::check(&name, true);
+}
+
+async fn set_up() -> Result<Dealer, BoxError> {
+    let rows = golo::param("ROWS").map_or(Ok(20), |rows| rows.parse())?;
+    let feed = Feed::new(0..rows)?;
+    let feed = match golo::param("ORDER").as_deref() {
+        Some("unique") => feed.unique(),
+        Some("sequential") => feed.sequential(),
+        other => return Err(format!("no order of rows: {other:?}").into()),
+    };
+    let in_setup = golo::param("IN_SETUP").and_then(|_| feed.next().copied());
+    Ok(Dealer { feed, in_setup: Mutex::new(in_setup) })
+}
