@@ -3,6 +3,7 @@
 
 pub mod bootstrap;
 mod comparison;
+mod estimate;
 mod rows;
 mod seconds;
 mod text;
@@ -19,10 +20,14 @@ use crate::{
     archive::{Archive, ArchiveArgs},
     command::BAD_CONFIGURATION,
 };
-pub use comparison::{Comparison, Side};
-pub use rows::{Row, Tolerance};
+pub use comparison::{Comparison, Deciding, Outcome, Side};
+pub use rows::{Row, Shown, Tolerance};
 pub use seconds::Seconds;
 
+/// A run that says nothing of the target.
+const UNFIT: u8 = 96;
+/// The runs are too noisy, or too short.
+const TOO_NOISY: u8 = 98;
 /// A regression.
 const REGRESSION: u8 = 99;
 
@@ -34,18 +39,32 @@ Examples:
   golo compare main-checkout branch-checkout --tolerance 10%
   golo compare 3f2a91c0 latest --json | jq '.rows[] | select(.regression)'
 
-The exit code is 99 where B is worse than A: where the whole 95% interval of a change lies past the tolerance. It is 0 \
-where it is not, also where the runs are too short to tell, which the first line says.")]
+Each change has a 95% interval; those of rows that do not decide are wider, since they are many. Exit codes:
+   0  no regression: the harmful end of each deciding interval is within the tolerance
+  96  a run is INVALID, died, did not start or has not ended, and `--force` is not given
+  98  too noisy to tell: a deciding interval reaches past the tolerance, or the runs are too short
+  99  regression: the whole interval of any row is past the tolerance
+ 104  no such run, or a file or collector that cannot be read, or wrong flags
+   1  stdout cannot be written
+
+Requests and triggers per second, the share of failed requests, p50 and p95 of all requests decide, unless \
+`--all-metrics` is given.")]
 pub struct CompareLine {
-    /// The run that the other is held against: its id, or what that begins with; the job's name; or `latest`
+    /// Baseline run: its id, or what that begins with; the job's name; or `latest`
     #[arg(value_name = "A")]
     a: String,
-    /// The run in question
+    /// Run to compare with the baseline
     #[arg(value_name = "B")]
     b: String,
-    /// How much worse is no regression: 5%, or 0.05
-    #[arg(long, value_name = "SHARE", default_value = "5%")]
+    /// Regression tolerance: 5%, or 0.05
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
     tolerance: Tolerance,
+    /// Let every row decide, those of each route, p90, p99 and p99.9 too: all must be within the tolerance
+    #[arg(long, action = ArgAction::SetTrue)]
+    all_metrics: bool,
+    /// Compare runs that are INVALID, died or have not ended, too
+    #[arg(long, action = ArgAction::SetTrue)]
+    force: bool,
     /// Print the comparison as JSON
     #[arg(long, action = ArgAction::SetTrue)]
     json: bool,
@@ -57,7 +76,7 @@ pub struct CompareLine {
 /// Compares two runs.
 #[must_use]
 pub fn compare(line: CompareLine) -> ExitCode {
-    let CompareLine { a, b, tolerance, json, archive } = line;
+    let CompareLine { a, b, tolerance, all_metrics, force, json, archive } = line;
     let read = Archive::open(archive).and_then(|archive| Ok((Side::read(&archive, &a)?, Side::read(&archive, &b)?)));
     let (a, b) = match read {
         Ok(sides) => sides,
@@ -66,7 +85,16 @@ pub fn compare(line: CompareLine) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let comparison = Comparison::of(&a, &b, tolerance);
+    let unfit: Vec<_> = [&a, &b].into_iter().filter_map(Side::unfit).collect();
+    if !unfit.is_empty() && !force {
+        for reason in unfit {
+            say(format_args!("golo: {reason}"));
+        }
+        say("golo: such a run says little of the target, so nothing is compared; run it again, or give `--force`");
+        return ExitCode::from(UNFIT);
+    }
+    let deciding = if all_metrics { Deciding::All } else { Deciding::Totals };
+    let comparison = Comparison::of(&a, &b, tolerance, deciding);
     let text = match json {
         true => serde_json::to_string(&comparison).map(|json| json + "\n").map_err(std::io::Error::from),
         false => Ok(comparison.text(Page::stdout())),
@@ -75,9 +103,10 @@ pub fn compare(line: CompareLine) -> ExitCode {
     if let Err(error) = &printed {
         say(format_args!("golo: the comparison could not be written to stdout: {error}"));
     }
-    match (comparison.is_regression(), printed) {
-        (true, _) => ExitCode::from(REGRESSION),
-        (false, Ok(())) => ExitCode::SUCCESS,
-        (false, Err(_)) => ExitCode::FAILURE,
+    match (comparison.outcome(), printed) {
+        (Outcome::Regression, _) => ExitCode::from(REGRESSION),
+        (Outcome::TooNoisy | Outcome::TooLittle, _) => ExitCode::from(TOO_NOISY),
+        (Outcome::NoRegression, Ok(())) => ExitCode::SUCCESS,
+        (Outcome::NoRegression, Err(_)) => ExitCode::FAILURE,
     }
 }

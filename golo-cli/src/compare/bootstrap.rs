@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 /// How often the seconds are resampled.
 pub const RESAMPLES: usize = 10_000;
-/// The share of resampled changes that the interval holds.
+/// The share of resampled changes that an interval holds, unless it is one of many.
 pub const CONFIDENCE: f64 = 0.95;
 /// The same two runs have the same interval.
 const SEED: u64 = 0x676f_6c6f;
@@ -31,6 +31,10 @@ pub struct Change {
     pub low: f64,
     /// Its upper end.
     pub high: f64,
+    /// The second run's value less the first run's, in the metric's own unit.
+    pub difference: f64,
+    /// The upper end of that difference's interval.
+    pub most_more: f64,
 }
 
 /// How many neighbouring seconds are resampled together: the cube root of how many there are, rounded.
@@ -46,22 +50,23 @@ pub fn value(series: &[(f64, f64)]) -> Option<f64> {
     (of > 0.0).then(|| sum / of)
 }
 
-/// The change of each metric from `a` to `b`; none where it cannot be told. All series of a run are of the same seconds.
+/// Returns the change of each metric from `a` to `b`, with an interval of the confidence of that metric; none if it cannot be
+/// told. All series of a run are of the same seconds.
 #[must_use]
-pub fn changes(a: &[Series], b: &[Series]) -> Vec<Option<Change>> {
+pub fn changes(a: &[Series], b: &[Series], confidences: &[f64]) -> Vec<Option<Change>> {
     let mut random = SmallRng::seed_from_u64(SEED);
     let (a_sums, b_sums) = (Sums::of(a), Sums::of(b));
-    let metrics = a.len().min(b.len());
+    let metrics = a.len().min(b.len()).min(confidences.len());
     let mut resampled = vec![Vec::with_capacity(RESAMPLES); metrics];
     for _ in 0..RESAMPLES {
         let (a_blocks, b_blocks) = (a_sums.blocks(&mut random), b_sums.blocks(&mut random));
-        for (metric, changes) in resampled.iter_mut().enumerate() {
-            let values = a_sums.value(metric, &a_blocks).zip(b_sums.value(metric, &b_blocks));
-            changes.extend(values.map(|(a, b)| relative(a, b)));
+        for (metric, pairs) in resampled.iter_mut().enumerate() {
+            pairs.extend(a_sums.value(metric, &a_blocks).zip(b_sums.value(metric, &b_blocks)));
         }
     }
-    let measured = a.iter().zip(b).map(|(a, b)| value(a).zip(value(b)).map(|(a, b)| relative(a, b)));
-    measured.zip(resampled).map(|(change, resampled)| interval(change?, resampled)).collect()
+    let measured = a.iter().zip(b).map(|(a, b)| value(a).zip(value(b)));
+    let measured = measured.zip(confidences);
+    measured.zip(resampled).map(|((measured, &confidence), pairs)| interval(measured?, &pairs, confidence)).collect()
 }
 
 /// From nothing to something is beyond every tolerance.
@@ -73,14 +78,23 @@ fn relative(a: f64, b: f64) -> f64 {
     }
 }
 
-fn interval(change: f64, mut resampled: Vec<f64>) -> Option<Change> {
+/// The change between two values, with the interval of those that were resampled.
+fn interval((a, b): (f64, f64), resampled: &[(f64, f64)], confidence: f64) -> Option<Change> {
     if (resampled.len() as f64) < (1.0 - MOST_UNDEFINED) * RESAMPLES as f64 {
         return None;
     }
-    resampled.sort_unstable_by(f64::total_cmp);
-    let last = resampled.len() - 1;
-    let outside = ((1.0 - CONFIDENCE) / 2.0 * resampled.len() as f64).floor() as usize;
-    Some(Change { change, low: resampled[outside.min(last)], high: resampled[last.saturating_sub(outside)] })
+    let (low, high) = ends(resampled.iter().map(|&(a, b)| relative(a, b)), confidence)?;
+    let (_, most_more) = ends(resampled.iter().map(|&(a, b)| b - a), confidence)?;
+    Some(Change { change: relative(a, b), low, high, difference: b - a, most_more })
+}
+
+/// The ends of the interval that holds this share of the values.
+fn ends(values: impl Iterator<Item = f64>, confidence: f64) -> Option<(f64, f64)> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    let outside = ((1.0 - confidence) / 2.0 * values.len() as f64).floor() as usize;
+    Some((values[outside.min(last)], values[last.saturating_sub(outside)]))
 }
 
 /// The series of a run, summed up so that a block costs no more than a second.

@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use super::{
     bootstrap::{CONFIDENCE, RESAMPLES, Series, block, changes, value},
-    rows::{Row, Tolerance, Unit},
+    estimate::Advice,
+    rows::{Row, Shown, Tolerance, Unit},
     seconds::{QUANTILES, Seconds},
 };
-use crate::{archive::Archive, replay::Replayed};
+use crate::{archive::Archive, keep::short, replay::Replayed};
 
 /// With fewer seconds there is too little to tell.
 pub(super) const FEWEST: usize = 8;
@@ -57,6 +58,17 @@ impl Side {
             verdict: replayed.reported.verdict(),
             seconds,
         }
+    }
+
+    /// Why comparing it would mislead, if it would: nothing can be said of the target by what it measured.
+    #[must_use]
+    pub fn unfit(&self) -> Option<String> {
+        let reason = match &self.verdict {
+            Verdict::NotStarted(reason) | Verdict::NotEnded(reason) | Verdict::Died(reason) => reason.clone(),
+            Verdict::Invalid(reasons) => reasons.join("; "),
+            Verdict::Stopped | Verdict::Failed(_) | Verdict::Passed => return None,
+        };
+        Some(clean(&format!("the run {} ({}) is {}: {reason}", short(&self.run), self.name, self.verdict)))
     }
 
     fn described(&self) -> Described {
@@ -107,14 +119,37 @@ pub(super) struct Described {
     block: usize,
 }
 
-/// What it comes to.
+/// Outcome of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub enum Outcome {
+    /// A row is worse by more than the tolerance.
     Regression,
+    /// No row is, and those that decide are within the tolerance.
     NoRegression,
+    /// A row that decides may be within the tolerance or past it.
+    TooNoisy,
+    /// The runs are too short to judge any row.
     TooLittle,
 }
+
+/// The rows that have to be within the tolerance for a comparison to show no regression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deciding {
+    /// Those of all requests without the rare ones, and triggers.
+    Totals,
+    /// Every row.
+    All,
+}
+
+/// Metrics of all requests that decide: p99 and p99.9 of a second are few requests, and mostly chance.
+const DECIDING: [(&str, &str); 5] = [
+    ("http_reqs", "rate"),
+    ("http_req_failed", "rate"),
+    ("http_req_duration", "p50"),
+    ("http_req_duration", "p95"),
+    ("iterations", "rate"),
+];
 
 /// Two runs, side by side.
 #[derive(Debug, Serialize)]
@@ -125,14 +160,16 @@ pub struct Comparison {
     pub(super) tolerance: Tolerance,
     confidence: f64,
     resamples: usize,
+    /// What would let it be told, if it is too noisy.
+    pub(super) advice: Option<Advice>,
     pub(super) warnings: Vec<String>,
     pub(super) rows: Vec<Row>,
 }
 
 impl Comparison {
-    /// Of `a`, and of `b`, which is held against it.
+    /// Compares `b` against `a`.
     #[must_use]
-    pub fn of(a: &Side, b: &Side, tolerance: Tolerance) -> Self {
+    pub fn of(a: &Side, b: &Side, tolerance: Tolerance, deciding: Deciding) -> Self {
         let mut table = Table::default();
         table.requests(a.seconds.requests(None), b.seconds.requests(None), None);
         table.add(("iterations", "rate"), None, Unit::PerSecond, a.seconds.iterations(), b.seconds.iterations());
@@ -152,13 +189,18 @@ impl Comparison {
         let only_b = only_b.into_iter().map(|(name, _)| name).collect();
         let mut warnings = warnings(a, b);
         warnings.extend([("A", only_a), ("B", only_b)].into_iter().filter_map(|(which, names)| only(which, names)));
-        let is_enough = a.seconds.len().min(b.seconds.len()) >= FEWEST;
+        let seconds = a.seconds.len().min(b.seconds.len());
+        let is_enough = seconds >= FEWEST;
+        table.decide(deciding);
         let rows = table.judged(tolerance, is_enough);
+        let is_noisy = rows.iter().any(|row| row.decides && row.outcome == Some(Shown::TooNoisy));
         let outcome = match is_enough {
             false => Outcome::TooLittle,
             true if rows.iter().any(|row| row.regression) => Outcome::Regression,
+            true if is_noisy => Outcome::TooNoisy,
             true => Outcome::NoRegression,
         };
+        let advice = Advice::of(&rows, seconds).filter(|_| outcome == Outcome::TooNoisy);
         Self {
             outcome,
             a: a.described(),
@@ -166,15 +208,16 @@ impl Comparison {
             tolerance,
             confidence: CONFIDENCE,
             resamples: RESAMPLES,
+            advice,
             warnings,
             rows,
         }
     }
 
-    /// Whether `b` is worse.
+    /// Returns what the comparison comes to.
     #[must_use]
-    pub fn is_regression(&self) -> bool {
-        self.outcome == Outcome::Regression
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
     }
 
     /// Each metric of both.
@@ -224,18 +267,38 @@ impl Table {
             change: None,
             low: None,
             high: None,
+            outcome: None,
+            decides: false,
+            confidence: CONFIDENCE,
             regression: false,
             improvement: false,
+            noise: None,
         });
         self.a.push(a);
         self.b.push(b);
+    }
+
+    /// Marks the rows that decide. Steps take the place of requests if there are none of those.
+    ///
+    /// One of many rows is past the tolerance by chance sooner or later. So the intervals of all rows that are not deciding by
+    /// themselves are as wide as it takes for them together to have the confidence that each deciding one has (Bonferroni).
+    fn decide(&mut self, deciding: Deciding) {
+        let has_requests = self.rows.iter().any(|row| row.route.is_none() && row.unit == Unit::Nanoseconds);
+        let is_main = |row: &Row| (row.route.is_none() || !has_requests) && DECIDING.contains(&(row.metric, row.stat));
+        let others = self.rows.iter().filter(|row| !is_main(row)).count().max(1) as f64;
+        for row in &mut self.rows {
+            let is_main = is_main(row);
+            row.decides = is_main || deciding == Deciding::All;
+            row.confidence = if is_main { CONFIDENCE } else { 1.0 - (1.0 - CONFIDENCE) / others };
+        }
     }
 
     fn judged(self, tolerance: Tolerance, is_enough: bool) -> Vec<Row> {
         if !is_enough {
             return self.rows;
         }
-        let changes = changes(&self.a, &self.b);
+        let confidences: Vec<_> = self.rows.iter().map(|row| row.confidence).collect();
+        let changes = changes(&self.a, &self.b, &confidences);
         self.rows.into_iter().zip(changes).map(|(row, change)| row.judged(change, tolerance)).collect()
     }
 }
@@ -253,7 +316,7 @@ fn warnings(a: &Side, b: &Side) -> Vec<String> {
         let why = match side.verdict {
             Verdict::Passed | Verdict::Failed(_) => continue,
             Verdict::Invalid(_) => ": the generator was the limit, and not the target alone",
-            _ => ": what there is of it is compared",
+            _ => ": only what was measured until then is compared",
         };
         warnings.push(format!("{which} is {}{why}", side.verdict));
     }

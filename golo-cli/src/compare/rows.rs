@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::bootstrap::Change;
 
+/// Failures that are rare: an increase by less than 0.1 percentage points needs no larger share of the requests to be known.
+pub(super) const RARE: f64 = 0.001;
+
 /// How much worse is no regression, as a share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -16,6 +19,12 @@ impl Tolerance {
     #[must_use]
     pub fn new(share: f64) -> Option<Self> {
         (share.is_finite() && share >= 0.0).then_some(Self(share))
+    }
+
+    /// Returns the share.
+    #[must_use]
+    pub fn share(self) -> f64 {
+        self.0
     }
 }
 
@@ -83,18 +92,83 @@ pub struct Row {
     /// The upper end; none also where it is beyond every number.
     #[serde(serialize_with = "finite")]
     pub high: Option<f64>,
+    /// What the interval shows; none if nothing was judged, since the runs are too short.
+    pub outcome: Option<Shown>,
+    /// Whether the comparison shows no regression only if this row does.
+    pub decides: bool,
+    /// Confidence of the interval.
+    pub confidence: f64,
     /// Whether the whole interval is worse than the tolerance allows.
     pub regression: bool,
     /// Whether the whole interval is better by more than that.
     pub improvement: bool,
+    /// How far the row is from being told, for rows that are too noisy.
+    #[serde(skip)]
+    pub(super) noise: Option<Noise>,
+}
+
+/// What the interval of a row shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// Its harmful end is within the tolerance.
+    NoRegression,
+    /// All of it is past the tolerance.
+    Regression,
+    /// It reaches past the tolerance, and begins before.
+    TooNoisy,
+}
+
+/// An interval in the direction that does harm: 0.05 is 5 % worse.
+#[derive(Debug, Clone, Copy)]
+struct Harm {
+    best: f64,
+    measured: f64,
+    worst: f64,
+}
+
+/// How far a row is from being told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Noise {
+    /// The harmful end of the interval.
+    pub(super) worst: f64,
+    /// How many times longer the runs would have to be; infinite if no length is known to do.
+    pub(super) times: f64,
 }
 
 impl Row {
     pub(super) fn judged(self, change: Option<Change>, tolerance: Tolerance) -> Self {
-        let Some(Change { change, low, high }) = change else { return self };
-        let (is_above, is_below) = (low > tolerance.0, high < -tolerance.0);
-        let (regression, improvement) = if self.unit.is_cost() { (is_above, is_below) } else { (is_below, is_above) };
-        Self { change: Some(change), low: Some(low), high: Some(high), regression, improvement, ..self }
+        let Some(found) = change else {
+            // One run has values and the other has too few.
+            let noise = Noise { worst: f64::INFINITY, times: f64::INFINITY };
+            return Self { outcome: Some(Shown::TooNoisy), noise: Some(noise), ..self };
+        };
+        let Change { change, low, high, most_more, .. } = found;
+        let harm = match self.unit.is_cost() {
+            true => Harm { best: low, measured: change, worst: high },
+            false => Harm { best: -high, measured: -change, worst: -low },
+        };
+        let is_rare = self.unit == Unit::Share && most_more <= RARE;
+        let outcome = match () {
+            () if harm.best > tolerance.0 => Shown::Regression,
+            () if harm.worst <= tolerance.0 || is_rare => Shown::NoRegression,
+            () => Shown::TooNoisy,
+        };
+        let rare = (self.unit == Unit::Share).then_some(found);
+        let noise = (outcome == Shown::TooNoisy).then(|| Noise {
+            worst: harm.worst,
+            times: harm.times(tolerance).min(rare.map_or(f64::INFINITY, times_rare)),
+        });
+        Self {
+            change: Some(change),
+            low: Some(low),
+            high: Some(high),
+            outcome: Some(outcome),
+            regression: outcome == Shown::Regression,
+            improvement: harm.worst < -tolerance.0,
+            noise,
+            ..self
+        }
     }
 
     /// What it is of, in words.
@@ -102,6 +176,30 @@ impl Row {
         let of = self.route.as_ref().map_or_else(String::new, |route| format!(" of {route}"));
         format!("{} {}{of}", self.metric, self.stat)
     }
+}
+
+impl Harm {
+    /// Estimates how many times longer the runs would have to be for the interval to end before the tolerance, or to begin
+    /// after it: its width shrinks with the square root of the time.
+    fn times(self, Tolerance(tolerance): Tolerance) -> f64 {
+        let Self { best, measured, worst } = self;
+        let (width, gap) = match measured <= tolerance {
+            true => (worst - measured, tolerance - measured),
+            false => (measured - best, measured - tolerance),
+        };
+        times(width, gap)
+    }
+}
+
+/// The same for failures to be known as rare.
+fn times_rare(Change { difference, most_more, .. }: Change) -> f64 {
+    times(most_more - difference, RARE - difference)
+}
+
+/// How many times longer runs have to be for a width to shrink to `gap`; infinite if it cannot.
+fn times(width: f64, gap: f64) -> f64 {
+    let times = (width / gap).powi(2);
+    if gap > 0.0 && times.is_finite() { times } else { f64::INFINITY }
 }
 
 fn finite<S: serde::Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -123,26 +221,66 @@ mod tests {
             change: None,
             low: None,
             high: None,
+            outcome: None,
+            decides: true,
+            confidence: 0.95,
             regression: false,
             improvement: false,
+            noise: None,
         };
-        row.judged(Some(Change { change: f64::midpoint(low, high), low, high }), tolerance.parse().unwrap())
+        let (change, difference) = (f64::midpoint(low, high), f64::midpoint(low, high));
+        row.judged(Some(Change { change, low, high, difference, most_more: high }), tolerance.parse().unwrap())
     }
 
     #[test]
-    fn a_regression_is_worse_as_a_whole() {
+    fn row_is_a_regression_or_none_or_too_noisy_to_tell() {
+        use Shown::{NoRegression, Regression, TooNoisy};
         for (unit, low, high, expected) in [
-            (Unit::Nanoseconds, 0.06, 0.10, (true, false)),
-            (Unit::Nanoseconds, 0.04, 0.10, (false, false)),
-            (Unit::Nanoseconds, -0.2, -0.1, (false, true)),
-            (Unit::PerSecond, -0.2, -0.1, (true, false)),
-            (Unit::PerSecond, 0.06, 0.10, (false, true)),
-            (Unit::Share, f64::INFINITY, f64::INFINITY, (true, false)),
-            (Unit::Share, 0.0, f64::INFINITY, (false, false)),
+            (Unit::Nanoseconds, 0.06, 0.10, (Regression, false)),
+            (Unit::Nanoseconds, 0.04, 0.10, (TooNoisy, false)),
+            (Unit::Nanoseconds, -0.88, 4.12, (TooNoisy, false)),
+            (Unit::Nanoseconds, -0.88, 0.05, (NoRegression, false)),
+            (Unit::Nanoseconds, -0.2, -0.1, (NoRegression, true)),
+            (Unit::PerSecond, -0.2, -0.1, (Regression, false)),
+            (Unit::PerSecond, -0.2, 0.1, (TooNoisy, false)),
+            (Unit::PerSecond, -0.05, 0.5, (NoRegression, false)),
+            (Unit::PerSecond, 0.06, 0.10, (NoRegression, true)),
+            (Unit::Share, f64::INFINITY, f64::INFINITY, (Regression, false)),
+            (Unit::Share, 0.0, f64::INFINITY, (TooNoisy, false)),
         ] {
             let row = row(unit, low, high, "5%");
-            assert_eq!((row.regression, row.improvement), expected, "{unit:?} {low} {high}");
+            assert_eq!((row.outcome, row.improvement), (Some(expected.0), expected.1), "{unit:?} {low} {high}");
+            assert_eq!(row.regression, expected.0 == Regression);
+            assert_eq!(row.noise.is_some(), expected.0 == TooNoisy);
         }
+    }
+
+    #[test]
+    fn failures_that_stay_rare_are_no_regression() {
+        let row = |change, difference, most_more| {
+            let row = row(Unit::Share, 0.0, 1.0, "5%");
+            row.judged(Some(Change { change, low: 0.0, high: f64::INFINITY, difference, most_more }), Tolerance(0.05))
+        };
+        assert_eq!(row(1.0, 0.0002, 0.0009).outcome, Some(Shown::NoRegression));
+        let noisy = row(0.02, 0.0002, 0.0018);
+        assert_eq!(noisy.outcome, Some(Shown::TooNoisy));
+        let times = noisy.noise.unwrap().times;
+        assert!((times - 4.0).abs() < 1e-9, "the half of an interval that is twice too wide: {times}");
+        assert_eq!(row(f64::INFINITY, 0.002, 0.003).noise.unwrap().times, f64::INFINITY, "from nothing, and not rare");
+    }
+
+    #[test]
+    fn runs_have_to_be_longer_by_the_square_of_the_width() {
+        let times = |low, high| row(Unit::Nanoseconds, low, high, "5%").noise.unwrap().times;
+        assert!((times(-0.1, 0.1) - 4.0).abs() < 1e-9, "{}", times(-0.1, 0.1));
+        assert!(
+            (times(0.02, 0.18) - (0.08_f64 / 0.05).powi(2)).abs() < 1e-9,
+            "past it in the middle: {}",
+            times(0.02, 0.18)
+        );
+        assert_eq!(times(-0.1, 0.2), f64::INFINITY, "the middle is the tolerance");
+        let unknown = row(Unit::Nanoseconds, 0.0, 1.0, "5%").judged(None, Tolerance(0.05));
+        assert_eq!((unknown.outcome, unknown.noise.unwrap().times), (Some(Shown::TooNoisy), f64::INFINITY));
     }
 
     #[test]

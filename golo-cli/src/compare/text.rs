@@ -6,11 +6,12 @@ use golo::report::{Page, clean, counted, duration, per_second};
 
 use super::{
     comparison::{Comparison, Described, FEWEST, Outcome},
-    rows::{Row, Unit},
+    estimate::Advice,
+    rows::{Row, Shown, Unit},
 };
 use crate::keep::short;
 
-/// Regressions that the first line names.
+/// Rows that the first line names.
 const NAMED: usize = 3;
 
 impl Comparison {
@@ -25,9 +26,14 @@ impl Comparison {
         for warning in &self.warnings {
             lines.extend(page.wrap("  warning: ", 4, warning));
         }
+        if let Some(advice) = &self.advice {
+            lines.extend(page.wrap("  to tell: ", 4, &advised(advice)));
+        }
         if !self.rows.is_empty() {
             lines.push(String::new());
             lines.extend(page.table(&self.table(), &[0]));
+            lines.push(String::new());
+            lines.extend(page.wrap("", 2, &self.legend()));
         }
         lines.join("\n") + "\n"
     }
@@ -36,28 +42,52 @@ impl Comparison {
         let tolerance = self.tolerance;
         match self.outcome {
             Outcome::TooLittle => format!(
-                "TOO LITTLE TO TELL: of A {}, of B {}; at least {FEWEST} of each are needed",
+                "TOO SHORT TO TELL: of A {}, of B {}; at least {FEWEST} of each are needed",
                 counts(self.a.seconds),
                 counts(self.b.seconds)
             ),
-            Outcome::NoRegression => format!("NO REGRESSION: nothing is worse by more than {tolerance}"),
-            Outcome::Regression => {
-                let worse: Vec<_> = self.rows.iter().filter(|row| row.regression).collect();
-                let named = worse
-                    .iter()
-                    .take(NAMED)
-                    .map(|row| format!("{} {} ({})", row.name(), share(row.change), interval(row)));
-                let more = match worse.len().saturating_sub(NAMED) {
+            Outcome::NoRegression => {
+                let unknown = self.rows.iter().filter(|row| row.outcome == Some(Shown::TooNoisy)).count() as u64;
+                let unknown = match unknown {
                     0 => String::new(),
-                    more => format!(", and {more} more"),
+                    1 => "; 1 other row is too noisy to tell".to_owned(),
+                    more => format!("; {} are too noisy to tell", counted(more, "other row")),
                 };
-                format!("REGRESSION beyond {tolerance}: {}{more}", named.collect::<Vec<_>>().join(", "))
+                format!("NO REGRESSION within {tolerance}{unknown}")
             }
+            Outcome::TooNoisy => {
+                let noisy = self.named(|row| row.decides && row.outcome == Some(Shown::TooNoisy));
+                format!("TOO NOISY TO TELL within {tolerance}: {noisy}")
+            }
+            Outcome::Regression => format!("REGRESSION beyond {tolerance}: {}", self.named(|row| row.regression)),
         }
     }
 
+    /// Names the first rows of these, each with its change.
+    fn named(&self, is_meant: impl Fn(&Row) -> bool) -> String {
+        let mut rows = self.rows.iter().filter(|row| is_meant(row));
+        let named: Vec<_> = rows.by_ref().take(NAMED).map(changed).collect();
+        let more = match rows.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        named.join(", ") + &more
+    }
+
+    /// Says which rows decide, and what is said of rows.
+    fn legend(&self) -> String {
+        let deciding: Vec<_> = self.rows.iter().filter(|row| row.decides).collect();
+        let deciding = match deciding.len() == self.rows.len() {
+            true => "all rows".to_owned(),
+            false => deciding.iter().map(|row| row.name()).collect::<Vec<_>>().join(", "),
+        };
+        format!(
+            "what decides: {deciding}; `worse` in any row is a regression; `noisy` is an interval that reaches past the tolerance"
+        )
+    }
+
     fn table(&self) -> Vec<Vec<String>> {
-        let heads = ["mean of the seconds", "A", "B", "change", "95% interval", ""];
+        let heads = ["mean of the seconds", "A", "B", "change", "interval", ""];
         let mut table = vec![heads.map(str::to_owned).to_vec()];
         let mut last = None;
         for row in &self.rows {
@@ -74,6 +104,38 @@ impl Comparison {
         }
         table
     }
+}
+
+/// A row with its change.
+fn changed(row: &Row) -> String {
+    match row.change {
+        Some(_) => format!("{} {} ({})", row.name(), share(row.change), interval(row)),
+        None => format!("{} (one run has too few values)", row.name()),
+    }
+}
+
+/// What would let the comparison be told.
+fn advised(advice: &Advice) -> String {
+    let longer = match advice.seconds {
+        Some(seconds) => format!(
+            "by the noise of these runs, each would have to last about {} (an estimate: an interval shrinks with the square \
+             root of the time)",
+            duration(rounded(seconds))
+        ),
+        None => "even runs of a day might not be enough".to_owned(),
+    };
+    match advice.tolerance_percent {
+        Some(percent) => {
+            format!("{longer}; or use a larger tolerance: with `--tolerance {percent}%` these show no regression")
+        }
+        None => longer,
+    }
+}
+
+/// A time of two digits at most, since it is an estimate: rounded up to 10 s, and from 10 minutes on to minutes.
+fn rounded(seconds: u64) -> Duration {
+    let step = if seconds < 600 { 10 } else { 60 };
+    Duration::from_secs(seconds.div_ceil(step) * step)
 }
 
 fn counts(seconds: usize) -> String {
@@ -99,9 +161,10 @@ fn cells(row: &Row) -> Vec<String> {
 }
 
 fn with(label: String, row: &Row) -> Vec<String> {
-    let judged = match (row.regression, row.improvement) {
-        (true, _) => "worse",
-        (_, true) => "better",
+    let judged = match row.outcome {
+        Some(Shown::Regression) => "worse",
+        Some(Shown::TooNoisy) => "noisy",
+        _ if row.improvement => "better",
         _ => "",
     };
     let interval = if row.low.is_some() { interval(row) } else { "-".to_owned() };

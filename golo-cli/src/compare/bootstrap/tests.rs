@@ -17,7 +17,7 @@ fn noise(random: &mut SmallRng, seconds: usize, mean: f64, memory: f64) -> Serie
 }
 
 fn change(a: &Series, b: &Series) -> Change {
-    changes(std::slice::from_ref(a), std::slice::from_ref(b))[0].unwrap()
+    changes(std::slice::from_ref(a), std::slice::from_ref(b), &[CONFIDENCE])[0].unwrap()
 }
 
 /// In how many pairs of runs of the same distribution the interval leaves 0 out.
@@ -70,25 +70,39 @@ fn the_same_runs_have_the_same_interval() {
 fn from_nothing_to_something_is_beyond_every_number() {
     let none = vec![(0.0, 10.0); 20];
     let some = vec![(1.0, 10.0); 20];
-    let infinite = Change { change: f64::INFINITY, low: f64::INFINITY, high: f64::INFINITY };
-    assert_eq!(change(&none, &some), infinite);
-    assert_eq!(change(&none, &none), Change { change: 0.0, low: 0.0, high: 0.0 });
-    assert_eq!(change(&some, &none), Change { change: -1.0, low: -1.0, high: -1.0 });
+    let of = |change, difference| Change { change, low: change, high: change, difference, most_more: difference };
+    assert_eq!(change(&none, &some), of(f64::INFINITY, 0.1));
+    assert_eq!(change(&none, &none), of(0.0, 0.0));
+    assert_eq!(change(&some, &none), of(-1.0, -0.1));
     // One second of twenty is in no resample of every third.
     let mut once = none.clone();
     once[9] = (1.0, 10.0);
-    let Change { low, high, .. } = change(&none, &once);
+    let Change { low, high, difference, most_more, .. } = change(&none, &once);
     assert_eq!((low, high), (0.0, f64::INFINITY));
+    assert!((difference - 0.005).abs() < 1e-12 && (0.005..=0.02).contains(&most_more), "{difference} {most_more}");
 }
 
 #[test]
 fn what_says_nothing_has_no_change() {
     let silent = vec![(0.0, 0.0); 20];
     let some = vec![(1.0, 1.0); 20];
-    assert_eq!(changes(&[silent.clone(), some.clone()], &[some.clone(), some])[0], None);
+    let confidences = [CONFIDENCE; 2];
+    assert_eq!(changes(&[silent.clone(), some.clone()], &[some.clone(), some], &confidences)[0], None);
     assert_eq!(value(&silent), None);
-    assert_eq!((changes(&[], &[]), value(&[])), (Vec::new(), None));
-    assert_eq!(changes(&[Vec::new()], &[Vec::new()]), [None]);
+    assert_eq!((changes(&[], &[], &[]), value(&[])), (Vec::new(), None));
+    assert_eq!(changes(&[Vec::new()], &[Vec::new()], &[CONFIDENCE]), [None]);
+}
+
+#[test]
+fn interval_of_more_confidence_is_wider() {
+    let mut random = SmallRng::seed_from_u64(9);
+    let [a, b] = [(); 2].map(|()| noise(&mut random, 60, 100.0, 0.0));
+    let found = changes(&[a.clone(), a], &[b.clone(), b], &[0.95, 0.999]);
+    let [Some(narrow), Some(wide)] = found[..] else { panic!("{found:?}") };
+    assert_eq!(narrow.change, wide.change);
+    // Of a normal distribution they are 1.96 and 3.29 standard deviations wide.
+    let ratio = (wide.high - wide.low) / (narrow.high - narrow.low);
+    assert!((1.45..1.95).contains(&ratio), "{ratio}");
 }
 
 #[test]
@@ -105,14 +119,14 @@ proptest! {
 
     #[test]
     fn a_run_is_no_worse_than_itself(series in seconds()) {
-        let Change { change, low, high } = change(&series, &series);
+        let Change { change, low, high, .. } = change(&series, &series);
         prop_assert!(change == 0.0 && low <= 0.0 && 0.0 <= high, "{low} {high}");
     }
 
     #[test]
     fn a_shift_is_found(series in seconds(), factor in 2.0_f64..4.0) {
         let shifted: Series = series.iter().map(|(value, weight)| (value * factor, *weight)).collect();
-        let Change { change, low, high } = change(&series, &shifted);
+        let Change { change, low, high, .. } = change(&series, &shifted);
         prop_assert!((change - (factor - 1.0)).abs() < 1e-9);
         prop_assert!(low <= change && change <= high && low > 0.0, "{low} {high}");
         let scaled = shifted.iter().map(|(value, weight)| (value * 1e6, *weight)).collect();

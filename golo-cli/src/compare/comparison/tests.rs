@@ -21,9 +21,31 @@ fn side(seconds: u64, requests: u64, nanos: u64, failed: u64) -> Side {
 }
 
 /// The same of more than one route.
-fn side_of(routes: &[(&str, &str)], seconds: u64, (requests, nanos, failed): (u64, u64, u64)) -> Side {
+fn side_of(routes: &[(&str, &str)], seconds: u64, of: (u64, u64, u64)) -> Side {
+    side_by_second(routes, seconds, |_| of)
+}
+
+/// Seconds with a measured step and no request.
+fn steps(seconds: u64, nanos: u64) -> Seconds {
     let mut run = Seconds::default();
     for second in 1..=seconds {
+        let mut snapshot = Snapshot::default();
+        let mut durations = Histogram::new();
+        durations.record_n(nanos + second % 3, 100);
+        let label = Label { origin: "".into(), route: "query".into(), method: "MEASURE".into() };
+        let series = Of { label: label.into(), outcome: Ended::Answered { status: 0, failed: false } };
+        snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+    }
+    run.keep_whole(Duration::from_secs(seconds));
+    run
+}
+
+/// The same, where each second says how many requests it has, how long they take, and how many of them fail.
+fn side_by_second(routes: &[(&str, &str)], seconds: u64, of: impl Fn(u64) -> (u64, u64, u64)) -> Side {
+    let mut run = Seconds::default();
+    for second in 1..=seconds {
+        let (requests, nanos, failed) = of(second);
         let mut snapshot = Snapshot::default();
         snapshot.triggers.done = requests;
         for (origin, route) in routes {
@@ -53,7 +75,7 @@ fn side_of(routes: &[(&str, &str)], seconds: u64, (requests, nanos, failed): (u6
 }
 
 fn compared(a: &Side, b: &Side, tolerance: &str) -> Comparison {
-    Comparison::of(a, b, tolerance.parse().unwrap())
+    Comparison::of(a, b, tolerance.parse().unwrap(), Deciding::Totals)
 }
 
 fn worse(comparison: &Comparison) -> Vec<String> {
@@ -63,19 +85,122 @@ fn worse(comparison: &Comparison) -> Vec<String> {
 #[test]
 fn a_run_is_no_regression_of_itself() {
     let run = side(20, 100, 5_000_000, 1);
-    let comparison = compared(&run, &run, "0%");
+    let comparison = compared(&run, &run, "5%");
     assert_eq!((comparison.outcome, comparison.warnings.len()), (Outcome::NoRegression, 0));
     assert_eq!((comparison.a.seconds, comparison.rows.len()), (19, 15));
     let text = comparison.text(Page::default());
-    assert!(text.starts_with("NO REGRESSION: nothing is worse by more than 0%\n"), "{text}");
+    assert!(text.starts_with("NO REGRESSION within 5%\n"), "{text}");
+    let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let deciding = "what decides: http_reqs rate, http_req_failed rate, http_req_duration p50, http_req_duration p95, iterations rate;";
+    assert!(joined.contains(deciding), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+/// A run that has one second which is much slower than the others, every so many.
+fn spiky(seconds: u64, every: u64, requests: u64) -> Side {
+    let slow = |second: u64| if second.is_multiple_of(every) { 20_000_000 } else { 5_000_000 };
+    side_by_second(&[("http://a", "/items")], seconds, |second| (requests, slow(second), 0))
+}
+
+#[test]
+fn interval_that_reaches_past_the_tolerance_is_too_noisy_to_tell() {
+    let (a, b) = (spiky(40, 10, 100), spiky(40, 8, 100));
+    let comparison = compared(&a, &b, "10%");
+    assert_eq!(comparison.outcome(), Outcome::TooNoisy, "{:?}", comparison.rows);
+    let advice = comparison.advice.unwrap();
+    assert!(advice.seconds.is_none_or(|seconds| seconds > 40), "{advice:?}");
+    let text = comparison.text(Page::default());
+    assert!(text.starts_with("TOO NOISY TO TELL within 10%: http_req_duration p50 +"), "{text}");
+    assert!(text.contains("  to tell: ") && text.contains("noisy\n"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    // What is advised does.
+    let percent = advice.tolerance_percent.unwrap();
+    assert_eq!(compared(&a, &b, &format!("{percent}%")).outcome(), Outcome::NoRegression);
+    assert_eq!(compared(&a, &b, &format!("{}%", percent - 1)).outcome(), Outcome::TooNoisy);
+}
+
+#[test]
+fn runs_as_long_as_estimated_can_be_told() {
+    let (a, b) = (spiky(60, 10, 100), spiky(60, 10, 100));
+    let noisy = compared(&a, &b, "10%");
+    assert_eq!(noisy.outcome(), Outcome::TooNoisy);
+    let seconds = noisy.advice.unwrap().seconds.unwrap();
+    assert!((61..20_000).contains(&seconds), "{seconds}");
+    // It is an estimate: twice as long is long enough.
+    let longer = spiky(2 * seconds, 10, 100);
+    assert_eq!(compared(&longer, &longer, "10%").outcome(), Outcome::NoRegression);
+}
+
+#[test]
+fn rows_that_do_not_decide_may_be_noisy_and_are_counted() {
+    let of = |spikes: u64| {
+        side_by_second(&[("http://a", "/items"), ("http://a", "/rare")], 40, |second| {
+            let is_slow = second.is_multiple_of(spikes);
+            (100, 5_000_000, if is_slow { 1 } else { 0 })
+        })
+    };
+    let noisy = |comparison: &Comparison| {
+        comparison.rows.iter().filter(|row| row.outcome == Some(Shown::TooNoisy)).map(Row::name).collect::<Vec<_>>()
+    };
+    let comparison = compared(&of(9), &of(7), "10%");
+    assert_eq!(comparison.outcome(), Outcome::TooNoisy, "failures of all requests decide");
+    let all = Comparison::of(&of(9), &of(7), "10%".parse().unwrap(), Deciding::All);
+    assert!(all.rows.iter().all(|row| row.decides) && noisy(&all) == noisy(&comparison));
+
+    // Of 100 requests of a route each second p99.9 is one request: here and there a slow one.
+    let rare = |shift: u64| {
+        side_by_second(&[("http://a", "/items")], 60, |second| {
+            (100, if (second + shift).is_multiple_of(30) { 6_500_000 } else { 5_000_000 }, 0)
+        })
+    };
+    let comparison = compared(&rare(0), &rare(1), "2%");
+    let deciding: Vec<_> = comparison.rows.iter().filter(|row| row.decides).map(Row::name).collect();
+    assert_eq!(deciding.len(), 5, "{deciding:?}");
+    let others = comparison.rows.iter().filter(|row| !row.decides);
+    assert!(others.clone().all(|row| row.confidence > 0.99), "there are ten of them");
+    assert!(comparison.rows.iter().filter(|row| row.decides).all(|row| row.confidence == 0.95));
+}
+
+#[test]
+fn steps_decide_if_there_are_no_requests() {
+    let of = |nanos: u64| {
+        let mut side = side(20, 100, nanos, 0);
+        side.seconds = steps(20, nanos);
+        side
+    };
+    let comparison = compared(&of(5_000_000), &of(8_000_000), "10%");
+    let deciding: Vec<_> = comparison.rows.iter().filter(|row| row.decides).map(Row::name).collect();
+    assert!(deciding.contains(&"http_req_duration p95 of MEASURE query".to_owned()), "{deciding:?}");
+    assert_eq!(comparison.outcome(), Outcome::Regression);
+}
+
+#[test]
+fn run_that_says_nothing_of_the_target_is_unfit() {
+    let mut run = side(20, 100, 5_000_000, 0);
+    assert_eq!(run.unfit(), None);
+    for (verdict, expected) in [
+        (
+            Verdict::Invalid(vec!["late".to_owned(), "lost".to_owned()]),
+            "the run 3f2a91c0 (shop) is INVALID: late; lost",
+        ),
+        (Verdict::Died("by signal 9".to_owned()), "the run 3f2a91c0 (shop) is DIED: by signal 9"),
+        (Verdict::NotStarted("no".to_owned()), "the run 3f2a91c0 (shop) is NOT STARTED: no"),
+        (Verdict::NotEnded("it began".to_owned()), "the run 3f2a91c0 (shop) is NOT ENDED: it began"),
+    ] {
+        run.verdict = verdict;
+        assert_eq!(run.unfit().as_deref(), Some(expected));
+    }
+    for verdict in [Verdict::Passed, Verdict::Stopped, Verdict::Failed(vec!["rate".to_owned()])] {
+        run.verdict = verdict;
+        assert_eq!(run.unfit(), None);
+    }
 }
 
 #[test]
 fn slower_and_failing_and_fewer_are_regressions() {
     let a = side(20, 100, 5_000_000, 1);
     let slower = compared(&a, &side(20, 100, 6_000_000, 1), "5%");
-    assert!(slower.is_regression());
+    assert_eq!(slower.outcome(), Outcome::Regression);
     assert_eq!(worse(&slower).len(), 10, "five percentiles, of all and of the route");
     assert!(slower.text(Page::default()).starts_with("REGRESSION beyond 5%: http_req_duration p50 +20"));
     assert_eq!(
@@ -87,7 +212,8 @@ fn slower_and_failing_and_fewer_are_regressions() {
     let failing = ["http_req_failed rate", "http_req_failed rate of GET /items"];
     let found = worse(&compared(&a, &side(20, 80, 5_000_000, 1), "5%"));
     assert!(fewer.iter().chain(&failing).all(|name| found.iter().any(|found| found == name)), "{found:?}");
-    assert!(!compared(&side(20, 80, 6_000_000, 3), &a, "5%").is_regression(), "that is better");
+    let better = compared(&side(20, 80, 6_000_000, 3), &a, "5%");
+    assert_eq!(better.outcome(), Outcome::NoRegression, "that is better");
 }
 
 #[test]
@@ -105,12 +231,13 @@ fn from_no_failure_to_some_is_a_regression() {
 }
 
 #[test]
-fn too_little_is_said_and_no_regression() {
+fn runs_that_are_too_short_tell_nothing() {
     let comparison = compared(&side(20, 100, 5_000_000, 0), &side(8, 100, 50_000_000, 0), "5%");
     assert_eq!((comparison.outcome, worse(&comparison).len()), (Outcome::TooLittle, 0));
     let text = comparison.text(Page::default());
-    let first = "TOO LITTLE TO TELL: of A 19 seconds count, of B 7 seconds count; at least 8 of\n";
-    assert!(text.starts_with(first) && text.contains("5.11ms  51.1ms       -             -"), "{text}");
+    let first = "TOO SHORT TO TELL: of A 19 seconds count, of B 7 seconds count; at least 8 of\n";
+    assert!(text.starts_with(first) && text.contains("5.11ms  51.1ms       -         -"), "{text}");
+    assert_eq!((comparison.advice, comparison.rows[0].outcome), (None, None));
 }
 
 #[test]
