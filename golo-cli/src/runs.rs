@@ -25,7 +25,8 @@ Examples:
   golo runs --json | jq -r '.[] | select(.verdict == \"FAILED\") | .run'
   golo runs --collector http://127.0.0.1:8082
 
-What stands in the first column is what `golo show` and `golo compare` take.")]
+What stands in the first column is what `golo show` and `golo compare` take. A run that did not start is listed too, and \
+`golo show` says why; `latest` is the newest run that started.")]
 pub struct RunsLine {
     /// Most runs
     #[arg(long, value_name = "N", default_value_t = 20)]

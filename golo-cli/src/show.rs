@@ -21,7 +21,8 @@ Examples:
 
 The exit code is 0 whatever the run came to: that is what `golo run` ended with.")]
 pub struct ShowLine {
-    /// Its id, or what that begins with; the job's name, for its newest run; or `latest`
+    /// Its id, or what that begins with; the job's name, for its newest run; or `latest`. A run that did not start is found
+    /// by its id
     #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
     /// How.
@@ -37,7 +38,7 @@ pub struct ShowLine {
 pub fn show(line: ShowLine) -> ExitCode {
     let ShowLine { run, report, archive } = line;
     match Archive::open(archive).and_then(|archive| archive.replay(&run, |_| {})) {
-        Ok(replayed) => replayed.reported.report("golo", report),
+        Ok(replayed) => replayed.reported.report(report),
         Err(message) => {
             say(format_args!("golo: {message}"));
             ExitCode::from(BAD_CONFIGURATION)

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const JOBS: &str = env!("CARGO_BIN_EXE_jobs");
+const REPORTS: &str = env!("CARGO_BIN_EXE_reports");
 
 /// A folder with a file of runs, and a target.
 struct Kept {
@@ -180,6 +181,64 @@ async fn a_run_that_was_stopped_is_shown_so_and_one_that_was_killed_has_not_ende
     let listed = kept.json(&["runs"]).await;
     let verdicts = [&listed[0]["verdict"], &listed[1]["verdict"]];
     assert_eq!(verdicts, [&Value::from("NOT ENDED"), &Value::from("STOPPED")]);
+
+    let refused = kept.golo(&["compare", "get", "latest"]).await;
+    assert_eq!((refused.code, refused.stdout.len()), (Some(96), 0), "{refused:#?}");
+    assert_eq!(refused.said("is NOT ENDED: it began at "), 1, "a run that was stopped is compared: {refused:#?}");
+    assert_eq!(refused.said("so nothing is compared; run it again, or give `--force`"), 1, "{refused:#?}");
+    assert!(refused.stderr.iter().all(|line| line.starts_with("golo: ")), "{refused:#?}");
+    let forced = kept.golo(&["compare", "get", "latest", "--force"]).await;
+    assert_eq!((forced.code, &*forced.stderr), (Some(98), &[][..]), "they are short: {forced:#?}");
+    assert!(forced.stdout.iter().any(|line| line.contains("warning: B is NOT ENDED")), "{forced:#?}");
+}
+
+#[tokio::test]
+async fn invalid_runs_are_not_compared() {
+    let kept = Kept::new();
+    // It blocks the only worker, which is given up after the grace.
+    let flags = ["run", REPORTS, "--name", "block", "-u", "1", "--workers", "1", "-d", "1", "--graceful-stop", "100ms"];
+    let ran = kept.golo(&flags).await;
+    assert_eq!(ran.code, Some(96), "{ran:#?}");
+    let id = kept_as(&ran);
+    for json in [&[][..], &["--json"]] {
+        let refused = kept.golo(&[&["compare", &id, "latest"], json].concat()).await;
+        assert_eq!((refused.code, refused.stdout.len()), (Some(96), 0), "{refused:#?}");
+        assert_eq!(
+            refused.said(&format!("golo: the run {id} (block) is INVALID: a worker was lost")),
+            2,
+            "{refused:#?}"
+        );
+    }
+    let forced = kept.golo(&["compare", &id, &id, "--force"]).await;
+    assert_eq!((forced.code, forced.stdout[0].starts_with("TOO SHORT TO TELL")), (Some(98), true), "{forced:#?}");
+}
+
+#[tokio::test]
+async fn run_that_did_not_start_is_kept_and_is_not_the_latest() {
+    let kept = Kept::new();
+    let not_started = async || {
+        let ran = kept.golo(&["run", "/bin/true", "--name", "get", "-i", "1"]).await;
+        assert_eq!(ran.code, Some(107), "{ran:#?}");
+        kept_as(&ran)
+    };
+    let first = not_started().await;
+    let none = kept.golo(&["show"]).await;
+    let said = format!("golo: no run that has started is kept yet: the newest is {first}, which has not");
+    assert_eq!((none.code, none.said(&said)), (Some(104), 1), "{none:#?}");
+    let started = kept_as(&kept.run(&["-u", "1", "-i", "2", "--name", "get"]).await);
+    let last = not_started().await;
+    let latest = kept.json(&["show", "latest"]).await;
+    assert_eq!((&latest["verdict"]["exit_code"], &latest["load"]["done"]), (&0.into(), &2.into()), "{latest}");
+    assert_eq!(kept.json(&["show", "get"]).await, latest, "by its name too");
+    assert_eq!(kept.json(&["show", &started]).await, latest);
+    // Why it did not start is found all the same.
+    let listed = kept.json(&["runs"]).await;
+    let verdicts: Vec<_> = listed.as_array().unwrap().iter().map(|run| &run["verdict"]).collect();
+    assert_eq!(verdicts, ["NOT STARTED", "PASSED", "NOT STARTED"]);
+    let shown = kept.golo(&["show", &last]).await;
+    assert!(shown.stdout[0].starts_with("NOT STARTED: the load test ended before it was served"), "{shown:#?}");
+    let refused = kept.golo(&["compare", &started, &last]).await;
+    assert_eq!((refused.code, refused.said("is NOT STARTED: ")), (Some(96), 1), "{refused:#?}");
 }
 
 #[tokio::test]
@@ -192,26 +251,35 @@ async fn what_is_slower_is_a_regression_and_the_same_is_none() {
     let (fast, slow) = (run("slow?ms=10"), run("slow?ms=30"));
     let (fast, slow) = (kept_as(&fast.finish().await), kept_as(&slow.finish().await));
 
-    let same = kept.golo(&["compare", &fast, &fast]).await;
-    assert_eq!(same.code, Some(0), "{same:#?}");
-    assert_eq!(same.stdout[0], "NO REGRESSION: nothing is worse by more than 5%");
-    let worse = kept.golo(&["compare", &fast, &slow]).await;
+    // Whether starts were late is this machine's matter, and so is how much seconds differ.
+    let compare = |a: &str, b: &str, tolerance: &str| {
+        let (a, b, tolerance) = (a.to_owned(), b.to_owned(), tolerance.to_owned());
+        let kept = &kept;
+        async move { kept.golo(&["compare", &a, &b, "--force", "--tolerance", &tolerance]).await }
+    };
+    let same = compare(&fast, &fast, "1000%").await;
+    assert_eq!((same.code, &*same.stdout[0]), (Some(0), "NO REGRESSION within 1000%"), "{same:#?}");
+    let noisy = compare(&fast, &fast, "0%").await;
+    assert_eq!(noisy.code, Some(98), "{noisy:#?}");
+    assert!(noisy.stdout[0].starts_with("TOO NOISY TO TELL within 0%: http_req_duration p50 0.0% (-"), "{noisy:#?}");
+    assert!(noisy.stdout.iter().any(|line| line.starts_with("  to tell: ")), "{noisy:#?}");
+    let worse = compare(&fast, &slow, "10%").await;
     assert_eq!(worse.code, Some(99), "{worse:#?}");
-    assert!(worse.stdout[0].starts_with("REGRESSION beyond 5%: http_req_duration p50 +"), "{worse:#?}");
+    assert!(worse.stdout[0].starts_with("REGRESSION beyond 10%: http_req_duration p50 +"), "{worse:#?}");
     assert!(worse.stdout.iter().any(|line| line.trim() == "GET /slow"), "{worse:#?}");
     assert!(worse.stdout.iter().all(|line| line.chars().count() <= 80), "{worse:#?}");
-    let better = kept.golo(&["compare", &slow, &fast]).await;
+    let better = compare(&slow, &fast, "100%").await;
     assert_eq!(better.code, Some(0), "{better:#?}");
-    let tolerated = kept.golo(&["compare", &fast, &slow, "--tolerance", "10000%"]).await;
+    let tolerated = compare(&fast, &slow, "10000%").await;
     assert_eq!(tolerated.code, Some(0), "{tolerated:#?}");
 
-    let json = kept.json(&["compare", &fast, &slow]).await;
+    let json = kept.json(&["compare", &fast, &slow, "--force"]).await;
     assert_eq!((&json["outcome"], &json["a"]["run"].as_str().unwrap()[..8]), (&"regression".into(), &*fast));
-    assert_eq!(kept.json(&["compare", &fast, &slow]).await, json, "it is the same each time");
+    assert_eq!(kept.json(&["compare", &fast, &slow, "--force"]).await, json, "it is the same each time");
 
     let short = kept_as(&kept.run(&["-u", "1", "-d", "1"]).await);
-    let little = kept.golo(&["compare", &fast, &short]).await;
-    assert_eq!((little.code, little.stdout[0].starts_with("TOO LITTLE TO TELL: ")), (Some(0), true), "{little:#?}");
+    let little = compare(&fast, &short, "10%").await;
+    assert_eq!((little.code, little.stdout[0].starts_with("TOO SHORT TO TELL: ")), (Some(98), true), "{little:#?}");
     assert!(little.stdout.iter().any(|line| line.contains("warning: the load was not the same: A is ")), "{little:#?}");
     let wrong = kept.golo(&["compare", &fast, "nobody"]).await;
     assert_eq!(wrong.code, Some(104), "{wrong:#?}");

@@ -9,7 +9,7 @@ use super::{
     names::LATEST,
     part::Part,
 };
-use crate::moments;
+use crate::{keep::short, moments};
 
 /// A run that is kept. Moments are nanoseconds since the Unix epoch; as JSON, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,6 +81,8 @@ pub struct KeptPart {
 const RUN: &str = "SELECT id, run, name, load_test, plan, thresholds, state, reason, parts_expected, started_at_ns, \
      ended_at_ns, added_at_ns, requests, requests_failed FROM runs";
 const NEWEST_FIRST: &str = "ORDER BY added_at_ns DESC, id DESC LIMIT";
+/// The same, with runs that never started after all others.
+const STARTED_FIRST: &str = "ORDER BY started_at_ns IS NULL, added_at_ns DESC, id DESC LIMIT";
 
 impl Store {
     /// The newest runs, the newest first.
@@ -94,22 +96,29 @@ impl Store {
         Ok(runs.collect::<Result<_, _>>()?)
     }
 
-    /// The run that is called so: by its id, `latest`, its name (the newest of that name), or by what its id alone begins
-    /// with.
+    /// Returns the run that is called so: by its id, `latest`, its name (the newest of that name), or by what its id alone
+    /// begins with. A run that never started is not `latest`, and is found by its name only if no run of that name started.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unknown`] where there is none, or more than one.
     pub fn find(&self, called: &str) -> Result<KeptRun, StoreError> {
         let one = |which: &str, parameter: &str| -> Result<Option<KeptRun>, StoreError> {
-            let mut select = self.connection.prepare_cached(&format!("{RUN} WHERE {which} {NEWEST_FIRST} 1"))?;
+            let mut select = self.connection.prepare_cached(&format!("{RUN} WHERE {which} {STARTED_FIRST} 1"))?;
             Ok(select.query_row([parameter], KeptRun::read).optional()?)
         };
         if let Some(run) = one("run = ?", called)? {
             return Ok(run);
         }
         if called == LATEST {
-            return one("?1 = ?1", called)?.ok_or_else(|| StoreError::Unknown("no run is kept yet".to_owned()));
+            return match one("?1 = ?1", called)? {
+                Some(run) if run.started_at_ns.is_some() => Ok(run),
+                Some(run) => Err(StoreError::Unknown(format!(
+                    "no run that has started is kept yet: the newest is {}, which has not; give its id to see why",
+                    short(&run.run)
+                ))),
+                None => Err(StoreError::Unknown("no run is kept yet".to_owned())),
+            };
         }
         if let Some(run) = one("name = ?", called)? {
             return Ok(run);

@@ -286,10 +286,16 @@ fn a_run_is_found_by_what_people_call_it() {
     for run in ["aa1", "aa2", "b%_"] {
         ingest(&mut store, (run, "x"), 0, &[begun(run, "x", plan(1, 0, 1))]).unwrap();
     }
+    let not_started = store.find("latest").unwrap_err().to_string();
+    assert!(not_started.starts_with("no run that has started is kept yet: the newest is b%_"), "{not_started}");
+    assert_eq!(store.find("shop").unwrap().run, "b%_", "the newest of that name, since none started");
+    for run in ["aa1", "aa2"] {
+        ingest(&mut store, (run, "x"), 1, &[started()]).unwrap();
+    }
     let found = |called: &str| store.find(called).map(|run| run.run).map_err(|error| error.to_string());
     assert_eq!(found("aa1").unwrap(), "aa1");
-    assert_eq!(found("latest").unwrap(), "b%_");
-    assert_eq!(found("shop").unwrap(), "b%_", "the newest of that name");
+    assert_eq!(found("latest").unwrap(), "aa2", "the newest that started");
+    assert_eq!(found("shop").unwrap(), "aa2", "the newest of that name that started");
     assert_eq!(found("b%").unwrap(), "b%_");
     assert!(found("aa").unwrap_err().contains("more than one run begins"));
     assert!(found("%").unwrap_err().contains("no run is called"));
