@@ -57,7 +57,7 @@ pub fn run(line: AgentLine) -> ExitCode {
     match running {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            say(format_args!("golo agent: {message}"));
+            say(format_args!("golo: {message}"));
             ExitCode::from(BAD_CONFIGURATION)
         }
     }
@@ -90,7 +90,7 @@ async fn finished(agent: Arc<Agent>, working: tokio::task::JoinHandle<()>, colle
     _ = stopping.wait_for(|is| *is).await;
     let has_watchers = agent.running().is_some();
     if working.await.is_err() {
-        say("golo agent: the thread that runs jobs has ended");
+        say("golo: the thread that runs jobs has ended");
     }
     let pushed = async {
         while let Some(collector) = &collector

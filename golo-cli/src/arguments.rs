@@ -40,7 +40,7 @@ pub enum Command {
     Runs(RunsLine),
     /// Print the summary of a run that is kept, and write its reports
     Show(ShowLine),
-    /// Compare two runs that are kept, and exit with 99 where the second is worse
+    /// Compare two kept runs: exit with 0 if the second is no worse, 99 if it is, 98 if that cannot be told
     Compare(CompareLine),
 }
 
@@ -50,9 +50,9 @@ pub enum Command {
     after_help = "Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable."
 )]
 pub struct RunLine {
-    /// A program that serves golo.Job, in any language; or the folder of a crate, which is built in release. A job file
-    /// may name it instead, as `binary`
-    #[arg(value_name = "BINARY|CRATE_DIR")]
+    /// A program that serves golo.Job, in any language; the folder of a crate, which is built in release; or a job file
+    /// (job.toml, job.yaml) that names one of them as `binary`
+    #[arg(value_name = "BINARY|CRATE_DIR|JOB_FILE")]
     pub load_test: Option<PathBuf>,
     /// What to deliver, and how.
     #[command(flatten)]

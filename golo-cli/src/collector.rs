@@ -92,7 +92,7 @@ pub fn collect(line: CollectorLine) -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            say(format_args!("golo collector: {message}"));
+            say(format_args!("golo: {message}"));
             ExitCode::from(BAD_CONFIGURATION)
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     compare::compare,
     environment::variable,
     keep::{Keeper, Kept},
-    load_test::LoadTest,
+    load_test::{LoadTest, NO_LOAD_TEST, subject},
     new_crate::new_crate,
     runs::runs,
     served::{Served, is_free},
@@ -16,7 +16,7 @@ use crate::{
     submit, supervisor, yaml,
 };
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
-use golo::cli::{run_subject, say};
+use golo::cli::{refuse, run_subject, say, wrong};
 
 /// The command line, the environment or the load test's address is wrong.
 pub(crate) const BAD_CONFIGURATION: u8 = 104;
@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return refused(&error),
+        Err(error) => return refuse(error, &Arguments::command()),
     };
     match arguments.command {
         Command::New { path } => new(&path),
@@ -45,11 +45,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with a command line; or what was asked for, where that was help.
-fn refused(error: &clap::Error) -> ExitCode {
-    // A closed stream is no reason for another exit code.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::SUCCESS }
+/// Says what is wrong with the flags of a subcommand.
+pub(crate) fn refused(subcommand: &str, kind: ErrorKind, message: String) -> ExitCode {
+    let mut command = Arguments::command();
+    let error = wrong(&mut command, subcommand, kind, message);
+    refuse(error, &command)
 }
 
 fn new(path: &Path) -> ExitCode {
@@ -67,13 +67,17 @@ fn new(path: &Path) -> ExitCode {
 
 fn run(line: RunLine) -> ExitCode {
     let RunLine { load_test, run, env, drive } = line;
-    let (call, RunOwn { limits, keep }) = match run.into_call_with(variable, yaml::parse) {
-        Ok(called) => called,
-        Err(message) => return refused(&Arguments::command().error(ErrorKind::ValueValidation, message)),
+    let refused = |kind, message| refused("run", kind, message);
+    let asked = subject(load_test, run).and_then(|(load_test, run)| {
+        let (call, own) = run.into_call_with(variable, yaml::parse)?;
+        Ok((load_test, call, own))
+    });
+    let (load_test, call, RunOwn { limits, keep }) = match asked {
+        Ok(asked) => asked,
+        Err(message) => return refused(ErrorKind::ValueValidation, message),
     };
     let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
-        let message = "give a program or the folder of a crate, or a job file with `binary`";
-        return refused(&Arguments::command().error(ErrorKind::MissingRequiredArgument, message));
+        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.to_owned());
     };
     let load_test = match LoadTest::find(path) {
         Ok(load_test) => load_test,

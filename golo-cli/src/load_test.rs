@@ -6,7 +6,32 @@ use std::{
     process::{Command, Stdio},
 };
 
+use golo::cli::{OwnFlags, RunArgs};
 use serde::Deserialize;
+
+/// What is said if no load test is given.
+pub const NO_LOAD_TEST: &str =
+    "no load test: give a program, the folder of a crate, or a job file with the key `binary`";
+
+/// The load test on the command line, if there is one. A job file in its place is taken for `--file`.
+///
+/// # Errors
+///
+/// If two job files are given.
+pub fn subject<T: OwnFlags>(given: Option<PathBuf>, run: RunArgs<T>) -> Result<(Option<PathBuf>, RunArgs<T>), String> {
+    match given {
+        Some(path) if is_job_file(&path) => Ok((None, run.with_file(&path)?)),
+        given => Ok((given, run)),
+    }
+}
+
+/// Whether a path is called as job files are, and is no folder, which would be a crate.
+fn is_job_file(path: &Path) -> bool {
+    let is_called_so = path
+        .extension()
+        .is_some_and(|extension| ["toml", "yaml", "yml"].iter().any(|known| extension.eq_ignore_ascii_case(known)));
+    is_called_so && !path.is_dir()
+}
 
 /// What `golo run` was given.
 #[derive(Debug, Clone, PartialEq, Eq)]

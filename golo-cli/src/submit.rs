@@ -4,20 +4,20 @@ mod line;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, error::ErrorKind};
+use clap::error::ErrorKind;
 use golo::cli::{RunCall, run_subject, say};
 use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
 
 use crate::{
-    arguments::{Arguments, RunOwn},
-    command::BAD_CONFIGURATION,
+    arguments::RunOwn,
+    command::{BAD_CONFIGURATION, refused},
     environment::variable,
     fleet::{Fleet, Order, part::useful},
     keep::Keeper,
     limits::LimitArgs,
-    load_test::LoadTest,
+    load_test::{LoadTest, NO_LOAD_TEST, subject},
     yaml,
 };
 
@@ -31,8 +31,13 @@ const NO_LINES: &str = "`--out jsonl=…` is not there for `golo submit`: raw li
 pub fn run(line: SubmitLine) -> ExitCode {
     let agents = line.agents(variable);
     let SubmitLine { load_test, run, env, .. } = line;
-    let (call, RunOwn { limits, keep }) = match run.into_call_with(variable, yaml::parse) {
-        Ok(called) => called,
+    let refused = |kind, message| refused("submit", kind, message);
+    let asked = subject(load_test, run).and_then(|(load_test, run)| {
+        let (call, own) = run.into_call_with(variable, yaml::parse)?;
+        Ok((load_test, call, own))
+    });
+    let (load_test, call, RunOwn { limits, keep }) = match asked {
+        Ok(asked) => asked,
         Err(message) => return refused(ErrorKind::ValueValidation, message),
     };
     if call.wants_lines() {
@@ -43,8 +48,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
         Err(message) => return refused(ErrorKind::ValueValidation, message),
     };
     let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
-        let message = "give a program or the folder of a crate, or a job file with `binary`";
-        return refused(ErrorKind::MissingRequiredArgument, message.to_owned());
+        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.to_owned());
     };
     let load_test = match LoadTest::find(path) {
         Ok(load_test) => load_test,
@@ -77,13 +81,6 @@ pub fn run(line: SubmitLine) -> ExitCode {
         keeping.finish();
     }
     code
-}
-
-/// Says what is wrong with a command line.
-fn refused(kind: ErrorKind, message: String) -> ExitCode {
-    // A closed stream is no reason for another exit code.
-    let _ = Arguments::command().error(kind, message).print();
-    ExitCode::from(BAD_CONFIGURATION)
 }
 
 /// The job, as all agents are told of it.

@@ -10,7 +10,7 @@ pub use crate::{
     message::say,
     runtime::{
         Drive, JobFile, Key, Kind, Mistake, OwnFlags, ReportArgs, Reported, RunArgs, RunCall, Signals, Subject, Value,
-        pair, print, run_subject, toml,
+        pair, print, refuse, run_subject, toml, wrong,
     },
     targets::is_target,
     until::until,

@@ -8,10 +8,12 @@ mod lines;
 mod listener;
 mod live;
 mod once;
+mod other_tools;
 mod outbox;
 mod outs;
 mod own_call;
 mod plans;
+mod refusal;
 mod reports;
 mod run;
 mod run_args;
@@ -34,6 +36,7 @@ use crate::{BoxError, Error, Loadtest, client, error::chain, member, message::sa
 pub use args::pair;
 pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
+pub use refusal::{refuse, wrong};
 pub use reports::{ReportArgs, Reported};
 pub use run::run_subject;
 pub use run_args::{OwnFlags, RunArgs, RunCall};
@@ -99,13 +102,10 @@ impl Loadtest {
     }
 
     fn start_on_this_thread(self) -> ExitCode {
-        let call = match Call::read(&self) {
+        let mut command = Call::command(&self);
+        let call = match Call::read(&mut command) {
             Ok(call) => call,
-            Err(error) => {
-                // A closed stream is no reason for another exit code.
-                let _ = error.print();
-                return if error.use_stderr() { Exit::BadConfiguration.into() } else { ExitCode::SUCCESS };
-            }
+            Err(error) => return refuse(error, &command),
         };
         match call {
             Call::Serve { address, graceful_stop, client, share, quiet } => {
@@ -125,7 +125,7 @@ impl Loadtest {
     fn on_every_core(self, run: impl FnOnce(Self, Runtimes) -> ExitCode) -> ExitCode {
         match Runtimes::start(cores()) {
             Ok(runtimes) => run(self, runtimes),
-            Err(error) => report(&self.name, &error),
+            Err(error) => report(&error),
         }
     }
 
@@ -141,8 +141,8 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn report(name: &str, error: &Error) -> ExitCode {
-    say(format_args!("{name}: {}", chain(error)));
+fn report(error: &Error) -> ExitCode {
+    say(format_args!("golo: {}", chain(error)));
     Exit::from(error).into()
 }
 

@@ -47,7 +47,7 @@ fn place(finished: &Finished, part: &str) -> usize {
 #[track_caller]
 fn lost(finished: &Finished) -> usize {
     let line = &finished.stderr[place(finished, "output lines were lost")];
-    let lost = line.strip_prefix("endings: ").and_then(|line| line.split_once(" output lines were lost: nobody read"));
+    let lost = line.strip_prefix("golo: ").and_then(|line| line.split_once(" output lines were lost: nobody read"));
     lost.unwrap_or_else(|| panic!("{line}")).0.parse().unwrap()
 }
 
@@ -97,7 +97,7 @@ async fn once_that_blocks_its_threads_ends_with_a_signal() {
     let finished = program.finish().await;
     assert!(started.elapsed() < AT_ONCE);
     assert_eq!((finished.code, finished.stdout.len()), (Some(105), 0), "{:#?}", finished.stderr);
-    assert_eq!(finished.said("endings: stopped by a signal"), 1, "{:#?}", finished.stderr);
+    assert_eq!(finished.said("golo: stopped by a signal"), 1, "{:#?}", finished.stderr);
 }
 
 /// Asserts that nothing and nobody of `count` triggers was left when teardown began.
@@ -220,7 +220,7 @@ async fn a_client_function_may_panic() {
     for call in ["serve", "once"] {
         let finished = run(endings(&[call, "-e", "CLIENT=panics"])).await;
         assert_eq!((finished.code, finished.stdout.len()), (Some(107), 0), "{:#?}", finished.stderr);
-        let said = "endings: the HTTP client could not be built: panicked: no certificate in postgres://h/x";
+        let said = "golo: the HTTP client could not be built: panicked: no certificate in postgres://h/x";
         assert_eq!(finished.said(said), 1, "{:#?}", finished.stderr);
     }
 }
@@ -243,7 +243,7 @@ async fn a_client_function_that_asks_for_its_own_client_is_told() {
     assert_eq!(finished.code, Some(107), "{:#?}", finished.stderr);
     let said = "the function that builds the HTTP client asks for the client";
     assert!(
-        finished.stderr.iter().any(|line| line.starts_with("endings: ") && line.contains(said)),
+        finished.stderr.iter().any(|line| line.starts_with("golo: ") && line.contains(said)),
         "{:#?}",
         finished.stderr
     );

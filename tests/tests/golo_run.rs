@@ -191,6 +191,36 @@ async fn a_job_may_be_written_in_yaml() {
     let finished = run("job.yml", &text, "-i 7").await;
     assert_eq!((finished.code, target.counter().seen), (Some(0), 5 + 7), "a flag comes first: {finished:#?}");
 
+    // In the place of the load test, too.
+    let golo = async |arguments: &[&str]| {
+        let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+        command.env_remove("TARGET_URL").current_dir(folder.path()).args(arguments);
+        Program::spawn(command).finish().await
+    };
+    let seen = target.counter().seen;
+    let finished = golo(&["run", "job.yml", "-i", "3"]).await;
+    assert_eq!((finished.code, target.counter().seen), (Some(0), seen + 3), "{finished:#?}");
+    let toml = text.replace(": ", " = ").replace("env:\n  TARGET_URL = ", "[env]\nTARGET_URL = ");
+    let toml = toml.lines().map(quoted).collect::<Vec<_>>().join("\n");
+    fs::write(folder.path().join("job.TOML"), toml).unwrap();
+    let finished = golo(&["run", "job.TOML", "-i", "2"]).await;
+    assert_eq!((finished.code, target.counter().seen), (Some(0), seen + 5), "{finished:#?}");
+    fs::write(folder.path().join("bare.toml"), "users = 1\n").unwrap();
+    for (call, said) in [
+        ("run job.yml -f job.yaml", "golo: `job.yml` and `--file job.yaml` are two job files: give one of them"),
+        (
+            "run bare.toml",
+            "golo: no load test: give a program, the folder of a crate, or a job file with the key `binary`",
+        ),
+        ("run none.toml", "golo: `none.toml` cannot be read: No such file"),
+        ("submit bare.toml --agent 127.0.0.1:1", "golo: no load test: give a program"),
+    ] {
+        let finished = golo(&call.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!((finished.code, finished.said(said)), (Some(104), 1), "{call}: {finished:#?}");
+        let usage = format!("Usage: golo {} ", call.split(' ').next().unwrap());
+        assert_eq!(finished.said(&usage), 1, "{call}: {finished:#?}");
+    }
+
     let text = "version: job:latest\njob:\n  name: get\n  users: 10\n  duration: 1\n";
     let finished = run("go-lo.yaml", text, &format!("{JOBS} -q -e TARGET_URL={}", target.url())).await;
     assert_eq!(finished.code, Some(0), "{finished:#?}");
@@ -209,6 +239,43 @@ async fn a_job_may_be_written_in_yaml() {
         assert_eq!((finished.code, finished.said(said)), (Some(104), 1), "{text}: {finished:#?}");
     }
     assert_eq!(target.counter().seen, seen, "no load is sent for them");
+}
+
+/// A line of TOML, with its value as a string unless it is a number.
+fn quoted(line: &str) -> String {
+    match line.split_once(" = ") {
+        Some((key, value)) if value.parse::<u64>().is_err() => format!("{key} = \"{value}\""),
+        _ => line.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn wrong_command_lines_are_refused_alike() {
+    for (program, name) in [(JOBS, "jobs"), (env!("CARGO_BIN_EXE_golo-command"), "golo")] {
+        for (call, said, help) in [
+            ("run --vus 5", "golo calls it `--users`, as in `--users 50`", "run "),
+            ("run -c 5", "golo calls it `--users`, as in `--users 50`", "run "),
+            ("run -n 100", "golo calls it `--iterations`, as in `--iterations 1000`", "run "),
+            ("run --spawn-rate 5", "golo calls it `--stage`, as in `--stage 30s:100`", "run "),
+            ("run -t 30s", "golo calls the time of a run `--duration`, as in `-d 30s`", "run "),
+            ("run -rate=50", "long flags begin with two dashes, as in `--rate`", "run "),
+            ("run -u 3 -r 5/s", "golo: `--users` and `--rate` are two kinds of plan", "run "),
+            ("--users 5", "`--users` is a flag of `run`, as in", ""),
+            ("frobnicate", "golo: unrecognized subcommand 'frobnicate'", ""),
+        ] {
+            let mut command = command(program);
+            command.args(call.split(' '));
+            let finished = Program::spawn(command).finish().await;
+            assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0), "{name} {call}: {finished:#?}");
+            assert!(finished.stderr[0].starts_with("golo: "), "{name} {call}: {finished:#?}");
+            assert!(finished.stderr.join(" ").contains(said), "{name} {call}: {finished:#?}");
+            assert_eq!(finished.said(&format!("{name} {help}--help`")), 1, "{name} {call}: {finished:#?}");
+        }
+        let mut command = command(program);
+        command.args(["run", "-u", "3", "-r", "5/s"]);
+        let finished = Program::spawn(command).finish().await;
+        assert_eq!(finished.said(&format!("Usage: {name} run ")), 1, "{finished:#?}");
+    }
 }
 
 #[tokio::test]

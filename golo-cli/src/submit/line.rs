@@ -38,9 +38,9 @@ Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes bef
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct SubmitLine {
-    /// A program that serves golo.Job, in any language, for the agents' machines; or the folder of a crate, which is built
-    /// in release. A job file may name it instead, as `binary`
-    #[arg(value_name = "BINARY|CRATE_DIR")]
+    /// A program that serves golo.Job, in any language, for the agents' machines; the folder of a crate, which is built in
+    /// release; or a job file (job.toml, job.yaml) that names one of them as `binary`
+    #[arg(value_name = "BINARY|CRATE_DIR|JOB_FILE")]
     pub load_test: Option<PathBuf>,
     /// An agent: HOST:PORT, or a URL where it speaks TLS, as https://load1:8081 (may be repeated)
     /// [env: GOLO_HOSTS, with commas or blanks between them]

@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::
 use super::{
     RPC_ADDR,
     listener::Address,
+    refusal::wrong,
     run_args::{RunArgs, RunCall},
 };
 use crate::{
@@ -98,26 +99,27 @@ pub(super) enum Call {
 }
 
 impl Call {
-    /// Reads the command line of this process and puts its parameters in place.
-    pub(super) fn read(loadtest: &Loadtest) -> Result<Self, clap::Error> {
+    /// Returns the command line of a load test.
+    pub(super) fn command(loadtest: &Loadtest) -> clap::Command {
         let golo = concat!("golo ", env!("CARGO_PKG_VERSION"));
         let version = match &loadtest.version {
             Some(version) => format!("{version} ({golo})"),
             None => format!("({golo})"),
         };
         let name = loadtest.name.clone();
-        let mut command = CommandLine::command().name(name.clone()).bin_name(name).version(version);
+        CommandLine::command().name(name.clone()).bin_name(name).version(version)
+    }
+
+    /// Reads the command line of this process and puts its parameters in place.
+    pub(super) fn read(command: &mut clap::Command) -> Result<Self, clap::Error> {
         let line = CommandLine::from_arg_matches(&command.try_get_matches_from_mut(std::env::args_os())?)?;
         let (call, params) = match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(args) => {
-                let wrong = |message: String| command.error(ErrorKind::ValueValidation, message);
-                (Self::serve(&args, variable).map_err(wrong)?, args.params)
+                let called = Self::serve(&args, variable);
+                (called.map_err(|message| command.error(ErrorKind::ValueValidation, message))?, args.params)
             }
             Command::Run(line) => {
-                let mut wrong = |message: String| match command.find_subcommand_mut("run") {
-                    Some(run) => run.error(ErrorKind::ValueValidation, message),
-                    None => command.error(ErrorKind::ValueValidation, message),
-                };
+                let mut wrong = |message| wrong(command, "run", ErrorKind::ValueValidation, message);
                 let mut call = line.run.into_call(variable).map_err(&mut wrong)?;
                 if let Some(load_test) = call.load_test() {
                     let other = load_test.display();

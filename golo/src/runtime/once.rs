@@ -18,7 +18,7 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
     let name = loadtest.name.clone();
     let lines = match Lines::start(Stream::Stderr) {
         Ok(lines) => lines,
-        Err(error) => return report(&name, &error),
+        Err(error) => return report(&error),
     };
     sink::install(Arc::new(lines.clone()));
     let loadtest = Arc::new(loadtest);
@@ -64,7 +64,7 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
     if lines.unwritten() == 0 {
         lines.say_checks();
         if let Some(message) = message {
-            say(format_args!("{name}: {message}"));
+            say(format_args!("golo: {message}"));
         }
     }
     exit

@@ -59,20 +59,20 @@ impl Reported {
     /// Writes every report, prints the summary, and says what could not be written. The exit code is 0 whatever the run came
     /// to, 104 where a file cannot be written at all, 1 where something was not written whole.
     #[must_use]
-    pub fn report(mut self, name: &str, args: ReportArgs) -> ExitCode {
+    pub fn report(mut self, args: ReportArgs) -> ExitCode {
         let ReportArgs { html, out, json } = args;
         let verdict = self.verdict();
         let html = html.map(|path| format!("html={}", path.display()).parse::<Out>()).transpose();
         let outs = match html {
             Ok(html) => Outs::open(&html.into_iter().chain(out).collect::<Vec<_>>()),
             Err(message) => {
-                say(format_args!("{name}: {message}"));
+                say(format_args!("golo: {message}"));
                 return Exit::BadConfiguration.into();
             }
         };
         let outs = match outs {
             Ok(outs) => outs,
-            Err(error) => return report(name, &error),
+            Err(error) => return report(&error),
         };
         outs.write(&self.finished, &verdict, &mut self.ending, &self.timeline);
         let Self { finished, timeline, ending } = self;
@@ -86,11 +86,11 @@ impl Reported {
         let mut is_whole = true;
         for (path, error) in ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
             is_whole = false;
-            say(format_args!("{name}: `{path}` could not be written: {error}"));
+            say(format_args!("golo: `{path}` could not be written: {error}"));
         }
         if let Err(error) = printed {
             is_whole = false;
-            say(format_args!("{name}: the summary could not be written to stdout: {error}"));
+            say(format_args!("golo: the summary could not be written to stdout: {error}"));
         }
         if is_whole { ExitCode::SUCCESS } else { Exit::Failed.into() }
     }

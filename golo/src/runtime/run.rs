@@ -56,14 +56,14 @@ fn deliver(name: &str, call: &RunCall, drive: impl FnOnce(Options, &Outs) -> Res
     let options = call.options(name);
     let outs = match Outs::open(&call.out) {
         Ok(outs) => outs,
-        Err(error) => return report(name, &error),
+        Err(error) => return report(&error),
     };
     let ran = match drive(options.clone(), &outs) {
         Err(error) if error.is_start() => Ran::not_started(call.plan.clone(), options, &error),
-        Err(error) => return report(name, &error),
+        Err(error) => return report(&error),
         Ok(ran) => ran,
     };
-    ran.report(name, outs, call.out.contains(&Out::Stdout))
+    ran.report(outs, call.out.contains(&Out::Stdout))
 }
 
 fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> Result<Ran, Error> {

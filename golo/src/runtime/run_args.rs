@@ -214,6 +214,24 @@ fn parse_file(path: &Path, text: &str) -> Result<Value, Mistake> {
 }
 
 impl<T: OwnFlags> RunArgs<T> {
+    /// Takes what the flags do not say from this job file.
+    ///
+    /// # Errors
+    ///
+    /// If the flags name another.
+    pub fn with_file(mut self, path: &Path) -> Result<Self, String> {
+        match &self.how.file {
+            Some(other) => {
+                let (path, other) = (path.display(), other.display());
+                Err(format!("`{path}` and `--file {other}` are two job files: give one of them"))
+            }
+            None => {
+                self.how.file = Some(path.to_owned());
+                Ok(self)
+            }
+        }
+    }
+
     /// These, and where they say nothing the environment's, then those of the file, whose text `parse` reads, then the
     /// defaults.
     ///

@@ -195,9 +195,8 @@ impl Ran {
 
     /// Writes every report, prints the summary, and says what else is to be said. A signal ends that where nobody reads what
     /// is written.
-    pub(super) fn report(self, name: &str, outs: Outs, is_stdout_taken: bool) -> ExitCode {
-        let owned = name.to_owned();
-        let reporting: Reporting = Box::new(move || self.tell(&owned, outs, is_stdout_taken));
+    pub(super) fn report(self, outs: Outs, is_stdout_taken: bool) -> ExitCode {
+        let reporting: Reporting = Box::new(move || self.tell(outs, is_stdout_taken));
         let (hand_over, handed_over) = mpsc::channel::<Reporting>();
         let (done, is_done) = oneshot::channel();
         let writing = thread::Builder::new().name("golo-reports".to_owned()).spawn(move || {
@@ -208,23 +207,23 @@ impl Ran {
         let runtime = || writing.and_then(|_| Builder::new_current_thread().enable_all().build());
         let Ok(Ok(runtime)) = caught_now(runtime) else { return reporting() };
         match hand_over.send(reporting) {
-            Ok(()) => runtime.block_on(unless_interrupted(name, is_done)),
+            Ok(()) => runtime.block_on(unless_interrupted(is_done)),
             Err(mpsc::SendError(reporting)) => reporting(),
         }
     }
 
-    fn tell(self, name: &str, outs: Outs, is_stdout_taken: bool) -> ExitCode {
+    fn tell(self, outs: Outs, is_stdout_taken: bool) -> ExitCode {
         let Self { finished, timeline, mut ending } = self;
         let verdict = Verdict::of(&finished, &ending);
         outs.write(&finished, &verdict, &mut ending, &timeline);
         let page = if is_stdout_taken { Page::stderr() } else { Page::stdout() };
         let printed = print_beside(&reports::summary(&finished, &verdict, &ending, page), is_stdout_taken);
         for trouble in ending.troubles() {
-            say(format_args!("{name}: {trouble}"));
+            say(format_args!("golo: {trouble}"));
         }
         let code = verdict.exit_code(&ending);
         let Err(error) = printed else { return code.into() };
-        say(format_args!("{name}: the summary could not be written to stdout: {error}"));
+        say(format_args!("golo: the summary could not be written to stdout: {error}"));
         if code == 0 { 1 } else { code }.into()
     }
 }
@@ -232,7 +231,7 @@ impl Ran {
 type Reporting = Box<dyn FnOnce() -> ExitCode + Send>;
 
 /// Waits for the reports. After a signal they have a moment: as long as anybody reads them, that is enough.
-async fn unless_interrupted(name: &str, mut is_done: oneshot::Receiver<ExitCode>) -> ExitCode {
+async fn unless_interrupted(mut is_done: oneshot::Receiver<ExitCode>) -> ExitCode {
     if let Ok(mut signals) = Signals::listen() {
         tokio::select! {
             code = &mut is_done => return code.unwrap_or(ExitCode::FAILURE),
@@ -241,7 +240,7 @@ async fn unless_interrupted(name: &str, mut is_done: oneshot::Receiver<ExitCode>
         match timeout(LAST_MOMENT, &mut is_done).await {
             Ok(code) => return code.unwrap_or(ExitCode::FAILURE),
             Err(_) => {
-                say(format_args!("{name}: gave up writing reports, since nobody reads them"));
+                say(format_args!("golo: gave up writing reports, since nobody reads them"));
                 return Exit::Interrupted.into();
             }
         }

@@ -42,7 +42,7 @@ pub(super) fn serve(
     let name = loadtest.name.clone();
     let lines = match Lines::of_process() {
         Ok(lines) => lines,
-        Err(error) => return report(&name, &error),
+        Err(error) => return report(&error),
     };
     let serving = Serving { name: &name, graceful_stop, quiet, lines: &lines, load: runtimes.load.handle() };
     let loadtest = Arc::new(loadtest);
@@ -52,11 +52,11 @@ pub(super) fn serve(
     let _ = control.block_on(async { tokio::time::timeout_at(at_least_a_moment(grace), lines.flush()).await });
     lines.say_checks();
     if let Some(Loss { lines, reason }) = lines.loss() {
-        say(format_args!("{name}: {lines} output lines were lost: {reason}"));
+        say(format_args!("golo: {lines} output lines were lost: {reason}"));
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&name, &error),
+        Err(error) => report(&error),
     }
 }
 
@@ -191,7 +191,7 @@ impl<H: Health> Server<H> {
                     #[cfg(unix)]
                     Ok(Connection::Unix(stream)) => self.answer(stream),
                     Err(error) => {
-                        say(format_args!("{}: a connection could not be accepted: {error}", self.loadtest.name));
+                        say(format_args!("golo: a connection could not be accepted: {error}"));
                         tokio::time::sleep(RETRY).await;
                     }
                 }

@@ -14,8 +14,8 @@ struct Dealer {
 #[golo::loadtest(setup = set_up)]
 async fn feeds(dealer: Shared<Dealer>) {
     let in_setup = dealer.in_setup.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-    for row in in_setup {
-        tell(Some(row));
+    if in_setup.is_some() {
+        tell(in_setup);
     }
     tell(dealer.feed.next().copied());
 }

@@ -83,6 +83,11 @@ async fn show(columns: u16, mut call: Call) -> Shown {
     finish(terminal.spawn(call.command)).await
 }
 
+/// Whether a message begins with this line, or an error.
+fn is_message(line: &str) -> bool {
+    line.starts_with("reports: ") || line.starts_with("golo: ")
+}
+
 impl Shown {
     /// Asserts that nothing of the bar is left, and nothing but messages was wider than the terminal.
     #[track_caller]
@@ -90,7 +95,6 @@ impl Shown {
         let lines = self.screen.lines();
         assert!(!lines.iter().any(|line| line.contains(['━', '╸', '─'])), "{lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("req/s")), "the bar is gone: {lines:#?}");
-        let is_message = |line: &String| line.starts_with("reports: ") || line.starts_with("golo: ");
         let wide: Vec<_> = self.screen.wrapped.iter().filter(|line| !is_message(line)).collect();
         assert!(wide.iter().all(|line| self.is_of_message(line)), "{wide:#?}");
         assert!(self.screen.is_at_start(), "{:?}", self.text);
@@ -100,7 +104,7 @@ impl Shown {
     fn is_of_message(&self, line: &str) -> bool {
         let lines = self.screen.lines();
         let before = lines.iter().position(|known| known == line.trim_end()).unwrap_or_default();
-        let head = lines[..before].iter().rposition(|line| line.starts_with("reports: ") || line.starts_with("golo: "));
+        let head = lines[..before].iter().rposition(|line| is_message(line));
         head.is_some_and(|head| lines[head..before].iter().all(|line| !line.is_empty()))
     }
 

@@ -28,8 +28,19 @@ struct Alone<T: OwnFlags> {
 pub(in crate::runtime) struct Flag {
     /// Without its dashes.
     pub(in crate::runtime) name: String,
+    short: Option<char>,
     pub(in crate::runtime) takes_value: bool,
     pub(in crate::runtime) is_repeated: bool,
+}
+
+impl Flag {
+    /// Whether an argument is this flag, by its long or its short name.
+    pub(in crate::runtime) fn is(&self, argument: &str) -> bool {
+        match argument.strip_prefix("--") {
+            Some(long) => long == self.name,
+            None => argument.strip_prefix('-').is_some_and(|short| short.chars().eq(self.short)),
+        }
+    }
 }
 
 /// All of them.
@@ -38,6 +49,7 @@ pub(in crate::runtime) fn flags<T: OwnFlags>() -> Vec<Flag> {
     let flag = |arg: &clap::Arg| {
         Some(Flag {
             name: arg.get_long()?.to_owned(),
+            short: arg.get_short(),
             takes_value: !matches!(arg.get_action(), ArgAction::SetTrue),
             is_repeated: matches!(arg.get_action(), ArgAction::Append),
         })

@@ -1,0 +1,164 @@
+//! Flags of other load testers, and what golo calls them.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::run_args::flags;
+use crate::engine::plan::parse_duration;
+
+/// Flags as k6, Locust, Goose, oha, hey, wrk, vegeta, ab and autocannon have them, and what `run` has instead.
+const CALLED: &[(&[&str], &str)] = &[
+    (
+        &["--vus", "--concurrency", "-c", "--connections", "--clients", "--num-users", "--virtual-users"],
+        "golo calls it `--users`, as in `--users 50`",
+    ),
+    (&["--max-vus", "--max-workers", "--max-connections"], "golo calls it `--max-users`, as in `--max-users 1000`"),
+    (
+        &["-n", "--requests", "--num-requests", "--total-requests", "--number", "-a", "--amount"],
+        "golo calls it `--iterations`, as in `--iterations 1000`",
+    ),
+    (
+        &["--run-time", "--runtime", "--time", "--timelimit", "-z", "--test-duration"],
+        "golo calls it `--duration`, as in `--duration 30s`",
+    ),
+    (
+        &["--arrival-rate", "--rps", "--qps", "--query-per-second", "-R", "--overallRate", "--throttle-requests"],
+        "golo calls it `--rate`, as in `--rate 500/s`",
+    ),
+    (
+        &["--spawn-rate", "--hatch-rate", "--startup-time", "--ramp-up", "--stages", "--test-plan"],
+        "golo calls it `--stage`, as in `--stage 30s:100`, which ramps to 100 users in 30 s",
+    ),
+    (
+        &["--host", "-H", "--base-url", "--url", "--target"],
+        "golo calls it a parameter, as in `-e TARGET_URL=http://127.0.0.1:8080`; the load test reads it by `golo::param`",
+    ),
+    (&["--threads", "--processes", "--cpus"], "golo calls it `--workers`, as in `--workers 4`"),
+    (
+        &["--stop-timeout", "--wait-ongoing-requests-after-deadline"],
+        "golo calls it `--graceful-stop`, as in `--graceful-stop 30s`",
+    ),
+    (&["--insecure-skip-tls-verify", "-k"], "golo calls it `--insecure`"),
+    (
+        &["--disable-keepalive", "--disable-keep-alive", "--no-vu-connection-reuse", "--no-connection-reuse"],
+        "golo calls it `--no-keep-alive`",
+    ),
+    (&["--summary-export", "--json"], "golo calls it `--out`, as in `--out summary=run.json`"),
+    (&["--html", "--report-file"], "golo calls it `--out`, as in `--out html=run.html`"),
+    (&["--csv", "--csv-output"], "golo calls it `--out`, as in `--out csv=run`"),
+    (&["--request-log"], "golo calls it `--out`, as in `--out jsonl=requests.jsonl`"),
+    (&["--headless", "--no-tui", "--only-summary"], "golo calls it `--no-progress`"),
+    (&["--master", "--worker", "--expect-workers"], "golo calls it `golo submit`, with an `--agent` for each machine"),
+    (
+        &["--method", "-m", "-X", "--header", "--body", "--data", "--timeout", "-T"],
+        "requests are written in the load test, with their method, headers, body and timeout",
+    ),
+];
+
+/// Returns what to write instead of what clap refused; nothing if that is not known. `subcommand` is the one that was called,
+/// by a program that is called `program`.
+pub(super) fn tip(error: &clap::Error, program: &str, subcommand: Option<&str>) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let argument = text(ContextKind::InvalidArg)?;
+    match error.kind() {
+        ErrorKind::UnknownArgument => unknown(argument.split('=').next()?, program, subcommand),
+        ErrorKind::ValueValidation => wrong_value(argument, text(ContextKind::InvalidValue)?),
+        _ => None,
+    }
+}
+
+/// A tip for an argument that is none.
+fn unknown(argument: &str, program: &str, subcommand: Option<&str>) -> Option<String> {
+    let is_run = matches!(subcommand, Some("run" | "submit"));
+    if subcommand.is_none() && flags::<()>().iter().any(|flag| flag.is(argument)) {
+        return Some(format!("`{argument}` is a flag of `run`, as in `{program} run {argument}`"));
+    }
+    if is_run && is_job_file(argument) {
+        return Some(format!("give a job file by `--file`, as in `--file {argument}`"));
+    }
+    if !is_run && subcommand.is_some() {
+        return None;
+    }
+    let (_, tip) = CALLED.iter().find(|(flags, _)| flags.contains(&argument))?;
+    match subcommand {
+        Some(_) => Some((*tip).to_owned()),
+        None => Some(format!("{tip}, of `{program} run`")),
+    }
+}
+
+/// A tip for a value that a flag cannot have. The flag is shown with its value's name.
+fn wrong_value(argument: &str, value: &str) -> Option<String> {
+    let flag = argument.split_whitespace().next()?;
+    let rest = flag.strip_prefix("--")?.get(1..)?;
+    if !rest.is_empty() && value.starts_with(rest) {
+        return Some(format!("long flags begin with two dashes, as in `{flag}`"));
+    }
+    (flag == "--threshold" && parse_duration(value).is_ok())
+        .then(|| format!("golo calls the time of a run `--duration`, as in `-d {value}`; `-t` is a threshold"))
+}
+
+/// Whether a path is called as job files are.
+fn is_job_file(path: &str) -> bool {
+    [".toml", ".yaml", ".yml"].iter().any(|end| path.to_ascii_lowercase().ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::runtime::run_args::RunArgs;
+
+    #[derive(Debug, Parser)]
+    #[command(no_binary_name = true)]
+    struct Run {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn tip_for(line: &str, subcommand: Option<&str>) -> Option<String> {
+        let error = Run::try_parse_from(line.split_whitespace()).unwrap_err();
+        tip(&error, "shop", subcommand)
+    }
+
+    #[test]
+    fn flags_of_other_tools_are_translated() {
+        for (line, expected) in [
+            ("--vus 5", "golo calls it `--users`"),
+            ("--vus=5", "golo calls it `--users`"),
+            ("-c 5", "golo calls it `--users`"),
+            ("-n 100", "golo calls it `--iterations`"),
+            ("--spawn-rate 5", "golo calls it `--stage`"),
+            ("--run-time 30s", "golo calls it `--duration`"),
+            ("--host http://127.0.0.1", "golo calls it a parameter"),
+            ("-t 30s", "golo calls the time of a run `--duration`, as in `-d 30s`"),
+            ("-rate=50", "long flags begin with two dashes, as in `--rate`"),
+            ("job.YAML", "give a job file by `--file`, as in `--file job.YAML`"),
+        ] {
+            let tip = tip_for(line, Some("run")).unwrap_or_default();
+            assert!(tip.starts_with(expected), "{line}: {tip}");
+        }
+        for line in ["--frobnicate", "-t nonsense", "-r 5", "--users=many"] {
+            assert_eq!(tip_for(line, Some("run")), None, "{line}");
+        }
+        assert_eq!(tip_for("--vus 5", Some("serve")), None, "it is no flag of `serve`");
+    }
+
+    #[test]
+    fn flags_of_run_without_run_are_explained() {
+        let unknown = |argument| unknown(argument, "shop", None).unwrap();
+        assert_eq!(unknown("--users"), "`--users` is a flag of `run`, as in `shop run --users`");
+        assert_eq!(unknown("-u"), "`-u` is a flag of `run`, as in `shop run -u`");
+        assert_eq!(unknown("--vus"), "golo calls it `--users`, as in `--users 50`, of `shop run`");
+    }
+
+    #[test]
+    fn no_flag_of_run_is_in_the_table() {
+        let flags = flags::<()>();
+        for other in CALLED.iter().flat_map(|(flags, _)| *flags) {
+            assert!(flags.iter().all(|flag| !flag.is(other)), "{other} is a flag of `run`");
+        }
+    }
+}
