@@ -101,7 +101,8 @@ fn run_engine(calls: u64, address: &str) {
     runtime.block_on(async {
         let asked = Asked { users: Some(IN_FLIGHT), iterations: Some(calls), ..Asked::default() };
         let plan = Plan::new(asked).expect("it is a plan");
-        let options = EngineOptions { job_name: "job".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        let options =
+            EngineOptions { job_name: "job".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let job = ServedJob::new(Address::Tcp(address.to_owned()), Arc::default());
         let mut engine = Engine::start(Arc::new(job), plan, options, sinks()).expect("it starts");
         while engine.next().await.is_some() {}

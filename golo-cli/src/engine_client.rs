@@ -90,6 +90,7 @@ impl EngineClient {
             seed: options.seed,
             outputs: sinks.measured.passes_on(),
             speaks: pb::REVISION,
+            max_lag: options.max_lag.map(wire::nanoseconds),
         };
         let needs = pb::needs(&asked);
         asked.needs = needs;

@@ -8,7 +8,7 @@ use std::{
 use golo::{
     engine::{
         Finished, Options, Progress,
-        health::{Descriptors, Lag, LostAgent},
+        health::{Descriptors, LostAgent},
         plan::Plan,
         snapshot::Snapshot,
     },
@@ -235,10 +235,9 @@ fn merge(merged: &mut Finished, part: &Finished) {
     merged.load_time = merged.load_time.max(part.load_time);
     merged.whole_time = merged.whole_time.max(part.whole_time);
     merged.most_users = merged.most_users.max(part.most_users);
-    let excess = |lag: &Lag| lag.p99.as_secs_f64() / lag.limit.as_secs_f64();
     let health = &mut merged.health;
     if let Some(lag) = part.health.worst_lag
-        && health.worst_lag.is_none_or(|worst| excess(&worst) < excess(&lag))
+        && health.worst_lag.is_none_or(|worst| lag.is_worse_than(&worst))
     {
         health.worst_lag = Some(lag);
     }
@@ -265,7 +264,7 @@ mod tests {
 
     fn merged(parts: usize) -> Merged {
         let plan = Plan::new(Asked::default()).unwrap();
-        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         Merged::new(plan, options, (0..parts).map(|part| format!("agent-{part}")))
     }
 

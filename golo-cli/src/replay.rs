@@ -117,7 +117,7 @@ struct Asked {
 impl Asked {
     fn of(part: &Part<'_>) -> Result<Self, String> {
         let Begun { run, load_test, plan, thresholds, .. } = part.begun.clone();
-        let pb::Plan { load, share, job_name, workers, seed, .. } = plan.ok_or("it has no plan")?;
+        let pb::Plan { load, share, job_name, workers, seed, max_lag, .. } = plan.ok_or("it has no plan")?;
         let plan = Plan::try_from(&load.ok_or("its plan has no load")?).map_err(|error| error.to_string())?;
         let threshold = |text: &String| text.parse().map_err(|error| format!("its threshold `{text}`: {error}"));
         let options = Options {
@@ -125,6 +125,7 @@ impl Asked {
             workers: workers as usize,
             seed,
             share: Share::WHOLE,
+            max_lag: max_lag.map(Duration::from_nanos),
         };
         Ok(Self {
             run,

@@ -220,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn changes_are_told_in_the_order_in_which_they_were_asked_for() {
         let sinks = Sinks::new(Vec::new());
-        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let plan = Plan::new(Asked { users: Some(9), ..Asked::default() }).unwrap();
         let mut way = Way::ours(Engine::start(Arc::new(Nothing), plan, options, sinks).unwrap());
         way.hold();

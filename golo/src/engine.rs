@@ -8,6 +8,7 @@ pub mod errors;
 mod finished;
 pub mod health;
 pub mod histogram;
+pub(crate) mod lag;
 mod orders;
 pub mod plan;
 pub mod recorder;
@@ -17,6 +18,7 @@ pub mod series;
 pub mod share;
 pub mod slowest;
 pub mod snapshot;
+pub mod spent;
 mod timer;
 pub mod trigger;
 mod users;
@@ -59,6 +61,8 @@ pub struct Options {
     pub seed: u64,
     /// The part of the plan that is this engine's.
     pub share: Share,
+    /// How late starts may be before the run is invalid; `None` for the larger of 10 ms and a tenth of their spacing.
+    pub max_lag: Option<Duration>,
 }
 
 /// Where the measurements of a run come together.
@@ -116,7 +120,7 @@ impl Engine {
     pub fn start<T: Trigger>(trigger: Arc<T>, plan: Plan, options: Options, sinks: Sinks) -> io::Result<Self> {
         // Where not all can be started, dropping it ends those that were.
         let command = Command::default();
-        let share = options.share;
+        let (share, max_lag) = (options.share, options.max_lag);
         let run = Arc::new(Run {
             trigger,
             plan: plan.clone(),
@@ -154,7 +158,7 @@ impl Engine {
             second: Snapshot::default(),
             seconds: 0,
             totals: Snapshot::default(),
-            lag: LagWindows::default(),
+            lag: LagWindows::new(max_lag),
             descriptors,
             most_users: 0,
             not_started: None,
@@ -429,6 +433,7 @@ impl Engine {
 
     fn end_second(&mut self) -> Snapshot {
         self.second.merge(&self.sinks.measured.foreign().take());
+        self.second.add_stray_panics(self.started());
         let second = std::mem::take(&mut self.second);
         self.totals.merge(&second);
         second

@@ -250,6 +250,11 @@ impl Loadtest {
         result.map_err(|error| Error::teardown("`teardown` failed", Some(reason(error).into())))
     }
 
+    /// How many users have begun to stop and have not stopped yet.
+    pub(crate) fn unstopped_users(&self) -> usize {
+        self.users.unstopped()
+    }
+
     /// Ends users that have been idle for long, for ever.
     pub(crate) async fn end_idle_users(&self) {
         self.users.end_idle().await;

@@ -13,6 +13,7 @@ use crate::{
     cookies::Jar,
     journey::{Journey, Journeys, Step},
     lock::lock,
+    panic,
     shared::SharedValue,
     sink::{self, Sink},
     thought::{Pause, Thought},
@@ -105,6 +106,11 @@ impl Scope {
         self.thought.total()
     }
 
+    /// Time that is no part of the trigger's duration, and time in requests and measured steps, those that overlap once.
+    pub(crate) fn times(&self) -> (Duration, Duration) {
+        self.thought.totals()
+    }
+
     /// Begins a pause that is no part of the trigger's duration, until what this gives is dropped.
     pub(crate) fn pause(&self) -> Pause<'_> {
         self.thought.pause()
@@ -166,7 +172,8 @@ pub(crate) fn note_sequence(id: &str) {
 /// [`tokio::spawn`](https://docs.rs/tokio/latest/tokio/fn.spawn.html) for a load test: the task keeps the user's
 /// cookies and belongs to the trigger's journey.
 ///
-/// A trigger does not wait for its tasks: await the handle where it should.
+/// A trigger does not wait for its tasks: await the handle where it should. A panic of the task is counted in the report
+/// of the run, as one outside of a trigger.
 ///
 /// # Panics
 ///
@@ -187,6 +194,7 @@ pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
+    let future = panic::counted(future);
     match current() {
         Some(scope) => tokio::spawn(scope.run(future)),
         None => tokio::spawn(future),

@@ -44,7 +44,7 @@ impl ThinkTime for RangeInclusive<Duration> {
 
 /// Pauses as a person would between two steps, for a fixed time or one chosen evenly from a range.
 ///
-/// The pause is not measured: a trigger's `duration` leaves it out. The choice is seeded: a trigger whose
+/// The pause is not measured: a trigger's `duration` leaves it out, and the report says how long triggers paused. The choice is seeded: a trigger whose
 /// [`Context`](crate::Context) says which user and iteration it is pauses as long each time it is run.
 /// An empty range is its start.
 ///

@@ -62,6 +62,15 @@ impl Thought {
         state.total + length(&state.ended)
     }
 
+    /// [`total`](Self::total), and the time in which anything was measured until now.
+    pub(crate) fn totals(&self) -> (Duration, Duration) {
+        let state = self.state();
+        let measurements = &state.measurements;
+        // Most triggers have nothing open any more, and then the clock need not be read.
+        let measured = if measurements.open == 0 { measurements.before } else { measurements.until(Instant::now()) };
+        (state.total + length(&state.ended), measured)
+    }
+
     /// Begins a pause, which ends when what this gives is dropped.
     pub(crate) fn pause(&self) -> Pause<'_> {
         let mut state = self.state();
@@ -153,6 +162,20 @@ mod tests {
         std::thread::sleep(LONG);
         drop(foreground);
         assert!(thought.total() >= LONG);
+    }
+
+    #[test]
+    fn measurements_that_overlap_count_once_and_open_ones_until_now() {
+        let thought = Thought::default();
+        let before = Instant::now();
+        thought.begin_measurement(before);
+        thought.begin_measurement(before + LONG);
+        thought.end_measurement(before + 2 * LONG);
+        thought.end_measurement(before + 3 * LONG);
+        assert_eq!(thought.totals(), (Duration::ZERO, 3 * LONG));
+        thought.begin_measurement(Instant::now());
+        std::thread::sleep(LONG);
+        assert!(thought.totals().1 >= 4 * LONG);
     }
 
     #[test]

@@ -40,14 +40,16 @@ use crate::{BoxError, Context};
     note = "a load test takes `&mut S` where `S: golo::User`, whose `start` sets up the state of one user"
 )]
 pub trait User: Send + Sized + 'static {
-    /// Sets a user up before its first trigger. `context` is that trigger's: it says which user this is, if any.
+    /// Sets a user up before its first trigger. In the open model that trigger is late by the time this takes, and the
+    /// report says so; a `--warm-up` starts users before measuring begins. `context` is that trigger's: it says which user this is, if any.
     ///
     /// # Errors
     ///
     /// A user that fails to start does not run: its trigger fails with this reason, and the next one tries again.
     fn start(context: &Context) -> impl Future<Output = Result<Self, BoxError>> + Send;
 
-    /// Ends a user that will not be triggered again. Does nothing unless the load test wants it.
+    /// Ends a user that will not be triggered again. Does nothing unless the load test wants it. The report counts those
+    /// that panic, and those that take longer than the grace (`--graceful-stop`) and are cut off.
     fn stop(self) -> impl Future<Output = ()> + Send {
         async {}
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, io, sync::Arc, time::Duration};
 
-use golo::cli::say;
+use golo::{cli::say, wire};
 use golo_proto::{
     engine,
     results::{Begun, Ended, Record, ended, record},
@@ -74,6 +74,7 @@ impl Agent {
             seed: request.seed,
             outputs: false,
             speaks: engine::REVISION,
+            max_lag: request.call.options(&kept.name).max_lag.map(wire::nanoseconds),
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

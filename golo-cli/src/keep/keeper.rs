@@ -154,6 +154,7 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         seed: options.seed,
         outputs: false,
         speaks: pb::REVISION,
+        max_lag: options.max_lag.map(wire::nanoseconds),
     };
     Begun {
         agent: machine(),

@@ -47,7 +47,9 @@ pub(super) fn record(record: &Record) -> Result<(), StoreError> {
 }
 
 fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
-    let pb::Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator } = snapshot;
+    let pb::Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator, .. } =
+        snapshot;
+    let pb::Snapshot { user_starts, start_waits, .. } = snapshot;
     for pb::Series { durations, received, sent, .. } in requests {
         histogram("requests", durations.as_ref())?;
         count("received bytes", *received)?;
@@ -65,6 +67,8 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
             dropped_stopped,
             service,
             response,
+            dropped_pausing,
+            ..
         } = triggers;
         for (what, counted) in [
             ("due triggers", due),
@@ -72,6 +76,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
             ("failed triggers", failed),
             ("panics", panicked),
             ("interrupted triggers", interrupted),
+            ("dropped triggers", dropped_pausing),
         ] {
             count(what, *counted)?;
         }
@@ -79,7 +84,13 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         histogram("triggers", service.as_ref())?;
         histogram("triggers", response.as_ref())?;
     }
-    for (what, of) in [("journeys", journeys), ("waits", waiting), ("connections", connects)] {
+    for (what, of) in [
+        ("journeys", journeys),
+        ("waits", waiting),
+        ("connections", connects),
+        ("starts of users", user_starts),
+        ("late starts", start_waits),
+    ] {
         histogram(what, of.as_ref())?;
     }
     slowest.iter().try_for_each(|journey| count("steps of a journey", journey.further))?;
@@ -91,6 +102,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
     if let Some(generator) = generator {
         let pb::Generator { lag, foreign, without_descriptor, without_port, users_failed, users_started, .. } =
             generator;
+        let pb::Generator { stray_panics, stops_cut_off, overdue, .. } = generator;
         histogram("starts", lag.as_ref())?;
         for (what, counted) in [
             ("requests of other threads", foreign),
@@ -98,6 +110,9 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
             ("missing ports", without_port),
             ("users", users_failed),
             ("users", users_started),
+            ("panics", stray_panics),
+            ("users", stops_cut_off),
+            ("late starts", overdue),
         ] {
             count(what, *counted)?;
         }

@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Cancelled,
     /// A redirect could not be followed.
     Redirect,
+    /// The load test panicked outside of a trigger.
+    StrayPanic,
     /// Anything else.
     Other,
 }
@@ -58,7 +60,7 @@ impl ErrorKind {
             Self::Reset => "reset",
             Self::Body => "body",
             Self::Status => "status",
-            Self::Panic => "panic",
+            Self::Panic | Self::StrayPanic => "panic",
             Self::Returned => "returned",
             Self::Start => "start",
             Self::Cancelled => "cancelled",

@@ -1,15 +1,22 @@
 //! Snapshots: what was measured in some time by somebody. They merge by addition, over workers, agents and time.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::{
-    errors::Errors,
+    errors::{ErrorKind, Errors, Seen},
     histogram::Histogram,
     series::{SERIES, Series},
     slowest::Slowest,
+    spent::Spent,
 };
 pub use crate::check::Check;
-use crate::check::{self, Checks};
+use crate::{
+    check::{self, Checks},
+    panic::{self, Stray},
+};
 
 /// What was measured of one series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,8 +51,11 @@ pub struct Triggers {
     pub panicked: u64,
     /// Triggers that were cut off.
     pub interrupted: u64,
-    /// Starts that did not happen since as many as are allowed were in flight.
+    /// Starts that did not happen since as many as are allowed were in flight, or since their user was still busy.
     pub dropped_busy: u64,
+    /// Those among [`dropped_busy`](Self::dropped_busy) that would have happened without the load test's own pauses: its
+    /// think time and its own work.
+    pub dropped_pausing: u64,
     /// Starts that did not happen since their user could not start.
     pub dropped_unready: u64,
     /// Starts that did not happen since the run was stopped before they could.
@@ -54,6 +64,8 @@ pub struct Triggers {
     pub service: Histogram,
     /// From when it was due to the end, without think time, in nanoseconds.
     pub response: Histogram,
+    /// How the time of triggers that ended was spent; zero if that is not known.
+    pub spent: Spent,
 }
 
 impl Triggers {
@@ -64,8 +76,8 @@ impl Triggers {
     }
 
     fn merge(&mut self, other: &Self) {
-        let Self { due, done, failed, panicked, interrupted, dropped_busy, dropped_unready, dropped_stopped, .. } =
-            other;
+        let Self { due, done, failed, panicked, interrupted, .. } = other;
+        let Self { dropped_busy, dropped_pausing, dropped_unready, dropped_stopped, .. } = other;
         for (to, from) in [
             (&mut self.due, due),
             (&mut self.done, done),
@@ -73,6 +85,7 @@ impl Triggers {
             (&mut self.panicked, panicked),
             (&mut self.interrupted, interrupted),
             (&mut self.dropped_busy, dropped_busy),
+            (&mut self.dropped_pausing, dropped_pausing),
             (&mut self.dropped_unready, dropped_unready),
             (&mut self.dropped_stopped, dropped_stopped),
         ] {
@@ -80,6 +93,7 @@ impl Triggers {
         }
         self.service.merge(&other.service);
         self.response.merge(&other.response);
+        self.spent.merge(other.spent);
     }
 }
 
@@ -102,6 +116,12 @@ pub struct Generator {
     pub users_failed: u64,
     /// Users that have started.
     pub users_started: u64,
+    /// Panics of the load test outside of triggers.
+    pub stray_panics: u64,
+    /// Calls of a user's `stop` that the end of the grace cut off.
+    pub stops_cut_off: u64,
+    /// Triggers that started after the end of the plan because their user was still starting.
+    pub overdue: u64,
 }
 
 impl Generator {
@@ -114,6 +134,9 @@ impl Generator {
         self.without_port += other.without_port;
         self.users_failed += other.users_failed;
         self.users_started += other.users_started;
+        self.stray_panics = self.stray_panics.saturating_add(other.stray_panics);
+        self.stops_cut_off = self.stops_cut_off.saturating_add(other.stops_cut_off);
+        self.overdue = self.overdue.saturating_add(other.overdue);
     }
 
     /// The share of their time in which the workers were busy, from 0 to 1.
@@ -145,6 +168,11 @@ pub struct Snapshot {
     pub errors: Errors,
     /// The generator.
     pub generator: Generator,
+    /// How long users took to start, in nanoseconds, of those that did.
+    pub user_starts: Histogram,
+    /// How late triggers started because their user was still starting, in nanoseconds. Those that did not wait for that
+    /// are not in it.
+    pub start_waits: Histogram,
 }
 
 impl Snapshot {
@@ -163,6 +191,17 @@ impl Snapshot {
         }
         self.errors.merge(&other.errors);
         self.generator.merge(&other.generator);
+        self.user_starts.merge(&other.user_starts);
+        self.start_waits.merge(&other.start_waits);
+    }
+
+    /// Adds the panics outside of triggers that nothing has told of yet, of a run that `started` then.
+    pub(crate) fn add_stray_panics(&mut self, started: Option<Instant>) {
+        for (text, Stray { count, first }) in panic::take() {
+            let first = started.map_or(Duration::ZERO, |started| first.saturating_duration_since(started));
+            self.errors.add_seen(ErrorKind::StrayPanic, &text, Seen { count, first });
+            self.generator.stray_panics = self.generator.stray_panics.saturating_add(count);
+        }
     }
 
     /// Adds how a check went.
@@ -208,6 +247,7 @@ impl Snapshot {
         let requests: usize = self.requests.values().map(|measure| measure.durations.bytes()).sum();
         let Triggers { service, response, .. } = &self.triggers;
         let others = [service, response, &self.journeys, &self.waiting, &self.connects, &self.generator.lag];
-        requests + others.into_iter().map(Histogram::bytes).sum::<usize>()
+        let of_users = [&self.user_starts, &self.start_waits];
+        requests + others.into_iter().chain(of_users).map(Histogram::bytes).sum::<usize>()
     }
 }

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// Time that is no part of its duration.
     pub thought: Duration,
+    /// Time in requests and measured steps, those that overlap once; `None` if it is not known.
+    pub requesting: Option<Duration>,
     /// The journeys of its requests.
     pub journeys: Vec<Journey<u32>>,
 }

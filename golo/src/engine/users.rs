@@ -62,11 +62,30 @@ pub(super) struct Paced {
     pub(super) since: Instant,
     /// For how long its thread kept it waiting before, since it was in time.
     pub(super) stood: Duration,
+    /// Triggers that it has had since it was in time, and the load test's own pauses in them.
+    pub(super) done: u32,
+    pub(super) pauses: Pauses,
+}
+
+/// Time of a user that no target is to blame for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pauses {
+    /// Think time.
+    pub(super) thinking: Duration,
+    /// Think time, and the load test's own work as far as it is known.
+    pub(super) all: Duration,
 }
 
 impl Paced {
     pub(super) fn new(next: Instant) -> Self {
-        Self { next, since: Instant::now(), stood: Duration::ZERO }
+        Self { next, since: Instant::now(), stood: Duration::ZERO, done: 0, pauses: Pauses::default() }
+    }
+
+    /// The user has had another trigger, with these pauses.
+    pub(super) fn add(&mut self, pauses: Pauses) {
+        self.done = self.done.saturating_add(1);
+        self.pauses.thinking = self.pauses.thinking.saturating_add(pauses.thinking);
+        self.pauses.all = self.pauses.all.saturating_add(pauses.all);
     }
 }
 
@@ -248,6 +267,11 @@ impl<U> Users<U> {
     /// How many are busy, those who are being stopped among them.
     pub(super) fn busy(&self) -> usize {
         self.busy
+    }
+
+    /// How many are being stopped.
+    pub(super) fn leaving(&self) -> usize {
+        self.leaving
     }
 
     /// How many could not start, and do not run.

@@ -7,6 +7,7 @@ mod seconds;
 mod stalls;
 
 use std::{
+    cell::Cell,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -327,26 +328,28 @@ impl<T: Trigger> Worker<T> {
         if !self.run.trigger.has_users() {
             return opening;
         }
-        run_all((0..opening as u32).filter_map(|number| {
+        let starts = (0..opening as u32).filter_map(|number| {
             let user = self.users().take(number)?;
             Some(drive::start_opening_user(Held::new(self, number, user)))
-        }))
-        .await;
+        });
+        run_all(starts, &Cell::new(0)).await;
         opening - self.users().failed() as u64
     }
 
+    /// Stops all users within the grace, and counts those whose `stop` is cut off.
     async fn stop_users(self: &Arc<Self>, orders: &mut watch::Receiver<Orders>) {
         let started = self.users().take_idle(0, u32::MAX);
         if !self.run.trigger.has_users() {
             return;
         }
         let deadline = tokio::time::Instant::now() + self.run.plan.graceful_stop().max(LAST_MOMENT);
+        let (count, stopped) = (started.len(), Cell::new(0));
         let stopping = async {
-            run_all(started.into_iter().map(|(_, state)| {
+            let stops = started.into_iter().map(|(_, state)| {
                 let trigger = Arc::clone(&self.run.trigger);
                 async move { trigger.stop(state).await }
-            }))
-            .await;
+            });
+            run_all(stops, &stopped).await;
             // Those who left before the end may not have stopped yet.
             while self.users().busy() > 0 {
                 self.changed.notified().await;
@@ -360,6 +363,8 @@ impl<T: Trigger> Worker<T> {
             _ = timeout_at(deadline, stopping) => {}
             () = cut => {}
         }
+        let cut_off = count.saturating_sub(stopped.get()) + self.users().leaving();
+        recorder::with(|recorder| recorder.rest().generator.stops_cut_off += cut_off as u64);
     }
 
     /// How many users there are: in the open model, those who have a trigger.
@@ -391,14 +396,16 @@ impl<T: Trigger> Worker<T> {
     }
 }
 
-/// Runs all of them, so many at the same time.
-async fn run_all(tasks: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>) {
+/// Runs all of them, so many at the same time, and counts in `ended` those that have ended so far.
+async fn run_all(tasks: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>, ended: &Cell<usize>) {
     let mut running = JoinSet::new();
     for task in tasks {
-        if running.len() >= AT_ONCE {
-            running.join_next().await;
+        if running.len() >= AT_ONCE && running.join_next().await.is_some() {
+            ended.set(ended.get() + 1);
         }
         running.spawn(task);
     }
-    while running.join_next().await.is_some() {}
+    while running.join_next().await.is_some() {
+        ended.set(ended.get() + 1);
+    }
 }

@@ -43,6 +43,7 @@ pub use watch::Watch;
 /// | `iteration_failed` | triggers that failed, of all that ended | `rate` (a share) | |
 /// | `dropped_iterations` | starts that did not happen | `count`, `rate` (per second) | |
 /// | `journey_duration` | of a journey, from its first request to the end of its last | the same | |
+/// | `user_start_duration` | how long users took to start, of those that did | the same | |
 /// | `checks` | checks that passed, of all that were made | `rate` (a share) | `check` |
 /// | `vus` | users at the end of each second; in the open model, triggers in flight | `min max` | |
 ///

@@ -4,9 +4,12 @@ use std::{fmt, time::Duration};
 
 use super::{
     Ending, Judged,
-    units::{counted, duration},
+    units::{count, counted, duration},
 };
-use crate::engine::{Finished, health::LostAgent};
+use crate::engine::{
+    Finished,
+    health::{LateStarts, LostAgent},
+};
 
 /// What a run comes to. Where several hold, the first of them is it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,9 +98,14 @@ pub(super) fn invalid(finished: &Finished) -> Vec<String> {
     let generator = &finished.totals.generator;
     let mut reasons = Vec::new();
     if let Some(lag) = health.worst_lag.filter(|lag| lag.is_late()) {
+        let which = lag.starts.map_or_else(String::new, |LateStarts { late, all, .. }| {
+            format!("{} of {}, ", count(late), counted(all, "start"))
+        });
         reasons.push(format!(
-            "starts were late: by p99 {} in the 3s from {} on, where {} is the limit",
+            "starts were late: {which}by p99 {} in the {} from {} on, where {} is the limit (on a shared CI machine, ask \
+             for less load or raise the limit with `--max-lag`)",
             duration(lag.p99),
+            duration(lag.length()),
             duration(Duration::from_secs(lag.from)),
             duration(lag.limit)
         ));

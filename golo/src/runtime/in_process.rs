@@ -80,7 +80,8 @@ impl Trigger for InProcess {
             Ok(Err(error)) => Some(Failure { kind: ErrorKind::Returned, text: reason(error) }),
             Err(text) => Some(Failure { kind: ErrorKind::Panic, text: with_hint(text) }),
         };
-        Outcome { failure, thought: scope.thought(), journeys: scope.take_journeys() }
+        let (thought, requesting) = scope.times();
+        Outcome { failure, thought, requesting: Some(requesting), journeys: scope.take_journeys() }
     }
 
     async fn stop(&self, user: User) {

@@ -1,6 +1,10 @@
 //! The service `golo.engine.v1.Engine`: whole plans, run here for whoever holds the stream.
 
-use std::{pin::Pin, sync::Arc, time::Instant};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, mpsc},
@@ -19,7 +23,7 @@ use crate::{
     },
     error::chain,
     member,
-    panic::print_at_most,
+    panic::{print_at_most, watch},
     pb::engine::{self as pb, command::Command, event::Event},
     sink,
     until::until,
@@ -78,7 +82,7 @@ struct Asked {
 
 impl Asked {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
-        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks } = written;
+        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, max_lag } = written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
                 "the plan needs revision {needs} of golo.engine.v1, and this load test was built with golo {}, which speaks \
@@ -103,6 +107,7 @@ impl Asked {
             workers: if workers == 0 { cores() } else { workers as usize },
             seed,
             share: share.as_ref().map_or(Ok(Share::WHOLE), Share::try_from).map_err(wrong)?,
+            max_lag: max_lag.map(Duration::from_nanos),
         };
         Ok(Self { plan: Plan::try_from(&load).map_err(wrong)?, options, wants_outputs: outputs, revision })
     }
@@ -143,6 +148,8 @@ impl Running {
         let mut engine = InProcess::start(&plans.loadtest, shared, plan, options, sinks).map_err(failed)?;
         engine.hold();
         print_at_most(PANICS);
+        // `setup` may have set a panic hook of its own.
+        watch();
         let process = sink::process();
         sink::install(outside);
         let mut outbox = Outbox::default();

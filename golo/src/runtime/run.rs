@@ -17,7 +17,7 @@ use crate::{
     Error, Loadtest, client,
     engine::{Engine, Options, Sinks, plan::Plan, recorder::Outside},
     message::say,
-    panic::print_at_most,
+    panic::{print_at_most, watch},
     shared::SharedValue,
     sink,
 };
@@ -75,7 +75,7 @@ fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> R
     let ended = runtimes.control.block_on(async { Ok(Running::start(itself, call)?.run(options, sinks).await) });
     let control = runtimes.end(loadtest);
     let unwritten = control.block_on(outs.flush(LAST_MOMENT));
-    ended.map(|ran: Ran| ran.with_unwritten(unwritten))
+    ended.map(|ran: Ran| ran.with_unwritten(unwritten).with_last_panics())
 }
 
 /// The load test of this process.
@@ -112,6 +112,8 @@ impl Subject for Itself {
             }
         };
         self.shared = run_on(&self.load, setting_up).await?;
+        // It may have set a panic hook of its own.
+        watch();
         Ok(self.shared.is_some())
     }
 

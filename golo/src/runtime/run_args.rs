@@ -93,6 +93,9 @@ struct HowArgs {
     /// What random choices depend on: the same seed, the same choices [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// How late starts may be before the run is INVALID [default: 10ms, or a tenth of the time between two starts]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    max_lag: Option<Duration>,
     /// A connection for each request
     #[arg(long, action = ArgAction::SetTrue)]
     no_keep_alive: bool,
@@ -123,6 +126,7 @@ pub struct RunCall {
     pub(super) job_name: Option<String>,
     pub(super) workers: Option<usize>,
     pub(super) seed: u64,
+    pub(super) max_lag: Option<Duration>,
     pub(super) no_keep_alive: bool,
     pub(super) insecure: bool,
     pub(super) thresholds: Vec<Threshold>,
@@ -151,6 +155,7 @@ impl RunCall {
             workers: self.workers.unwrap_or_else(cores),
             seed: self.seed,
             share: Share::WHOLE,
+            max_lag: self.max_lag,
         }
     }
 
@@ -265,6 +270,7 @@ impl<T: OwnFlags> RunArgs<T> {
             job_name: how.name,
             workers: how.workers.map(usize::from),
             seed: how.seed.unwrap_or_default(),
+            max_lag: how.max_lag,
             no_keep_alive: how.no_keep_alive,
             insecure: how.insecure,
             thresholds: how.threshold,
@@ -367,6 +373,7 @@ impl HowArgs {
             name: self.name.or(below.name),
             workers: self.workers.or(below.workers),
             seed: self.seed.or(below.seed),
+            max_lag: self.max_lag.or(below.max_lag),
             no_keep_alive: self.no_keep_alive || below.no_keep_alive,
             insecure: self.insecure || below.insecure,
             threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },

@@ -193,6 +193,16 @@ impl Ran {
         self
     }
 
+    /// Adds the panics that came after the engine's end, as in `teardown`.
+    pub(super) fn with_last_panics(mut self) -> Self {
+        let now = std::time::Instant::now();
+        let mut last = Snapshot::default();
+        last.add_stray_panics(now.checked_sub(self.finished.whole_time));
+        self.finished.totals.merge(&last);
+        self.finished.rest.merge(&last);
+        self
+    }
+
     /// Writes every report, prints the summary, and says what else is to be said. A signal ends that where nobody reads what
     /// is written.
     pub(super) fn report(self, outs: Outs, is_stdout_taken: bool) -> ExitCode {
@@ -279,6 +289,7 @@ pub(super) struct Running<'a, S> {
     watch: Watch,
     timeline: Timeline,
     ending: Ending,
+    is_slow_pace_said: bool,
 }
 
 impl<'a, S: Subject> Running<'a, S> {
@@ -291,6 +302,7 @@ impl<'a, S: Subject> Running<'a, S> {
             watch: Watch::new(call.thresholds.iter().cloned(), &call.plan),
             timeline: Timeline::default(),
             ending: Ending::default(),
+            is_slow_pace_said: false,
         })
     }
 
@@ -387,6 +399,7 @@ impl<'a, S: Subject> Running<'a, S> {
     fn second(&mut self, progress: &Progress, engine: &mut S::Engine) {
         self.timeline.add(progress);
         self.watch.second(progress);
+        self.warn_of_pace(engine.totals());
         if !self.call.abort_on_fail || self.ending.aborted.is_some() || self.ending.stopped.is_some() {
             return;
         }
@@ -394,6 +407,17 @@ impl<'a, S: Subject> Running<'a, S> {
             say(format_args!("{}: stopping, since `{lost}` can no longer hold", self.subject.name()));
             engine.abort(lost);
             self.ending.aborted = Some(lost.clone());
+        }
+    }
+
+    /// Says at once, and once, that the load test cannot keep its pace.
+    fn warn_of_pace(&mut self, totals: &Snapshot) {
+        if self.is_slow_pace_said || self.call.quiet {
+            return;
+        }
+        if let Some(warning) = reports::slow_pace(&self.call.plan, &totals.triggers) {
+            self.is_slow_pace_said = true;
+            say(format_args!("{}: warning: {warning}", self.subject.name()));
         }
     }
 

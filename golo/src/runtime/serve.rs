@@ -24,7 +24,7 @@ use super::{
     service::{ENGINE, InFlight, SERVICE, Services, services},
     signals::Signals,
 };
-use crate::{Error, Loadtest, message::say};
+use crate::{Error, Loadtest, message::say, report::counted};
 
 /// Triggers in flight on one connection, and cancelled ones that are not cleaned up yet: enough that no client is
 /// taken for an attacker.
@@ -133,13 +133,18 @@ impl Serving<'_> {
         signals: &mut Signals,
         grace: &mut Instant,
     ) -> Result<(), Error> {
-        let loadtest = Arc::clone(loadtest);
+        let tearing_down = Arc::clone(loadtest);
         tokio::select! {
-            result = run_on(self.load, async move { loadtest.tear_down().await }) => return result,
+            result = run_on(self.load, async move { tearing_down.tear_down().await }) => return result,
             () = sleep_until(at_least_a_moment(*grace)) => {}
             () = signals.next() => *grace = Instant::now(),
         }
-        say(format_args!("{}: cut off `teardown` or a user's `stop`", self.name));
+        match loadtest.unstopped_users() as u64 {
+            0 => say(format_args!("{}: cut off `teardown`", self.name)),
+            users => {
+                say(format_args!("{}: cut off the `stop` of {}, and `teardown`", self.name, counted(users, "user")))
+            }
+        }
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     erased::{Erased, UserState},
     error::reason,
     lock::lock,
-    panic::{caught, caught_now},
+    panic::{caught, caught_and_counted, caught_now},
     scope::Scope,
     shared::SharedValue,
     sink::Discard,
@@ -44,6 +44,8 @@ pub(crate) struct Users {
     named: Mutex<HashMap<u64, Named>>,
     /// Those who are being stopped.
     ending: Mutex<JoinSet<()>>,
+    /// How many of those have not stopped yet; one whose stop is cut off never has.
+    unstopped: Arc<AtomicUsize>,
 }
 
 type Named = Arc<tokio::sync::Mutex<Option<Live>>>;
@@ -66,6 +68,7 @@ impl Users {
             idle: Mutex::default(),
             named: Mutex::default(),
             ending: Mutex::default(),
+            unstopped: Arc::default(),
         }
     }
 
@@ -149,6 +152,11 @@ impl Users {
         while ending.join_next().await.is_some() {}
     }
 
+    /// How many users have begun to stop and have not stopped yet.
+    pub(crate) fn unstopped(&self) -> usize {
+        self.unstopped.load(SeqCst)
+    }
+
     fn take_where(&self, wanted: impl Fn(&Live) -> bool) -> Vec<Live> {
         let mut taken: Vec<_> = lock(&self.idle).extract_if(.., |live| wanted(live)).collect();
         lock(&self.named).retain(|_, named| {
@@ -169,7 +177,13 @@ impl Users {
     fn end(&self, live: Live) {
         // Without a runtime, as when one is being shut down, it is dropped without its `stop`.
         if let Ok(runtime) = Handle::try_current() {
-            lock(&self.ending).spawn_on(ended(Arc::clone(&self.adapter), live), &runtime);
+            self.unstopped.fetch_add(1, SeqCst);
+            let (adapter, unstopped) = (Arc::clone(&self.adapter), Arc::clone(&self.unstopped));
+            let ending = async move {
+                ended(adapter, live).await;
+                unstopped.fetch_sub(1, SeqCst);
+            };
+            lock(&self.ending).spawn_on(ending, &runtime);
         }
     }
 }
@@ -196,8 +210,9 @@ pub(crate) async fn start(
 
 /// Stops a user; what it does is no load.
 pub(crate) async fn stop(adapter: &dyn Erased, state: UserState, jar: &Arc<Jar>, shared: &SharedValue) {
-    // What panics here says so on stderr; there is no trigger to fail.
-    let _ = aside(jar, shared).run(caught(async { adapter.stop(state).await })).await;
+    // There is no trigger to fail.
+    let stopping = caught_and_counted("in a user's `stop`", async { adapter.stop(state).await });
+    let _ = aside(jar, shared).run(stopping).await;
 }
 
 /// A user in a trigger's hands. Dropping it gives the user back, however the trigger ended.

@@ -6,7 +6,7 @@ use super::{WireError, moment, unix_nanoseconds};
 use crate::{
     engine::{
         Finished, Options, Progress,
-        health::{Descriptors, Health, Lag},
+        health::{Descriptors, Health, Lag, LateStarts},
         plan::Plan,
         snapshot::Snapshot,
     },
@@ -31,7 +31,12 @@ impl From<&Finished> for pb::event::Event {
     fn from(finished: &Finished) -> Self {
         // Of agents an engine knows nothing.
         let Health { worst_lag, lost, lost_agents: _, descriptors, is_unoptimised } = &finished.health;
-        let lag = |Lag { from, p99, limit }: Lag| pb::Lag { from, p99: nanoseconds(p99), limit: nanoseconds(limit) };
+        let lag = |lag: Lag| pb::Lag { from: lag.from, p99: nanoseconds(lag.p99), limit: nanoseconds(lag.limit) };
+        let late = |LateStarts { length, late, all }: LateStarts| pb::LateStarts {
+            length: nanoseconds(length),
+            late,
+            starts: all,
+        };
         Self::Finished(pb::Finished {
             rest: Some((&finished.rest).into()),
             started_at: finished.started_at.map(unix_nanoseconds),
@@ -49,6 +54,7 @@ impl From<&Finished> for pb::event::Event {
             stopped: false,
             outputs_lost: 0,
             unoptimised: *is_unoptimised,
+            late_starts: worst_lag.and_then(|lag| lag.starts).map(late),
         })
     }
 }
@@ -72,7 +78,17 @@ pub fn progress(written: &pb::Second) -> Result<Progress, WireError> {
 pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, WireError> {
     let rest = written.rest.as_ref().map_or_else(|| Ok(Snapshot::default()), Snapshot::try_from)?;
     let time = Duration::from_nanos;
-    let lag = |pb::Lag { from, p99, limit }: pb::Lag| Lag { from, p99: time(p99), limit: time(limit) };
+    let late = |pb::LateStarts { length, late, starts }: pb::LateStarts| LateStarts {
+        length: time(length),
+        late,
+        all: starts,
+    };
+    let starts = written.late_starts.map(late);
+    // An older load test knows nothing of `--max-lag`.
+    let limit = |limit| options.max_lag.filter(|_| starts.is_none()).unwrap_or(time(limit));
+    let lag =
+        |pb::Lag { from, p99, limit: judged }: pb::Lag| Lag { from, p99: time(p99), limit: limit(judged), starts };
+    let worst_lag = written.worst_lag.map(lag);
     let plan = Plan::try_from(written.load.as_ref().ok_or_else(|| WireError::missing("load of a run"))?)?;
     Ok(Finished {
         plan,
@@ -83,7 +99,7 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
         load_time: time(written.load_time),
         whole_time: time(written.whole_time),
         health: Health {
-            worst_lag: written.worst_lag.map(lag),
+            worst_lag,
             lost: written.lost.clone(),
             lost_agents: Vec::new(),
             descriptors: Descriptors { open: written.descriptors, limit: written.descriptor_limit },

@@ -13,13 +13,14 @@ use crate::{
         series::{Label, Outcome, SERIES, Series},
         slowest::{Journey, Slowest, Step},
         snapshot::{Check, Generator, Measure, Snapshot, Triggers},
+        spent::Spent,
     },
     output::nanoseconds,
     pb::engine::{self as pb, series::Outcome as Ended},
 };
 
 /// Each kind of error, and what it is on the wire.
-const KINDS: [(ErrorKind, pb::ErrorKind); 13] = [
+const KINDS: [(ErrorKind, pb::ErrorKind); 14] = [
     (ErrorKind::Other, pb::ErrorKind::Other),
     (ErrorKind::Dns, pb::ErrorKind::Dns),
     (ErrorKind::Connect, pb::ErrorKind::Connect),
@@ -33,6 +34,7 @@ const KINDS: [(ErrorKind, pb::ErrorKind); 13] = [
     (ErrorKind::Start, pb::ErrorKind::Start),
     (ErrorKind::Cancelled, pb::ErrorKind::Cancelled),
     (ErrorKind::Redirect, pb::ErrorKind::Redirect),
+    (ErrorKind::StrayPanic, pb::ErrorKind::StrayPanic),
 ];
 
 impl From<ErrorKind> for pb::ErrorKind {
@@ -129,7 +131,8 @@ fn journey(written: &pb::Journey) -> Result<Journey<Arc<Label>>, WireError> {
 
 impl From<&Snapshot> for pb::Snapshot {
     fn from(snapshot: &Snapshot) -> Self {
-        let Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator } = snapshot;
+        let Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator, .. } =
+            snapshot;
         let series = |(series, measure): (&Series, &Measure)| pb::Series {
             label: Some((&*series.label).into()),
             outcome: Some(series.outcome.into()),
@@ -157,6 +160,8 @@ impl From<&Snapshot> for pb::Snapshot {
                 .collect(),
             errors: errors.by_count().into_iter().map(error).collect(),
             generator: Some(generator.into()),
+            user_starts: write(&snapshot.user_starts),
+            start_waits: write(&snapshot.start_waits),
         }
     }
 }
@@ -171,6 +176,8 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             journeys: read(written.journeys.as_ref())?,
             waiting: read(written.waiting.as_ref())?,
             connects: read(written.connects.as_ref())?,
+            user_starts: read(written.user_starts.as_ref())?,
+            start_waits: read(written.start_waits.as_ref())?,
             generator: written.generator.as_ref().map_or_else(|| Ok(Generator::default()), Generator::try_from)?,
             ..Self::default()
         };
@@ -209,6 +216,10 @@ impl From<&Triggers> for pb::Triggers {
             dropped_stopped: triggers.dropped_stopped,
             service: write(&triggers.service),
             response: write(&triggers.response),
+            requesting: nanoseconds(triggers.spent.requesting),
+            thinking: nanoseconds(triggers.spent.thinking),
+            working: nanoseconds(triggers.spent.working),
+            dropped_pausing: triggers.dropped_pausing,
         }
     }
 }
@@ -228,6 +239,12 @@ impl TryFrom<&pb::Triggers> for Triggers {
             dropped_stopped: written.dropped_stopped,
             service: read(written.service.as_ref())?,
             response: read(written.response.as_ref())?,
+            spent: Spent {
+                requesting: Duration::from_nanos(written.requesting),
+                thinking: Duration::from_nanos(written.thinking),
+                working: Duration::from_nanos(written.working),
+            },
+            dropped_pausing: written.dropped_pausing,
         })
     }
 }
@@ -243,6 +260,9 @@ impl From<&Generator> for pb::Generator {
             without_port: generator.without_port,
             users_failed: generator.users_failed,
             users_started: generator.users_started,
+            stray_panics: generator.stray_panics,
+            stops_cut_off: generator.stops_cut_off,
+            overdue: generator.overdue,
         }
     }
 }
@@ -260,6 +280,9 @@ impl TryFrom<&pb::Generator> for Generator {
             without_port: written.without_port,
             users_failed: written.users_failed,
             users_started: written.users_started,
+            stray_panics: written.stray_panics,
+            stops_cut_off: written.stops_cut_off,
+            overdue: written.overdue,
         })
     }
 }
@@ -302,12 +325,17 @@ mod tests {
         }
         (triggers.due, triggers.done, triggers.failed, triggers.panicked) = (1, 2, 3, 4);
         (triggers.interrupted, triggers.dropped_busy) = (5, 6);
-        (triggers.dropped_unready, triggers.dropped_stopped) = (7, 8);
+        (triggers.dropped_unready, triggers.dropped_stopped, triggers.dropped_pausing) = (7, 8, 9);
+        let nanos = Duration::from_nanos;
+        triggers.spent = Spent { requesting: nanos(10), thinking: nanos(11), working: nanos(12) };
+        snapshot.user_starts.record(13);
+        snapshot.start_waits.record(14);
         let generator = &mut snapshot.generator;
         generator.lag.record(9);
         (generator.busy, generator.time, generator.foreign) = (Duration::from_nanos(1), Duration::from_nanos(2), 3);
         (generator.without_descriptor, generator.without_port) = (4, 5);
         (generator.users_failed, generator.users_started) = (6, 7);
+        (generator.stray_panics, generator.stops_cut_off, generator.overdue) = (8, 9, 10);
         snapshot
     }
 

@@ -45,7 +45,7 @@ async fn calls(users: u64, iterations: u64) -> Vec<u64> {
         }
     });
     let asked = Asked { users: Some(users), iterations: Some(iterations), ..Asked::default() };
-    let options = Options { job_name: "job".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+    let options = Options { job_name: "job".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
     let job = ServedJob::new(Address::Tcp(address), Arc::default());
     let mut engine = Engine::start(Arc::new(job), Plan::new(asked).unwrap(), options, Sinks::new(Vec::new())).unwrap();
     within("every call is answered", async { while engine.next().await.is_some() {} }).await;

@@ -35,6 +35,8 @@ const REQUEST: &str = r#"{"sequenceID":"s","url":"http://h/","method":"GET","sta
 pub(crate) enum Act {
     End,
     Take(Duration),
+    /// Thinks for so long, and then takes so long in requests.
+    Think(Duration, Duration),
     /// Waits until as many as the barrier is for are here.
     Meet(Arc<Barrier>),
     Never,
@@ -142,7 +144,18 @@ impl Trigger for Probe {
         self.log.write(user, What::Trigger { iteration, nth: guest.nth, is_measured });
         let _running = Running { user, log: &self.log };
         let act = (self.act)(user, iteration);
+        let mut thought = Duration::ZERO;
+        let mut requesting = None;
         let failure = match act {
+            Act::Think(time, then) => {
+                let started = Instant::now();
+                tokio::time::sleep(time).await;
+                thought = started.elapsed();
+                let sent = Instant::now();
+                tokio::time::sleep(then).await;
+                requesting = Some(sent.elapsed());
+                None
+            }
             Act::Fail => Some(Failure { kind: ErrorKind::Returned, text: "out of stock".to_owned() }),
             Act::Panic => Some(Failure { kind: ErrorKind::Panic, text: "panicked: out of stock".to_owned() }),
             act => {
@@ -150,7 +163,7 @@ impl Trigger for Probe {
                 None
             }
         };
-        Outcome { failure, ..Outcome::default() }
+        Outcome { failure, thought, requesting, ..Outcome::default() }
     }
 
     async fn stop(&self, guest: Guest) {
@@ -162,7 +175,7 @@ impl Trigger for Probe {
 impl Act {
     async fn play(&self) {
         match self {
-            Self::End | Self::Fail | Self::Panic => {}
+            Self::End | Self::Fail | Self::Panic | Self::Think(..) => {}
             Self::Take(time) => tokio::time::sleep(*time).await,
             Self::Meet(barrier) => _ = barrier.wait().await,
             Self::Never => pending().await,
@@ -298,12 +311,12 @@ impl Run {
 
     /// One of several that share a plan.
     pub(crate) fn of_share(probe: Probe, asked: Asked, workers: usize, share: Share) -> Self {
-        let options = Options { job_name: "probe".to_owned(), workers, seed: 0, share };
+        let options = Options { job_name: "probe".to_owned(), workers, seed: 0, share, max_lag: None };
         Self::with_options(probe, asked, options, sinks())
     }
 
     pub(crate) fn with(probe: Probe, asked: Asked, workers: usize, seed: u64, sinks: Sinks) -> Self {
-        let options = Options { job_name: "probe".to_owned(), workers, seed, share: Share::WHOLE };
+        let options = Options { job_name: "probe".to_owned(), workers, seed, share: Share::WHOLE, max_lag: None };
         Self::with_options(probe, asked, options, sinks)
     }
 

@@ -38,7 +38,7 @@ pub(crate) struct Made {
 impl Made {
     pub(crate) fn of(asked: Asked, load: &Load) -> Self {
         let plan = Plan::new(asked).unwrap();
-        let options = Options { job_name: "made".to_owned(), workers: 4, seed: 11, share: Share::WHOLE };
+        let options = Options { job_name: "made".to_owned(), workers: 4, seed: 11, share: Share::WHOLE, max_lag: None };
         let mut finished = Finished::not_started(plan, options, None);
         let time = Duration::from_secs(load.seconds);
         (finished.load_time, finished.whole_time) = (time, time);

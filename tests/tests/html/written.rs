@@ -167,7 +167,7 @@ async fn a_run_without_requests_has_a_page() {
 #[test]
 fn a_run_that_did_not_start_has_a_page() {
     let plan = Plan::new(Asked::default()).unwrap();
-    let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7, share: Share::WHOLE };
+    let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7, share: Share::WHOLE, max_lag: None };
     let finished = Finished::not_started(plan, options, Some("`setup` failed: <no table>".to_owned()));
     let ending = Ending::default();
     let mut page = Vec::new();

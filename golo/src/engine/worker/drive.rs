@@ -16,8 +16,9 @@ use crate::{
         plan::Model,
         recorder,
         snapshot::Triggers,
+        spent::{Spent, missed_by_pausing},
         trigger::{Outcome, Trigger},
-        users::{Busy, Paced, User, Users},
+        users::{Busy, Paced, Pauses, User, Users},
     },
     output::nanoseconds,
 };
@@ -179,19 +180,22 @@ impl<T: Trigger> Worker<T> {
         self.run.commander.is_over() && self.run.commander.told().stopped.is_some()
     }
 
-    /// Paced: when a busy user is due next, and golo's own part in how late that is by now; nothing where it is to have no
-    /// other trigger.
-    fn take_next(&self, number: u32, now: Instant) -> Option<(Instant, Duration)> {
+    /// Paced: returns when a user that has ended a trigger with these `pauses` is due next, golo's own part in how late that
+    /// is by now, and the think time that has delayed it; `None` if it is to have no other trigger.
+    fn take_next(&self, number: u32, now: Instant, pauses: Pauses) -> Option<(Instant, Duration, Duration)> {
         let mut users = self.users();
+        if let Some(paced) = users.busy_one(number).and_then(|busy| busy.paced.as_mut()) {
+            paced.add(pauses);
+        }
         if !self.goes_on(number, now) {
             self.count_missed(&mut users, number);
             return None;
         }
         let paced = users.busy_one(number)?.paced.as_mut()?;
         let own_part = self.own_part(paced, now);
-        let next = paced.next;
+        let (next, thinking) = (paced.next, paced.pauses.thinking);
         paced.next = self.due_after(next)?;
-        Some((next, own_part))
+        Some((next, own_part, thinking))
     }
 
     /// golo's own part in how late it is `now` for what a user with a pace was due for.
@@ -210,16 +214,19 @@ impl<T: Trigger> Worker<T> {
         let (timeline, now) = (self.timeline(), Instant::now());
         let ends = [timeline.end, self.stopped.get().copied(), self.run.commander.told().over(), busy.retired];
         let until = ends.into_iter().flatten().fold(now, Instant::min);
+        let busy = until.saturating_duration_since(paced.next) + pace.saturating_mul(paced.done);
         paced.next = self.measured_from(paced.next, *pace);
         let count = nanoseconds(until.saturating_duration_since(paced.next)).div_ceil(nanoseconds(*pace));
         if count == 0 {
             return;
         }
+        let pausing = missed_by_pausing(count, paced.done.into(), busy, paced.pauses.all);
         let lag = self.own_part(&mut paced, now);
         recorder::with(|recorder| {
             let rest = recorder.rest();
             rest.triggers.due += count;
             rest.triggers.dropped_busy += count;
+            rest.triggers.dropped_pausing += pausing;
             if !lag.is_zero() {
                 rest.generator.lag.record_n(nanoseconds(lag), count);
             }
@@ -230,6 +237,16 @@ impl<T: Trigger> Worker<T> {
     fn measured_from(&self, due: Instant, pace: Duration) -> Instant {
         let early = self.timeline().start.saturating_duration_since(due);
         due + Duration::from_nanos(nanoseconds(early).div_ceil(nanoseconds(pace)).saturating_mul(nanoseconds(pace)))
+    }
+
+    /// Records that a trigger starts `now`, so much later because its user was still starting.
+    fn record_wait(&self, waited: Duration, now: Instant) {
+        let is_overdue = self.timeline().end.is_some_and(|end| now >= end);
+        recorder::with(|recorder| {
+            let rest = recorder.rest();
+            rest.start_waits.record(nanoseconds(waited));
+            rest.generator.overdue += u64::from(is_overdue);
+        });
     }
 
     pub(super) fn count(&self, is_measured: bool, count: impl FnOnce(&mut Triggers)) {
@@ -255,6 +272,8 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
     let mut now = Instant::now();
     // golo's own delay: that a user was busy when it was due is none.
     let mut lag = due.map(|due| now.saturating_duration_since(due));
+    // Think time of the triggers before, as far as it delays this one.
+    let mut thought_before = Duration::ZERO;
     loop {
         if due.is_none() && !worker.goes_on(held.number, now) {
             return end(held).await;
@@ -262,13 +281,18 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
         let mut from = due.unwrap_or(now);
         let is_measured = worker.is_measured(from);
         held.waits(is_measured);
+        let mut waited = None;
         if !held.has_started() {
             if !start(&mut held).await {
                 return unready(held);
             }
             if has_users {
                 let ready = Instant::now();
-                from += ready - now;
+                match due {
+                    // A start that is due is late, whatever it waited for.
+                    Some(_) => waited = Some(ready - now),
+                    None => from = ready,
+                }
                 now = ready;
                 if due.is_none() && !worker.goes_on(held.number, now) {
                     return end(held).await;
@@ -283,20 +307,28 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             return end(held).await;
         }
         held.begins(is_measured, lag);
+        if let Some(waited) = waited.filter(|_| is_measured) {
+            worker.record_wait(waited, now);
+        }
         let Some(outcome) = trigger(&mut held, is_measured).await else { return };
         held.stage = Stage::Uncounted;
         let started = std::mem::replace(&mut now, Instant::now());
         if outcome.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Panic) {
             held.discard();
         }
+        let spent = outcome.requesting.map(|requesting| Spent::of(now - started, requesting, outcome.thought));
+        let pauses = Pauses { thinking: outcome.thought, all: spent.map_or(outcome.thought, |spent| spent.pausing()) };
         if is_measured {
-            record(outcome, now - started, now - from);
+            let delayed = thought_before.min(started.saturating_duration_since(from));
+            record(outcome, spent, now - started, (now - from).saturating_sub(delayed));
         }
         if due.is_some() {
             if worker.run.plan.is_open() {
                 return held.put(Users::put_free);
             }
-            let Some((next, own_part)) = worker.take_next(held.number, now) else { return end(held).await };
+            let Some((next, own_part, thinking)) = worker.take_next(held.number, now, pauses) else {
+                return end(held).await;
+            };
             if next > now {
                 return held.put(|users, number, user| {
                     if users.put_until(number, user, next) {
@@ -304,7 +336,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
                     }
                 });
             }
-            (due, lag) = (Some(next), Some(own_part));
+            (due, lag, thought_before) = (Some(next), Some(own_part), thinking);
             held.waits(worker.is_measured(next));
         }
         // A load test that never waits for anything must not keep the others from running.
@@ -320,12 +352,13 @@ async fn trigger<T: Trigger>(held: &mut Held<T>, is_measured: bool) -> Option<Ou
     Some(worker.run.trigger.trigger(context, state.as_mut()?, is_measured).await)
 }
 
-fn record(outcome: Outcome, service: Duration, response: Duration) {
+fn record(outcome: Outcome, spent: Option<Spent>, service: Duration, response: Duration) {
     recorder::with(|recorder| {
         let triggers = &mut recorder.rest().triggers;
         triggers.done += 1;
         triggers.service.record(nanoseconds(service.saturating_sub(outcome.thought)));
         triggers.response.record(nanoseconds(response.saturating_sub(outcome.thought)));
+        triggers.spent.merge(spent.unwrap_or_default());
         if let Some(failure) = outcome.failure {
             triggers.failed += 1;
             triggers.panicked += u64::from(failure.kind == ErrorKind::Panic);
@@ -393,10 +426,18 @@ async fn start<T: Trigger>(held: &mut Held<T>) -> bool {
     let (worker, number) = (Arc::clone(&held.worker), held.number);
     let Some(user) = &mut held.user else { return false };
     let context = worker.context(number, user.iteration);
+    let begun = Instant::now();
     match worker.run.trigger.start(&context).await {
         Ok(state) => {
             user.state = Some(state);
-            recorder::with(|recorder| recorder.rest().generator.users_started += 1);
+            let has_users = worker.run.trigger.has_users();
+            recorder::with(|recorder| {
+                let rest = recorder.rest();
+                rest.generator.users_started += 1;
+                if has_users {
+                    rest.user_starts.record(nanoseconds(begun.elapsed()));
+                }
+            });
             true
         }
         Err(reason) => {

@@ -30,6 +30,10 @@ pub(in crate::report) struct Generator<'a> {
     pub(in crate::report) users_failed: u64,
     /// Whether it was built without optimisations.
     pub(in crate::report) unoptimised: bool,
+    /// Calls of a user's `stop` that the end of the grace cut off.
+    pub(in crate::report) stops_cut_off: u64,
+    /// Panics of the load test outside of triggers.
+    pub(in crate::report) stray_panics: u64,
     /// What its own state does to the figures, where it does.
     pub(in crate::report) warning: Option<&'static str>,
 }
@@ -66,6 +70,8 @@ impl<'a> Generator<'a> {
             users_started: generator.users_started,
             users_failed: generator.users_failed,
             unoptimised: health.is_unoptimised,
+            stops_cut_off: generator.stops_cut_off,
+            stray_panics: generator.stray_panics,
             warning: summary::warning(finished),
         }
     }

@@ -119,15 +119,13 @@ pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
     let load = &document.load;
     let model = document.run.model;
     let mut facts = vec![Fact::new("starts", starts(load))];
-    let Dropped { busy, unready, stopped } = load.dropped;
-    let why_busy = match model {
-        Model::Open => "as many triggers as --max-users allows were in flight",
-        Model::Paced | Model::Closed => "their user was still busy when its time in the run was over",
-    };
-    for (number, reason) in
-        [(busy, why_busy), (unready, "their user could not start"), (stopped, "the run was stopped first")]
-    {
-        if number > 0 {
+    let Dropped { unready, stopped, .. } = load.dropped;
+    let others =
+        [(unready, "their user could not start".to_owned()), (stopped, "the run was stopped first".to_owned())];
+    for (number, reason) in load.words.dropped_busy.iter().chain(&others) {
+        if *number > 0 {
+            // A page has no code in its facts.
+            let (number, reason) = (*number, reason.replace('`', ""));
             facts.push(Fact::new("dropped", format!("{}: {reason}", count(number))).bad_if(true));
         }
     }
@@ -143,16 +141,25 @@ pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
         }
         None => Fact::new("rate", format!("{achieved} started")),
     });
+    if let Some(late) = &load.words.late_starts {
+        facts.push(Fact::new("late starts", &**late).bad_if(true));
+    }
     if let Some(lag) = &load.worst_lag {
         let [from, p99, limit] = [lag.from, lag.p99, lag.limit].map(|nanos| nanoseconds(Some(nanos)));
         let text = format!("p99 {p99} late at worst (from {from} on); {limit} is the limit");
-        facts.push(Fact::new("worst lag", text).bad_if(lag.p99 > lag.limit));
+        facts.push(Fact::new("worst lag", text).bad_if(lag.is_late));
     }
     let most = count(load.most_users);
     match (load.most_users, model) {
         (0, _) => {}
         (_, Model::Open) => facts.push(Fact::new("in flight", format!("{most} at most, looked at each second"))),
         _ => facts.push(Fact::new("users", format!("{most} at most"))),
+    }
+    if let Some(starts) = &load.words.user_starts {
+        facts.push(Fact::new("user starts", &**starts));
+    }
+    if let Some(split) = &load.words.split {
+        facts.push(Fact::new("a trigger's time", &**split));
     }
     let triggers = &document.triggers;
     if triggers.failed > 0 {
@@ -168,7 +175,7 @@ pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
 }
 
 fn starts(load: &Load) -> String {
-    let Dropped { busy, unready, stopped } = load.dropped;
+    let Dropped { busy, unready, stopped, .. } = load.dropped;
     let dropped = busy.saturating_add(unready).saturating_add(stopped);
     let sum = load.done.saturating_add(dropped).saturating_add(load.interrupted);
     let sign = if sum == load.due { "=" } else { "≠" };
@@ -230,6 +237,14 @@ pub(super) fn generator(document: &Document<'_>) -> Vec<Fact> {
     if generator.users_started > 0 || generator.users_failed > 0 {
         let text = format!("{} started, {} could not", count(generator.users_started), count(generator.users_failed));
         facts.push(Fact::new("users", text).bad_if(generator.users_failed > 0));
+    }
+    if generator.stops_cut_off > 0 {
+        let text = format!("{} took longer to stop than the grace, and were cut off", count(generator.stops_cut_off));
+        facts.push(Fact::new("users", text).bad_if(true));
+    }
+    if generator.stray_panics > 0 {
+        let text = format!("{} outside of triggers: see Errors", count(generator.stray_panics));
+        facts.push(Fact::new("panics", text).bad_if(true));
     }
     facts
 }

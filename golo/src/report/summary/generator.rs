@@ -55,6 +55,13 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
             descriptors.limit.map_or_else(|| ", without a limit".to_owned(), |limit| format!(" of {}", count(limit)));
         say("descriptors", format!("{}{limit} open at most", count(descriptors.open)));
     }
+    if generator.stray_panics > 0 {
+        say("panics", format!("{} outside of triggers; see Errors", count(generator.stray_panics)));
+    }
+    if generator.stops_cut_off > 0 {
+        let users = counted(generator.stops_cut_off, "user");
+        say("stops", format!("{users} took longer to stop than the grace, and were cut off"));
+    }
     for (number, reason) in [
         (generator.foreign, "came from threads that are no worker's"),
         (generator.without_descriptor, "found no descriptor left"),

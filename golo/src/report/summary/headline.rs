@@ -5,10 +5,12 @@ use crate::{
     engine::{
         Finished,
         errors::{ErrorKind, Errors},
+        snapshot::Snapshot,
     },
     report::{
-        Ending, Moment, Page, Verdict,
+        self, Ending, Moment, Page, Verdict,
         page::{BAD, GOOD, WARNING},
+        pauses,
         text::clean,
         units::{count, counted, duration, percent},
         verdict,
@@ -106,7 +108,9 @@ fn concerns(finished: &Finished, verdict: &Verdict, requests: &Requests) -> Vec<
     // One that did not get so far need not say that nothing came of it.
     if *verdict == Verdict::Passed || !finished.load_time.is_zero() {
         concerns.extend(about_requests(finished, requests));
+        concerns.extend(report::slow_pace(&finished.plan, &totals.triggers));
         concerns.extend(about_triggers(finished, requests));
+        concerns.extend(pauses::many_late_starts(totals));
         let failed = totals.checks.values().fold(0, |sum: u64, check| sum.saturating_add(check.failed));
         if failed > 0 {
             concerns.push(format!("{} failed", counted(failed, "check")));
@@ -129,12 +133,29 @@ fn concerns(finished: &Finished, verdict: &Verdict, requests: &Requests) -> Vec<
             }
         });
     }
+    concerns.extend(about_ends(totals));
+    concerns
+}
+
+/// What went wrong outside of triggers.
+fn about_ends(totals: &Snapshot) -> Vec<String> {
+    let mut concerns = Vec::new();
+    let generator = &totals.generator;
+    if generator.stray_panics > 0 {
+        let reason = reason(&totals.errors, |kind| kind == ErrorKind::StrayPanic);
+        concerns.push(format!("{} outside of a trigger{reason}", counted(generator.stray_panics, "panic")));
+    }
+    if generator.stops_cut_off > 0 {
+        let users = counted(generator.stops_cut_off, "user");
+        concerns.push(format!("the `stop` of {users} was cut off: it took longer than the grace"));
+    }
     concerns
 }
 
 fn about_requests(finished: &Finished, requests: &Requests) -> Option<String> {
     let (all, failed) = (requests.total.count(), requests.total.failed);
-    let is_of_request = |kind| !matches!(kind, ErrorKind::Start | ErrorKind::Returned | ErrorKind::Panic);
+    let is_of_request =
+        |kind| !matches!(kind, ErrorKind::Start | ErrorKind::Returned | ErrorKind::Panic | ErrorKind::StrayPanic);
     if all == 0 {
         let interrupted = requests.interrupted;
         let done = finished.totals.triggers.done;
@@ -173,7 +194,11 @@ fn about_triggers(finished: &Finished, requests: &Requests) -> Vec<String> {
     }
     let dropped = triggers.dropped_busy.saturating_add(triggers.dropped_unready);
     if dropped > 0 {
-        concerns.push(format!("{} of {} dropped", count(dropped), counted(triggers.due, "start")));
+        let pausing = match triggers.dropped_pausing {
+            0 => String::new(),
+            pausing => format!(", {} by the load test's own pauses", count(pausing)),
+        };
+        concerns.push(format!("{} of {} dropped{pausing}", count(dropped), counted(triggers.due, "start")));
     }
     concerns
 }
@@ -184,7 +209,9 @@ fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
     first.map_or_else(String::new, |(kind, text, _)| match kind {
         // What they are has been said.
         ErrorKind::Panic => format!(": {}", clean(text.strip_prefix("panicked: ").unwrap_or(text))),
-        ErrorKind::Start | ErrorKind::Returned | ErrorKind::Status => format!(": {}", clean(text)),
+        ErrorKind::Start | ErrorKind::Returned | ErrorKind::Status | ErrorKind::StrayPanic => {
+            format!(": {}", clean(text))
+        }
         kind if text.starts_with(&kind.to_string()) => format!(": {}", clean(text)),
         kind => format!(": {kind}: {}", clean(text)),
     })

@@ -9,12 +9,13 @@ use crate::{
     engine::{
         Finished,
         curve::Curve,
-        plan::{Arrivals, Model, Plan, Rate},
+        health::LateStarts,
+        plan::{Arrivals, Model, Rate},
         snapshot::Triggers,
     },
     output::nanoseconds,
     report::{
-        Page,
+        Page, pauses,
         text::clean,
         units::{count, duration, per_second},
     },
@@ -32,25 +33,37 @@ pub(super) fn lines(page: Page, finished: &Finished, requests: &Requests) -> Vec
     say("took", took(finished, started_at));
     let triggers = &finished.totals.triggers;
     say("starts", starts(triggers));
-    for (number, reason) in [
-        (triggers.dropped_busy, busy(&finished.plan)),
-        (triggers.dropped_unready, "their user could not start"),
-        (triggers.dropped_stopped, "the run was stopped first"),
-    ] {
+    let others = [
+        (triggers.dropped_unready, "their user could not start".to_owned()),
+        (triggers.dropped_stopped, "the run was stopped first".to_owned()),
+    ];
+    for (number, reason) in pauses::dropped_busy(&finished.plan, triggers).into_iter().chain(others) {
         if number > 0 {
             say("dropped", format!("{}: {reason}", count(number)));
         }
     }
     say("rate", rates(finished));
+    if let Some(late) = pauses::late_starts(&finished.totals) {
+        say("late starts", late);
+    }
     if let Some(lag) = finished.health.worst_lag {
         let (p99, limit) = (duration(lag.p99), duration(lag.limit));
         let from = duration(Duration::from_secs(lag.from));
-        say("worst lag", format!("p99 {p99} late at worst (from {from} on); {limit} is the limit"));
+        let later = match lag.starts {
+            Some(LateStarts { late: late @ 1.., all, .. }) => {
+                format!(", and {} of {} were later", count(late), count(all))
+            }
+            _ => String::new(),
+        };
+        say("worst lag", format!("p99 {p99} late at worst (from {from} on); {limit} is the limit{later}"));
     }
     match finished.most_users {
         0 => {}
         most if finished.plan.is_open() => say("in flight", format!("{} at most, looked at each second", count(most))),
         most => say("users", format!("{} at most", count(most))),
+    }
+    if let Some(starts) = pauses::user_starts(&finished.totals) {
+        say("user starts", starts);
     }
     lines
 }
@@ -71,14 +84,6 @@ fn starts(triggers: &Triggers) -> String {
     let sign = if sum == due { "=" } else { "≠" };
     let (due, done, dropped) = (count(due), count(done), count(dropped));
     format!("{due} due {sign} {done} done + {dropped} dropped + {} interrupted", count(interrupted))
-}
-
-/// Why a start was refused.
-fn busy(plan: &Plan) -> &'static str {
-    match plan.is_open() {
-        true => "as many triggers as `--max-users` allows were in flight",
-        false => "their user was still busy when its time in the run was over",
-    }
 }
 
 /// Starts a second: asked for where the plan says so, and achieved.
@@ -109,6 +114,8 @@ pub(in crate::report) fn achieved_rate(finished: &Finished) -> Option<f64> {
     let triggers = &finished.totals.triggers;
     let time = time(finished);
     let started = triggers.done.saturating_add(triggers.interrupted);
+    // Of those that came after the end of the plan there was nothing while it was under way.
+    let started = started.saturating_sub(finished.totals.generator.overdue);
     (!time.is_zero()).then(|| started as f64 / time.as_secs_f64())
 }
 

@@ -4,7 +4,7 @@ use super::quantiles;
 use crate::{
     engine::{Finished, plan::Model},
     report::{
-        Page,
+        Page, pauses,
         units::{count, counted, percent},
     },
 };
@@ -27,6 +27,9 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
         rows.push(row);
     }
     let mut lines = page.table(&rows, &[0]);
+    if let Some(split) = pauses::split(triggers) {
+        lines.extend(page.said("time", &split));
+    }
     if triggers.failed > 0 {
         let (failed, done) = (triggers.failed, triggers.done);
         let share = format!("{} of {} ({})", count(failed), counted(done, "trigger"), percent(failed, done));

@@ -19,6 +19,7 @@ pub(super) enum Metric {
     IterationFailed,
     DroppedIterations,
     JourneyDuration,
+    UserStartDuration,
     Checks,
     Vus,
 }
@@ -49,7 +50,7 @@ pub(super) enum Statistic {
 }
 
 impl Metric {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::HttpReqs,
         Self::HttpReqDuration,
         Self::HttpReqWaiting,
@@ -63,6 +64,7 @@ impl Metric {
         Self::IterationFailed,
         Self::DroppedIterations,
         Self::JourneyDuration,
+        Self::UserStartDuration,
         Self::Checks,
         Self::Vus,
     ];
@@ -82,6 +84,7 @@ impl Metric {
             Self::IterationFailed => "iteration_failed",
             Self::DroppedIterations => "dropped_iterations",
             Self::JourneyDuration => "journey_duration",
+            Self::UserStartDuration => "user_start_duration",
             Self::Checks => "checks",
             Self::Vus => "vus",
         }
@@ -97,7 +100,8 @@ impl Metric {
             | Self::HttpReqConnecting
             | Self::IterationDuration
             | Self::IterationResponse
-            | Self::JourneyDuration => Kind::Distribution,
+            | Self::JourneyDuration
+            | Self::UserStartDuration => Kind::Distribution,
             Self::HttpReqFailed | Self::IterationFailed | Self::Checks => Kind::Share,
             Self::Vus => Kind::Gauge,
         }

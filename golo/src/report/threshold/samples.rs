@@ -85,6 +85,7 @@ impl Threshold {
             Metric::IterationDuration => distribution(&triggers.service),
             Metric::IterationResponse => distribution(&triggers.response),
             Metric::JourneyDuration => distribution(&totals.journeys),
+            Metric::UserStartDuration => distribution(&totals.user_starts),
             Metric::HttpReqFailed => Samples::Share { part: self.failed(totals), of: self.count(totals) },
             Metric::IterationFailed => Samples::Share { part: triggers.failed, of: triggers.done },
             Metric::Checks => {

@@ -32,6 +32,7 @@ impl RunCall {
             ("name", self.job_name.clone().map(Value::from)),
             ("workers", self.workers.map(Value::from)),
             ("seed", Some(self.seed.into())),
+            ("max-lag", self.max_lag.map(time).map(Value::from)),
             ("no-keep-alive", self.no_keep_alive.then_some(Value::Bool(true))),
             ("insecure", self.insecure.then_some(Value::Bool(true))),
         ];
@@ -66,6 +67,7 @@ mod tests {
             &["-u", "3", "-s", "10s:7,0s:9", "-s", "1m:0", "--graceful-stop", "0"],
             &["-s", "10s:1234.567/m,1m:3/s", "-i", "999"],
             &["-t", "http_req_duration{route:/items/{id}} p(99.9)<1s", "-t", "http_req_failed rate<1%"],
+            &["-r", "5/s", "--max-lag", "50ms"],
             &["--name", "a b", "--workers", "3", "--seed", "18446744073709551615", "--insecure", "--no-keep-alive"],
         ] {
             let given = call(flags_given, &[]).unwrap();
