@@ -10,6 +10,8 @@ mod faults;
 mod silence;
 #[path = "golo_run/slow_readers.rs"]
 mod slow_readers;
+#[path = "golo_run/strays.rs"]
+mod strays;
 
 use std::{
     collections::HashSet,

@@ -128,6 +128,7 @@ async fn a_stop_of_a_user_that_never_ends_keeps_the_run_for_the_grace_alone() {
     let (due, done, ..) = ran.counts();
     assert_eq!((due, ran.invalid()), (done, vec![]));
     assert_eq!(ran.count(|what| matches!(what, What::Gone { .. })), 600);
+    assert_eq!(ran.finished.totals.generator.stops_cut_off, 600);
 }
 
 #[tokio::test]
@@ -142,6 +143,25 @@ async fn a_cut_ends_stops_that_would_never_end() {
     let (due, done, ..) = ran.counts();
     assert_eq!((due, ran.invalid()), (done, vec![]));
     assert_eq!(ran.count(|what| matches!(what, What::Gone { .. })), 4);
+    assert_eq!(ran.finished.totals.generator.stops_cut_off, 4);
+}
+
+#[tokio::test]
+async fn a_stop_that_is_cut_off_while_the_run_goes_on_is_counted() {
+    let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Never);
+    // Two leave before the end, and two at the end.
+    let asked = Asked { users: Some(4), stages: stages("300ms:4,0s:2,300ms:2"), ..Asked::default() };
+    let ran = run(probe, Asked { graceful_stop: Some(100 * MILLI), ..asked }, 1).await;
+    assert_eq!(ran.finished.totals.generator.stops_cut_off, 4);
+}
+
+#[tokio::test]
+async fn a_stop_that_panics_or_ends_is_not_cut_off() {
+    for stop in [Act::Die, Act::Take(20 * MILLI)] {
+        let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(stop);
+        let ran = run(probe, closed(3, SECOND / 4), 1).await;
+        assert_eq!(ran.finished.totals.generator.stops_cut_off, 0);
+    }
 }
 
 #[tokio::test]

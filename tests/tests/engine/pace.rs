@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golo::engine::plan::Asked;
+use golo::{engine::plan::Asked, report::slow_pace};
 
 use crate::probe::{Act, MILLI, Probe, Run, SECOND, closed, plan, run, stages};
 
@@ -152,4 +152,40 @@ async fn who_is_wanted_again_while_it_stops_is_due_all_the_same() {
     let (due, _, dropped, _) = ran.counts();
     assert_eq!((due, dropped), (25 + 100, ran.triggers().dropped_busy));
     assert!(dropped >= 25, "{dropped}");
+}
+
+#[tokio::test]
+async fn think_time_beyond_the_pace_is_the_load_tests_doing() {
+    let probe = Probe::new(|_, _| Act::Think(300 * MILLI, 5 * MILLI));
+    let ran = run(probe, paced(4, 100 * MILLI, 2 * SECOND), 2).await;
+    let (due, done, dropped, _) = ran.counts();
+    assert_eq!((due, ran.invalid()), (80, vec![]));
+    let triggers = ran.triggers();
+    assert_eq!((triggers.dropped_busy, triggers.dropped_pausing), (dropped, dropped));
+    assert!(dropped >= 40, "{dropped}");
+    // Nothing of it is charged to the target: neither in what a trigger takes nor in what it waited for.
+    assert!(triggers.response.quantile(0.5).unwrap() < 100_000_000, "{:?}", triggers.response);
+    let spent = triggers.spent;
+    assert!(spent.thinking >= 300 * MILLI * done as u32 && spent.requesting >= 5 * MILLI * done as u32, "{spent:?}");
+    assert!(slow_pace(&ran.finished.plan, triggers).unwrap().starts_with("the load test thinks for 30"));
+}
+
+#[tokio::test]
+async fn a_target_that_is_too_slow_for_the_pace_is_to_blame_for_what_is_dropped() {
+    for act in [|| Act::Take(350 * MILLI), || Act::Think(Duration::ZERO, 350 * MILLI)] {
+        let ran = run(Probe::new(move |_, _| act()), paced(2, 100 * MILLI, 2 * SECOND), 1).await;
+        let triggers = ran.triggers();
+        assert!(triggers.dropped_busy > 0 && triggers.dropped_pausing <= 1, "{triggers:?}");
+        assert!(triggers.response.max().unwrap() > 1_000_000_000, "{:?}", triggers.response);
+        assert_eq!(slow_pace(&ran.finished.plan, triggers), None);
+    }
+}
+
+#[tokio::test]
+async fn the_part_of_the_think_time_in_what_is_dropped_is_told_apart() {
+    // In ten seconds a user would have 50 triggers without its think time, and has 40.
+    let ran = run(Probe::new(|_, _| Act::Think(25 * MILLI, 100 * MILLI)), paced(4, 50 * MILLI, 4 * SECOND), 1).await;
+    let triggers = ran.triggers();
+    let (all, pausing) = (triggers.dropped_busy, triggers.dropped_pausing);
+    assert!(pausing > 0 && pausing * 2 < all, "{pausing} of {all}");
 }

@@ -8,7 +8,7 @@ use std::{
 use golo::engine::plan::Asked;
 use tokio::sync::Barrier;
 
-use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, plan, run, sinks, stages};
+use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, plan, rate, run, sinks, stages};
 
 #[tokio::test]
 async fn all_users_have_a_trigger_at_the_same_time_and_no_more() {
@@ -154,4 +154,43 @@ async fn who_could_not_start_is_none_of_the_users_and_not_missing_once_it_is_not
     assert_eq!(ran.seconds[0].users, 2, "the two who have started");
     assert_eq!(ran.iterations().len(), 4, "the others start when they are wanted again");
     assert_eq!(ran.finished.most_users, 4);
+}
+
+#[tokio::test]
+async fn a_user_that_starts_slowly_makes_starts_late_and_not_the_generator() {
+    let starting = 400 * MILLI;
+    let ran = run(Probe::quick().users(move |_, _| Start::Takes(starting)), rate("50/s", SECOND), 1).await;
+    assert_eq!((ran.counts(), ran.invalid()), ((50, 50, 0, 0), vec![]));
+    let totals = &ran.finished.totals;
+    let nanos = starting.as_nanos() as u64;
+    // Those that were due until the first users were there waited for one of their own.
+    let late = totals.start_waits.count();
+    assert!((10..=40).contains(&late) && totals.start_waits.min().unwrap() >= nanos, "{:?}", totals.start_waits);
+    assert_eq!((totals.user_starts.count(), totals.generator.users_started), (late, late));
+    assert!(totals.user_starts.min().unwrap() >= nanos);
+    // They count from when they were due; from their start they are quick, and golo itself was in time.
+    let triggers = ran.triggers();
+    assert!(50 - triggers.response.count_at_or_below(nanos - 1) >= late, "{:?}", triggers.response);
+    assert!(triggers.service.max().unwrap() < nanos && totals.generator.lag.quantile(0.5).unwrap() < nanos);
+    assert_eq!(totals.generator.overdue, 0);
+}
+
+#[tokio::test]
+async fn a_start_after_the_end_of_the_plan_is_none_within_it() {
+    let probe = Probe::quick().users(|_, _| Start::Takes(700 * MILLI));
+    let ran = run(probe, rate("20/s", SECOND / 2), 1).await;
+    assert_eq!(ran.counts(), (10, 10, 0, 0));
+    assert_eq!(ran.finished.totals.generator.overdue, 10);
+}
+
+#[tokio::test]
+async fn how_long_users_of_a_closed_plan_take_to_start_is_known_and_delays_nothing() {
+    let asked = Asked { warm_up: Some(SECOND / 10), ..closed(3, SECOND / 4) };
+    let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).users(|_, _| Start::Takes(50 * MILLI)), asked, 2).await;
+    let totals = &ran.finished.totals;
+    assert_eq!((totals.user_starts.count(), totals.start_waits.count()), (3, 0));
+    assert!(totals.user_starts.min().unwrap() >= 50_000_000);
+    // Without anything to start nothing is known of it.
+    let ran = run(Probe::quick(), rate("50/s", SECOND / 4), 1).await;
+    assert!(ran.finished.totals.user_starts.is_empty());
 }

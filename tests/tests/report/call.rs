@@ -41,6 +41,11 @@ impl Call {
         Self::of(command(PROGRAM), target, job, flags)
     }
 
+    /// A run of another load test, with every report there is.
+    pub(crate) fn of_program(program: &str, target: &SampleService, job: &str, flags: &str) -> Self {
+        Self::of(command(program), target, job, flags).with_reports()
+    }
+
     fn of(mut command: Command, target: &SampleService, job: &str, flags: &str) -> Self {
         command.env("TARGET_URL", target.url()).args(["run", "--name", job]).args(flags.split_whitespace());
         Self { command, folder: tempfile::tempdir().unwrap() }

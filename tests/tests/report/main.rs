@@ -15,5 +15,6 @@ mod numbers;
 mod percentiles;
 mod schema;
 mod screen;
+mod strays;
 mod streams;
 mod terminal;
