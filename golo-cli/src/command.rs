@@ -21,6 +21,9 @@ use golo::cli::{refuse, run_subject, say, wrong};
 /// The command line, the environment or the load test's address is wrong.
 pub(crate) const BAD_CONFIGURATION: u8 = 104;
 
+/// What a person types.
+const GOLO: &str = "golo";
+
 /// The command `golo`: reads the command line of this process and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -31,7 +34,7 @@ pub fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return refuse(error, &Arguments::command()),
+        Err(error) => return refuse(error, &Arguments::command(), GOLO),
     };
     match arguments.command {
         Command::New { path } => new(&path),
@@ -49,7 +52,7 @@ pub fn main() -> ExitCode {
 pub(crate) fn refused(subcommand: &str, kind: ErrorKind, message: String) -> ExitCode {
     let mut command = Arguments::command();
     let error = wrong(&mut command, subcommand, kind, message);
-    refuse(error, &command)
+    refuse(error, &command, GOLO)
 }
 
 fn new(path: &Path) -> ExitCode {

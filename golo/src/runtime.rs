@@ -105,7 +105,7 @@ impl Loadtest {
         let mut command = Call::command(&self);
         let call = match Call::read(&mut command) {
             Ok(call) => call,
-            Err(error) => return refuse(error, &command),
+            Err(error) => return refuse(error, &command, &own_call::own_call().plain),
         };
         match call {
             Call::Serve { address, graceful_stop, client, share, quiet } => {

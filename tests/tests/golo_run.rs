@@ -271,7 +271,7 @@ async fn wrong_command_lines_are_refused_alike() {
             assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0), "{name} {call}: {finished:#?}");
             assert!(finished.stderr[0].starts_with("golo: "), "{name} {call}: {finished:#?}");
             assert!(finished.stderr.join(" ").contains(said), "{name} {call}: {finished:#?}");
-            assert_eq!(finished.said(&format!("{name} {help}--help`")), 1, "{name} {call}: {finished:#?}");
+            assert_eq!(finished.said(&format!(" {help}--help`.")), 1, "{name} {call}: {finished:#?}");
         }
         let mut command = command(program);
         command.args(["run", "-u", "3", "-r", "5/s"]);

@@ -66,6 +66,7 @@ pub(crate) fn plan(of: u64, index: u64, seconds: u64) -> pb::Plan {
         seed: 7,
         outputs: false,
         speaks: 1,
+        max_lag: None,
     }
 }
 

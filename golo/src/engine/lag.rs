@@ -61,8 +61,7 @@ impl Lag {
     #[must_use]
     pub fn is_worse_than(&self, other: &Self) -> bool {
         let badness = |lag: &Self| (lag.is_late(), lag.p99.as_secs_f64() / lag.limit.as_secs_f64().max(1e-9));
-        let (this, other) = (badness(self), badness(other));
-        this.0 > other.0 || (this.0 == other.0 && this.1 > other.1)
+        badness(self) > badness(other)
     }
 }
 

@@ -216,7 +216,7 @@ mod tests {
     /// A run that ended after `millis`, with so many triggers after its last second.
     fn ended(millis: u64, done: u64) -> Finished {
         let plan = Plan::new(Asked::default()).unwrap();
-        let options = Options { job_name: String::new(), workers: 1, seed: 0, share: Share::WHOLE };
+        let options = Options { job_name: String::new(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let rest = second(0, done).second;
         Finished { rest, whole_time: Duration::from_millis(millis), ..Finished::not_started(plan, options, None) }
     }

@@ -112,14 +112,13 @@ impl Call {
 
     /// Reads the command line of this process and puts its parameters in place.
     pub(super) fn read(command: &mut clap::Command) -> Result<Self, clap::Error> {
-        let line = CommandLine::from_arg_matches(&command.try_get_matches_from_mut(std::env::args_os())?)?;
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let line = CommandLine::from_arg_matches(&matches)?;
+        let called = matches.subcommand_name().unwrap_or_default();
+        let mut wrong = |message| wrong(command, called, ErrorKind::ValueValidation, message);
         let (call, params) = match line.command.unwrap_or(Command::Serve(line.serve)) {
-            Command::Serve(args) => {
-                let called = Self::serve(&args, variable);
-                (called.map_err(|message| command.error(ErrorKind::ValueValidation, message))?, args.params)
-            }
+            Command::Serve(args) => (Self::serve(&args, variable).map_err(&mut wrong)?, args.params),
             Command::Run(line) => {
-                let mut wrong = |message| wrong(command, "run", ErrorKind::ValueValidation, message);
                 let mut call = line.run.into_call(variable).map_err(&mut wrong)?;
                 if let Some(load_test) = call.load_test() {
                     let other = load_test.display();

@@ -19,21 +19,23 @@ const OURS: &str = "golo:";
 const HELP: &str = "try '--help'";
 
 /// Says what is wrong with the command line of this process, with what to write instead if that is known; or prints the help
-/// that it asks for. Returns the exit code.
-pub fn refuse(mut error: clap::Error, command: &Command) -> ExitCode {
+/// that it asks for. Returns the exit code. `program` is what a person types to call this program.
+pub fn refuse(mut error: clap::Error, command: &Command, program: &str) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // A closed stream is no reason for another exit code.
         let _ = error.print();
         return if error.use_stderr() { Exit::BadConfiguration.into() } else { ExitCode::SUCCESS };
     }
-    let program = command.get_bin_name().unwrap_or_else(|| command.get_name());
     let first = std::env::args_os().nth(1);
     let subcommand = first.as_deref().and_then(|name| command.find_subcommand(name)).map(Command::get_name);
     if let Some(tip) = tip(&error, program, subcommand) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     }
-    let called = subcommand.map_or_else(|| program.to_owned(), |subcommand| format!("{program} {subcommand}"));
+    let called = match subcommand {
+        Some(subcommand) => format!("{program} {subcommand}"),
+        None => program.to_owned(),
+    };
     let text = error.render().to_string().replacen(CLAPS, OURS, 1);
     say(text.replace(HELP, &format!("try `{called} --help`")).trim_end());
     Exit::BadConfiguration.into()

@@ -12,6 +12,7 @@ use golo::{
     },
     report::Page,
 };
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::*;
 
@@ -130,6 +131,42 @@ fn runs_as_long_as_estimated_can_be_told() {
     let longer = spiky(2 * seconds, 10, 100);
     assert_eq!(compared(&longer, &longer, "10%").outcome(), Outcome::NoRegression);
 }
+
+/// A run of a minute with 100 requests a second, whose durations are as widely spread as those of services are: log-normal.
+fn healthy(random: &mut SmallRng) -> Side {
+    let mut run = Seconds::default();
+    for second in 1..=60 {
+        let mut durations = Histogram::new();
+        for _ in 0..100 {
+            // The sum of twelve is as good as normal.
+            let normal = (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
+            durations.record_n((20e6 * (0.5 * normal).exp()) as u64, 1);
+        }
+        let mut snapshot = Snapshot::default();
+        snapshot.triggers.done = 100;
+        let label = Label { origin: "http://a".into(), route: "/items".into(), method: "GET".into() };
+        let series = Of { label: label.into(), outcome: Ended::Answered { status: 200, failed: false } };
+        snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+    }
+    run.keep_whole(Duration::from_secs(60));
+    Side { seconds: run, ..side(1, 0, 0, 0) }
+}
+
+#[test]
+fn healthy_runs_of_a_minute_are_mostly_no_regression() {
+    let mut random = SmallRng::seed_from_u64(11);
+    let mut outcomes = Vec::new();
+    for _ in 0..PAIRS {
+        let [a, b] = [(); 2].map(|()| healthy(&mut random));
+        outcomes.push(compared(&a, &b, "10%").outcome());
+    }
+    let count = |outcome| outcomes.iter().filter(|other| **other == outcome).count();
+    assert_eq!(count(Outcome::Regression), 0, "{outcomes:?}");
+    assert!(count(Outcome::NoRegression) * 10 >= PAIRS * 9, "{outcomes:?}");
+}
+
+const PAIRS: usize = 10;
 
 #[test]
 fn rows_that_do_not_decide_may_be_noisy_and_are_counted() {
