@@ -6,6 +6,7 @@ mod comparison;
 mod estimate;
 mod rows;
 mod seconds;
+mod tags;
 mod text;
 
 use std::process::ExitCode;

@@ -4,13 +4,14 @@ use std::{
     cell::RefCell,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use golo::{
     Context,
     engine::{
         errors::ErrorKind,
+        recorder::RecorderSink,
         trigger::{Failure, Outcome, Trigger},
     },
     pb::JobClient,
@@ -115,13 +116,20 @@ async fn connect(path: impl AsRef<Path>) -> std::io::Result<TokioIo<UnixStream>>
 pub struct ServedJob {
     address: Address,
     journeys: Arc<OpenJourneys>,
+    measured: Option<Arc<RecorderSink>>,
 }
 
 impl ServedJob {
     /// The one that is served at `address`, whose journeys end with its answers.
     #[must_use]
     pub fn new(address: Address, journeys: Arc<OpenJourneys>) -> Self {
-        Self { address, journeys }
+        Self { address, journeys, measured: None }
+    }
+
+    /// The same; if it prints no `Output`, the tags of its responses tell `measured` of its requests.
+    #[must_use]
+    pub fn told_by_tags(self, measured: Arc<RecorderSink>) -> Self {
+        Self { measured: Some(measured), ..self }
     }
 }
 
@@ -145,16 +153,21 @@ impl Trigger for ServedJob {
         Ok(())
     }
 
-    async fn trigger(&self, context: Context, (): &mut (), _: bool) -> Outcome {
+    async fn trigger(&self, context: Context, (): &mut (), is_measured: bool) -> Outcome {
         // Every worker has been prepared.
         let Some((mut client, _call)) = Connection::least_busy() else {
             return failed("the worker has no connection".to_owned());
         };
+        let called = Instant::now();
         match client.trigger(context).await {
             Ok(response) => {
                 let response = response.into_inner();
                 self.journeys.answered(&response.id);
-                if response.error { failed(response.output) } else { Outcome::default() }
+                if is_measured && let Some(measured) = &self.measured {
+                    measured.answered(&response, called.elapsed());
+                }
+                let outcome = if response.error { failed(response.output) } else { Outcome::default() };
+                Outcome { tags: response.tags, ..outcome }
             }
             Err(status) if broke_off(&status) => {
                 sleep(BROKEN).await;

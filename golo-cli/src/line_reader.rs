@@ -203,7 +203,7 @@ impl Reader {
     fn output(&self, output: &OutputRef<'_>) {
         self.lines.outputs.fetch_add(1, Relaxed);
         let sent = output.timestamp.checked_sub(output.duration).unwrap_or(output.timestamp);
-        if self.measures(sent) {
+        if !self.sink.output_came(output.timestamp) && self.measures(sent) {
             let label = self.sink.read(output);
             self.journeys.add(label, sent, output);
         }

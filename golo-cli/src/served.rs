@@ -268,7 +268,8 @@ impl Subject for Served {
                 Opened::Nothing => say("golo: the load test does not say whether it runs plans: it is triggered"),
             }
         }
-        let trigger = Arc::new(ServedJob::new(address, Arc::clone(&self.journeys)));
+        let job = ServedJob::new(address, Arc::clone(&self.journeys));
+        let trigger = Arc::new(job.told_by_tags(Arc::clone(&sinks.measured)));
         let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);
         engine.map(Way::ours).map_err(|error| not_started("the workers could not be started", Some(error.into())))
     }

@@ -18,6 +18,7 @@ mod records;
 mod seconds;
 mod series;
 mod summaries;
+mod tags;
 
 use std::{
     collections::BTreeSet,

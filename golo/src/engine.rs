@@ -19,6 +19,7 @@ pub mod share;
 pub mod slowest;
 pub mod snapshot;
 pub mod spent;
+pub mod tags;
 mod timer;
 pub mod trigger;
 mod users;
@@ -294,7 +295,7 @@ impl Engine {
             let untold = untold(&self.totals.triggers) + untold(&self.second.triggers);
             self.second.triggers.interrupted += u64::try_from(untold).unwrap_or_default();
         }
-        let rest = self.end_second();
+        let rest = self.end_second(true);
         let generator = &self.totals.generator;
         // Where it was stopped before the clock started, some may have been about to.
         let wanted = if self.start.is_some() { 1 } else { self.opening_users().max(1) };
@@ -403,7 +404,7 @@ impl Engine {
         let now = Instant::now();
         let start = begin.max(now) + self.plan.warm_up();
         self.start = Some((start, SystemTime::now() + (start - now)));
-        self.sinks.measured.foreign().start(start);
+        self.sinks.measured.start(start);
         self.sinks.outside.measure_from(start);
         self.command.0.start(start);
         if self.plan.iterations().is_some_and(|iterations| self.options.share.count(iterations) == 0) {
@@ -421,7 +422,7 @@ impl Engine {
         self.lag.judge_before(seconds);
         self.descriptors.look();
         let users = self.count_users();
-        let second = self.end_second();
+        let second = self.end_second(false);
         Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
     }
 
@@ -431,8 +432,8 @@ impl Engine {
         users
     }
 
-    fn end_second(&mut self) -> Snapshot {
-        self.second.merge(&self.sinks.measured.foreign().take());
+    fn end_second(&mut self, is_over: bool) -> Snapshot {
+        self.second.merge(&self.sinks.measured.take(is_over));
         self.second.add_stray_panics(self.started());
         let second = std::mem::take(&mut self.second);
         self.totals.merge(&second);

@@ -96,7 +96,7 @@ pub use param::param;
 pub use pb::{Context, Response, ResponseTag};
 pub use request::{IntoRequest, Request, do_request, request};
 pub use runner::Runner;
-pub use runtime::{Listener, RPC_ADDR, Serve};
+pub use runtime::{Listener, RPC_ADDR, Serve, WireLayout};
 pub use scope::spawn;
 pub use sequence::{DEFAULT_SEQUENCE_ID, new_sequence_id};
 pub use shared::Shared;

@@ -42,6 +42,7 @@ pub use run::run_subject;
 pub use run_args::{OwnFlags, RunArgs, RunCall};
 pub use running::{Drive, Subject, print};
 pub use serve::Serve;
+pub use service::WireLayout;
 pub use signals::Signals;
 
 /// Where a load test is served unless it is told otherwise.
@@ -108,11 +109,11 @@ impl Loadtest {
             Err(error) => return refuse(error, &command, &own_call::own_call().plain),
         };
         match call {
-            Call::Serve { address, graceful_stop, client, share, quiet } => {
+            Call::Serve { address, graceful_stop, client, share, quiet, wire } => {
                 client::set_options(client);
                 member::join(share);
                 self.on_every_core(|loadtest, runtimes| {
-                    serve::serve(loadtest, address, (graceful_stop, quiet), runtimes)
+                    serve::serve(loadtest, address, (graceful_stop, quiet, wire), runtimes)
                 })
             }
             Call::Run(run) => run::run(self, *run),

@@ -6,6 +6,7 @@ mod finished;
 mod histogram;
 mod plan;
 mod snapshot;
+mod tags;
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! Reads both layouts of `Response` that load tests write, and writes one.
+//! Reads and writes both layouts of `Response` that load tests write.
 //!
 //! | field | the layout we write | the later go-lo layout |
 //! |---|---|---|
@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use bytes::Buf;
 use prost::{DecodeError, Message};
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic_prost::ProstEncoder;
 
 use crate::{Context, Response, ResponseTag};
@@ -99,6 +99,19 @@ struct LaterResponse {
     output: String,
     #[prost(message, repeated, tag = "6")]
     tags: Vec<ResponseTag>,
+}
+
+impl From<Response> for LaterResponse {
+    fn from(response: Response) -> Self {
+        Self {
+            id: response.id,
+            job_name: response.job_name,
+            error: response.error,
+            duration: response.duration,
+            output: response.output,
+            tags: response.tags,
+        }
+    }
 }
 
 impl From<LaterResponse> for Response {
@@ -225,6 +238,34 @@ where
     }
 }
 
+/// Encodes responses in go-lo's last layout.
+#[derive(Debug, Default)]
+pub(crate) struct LaterCodec;
+
+impl Codec for LaterCodec {
+    type Encode = Response;
+    type Decode = Context;
+    type Encoder = Self;
+    type Decoder = JobDecoder<Context>;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        JobDecoder { message: PhantomData }
+    }
+}
+
+impl Encoder for LaterCodec {
+    type Item = Response;
+    type Error = Status;
+
+    fn encode(&mut self, response: Response, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        LaterResponse::from(response).encode(to).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
 /// Decodes the messages that [`JobCodec`] receives.
 #[derive(Debug)]
 pub(crate) struct JobDecoder<Received> {
@@ -304,6 +345,11 @@ mod tests {
     #[test]
     fn writes_the_layout_of_the_proto_file() {
         assert_eq!(golden_response().encode_to_vec(), GOLDEN);
+    }
+
+    #[test]
+    fn writes_the_later_layout_where_go_lo_has_its_fields() {
+        assert_eq!(LaterResponse::from(golden_response()).encode_to_vec(), GOLDEN_LATER);
     }
 
     #[test]

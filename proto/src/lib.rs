@@ -39,10 +39,12 @@
 //! A load test built with golo serves [`engine`] beside it, which takes a whole
 //! plan. [`results`] is what is kept of a run.
 //!
-//! A [`Response`] is always written in one layout and read in either of the
-//! two that load tests out there use: see [`decode_response`].
+//! A [`Response`] is read in either of the two layouts that load tests out
+//! there use: see [`decode_response`]. A [`JobServer`] writes that of
+//! `golo.proto`, a [`LaterJobServer`] go-lo's last one.
 
 mod codec;
+mod later;
 
 mod generated {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -98,7 +100,12 @@ pub use codec::decode_response;
 pub use generated::golo::job_client::JobClient;
 pub use generated::golo::job_server::{Job, JobServer};
 pub use generated::golo::{Context, Response, ResponseTag};
+pub use later::LaterJobServer;
 
 /// The encoded `FileDescriptorSet` of `golo.proto`, comments included: what a
 /// server hands to gRPC server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/golo.bin");
+
+/// The encoded `FileDescriptorSet` of `golo-later.proto`: the same for what a
+/// [`LaterJobServer`] serves.
+pub const LATER_FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/golo-later.bin");

@@ -32,6 +32,13 @@ fn the_results_are_current() {
     });
 }
 
+#[test]
+fn the_descriptors_of_the_later_layout_are_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let descriptors = protox::compile(["golo-later.proto"], [root]).unwrap();
+    are_current("golo-later", &[("bin", descriptors.encode_to_vec())]);
+}
+
 /// Whether the Rust code and the encoded descriptors of `source`, whose package is `package`, are those that are checked in.
 fn is_current(source: &str, package: &str, configure: impl FnOnce(Builder) -> Builder) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -44,14 +51,20 @@ fn is_current(source: &str, package: &str, configure: impl FnOnce(Builder) -> Bu
     let code = fs::read(directory.join(format!("{package}.rs"))).unwrap();
 
     let name = source.trim_end_matches(".proto");
-    for (extension, content) in [("rs", code), ("bin", encoded_descriptors)] {
+    are_current(name, &[("rs", code), ("bin", encoded_descriptors)]);
+}
+
+/// Whether the files of this name are those that are checked in.
+fn are_current(name: &str, files: &[(&str, Vec<u8>)]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (extension, content) in files {
         let path = root.join(format!("src/generated/{name}.{extension}"));
         if std::env::var_os("GOLO_REGENERATE").is_some() {
-            fs::write(&path, &content).unwrap();
+            fs::write(&path, content).unwrap();
             continue;
         }
         // No `assert_eq!`: it would print both files whole.
-        let is_current = fs::read(&path).ok() == Some(content);
+        let is_current = fs::read(&path).ok().as_ref() == Some(content);
         assert!(is_current, "src/generated/{name}.{extension} is stale, run `{REGENERATE}`");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use golo::{Context, Loadtest, OutputRef, Response, Sink};
+use golo::{Context, Loadtest, OutputRef, Response, Sink, WireLayout};
 use golo_tests::{connect, within};
 use http::uri::PathAndQuery;
 use prost::bytes::{Buf as _, BufMut as _};
@@ -199,8 +199,12 @@ struct Served {
 
 impl Served {
     fn on(listener: impl Into<golo::Listener>, address: String) -> Self {
+        Self::on_with(listener, address, WireLayout::Documented)
+    }
+
+    fn on_with(listener: impl Into<golo::Listener>, address: String, wire: WireLayout) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let serving = loadtest().serve_on(listener).until(async {
+        let serving = loadtest().serve_on(listener).wire(wire).until(async {
             let _ = stopped.await;
         });
         Self { address, stop, serving: tokio::spawn(serving.into_future()) }
@@ -416,4 +420,21 @@ async fn a_crowd_on_one_connection() {
 #[tokio::test]
 async fn a_crowd_on_many_connections() {
     crowd(64).await;
+}
+
+#[tokio::test]
+async fn a_client_of_go_los_last_layout_reads_tags_as_tags() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = Served::on_with(listener, address, WireLayout::Later);
+    let channel = connect(&served.address).await;
+    let told = call(channel, TRIGGER, message(&[text(1, "tell")])).await.unwrap();
+    let told = fields(&told);
+    assert!(matches!(told[2], Field::Number(4, 1..)), "the duration, a varint: {told:?}");
+    let tags = [[text(1, "first"), text(2, "1")].to_vec(), [text(2, "naïve")].to_vec()];
+    let mut expected = vec![text(1, "its id"), text(2, "tell"), told[2].clone()];
+    expected.push(text(5, "user None, iteration None"));
+    expected.extend(tags.map(|tag| Field::Bytes(6, message(&tag))));
+    assert_eq!(told, expected);
+    served.stop().await;
 }

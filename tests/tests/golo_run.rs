@@ -12,6 +12,8 @@ mod silence;
 mod slow_readers;
 #[path = "golo_run/strays.rs"]
 mod strays;
+#[path = "golo_run/tags.rs"]
+mod tags;
 
 use std::{
     collections::HashSet,
@@ -404,5 +406,14 @@ async fn a_load_test_in_python_is_first_class() {
         let ran = call.finish().await;
         ran.assert_ended_with(0, "PASSED: 100 requests, none failed").await;
         assert_eq!((ran.requests(), target.counter().seen), (100, 100));
+
+        let target = sample();
+        let mut call = Call::new(&path.replace("load_test.py", "tags.py"), target.url(), "-u 4 -i 100");
+        call.command.env("LAYOUT", layout).args(["-t", "tag{status:200} rate==100%", "-t", "tag{size} min>0"]);
+        let ran = call.finish().await;
+        ran.assert_ended_with(0, "PASSED: 100 requests, none failed").await;
+        let requests = &ran.summary()["requests"];
+        assert_eq!((ran.requests(), &requests["from_tags"], ran.lines()), (100, &100.into(), 0), "{layout}");
+        assert_eq!((target.counter().seen, &requests["routes"][0]["route"]), (100, &"/".into()));
     }
 }

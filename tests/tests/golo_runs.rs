@@ -80,6 +80,7 @@ async fn what_is_shown_is_what_was_printed() {
         (&["-u", "2", "-i", "6", "--name", "fail", "--seed", "7", "--workers", "1"], 0),
         (&["-u", "2", "-d", "1", "--name", "hang", "--graceful-stop", "500ms"], 0),
         (&["-u", "1", "-d", "1", "--name", "take half a second", "--warm-up", "1s"], 0),
+        (&["-u", "2", "-i", "40", "--name", "tag", "--drive", "trigger", "-t", "tag{number} count==40"], 0),
         (&["-s", "1s:5,1s:0", "--name", "spawn"], 0),
     ] {
         let ran = kept.run(flags).await;
@@ -97,10 +98,10 @@ async fn what_is_shown_is_what_was_printed() {
     let lines = listed.stdout.iter().skip(1).filter(|line| !line.starts_with(' '));
     assert_eq!(lines.map(|line| &line[..8]).collect::<Vec<_>>(), ids, "the newest first");
     assert!(listed.stdout[2].contains("spawn: stages 0 → 5 users in 1s → 0 users in 1s"), "{:#?}", listed.stdout);
-    let listed = kept.json(&["runs", "--limit", "4"]).await;
-    assert_eq!(listed.as_array().unwrap().len(), 4);
-    assert_eq!((&listed[3]["name"], &listed[1]["verdict"]), (&"fail".into(), &"PASSED".into()));
-    assert_eq!(kept.golo(&["show", "get"]).await.stdout, kept.golo(&["show", &ids[6]]).await.stdout, "by its name");
+    let listed = kept.json(&["runs", "--limit", "5"]).await;
+    assert_eq!(listed.as_array().unwrap().len(), 5);
+    assert_eq!((&listed[4]["name"], &listed[2]["verdict"]), (&"fail".into(), &"PASSED".into()));
+    assert_eq!(kept.golo(&["show", "get"]).await.stdout, kept.golo(&["show", &ids[7]]).await.stdout, "by its name");
     let unknown = kept.golo(&["show", "nobody"]).await;
     assert_eq!((unknown.code, unknown.said("golo: no run is called \"nobody\"")), (Some(104), 1), "{unknown:#?}");
 }

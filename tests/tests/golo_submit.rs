@@ -253,3 +253,17 @@ async fn a_wrong_command_line_sends_nothing_anywhere() {
     }
     assert!(fleet.agents[0].jobs().await.is_empty());
 }
+
+#[tokio::test]
+async fn tags_of_all_agents_are_one() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let ran =
+        Call::new(&fleet, JOBS, target.url(), "--name tag -u 4 -i 100").args("-t tag{number}count==100").finish().await;
+    ran.assert_ended_with(0, "Tags");
+    let summary = ran.summary();
+    let tag =
+        |key: &str| summary["tags"]["keys"].as_array().unwrap().iter().find(|tag| tag["key"] == key).unwrap().clone();
+    assert_eq!((&tag("status")["values"][0]["value"], &tag("status")["passed"]), (&"200 OK".into(), &100.into()));
+    assert_eq!(tag("number")["numbers"]["count"], 100);
+}

@@ -56,7 +56,8 @@ const BEGUN: Counted = Counted { items: &[6], within: &[] };
 const EVENT: Counted = Counted { items: &[], within: &[(4, &SECOND), (6, &FINISHED)] };
 const SECOND: Counted = Counted { items: &[], within: &[(3, &SNAPSHOT)] };
 const FINISHED: Counted = Counted { items: &[9], within: &[(1, &SNAPSHOT)] };
-const SNAPSHOT: Counted = Counted { items: &[1, 4, 7, 8], within: &[(4, &JOURNEY)] };
+const SNAPSHOT: Counted = Counted { items: &[1, 4, 7, 8, 14], within: &[(4, &JOURNEY), (14, &TAG)] };
+const TAG: Counted = Counted { items: &[2], within: &[] };
 const JOURNEY: Counted = Counted { items: &[2], within: &[] };
 
 impl Counted {

@@ -13,6 +13,7 @@ use super::{
     estimate::Advice,
     rows::{Row, Shown, Tolerance, Unit},
     seconds::{QUANTILES, Seconds},
+    tags::Subject,
 };
 use crate::{archive::Archive, keep::short, replay::Replayed};
 
@@ -186,6 +187,7 @@ impl Comparison {
                 None => only_a.push(name),
             }
         }
+        table.tags(&a.seconds, &b.seconds);
         let only_b = only_b.into_iter().map(|(name, _)| name).collect();
         let mut warnings = warnings(a, b);
         warnings.extend([("A", only_a), ("B", only_b)].into_iter().filter_map(|(which, names)| only(which, names)));
@@ -244,11 +246,32 @@ impl Table {
         }
     }
 
+    /// The tags of both: numbers where both have some, and the share of each value that either has.
+    fn tags(&mut self, a: &Seconds, b: &Seconds) {
+        let mut subjects = a.tags();
+        for subject in b.tags() {
+            if !subjects.contains(&subject) {
+                subjects.push(subject);
+            }
+        }
+        subjects.sort_by_key(Subject::name);
+        for subject in subjects {
+            let unit = if matches!(subject, Subject::Numbers(_)) { Unit::Number } else { Unit::Share };
+            for ((stat, a), (_, b)) in a.tag(&subject).into_iter().zip(b.tag(&subject)) {
+                self.add_row(("tag", stat), (None, Some(subject.name())), unit, a, b);
+            }
+        }
+    }
+
+    fn add(&mut self, metric: (&'static str, &'static str), route: Option<&str>, unit: Unit, a: Series, b: Series) {
+        self.add_row(metric, (route, None), unit, a, b);
+    }
+
     /// Leaves out what neither run has.
-    fn add(
+    fn add_row(
         &mut self,
         (metric, stat): (&'static str, &'static str),
-        route: Option<&str>,
+        (route, tag): (Option<&str>, Option<String>),
         unit: Unit,
         a: Series,
         b: Series,
@@ -261,6 +284,7 @@ impl Table {
             metric,
             stat,
             route: route.map(str::to_owned),
+            tag,
             unit,
             a: of_a,
             b: of_b,

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use golo::report::clean;
 use serde::Serialize;
 
 use super::bootstrap::Change;
@@ -59,6 +60,8 @@ pub enum Unit {
     Share,
     /// A duration.
     Nanoseconds,
+    /// A number of no unit.
+    Number,
 }
 
 impl Unit {
@@ -77,6 +80,10 @@ pub struct Row {
     pub stat: &'static str,
     /// The requests that it is of; none where it is of all of them, or of triggers.
     pub route: Option<String>,
+    /// The key of triggers' tags that it is of, or `KEY:VALUE`. Whether more of it is better is not known, so that it is no
+    /// regression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// What the numbers are.
     pub unit: Unit,
     /// Of the first run, over the seconds that count.
@@ -139,11 +146,18 @@ pub(super) struct Noise {
 impl Row {
     pub(super) fn judged(self, change: Option<Change>, tolerance: Tolerance) -> Self {
         let Some(found) = change else {
+            if self.tag.is_some() {
+                return self;
+            }
             // One run has values and the other has too few.
             let noise = Noise { worst: f64::INFINITY, times: f64::INFINITY };
             return Self { outcome: Some(Shown::TooNoisy), noise: Some(noise), ..self };
         };
         let Change { change, low, high, most_more, .. } = found;
+        if self.tag.is_some() {
+            // Whether more of a tag is better or worse is not known, so it never decides.
+            return Self { change: Some(found.change), low: Some(found.low), high: Some(found.high), ..self };
+        }
         let harm = match self.unit.is_cost() {
             true => Harm { best: low, measured: change, worst: high },
             false => Harm { best: -high, measured: -change, worst: -low },
@@ -173,6 +187,9 @@ impl Row {
 
     /// What it is of, in words.
     pub(super) fn name(&self) -> String {
+        if let Some(tag) = &self.tag {
+            return format!("{}{{{}}} {}", self.metric, clean(tag), self.stat);
+        }
         let of = self.route.as_ref().map_or_else(String::new, |route| format!(" of {route}"));
         format!("{} {}{of}", self.metric, self.stat)
     }
@@ -215,6 +232,7 @@ mod tests {
             metric: "http_req_duration",
             stat: "p95",
             route: None,
+            tag: None,
             unit,
             a: Some(1.0),
             b: Some(1.0),

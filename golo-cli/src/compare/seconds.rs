@@ -6,9 +6,10 @@ use golo::engine::{
     Progress,
     histogram::Histogram,
     series::{Label, Outcome},
+    tags::Tags,
 };
 
-use super::bootstrap::Series;
+use super::{bootstrap::Series, tags};
 
 /// The percentiles that are compared.
 pub(super) const QUANTILES: [(&str, f64); 5] =
@@ -21,6 +22,8 @@ const MEASURE: &str = "MEASURE";
 pub struct Seconds {
     seconds: Vec<Second>,
     until: Duration,
+    /// The tags of all of them.
+    tags: Tags,
 }
 
 /// What was measured in a second.
@@ -33,6 +36,7 @@ struct Second {
     iterations: u64,
     requests: Requests,
     routes: BTreeMap<Label, Requests>,
+    tags: tags::Second,
 }
 
 /// The requests of a second.
@@ -70,9 +74,11 @@ impl Seconds {
             length: progress.elapsed.saturating_sub(self.until),
             iterations: progress.second.triggers.done,
             requests: all.into(),
+            tags: tags::second(&progress.second.tags),
             routes: routes.into_iter().map(|(label, measured)| (label.clone(), measured.into())).collect(),
         });
         self.until = self.until.max(progress.elapsed);
+        self.tags.merge(&progress.second.tags);
     }
 
     /// Leaves out what does not count: the first second, in which connections are made, and whatever comes after starts were
@@ -108,6 +114,16 @@ impl Seconds {
     /// The triggers that ended, a second.
     pub(super) fn iterations(&self) -> Series {
         self.seconds.iter().map(|second| (second.iterations as f64, second.length.as_secs_f64())).collect()
+    }
+
+    /// What may be compared of its triggers' tags.
+    pub(super) fn tags(&self) -> Vec<tags::Subject> {
+        tags::subjects(&self.tags)
+    }
+
+    /// What was measured of a tag each second.
+    pub(super) fn tag(&self, subject: &tags::Subject) -> Vec<(&'static str, Series)> {
+        subject.series(self.seconds.iter().map(|second| &second.tags))
     }
 
     /// The requests of a route, or all.

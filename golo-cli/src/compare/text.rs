@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golo::report::{Page, clean, counted, duration, per_second};
+use golo::report::{Page, clean, counted, duration, number, per_second};
 
 use super::{
     comparison::{Comparison, Described, FEWEST, Outcome},
@@ -92,6 +92,7 @@ impl Comparison {
         let mut last = None;
         for row in &self.rows {
             let group = match (&row.route, row.metric) {
+                (None, "tag") => "tags of triggers, not judged",
                 (Some(route), _) => route.as_str(),
                 (None, "iterations") => "triggers",
                 (None, _) => "all requests",
@@ -155,6 +156,7 @@ fn cells(row: &Row) -> Vec<String> {
         "http_reqs" => "  requests/s",
         "http_req_failed" => "  failed",
         "iterations" => "  iterations/s",
+        "tag" => return with(format!("  {}", row.name()), row),
         _ => return with(format!("  {}", row.stat), row),
     };
     with(label.to_owned(), row)
@@ -175,6 +177,7 @@ fn shown(value: Option<f64>, unit: Unit) -> String {
     let Some(value) = value else { return "-".to_owned() };
     match unit {
         Unit::PerSecond => per_second(value),
+        Unit::Number => number(value),
         Unit::Nanoseconds => duration(Duration::from_nanos(value.round() as u64)),
         Unit::Share if value == 0.0 => "0%".to_owned(),
         Unit::Share if value < 0.0001 => "<0.01%".to_owned(),

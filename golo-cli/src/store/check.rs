@@ -47,9 +47,22 @@ pub(super) fn record(record: &Record) -> Result<(), StoreError> {
 }
 
 fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
-    let pb::Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator, .. } =
-        snapshot;
-    let pb::Snapshot { user_starts, start_waits, .. } = snapshot;
+    let pb::Snapshot {
+        requests,
+        triggers,
+        journeys,
+        slowest,
+        waiting,
+        connects,
+        checks,
+        errors,
+        generator,
+        tags: kept_tags,
+        tags_beyond,
+        requests_from_tags,
+        user_starts,
+        start_waits,
+    } = snapshot;
     for pb::Series { durations, received, sent, .. } in requests {
         histogram("requests", durations.as_ref())?;
         count("received bytes", *received)?;
@@ -99,6 +112,9 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         count("checks", *failed)?;
     }
     errors.iter().try_for_each(|error| count("errors", error.count))?;
+    tags(kept_tags)?;
+    count("tags", *tags_beyond)?;
+    count("requests of tags", *requests_from_tags)?;
     if let Some(generator) = generator {
         let pb::Generator { lag, foreign, without_descriptor, without_port, users_failed, users_started, .. } =
             generator;
@@ -115,6 +131,23 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
             ("late starts", overdue),
         ] {
             count(what, *counted)?;
+        }
+    }
+    Ok(())
+}
+
+fn tags(tags: &[pb::Tag]) -> Result<(), StoreError> {
+    for tag in tags {
+        let pb::Tag { key: _, values, other_passed, other_failed, texts_passed, texts_failed, .. } = tag;
+        for counted in [other_passed, other_failed, texts_passed, texts_failed] {
+            count("tags", *counted)?;
+        }
+        for pb::TagValue { passed, failed, .. } in values {
+            count("tags", *passed)?;
+            count("tags", *failed)?;
+        }
+        for numbers in [&tag.passed, &tag.passed_below, &tag.failed, &tag.failed_below] {
+            histogram("tags", numbers.as_ref())?;
         }
     }
     Ok(())

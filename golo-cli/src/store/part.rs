@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{
     StoreError, check,
     columns::{Durations, Parameters, integer, number},
-    seconds, series,
+    seconds, series, tags,
 };
 
 /// What is known of a part before its next record.
@@ -155,6 +155,7 @@ impl Part {
         }
         let checked = Snapshot::try_from(&*snapshot).map_err(wrong)?;
         self.triggers(connection, second, users, &checked)?;
+        tags::add(connection, self.id, second, &checked.tags)?;
         let mut update = connection.prepare_cached(
             "UPDATE runs SET requests = min(requests, ?4 - ?1) + ?1,
                  requests_failed = min(requests_failed, ?4 - ?2) + ?2 WHERE id = ?3",

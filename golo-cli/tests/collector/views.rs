@@ -164,3 +164,41 @@ fn runs_are_listed_with_their_times_as_text() {
     });
     assert_eq!(row.unwrap(), ["r", "10 users for 2s", "completed", "2026-11-22T10:05:13Z", "2026-11-22T10:06:52Z"]);
 }
+
+#[test]
+fn tags_are_rows_by_second() {
+    let place = Place::new();
+    let plan = plan(1, 0, 9);
+    let snapshot = |from: u64| {
+        let mut snapshot = Snapshot::default();
+        for number in from..from + 20 {
+            let status = if number % 4 == 0 { "500" } else { "200" };
+            let tags = golo::tagify([("status", status.to_owned()), ("size", number.to_string())]);
+            snapshot.tags.record(&tags, number % 4 == 0);
+        }
+        snapshot
+    };
+    let records =
+        vec![begun("r", "a", plan.clone()), started(), second(0, 5, &snapshot(0)), finished(1, &snapshot(20), &plan)];
+    ingest(&mut place.store(), ("r", "a"), 0, &records).unwrap();
+    let sql = place.sql();
+    let mut select =
+        sql.prepare("SELECT second, key, value, passed, failed FROM tags_by_second ORDER BY 1, 2, 3").unwrap();
+    let rows = select.query_map([], |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, String>(2)?,
+            row.get::<_, i64>(3)?,
+            row.get::<_, i64>(4)?,
+        ))
+    });
+    let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+    let row = |second, value: &str, passed, failed| (second, "status".to_owned(), value.to_owned(), passed, failed);
+    assert_eq!(rows, [row(0, "200", 15, 0), row(0, "500", 0, 5), row(1, "200", 15, 0), row(1, "500", 0, 5)]);
+    let size = "SELECT passed + failed, number_avg, number_min, number_max FROM tags WHERE key = 'size' AND second = 1";
+    let size = sql.query_row(size, [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?, row.get::<_, f64>(2)?, row.get::<_, f64>(3)?))
+    });
+    assert_eq!(size.unwrap(), (20, 29.5, 20.0, 39.0));
+}

@@ -174,11 +174,15 @@ impl Histogram {
 
     /// [`Histogram::quantile`] of each, in one pass.
     pub fn quantiles(&self, quantiles: &[f64]) -> Vec<Option<u64>> {
-        let ranks: Vec<Option<u64>> = quantiles.iter().map(|&quantile| self.rank(quantile)).collect();
+        self.at_ranks(&quantiles.iter().map(|&quantile| self.rank(quantile)).collect::<Vec<_>>())
+    }
+
+    /// The values of some ranks, from 1 to the count, in one pass.
+    pub(crate) fn at_ranks(&self, ranks: &[Option<u64>]) -> Vec<Option<u64>> {
         let mut ascending: Vec<usize> = (0..ranks.len()).collect();
         ascending.sort_by_key(|&at| ranks[at]);
 
-        let mut answers = ranks.clone();
+        let mut answers = ranks.to_vec();
         let mut buckets = self.counts();
         let (mut reached, mut bucket) = (0_u64, 0);
         for at in ascending {

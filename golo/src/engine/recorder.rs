@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
@@ -13,9 +13,10 @@ use super::{
     histogram::Histogram,
     series::{Found, Index, Outcome, Series},
     snapshot::{Measure, Snapshot},
+    tags::TagRequests,
 };
 use crate::{
-    OutputRef, Sink,
+    OutputRef, Response, Sink,
     check::{self, Check},
     journey::{Journey, Step},
     lock::lock,
@@ -88,6 +89,16 @@ impl Recorder {
             self.failure(output, outcome);
         }
         label
+    }
+
+    /// Records a request that the tags of a trigger tell of. If the trigger failed, its own error says why.
+    pub(super) fn of_tags(&mut self, output: &OutputRef<'_>, trigger_failed: bool) {
+        let errors = trigger_failed.then(|| std::mem::take(&mut self.rest.errors));
+        self.output(output);
+        if let Some(errors) = errors {
+            self.rest.errors = errors;
+        }
+        self.rest.requests_from_tags += 1;
     }
 
     #[cold]
@@ -197,6 +208,7 @@ fn exhausted(kind: ErrorKind, error: &str) -> Option<Exhausted> {
 /// The sink of a run: hands everything to the recorder of the thread it comes from.
 pub struct RecorderSink {
     foreign: Mutex<Recorder>,
+    of_tags: TagRequests,
     /// Where raw outputs and checks go beside.
     beside: Vec<Arc<dyn Sink>>,
 }
@@ -205,7 +217,7 @@ impl RecorderSink {
     /// A sink for a run; every output and check goes to each of `beside` too.
     #[must_use]
     pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
-        Self { foreign: Mutex::default(), beside }
+        Self { foreign: Mutex::default(), of_tags: TagRequests::default(), beside }
     }
 
     /// Records what another process has measured, in whose order it came, and gives the number of its label for
@@ -227,6 +239,33 @@ impl RecorderSink {
         for beside in &self.beside {
             beside.output(output);
         }
+    }
+
+    /// A trigger of a load test in another process has answered, after `took`: if it prints no `Output`, its tags tell of
+    /// its request.
+    pub fn answered(&self, response: &Response, took: Duration) {
+        self.of_tags.answered(response, took);
+    }
+
+    /// Another process has printed an `Output`, of a request that ended at `at`. Returns whether that counts already, since
+    /// its trigger's tags told of it.
+    pub fn output_came(&self, at: SystemTime) -> bool {
+        self.of_tags.output_came(at)
+    }
+
+    /// The measured part starts at `start`.
+    pub(super) fn start(&self, start: Instant) {
+        self.foreign().start(start);
+        self.of_tags.start(start);
+    }
+
+    /// What other threads and processes have measured since the last time.
+    pub(super) fn take(&self, is_over: bool) -> Snapshot {
+        let mut taken = self.foreign().take();
+        if let Some(of_tags) = self.of_tags.take(is_over) {
+            taken.merge(&of_tags);
+        }
+        taken
     }
 
     /// Records journeys of what was [read](Self::read).

@@ -11,6 +11,7 @@ use super::{
     series::{SERIES, Series},
     slowest::Slowest,
     spent::Spent,
+    tags::Tags,
 };
 pub use crate::check::Check;
 use crate::{
@@ -173,6 +174,10 @@ pub struct Snapshot {
     /// How late triggers started because their user was still starting, in nanoseconds. Those that did not wait for that
     /// are not in it.
     pub start_waits: Histogram,
+    /// Tags of the triggers' responses.
+    pub tags: Tags,
+    /// Requests that are made of triggers' tags, since the load test printed no `Output`.
+    pub requests_from_tags: u64,
 }
 
 impl Snapshot {
@@ -193,6 +198,8 @@ impl Snapshot {
         self.generator.merge(&other.generator);
         self.user_starts.merge(&other.user_starts);
         self.start_waits.merge(&other.start_waits);
+        self.tags.merge(&other.tags);
+        self.requests_from_tags = self.requests_from_tags.saturating_add(other.requests_from_tags);
     }
 
     /// Adds the panics outside of triggers that nothing has told of yet, of a run that `started` then.
@@ -248,6 +255,7 @@ impl Snapshot {
         let Triggers { service, response, .. } = &self.triggers;
         let others = [service, response, &self.journeys, &self.waiting, &self.connects, &self.generator.lag];
         let of_users = [&self.user_starts, &self.start_waits];
-        requests + others.into_iter().chain(of_users).map(Histogram::bytes).sum::<usize>()
+        let others = others.into_iter().chain(of_users).map(Histogram::bytes).sum::<usize>();
+        requests + self.tags.bytes() + others
     }
 }

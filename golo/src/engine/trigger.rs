@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::errors::ErrorKind;
-use crate::{Context, journey::Journey};
+use crate::{Context, ResponseTag, journey::Journey};
 
 /// A load test as the engine sees it.
 pub trait Trigger: Send + Sync + 'static {
@@ -50,6 +50,8 @@ pub struct Outcome {
     pub requesting: Option<Duration>,
     /// The journeys of its requests.
     pub journeys: Vec<Journey<u32>>,
+    /// The tags of its response.
+    pub tags: Vec<ResponseTag>,
 }
 
 /// Why a trigger failed.

@@ -8,6 +8,7 @@ mod generator;
 mod journeys;
 mod load;
 mod requests;
+mod tags;
 mod timeline;
 
 use serde::Serialize;
@@ -19,6 +20,7 @@ use journeys::Journeys;
 pub(super) use load::Load;
 use load::Triggers;
 use requests::{Requests, Status};
+pub(super) use tags::{Spread, Tag, Tags, other_values};
 use timeline::Points;
 #[cfg(feature = "html")]
 pub(super) use {
@@ -53,6 +55,7 @@ pub struct Document<'a> {
     pub(in crate::report) requests: Requests,
     pub(in crate::report) triggers: Triggers,
     pub(in crate::report) journeys: Journeys,
+    pub(in crate::report) tags: Tags<'a>,
     pub(in crate::report) checks: Vec<Check<'a>>,
     pub(in crate::report) statuses: Vec<Status>,
     pub(in crate::report) errors: Vec<Error<'a>>,
@@ -151,6 +154,7 @@ impl<'a> Document<'a> {
             load: Load::of(finished),
             triggers: Triggers::of(&totals.triggers),
             journeys: Journeys::of(totals, &requests),
+            tags: Tags::of(&totals.tags),
             checks: checks.collect(),
             statuses: Status::all(&requests),
             requests: Requests::of(finished, &requests),

@@ -7,6 +7,7 @@ mod headline;
 mod journeys;
 mod load;
 mod requests;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod thresholds;
@@ -23,6 +24,8 @@ pub(super) use generator::UNOPTIMISED;
 pub(super) use generator::warning;
 pub(super) use headline::headline;
 pub(super) use load::{achieved_rate, asked_rate};
+#[cfg(feature = "html")]
+pub(super) use requests::from_tags;
 pub(super) use requests::{Requests, Route};
 
 /// Most rows of a table; the others are counted.
@@ -40,6 +43,7 @@ pub fn summary(finished: &Finished, verdict: &Verdict, ending: &Ending, page: Pa
         requests.lines(page, finished.whole_time),
         triggers::lines(page, finished),
         journeys::lines(page, totals, &requests),
+        tags::lines(page, totals),
         errors::checks(page, totals),
         errors::statuses(page, &requests),
         errors::lines(page, totals),

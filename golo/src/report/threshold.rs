@@ -11,6 +11,7 @@ mod samples;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod trigger_tags;
 mod watch;
 
 use std::{fmt, str::FromStr};
@@ -45,18 +46,26 @@ pub use watch::Watch;
 /// | `journey_duration` | of a journey, from its first request to the end of its last | the same | |
 /// | `user_start_duration` | how long users took to start, of those that did | the same | |
 /// | `checks` | checks that passed, of all that were made | `rate` (a share) | `check` |
+/// | `tag{KEY}` | the values of a tag of triggers' responses, all of which must be numbers | `avg min max med p(N) count` | `outcome` |
+/// | `tag{KEY:VALUE}` | tags that have this value, of all tags of this key | `count`, `rate` (a share) | `outcome` |
 /// | `vus` | users at the end of each second; in the open model, triggers in flight | `min max` | |
 ///
 /// Requests have the tags `route`, `method`, `status`, `origin` (`http://127.0.0.1:8765`), `error` (the word of its
 /// kind: `dns`, `timeout`, `status`, …) and `outcome` (`passed` or `failed`). A series must match all that are given. A
 /// value ends before a comma or the closing brace; braces in it balance, and `"…"` round it keeps anything.
 ///
+/// A tag of a trigger is what the load test says of it in its [`Response`](crate::Response): `tag{size} p(95)<20000`,
+/// `tag{status:500} rate<1%`, `tag{cache:hit,outcome:passed} rate>90%`. A key that no trigger has fails, also for `count`. A
+/// key that is more than letters, digits, `_`, `-`, `.` and `/` stands in quotes. A value of the key `status` that is three
+/// digits selects also those that begin with it, as `500 Internal Server Error`. A URL is compared as routes are: what varies
+/// is `{id}`, and there is no query.
+///
 /// Requests that the run cut off count nowhere. A step that `golo::measure` timed is no request: it counts only where
 /// the threshold says `{method:MEASURE}`. Rates per second are over all the time until nothing was in flight any more.
 /// Of data, bodies alone count: of a request where it was responded to, of a response what has come.
 ///
 /// A value is a number with a unit: `ns us µs ms s m h`, milliseconds without; for data `B kB MB GB KiB MiB GiB`; for a
-/// share `%`, or a number from 0 to 1; else none.
+/// share `%`, or a number from 0 to 1; else none. The values of tags have no unit, and may be below 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
     metric: Metric,

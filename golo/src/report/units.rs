@@ -71,6 +71,19 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// A number of no unit, to three digits, more only before the point: `-12.3`, `1,234`.
+pub fn number(value: f64) -> String {
+    let unit = 1000;
+    // `as` saturates.
+    let thousandths = (value.abs() * 1e3).round() as u128;
+    let rounded = if thousandths == 0 { 0 } else { rounded(thousandths, unit) };
+    let sign = if value < 0.0 && rounded > 0 { "-" } else { "" };
+    if rounded < 1000 * unit {
+        return format!("{sign}{}", decimal(rounded, unit));
+    }
+    sign.to_owned() + &count((thousandths + unit / 2) / unit)
+}
+
 /// How often something was in some time: `1,234/s`.
 pub fn rate(number: u64, time: Duration) -> String {
     if time.is_zero() {

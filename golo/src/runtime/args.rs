@@ -9,6 +9,7 @@ use super::{
     listener::Address,
     refusal::wrong,
     run_args::{RunArgs, RunCall},
+    service::WireLayout,
 };
 use crate::{
     Loadtest, client,
@@ -58,6 +59,10 @@ struct ServeArgs {
     /// [env: GOLO_QUIET]
     #[arg(short, long)]
     quiet: bool,
+    /// Layout of responses: `documented` (golo.proto, and go-lo's documentation), or `later` (go-lo's last revision, for
+    /// clients that are generated from it) [env: GOLO_WIRE] [default: documented]
+    #[arg(long, value_name = "LAYOUT")]
+    wire: Option<WireLayout>,
     #[command(flatten)]
     params: Params,
 }
@@ -93,7 +98,14 @@ struct Params {
 /// What is asked for, of the command line, then of the environment.
 #[derive(Debug)]
 pub(super) enum Call {
-    Serve { address: Address, graceful_stop: Duration, client: client::Options, share: Share, quiet: bool },
+    Serve {
+        address: Address,
+        graceful_stop: Duration,
+        client: client::Options,
+        share: Share,
+        quiet: bool,
+        wire: WireLayout,
+    },
     Run(Box<RunCall>),
     Once { job_name: Option<String> },
 }
@@ -156,7 +168,12 @@ impl Call {
             insecure: is_on("GOLO_INSECURE")? || args.insecure,
         };
         let share = variable(member::VARIABLE).map_or(Ok(Share::WHOLE), |text| member::parse(&text))?;
-        Ok(Self::Serve { address, graceful_stop, client, share, quiet: is_on("GOLO_QUIET")? || args.quiet })
+        let wire = match (args.wire, variable("GOLO_WIRE")) {
+            (Some(wire), _) => wire,
+            (None, Some(text)) => text.parse().map_err(|error| format!("`GOLO_WIRE` is `{text}`: {error}"))?,
+            (None, None) => WireLayout::default(),
+        };
+        Ok(Self::Serve { address, graceful_stop, client, share, quiet: is_on("GOLO_QUIET")? || args.quiet, wire })
     }
 }
 
@@ -219,6 +236,10 @@ mod tests {
         );
         let quiet = serve(|name| (name == "GOLO_QUIET").then(|| "true".to_owned())).unwrap();
         assert!(matches!(quiet, Call::Serve { quiet: true, .. }));
+        let later = serve(|name| (name == "GOLO_WIRE").then(|| "later".to_owned())).unwrap();
+        assert!(matches!(later, Call::Serve { wire: WireLayout::Later, .. }));
+        let error = serve(|name| (name == "GOLO_WIRE").then(|| "v2".to_owned())).unwrap_err();
+        assert_eq!(error, "`GOLO_WIRE` is `v2`: expected `documented` or `later`");
         let error = serve(|name| (name == "GOLO_NO_KEEP_ALIVE").then(|| "yes".to_owned())).unwrap_err();
         assert_eq!(error, "`GOLO_NO_KEEP_ALIVE` is `yes`: expected 1 or 0");
     }

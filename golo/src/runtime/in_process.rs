@@ -73,15 +73,18 @@ impl Trigger for InProcess {
         let sink = if is_measured { &self.measured } else { &self.unmeasured };
         let scope = Scope::new(Arc::clone(sink), Arc::clone(&user.jar), Some(Arc::clone(&self.shared)));
         let scope = Arc::new(scope.seeded_by(&context, self.seed).with_journeys());
+        let mut tags = Vec::new();
         let failure = match self.loadtest.call(&scope, context, &mut user.state).await {
-            // One that says so itself.
-            Ok(Ok(response)) if response.error => Some(Failure { kind: ErrorKind::Returned, text: response.output }),
-            Ok(Ok(_)) => None,
+            Ok(Ok(response)) => {
+                tags = response.tags;
+                // One that says so itself.
+                response.error.then(|| Failure { kind: ErrorKind::Returned, text: response.output })
+            }
             Ok(Err(error)) => Some(Failure { kind: ErrorKind::Returned, text: reason(error) }),
             Err(text) => Some(Failure { kind: ErrorKind::Panic, text: with_hint(text) }),
         };
         let (thought, requesting) = scope.times();
-        Outcome { failure, thought, requesting: Some(requesting), journeys: scope.take_journeys() }
+        Outcome { failure, thought, requesting: Some(requesting), journeys: scope.take_journeys(), tags }
     }
 
     async fn stop(&self, user: User) {

@@ -107,11 +107,12 @@ enum Report {
     Junit,
     Stats,
     StatsHistory,
+    Tags,
     Failures,
 }
 
 /// The tables of `csv=`.
-const TABLES: [Report; 3] = [Report::Stats, Report::StatsHistory, Report::Failures];
+const TABLES: [Report; 4] = [Report::Stats, Report::StatsHistory, Report::Tags, Report::Failures];
 
 /// What reports are made of.
 struct Results<'a> {
@@ -228,7 +229,7 @@ impl Report {
             #[cfg(feature = "html")]
             Self::Html => "html",
             Self::Junit => "junit",
-            Self::Stats | Self::StatsHistory | Self::Failures => "csv",
+            Self::Stats | Self::StatsHistory | Self::Tags | Self::Failures => "csv",
         }
     }
 
@@ -237,6 +238,7 @@ impl Report {
         match self {
             Self::Stats => "_stats.csv",
             Self::StatsHistory => "_stats_history.csv",
+            Self::Tags => "_tags.csv",
             Self::Failures => "_failures.csv",
             Self::Summary | Self::Junit => "",
             #[cfg(feature = "html")]
@@ -254,7 +256,7 @@ impl Report {
     /// When it is written: those that say how the run ended come last, since that may be that another could not be written.
     fn place(self) -> u8 {
         match self {
-            Self::Stats | Self::StatsHistory | Self::Failures => 0,
+            Self::Stats | Self::StatsHistory | Self::Tags | Self::Failures => 0,
             Self::Junit => 1,
             #[cfg(feature = "html")]
             Self::Html => 1,
@@ -277,6 +279,7 @@ impl Report {
             }
             Self::Stats => report::stats(finished, to),
             Self::StatsHistory => report::stats_history(timeline, finished, to),
+            Self::Tags => report::tags(finished, to),
             Self::Failures => report::failures(finished, to),
         }
     }

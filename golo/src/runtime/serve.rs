@@ -21,7 +21,7 @@ use super::{
     listener::{Address, Connection, Listener},
     own_call::{OwnCall, own_call},
     report, run_on,
-    service::{ENGINE, InFlight, SERVICE, Services, services},
+    service::{ENGINE, InFlight, SERVICE, Services, WireLayout, services},
     signals::Signals,
 };
 use crate::{Error, Loadtest, message::say, report::counted};
@@ -36,7 +36,7 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(super) fn serve(
     loadtest: Loadtest,
     address: Address,
-    (graceful_stop, quiet): (Duration, bool),
+    (graceful_stop, quiet, wire): (Duration, bool, WireLayout),
     runtimes: Runtimes,
 ) -> ExitCode {
     let name = loadtest.name.clone();
@@ -44,7 +44,7 @@ pub(super) fn serve(
         Ok(lines) => lines,
         Err(error) => return report(&error),
     };
-    let serving = Serving { name: &name, graceful_stop, quiet, lines: &lines, load: runtimes.load.handle() };
+    let serving = Serving { name: &name, graceful_stop, quiet, wire, lines: &lines, load: runtimes.load.handle() };
     let loadtest = Arc::new(loadtest);
     let (result, grace) = runtimes.control.block_on(serving.until_signal(&loadtest, &address));
     let control = runtimes.end(loadtest);
@@ -65,6 +65,7 @@ struct Serving<'a> {
     graceful_stop: Duration,
     /// Whether only what went wrong is said.
     quiet: bool,
+    wire: WireLayout,
     lines: &'a Lines,
     load: &'a Handle,
 }
@@ -80,7 +81,7 @@ impl Serving<'_> {
     async fn serve(&self, loadtest: &Arc<Loadtest>, address: &Address, grace: &mut Instant) -> Result<(), Error> {
         let name = self.name;
         let mut signals = Signals::listen()?;
-        let starting = run_on(self.load, start(Arc::clone(loadtest), address.clone()));
+        let starting = run_on(self.load, start(Arc::clone(loadtest), address.clone(), self.wire));
         let (server, listener) = tokio::select! {
             started = starting => started?,
             () = signals.next() => return Ok(()),
@@ -150,10 +151,14 @@ impl Serving<'_> {
 }
 
 /// Binds first, so that an address that is taken is known before `setup` does its work.
-async fn start(loadtest: Arc<Loadtest>, address: Address) -> Result<(Server<impl Health>, Listener), Error> {
+async fn start(
+    loadtest: Arc<Loadtest>,
+    address: Address,
+    wire: WireLayout,
+) -> Result<(Server<impl Health>, Listener), Error> {
     let listener = Listener::bind(&address).await?;
     loadtest.prepare().await?;
-    Ok((Server::new(loadtest).await, listener))
+    Ok((Server::new(loadtest, wire).await, listener))
 }
 
 fn at_least_a_moment(deadline: Instant) -> Instant {
@@ -179,9 +184,9 @@ struct Server<H> {
 }
 
 impl Server<()> {
-    async fn new(loadtest: Arc<Loadtest>) -> Server<impl Health> {
+    async fn new(loadtest: Arc<Loadtest>, wire: WireLayout) -> Server<impl Health> {
         let in_flight = InFlight::default();
-        let (health, services) = services(Arc::clone(&loadtest), in_flight.clone()).await;
+        let (health, services) = services(Arc::clone(&loadtest), in_flight.clone(), wire).await;
         Server { loadtest, services, health, in_flight, connections: GracefulShutdown::new() }
     }
 }
@@ -262,7 +267,12 @@ impl Loadtest {
     /// # Ok(()) }
     /// ```
     pub fn serve_on(self, listener: impl Into<Listener>) -> Serve {
-        Serve { loadtest: self, listener: listener.into(), stopped: Box::pin(std::future::pending()) }
+        Serve {
+            loadtest: self,
+            listener: listener.into(),
+            stopped: Box::pin(std::future::pending()),
+            wire: WireLayout::default(),
+        }
     }
 }
 
@@ -272,9 +282,23 @@ pub struct Serve {
     loadtest: Loadtest,
     listener: Listener,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
+    wire: WireLayout,
 }
 
 impl Serve {
+    /// Writes responses in this layout.
+    ///
+    /// ```
+    /// # async fn example() -> std::io::Result<()> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let served = golo::Loadtest::new(|_, _| async {}).serve_on(listener).wire(golo::WireLayout::Later);
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub fn wire(self, wire: WireLayout) -> Self {
+        Self { wire, ..self }
+    }
+
     /// Stops once `signal` has come: finishes the triggers in flight, stops the users, tears down, and writes what is
     /// left of the lines.
     pub fn until(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
@@ -286,7 +310,7 @@ impl Serve {
         let lines = if self.loadtest.own_sink().is_none() { Some(Lines::of_process()?) } else { None };
         self.loadtest.prepare().await?;
         let loadtest = Arc::new(self.loadtest);
-        Server::new(Arc::clone(&loadtest)).await.run(self.listener, self.stopped).await;
+        Server::new(Arc::clone(&loadtest), self.wire).await.run(self.listener, self.stopped).await;
         let result = loadtest.tear_down().await;
         if let Some(lines) = lines {
             lines.flush().await;

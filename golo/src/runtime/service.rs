@@ -1,6 +1,6 @@
 //! What is served: `golo.Job`, health, and reflection where the feature is on.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, str::FromStr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,7 +16,7 @@ use super::plans::Plans;
 use crate::{
     Context, Loadtest,
     erased::BoxFuture,
-    pb::{Job, JobServer, engine::engine_server::EngineServer},
+    pb::{Job, JobServer, LaterJobServer, engine::engine_server::EngineServer},
 };
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
@@ -24,6 +24,32 @@ type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 /// The services' names, as health knows them.
 pub(super) const SERVICE: &str = JobServer::<Triggers>::NAME;
 pub(super) const ENGINE: &str = EngineServer::<Plans>::NAME;
+
+/// How a `Response` is laid out on the wire.
+///
+/// golo's own clients read either. A later revision of go-lo moved fields of `Response`; a client that is generated from that
+/// one needs [`Later`](Self::Later). `serve --wire later` and `GOLO_WIRE=later` set it from outside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WireLayout {
+    /// That of `golo.proto` and of go-lo's documentation: output 4, tags 5.
+    #[default]
+    Documented,
+    /// That of go-lo's last revision, `golo-later.proto`: duration 4, output 5, tags 6.
+    Later,
+}
+
+impl FromStr for WireLayout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "documented" => Ok(Self::Documented),
+            "later" => Ok(Self::Later),
+            _ => Err("expected `documented` or `later`".to_owned()),
+        }
+    }
+}
 
 /// Reads a trigger's request, and has the load test answer it.
 pub(super) struct Triggers {
@@ -115,11 +141,34 @@ impl Loadtest {
 
 /// All services of a load test, by path. Cloning it is cheap: each connection has its own.
 pub(super) struct Services<H> {
-    job: JobServer<Triggers>,
+    job: JobService,
     engine: EngineServer<Plans>,
     health: HealthServer<H>,
     #[cfg(feature = "reflection")]
     reflection: reflection::Reflection,
+}
+
+/// `golo.Job` in one of its layouts.
+#[derive(Clone)]
+enum JobService {
+    Documented(JobServer<Triggers>),
+    Later(LaterJobServer<Triggers>),
+}
+
+impl JobService {
+    fn new(triggers: Triggers, wire: WireLayout) -> Self {
+        match wire {
+            WireLayout::Documented => Self::Documented(JobServer::new(triggers)),
+            WireLayout::Later => Self::Later(LaterJobServer::new(triggers)),
+        }
+    }
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        match self {
+            Self::Documented(job) => job.clone().call(request),
+            Self::Later(job) => job.clone().call(request),
+        }
+    }
 }
 
 impl<H> Clone for Services<H> {
@@ -135,16 +184,20 @@ impl<H> Clone for Services<H> {
 }
 
 /// The services of `loadtest`, healthy from the start, and what tells that they are no more.
-pub(super) async fn services(loadtest: Arc<Loadtest>, in_flight: InFlight) -> (HealthReporter, Services<impl Health>) {
+pub(super) async fn services(
+    loadtest: Arc<Loadtest>,
+    in_flight: InFlight,
+    wire: WireLayout,
+) -> (HealthReporter, Services<impl Health>) {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status(SERVICE, ServingStatus::Serving).await;
     reporter.set_service_status(ENGINE, ServingStatus::Serving).await;
     let services = Services {
         engine: EngineServer::new(Plans::new(Arc::clone(&loadtest), in_flight.clone())),
-        job: JobServer::new(Triggers { loadtest, in_flight }),
+        job: JobService::new(Triggers { loadtest, in_flight }, wire),
         health,
         #[cfg(feature = "reflection")]
-        reflection: reflection::reflection(),
+        reflection: reflection::reflection(wire),
     };
     (reporter, services)
 }
@@ -157,7 +210,7 @@ impl<H: Health> hyper::service::Service<Request<Incoming>> for Services<H> {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let service = request.uri().path().rsplit_once('/').map_or("", |(service, _method)| service);
         match service.strip_prefix('/') {
-            Some(SERVICE) => self.job.clone().call(request),
+            Some(SERVICE) => self.job.call(request),
             Some(ENGINE) => self.engine.clone().call(request),
             Some(HealthServer::<H>::NAME) => self.health.clone().call(request),
             #[cfg(feature = "reflection")]
@@ -181,13 +234,17 @@ mod reflection {
 
     pub(super) type Reflection = Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 
-    pub(super) fn reflection() -> Reflection {
+    pub(super) fn reflection(wire: WireLayout) -> Reflection {
+        let job = match wire {
+            WireLayout::Documented => crate::pb::FILE_DESCRIPTOR_SET,
+            WireLayout::Later => crate::pb::LATER_FILE_DESCRIPTOR_SET,
+        };
         let built = Builder::configure()
-            .register_encoded_file_descriptor_set(crate::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(job)
             .register_encoded_file_descriptor_set(crate::pb::engine::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1();
-        #[expect(clippy::expect_used, reason = "both sets are constants, and a test reads them")]
+        #[expect(clippy::expect_used, reason = "all sets are constants, and a test reads them")]
         callable(built.expect("the descriptors of golo and of health are valid"))
     }
 

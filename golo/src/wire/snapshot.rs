@@ -131,8 +131,21 @@ fn journey(written: &pb::Journey) -> Result<Journey<Arc<Label>>, WireError> {
 
 impl From<&Snapshot> for pb::Snapshot {
     fn from(snapshot: &Snapshot) -> Self {
-        let Snapshot { requests, triggers, journeys, slowest, waiting, connects, checks, errors, generator, .. } =
-            snapshot;
+        let Snapshot {
+            requests,
+            triggers,
+            journeys,
+            slowest,
+            waiting,
+            connects,
+            checks,
+            errors,
+            generator,
+            tags,
+            requests_from_tags,
+            user_starts,
+            start_waits,
+        } = snapshot;
         let series = |(series, measure): (&Series, &Measure)| pb::Series {
             label: Some((&*series.label).into()),
             outcome: Some(series.outcome.into()),
@@ -160,8 +173,11 @@ impl From<&Snapshot> for pb::Snapshot {
                 .collect(),
             errors: errors.by_count().into_iter().map(error).collect(),
             generator: Some(generator.into()),
-            user_starts: write(&snapshot.user_starts),
-            start_waits: write(&snapshot.start_waits),
+            user_starts: write(user_starts),
+            start_waits: write(start_waits),
+            tags: tags.iter().map(super::tags::write).collect(),
+            tags_beyond: tags.beyond(),
+            requests_from_tags: *requests_from_tags,
         }
     }
 }
@@ -179,6 +195,8 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             user_starts: read(written.user_starts.as_ref())?,
             start_waits: read(written.start_waits.as_ref())?,
             generator: written.generator.as_ref().map_or_else(|| Ok(Generator::default()), Generator::try_from)?,
+            tags: super::tags::read(&written.tags, written.tags_beyond)?,
+            requests_from_tags: written.requests_from_tags,
             ..Self::default()
         };
         for written in &written.requests {
@@ -317,6 +335,11 @@ mod tests {
         recorder.check("is complete", false);
         recorder.connected(Duration::from_millis(1));
         recorder.error(ErrorKind::Panic, "panicked: no");
+        for number in 0..120 {
+            let tags = crate::tagify([("size", number - 60), ("status", 200 + number % 3)]);
+            recorder.rest().tags.record(&tags, number % 2 == 0);
+            recorder.rest().tags.record(&crate::tagify([(format!("key{number}"), "none")]), false);
+        }
         let mut snapshot = recorder.take();
         let triggers = &mut snapshot.triggers;
         for n in 0..1000 {
@@ -330,6 +353,7 @@ mod tests {
         triggers.spent = Spent { requesting: nanos(10), thinking: nanos(11), working: nanos(12) };
         snapshot.user_starts.record(13);
         snapshot.start_waits.record(14);
+        snapshot.requests_from_tags = 10;
         let generator = &mut snapshot.generator;
         generator.lag.record(9);
         (generator.busy, generator.time, generator.foreign) = (Duration::from_nanos(1), Duration::from_nanos(2), 3);

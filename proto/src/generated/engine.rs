@@ -52,9 +52,6 @@ pub struct Plan {
     /// The latest revision that whoever sends this understands; 0 is 1.
     #[prost(uint32, tag = "8")]
     pub speaks: u32,
-    /// How late starts may be before the run is invalid; absent, golo decides.
-    #[prost(uint64, optional, tag = "11")]
-    pub max_lag: ::core::option::Option<u64>,
 }
 /// The numbers i with i % of == index: of users and of starts alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -299,13 +296,6 @@ pub struct Finished {
     /// Lines of `Outputs` that were not taken in time.
     #[prost(uint64, tag = "14")]
     pub outputs_lost: u64,
-    /// Whether the load test was built without optimisations.
-    #[prost(bool, tag = "22")]
-    pub unoptimised: bool,
-    /// How many starts were late in the window of `worst_lag`; absent from those
-    /// that judge by its percentile alone.
-    #[prost(message, optional, tag = "18")]
-    pub late_starts: ::core::option::Option<LateStarts>,
 }
 /// How late starts were over some seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -319,19 +309,6 @@ pub struct Lag {
     /// From where on that is too late.
     #[prost(uint64, tag = "3")]
     pub limit: u64,
-}
-/// The late starts of a window.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LateStarts {
-    /// Length of the window.
-    #[prost(uint64, tag = "1")]
-    pub length: u64,
-    /// Starts that were later than the limit.
-    #[prost(uint64, tag = "2")]
-    pub late: u64,
-    /// All starts of the window whose delay is known.
-    #[prost(uint64, tag = "3")]
-    pub starts: u64,
 }
 /// Everything that was measured in some time. Snapshots merge by addition.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -358,12 +335,58 @@ pub struct Snapshot {
     pub errors: ::prost::alloc::vec::Vec<Error>,
     #[prost(message, optional, tag = "9")]
     pub generator: ::core::option::Option<Generator>,
-    /// How long users took to start, of those that did.
+    /// What triggers said of themselves in the tags of their `Response`, by key:
+    /// at most 50 keys, those that come first when ordered by length, then by
+    /// bytes.
+    #[prost(message, repeated, tag = "14")]
+    pub tags: ::prost::alloc::vec::Vec<Tag>,
+    /// Tags under any further key.
+    #[prost(uint64, tag = "15")]
+    pub tags_beyond: u64,
+    /// Requests in `requests` that are made of triggers' tags, since the load
+    /// test printed no `Output`.
+    #[prost(uint64, tag = "16")]
+    pub requests_from_tags: u64,
+}
+/// The tags of triggers under one key.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Tag {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// How often each value came: at most 100 values, those that come first when
+    /// ordered by length, then by bytes.
+    #[prost(message, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<TagValue>,
+    /// How often any further value came, by the outcome of its trigger.
+    #[prost(uint64, tag = "3")]
+    pub other_passed: u64,
+    #[prost(uint64, tag = "4")]
+    pub other_failed: u64,
+    /// How many of all values are no numbers, by the outcome of their triggers.
+    #[prost(uint64, tag = "5")]
+    pub texts_passed: u64,
+    #[prost(uint64, tag = "6")]
+    pub texts_failed: u64,
+    /// The values that are numbers, in thousandths, by the outcome of their
+    /// triggers: those of at least 0, and the magnitudes of those below 0.
+    #[prost(message, optional, tag = "7")]
+    pub passed: ::core::option::Option<Histogram>,
+    #[prost(message, optional, tag = "8")]
+    pub passed_below: ::core::option::Option<Histogram>,
+    #[prost(message, optional, tag = "9")]
+    pub failed: ::core::option::Option<Histogram>,
     #[prost(message, optional, tag = "10")]
-    pub user_starts: ::core::option::Option<Histogram>,
-    /// How late triggers started because their user was still starting.
-    #[prost(message, optional, tag = "11")]
-    pub start_waits: ::core::option::Option<Histogram>,
+    pub failed_below: ::core::option::Option<Histogram>,
+}
+/// A value of a tag, and how often it came by the outcome of its trigger.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TagValue {
+    #[prost(string, tag = "1")]
+    pub value: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub passed: u64,
+    #[prost(uint64, tag = "3")]
+    pub failed: u64,
 }
 /// What was requested.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -466,19 +489,6 @@ pub struct Triggers {
     /// From when it was due to the end, without think time.
     #[prost(message, optional, tag = "10")]
     pub response: ::core::option::Option<Histogram>,
-    /// How the time of the triggers that ended was spent: in requests and measured
-    /// steps (those that overlap count once), in think time, and in the load
-    /// test's own work. All are 0 where this is not known.
-    #[prost(uint64, tag = "11")]
-    pub requesting: u64,
-    #[prost(uint64, tag = "12")]
-    pub thinking: u64,
-    #[prost(uint64, tag = "13")]
-    pub working: u64,
-    /// Starts among `dropped_busy` that would have happened without the load
-    /// test's own pauses: its think time and its own work.
-    #[prost(uint64, tag = "14")]
-    pub dropped_pausing: u64,
 }
 /// The requests of one trigger that share a sequence ID.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -565,16 +575,6 @@ pub struct Generator {
     pub users_failed: u64,
     #[prost(uint64, tag = "8")]
     pub users_started: u64,
-    /// Panics of the load test outside of triggers.
-    #[prost(uint64, tag = "9")]
-    pub stray_panics: u64,
-    /// Calls of a user's `stop` that the end of the grace cut off.
-    #[prost(uint64, tag = "10")]
-    pub stops_cut_off: u64,
-    /// Triggers that started after the end of the plan because their user was
-    /// still starting.
-    #[prost(uint64, tag = "11")]
-    pub overdue: u64,
 }
 /// How starts are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -622,8 +622,6 @@ pub enum ErrorKind {
     Start = 10,
     Cancelled = 11,
     Redirect = 12,
-    /// A panic of the load test outside of a trigger.
-    StrayPanic = 13,
 }
 impl ErrorKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -645,7 +643,6 @@ impl ErrorKind {
             Self::Start => "ERROR_KIND_START",
             Self::Cancelled => "ERROR_KIND_CANCELLED",
             Self::Redirect => "ERROR_KIND_REDIRECT",
-            Self::StrayPanic => "ERROR_KIND_STRAY_PANIC",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -664,7 +661,6 @@ impl ErrorKind {
             "ERROR_KIND_START" => Some(Self::Start),
             "ERROR_KIND_CANCELLED" => Some(Self::Cancelled),
             "ERROR_KIND_REDIRECT" => Some(Self::Redirect),
-            "ERROR_KIND_STRAY_PANIC" => Some(Self::StrayPanic),
             _ => None,
         }
     }

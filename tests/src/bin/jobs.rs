@@ -4,11 +4,26 @@
 
 use std::convert::Infallible;
 
-use golo::{BoxError, Context, ResponseTag};
+use golo::{BoxError, Context, Response, ResponseTag};
 use golo_tests::Speechless;
 
 #[golo::loadtest]
-async fn jobs(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
+async fn jobs(context: Context, response: Response) -> Result<Response, BoxError> {
+    if context.job_name == "tag-failures" {
+        return Ok(tag_failures(context.iteration.unwrap_or_default(), response));
+    }
+    Ok(Response { tags: job(context).await?, ..response })
+}
+
+/// Every other one fails, and says so as load tests in other languages do.
+fn tag_failures(iteration: u64, response: Response) -> Response {
+    let error = iteration % 2 == 1;
+    let status = if error { "503" } else { "200" };
+    let output = if error { "no luck".to_owned() } else { String::new() };
+    Response { error, output, tags: tags("http://h/items/7", status, 12, iteration), ..response }
+}
+
+async fn job(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
     let journey = golo::new_sequence_id();
     let iteration = context.iteration.unwrap_or_default();
     match &*context.job_name {
@@ -71,10 +86,30 @@ async fn jobs(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             }
             get(&journey, "").await?;
         }
+        "tag" => return tag(iteration).await,
+        "print-and-tag" => {
+            get(&journey, "items/7").await?;
+            return Ok(tags("http://h/items/7", "200 OK", 12, iteration));
+        }
         "tell the parameter" => return Ok(golo::tagify([("value", golo::param("KEY").unwrap_or_default())])),
         other => return Err(format!("nothing is called {other}").into()),
     }
     Ok(Vec::new())
+}
+
+/// Requests a page without an `Output`, and says in tags what came of it, as go-lo's example does.
+async fn tag(iteration: u64) -> Result<Vec<ResponseTag>, BoxError> {
+    let target = golo::param("TARGET_URL").unwrap_or_default();
+    let url = format!("{target}items/{}?api_key=secret", iteration % 9 + 1);
+    let response = golo::client().get(&url).send().await?;
+    let size = response.content_length().unwrap_or_default();
+    Ok(tags(&url, &response.status().to_string(), size, iteration))
+}
+
+fn tags(url: &str, status: &str, size: u64, iteration: u64) -> Vec<ResponseTag> {
+    let pairs: [(&str, &dyn std::fmt::Display); 4] =
+        [("status", &status), ("size", &size), ("url", &url), ("number", &iteration)];
+    golo::tagify(pairs)
 }
 
 async fn get(journey: &str, path: &str) -> Result<(), golo::RequestError> {

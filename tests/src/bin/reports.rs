@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use golo::{BoxError, Context};
+use golo::{BoxError, Context, ResponseTag};
 
 /// How many there have been.
 static TRIGGERS: AtomicU64 = AtomicU64::new(0);
@@ -28,7 +28,7 @@ fn act(hook: &str) -> Result<(), BoxError> {
 }
 
 #[golo::loadtest(setup = set_up, teardown = tear_down)]
-async fn reports(context: Context) -> Result<(), BoxError> {
+async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
     let journey = golo::new_sequence_id();
     let number = TRIGGERS.fetch_add(1, Ordering::Relaxed);
     match &*context.job_name {
@@ -48,6 +48,12 @@ async fn reports(context: Context) -> Result<(), BoxError> {
             }
         }
         "mixed" => mixed(&journey, number).await?,
+        "tags" => {
+            get(&journey, "", None).await?;
+            let parity = if number.is_multiple_of(2) { "even" } else { "odd" };
+            let amount = number as f64 / 4.0 - 5.0;
+            return Ok(golo::tagify([("parity", parity.to_owned()), ("amount", amount.to_string())]));
+        }
         "many routes" => get(&journey, "items", Some(&format!("/routes/{number}"))).await?,
         "a long route" => get(&journey, "items", Some(&format!("/{}", "x".repeat(299)))).await?,
         "a wide route" => get(&journey, "items", Some(&format!("/{}", "界".repeat(299)))).await?,
@@ -56,13 +62,14 @@ async fn reports(context: Context) -> Result<(), BoxError> {
             golo::check(HOSTILE, true);
             golo::measure(&journey, HOSTILE, async { Err::<(), _>(HOSTILE) }).await?;
         }
+        "hostile tags" => return Ok(golo::tagify([(HOSTILE, &HOSTILE[1..])])),
         "tell the parameters" => {
             let said = ["FRUIT", "ITEMS"].map(|key| golo::param(key).unwrap_or_default()).join(" ");
             golo_tests::tell(format_args!("parameters: {said}"));
         }
         other => return Err(format!("nothing is called {other}").into()),
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Three requests or four, of which the last fails, a check and a measured step.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use golo::{BoxError, Context};
+use golo::{BoxError, Context, Response};
 
 /// What no page may take for its own.
 const HOSTILE: &str =
@@ -15,12 +15,13 @@ fn page(path: &str) -> String {
 }
 
 #[golo::loadtest]
-async fn visits(context: Context) -> Result<(), BoxError> {
+async fn visits(context: Context, response: Response) -> Result<Response, BoxError> {
     match &*context.job_name {
-        "hostile" => hostile().await,
-        "nothing" => Ok(()),
-        _ => visit(context.iteration.unwrap_or_default()).await,
+        "hostile" => return Ok(hostile(response).await),
+        "nothing" => {}
+        _ => visit(context.iteration.unwrap_or_default()).await?,
     }
+    Ok(response)
 }
 
 async fn visit(iteration: u64) -> Result<(), BoxError> {
@@ -37,12 +38,13 @@ async fn visit(iteration: u64) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Names, routes and errors that are HTML, and long.
-async fn hostile() -> Result<(), BoxError> {
+/// Names, routes, tags and errors that are HTML, and long.
+async fn hostile(response: Response) -> Response {
     let long = format!("/{}/{}", "long".repeat(75), "ü".repeat(40));
     for name in [HOSTILE, &long] {
         golo::check(name, false);
         let _ = golo::measure(HOSTILE, name, async { Err::<(), _>(HOSTILE) }).await;
     }
-    Err(HOSTILE.into())
+    let tags = golo::tagify([("html", HOSTILE), (HOSTILE, "html"), ("size", "12")]);
+    Response { error: true, output: HOSTILE.to_owned(), tags, ..response }
 }

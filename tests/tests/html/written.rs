@@ -143,7 +143,7 @@ async fn text_of_a_load_test_is_never_html() {
     assert_eq!(page.text("title"), "PASSED: hostile");
     let hostile =
         "</script><script>document.title='taken'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>\"'&amp;";
-    for section in ["requests", "checks", "errors", "journeys"] {
+    for section in ["requests", "tags", "checks", "errors", "journeys"] {
         let texts = page.texts(&format!("#{section}"));
         assert!(texts[0].contains(hostile), "{section}: {}", texts[0]);
     }

@@ -219,3 +219,34 @@ async fn a_hostile_route_tears_nothing() {
     ran.assert_reported(0, "PASSED");
     assert_eq!(assert_same(&ran, &target), 60);
 }
+
+#[tokio::test]
+async fn tags_are_the_same_in_all_reports() {
+    let target = sample();
+    let ran = Call::new(&target, "tags", "-u 3 -i 60")
+        .with(&["tag{amount} avg>2", "tag{parity:odd} count==30"])
+        .finish()
+        .await;
+    ran.assert_reported(0, "PASSED");
+    let summary = ran.summary();
+    let [amount, parity] = &summary["tags"]["keys"].as_array().unwrap()[..] else { panic!("{}", summary["tags"]) };
+    assert_eq!((&amount["key"], &parity["key"]), (&"amount".into(), &"parity".into()), "by length, then by bytes");
+    let numbers = &amount["numbers"];
+    let figures = ["count", "mean", "min", "max"].map(|key| numbers[key].as_f64().unwrap());
+    assert_eq!(figures, [60.0, 2.375, -5.0, 9.75]);
+    let rows = ran.table("tags");
+    let row = |key: &str, value: &str| rows.iter().find(|row| row["key"] == key && row["value"] == value).unwrap();
+    assert_eq!((&*row("parity", "odd")["count"], &*row("parity", "even")["failed"]), ("30", "0"));
+    assert_eq!((&*row("amount", "")["min"], &*row("amount", "")["avg"]), ("-5.000", "2.375"));
+    assert!(ran.finished.stdout.iter().any(|line| line.starts_with("  parity: odd")), "{:#?}", ran.finished.stdout);
+}
+
+#[tokio::test]
+async fn hostile_tags_tear_nothing() {
+    let target = sample();
+    let ran = Call::new(&target, "hostile tags", "-u 2 -i 30").finish().await;
+    ran.assert_reported(0, "PASSED");
+    let stdout = ran.finished.stdout.concat();
+    assert!(stdout.contains("\\u{1b}[2J") && !stdout.contains('\u{1b}'), "{stdout}");
+    assert_eq!(ran.table("tags").len(), 1);
+}

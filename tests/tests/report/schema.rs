@@ -82,9 +82,13 @@ async fn summaries_of_all_kinds_of_runs_are_valid() {
         "data_received count>0",
         "data_received rate>0",
         "checks{check:nobody makes it} rate>1%",
+        "tag{amount} min<0",
+        "tag{parity:odd} rate<1%",
     ];
     for (job, flags) in [
         ("mixed", "-u 3 -i 60"),
+        ("tags", "-u 3 -i 60"),
+        ("hostile tags", "-u 1 -i 3"),
         ("mixed", "-r 50/s -d 2 --workers 2"),
         ("mixed", "-s 1s:5,1s:0"),
         ("mixed", "-s 1s:50/s,1s:0/s"),

@@ -49,6 +49,11 @@ fn side_by_second(routes: &[(&str, &str)], seconds: u64, of: impl Fn(u64) -> (u6
         let (requests, nanos, failed) = of(second);
         let mut snapshot = Snapshot::default();
         snapshot.triggers.done = requests;
+        for number in 0..requests.min(40) {
+            let status = if number < failed { "500" } else { "200" };
+            let tags = golo::tagify([("size", (number * nanos / 1000).to_string()), ("status", status.to_owned())]);
+            snapshot.tags.record(&tags, number < failed);
+        }
         for (origin, route) in routes {
             for (outcome, count) in [
                 (Ended::Answered { status: 200, failed: false }, requests - failed),
@@ -330,4 +335,22 @@ fn a_second_that_was_cut_short_does_not_count() {
     run.seconds.keep_whole(Duration::from_millis(15_500));
     // The first goes once more.
     assert_eq!(run.seconds.len(), 13);
+}
+
+#[test]
+fn tags_are_compared_and_never_judged() {
+    let (a, b) = (side(30, 100, 1_000_000, 0), side(30, 100, 3_000_000, 20));
+    let comparison = compared(&a, &b, "5%");
+    let row = |name: &str| comparison.rows().iter().find(|row| row.name() == name).unwrap();
+    let size = row("tag{size} avg");
+    assert_eq!((size.a.unwrap().round(), size.b.unwrap().round()), (19_500.0, 58_500.0));
+    assert!(size.change.is_some_and(|change| change > 1.9) && size.low.is_some());
+    let failed = row("tag{status:500} rate");
+    assert_eq!((failed.a, failed.b), (Some(0.0), Some(0.5)));
+    let tags = comparison.rows().iter().filter(|row| row.tag.is_some());
+    assert!(tags.clone().count() > 4 && tags.clone().all(|row| !row.regression && !row.improvement));
+    let text = comparison.text(Page::new(120, false));
+    for line in ["tags of triggers, not judged", "  tag{size} p95 ", "  tag{status:200} rate "] {
+        assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
 }

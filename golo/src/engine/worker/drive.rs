@@ -359,12 +359,14 @@ fn record(outcome: Outcome, spent: Option<Spent>, service: Duration, response: D
         triggers.service.record(nanoseconds(service.saturating_sub(outcome.thought)));
         triggers.response.record(nanoseconds(response.saturating_sub(outcome.thought)));
         triggers.spent.merge(spent.unwrap_or_default());
+        let is_failed = outcome.failure.is_some();
         if let Some(failure) = outcome.failure {
             triggers.failed += 1;
             triggers.panicked += u64::from(failure.kind == ErrorKind::Panic);
             recorder.error(failure.kind, &failure.text);
         }
         recorder.journeys(outcome.journeys);
+        recorder.rest().tags.record(&outcome.tags, is_failed);
     });
 }
 

@@ -14,6 +14,8 @@ pub(in crate::report) struct Requests {
     pub(in crate::report) total: Amounts,
     /// Those that the run cut off; counted nowhere else.
     pub(in crate::report) interrupted: u64,
+    /// Those that are made of triggers' tags, since the load test printed no `Output`.
+    pub(in crate::report) from_tags: u64,
     /// The most time spent first.
     pub(in crate::report) routes: Vec<Route>,
     /// To the headers of the responses that came whole.
@@ -66,6 +68,7 @@ impl Requests {
         Self {
             total: amounts(&requests.total),
             interrupted: requests.interrupted,
+            from_tags: requests.from_tags,
             routes: requests.routes.iter().map(route).collect(),
             waiting: (&finished.totals.waiting).into(),
             connecting: (&finished.totals.connects).into(),

@@ -2,13 +2,16 @@
 
 use std::{fmt, time::Duration};
 
-use crate::report::{
-    Distribution, Document,
-    document::{Dropped, Load, Model},
-    summary::UNOPTIMISED,
-    text::clean,
-    units::{count, counted, nanoseconds, per_second, percent},
-    verdict::since,
+use crate::{
+    engine::tags::KEYS,
+    report::{
+        Distribution, Document,
+        document::{Dropped, Load, Model},
+        summary::{self, UNOPTIMISED},
+        text::clean,
+        units::{count, counted, nanoseconds, per_second, percent},
+        verdict::since,
+    },
 };
 
 /// A word, and what there is to say of it.
@@ -189,6 +192,19 @@ pub(super) fn cut_off(document: &Document<'_>) -> Option<String> {
     let were = if interrupted == 1 { "was" } else { "were" };
     let requests = counted(interrupted, "request");
     (interrupted > 0).then(|| format!("{requests} {were} cut off by the end of the run, and not counted here"))
+}
+
+/// Requests that are made of triggers' tags.
+pub(super) fn from_tags(document: &Document<'_>) -> Option<String> {
+    let requests = &document.requests;
+    let all = requests.total.duration.count.saturating_add(requests.interrupted);
+    summary::from_tags(requests.from_tags, all).map(|text| text.replace('`', ""))
+}
+
+/// Tags under keys that are not told apart.
+pub(super) fn tags_beyond(document: &Document<'_>) -> Option<String> {
+    let beyond = document.tags.beyond;
+    (beyond > 0).then(|| format!("{} under further keys: {KEYS} keys are told apart", counted(beyond, "tag")))
 }
 
 /// How the generator itself was.

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::report::{
     Distribution, Document,
-    document::{Amounts, Model, OnePoint},
+    document::{Amounts, Model, OnePoint, Spread, other_values},
     text::clean,
-    units::{bytes, count, nanoseconds, per_second, percent},
+    units::{bytes, count, nanoseconds, number, per_second, percent},
 };
 
 pub(super) fn thresholds(document: &Document<'_>) -> Option<Table> {
@@ -170,6 +170,51 @@ pub(super) fn checks(document: &Document<'_>) -> Option<Table> {
     });
     let heads = heads(["Check"], &["passed", "failed", "failed share"]);
     Table::new("Checks, those that failed most first", heads, rows.collect()).unless_empty()
+}
+
+/// How often each value of a tag came.
+pub(super) fn tag_values(document: &Document<'_>) -> Option<Table> {
+    let mut rows = Vec::new();
+    for tag in &document.tags.keys {
+        let other = tag.other.iter().map(|other| (other_values(), other));
+        for (name, value) in tag.values.iter().map(|value| (clean(value.value), value)).chain(other) {
+            let (all, failed) = (value.count(), value.failed);
+            let share = if all == 0 { 0.0 } else { failed as f64 / all as f64 };
+            rows.push(vec![
+                Cell::text(clean(tag.key)),
+                Cell::text(name),
+                Cell::number(count(all), all),
+                Cell::text(percent(all, tag.count())),
+                Cell::number(percent(failed, all), share).bad_if(failed > 0),
+            ]);
+        }
+    }
+    let heads = heads(["Tag", "Value"], &["count", "share", "failed triggers"]);
+    let mut table = Table::new("How often each value of a tag came, the most frequent first", heads, rows);
+    table.is_sortable = true;
+    table.unless_empty()
+}
+
+/// Tags whose values are numbers, as distributions.
+pub(super) fn tag_numbers(document: &Document<'_>) -> Option<Table> {
+    let row = |name: String, spread: Spread| {
+        let mut row = vec![Cell::text(name), Cell::number(count(spread.count), spread.count)];
+        row.extend(spread.figures().map(|figure| Cell::number(number(figure), figure)));
+        row
+    };
+    let rows = document.tags.keys.iter().flat_map(|tag| {
+        let has_both = tag.passed > 0 && tag.failed > 0;
+        let by_outcome = [("passed", tag.numbers_passed), ("failed", tag.numbers_failed)];
+        let by_outcome = by_outcome
+            .into_iter()
+            .filter(|_| has_both)
+            .filter_map(|(outcome, spread)| Some((format!("{}, {outcome}", clean(tag.key)), spread?)));
+        let all = tag.numbers.map(|spread| (clean(tag.key), spread));
+        all.into_iter().chain(by_outcome).collect::<Vec<_>>()
+    });
+    let rows = rows.map(|(name, spread)| row(name, spread)).collect();
+    let heads = heads(["Tag"], &["count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"]);
+    Table::new("Tags whose values are numbers", heads, rows).unless_empty()
 }
 
 /// Errors, the most frequent first.

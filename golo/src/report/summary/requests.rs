@@ -27,6 +27,8 @@ pub(in crate::report) struct Requests {
     pub(in crate::report) total: Route,
     /// How many the run cut off.
     pub(in crate::report) interrupted: u64,
+    /// How many are made of triggers' tags.
+    pub(in crate::report) from_tags: u64,
     /// How many had each status, and whether that counts as failed.
     pub(in crate::report) statuses: BTreeMap<(u16, bool), u64>,
     /// Where they went.
@@ -101,7 +103,8 @@ impl Requests {
         routes.sort_by_key(|(_, route)| std::cmp::Reverse(route.durations.sum()));
         let labels = totals.requests.keys().map(|series| &series.label.origin);
         let origins: BTreeSet<_> = labels.filter(|origin| !origin.is_empty()).cloned().collect();
-        Self { routes, total, interrupted, statuses, origins: origins.into_iter().collect() }
+        let from_tags = totals.requests_from_tags;
+        Self { routes, total, interrupted, from_tags, statuses, origins: origins.into_iter().collect() }
     }
 
     /// What was requested, in words; where it went only if that is not always the same.
@@ -120,6 +123,7 @@ impl Requests {
         if self.total.count() > 0 {
             self.table(page, time, &mut lines);
         }
+        lines.extend(self.from_tags().into_iter().flat_map(|text| page.wrap("  ", 2, &text)));
         if self.interrupted > 0 {
             if lines.is_empty() {
                 lines.push("Requests".to_owned());
@@ -130,6 +134,11 @@ impl Requests {
             lines.extend(page.wrap("  ", 2, &text));
         }
         lines
+    }
+
+    /// Says that requests are made of triggers' tags.
+    pub(in crate::report) fn from_tags(&self) -> Option<String> {
+        from_tags(self.from_tags, self.total.count().saturating_add(self.interrupted))
     }
 
     /// In one line a route where they fit, in two where half of them do, else as a list.
@@ -152,6 +161,17 @@ impl Requests {
         }
         lines.extend(table.into_iter().flatten());
     }
+}
+
+/// Says how many of all requests are made of triggers' tags.
+pub(in crate::report) fn from_tags(number: u64, all: u64) -> Option<String> {
+    let which = match number {
+        0 => return None,
+        1 if all <= 1 => "the request is".to_owned(),
+        number if number >= all => "all requests are".to_owned(),
+        number => format!("{} of {} requests are", count(number), count(all)),
+    };
+    Some(format!("{which} made of the tags `url`, `status` and `size` of triggers: the load test printed no `Output`"))
 }
 
 const AMOUNTS: [&str; 4] = ["count", "failed", "rate", "received"];

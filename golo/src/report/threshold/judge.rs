@@ -11,8 +11,8 @@ use super::{
     samples::{Measured, Samples, Users},
 };
 use crate::{
-    engine::histogram::Histogram,
-    report::units::{bytes, count, duration, percent, rate},
+    engine::{histogram::Histogram, tags::Numbers},
+    report::units::{bytes, count, duration, number, percent, rate},
 };
 
 /// Values that differ by less than this share may be the same in three digits.
@@ -54,6 +54,8 @@ pub enum Actual {
         /// All.
         of: u64,
     },
+    /// A number of no unit.
+    Number(f64),
     /// An amount of data.
     Bytes(u64),
     /// An amount of data in a time.
@@ -81,6 +83,8 @@ impl Threshold {
             Samples::Distribution(histogram) => self.statistic.of(&histogram).map(Actual::Duration),
             Samples::Share { of: 0, .. } => None,
             Samples::Share { part, of } => Some(Actual::Share { part, of }),
+            Samples::Numbers(numbers) => self.statistic.of_numbers(&numbers).map(Actual::Number),
+            Samples::Nothing { .. } => None,
             Samples::Gauge(users) => users.map(|users| Actual::Count(self.statistic.of_users(users))),
         }
     }
@@ -115,6 +119,15 @@ impl Statistic {
         }
     }
 
+    fn of_numbers(self, numbers: &Numbers) -> Option<f64> {
+        match self {
+            Self::Avg => numbers.mean(),
+            Self::Min => numbers.min(),
+            Self::Max => numbers.max(),
+            _ => numbers.quantile(self.quantile()?),
+        }
+    }
+
     pub(super) fn of_users(self, users: Users) -> u64 {
         if self == Self::Min { users.fewest } else { users.most }
     }
@@ -127,7 +140,7 @@ impl Judged {
     pub fn shown(&self) -> String {
         let Some(actual) = self.actual else { return "no samples".to_owned() };
         let limit = self.threshold.limit.value();
-        let is_near = (actual.value() - limit).abs() <= limit * NEAR;
+        let is_near = (actual.value() - limit).abs() <= limit.abs() * NEAR;
         if is_near && !self.passed { actual.precise() } else { actual.to_string() }
     }
 
@@ -143,7 +156,7 @@ impl Actual {
     #[must_use]
     pub fn value(&self) -> f64 {
         match *self {
-            Self::Duration(nanos) => nanos,
+            Self::Duration(number) | Self::Number(number) => number,
             Self::Count(number) | Self::Bytes(number) => number as f64,
             Self::PerSecond { count: number, time } | Self::BytesPerSecond { bytes: number, time } => {
                 // Nothing is measured in no time.
@@ -161,6 +174,7 @@ impl Actual {
             Self::Count(_) => "count",
             Self::PerSecond { .. } => "per_second",
             Self::Share { .. } => "share",
+            Self::Number(_) => "number",
             Self::Bytes(_) => "bytes",
             Self::BytesPerSecond { .. } => "bytes_per_second",
         }
@@ -177,6 +191,7 @@ impl Actual {
             Self::Count(_) => self.to_string(),
             Self::PerSecond { .. } => decimals(value, "/s"),
             Self::Share { .. } => decimals(value * 100.0, "%"),
+            Self::Number(_) => decimals(value, ""),
             Self::Bytes(number) => count(*number) + "B",
             Self::BytesPerSecond { .. } => decimals(value, "B/s"),
         }
@@ -197,6 +212,7 @@ impl fmt::Display for Actual {
             Self::Count(number) => count(number),
             Self::PerSecond { count, time } => rate(count, time),
             Self::Share { part, of } => percent(part, of),
+            Self::Number(value) => number(value),
             Self::Bytes(number) => bytes(number),
             Self::BytesPerSecond { .. } => bytes(self.value() as u64) + "/s",
         })

@@ -13,6 +13,8 @@ pub(super) enum Dimension {
     Share,
     Bytes,
     BytesPerSecond,
+    /// Of no unit, and maybe below 0.
+    Number,
 }
 
 /// A unit of a dimension: the first of its names is the one that is shown.
@@ -64,7 +66,7 @@ impl Dimension {
     fn units(self) -> &'static [Unit] {
         match self {
             Self::Duration => &DURATION,
-            Self::Count => &COUNT,
+            Self::Count | Self::Number => &COUNT,
             Self::PerSecond => &PER_SECOND,
             Self::Share => &SHARE,
             Self::Bytes => &BYTES,
@@ -81,7 +83,7 @@ impl Dimension {
         let units = || one_of(&self.units().iter().map(|unit| unit.names[0]).collect::<Vec<_>>());
         match self {
             Self::Duration => format!("a number of milliseconds, or one with {}", units()),
-            Self::Count => "a number".to_owned(),
+            Self::Count | Self::Number => "a number".to_owned(),
             Self::PerSecond => "a number per second".to_owned(),
             Self::Share => "a share from 0% to 100%, or from 0 to 1".to_owned(),
             Self::Bytes => format!("a number of bytes, or one with {}", units()),

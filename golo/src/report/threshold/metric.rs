@@ -21,6 +21,10 @@ pub(super) enum Metric {
     JourneyDuration,
     UserStartDuration,
     Checks,
+    /// The values of a tag of triggers.
+    Tag,
+    /// One value of a tag of triggers.
+    TagValue,
     Vus,
 }
 
@@ -35,6 +39,10 @@ pub(super) enum Kind {
     Share,
     /// A number that goes up and down.
     Gauge,
+    /// Numbers of no unit.
+    Numbers,
+    /// How often something came, and its share.
+    Occurrences,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +58,7 @@ pub(super) enum Statistic {
 }
 
 impl Metric {
+    /// Those that have a name of their own.
     pub(super) const ALL: [Self; 16] = [
         Self::HttpReqs,
         Self::HttpReqDuration,
@@ -66,6 +75,7 @@ impl Metric {
         Self::JourneyDuration,
         Self::UserStartDuration,
         Self::Checks,
+        Self::Tag,
         Self::Vus,
     ];
 
@@ -86,6 +96,7 @@ impl Metric {
             Self::JourneyDuration => "journey_duration",
             Self::UserStartDuration => "user_start_duration",
             Self::Checks => "checks",
+            Self::Tag | Self::TagValue => "tag",
             Self::Vus => "vus",
         }
     }
@@ -103,6 +114,8 @@ impl Metric {
             | Self::JourneyDuration
             | Self::UserStartDuration => Kind::Distribution,
             Self::HttpReqFailed | Self::IterationFailed | Self::Checks => Kind::Share,
+            Self::Tag => Kind::Numbers,
+            Self::TagValue => Kind::Occurrences,
             Self::Vus => Kind::Gauge,
         }
     }
@@ -114,6 +127,7 @@ impl Metric {
                 &[Key::Route, Key::Method, Key::Status, Key::Origin, Key::Error, Key::Outcome]
             }
             Self::Checks => &[Key::Check],
+            Self::Tag | Self::TagValue => &[Key::Outcome],
             _ => &[],
         }
     }
@@ -128,7 +142,9 @@ impl Metric {
         let is_data = matches!(self, Self::DataSent | Self::DataReceived);
         match (self.kind(), statistic) {
             (Kind::Distribution, _) => Dimension::Duration,
-            (Kind::Share, _) => Dimension::Share,
+            (Kind::Share, _) | (Kind::Occurrences, Statistic::Rate) => Dimension::Share,
+            (Kind::Numbers, Statistic::Count) | (Kind::Occurrences, _) => Dimension::Count,
+            (Kind::Numbers, _) => Dimension::Number,
             (Kind::Counter, Statistic::Rate) if is_data => Dimension::BytesPerSecond,
             (Kind::Counter, Statistic::Rate) => Dimension::PerSecond,
             (Kind::Counter, _) if is_data => Dimension::Bytes,
@@ -145,6 +161,8 @@ impl Kind {
             Self::Distribution => &["avg", "min", "max", "med", "p(N)"],
             Self::Share => &["rate"],
             Self::Gauge => &["min", "max"],
+            Self::Numbers => &["avg", "min", "max", "med", "p(N)", "count"],
+            Self::Occurrences => &["count", "rate"],
         }
     }
 }

@@ -8,14 +8,20 @@ use super::{
     limit::{Dimension, Limit},
     metric::{Metric, Statistic},
     operator::Operator,
-    tag::{Key, Tag},
+    tag::{Key, Tag, is_key_part},
 };
-use crate::nearest::{instead, one_of};
+use crate::{
+    engine::tags::kept,
+    nearest::{instead, one_of},
+};
 
 pub(super) fn threshold(text: &str) -> Result<Threshold, Wrong> {
     let mut reader = Reader { text, at: 0 };
     let metric = reader.metric()?;
-    let tags = reader.tags(metric)?;
+    let (metric, tags) = match metric {
+        Metric::Tag => reader.trigger_tags()?,
+        _ => (metric, reader.tags(metric)?),
+    };
     let statistic = reader.statistic(metric)?;
     let operator = reader.operator()?;
     let limit = reader.limit(metric.dimension(statistic))?;
@@ -89,7 +95,44 @@ impl<'a> Reader<'a> {
             let hint = format!("expected {}", one_of(metric.kind().statistics()));
             return Err(Wrong { at: open, reason: format!("`{}` has no tags", metric.name()), hint });
         }
-        let mut tags: Vec<Tag> = Vec::new();
+        self.rest_of_tags(metric, open, Vec::new())
+    }
+
+    /// The key of a tag of triggers, its value if one is selected, and further tags.
+    fn trigger_tags(&mut self) -> Result<(Metric, Vec<Tag>), Wrong> {
+        let hint = "expected a key in braces, as in `tag{size}` or `tag{status:500}`";
+        if !self.eat("{") {
+            return Err(self.missing("key", hint));
+        }
+        let open = self.at - 1;
+        self.skip_spaces();
+        let key = match self.rest().starts_with('"') {
+            true => self.quoted()?,
+            false => self.take(is_key_part).to_owned(),
+        };
+        if key.is_empty() {
+            return Err(self.unclosed(open).unwrap_or_else(|| self.missing("key", hint)));
+        }
+        let value = match self.eat(":") {
+            true => {
+                self.skip_spaces();
+                Some(kept(&self.value(open)?).into())
+            }
+            false => None,
+        };
+        let metric = if value.is_some() { Metric::TagValue } else { Metric::Tag };
+        let tags = vec![Tag::Trigger { key: key.into(), value }];
+        if self.eat("}") {
+            return Ok((metric, tags));
+        }
+        if !self.eat(",") {
+            return Err(self.unclosed(open).unwrap_or_else(|| self.missing("value", "expected `:`, `,` or `}`")));
+        }
+        Ok((metric, self.rest_of_tags(metric, open, tags)?))
+    }
+
+    /// Tags up to the closing brace.
+    fn rest_of_tags(&mut self, metric: Metric, open: usize, mut tags: Vec<Tag>) -> Result<Vec<Tag>, Wrong> {
         loop {
             self.skip_spaces();
             let at = self.at;
@@ -198,6 +241,9 @@ impl<'a> Reader<'a> {
         }
         let number = word.strip_prefix('p').filter(|number| number.parse::<u32>().is_ok());
         let hint = match number.filter(|_| names.contains(&"p(N)")) {
+            None if metric == Metric::Tag && word == "rate" => {
+                "a share is that of one value: write it after the key, as in `tag{status:500}`".to_owned()
+            }
             Some(number) => format!("did you mean `p({number})`?"),
             None => instead(word, names),
         };
@@ -230,7 +276,9 @@ impl<'a> Reader<'a> {
         let hint = || format!("expected {}", dimension.expected());
         self.skip_spaces();
         let start = self.at;
+        let is_below = dimension == Dimension::Number && self.eat("-");
         let Some(number) = self.number() else { return Err(self.missing("value", hint())) };
+        let number = if is_below { -number } else { number };
         self.skip_spaces();
         let at = self.at;
         let name = self.take(|c| c.is_alphanumeric() || "%/".contains(c));

@@ -7,12 +7,18 @@ use super::{
     metric::Statistic,
     samples::{Measured, Samples},
 };
-use crate::engine::histogram::{Histogram, rank};
+use crate::engine::{
+    histogram::{Histogram, rank},
+    tags::Numbers,
+};
 
 /// More samples than any run brings, and few enough for floats to tell one of them from none.
 const MANY: u64 = 1 << 52;
 /// Rates are computed in another order than when they are judged, and may be off by so much.
 const ROUNDING: f64 = 1e-9;
+
+/// A number of a distribution is known to within such a share of it.
+const BUCKET: f64 = 1e-3;
 
 /// The most that the rest of a run may bring to a metric. What is `None` has no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,6 +65,9 @@ impl Threshold {
             (Samples::Counter(count), _) => Range { low: count as f64, high: count.saturating_add(more) as f64 },
             (Samples::Distribution(histogram), statistic) => durations(&histogram, statistic, more)?,
             (Samples::Share { part, of }, _) => shares(part, of, more)?,
+            (Samples::Numbers(all), statistic) => numbers(&all, statistic, more)?,
+            (Samples::Nothing { is_lost: true }, _) => return None,
+            (Samples::Nothing { is_lost: false }, _) => (more > 0).then_some(Range::ANY)?,
             (Samples::Gauge(None), _) => Range::any(more)?,
             (Samples::Gauge(Some(users)), Statistic::Min) => Range::below(users.fewest as f64, more),
             (Samples::Gauge(Some(users)), _) => Range::above(users.most as f64, more),
@@ -102,6 +111,9 @@ impl Room {
 }
 
 impl Range {
+    /// Every number.
+    const ANY: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+
     fn only(value: f64) -> Self {
         Self { low: value, high: value }
     }
@@ -157,4 +169,25 @@ fn bucket(histogram: &Histogram, rank: u64) -> Option<(u64, u64)> {
         reached >= rank
     });
     bucket.map(|bucket| (bucket.low, bucket.high))
+}
+
+/// Numbers may be below 0, so that an average may come to anything while more can come.
+fn numbers(numbers: &Numbers, statistic: Statistic, more: u64) -> Option<Range> {
+    let (Some(min), Some(max)) = (numbers.min(), numbers.max()) else { return (more > 0).then_some(Range::ANY) };
+    Some(match statistic {
+        Statistic::Avg if more == 0 => Range::only(numbers.mean()?),
+        Statistic::Avg => Range::ANY,
+        Statistic::Min => Range { low: if more > 0 { f64::NEG_INFINITY } else { min }, high: min },
+        Statistic::Max => Range { low: max, high: if more > 0 { f64::INFINITY } else { max } },
+        _ if more == 0 => Range::only(numbers.quantile(statistic.quantile()?)?),
+        _ => {
+            let rank = rank(statistic.quantile()?, numbers.count().saturating_add(more));
+            let low = rank.checked_sub(more).and_then(|rank| numbers.at_rank(rank));
+            let high = numbers.at_rank(rank);
+            Range {
+                low: low.map_or(f64::NEG_INFINITY, |low| low - low.abs() * BUCKET),
+                high: high.map_or(f64::INFINITY, |high| high + high.abs() * BUCKET),
+            }
+        }
+    })
 }

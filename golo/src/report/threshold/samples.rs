@@ -14,6 +14,7 @@ use crate::{
         histogram::Histogram,
         series::{Outcome, Series},
         snapshot::{Measure, Snapshot},
+        tags::Numbers,
     },
     measure,
     nearest::nearest,
@@ -63,8 +64,16 @@ impl<'a> Measured<'a> {
 pub(super) enum Samples<'a> {
     Counter(u64),
     Distribution(Cow<'a, Histogram>),
-    Share { part: u64, of: u64 },
+    Share {
+        part: u64,
+        of: u64,
+    },
     Gauge(Option<Users>),
+    Numbers(Numbers),
+    /// None of any kind, and if this is so whatever comes.
+    Nothing {
+        is_lost: bool,
+    },
 }
 
 impl Threshold {
@@ -92,6 +101,9 @@ impl Threshold {
                 let Check { passed, failed } = self.checks(totals);
                 Samples::Share { part: passed, of: passed.saturating_add(failed) }
             }
+            Metric::Tag | Metric::TagValue => {
+                self.trigger_tags(totals).unwrap_or_else(|nothing| Samples::Nothing { is_lost: nothing.is_lost })
+            }
             Metric::Vus => Samples::Gauge(measured.users),
         }
     }
@@ -104,7 +116,8 @@ impl Threshold {
                 Samples::Counter(count) => count,
                 Samples::Distribution(histogram) => histogram.count(),
                 Samples::Share { of, .. } => of,
-                Samples::Gauge(_) => 0,
+                Samples::Numbers(numbers) => numbers.count(),
+                Samples::Gauge(_) | Samples::Nothing { .. } => 0,
             },
         }
     }
@@ -150,6 +163,11 @@ impl Threshold {
 
     /// Says that there are no samples, and which value may have been meant.
     pub(super) fn nothing(&self, totals: &Snapshot) -> String {
+        if matches!(self.metric, Metric::Tag | Metric::TagValue)
+            && let Err(nothing) = self.trigger_tags(totals)
+        {
+            return nothing.reason;
+        }
         let meant = self.tags.iter().find_map(|tag| {
             let known = values(tag.key(), totals);
             let value = tag.value();
@@ -174,6 +192,6 @@ fn values(key: Key, totals: &Snapshot) -> Vec<&str> {
         Key::Method => labels.map(|label| &*label.method).collect(),
         Key::Origin => labels.map(|label| &*label.origin).collect(),
         Key::Check => totals.checks.keys().map(|name| &**name).collect(),
-        Key::Status | Key::Error | Key::Outcome => Vec::new(),
+        Key::Status | Key::Error | Key::Outcome | Key::Trigger => Vec::new(),
     }
 }

@@ -29,6 +29,8 @@ const OUTCOMES: [&str; 2] = ["passed", "failed"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
+    /// One of the load test's own.
+    Trigger,
     Route,
     Method,
     Status,
@@ -41,6 +43,7 @@ pub(super) enum Key {
 impl Key {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Trigger => "tag",
             Self::Route => "route",
             Self::Method => "method",
             Self::Status => "status",
@@ -55,12 +58,19 @@ impl Key {
 /// A key, and the value that it must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tag {
+    /// A tag of triggers, and the value where one is selected.
+    Trigger {
+        key: Box<str>,
+        value: Option<Box<str>>,
+    },
     Route(Box<str>),
     Method(Box<str>),
     Status(u16),
     Origin(Box<str>),
     Error(ErrorKind),
-    Outcome { failed: bool },
+    Outcome {
+        failed: bool,
+    },
     Check(Box<str>),
 }
 
@@ -79,11 +89,13 @@ impl Tag {
                 _ => return Err(format!("expected {}", one_of(&OUTCOMES))),
             },
             Key::Check => Self::Check(value.into()),
+            Key::Trigger => Self::Trigger { key: value.into(), value: None },
         })
     }
 
     pub(super) fn key(&self) -> Key {
         match self {
+            Self::Trigger { .. } => Key::Trigger,
             Self::Route(_) => Key::Route,
             Self::Method(_) => Key::Method,
             Self::Status(_) => Key::Status,
@@ -98,6 +110,7 @@ impl Tag {
     pub(super) fn value(&self) -> Cow<'_, str> {
         match self {
             Self::Route(text) | Self::Method(text) | Self::Origin(text) | Self::Check(text) => Cow::Borrowed(text),
+            Self::Trigger { value, .. } => Cow::Borrowed(value.as_deref().unwrap_or_default()),
             Self::Status(status) => Cow::Owned(status.to_string()),
             Self::Error(kind) => Cow::Owned(kind.to_string()),
             Self::Outcome { failed } => Cow::Borrowed(OUTCOMES[usize::from(*failed)]),
@@ -114,7 +127,7 @@ impl Tag {
             Self::Status(wanted) => matches!(series.outcome, Outcome::Answered { status, .. } if status == *wanted),
             Self::Error(kind) => error_of(series.outcome) == Some(*kind),
             Self::Outcome { failed } => series.outcome.is_failed() == *failed,
-            Self::Check(_) => false,
+            Self::Check(_) | Self::Trigger { .. } => false,
         }
     }
 
@@ -144,12 +157,32 @@ fn error_of(outcome: Outcome) -> Option<ErrorKind> {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.value();
-        if is_plain(&value) {
-            return write!(f, "{}:{value}", self.key().name());
+        match self {
+            Self::Trigger { key, value } => {
+                f.write_str(&if is_key(key) { Cow::Borrowed(&**key) } else { Cow::Owned(quoted(key)) })?;
+                value.as_ref().map_or(Ok(()), |value| write!(f, ":{}", written(value)))
+            }
+            _ => write!(f, "{}:{}", self.key().name(), written(&self.value())),
         }
-        write!(f, "{}:\"{}\"", self.key().name(), value.replace('\\', "\\\\").replace('"', "\\\""))
     }
+}
+
+/// Whether a character may be part of the key of a trigger's tag without quotes.
+pub(super) fn is_key_part(c: char) -> bool {
+    c.is_alphanumeric() || "_-./".contains(c)
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(is_key_part)
+}
+
+/// A value as it is written.
+fn written(value: &str) -> Cow<'_, str> {
+    if is_plain(value) { Cow::Borrowed(value) } else { Cow::Owned(quoted(value)) }
+}
+
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Whether a value reads as itself without quotes.

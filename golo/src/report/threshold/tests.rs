@@ -1,6 +1,7 @@
 mod holding;
 mod judging;
 mod reading;
+mod trigger_tags;
 
 use std::sync::Arc;
 
@@ -17,6 +18,12 @@ const TIMED_OUT: Outcome = Outcome::Failed(ErrorKind::Timeout);
 
 fn threshold(text: &str) -> Threshold {
     text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A metric as it is written; one of a tag with its key.
+fn subject(metric: Metric) -> String {
+    let name = metric.name();
+    if metric == Metric::Tag { format!("{name}{{size}}") } else { name.to_owned() }
 }
 
 fn series(method: &str, route: &str, outcome: Outcome) -> Series {

@@ -110,7 +110,7 @@ fn without_samples_only_a_counter_has_a_value() {
         for statistic in metric.kind().statistics() {
             let statistic = statistic.replace('N', "95");
             for operator in ["<", ">=", "!="] {
-                let threshold = threshold(&format!("{} {statistic}{operator}0.5", metric.name()));
+                let threshold = threshold(&format!("{} {statistic}{operator}0.5", subject(metric)));
                 let judged = threshold.judge(&measured);
                 let is_counter = metric.kind() == metric::Kind::Counter;
                 assert_eq!(judged.passed, is_counter && operator != ">=", "{threshold}");

@@ -103,7 +103,7 @@ fn mistakes_are_found_where_they_are() {
 fn each_kind_has_its_own_statistics() {
     for metric in Metric::ALL {
         for statistic in ["avg", "min", "max", "med", "p(N)", "count", "rate"] {
-            let text = format!("{} {}<1", metric.name(), statistic.replace('N', "1"));
+            let text = format!("{} {}<1", subject(metric), statistic.replace('N', "1"));
             let is_known = metric.kind().statistics().contains(&statistic);
             assert_eq!(text.parse::<Threshold>().is_ok(), is_known, "{text}");
         }
@@ -120,19 +120,22 @@ fn statistics(metric: Metric) -> impl Strategy<Value = Statistic> {
 fn tags(metric: Metric) -> impl Strategy<Value = Vec<Tag>> {
     let text = prop_oneof!["[a-z/{},:\" \\\\é]{0,8}", ".{0,8}"];
     let keys = prop::sample::subsequence(metric.keys(), 0..=metric.keys().len());
-    (keys, text, 100..1000_u16, any::<bool>()).prop_map(|(keys, text, status, failed)| {
+    (keys, text, 100..1000_u16, any::<bool>()).prop_map(move |(keys, text, status, failed)| {
         let value = |key| match key {
             tag::Key::Status => status.to_string(),
             tag::Key::Error => if failed { "dns" } else { "status" }.to_owned(),
             tag::Key::Outcome => if failed { "failed" } else { "passed" }.to_owned(),
             _ => text.clone(),
         };
-        keys.into_iter().map(|key| Tag::new(key, &value(key)).unwrap()).collect()
+        let value_of_trigger = (metric == Metric::TagValue).then(|| crate::engine::tags::kept(&text).into());
+        let trigger = Tag::Trigger { key: format!("k{text}").into(), value: value_of_trigger };
+        let trigger = Some(trigger).filter(|_| matches!(metric, Metric::Tag | Metric::TagValue));
+        trigger.into_iter().chain(keys.into_iter().map(|key| Tag::new(key, &value(key)).unwrap())).collect()
     })
 }
 
 pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
-    let metric = prop::sample::select(&Metric::ALL[..]);
+    let metric = prop::sample::select(Metric::ALL.into_iter().chain([Metric::TagValue]).collect::<Vec<_>>());
     let number = prop_oneof![(0..1000_u32).prop_map(f64::from), 0.0..1e12_f64];
     let parts = metric.prop_flat_map(move |metric| {
         let operator = prop::sample::select(&Operator::ALL[..]);
@@ -141,6 +144,7 @@ pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
     parts.prop_map(|(metric, tags, statistic, operator, number, unit)| {
         let dimension = metric.dimension(statistic);
         let number = if dimension == limit::Dimension::Share { number % 1.0 } else { number };
+        let number = if dimension == limit::Dimension::Number { number - 500.0 } else { number };
         let units = ["", "ms", "ns", "us", "s", "m", "h", "%", "kB", "MB", "GB", "KiB", "MiB", "GiB", "/s"];
         let units: Vec<_> = units.iter().filter_map(|name| dimension.unit(name)).collect();
         Threshold { metric, tags, statistic, operator, limit: Limit { number, unit: units[unit.index(units.len())] } }

@@ -1,0 +1,89 @@
+//! The text of keys and values as it is kept: bounded, and without secrets.
+
+use std::borrow::Cow;
+
+use crate::engine::route;
+
+/// Keys of at most this many bytes are told apart by all of their text.
+const KEY: usize = 100;
+
+/// A key, in at most so many bytes.
+pub(super) fn bounded(key: &str) -> &str {
+    let mut end = key.len().min(KEY);
+    while !key.is_char_boundary(end) {
+        end -= 1;
+    }
+    &key[..end]
+}
+
+/// A value as it is kept, in at most some 600 bytes.
+///
+/// A URL, or a path that begins with `/`, is kept as routes are: what varies becomes `{id}`, and its user, password, query
+/// and fragment are left out. URLs within other text lose the same parts. What is kept of what is kept is itself.
+pub fn kept(value: &str) -> Cow<'_, str> {
+    if value.starts_with('/') {
+        let (_, path) = route::split(value);
+        return route::template(path);
+    }
+    if !value.contains("://") {
+        return route::bounded(value);
+    }
+    let clean = without_secrets(value);
+    let (origin, path) = route::split(&clean);
+    if origin.is_empty() || clean.contains(char::is_whitespace) {
+        return Cow::Owned(route::bounded(&clean).into_owned());
+    }
+    Cow::Owned([&*route::bounded(origin), &*route::template(path)].concat())
+}
+
+/// A text whose URLs have no user, password, query and fragment.
+fn without_secrets(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + 3);
+        let end = url.find(|c: char| c.is_whitespace() || "\"'<>`".contains(c)).unwrap_or(url.len());
+        let (url, after) = url.split_at(end);
+        let url = url.find(['?', '#']).map_or(url, |at| &url[..at]);
+        let authority = url.find('/').unwrap_or(url.len());
+        let url = url[..authority].rfind('@').map_or(url, |at| &url[at + 1..]);
+        clean.push_str(before);
+        clean.push_str(url);
+        rest = after;
+    }
+    clean + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn urls_are_kept_as_routes_are() {
+        for (value, expected) in [
+            ("200 OK", "200 OK"),
+            ("", ""),
+            ("what?", "what?"),
+            ("http://127.0.0.1:8765/items/7?api_key=secret#x", "http://127.0.0.1:8765/items/{id}"),
+            ("http://user:secret@h:1/a/12?q", "http://h:1/a/{id}"),
+            ("http://user:secret@h", "http://h/"),
+            ("/items/9?token=secret", "/items/{id}"),
+            ("GET http://u:secret@h/x?k=secret failed: \"http://h/?k=secret\"", "GET http://h/x failed: \"http://h/\""),
+        ] {
+            assert_eq!(kept(value), expected);
+        }
+        assert!(kept(&"x".repeat(10_000)).len() <= 300);
+        assert_eq!(bounded(&"é".repeat(80)).len(), 100);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_bounded_and_its_own(value in "[a-z0-9:/?#@ é]{0,400}|(http://|/)[a-z0-9:/?#@é]{0,400}") {
+            let once = kept(&value).into_owned();
+            prop_assert!(once.len() <= 700);
+            prop_assert_eq!(kept(&once), once.as_str());
+        }
+    }
+}
