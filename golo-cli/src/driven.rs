@@ -7,7 +7,7 @@ use std::{
 
 use golo::{
     Error,
-    cli::{Drive as _, RunCall, Subject as _, chain, until},
+    cli::{Drive as _, RunCall, Subject as _, chain, until, without_secrets},
     engine::{Finished, Sinks, plan::Target, share::Share},
     pb::{
         engine::{self as pb, event::Event},
@@ -75,7 +75,7 @@ pub async fn drive(
     mut tell: impl FnMut(pb::Event),
 ) -> Ended {
     let Job { load_test, call, params, share, limits, held } = job;
-    let sinks = Sinks::new(Vec::new());
+    let sinks = Sinks::selecting(call.selected(), Vec::new());
     let options = golo::engine::Options { share, ..call.options(&load_test.name) };
     let served = Served::new(load_test, params, &call, Handle::current());
     let served = served.limited(limits).sharing(share).on_stderr(on_stderr);
@@ -272,7 +272,7 @@ impl Driving {
             reason,
             stopped: stopped.map(wire::nanoseconds),
             died: died.unwrap_or_default(),
-            stderr: served.stderr(),
+            stderr: without_secrets(&served.stderr()).into_owned(),
             missing: served.missing().unwrap_or_default(),
             ..Ended::default()
         }

@@ -181,7 +181,9 @@ impl Trigger for ServedJob {
 }
 
 fn failed(text: String) -> Outcome {
-    let failure = Failure { kind: ErrorKind::Returned, text };
+    // Its line has recorded the request.
+    let is_recorded = golo::cli::is_request_error(&text);
+    let failure = Failure { is_recorded, ..Failure::new(ErrorKind::Returned, text) };
     Outcome { failure: Some(failure), ..Outcome::default() }
 }
 

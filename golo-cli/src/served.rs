@@ -11,7 +11,7 @@ use std::{
 
 use golo::{
     Error,
-    cli::{RunCall, Subject, not_started, say, torn_down},
+    cli::{RunCall, Subject, not_started, say, torn_down, without_secrets},
     engine::{Engine, Options, Sinks, plan::Plan, share::Share},
 };
 use tempfile::TempDir;
@@ -377,5 +377,5 @@ impl Served {
 fn last_said(child: &Supervised) -> String {
     let stderr = child.stderr();
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
-    last.map_or_else(String::new, |line| format!("; the last it said: {line}"))
+    last.map_or_else(String::new, |line| format!("; the last it said: {}", without_secrets(line)))
 }

@@ -35,7 +35,6 @@ pub use error::StoreError;
 pub use ingest::{Batch, Ingested};
 pub use merge::MergedRequests;
 pub use names::{check_database_name, check_name, check_run_name};
-pub use outputs::without_credentials;
 pub use place::place;
 pub use read::{KeptPart, KeptRun};
 pub use records::Records;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{error::without_credentials, scope};
+use crate::{scope, secrets::without_secrets};
 
 /// Most names of checks that are told apart.
 const NAMES: usize = 1000;
@@ -53,6 +53,6 @@ pub(crate) fn add(checks: &mut Checks, name: &str, more: Check) {
 /// # Ok(()) }
 /// ```
 pub fn check(name: &str, passed: bool) -> bool {
-    scope::sink_of(scope::current().as_deref()).check(&without_credentials(name), passed);
+    scope::sink_of(scope::current().as_deref()).check(&without_secrets(name), passed);
     passed
 }

@@ -6,12 +6,13 @@ use crate::{BoxError, Error};
 pub use crate::{
     client::install_provider,
     engine::plan::parse_duration,
-    error::chain,
+    error::{chain, is_request_error},
     message::say,
     runtime::{
         Drive, JobFile, Key, Kind, Mistake, OwnFlags, ReportArgs, Reported, RunArgs, RunCall, Signals, Subject, Value,
         pair, print, refuse, run_subject, toml, wrong,
     },
+    secrets::without_secrets,
     targets::is_target,
     until::until,
 };

@@ -11,7 +11,9 @@ pub mod histogram;
 pub(crate) mod lag;
 mod orders;
 pub mod plan;
+mod reason;
 pub mod recorder;
+pub mod room;
 mod roster;
 pub mod route;
 pub mod series;
@@ -38,6 +40,7 @@ use health::{Descriptors, Health, LagWindows};
 use orders::Command;
 use plan::{Plan, PlanError, Target};
 use recorder::{Outside, RecorderSink};
+use room::Selected;
 use roster::{Roster, State, Worker};
 use share::Share;
 use snapshot::{Snapshot, Triggers};
@@ -78,7 +81,13 @@ impl Sinks {
     /// Those of a run; every output and check goes to each of `beside` too.
     #[must_use]
     pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
-        let measured = Arc::new(RecorderSink::new(beside));
+        Self::selecting(Selected::default(), beside)
+    }
+
+    /// The same for a run whose thresholds select these routes.
+    #[must_use]
+    pub fn selecting(selected: Selected, beside: Vec<Arc<dyn Sink>>) -> Self {
+        let measured = Arc::new(RecorderSink::selecting(selected, beside));
         let outside = Arc::new(Outside::new(Arc::clone(&measured)));
         Self { measured, outside }
     }

@@ -213,6 +213,37 @@ impl RequestErrorKind {
     }
 }
 
+/// Kinds of requests that were sent and got no whole response; not [`RequestErrorKind::Other`], whose sentence anybody may
+/// write.
+const SENT: [RequestErrorKind; 7] = [
+    RequestErrorKind::Dns,
+    RequestErrorKind::Connect,
+    RequestErrorKind::Tls,
+    RequestErrorKind::Timeout,
+    RequestErrorKind::Reset,
+    RequestErrorKind::Body,
+    RequestErrorKind::Redirect,
+];
+
+/// Whether a reason is, or has among its causes, what a [`RequestError`] says: `no cart: GET http://h/ timed out: …`.
+pub fn is_request_error(reason: &str) -> bool {
+    SENT.iter().map(|kind| kind.sentence()).any(|sentence| {
+        reason.match_indices(sentence).any(|(at, _)| {
+            let after = &reason[at + sentence.len()..];
+            (after.is_empty() || after.starts_with(':')) && ends_with_request(&reason[..at])
+        })
+    })
+}
+
+/// Whether a text ends with a method and a URL, as `no cart: GET http://h/ `.
+fn ends_with_request(text: &str) -> bool {
+    let mut words = text.strip_suffix(' ').unwrap_or_default().rsplitn(3, ' ');
+    let (url, method, before) = (words.next(), words.next(), words.next());
+    url.is_some_and(|url| url.contains("://"))
+        && method.is_some_and(|method| !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase()))
+        && before.is_none_or(|before| before.ends_with(':'))
+}
+
 impl RequestError {
     pub(crate) fn not_built(source: reqwest::Error) -> Self {
         let kind = RequestErrorKind::Build;
@@ -318,6 +349,28 @@ mod tests {
     fn errors_are_as_small_as_a_pointer() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
         assert_eq!(size_of::<RequestError>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_error_of_a_request_is_found_among_causes() {
+        for reason in [
+            "GET http://h/ timed out",
+            "no cart: GET http://h/x?… could not connect: Connection refused",
+            "POST http://h/ lost its connection before the response: a: b",
+        ] {
+            assert!(is_request_error(reason), "{reason}");
+        }
+        for reason in [
+            "timed out",
+            "the shop timed out: no luck",
+            "GET http://h/ failed: 503",
+            "so GET http://h/ timed out",
+            "GET /x timed out",
+            "GET http://h/ timed out twice",
+            "",
+        ] {
+            assert!(!is_request_error(reason), "{reason}");
+        }
     }
 
     #[test]

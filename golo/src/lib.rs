@@ -59,6 +59,7 @@ mod request;
 mod runner;
 mod runtime;
 mod scope;
+mod secrets;
 mod sequence;
 mod shared;
 mod sink;

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::{error::without_credentials, recording::Recording, scope};
+use crate::{error::without_credentials, recording::Recording, scope, secrets::without_secrets};
 
 /// The method of a measured step's `Output`.
 pub(crate) const METHOD: &str = "MEASURE";
@@ -39,7 +39,11 @@ pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Ou
     let result = future.await;
     match &result {
         Ok(_) => recording.finish(None),
-        Err(error) => recording.finish(Some(&without_credentials(&error.to_string()))),
+        Err(error) => {
+            let error = error.to_string();
+            recording.finish(Some(&without_credentials(&error)));
+            scope.as_ref().inspect(|scope| scope.note_failure(&without_secrets(&error)));
+        }
     }
     if let Some(room) = scope::room(&*sink, scope.as_deref()) {
         room.await;

@@ -5,7 +5,14 @@ use std::{borrow::Cow, fmt, future::poll_fn, pin::pin};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
-use crate::{RequestError, client, error, output::without_credentials, recording::Recording, scope, targets};
+use crate::{
+    RequestError, client, error,
+    output::without_credentials,
+    recording::Recording,
+    scope::{self, Scope},
+    secrets::without_secrets,
+    targets,
+};
 
 /// A request as it was asked for, before redirects.
 struct Requested {
@@ -142,7 +149,7 @@ impl<'a> Request<'a> {
                     recording.finish(None);
                     Ok(put_together(response, body, requested))
                 }
-                Err(error) => Err(failed(error, &requested, recording)),
+                Err(error) => Err(failed(error, &requested, recording, scope.as_deref())),
             };
             // Measured by now: it is the load test that waits. Before the request it waits too, for those that drop this.
             if let Some(room) = scope::room(&*sink, scope.as_deref()) {
@@ -229,12 +236,18 @@ fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
 
 /// Records a request that got no whole response, unless nothing was sent.
 #[cold]
-fn failed(error: reqwest::Error, requested: &Requested, recording: Recording<'_>) -> RequestError {
+fn failed(
+    error: reqwest::Error,
+    requested: &Requested,
+    recording: Recording<'_>,
+    scope: Option<&Scope>,
+) -> RequestError {
     let error = RequestError::new(&requested.method, &requested.url, error, recording.has_responded());
     if error.is_build() {
         recording.discard();
     } else {
         recording.finish(Some(&error.for_output()));
+        scope.inspect(|scope| scope.note_failure(&without_secrets(&error.to_string())));
     }
     error
 }

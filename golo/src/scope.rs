@@ -23,6 +23,9 @@ tokio::task_local! {
     static SCOPE: Arc<Scope>;
 }
 
+/// Most failures that one trigger keeps in mind.
+const FAILURES: usize = 16;
+
 /// One trigger (or one `start`, `stop`, `setup`, `teardown`) as seen from within.
 pub(crate) struct Scope {
     pub(crate) sink: Arc<dyn Sink>,
@@ -30,6 +33,8 @@ pub(crate) struct Scope {
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<SharedValue>,
     notes: Notes,
+    /// What failed requests and measured steps have said.
+    failures: Mutex<Vec<Box<str>>>,
     thought: Thought,
     seed: Option<(u64, u64, u64)>,
     random: OnceLock<Mutex<SmallRng>>,
@@ -48,6 +53,7 @@ impl Scope {
             jar,
             shared,
             notes: Notes::FirstSequence(OnceLock::new()),
+            failures: Mutex::default(),
             thought: Thought::default(),
             seed: None,
             random: OnceLock::new(),
@@ -71,6 +77,20 @@ impl Scope {
         if let Notes::Journeys(journeys) = &self.notes {
             lock(journeys).add(sequence_id, step, self.thought());
         }
+    }
+
+    /// Tells the trigger that a request or a measured step has failed, in the words of its error.
+    #[cold]
+    pub(crate) fn note_failure(&self, error: &str) {
+        let mut failures = lock(&self.failures);
+        if failures.len() < FAILURES && !failures.iter().any(|known| **known == *error) {
+            failures.push(error.into());
+        }
+    }
+
+    /// Whether a reason is, or has among its causes, the error of a request or measured step that has failed.
+    pub(crate) fn has_recorded(&self, reason: &str) -> bool {
+        lock(&self.failures).iter().any(|error| is_among_causes(error, reason))
     }
 
     /// The journeys so far.
@@ -133,6 +153,14 @@ impl Scope {
         });
         choose(&mut lock(random))
     }
+}
+
+/// Whether an error is one of the causes in `reason`, which are parted by colons.
+fn is_among_causes(error: &str, reason: &str) -> bool {
+    reason.match_indices(error).any(|(at, _)| {
+        let (before, after) = (&reason[..at], &reason[at + error.len()..]);
+        (before.is_empty() || before.ends_with(": ")) && (after.is_empty() || after.starts_with(':'))
+    })
 }
 
 /// A generator that differs each time.
@@ -198,5 +226,22 @@ where
     match current() {
         Some(scope) => tokio::spawn(scope.run(future)),
         None => tokio::spawn(future),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_among_causes;
+
+    #[test]
+    fn a_cause_is_found_between_colons_alone() {
+        let error = "GET http://h/ could not connect";
+        for reason in [error, "GET http://h/ could not connect: refused", "no cart: GET http://h/ could not connect"] {
+            assert!(is_among_causes(error, reason), "{reason}");
+        }
+        for reason in ["refused", "GET http://h/ could not connect at all", "so GET http://h/ could not connect"] {
+            assert!(!is_among_causes(error, reason), "{reason}");
+        }
+        assert!(!is_among_causes("no", "nobody knows: not I"));
     }
 }

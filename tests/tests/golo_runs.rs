@@ -107,6 +107,54 @@ async fn what_is_shown_is_what_was_printed() {
 }
 
 #[tokio::test]
+async fn what_other_paths_hide_is_judged_as_it_was_and_is_kept() {
+    let kept = Kept::new();
+    let of_checkout = "http_req_failed{route:/checkout} rate<1%";
+    let by_method = "http_req_duration{method:GET} max<1h";
+    for drive in ["plan", "trigger"] {
+        let flags = ["-u", "4", "-i", "1500", "--drive", drive, "--name", "checkout", "--workers", "2"];
+        let thresholds = ["-t", of_checkout, "-t", by_method];
+        let ran = kept.golo(&[&["run", REPORTS], &flags[..], &thresholds].concat()).await;
+        let said = ran.stdout.join("\n");
+        assert_eq!(ran.code, Some(99), "{drive}: {ran:#?}");
+        assert!(said.contains(of_checkout) && said.contains("33.3%"), "{drive}: {said}");
+        let hidden = "past the limit of series are in `other`";
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" ").matches(hidden).count(), 2, "{drive}: {said}");
+        let shown = kept.golo(&["show", &kept_as(&ran)]).await;
+        assert_eq!((shown.code, &shown.stdout), (Some(0), &ran.stdout), "{drive}");
+    }
+}
+
+#[tokio::test]
+async fn no_query_is_kept() {
+    let kept = Kept::new();
+    for drive in ["plan", "trigger"] {
+        let ran = kept.golo(&["run", REPORTS, "-u", "2", "-i", "50", "--drive", drive, "--name", "secrets"]).await;
+        assert!(!ran.stdout.join("\n").contains("s3cret"), "{drive}: {ran:#?}");
+        let shown = kept.golo(&["show", &kept_as(&ran)]).await;
+        assert_eq!((shown.code, &shown.stdout), (Some(0), &ran.stdout), "{drive}");
+    }
+    for file in fs::read_dir(kept.folder.path()).unwrap() {
+        let file = file.unwrap().path();
+        let bytes = fs::read(&file).unwrap();
+        assert!(!bytes.windows(6).any(|bytes| bytes == b"s3cret"), "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_fails_its_trigger_is_one_row_whoever_drives() {
+    let kept = Kept::new();
+    for (drive, file) in [("plan", "plan.json"), ("trigger", "trigger.json")] {
+        let out = format!("summary={file}");
+        let flags = ["-u", "2", "-i", "60", "--drive", drive, "--name", "refused", "-o", &out];
+        kept.golo(&[&["run", REPORTS], &flags[..]].concat()).await;
+        let errors = read(&kept.file(file))["errors"].clone();
+        assert_eq!((errors.as_array().unwrap().len(), &errors[0]["count"]), (1, &60.into()), "{errors:#}");
+        assert_eq!(errors[0]["kind"], "connect");
+    }
+}
+
+#[tokio::test]
 async fn reports_are_written_again_as_they_were() {
     let kept = Kept::new();
     let outs = ["summary=s.json", "junit=j.xml", "csv=c"];

@@ -75,6 +75,8 @@ impl Agent {
             outputs: false,
             speaks: engine::REVISION,
             max_lag: request.call.options(&kept.name).max_lag.map(wire::nanoseconds),
+            // The thresholds below say which.
+            selected_routes: Vec::new(),
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

@@ -96,7 +96,7 @@ impl Side {
     fn routes(&self, with_origins: bool) -> Vec<(String, &Label)> {
         let name = |label: &Label| match label {
             label if label.is_other() => "other".to_owned(),
-            Label { origin, route, method } => {
+            Label { origin, route, method, .. } => {
                 let origin = if with_origins { &**origin } else { "" };
                 let space = if origin.is_empty() || route.starts_with('/') { "" } else { " " };
                 clean(&format!("{method} {origin}{space}{route}"))

@@ -155,6 +155,8 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         outputs: false,
         speaks: pb::REVISION,
         max_lag: options.max_lag.map(wire::nanoseconds),
+        // The thresholds below say which.
+        selected_routes: Vec::new(),
     };
     Begun {
         agent: machine(),

@@ -7,7 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// What makes version `n + 1` of version `n`.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_runs.sql"), include_str!("migrations/0002_tags.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_runs.sql"),
+    include_str!("migrations/0002_tags.sql"),
+    include_str!("migrations/0003_route_priorities.sql"),
+];
 
 /// `golo`: that a file is one of ours, whatever its version. `file` shows it.
 const APPLICATION: i32 = i32::from_be_bytes(*b"golo");

@@ -242,9 +242,9 @@ impl Store {
     fn labels(&self, run: &KeptRun) -> Result<BTreeMap<i64, Label>, StoreError> {
         let select = "SELECT id, origin, route, method FROM routes WHERE run = ?";
         let mut select = self.connection.prepare_cached(select)?;
-        let text = |row: &rusqlite::Row<'_>, at| row.get::<_, String>(at).map(String::into_boxed_str);
         let rows = select.query_map([run.id], |row| {
-            Ok((row.get(0)?, Label { origin: text(row, 1)?, route: text(row, 2)?, method: text(row, 3)? }))
+            let [origin, route, method]: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+            Ok((row.get(0)?, Label::new(origin, route, method)))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -70,18 +70,25 @@ impl Store {
 
 /// The number of a series, and whether it counts as failed.
 pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Series) -> Result<(i64, bool), StoreError> {
-    let pb::Label { origin, route, method } =
+    let pb::Label { origin, route, method, priority } =
         written.label.as_ref().ok_or_else(|| StoreError::refused("a series without a label"))?;
     let (outcome, status, error, is_failed) = words(written.outcome)?;
     let known = connection
-        .prepare_cached("SELECT id FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?
-        .query_row(params![run, origin, route, method], |row| row.get(0))
+        .prepare_cached("SELECT id, priority FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?
+        .query_row(params![run, origin, route, method], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let route: i64 = match known {
-        Some(route) => route,
+        Some((route, known)) => {
+            let both = priority_of_both(known, *priority, method.is_empty());
+            if both != known {
+                let update = "UPDATE routes SET priority = ? WHERE id = ?";
+                connection.prepare_cached(update)?.execute(params![both, route])?;
+            }
+            route
+        }
         None => {
-            let insert = "INSERT INTO routes (run, origin, route, method) VALUES (?, ?, ?, ?)";
-            connection.prepare_cached(insert)?.insert(params![run, origin, route, method])?
+            let insert = "INSERT INTO routes (run, origin, route, method, priority) VALUES (?, ?, ?, ?, ?)";
+            connection.prepare_cached(insert)?.insert(params![run, origin, route, method, priority])?
         }
     };
     let known = connection
@@ -96,6 +103,12 @@ pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Serie
         }
     };
     Ok((series, is_failed))
+}
+
+/// The priority of a route that two senders tell of. Of the route that stands for all others, an unknown one stays unknown.
+fn priority_of_both(one: i32, other: i32, is_other: bool) -> i32 {
+    let unknown = i32::from(pb::Priority::Unknown);
+    if is_other && (one == unknown || other == unknown) { unknown } else { one.max(other) }
 }
 
 /// An outcome as its columns: in words, the status, the error, and whether it counts as failed.
@@ -117,15 +130,20 @@ fn error(kind: i32) -> String {
         .map_or_else(|_| kind.to_string(), |kind| kind.as_str_name().trim_start_matches(PREFIX).to_ascii_lowercase())
 }
 
-/// The label and outcome that begin at a column: origin, route, method, outcome, status, error.
+/// The label and outcome that begin at a column: origin, route, method, priority, outcome, status, error.
 pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Outcome)> {
-    let label = pb::Label { origin: row.get(at)?, route: row.get(at + 1)?, method: row.get(at + 2)? };
-    let outcome = match row.get_ref(at + 3)?.as_str()? {
-        "answered" => Outcome::Answered(row.get(at + 4)?),
-        "unexpected" => Outcome::Unexpected(row.get(at + 4)?),
+    let label = pb::Label {
+        origin: row.get(at)?,
+        route: row.get(at + 1)?,
+        method: row.get(at + 2)?,
+        priority: row.get(at + 3)?,
+    };
+    let outcome = match row.get_ref(at + 4)?.as_str()? {
+        "answered" => Outcome::Answered(row.get(at + 5)?),
+        "unexpected" => Outcome::Unexpected(row.get(at + 5)?),
         "interrupted" => Outcome::Interrupted(true),
         _ => {
-            let error: String = row.get(at + 5)?;
+            let error: String = row.get(at + 6)?;
             let kind = ErrorKind::from_str_name(&format!("{PREFIX}{}", error.to_ascii_uppercase()));
             Outcome::Failed(kind.map_or_else(|| error.parse().unwrap_or_default(), i32::from))
         }

@@ -15,10 +15,10 @@ fn refused(result: Result<Store, StoreError>) -> String {
 fn a_database_of_a_newer_golo_is_refused() {
     let place = Place::new();
     drop(place.store());
-    place.sql().pragma_update(None, "user_version", 3).unwrap();
+    place.sql().pragma_update(None, "user_version", 4).unwrap();
     for opened in [Store::open(&place.db()), Store::open_to_read(&place.db())] {
         let reason = refused(opened);
-        assert!(reason.contains("was written by a newer golo: its version is 3"), "{reason}");
+        assert!(reason.contains("was written by a newer golo: its version is 4"), "{reason}");
     }
 }
 

@@ -135,7 +135,7 @@ impl Numbers {
 
 pub(crate) fn label(route: u64) -> Label {
     let method = if route.is_multiple_of(2) { "GET" } else { "POST" };
-    Label { origin: "http://127.0.0.1:1".into(), route: format!("/{route}/{{id}}").into(), method: method.into() }
+    Label::new("http://127.0.0.1:1", format!("/{route}/{{id}}"), method)
 }
 
 /// A second of so many routes with so many requests each, every tenth of which fails in its own way.

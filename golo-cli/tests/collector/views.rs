@@ -99,7 +99,7 @@ proptest! {
         while let Some(row) = rows.next().unwrap() {
             let text = |at| row.get::<_, String>(at).unwrap().into_boxed_str();
             let second: u64 = row.get::<_, i64>(0).unwrap().unsigned_abs();
-            let label = Label { origin: text(1), route: text(2), method: text(3) };
+            let label = Label::new(text(1), text(2), text(3));
             let expected = truth.remove(&(second, label)).unwrap();
             let counts: [i64; 3] = [4, 5, 6].map(|at| row.get(at).unwrap());
             prop_assert_eq!(counts.map(i64::unsigned_abs), [expected.durations.count(), expected.failed, expected.interrupted]);

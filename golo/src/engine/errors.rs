@@ -1,11 +1,22 @@
 //! Errors by kind, with what they say, how often and since when.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    time::Duration,
+};
 
-/// Most texts of errors that are told apart; what comes later counts under its kind alone.
+use super::reason::reason;
+use crate::secrets::without_secrets;
+
+/// Most reasons that are told apart. Further ones count under their kind alone.
 const TEXTS: usize = 100;
-/// Most bytes of a text that are kept.
+/// Most bytes of a reason that are kept.
 const LENGTH: usize = 300;
+/// Most bytes of a text that its reason is made of: the first bytes say what went wrong.
+const READ: usize = 2048;
+/// Stands for further reasons.
+const OTHERS: &str = "(other reasons)";
 
 /// Why a request or a trigger failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,40 +96,62 @@ pub struct Seen {
     pub first: Duration,
 }
 
-/// The errors of a run, by kind and text.
+/// The errors of a run, by kind and reason: their texts without what varies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Errors(BTreeMap<(ErrorKind, Box<str>), Seen>);
+pub struct Errors(BTreeMap<(ErrorKind, Box<str>), Known>);
+
+/// The errors of one kind and reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    /// What all of them say, or else their reason.
+    text: Box<str>,
+    seen: Seen,
+}
 
 impl Errors {
     /// Counts one.
     pub fn add(&mut self, kind: ErrorKind, text: &str, at: Duration) {
-        self.merge_one(kind, text, Seen { count: 1, first: at });
+        self.add_seen(kind, text, Seen { count: 1, first: at });
     }
 
     /// Adds those of another worker or time.
     pub fn merge(&mut self, other: &Self) {
-        for ((kind, text), seen) in &other.0 {
-            self.merge_one(*kind, text, *seen);
+        for ((kind, reason), Known { text, seen }) in &other.0 {
+            self.merge_one(*kind, reason, text, *seen);
         }
     }
 
     /// Counts one that came more than once.
     pub(crate) fn add_seen(&mut self, kind: ErrorKind, text: &str, seen: Seen) {
-        self.merge_one(kind, text, seen);
+        let text = without_secrets(bounded(text, READ));
+        let text = bounded(&text, LENGTH);
+        // A status is golo's own word, and what went wrong.
+        let reason = if kind == ErrorKind::Status { text.into() } else { reason(text) };
+        self.merge_one(kind, bounded(&reason, LENGTH), text, seen);
     }
 
-    fn merge_one(&mut self, kind: ErrorKind, text: &str, seen: Seen) {
-        let key = (kind, bounded(text).into());
+    fn merge_one(&mut self, kind: ErrorKind, reason: &str, text: &str, seen: Seen) {
+        let key = (kind, reason.into());
         let is_full = self.0.len() >= TEXTS && !self.0.contains_key(&key);
-        let key = if is_full { (kind, "(other texts)".into()) } else { key };
-        let known = self.0.entry(key).or_insert(Seen { count: 0, first: seen.first });
-        known.count = known.count.saturating_add(seen.count);
-        known.first = known.first.min(seen.first);
+        let (key, text) = if is_full { ((kind, OTHERS.into()), OTHERS) } else { (key, text) };
+        match self.0.entry(key) {
+            Entry::Vacant(new) => _ = new.insert(Known { text: text.into(), seen }),
+            Entry::Occupied(mut known) => {
+                if *known.get().text != *text {
+                    let reason = known.key().1.clone();
+                    known.get_mut().text = reason;
+                }
+                let known = &mut known.get_mut().seen;
+                known.count = known.count.saturating_add(seen.count);
+                known.first = known.first.min(seen.first);
+            }
+        }
     }
 
-    /// Every kind and text, with how often and since when, the most frequent first.
+    /// Every kind and reason, with how often and since when, the most frequent first. If all errors of a reason have the same
+    /// text, that text stands for it.
     pub fn by_count(&self) -> Vec<(ErrorKind, &str, Seen)> {
-        let mut all: Vec<_> = self.0.iter().map(|((kind, text), seen)| (*kind, &**text, *seen)).collect();
+        let mut all: Vec<_> = self.0.iter().map(|((kind, _), known)| (*kind, &*known.text, known.seen)).collect();
         all.sort_by_key(|(_, _, seen)| std::cmp::Reverse(seen.count));
         all
     }
@@ -126,7 +159,7 @@ impl Errors {
     /// How many there are of one kind.
     #[must_use]
     pub fn count(&self, kind: ErrorKind) -> u64 {
-        self.0.iter().filter(|((known, _), _)| *known == kind).map(|(_, seen)| seen.count).sum()
+        self.0.iter().filter(|((known, _), _)| *known == kind).map(|(_, known)| known.seen.count).sum()
     }
 
     /// Whether there are none.
@@ -136,8 +169,8 @@ impl Errors {
     }
 }
 
-fn bounded(text: &str) -> &str {
-    let mut end = text.len().min(LENGTH);
+fn bounded(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -170,11 +203,34 @@ mod tests {
     fn texts_are_bounded_in_number_and_length_and_none_is_lost() {
         let mut errors = Errors::default();
         for n in 0..1000 {
-            errors.add(ErrorKind::Other, &format!("{n}{}", "é".repeat(500)), SECOND);
+            let name: String = n.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect();
+            errors.add(ErrorKind::Other, &format!("{name} {}", "é".repeat(500)), SECOND);
         }
         assert_eq!(errors.count(ErrorKind::Other), 1000);
         assert!(errors.by_count().iter().all(|(_, text, _)| text.len() <= LENGTH));
         assert_eq!(errors.by_count().len(), TEXTS + 1);
+    }
+
+    #[test]
+    fn errors_of_one_reason_are_one_row_whatever_varies_in_them() {
+        let mut errors = Errors::default();
+        errors.add(ErrorKind::Returned, "no user 17 at http://h/users/anna?key=s3cret", SECOND);
+        let only = Seen { count: 1, first: SECOND };
+        let text = "no user 17 at http://h/users/anna?…";
+        assert_eq!(errors.by_count(), [(ErrorKind::Returned, text, only)], "as long as it does not vary");
+        let mut others = Errors::default();
+        for n in 0..1000 {
+            others.add(ErrorKind::Returned, &format!("no user {n} at http://h/users/bob?key=s3cret{n}"), SECOND * 2);
+        }
+        others.add(ErrorKind::Status, "status 503", SECOND);
+        others.add(ErrorKind::Status, "status 500", SECOND);
+        for (one, other) in [(&errors, &others), (&others, &errors)] {
+            let mut both = one.clone();
+            both.merge(other);
+            let (kind, text, seen) = both.by_count()[0];
+            assert_eq!((kind, text), (ErrorKind::Returned, "no user {…} at {…}"));
+            assert_eq!((seen.count, seen.first, both.by_count().len()), (1001, SECOND, 3));
+        }
     }
 
     #[test]

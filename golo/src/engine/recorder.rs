@@ -11,6 +11,7 @@ use std::{
 use super::{
     errors::ErrorKind,
     histogram::Histogram,
+    room::Selected,
     series::{Found, Index, Outcome, Series},
     snapshot::{Measure, Snapshot},
     tags::TagRequests,
@@ -46,7 +47,8 @@ pub fn with<T>(use_it: impl FnOnce(&mut Recorder) -> T) -> Option<T> {
 #[derive(Default)]
 pub struct Recorder {
     index: Index,
-    requests: Vec<(Series, Measure)>,
+    /// What was measured of each series: the number of its label, and how its requests ended.
+    requests: Vec<(u32, Outcome, Measure)>,
     /// Everything but the requests.
     rest: Snapshot,
     /// Histograms that have been read, to be filled again.
@@ -57,6 +59,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// A recorder that always has room for the selected routes.
+    #[must_use]
+    pub fn selecting(selected: Selected) -> Self {
+        Self { index: Index::selecting(selected), ..Self::default() }
+    }
+
     /// The measured part starts at `started`.
     pub fn start(&mut self, started: Instant) {
         self.started = Some(started);
@@ -72,20 +80,20 @@ impl Recorder {
         let is_cut = self.is_cutting && output.error.as_deref() == Some("cancelled");
         let series = match self.index.series(label, output, is_cut, self.requests.len() as u32) {
             Found::Known(series) => series,
-            Found::New(series) => {
-                self.requests.push((series, Measure::default()));
+            Found::New { label, outcome } => {
+                self.requests.push((label, outcome, Measure::default()));
                 self.requests.len() as u32 - 1
             }
         };
-        let (series, measure) = &mut self.requests[series as usize];
+        let (_, outcome, measure) = &mut self.requests[series as usize];
         measure.durations.record(nanoseconds(output.duration));
         measure.received += u64::try_from(output.size).unwrap_or_default();
         measure.sent += output.sent;
         if let Some(waiting) = output.waiting {
             self.rest.waiting.record(nanoseconds(waiting));
         }
-        if series.outcome.is_failed() {
-            let outcome = series.outcome;
+        if outcome.is_failed() {
+            let outcome = *outcome;
             self.failure(output, outcome);
         }
         label
@@ -161,12 +169,12 @@ impl Recorder {
     /// Gives what was measured since the last time.
     pub fn take(&mut self) -> Snapshot {
         let mut taken = std::mem::take(&mut self.rest);
-        let spare = &mut self.spare;
-        let requests = self.requests.iter_mut().filter(|(_, measure)| !measure.durations.is_empty());
+        let (spare, index) = (&mut self.spare, &self.index);
+        let requests = self.requests.iter_mut().filter(|(_, _, measure)| !measure.durations.is_empty());
         taken.requests = requests
-            .map(|(series, measure)| {
+            .map(|(label, outcome, measure)| {
                 let empty = Measure { durations: spare.pop().unwrap_or_default(), ..Measure::default() };
-                (series.clone(), std::mem::replace(measure, empty))
+                (Series { label: index.text(*label), outcome: *outcome }, std::mem::replace(measure, empty))
             })
             .collect::<HashMap<_, _>>();
         taken
@@ -209,6 +217,7 @@ fn exhausted(kind: ErrorKind, error: &str) -> Option<Exhausted> {
 pub struct RecorderSink {
     foreign: Mutex<Recorder>,
     of_tags: TagRequests,
+    selected: Selected,
     /// Where raw outputs and checks go beside.
     beside: Vec<Arc<dyn Sink>>,
 }
@@ -217,7 +226,21 @@ impl RecorderSink {
     /// A sink for a run; every output and check goes to each of `beside` too.
     #[must_use]
     pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
-        Self { foreign: Mutex::default(), of_tags: TagRequests::default(), beside }
+        Self::selecting(Selected::default(), beside)
+    }
+
+    /// The same for a run whose thresholds select these routes.
+    #[must_use]
+    pub fn selecting(selected: Selected, beside: Vec<Arc<dyn Sink>>) -> Self {
+        let foreign = Mutex::new(Recorder::selecting(selected.clone()));
+        let of_tags = TagRequests::selecting(selected.clone());
+        Self { foreign, of_tags, selected, beside }
+    }
+
+    /// The routes that thresholds select.
+    #[must_use]
+    pub fn selected(&self) -> &Selected {
+        &self.selected
     }
 
     /// Records what another process has measured, in whose order it came, and gives the number of its label for

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use crate::secrets::without_query_values;
+
 /// What stands for a part that varies.
 const ID: &str = "{id}";
 /// What stands for what was too long.
@@ -57,7 +59,28 @@ pub fn template(path: &str) -> Cow<'_, str> {
     cut(template.finish())
 }
 
-/// A name that the load test gives, in at most 300 bytes; `…` stands for the rest.
+/// The name of a route that the load test or a threshold gives, as [`bounded`]; `{…}` stands for values of a query in it.
+pub fn name(name: &str) -> Cow<'_, str> {
+    match without_query_values(name) {
+        Cow::Borrowed(name) => bounded(name),
+        Cow::Owned(name) => Cow::Owned(bounded(&name).into_owned()),
+    }
+}
+
+/// Whether a word is an id without being a number: a UUID, a hash, or another token.
+pub(super) fn is_id(word: &str) -> bool {
+    if is_jwt(word) {
+        return true;
+    }
+    !word.is_empty()
+        && word.bytes().all(is_token)
+        && (is_uuid(word)
+            || is_hash(word) && digits(word) > 0
+            || is_long(word) && !is_name(word)
+            || is_short_token(word, digits(word)))
+}
+
+/// Text in at most 300 bytes; `…` stands for the rest.
 pub fn bounded(name: &str) -> Cow<'_, str> {
     cut(Cow::Borrowed(name))
 }

@@ -1,18 +1,21 @@
 //! Series: what a measurement is filed under, and finding the right one fast.
 
 use std::{
+    cmp::Ordering,
     collections::HashMap,
-    hash::{BuildHasher, BuildHasherDefault},
+    hash::{BuildHasher, BuildHasherDefault, Hash},
     sync::Arc,
 };
 
 use rustc_hash::FxHasher;
 
-use super::{errors::ErrorKind, route};
+use super::{
+    errors::ErrorKind,
+    room::{Priority, Room, Selected},
+    route,
+};
 use crate::OutputRef;
 
-/// Most series that are told apart; what comes later counts as [`Series::other`].
-pub const SERIES: usize = 1000;
 /// Outputs whose series are remembered by their text; a power of two.
 const REMEMBERED: usize = 1 << REMEMBERED_BITS;
 const REMEMBERED_BITS: u32 = 8;
@@ -20,7 +23,9 @@ const REMEMBERED_BITS: u32 = 8;
 type Hasher = BuildHasherDefault<FxHasher>;
 
 /// What was requested: a method, and a URL with what varies taken out.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Two labels of different priorities are the same label.
+#[derive(Debug, Clone)]
 pub struct Label {
     /// The scheme, host and port; empty for what is no HTTP.
     pub origin: Box<str>,
@@ -28,18 +33,62 @@ pub struct Label {
     pub route: Box<str>,
     /// The method, or `MEASURE` for a measured step.
     pub method: Box<str>,
+    /// Which series are kept apart first when there are too many. Of `other`: the highest priority of what is in it.
+    pub priority: Priority,
 }
 
 impl Label {
-    /// What is left over where there are too many.
-    fn other() -> Self {
-        Self { origin: "".into(), route: "other".into(), method: "".into() }
+    /// A label of ordinary priority.
+    #[must_use]
+    pub fn new(origin: impl Into<Box<str>>, route: impl Into<Box<str>>, method: impl Into<Box<str>>) -> Self {
+        Self { origin: origin.into(), route: route.into(), method: method.into(), priority: Priority::Ordinary }
     }
 
-    /// Whether it stands for all that came after [`SERIES`] others.
+    /// The same label with this priority.
+    #[must_use]
+    pub fn with_priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// The label of all series past the limits; `priority` is the highest of those.
+    fn other(priority: Priority) -> Self {
+        Self::new("", "other", "").with_priority(priority)
+    }
+
+    /// Whether it stands for all series past the limits.
     #[must_use]
     pub fn is_other(&self) -> bool {
         self.method.is_empty()
+    }
+
+    fn identity(&self) -> (&str, &str, &str) {
+        (&self.origin, &self.route, &self.method)
+    }
+}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Label {}
+
+impl Hash for Label {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl PartialOrd for Label {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Label {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.identity().cmp(&other.identity())
     }
 }
 
@@ -84,10 +133,16 @@ pub struct Series {
 }
 
 impl Series {
-    /// Where a series goes that is one too many.
+    /// The series of all requests past the limits that ended like this, none of them to a named or selected route.
     #[must_use]
     pub fn other(outcome: Outcome) -> Self {
-        Self { label: Arc::new(Label::other()), outcome }
+        Self::other_of(outcome, Priority::Ordinary)
+    }
+
+    /// The same, where `priority` is the highest of their routes'.
+    #[must_use]
+    pub fn other_of(outcome: Outcome, priority: Priority) -> Self {
+        Self { label: Arc::new(Label::other(priority)), outcome }
     }
 }
 
@@ -98,8 +153,10 @@ pub struct Index {
     by_label: HashMap<Arc<Label>, u32, Hasher>,
     /// The series of each label: few, so looked through in order.
     outcomes: Vec<Vec<(Outcome, u32)>>,
-    /// Series told apart so far, those of `other` beside.
-    series: usize,
+    /// Room for further series.
+    room: Room,
+    /// Routes that thresholds select.
+    selected: Selected,
     remembered: Vec<Option<Remembered>>,
 }
 
@@ -116,13 +173,23 @@ struct Remembered {
 
 /// A series of an [`Index`].
 pub enum Found {
-    /// One that was there.
+    /// The number of a series that was there before.
     Known(u32),
-    /// One that is there from now on, under the number that was the next.
-    New(Series),
+    /// A series that is there from now on. Its number is the next one.
+    New {
+        /// The number of its label.
+        label: u32,
+        /// How its requests ended.
+        outcome: Outcome,
+    },
 }
 
 impl Index {
+    /// An empty index that always has room for the selected routes.
+    pub fn selecting(selected: Selected) -> Self {
+        Self { selected, ..Self::default() }
+    }
+
     /// The number of the label that `output` belongs to.
     pub fn label(&mut self, output: &OutputRef<'_>) -> u32 {
         let is_named = output.route.is_some();
@@ -151,23 +218,47 @@ impl Index {
     fn look_up(&mut self, output: &OutputRef<'_>) -> u32 {
         let (origin, path) = route::split(&output.url);
         let route = match &output.route {
-            Some(name) => route::bounded(name),
+            Some(name) => route::name(name),
             None => route::template(path),
         };
-        let origin = if *output.url == *route { "".into() } else { route::bounded(origin) };
-        let label =
-            Label { origin: (*origin).into(), route: (*route).into(), method: route::bounded(&output.method).into() };
+        let priority = match &output.route {
+            _ if self.selected.has(&route) => Priority::Selected,
+            Some(_) => Priority::Named,
+            None => Priority::Ordinary,
+        };
+        let origin = if output.route.as_deref() == Some(&*output.url) { "".into() } else { route::bounded(origin) };
+        let label = Label::new(&*origin, &*route, &*route::bounded(&output.method)).with_priority(priority);
         match self.by_label.get(&label) {
-            Some(&known) => known,
-            None if self.series < SERIES => self.add(label),
-            None => self.other(),
+            Some(&known) => {
+                self.raise(known, priority);
+                known
+            }
+            None if self.room.has_room(&label) => self.add(label),
+            None => self.other(priority),
         }
     }
 
-    /// The number of the label for what is one too many.
-    fn other(&mut self) -> u32 {
-        let other = Label::other();
-        self.by_label.get(&other).copied().unwrap_or_else(|| self.add(other))
+    /// Returns the number of the label of all series past the limits, now that one of this priority goes there.
+    fn other(&mut self, priority: Priority) -> u32 {
+        let other = Label::other(priority);
+        match self.by_label.get(&other) {
+            Some(&known) => {
+                self.raise(known, priority);
+                known
+            }
+            None => self.add(other),
+        }
+    }
+
+    /// Raises the priority of a label, if it was lower.
+    fn raise(&mut self, label: u32, priority: Priority) {
+        let number = label as usize;
+        let known = &self.labels[number];
+        if known.priority < priority {
+            let raised = Arc::new(Label::clone(known).with_priority(priority));
+            self.room.raise(&raised, known.priority, self.outcomes[number].len());
+            self.labels[number] = raised;
+        }
     }
 
     fn add(&mut self, label: Label) -> u32 {
@@ -184,9 +275,9 @@ impl Index {
         let outcome = if is_cut { Outcome::Interrupted } else { Outcome::of(output) };
         match self.known(label, outcome) {
             Some(series) => Found::Known(series),
-            None if self.series < SERIES => self.new_series(label, outcome, next),
+            None if self.room.take(&self.labels[label as usize]) => self.new_series(label, outcome, next),
             None => {
-                let other = self.other();
+                let other = self.other(self.labels[label as usize].priority);
                 self.known(other, outcome).map_or_else(|| self.new_series(other, outcome, next), Found::Known)
             }
         }
@@ -198,13 +289,12 @@ impl Index {
 
     fn new_series(&mut self, label: u32, outcome: Outcome, next: u32) -> Found {
         self.outcomes[label as usize].push((outcome, next));
-        self.series += 1;
-        Found::New(Series { label: self.text(label), outcome })
+        Found::New { label, outcome }
     }
 
-    /// The label behind a number; `other` where it is another index's.
+    /// Returns the label behind a number, or `other` if the number is of another index.
     #[must_use]
     pub fn text(&self, label: u32) -> Arc<Label> {
-        self.labels.get(label as usize).map_or_else(|| Arc::new(Label::other()), Arc::clone)
+        self.labels.get(label as usize).map_or_else(|| Arc::new(Label::other(Priority::Ordinary)), Arc::clone)
     }
 }

@@ -1,14 +1,18 @@
 //! Snapshots: what was measured in some time by somebody. They merge by addition, over workers, agents and time.
 
 use std::{
-    collections::HashMap,
+    collections::{
+        HashMap,
+        hash_map::{Entry, OccupiedEntry},
+    },
     time::{Duration, Instant},
 };
 
 use super::{
     errors::{ErrorKind, Errors, Seen},
     histogram::Histogram,
-    series::{SERIES, Series},
+    room::{Room, SERIES},
+    series::Series,
     slowest::Slowest,
     spent::Spent,
     tags::Tags,
@@ -147,10 +151,17 @@ impl Generator {
     }
 }
 
+/// Adds to a series that is known. Returns the sum if `series` has the higher priority: a map keeps its first key, so the
+/// sum must be inserted anew.
+fn add(mut known: OccupiedEntry<'_, Series, Measure>, series: &Series, more: &Measure) -> Option<Measure> {
+    known.get_mut().merge(more);
+    (known.key().label.priority < series.label.priority).then(|| known.remove())
+}
+
 /// Everything that was measured in some time: a second of one worker, or a whole run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
-    /// Requests by series. [`Self::merge`] puts what is more than [`SERIES`] under `other`.
+    /// Requests by series. [`Self::merge`] puts those past the limits of [`room`](super::room) into `other`.
     pub requests: HashMap<Series, Measure>,
     /// Triggers.
     pub triggers: Triggers,
@@ -183,9 +194,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Adds what another has measured.
     pub fn merge(&mut self, other: &Self) {
-        for (series, measure) in &other.requests {
-            self.measure(series, measure);
-        }
+        self.measure(other.requests.iter());
         self.triggers.merge(&other.triggers);
         self.journeys.merge(&other.journeys);
         self.slowest.merge(&other.slowest);
@@ -216,13 +225,35 @@ impl Snapshot {
         check::add(&mut self.checks, name, more);
     }
 
-    /// Adds what was measured of a series.
-    pub(crate) fn measure(&mut self, series: &Series, more: &Measure) {
-        if let Some(known) = self.requests.get_mut(series) {
-            return known.merge(more);
+    /// Adds what was measured of some series.
+    pub(crate) fn measure<'a>(&mut self, more: impl ExactSizeIterator<Item = (&'a Series, &'a Measure)>) {
+        // So few are within every limit, and need not be counted.
+        let is_limited = self.requests.len() + more.len() > SERIES;
+        let mut room = is_limited.then(|| Room::beside(self.requests.keys().map(|series| &series.label)));
+        for (series, measure) in more {
+            let has_room =
+                room.as_mut().is_none_or(|room| self.requests.contains_key(series) || room.take(&series.label));
+            let series = match has_room {
+                true => series.clone(),
+                false => Series::other_of(series.outcome, series.label.priority),
+            };
+            let raised = match self.requests.entry(series.clone()) {
+                Entry::Vacant(new) => {
+                    new.insert(measure.clone());
+                    continue;
+                }
+                Entry::Occupied(known) => {
+                    let before = known.key().label.priority;
+                    if let (true, Some(room)) = (before < series.label.priority, &mut room) {
+                        room.raise(&series.label, before, 1);
+                    }
+                    add(known, &series, measure)
+                }
+            };
+            if let Some(measure) = raised {
+                self.requests.insert(series, measure);
+            }
         }
-        let series = if self.requests.len() < SERIES { series.clone() } else { Series::other(series.outcome) };
-        self.requests.entry(series).or_default().merge(more);
     }
 
     /// Requests that ended, whatever their outcome; those that the run cut off are not among them.

@@ -61,4 +61,14 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// The reason, and its causes.
     pub text: String,
+    /// Whether it is the failure of a request, or of a measured step, that was recorded: errors count it there.
+    pub is_recorded: bool,
+}
+
+impl Failure {
+    /// A failure that nothing else has recorded.
+    #[must_use]
+    pub fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), is_recorded: false }
+    }
 }

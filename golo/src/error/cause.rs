@@ -5,7 +5,7 @@ use std::{borrow::Cow, error::Error as StdError, io};
 use reqwest::Url;
 
 use super::{BoxError, RequestErrorKind};
-use crate::{output, panic::caught_now};
+use crate::{output, panic::caught_now, secrets::without_secrets};
 
 /// `error` and what is below it, from the outside in. Goes into an [`io::Error`], whose own `source` passes over what
 /// it holds.
@@ -16,7 +16,7 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     })
 }
 
-/// `error` and its causes in one line, each said once, without credentials.
+/// `error` and its causes in one line, each said once, without secrets in URLs.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
@@ -29,7 +29,7 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
             text.push_str(&cause);
         }
     }
-    without_credentials(&text).into_owned()
+    without_secrets(&text).into_owned()
 }
 
 /// The same of an error that the load test gave: its text is the load test's code too, and so is what drops it. Where it
@@ -38,7 +38,7 @@ pub(crate) fn reason(error: BoxError) -> String {
     let reason = caught_now(|| chain(&*error));
     // What has panicked once may well panic again.
     let _ = caught_now(|| drop(error));
-    reason.unwrap_or_else(|panicked| without_credentials(&panicked).into_owned())
+    reason.unwrap_or_else(|panicked| without_secrets(&panicked).into_owned())
 }
 
 /// What the last cause says.

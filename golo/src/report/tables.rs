@@ -1,6 +1,6 @@
 //! The tables of `csv=`: what was requested, the run over time, what failed.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use super::{Timeline, summary::Requests};
 use crate::engine::{Finished, histogram::Histogram, series::Label};
@@ -22,12 +22,12 @@ pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
     head.push("max_ms".to_owned());
     table.write_record(&head)?;
-    let total = Label { method: "".into(), origin: "".into(), route: "total".into() };
+    let total = Label::new("", "total", "");
     for (label, route) in requests.routes.iter().map(|(label, route)| (label, route)).chain([(&total, &requests.total)])
     {
         let durations = &route.durations;
         let rate = route.per_second(finished.whole_time);
-        let mut row = vec![label.method.to_string(), label.origin.to_string(), label.route.to_string()];
+        let mut row = [&label.method, &label.origin, &label.route].map(|text| harmless(text).into_owned()).to_vec();
         row.extend([route.count(), route.failed].map(|number| number.to_string()));
         row.push(format!("{rate:.3}"));
         row.extend([route.received, route.sent].map(|number| number.to_string()));
@@ -80,9 +80,15 @@ pub fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     table.write_record(["kind", "error", "count", "first_seen_seconds"])?;
     for (kind, text, seen) in finished.totals.errors.by_count() {
         let first = format!("{:.3}", seen.first.as_secs_f64());
-        table.write_record([&*kind.to_string(), text, &*seen.count.to_string(), &*first])?;
+        table.write_record([&*kind.to_string(), &*harmless(text), &*seen.count.to_string(), &*first])?;
     }
     table.flush()
+}
+
+/// Text as a cell that no spreadsheet takes for a formula: one that begins like a formula gets a `'` before it.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if is_formula && text.parse::<f64>().is_err() { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 fn percentiles(durations: &Histogram) -> impl Iterator<Item = String> {
@@ -92,4 +98,55 @@ fn percentiles(durations: &Histogram) -> impl Iterator<Item = String> {
 /// Nothing where there is nothing.
 fn milliseconds(nanos: Option<u64>) -> String {
     nanos.map_or_else(String::new, |nanos| format!("{:.6}", nanos as f64 / 1e6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{
+        Options,
+        errors::ErrorKind,
+        plan::{Asked, Plan},
+        series::{Outcome, Series},
+        share::Share,
+    };
+
+    #[test]
+    fn no_cell_is_a_formula_and_numbers_stay_numbers() {
+        for (text, cell) in [
+            ("=1+1", "'=1+1"),
+            ("+cmd", "'+cmd"),
+            ("-cmd", "'-cmd"),
+            ("@sum(a1)", "'@sum(a1)"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "'\r=1"),
+            ("-5.25", "-5.25"),
+            ("+5", "+5"),
+            ("/items/{id}", "/items/{id}"),
+            ("a=1", "a=1"),
+            ("", ""),
+        ] {
+            assert_eq!(harmless(text), cell);
+        }
+    }
+
+    #[test]
+    fn routes_and_errors_are_harmless_in_the_tables() {
+        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        let mut finished = Finished::not_started(Plan::new(Asked::default()).unwrap(), options, None);
+        let label = Label::new("", "=HYPERLINK(\"http://h/\")", "MEASURE").into();
+        let outcome = Outcome::Answered { status: 0, failed: false };
+        finished.totals.requests.entry(Series { label, outcome }).or_default().durations.record(5_000_000);
+        finished.totals.errors.add(ErrorKind::Other, "@cmd", std::time::Duration::ZERO);
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut table = Vec::new();
+            write(&mut table);
+            String::from_utf8(table).unwrap()
+        };
+        let table = written(&|to| stats(&finished, to).unwrap());
+        let row = table.lines().find(|line| line.contains("HYPERLINK")).unwrap();
+        assert!(row.starts_with(r#"MEASURE,,"'=HYPERLINK(""http://h/"")",1,0,"#), "{row}");
+        let table = written(&|to| failures(&finished, to).unwrap());
+        assert_eq!(table.lines().nth(1), Some("other,'@cmd,1,0.000"));
+    }
 }

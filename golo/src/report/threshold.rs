@@ -1,6 +1,7 @@
 //! Thresholds: what a run must keep to, as `http_req_duration p(95)<200ms`.
 
 mod error;
+mod hidden;
 mod judge;
 mod limit;
 mod metric;
@@ -60,6 +61,11 @@ pub use watch::Watch;
 /// digits selects also those that begin with it, as `500 Internal Server Error`. A URL is compared as routes are: what varies
 /// is `{id}`, and there is no query.
 ///
+/// Series are limited in number. A route that a threshold selects has room of its own (1,000 series for all of them), and so
+/// has one that the load test names (1,000 routes with 4,000 series). Of all other routes 1,000 series are told apart;
+/// further requests are in `other`. A threshold fails, and says why, if requests that it may be about are there: one with a
+/// `route` if the room of the selected routes is used up, and one with a `method` or an `origin` in any case.
+///
 /// Requests that the run cut off count nowhere. A step that `golo::measure` timed is no request: it counts only where
 /// the threshold says `{method:MEASURE}`. Rates per second are over all the time until nothing was in flight any more.
 /// Of data, bodies alone count: of a request where it was responded to, of a response what has come.
@@ -77,6 +83,15 @@ pub struct Threshold {
 }
 
 impl Threshold {
+    /// Returns the route that it selects, if it has that tag.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        self.tags.iter().find_map(|tag| match tag {
+            Tag::Route(route) => Some(&**route),
+            _ => None,
+        })
+    }
+
     /// Whether a value that the statistic may have is within the threshold.
     fn holds(&self, value: f64) -> bool {
         self.operator.holds(value, self.limit.value())

@@ -78,10 +78,10 @@ impl Trigger for InProcess {
             Ok(Ok(response)) => {
                 tags = response.tags;
                 // One that says so itself.
-                response.error.then(|| Failure { kind: ErrorKind::Returned, text: response.output })
+                response.error.then(|| returned(&scope, response.output))
             }
-            Ok(Err(error)) => Some(Failure { kind: ErrorKind::Returned, text: reason(error) }),
-            Err(text) => Some(Failure { kind: ErrorKind::Panic, text: with_hint(text) }),
+            Ok(Err(error)) => Some(returned(&scope, reason(error))),
+            Err(text) => Some(Failure::new(ErrorKind::Panic, with_hint(text))),
         };
         let (thought, requesting) = scope.times();
         Outcome { failure, thought, requesting: Some(requesting), journeys: scope.take_journeys(), tags }
@@ -90,6 +90,12 @@ impl Trigger for InProcess {
     async fn stop(&self, user: User) {
         pool::stop(self.loadtest.erased_adapter(), user.state, &user.jar, &self.shared).await;
     }
+}
+
+/// A failure that the load test returned; often it is that of a request.
+fn returned(scope: &Scope, text: String) -> Failure {
+    let is_recorded = scope.has_recorded(&text);
+    Failure { is_recorded, ..Failure::new(ErrorKind::Returned, text) }
 }
 
 /// What to do about a panic that tokio words for its own users.

@@ -19,6 +19,7 @@ use crate::{
     engine::{
         Engine, Finished, Options, Sinks,
         plan::{Plan, Rate, Target},
+        room::Selected,
         share::Share,
     },
     error::chain,
@@ -75,6 +76,8 @@ impl pb::engine_server::Engine for Plans {
 struct Asked {
     plan: Plan,
     options: Options,
+    /// Routes that thresholds select.
+    selected: Selected,
     wants_outputs: bool,
     /// The revision that is spoken.
     revision: u32,
@@ -82,7 +85,7 @@ struct Asked {
 
 impl Asked {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
-        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, max_lag } = written;
+        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } = written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
                 "the plan needs revision {needs} of golo.engine.v1, and this load test was built with golo {}, which speaks \
@@ -109,7 +112,13 @@ impl Asked {
             share: share.as_ref().map_or(Ok(Share::WHOLE), Share::try_from).map_err(wrong)?,
             max_lag: max_lag.map(Duration::from_nanos),
         };
-        Ok(Self { plan: Plan::try_from(&load).map_err(wrong)?, options, wants_outputs: outputs, revision })
+        Ok(Self {
+            plan: Plan::try_from(&load).map_err(wrong)?,
+            options,
+            selected: selected_routes.into_iter().collect(),
+            wants_outputs: outputs,
+            revision,
+        })
     }
 }
 
@@ -133,7 +142,7 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        Asked { plan, options, wants_outputs, revision }: Asked,
+        Asked { plan, options, selected, wants_outputs, revision }: Asked,
         events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
@@ -143,7 +152,7 @@ impl Running {
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
         let outputs = wants_outputs.then(Arc::<Told>::default);
         let beside = outputs.iter().map(|told| Arc::<Told>::clone(told) as Arc<dyn Sink>);
-        let sinks = Sinks::new(beside.chain(plans.loadtest.own_sink()).collect());
+        let sinks = Sinks::selecting(selected, beside.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
         let mut engine = InProcess::start(&plans.loadtest, shared, plan, options, sinks).map_err(failed)?;
         engine.hold();

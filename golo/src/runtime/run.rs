@@ -43,7 +43,7 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
 pub fn run_subject<S: Subject>(name: &str, call: RunCall, subject: impl FnOnce(&RunCall, &Handle) -> S) -> ExitCode {
     deliver(name, &call, |options, outs| {
         let Runtimes { control, .. } = Runtimes::start(1)?;
-        let sinks = Sinks::new(outs.sinks().collect());
+        let sinks = Sinks::selecting(call.selected(), outs.sinks().collect());
         let subject = subject(&call, control.handle());
         let running = async { Ok(Running::start(subject, &call)?.run(options, sinks).await) };
         let ran: Ran = control.block_on(running)?;
@@ -68,7 +68,7 @@ fn deliver(name: &str, call: &RunCall, drive: impl FnOnce(Options, &Outs) -> Res
 
 fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> Result<Ran, Error> {
     let runtimes = Runtimes::start(THREADS)?;
-    let sinks = Sinks::new(outs.sinks().chain(loadtest.own_sink()).collect());
+    let sinks = Sinks::selecting(call.selected(), outs.sinks().chain(loadtest.own_sink()).collect());
     sink::install(Arc::<Outside>::clone(&sinks.outside));
     let loadtest = Arc::new(loadtest);
     let itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };

@@ -21,6 +21,7 @@ use crate::{
     engine::{
         Options,
         plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
+        room::Selected,
         share::Share,
     },
     report::Threshold,
@@ -163,6 +164,12 @@ impl RunCall {
     #[must_use]
     pub fn thresholds(&self) -> &[Threshold] {
         &self.thresholds
+    }
+
+    /// The routes that thresholds select.
+    #[must_use]
+    pub fn selected(&self) -> Selected {
+        self.thresholds.iter().filter_map(Threshold::route).collect()
     }
 
     /// Parameters that a file gave.

@@ -404,7 +404,8 @@ impl<'a, S: Subject> Running<'a, S> {
             return;
         }
         if let Some(lost) = self.watch.lost(engine.totals(), progress.elapsed) {
-            say(format_args!("{}: stopping, since `{lost}` can no longer hold", self.subject.name()));
+            let why = lost.hidden(engine.totals()).map_or_else(String::new, |why| format!(": {why}"));
+            say(format_args!("{}: stopping, since `{lost}` can no longer hold{why}", self.subject.name()));
             engine.abort(lost);
             self.ending.aborted = Some(lost.clone());
         }

@@ -1,6 +1,6 @@
 //! Snapshots: everything that was measured in some time.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     WireError,
@@ -10,13 +10,15 @@ use super::{
 use crate::{
     engine::{
         errors::{ErrorKind, Errors, Seen},
-        series::{Label, Outcome, SERIES, Series},
+        room::Priority,
+        series::{Label, Outcome, Series},
         slowest::{Journey, Slowest, Step},
         snapshot::{Check, Generator, Measure, Snapshot, Triggers},
         spent::Spent,
     },
     output::nanoseconds,
     pb::engine::{self as pb, series::Outcome as Ended},
+    secrets::without_query_values,
 };
 
 /// Each kind of error, and what it is on the wire.
@@ -50,14 +52,38 @@ fn kind(written: i32) -> ErrorKind {
 }
 
 impl From<&Label> for pb::Label {
-    fn from(Label { origin, route, method }: &Label) -> Self {
-        Self { origin: origin.to_string(), route: route.to_string(), method: method.to_string() }
+    fn from(Label { origin, route, method, priority }: &Label) -> Self {
+        let priority = pb::Priority::from(*priority).into();
+        Self { origin: origin.to_string(), route: route.to_string(), method: method.to_string(), priority }
+    }
+}
+
+impl From<Priority> for pb::Priority {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Ordinary => Self::Ordinary,
+            Priority::Named => Self::Named,
+            Priority::Selected => Self::Selected,
+        }
+    }
+}
+
+/// Reads a priority. A sender that knows none, or one that is not known here, may have put anything into `other`.
+fn priority(written: i32, is_other: bool) -> Priority {
+    match pb::Priority::try_from(written) {
+        Ok(pb::Priority::Ordinary) => Priority::Ordinary,
+        Ok(pb::Priority::Named) => Priority::Named,
+        Ok(pb::Priority::Selected) => Priority::Selected,
+        Ok(pb::Priority::Unknown) | Err(_) if is_other => Priority::Selected,
+        Ok(pb::Priority::Unknown) | Err(_) => Priority::Ordinary,
     }
 }
 
 fn label(written: Option<&pb::Label>) -> Result<Arc<Label>, WireError> {
-    let pb::Label { origin, route, method } = written.ok_or_else(|| WireError::missing("label"))?;
-    Ok(Arc::new(Label { origin: (**origin).into(), route: (**route).into(), method: (**method).into() }))
+    let pb::Label { origin, route, method, .. } = written.ok_or_else(|| WireError::missing("label"))?;
+    let label = Label::new(&**origin, without_query_values(route), &**method);
+    let priority = priority(written.map_or(0, |written| written.priority), label.is_other());
+    Ok(Arc::new(label.with_priority(priority)))
 }
 
 impl From<Outcome> for Ended {
@@ -187,7 +213,6 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
 
     fn try_from(written: &pb::Snapshot) -> Result<Self, WireError> {
         let mut snapshot = Self {
-            requests: HashMap::with_capacity(written.requests.len().min(SERIES)),
             triggers: written.triggers.as_ref().map_or_else(|| Ok(Triggers::default()), Triggers::try_from)?,
             journeys: read(written.journeys.as_ref())?,
             waiting: read(written.waiting.as_ref())?,
@@ -199,11 +224,13 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             requests_from_tags: written.requests_from_tags,
             ..Self::default()
         };
-        for written in &written.requests {
+        let requests = written.requests.iter().map(|written| {
             let pb::Series { durations, received, sent, .. } = written;
             let measure = Measure { durations: read(durations.as_ref())?, received: *received, sent: *sent };
-            snapshot.measure(&series(written)?, &measure);
-        }
+            Ok((series(written)?, measure))
+        });
+        let requests = requests.collect::<Result<Vec<_>, WireError>>()?;
+        snapshot.measure(requests.iter().map(|(series, measure)| (series, measure)));
         let mut slowest = Slowest::default();
         for written in &written.slowest {
             slowest.add(journey(written)?);

@@ -52,6 +52,9 @@ pub struct Plan {
     /// The latest revision that whoever sends this understands; 0 is 1.
     #[prost(uint32, tag = "8")]
     pub speaks: u32,
+    /// Routes that thresholds select: their series are always kept apart.
+    #[prost(string, repeated, tag = "9")]
+    pub selected_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The numbers i with i % of == index: of users and of starts alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -401,6 +404,10 @@ pub struct Label {
     /// all that came after the most series that are told apart.
     #[prost(string, tag = "3")]
     pub method: ::prost::alloc::string::String,
+    /// Which series are kept apart first when there are too many. Of the label
+    /// that stands for all others: the highest priority of what is in it.
+    #[prost(enumeration = "Priority", tag = "4")]
+    pub priority: i32,
 }
 /// The requests of one label that ended in one way.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -601,6 +608,44 @@ impl Arrivals {
         match value {
             "ARRIVALS_CONSTANT" => Some(Self::Constant),
             "ARRIVALS_POISSON" => Some(Self::Poisson),
+            _ => None,
+        }
+    }
+}
+/// Which series are kept apart first when there are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Priority {
+    /// The sender knows no priorities: ordinary, but in the label that stands for
+    /// all others there may be anything.
+    Unknown = 0,
+    /// The load test did not name the route, and no threshold selects it.
+    Ordinary = 1,
+    /// The load test named the route.
+    Named = 2,
+    /// A threshold selects the route.
+    Selected = 3,
+}
+impl Priority {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "PRIORITY_UNKNOWN",
+            Self::Ordinary => "PRIORITY_ORDINARY",
+            Self::Named => "PRIORITY_NAMED",
+            Self::Selected => "PRIORITY_SELECTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PRIORITY_UNKNOWN" => Some(Self::Unknown),
+            "PRIORITY_ORDINARY" => Some(Self::Ordinary),
+            "PRIORITY_NAMED" => Some(Self::Named),
+            "PRIORITY_SELECTED" => Some(Self::Selected),
             _ => None,
         }
     }

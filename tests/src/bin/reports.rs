@@ -55,6 +55,27 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             return Ok(golo::tagify([("parity", parity.to_owned()), ("amount", amount.to_string())]));
         }
         "many routes" => get(&journey, "items", Some(&format!("/routes/{number}"))).await?,
+        "checkout" if number < OTHERS => other_path(&journey, number).await?,
+        // A third of them fail.
+        "checkout" => {
+            let path = if number.is_multiple_of(3) { "status/500" } else { "items/1" };
+            get(&journey, path, Some("/checkout")).await?;
+        }
+        "other paths" => other_path(&journey, number).await?,
+        "refused" => {
+            let url = format!("{REFUSED}/{}?{SECRET}{number}", letters(number));
+            golo::do_request(&journey, golo::client().get(url)).await?;
+        }
+        "refused and wrapped" => {
+            let url = format!("{REFUSED}/{}", letters(number));
+            let cart = golo::do_request(&journey, golo::client().get(url)).await;
+            cart.map_err(|error| format!("no cart {number}: {error}"))?;
+        }
+        "a step fails" => golo::measure(&journey, "a step", async { Err(format!("no row {number}")) }).await?,
+        "vary" => {
+            return Err(format!("no user {number} at http://127.0.0.1:9/{}, line {number}", letters(number)).into());
+        }
+        "secrets" => secrets(&journey, number).await?,
         "a long route" => get(&journey, "items", Some(&format!("/{}", "x".repeat(299)))).await?,
         "a wide route" => get(&journey, "items", Some(&format!("/{}", "界".repeat(299)))).await?,
         "a hostile route" => {
@@ -70,6 +91,43 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
         other => return Err(format!("nothing is called {other}").into()),
     }
     Ok(Vec::new())
+}
+
+/// Requests to other paths before those to `/checkout`.
+const OTHERS: u64 = 1200;
+/// Nothing listens there.
+const REFUSED: &str = "http://127.0.0.1:1";
+/// A query that no report may have.
+const SECRET: &str = "api_key=s3cret";
+
+/// The digits of a number as letters: no part of a path that varies.
+fn letters(number: u64) -> String {
+    number.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect()
+}
+
+/// Requests a path of its own, which is not named.
+async fn other_path(journey: &str, number: u64) -> Result<(), BoxError> {
+    let target = golo::param("TARGET_URL").unwrap_or_default();
+    let page = golo::client().get(format!("{target}no-{}", letters(number)));
+    golo::request(journey, page).expect_status(404).send().await?;
+    Ok(())
+}
+
+/// The query wherever a report could have it from.
+async fn secrets(journey: &str, number: u64) -> Result<(), BoxError> {
+    let target = golo::param("TARGET_URL").unwrap_or_default();
+    let url = format!("{target}items/1?{SECRET}");
+    golo::check(&format!("GET {url}"), true);
+    match number % 5 {
+        0 => get(journey, &format!("items/1?{SECRET}"), Some(&format!("/items/1?{SECRET}"))).await?,
+        1 => panic!("no page at {url}"),
+        2 => return Err(format!("no page at {url} or at /items/1?{SECRET}").into()),
+        3 => {
+            golo::do_request(journey, golo::client().get(format!("{REFUSED}/?{SECRET}"))).await?;
+        }
+        _ => golo::measure(journey, &url, async { Err(format!("no answer from {url}")) }).await?,
+    }
+    Ok(())
 }
 
 /// Three requests or four, of which the last fails, a check and a measured step.

@@ -156,8 +156,8 @@ impl Trigger for Probe {
                 requesting = Some(sent.elapsed());
                 None
             }
-            Act::Fail => Some(Failure { kind: ErrorKind::Returned, text: "out of stock".to_owned() }),
-            Act::Panic => Some(Failure { kind: ErrorKind::Panic, text: "panicked: out of stock".to_owned() }),
+            Act::Fail => Some(Failure::new(ErrorKind::Returned, "out of stock")),
+            Act::Panic => Some(Failure::new(ErrorKind::Panic, "panicked: out of stock")),
             act => {
                 act.play().await;
                 None

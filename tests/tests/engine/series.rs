@@ -6,15 +6,23 @@ use golo::{
     OutputRef,
     engine::{
         recorder::Recorder,
-        series::SERIES,
+        room::{NAMED_ROUTES, NAMED_SERIES, Priority, SELECTED_SERIES, SERIES, Selected},
+        series::Outcome,
         snapshot::{Measure, Snapshot},
     },
 };
 
-/// A line of a request to a route of its own.
+/// A path of letters alone, of its own for each number.
+fn path(number: usize) -> String {
+    let letters = number.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect::<String>();
+    format!("/path-{letters}")
+}
+
+/// A line of a request to a route of its own, which the load test does not name.
 fn line(route: usize) -> String {
+    let path = path(route);
     format!(
-        r#"{{"sequenceID":"s","url":"http://h/{route}","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":1000000,"error":null,"route":"/route-{route}"}}"#
+        r#"{{"sequenceID":"s","url":"http://h{path}","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":1000000,"error":null}}"#
     )
 }
 
@@ -22,6 +30,28 @@ fn record(recorder: &mut Recorder, routes: impl Iterator<Item = usize>) {
     for route in routes {
         recorder.output(&OutputRef::parse(&line(route)).unwrap());
     }
+}
+
+/// Records a request to a route that the load test names.
+fn record_named(recorder: &mut Recorder, route: &str, status: u16) {
+    let line = line(0);
+    let mut output = OutputRef::parse(&line).unwrap();
+    (output.route, output.status) = (Some(route.into()), status);
+    recorder.output(&output);
+}
+
+/// How many requests are under this route, with this status.
+fn count(snapshot: &Snapshot, route: &str, wanted: u16) -> u64 {
+    let is_wanted = |outcome| matches!(outcome, Outcome::Answered { status, .. } if status == wanted);
+    let series = snapshot.requests.iter();
+    let series = series.filter(|(series, _)| *series.label.route == *route && is_wanted(series.outcome));
+    series.map(|(_, measure)| measure.durations.count()).sum()
+}
+
+/// The highest priority of what is under `other`.
+fn priority_of_others(snapshot: &Snapshot) -> Option<Priority> {
+    let others = snapshot.requests.keys().filter(|series| series.label.is_other());
+    others.map(|series| series.label.priority).max()
 }
 
 /// How many requests are under `other`, how many in all, and how many series there are.
@@ -60,6 +90,98 @@ fn outcomes_are_series_too() {
     let (_, all, series) = counted(&taken);
     assert_eq!((all, taken.requests_failed()), (2000, 1000));
     assert!((SERIES..=SERIES + 2).contains(&series), "{series}");
+}
+
+#[test]
+fn a_named_route_has_room_for_every_outcome_however_many_others_there_are() {
+    let mut recorder = Recorder::default();
+    record(&mut recorder, 0..SERIES + 500);
+    record_named(&mut recorder, "/checkout", 200);
+    record_named(&mut recorder, "/checkout", 503);
+    let taken = recorder.take();
+    assert_eq!((count(&taken, "/checkout", 200), count(&taken, "/checkout", 503)), (1, 1));
+    assert_eq!(counted(&taken).0, 500);
+    assert_eq!(priority_of_others(&taken), Some(Priority::Ordinary));
+}
+
+#[test]
+fn a_route_that_is_named_later_is_the_same_route_with_room_of_its_own() {
+    let mut recorder = Recorder::default();
+    record(&mut recorder, 0..SERIES + 1);
+    record_named(&mut recorder, &path(7), 200);
+    record_named(&mut recorder, &path(7), 503);
+    let taken = recorder.take();
+    assert_eq!((count(&taken, &path(7), 200), count(&taken, &path(7), 503)), (2, 1));
+    let label = &taken.requests.keys().find(|series| *series.label.route == *path(7)).unwrap().label;
+    assert_eq!(label.priority, Priority::Named);
+}
+
+#[test]
+fn named_routes_are_bounded_and_leave_room_for_selected_ones() {
+    let selected: Selected = ["/checkout"].into_iter().collect();
+    let mut recorder = Recorder::selecting(selected);
+    for number in 0..NAMED_ROUTES + 200 {
+        for status in [200, 201, 202, 400, 500] {
+            record_named(&mut recorder, &format!("/named/{number}"), status);
+        }
+    }
+    for status in [200, 503] {
+        record_named(&mut recorder, "/checkout", status);
+    }
+    let taken = recorder.take();
+    assert_eq!((count(&taken, "/checkout", 200), count(&taken, "/checkout", 503)), (1, 1));
+    let is_named = |priority| taken.requests.keys().filter(|series| series.label.priority == priority).count();
+    let others = taken.requests.keys().filter(|series| series.label.is_other()).count();
+    assert_eq!(is_named(Priority::Named), NAMED_SERIES + others);
+    assert_eq!(priority_of_others(&taken), Some(Priority::Named));
+}
+
+#[test]
+fn what_selected_routes_have_no_room_for_is_told() {
+    let selected: Selected = ["/checkout"].into_iter().collect();
+    let mut recorder = Recorder::selecting(selected);
+    for host in 0..SELECTED_SERIES + 1 {
+        let line = line(0).replace("http://h/path-a", &format!("http://h{host}/checkout"));
+        recorder.output(&OutputRef::parse(&line).unwrap());
+    }
+    let taken = recorder.take();
+    assert_eq!((counted(&taken), priority_of_others(&taken)), ((1, 1001, 1001), Some(Priority::Selected)));
+}
+
+#[test]
+fn named_and_selected_routes_keep_their_room_when_workers_and_seconds_are_merged() {
+    let selected: Selected = ["/checkout"].into_iter().collect();
+    let mut totals = Snapshot::default();
+    for worker in 0..4 {
+        let mut recorder = Recorder::selecting(selected.clone());
+        record(&mut recorder, worker * 1000..(worker + 1) * 1000);
+        (0..500).for_each(|route| record_named(&mut recorder, &format!("/named/{}", worker * 500 + route), 200));
+        record_named(&mut recorder, "/named/0", 503);
+        record_named(&mut recorder, "/checkout", if worker == 3 { 503 } else { 200 });
+        // As it comes from another process.
+        let written = golo::pb::engine::Snapshot::from(&recorder.take());
+        totals.merge(&Snapshot::try_from(&written).unwrap());
+    }
+    assert_eq!((count(&totals, "/checkout", 200), count(&totals, "/checkout", 503)), (3, 1));
+    assert_eq!(count(&totals, "/named/0", 503), 4);
+    let (others, all, _) = counted(&totals);
+    assert_eq!((others, all), (3000 + 1000, 4 * 1502));
+    assert_eq!(priority_of_others(&totals), Some(Priority::Named));
+    let bound = SERIES + NAMED_SERIES + SELECTED_SERIES + 3;
+    assert!(totals.requests.len() <= bound, "{}", totals.requests.len());
+}
+
+#[test]
+fn of_a_sender_that_knows_no_priorities_anything_may_be_in_other() {
+    let mut recorder = Recorder::default();
+    record(&mut recorder, 0..SERIES + 1);
+    let mut written = golo::pb::engine::Snapshot::from(&recorder.take());
+    let labels = written.requests.iter_mut().filter_map(|series| series.label.as_mut());
+    labels.for_each(|label| label.priority = 0);
+    let read = Snapshot::try_from(&written).unwrap();
+    assert_eq!(priority_of_others(&read), Some(Priority::Selected));
+    let others = read.requests.keys().filter(|series| series.label.priority != Priority::Ordinary).count();
+    assert_eq!(others, 1, "what is told apart is ordinary");
 }
 
 #[test]

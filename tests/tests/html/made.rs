@@ -70,7 +70,7 @@ impl Made {
 
 fn label(number: usize) -> Arc<Label> {
     let route = format!("/shop/{number}/items/{{id}}");
-    Arc::new(Label { origin: "http://127.0.0.1:80".into(), route: route.into(), method: "GET".into() })
+    Arc::new(Label::new("http://127.0.0.1:80", route, "GET"))
 }
 
 /// Durations that are spread evenly over their magnitudes, and slower as the run goes on.

@@ -62,7 +62,7 @@ fn side_by_second(routes: &[(&str, &str)], seconds: u64, of: impl Fn(u64) -> (u6
                 let mut durations = Histogram::new();
                 // Seconds are not all alike.
                 durations.record_n(nanos + nanos / 50 * (second % 3), count);
-                let label = Label { origin: (*origin).into(), route: (*route).into(), method: "GET".into() };
+                let label = Label::new(*origin, *route, "GET");
                 let series = Of { label: label.into(), outcome };
                 snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
             }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     OutputRef, Response,
-    engine::{recorder::Recorder, snapshot::Snapshot},
+    engine::{recorder::Recorder, room::Selected, snapshot::Snapshot},
     lock::lock,
 };
 
@@ -42,6 +42,12 @@ struct Held {
 }
 
 impl TagRequests {
+    /// Keeps the series of these routes apart.
+    pub(in crate::engine) fn selecting(selected: Selected) -> Self {
+        let held = Held { recorder: Recorder::selecting(selected), ..Held::default() };
+        Self { held: Mutex::new(held), ..Self::default() }
+    }
+
     /// The measured part starts at `start`.
     pub(in crate::engine) fn start(&self, start: Instant) {
         lock(&self.held).recorder.start(start);

@@ -363,7 +363,9 @@ fn record(outcome: Outcome, spent: Option<Spent>, service: Duration, response: D
         if let Some(failure) = outcome.failure {
             triggers.failed += 1;
             triggers.panicked += u64::from(failure.kind == ErrorKind::Panic);
-            recorder.error(failure.kind, &failure.text);
+            if !failure.is_recorded {
+                recorder.error(failure.kind, &failure.text);
+            }
         }
         recorder.journeys(outcome.journeys);
         recorder.rest().tags.record(&outcome.tags, is_failed);

@@ -9,7 +9,7 @@ use super::{ROWS, more, quantiles};
 use crate::{
     engine::{
         histogram::Histogram,
-        series::{Label, Outcome, SERIES},
+        series::{Label, Outcome},
         snapshot::{Measure, Snapshot},
     },
     report::{
@@ -110,7 +110,7 @@ impl Requests {
     /// What was requested, in words; where it went only if that is not always the same.
     pub(in crate::report) fn name(&self, label: &Label) -> String {
         if label.is_other() {
-            return format!("other (all beyond {} series)", count(SERIES as u64));
+            return "other (all past the limit of series)".to_owned();
         }
         let origin = if self.origins.len() > 1 { &*label.origin } else { "" };
         let space = if origin.is_empty() || label.route.starts_with('/') { "" } else { " " };

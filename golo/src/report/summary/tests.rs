@@ -38,7 +38,7 @@ fn users(users: u64) -> Finished {
 }
 
 fn label(origin: &str, method: &str, route: &str) -> Arc<Label> {
-    Arc::new(Label { origin: origin.into(), route: route.into(), method: method.into() })
+    Arc::new(Label::new(origin, route, method))
 }
 
 const OK: Outcome = Outcome::Answered { status: 200, failed: false };
@@ -219,7 +219,7 @@ fn of_a_thousand_routes_fifty_are_shown_and_all_are_in_the_total() {
 
     let mut few = users(1);
     add(&mut few, &Series::other(OK).label, OK, 500, MILLI);
-    assert!(passed(&few).contains("  other (all beyond 1,000 series)  "));
+    assert!(passed(&few).contains("  other (all past the limit of series)  "));
 }
 
 #[test]
@@ -487,7 +487,11 @@ fn many_errors_checks_and_statuses_are_cut_short() {
     let mut finished = users(1);
     for n in 0..99_u16 {
         add(&mut finished, &items(), Outcome::Answered { status: 400 + n, failed: n > 4 }, 1, MILLI);
-        finished.totals.errors.add(ErrorKind::Returned, &format!("{n}\u{7}{}", "long ".repeat(50)), SECOND);
+        finished.totals.errors.add(
+            ErrorKind::Returned,
+            &format!("{}\u{7}{}", "ab".repeat(n.into()), "long ".repeat(50)),
+            SECOND,
+        );
         finished.totals.checks.insert(format!("{n} {}", "界".repeat(90)).into(), Check { passed: 0, failed: 1 });
     }
     let text = passed(&finished);

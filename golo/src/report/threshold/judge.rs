@@ -27,7 +27,7 @@ pub struct Judged {
     pub actual: Option<Actual>,
     /// Whether it holds.
     pub passed: bool,
-    /// Why it failed, where that is not for its value: there are no samples.
+    /// Why it failed, if that is not for its value: there are no samples, or they are in `other`.
     pub reason: Option<String>,
 }
 
@@ -68,12 +68,13 @@ pub enum Actual {
 }
 
 impl Threshold {
-    /// Judges it by what was measured. It fails closed: without samples only a counter has a value, which is 0.
+    /// Judges it by what was measured. It fails closed: without samples only a counter has a value, which is 0; and if
+    /// requests that it may be about are [in `other`](Self::hidden), no value is good enough.
     #[must_use]
     pub fn judge(&self, measured: &Measured<'_>) -> Judged {
         let actual = self.actual(measured);
-        let passed = actual.is_some_and(|actual| self.holds(actual.value()));
-        let reason = actual.is_none().then(|| self.nothing(measured.totals));
+        let reason = self.hidden(measured.totals).or_else(|| actual.is_none().then(|| self.nothing(measured.totals)));
+        let passed = reason.is_none() && actual.is_some_and(|actual| self.holds(actual.value()));
         Judged { threshold: self.clone(), actual, passed, reason }
     }
 

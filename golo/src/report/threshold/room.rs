@@ -46,13 +46,17 @@ impl Threshold {
     /// can be imagined: of durations, none at all or an eternity. Between these two lies every value that the statistic
     /// can come to, and where none of them is within the threshold, it can no longer hold. So a maximum that is too
     /// high, a minimum that is too low, a counter that is too high, and a share that is to be all or none and is not,
-    /// are lost at once; an average, a percentile, a share, a rate, or a counter that is too low, only when too little
+    /// are lost at once, as is a threshold that may be about requests [in `other`](Self::hidden); an average, a percentile, a share, a rate, or a counter that is too low, only when too little
     /// time or too few samples are left to mend it, and never where nothing limits them.
     ///
     /// It errs on one side only: it may say that a threshold can hold for a little longer than is so, since a histogram
     /// knows a duration to within a thousandth.
     #[must_use]
     pub fn can_hold(&self, measured: &Measured<'_>, room: Room) -> bool {
+        // What is in `other` stays there.
+        if self.hidden(measured.totals).is_some() {
+            return false;
+        }
         let range = self.range(measured, room);
         range.is_some_and(|Range { low, high }| self.operator.holds_within(low, high, self.limit.value()))
     }

@@ -179,7 +179,7 @@ impl Threshold {
 }
 
 /// Whether a series is one of measured steps. Beyond the most series, only those that succeeded can be told.
-fn is_step(series: &Series) -> bool {
+pub(super) fn is_step(series: &Series) -> bool {
     let is_answered = matches!(series.outcome, Outcome::Answered { status: 0, .. });
     *series.label.method == *measure::METHOD || (series.label.is_other() && is_answered)
 }

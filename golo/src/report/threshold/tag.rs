@@ -78,7 +78,7 @@ impl Tag {
     /// The tag, or what would be a value of it: a value that no series can have is a slip of the pen.
     pub(super) fn new(key: Key, value: &str) -> Result<Self, String> {
         Ok(match key {
-            Key::Route => Self::Route(route::bounded(value).into()),
+            Key::Route => Self::Route(route::name(value).into()),
             Key::Method => Self::Method(value.into()),
             Key::Status => Self::Status(status(value).ok_or("expected a status from 100 to 999")?),
             Key::Origin => Self::Origin(route::bounded(value).into()),

@@ -27,8 +27,8 @@ fn subject(metric: Metric) -> String {
 }
 
 fn series(method: &str, route: &str, outcome: Outcome) -> Series {
-    let origin = "http://127.0.0.1:8765".into();
-    Series { label: Arc::new(Label { origin, route: route.into(), method: method.into() }), outcome }
+    let origin = "http://127.0.0.1:8765";
+    Series { label: Arc::new(Label::new(origin, route, method)), outcome }
 }
 
 /// Adds requests that took so long, in nanoseconds.

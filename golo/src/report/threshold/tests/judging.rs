@@ -1,7 +1,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{check::Check, measure};
+use crate::{
+    check::Check,
+    engine::{room::Priority, snapshot::Measure},
+    measure,
+};
 
 const MS: u64 = 1_000_000;
 const TIME: Duration = Duration::from_secs(10);
@@ -169,4 +173,50 @@ fn what_is_beyond_the_most_series_counts_as_a_request_unless_it_is_a_step() {
     request(&mut totals, Series::other(PASSED), &[MS]);
     request(&mut totals, Series::other(Outcome::Answered { status: 0, failed: false }), &[MS]);
     assert!(said("http_reqs count==1", &totals).1);
+}
+
+/// Adds requests past the limits, of which the highest priority is this.
+fn other(totals: &mut Snapshot, outcome: Outcome, priority: Priority) {
+    request(totals, Series::other_of(outcome, priority), &[MS]);
+}
+
+fn fails_for_others(threshold: &str, totals: &Snapshot) -> bool {
+    let judged = judged(threshold, totals);
+    let reason = judged.reason.unwrap_or_default();
+    assert!(!judged.passed || reason.is_empty());
+    reason.starts_with("not known: ") && reason.contains(" past the limit of series are in `other`")
+}
+
+#[test]
+fn a_threshold_that_may_be_about_requests_in_other_fails() {
+    let mut totals = Snapshot::default();
+    request(&mut totals, series("GET", "/checkout", PASSED), &[MS]);
+    let of_route = "http_req_failed{route:/checkout} rate<1%";
+    let by_method = "http_req_duration{method:GET} max<1s";
+    let by_origin = "http_reqs{origin:http://127.0.0.1:8765} count>0";
+    let without = ["http_req_duration max<1s", "http_reqs{status:200} count>0", "http_req_failed{error:dns} rate<1%"];
+    for threshold in [of_route, by_method, by_origin] {
+        assert!(judged(threshold, &totals).passed, "{threshold}");
+    }
+    other(&mut totals, PASSED, Priority::Ordinary);
+    assert!(judged(of_route, &totals).passed, "a selected route has room of its own");
+    assert!(fails_for_others(by_method, &totals) && fails_for_others(by_origin, &totals));
+    let mut merged = totals.clone();
+    let more = [(Series::other_of(PASSED, Priority::Selected), Measure::default())];
+    merged.measure(more.iter().map(|(series, measure)| (series, measure)));
+    for threshold in [of_route, by_method, by_origin] {
+        assert!(fails_for_others(threshold, &merged), "{threshold}");
+    }
+    for threshold in without {
+        assert!(!fails_for_others(threshold, &merged), "{threshold}");
+    }
+    // How those in `other` ended is known.
+    assert!(!fails_for_others("http_reqs{route:/checkout,status:500} count<1", &merged));
+    assert!(fails_for_others("http_reqs{route:/checkout,status:200} count<1", &merged));
+    assert!(!fails_for_others("http_req_duration{method:MEASURE} max<1s", &merged));
+    let can_hold = |threshold: &str| {
+        let measured = Measured { totals: &merged, time: TIME, users: None };
+        super::threshold(threshold).can_hold(&measured, Room::default())
+    };
+    assert_eq!((can_hold(of_route), can_hold(without[0])), (false, true));
 }

@@ -1,0 +1,121 @@
+//! How many series are kept apart, and which of them first.
+//!
+//! Memory is bounded, so there are limits. Without priorities, many paths that nobody asked about would use them up, and
+//! the failures of the one route that matters would be hidden in `other`.
+
+use std::{collections::HashSet, hash::BuildHasherDefault, sync::Arc};
+
+use rustc_hash::FxHasher;
+
+use super::series::Label;
+
+/// Most series of routes that are neither named nor selected.
+pub const SERIES: usize = 1000;
+/// Most routes, each with its origin and method, that a load test may name.
+pub const NAMED_ROUTES: usize = 1000;
+/// Most series of named routes.
+pub const NAMED_SERIES: usize = 4000;
+/// Most series of routes that thresholds select.
+pub const SELECTED_SERIES: usize = 1000;
+
+/// Which series are kept apart first when there are too many. Each priority has limits of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// The load test did not name the route, and no threshold selects it. At most [`SERIES`].
+    #[default]
+    Ordinary,
+    /// The load test named the route. At most [`NAMED_ROUTES`] with [`NAMED_SERIES`].
+    Named,
+    /// A threshold selects the route. At most [`SELECTED_SERIES`].
+    Selected,
+}
+
+/// The routes that thresholds select.
+#[derive(Debug, Clone, Default)]
+pub struct Selected(Arc<[Box<str>]>);
+
+impl Selected {
+    /// Whether a threshold selects this route.
+    pub(super) fn has(&self, route: &str) -> bool {
+        self.0.iter().any(|selected| **selected == *route)
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|route| &**route)
+    }
+}
+
+impl<R: Into<Box<str>>> FromIterator<R> for Selected {
+    fn from_iter<I: IntoIterator<Item = R>>(routes: I) -> Self {
+        Self(routes.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Room for further series: knows how many there are of each priority.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    ordinary: usize,
+    named: usize,
+    named_routes: HashSet<Arc<Label>, BuildHasherDefault<FxHasher>>,
+    selected: usize,
+}
+
+impl Room {
+    /// The room that these series leave.
+    pub(super) fn beside<'a>(labels: impl Iterator<Item = &'a Arc<Label>>) -> Self {
+        let mut room = Self::default();
+        labels.for_each(|label| room.count(label, 1));
+        room
+    }
+
+    /// Whether there is room for a series of this label.
+    pub(super) fn has_room(&self, label: &Label) -> bool {
+        match label.priority {
+            _ if label.is_other() => true,
+            Priority::Ordinary => self.ordinary < SERIES,
+            Priority::Named => {
+                self.named < NAMED_SERIES
+                    && (self.named_routes.len() < NAMED_ROUTES || self.named_routes.contains(label))
+            }
+            Priority::Selected => self.selected < SELECTED_SERIES,
+        }
+    }
+
+    /// Takes room for a series of this label. Returns whether there was any.
+    pub(super) fn take(&mut self, label: &Arc<Label>) -> bool {
+        let has_room = self.has_room(label);
+        if has_room {
+            self.count(label, 1);
+        }
+        has_room
+    }
+
+    /// Counts that a label with so many series had the priority `before`, and has a higher one now.
+    pub(super) fn raise(&mut self, label: &Arc<Label>, before: Priority, series: usize) {
+        if label.is_other() {
+            return;
+        }
+        let taken = match before {
+            Priority::Ordinary => &mut self.ordinary,
+            Priority::Named => &mut self.named,
+            Priority::Selected => &mut self.selected,
+        };
+        *taken = taken.saturating_sub(series);
+        self.count(label, series);
+    }
+
+    fn count(&mut self, label: &Arc<Label>, series: usize) {
+        match label.priority {
+            _ if label.is_other() => {}
+            Priority::Ordinary => self.ordinary += series,
+            Priority::Named => {
+                self.named += series;
+                if !self.named_routes.contains(label) {
+                    self.named_routes.insert(Arc::clone(label));
+                }
+            }
+            Priority::Selected => self.selected += series,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Requests that a threshold may be about, and that are in `other`.
+
+use super::{
+    Threshold,
+    samples::is_step,
+    tag::{Key, Tag},
+};
+use crate::{
+    engine::{
+        room::Priority,
+        series::{Outcome, Series},
+        snapshot::Snapshot,
+    },
+    report::units::counted,
+};
+
+impl Threshold {
+    /// Says why the threshold fails whatever its value is: requests that it may be about are past the limits of
+    /// [`room`](crate::engine::room), so that nobody knows their route, method and origin.
+    #[must_use]
+    pub fn hidden(&self, totals: &Snapshot) -> Option<String> {
+        let has = |keys: &[Key]| self.tags.iter().any(|tag| keys.contains(&tag.key()));
+        let is_of_route = has(&[Key::Route]);
+        if !is_of_route && !has(&[Key::Method, Key::Origin]) {
+            return None;
+        }
+        let hidden = totals.requests.iter().filter(|(series, _)| {
+            // A selected route has room of its own: only when that is used up are requests to it in `other`.
+            series.label.is_other()
+                && (!is_of_route || series.label.priority == Priority::Selected)
+                && self.may_be_about(series)
+        });
+        match hidden.fold(0, |sum: u64, (_, measure)| sum.saturating_add(measure.durations.count())) {
+            0 => None,
+            hidden => {
+                let have = if is_of_route { "be of this route" } else { "have this method or origin" };
+                Some(format!(
+                    "not known: {} past the limit of series are in `other`, and may {have}",
+                    counted(hidden, "request")
+                ))
+            }
+        }
+    }
+
+    /// Whether requests of `other` may match, by what is known of them: how they ended.
+    fn may_be_about(&self, other: &Series) -> bool {
+        let may_be_step = !matches!(other.outcome, Outcome::Answered { status: 1.., .. });
+        let is_kind = if self.tags.iter().any(Tag::is_of_steps) { may_be_step } else { !is_step(other) };
+        let is_label = |tag: &&Tag| matches!(tag.key(), Key::Route | Key::Method | Key::Origin);
+        other.outcome != Outcome::Interrupted
+            && is_kind
+            && self.tags.iter().filter(|tag| !is_label(tag)).all(|tag| tag.is_of(other))
+    }
+}
