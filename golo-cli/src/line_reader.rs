@@ -100,7 +100,7 @@ pub struct Reader {
     /// Knows when the measured part starts.
     outside: Arc<Outside>,
     start: OnceLock<SystemTime>,
-    /// Requests before the start do not count. Without a warm-up there are none, whatever the clocks say.
+    /// Requests before the start are the warm-up's. Without a warm-up there are none, whatever the clocks say.
     has_warm_up: bool,
     journeys: Arc<OpenJourneys>,
     /// Where a sink that cannot keep up is waited for.
@@ -203,16 +203,17 @@ impl Reader {
     fn output(&self, output: &OutputRef<'_>) {
         self.lines.outputs.fetch_add(1, Relaxed);
         let sent = output.timestamp.checked_sub(output.duration).unwrap_or(output.timestamp);
-        if !self.sink.output_came(output.timestamp) && self.measures(sent) {
-            let label = self.sink.read(output);
-            self.journeys.add(label, sent, output);
+        // Tags have told of that request already.
+        if self.sink.output_came(output.timestamp) {
+            return;
         }
-    }
-
-    /// Whether a request that was sent then belongs to the measured part.
-    fn measures(&self, sent: SystemTime) -> bool {
-        let Some(start) = self.outside.measured_from() else { return false };
-        !self.has_warm_up || sent >= *self.start.get_or_init(|| on_the_wall(start))
+        // Before that it is no load.
+        let Some(start) = self.outside.measured_from() else { return };
+        if self.has_warm_up && sent < *self.start.get_or_init(|| on_the_wall(start)) {
+            return self.sink.read_of_warm_up(output);
+        }
+        let label = self.sink.read(output);
+        self.journeys.add(label, sent, output);
     }
 
     #[cold]

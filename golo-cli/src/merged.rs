@@ -235,6 +235,11 @@ fn merge(merged: &mut Finished, part: &Finished) {
     merged.load_time = merged.load_time.max(part.load_time);
     merged.whole_time = merged.whole_time.max(part.whole_time);
     merged.most_users = merged.most_users.max(part.most_users);
+    for proxy in &part.proxies {
+        if !merged.proxies.contains(proxy) {
+            merged.proxies.push(proxy.clone());
+        }
+    }
     let health = &mut merged.health;
     if let Some(lag) = part.health.worst_lag
         && health.worst_lag.is_none_or(|worst| lag.is_worse_than(&worst))

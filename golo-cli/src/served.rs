@@ -11,7 +11,7 @@ use std::{
 
 use golo::{
     Error,
-    cli::{RunCall, Subject, not_started, say, torn_down, without_secrets},
+    cli::{Proxy, RunCall, Subject, not_started, say, torn_down, without_secrets},
     engine::{Engine, Options, Sinks, plan::Plan, share::Share},
 };
 use tempfile::TempDir;
@@ -54,6 +54,8 @@ const LINES: Duration = Duration::from_secs(10);
 pub struct Served {
     load_test: LoadTest,
     environment: Vec<(String, String)>,
+    /// The proxy that it was told to use, in words.
+    proxy: Option<String>,
     grace: Duration,
     limits: LimitArgs,
     share: Share,
@@ -94,8 +96,12 @@ impl Served {
         {
             environment.extend(is_set.then(|| (name.to_owned(), "1".to_owned())));
         }
+        // Also if there is none, so that a variable of this process decides nothing that the call has decided.
+        environment.push(("GOLO_PROXY".to_owned(), call.proxy().key()));
+        let proxy = (*call.proxy() != Proxy::None).then(|| call.proxy().to_string());
         Self {
             load_test,
+            proxy,
             environment,
             grace: call.plan().graceful_stop(),
             limits: LimitArgs::default(),
@@ -271,7 +277,13 @@ impl Subject for Served {
         let job = ServedJob::new(address, Arc::clone(&self.journeys));
         let trigger = Arc::new(job.told_by_tags(Arc::clone(&sinks.measured)));
         let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);
-        engine.map(Way::ours).map_err(|error| not_started("the workers could not be started", Some(error.into())))
+        // Only the load test knows which proxy its requests went through.
+        let asked =
+            |proxy: &String| format!("{proxy} was asked for; a load test that is not built with golo ignores it");
+        let proxies: Vec<_> = self.proxy.iter().map(asked).collect();
+        engine
+            .map(|engine| Way::ours(engine).through(proxies))
+            .map_err(|error| not_started("the workers could not be started", Some(error.into())))
     }
 
     async fn died(&mut self) -> String {

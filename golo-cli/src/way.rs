@@ -29,13 +29,25 @@ pub struct Ours {
     has_started: bool,
     /// Of a change of the load.
     adjusted: VecDeque<Event>,
+    /// The proxies that requests go through, in words.
+    proxies: Vec<String>,
 }
 
 impl Way {
     /// Ours.
     #[must_use]
     pub fn ours(engine: Engine) -> Self {
-        Self::Ours(Box::new(Ours { engine, is_ready: false, has_started: false, adjusted: VecDeque::new() }))
+        let (adjusted, proxies) = (VecDeque::new(), Vec::new());
+        Self::Ours(Box::new(Ours { engine, is_ready: false, has_started: false, adjusted, proxies }))
+    }
+
+    /// The same, where it is known through which proxies requests go. A load test's own engine tells that itself.
+    #[must_use]
+    pub fn through(mut self, proxies: Vec<String>) -> Self {
+        if let Self::Ours(ours) = &mut self {
+            ours.proxies = proxies;
+        }
+        self
     }
 
     /// Holds the run, once its users have started, until it may [begin](Self::begin).
@@ -171,7 +183,7 @@ impl Drive for Way {
 
     fn finish(self) -> Finished {
         match self {
-            Self::Ours(ours) => ours.engine.finish(),
+            Self::Ours(ours) => Finished { proxies: ours.proxies, ..ours.engine.finish() },
             Self::Its(its) => its.finish(),
         }
     }

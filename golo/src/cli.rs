@@ -8,12 +8,13 @@ pub use crate::{
     engine::plan::parse_duration,
     error::{chain, is_request_error},
     message::say,
+    proxy::Proxy,
     runtime::{
         Drive, JobFile, Key, Kind, Mistake, OwnFlags, ReportArgs, Reported, RunArgs, RunCall, Signals, Subject, Value,
         pair, print, refuse, run_subject, toml, wrong,
     },
     secrets::without_secrets,
-    targets::is_target,
+    targets::{check_proxy_among, is_target},
     until::until,
 };
 

@@ -13,13 +13,16 @@ use reqwest::{Client, ClientBuilder, redirect::Policy};
 use tokio::runtime;
 
 use crate::{
-    BoxError, Error,
+    BoxError, Error, attempts,
     connects::TimeConnects,
     cookies,
     error::{chain, reason},
     lock::lock,
     message::say,
-    panic, targets,
+    panic,
+    proxy::Proxy,
+    targets,
+    upload::SENSITIVE,
 };
 
 /// How long a request may take, body included, unless the load test says otherwise.
@@ -46,6 +49,8 @@ struct Kept {
     runtime: Option<runtime::Id>,
     generation: u64,
     client: Client,
+    /// What the client says of itself, if it follows redirects as golo does.
+    own: Option<Arc<str>>,
 }
 
 impl Kept {
@@ -57,7 +62,8 @@ impl Kept {
 /// The HTTP client of a load test: shared by all users of the worker this runs on, so that they share its connections.
 ///
 /// It keeps connections alive, gives up on a request after 60 s, follows at most 10 redirects, never retries, asks for
-/// no compression, and gives each user cookies of its own. [`set_client`] or the option `client = path` changes that.
+/// no compression, uses no proxy unless `--proxy` asks for one, and gives each user cookies of its own. [`set_client`] or
+/// the option `client = path` changes that.
 /// Cloning it is cheap, and so is calling this again.
 ///
 /// # Panics
@@ -77,6 +83,10 @@ pub fn client() -> Client {
 }
 
 /// Has `f` build the client from now on, for this process. The builder comes with golo's defaults, which `f` may change.
+///
+/// If `f` sets a redirect policy, golo cannot count redirects: a request that was redirected counts as one redirect at
+/// least. A proxy that `f` sets is not in the report, and neither is one that reqwest takes from the environment for a
+/// client that is built without this builder.
 ///
 /// ```
 /// golo::set_client(|builder| builder.user_agent("golo").build());
@@ -98,21 +108,35 @@ fn forget_clients() {
 
 /// The current worker's client, built if it is not there yet.
 pub(crate) fn current() -> Result<Client, Error> {
+    with_current(|kept| kept.client.clone())
+}
+
+/// Whether `client` follows redirects by golo's policy. reqwest tells no client from another, so this compares what they
+/// say of themselves; that costs some microseconds.
+pub(crate) fn is_own(client: &Client) -> bool {
+    with_current(|kept| kept.own.clone()).ok().flatten().is_some_and(|own| *own == *format!("{client:?}"))
+}
+
+/// Has the current worker's client, built if it is not there yet.
+fn with_current<T>(use_it: impl Fn(&Kept) -> T) -> Result<T, Error> {
     let runtime = runtime::Handle::try_current().ok().map(|handle| handle.id());
     let generation = GENERATION.load(Acquire);
     let is_current = |kept: &&Kept| kept.is_for(runtime, generation);
-    if let Some(client) = LAST_USED.with_borrow(|kept| kept.as_ref().filter(is_current).map(|kept| kept.client.clone()))
-    {
-        return Ok(client);
+    if let Some(used) = LAST_USED.with_borrow(|kept| kept.as_ref().filter(is_current).map(&use_it)) {
+        return Ok(used);
     }
     let known = lock(&CLIENTS).iter().find(is_current).cloned();
     let kept = match known {
         Some(kept) => kept,
         // Without a lock: what builds it is the load test's, and may well ask for a client.
-        None => keep(Kept { runtime, generation, client: build()? }),
+        None => {
+            let (client, own) = build()?;
+            keep(Kept { runtime, generation, client, own })
+        }
     };
-    LAST_USED.set(Some(kept.clone()));
-    Ok(kept.client)
+    let used = use_it(&kept);
+    LAST_USED.set(Some(kept));
+    Ok(used)
 }
 
 /// Keeps a new client, unless another worker of this runtime was quicker: then gives that one's.
@@ -128,7 +152,10 @@ fn keep(new: Kept) -> Kept {
     new
 }
 
-fn build() -> Result<Client, Error> {
+/// Gives the client, and what it says of itself if it follows redirects as golo does.
+fn build() -> Result<(Client, Option<Arc<str>>), Error> {
+    // The policy holds the other half, and is gone if the load test has replaced it.
+    let policy = Arc::new(());
     let configure = CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).clone();
     let build = |builder: ClientBuilder| match &configure {
         Some(configure) => {
@@ -141,12 +168,18 @@ fn build() -> Result<Client, Error> {
         }
         None => builder.build().map_err(Into::into),
     };
-    build(defaults())
-        .or_else(|error| match without_roots() {
+    let built = defaults(&policy).map_err(Into::into).and_then(|builder| build(builder));
+    let client = built
+        .or_else(|error| match without_roots(&policy) {
             Some(builder) => build(builder),
             None => Err(error),
         })
-        .map_err(|error| Error::start("the HTTP client could not be built", Some(error)))
+        .map_err(|error| Error::start("the HTTP client could not be built", Some(error)))?;
+    let described = format!("{client:?}").to_lowercase();
+    // reqwest would add a default header again where a redirect leads to another host.
+    let is_safe = !SENSITIVE.iter().any(|name| described.contains(&format!("\"{name}\"")));
+    let own = (Arc::strong_count(&policy) > 1 && is_safe).then(|| format!("{client:?}").into());
+    Ok((client, own))
 }
 
 /// Puts the TLS provider in place, without which reqwest panics: for golo's clients, and for those that a load test makes
@@ -160,66 +193,68 @@ pub fn install_provider() {
 }
 
 /// How clients are built for one run, beside golo's defaults.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     /// A connection for each request.
     pub(crate) no_keep_alive: bool,
     /// Any certificate will do.
     pub(crate) insecure: bool,
+    /// The proxy that requests go through.
+    pub(crate) proxy: Proxy,
 }
 
-static OPTIONS: RwLock<Options> = RwLock::new(Options { no_keep_alive: false, insecure: false });
+static OPTIONS: RwLock<Options> = RwLock::new(Options { no_keep_alive: false, insecure: false, proxy: Proxy::None });
 
 /// Has clients built so from now on.
 pub(crate) fn set_options(options: Options) {
+    options.proxy.install();
     *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = options;
     forget_clients();
 }
 
-/// Whether no proxy can come from outside: the environment names none, and the system is not asked.
-fn names_no_proxy() -> bool {
-    let named = |name: &str| std::env::var_os(name).is_some() || std::env::var_os(name.to_lowercase()).is_some();
-    !cfg!(feature = "system-proxy") && !["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].into_iter().any(named)
-}
-
-fn redirects() -> Policy {
-    let limited = Policy::limited(REDIRECTS);
-    if !targets::are_limited() {
-        return limited;
-    }
-    Policy::custom(move |attempt| match targets::check(attempt.url()) {
-        Ok(()) => limited.redirect(attempt),
-        Err(reason) => attempt.error(reason),
+/// Follows as many redirects as reqwest does by itself, and counts them.
+fn redirects(policy: &Arc<()>) -> Policy {
+    let policy = Arc::clone(policy);
+    Policy::custom(move |attempt| {
+        let _ = &policy;
+        let is_allowed = targets::check(attempt.url());
+        // The first of those before is the request itself.
+        let is_within = attempt.previous().len() + attempts::followed_before() <= REDIRECTS;
+        let is_http = matches!(attempt.url().scheme(), "http" | "https");
+        attempts::redirected(attempt.status(), is_allowed.is_ok() && is_within && is_http);
+        match is_allowed {
+            Err(reason) => attempt.error(reason),
+            Ok(()) if !is_within => attempt.error("too many redirects"),
+            // reqwest refuses what is not HTTP.
+            Ok(()) => attempt.follow(),
+        }
     })
 }
 
-fn defaults() -> ClientBuilder {
+fn defaults(policy: &Arc<()>) -> reqwest::Result<ClientBuilder> {
     install_provider();
-    let Options { no_keep_alive, insecure } = *OPTIONS.read().unwrap_or_else(PoisonError::into_inner);
+    let Options { no_keep_alive, insecure, proxy } = OPTIONS.read().unwrap_or_else(PoisonError::into_inner).clone();
     let mut builder = Client::builder();
     if no_keep_alive {
         builder = builder.pool_max_idle_per_host(0);
     }
-    if names_no_proxy() {
-        // reqwest would look at every request for what it is not to find.
-        builder = builder.no_proxy();
-    }
-    cookies::with_jars(builder)
+    let builder = cookies::with_jars(proxy.apply(builder)?)
         .tls_danger_accept_invalid_certs(insecure)
         .connector_layer(TimeConnects)
         .timeout(TIMEOUT)
-        .redirect(redirects())
+        .redirect(redirects(policy))
         .retry(reqwest::retry::never())
         .no_gzip()
         .no_brotli()
         .no_deflate()
-        .no_zstd()
+        .no_zstd();
+    Ok(builder)
 }
 
 /// On a machine without any CA root, where no builder can make a client that verifies by the system's: one that trusts
 /// no CA but those the load test adds, so that plain http can be tested.
 #[cfg(all(unix, not(target_vendor = "apple")))]
-fn without_roots() -> Option<ClientBuilder> {
+fn without_roots(policy: &Arc<()>) -> Option<ClientBuilder> {
     if !rustls_native_certs::load_native_certs().certs.is_empty() {
         return None;
     }
@@ -228,10 +263,10 @@ fn without_roots() -> Option<ClientBuilder> {
         say("golo: this machine has no CA certificates, so https requests will fail");
         say("      install its package `ca-certificates`, or add a root in `client = …`");
     });
-    Some(defaults().tls_certs_only([]))
+    Some(defaults(policy).ok()?.tls_certs_only([]))
 }
 
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-fn without_roots() -> Option<ClientBuilder> {
+fn without_roots(_: &Arc<()>) -> Option<ClientBuilder> {
     None
 }

@@ -11,7 +11,7 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::scope;
+use crate::{attempts, scope};
 
 /// A layer round the client's connector.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +52,13 @@ where
     fn call(&mut self, target: Target) -> Self::Future {
         // The request's; the connecting may go on without it, for another.
         let sink = scope::sink_of(scope::current().as_deref());
+        attempts::connecting(true);
         let mut connector = S::clone(&self.0);
         Box::pin(async move {
             let started = Instant::now();
             poll_fn(|context| connector.poll_ready(context)).await?;
             let connection = connector.call(target).await?;
+            attempts::connecting(false);
             sink.connected(started.elapsed());
             Ok(connection)
         })

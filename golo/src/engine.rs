@@ -332,6 +332,7 @@ impl Engine {
             health,
             most_users: self.most_users,
             not_started: self.not_started,
+            proxies: Vec::new(),
         }
     }
 

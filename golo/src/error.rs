@@ -264,6 +264,13 @@ impl RequestError {
         Self { inner: Box::new(RequestErrorInner { kind, request, source: source.into() }) }
     }
 
+    /// One that a redirect leads where nothing may be sent. `url` is free of credentials.
+    #[cold]
+    pub(crate) fn not_followed(method: &reqwest::Method, url: &reqwest::Url, source: NotAllowed) -> Self {
+        let (kind, request) = (RequestErrorKind::Redirect, Some(format!("{method} {url}")));
+        Self { inner: Box::new(RequestErrorInner { kind, request, source: source.into() }) }
+    }
+
     /// The one string of an `Output`: the kind, and the innermost reason.
     pub(crate) fn for_output(&self) -> String {
         format!("{}: {}", self.inner.kind.word(), without_credentials(&cause::innermost(&*self.inner.source)))

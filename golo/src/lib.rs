@@ -25,6 +25,7 @@
 #[doc(hidden)]
 pub mod __private;
 mod adapter;
+mod attempts;
 mod check;
 pub mod choosing_a_model;
 #[doc(hidden)]
@@ -38,6 +39,7 @@ mod cookies;
 pub mod engine;
 mod erased;
 mod error;
+mod expect;
 #[cfg(feature = "feed")]
 mod feed;
 mod journey;
@@ -51,6 +53,7 @@ mod nearest;
 mod output;
 mod panic;
 mod param;
+mod proxy;
 pub mod reading_the_report;
 mod recording;
 #[doc(hidden)]
@@ -69,6 +72,7 @@ mod think;
 mod thought;
 pub mod thresholds_in_ci;
 mod until;
+mod upload;
 mod user;
 #[doc(hidden)]
 pub mod wire;
@@ -86,6 +90,7 @@ pub use adapter::IntoResponse;
 pub use check::check;
 pub use client::{client, set_client};
 pub use error::{BoxError, Error, RequestError};
+pub use expect::{Expected, Received};
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use feed::{Feed, feed};

@@ -46,12 +46,18 @@ pub struct Output {
     pub timestamp: SystemTime,
     /// From sending the request to the last byte of the body. Nanoseconds on the line.
     pub duration: Duration,
-    /// Why there is no whole response, as `kind: reason`.
+    /// Why there is no whole response, or why the load test does not accept it, as `kind: reason`.
     pub error: Option<String>,
     /// The route, where the load test named one.
     pub route: Option<String>,
     /// Whether the status was one of those the load test expects, where it said which.
     pub expected: Option<bool>,
+    /// Bytes of the request's body that were handed to a connection, however the request ended. A redirect that asks for
+    /// the body again adds it again. Of a large body that the target refused, up to 128 KiB more may be counted than its
+    /// socket took. On the line unless it is 0.
+    pub sent: u64,
+    /// Redirects that were followed: the target saw each as a request of its own. On the line unless it is 0.
+    pub redirects: u32,
 }
 
 /// An [`Output`] whose text is borrowed: what a [`Sink`](crate::Sink) is handed, and what
@@ -92,15 +98,19 @@ pub struct OutputRef<'a> {
     pub expected: Option<bool>,
     /// From sending the request to its response's headers; `None` where no whole response came. No line says it.
     pub waiting: Option<Duration>,
-    /// Bytes of the request's body; 0 where no response came, or its length is not known before. No line says it.
+    /// See [`Output::sent`].
     pub sent: u64,
+    /// See [`Output::redirects`].
+    pub redirects: u32,
+    /// Whether `redirects` is the least there can have been: the load test's own client followed them. No line says it.
+    pub redirects_are_hidden: bool,
 }
 
 impl Output {
     /// An `Output` for a response that was received by other means than [`do_request`](crate::do_request).
     ///
-    /// The method and the URL before redirects are what `do_request` left in the response; else `GET` and the
-    /// response's own URL. `size` is the response's content length, or -1 where it is not known. The timestamp is now.
+    /// The method, the URL before redirects, and what was sent and followed are what `do_request` left in the response;
+    /// else `GET`, the response's own URL, and 0. `size` is the response's content length, or -1 where it is not known. The timestamp is now.
     ///
     /// ```no_run
     /// # async fn load_test() -> Result<(), golo::BoxError> {
@@ -115,7 +125,8 @@ impl Output {
         let left = response.extensions().get::<Left>();
         let method = left.map_or(reqwest::Method::GET, |left| left.method.clone());
         let url = left.and_then(|left| left.url.as_ref()).unwrap_or_else(|| response.url());
-        Self::parse_with(id, duration, response, &method, url)
+        let (sent, redirects) = left.map_or((0, 0), |left| left.amounts);
+        Self { sent, redirects, ..Self::parse_with(id, duration, response, &method, url) }
     }
 
     /// As [`Output::parse`], for a caller that knows the method and the URL that were requested.
@@ -138,6 +149,8 @@ impl Output {
             error: None,
             route: None,
             expected: None,
+            sent: 0,
+            redirects: 0,
         }
     }
 
@@ -162,7 +175,9 @@ impl Output {
             route: self.route.as_deref().map(Cow::Borrowed),
             expected: self.expected,
             waiting: None,
-            sent: 0,
+            sent: self.sent,
+            redirects: self.redirects,
+            redirects_are_hidden: false,
         }
     }
 }
@@ -204,6 +219,8 @@ impl<'a> OutputRef<'a> {
             error: self.error.map(Cow::into_owned),
             route: self.route.map(Cow::into_owned),
             expected: self.expected,
+            sent: self.sent,
+            redirects: self.redirects,
         }
     }
 }

@@ -1,17 +1,28 @@
 //! Requests: sent, read to the last byte, measured, and recorded as one `Output` each.
 
-use std::{borrow::Cow, fmt, future::poll_fn, pin::pin};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
+};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
 use crate::{
-    RequestError, client, error,
+    RequestError,
+    attempts::{Attempts, observed},
+    client, error,
+    expect::{self, Expectation, Expected, Received},
     output::without_credentials,
+    panic,
     recording::Recording,
     scope::{self, Scope},
     secrets::without_secrets,
-    targets,
+    targets::{self, NotAllowed},
+    upload::{Again, Upload},
 };
 
 /// A request as it was asked for, before redirects.
@@ -27,19 +38,23 @@ impl Requested {
     }
 }
 
-/// What [`do_request`] leaves in a response for [`Output::parse`](crate::Output::parse), unless it is a `GET` that was
-/// not redirected.
+/// What [`do_request`] leaves in a response for [`Output::parse`](crate::Output::parse), unless it is a `GET` without a
+/// body that was not redirected.
 #[derive(Clone)]
 pub(crate) struct Left {
     pub(crate) method: Method,
     /// The URL as requested, where the response has another.
     pub(crate) url: Option<Url>,
+    /// Bytes of the request's body that were sent, and redirects that were followed.
+    pub(crate) amounts: (u64, u32),
 }
 
 /// Sends a request, reads its whole body, and records one [`Output`](crate::Output) under the sequence `id`.
 ///
 /// The response's body can still be read, by `text`, `json`, `bytes`. A status of 400 or more is no error: it counts as
 /// failed in the report. The short form of [`request`]`(id, req).send()`.
+///
+/// Redirects are followed as the client says, and are part of the one `Output`; the report counts them apart.
 ///
 /// # Errors
 ///
@@ -70,7 +85,7 @@ pub fn do_request(id: &str, req: impl IntoRequest) -> impl Future<Output = Resul
 /// # Ok(()) }
 /// ```
 pub fn request(id: &str, req: impl IntoRequest) -> Request<'_> {
-    Request { id, request: req.into_request(), route: None, expected: Vec::new() }
+    Request { id, request: req.into_request(), route: None, expected: Vec::new(), expectations: Vec::new() }
 }
 
 /// A request that [`request`] made and that is yet to be sent; see there for an example.
@@ -80,6 +95,7 @@ pub struct Request<'a> {
     request: Result<(Option<Client>, reqwest::Request), reqwest::Error>,
     route: Option<Cow<'a, str>>,
     expected: Vec<u16>,
+    expectations: Vec<Expectation<'a>>,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -93,7 +109,8 @@ impl fmt::Debug for Request<'_> {
             }
             Err(error) => text.field("error", &format_args!("{}", error::chain(error))),
         };
-        text.field("route", &self.route).field("expected", &self.expected).finish()
+        text.field("route", &self.route).field("expected", &self.expected);
+        text.field("expectations", &self.expectations.len()).finish()
     }
 }
 
@@ -110,13 +127,97 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Fails the request unless the response is as expected, by its headers or its body.
+    ///
+    /// `expectation` gets the whole response, once its last byte has come, and returns a `bool` or a `Result`. On `false`
+    /// or `Err` the request counts as failed: its [`Output`](crate::Output) keeps its status and size, and has the error
+    /// `content: reason`. The time that `expectation` takes is no part of the request's.
+    ///
+    /// Called again, each expectation must hold; the first that does not is the reason. Every response that came whole is
+    /// looked at, whatever its status. If the status fails the request already, that stays the reason.
+    ///
+    /// [`send`](Self::send) returns `Ok` all the same, as it does for a status of 400 or more.
+    ///
+    /// # Panics
+    ///
+    /// [`send`](Self::send) panics if `expectation` does, which fails the trigger. The request is recorded before that.
+    ///
+    /// A GraphQL server answers errors with the status 200:
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize)]
+    /// struct Answer {
+    ///     #[serde(default)]
+    ///     errors: Vec<GraphQlError>,
+    /// }
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct GraphQlError {
+    ///     message: String,
+    /// }
+    ///
+    /// # async fn load_test() -> Result<(), golo::RequestError> {
+    /// # let journey = golo::new_sequence_id();
+    /// let query = golo::client().post("http://127.0.0.1:8765/graphql").body(r#"{"query": "{ user(id: 7) { name } }"}"#);
+    /// golo::request(&journey, query)
+    ///     .expect(|response| -> Result<(), golo::BoxError> {
+    ///         let answer: Answer = response.json()?;
+    ///         match answer.errors.first() {
+    ///             Some(error) => Err(error.message.as_str().into()),
+    ///             None => Ok(()),
+    ///         }
+    ///     })
+    ///     .send()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A page that says sorry with the status 200:
+    ///
+    /// ```no_run
+    /// # async fn load_test() -> Result<(), golo::RequestError> {
+    /// # let journey = golo::new_sequence_id();
+    /// let page = golo::client().get("http://127.0.0.1:8765/");
+    /// golo::request(&journey, page).expect(|response| !response.text().contains("try again later")).send().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn expect<R: Expected>(mut self, expectation: impl FnOnce(&Received<'_>) -> R + Send + 'a) -> Self {
+        self.expectations.push(Expectation::new(None, expectation));
+        self
+    }
+
+    /// Does the same as [`expect`](Self::expect), and counts it as the [`check`](crate::check()) `name`.
+    ///
+    /// A request that gets no whole response counts as a check that failed. The error of a request that fails by it is
+    /// `content: name`, followed by the reason if there is one.
+    ///
+    /// ```no_run
+    /// # async fn load_test() -> Result<(), golo::RequestError> {
+    /// # let journey = golo::new_sequence_id();
+    /// let items = golo::client().get("http://127.0.0.1:8765/items");
+    /// let is_full = |response: &golo::Received<'_>| response.json::<Vec<serde_json::Value>>().map(|items| items.len());
+    /// golo::request(&journey, items)
+    ///     .check("there are 100 items", move |response| is_full(response).is_ok_and(|length| length == 100))
+    ///     .send()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn check<R: Expected>(
+        mut self,
+        name: &'a str,
+        expectation: impl FnOnce(&Received<'_>) -> R + Send + 'a,
+    ) -> Self {
+        self.expectations.push(Expectation::new(Some(name), expectation));
+        self
+    }
+
     /// Sends the request, reads its whole body, and records one [`Output`](crate::Output).
     ///
     /// # Errors
     ///
     /// As [`do_request`].
     pub fn send(self) -> impl Future<Output = Result<Response, RequestError>> + Send + use<'a> {
-        let Self { id, request, route, expected } = self;
+        let Self { id, request, route, expected, expectations } = self;
         // Every load test moves and keeps this future, so it is small: an `async fn` would have room for `self` twice.
         async move {
             let scope = scope::current();
@@ -128,28 +229,42 @@ impl<'a> Request<'a> {
                 }
             }
             let (requested, mut recording);
-            let sent = {
+            let (sent, again) = {
                 // Gone before there is anything to wait for, so that the future has no room for it.
-                let (client, request) = request.map_err(RequestError::not_built)?;
+                let (client, mut request) = request.map_err(RequestError::not_built)?;
                 let client = client.unwrap_or_else(client::client);
                 requested = Requested::of(&request);
                 if let Err(reason) = targets::check(request.url()) {
                     return Err(RequestError::not_allowed(&requested.method, &requested.url, reason));
                 }
                 let (method, url) = (requested.method.as_str(), requested.url.as_str());
-                let bytes = request.body().and_then(reqwest::Body::as_bytes).map_or(0, <[u8]>::len);
+                let Upload { whole, taken, again } = Upload::of(&client, &mut request);
                 recording = Recording::start(id, method, url, &*sink, scope.as_deref())
                     .route(route.as_deref())
-                    .sending(bytes)
+                    .sending(whole, taken)
                     .expect(&expected);
-                execute(&client, request)
+                *recording.attempts() = Attempts::of(&requested.method);
+                (execute(&client, request), again)
             };
-            let result = match receive(sent, &mut recording).await {
+            let result = match receive(sent, again, &mut recording).await {
                 Ok((response, body)) => {
-                    recording.finish(None);
-                    Ok(put_together(response, body, requested))
+                    if is_elsewhere(&response, &requested) && recording.attempts().redirects() == 0 {
+                        recording.hidden_redirects();
+                    }
+                    let amounts = recording.amounts(None);
+                    if expectations.is_empty() {
+                        recording.finish(None);
+                    } else {
+                        look(expectations, &response, &body, recording);
+                    }
+                    Ok(put_together(response, body, requested, amounts))
                 }
-                Err(error) => Err(failed(error, &requested, recording, scope.as_deref())),
+                Err(failure) => {
+                    if !expectations.is_empty() {
+                        expect::none_came(&expectations, &*sink);
+                    }
+                    Err(failed(failure, &requested, recording, scope.as_deref()))
+                }
             };
             // Measured by now: it is the load test that waits. Before the request it waits too, for those that drop this.
             if let Some(room) = scope::room(&*sink, scope.as_deref()) {
@@ -200,11 +315,34 @@ fn execute(
     client.execute(request)
 }
 
-async fn receive(
-    sent: impl Future<Output = Result<Response, reqwest::Error>>,
+/// Why there is no whole response.
+enum Failure {
+    Sending(reqwest::Error),
+    /// A redirect led there.
+    NotAllowed(NotAllowed),
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Sending(error)
+    }
+}
+
+async fn receive<S>(
+    sent: S,
+    mut again: Option<Box<Again>>,
     recording: &mut Recording<'_>,
-) -> Result<(Response, Bytes), reqwest::Error> {
-    let mut response = sent.await?;
+) -> Result<(Response, Bytes), Failure>
+where
+    S: Future<Output = Result<Response, reqwest::Error>>,
+{
+    let mut response = observed(sent, recording.attempts()).await?;
+    if let Some(followed) = again.take().and_then(|again| again.follow(&response)) {
+        let (client, request) = followed.map_err(Failure::NotAllowed)?;
+        recording.resending(Again::length(&request));
+        // Boxed, or every request would have room for it.
+        response = Box::pin(observed(execute(&client, request), recording.attempts())).await?;
+    }
     recording.responded(response.status());
     let mut body = Bytes::new();
     while let Some(chunk) = next_chunk(&mut response, recording).await? {
@@ -234,15 +372,51 @@ fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
     body.freeze()
 }
 
+/// Looks at a whole response as the load test wants it, and records the request.
+#[inline(never)]
+fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, mut recording: Recording<'_>) {
+    recording.received_all();
+    let received = Received::new(response, body);
+    let sink = recording.sink();
+    let looked = catch_unwind(AssertUnwindSafe(|| expect::unexpected(expectations, &received, sink)));
+    let reason = match &looked {
+        Ok(reason) => reason.as_deref().map(Cow::Borrowed),
+        Err(payload) => Some(Cow::Owned(panic::message(&**payload))),
+    };
+    let reason = reason.filter(|_| !recording.has_wrong_status());
+    recording.finish(reason.map(|reason| format!("content: {}", error::without_credentials(&reason))).as_deref());
+    if let Err(payload) = looked {
+        resume_unwind(payload);
+    }
+}
+
+/// Whether the response is that of another page than was requested: it was redirected.
+fn is_elsewhere(response: &Response, requested: &Requested) -> bool {
+    #[cold]
+    fn differ(response: &Url, requested: &Url) -> bool {
+        let plain = |url: &Url| {
+            let mut url = without_credentials(url).into_owned();
+            url.set_fragment(None);
+            url
+        };
+        plain(response) != plain(requested)
+    }
+    *response.url() != requested.url && differ(response.url(), &requested.url)
+}
+
 /// Records a request that got no whole response, unless nothing was sent.
 #[cold]
 fn failed(
-    error: reqwest::Error,
+    failure: Failure,
     requested: &Requested,
     recording: Recording<'_>,
     scope: Option<&Scope>,
 ) -> RequestError {
-    let error = RequestError::new(&requested.method, &requested.url, error, recording.has_responded());
+    let (method, url) = (&requested.method, &requested.url);
+    let error = match failure {
+        Failure::Sending(error) => RequestError::new(method, url, error, recording.has_responded()),
+        Failure::NotAllowed(reason) => RequestError::not_followed(method, url, reason),
+    };
     if error.is_build() {
         recording.discard();
     } else {
@@ -254,16 +428,16 @@ fn failed(
 
 /// `response` again, with the body that was read from it.
 #[inline(never)]
-fn put_together(mut response: Response, body: Bytes, requested: Requested) -> Response {
+fn put_together(mut response: Response, body: Bytes, requested: Requested, amounts: (u64, u32)) -> Response {
     let mut builder = http::Response::builder();
     if let Some(extensions) = builder.extensions_mut() {
         *extensions = std::mem::take(response.extensions_mut());
     }
     let Requested { method, url } = requested;
     let builder = if *response.url() != url {
-        builder.url(response.url().clone()).extension(Left { method, url: Some(url) })
-    } else if method != Method::GET {
-        builder.url(url).extension(Left { method, url: None })
+        builder.url(response.url().clone()).extension(Left { method, url: Some(url), amounts })
+    } else if method != Method::GET || amounts != (0, 0) {
+        builder.url(url).extension(Left { method, url: None, amounts })
     } else {
         // What `Output::parse` takes for granted.
         builder.url(url)

@@ -117,7 +117,8 @@ impl Loadtest {
                 })
             }
             Call::Run(run) => run::run(self, *run),
-            Call::Once { job_name } => {
+            Call::Once { job_name, client } => {
+                client::set_options(client);
                 self.on_every_core(|loadtest, runtimes| once::once(loadtest, job_name, runtimes))
             }
         }

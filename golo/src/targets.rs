@@ -4,6 +4,8 @@ use std::{fmt, sync::OnceLock};
 
 use reqwest::Url;
 
+use crate::proxy::{self, Proxy};
+
 /// Says so, with commas between: `127.0.0.1:8765,shop.example`.
 const VARIABLE: &str = "GOLO_ALLOW_TARGETS";
 
@@ -62,16 +64,13 @@ pub fn is_target(text: &str) -> bool {
     !text.contains(',') && Target::parse(text).is_some()
 }
 
-/// Whether not every target is allowed.
-pub(crate) fn are_limited() -> bool {
-    allowed().is_some()
-}
-
-/// Says whether a request may be sent there.
+/// Checks that a request may be sent there. A proxy that it goes through must be allowed too, since it can reach anything.
 pub(crate) fn check(url: &Url) -> Result<(), NotAllowed> {
-    match allowed() {
+    let Some(targets) = allowed() else { return Ok(()) };
+    check_against(targets, url)?;
+    match proxy::used_for(url) {
         None => Ok(()),
-        Some(targets) => check_against(targets, url),
+        Some(proxy) => check_proxy(targets, &proxy),
     }
 }
 
@@ -89,9 +88,31 @@ fn check_against(targets: &[Target], url: &Url) -> Result<(), NotAllowed> {
     if targets.iter().any(|target| target.is_of(url)) {
         return Ok(());
     }
-    let list: Vec<_> = targets.iter().map(ToString::to_string).collect();
-    let message = format!("its target is none of those that are allowed here: {}", list.join(", "));
-    Err(NotAllowed { message })
+    Err(NotAllowed { message: format!("its target is none of those that are allowed here: {}", list(targets)) })
+}
+
+#[cold]
+fn check_proxy(targets: &[Target], proxy: &Url) -> Result<(), NotAllowed> {
+    if targets.iter().any(|target| target.is_of(proxy)) {
+        return Ok(());
+    }
+    let (proxy, list) = (proxy::shown(proxy), list(targets));
+    Err(NotAllowed { message: format!("the proxy {proxy} is none of the targets that are allowed here: {list}") })
+}
+
+fn list(targets: &[Target]) -> String {
+    targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks a proxy against the targets that an agent allows, each as [`is_target`] wants it.
+///
+/// # Errors
+///
+/// It is none of them.
+pub fn check_proxy_among(targets: &[String], proxy: &Proxy) -> Result<(), String> {
+    let Proxy::Url(url) = proxy else { return Ok(()) };
+    let targets: Vec<_> = targets.iter().filter_map(|target| Target::parse(target)).collect();
+    check_proxy(&targets, &proxy::with_port(url.clone())).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -125,6 +125,11 @@ fn script(folder: &TempDir, text: &str) -> PathBuf {
     path
 }
 
+/// The number at a place of a summary.
+fn number(summary: &Value, pointer: &str) -> u64 {
+    summary.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("no {pointer}: {summary:#}"))
+}
+
 fn sample() -> SampleService {
     sample_service::start().unwrap()
 }
@@ -415,5 +420,68 @@ async fn a_load_test_in_python_is_first_class() {
         let requests = &ran.summary()["requests"];
         assert_eq!((ran.requests(), &requests["from_tags"], ran.lines()), (100, &100.into(), 0), "{layout}");
         assert_eq!((target.counter().seen, &requests["routes"][0]["route"]), (100, &"/".into()));
+    }
+}
+
+#[tokio::test]
+async fn all_that_the_target_saw_is_in_the_report() {
+    for way in WAYS {
+        let target = sample();
+        let url = format!("{}redirect?times=2", target.url());
+        let flags = format!("--name get --warm-up 500ms -r 20/s -d 1 --drive {way}");
+        let ran = Call::new(JOBS, &url, &flags).finish().await;
+        let summary = ran.summary();
+        let [measured, redirects] =
+            ["/requests/total/duration/count", "/requests/total/redirects"].map(|at| number(&summary, at));
+        let [triggers, requests] = ["/load/warm_up/triggers", "/load/warm_up/requests"].map(|at| number(&summary, at));
+        assert_eq!((measured, redirects, triggers, requests), (20, 40, 10, 30), "{way}");
+        assert_eq!(target.counter().seen, measured + redirects + requests, "{way}");
+        let text = ran.finished.stdout.join("\n");
+        assert!(text.contains("40 redirects followed: the target saw 60 requests"), "{way}: {text}");
+        let warm_up = "10 triggers and 30 requests before the start, not counted";
+        assert!(text.contains(warm_up), "{way}: {text}");
+        if way == "plan" {
+            let made = number(&summary, "/load/warm_up/connections");
+            assert!(made > 0 && text.contains("in the warm-up"), "{made}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_users_do_as_they_start_is_said() {
+    let target = sample();
+    let driven = env!("CARGO_BIN_EXE_driven");
+    let ran = Call::new(driven, target.url(), "--name account -u 3 -i 30 --drive plan").finish().await;
+    let summary = ran.summary();
+    let [users, connections] =
+        ["/generator/user_requests", "/generator/user_connections"].map(|at| number(&summary, at));
+    assert_eq!(users, 3, "each logs in");
+    assert!((1..=3).contains(&connections), "{connections}");
+    // `setup` and `teardown` are no load, and make one each.
+    assert_eq!(target.counter().seen, ran.requests() + users + 2);
+    let text = ran.finished.stdout.join("\n");
+    assert!(text.contains("3 made by users that started and stopped, not counted"), "{text}");
+    assert!(text.contains("by users that started and stopped; connecting") || text.contains("all by users"), "{text}");
+}
+
+#[tokio::test]
+async fn a_content_that_is_not_accepted_fails_the_request_whoever_runs_the_plan() {
+    for way in WAYS {
+        let target = sample();
+        let mut call = Call::new(JOBS, target.url(), &format!("-u 1 -i 5 --drive {way}"));
+        call.command.args(["--name", "refuse the content", "-t", "http_req_failed{error:content} rate==100%"]);
+        call.command.args(["-t", "http_reqs{error:content,status:200} count==5", "-t", "data_sent count==25"]);
+        call.command.args(["-t", "http_reqs{error:status} count==0"]);
+        let ran = call.finish().await;
+        ran.assert_ended_with(0, "every request failed: content: it is no apology: it says sorry").await;
+        let summary = ran.summary();
+        assert_eq!(summary["statuses"], serde_json::json!([{ "status": 200, "failed": true, "count": 5 }]), "{way}");
+        let error = &summary["errors"][0];
+        let [kind, text, count] = ["kind", "text", "count"].map(|key| &error[key]);
+        assert_eq!((kind, count), (&"content".into(), &5.into()), "{way}: {text}");
+        if way == "plan" {
+            let checks = serde_json::json!([{ "name": "it is no apology", "passed": 0, "failed": 5 }]);
+            assert_eq!(summary["checks"], checks);
+        }
     }
 }

@@ -155,6 +155,25 @@ async fn a_request_that_fails_its_trigger_is_one_row_whoever_drives() {
 }
 
 #[tokio::test]
+async fn redirects_the_warm_up_and_contents_are_kept() {
+    let kept = Kept::new();
+    let ways = ["plan", "trigger"];
+    for (way, path, name, said) in [
+        (ways[0], "redirect?times=2", "get", "redirects followed"),
+        (ways[1], "redirect?times=2", "get", "redirects followed"),
+        (ways[0], "", "refuse the content", "content: it is no apology"),
+        (ways[1], "", "refuse the content", "content: it is no apology"),
+    ] {
+        let flags = ["run", JOBS, "-u", "2", "-i", "20", "--warm-up", "300ms", "--name", name, "--drive", way];
+        let ran = kept.spawn(&flags, path).finish().await;
+        let text = ran.stdout.join("\n");
+        assert!(text.contains(said) && text.contains("before the start, not counted"), "{way}: {text}");
+        let shown = kept.golo(&["show", &kept_as(&ran)]).await;
+        assert_eq!((shown.code, shown.stdout), (Some(0), ran.stdout), "{way}");
+    }
+}
+
+#[tokio::test]
 async fn reports_are_written_again_as_they_were() {
     let kept = Kept::new();
     let outs = ["summary=s.json", "junit=j.xml", "csv=c"];

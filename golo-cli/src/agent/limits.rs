@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use golo::{
-    cli::RunCall,
+    cli::{RunCall, check_proxy_among},
     engine::{
         plan::{Model, Plan, Target},
         share::Share,
@@ -34,6 +34,10 @@ impl JobLimits {
         }
         if let Some(most) = self.duration {
             self.check_time(plan, most)?;
+        }
+        // Those that the environment names are checked by the load test, which knows when they are used.
+        if !self.targets.is_empty() {
+            check_proxy_among(&self.targets, call.proxy())?;
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         requests_from_tags,
         user_starts,
         start_waits,
+        redirects,
     } = snapshot;
     for pb::Series { durations, received, sent, .. } in requests {
         histogram("requests", durations.as_ref())?;
@@ -115,10 +116,29 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
     tags(kept_tags)?;
     count("tags", *tags_beyond)?;
     count("requests of tags", *requests_from_tags)?;
+    for pb::Redirects { followed, at_least, .. } in redirects {
+        count("redirects", *followed)?;
+        count("redirected requests", *at_least)?;
+    }
     if let Some(generator) = generator {
-        let pb::Generator { lag, foreign, without_descriptor, without_port, users_failed, users_started, .. } =
-            generator;
-        let pb::Generator { stray_panics, stops_cut_off, overdue, .. } = generator;
+        let pb::Generator {
+            lag,
+            busy: _,
+            time: _,
+            foreign,
+            without_descriptor,
+            without_port,
+            users_failed,
+            users_started,
+            warm_up_triggers,
+            warm_up_requests,
+            warm_up_connections,
+            user_requests,
+            user_connections,
+            stray_panics,
+            stops_cut_off,
+            overdue,
+        } = generator;
         histogram("starts", lag.as_ref())?;
         for (what, counted) in [
             ("requests of other threads", foreign),
@@ -129,6 +149,11 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
             ("panics", stray_panics),
             ("users", stops_cut_off),
             ("late starts", overdue),
+            ("triggers of the warm-up", warm_up_triggers),
+            ("requests of the warm-up", warm_up_requests),
+            ("connections of the warm-up", warm_up_connections),
+            ("requests of users", user_requests),
+            ("connections of users", user_connections),
         ] {
             count(what, *counted)?;
         }

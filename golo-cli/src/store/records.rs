@@ -78,7 +78,7 @@ impl Store {
         let mut rows = select.query([part, integer(second)])?;
         let mut requests = Vec::new();
         while let Some(row) = rows.next()? {
-            let (label, outcome) = series::read(row, 0)?;
+            let (label, outcome, is_content) = series::read(row, 0)?;
             let durations = row.get_ref(9)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
             requests.push(pb::Series {
                 label: Some(label),
@@ -86,6 +86,7 @@ impl Store {
                 durations: durations.map(written).transpose()?,
                 received: number(row, 7)?,
                 sent: number(row, 8)?,
+                is_content,
             });
         }
         Ok(requests)

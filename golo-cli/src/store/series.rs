@@ -22,7 +22,8 @@ pub struct KeptSeries {
     pub outcome: String,
     /// The response's status; 0 where there is none.
     pub status: u64,
-    /// The kind of error; empty where there is none.
+    /// The kind of error; empty if there is none. Of `unexpected` it is `content` if the load test does not accept the
+    /// content, and empty if the status is the reason.
     pub error: String,
     /// Whether such a request counts as failed.
     pub failed: bool,
@@ -30,7 +31,7 @@ pub struct KeptSeries {
     pub requests: u64,
     /// Bytes of responses' bodies.
     pub received_bytes: u64,
-    /// Bytes of requests' bodies.
+    /// Bytes of requests' bodies that were handed to a connection.
     pub sent_bytes: u64,
 }
 
@@ -72,7 +73,7 @@ impl Store {
 pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Series) -> Result<(i64, bool), StoreError> {
     let pb::Label { origin, route, method, priority } =
         written.label.as_ref().ok_or_else(|| StoreError::refused("a series without a label"))?;
-    let (outcome, status, error, is_failed) = words(written.outcome)?;
+    let (outcome, status, error, is_failed) = words(written.outcome, written.is_content)?;
     let known = connection
         .prepare_cached("SELECT id, priority FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?
         .query_row(params![run, origin, route, method], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -112,13 +113,16 @@ fn priority_of_both(one: i32, other: i32, is_other: bool) -> i32 {
 }
 
 /// An outcome as its columns: in words, the status, the error, and whether it counts as failed.
-fn words(outcome: Option<Outcome>) -> Result<(&'static str, u16, String, bool), StoreError> {
+fn words(outcome: Option<Outcome>, is_content: bool) -> Result<(&'static str, u16, String, bool), StoreError> {
     let status = |status: u32| {
         u16::try_from(status).map_err(|_| StoreError::refused(format!("a series with the status {status}")))
     };
     Ok(match outcome.ok_or_else(|| StoreError::refused("a series without an outcome"))? {
         Outcome::Answered(answered) => ("answered", status(answered)?, String::new(), false),
-        Outcome::Unexpected(unexpected) => ("unexpected", status(unexpected)?, String::new(), true),
+        Outcome::Unexpected(unexpected) => {
+            let error = if is_content { error(ErrorKind::Content.into()) } else { String::new() };
+            ("unexpected", status(unexpected)?, error, true)
+        }
         Outcome::Failed(kind) => ("failed", 0, error(kind), true),
         Outcome::Interrupted(_) => ("interrupted", 0, String::new(), false),
     })
@@ -130,8 +134,9 @@ fn error(kind: i32) -> String {
         .map_or_else(|_| kind.to_string(), |kind| kind.as_str_name().trim_start_matches(PREFIX).to_ascii_lowercase())
 }
 
-/// The label and outcome that begin at a column: origin, route, method, priority, outcome, status, error.
-pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Outcome)> {
+/// The label and outcome that begin at a column, and whether that is for its content: origin, route, method, priority,
+/// outcome, status, error.
+pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Outcome, bool)> {
     let label = pb::Label {
         origin: row.get(at)?,
         route: row.get(at + 1)?,
@@ -148,5 +153,6 @@ pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Out
             Outcome::Failed(kind.map_or_else(|| error.parse().unwrap_or_default(), i32::from))
         }
     };
-    Ok((label, outcome))
+    let is_content = matches!(outcome, Outcome::Unexpected(_)) && !row.get_ref(at + 6)?.as_str()?.is_empty();
+    Ok((label, outcome, is_content))
 }

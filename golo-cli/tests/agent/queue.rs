@@ -89,6 +89,7 @@ async fn what_is_wrong_with_a_job_is_said() {
         (json!(["x"]), "expected an object"),
     ] {
         let (status, answer) = agent.post("/queue", job.clone()).await;
+        assert!(!answer.to_string().contains("secret"), "{answer}");
         assert!(status == 400 && answer["error"].as_str().unwrap().contains(reason), "{job}: {status} {answer}");
     }
     let client = &agent.client;
@@ -145,6 +146,11 @@ async fn a_job_beyond_a_limit_is_refused() {
         (json!({"users": 1, "duration": "59s", "warm-up": "2s"}), "warm-up and duration of 61s is beyond"),
         (json!({"users": 1, "iterations": 5}), "this agent runs a job for 60s at most"),
         (json!({"users": 1, "graceful-stop": "2m"}), "graceful-stop of 120s is beyond"),
+        (
+            json!({"users": 1, "proxy": "http://ann:secret@127.0.0.1:2"}),
+            "the proxy http://127.0.0.1:2 is none of the targets that are allowed here: 127.0.0.1:1",
+        ),
+        (json!({"users": 1, "proxy": "http://ann:secret@h/path"}), "`--proxy`: `http://h/path`: expected `env`"),
     ] {
         job["binary"] = json!(binary);
         let (status, answer) = agent.post("/queue", job.clone()).await;

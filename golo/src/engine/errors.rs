@@ -47,14 +47,25 @@ pub enum ErrorKind {
     Redirect,
     /// The load test panicked outside of a trigger.
     StrayPanic,
+    /// The whole response came, and the load test does not accept its content.
+    Content,
     /// Anything else.
     Other,
 }
 
 impl ErrorKind {
     /// Those that the error of an output may begin with.
-    const OF_OUTPUTS: [Self; 8] =
-        [Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Body, Self::Redirect, Self::Cancelled];
+    const OF_OUTPUTS: [Self; 9] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::Timeout,
+        Self::Reset,
+        Self::Body,
+        Self::Redirect,
+        Self::Content,
+        Self::Cancelled,
+    ];
 
     /// The kind that the error of an output begins with.
     pub fn of(error: &str) -> Self {
@@ -76,6 +87,7 @@ impl ErrorKind {
             Self::Start => "start",
             Self::Cancelled => "cancelled",
             Self::Redirect => "redirect",
+            Self::Content => "content",
             Self::Other => "other",
         }
     }

@@ -39,6 +39,8 @@ pub struct Finished {
     pub most_users: u64,
     /// Why it did not start, if it did not.
     pub not_started: Option<String>,
+    /// The proxies that requests went through, in words.
+    pub proxies: Vec<String>,
 }
 
 impl Finished {
@@ -56,6 +58,12 @@ impl Finished {
             health: Health::default(),
             most_users: 0,
             not_started: reason,
+            proxies: Vec::new(),
         }
+    }
+
+    /// The places that requests went to.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &str> {
+        self.totals.requests.keys().map(|series| &*series.label.origin).filter(|origin| !origin.is_empty())
     }
 }

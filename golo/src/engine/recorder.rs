@@ -13,7 +13,7 @@ use super::{
     histogram::Histogram,
     room::Selected,
     series::{Found, Index, Outcome, Series},
-    snapshot::{Measure, Snapshot},
+    snapshot::{Generator, Measure, Redirects, Snapshot},
     tags::TagRequests,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     check::{self, Check},
     journey::{Journey, Step},
     lock::lock,
+    measure,
     output::nanoseconds,
     scope,
 };
@@ -92,6 +93,10 @@ impl Recorder {
         if let Some(waiting) = output.waiting {
             self.rest.waiting.record(nanoseconds(waiting));
         }
+        if output.redirects > 0 {
+            let redirects = Redirects::of(output);
+            self.rest.redirect(&self.index.text(label), redirects);
+        }
         if outcome.is_failed() {
             let outcome = *outcome;
             self.failure(output, outcome);
@@ -123,6 +128,10 @@ impl Recorder {
                 }
                 let word = error.split_once(": ").map_or(error, |(_, text)| text);
                 errors.add(kind, word, at);
+            }
+            (Outcome::Content { .. }, Some(error)) => {
+                let reason = error.split_once(": ").map_or(error, |(_, reason)| reason);
+                errors.add(ErrorKind::Content, reason, at);
             }
             _ => errors.add(ErrorKind::Status, &format!("status {}", output.status), at),
         }
@@ -251,6 +260,11 @@ impl RecorderSink {
         label
     }
 
+    /// Counts what another process has measured in the warm-up.
+    pub fn read_of_warm_up(&self, output: &OutputRef<'_>) {
+        self.foreign().rest.generator.warm_up_requests += requests_of(output);
+    }
+
     /// Whether anybody wants outputs one by one.
     #[must_use]
     pub fn passes_on(&self) -> bool {
@@ -336,6 +350,57 @@ impl Sink for RecorderSink {
     fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
         self.beside.iter().find_map(|beside| beside.backpressure())
     }
+}
+
+/// The sink of load that is not measured: counts the requests and connections that the target sees all the same.
+pub struct Uncounted {
+    sink: Arc<RecorderSink>,
+    count: fn(&mut Generator, Unmeasured),
+}
+
+/// What an [`Uncounted`] counts.
+enum Unmeasured {
+    /// So many, since each redirect is a request to the target.
+    Requests(u64),
+    Connection,
+}
+
+impl Uncounted {
+    /// The sink of triggers of the warm-up.
+    #[must_use]
+    pub fn warm_up(sink: Arc<RecorderSink>) -> Self {
+        let count = |generator: &mut Generator, what| match what {
+            Unmeasured::Requests(number) => generator.warm_up_requests += number,
+            Unmeasured::Connection => generator.warm_up_connections += 1,
+        };
+        Self { sink, count }
+    }
+
+    /// The sink of users that start and stop.
+    #[must_use]
+    pub fn users(sink: Arc<RecorderSink>) -> Self {
+        let count = |generator: &mut Generator, what| match what {
+            Unmeasured::Requests(number) => generator.user_requests += number,
+            Unmeasured::Connection => generator.user_connections += 1,
+        };
+        Self { sink, count }
+    }
+}
+
+impl Sink for Uncounted {
+    fn output(&self, output: &OutputRef<'_>) {
+        let requests = requests_of(output);
+        self.sink.record(|recorder| (self.count)(&mut recorder.rest.generator, Unmeasured::Requests(requests)));
+    }
+
+    fn connected(&self, _: Duration) {
+        self.sink.record(|recorder| (self.count)(&mut recorder.rest.generator, Unmeasured::Connection));
+    }
+}
+
+/// The requests that the target saw of an output: each redirect is one more, and a measured step is none.
+fn requests_of(output: &OutputRef<'_>) -> u64 {
+    if *output.method == *measure::METHOD { 0 } else { u64::from(output.redirects) + 1 }
 }
 
 /// The sink of what belongs to no trigger, as tasks that user code spawns: counts while the run is being measured.

@@ -102,6 +102,11 @@ pub enum Outcome {
         /// Whether the load test expected another.
         failed: bool,
     },
+    /// A whole response came, with this status, and the load test does not accept its content.
+    Content {
+        /// The HTTP status.
+        status: u16,
+    },
     /// No whole response came, for a reason of this kind.
     Failed(ErrorKind),
     /// The run cut it off.
@@ -112,14 +117,26 @@ impl Outcome {
     fn of(output: &OutputRef<'_>) -> Self {
         match &output.error {
             None => Self::Answered { status: output.status, failed: output.is_failed() },
-            Some(error) => Self::Failed(ErrorKind::of(error)),
+            Some(error) => match (ErrorKind::of(error), output.status) {
+                (ErrorKind::Content, status @ 1..) => Self::Content { status },
+                (kind, _) => Self::Failed(kind),
+            },
+        }
+    }
+
+    /// The status of the whole response; none if none came, and of a measured step.
+    #[must_use]
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered { status, .. } | Self::Content { status } => Some(status).filter(|status| *status > 0),
+            Self::Failed(_) | Self::Interrupted => None,
         }
     }
 
     /// Whether it counts as failed. One that the run cut off counts as neither.
     #[must_use]
     pub fn is_failed(self) -> bool {
-        matches!(self, Self::Failed(_) | Self::Answered { failed: true, .. })
+        matches!(self, Self::Failed(_) | Self::Content { .. } | Self::Answered { failed: true, .. })
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::{
     collections::{
-        HashMap,
+        BTreeMap, HashMap,
         hash_map::{Entry, OccupiedEntry},
     },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,13 +13,14 @@ use super::{
     errors::{ErrorKind, Errors, Seen},
     histogram::Histogram,
     room::{Room, SERIES},
-    series::Series,
+    series::{Label, Series},
     slowest::Slowest,
     spent::Spent,
     tags::Tags,
 };
 pub use crate::check::Check;
 use crate::{
+    OutputRef,
     check::{self, Checks},
     panic::{self, Stray},
 };
@@ -30,8 +32,30 @@ pub struct Measure {
     pub durations: Histogram,
     /// Bytes of responses' bodies.
     pub received: u64,
-    /// Bytes of requests' bodies, of those that were responded to.
+    /// Bytes of requests' bodies that were handed to a connection.
     pub sent: u64,
+}
+
+/// Redirects that requests followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Redirects {
+    /// How many: the target saw each as a request of its own.
+    pub followed: u64,
+    /// Requests that followed an unknown number of them, of which one is counted above.
+    pub at_least: u64,
+}
+
+impl Redirects {
+    /// Those of one request.
+    pub(super) fn of(output: &OutputRef<'_>) -> Self {
+        Self { followed: output.redirects.into(), at_least: output.redirects_are_hidden.into() }
+    }
+
+    /// Adds those of other requests.
+    pub fn merge(&mut self, other: &Self) {
+        self.followed = self.followed.saturating_add(other.followed);
+        self.at_least = self.at_least.saturating_add(other.at_least);
+    }
 }
 
 impl Measure {
@@ -127,6 +151,16 @@ pub struct Generator {
     pub stops_cut_off: u64,
     /// Triggers that started after the end of the plan because their user was still starting.
     pub overdue: u64,
+    /// Triggers that the warm-up started.
+    pub warm_up_triggers: u64,
+    /// Requests that the target saw of the warm-up: each redirect is one more.
+    pub warm_up_requests: u64,
+    /// Connections that the warm-up made.
+    pub warm_up_connections: u64,
+    /// Requests that the target saw of users that started and stopped.
+    pub user_requests: u64,
+    /// Connections that users made as they started and stopped.
+    pub user_connections: u64,
 }
 
 impl Generator {
@@ -134,14 +168,23 @@ impl Generator {
         self.lag.merge(&other.lag);
         self.busy = self.busy.saturating_add(other.busy);
         self.time = self.time.saturating_add(other.time);
-        self.foreign += other.foreign;
-        self.without_descriptor += other.without_descriptor;
-        self.without_port += other.without_port;
-        self.users_failed += other.users_failed;
-        self.users_started += other.users_started;
-        self.stray_panics = self.stray_panics.saturating_add(other.stray_panics);
-        self.stops_cut_off = self.stops_cut_off.saturating_add(other.stops_cut_off);
-        self.overdue = self.overdue.saturating_add(other.overdue);
+        for (to, from) in [
+            (&mut self.foreign, other.foreign),
+            (&mut self.without_descriptor, other.without_descriptor),
+            (&mut self.without_port, other.without_port),
+            (&mut self.users_failed, other.users_failed),
+            (&mut self.users_started, other.users_started),
+            (&mut self.warm_up_triggers, other.warm_up_triggers),
+            (&mut self.warm_up_requests, other.warm_up_requests),
+            (&mut self.warm_up_connections, other.warm_up_connections),
+            (&mut self.user_requests, other.user_requests),
+            (&mut self.user_connections, other.user_connections),
+            (&mut self.stray_panics, other.stray_panics),
+            (&mut self.stops_cut_off, other.stops_cut_off),
+            (&mut self.overdue, other.overdue),
+        ] {
+            *to = to.saturating_add(from);
+        }
     }
 
     /// The share of their time in which the workers were busy, from 0 to 1.
@@ -178,6 +221,8 @@ pub struct Snapshot {
     pub checks: Checks,
     /// Errors of requests and triggers.
     pub errors: Errors,
+    /// Redirects that requests followed, of the labels that have any.
+    pub redirects: BTreeMap<Arc<Label>, Redirects>,
     /// The generator.
     pub generator: Generator,
     /// How long users took to start, in nanoseconds, of those that did.
@@ -204,6 +249,9 @@ impl Snapshot {
             self.check(name, *more);
         }
         self.errors.merge(&other.errors);
+        for (label, redirects) in &other.redirects {
+            self.redirect(label, *redirects);
+        }
         self.generator.merge(&other.generator);
         self.user_starts.merge(&other.user_starts);
         self.start_waits.merge(&other.start_waits);
@@ -223,6 +271,16 @@ impl Snapshot {
     /// Adds how a check went.
     pub(crate) fn check(&mut self, name: &str, more: Check) {
         check::add(&mut self.checks, name, more);
+    }
+
+    /// Adds redirects that requests of a label followed.
+    pub(crate) fn redirect(&mut self, label: &Arc<Label>, more: Redirects) {
+        if let Some(known) = self.redirects.get_mut(label) {
+            return known.merge(&more);
+        }
+        let is_full = self.redirects.len() >= SERIES;
+        let label = if is_full { Arc::new(Label::other(label.priority)) } else { Arc::clone(label) };
+        self.redirects.entry(label).or_default().merge(&more);
     }
 
     /// Adds what was measured of some series.

@@ -35,6 +35,14 @@ pub(super) fn write(output: &OutputRef<'_>, buffer: &mut Vec<u8>) {
     if let Some(expected) = output.expected {
         buffer.extend_from_slice(if expected { b",\"expected\":true" } else { b",\"expected\":false" });
     }
+    if output.sent > 0 {
+        buffer.extend_from_slice(b",\"sent\":");
+        buffer.extend_from_slice(number.format(output.sent).as_bytes());
+    }
+    if output.redirects > 0 {
+        buffer.extend_from_slice(b",\"redirects\":");
+        buffer.extend_from_slice(number.format(output.redirects).as_bytes());
+    }
     buffer.push(b'}');
 }
 

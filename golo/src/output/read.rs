@@ -43,6 +43,34 @@ struct Keys<'a> {
     route: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expected: Option<bool>,
+    #[serde(default, skip_serializing_if = "Amount::is_none")]
+    sent: Amount,
+    #[serde(default, skip_serializing_if = "Amount::is_none")]
+    redirects: Amount,
+}
+
+/// A number of golo's own. A program that is not golo's may mean something else by the key.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Number(u64),
+    Other(#[serde(skip_serializing)] de::IgnoredAny),
+}
+
+impl Default for Amount {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+impl Amount {
+    fn is_none(&self) -> bool {
+        self.number() == 0
+    }
+
+    fn number(&self) -> u64 {
+        if let Self::Number(number) = self { *number } else { 0 }
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for OutputRef<'a> {
@@ -60,7 +88,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for OutputRef<'a> {
             route: keys.route.map(|Text(route)| route),
             expected: keys.expected,
             waiting: None,
-            sent: 0,
+            sent: keys.sent.number(),
+            redirects: u32::try_from(keys.redirects.number()).unwrap_or_default(),
+            redirects_are_hidden: false,
         })
     }
 }
@@ -78,6 +108,8 @@ impl Serialize for OutputRef<'_> {
             error: Reason(self.error.as_deref().map(Cow::Borrowed)),
             route: self.route.as_deref().map(|route| Text(Cow::Borrowed(route))),
             expected: self.expected,
+            sent: Amount::Number(self.sent),
+            redirects: Amount::Number(self.redirects.into()),
         }
         .serialize(serializer)
     }
@@ -221,6 +253,10 @@ mod tests {
         assert_eq!(parse(LINE.replace("null}", r#""EOF"}"#)).error.as_deref(), Some("EOF"));
         assert_eq!(parse(LINE.replace("null}", r#"null,"new":[1,{"a":2}]}"#)).error, None);
         assert_eq!(parse(LINE.replace(":12,", ":-1,")).size, -1);
+        for other in ["-1", "1.5", r#""2026-11-22""#, "null", "[1]", "{}", "true"] {
+            let output = parse(LINE.replace("null}", &format!(r#"null,"sent":{other},"redirects":{other}}}"#)));
+            assert_eq!((output.sent, output.redirects), (0, 0), "{other}");
+        }
         assert_eq!(parse(format!("{LINE}\n")).status, 200);
     }
 
@@ -261,12 +297,14 @@ mod tests {
             (text(), text(), text(), any::<u16>(), -1i64..),
             (0i64..253_402_300_800, 0u32..1_000_000_000, any::<u64>()),
             (proptest::option::of(text()), proptest::option::of(text()), any::<Option<bool>>()),
+            (any::<u64>(), any::<u32>()),
         )
             .prop_map(
                 |(
                     (sequence_id, url, method, status, size),
                     (second, nanosecond, duration),
                     (error, route, expected),
+                    (sent, redirects),
                 )| Output {
                     sequence_id,
                     url,
@@ -278,6 +316,8 @@ mod tests {
                     error,
                     route,
                     expected,
+                    sent,
+                    redirects,
                 },
             )
     }

@@ -22,7 +22,11 @@ use crate::engine::{Finished, histogram::Histogram};
 #[cfg(feature = "html")]
 pub(super) use generator::UNOPTIMISED;
 pub(super) use generator::warning;
+#[cfg(feature = "html")]
+pub(super) use generator::{Made, made};
 pub(super) use headline::headline;
+#[cfg(feature = "html")]
+pub(super) use load::warm_up;
 pub(super) use load::{achieved_rate, asked_rate};
 #[cfg(feature = "html")]
 pub(super) use requests::from_tags;

@@ -20,7 +20,7 @@ pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
         .to_vec();
     head.extend(["sent_bytes", "avg_ms", "min_ms"].map(str::to_owned));
     head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
-    head.push("max_ms".to_owned());
+    head.extend(["max_ms", "redirects"].map(str::to_owned));
     table.write_record(&head)?;
     let total = Label::new("", "total", "");
     for (label, route) in requests.routes.iter().map(|(label, route)| (label, route)).chain([(&total, &requests.total)])
@@ -33,7 +33,7 @@ pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
         row.extend([route.received, route.sent].map(|number| number.to_string()));
         row.extend([durations.mean().map(|mean| mean as u64), durations.min()].map(milliseconds));
         row.extend(percentiles(durations));
-        row.push(milliseconds(durations.max()));
+        row.extend([milliseconds(durations.max()), route.redirects.to_string()]);
         table.write_record(&row)?;
     }
     table.flush()

@@ -140,9 +140,8 @@ impl Point {
         };
         for (series, measure) in &second.requests {
             let status = match series.outcome {
-                Outcome::Answered { status, .. } => status,
-                Outcome::Failed(_) => 0,
                 Outcome::Interrupted => continue,
+                outcome => outcome.status().unwrap_or_default(),
             };
             let count = measure.durations.count();
             if series.outcome.is_failed() {

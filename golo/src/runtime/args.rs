@@ -8,13 +8,14 @@ use super::{
     RPC_ADDR,
     listener::Address,
     refusal::wrong,
-    run_args::{RunArgs, RunCall},
+    run_args::{RunArgs, RunCall, read_proxy},
     service::WireLayout,
 };
 use crate::{
     Loadtest, client,
     engine::{plan::parse_duration, share::Share},
     member, param,
+    proxy::{Proxy, ProxyText},
 };
 
 /// A load test: drives itself, serves `golo.Job` to whatever triggers it, or triggers itself once
@@ -55,6 +56,11 @@ struct ServeArgs {
     /// [env: GOLO_INSECURE]
     #[arg(long)]
     insecure: bool,
+    /// Send requests through a proxy: http://HOST:PORT, or `env` for those of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
+    /// NO_PROXY, which are ignored otherwise
+    /// [env: GOLO_PROXY] [default: none]
+    #[arg(long, value_name = "URL|env|none")]
+    proxy: Option<ProxyText>,
     /// Nothing but what went wrong
     /// [env: GOLO_QUIET]
     #[arg(short, long)]
@@ -84,6 +90,11 @@ struct OnceArgs {
     /// [env: GOLO_NAME] [default: the load test's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Send requests through a proxy: http://HOST:PORT, or `env` for those of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
+    /// NO_PROXY, which are ignored otherwise
+    /// [env: GOLO_PROXY] [default: none]
+    #[arg(long, value_name = "URL|env|none")]
+    proxy: Option<ProxyText>,
     #[command(flatten)]
     params: Params,
 }
@@ -107,7 +118,7 @@ pub(super) enum Call {
         wire: WireLayout,
     },
     Run(Box<RunCall>),
-    Once { job_name: Option<String> },
+    Once { job_name: Option<String>, client: client::Options },
 }
 
 impl Call {
@@ -132,6 +143,7 @@ impl Call {
             Command::Serve(args) => (Self::serve(&args, variable).map_err(&mut wrong)?, args.params),
             Command::Run(line) => {
                 let mut call = line.run.into_call(variable).map_err(&mut wrong)?;
+                call.proxy.check_features().map_err(&mut wrong)?;
                 if let Some(load_test) = call.load_test() {
                     let other = load_test.display();
                     return Err(wrong(format!("the job file is for `golo run`: its `binary` is `{other}`")));
@@ -139,7 +151,15 @@ impl Call {
                 param::offer(std::mem::take(&mut call.params));
                 (Self::Run(Box::new(call)), line.params)
             }
-            Command::Once(args) => (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")) }, args.params),
+            Command::Once(args) => {
+                let proxy =
+                    proxy(args.proxy, variable).map_err(|message| match command.find_subcommand_mut("once") {
+                        Some(once) => once.error(ErrorKind::ValueValidation, message),
+                        None => command.error(ErrorKind::ValueValidation, message),
+                    })?;
+                let client = client::Options { proxy, ..client::Options::default() };
+                (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")), client }, args.params)
+            }
         };
         param::give(params.env);
         Ok(call)
@@ -166,6 +186,7 @@ impl Call {
         let client = client::Options {
             no_keep_alive: is_on("GOLO_NO_KEEP_ALIVE")? || args.no_keep_alive,
             insecure: is_on("GOLO_INSECURE")? || args.insecure,
+            proxy: proxy(args.proxy.clone(), &variable)?,
         };
         let share = variable(member::VARIABLE).map_or(Ok(Share::WHOLE), |text| member::parse(&text))?;
         let wire = match (args.wire, variable("GOLO_WIRE")) {
@@ -175,6 +196,17 @@ impl Call {
         };
         Ok(Self::Serve { address, graceful_stop, client, share, quiet: is_on("GOLO_QUIET")? || args.quiet, wire })
     }
+}
+
+/// The proxy that is asked for, of the flag, then of its variable.
+fn proxy(flag: Option<ProxyText>, variable: impl Fn(&str) -> Option<String>) -> Result<Proxy, String> {
+    let (name, text) = match flag {
+        Some(text) => ("--proxy", Some(text)),
+        None => ("GOLO_PROXY", variable("GOLO_PROXY").as_deref().map(ProxyText::from)),
+    };
+    let proxy = read_proxy(text.as_ref()).map_err(|error| format!("`{name}`: {error}"))?;
+    proxy.check_features()?;
+    Ok(proxy)
 }
 
 /// A variable of the environment; an empty one counts as none.
@@ -240,6 +272,13 @@ mod tests {
         assert!(matches!(later, Call::Serve { wire: WireLayout::Later, .. }));
         let error = serve(|name| (name == "GOLO_WIRE").then(|| "v2".to_owned())).unwrap_err();
         assert_eq!(error, "`GOLO_WIRE` is `v2`: expected `documented` or `later`");
+        let proxied = serve(|name| (name == "GOLO_PROXY").then(|| "env".to_owned())).unwrap();
+        assert!(matches!(proxied, Call::Serve { client, .. } if client.proxy == Proxy::Environment));
+        let error = serve(|name| (name == "GOLO_PROXY").then(|| "http://ann:secret@h/path".to_owned())).unwrap_err();
+        assert_eq!(
+            error,
+            "`GOLO_PROXY`: `http://h/path`: expected `env`, `none`, or a URL as in `http://127.0.0.1:3128`"
+        );
         let error = serve(|name| (name == "GOLO_NO_KEEP_ALIVE").then(|| "yes".to_owned())).unwrap_err();
         assert_eq!(error, "`GOLO_NO_KEEP_ALIVE` is `yes`: expected 1 or 0");
     }

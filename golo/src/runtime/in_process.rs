@@ -9,14 +9,13 @@ use crate::{
         Engine, Options, Sinks,
         errors::ErrorKind,
         plan::Plan,
-        recorder::RecorderSink,
+        recorder::{RecorderSink, Uncounted},
         trigger::{Failure, Outcome, Trigger},
     },
     erased::UserState,
     error::{chain, reason},
     scope::Scope,
     shared::SharedValue,
-    sink::Discard,
     user::pool,
 };
 
@@ -26,7 +25,10 @@ pub(super) struct InProcess {
     shared: SharedValue,
     seed: u64,
     measured: Arc<dyn Sink>,
-    unmeasured: Arc<dyn Sink>,
+    /// The sink of triggers of the warm-up.
+    warm_up: Arc<dyn Sink>,
+    /// The sink of users that start and stop.
+    aside: Arc<dyn Sink>,
 }
 
 /// What a user keeps: its state, and its cookies.
@@ -46,7 +48,9 @@ impl InProcess {
     ) -> Result<Engine, Error> {
         let measured: Arc<RecorderSink> = Arc::clone(&sinks.measured);
         let (loadtest, seed) = (Arc::clone(loadtest), options.seed);
-        let trigger = Self { loadtest, shared, seed, measured, unmeasured: Arc::new(Discard) };
+        let warm_up = Arc::new(Uncounted::warm_up(Arc::clone(&measured)));
+        let aside = Arc::new(Uncounted::users(Arc::clone(&measured)));
+        let trigger = Self { loadtest, shared, seed, measured, warm_up, aside };
         Engine::start(Arc::new(trigger), plan, options, sinks)
             .map_err(|error| Error::start("the workers could not be started", Some(error.into())))
     }
@@ -65,12 +69,13 @@ impl Trigger for InProcess {
 
     async fn start(&self, context: &Context) -> Result<User, String> {
         let jar = Arc::<Jar>::default();
-        let state = pool::start(self.loadtest.erased_adapter(), context, &jar, &self.shared).await?;
+        let scope = pool::aside(&jar, &self.shared, Arc::clone(&self.aside));
+        let state = pool::start(self.loadtest.erased_adapter(), context, scope).await?;
         Ok(User { state, jar })
     }
 
     async fn trigger(&self, context: Context, user: &mut User, is_measured: bool) -> Outcome {
-        let sink = if is_measured { &self.measured } else { &self.unmeasured };
+        let sink = if is_measured { &self.measured } else { &self.warm_up };
         let scope = Scope::new(Arc::clone(sink), Arc::clone(&user.jar), Some(Arc::clone(&self.shared)));
         let scope = Arc::new(scope.seeded_by(&context, self.seed).with_journeys());
         let mut tags = Vec::new();
@@ -88,7 +93,8 @@ impl Trigger for InProcess {
     }
 
     async fn stop(&self, user: User) {
-        pool::stop(self.loadtest.erased_adapter(), user.state, &user.jar, &self.shared).await;
+        let scope = pool::aside(&user.jar, &self.shared, Arc::clone(&self.aside));
+        pool::stop(self.loadtest.erased_adapter(), user.state, scope).await;
     }
 }
 

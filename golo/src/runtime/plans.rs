@@ -13,7 +13,9 @@ use tokio::{
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{LAST_MOMENT, cores, in_process::InProcess, outbox::Outbox, service::InFlight, told::Told};
+use super::{
+    LAST_MOMENT, cores, in_process::InProcess, outbox::Outbox, running::with_proxies, service::InFlight, told::Told,
+};
 use crate::{
     Loadtest, Sink,
     engine::{
@@ -269,7 +271,7 @@ impl Running {
         let Self { engine, outputs, events, outbox, in_flight, is_stopped, is_cut, process, turn, .. } = self;
         sink::install(process);
         let over = engine.started();
-        let finished = engine.finish();
+        let finished = with_proxies(engine.finish());
         let over = over.map_or_else(Instant::now, |start| start + finished.load_time);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
         let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };

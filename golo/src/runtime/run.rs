@@ -30,7 +30,8 @@ const THREADS: usize = 2;
 
 /// Drives the load test as planned, and reports.
 pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
-    client::set_options(client::Options { no_keep_alive: call.no_keep_alive, insecure: call.insecure });
+    let (no_keep_alive, insecure) = call.client_options();
+    client::set_options(client::Options { no_keep_alive, insecure, proxy: call.proxy().clone() });
     print_at_most(if call.quiet { 0 } else { PANICS });
     if cfg!(debug_assertions) && !call.quiet {
         say("golo: built without optimisations; to measure, use `cargo run --release`");

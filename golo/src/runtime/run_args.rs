@@ -24,6 +24,7 @@ use crate::{
         room::Selected,
         share::Share,
     },
+    proxy::{Proxy, ProxyText},
     report::Threshold,
 };
 
@@ -103,6 +104,10 @@ struct HowArgs {
     /// Accept any certificate
     #[arg(long, action = ArgAction::SetTrue)]
     insecure: bool,
+    /// Send requests through a proxy: http://HOST:PORT, or `env` for those of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
+    /// NO_PROXY, which are ignored otherwise [default: none]
+    #[arg(long, value_name = "URL|env|none")]
+    proxy: Option<ProxyText>,
     /// Write what was measured (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, or
     /// jsonl=FILE, which is every request as a line; jsonl=- is stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
@@ -130,6 +135,7 @@ pub struct RunCall {
     pub(super) max_lag: Option<Duration>,
     pub(super) no_keep_alive: bool,
     pub(super) insecure: bool,
+    pub(super) proxy: Proxy,
     pub(super) thresholds: Vec<Threshold>,
     pub(super) abort_on_fail: bool,
     pub(super) out: Vec<Out>,
@@ -201,6 +207,12 @@ impl RunCall {
     pub fn client_options(&self) -> (bool, bool) {
         (self.no_keep_alive, self.insecure)
     }
+
+    /// The proxy that requests go through.
+    #[must_use]
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
 }
 
 impl RunArgs {
@@ -212,6 +224,11 @@ impl RunArgs {
     pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
         self.into_call_with(variable, parse_file).map(|(call, ())| call)
     }
+}
+
+/// The proxy that is asked for, or none.
+pub(super) fn read_proxy(text: Option<&ProxyText>) -> Result<Proxy, String> {
+    text.map_or(Ok(Proxy::None), ProxyText::read)
 }
 
 /// A job file of a load test's own `run`.
@@ -280,6 +297,7 @@ impl<T: OwnFlags> RunArgs<T> {
             max_lag: how.max_lag,
             no_keep_alive: how.no_keep_alive,
             insecure: how.insecure,
+            proxy: read_proxy(how.proxy.as_ref()).map_err(|error| format!("`--proxy`: {error}"))?,
             thresholds: how.threshold,
             abort_on_fail: how.abort_on_fail,
             out: how.out,
@@ -383,6 +401,7 @@ impl HowArgs {
             max_lag: self.max_lag.or(below.max_lag),
             no_keep_alive: self.no_keep_alive || below.no_keep_alive,
             insecure: self.insecure || below.insecure,
+            proxy: self.proxy.or(below.proxy),
             threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },
             abort_on_fail: self.abort_on_fail || below.abort_on_fail,
             out: if self.out.is_empty() { below.out } else { self.out },

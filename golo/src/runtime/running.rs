@@ -27,6 +27,7 @@ use crate::{
     error::chain,
     message::say,
     panic::caught_now,
+    proxy,
     report::{self as reports, Ending, Moment, Page, Threshold, Timeline, Unwritten, Verdict, Watch},
     until::until,
 };
@@ -108,8 +109,14 @@ impl Drive for Engine {
     }
 
     fn finish(self) -> Finished {
-        self.finish()
+        with_proxies(self.finish())
     }
+}
+
+/// A run of this process that has ended, with the proxies that its requests went through.
+pub(super) fn with_proxies(finished: Finished) -> Finished {
+    let proxies = proxy::used_for_any(finished.origins());
+    Finished { proxies, ..finished }
 }
 
 /// What a run drives: the load test of this process, or one in another.

@@ -25,7 +25,7 @@ use crate::{
     panic::{caught, caught_and_counted, caught_now},
     scope::Scope,
     shared::SharedValue,
-    sink::Discard,
+    sink::{Discard, Sink},
 };
 
 /// Most users at a time; a trigger that needs one more waits.
@@ -97,7 +97,7 @@ impl Users {
     async fn start(&self, context: &Context, shared: &SharedValue) -> Result<Live, String> {
         let room = self.make_room().await;
         let jar = Arc::<Jar>::default();
-        let started = start(&*self.adapter, context, &jar, shared).await;
+        let started = start(&*self.adapter, context, aside(&jar, shared, Arc::new(Discard))).await;
         let state = started.map_err(|reason| not_started(context, &reason))?;
         Ok(Live { state, jar, shared: Arc::clone(shared), last_used: Instant::now(), _room: room })
     }
@@ -190,29 +190,24 @@ impl Users {
 
 async fn ended(adapter: Arc<dyn Erased>, live: Live) {
     let Live { state, jar, shared, last_used: _, _room } = live;
-    stop(&*adapter, state, &jar, &shared).await;
+    stop(&*adapter, state, aside(&jar, &shared, Arc::new(Discard))).await;
 }
 
-/// Starts a user whose cookies are in `jar`; what it does is no load.
+/// Starts a user, in a scope [aside](aside()) from load.
 ///
 /// # Errors
 ///
 /// Why it could not start.
-pub(crate) async fn start(
-    adapter: &dyn Erased,
-    context: &Context,
-    jar: &Arc<Jar>,
-    shared: &SharedValue,
-) -> Result<UserState, String> {
-    let started = aside(jar, shared).run(caught(async { adapter.start(context).await })).await;
+pub(crate) async fn start(adapter: &dyn Erased, context: &Context, scope: Arc<Scope>) -> Result<UserState, String> {
+    let started = scope.run(caught(async { adapter.start(context).await })).await;
     started.and_then(|result| result.map_err(reason))
 }
 
-/// Stops a user; what it does is no load.
-pub(crate) async fn stop(adapter: &dyn Erased, state: UserState, jar: &Arc<Jar>, shared: &SharedValue) {
+/// Stops a user, in a scope [aside](aside()) from load.
+pub(crate) async fn stop(adapter: &dyn Erased, state: UserState, scope: Arc<Scope>) {
     // There is no trigger to fail.
     let stopping = caught_and_counted("in a user's `stop`", async { adapter.stop(state).await });
-    let _ = aside(jar, shared).run(stopping).await;
+    let _ = scope.run(stopping).await;
 }
 
 /// A user in a trigger's hands. Dropping it gives the user back, however the trigger ended.
@@ -269,9 +264,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The scope of what a user does outside its triggers: it has the user's cookies, and nothing of it is load.
-fn aside(jar: &Arc<Jar>, shared: &SharedValue) -> Arc<Scope> {
-    Arc::new(Scope::new(Arc::new(Discard), Arc::clone(jar), Some(Arc::clone(shared))))
+/// The scope of what a user does outside its triggers: it has the user's cookies, and none of it is load. `sink` gets its
+/// requests.
+pub(crate) fn aside(jar: &Arc<Jar>, shared: &SharedValue, sink: Arc<dyn Sink>) -> Arc<Scope> {
+    Arc::new(Scope::new(sink, Arc::clone(jar), Some(Arc::clone(shared))))
 }
 
 fn not_started(context: &Context, reason: &str) -> String {

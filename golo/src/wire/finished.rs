@@ -55,6 +55,7 @@ impl From<&Finished> for pb::event::Event {
             outputs_lost: 0,
             unoptimised: *is_unoptimised,
             late_starts: worst_lag.and_then(|lag| lag.starts).map(late),
+            proxies: finished.proxies.clone(),
         })
     }
 }
@@ -107,5 +108,6 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
         },
         most_users: written.most_users,
         not_started: written.not_started.clone(),
+        proxies: written.proxies.clone(),
     })
 }

@@ -13,7 +13,7 @@ use crate::{
         room::Priority,
         series::{Label, Outcome, Series},
         slowest::{Journey, Slowest, Step},
-        snapshot::{Check, Generator, Measure, Snapshot, Triggers},
+        snapshot::{Check, Generator, Measure, Redirects, Snapshot, Triggers},
         spent::Spent,
     },
     output::nanoseconds,
@@ -37,6 +37,7 @@ const KINDS: [(ErrorKind, pb::ErrorKind); 14] = [
     (ErrorKind::Cancelled, pb::ErrorKind::Cancelled),
     (ErrorKind::Redirect, pb::ErrorKind::Redirect),
     (ErrorKind::StrayPanic, pb::ErrorKind::StrayPanic),
+    (ErrorKind::Content, pb::ErrorKind::Content),
 ];
 
 impl From<ErrorKind> for pb::ErrorKind {
@@ -90,7 +91,7 @@ impl From<Outcome> for Ended {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Answered { status, failed: false } => Self::Answered(status.into()),
-            Outcome::Answered { status, failed: true } => Self::Unexpected(status.into()),
+            Outcome::Answered { status, failed: true } | Outcome::Content { status } => Self::Unexpected(status.into()),
             Outcome::Failed(kind) => Self::Failed(pb::ErrorKind::from(kind).into()),
             Outcome::Interrupted => Self::Interrupted(true),
         }
@@ -117,7 +118,12 @@ fn status(written: u32) -> Result<u16, WireError> {
 ///
 /// Where it does not say.
 pub(crate) fn series(written: &pb::Series) -> Result<Series, WireError> {
-    Ok(Series { label: label(written.label.as_ref())?, outcome: outcome(written.outcome.as_ref())? })
+    let label = label(written.label.as_ref())?;
+    let outcome = match outcome(written.outcome.as_ref())? {
+        Outcome::Answered { status, failed: true } if written.is_content => Outcome::Content { status },
+        outcome => outcome,
+    };
+    Ok(Series { label, outcome })
 }
 
 impl From<&Journey<Arc<Label>>> for pb::Journey {
@@ -171,6 +177,7 @@ impl From<&Snapshot> for pb::Snapshot {
             requests_from_tags,
             user_starts,
             start_waits,
+            redirects,
         } = snapshot;
         let series = |(series, measure): (&Series, &Measure)| pb::Series {
             label: Some((&*series.label).into()),
@@ -178,8 +185,13 @@ impl From<&Snapshot> for pb::Snapshot {
             durations: write(&measure.durations),
             received: measure.received,
             sent: measure.sent,
+            is_content: matches!(series.outcome, Outcome::Content { .. }),
         };
-
+        let redirected = |(label, redirects): (&Arc<Label>, &Redirects)| pb::Redirects {
+            label: Some((&**label).into()),
+            followed: redirects.followed,
+            at_least: redirects.at_least,
+        };
         let error = |(kind, text, seen): (ErrorKind, &str, Seen)| pb::Error {
             kind: pb::ErrorKind::from(kind).into(),
             text: text.to_owned(),
@@ -198,6 +210,7 @@ impl From<&Snapshot> for pb::Snapshot {
                 .map(|(name, check)| pb::Check { name: name.to_string(), passed: check.passed, failed: check.failed })
                 .collect(),
             errors: errors.by_count().into_iter().map(error).collect(),
+            redirects: redirects.iter().map(redirected).collect(),
             generator: Some(generator.into()),
             user_starts: write(user_starts),
             start_waits: write(start_waits),
@@ -244,6 +257,10 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             errors.add_seen(kind(*written), text, Seen { count: *count, first: Duration::from_nanos(*first) });
         }
         snapshot.errors = errors;
+        for pb::Redirects { label: written, followed, at_least } in &written.redirects {
+            let redirects = Redirects { followed: *followed, at_least: *at_least };
+            snapshot.redirect(&label(written.as_ref())?, redirects);
+        }
         Ok(snapshot)
     }
 }
@@ -308,6 +325,11 @@ impl From<&Generator> for pb::Generator {
             stray_panics: generator.stray_panics,
             stops_cut_off: generator.stops_cut_off,
             overdue: generator.overdue,
+            warm_up_triggers: generator.warm_up_triggers,
+            warm_up_requests: generator.warm_up_requests,
+            warm_up_connections: generator.warm_up_connections,
+            user_requests: generator.user_requests,
+            user_connections: generator.user_connections,
         }
     }
 }
@@ -328,6 +350,11 @@ impl TryFrom<&pb::Generator> for Generator {
             stray_panics: written.stray_panics,
             stops_cut_off: written.stops_cut_off,
             overdue: written.overdue,
+            warm_up_triggers: written.warm_up_triggers,
+            warm_up_requests: written.warm_up_requests,
+            warm_up_connections: written.warm_up_connections,
+            user_requests: written.user_requests,
+            user_connections: written.user_connections,
         })
     }
 }
@@ -344,6 +371,7 @@ mod tests {
         for (url, status, error) in [
             ("http://a/items/7?q=1", 200, "null"),
             ("http://a/items/8", 404, "null"),
+            ("http://a/items/9", 200, r#""content: out of stock""#),
             ("http://b/", 0, r#""connect: refused""#),
             ("http://b/", 0, r#""Get \"http://b/\": EOF""#),
         ] {
@@ -352,6 +380,7 @@ mod tests {
             );
             let mut output = OutputRef::parse(&line).unwrap();
             (output.waiting, output.sent) = (Some(Duration::from_nanos(20)), 5);
+            (output.redirects, output.redirects_are_hidden) = (status / 100, status == 404);
             let (duration, status, failed) = (output.duration, output.status, output.is_failed());
             let label = recorder.output(&output);
             let step = Step { label, started: output.timestamp - duration, duration, status, failed };
@@ -387,6 +416,8 @@ mod tests {
         (generator.without_descriptor, generator.without_port) = (4, 5);
         (generator.users_failed, generator.users_started) = (6, 7);
         (generator.stray_panics, generator.stops_cut_off, generator.overdue) = (8, 9, 10);
+        (generator.warm_up_triggers, generator.warm_up_requests, generator.warm_up_connections) = (18, 19, 20);
+        (generator.user_requests, generator.user_connections) = (11, 12);
         snapshot
     }
 

@@ -52,9 +52,6 @@ pub struct Plan {
     /// The latest revision that whoever sends this understands; 0 is 1.
     #[prost(uint32, tag = "8")]
     pub speaks: u32,
-    /// Routes that thresholds select: their series are always kept apart.
-    #[prost(string, repeated, tag = "9")]
-    pub selected_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The numbers i with i % of == index: of users and of starts alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -299,6 +296,9 @@ pub struct Finished {
     /// Lines of `Outputs` that were not taken in time.
     #[prost(uint64, tag = "14")]
     pub outputs_lost: u64,
+    /// The proxies that requests went through, without user and password.
+    #[prost(string, repeated, tag = "15")]
+    pub proxies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// How late starts were over some seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -338,58 +338,9 @@ pub struct Snapshot {
     pub errors: ::prost::alloc::vec::Vec<Error>,
     #[prost(message, optional, tag = "9")]
     pub generator: ::core::option::Option<Generator>,
-    /// What triggers said of themselves in the tags of their `Response`, by key:
-    /// at most 50 keys, those that come first when ordered by length, then by
-    /// bytes.
-    #[prost(message, repeated, tag = "14")]
-    pub tags: ::prost::alloc::vec::Vec<Tag>,
-    /// Tags under any further key.
-    #[prost(uint64, tag = "15")]
-    pub tags_beyond: u64,
-    /// Requests in `requests` that are made of triggers' tags, since the load
-    /// test printed no `Output`.
-    #[prost(uint64, tag = "16")]
-    pub requests_from_tags: u64,
-}
-/// The tags of triggers under one key.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Tag {
-    #[prost(string, tag = "1")]
-    pub key: ::prost::alloc::string::String,
-    /// How often each value came: at most 100 values, those that come first when
-    /// ordered by length, then by bytes.
-    #[prost(message, repeated, tag = "2")]
-    pub values: ::prost::alloc::vec::Vec<TagValue>,
-    /// How often any further value came, by the outcome of its trigger.
-    #[prost(uint64, tag = "3")]
-    pub other_passed: u64,
-    #[prost(uint64, tag = "4")]
-    pub other_failed: u64,
-    /// How many of all values are no numbers, by the outcome of their triggers.
-    #[prost(uint64, tag = "5")]
-    pub texts_passed: u64,
-    #[prost(uint64, tag = "6")]
-    pub texts_failed: u64,
-    /// The values that are numbers, in thousandths, by the outcome of their
-    /// triggers: those of at least 0, and the magnitudes of those below 0.
-    #[prost(message, optional, tag = "7")]
-    pub passed: ::core::option::Option<Histogram>,
-    #[prost(message, optional, tag = "8")]
-    pub passed_below: ::core::option::Option<Histogram>,
-    #[prost(message, optional, tag = "9")]
-    pub failed: ::core::option::Option<Histogram>,
-    #[prost(message, optional, tag = "10")]
-    pub failed_below: ::core::option::Option<Histogram>,
-}
-/// A value of a tag, and how often it came by the outcome of its trigger.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TagValue {
-    #[prost(string, tag = "1")]
-    pub value: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "2")]
-    pub passed: u64,
-    #[prost(uint64, tag = "3")]
-    pub failed: u64,
+    /// Redirects that were followed, of the labels that have any.
+    #[prost(message, repeated, tag = "12")]
+    pub redirects: ::prost::alloc::vec::Vec<Redirects>,
 }
 /// What was requested.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -404,10 +355,6 @@ pub struct Label {
     /// all that came after the most series that are told apart.
     #[prost(string, tag = "3")]
     pub method: ::prost::alloc::string::String,
-    /// Which series are kept apart first when there are too many. Of the label
-    /// that stands for all others: the highest priority of what is in it.
-    #[prost(enumeration = "Priority", tag = "4")]
-    pub priority: i32,
 }
 /// The requests of one label that ended in one way.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -420,9 +367,13 @@ pub struct Series {
     /// Bytes of responses' bodies.
     #[prost(uint64, tag = "7")]
     pub received: u64,
-    /// Bytes of requests' bodies, of those that were responded to.
+    /// Bytes of requests' bodies that were handed to a connection.
     #[prost(uint64, tag = "8")]
     pub sent: u64,
+    /// Only of `unexpected`: the status is right, and the load test does not
+    /// accept the content.
+    #[prost(bool, tag = "9")]
+    pub is_content: bool,
     #[prost(oneof = "series::Outcome", tags = "2, 3, 4, 5")]
     pub outcome: ::core::option::Option<series::Outcome>,
 }
@@ -443,6 +394,19 @@ pub mod series {
         #[prost(bool, tag = "5")]
         Interrupted(bool),
     }
+}
+/// Redirects that the requests of one label followed: the target saw each as a
+/// request of its own.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Redirects {
+    #[prost(message, optional, tag = "1")]
+    pub label: ::core::option::Option<Label>,
+    #[prost(uint64, tag = "2")]
+    pub followed: u64,
+    /// Requests that followed an unknown number of redirects, of which one is
+    /// counted above: the load test's own client followed them.
+    #[prost(uint64, tag = "3")]
+    pub at_least: u64,
 }
 /// Durations, counted in buckets (HDR: log-linear, 1024 to each power of two).
 ///
@@ -582,6 +546,20 @@ pub struct Generator {
     pub users_failed: u64,
     #[prost(uint64, tag = "8")]
     pub users_started: u64,
+    /// Triggers that the warm-up started, and the requests (each redirect is one
+    /// more) and connections that they made. They count nowhere else.
+    #[prost(uint64, tag = "13")]
+    pub warm_up_triggers: u64,
+    #[prost(uint64, tag = "14")]
+    pub warm_up_requests: u64,
+    #[prost(uint64, tag = "15")]
+    pub warm_up_connections: u64,
+    /// Requests and connections that users made as they started and stopped. They
+    /// count nowhere else.
+    #[prost(uint64, tag = "16")]
+    pub user_requests: u64,
+    #[prost(uint64, tag = "17")]
+    pub user_connections: u64,
 }
 /// How starts are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -612,44 +590,6 @@ impl Arrivals {
         }
     }
 }
-/// Which series are kept apart first when there are too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum Priority {
-    /// The sender knows no priorities: ordinary, but in the label that stands for
-    /// all others there may be anything.
-    Unknown = 0,
-    /// The load test did not name the route, and no threshold selects it.
-    Ordinary = 1,
-    /// The load test named the route.
-    Named = 2,
-    /// A threshold selects the route.
-    Selected = 3,
-}
-impl Priority {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unknown => "PRIORITY_UNKNOWN",
-            Self::Ordinary => "PRIORITY_ORDINARY",
-            Self::Named => "PRIORITY_NAMED",
-            Self::Selected => "PRIORITY_SELECTED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "PRIORITY_UNKNOWN" => Some(Self::Unknown),
-            "PRIORITY_ORDINARY" => Some(Self::Ordinary),
-            "PRIORITY_NAMED" => Some(Self::Named),
-            "PRIORITY_SELECTED" => Some(Self::Selected),
-            _ => None,
-        }
-    }
-}
 /// Why a request or a trigger failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -667,6 +607,7 @@ pub enum ErrorKind {
     Start = 10,
     Cancelled = 11,
     Redirect = 12,
+    Content = 14,
 }
 impl ErrorKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -688,6 +629,7 @@ impl ErrorKind {
             Self::Start => "ERROR_KIND_START",
             Self::Cancelled => "ERROR_KIND_CANCELLED",
             Self::Redirect => "ERROR_KIND_REDIRECT",
+            Self::Content => "ERROR_KIND_CONTENT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -706,6 +648,7 @@ impl ErrorKind {
             "ERROR_KIND_START" => Some(Self::Start),
             "ERROR_KIND_CANCELLED" => Some(Self::Cancelled),
             "ERROR_KIND_REDIRECT" => Some(Self::Redirect),
+            "ERROR_KIND_CONTENT" => Some(Self::Content),
             _ => None,
         }
     }

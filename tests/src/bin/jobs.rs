@@ -29,6 +29,16 @@ async fn job(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
     match &*context.job_name {
         "get" | "jobs" => get(&journey, "").await?,
         "take half a second" => get(&journey, "slow?ms=500").await?,
+        "refuse the content" => {
+            let page = golo::client().post(golo::param("TARGET_URL").unwrap_or_default() + "echo").body("sorry");
+            golo::request(&journey, page)
+                .check("it is no apology", |response| match response.text().contains("sorry") {
+                    true => Err("it says sorry"),
+                    false => Ok(()),
+                })
+                .send()
+                .await?;
+        }
         "hang" => get(&journey, "slow?ms=60000").await?,
         "fail" => return Err("out of stock".into()),
         "fail without words" => return Err(Speechless.into()),

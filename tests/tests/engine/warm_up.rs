@@ -11,6 +11,8 @@ fn warmed_up(ran: &Ran) -> (u64, u64) {
     let measured = started.iter().filter(|(_, _, is_measured)| *is_measured).count() as u64;
     let (due, done, ..) = ran.counts();
     assert_eq!((due, done), (measured, measured));
+    let warm_up = ran.finished.totals.generator.warm_up_triggers;
+    assert_eq!(warm_up, started.len() as u64 - measured, "it says how many there were");
     for (at, user, is_measured) in &started {
         assert!(!is_measured || *at >= ran.start(), "user {user} counted before the start");
     }
@@ -62,6 +64,7 @@ async fn what_is_cut_off_of_the_warm_up_does_not_count() {
     let asked = Asked { warm_up: Some(SECOND / 2), graceful_stop: Some(100 * MILLI), ..closed(4, SECOND / 2) };
     let ran = run(Probe::new(|_, _| Act::Never).with_users(), asked, 2).await;
     assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 4));
+    assert_eq!(ran.finished.totals.generator.warm_up_triggers, 4, "they are no less of the warm-up for that");
     assert_eq!(ran.assert_each_is_stopped_once(), 4);
 }
 

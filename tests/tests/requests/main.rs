@@ -4,8 +4,10 @@
 
 mod answers;
 mod credentials;
+mod expectations;
 mod failures;
 mod output;
+mod redirects;
 mod scope;
 
 #[path = "../support/requests.rs"]

@@ -65,7 +65,9 @@ impl<T: Trigger> Held<T> {
     /// Its trigger starts, this late.
     pub(super) fn begins(&mut self, is_measured: bool, lag: Option<Duration>) {
         self.stage = Stage::Uncounted;
-        if is_measured {
+        if !is_measured {
+            recorder::with(|recorder| recorder.rest().generator.warm_up_triggers += 1);
+        } else {
             self.stage = Stage::Running;
             recorder::with(|recorder| {
                 let rest = recorder.rest();

@@ -28,6 +28,8 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
     } else {
         None
     };
+    let sent = rest.number_or_zero(",\"sent\":")?;
+    let redirects = rest.number_or_zero(",\"redirects\":")?.try_into().ok()?;
     (rest.0 == "}").then(|| OutputRef {
         sequence_id: Cow::Borrowed(sequence_id),
         url: Cow::Borrowed(url),
@@ -40,7 +42,9 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
         route: route.map(Cow::Borrowed),
         expected,
         waiting: None,
-        sent: 0,
+        sent,
+        redirects,
+        redirects_are_hidden: false,
     })
 }
 
@@ -69,6 +73,11 @@ impl<'a> Rest<'a> {
         let (text, rest) = rest.split_at(end);
         self.0 = rest;
         needs_no_escape(text.as_bytes()).then_some(text)
+    }
+
+    /// The number after `key`, or 0 if there is no such key.
+    fn number_or_zero(&mut self, key: &str) -> Option<u64> {
+        if self.0.starts_with(key) { self.number(key) } else { Some(0) }
     }
 
     /// The number after `key`, without sign, fraction or leading zero, of 19 digits at most: no more are sure to fit.

@@ -34,6 +34,11 @@ pub(in crate::report) struct Generator<'a> {
     pub(in crate::report) stops_cut_off: u64,
     /// Panics of the load test outside of triggers.
     pub(in crate::report) stray_panics: u64,
+    /// Requests and connections that users made as they started and stopped: they count nowhere else.
+    pub(in crate::report) user_requests: u64,
+    pub(in crate::report) user_connections: u64,
+    /// The proxies that requests went through.
+    pub(in crate::report) proxies: &'a [String],
     /// What its own state does to the figures, where it does.
     pub(in crate::report) warning: Option<&'static str>,
 }
@@ -72,6 +77,9 @@ impl<'a> Generator<'a> {
             unoptimised: health.is_unoptimised,
             stops_cut_off: generator.stops_cut_off,
             stray_panics: generator.stray_panics,
+            user_requests: generator.user_requests,
+            user_connections: generator.user_connections,
+            proxies: &finished.proxies,
             warning: summary::warning(finished),
         }
     }

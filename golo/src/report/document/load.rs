@@ -26,6 +26,8 @@ pub(in crate::report) struct Load {
     pub(in crate::report) worst_lag: Option<WorstLag>,
     /// The most users at the end of any second; in the open model, triggers in flight.
     pub(in crate::report) most_users: u64,
+    /// What the warm-up made: it counts nowhere else.
+    pub(in crate::report) warm_up: WarmUp,
     /// How long users took to start, of those that did.
     pub(in crate::report) user_starts: Distribution,
     /// How late triggers started because their user was still starting.
@@ -36,6 +38,15 @@ pub(in crate::report) struct Load {
     #[cfg(feature = "html")]
     #[serde(skip)]
     pub(in crate::report) words: Words,
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct WarmUp {
+    /// Triggers that were started.
+    pub(in crate::report) triggers: u64,
+    /// Requests that the target saw: each redirect is one more.
+    pub(in crate::report) requests: u64,
+    pub(in crate::report) connections: u64,
 }
 
 /// Starts that did not happen.
@@ -69,7 +80,7 @@ pub(in crate::report) struct WorstLag {
 
 impl Load {
     pub(super) fn of(finished: &Finished) -> Self {
-        let triggers = &finished.totals.triggers;
+        let snapshot::Snapshot { triggers, generator, .. } = &finished.totals;
         Self {
             asked_rate: summary::asked_rate(finished),
             achieved_rate: summary::achieved_rate(finished),
@@ -84,6 +95,11 @@ impl Load {
             },
             worst_lag: finished.health.worst_lag.map(WorstLag::of),
             most_users: finished.most_users,
+            warm_up: WarmUp {
+                triggers: generator.warm_up_triggers,
+                requests: generator.warm_up_requests,
+                connections: generator.warm_up_connections,
+            },
             user_starts: (&finished.totals.user_starts).into(),
             start_waits: (&finished.totals.start_waits).into(),
             overdue: finished.totals.generator.overdue,

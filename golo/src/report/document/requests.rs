@@ -16,6 +16,12 @@ pub(in crate::report) struct Requests {
     pub(in crate::report) interrupted: u64,
     /// Those that are made of triggers' tags, since the load test printed no `Output`.
     pub(in crate::report) from_tags: u64,
+    /// Those that followed an unknown number of redirects, of which one is counted.
+    pub(in crate::report) redirects_at_least: u64,
+    /// Redirects in words, if there were any.
+    #[serde(skip)]
+    #[cfg_attr(not(feature = "html"), expect(dead_code, reason = "only the page shows it"))]
+    pub(in crate::report) redirected: Option<String>,
     /// The most time spent first.
     pub(in crate::report) routes: Vec<Route>,
     /// To the headers of the responses that came whole.
@@ -42,8 +48,10 @@ pub(in crate::report) struct Amounts {
     pub(in crate::report) rate: f64,
     /// Bytes of responses' bodies.
     pub(in crate::report) received: u64,
-    /// Bytes of requests' bodies.
+    /// Bytes of requests' bodies that were handed to a connection.
     pub(in crate::report) sent: u64,
+    /// Redirects that were followed: the target saw each as a request of its own.
+    pub(in crate::report) redirects: u64,
     pub(in crate::report) duration: Distribution,
 }
 
@@ -69,6 +77,8 @@ impl Requests {
             total: amounts(&requests.total),
             interrupted: requests.interrupted,
             from_tags: requests.from_tags,
+            redirects_at_least: requests.redirects_at_least,
+            redirected: requests.redirected(),
             routes: requests.routes.iter().map(route).collect(),
             waiting: (&finished.totals.waiting).into(),
             connecting: (&finished.totals.connects).into(),
@@ -83,6 +93,7 @@ impl Amounts {
             rate: route.per_second(finished.whole_time),
             received: route.received,
             sent: route.sent,
+            redirects: route.redirects,
             duration: (&route.durations).into(),
         }
     }

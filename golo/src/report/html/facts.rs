@@ -122,6 +122,9 @@ pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
     let load = &document.load;
     let model = document.run.model;
     let mut facts = vec![Fact::new("starts", starts(load))];
+    if let Some(warm_up) = summary::warm_up(load.warm_up.triggers, load.warm_up.requests) {
+        facts.push(Fact::new("warm-up", warm_up));
+    }
     let Dropped { unready, stopped, .. } = load.dropped;
     let others =
         [(unready, "their user could not start".to_owned()), (stopped, "the run was stopped first".to_owned())];
@@ -231,9 +234,17 @@ pub(super) fn generator(document: &Document<'_>) -> Vec<Fact> {
         facts.push(Fact::new("start lag", spread(&generator.lag)));
     }
     let connecting = &document.requests.connecting;
-    if connecting.count > 0 {
-        let text = format!("{} made; connecting took {}", count(connecting.count), spread(connecting));
-        facts.push(Fact::new("connections", text));
+    let made = summary::Made {
+        measured: connecting.count,
+        warm_up: document.load.warm_up.connections,
+        users: generator.user_connections,
+    };
+    if let Some(made) = summary::made(made) {
+        let took = format!("; connecting took {}", spread(connecting));
+        facts.push(Fact::new("connections", made + if connecting.count > 0 { &took } else { "" }));
+    }
+    for proxy in generator.proxies {
+        facts.push(Fact::new("proxy", clean(proxy)));
     }
     if generator.descriptors > 0 {
         let limit = generator
@@ -242,6 +253,7 @@ pub(super) fn generator(document: &Document<'_>) -> Vec<Fact> {
         facts.push(Fact::new("descriptors", format!("{}{limit} open at most", count(generator.descriptors))));
     }
     for (number, reason, is_bad) in [
+        (generator.user_requests, "made by users that started and stopped, not counted", false),
         (generator.requests_from_other_threads, "came from threads that are no worker's", false),
         (generator.requests_without_descriptor, "found no descriptor left", true),
         (generator.requests_without_port, "found no local port left", true),

@@ -1,7 +1,7 @@
 //! How the generator itself was doing, and what to do if not well.
 
 use crate::{
-    engine::{Finished, health::LostAgent, histogram::Histogram, plan::Model},
+    engine::{Finished, health::LostAgent, histogram::Histogram, plan::Model, snapshot::Snapshot},
     report::{
         Page,
         text::clean,
@@ -45,9 +45,13 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     if !generator.lag.is_empty() {
         say("start lag", spread(&generator.lag));
     }
-    let connects = &finished.totals.connects;
-    if !connects.is_empty() {
-        say("connections", format!("{} made; connecting took {}", count(connects.count()), spread(connects)));
+    if let Some(made) = made(Made::of(&finished.totals)) {
+        let connects = &finished.totals.connects;
+        let took = if connects.is_empty() { String::new() } else { format!("; connecting took {}", spread(connects)) };
+        say("connections", made + &took);
+    }
+    for proxy in &finished.proxies {
+        say("proxy", clean(proxy));
     }
     let descriptors = finished.health.descriptors;
     if descriptors.open > 0 {
@@ -63,6 +67,7 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
         say("stops", format!("{users} took longer to stop than the grace, and were cut off"));
     }
     for (number, reason) in [
+        (generator.user_requests, "made by users that started and stopped, not counted"),
         (generator.foreign, "came from threads that are no worker's"),
         (generator.without_descriptor, "found no descriptor left"),
         (generator.without_port, "found no local port left"),
@@ -83,6 +88,42 @@ pub(in crate::report) fn warning(finished: &Finished) -> Option<&'static str> {
         "the generator is saturated: latencies include its own queueing, and the target may be faster than it looks; \
          ask for fewer users or a `--rate`, or give it more cores",
     )
+}
+
+/// Connections, by when they were made.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::report) struct Made {
+    pub(in crate::report) measured: u64,
+    pub(in crate::report) warm_up: u64,
+    /// As users started and stopped.
+    pub(in crate::report) users: u64,
+}
+
+impl Made {
+    fn of(totals: &Snapshot) -> Self {
+        let generator = &totals.generator;
+        let (warm_up, users) = (generator.warm_up_connections, generator.user_connections);
+        Self { measured: totals.connects.count(), warm_up, users }
+    }
+}
+
+/// Connections in words, if any were made.
+pub(in crate::report) fn made(made: Made) -> Option<String> {
+    let Made { measured, warm_up, users } = made;
+    let all = measured.saturating_add(warm_up).saturating_add(users);
+    if all == 0 {
+        return None;
+    }
+    let before: Vec<_> = [(warm_up, "in the warm-up"), (users, "by users that started and stopped")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, when)| match number == all {
+            true => format!("all {when}"),
+            false => format!("{} {when}", count(number)),
+        })
+        .collect();
+    let rest = if before.is_empty() { String::new() } else { format!(", {}", before.join(", ")) };
+    Some(format!("{} made{rest}", count(all)))
 }
 
 fn spread(histogram: &Histogram) -> String {

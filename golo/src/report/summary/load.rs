@@ -17,7 +17,7 @@ use crate::{
     report::{
         Page, pauses,
         text::clean,
-        units::{count, duration, per_second},
+        units::{count, counted, duration, per_second},
     },
 };
 
@@ -31,6 +31,10 @@ pub(super) fn lines(page: Page, finished: &Finished, requests: &Requests) -> Vec
     }
     let Some(started_at) = finished.started_at else { return lines };
     say("took", took(finished, started_at));
+    let generator = &finished.totals.generator;
+    if let Some(warm_up) = warm_up(generator.warm_up_triggers, generator.warm_up_requests) {
+        say("warm-up", warm_up);
+    }
     let triggers = &finished.totals.triggers;
     say("starts", starts(triggers));
     let others = [
@@ -66,6 +70,16 @@ pub(super) fn lines(page: Page, finished: &Finished, requests: &Requests) -> Vec
         say("user starts", starts);
     }
     lines
+}
+
+/// What the warm-up made, if there was one.
+pub(in crate::report) fn warm_up(triggers: u64, requests: u64) -> Option<String> {
+    let (triggers, requests) = match (triggers, requests) {
+        (0, 0) => return None,
+        (triggers, 0) => (counted(triggers, "trigger"), "no request".to_owned()),
+        (triggers, requests) => (counted(triggers, "trigger"), counted(requests, "request")),
+    };
+    Some(format!("{triggers} and {requests} before the start, not counted"))
 }
 
 fn took(finished: &Finished, started_at: SystemTime) -> String {

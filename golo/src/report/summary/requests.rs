@@ -10,8 +10,9 @@ use crate::{
     engine::{
         histogram::Histogram,
         series::{Label, Outcome},
-        snapshot::{Measure, Snapshot},
+        snapshot::{Measure, Redirects, Snapshot},
     },
+    measure,
     report::{
         Page,
         text::{align, clean, left, right, shorten, width},
@@ -31,6 +32,8 @@ pub(in crate::report) struct Requests {
     pub(in crate::report) from_tags: u64,
     /// How many had each status, and whether that counts as failed.
     pub(in crate::report) statuses: BTreeMap<(u16, bool), u64>,
+    /// Requests that followed an unknown number of redirects, of which one is counted.
+    pub(in crate::report) redirects_at_least: u64,
     /// Where they went.
     pub(super) origins: Vec<Box<str>>,
 }
@@ -42,6 +45,8 @@ pub(in crate::report) struct Route {
     pub(in crate::report) failed: u64,
     pub(in crate::report) received: u64,
     pub(in crate::report) sent: u64,
+    /// Redirects that its requests followed.
+    pub(in crate::report) redirects: u64,
 }
 
 impl Route {
@@ -94,17 +99,48 @@ impl Requests {
             let is_failed = series.outcome.is_failed();
             routes.entry(&series.label).or_default().add(measure, is_failed);
             total.add(measure, is_failed);
-            if let Outcome::Answered { status: status @ 1.., failed } = series.outcome {
-                let known = statuses.entry((status, failed)).or_default();
+            if let Some(status) = series.outcome.status() {
+                let known = statuses.entry((status, is_failed)).or_default();
                 *known = known.saturating_add(number);
             }
         }
+        let mut redirects = Redirects::default();
+        for (label, of_label) in &totals.redirects {
+            redirects.merge(of_label);
+            // A label of which every request was cut off has no row.
+            if let Some(route) = routes.get_mut(&**label) {
+                route.redirects = of_label.followed;
+            }
+        }
+        total.redirects = redirects.followed;
         let mut routes: Vec<_> = routes.into_iter().map(|(label, route)| (label.clone(), route)).collect();
         routes.sort_by_key(|(_, route)| std::cmp::Reverse(route.durations.sum()));
         let labels = totals.requests.keys().map(|series| &series.label.origin);
         let origins: BTreeSet<_> = labels.filter(|origin| !origin.is_empty()).cloned().collect();
-        let from_tags = totals.requests_from_tags;
-        Self { routes, total, interrupted, from_tags, statuses, origins: origins.into_iter().collect() }
+        let (from_tags, redirects_at_least) = (totals.requests_from_tags, redirects.at_least);
+        let origins = origins.into_iter().collect();
+        Self { routes, total, interrupted, from_tags, statuses, redirects_at_least, origins }
+    }
+
+    /// Redirects in words, if there were any: how many were followed, and what the target saw.
+    pub(in crate::report) fn redirected(&self) -> Option<String> {
+        let followed = self.total.redirects;
+        if followed == 0 {
+            return None;
+        }
+        let steps = self.routes.iter().filter(|(label, _)| *label.method == *measure::METHOD);
+        let steps = steps.fold(0_u64, |sum, (_, route)| sum.saturating_add(route.count()));
+        let requests = self.total.count().saturating_sub(steps).saturating_add(self.interrupted);
+        let seen = counted(requests.saturating_add(followed), "request");
+        let redirects = counted(followed, "redirect");
+        Some(match self.redirects_at_least {
+            0 => format!("{redirects} followed: the target saw {seen}"),
+            hidden => format!(
+                "at least {redirects} followed: the target saw at least {seen} (the load test's own redirect policy does \
+                 not tell how many redirects {} followed)",
+                counted(hidden, "request")
+            ),
+        })
     }
 
     /// What was requested, in words; where it went only if that is not always the same.
@@ -131,6 +167,12 @@ impl Requests {
             let were = if self.interrupted == 1 { "was" } else { "were" };
             let requests = counted(self.interrupted, "request");
             let text = format!("{requests} {were} cut off by the end of the run, and not counted here");
+            lines.extend(page.wrap("  ", 2, &text));
+        }
+        if let Some(text) = self.redirected() {
+            if lines.is_empty() {
+                lines.push("Requests".to_owned());
+            }
             lines.extend(page.wrap("  ", 2, &text));
         }
         lines

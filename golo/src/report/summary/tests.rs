@@ -12,7 +12,7 @@ use crate::{
         plan::{Asked, Plan},
         series::{Label, Outcome, Series},
         share::Share,
-        snapshot::Check,
+        snapshot::{Check, Redirects},
     },
     journey::{Journeys, Step},
     report::{Moment, Unwritten, Watch, Written, page::WIDTH, text::width},
@@ -600,4 +600,59 @@ fn colours_change_nothing_else() {
     let coloured = summary(&finished, &verdict, &ending, Page::new(80, true));
     assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31mFAILED\u{1b}[0m: http_req_failed"), "{coloured:?}");
     assert_eq!(console::strip_ansi_codes(&coloured), ended(&finished, &ending));
+}
+
+#[test]
+fn redirects_are_requests_that_the_target_saw() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 3, MILLI);
+    add(&mut finished, &items(), Outcome::Interrupted, 1, MILLI);
+    add(&mut finished, &label("", "MEASURE", "a step"), OK, 5, MILLI);
+    assert!(!passed(&finished).contains("redirect"));
+    finished.totals.redirect(&items(), Redirects { followed: 10, at_least: 0 });
+    has(&passed(&finished), &["  10 redirects followed: the target saw 14 requests"]);
+    finished.totals.redirect(&items(), Redirects { followed: 1, at_least: 1 });
+    let summary = passed(&finished);
+    has(&summary, &["  at least 11 redirects followed: the target saw at least 15 requests (the load"]);
+    let mut nothing_ended = users(1);
+    add(&mut nothing_ended, &items(), Outcome::Interrupted, 1, MILLI);
+    nothing_ended.totals.redirect(&items(), Redirects { followed: 1, at_least: 0 });
+    has(&passed(&nothing_ended), &["  1 redirect followed: the target saw 2 requests"]);
+}
+
+#[test]
+fn what_was_not_measured_is_said() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 3, MILLI);
+    assert!(!passed(&finished).contains("connections"));
+    let generator = &mut finished.totals.generator;
+    (generator.warm_up_triggers, generator.warm_up_requests, generator.warm_up_connections) = (50, 100, 100);
+    let summary = passed(&finished);
+    has(&summary, &["  connections  100 made, all in the warm-up"]);
+    has(&summary, &["  warm-up      50 triggers and 100 requests before the start, not counted"]);
+    let totals = &mut finished.totals;
+    (totals.generator.user_requests, totals.generator.user_connections) = (7, 1);
+    totals.connects.record_n(MILLI, 20);
+    let summary = passed(&finished);
+    has(&summary, &["  connections  121 made, 100 in the warm-up, 1 by users that started and"]);
+    has(&summary, &["  requests     7 made by users that started and stopped, not counted"]);
+}
+
+#[test]
+fn a_proxy_is_named() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    finished.proxies = vec!["http://127.0.0.1:3128".to_owned()];
+    has(&passed(&finished), &["  proxy        http://127.0.0.1:3128"]);
+}
+
+#[test]
+fn a_content_that_is_not_accepted_keeps_its_status() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), Outcome::Content { status: 200 }, 2, MILLI);
+    add(&mut finished, &items(), OK, 2, MILLI);
+    (0..2).for_each(|_| finished.totals.errors.add(ErrorKind::Content, "no such user", SECOND));
+    let summary = passed(&finished);
+    assert!(summary.starts_with("PASSED, but 2 of 4 requests failed (50%)"), "{summary}");
+    has(&summary, &["  200       2  50%", "  200       2  50%  failed", "  content      2        1s  no such user"]);
 }

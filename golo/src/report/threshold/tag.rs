@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The kinds of error that a request may have.
-const ERRORS: [ErrorKind; 10] = [
+const ERRORS: [ErrorKind; 11] = [
     ErrorKind::Dns,
     ErrorKind::Connect,
     ErrorKind::Tls,
@@ -21,6 +21,7 @@ const ERRORS: [ErrorKind; 10] = [
     ErrorKind::Reset,
     ErrorKind::Body,
     ErrorKind::Status,
+    ErrorKind::Content,
     ErrorKind::Cancelled,
     ErrorKind::Redirect,
     ErrorKind::Other,
@@ -124,7 +125,7 @@ impl Tag {
             Self::Route(route) => label.route == *route,
             Self::Method(method) => label.method.eq_ignore_ascii_case(method),
             Self::Origin(origin) => label.origin == *origin,
-            Self::Status(wanted) => matches!(series.outcome, Outcome::Answered { status, .. } if status == *wanted),
+            Self::Status(wanted) => series.outcome.status() == Some(*wanted),
             Self::Error(kind) => error_of(series.outcome) == Some(*kind),
             Self::Outcome { failed } => series.outcome.is_failed() == *failed,
             Self::Check(_) | Self::Trigger { .. } => false,
@@ -150,6 +151,7 @@ fn error(word: &str) -> Result<ErrorKind, String> {
 fn error_of(outcome: Outcome) -> Option<ErrorKind> {
     match outcome {
         Outcome::Failed(kind) => Some(kind),
+        Outcome::Content { .. } => Some(ErrorKind::Content),
         Outcome::Answered { failed: true, .. } => Some(ErrorKind::Status),
         _ => None,
     }

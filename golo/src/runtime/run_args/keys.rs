@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::RunCall;
-use crate::engine::plan::{Asked, Time};
+use crate::{
+    engine::plan::{Asked, Time},
+    proxy::Proxy,
+};
 
 impl RunCall {
     /// What is to be delivered and how, with the flags of `run` as keys: what was asked for, exactly, and nothing that was
@@ -35,6 +38,7 @@ impl RunCall {
             ("max-lag", self.max_lag.map(time).map(Value::from)),
             ("no-keep-alive", self.no_keep_alive.then_some(Value::Bool(true))),
             ("insecure", self.insecure.then_some(Value::Bool(true))),
+            ("proxy", (self.proxy != Proxy::None).then(|| self.proxy.key().into())),
         ];
         keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
@@ -68,13 +72,15 @@ mod tests {
             &["-s", "10s:1234.567/m,1m:3/s", "-i", "999"],
             &["-t", "http_req_duration{route:/items/{id}} p(99.9)<1s", "-t", "http_req_failed rate<1%"],
             &["-r", "5/s", "--max-lag", "50ms"],
+            &["--proxy", "http://ann:secret@127.0.0.1:3128"],
+            &["--proxy", "env"],
             &["--name", "a b", "--workers", "3", "--seed", "18446744073709551615", "--insecure", "--no-keep-alive"],
         ] {
             let given = call(flags_given, &[]).unwrap();
             let keys = given.keys();
             let again: RunArgs = RunArgs::parse(&flags(&keys)).unwrap();
             let again = again.into_call(|_| None).unwrap();
-            assert_eq!(again.plan, given.plan, "{flags_given:?}");
+            assert_eq!((&again.plan, &again.proxy), (&given.plan, &given.proxy), "{flags_given:?}");
             assert_eq!(again.keys(), keys, "{flags_given:?}");
         }
     }
