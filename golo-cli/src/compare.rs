@@ -86,7 +86,9 @@ pub fn compare(line: CompareLine) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let unfit: Vec<_> = [&a, &b].into_iter().filter_map(Side::unfit).collect();
+    let mut unfit: Vec<_> = [&a, &b].into_iter().filter_map(Side::unfit).collect();
+    // A run that is compared with itself.
+    unfit.dedup();
     if !unfit.is_empty() && !force {
         for reason in unfit {
             say(format_args!("golo: {reason}"));

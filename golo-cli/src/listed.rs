@@ -2,7 +2,12 @@
 
 use golo::{
     cli::chain,
-    engine::{histogram::Histogram, series::Outcome, snapshot::Snapshot},
+    engine::{
+        histogram::Histogram,
+        series::{Outcome, Series},
+        snapshot::Snapshot,
+    },
+    report::RateTime,
     wire::{self, nanoseconds},
 };
 use serde::Serialize;
@@ -87,26 +92,29 @@ pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Res
 impl Summary {
     fn of(replayed: &Replayed) -> Self {
         let finished = &replayed.reported.finished;
-        let (durations, requests_failed) = requests(&finished.totals);
+        let totals = &finished.totals;
+        let (durations, after_load) = requests(totals);
+        let rates = RateTime::of(finished);
         Self {
             begun_at_ns: wire::unix_nanoseconds(replayed.begun_at),
             verdict: replayed.reported.verdict().to_string(),
             requests: durations.count(),
-            requests_failed,
+            requests_failed: totals.requests_failed(),
             whole_time_ns: nanoseconds(finished.whole_time),
+            rated_requests: rates.counted(durations.count(), after_load),
+            rate_time_ns: nanoseconds(rates.time),
             p95_ns: durations.quantile(0.95),
         }
     }
 }
 
-/// How long requests took that ended, and how many failed.
+/// How long requests took that ended, and how many of them ended after the load.
 fn requests(totals: &Snapshot) -> (Histogram, u64) {
-    let (mut durations, mut failed) = (Histogram::new(), 0);
-    for (series, measure) in totals.requests.iter().filter(|(series, _)| series.outcome != Outcome::Interrupted) {
+    let (mut durations, mut after_load) = (Histogram::new(), 0_u64);
+    let is_counted = |series: &Series| series.outcome != Outcome::Interrupted && !series.is_step();
+    for (_, measure) in totals.requests.iter().filter(|(series, _)| is_counted(series)) {
         durations.merge(&measure.durations);
-        if series.outcome.is_failed() {
-            failed += measure.durations.count();
-        }
+        after_load = after_load.saturating_add(measure.after_load.count);
     }
-    (durations, failed)
+    (durations, after_load)
 }

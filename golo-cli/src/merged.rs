@@ -205,7 +205,9 @@ impl Merged {
                     workers += 1;
                     // What it had told of was measured for that long.
                     let told = Duration::from_secs(part.seconds);
-                    merged.load_time = merged.load_time.max(told);
+                    // Its grace is no part of the load.
+                    let load = merged.plan.duration().map_or(told, |duration| duration.min(told));
+                    merged.load_time = merged.load_time.max(load);
                     merged.whole_time = merged.whole_time.max(told);
                     let reason = if let State::Lost(reason) = &part.state { reason } else { "it did not end" };
                     merged.health.lost_agents.extend(lost(part, told, reason));
@@ -234,6 +236,7 @@ fn merge(merged: &mut Finished, part: &Finished) {
     merged.started_at = merged.started_at.into_iter().chain(part.started_at).min();
     merged.load_time = merged.load_time.max(part.load_time);
     merged.whole_time = merged.whole_time.max(part.whole_time);
+    merged.tells_after_load &= part.tells_after_load;
     merged.most_users = merged.most_users.max(part.most_users);
     for proxy in &part.proxies {
         if !merged.proxies.contains(proxy) {
@@ -368,6 +371,28 @@ mod tests {
         let end = run.finish();
         let expected = [lost("agent-0", Duration::ZERO, "no user could start")];
         assert_eq!((end.not_started, &end.health.lost_agents[..]), (None, &expected[..]));
+    }
+
+    #[test]
+    fn the_grace_of_a_part_that_is_lost_is_no_part_of_the_load() {
+        let mut run = merged(2);
+        let planned = Plan::new(Asked::default()).unwrap().duration().unwrap();
+        for part in 0..2 {
+            run.hear(part, &second(planned.as_secs() + 20, 10)).unwrap();
+        }
+        run.hear(0, &finished(pb::Finished { load_time: 1, tells_after_load: true, ..Default::default() })).unwrap();
+        run.lose(1, "the connection was lost");
+        let end = run.finish();
+        assert_eq!((end.load_time, end.whole_time), (planned, planned + Duration::from_secs(20)));
+        assert!(end.tells_after_load);
+    }
+
+    #[test]
+    fn rates_are_those_of_an_older_golo_if_any_part_is() {
+        let mut run = merged(2);
+        run.hear(0, &finished(pb::Finished { tells_after_load: true, ..Default::default() })).unwrap();
+        run.hear(1, &finished(pb::Finished::default())).unwrap();
+        assert!(!run.finish().tells_after_load);
     }
 
     #[test]

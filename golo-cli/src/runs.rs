@@ -14,6 +14,7 @@ use crate::{
     keep::short,
     listed::Listed,
     moments::date,
+    store::Summary,
 };
 
 /// `golo runs`.
@@ -47,10 +48,18 @@ fn cells(listed: &Listed) -> Vec<String> {
         date(summary.begun_at_ns).chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
         summary.verdict.clone(),
         count(summary.requests),
-        rate(summary.requests, Duration::from_nanos(summary.whole_time_ns)),
+        requests_rate(summary),
         summary.p95_ns.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),
         percent(summary.requests_failed, summary.requests),
     ]
+}
+
+/// Requests per second. An older collector does not tell over which time they are.
+fn requests_rate(summary: &Summary) -> String {
+    match summary.rate_time_ns {
+        0 => rate(summary.requests, Duration::from_nanos(summary.whole_time_ns)),
+        time => rate(summary.rated_requests, Duration::from_nanos(time)),
+    }
 }
 
 /// Lists runs.

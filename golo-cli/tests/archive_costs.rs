@@ -60,11 +60,13 @@ fn second(run: u64, number: u64) -> Record {
                 origin: "http://127.0.0.1:8765".to_owned(),
                 route: format!("/items/{series}"),
                 method: "GET".to_owned(),
+                priority: 0,
             }),
             outcome: Some(pb::series::Outcome::Answered(200)),
             durations: Some((&durations).into()),
             received: 5000,
             sent: 0,
+            is_content: false,
         }
     };
     let triggers = pb::Triggers { due: 500, done: 500, ..pb::Triggers::default() };

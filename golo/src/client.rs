@@ -25,8 +25,9 @@ use crate::{
     upload::SENSITIVE,
 };
 
-/// How long a request may take, body included, unless the load test says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a request may take, body included, unless the load test says otherwise. Less than the default grace of 30 s, so
+/// that a request to a target that hangs fails rather than is cut off.
+const TIMEOUT: Duration = Duration::from_secs(25);
 const REDIRECTS: usize = 10;
 /// Runtimes whose clients are kept. A test binary starts a runtime for each test; the clients of old ones are dropped.
 const KEPT: usize = 64;
@@ -61,7 +62,7 @@ impl Kept {
 
 /// The HTTP client of a load test: shared by all users of the worker this runs on, so that they share its connections.
 ///
-/// It keeps connections alive, gives up on a request after 60 s, follows at most 10 redirects, never retries, asks for
+/// It keeps connections alive, gives up on a request after 25 s, follows at most 10 redirects, never retries, asks for
 /// no compression, uses no proxy unless `--proxy` asks for one, and gives each user cookies of its own. [`set_client`] or
 /// the option `client = path` changes that.
 /// Cloning it is cheap, and so is calling this again.
@@ -168,7 +169,7 @@ fn build() -> Result<(Client, Option<Arc<str>>), Error> {
         }
         None => builder.build().map_err(Into::into),
     };
-    let built = defaults(&policy).map_err(Into::into).and_then(|builder| build(builder));
+    let built = defaults(&policy).map_err(Into::into).and_then(&build);
     let client = built
         .or_else(|error| match without_roots(&policy) {
             Some(builder) => build(builder),

@@ -250,6 +250,14 @@ impl Engine {
     /// Has no trigger start any more; those in flight may finish within the grace.
     pub fn stop(&mut self) {
         self.command.0.stop();
+        self.end_foreign_load();
+    }
+
+    /// Tells the recorder of all threads that are no worker's when the load was over, if it is.
+    fn end_foreign_load(&self) {
+        if let Some(over) = self.command.0.told().over() {
+            self.sinks.measured.end_load(over);
+        }
     }
 
     /// Cuts off what is in flight.
@@ -312,7 +320,8 @@ impl Engine {
             self.not_started = Some(nobody_started());
         }
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
-        let over = self.planned_end().into_iter().chain(self.command.0.told().stopped).min();
+        let told = self.command.0.told();
+        let over = self.planned_end().into_iter().chain(told.over()).min();
         let load_time = over.map_or(whole_time, |over| self.since_start(over)).min(whole_time);
         let health = Health {
             worst_lag: self.lag.finish(load_time),
@@ -333,6 +342,7 @@ impl Engine {
             most_users: self.most_users,
             not_started: self.not_started,
             proxies: Vec::new(),
+            tells_after_load: true,
         }
     }
 
@@ -415,6 +425,9 @@ impl Engine {
         let start = begin.max(now) + self.plan.warm_up();
         self.start = Some((start, SystemTime::now() + (start - now)));
         self.sinks.measured.start(start);
+        if let Some(end) = self.planned_end() {
+            self.sinks.measured.end_load(end);
+        }
         self.sinks.outside.measure_from(start);
         self.command.0.start(start);
         if self.plan.iterations().is_some_and(|iterations| self.options.share.count(iterations) == 0) {
@@ -443,6 +456,7 @@ impl Engine {
     }
 
     fn end_second(&mut self, is_over: bool) -> Snapshot {
+        self.end_foreign_load();
         self.second.merge(&self.sinks.measured.take(is_over));
         self.second.add_stray_panics(self.started());
         let second = std::mem::take(&mut self.second);

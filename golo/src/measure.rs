@@ -7,10 +7,13 @@ use crate::{error::without_credentials, recording::Recording, scope, secrets::wi
 /// The method of a measured step's `Output`.
 pub(crate) const METHOD: &str = "MEASURE";
 
-/// Times `future` as a step of the journey `id`, in a series of its own called `name`, and gives back what it gives.
+/// Times `future` as a step of the journey `id`, in a series of its own called `name`, and returns what it returns.
 ///
 /// Its [`Output`](crate::Output) has `name` as URL and route, the method `MEASURE`, and neither status nor size. An `Err`
 /// counts as failed, with its text as the error; dropping the future before it ends records the error `cancelled`.
+///
+/// A step is no request: reports have a table of steps, and no figure of requests has them in it. Thresholds know them as
+/// `steps`, `step_duration` and `step_failed`, with the tag `{step:…}`.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use std::{
     borrow::Cow,
     fmt,
     str::FromStr,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -104,6 +104,8 @@ pub struct OutputRef<'a> {
     pub redirects: u32,
     /// Whether `redirects` is the least there can have been: the load test's own client followed them. No line says it.
     pub redirects_are_hidden: bool,
+    /// When it ended, if that was in this process. No line says it.
+    pub(crate) ended: Option<Instant>,
 }
 
 impl Output {
@@ -178,6 +180,7 @@ impl Output {
             sent: self.sent,
             redirects: self.redirects,
             redirects_are_hidden: false,
+            ended: None,
         }
     }
 }

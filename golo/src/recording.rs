@@ -180,6 +180,7 @@ impl<'a> Recording<'a> {
             sent,
             redirects,
             redirects_are_hidden: self.redirects_are_hidden,
+            ended: Some(ended),
         });
     }
 

@@ -59,8 +59,11 @@ pub(crate) struct Left {
 /// # Errors
 ///
 /// Where no whole response came; [`RequestError`] says why. The `Output` says so too, unless the request could not be
-/// built, or an agent does not allow its target: then nothing was sent, and none is recorded. Dropping the future before it ends records the error
-/// `cancelled`.
+/// built, or an agent does not allow its target: then nothing was sent, and none is recorded. Dropping the future before it
+/// ends records the error `cancelled`.
+///
+/// A trigger that fails with this error, by `?` or as a cause of its own error, has no row of its own among the errors of a
+/// report: the request's row, which has the kind of its error, stands for both.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -406,12 +409,7 @@ fn is_elsewhere(response: &Response, requested: &Requested) -> bool {
 
 /// Records a request that got no whole response, unless nothing was sent.
 #[cold]
-fn failed(
-    failure: Failure,
-    requested: &Requested,
-    recording: Recording<'_>,
-    scope: Option<&Scope>,
-) -> RequestError {
+fn failed(failure: Failure, requested: &Requested, recording: Recording<'_>, scope: Option<&Scope>) -> RequestError {
     let (method, url) = (&requested.method, &requested.url);
     let error = match failure {
         Failure::Sending(error) => RequestError::new(method, url, error, recording.has_responded()),

@@ -6,6 +6,10 @@ use crate::ResponseTag;
 
 /// Turns pairs of a key and anything that can be displayed into tags, in the order given.
 ///
+/// A run records the tags of every trigger's [`Response`](crate::Response): how often each value came, and numbers as
+/// distributions. Reports show them, and thresholds judge them: `tag{size} p(95)<20000`, `tag{status:500} rate<1%`. See
+/// [Reading the report](crate::reading_the_report#tags).
+///
 /// Values of different types go in by reference, as `&dyn Display`:
 ///
 /// ```

@@ -82,6 +82,10 @@ impl Ran {
         self.summary()["requests"]["total"]["duration"]["count"].as_u64().unwrap()
     }
 
+    fn steps(&self) -> u64 {
+        self.summary()["steps"]["total"]["duration"]["count"].as_u64().unwrap()
+    }
+
     /// Asserts how it ended, and that nothing of it is left.
     #[track_caller]
     fn assert_ended_with(&self, code: i32, word: &str) -> impl Future<Output = ()> + use<> {
@@ -153,6 +157,49 @@ async fn what_is_reported_is_what_the_target_saw() {
         assert!(expected.is_none_or(|expected| seen == expected), "{flags}: {seen}");
         let journeys = ran.summary()["journeys"]["duration"]["count"].as_u64().unwrap();
         assert_eq!(journeys, seen, "each trigger is a journey of one request");
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_or_hangs_fails_the_run_whoever_drives_it() {
+    let target = sample();
+    let refused = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}/", listener.local_addr().unwrap())
+    };
+    for way in WAYS {
+        let flags = format!("--name get -u 2 -i 10 --drive {way}");
+        let ran = Call::new(JOBS, &refused, &flags).finish().await;
+        ran.assert_ended_with(99, "FAILED: nothing succeeded: every request failed: connect: ").await;
+        let flags = format!("--name hang -u 5 -d 1 --graceful-stop 200ms --drive {way}");
+        let mut call = Call::new(JOBS, target.url(), &flags);
+        call.command.args(["-t", "iteration_interrupted rate<1%"]);
+        let ran = call.finish().await;
+        ran.assert_ended_with(99, "FAILED: iteration_interrupted rate<1% was 100%").await;
+        assert!(ran.finished.stdout.join(" ").contains("nothing succeeded"), "{:#?}", ran.finished.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_rate_leaves_out_the_grace_whoever_drives() {
+    for way in WAYS {
+        let target = sample();
+        let mut call = Call::new(JOBS, target.url(), &format!("-r 50/s -d 1 --drive {way}"));
+        call.command.args(["--name", "slow first"]);
+        let ran = call.finish().await;
+        let is_late = ran.finished.code == Some(96) && ran.finished.stdout.join(" ").contains("starts were late");
+        ran.assert_ended_with(if is_late { 96 } else { 0 }, "ended after the load").await;
+        let summary = ran.summary();
+        let total = &summary["requests"]["total"];
+        let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{value} is no count"));
+        let (count, after) = (number(&total["duration"]["count"]), number(&total["after_load"]));
+        assert!(count == 50 && after >= 1, "{way}: {after} of {count}");
+        // The load took a second.
+        assert_eq!(
+            (&summary["run"]["rate_time"], total["rate"].as_f64()),
+            (&1_000_000_000.into(), Some((count - after) as f64))
+        );
+        assert!(number(&summary["run"]["whole_time"]) > 2_000_000_000, "the grace took longer");
     }
 }
 
@@ -483,5 +530,17 @@ async fn a_content_that_is_not_accepted_fails_the_request_whoever_runs_the_plan(
             let checks = serde_json::json!([{ "name": "it is no apology", "passed": 0, "failed": 5 }]);
             assert_eq!(summary["checks"], checks);
         }
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_that_were_sent_are_reported_whoever_runs_the_plan() {
+    for way in WAYS {
+        let target = sample();
+        let mut call = Call::new(JOBS, target.url(), &format!("--name upload -u 1 -i 3 --drive {way}"));
+        call.command.env("BYTES", "200000").args(["-t", "data_sent count==600000"]);
+        let ran = call.finish().await;
+        ran.assert_ended_with(0, "PASSED").await;
+        assert_eq!(number(&ran.summary(), "/requests/total/sent"), 600_000, "{way}");
     }
 }

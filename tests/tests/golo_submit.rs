@@ -77,6 +77,20 @@ fn wire_histogram(written: &golo::pb::engine::Histogram) -> Histogram {
 }
 
 #[tokio::test]
+async fn a_target_that_is_down_fails_the_run_of_all_agents() {
+    let fleet = Fleet::start(2).await;
+    let refused = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}/", listener.local_addr().unwrap())
+    };
+    let ran = Call::new(&fleet, JOBS, &refused, "--name get -u 4 -i 20").finish().await;
+    ran.assert_ended_with(99, "FAILED: nothing succeeded: every request failed: connect: ");
+    let wanted = Call::new(&fleet, JOBS, &refused, "--name get -u 4 -i 20 -t http_req_failed{error:connect}rate==100%");
+    wanted.finish().await.assert_ended_with(0, "PASSED, but every request failed");
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
 async fn the_start_is_common_and_its_skew_is_said() {
     let fleet = Fleet::start(2).await;
     let target = sample();

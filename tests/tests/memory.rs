@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use golo::{
     OutputRef,
-    engine::{recorder::Recorder, series::SERIES, snapshot::Snapshot},
+    engine::{recorder::Recorder, room::SERIES, snapshot::Snapshot},
 };
 
 const RECORDERS: usize = 16;

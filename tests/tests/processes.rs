@@ -178,7 +178,7 @@ async fn a_taken_port_is_one_clear_line() {
     let address = taken.local_addr().unwrap().to_string();
     let finished = run(hooks(&["--addr", &address, "-e", "SETUP=hangs"])).await;
     assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0));
-    let expected = format!("hooks: {address} is taken: stop what listens there, or give another with `--addr`");
+    let expected = format!("golo: {address} is taken: stop what listens there, or give another with `--addr`");
     assert_eq!(finished.stderr, [expected]);
 }
 
@@ -313,7 +313,7 @@ async fn what_cannot_start_is_107_with_its_reason() {
         for call in ["serve", "once"] {
             let finished = run(hooks(&[call, "-e", trouble])).await;
             assert_eq!((finished.code, finished.stdout.len()), (Some(107), 0), "{call}: {:#?}", finished.stderr);
-            assert_eq!(finished.said(&format!("hooks: {reason}")), 1, "{call}: {:#?}", finished.stderr);
+            assert_eq!(finished.said(&format!("golo: {reason}")), 1, "{call}: {:#?}", finished.stderr);
             assert_eq!(finished.said("serving golo.Job"), 0);
         }
     }
@@ -332,7 +332,7 @@ async fn a_failing_teardown_is_no_success() {
         assert_eq!((&response["jobName"], &response["error"]), (&"hooks".into(), &false.into()), "the trigger passed");
         for finished in [served, once] {
             assert_eq!(finished.code, Some(1));
-            assert_eq!(finished.said(&format!("hooks: {reason}")), 1, "{:#?}", finished.stderr);
+            assert_eq!(finished.said(&format!("golo: {reason}")), 1, "{:#?}", finished.stderr);
         }
     }
 }

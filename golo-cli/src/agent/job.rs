@@ -8,7 +8,7 @@ use std::{
 };
 
 use golo_proto::{
-    engine::{Event, Snapshot, event, series::Outcome},
+    engine::{Event, Series, Snapshot, event, series::Outcome},
     results::{Ended, ended},
 };
 use serde_json::{Value, json};
@@ -408,10 +408,12 @@ impl Job {
     }
 }
 
-/// Adds the requests of a snapshot, and gives how many there are.
+/// Adds the requests of a snapshot that ended, and returns how many there are.
 fn count(snapshot: Option<&Snapshot>, kept: &mut Kept) -> u64 {
     let mut all = 0;
-    for series in snapshot.into_iter().flat_map(|snapshot| &snapshot.requests) {
+    let is_counted =
+        |series: &&Series| !matches!(series.outcome, Some(Outcome::Interrupted(_))) && !golo::wire::is_step(series);
+    for series in snapshot.into_iter().flat_map(|snapshot| &snapshot.requests).filter(is_counted) {
         let count: u64 = series.durations.iter().flat_map(|durations| &durations.counts).sum();
         all += count;
         if matches!(series.outcome, Some(Outcome::Unexpected(_) | Outcome::Failed(_))) {

@@ -14,8 +14,6 @@ use super::{bootstrap::Series, tags};
 /// The percentiles that are compared.
 pub(super) const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
-/// The method of a step that was measured, and is no request.
-const MEASURE: &str = "MEASURE";
 
 /// A run by the second.
 #[derive(Debug, Default)]
@@ -65,7 +63,7 @@ impl Seconds {
             }
             let failed = if series.outcome.is_failed() { measure.durations.count() } else { 0 };
             routes.entry(&series.label).or_default().add(&measure.durations, failed);
-            if &*series.label.method != MEASURE {
+            if !series.is_step() {
                 all.add(&measure.durations, failed);
             }
         }

@@ -63,9 +63,15 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         user_starts,
         start_waits,
         redirects,
+        after_load,
     } = snapshot;
     for pb::Series { durations, received, sent, .. } in requests {
         histogram("requests", durations.as_ref())?;
+        count("received bytes", *received)?;
+        count("sent bytes", *sent)?;
+    }
+    for pb::AfterLoad { count: number, received, sent, .. } in after_load {
+        count("requests after the load", *number)?;
         count("received bytes", *received)?;
         count("sent bytes", *sent)?;
     }
@@ -82,6 +88,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
             service,
             response,
             dropped_pausing,
+            done_after_load,
             ..
         } = triggers;
         for (what, counted) in [
@@ -91,6 +98,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
             ("panics", panicked),
             ("interrupted triggers", interrupted),
             ("dropped triggers", dropped_pausing),
+            ("triggers after the load", done_after_load),
         ] {
             count(what, *counted)?;
         }

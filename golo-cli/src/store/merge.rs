@@ -1,6 +1,6 @@
 //! Requests of a second, merged over parts and outcomes: percentiles cannot be made of percentiles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use golo::engine::histogram::Histogram;
 use rusqlite::{Connection, Row};
@@ -10,6 +10,9 @@ use super::{
     columns::{Durations, Parameters, integer, number},
     seconds::histogram,
 };
+
+/// The method of a measured step.
+const STEP: &str = "MEASURE";
 
 /// All routes together, where a route is asked for.
 pub(super) const ALL: i64 = 0;
@@ -65,20 +68,26 @@ impl MergedRequests {
 pub(super) const SERIES: &str = "series.outcome, series.failed, seconds.requests, seconds.received_bytes, \
      seconds.sent_bytes, seconds.durations, series.route";
 
-/// Makes the merged rows of a second anew.
+/// Makes the merged rows of a second anew. The row of all routes has the requests alone: measured steps are none.
 pub(super) fn second(connection: &Connection, run: i64, second: u64) -> Result<(), StoreError> {
     let second = integer(second);
     let mut routes: BTreeMap<i64, MergedRequests> = BTreeMap::new();
+    let mut steps = BTreeSet::new();
     let mut select = connection.prepare_cached(&format!(
-        "SELECT {SERIES} FROM parts JOIN seconds ON seconds.part = parts.id
-         JOIN series ON series.id = seconds.series WHERE parts.run = ? AND seconds.second = ?"
+        "SELECT {SERIES}, routes.method FROM parts JOIN seconds ON seconds.part = parts.id
+         JOIN series ON series.id = seconds.series JOIN routes ON routes.id = series.route
+         WHERE parts.run = ? AND seconds.second = ?"
     ))?;
     let mut rows = select.query([run, second])?;
     while let Some(row) = rows.next()? {
-        routes.entry(row.get(6)?).or_default().add(row)?;
+        let route = row.get(6)?;
+        if row.get_ref(7)?.as_str().map_err(rusqlite::Error::from)? == STEP {
+            steps.insert(route);
+        }
+        routes.entry(route).or_default().add(row)?;
     }
     let mut all = MergedRequests::default();
-    routes.values().for_each(|route| all.merge(route));
+    routes.iter().filter(|(route, _)| !steps.contains(route)).for_each(|(_, route)| all.merge(route));
     routes.insert(ALL, all);
 
     let mut insert = connection.prepare_cached(

@@ -7,10 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// What makes version `n + 1` of version `n`.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_runs.sql"),
     include_str!("migrations/0002_tags.sql"),
     include_str!("migrations/0003_route_priorities.sql"),
+    include_str!("migrations/0004_rates.sql"),
 ];
 
 /// `golo`: that a file is one of ours, whatever its version. `file` shows it.

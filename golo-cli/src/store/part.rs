@@ -149,6 +149,9 @@ impl Part {
                 .map_err(|error| error.within(|| format!("record {}", self.next_record)))?;
             let requests = seconds::add(connection, (self.id, second, series), &written)
                 .map_err(|error| error.within(|| format!("record {}", self.next_record)))?;
+            if golo::wire::is_step(&written) {
+                continue;
+            }
             let is_cut = matches!(written.outcome, Some(pb::series::Outcome::Interrupted(_)));
             counts.0 = counts.0.saturating_add(if is_cut { 0 } else { requests });
             counts.1 = counts.1.saturating_add(if is_failed { requests } else { 0 });

@@ -24,6 +24,12 @@ pub struct Summary {
     /// How long it took.
     #[serde(rename = "whole_time")]
     pub whole_time_ns: u64,
+    /// Requests that the rate per second counts: not those that ended after the load.
+    #[serde(default)]
+    pub rated_requests: u64,
+    /// Over which time that rate is; 0 in the answer of an older collector.
+    #[serde(rename = "rate_time", default)]
+    pub rate_time_ns: u64,
     /// The 95th percentile of how long requests took, where there were any.
     #[serde(rename = "p95")]
     pub p95_ns: Option<u64>,
@@ -64,7 +70,8 @@ impl Store {
     /// Where the database fails.
     pub fn summary(&self, run: &KeptRun, records: u64) -> Result<Option<Summary>, StoreError> {
         let mut select = self.connection.prepare_cached(
-            "SELECT begun_at_ns, verdict, requests, requests_failed, whole_time_ns, duration_p95_ns
+            "SELECT begun_at_ns, verdict, requests, requests_failed, whole_time_ns, duration_p95_ns,
+                 rated_requests, rate_time_ns
              FROM summaries WHERE run = ? AND records = ?",
         )?;
         let summary = select.query_row(params![run.id, integer(records)], |row| {
@@ -75,6 +82,8 @@ impl Store {
                 requests_failed: number(row, 3)?,
                 whole_time_ns: number(row, 4)?,
                 p95_ns: optional(row, 5)?,
+                rated_requests: number(row, 6)?,
+                rate_time_ns: number(row, 7)?,
             })
         });
         Ok(summary.optional()?)
@@ -84,8 +93,8 @@ impl Store {
 pub(super) fn keep(connection: &Connection, summarized: &[Summarized]) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO summaries (run, records, begun_at_ns, verdict, requests, requests_failed, whole_time_ns,
-             duration_p95_ns)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             duration_p95_ns, rated_requests, rate_time_ns)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     for Summarized { run, records, summary } in summarized {
         insert.execute(params![
@@ -97,6 +106,8 @@ pub(super) fn keep(connection: &Connection, summarized: &[Summarized]) -> Result
             integer(summary.requests_failed),
             integer(summary.whole_time_ns),
             summary.p95_ns.map(integer),
+            integer(summary.rated_requests),
+            integer(summary.rate_time_ns),
         ])?;
     }
     Ok(())

@@ -39,7 +39,7 @@ async fn a_job_whose_agent_was_killed_has_failed_and_nothing_of_it_runs() {
     let job = agent.until(&first, "failed").await;
     assert_eq!(job["reason"], "the agent ended while it ran");
     // What it measured is known again.
-    for key in ["requests", "elapsed"] {
+    for key in ["records", "elapsed"] {
         let (now, then) = (job[key].as_f64().unwrap(), before[key].as_f64().unwrap());
         assert!(then > 0.0 && now >= then, "{key}: {now}, {then} before");
     }

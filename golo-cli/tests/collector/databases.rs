@@ -2,7 +2,7 @@
 
 use golo_cli::store::{Store, StoreError};
 
-use crate::support::*;
+use crate::{listed::listed, support::*};
 
 fn refused(result: Result<Store, StoreError>) -> String {
     match result {
@@ -15,11 +15,46 @@ fn refused(result: Result<Store, StoreError>) -> String {
 fn a_database_of_a_newer_golo_is_refused() {
     let place = Place::new();
     drop(place.store());
-    place.sql().pragma_update(None, "user_version", 4).unwrap();
+    place.sql().pragma_update(None, "user_version", 99).unwrap();
     for opened in [Store::open(&place.db()), Store::open_to_read(&place.db())] {
         let reason = refused(opened);
-        assert!(reason.contains("was written by a newer golo: its version is 4"), "{reason}");
+        assert!(reason.contains("was written by a newer golo: its version is 99"), "{reason}");
     }
+}
+
+#[test]
+fn a_database_of_golo_0_1_is_brought_up_to_date_and_its_summaries_are_worked_out_anew() {
+    let place = Place::new();
+    let mut store = place.store();
+    ingest(&mut store, ("r", "a"), 0, &part("r", ("a", 0, 1), 3)).unwrap();
+    let (_, new) = listed(&store);
+    store.summarize(&new).unwrap();
+    drop(store);
+    let older = "ALTER TABLE summaries DROP COLUMN rated_requests; ALTER TABLE summaries DROP COLUMN rate_time_ns;
+                 ALTER TABLE routes DROP COLUMN priority; DROP VIEW tags_by_second; DROP TABLE tags;
+                 UPDATE summaries SET verdict = 'PASSED'; PRAGMA user_version = 1;";
+    place.sql().execute_batch(older).unwrap();
+    let store = Store::open_to_read(&place.db()).unwrap();
+    let (summary, new) = listed(&store);
+    assert_eq!((&*summary.verdict, new.len()), ("INVALID", 1), "a worker was lost");
+    assert!(summary.rate_time_ns > 0, "{summary:?}");
+}
+
+#[test]
+fn a_database_of_version_1_is_read_and_its_routes_have_no_known_priority() {
+    let place = Place::new();
+    let sql = place.sql();
+    sql.execute_batch(include_str!("../../src/store/migrations/0001_runs.sql")).unwrap();
+    sql.pragma_update(None, "application_id", i32::from_be_bytes(*b"golo")).unwrap();
+    sql.pragma_update(None, "user_version", 1).unwrap();
+    let run = "INSERT INTO runs (run, name, load_test, plan, thresholds, state, reason, parts_expected, added_at_ns)
+               VALUES ('r', '', '', '', '', 'running', '', 1, 0)";
+    sql.execute_batch(run).unwrap();
+    sql.execute_batch("INSERT INTO routes (run, origin, route, method) VALUES (1, '', 'other', '')").unwrap();
+    drop(sql);
+    Store::open_to_read(&place.db()).unwrap();
+    let priority = place.sql().query_row("SELECT priority FROM routes", [], |row| row.get::<_, i64>(0));
+    assert_eq!(priority, Ok(0));
 }
 
 #[test]

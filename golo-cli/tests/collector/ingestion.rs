@@ -1,12 +1,17 @@
 //! What is kept of what comes, however often and in whatever pieces it comes.
 
+use golo::engine::{
+    errors::ErrorKind,
+    series::{Label, Outcome, Series},
+    snapshot::Snapshot,
+};
 use golo_cli::store::{Batch, Store, StoreError};
 use golo_proto::{
     engine::{self as pb, event::Event},
     results::{Record, ended::State, record},
 };
 
-use crate::support::*;
+use crate::{listed::listed, support::*};
 
 fn refused(result: Result<golo_cli::store::Ingested, StoreError>) -> String {
     match result {
@@ -39,6 +44,43 @@ fn what_comes_twice_counts_once() {
     assert_eq!(seconds.iter().map(|second| second.triggers_due).sum::<u64>(), 5 * 120 + 6);
     assert_eq!(seconds.iter().map(|second| second.users).collect::<Vec<_>>(), [10, 10, 10, 10, 10, 0]);
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(whole));
+}
+
+#[test]
+fn measured_steps_are_kept_and_are_no_requests() {
+    let place = Place::new();
+    let mut store = place.store();
+    let step = Label::new("", "a query", "MEASURE");
+    let with_step = |of: Label, failed| {
+        let mut snapshot = Snapshot::default();
+        let outcome = Outcome::Answered { status: 200, failed: false };
+        add(&mut snapshot, Series { label: of.into(), outcome }, 1_000_000);
+        let outcome = if failed { Outcome::Failed(ErrorKind::Other) } else { Outcome::Answered { status: 0, failed } };
+        add(&mut snapshot, Series { label: step.clone().into(), outcome }, 9_000_000);
+        snapshot
+    };
+    let plan = plan(1, 0, 2);
+    let seconds = [second(0, 1, &with_step(label(0), false)), second(1, 1, &with_step(label(1), true))];
+    let mut records = vec![begun("r", "a", plan.clone()), started()];
+    records.extend(seconds);
+    records.push(finished(2, &Snapshot::default(), &plan));
+    records.push(ended(State::Completed, ""));
+    ingest(&mut store, ("r", "a"), 0, &records).unwrap();
+
+    let run = store.find("r").unwrap();
+    assert_eq!((run.requests, run.requests_failed), (2, 0));
+    let kept_seconds = store.seconds(&run, 0..2).unwrap();
+    for second in &kept_seconds {
+        let all = &second.requests;
+        assert_eq!((all.requests, all.failed, all.duration.max_ns), (1, 0, Some(1_000_000)), "{second:?}");
+        assert!(
+            second.routes.iter().any(|route| route.method == "MEASURE" && route.requests.requests == 1),
+            "{second:?}"
+        );
+    }
+    let (summary, _) = listed(&store);
+    assert_eq!((summary.requests, summary.requests_failed, summary.p95_ns), (2, 0, Some(1_000_000)));
+    assert_eq!(sorted(kept(&store, "r", "a")), sorted(records));
 }
 
 #[test]
@@ -301,4 +343,36 @@ fn a_run_is_found_by_what_people_call_it() {
     assert!(found("%").unwrap_err().contains("no run is called"));
     assert!(found("").unwrap_err().contains("no run is called"));
     assert_eq!(store.runs(2).unwrap().iter().map(|run| &*run.run).collect::<Vec<_>>(), ["b%_", "aa2"]);
+}
+
+#[test]
+fn the_priority_of_a_route_is_the_highest_that_is_told_and_of_others_unknown_stays_unknown() {
+    let place = Place::new();
+    let mut store = place.store();
+    let written = |method: &str, priority: pb::Priority| pb::Series {
+        label: Some(pb::Label { method: method.to_owned(), priority: priority.into(), ..pb::Label::default() }),
+        outcome: Some(pb::series::Outcome::Answered(200)),
+        ..pb::Series::default()
+    };
+    let mut priority = |method: &str, told: &[pb::Priority]| {
+        let run = format!("r-{method}-{}", told.len());
+        ingest(&mut store, (&run, "a"), 0, &part(&run, ("a", 0, 1), 5)[..3]).unwrap();
+        for (number, told) in told.iter().enumerate() {
+            let number = number as u64;
+            let mut record = second(number + 3, number, &Snapshot::default());
+            let Some(record::Record::Event(pb::Event { event: Some(Event::Second(second)) })) = &mut record.record
+            else {
+                panic!("no second")
+            };
+            second.snapshot.as_mut().unwrap().requests = vec![written(method, *told)];
+            ingest(&mut store, (&run, "a"), number + 3, &[record]).unwrap();
+        }
+        let select = "SELECT priority FROM routes JOIN runs ON runs.id = routes.run WHERE runs.run = ?";
+        place.sql().query_row(select, [run], |row| row.get::<_, i32>(0)).unwrap()
+    };
+    use pb::Priority::{Named, Ordinary, Selected, Unknown};
+    assert_eq!(priority("GET", &[Ordinary, Selected, Named]), Selected as i32);
+    assert_eq!(priority("GET", &[Unknown, Ordinary]), Ordinary as i32);
+    assert_eq!(priority("", &[Ordinary, Named, Ordinary]), Named as i32);
+    assert_eq!(priority("", &[Ordinary, Unknown]), Unknown as i32);
 }

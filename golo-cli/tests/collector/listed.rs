@@ -1,14 +1,23 @@
 //! Runs in one line each, with what they came to.
 
-use golo::engine::histogram::Histogram;
+use golo::engine::{
+    histogram::Histogram,
+    series::{Label, Outcome, Series},
+    snapshot::Snapshot,
+};
 use golo_cli::{
     listed::list,
     store::{Store, Summarized, Summary},
 };
 
-use crate::support::{Place, ingest, part, truth};
+use golo_proto::{
+    engine::{self as pb, event::Event},
+    results::{ended::State, record::Record as Kind},
+};
 
-fn listed(store: &Store) -> (Summary, Vec<Summarized>) {
+use crate::support::{Place, SECOND, begun, ended, finished, ingest, part, plan, second, started, truth};
+
+pub(crate) fn listed(store: &Store) -> (Summary, Vec<Summarized>) {
     let (mut runs, new) = list(store, 10).unwrap();
     (runs.pop().unwrap().1.unwrap(), new)
 }
@@ -33,6 +42,45 @@ fn what_a_run_came_to_is_worked_out_once() {
     let damaged = "UPDATE records SET record = x'ff'";
     place.sql().execute(damaged, []).unwrap();
     assert_eq!(listed(&store).0, summary, "without reading a record");
+}
+
+#[test]
+fn a_rate_is_over_the_load_and_leaves_out_what_ended_after_it() {
+    let place = Place::new();
+    let mut store = place.store();
+    let label = Label::new("http://a", "/", "GET");
+    let series = Series { label: label.into(), outcome: Outcome::Answered { status: 200, failed: false } };
+    let measured = |requests: u64, after_load: u64| {
+        let mut snapshot = Snapshot::default();
+        let measure = snapshot.requests.entry(series.clone()).or_default();
+        measure.durations.record_n(1_000_000, requests);
+        measure.after_load.count = after_load;
+        (snapshot.triggers.due, snapshot.triggers.done) = (requests, requests);
+        snapshot
+    };
+    let plan = plan(1, 0, 2);
+    for (name, tells_after_load, expected) in [("new", true, (199, 2 * SECOND)), ("old", false, (200, 2 * SECOND + 5))]
+    {
+        let mut end = finished(2, &measured(1, u64::from(tells_after_load)), &plan);
+        if let Some(Kind::Event(pb::Event { event: Some(Event::Finished(finished)) })) = &mut end.record {
+            (finished.tells_after_load, finished.lost) = (tells_after_load, Vec::new());
+        }
+        let records = [
+            begun(name, "a", plan.clone()),
+            started(),
+            second(0, 1, &measured(199, 0)),
+            end,
+            ended(State::Completed, ""),
+        ];
+        ingest(&mut store, (name, "a"), 0, &records).unwrap();
+        let run = store.find(name).unwrap();
+        let (runs, new) = list(&store, 10).unwrap();
+        let summary = runs.into_iter().find(|(known, _)| known.run == run.run).unwrap().1.unwrap();
+        assert_eq!((summary.requests, (summary.rated_requests, summary.rate_time_ns)), (200, expected), "{name}");
+        store.summarize(&new).unwrap();
+        let kept = store.summary(&run, store.records_of(&run).unwrap()).unwrap();
+        assert_eq!(kept, Some(summary), "it is kept whole");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::*;
 
 fn output(extra: Value) -> Value {
     let mut output = json!({
-        "sequenceID": "0d3b", "url": "http://user:secret@h/a", "method": "GET", "status": 200, "size": 12,
+        "sequenceID": "0d3b", "url": "http://user:secret@h/a?key=s3cret", "method": "GET", "status": 200, "size": 12,
         "timestamp": "2026-11-22T10:05:13.123456789Z", "duration": 412345, "error": null,
     });
     output.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -21,7 +21,9 @@ async fn outputs_are_kept_as_go_lo_sends_them() {
     let outputs = json!([
         output(json!({})),
         output(json!({ "size": -1, "timestamp": "2026-11-22T11:05:13+01:00" })),
-        output(json!({ "status": 0, "error": { "Op": "dial", "URL": "http://user:secret@h/" }, "more": [1] })),
+        output(
+            json!({ "status": 0, "error": { "Op": "dial", "URL": "http://user:secret@h/?key=s3cret" }, "more": [1] })
+        ),
         output(json!({ "status": 404, "route": "/a", "expected": true })),
     ]);
     // It says nothing of a type.
@@ -40,9 +42,9 @@ async fn outputs_are_kept_as_go_lo_sends_them() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    let (db, url) = (Some("my_db-1".to_owned()), Some("http://h/a".to_owned()));
+    let (db, url) = (Some("my_db-1".to_owned()), Some("http://h/a?…".to_owned()));
     let start = START as i64;
-    let dial = r#"{"Op":"dial","URL":"http://h/"}"#;
+    let dial = r#"{"Op":"dial","URL":"http://h/?…"}"#;
     let row = |numbers, error: Option<&str>, route: Option<&str>| {
         (db.clone(), url.clone(), numbers, error.map(str::to_owned), route.map(str::to_owned))
     };

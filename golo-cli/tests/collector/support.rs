@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 /// 2026-11-22T10:05:13Z
 pub(crate) const START: u64 = 1_795_341_913_000_000_000;
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// A place for a database, which is gone afterwards.
 pub(crate) struct Place(TempDir);
@@ -67,6 +67,7 @@ pub(crate) fn plan(of: u64, index: u64, seconds: u64) -> pb::Plan {
         outputs: false,
         speaks: 1,
         max_lag: None,
+        selected_routes: Vec::new(),
     }
 }
 

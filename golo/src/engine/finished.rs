@@ -28,8 +28,7 @@ pub struct Finished {
     pub rest: Snapshot,
     /// When the measured part began, if it did.
     pub started_at: Option<SystemTime>,
-    /// How long starts were made: as planned, or until the run was stopped. One that its iterations end takes as long as
-    /// they do.
+    /// How long starts were made: as planned, or until the run was stopped or the last of its iterations started.
     pub load_time: Duration,
     /// How long it took until nothing was in flight any more.
     pub whole_time: Duration,
@@ -41,6 +40,8 @@ pub struct Finished {
     pub not_started: Option<String>,
     /// The proxies that requests went through, in words.
     pub proxies: Vec<String>,
+    /// Whether its snapshots tell what ended after [`load_time`](Self::load_time). Those of golo 0.1 do not.
+    pub tells_after_load: bool,
 }
 
 impl Finished {
@@ -59,6 +60,7 @@ impl Finished {
             most_users: 0,
             not_started: reason,
             proxies: Vec::new(),
+            tells_after_load: true,
         }
     }
 

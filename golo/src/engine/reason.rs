@@ -80,6 +80,11 @@ impl<'a> Reason<'a> {
     /// The word from `start` to `end`.
     fn word(&mut self, start: usize, end: usize) {
         let text = self.text;
+        // The colon before a port, or before a value of JSON, is no part of it.
+        let start = match text[start..end].trim_start_matches(':') {
+            _ if is_address(&text[start..end]) => start,
+            word => end - word.len(),
+        };
         let whole = &text[start..end];
         // A full stop or a colon after a word is no part of it.
         let word = whole.trim_end_matches(['.', ':']);
@@ -170,7 +175,7 @@ fn is_fixed(word: &str) -> bool {
 
 /// `12ms`, `3.5%`, `-1`, `#17`, `2026-11-25T10:00:00Z`, `127.0.0.1:80`.
 fn begins_with_number(word: &str) -> bool {
-    word.trim_start_matches(['-', '+', '#', '.', '~', '$', '€', ':', '@']).starts_with(|c: char| c.is_ascii_digit())
+    word.trim_start_matches(['-', '+', '#', '.', '~', '$', '€', '@']).starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// An address of IPv6, `[` and `]` taken off.
@@ -192,7 +197,7 @@ mod tests {
             ("order #4711: sold out", "order {…}: sold out"),
             ("user-17, user_4711 and user42", "user-{…}, user_{…} and user{…}"),
             ("127.0.0.1:43210 hung up after 12ms", "{…} hung up after {…}"),
-            ("[::1]:80 and fe80::1%eth0", "[{…}]{…} and {…}"),
+            ("[::1]:80 and fe80::1%eth0", "[{…}]:{…} and {…}"),
             ("localhost:5432 is down", "localhost:{…} is down"),
             ("took 1.5s of 250µs at 2026-11-25T10:00:00.123Z", "took {…} of {…} at {…}"),
             ("job 0d3b8a52-6f3c-4d5e-9a1b-2c3d4e5f6a7b is gone", "job {…} is gone"),

@@ -56,7 +56,31 @@ pub struct Recorder {
     spare: Vec<Histogram>,
     /// When the measured part started; nothing before it, as a user that could not start, is later than that.
     started: Option<Instant>,
+    over: Option<Over>,
     is_cutting: bool,
+}
+
+/// When the load is over. What ends later is in no rate.
+#[derive(Clone, Copy)]
+struct Over {
+    at: Instant,
+    /// The same by the clock on the wall, for requests that another process made.
+    wall: SystemTime,
+}
+
+impl Over {
+    fn at(at: Instant) -> Self {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let shown = match at.checked_duration_since(now) {
+            Some(left) => wall.checked_add(left),
+            None => wall.checked_sub(now - at),
+        };
+        Self { at, wall: shown.unwrap_or(wall) }
+    }
+
+    fn is_before(&self, output: &OutputRef<'_>) -> bool {
+        output.ended.map_or_else(|| output.timestamp > self.wall, |ended| ended > self.at)
+    }
 }
 
 impl Recorder {
@@ -69,6 +93,19 @@ impl Recorder {
     /// The measured part starts at `started`.
     pub fn start(&mut self, started: Instant) {
         self.started = Some(started);
+    }
+
+    /// The load is over at `over`, or before, if that is known already.
+    pub fn end_load(&mut self, over: Instant) {
+        let over = self.over.map_or(over, |known| known.at.min(over));
+        self.over = Some(Over::at(over));
+    }
+
+    /// Records that a trigger ended at `ended`.
+    pub fn trigger_done(&mut self, ended: Instant) {
+        let triggers = &mut self.rest.triggers;
+        triggers.done += 1;
+        triggers.done_after_load += u64::from(self.over.is_some_and(|over| ended > over.at));
     }
 
     fn elapsed(&self) -> Duration {
@@ -88,8 +125,14 @@ impl Recorder {
         };
         let (_, outcome, measure) = &mut self.requests[series as usize];
         measure.durations.record(nanoseconds(output.duration));
-        measure.received += u64::try_from(output.size).unwrap_or_default();
+        let received = u64::try_from(output.size).unwrap_or_default();
+        measure.received += received;
         measure.sent += output.sent;
+        if self.over.is_some_and(|over| over.is_before(output)) {
+            measure.after_load.count += 1;
+            measure.after_load.received += received;
+            measure.after_load.sent += output.sent;
+        }
         if let Some(waiting) = output.waiting {
             self.rest.waiting.record(nanoseconds(waiting));
         }
@@ -177,6 +220,8 @@ impl Recorder {
 
     /// Gives what was measured since the last time.
     pub fn take(&mut self) -> Snapshot {
+        // The clock on the wall may have been set meanwhile.
+        self.over = self.over.map(|over| Over::at(over.at));
         let mut taken = std::mem::take(&mut self.rest);
         let (spare, index) = (&mut self.spare, &self.index);
         let requests = self.requests.iter_mut().filter(|(_, _, measure)| !measure.durations.is_empty());
@@ -250,6 +295,12 @@ impl RecorderSink {
     #[must_use]
     pub fn selected(&self) -> &Selected {
         &self.selected
+    }
+
+    /// The load is over at `over`, or before, if that is known already.
+    pub(super) fn end_load(&self, over: Instant) {
+        self.foreign().end_load(over);
+        self.of_tags.end_load(over);
     }
 
     /// Records what another process has measured, in whose order it came, and gives the number of its label for

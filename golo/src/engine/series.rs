@@ -14,7 +14,7 @@ use super::{
     room::{Priority, Room, Selected},
     route,
 };
-use crate::OutputRef;
+use crate::{OutputRef, measure};
 
 /// Outputs whose series are remembered by their text; a power of two.
 const REMEMBERED: usize = 1 << REMEMBERED_BITS;
@@ -50,15 +50,22 @@ impl Label {
         Self { priority, ..self }
     }
 
-    /// The label of all series past the limits; `priority` is the highest of those.
-    fn other(priority: Priority) -> Self {
-        Self::new("", "other", "").with_priority(priority)
+    /// The label of all requests past the limits, or of all measured steps; `priority` is the highest of those.
+    pub(super) fn other(priority: Priority, is_step: bool) -> Self {
+        let (route, method) = if is_step { ("", measure::METHOD) } else { ("other", "") };
+        Self::new("", route, method).with_priority(priority)
     }
 
     /// Whether it stands for all series past the limits.
     #[must_use]
     pub fn is_other(&self) -> bool {
-        self.method.is_empty()
+        self.method.is_empty() || (self.route.is_empty() && self.is_step())
+    }
+
+    /// Whether it is of measured steps, which are no requests.
+    #[must_use]
+    pub fn is_step(&self) -> bool {
+        *self.method == *measure::METHOD
     }
 
     fn identity(&self) -> (&str, &str, &str) {
@@ -159,7 +166,23 @@ impl Series {
     /// The same, where `priority` is the highest of their routes'.
     #[must_use]
     pub fn other_of(outcome: Outcome, priority: Priority) -> Self {
-        Self { label: Arc::new(Label::other(priority)), outcome }
+        Self { label: Arc::new(Label::other(priority, false)), outcome }
+    }
+
+    /// The series that counts for `self` if it is past the limits: requests and measured steps have one each.
+    #[must_use]
+    pub fn beyond(&self) -> Self {
+        Self { label: Arc::new(Label::other(self.label.priority, self.is_step())), outcome: self.outcome }
+    }
+
+    /// Whether it is of measured steps, which are no requests.
+    ///
+    /// Up to golo 0.1, steps past the limit went where requests did. Of these only steps that succeeded can be told: they
+    /// have no status.
+    #[must_use]
+    pub fn is_step(&self) -> bool {
+        let is_answered = matches!(self.outcome, Outcome::Answered { status: 0, .. });
+        self.label.is_step() || (self.label.is_other() && is_answered)
     }
 }
 
@@ -251,13 +274,13 @@ impl Index {
                 known
             }
             None if self.room.has_room(&label) => self.add(label),
-            None => self.other(priority),
+            None => self.other(priority, label.is_step()),
         }
     }
 
-    /// Returns the number of the label of all series past the limits, now that one of this priority goes there.
-    fn other(&mut self, priority: Priority) -> u32 {
-        let other = Label::other(priority);
+    /// Returns the number of the label of all requests, or steps, past the limits, now that one of this priority goes there.
+    fn other(&mut self, priority: Priority, is_step: bool) -> u32 {
+        let other = Label::other(priority, is_step);
         match self.by_label.get(&other) {
             Some(&known) => {
                 self.raise(known, priority);
@@ -294,7 +317,9 @@ impl Index {
             Some(series) => Found::Known(series),
             None if self.room.take(&self.labels[label as usize]) => self.new_series(label, outcome, next),
             None => {
-                let other = self.other(self.labels[label as usize].priority);
+                let label = &self.labels[label as usize];
+                let (priority, is_step) = (label.priority, label.is_step());
+                let other = self.other(priority, is_step);
                 self.known(other, outcome).map_or_else(|| self.new_series(other, outcome, next), Found::Known)
             }
         }
@@ -312,6 +337,7 @@ impl Index {
     /// Returns the label behind a number, or `other` if the number is of another index.
     #[must_use]
     pub fn text(&self, label: u32) -> Arc<Label> {
-        self.labels.get(label as usize).map_or_else(|| Arc::new(Label::other(Priority::Ordinary)), Arc::clone)
+        let unknown = || Arc::new(Label::other(Priority::Ordinary, false));
+        self.labels.get(label as usize).map_or_else(unknown, Arc::clone)
     }
 }

@@ -13,7 +13,7 @@ use super::{
     errors::{ErrorKind, Errors, Seen},
     histogram::Histogram,
     room::{Room, SERIES},
-    series::{Label, Series},
+    series::{Label, Outcome, Series},
     slowest::Slowest,
     spent::Spent,
     tags::Tags,
@@ -34,6 +34,27 @@ pub struct Measure {
     pub received: u64,
     /// Bytes of requests' bodies that were handed to a connection.
     pub sent: u64,
+    /// Those of them that ended after the load.
+    pub after_load: AfterLoad,
+}
+
+/// Requests of a series that ended after the load: after the plan's time, or after the last start. No rate counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AfterLoad {
+    /// How many there are.
+    pub count: u64,
+    /// Bytes of responses' bodies.
+    pub received: u64,
+    /// Bytes of requests' bodies.
+    pub sent: u64,
+}
+
+impl AfterLoad {
+    fn merge(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.received = self.received.saturating_add(other.received);
+        self.sent = self.sent.saturating_add(other.sent);
+    }
 }
 
 /// Redirects that requests followed.
@@ -64,6 +85,7 @@ impl Measure {
         self.durations.merge(&other.durations);
         self.received = self.received.saturating_add(other.received);
         self.sent = self.sent.saturating_add(other.sent);
+        self.after_load.merge(&other.after_load);
     }
 }
 
@@ -95,6 +117,8 @@ pub struct Triggers {
     pub response: Histogram,
     /// How the time of triggers that ended was spent; zero if that is not known.
     pub spent: Spent,
+    /// Of [`done`](Self::done), triggers that ended after the load.
+    pub done_after_load: u64,
 }
 
 impl Triggers {
@@ -105,7 +129,7 @@ impl Triggers {
     }
 
     fn merge(&mut self, other: &Self) {
-        let Self { due, done, failed, panicked, interrupted, .. } = other;
+        let Self { due, done, failed, panicked, interrupted, done_after_load, .. } = other;
         let Self { dropped_busy, dropped_pausing, dropped_unready, dropped_stopped, .. } = other;
         for (to, from) in [
             (&mut self.due, due),
@@ -117,6 +141,7 @@ impl Triggers {
             (&mut self.dropped_pausing, dropped_pausing),
             (&mut self.dropped_unready, dropped_unready),
             (&mut self.dropped_stopped, dropped_stopped),
+            (&mut self.done_after_load, done_after_load),
         ] {
             *to = to.saturating_add(*from);
         }
@@ -201,6 +226,40 @@ fn add(mut known: OccupiedEntry<'_, Series, Measure>, series: &Series, more: &Me
     (known.key().label.priority < series.label.priority).then(|| known.remove())
 }
 
+/// How requests, or measured steps, ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Those that ended, failed ones among them.
+    pub done: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that the run cut off.
+    pub interrupted: u64,
+}
+
+impl Ends {
+    /// Adds so many that ended so.
+    pub(crate) fn add(&mut self, outcome: Outcome, number: u64) {
+        let to = if outcome == Outcome::Interrupted { &mut self.interrupted } else { &mut self.done };
+        *to = to.saturating_add(number);
+        if outcome.is_failed() {
+            self.failed = self.failed.saturating_add(number);
+        }
+    }
+
+    /// Those that ended or were cut off.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.done.saturating_add(self.interrupted)
+    }
+
+    /// Those that ended as they should.
+    #[must_use]
+    pub fn passed(self) -> u64 {
+        self.done.saturating_sub(self.failed)
+    }
+}
+
 /// Everything that was measured in some time: a second of one worker, or a whole run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
@@ -279,7 +338,7 @@ impl Snapshot {
             return known.merge(&more);
         }
         let is_full = self.redirects.len() >= SERIES;
-        let label = if is_full { Arc::new(Label::other(label.priority)) } else { Arc::clone(label) };
+        let label = if is_full { Arc::new(Label::other(label.priority, label.is_step())) } else { Arc::clone(label) };
         self.redirects.entry(label).or_default().merge(&more);
     }
 
@@ -293,7 +352,7 @@ impl Snapshot {
                 room.as_mut().is_none_or(|room| self.requests.contains_key(series) || room.take(&series.label));
             let series = match has_room {
                 true => series.clone(),
-                false => Series::other_of(series.outcome, series.label.priority),
+                false => series.beyond(),
             };
             let raised = match self.requests.entry(series.clone()) {
                 Entry::Vacant(new) => {
@@ -317,24 +376,29 @@ impl Snapshot {
     /// Requests that ended, whatever their outcome; those that the run cut off are not among them.
     #[must_use]
     pub fn requests_done(&self) -> u64 {
-        self.count(|series| series.outcome != super::series::Outcome::Interrupted)
+        self.ends(false).done
     }
 
     /// Requests that count as failed.
     #[must_use]
     pub fn requests_failed(&self) -> u64 {
-        self.count(|series| series.outcome.is_failed())
+        self.ends(false).failed
     }
 
     /// Requests that the run cut off.
     #[must_use]
     pub fn requests_interrupted(&self) -> u64 {
-        self.count(|series| series.outcome == super::series::Outcome::Interrupted)
+        self.ends(false).interrupted
     }
 
-    fn count(&self, is_wanted: impl Fn(&Series) -> bool) -> u64 {
-        let wanted = self.requests.iter().filter(|(series, _)| is_wanted(series));
-        wanted.fold(0, |count, (_, measure)| count.saturating_add(measure.durations.count()))
+    /// Counts how requests ended, or measured steps.
+    #[must_use]
+    pub fn ends(&self, of_steps: bool) -> Ends {
+        let mut ends = Ends::default();
+        for (series, measure) in self.requests.iter().filter(|(series, _)| series.is_step() == of_steps) {
+            ends.add(series.outcome, measure.durations.count());
+        }
+        ends
     }
 
     /// Bytes of memory that its histograms hold.

@@ -178,10 +178,9 @@ impl Tag {
         if let Some(known) = self.values.known(value) {
             return known.add(failed);
         }
-        self.add_value(
-            &kept(value),
-            if failed { Counts { passed: 0, failed: 1 } } else { Counts { passed: 1, failed: 0 } },
-        );
+        let mut one = Counts::default();
+        one.add(failed);
+        text::with_kept(value, |kept| self.add_value(kept, one));
     }
 
     /// Adds how often a value came that is [`kept`].

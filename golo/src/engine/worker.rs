@@ -200,7 +200,12 @@ impl<T: Trigger> Worker<T> {
         let start = started.ok().and_then(|orders| orders.start);
         if let Some(start) = start {
             let mut seconds = Seconds::new(start);
-            recorder::with(|recorder| recorder.start(start));
+            recorder::with(|recorder| {
+                recorder.start(start);
+                if let Some(duration) = self.run.plan.duration() {
+                    recorder.end_load(start + duration);
+                }
+            });
             self.wait_for(start, &mut timer, orders).await;
             self.lead(start, &mut timer, orders, &mut seconds, tell).await;
             let users = self.live_users();
@@ -273,6 +278,7 @@ impl<T: Trigger> Worker<T> {
             self.stalls().note(Instant::now());
         };
         let over = end.map_or(over, |end| end.min(over));
+        recorder::with(|recorder| recorder.end_load(over));
         let _ = self.stopped.set(over);
         load.forgo(self, over);
     }

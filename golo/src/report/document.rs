@@ -19,7 +19,7 @@ use generator::Generator;
 use journeys::Journeys;
 pub(super) use load::Load;
 use load::Triggers;
-use requests::{Requests, Status};
+use requests::{Requests, Status, Steps};
 pub(super) use tags::{Spread, Tag, Tags, other_values};
 use timeline::Points;
 #[cfg(feature = "html")]
@@ -30,7 +30,7 @@ pub(super) use {
     timeline::OnePoint,
 };
 
-use super::{Ending, Judged, Timeline, Verdict, summary};
+use super::{Ending, Judged, RateTime, Timeline, Verdict, summary};
 use crate::{
     engine::{
         Finished,
@@ -53,6 +53,7 @@ pub struct Document<'a> {
     pub(in crate::report) thresholds: Vec<Threshold<'a>>,
     pub(in crate::report) load: Load,
     pub(in crate::report) requests: Requests,
+    pub(in crate::report) steps: Steps,
     pub(in crate::report) triggers: Triggers,
     pub(in crate::report) journeys: Journeys,
     pub(in crate::report) tags: Tags<'a>,
@@ -76,6 +77,10 @@ pub(in crate::report) struct Run<'a> {
     pub(in crate::report) load_time: u64,
     /// How long it took until nothing was in flight any more.
     pub(in crate::report) whole_time: u64,
+    /// Over which time rates per second are.
+    pub(in crate::report) rate_time: u64,
+    /// Whether what ended after the load counts in them.
+    pub(in crate::report) rates_count_after_load: bool,
     pub(in crate::report) workers: usize,
     pub(in crate::report) seed: u64,
 }
@@ -110,6 +115,8 @@ pub(in crate::report) struct Threshold<'a> {
     pub(in crate::report) shown: String,
     pub(in crate::report) passed: bool,
     pub(in crate::report) reason: Option<&'a str>,
+    /// What to know of the value, in words.
+    pub(in crate::report) note: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,6 +164,7 @@ impl<'a> Document<'a> {
             tags: Tags::of(&totals.tags),
             checks: checks.collect(),
             statuses: Status::all(&requests),
+            steps: Steps::of(finished, &requests),
             requests: Requests::of(finished, &requests),
             errors: errors.collect(),
             generator: Generator::of(finished),
@@ -167,6 +175,7 @@ impl<'a> Document<'a> {
 
 impl<'a> Run<'a> {
     fn of(finished: &'a Finished) -> Self {
+        let rates = RateTime::of(finished);
         let started_at = finished.started_at.and_then(|at| OffsetDateTime::from(at).format(&Rfc3339).ok());
         Self {
             job: &finished.options.job_name,
@@ -175,6 +184,8 @@ impl<'a> Run<'a> {
             started_at,
             load_time: nanoseconds(finished.load_time),
             whole_time: nanoseconds(finished.whole_time),
+            rate_time: nanoseconds(rates.time),
+            rates_count_after_load: rates.counts_after_load,
             workers: finished.options.workers,
             seed: finished.options.seed,
         }
@@ -200,6 +211,7 @@ impl<'a> Threshold<'a> {
             shown: judged.shown(),
             passed: judged.passed,
             reason: judged.reason.as_deref(),
+            note: judged.note.as_deref(),
         }
     }
 }

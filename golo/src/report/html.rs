@@ -37,7 +37,7 @@ const WHOLE: usize = 20;
 /// What `to` gives.
 pub fn html(mut document: Document<'_>, to: &mut dyn io::Write) -> io::Result<()> {
     for route in document.requests.routes.iter_mut().skip(WHOLE) {
-        route.amounts.duration.buckets = Vec::new();
+        route.amounts.drop_buckets();
     }
     Page::of(&document).write_into(to)
 }
@@ -62,12 +62,14 @@ struct Page<'a> {
     warning: Option<String>,
     thresholds: Option<Table>,
     routes: Option<Table>,
-    cut_off: Option<String>,
     from_tags: Option<String>,
     tag_values: Option<Table>,
     tag_numbers: Option<Table>,
     tags_beyond: Option<String>,
     redirected: Option<String>,
+    remarks: Vec<String>,
+    steps: Option<Table>,
+    remarks_on_steps: Vec<String>,
     has_many_routes: bool,
     triggers: Option<Table>,
     history: Option<Table>,
@@ -97,12 +99,14 @@ impl<'a> Page<'a> {
             warning: document.generator.warning.map(|warning| warning.replace('`', "")),
             thresholds: tables::thresholds(document),
             routes: tables::routes(document),
-            cut_off: facts::cut_off(document),
             from_tags: facts::from_tags(document),
             tag_values: tables::tag_values(document),
             tag_numbers: tables::tag_numbers(document),
             tags_beyond: facts::tags_beyond(document),
             redirected: document.requests.redirected.clone(),
+            remarks: facts::remarks(document, &document.requests.total, "request"),
+            steps: tables::steps(document),
+            remarks_on_steps: facts::remarks(document, &document.steps.total, "step"),
             has_many_routes: document.requests.routes.len() > MANY,
             triggers: tables::triggers(document),
             history: tables::history(document),
@@ -143,7 +147,11 @@ impl<'a> Page<'a> {
             false => " Dotted lines are where a stage of the plan ends, and an arrow says what it leads to.",
         };
         let each = self.each();
-        format!("Percentiles of each {each}, from sending a request to the last byte of its response.{stages}")
+        let of = match self.has_requests() {
+            true => "from sending a request to the last byte of its response",
+            false => "from the start of a step to its end",
+        };
+        format!("Percentiles of each {each}, {of}.{stages}")
     }
 
     fn users_say(&self) -> String {
@@ -181,7 +189,8 @@ impl<'a> Page<'a> {
         let all = [
             ("thresholds", "Thresholds", self.thresholds.is_some()),
             ("load", "Load", !self.load.is_empty()),
-            ("requests", "Requests", self.routes.is_some()),
+            ("requests", "Requests", self.routes.is_some() || !self.remarks.is_empty()),
+            ("steps", "Steps", self.steps.is_some() || !self.remarks_on_steps.is_empty()),
             ("time", "Over time", self.has_time()),
             ("latency", "Latency", self.triggers.is_some()),
             ("statuses", "Status codes", self.has_requests()),
@@ -198,5 +207,15 @@ impl<'a> Page<'a> {
     /// Whether any request has ended.
     fn has_requests(&self) -> bool {
         self.document.requests.total.duration.count > 0
+    }
+
+    /// Whether any measured step has ended.
+    fn has_steps(&self) -> bool {
+        self.document.steps.total.duration.count > 0
+    }
+
+    /// What the chart of latency over time is of: of steps only if there is no request.
+    fn latency_title(&self) -> &'static str {
+        if self.has_requests() { "Latency of requests" } else { "Latency of measured steps" }
     }
 }

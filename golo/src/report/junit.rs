@@ -8,7 +8,7 @@ use quick_xml::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Ending, Judged, Verdict, units::counted};
+use super::{Ending, Judged, Verdict, units::counted, verdict::nothing_succeeded};
 use crate::{check::Check, engine::Finished};
 
 /// Writes the cases of a run: `run` itself, each threshold, each check. `summary` is what a person reads.
@@ -106,13 +106,14 @@ enum Outcome {
 }
 
 fn cases(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Vec<Case> {
-    let mut cases = vec![Case { class: "run", name: finished.plan.to_string(), outcome: of_run(verdict, ending) }];
+    let mut cases =
+        vec![Case { class: "run", name: finished.plan.to_string(), outcome: of_run(finished, verdict, ending) }];
     cases.extend(ending.thresholds.iter().map(of_threshold));
     cases.extend(finished.totals.checks.iter().map(|(name, check)| of_check(name, *check)));
     cases
 }
 
-fn of_run(verdict: &Verdict, ending: &Ending) -> Outcome {
+fn of_run(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Outcome {
     let what = verdict.to_string();
     let message = match verdict {
         Verdict::NotStarted(reason) | Verdict::NotEnded(reason) | Verdict::Died(reason) => {
@@ -121,16 +122,23 @@ fn of_run(verdict: &Verdict, ending: &Ending) -> Outcome {
         Verdict::Invalid(reasons) => format!("{verdict}: {}", reasons.join("; ")),
         Verdict::Stopped => format!("{verdict} by a signal"),
         Verdict::Passed | Verdict::Failed(_) if !ending.is_whole() => ending.troubles().join("; "),
-        Verdict::Passed | Verdict::Failed(_) => return Outcome::Passed,
+        Verdict::Failed(_) => match nothing_succeeded(finished, ending) {
+            Some(nothing) => return Outcome::Failed(nothing.reason),
+            None => return Outcome::Passed,
+        },
+        Verdict::Passed => return Outcome::Passed,
     };
     Outcome::Broken { what, message }
 }
 
 fn of_threshold(judged: &Judged) -> Case {
     let outcome = match (&judged.reason, judged.passed) {
-        (_, true) => Outcome::Passed,
+        (_, true) => match &judged.note {
+            Some(_) => Outcome::Noted(format!("it was {}", judged.said())),
+            None => Outcome::Passed,
+        },
         (Some(reason), false) => Outcome::Failed(reason.clone()),
-        (None, false) => Outcome::Failed(format!("it was {}", judged.shown())),
+        (None, false) => Outcome::Failed(format!("it was {}", judged.said())),
     };
     Case { class: "threshold", name: judged.threshold.to_string(), outcome }
 }

@@ -52,7 +52,7 @@ fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan, mos
     let second = &progress.second;
     let mut durations = Histogram::new();
     for (series, measure) in &second.requests {
-        if series.outcome != Outcome::Interrupted {
+        if series.outcome != Outcome::Interrupted && !series.is_step() {
             durations.merge(&measure.durations);
         }
     }
@@ -110,7 +110,7 @@ mod tests {
     use super::{super::text::width, *};
     use crate::engine::{
         plan::Asked,
-        series::{Outcome, Series},
+        series::{Label, Outcome, Series},
     };
 
     fn plan(asked: Asked) -> Plan {
@@ -120,7 +120,9 @@ mod tests {
     /// A second of so many triggers, each with a request of 2 ms.
     fn progress(elapsed: u64, users: u64, number: u64) -> Progress {
         let mut second = Snapshot::default();
-        let series = Series::other(Outcome::Answered { status: 500, failed: true });
+        let label = Label::new("http://a", "/", "GET");
+        let outcome = Outcome::Answered { status: 500, failed: true };
+        let series = Series { label: std::sync::Arc::new(label), outcome };
         second.requests.entry(series).or_default().durations.record_n(2_000_000, number);
         second.triggers.due = number;
         Progress { elapsed: Duration::from_secs(elapsed), second, users }

@@ -96,7 +96,7 @@ impl Page {
         let [heads, rows @ ..] = rows else { return Vec::new() };
         let mut lines: Vec<String> = heads.first().into_iter().filter(|head| !head.is_empty()).cloned().collect();
         for row in rows {
-            let cells = heads.iter().zip(row).skip(1).map(|(head, cell)| {
+            let cells = heads.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty()).map(|(head, cell)| {
                 // A figure stays with its head.
                 together(format!("{head} {cell}").trim())
             });

@@ -7,6 +7,7 @@ mod headline;
 mod journeys;
 mod load;
 mod requests;
+mod route;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ mod thresholds;
 mod triggers;
 
 use super::{
-    Ending, Page, Verdict,
+    Ending, Page, RateTime, Verdict,
     page::TITLE,
     units::{counted, nanoseconds},
 };
@@ -24,13 +25,16 @@ pub(super) use generator::UNOPTIMISED;
 pub(super) use generator::warning;
 #[cfg(feature = "html")]
 pub(super) use generator::{Made, made};
-pub(super) use headline::headline;
+pub(super) use headline::{has_failed_so, headline, reason};
 #[cfg(feature = "html")]
 pub(super) use load::warm_up;
 pub(super) use load::{achieved_rate, asked_rate};
 #[cfg(feature = "html")]
 pub(super) use requests::from_tags;
-pub(super) use requests::{Requests, Route};
+pub(super) use requests::{Requests, Steps, step_name};
+pub(super) use route::Route;
+#[cfg(feature = "html")]
+pub(super) use route::{said_after_load, said_cut_off};
 
 /// Most rows of a table; the others are counted.
 const ROWS: usize = 50;
@@ -40,11 +44,13 @@ const ROWS: usize = 50;
 pub fn summary(finished: &Finished, verdict: &Verdict, ending: &Ending, page: Page) -> String {
     let totals = &finished.totals;
     let requests = Requests::of(totals);
+    let rates = RateTime::of(finished);
     let head = headline::lines(page, finished, verdict, ending, &requests);
     let sections = [
         thresholds::lines(page, ending),
         load::lines(page, finished, &requests),
-        requests.lines(page, finished.whole_time),
+        requests.lines(page, rates),
+        requests.lines_of_steps(page, rates),
         triggers::lines(page, finished),
         journeys::lines(page, totals, &requests),
         tags::lines(page, totals),

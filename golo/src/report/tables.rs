@@ -1,8 +1,11 @@
-//! The tables of `csv=`: what was requested, the run over time, what failed.
+//! The tables of `csv=`: what was requested, the measured steps, the run over time, what failed.
 
 use std::{borrow::Cow, io};
 
-use super::{Timeline, summary::Requests};
+use super::{
+    RateTime, Timeline,
+    summary::{Requests, Route, Steps, step_name},
+};
 use crate::engine::{Finished, histogram::Histogram, series::Label};
 
 const PERCENTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
@@ -15,28 +18,60 @@ const PERCENTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95)
 pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let requests = Requests::of(&finished.totals);
     let mut table = csv::Writer::from_writer(to);
-    let mut head = ["method", "origin", "route", "requests", "failed", "requests_per_second", "received_bytes"]
-        .map(str::to_owned)
-        .to_vec();
-    head.extend(["sent_bytes", "avg_ms", "min_ms"].map(str::to_owned));
-    head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
-    head.extend(["max_ms", "redirects"].map(str::to_owned));
-    table.write_record(&head)?;
+    let first = ["method", "origin", "route", "requests", "failed", "requests_per_second"];
+    table.write_record(heads(&first, &["redirects"]))?;
     let total = Label::new("", "total", "");
     for (label, route) in requests.routes.iter().map(|(label, route)| (label, route)).chain([(&total, &requests.total)])
     {
-        let durations = &route.durations;
-        let rate = route.per_second(finished.whole_time);
-        let mut row = [&label.method, &label.origin, &label.route].map(|text| harmless(text).into_owned()).to_vec();
-        row.extend([route.count(), route.failed].map(|number| number.to_string()));
-        row.push(format!("{rate:.3}"));
-        row.extend([route.received, route.sent].map(|number| number.to_string()));
-        row.extend([durations.mean().map(|mean| mean as u64), durations.min()].map(milliseconds));
-        row.extend(percentiles(durations));
-        row.extend([milliseconds(durations.max()), route.redirects.to_string()]);
-        table.write_record(&row)?;
+        let names = [&label.method, &label.origin, &label.route].map(|text| harmless(text).into_owned());
+        let redirects = route.redirects.to_string();
+        table.write_record(names.into_iter().chain(amounts(route, finished)).chain([redirects]))?;
     }
     table.flush()
+}
+
+/// A row for each measured step, the most time spent first, then one of all.
+///
+/// # Errors
+///
+/// What `to` gives.
+pub fn steps(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let Steps { named, total } = Requests::of(&finished.totals).steps;
+    let mut table = csv::Writer::from_writer(to);
+    table.write_record(heads(&["step", "count", "failed", "per_second"], &[]))?;
+    let named = named.iter().map(|(label, step)| (step_name(label), step));
+    for (name, step) in named.chain([("total".to_owned(), &total)]) {
+        let name = harmless(&name).into_owned();
+        table.write_record(std::iter::once(name).chain(amounts(step, finished)))?;
+    }
+    table.flush()
+}
+
+/// Heads that begin with `first` and end with `last`.
+fn heads(first: &[&str], last: &[&str]) -> Vec<String> {
+    let mut heads: Vec<_> = first.iter().map(|head| (*head).to_owned()).collect();
+    heads.extend(["received_bytes", "sent_bytes", "avg_ms", "min_ms"].map(str::to_owned));
+    heads.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
+    heads.extend(["max_ms", "interrupted", "after_load", "passed_p95_ms", "failed_p95_ms"].map(str::to_owned));
+    heads.extend(last.iter().map(|head| (*head).to_owned()));
+    heads
+}
+
+/// What there is of a route, or of a step: the cells after its name.
+fn amounts(route: &Route, finished: &Finished) -> Vec<String> {
+    let durations = &route.all.durations;
+    let rate = route.per_second(RateTime::of(finished));
+    let mut row = [route.count(), route.failed()].map(|number| number.to_string()).to_vec();
+    row.push(format!("{rate:.3}"));
+    row.extend([route.all.received, route.all.sent].map(|number| number.to_string()));
+    row.extend([durations.mean().map(|mean| mean as u64), durations.min()].map(milliseconds));
+    row.extend(percentiles(durations));
+    row.push(milliseconds(durations.max()));
+    row.extend([route.interrupted, route.all.after_load].map(|number| number.to_string()));
+    let p95 = |durations: &Histogram| milliseconds(durations.quantile(0.95));
+    let apart = route.apart().map(|(passed, failed)| [p95(passed), p95(failed)]);
+    row.extend(apart.unwrap_or_default());
+    row
 }
 
 /// A row for each second, or for longer where the run was long.
@@ -50,7 +85,7 @@ pub fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Writ
     let mut head = ["end_seconds", "length_seconds", "users", "asked_per_second"].map(str::to_owned).to_vec();
     head.extend(counts.map(str::to_owned));
     head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
-    head.push("max_ms".to_owned());
+    head.extend(["max_ms", "steps", "steps_failed"].map(str::to_owned));
     table.write_record(&head)?;
     let mut end = std::time::Duration::ZERO;
     for point in timeline.points() {
@@ -65,6 +100,7 @@ pub fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Writ
         row.extend([point.requests_failed, point.received].map(|number| number.to_string()));
         row.extend(percentiles(durations));
         row.push(milliseconds(durations.max()));
+        row.extend([point.steps.count(), point.steps_failed].map(|number| number.to_string()));
         table.write_record(&row)?;
     }
     table.flush()
@@ -132,9 +168,9 @@ mod tests {
 
     #[test]
     fn routes_and_errors_are_harmless_in_the_tables() {
-        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE };
+        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let mut finished = Finished::not_started(Plan::new(Asked::default()).unwrap(), options, None);
-        let label = Label::new("", "=HYPERLINK(\"http://h/\")", "MEASURE").into();
+        let label = Label::new("", "=HYPERLINK(\"http://h/\")", "GET").into();
         let outcome = Outcome::Answered { status: 0, failed: false };
         finished.totals.requests.entry(Series { label, outcome }).or_default().durations.record(5_000_000);
         finished.totals.errors.add(ErrorKind::Other, "@cmd", std::time::Duration::ZERO);
@@ -145,7 +181,7 @@ mod tests {
         };
         let table = written(&|to| stats(&finished, to).unwrap());
         let row = table.lines().find(|line| line.contains("HYPERLINK")).unwrap();
-        assert!(row.starts_with(r#"MEASURE,,"'=HYPERLINK(""http://h/"")",1,0,"#), "{row}");
+        assert!(row.starts_with(r#"GET,,"'=HYPERLINK(""http://h/"")",1,0,"#), "{row}");
         let table = written(&|to| failures(&finished, to).unwrap());
         assert_eq!(table.lines().nth(1), Some("other,'@cmd,1,0.000"));
     }

@@ -1,6 +1,7 @@
 //! Thresholds: what a run must keep to, as `http_req_duration p(95)<200ms`.
 
 mod error;
+mod failures;
 mod hidden;
 mod judge;
 mod limit;
@@ -18,6 +19,7 @@ mod watch;
 use std::{fmt, str::FromStr};
 
 pub use error::ThresholdError;
+pub(super) use failures::is_noteworthy;
 pub use judge::{Actual, Judged};
 use limit::Limit;
 use metric::{Metric, Statistic};
@@ -37,15 +39,20 @@ pub use watch::Watch;
 /// | `http_req_duration` | from sending a request to the last byte of its body | `avg min max med p(N)` | those of requests |
 /// | `http_req_waiting` | to its response's headers, where a whole response came | the same | |
 /// | `http_req_connecting` | making a connection: lookup, TCP and TLS | the same | |
-/// | `http_req_failed` | requests that failed, of all that ended | `rate` (a share) | those of requests |
+/// | `http_req_failed` | requests that failed, of all that ended or were cut off | `rate` (a share), `count` | those of requests |
+/// | `http_req_interrupted` | requests that the run cut off, of the same | `rate` (a share), `count` | those of requests |
 /// | `data_sent`, `data_received` | bytes of bodies | `count`, `rate` (per second) | those of requests |
 /// | `iterations` | triggers that ended, failed ones among them | `count`, `rate` (per second) | |
 /// | `iteration_duration` | of a trigger, from its start, without think time | `avg min max med p(N)` | |
 /// | `iteration_response` | the same from when it was due | the same | |
-/// | `iteration_failed` | triggers that failed, of all that ended | `rate` (a share) | |
+/// | `iteration_failed` | triggers that failed, of all that ended or were cut off | `rate` (a share), `count` | |
+/// | `iteration_interrupted` | triggers that the run cut off, of the same | `rate` (a share), `count` | |
 /// | `dropped_iterations` | starts that did not happen | `count`, `rate` (per second) | |
 /// | `journey_duration` | of a journey, from its first request to the end of its last | the same | |
 /// | `user_start_duration` | how long users took to start, of those that did | the same | |
+/// | `steps` | steps that `golo::measure` timed | `count`, `rate` (per second) | `step`, `error`, `outcome` |
+/// | `step_duration` | of a step | `avg min max med p(N)` | those of steps |
+/// | `step_failed` | steps that failed, of all that ended or were cut off | `rate` (a share), `count` | those of steps |
 /// | `checks` | checks that passed, of all that were made | `rate` (a share) | `check` |
 /// | `tag{KEY}` | the values of a tag of triggers' responses, all of which must be numbers | `avg min max med p(N) count` | `outcome` |
 /// | `tag{KEY:VALUE}` | tags that have this value, of all tags of this key | `count`, `rate` (a share) | `outcome` |
@@ -66,9 +73,9 @@ pub use watch::Watch;
 /// further requests are in `other`. A threshold fails, and says why, if requests that it may be about are there: one with a
 /// `route` if the room of the selected routes is used up, and one with a `method` or an `origin` in any case.
 ///
-/// Requests that the run cut off count nowhere. A step that `golo::measure` timed is no request: it counts only where
-/// the threshold says `{method:MEASURE}`. Rates per second are over all the time until nothing was in flight any more.
-/// Of data, bodies alone count: of a request where it was responded to, of a response what has come.
+/// Requests that the run cut off have no duration, and are in the shares alone. A step that `golo::measure` timed is no
+/// request: `{method:MEASURE}` on a metric of requests selects steps instead. Rates per second are over the time in which
+/// starts were made; what ended later is in no rate. See [`RateTime`](crate::report::RateTime). Of data, bodies alone count: of a request where it was responded to, of a response what has come.
 ///
 /// A value is a number with a unit: `ns us µs ms s m h`, milliseconds without; for data `B kB MB GB KiB MiB GiB`; for a
 /// share `%`, or a number from 0 to 1; else none. The values of tags have no unit, and may be below 0.

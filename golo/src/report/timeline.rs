@@ -44,6 +44,10 @@ pub struct Point {
     pub statuses: BTreeMap<u16, u64>,
     /// Requests, in nanoseconds.
     pub durations: Histogram,
+    /// Measured steps that failed.
+    pub steps_failed: u64,
+    /// Measured steps, in nanoseconds.
+    pub steps: Histogram,
     /// Triggers, from when they were due, in nanoseconds.
     pub response: Histogram,
 }
@@ -144,6 +148,11 @@ impl Point {
                 outcome => outcome.status().unwrap_or_default(),
             };
             let count = measure.durations.count();
+            if series.is_step() {
+                point.steps.merge(&measure.durations);
+                point.steps_failed += if series.outcome.is_failed() { count } else { 0 };
+                continue;
+            }
             if series.outcome.is_failed() {
                 point.requests_failed += count;
             }
@@ -155,7 +164,7 @@ impl Point {
     }
 
     fn is_empty(&self) -> bool {
-        self.due == 0 && self.done == 0 && self.interrupted == 0 && self.durations.is_empty()
+        self.due == 0 && self.done == 0 && self.interrupted == 0 && self.durations.is_empty() && self.steps.is_empty()
     }
 
     /// Adds the one after it.
@@ -169,6 +178,7 @@ impl Point {
             (&mut self.dropped, later.dropped),
             (&mut self.interrupted, later.interrupted),
             (&mut self.requests_failed, later.requests_failed),
+            (&mut self.steps_failed, later.steps_failed),
             (&mut self.received, later.received),
         ] {
             *sum += more;
@@ -177,6 +187,7 @@ impl Point {
             *self.statuses.entry(*status).or_default() += count;
         }
         self.durations.merge(&later.durations);
+        self.steps.merge(&later.steps);
         self.response.merge(&later.response);
     }
 }

@@ -3,12 +3,14 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Ending, Judged,
+    Ending, Judged, summary,
     units::{count, counted, duration},
 };
 use crate::engine::{
     Finished,
+    errors::ErrorKind,
     health::{LateStarts, LostAgent},
+    snapshot::Ends,
 };
 
 /// What a run comes to. Where several hold, the first of them is it.
@@ -24,9 +26,9 @@ pub enum Verdict {
     Stopped,
     /// The generator could not deliver the plan, for these reasons: what was measured is not the target's alone.
     Invalid(Vec<String>),
-    /// It did not keep to these thresholds.
+    /// It did not keep to these thresholds, or nothing in it succeeded.
     Failed(Vec<String>),
-    /// It was delivered, and kept to every threshold.
+    /// It was delivered, kept to every threshold, and something in it succeeded unless a threshold asked for failures.
     Passed,
 }
 
@@ -51,7 +53,8 @@ impl Verdict {
         if !reasons.is_empty() {
             return Self::Invalid(reasons);
         }
-        let failed: Vec<_> = ending.thresholds.iter().filter(|judged| !judged.passed).map(missed).collect();
+        let mut failed: Vec<_> = ending.thresholds.iter().filter(|judged| !judged.passed).map(missed).collect();
+        failed.extend(nothing_succeeded(finished, ending).map(|nothing| nothing.reason));
         if failed.is_empty() { Self::Passed } else { Self::Failed(failed) }
     }
 
@@ -74,8 +77,49 @@ impl Verdict {
 fn missed(judged: &Judged) -> String {
     match &judged.reason {
         Some(reason) => format!("{}: {reason}", judged.threshold),
-        None => format!("{} was {}", judged.threshold, judged.shown()),
+        None => format!("{} was {}", judged.threshold, judged.said()),
     }
+}
+
+/// Why a run failed in which nothing succeeded.
+pub(super) struct NothingSucceeded {
+    pub(super) reason: String,
+    /// Whether it is said of triggers, since there was no request and no measured step.
+    pub(super) of_triggers: bool,
+}
+
+/// Whether nothing succeeded although something was tried, and no threshold that held asks for failures.
+///
+/// Requests decide; if there is none, measured steps; if there is none either, triggers.
+pub(super) fn nothing_succeeded(finished: &Finished, ending: &Ending) -> Option<NothingSucceeded> {
+    if ending.thresholds.iter().any(Judged::wants_failures) {
+        return None;
+    }
+    let totals = &finished.totals;
+    let triggers = &totals.triggers;
+    let of_triggers = Ends { done: triggers.done, failed: triggers.failed, interrupted: triggers.interrupted };
+    let tried = [("request", totals.ends(false)), ("step", totals.ends(true))];
+    let (noun, ends) = tried.into_iter().find(|(_, ends)| ends.all() > 0).unwrap_or(("trigger", of_triggers));
+    if ends.passed() > 0 || (ends.all() == 0 && triggers.due == 0) {
+        return None;
+    }
+    let of_triggers = noun == "trigger";
+    let Ends { done, failed, interrupted } = ends;
+    let have_panicked = of_triggers && triggers.panicked == failed;
+    let why = summary::reason(&totals.errors, |kind| match (of_triggers, have_panicked) {
+        (true, true) => kind == ErrorKind::Panic,
+        (true, false) => matches!(kind, ErrorKind::Returned | ErrorKind::Panic | ErrorKind::Start),
+        (false, _) => summary::has_failed_so(totals, noun == "step", kind),
+    });
+    let verb = if have_panicked { "panicked" } else { "failed" };
+    let what = match (done, interrupted) {
+        (0, 0) => format!("{} dropped, and no trigger ran", counted(triggers.dropped(), "start")),
+        (0, _) => format!("no {noun} ended, {} cut off", counted(interrupted, noun)),
+        (1, 0) => format!("the only {noun} {verb}{why}"),
+        (_, 0) => format!("every {noun} {verb}{why}"),
+        _ => format!("{} failed and {} were cut off{why}", counted(failed, noun), count(interrupted)),
+    };
+    Some(NothingSucceeded { reason: format!("nothing succeeded: {what}"), of_triggers })
 }
 
 impl fmt::Display for Verdict {

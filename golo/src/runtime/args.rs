@@ -118,7 +118,10 @@ pub(super) enum Call {
         wire: WireLayout,
     },
     Run(Box<RunCall>),
-    Once { job_name: Option<String>, client: client::Options },
+    Once {
+        job_name: Option<String>,
+        client: client::Options,
+    },
 }
 
 impl Call {

@@ -106,13 +106,14 @@ enum Report {
     Html,
     Junit,
     Stats,
+    Steps,
     StatsHistory,
     Tags,
     Failures,
 }
 
 /// The tables of `csv=`.
-const TABLES: [Report; 4] = [Report::Stats, Report::StatsHistory, Report::Tags, Report::Failures];
+const TABLES: [Report; 5] = [Report::Stats, Report::Steps, Report::StatsHistory, Report::Tags, Report::Failures];
 
 /// What reports are made of.
 struct Results<'a> {
@@ -229,14 +230,15 @@ impl Report {
             #[cfg(feature = "html")]
             Self::Html => "html",
             Self::Junit => "junit",
-            Self::Stats | Self::StatsHistory | Self::Tags | Self::Failures => "csv",
+            Self::Stats | Self::Steps | Self::StatsHistory | Self::Tags | Self::Failures => "csv",
         }
     }
 
-    /// What a prefix becomes a file's name by: as Locust calls them.
+    /// What a prefix becomes a file's name by: as Locust calls them, which has no measured steps.
     fn suffix(self) -> &'static str {
         match self {
             Self::Stats => "_stats.csv",
+            Self::Steps => "_steps.csv",
             Self::StatsHistory => "_stats_history.csv",
             Self::Tags => "_tags.csv",
             Self::Failures => "_failures.csv",
@@ -256,7 +258,7 @@ impl Report {
     /// When it is written: those that say how the run ended come last, since that may be that another could not be written.
     fn place(self) -> u8 {
         match self {
-            Self::Stats | Self::StatsHistory | Self::Tags | Self::Failures => 0,
+            Self::Stats | Self::Steps | Self::StatsHistory | Self::Tags | Self::Failures => 0,
             Self::Junit => 1,
             #[cfg(feature = "html")]
             Self::Html => 1,
@@ -278,6 +280,7 @@ impl Report {
                 report::junit(finished, verdict, ending, &summary, to)
             }
             Self::Stats => report::stats(finished, to),
+            Self::Steps => report::steps(finished, to),
             Self::StatsHistory => report::stats_history(timeline, finished, to),
             Self::Tags => report::tags(finished, to),
             Self::Failures => report::failures(finished, to),

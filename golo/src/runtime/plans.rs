@@ -87,7 +87,8 @@ struct Asked {
 
 impl Asked {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
-        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } = written;
+        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } =
+            written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
                 "the plan needs revision {needs} of golo.engine.v1, and this load test was built with golo {}, which speaks \
@@ -272,7 +273,9 @@ impl Running {
         sink::install(process);
         let over = engine.started();
         let finished = with_proxies(engine.finish());
-        let over = over.map_or_else(Instant::now, |start| start + finished.load_time);
+        // A plan without a duration has no grace: it takes as long as its iterations do.
+        let time = if finished.plan.duration().is_some() { finished.load_time } else { finished.whole_time };
+        let over = over.map_or_else(Instant::now, |start| start + time);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
         let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };
         last.tell(&events, finished, is_stopped, &mut commands, &in_flight).await;

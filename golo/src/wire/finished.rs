@@ -56,6 +56,7 @@ impl From<&Finished> for pb::event::Event {
             unoptimised: *is_unoptimised,
             late_starts: worst_lag.and_then(|lag| lag.starts).map(late),
             proxies: finished.proxies.clone(),
+            tells_after_load: finished.tells_after_load,
         })
     }
 }
@@ -109,5 +110,6 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
         most_users: written.most_users,
         not_started: written.not_started.clone(),
         proxies: written.proxies.clone(),
+        tells_after_load: written.tells_after_load,
     })
 }

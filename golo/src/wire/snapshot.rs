@@ -1,6 +1,6 @@
 //! Snapshots: everything that was measured in some time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     WireError,
@@ -13,7 +13,7 @@ use crate::{
         room::Priority,
         series::{Label, Outcome, Series},
         slowest::{Journey, Slowest, Step},
-        snapshot::{Check, Generator, Measure, Redirects, Snapshot, Triggers},
+        snapshot::{AfterLoad, Check, Generator, Measure, Redirects, Snapshot, Triggers},
         spent::Spent,
     },
     output::nanoseconds,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Each kind of error, and what it is on the wire.
-const KINDS: [(ErrorKind, pb::ErrorKind); 14] = [
+const KINDS: [(ErrorKind, pb::ErrorKind); 15] = [
     (ErrorKind::Other, pb::ErrorKind::Other),
     (ErrorKind::Dns, pb::ErrorKind::Dns),
     (ErrorKind::Connect, pb::ErrorKind::Connect),
@@ -126,6 +126,12 @@ pub(crate) fn series(written: &pb::Series) -> Result<Series, WireError> {
     Ok(Series { label, outcome })
 }
 
+/// Whether a series is of measured steps, which are no requests.
+#[must_use]
+pub fn is_step(written: &pb::Series) -> bool {
+    series(written).is_ok_and(|series| series.is_step())
+}
+
 impl From<&Journey<Arc<Label>>> for pb::Journey {
     fn from(journey: &Journey<Arc<Label>>) -> Self {
         let step = |Step { label, started, duration, status, failed }: &Step<Arc<Label>>| pb::Step {
@@ -192,6 +198,18 @@ impl From<&Snapshot> for pb::Snapshot {
             followed: redirects.followed,
             at_least: redirects.at_least,
         };
+        let after_load = |(series, measure): (&Series, &Measure)| pb::AfterLoad {
+            series: Some(pb::Series {
+                label: Some((&*series.label).into()),
+                outcome: Some(series.outcome.into()),
+                is_content: matches!(series.outcome, Outcome::Content { .. }),
+                ..pb::Series::default()
+            }),
+            count: measure.after_load.count,
+            received: measure.after_load.received,
+            sent: measure.after_load.sent,
+        };
+        let ended_after = requests.iter().filter(|(_, measure)| measure.after_load.count > 0);
         let error = |(kind, text, seen): (ErrorKind, &str, Seen)| pb::Error {
             kind: pb::ErrorKind::from(kind).into(),
             text: text.to_owned(),
@@ -217,8 +235,19 @@ impl From<&Snapshot> for pb::Snapshot {
             tags: tags.iter().map(super::tags::write).collect(),
             tags_beyond: tags.beyond(),
             requests_from_tags: *requests_from_tags,
+            after_load: ended_after.map(after_load).collect(),
         }
     }
+}
+
+/// What ended after the load, by its series.
+fn after_load(written: &[pb::AfterLoad]) -> Result<HashMap<Series, AfterLoad>, WireError> {
+    let one = |written: &pb::AfterLoad| {
+        let of = written.series.as_ref().ok_or_else(|| WireError::missing("series of what ended after the load"))?;
+        let pb::AfterLoad { count, received, sent, .. } = *written;
+        Ok((series(of)?, AfterLoad { count, received, sent }))
+    };
+    written.iter().map(one).collect()
 }
 
 impl TryFrom<&pb::Snapshot> for Snapshot {
@@ -237,10 +266,17 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             requests_from_tags: written.requests_from_tags,
             ..Self::default()
         };
+        let mut after_load = after_load(&written.after_load)?;
         let requests = written.requests.iter().map(|written| {
+            let series = series(written)?;
             let pb::Series { durations, received, sent, .. } = written;
-            let measure = Measure { durations: read(durations.as_ref())?, received: *received, sent: *sent };
-            Ok((series(written)?, measure))
+            let measure = Measure {
+                durations: read(durations.as_ref())?,
+                received: *received,
+                sent: *sent,
+                after_load: after_load.remove(&series).unwrap_or_default(),
+            };
+            Ok((series, measure))
         });
         let requests = requests.collect::<Result<Vec<_>, WireError>>()?;
         snapshot.measure(requests.iter().map(|(series, measure)| (series, measure)));
@@ -282,6 +318,7 @@ impl From<&Triggers> for pb::Triggers {
             thinking: nanoseconds(triggers.spent.thinking),
             working: nanoseconds(triggers.spent.working),
             dropped_pausing: triggers.dropped_pausing,
+            done_after_load: triggers.done_after_load,
         }
     }
 }
@@ -307,6 +344,7 @@ impl TryFrom<&pb::Triggers> for Triggers {
                 working: Duration::from_nanos(written.working),
             },
             dropped_pausing: written.dropped_pausing,
+            done_after_load: written.done_after_load,
         })
     }
 }
@@ -382,6 +420,10 @@ mod tests {
             (output.waiting, output.sent) = (Some(Duration::from_nanos(20)), 5);
             (output.redirects, output.redirects_are_hidden) = (status / 100, status == 404);
             let (duration, status, failed) = (output.duration, output.status, output.is_failed());
+            if url == "http://b/" {
+                recorder.end_load(std::time::Instant::now());
+                output.timestamp = std::time::SystemTime::now() + Duration::from_secs(1);
+            }
             let label = recorder.output(&output);
             let step = Step { label, started: output.timestamp - duration, duration, status, failed };
             journeys.add("x", step, Duration::ZERO);
@@ -405,6 +447,7 @@ mod tests {
         (triggers.due, triggers.done, triggers.failed, triggers.panicked) = (1, 2, 3, 4);
         (triggers.interrupted, triggers.dropped_busy) = (5, 6);
         (triggers.dropped_unready, triggers.dropped_stopped, triggers.dropped_pausing) = (7, 8, 9);
+        triggers.done_after_load = 2;
         let nanos = Duration::from_nanos;
         triggers.spent = Spent { requesting: nanos(10), thinking: nanos(11), working: nanos(12) };
         snapshot.user_starts.record(13);
@@ -426,6 +469,21 @@ mod tests {
         let snapshot = measured();
         assert_eq!(Snapshot::try_from(&pb::Snapshot::from(&snapshot)), Ok(snapshot));
         assert_eq!(Snapshot::try_from(&pb::Snapshot::from(&Snapshot::default())), Ok(Snapshot::default()));
+    }
+
+    #[test]
+    fn what_ended_after_the_load_is_told_and_absent_from_an_older_sender() {
+        let snapshot = measured();
+        let after =
+            |snapshot: &Snapshot| snapshot.requests.values().map(|measure| measure.after_load.count).sum::<u64>();
+        assert_eq!((after(&snapshot), snapshot.requests_done()), (2, 5));
+        let mut written = pb::Snapshot::from(&snapshot);
+        written.after_load.clear();
+        let read = Snapshot::try_from(&written).unwrap();
+        assert_eq!((after(&read), read.requests_done()), (0, 4));
+        written.after_load.push(pb::AfterLoad::default());
+        let wrong = Snapshot::try_from(&written).unwrap_err();
+        assert_eq!(wrong.to_string(), "no series of what ended after the load");
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub struct Plan {
     /// The latest revision that whoever sends this understands; 0 is 1.
     #[prost(uint32, tag = "8")]
     pub speaks: u32,
+    /// Routes that thresholds select: their series are always kept apart.
+    #[prost(string, repeated, tag = "9")]
+    pub selected_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How late starts may be before the run is invalid; absent, golo decides.
+    #[prost(uint64, optional, tag = "11")]
+    pub max_lag: ::core::option::Option<u64>,
 }
 /// The numbers i with i % of == index: of users and of starts alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -259,7 +265,8 @@ pub struct Finished {
     /// When the measured part began, if it did.
     #[prost(fixed64, optional, tag = "2")]
     pub started_at: ::core::option::Option<u64>,
-    /// How long starts were made.
+    /// How long starts were made: the plan's time, or until the run was stopped or
+    /// the last of the plan's iterations started.
     #[prost(uint64, tag = "3")]
     pub load_time: u64,
     /// How long it took until nothing was in flight any more.
@@ -299,6 +306,17 @@ pub struct Finished {
     /// The proxies that requests went through, without user and password.
     #[prost(string, repeated, tag = "15")]
     pub proxies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether the load test was built without optimisations.
+    #[prost(bool, tag = "22")]
+    pub unoptimised: bool,
+    /// How many starts were late in the window of `worst_lag`; absent from those
+    /// that judge by its percentile alone.
+    #[prost(message, optional, tag = "18")]
+    pub late_starts: ::core::option::Option<LateStarts>,
+    /// Whether its snapshots tell what ended after `load_time`. An older sender
+    /// does not count it: its rates are then over `whole_time`.
+    #[prost(bool, tag = "20")]
+    pub tells_after_load: bool,
 }
 /// How late starts were over some seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -312,6 +330,19 @@ pub struct Lag {
     /// From where on that is too late.
     #[prost(uint64, tag = "3")]
     pub limit: u64,
+}
+/// The late starts of a window.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LateStarts {
+    /// Length of the window.
+    #[prost(uint64, tag = "1")]
+    pub length: u64,
+    /// Starts that were later than the limit.
+    #[prost(uint64, tag = "2")]
+    pub late: u64,
+    /// All starts of the window whose delay is known.
+    #[prost(uint64, tag = "3")]
+    pub starts: u64,
 }
 /// Everything that was measured in some time. Snapshots merge by addition.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -338,9 +369,70 @@ pub struct Snapshot {
     pub errors: ::prost::alloc::vec::Vec<Error>,
     #[prost(message, optional, tag = "9")]
     pub generator: ::core::option::Option<Generator>,
+    /// How long users took to start, of those that did.
+    #[prost(message, optional, tag = "10")]
+    pub user_starts: ::core::option::Option<Histogram>,
+    /// How late triggers started because their user was still starting.
+    #[prost(message, optional, tag = "11")]
+    pub start_waits: ::core::option::Option<Histogram>,
     /// Redirects that were followed, of the labels that have any.
     #[prost(message, repeated, tag = "12")]
     pub redirects: ::prost::alloc::vec::Vec<Redirects>,
+    /// What triggers said of themselves in the tags of their `Response`, by key:
+    /// at most 50 keys, those that come first when ordered by length, then by
+    /// bytes.
+    #[prost(message, repeated, tag = "14")]
+    pub tags: ::prost::alloc::vec::Vec<Tag>,
+    /// Tags under any further key.
+    #[prost(uint64, tag = "15")]
+    pub tags_beyond: u64,
+    /// Requests in `requests` that are made of triggers' tags, since the load
+    /// test printed no `Output`.
+    #[prost(uint64, tag = "16")]
+    pub requests_from_tags: u64,
+    /// Of `requests`, those that ended after the load, by their series.
+    #[prost(message, repeated, tag = "17")]
+    pub after_load: ::prost::alloc::vec::Vec<AfterLoad>,
+}
+/// The tags of triggers under one key.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Tag {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// How often each value came: at most 100 values, those that come first when
+    /// ordered by length, then by bytes.
+    #[prost(message, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<TagValue>,
+    /// How often any further value came, by the outcome of its trigger.
+    #[prost(uint64, tag = "3")]
+    pub other_passed: u64,
+    #[prost(uint64, tag = "4")]
+    pub other_failed: u64,
+    /// How many of all values are no numbers, by the outcome of their triggers.
+    #[prost(uint64, tag = "5")]
+    pub texts_passed: u64,
+    #[prost(uint64, tag = "6")]
+    pub texts_failed: u64,
+    /// The values that are numbers, in thousandths, by the outcome of their
+    /// triggers: those of at least 0, and the magnitudes of those below 0.
+    #[prost(message, optional, tag = "7")]
+    pub passed: ::core::option::Option<Histogram>,
+    #[prost(message, optional, tag = "8")]
+    pub passed_below: ::core::option::Option<Histogram>,
+    #[prost(message, optional, tag = "9")]
+    pub failed: ::core::option::Option<Histogram>,
+    #[prost(message, optional, tag = "10")]
+    pub failed_below: ::core::option::Option<Histogram>,
+}
+/// A value of a tag, and how often it came by the outcome of its trigger.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TagValue {
+    #[prost(string, tag = "1")]
+    pub value: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub passed: u64,
+    #[prost(uint64, tag = "3")]
+    pub failed: u64,
 }
 /// What was requested.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -355,6 +447,10 @@ pub struct Label {
     /// all that came after the most series that are told apart.
     #[prost(string, tag = "3")]
     pub method: ::prost::alloc::string::String,
+    /// Which series are kept apart first when there are too many. Of the label
+    /// that stands for all others: the highest priority of what is in it.
+    #[prost(enumeration = "Priority", tag = "4")]
+    pub priority: i32,
 }
 /// The requests of one label that ended in one way.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -408,6 +504,23 @@ pub struct Redirects {
     #[prost(uint64, tag = "3")]
     pub at_least: u64,
 }
+/// Requests of one series that ended after the load: after the plan's time, or
+/// after the last start. They are in their series too.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AfterLoad {
+    /// Which series; its label and outcome alone.
+    #[prost(message, optional, tag = "1")]
+    pub series: ::core::option::Option<Series>,
+    /// How many there are.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// Bytes of their responses' bodies.
+    #[prost(uint64, tag = "3")]
+    pub received: u64,
+    /// Bytes of their own bodies.
+    #[prost(uint64, tag = "4")]
+    pub sent: u64,
+}
 /// Durations, counted in buckets (HDR: log-linear, 1024 to each power of two).
 ///
 /// Bucket number b below 2048 is the duration b. Above, with e = b / 1024 - 1
@@ -460,6 +573,22 @@ pub struct Triggers {
     /// From when it was due to the end, without think time.
     #[prost(message, optional, tag = "10")]
     pub response: ::core::option::Option<Histogram>,
+    /// How the time of the triggers that ended was spent: in requests and measured
+    /// steps (those that overlap count once), in think time, and in the load
+    /// test's own work. All are 0 where this is not known.
+    #[prost(uint64, tag = "11")]
+    pub requesting: u64,
+    #[prost(uint64, tag = "12")]
+    pub thinking: u64,
+    #[prost(uint64, tag = "13")]
+    pub working: u64,
+    /// Starts among `dropped_busy` that would have happened without the load
+    /// test's own pauses: its think time and its own work.
+    #[prost(uint64, tag = "14")]
+    pub dropped_pausing: u64,
+    /// Of `done`, triggers that ended after the load.
+    #[prost(uint64, tag = "15")]
+    pub done_after_load: u64,
 }
 /// The requests of one trigger that share a sequence ID.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -546,6 +675,16 @@ pub struct Generator {
     pub users_failed: u64,
     #[prost(uint64, tag = "8")]
     pub users_started: u64,
+    /// Panics of the load test outside of triggers.
+    #[prost(uint64, tag = "9")]
+    pub stray_panics: u64,
+    /// Calls of a user's `stop` that the end of the grace cut off.
+    #[prost(uint64, tag = "10")]
+    pub stops_cut_off: u64,
+    /// Triggers that started after the end of the plan because their user was
+    /// still starting.
+    #[prost(uint64, tag = "11")]
+    pub overdue: u64,
     /// Triggers that the warm-up started, and the requests (each redirect is one
     /// more) and connections that they made. They count nowhere else.
     #[prost(uint64, tag = "13")]
@@ -590,6 +729,44 @@ impl Arrivals {
         }
     }
 }
+/// Which series are kept apart first when there are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Priority {
+    /// The sender knows no priorities: ordinary, but in the label that stands for
+    /// all others there may be anything.
+    Unknown = 0,
+    /// The load test did not name the route, and no threshold selects it.
+    Ordinary = 1,
+    /// The load test named the route.
+    Named = 2,
+    /// A threshold selects the route.
+    Selected = 3,
+}
+impl Priority {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "PRIORITY_UNKNOWN",
+            Self::Ordinary => "PRIORITY_ORDINARY",
+            Self::Named => "PRIORITY_NAMED",
+            Self::Selected => "PRIORITY_SELECTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PRIORITY_UNKNOWN" => Some(Self::Unknown),
+            "PRIORITY_ORDINARY" => Some(Self::Ordinary),
+            "PRIORITY_NAMED" => Some(Self::Named),
+            "PRIORITY_SELECTED" => Some(Self::Selected),
+            _ => None,
+        }
+    }
+}
 /// Why a request or a trigger failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -607,6 +784,8 @@ pub enum ErrorKind {
     Start = 10,
     Cancelled = 11,
     Redirect = 12,
+    /// A panic of the load test outside of a trigger.
+    StrayPanic = 13,
     Content = 14,
 }
 impl ErrorKind {
@@ -629,6 +808,7 @@ impl ErrorKind {
             Self::Start => "ERROR_KIND_START",
             Self::Cancelled => "ERROR_KIND_CANCELLED",
             Self::Redirect => "ERROR_KIND_REDIRECT",
+            Self::StrayPanic => "ERROR_KIND_STRAY_PANIC",
             Self::Content => "ERROR_KIND_CONTENT",
         }
     }
@@ -648,6 +828,7 @@ impl ErrorKind {
             "ERROR_KIND_START" => Some(Self::Start),
             "ERROR_KIND_CANCELLED" => Some(Self::Cancelled),
             "ERROR_KIND_REDIRECT" => Some(Self::Redirect),
+            "ERROR_KIND_STRAY_PANIC" => Some(Self::StrayPanic),
             "ERROR_KIND_CONTENT" => Some(Self::Content),
             _ => None,
         }

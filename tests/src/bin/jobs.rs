@@ -2,10 +2,16 @@
 
 #![allow(clippy::print_stdout, reason = "what a load test prints of its own is one of the things that are tested")]
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use golo::{BoxError, Context, Response, ResponseTag};
 use golo_tests::Speechless;
+
+/// Whether there has been a trigger of the job that is slow first.
+static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 
 #[golo::loadtest]
 async fn jobs(context: Context, response: Response) -> Result<Response, BoxError> {
@@ -39,7 +45,15 @@ async fn job(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
                 .send()
                 .await?;
         }
+        "upload" => {
+            let bytes = golo::param("BYTES").and_then(|bytes| bytes.parse().ok()).unwrap_or_default();
+            let target = golo::param("TARGET_URL").unwrap_or_default() + "echo";
+            golo::do_request(&journey, golo::client().post(target).body(vec![b'x'; bytes])).await?;
+        }
         "hang" => get(&journey, "slow?ms=60000").await?,
+        // Longer than the load, and shorter than the grace.
+        "slow first" if !HAS_BEGUN.swap(true, Relaxed) => get(&journey, "slow?ms=2500").await?,
+        "slow first" => get(&journey, "").await?,
         "fail" => return Err("out of stock".into()),
         "fail without words" => return Err(Speechless.into()),
         "panic with a literal" => panic!("out of stock"),

@@ -35,6 +35,22 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
         "nothing" => {}
         "get" => get(&journey, "", None).await?,
         "hang" => get(&journey, "slow?ms=60000", None).await?,
+        // Longer than the load, and shorter than the grace.
+        "slow first" if number == 0 => get(&journey, "slow?ms=2500", None).await?,
+        "slow first" => get(&journey, "items", None).await?,
+        "all slow" => get(&journey, "slow?ms=1500", None).await?,
+        "fail fast" if number.is_multiple_of(10) => get(&journey, "slow?ms=100", None).await?,
+        "fail fast" => get(&journey, "status/503", None).await?,
+        "steps alone" => {
+            golo::measure(&journey, "a step", async { Ok::<_, Infallible>(()) }).await?;
+        }
+        "failed steps" => {
+            // The load test goes on all the same.
+            let _ = golo::measure(&journey, "a step", async { Err::<(), _>("no database") }).await;
+        }
+        "swallow errors" => {
+            let _ = get(&journey, "items", None).await;
+        }
         "fail" => get(&journey, "status/500", None).await?,
         "return an error" => return Err("out of stock".into()),
         "panic" => panic!("out of stock"),
@@ -55,10 +71,10 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             return Ok(golo::tagify([("parity", parity.to_owned()), ("amount", amount.to_string())]));
         }
         "many routes" => get(&journey, "items", Some(&format!("/routes/{number}"))).await?,
-        "checkout" if number < OTHERS => other_path(&journey, number).await?,
-        // A third of them fail.
+        // The first `/checkout` passes, while there is room for series; later a third of them fail.
+        "checkout" if (1..OTHERS).contains(&number) => other_path(&journey, number).await?,
         "checkout" => {
-            let path = if number.is_multiple_of(3) { "status/500" } else { "items/1" };
+            let path = if number % 3 == 1 { "status/500" } else { "items/1" };
             get(&journey, path, Some("/checkout")).await?;
         }
         "other paths" => other_path(&journey, number).await?,

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use golo::{
-    engine::plan::Asked,
-    report::{Ending, Verdict},
+    engine::{Finished, plan::Asked},
+    report::{Ending, RateTime, Verdict},
 };
 use tokio::sync::Barrier;
 
@@ -43,6 +43,34 @@ async fn what_is_in_flight_at_the_end_may_finish() {
         assert!(ran.finished.load_time <= SECOND / 2 && ran.finished.whole_time >= 800 * MILLI);
         ran.assert_each_is_stopped_once();
     }
+}
+
+#[tokio::test]
+async fn what_ends_after_the_load_is_counted_as_such() {
+    // The plan's time is over after half a second, and each trigger takes longer.
+    let ran = run(Probe::new(|_, _| Act::Take(800 * MILLI)), rate("20/s", SECOND / 2), 2).await;
+    assert_eq!((ran.counts(), ran.triggers().done_after_load), ((10, 10, 0, 0), 10));
+    // One of them takes longer than the load.
+    let act = |_, iteration| Act::Take(if iteration == 3 { SECOND } else { MILLI });
+    let ran = run(Probe::new(act), closed(1, SECOND / 2), 1).await;
+    assert_eq!(ran.triggers().done_after_load, 1);
+    // The load is over when the run is stopped.
+    let mut run = Run::start(Probe::new(|_, _| Act::Take(300 * MILLI)), closed(4, 60 * SECOND), 2);
+    run.until("there is load", |log| log.triggers() == 4).await;
+    run.engine.stop();
+    let ran = run.finish().await;
+    assert_eq!((ran.counts(), ran.triggers().done_after_load), ((4, 4, 0, 0), 4));
+}
+
+#[tokio::test]
+async fn the_load_of_a_plan_of_iterations_ends_with_the_last_start() {
+    let act = |user, iteration| Act::Take(if (user, iteration) == (0, 0) { SECOND } else { 10 * MILLI });
+    let asked = Asked { iterations: Some(20), duration: None, ..closed(2, SECOND) };
+    let ran = run(Probe::new(act), asked, 1).await;
+    let (load_time, whole_time) = (ran.finished.load_time, ran.finished.whole_time);
+    assert_eq!(ran.counts(), (20, 20, 0, 0));
+    assert!(whole_time >= SECOND && load_time < whole_time, "{load_time:?} of {whole_time:?}");
+    assert!(ran.triggers().done_after_load >= 1, "the last one at least");
 }
 
 #[tokio::test]
@@ -288,10 +316,12 @@ async fn who_is_still_starting_at_a_stop_has_no_trigger_after_it() {
 }
 
 #[tokio::test]
-async fn a_plan_that_its_iterations_end_lasts_until_the_last_of_them_has_ended() {
-    // All of them are taken at once, which is no rate of thousands a second.
+async fn iterations_that_start_all_at_once_have_the_rate_of_the_whole_run() {
+    // A rate over the time until the last start would be one of thousands a second.
     let asked = Asked { iterations: Some(4), ..closed(4, 60 * SECOND) };
     let ran = run(Probe::new(|_, _| Act::Take(SECOND)), asked, 2).await;
     assert_eq!(ran.counts(), (4, 4, 0, 0));
-    assert!(ran.finished.load_time >= SECOND && ran.finished.load_time == ran.finished.whole_time);
+    let Finished { load_time, whole_time, .. } = ran.finished;
+    assert!(whole_time >= SECOND && load_time < whole_time, "{load_time:?} of {whole_time:?}");
+    assert_eq!(RateTime::of(&ran.finished), RateTime::all(whole_time));
 }

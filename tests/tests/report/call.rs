@@ -133,7 +133,7 @@ impl Ran {
         Junit::read(&read(&self.path("junit.xml")))
     }
 
-    /// One of the tables: `stats`, `stats_history`, `failures`.
+    /// One of the tables: `stats`, `steps`, `stats_history`, `failures`.
     pub(crate) fn table(&self, name: &str) -> Vec<Row> {
         let mut table = csv::Reader::from_path(self.path(&format!("run_{name}.csv"))).unwrap();
         table.deserialize().map(|row| row.unwrap()).collect()
@@ -158,7 +158,7 @@ impl Ran {
         assert!(headline.starts_with(said) || headline == said, "{headline}\n{said}");
         assert_eq!(junit.failures + junit.errors > 0, code != 0, "{junit:#?}");
         assert!(junit.output.starts_with(verdict), "{}", junit.output);
-        for table in ["stats", "stats_history", "failures"] {
+        for table in ["stats", "steps", "stats_history", "failures"] {
             self.table(table);
         }
         let left = self.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());

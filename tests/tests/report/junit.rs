@@ -21,6 +21,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// `failure` or `error`, and its message.
     pub(crate) trouble: Option<(String, String)>,
+    /// What is noted of one that passed.
+    pub(crate) output: String,
 }
 
 impl Junit {
@@ -64,7 +66,9 @@ impl Case {
             (trouble.tag_name().name().to_owned(), message)
         });
         let class = attribute(node, "classname").rsplit('.').next().unwrap_or_default().to_owned();
-        Self { class, name: attribute(node, "name").to_owned(), trouble }
+        let output = elements(node).find(|node| node.has_tag_name("system-out"));
+        let output = output.and_then(|output| output.text()).unwrap_or_default().to_owned();
+        Self { class, name: attribute(node, "name").to_owned(), trouble, output }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod aborting;
 mod call;
+mod dead_targets;
 mod documentation;
 mod exit_codes;
 mod files;
@@ -14,6 +15,7 @@ mod losses;
 mod numbers;
 mod others;
 mod percentiles;
+mod rates;
 mod reasons;
 mod schema;
 mod screen;

@@ -59,8 +59,11 @@ async fn a_status_that_fails_the_request_stays_the_reason() {
     assert_eq!(output.expected, Some(true));
 }
 
+/// Checks by name and whether they held, and outputs.
+type Measured = (Vec<(String, bool)>, Vec<Output>);
+
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(Vec<(String, bool)>, Vec<Output>)>>);
+struct Seen(Arc<Mutex<Measured>>);
 
 impl Sink for Seen {
     fn output(&self, output: &OutputRef<'_>) {

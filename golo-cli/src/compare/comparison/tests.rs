@@ -33,7 +33,7 @@ fn steps(seconds: u64, nanos: u64) -> Seconds {
         let mut snapshot = Snapshot::default();
         let mut durations = Histogram::new();
         durations.record_n(nanos + second % 3, 100);
-        let label = Label { origin: "".into(), route: "query".into(), method: "MEASURE".into() };
+        let label = Label::new("", "query", "MEASURE");
         let series = Of { label: label.into(), outcome: Ended::Answered { status: 0, failed: false } };
         snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
         run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
@@ -49,11 +49,6 @@ fn side_by_second(routes: &[(&str, &str)], seconds: u64, of: impl Fn(u64) -> (u6
         let (requests, nanos, failed) = of(second);
         let mut snapshot = Snapshot::default();
         snapshot.triggers.done = requests;
-        for number in 0..requests.min(40) {
-            let status = if number < failed { "500" } else { "200" };
-            let tags = golo::tagify([("size", (number * nanos / 1000).to_string()), ("status", status.to_owned())]);
-            snapshot.tags.record(&tags, number < failed);
-        }
         for (origin, route) in routes {
             for (outcome, count) in [
                 (Ended::Answered { status: 200, failed: false }, requests - failed),
@@ -149,7 +144,7 @@ fn healthy(random: &mut SmallRng) -> Side {
         }
         let mut snapshot = Snapshot::default();
         snapshot.triggers.done = 100;
-        let label = Label { origin: "http://a".into(), route: "/items".into(), method: "GET".into() };
+        let label = Label::new("http://a", "/items", "GET");
         let series = Of { label: label.into(), outcome: Ended::Answered { status: 200, failed: false } };
         snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
         run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
@@ -337,9 +332,25 @@ fn a_second_that_was_cut_short_does_not_count() {
     assert_eq!(run.seconds.len(), 13);
 }
 
+/// A run whose triggers have tags: sizes that are multiples of `step`, and so many failed of 40 a second.
+fn tagged(step: u64, failed: u64) -> Side {
+    let mut run = Seconds::default();
+    for second in 1..=30 {
+        let mut snapshot = Snapshot::default();
+        for number in 0..40 {
+            let status = if number < failed { "500" } else { "200" };
+            let tags = golo::tagify([("size", (number * step).to_string()), ("status", status.to_owned())]);
+            snapshot.tags.record(&tags, number < failed);
+        }
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+    }
+    run.keep_whole(Duration::from_secs(30));
+    Side { seconds: run, ..side(1, 1, 1, 0) }
+}
+
 #[test]
 fn tags_are_compared_and_never_judged() {
-    let (a, b) = (side(30, 100, 1_000_000, 0), side(30, 100, 3_000_000, 20));
+    let (a, b) = (tagged(1000, 0), tagged(3000, 20));
     let comparison = compared(&a, &b, "5%");
     let row = |name: &str| comparison.rows().iter().find(|row| row.name() == name).unwrap();
     let size = row("tag{size} avg");

@@ -53,6 +53,11 @@ impl TagRequests {
         lock(&self.held).recorder.start(start);
     }
 
+    /// The load is over at `over`.
+    pub(in crate::engine) fn end_load(&self, over: Instant) {
+        lock(&self.held).recorder.end_load(over);
+    }
+
     /// A trigger has answered, after `took`.
     pub(in crate::engine) fn answered(&self, response: &Response, took: Duration) {
         if self.has_outputs.load(Ordering::Acquire) {
@@ -111,6 +116,9 @@ fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
         expected: response.error.then_some(false),
         waiting: None,
         sent: 0,
+        redirects: 0,
+        redirects_are_hidden: false,
+        ended: None,
     })
 }
 

@@ -15,7 +15,12 @@ impl<T, const MOST: usize> Default for Smallest<T, MOST> {
 }
 
 impl<T: Default, const MOST: usize> Smallest<T, MOST> {
+    #[inline]
     fn place(&self, key: &str) -> Result<usize, usize> {
+        // Of too many the rest is most often beyond the last.
+        if self.0.len() >= MOST && self.0.last().is_some_and(|(last, _)| order(last, key) == Ordering::Less) {
+            return Err(MOST);
+        }
         self.0.binary_search_by(|(known, _)| order(known, key))
     }
 
@@ -27,6 +32,7 @@ impl<T: Default, const MOST: usize> Smallest<T, MOST> {
 
     /// What belongs to a key, which is added if it is one of the first; the last one is handed to `gone` if it has to give
     /// way.
+    #[inline]
     pub(super) fn entry(&mut self, key: &str, gone: impl FnOnce(T)) -> Option<&mut T> {
         let place = match self.place(key) {
             Ok(place) => place,

@@ -1,11 +1,46 @@
 //! The text of keys and values as it is kept: bounded, and without secrets.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    hash::{BuildHasher as _, BuildHasherDefault},
+};
+
+use rustc_hash::FxHasher;
 
 use crate::engine::route;
 
 /// Keys of at most this many bytes are told apart by all of their text.
 const KEY: usize = 100;
+
+/// URLs whose kept text is remembered by each thread.
+const REMEMBERED: usize = 256;
+
+/// A URL, and its kept text.
+type Remembered = (Box<str>, Box<str>);
+
+thread_local! {
+    static KEPT: RefCell<Vec<Option<Remembered>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Hands the [`kept`] text of a value to `use_it`. That of a URL is made once, since it costs ten times the rest.
+pub(super) fn with_kept<T>(value: &str, use_it: impl FnOnce(&str) -> T) -> T {
+    let is_text = !value.starts_with('/') && memchr::memchr(b':', value.as_bytes()).is_none();
+    if is_text {
+        return use_it(&kept(value));
+    }
+    let slot = BuildHasherDefault::<FxHasher>::default().hash_one(value) as usize % REMEMBERED;
+    KEPT.with_borrow_mut(|remembered| {
+        if remembered.is_empty() {
+            remembered.resize_with(REMEMBERED, || None);
+        }
+        let known = &mut remembered[slot];
+        if known.as_ref().is_none_or(|(from, _)| **from != *value) {
+            *known = Some((value.into(), kept(value).into()));
+        }
+        use_it(known.as_ref().map_or(value, |(_, kept)| kept))
+    })
+}
 
 /// A key, in at most so many bytes.
 pub(super) fn bounded(key: &str) -> &str {
@@ -25,15 +60,21 @@ pub fn kept(value: &str) -> Cow<'_, str> {
         let (_, path) = route::split(value);
         return route::template(path);
     }
-    if !value.contains("://") {
+    let scheme = memchr::memchr(b':', value.as_bytes());
+    if scheme.is_none() || !value.contains("://") {
         return route::bounded(value);
     }
-    let clean = without_secrets(value);
+    let clean = if value.bytes().all(is_plain) { Cow::Borrowed(value) } else { Cow::Owned(without_secrets(value)) };
     let (origin, path) = route::split(&clean);
     if origin.is_empty() || clean.contains(char::is_whitespace) {
         return Cow::Owned(route::bounded(&clean).into_owned());
     }
     Cow::Owned([&*route::bounded(origin), &*route::template(path)].concat())
+}
+
+/// Whether a byte neither ends a URL nor begins what it is to lose.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"?#@\"'<>`".contains(&byte)
 }
 
 /// A text whose URLs have no user, password, query and fragment.

@@ -320,7 +320,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
         let pauses = Pauses { thinking: outcome.thought, all: spent.map_or(outcome.thought, |spent| spent.pausing()) };
         if is_measured {
             let delayed = thought_before.min(started.saturating_duration_since(from));
-            record(outcome, spent, now - started, (now - from).saturating_sub(delayed));
+            record(outcome, spent, now, (now - started, (now - from).saturating_sub(delayed)));
         }
         if due.is_some() {
             if worker.run.plan.is_open() {
@@ -352,10 +352,11 @@ async fn trigger<T: Trigger>(held: &mut Held<T>, is_measured: bool) -> Option<Ou
     Some(worker.run.trigger.trigger(context, state.as_mut()?, is_measured).await)
 }
 
-fn record(outcome: Outcome, spent: Option<Spent>, service: Duration, response: Duration) {
+/// Records a trigger that ended at `ended`.
+fn record(outcome: Outcome, spent: Option<Spent>, ended: Instant, (service, response): (Duration, Duration)) {
     recorder::with(|recorder| {
+        recorder.trigger_done(ended);
         let triggers = &mut recorder.rest().triggers;
-        triggers.done += 1;
         triggers.service.record(nanoseconds(service.saturating_sub(outcome.thought)));
         triggers.response.record(nanoseconds(response.saturating_sub(outcome.thought)));
         triggers.spent.merge(spent.unwrap_or_default());

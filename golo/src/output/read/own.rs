@@ -45,6 +45,7 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
         sent,
         redirects,
         redirects_are_hidden: false,
+        ended: None,
     })
 }
 

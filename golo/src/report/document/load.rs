@@ -129,6 +129,8 @@ impl WorstLag {
 pub(in crate::report) struct Triggers {
     pub(in crate::report) failed: u64,
     pub(in crate::report) panicked: u64,
+    /// Those that ended after the load, and are in no rate.
+    pub(in crate::report) after_load: u64,
     /// From the actual start.
     pub(in crate::report) service: Distribution,
     /// From when they were due.
@@ -162,6 +164,7 @@ impl Triggers {
         Self {
             failed: triggers.failed,
             panicked: triggers.panicked,
+            after_load: triggers.done_after_load,
             service: (&triggers.service).into(),
             response: (&triggers.response).into(),
             spent: triggers.spent.into(),

@@ -1,18 +1,18 @@
-//! The requests by route, and their statuses.
+//! The requests by route and their statuses, and the measured steps.
 
 use serde::Serialize;
 
 use super::Distribution;
 use crate::{
     engine::{Finished, series::Label},
-    report::summary,
+    report::{RateTime, summary},
 };
 
-/// The requests that ended, by what was requested.
+/// The requests, by what was requested.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Requests {
     pub(in crate::report) total: Amounts,
-    /// Those that the run cut off; counted nowhere else.
+    /// Those that the run cut off.
     pub(in crate::report) interrupted: u64,
     /// Those that are made of triggers' tags, since the load test printed no `Output`.
     pub(in crate::report) from_tags: u64,
@@ -41,10 +41,29 @@ pub(in crate::report) struct Route {
     pub(in crate::report) amounts: Amounts,
 }
 
+/// The measured steps, which are no requests.
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct Steps {
+    pub(in crate::report) total: Amounts,
+    /// The most time spent first.
+    pub(in crate::report) steps: Vec<Step>,
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct Step {
+    pub(in crate::report) name: String,
+    #[serde(flatten)]
+    pub(in crate::report) amounts: Amounts,
+}
+
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Amounts {
     pub(in crate::report) failed: u64,
-    /// A second, until nothing was in flight any more.
+    /// Those that the run cut off, which are in nothing else here.
+    pub(in crate::report) interrupted: u64,
+    /// Those that ended after the load.
+    pub(in crate::report) after_load: u64,
+    /// A second, over the run's `rate_time`.
     pub(in crate::report) rate: f64,
     /// Bytes of responses' bodies.
     pub(in crate::report) received: u64,
@@ -53,6 +72,15 @@ pub(in crate::report) struct Amounts {
     /// Redirects that were followed: the target saw each as a request of its own.
     pub(in crate::report) redirects: u64,
     pub(in crate::report) duration: Distribution,
+    /// Passed and failed ones apart, if more than one in a hundred failed and not all of them.
+    pub(in crate::report) apart: Option<Apart>,
+}
+
+/// How long those took that passed, and those that failed.
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct Apart {
+    pub(in crate::report) passed: Distribution,
+    pub(in crate::report) failed: Distribution,
 }
 
 /// How many responses had a status, and whether the load test expected another.
@@ -65,17 +93,17 @@ pub(in crate::report) struct Status {
 
 impl Requests {
     pub(super) fn of(finished: &Finished, requests: &summary::Requests) -> Self {
-        let amounts = |route: &summary::Route| Amounts::of(route, finished);
+        let rates = RateTime::of(finished);
         let route = |(label, route): &(Label, summary::Route)| Route {
             name: requests.name(label),
             origin: label.origin.clone(),
             route: label.route.clone(),
             method: label.method.clone(),
-            amounts: amounts(route),
+            amounts: Amounts::of(route, rates),
         };
         Self {
-            total: amounts(&requests.total),
-            interrupted: requests.interrupted,
+            total: Amounts::of(&requests.total, rates),
+            interrupted: requests.total.interrupted,
             from_tags: requests.from_tags,
             redirects_at_least: requests.redirects_at_least,
             redirected: requests.redirected(),
@@ -86,16 +114,44 @@ impl Requests {
     }
 }
 
+impl Steps {
+    pub(super) fn of(finished: &Finished, requests: &summary::Requests) -> Self {
+        let rates = RateTime::of(finished);
+        let summary::Steps { named, total } = &requests.steps;
+        let step = |(label, step): &(Label, summary::Route)| Step {
+            name: summary::step_name(label),
+            amounts: Amounts::of(step, rates),
+        };
+        Self { total: Amounts::of(total, rates), steps: named.iter().map(step).collect() }
+    }
+}
+
 impl Amounts {
-    fn of(route: &summary::Route, finished: &Finished) -> Self {
+    fn of(route: &summary::Route, rates: RateTime) -> Self {
         Self {
-            failed: route.failed,
-            rate: route.per_second(finished.whole_time),
-            received: route.received,
-            sent: route.sent,
+            failed: route.failed(),
+            interrupted: route.interrupted,
+            after_load: route.all.after_load,
+            rate: route.per_second(rates),
+            received: route.all.received,
+            sent: route.all.sent,
             redirects: route.redirects,
-            duration: (&route.durations).into(),
+            duration: (&route.all.durations).into(),
+            apart: route.apart().map(|(passed, failed)| Apart { passed: passed.into(), failed: failed.into() }),
         }
+    }
+
+    /// Those that ended or were cut off: what the share of failed ones is of.
+    #[cfg(feature = "html")]
+    pub(in crate::report) fn all(&self) -> u64 {
+        self.duration.count.saturating_add(self.interrupted)
+    }
+
+    /// Leaves out the buckets, which a page of many routes has no room for.
+    #[cfg(feature = "html")]
+    pub(in crate::report) fn drop_buckets(&mut self) {
+        let apart = self.apart.iter_mut().flat_map(|apart| [&mut apart.passed, &mut apart.failed]);
+        apart.chain([&mut self.duration]).for_each(|distribution| distribution.buckets = Vec::new());
     }
 }
 

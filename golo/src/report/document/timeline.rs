@@ -42,6 +42,11 @@ pub(in crate::report) struct OnePoint {
     pub(in crate::report) statuses: Vec<(u16, u64)>,
     /// From sending a request to its last byte.
     pub(in crate::report) duration: Percentiles,
+    /// Measured steps that ended.
+    pub(in crate::report) steps: u64,
+    pub(in crate::report) steps_failed: u64,
+    /// How long measured steps took.
+    pub(in crate::report) step_duration: Percentiles,
     /// Of triggers, from when they were due.
     pub(in crate::report) response: Percentiles,
     /// Durations of requests: the lowest of each row, and how many. Four rows make a doubling.
@@ -104,6 +109,9 @@ impl OnePoint {
             received: point.received,
             statuses: point.statuses.iter().map(|(&status, &count)| (status, count)).collect(),
             duration: Percentiles::of(&point.durations),
+            steps: point.steps.count(),
+            steps_failed: point.steps_failed,
+            step_duration: Percentiles::of(&point.steps),
             response: Percentiles::of(&point.response),
             heat: heat(&point.durations),
         }
@@ -111,8 +119,8 @@ impl OnePoint {
 
     /// Whether it is of no time, and nothing was measured in it.
     fn is_nothing(&self) -> bool {
-        let Self { length, due, done, dropped, interrupted, requests, .. } = self;
-        [length, due, done, dropped, interrupted, requests].into_iter().all(|number| *number == 0)
+        let Self { length, due, done, dropped, interrupted, requests, steps, .. } = self;
+        [length, due, done, dropped, interrupted, requests, steps].into_iter().all(|number| *number == 0)
     }
 }
 

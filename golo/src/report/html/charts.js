@@ -5,6 +5,9 @@
   const { points, stages, step } = run.timeline;
   const isOpen = run.run.model === "open";
   const hasDueTimes = run.run.model !== "closed";
+  // Without any request, latency is that of measured steps.
+  const hasRequests = run.requests.total.duration.count > 0;
+  const latencyOf = (point) => (hasRequests ? point.duration : point.step_duration);
   // The axis of time is one of dates, as if the run had begun with a year: it finds good marks at every zoom. Not with 1970,
   // since plotly takes small numbers for years.
   const begin = Date.UTC(2000);
@@ -131,7 +134,7 @@
   const latency = (colour) => {
     const shown = [["max", "max", "dot"], ["p99", "p99"], ["p95", "p95"], ["p90", "p90"], ["p50", "p50"]];
     const traces = shown.map(([name, key, dash]) => {
-      const values = points.map((point) => point.duration[key]);
+      const values = points.map((point) => latencyOf(point)[key]);
       return line(colour(key), name, middles, values, { line: { dash, width: dash ? 1 : 1.6 }, trace: spoken(values) });
     });
     if (hasDueTimes) {
@@ -140,7 +143,7 @@
         line: { dash: "dash", width: 1.2 }, trace: { ...spoken(values), visible: "legendonly" },
       }));
     }
-    const all = points.flatMap((point) => [point.duration.p50, point.duration.max]);
+    const all = points.flatMap((point) => [latencyOf(point).p50, latencyOf(point).max]);
     return [traces, layout(colour, { x: times(), y: durations(all), ...stageMarks(colour, true) })];
   };
 
@@ -191,7 +194,7 @@
     const shown = hasDueTimes
       ? [["triggers: service, from start", service, "p90"], ["triggers: response, from due", response, "response", "dash"]]
       : [["triggers", service, "p90"]];
-    shown.unshift(["requests", requests, "p50"]);
+    shown.unshift(["requests", requests, "p50"], ["measured steps", run.steps.total.duration, "p95"]);
     const traces = shown.filter(([, distribution]) => distribution.count).map(([name, distribution, tone, dash]) => {
       const [x, y] = curve(distribution);
       return line(colour(tone), name, x, y, {

@@ -6,8 +6,8 @@ use crate::{
     engine::tags::KEYS,
     report::{
         Distribution, Document,
-        document::{Dropped, Load, Model},
-        summary::{self, UNOPTIMISED},
+        document::{Amounts, Dropped, Load, Model},
+        summary::{self, UNOPTIMISED, said_after_load, said_cut_off},
         text::clean,
         units::{count, counted, nanoseconds, per_second, percent},
         verdict::since,
@@ -70,15 +70,20 @@ pub(super) fn tiles(document: &Document<'_>) -> Vec<Fact> {
     if duration.count == 0 {
         return Vec::new();
     }
-    vec![
+    let mut tiles = vec![
         Fact::new("requests", count(duration.count)),
-        Fact::new("failed", percent(total.failed, duration.count)).bad_if(total.failed > 0),
+        Fact::new("failed", percent(total.failed, total.all())).bad_if(total.failed > 0),
         Fact::new("requests a second", per_second(total.rate)),
         Fact::new("p50", nanoseconds(duration.p50)),
         Fact::new("p95", nanoseconds(duration.p95)),
         Fact::new("p99", nanoseconds(duration.p99)),
         Fact::new("max", nanoseconds(duration.max)),
-    ]
+    ];
+    if let Some(apart) = &total.apart {
+        tiles.push(Fact::new("p95 of passed", nanoseconds(apart.passed.p95)));
+        tiles.push(Fact::new("p95 of failed", nanoseconds(apart.failed.p95)));
+    }
+    tiles
 }
 
 pub(super) fn run(document: &Document<'_>) -> Vec<Fact> {
@@ -169,12 +174,13 @@ pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
     }
     let triggers = &document.triggers;
     if triggers.failed > 0 {
-        let share = percent(triggers.failed, load.done);
+        let all = load.done.saturating_add(load.interrupted);
+        let share = percent(triggers.failed, all);
         let panicked = match triggers.panicked {
             0 => String::new(),
             panicked => format!(", {} by a panic", count(panicked)),
         };
-        let text = format!("{} of {} ({share}){panicked}", count(triggers.failed), counted(load.done, "trigger"));
+        let text = format!("{} of {} ({share}){panicked}", count(triggers.failed), counted(all, "trigger"));
         facts.push(Fact::new("failed", text).bad_if(true));
     }
     facts
@@ -189,12 +195,12 @@ fn starts(load: &Load) -> String {
     format!("{due} due {sign} {done} done + {dropped} dropped + {interrupted} interrupted")
 }
 
-/// Requests that the run cut off.
-pub(super) fn cut_off(document: &Document<'_>) -> Option<String> {
-    let interrupted = document.requests.interrupted;
-    let were = if interrupted == 1 { "was" } else { "were" };
-    let requests = counted(interrupted, "request");
-    (interrupted > 0).then(|| format!("{requests} {were} cut off by the end of the run, and not counted here"))
+/// What is to be said below the table of requests, or of measured steps.
+pub(super) fn remarks(document: &Document<'_>, total: &Amounts, noun: &str) -> Vec<String> {
+    let after = total.after_load;
+    let is_said = after > 0 && !document.run.rates_count_after_load;
+    let after = is_said.then(|| said_after_load(after, noun));
+    after.into_iter().chain(said_cut_off(total.interrupted, total.all(), noun)).collect()
 }
 
 /// Requests that are made of triggers' tags.

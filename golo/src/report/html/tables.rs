@@ -14,7 +14,8 @@ use crate::report::{
 pub(super) fn thresholds(document: &Document<'_>) -> Option<Table> {
     let rows = document.thresholds.iter().map(|threshold| {
         let (word, tone) = if threshold.passed { ("✓ passed", Tone::Good) } else { ("✗ failed", Tone::Bad) };
-        let actual = threshold.reason.map_or_else(|| threshold.shown.clone(), clean);
+        let shown = threshold.reason.map_or_else(|| threshold.shown.clone(), clean);
+        let actual = threshold.note.map_or_else(|| shown.clone(), |note| format!("{shown} ({})", clean(note)));
         vec![Cell::text(word).toned(tone), Cell::text(clean(&threshold.threshold)), Cell::text(actual)]
     });
     let heads = heads(["Verdict", "Threshold", "Actual"], &[]);
@@ -23,27 +24,53 @@ pub(super) fn thresholds(document: &Document<'_>) -> Option<Table> {
 
 pub(super) fn routes(document: &Document<'_>) -> Option<Table> {
     let requests = &document.requests;
+    let rows: Vec<_> = requests.routes.iter().map(|route| (&*route.name, &route.amounts)).collect();
+    amounts_table("Requests by route, the most time spent first", "Route", &rows, &requests.total)
+}
+
+/// Measured steps, which are no requests.
+pub(super) fn steps(document: &Document<'_>) -> Option<Table> {
+    let steps = &document.steps;
+    let rows: Vec<_> = steps.steps.iter().map(|step| (&*step.name, &step.amounts)).collect();
+    amounts_table("Measured steps, the most time spent first", "Step", &rows, &steps.total)
+}
+
+fn amounts_table(
+    caption: &'static str,
+    head: &'static str,
+    rows: &[(&str, &Amounts)],
+    total: &Amounts,
+) -> Option<Table> {
     let row = |name: &str, amounts: &Amounts| {
         let mut row = vec![Cell::text(name)];
         row.extend(amounts_of(amounts));
         row.extend(durations_of(&amounts.duration));
+        row.extend(apart_of(amounts));
         row
     };
-    let numbers = ["count", "failed", "rate", "received", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
-    let rows = requests.routes.iter().map(|route| row(&route.name, &route.amounts));
-    let mut table =
-        Table::new("Requests by route, the most time spent first", heads(["Route"], &numbers), rows.collect());
-    table.total = Some(row("total", &requests.total));
+    let mut numbers =
+        vec!["count", "failed", "rate", "received", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
+    if total.apart.is_some() || rows.iter().any(|(_, amounts)| amounts.apart.is_some()) {
+        numbers.extend(["p95 of passed", "p95 of failed"]);
+    }
+    let mut table = Table::new(caption, heads([head], &numbers), rows.iter().map(|(name, of)| row(name, of)).collect());
+    table.total = Some(row("total", total));
     table.is_sortable = true;
     table.unless_empty()
 }
 
+/// The cells that stand only in a table that has heads for them.
+fn apart_of(amounts: &Amounts) -> [Cell; 2] {
+    let apart = amounts.apart.as_ref();
+    [apart.and_then(|apart| apart.passed.p95), apart.and_then(|apart| apart.failed.p95)].map(time)
+}
+
 fn amounts_of(amounts: &Amounts) -> [Cell; 4] {
     let number = amounts.duration.count;
-    let share = if number == 0 { 0.0 } else { amounts.failed as f64 / number as f64 };
+    let share = if amounts.all() == 0 { 0.0 } else { amounts.failed as f64 / amounts.all() as f64 };
     [
         Cell::number(count(number), number),
-        Cell::number(percent(amounts.failed, number), share).bad_if(amounts.failed > 0),
+        Cell::number(percent(amounts.failed, amounts.all()), share).bad_if(amounts.failed > 0),
         Cell::number(per_second(amounts.rate), amounts.rate),
         Cell::number(bytes(amounts.received), amounts.received),
     ]
@@ -75,6 +102,7 @@ pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
     let requests = [
         ("requests, whole", &document.requests.total.duration),
         ("requests, to the headers", &document.requests.waiting),
+        ("measured steps", &document.steps.total.duration),
     ];
     let all = measured.iter().chain(&requests).filter(|(_, duration)| duration.count > 0);
     let rows = all.map(|(name, duration)| {
@@ -86,43 +114,33 @@ pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
     Table::new("Latencies of triggers and of requests", heads, rows.collect()).unless_empty()
 }
 
-/// The run over time: what the charts over time show.
+/// The run over time: what the charts over time show. It has measured steps in place of requests if there is no request.
 pub(super) fn history(document: &Document<'_>) -> Option<Table> {
-    let rows = document.timeline.points.iter().map(at_a_time).collect();
+    let of_steps = document.requests.total.duration.count == 0 && document.steps.total.duration.count > 0;
+    let rows = document.timeline.points.iter().map(|point| at_a_time(point, of_steps)).collect();
+    let (ended, failed) = if of_steps { ("steps", "failed steps") } else { ("requests", "failed requests") };
     let load = if document.run.model == Model::Open { "in flight" } else { "users" };
-    let numbers = [
-        "until",
-        load,
-        "asked",
-        "started",
-        "dropped",
-        "failed",
-        "requests",
-        "failed requests",
-        "p50",
-        "p90",
-        "p95",
-        "p99",
-        "max",
-    ];
+    let numbers =
+        ["until", load, "asked", "started", "dropped", "failed", ended, failed, "p50", "p90", "p95", "p99", "max"];
     Table::new("The run over time", heads([], &numbers), rows).unless_empty()
 }
 
-fn at_a_time(point: &OnePoint) -> Vec<Cell> {
+fn at_a_time(point: &OnePoint, of_steps: bool) -> Vec<Cell> {
     let per_length = |number: u64| crate::report::units::rate(number, std::time::Duration::from_nanos(point.length));
     let started = point.due.saturating_sub(point.dropped);
+    let (ended, failed, duration) = match of_steps {
+        true => (point.steps, point.steps_failed, &point.step_duration),
+        false => (point.requests, point.requests_failed, &point.duration),
+    };
     let mut row = vec![
         time(Some(point.at)),
         Cell::number(count(point.users), point.users),
         Cell::text(point.asked_rate.map_or_else(|| "-".to_owned(), per_second)),
         Cell::text(per_length(started)),
     ];
-    for (number, is_bad) in
-        [(point.dropped, true), (point.failed, true), (point.requests, false), (point.requests_failed, true)]
-    {
+    for (number, is_bad) in [(point.dropped, true), (point.failed, true), (ended, false), (failed, true)] {
         row.push(Cell::number(count(number), number).bad_if(is_bad && number > 0));
     }
-    let duration = &point.duration;
     row.extend([duration.p50, duration.p90, duration.p95, duration.p99, duration.max].map(time));
     row
 }
@@ -145,7 +163,8 @@ pub(super) fn statuses(document: &Document<'_>) -> Option<Table> {
 
 pub(super) fn journeys(document: &Document<'_>) -> Option<Table> {
     let duration = &document.journeys.duration;
-    if document.journeys.are_requests(document.requests.total.duration.count) {
+    let ended = document.requests.total.duration.count.saturating_add(document.steps.total.duration.count);
+    if document.journeys.are_requests(ended) {
         return None;
     }
     let mut row = vec![Cell::text("all journeys"), Cell::number(count(duration.count), duration.count)];

@@ -1,10 +1,12 @@
 //! The first lines: the verdict, and whatever keeps a run that was delivered from being fine.
 
-use super::requests::Requests;
+use super::{Requests, Route};
 use crate::{
     engine::{
         Finished,
         errors::{ErrorKind, Errors},
+        histogram::Histogram,
+        series::Outcome,
         snapshot::Snapshot,
     },
     report::{
@@ -12,7 +14,7 @@ use crate::{
         page::{BAD, GOOD, WARNING},
         pauses,
         text::clean,
-        units::{count, counted, duration, percent},
+        units::{count, counted, duration, nanoseconds, percent},
         verdict,
     },
 };
@@ -53,7 +55,7 @@ pub(in crate::report) fn headline(
 }
 
 fn texts(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Requests) -> (String, String) {
-    let mut concerns = concerns(finished, verdict, requests);
+    let mut concerns = concerns(finished, verdict, ending, requests);
     concerns.extend(ending.troubles().iter().map(|trouble| clean(trouble)));
     let cleaned = |reasons: &[String]| reasons.iter().map(|reason| clean(reason)).collect::<Vec<_>>().join("; ");
     let text = match verdict {
@@ -70,13 +72,18 @@ fn texts(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Req
             };
             format!("{verdict}{aborted}: {}", cleaned(reasons))
         }
-        Verdict::Passed if concerns.is_empty() => match requests.total.count() {
-            // Not every load test makes requests that golo measures.
-            0 => {
-                format!("{verdict}: {}, none failed, and no request", counted(finished.totals.triggers.done, "trigger"))
+        Verdict::Passed if concerns.is_empty() => {
+            let triggers = finished.totals.triggers.done;
+            match (requests.total.count(), requests.steps.total.count()) {
+                // Not every load test makes requests that golo measures.
+                (0, 0) => format!("{verdict}: {}, none failed, and no request", counted(triggers, "trigger")),
+                (0, steps) => format!("{verdict}: {}, none failed, and no request", counted(steps, "step")),
+                (requests, 0) => format!("{verdict}: {}, none failed", counted(requests, "request")),
+                (requests, steps) => {
+                    format!("{verdict}: {} and {}, none failed", counted(requests, "request"), counted(steps, "step"))
+                }
             }
-            requests => format!("{verdict}: {}, none failed", counted(requests, "request")),
-        },
+        }
         Verdict::Passed => return (format!("{verdict}, but {}", concerns.join("; ")), String::new()),
     };
     (text, concerns.join("; "))
@@ -102,14 +109,20 @@ fn when(finished: &Finished, moment: Option<Moment>) -> String {
 }
 
 /// What nobody should miss.
-fn concerns(finished: &Finished, verdict: &Verdict, requests: &Requests) -> Vec<String> {
+fn concerns(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Requests) -> Vec<String> {
     let totals = &finished.totals;
     let mut concerns = Vec::new();
+    // What is a reason of the verdict is not said twice.
+    let nothing = verdict::nothing_succeeded(finished, ending).filter(|_| matches!(verdict, Verdict::Failed(_)));
+    let is_of_triggers = nothing.as_ref().is_some_and(|nothing| nothing.of_triggers);
     // One that did not get so far need not say that nothing came of it.
     if *verdict == Verdict::Passed || !finished.load_time.is_zero() {
-        concerns.extend(about_requests(finished, requests));
+        if nothing.is_none() {
+            concerns.extend(about_requests(finished, requests));
+            concerns.extend(about_steps(&requests.steps.total));
+        }
         concerns.extend(report::slow_pace(&finished.plan, &totals.triggers));
-        concerns.extend(about_triggers(finished, requests));
+        concerns.extend(about_triggers(finished, requests, is_of_triggers));
         concerns.extend(pauses::many_late_starts(totals));
         let failed = totals.checks.values().fold(0, |sum: u64, check| sum.saturating_add(check.failed));
         if failed > 0 {
@@ -153,44 +166,74 @@ fn about_ends(totals: &Snapshot) -> Vec<String> {
 }
 
 fn about_requests(finished: &Finished, requests: &Requests) -> Option<String> {
-    let (all, failed) = (requests.total.count(), requests.total.failed);
-    let is_of_request =
-        |kind| !matches!(kind, ErrorKind::Start | ErrorKind::Returned | ErrorKind::Panic | ErrorKind::StrayPanic);
-    if all == 0 {
-        let interrupted = requests.interrupted;
-        let done = finished.totals.triggers.done;
-        return match (interrupted, done) {
-            (1.., _) => Some(format!("no request ended: {} cut off", counted(interrupted, "request"))),
-            (0, 0) => Some("no request was made: no trigger ended".to_owned()),
-            (0, _) => None,
-        };
-    }
-    match failed {
-        0 => None,
+    let Requests { total, steps, .. } = requests;
+    let totals = &finished.totals;
+    let (all, done, failed) = (total.tried(), total.count(), total.failed());
+    match (all, done, failed) {
+        (0, ..) if steps.total.tried() == 0 && totals.triggers.done == 0 => {
+            Some("no request was made: no trigger ended".to_owned())
+        }
+        (0, ..) => None,
+        (_, 0, _) => Some(format!("no request ended: {} cut off", counted(total.interrupted, "request"))),
+        (_, _, 0) => None,
         _ if failed == all => {
             let subject = if all == 1 { "the only request" } else { "every request" };
-            Some(format!("{subject} failed{}", reason(&finished.totals.errors, is_of_request)))
+            let reason = reason(&totals.errors, |kind| has_failed_so(totals, false, kind));
+            Some(format!("{subject} failed{reason}"))
         }
-        _ => Some(format!("{} of {} failed ({})", count(failed), counted(all, "request"), percent(failed, all))),
+        _ => Some(some_failed(total, "request")),
     }
 }
 
-fn about_triggers(finished: &Finished, requests: &Requests) -> Vec<String> {
+/// How many failed, and how long those took that passed and those that failed.
+fn some_failed(total: &Route, noun: &str) -> String {
+    let (all, failed) = (total.tried(), total.failed());
+    let some = format!("{} of {} failed ({})", count(failed), counted(all, noun), percent(failed, all));
+    let p95 = |durations: &Histogram| nanoseconds(durations.quantile(0.95));
+    match total.apart() {
+        Some((passed, failed)) => {
+            format!("{some}, p95 {} of those that passed and {} of those that failed", p95(passed), p95(failed))
+        }
+        None => some,
+    }
+}
+
+fn about_steps(total: &Route) -> Option<String> {
+    (total.failed() > 0).then(|| some_failed(total, "step"))
+}
+
+/// Whether any request, or measured step, failed with an error of this kind.
+pub(in crate::report) fn has_failed_so(totals: &Snapshot, of_steps: bool, kind: ErrorKind) -> bool {
+    totals.requests.keys().filter(|series| series.is_step() == of_steps).any(|series| match series.outcome {
+        Outcome::Failed(known) => known == kind,
+        Outcome::Answered { failed, .. } => failed && kind == ErrorKind::Status,
+        Outcome::Content { .. } => kind == ErrorKind::Content,
+        Outcome::Interrupted => false,
+    })
+}
+
+/// What is to be said of triggers; `is_said` tells that their failures are the verdict's reason.
+fn about_triggers(finished: &Finished, requests: &Requests, is_said: bool) -> Vec<String> {
     let triggers = &finished.totals.triggers;
     let errors = &finished.totals.errors;
     let mut concerns = Vec::new();
-    let of_all = |number| format!("{} of {}", count(number), counted(triggers.done, "trigger"));
+    let all = triggers.done.saturating_add(triggers.interrupted);
+    let of_all = |number| format!("{} of {}", count(number), counted(all, "trigger"));
     let returned = triggers.failed.saturating_sub(triggers.panicked);
-    // Where requests failed, a trigger that gives their errors back says nothing new.
-    if returned > 0 && requests.total.failed == 0 {
+    // Where requests or steps failed, a trigger that gives their errors back says nothing new.
+    let is_explained = requests.total.failed() > 0 || requests.steps.total.failed() > 0;
+    if returned > 0 && !is_explained && !is_said {
         concerns.push(format!("{} failed{}", of_all(returned), reason(errors, |kind| kind == ErrorKind::Returned)));
     }
-    if triggers.panicked > 0 {
+    if triggers.panicked > 0 && !(is_said && returned == 0) {
         let reason = reason(errors, |kind| kind == ErrorKind::Panic);
         concerns.push(format!("{} panicked{reason}", of_all(triggers.panicked)));
     }
     if triggers.interrupted > 0 {
         concerns.push(format!("{} of {} cut off", count(triggers.interrupted), counted(triggers.due, "trigger")));
+    } else if requests.total.interrupted > 0 {
+        let Route { interrupted, .. } = &requests.total;
+        concerns.push(format!("{} of {} cut off", count(*interrupted), counted(requests.total.tried(), "request")));
     }
     let dropped = triggers.dropped_busy.saturating_add(triggers.dropped_unready);
     if dropped > 0 {
@@ -204,7 +247,7 @@ fn about_triggers(finished: &Finished, requests: &Requests) -> Vec<String> {
 }
 
 /// What the most frequent error of some kinds says, after a colon.
-fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
+pub(in crate::report) fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
     let first = errors.by_count().into_iter().find(|(kind, _, _)| is_wanted(*kind));
     first.map_or_else(String::new, |(kind, text, _)| match kind {
         // What they are has been said.

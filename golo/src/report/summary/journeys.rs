@@ -28,7 +28,7 @@ pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<S
     let journeys = &totals.journeys;
     let have_steps = totals.slowest.iter().any(|journey| journey.steps.len() > 1 || journey.further > 0);
     // Journeys of one request each are what the requests are.
-    if journeys.is_empty() || (!have_steps && journeys.count() >= requests.total.count()) {
+    if journeys.is_empty() || (!have_steps && journeys.count() >= requests.ended()) {
         return Vec::new();
     }
     let mut row = vec![format!("  {} in all", count(journeys.count()))];

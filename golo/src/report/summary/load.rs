@@ -15,7 +15,8 @@ use crate::{
     },
     output::nanoseconds,
     report::{
-        Page, pauses,
+        Page, RateTime, pauses,
+        rates::is_used_up,
         text::clean,
         units::{count, counted, duration, per_second},
     },
@@ -118,19 +119,30 @@ fn rates(finished: &Finished) -> String {
     }
 }
 
-/// In which starts were made. A plan of iterations alone goes on until the last of them has ended.
+/// In which starts were made. Golo 0.1 did not tell that of a plan of iterations alone.
 fn time(finished: &Finished) -> Duration {
-    if finished.plan.duration().is_some() { finished.load_time } else { finished.whole_time }
+    let is_told = finished.plan.duration().is_some() || finished.tells_after_load;
+    if is_told { finished.load_time } else { finished.whole_time }
 }
 
-/// Triggers a second that were started.
+/// Triggers a second that were started; none in no time.
+///
+/// If iterations ended the load, its time ends with the last start. That start is no part of the rate then: 11 starts in 10 s
+/// are one a second. Users who start again as soon as they are done start as often as their triggers end.
 pub(in crate::report) fn achieved_rate(finished: &Finished) -> Option<f64> {
     let triggers = &finished.totals.triggers;
-    let time = time(finished);
     let started = triggers.done.saturating_add(triggers.interrupted);
     // Of those that came after the end of the plan there was nothing while it was under way.
     let started = started.saturating_sub(finished.totals.generator.overdue);
-    (!time.is_zero()).then(|| started as f64 / time.as_secs_f64())
+    let (number, time) = match finished.plan.model() {
+        _ if !(is_used_up(finished) && finished.tells_after_load) => (started, time(finished)),
+        Model::Closed { pace: None, .. } => {
+            let rates = RateTime::of(finished);
+            (rates.counted(triggers.done, triggers.done_after_load), rates.time)
+        }
+        _ => (started.saturating_sub(1), time(finished)),
+    };
+    (!time.is_zero()).then(|| number as f64 / time.as_secs_f64())
 }
 
 /// Starts a second that the plan asked for, on average. What became due may be less: of a generator that was late when the

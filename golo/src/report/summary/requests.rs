@@ -1,35 +1,31 @@
 //! The requests by route: what each of them cost, and how many failed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ROWS, more, quantiles};
+use super::{ROWS, more, quantiles, route::Route};
 use crate::{
     engine::{
         histogram::Histogram,
-        series::{Label, Outcome},
-        snapshot::{Measure, Redirects, Snapshot},
+        series::Label,
+        snapshot::{Redirects, Snapshot},
     },
-    measure,
     report::{
-        Page,
+        Page, RateTime,
         text::{align, clean, left, right, shorten, width},
-        units::{bytes, count, counted, nanoseconds, percent, rate},
+        units::{count, counted, nanoseconds},
     },
 };
 
-/// The requests of a run that ended, by what was requested.
+/// The requests of a run, by what was requested, and its measured steps beside them.
 pub(in crate::report) struct Requests {
     /// The most time spent first.
     pub(in crate::report) routes: Vec<(Label, Route)>,
     /// All of them together.
     pub(in crate::report) total: Route,
-    /// How many the run cut off.
-    pub(in crate::report) interrupted: u64,
     /// How many are made of triggers' tags.
     pub(in crate::report) from_tags: u64,
+    /// Measured steps, which are no requests.
+    pub(in crate::report) steps: Steps,
     /// How many had each status, and whether that counts as failed.
     pub(in crate::report) statuses: BTreeMap<(u16, bool), u64>,
     /// Requests that followed an unknown number of redirects, of which one is counted.
@@ -38,88 +34,48 @@ pub(in crate::report) struct Requests {
     pub(super) origins: Vec<Box<str>>,
 }
 
-/// What was measured of one route, whatever the outcome.
+/// Measured steps of a run by their name.
 #[derive(Default)]
-pub(in crate::report) struct Route {
-    pub(in crate::report) durations: Histogram,
-    pub(in crate::report) failed: u64,
-    pub(in crate::report) received: u64,
-    pub(in crate::report) sent: u64,
-    /// Redirects that its requests followed.
-    pub(in crate::report) redirects: u64,
-}
-
-impl Route {
-    fn add(&mut self, measure: &Measure, is_failed: bool) {
-        self.durations.merge(&measure.durations);
-        self.received = self.received.saturating_add(measure.received);
-        self.sent = self.sent.saturating_add(measure.sent);
-        if is_failed {
-            self.failed = self.failed.saturating_add(measure.durations.count());
-        }
-    }
-
-    pub(in crate::report) fn count(&self) -> u64 {
-        self.durations.count()
-    }
-
-    /// How many a second there were over this time.
-    pub(in crate::report) fn per_second(&self, time: Duration) -> f64 {
-        let seconds = time.as_secs_f64();
-        if seconds > 0.0 { self.count() as f64 / seconds } else { 0.0 }
-    }
-
-    fn amounts(&self, time: Duration) -> Vec<String> {
-        let number = self.count();
-        vec![count(number), percent(self.failed, number), rate(number, time), bytes(self.received)]
-    }
-
-    fn latencies(&self) -> Vec<String> {
-        let durations = &self.durations;
-        let mean = durations.mean().map(|mean| mean as u64);
-        let mut cells = vec![nanoseconds(mean), nanoseconds(durations.min())];
-        cells.extend(quantiles(durations, &[0.5, 0.9, 0.95, 0.99, 0.999]));
-        cells.push(nanoseconds(durations.max()));
-        cells
-    }
+pub(in crate::report) struct Steps {
+    /// The most time spent first.
+    pub(in crate::report) named: Vec<(Label, Route)>,
+    /// All of them together.
+    pub(in crate::report) total: Route,
 }
 
 impl Requests {
     pub(in crate::report) fn of(totals: &Snapshot) -> Self {
-        let mut routes = BTreeMap::<&Label, Route>::new();
-        let mut total = Route::default();
-        let mut interrupted = 0_u64;
-        let mut statuses = BTreeMap::<_, u64>::new();
+        let mut statuses = BTreeMap::new();
         for (series, measure) in &totals.requests {
-            let number = measure.durations.count();
-            if series.outcome == Outcome::Interrupted {
-                interrupted = interrupted.saturating_add(number);
-                continue;
-            }
-            let is_failed = series.outcome.is_failed();
-            routes.entry(&series.label).or_default().add(measure, is_failed);
-            total.add(measure, is_failed);
-            if let Some(status) = series.outcome.status() {
-                let known = statuses.entry((status, is_failed)).or_default();
-                *known = known.saturating_add(number);
+            if let Some(status) = series.outcome.status()
+                && !series.is_step()
+            {
+                let known: &mut u64 = statuses.entry((status, series.outcome.is_failed())).or_default();
+                *known = known.saturating_add(measure.durations.count());
             }
         }
+        let (mut routes, mut total) = by_label(totals, false);
+        let (named, all_steps) = by_label(totals, true);
         let mut redirects = Redirects::default();
         for (label, of_label) in &totals.redirects {
             redirects.merge(of_label);
             // A label of which every request was cut off has no row.
-            if let Some(route) = routes.get_mut(&**label) {
+            if let Some((_, route)) = routes.iter_mut().find(|(known, _)| *known == **label) {
                 route.redirects = of_label.followed;
             }
         }
         total.redirects = redirects.followed;
-        let mut routes: Vec<_> = routes.into_iter().map(|(label, route)| (label.clone(), route)).collect();
-        routes.sort_by_key(|(_, route)| std::cmp::Reverse(route.durations.sum()));
         let labels = totals.requests.keys().map(|series| &series.label.origin);
         let origins: BTreeSet<_> = labels.filter(|origin| !origin.is_empty()).cloned().collect();
-        let (from_tags, redirects_at_least) = (totals.requests_from_tags, redirects.at_least);
-        let origins = origins.into_iter().collect();
-        Self { routes, total, interrupted, from_tags, statuses, redirects_at_least, origins }
+        Self {
+            routes,
+            total,
+            steps: Steps { named, total: all_steps },
+            from_tags: totals.requests_from_tags,
+            statuses,
+            redirects_at_least: redirects.at_least,
+            origins: origins.into_iter().collect(),
+        }
     }
 
     /// Redirects in words, if there were any: how many were followed, and what the target saw.
@@ -128,10 +84,7 @@ impl Requests {
         if followed == 0 {
             return None;
         }
-        let steps = self.routes.iter().filter(|(label, _)| *label.method == *measure::METHOD);
-        let steps = steps.fold(0_u64, |sum, (_, route)| sum.saturating_add(route.count()));
-        let requests = self.total.count().saturating_sub(steps).saturating_add(self.interrupted);
-        let seen = counted(requests.saturating_add(followed), "request");
+        let seen = counted(self.total.tried().saturating_add(followed), "request");
         let redirects = counted(followed, "redirect");
         Some(match self.redirects_at_least {
             0 => format!("{redirects} followed: the target saw {seen}"),
@@ -146,63 +99,112 @@ impl Requests {
     /// What was requested, in words; where it went only if that is not always the same.
     pub(in crate::report) fn name(&self, label: &Label) -> String {
         if label.is_other() {
-            return "other (all past the limit of series)".to_owned();
+            return other();
         }
         let origin = if self.origins.len() > 1 { &*label.origin } else { "" };
         let space = if origin.is_empty() || label.route.starts_with('/') { "" } else { " " };
         clean(&format!("{} {origin}{space}{}", label.method, label.route))
     }
 
-    /// The table, where anything ended.
-    pub(super) fn lines(&self, page: Page, time: Duration) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.total.count() > 0 {
-            self.table(page, time, &mut lines);
-        }
-        lines.extend(self.from_tags().into_iter().flat_map(|text| page.wrap("  ", 2, &text)));
-        if self.interrupted > 0 {
-            if lines.is_empty() {
-                lines.push("Requests".to_owned());
-            }
-            let were = if self.interrupted == 1 { "was" } else { "were" };
-            let requests = counted(self.interrupted, "request");
-            let text = format!("{requests} {were} cut off by the end of the run, and not counted here");
-            lines.extend(page.wrap("  ", 2, &text));
-        }
-        if let Some(text) = self.redirected() {
-            if lines.is_empty() {
-                lines.push("Requests".to_owned());
-            }
-            lines.extend(page.wrap("  ", 2, &text));
-        }
+    /// Requests and measured steps that ended.
+    pub(in crate::report) fn ended(&self) -> u64 {
+        self.total.count().saturating_add(self.steps.total.count())
+    }
+
+    /// The table of requests.
+    pub(super) fn lines(&self, page: Page, rates: RateTime) -> Vec<String> {
+        let named: Vec<_> = self.routes.iter().map(|(label, route)| (self.name(label), route)).collect();
+        let mut lines = table(page, rates, ("Requests", "route"), &named, &self.total);
+        let mut texts: Vec<_> = self.from_tags().into_iter().collect();
+        texts.extend(self.total.remarks(rates, "request"));
+        texts.extend(self.redirected());
+        lines.extend(texts.iter().flat_map(|text| page.wrap("  ", 2, text)));
         lines
     }
 
     /// Says that requests are made of triggers' tags.
     pub(in crate::report) fn from_tags(&self) -> Option<String> {
-        from_tags(self.from_tags, self.total.count().saturating_add(self.interrupted))
+        from_tags(self.from_tags, self.total.tried())
     }
 
-    /// In one line a route where they fit, in two where half of them do, else as a list.
-    fn table(&self, page: Page, time: Duration, lines: &mut Vec<String>) {
-        let shown = &self.routes[..self.routes.len().min(ROWS)];
-        let title = if self.routes.len() > 1 { "Requests, most time spent first" } else { "Requests" };
-        let names = shown.iter().map(|(label, _)| self.name(label)).chain(["total".to_owned()]);
-        let mut rows = vec![[&[title], &AMOUNTS[..], &LATENCIES[..]].concat().into_iter().map(str::to_owned).collect()];
-        for (name, route) in names.zip(shown.iter().map(|(_, route)| route).chain([&self.total])) {
-            let mut row = vec![format!("  {name}")];
-            row.extend(route.amounts(time));
-            row.extend(route.latencies());
-            rows.push(row);
-        }
-        let mut table = lines_of(page, &rows);
-        if let Some(more) = more(shown.len(), self.routes.len(), "route") {
-            let total = table.pop();
-            table.push(vec![more]);
-            table.extend(total);
-        }
-        lines.extend(table.into_iter().flatten());
+    /// The table of measured steps.
+    pub(super) fn lines_of_steps(&self, page: Page, rates: RateTime) -> Vec<String> {
+        let Steps { named, total } = &self.steps;
+        let named: Vec<_> = named.iter().map(|(label, step)| (step_name(label), step)).collect();
+        let mut lines = table(page, rates, ("Steps", "step"), &named, total);
+        lines.extend(total.remarks(rates, "step").iter().flat_map(|text| page.wrap("  ", 2, text)));
+        lines
     }
+}
+
+/// What a measured step is called.
+pub(in crate::report) fn step_name(label: &Label) -> String {
+    if label.is_other() { other() } else { clean(&label.route) }
+}
+
+fn other() -> String {
+    "other (all past the limit of series)".to_owned()
+}
+
+/// Requests, or measured steps, by their label, the most time spent first; and all of them together.
+fn by_label(totals: &Snapshot, of_steps: bool) -> (Vec<(Label, Route)>, Route) {
+    let mut routes: BTreeMap<&Label, Route> = BTreeMap::new();
+    let mut total = Route::default();
+    for (series, measure) in totals.requests.iter().filter(|(series, _)| series.is_step() == of_steps) {
+        routes.entry(&series.label).or_default().add(measure, series.outcome);
+        total.add(measure, series.outcome);
+    }
+    let mut routes: Vec<_> = routes.into_iter().map(|(label, route)| (label.clone(), route)).collect();
+    routes.sort_by_key(|(_, route)| std::cmp::Reverse(route.all.durations.sum()));
+    (routes, total)
+}
+
+/// In one line a route where they fit, in two where half of them do, else as a list. No line if nothing ended.
+fn table(
+    page: Page,
+    rates: RateTime,
+    (title, noun): (&str, &str),
+    named: &[(String, &Route)],
+    total: &Route,
+) -> Vec<String> {
+    match total.count() {
+        0 if total.interrupted == 0 => return Vec::new(),
+        0 => return vec![title.to_owned()],
+        _ => {}
+    }
+    let shown = &named[..named.len().min(ROWS)];
+    let title = if named.len() > 1 { format!("{title}, most time spent first") } else { title.to_owned() };
+    let heads = std::iter::once(title).chain(AMOUNTS.into_iter().chain(LATENCIES).map(str::to_owned));
+    let mut rows = vec![heads.collect()];
+    let row = |(name, mut cells, durations): (String, Vec<String>, &Histogram)| {
+        cells.insert(0, name);
+        cells.extend(latencies(durations));
+        cells
+    };
+    // Of a single route, the total says it.
+    for (name, route) in shown {
+        rows.extend(route.rows(name, rates, named.len() > 1).into_iter().map(row));
+    }
+    let of_total: Vec<_> = total.rows("total", rates, true).into_iter().map(row).collect();
+    let last = of_total.len();
+    rows.extend(of_total);
+    if noun == "step" {
+        // Nothing is known of what a step receives.
+        rows.iter_mut().skip(1).for_each(|row| "-".clone_into(&mut row[AMOUNTS.len()]));
+    }
+    let mut table = lines_of(page, &rows);
+    if let Some(more) = more(shown.len(), named.len(), noun) {
+        table.insert(table.len() - last, vec![more]);
+    }
+    table.into_iter().flatten().collect()
+}
+
+fn latencies(durations: &Histogram) -> Vec<String> {
+    let mean = durations.mean().map(|mean| mean as u64);
+    let mut cells = vec![nanoseconds(mean), nanoseconds(durations.min())];
+    cells.extend(quantiles(durations, &[0.5, 0.9, 0.95, 0.99, 0.999]));
+    cells.push(nanoseconds(durations.max()));
+    cells
 }
 
 /// Says how many of all requests are made of triggers' tags.

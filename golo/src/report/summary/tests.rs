@@ -12,7 +12,7 @@ use crate::{
         plan::{Asked, Plan},
         series::{Label, Outcome, Series},
         share::Share,
-        snapshot::{Check, Redirects},
+        snapshot::{Check, Redirects, Triggers},
     },
     journey::{Journeys, Step},
     report::{Moment, Unwritten, Watch, Written, page::WIDTH, text::width},
@@ -62,6 +62,15 @@ fn add(finished: &mut Finished, label: &Arc<Label>, outcome: Outcome, number: u6
 
 fn items() -> Arc<Label> {
     label("http://shop:80", "GET", "/items/{id}")
+}
+
+/// What is beyond the most series.
+fn other() -> Arc<Label> {
+    Series { label: items(), outcome: OK }.beyond().label
+}
+
+fn step(name: &str) -> Arc<Label> {
+    label("", "MEASURE", name)
 }
 
 fn passed(finished: &Finished) -> String {
@@ -171,7 +180,8 @@ fn when_everything_failed_the_verdict_says_so_and_why() {
     }
     totals.triggers.failed = 1_000;
     let text = passed(&finished);
-    has(&text, &["PASSED, but every request failed: connect: Connection refused (os error 111)"]);
+    has(&text, &["FAILED: nothing succeeded: every request failed: connect: Connection refused (os"]);
+    assert!(!text.contains("also:"), "it is said once: {text}");
     has(&text, &["  connect   1,000      3.2s  Connection refused (os error 111)"]);
     has(&text, &["  failed       1,000 of 1,000 triggers (100%)"]);
     assert!(!text.contains("Status"), "{text}");
@@ -194,6 +204,170 @@ fn triggers_that_failed_or_panicked_without_a_request_that_did() {
 }
 
 #[test]
+fn nothing_succeeded_is_said_of_what_was_tried() {
+    let mut finished = users(5);
+    add(&mut finished, &items(), Outcome::Failed(ErrorKind::Connect), 100, MILLI);
+    add(&mut finished, &items(), Outcome::Interrupted, 200, MILLI);
+    add(&mut finished, &step("a query"), Outcome::Answered { status: 0, failed: false }, 5, MILLI);
+    finished.totals.errors.add(ErrorKind::Other, "a step's own words", SECOND);
+    finished.totals.errors.add(ErrorKind::Other, "a step's own words", SECOND);
+    finished.totals.errors.add(ErrorKind::Connect, "refused", SECOND);
+    let verdict = |finished: &Finished, ending: &Ending| Verdict::of(finished, ending);
+    let nothing = |finished: &Finished| match verdict(finished, &Ending::default()) {
+        Verdict::Failed(reasons) => reasons,
+        verdict => vec![verdict.to_string()],
+    };
+    let said = "nothing succeeded: 100 requests failed and 200 were cut off: connect: refused";
+    assert_eq!(nothing(&finished), [said]);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    assert_eq!(nothing(&finished), ["PASSED"]);
+
+    let mut of_steps = users(5);
+    add(&mut of_steps, &step("a query"), Outcome::Failed(ErrorKind::Other), 5, MILLI);
+    of_steps.totals.errors.add(ErrorKind::Other, "no database", SECOND);
+    assert_eq!(nothing(&of_steps), ["nothing succeeded: every step failed: other: no database"]);
+
+    let mut of_triggers = users(5);
+    of_triggers.totals.triggers = Triggers { due: 3, done: 2, failed: 2, panicked: 1, ..Triggers::default() };
+    of_triggers.totals.errors.add(ErrorKind::Returned, "out of stock", SECOND);
+    assert_eq!(nothing(&of_triggers), ["nothing succeeded: every trigger failed: out of stock"]);
+    assert!(passed(&of_triggers).contains("  also: 1 of 2 triggers panicked"), "{}", passed(&of_triggers));
+    of_triggers.totals.triggers = Triggers { due: 3, dropped_unready: 3, ..Triggers::default() };
+    assert_eq!(nothing(&of_triggers), ["nothing succeeded: 3 starts dropped, and no trigger ran"]);
+    of_triggers.totals.triggers = Triggers::default();
+    assert_eq!(nothing(&of_triggers), ["PASSED"], "nothing was due");
+}
+
+#[test]
+fn a_threshold_that_asks_for_failures_keeps_a_run_of_failures_from_failing() {
+    let mut finished = users(5);
+    add(&mut finished, &items(), Outcome::Answered { status: 503, failed: true }, 100, MILLI);
+    let judged = |text: &str| {
+        let thresholds = Watch::new([text.parse().unwrap()], &finished.plan).judge(&finished);
+        Ending { thresholds, ..Ending::default() }
+    };
+    for text in
+        ["http_req_failed rate==100%", "http_req_duration{status:503} p(95)<10ms", "http_reqs{status:503} count>0"]
+    {
+        let ending = judged(text);
+        let verdict = Verdict::of(&finished, &ending);
+        assert_eq!((&verdict, verdict.exit_code(&ending)), (&Verdict::Passed, 0), "{text}");
+        assert!(ended(&finished, &ending).starts_with("PASSED, but every request failed"), "{text}");
+    }
+    for text in ["http_req_failed rate<=100%", "http_req_duration p(95)<10ms", "http_req_interrupted rate>0"] {
+        let ending = judged(text);
+        assert_eq!(Verdict::of(&finished, &ending).exit_code(&ending), 99, "{text}");
+    }
+}
+
+#[test]
+fn passed_and_failed_requests_stand_apart_where_more_than_one_in_a_hundred_failed() {
+    let mut finished = users(5);
+    add(&mut finished, &items(), OK, 10, 56 * MILLI);
+    add(&mut finished, &items(), Outcome::Answered { status: 503, failed: true }, 990, MILLI);
+    add(&mut finished, &label("http://shop:80", "GET", "/well"), OK, 1_000, 7 * MILLI);
+    let text = passed(&finished);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.starts_with(
+            "PASSED, but 990 of 2,000 requests failed (49.5%), p95 7ms of those that passed and 1ms of those that failed"
+        ),
+        "{text}"
+    );
+    // Of the route and of all; the other route has no failure.
+    assert_eq!(text.lines().filter(|line| line.starts_with("    passed  ")).count(), 2, "{text}");
+    assert!(
+        words.contains("passed 10 0% 1/s 1kB 56ms 56ms") && words.contains("failed 990 100% 99/s 99kB 1ms"),
+        "{text}"
+    );
+    assert!(words.contains("passed 1,010 0% 101/s 101kB 7.49ms 7ms"), "{text}");
+    let narrow = summary(&finished, &Verdict::Passed, &Ending::default(), Page::new(40, false));
+    let list = narrow.lines().skip_while(|line| line.trim() != "passed").nth(1).unwrap();
+    assert!(list.starts_with("    count 10 failed 0% rate 1/s"), "{narrow}");
+
+    let mut few = users(5);
+    add(&mut few, &items(), OK, 99, MILLI);
+    add(&mut few, &items(), Outcome::Answered { status: 503, failed: true }, 1, MILLI);
+    let text = passed(&few);
+    has(&text, &["PASSED, but 1 of 100 requests failed (1%)"]);
+    assert!(!text.contains("passed  "), "{text}");
+}
+
+#[test]
+fn rates_leave_out_what_ended_after_the_load_and_say_so() {
+    let mut finished = users(5);
+    finished.whole_time = 40 * SECOND;
+    add(&mut finished, &items(), OK, 100, MILLI);
+    let after = |finished: &mut Finished, number: u64| {
+        let measure = finished.totals.requests.values_mut().next().unwrap();
+        measure.after_load.count = number;
+        finished.totals.triggers.done_after_load = number;
+    };
+    after(&mut finished, 1);
+    let text = passed(&finished);
+    has(&text, &["  1 request ended after the load: counted above, but in no rate"]);
+    assert!(text.contains(" 100      0%  9.9/s "), "{text}");
+    after(&mut finished, 100);
+    assert!(passed(&finished).contains(" 100      0%   0/s "), "{}", passed(&finished));
+    // Golo 0.1 did not tell which ended after the load.
+    after(&mut finished, 0);
+    finished.tells_after_load = false;
+    let text = passed(&finished);
+    assert!(text.contains(" 100      0%  2.5/s ") && !text.contains("after the load"), "{text}");
+}
+
+#[test]
+fn a_load_that_its_iterations_end_lasts_until_the_last_start() {
+    let mut finished = users(10);
+    finished.plan = Plan::new(Asked { users: Some(10), iterations: Some(1_000), ..Asked::default() }).unwrap();
+    (finished.load_time, finished.whole_time) = (10 * SECOND, 35 * SECOND);
+    add(&mut finished, &items(), OK, 1_000, MILLI);
+    let after = |finished: &mut Finished, number: u64| {
+        finished.totals.requests.values_mut().for_each(|measure| measure.after_load.count = number);
+        finished.totals.triggers.done_after_load = number;
+    };
+    after(&mut finished, 10);
+    let text = passed(&finished);
+    has(&text, &["  rate         99/s started", "  10 requests ended after the load: counted above, but in no rate"]);
+    assert!(text.contains("      0%  99/s "), "{text}");
+    // Nearly all of them started at once, so that there is no rate but that of the whole run.
+    after(&mut finished, 995);
+    let text = passed(&finished);
+    has(&text, &["  rate         28.6/s started"]);
+    assert!(text.contains("      0%  28.6/s ") && !text.contains("after the load"), "{text}");
+
+    let rate = Some("100/s".parse().unwrap());
+    finished.plan = Plan::new(Asked { rate, iterations: Some(1_000), ..Asked::default() }).unwrap();
+    finished.load_time = Duration::from_millis(9_990);
+    has(&passed(&finished), &["  rate         100/s asked, 100/s achieved"]);
+}
+
+#[test]
+fn measured_steps_have_a_table_of_their_own_and_are_no_requests() {
+    let mut finished = users(5);
+    add(&mut finished, &items(), OK, 64, 2 * MILLI);
+    let ok = Outcome::Answered { status: 0, failed: false };
+    add(&mut finished, &step("a query"), ok, 35, 40 * MILLI);
+    add(&mut finished, &step("a query"), Outcome::Failed(ErrorKind::Other), 1, MILLI);
+    let text = passed(&finished);
+    has(&text, &["PASSED, but 1 of 36 steps failed (2.78%), p95 40ms of those that passed and 1ms"]);
+    has(&text, &["  200      64  100%"]);
+    let section = |title: &str| {
+        let lines = text.lines().skip_while(|line| !line.starts_with(title)).take_while(|line| !line.is_empty());
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(section("Requests").iter().all(|line| !line.contains("a query") && !line.contains("40ms")), "{text}");
+    assert!(section("Steps").iter().any(|line| line.starts_with("  a query")), "{text}");
+
+    let mut alone = users(5);
+    add(&mut alone, &step("a query"), ok, 35, 40 * MILLI);
+    let text = passed(&alone);
+    assert!(text.starts_with("PASSED: 35 steps, none failed, and no request\n"), "{text}");
+    add(&mut alone, &items(), OK, 2, MILLI);
+    assert!(passed(&alone).starts_with("PASSED: 2 requests and 35 steps, none failed\n"));
+}
+
+#[test]
 fn one_request() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 1, 5_300);
@@ -208,7 +382,7 @@ fn of_a_thousand_routes_fifty_are_shown_and_all_are_in_the_total() {
     for n in 0..1000_u64 {
         add(&mut finished, &label("http://shop:80", "GET", &format!("/{n}")), OK, 2, (n + 1) * MILLI);
     }
-    add(&mut finished, &Series::other(OK).label, OK, 500, MILLI);
+    add(&mut finished, &other(), OK, 500, MILLI);
     let text = passed(&finished);
     assert!(text.contains("Requests, most time spent first"), "{text}");
     has(&text, &["  … and 951 more routes"]);
@@ -218,7 +392,7 @@ fn of_a_thousand_routes_fifty_are_shown_and_all_are_in_the_total() {
     assert!(text.lines().any(|line| line.starts_with("  total  ") && line.contains("  2,500  ")), "{text}");
 
     let mut few = users(1);
-    add(&mut few, &Series::other(OK).label, OK, 500, MILLI);
+    add(&mut few, &other(), OK, 500, MILLI);
     assert!(passed(&few).contains("  other (all past the limit of series)  "));
 }
 
@@ -251,14 +425,15 @@ fn what_was_cut_off_is_counted_apart() {
     add(&mut finished, &items(), Outcome::Interrupted, 2, 9_000 * MILLI);
     let text = passed(&finished);
     has(&text, &["  starts       12 due = 10 done + 0 dropped + 2 interrupted"]);
-    has(&text, &["  2 requests were cut off by the end of the run, and not counted here"]);
+    has(&text, &["  2 requests were cut off by the end of the run (16.7%): in no count and no"]);
     assert!(!text.contains("9s"), "{text}");
 
     let mut nothing_else = users(1);
     add(&mut nothing_else, &items(), Outcome::Interrupted, 1, MILLI);
     let text = passed(&nothing_else);
-    has(&text, &["PASSED, but no request ended: 1 request cut off; 1 of 1 trigger cut off"]);
-    has(&text, &["Requests", "  1 request was cut off by the end of the run, and not counted here"]);
+    has(&text, &["FAILED: nothing succeeded: no request ended, 1 request cut off"]);
+    has(&text, &["  also: 1 of 1 trigger cut off"]);
+    has(&text, &["Requests", "  1 request was cut off by the end of the run (100%): in no count and no latency"]);
 }
 
 #[test]
@@ -297,7 +472,7 @@ fn when_the_generator_was_the_limit_it_is_said_in_words() {
     finished.health.lost.push("it did not stop: the load test blocks its thread".to_owned());
     finished.totals.generator.without_port = 1;
     let text = passed(&finished);
-    let head: Vec<_> = text.lines().take(6).collect();
+    let head: Vec<_> = text.lines().take(7).collect();
     assert_eq!(
         head,
         [
@@ -306,7 +481,8 @@ fn when_the_generator_was_the_limit_it_is_said_in_words() {
             "  shared CI machine, ask for less load or raise the limit with `--max-lag`); 1",
             "  request found no local port left; a worker was lost, of 2: it did not stop:",
             "  the load test blocks its thread",
-            "  also: 10 of 100 requests failed (10%)",
+            "  also: 10 of 100 requests failed (10%), p95 1ms of those that passed and 1ms of",
+            "    those that failed",
         ]
     );
     has(&text, &["  worst lag    p99 50ms late at worst (from 4s on); 10ms is the limit, and 17 of"]);

@@ -18,7 +18,7 @@ pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {
     let column = thresholds.iter().map(|judged| width(&said(judged))).filter(|width| *width <= ALIGNED).max();
     let mut lines = vec!["Thresholds".to_owned()];
     for judged in thresholds {
-        let actual = judged.reason.as_deref().map_or_else(|| judged.shown(), clean);
+        let actual = clean(&judged.said());
         let (mark, style) = if judged.passed { ("✓", GOOD) } else { ("✗", BAD) };
         let said = said(judged);
         let space = " ".repeat(column.unwrap_or_default().saturating_sub(width(&said)));

@@ -31,8 +31,8 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
         lines.extend(page.said("time", &split));
     }
     if triggers.failed > 0 {
-        let (failed, done) = (triggers.failed, triggers.done);
-        let share = format!("{} of {} ({})", count(failed), counted(done, "trigger"), percent(failed, done));
+        let (failed, all) = (triggers.failed, triggers.done.saturating_add(triggers.interrupted));
+        let share = format!("{} of {} ({})", count(failed), counted(all, "trigger"), percent(failed, all));
         let panicked = match triggers.panicked {
             0 => String::new(),
             panicked => format!(", {} by a panic", count(panicked)),

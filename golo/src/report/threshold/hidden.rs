@@ -2,7 +2,6 @@
 
 use super::{
     Threshold,
-    samples::is_step,
     tag::{Key, Tag},
 };
 use crate::{
@@ -45,7 +44,8 @@ impl Threshold {
     /// Whether requests of `other` may match, by what is known of them: how they ended.
     fn may_be_about(&self, other: &Series) -> bool {
         let may_be_step = !matches!(other.outcome, Outcome::Answered { status: 1.., .. });
-        let is_kind = if self.tags.iter().any(Tag::is_of_steps) { may_be_step } else { !is_step(other) };
+        let wants_steps = self.tags.iter().any(Tag::is_of_steps);
+        let is_kind = if wants_steps { may_be_step } else { !other.is_step() };
         let is_label = |tag: &&Tag| matches!(tag.key(), Key::Route | Key::Method | Key::Origin);
         other.outcome != Outcome::Interrupted
             && is_kind

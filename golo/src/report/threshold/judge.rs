@@ -29,6 +29,8 @@ pub struct Judged {
     pub passed: bool,
     /// Why it failed, if that is not for its value: there are no samples, or they are in `other`.
     pub reason: Option<String>,
+    /// What to know of its value: that it is of failed requests too.
+    pub note: Option<String>,
 }
 
 /// A value with what it is. [`Display`](fmt::Display) shows it in three digits, with a unit.
@@ -75,12 +77,13 @@ impl Threshold {
         let actual = self.actual(measured);
         let reason = self.hidden(measured.totals).or_else(|| actual.is_none().then(|| self.nothing(measured.totals)));
         let passed = reason.is_none() && actual.is_some_and(|actual| self.holds(actual.value()));
-        Judged { threshold: self.clone(), actual, passed, reason }
+        let note = actual.and_then(|_| self.note(measured.totals));
+        Judged { threshold: self.clone(), actual, passed, reason, note }
     }
 
     fn actual(&self, measured: &Measured<'_>) -> Option<Actual> {
         match self.samples(measured) {
-            Samples::Counter(count) => Some(self.counted(count, measured.time)),
+            Samples::Counter(count) => Some(self.counted(count, measured.rates.time)),
             Samples::Distribution(histogram) => self.statistic.of(&histogram).map(Actual::Duration),
             Samples::Share { of: 0, .. } => None,
             Samples::Share { part, of } => Some(Actual::Share { part, of }),
@@ -111,7 +114,7 @@ impl Statistic {
     }
 
     /// Of durations, in nanoseconds.
-    fn of(self, histogram: &Histogram) -> Option<f64> {
+    pub(super) fn of(self, histogram: &Histogram) -> Option<f64> {
         match self {
             Self::Avg => histogram.mean(),
             Self::Min => histogram.min().map(|nanos| nanos as f64),
@@ -143,6 +146,19 @@ impl Judged {
         let limit = self.threshold.limit.value();
         let is_near = (actual.value() - limit).abs() <= limit.abs() * NEAR;
         if is_near && !self.passed { actual.precise() } else { actual.to_string() }
+    }
+
+    /// Whether it held, and could not have held without a failure: what fails here is meant to.
+    #[must_use]
+    pub fn wants_failures(&self) -> bool {
+        self.passed && self.threshold.needs_failures()
+    }
+
+    /// The actual value, and what to know of it.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let said = self.reason.clone().unwrap_or_else(|| self.shown());
+        self.note.as_ref().map_or_else(|| said.clone(), |note| format!("{said} ({note})"))
     }
 
     /// The name of the metric, without tags.

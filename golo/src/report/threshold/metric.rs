@@ -11,15 +11,20 @@ pub(super) enum Metric {
     HttpReqWaiting,
     HttpReqConnecting,
     HttpReqFailed,
+    HttpReqInterrupted,
     DataSent,
     DataReceived,
     Iterations,
     IterationDuration,
     IterationResponse,
     IterationFailed,
+    IterationInterrupted,
     DroppedIterations,
     JourneyDuration,
     UserStartDuration,
+    Steps,
+    StepDuration,
+    StepFailed,
     Checks,
     /// The values of a tag of triggers.
     Tag,
@@ -37,6 +42,8 @@ pub(super) enum Kind {
     Distribution,
     /// Some of all.
     Share,
+    /// Some of all, which may be counted too.
+    Part,
     /// A number that goes up and down.
     Gauge,
     /// Numbers of no unit.
@@ -59,21 +66,26 @@ pub(super) enum Statistic {
 
 impl Metric {
     /// Those that have a name of their own.
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::HttpReqs,
         Self::HttpReqDuration,
         Self::HttpReqWaiting,
         Self::HttpReqConnecting,
         Self::HttpReqFailed,
+        Self::HttpReqInterrupted,
         Self::DataSent,
         Self::DataReceived,
         Self::Iterations,
         Self::IterationDuration,
         Self::IterationResponse,
         Self::IterationFailed,
+        Self::IterationInterrupted,
         Self::DroppedIterations,
         Self::JourneyDuration,
         Self::UserStartDuration,
+        Self::Steps,
+        Self::StepDuration,
+        Self::StepFailed,
         Self::Checks,
         Self::Tag,
         Self::Vus,
@@ -86,15 +98,20 @@ impl Metric {
             Self::HttpReqWaiting => "http_req_waiting",
             Self::HttpReqConnecting => "http_req_connecting",
             Self::HttpReqFailed => "http_req_failed",
+            Self::HttpReqInterrupted => "http_req_interrupted",
             Self::DataSent => "data_sent",
             Self::DataReceived => "data_received",
             Self::Iterations => "iterations",
             Self::IterationDuration => "iteration_duration",
             Self::IterationResponse => "iteration_response",
             Self::IterationFailed => "iteration_failed",
+            Self::IterationInterrupted => "iteration_interrupted",
             Self::DroppedIterations => "dropped_iterations",
             Self::JourneyDuration => "journey_duration",
             Self::UserStartDuration => "user_start_duration",
+            Self::Steps => "steps",
+            Self::StepDuration => "step_duration",
+            Self::StepFailed => "step_failed",
             Self::Checks => "checks",
             Self::Tag | Self::TagValue => "tag",
             Self::Vus => "vus",
@@ -103,17 +120,23 @@ impl Metric {
 
     pub(super) fn kind(self) -> Kind {
         match self {
-            Self::HttpReqs | Self::DataSent | Self::DataReceived | Self::Iterations | Self::DroppedIterations => {
-                Kind::Counter
-            }
+            Self::HttpReqs
+            | Self::DataSent
+            | Self::DataReceived
+            | Self::Iterations
+            | Self::DroppedIterations
+            | Self::Steps => Kind::Counter,
             Self::HttpReqDuration
             | Self::HttpReqWaiting
             | Self::HttpReqConnecting
             | Self::IterationDuration
             | Self::IterationResponse
             | Self::JourneyDuration
+            | Self::StepDuration
             | Self::UserStartDuration => Kind::Distribution,
-            Self::HttpReqFailed | Self::IterationFailed | Self::Checks => Kind::Share,
+            Self::HttpReqFailed | Self::HttpReqInterrupted | Self::IterationFailed => Kind::Part,
+            Self::IterationInterrupted | Self::StepFailed => Kind::Part,
+            Self::Checks => Kind::Share,
             Self::Tag => Kind::Numbers,
             Self::TagValue => Kind::Occurrences,
             Self::Vus => Kind::Gauge,
@@ -123,9 +146,13 @@ impl Metric {
     /// The keys of the tags that it has.
     pub(super) fn keys(self) -> &'static [Key] {
         match self {
-            Self::HttpReqs | Self::HttpReqDuration | Self::HttpReqFailed | Self::DataSent | Self::DataReceived => {
-                &[Key::Route, Key::Method, Key::Status, Key::Origin, Key::Error, Key::Outcome]
-            }
+            Self::HttpReqs
+            | Self::HttpReqDuration
+            | Self::HttpReqFailed
+            | Self::HttpReqInterrupted
+            | Self::DataSent
+            | Self::DataReceived => &[Key::Route, Key::Method, Key::Status, Key::Origin, Key::Error, Key::Outcome],
+            Self::Steps | Self::StepDuration | Self::StepFailed => &[Key::Step, Key::Error, Key::Outcome],
             Self::Checks => &[Key::Check],
             Self::Tag | Self::TagValue => &[Key::Outcome],
             _ => &[],
@@ -134,7 +161,24 @@ impl Metric {
 
     /// Whether a trigger that ends adds one sample, and nothing else does.
     pub(super) fn is_one_a_trigger(self) -> bool {
-        matches!(self, Self::Iterations | Self::IterationDuration | Self::IterationResponse | Self::IterationFailed)
+        matches!(
+            self,
+            Self::Iterations
+                | Self::IterationDuration
+                | Self::IterationResponse
+                | Self::IterationFailed
+                | Self::IterationInterrupted
+        )
+    }
+
+    /// Whether it is of measured steps alone.
+    pub(super) fn is_of_steps(self) -> bool {
+        matches!(self, Self::Steps | Self::StepDuration | Self::StepFailed)
+    }
+
+    /// Whether what the run cut off is among its samples.
+    pub(super) fn counts_cut_off(self) -> bool {
+        self.kind() == Kind::Part
     }
 
     /// What the values of one of its statistics are.
@@ -142,13 +186,13 @@ impl Metric {
         let is_data = matches!(self, Self::DataSent | Self::DataReceived);
         match (self.kind(), statistic) {
             (Kind::Distribution, _) => Dimension::Duration,
-            (Kind::Share, _) | (Kind::Occurrences, Statistic::Rate) => Dimension::Share,
+            (Kind::Share, _) | (Kind::Part | Kind::Occurrences, Statistic::Rate) => Dimension::Share,
             (Kind::Numbers, Statistic::Count) | (Kind::Occurrences, _) => Dimension::Count,
             (Kind::Numbers, _) => Dimension::Number,
             (Kind::Counter, Statistic::Rate) if is_data => Dimension::BytesPerSecond,
             (Kind::Counter, Statistic::Rate) => Dimension::PerSecond,
             (Kind::Counter, _) if is_data => Dimension::Bytes,
-            (Kind::Counter | Kind::Gauge, _) => Dimension::Count,
+            (Kind::Counter | Kind::Part | Kind::Gauge, _) => Dimension::Count,
         }
     }
 }
@@ -160,6 +204,7 @@ impl Kind {
             Self::Counter => &["count", "rate"],
             Self::Distribution => &["avg", "min", "max", "med", "p(N)"],
             Self::Share => &["rate"],
+            Self::Part => &["rate", "count"],
             Self::Gauge => &["min", "max"],
             Self::Numbers => &["avg", "min", "max", "med", "p(N)", "count"],
             Self::Occurrences => &["count", "rate"],

@@ -28,6 +28,8 @@ pub struct Room {
     /// How many samples a second brings at most: so many for each second of the rest, one that is cut short among
     /// them. Of a counter, by how much it rises.
     pub per_second: Option<u64>,
+    /// How many more come at once at the end: what the run cuts off.
+    pub cut_off: u64,
     /// How many samples come at most in all.
     pub samples: Option<u64>,
 }
@@ -65,7 +67,7 @@ impl Threshold {
     fn range(&self, measured: &Measured<'_>, room: Room) -> Option<Range> {
         let more = room.most();
         Some(match (self.samples(measured), self.statistic) {
-            (Samples::Counter(count), Statistic::Rate) => room.rates(count, measured.time),
+            (Samples::Counter(count), Statistic::Rate) => room.rates(count, measured.rates.time),
             (Samples::Counter(count), _) => Range { low: count as f64, high: count.saturating_add(more) as f64 },
             (Samples::Distribution(histogram), statistic) => durations(&histogram, statistic, more)?,
             (Samples::Share { part, of }, _) => shares(part, of, more)?,
@@ -83,10 +85,10 @@ impl Room {
     /// How many samples may come.
     fn most(&self) -> u64 {
         let by_time = match (self.time, self.per_second) {
-            (Some(Duration::ZERO), _) | (_, Some(0)) => Some(0),
+            (Some(Duration::ZERO), _) | (_, Some(0)) => Some(self.cut_off),
             (Some(time), Some(each)) => {
                 let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-                Some(each.saturating_mul(seconds))
+                Some(each.saturating_mul(seconds).saturating_add(self.cut_off))
             }
             _ => None,
         };

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use super::{
     Threshold,
-    metric::Metric,
+    metric::{Metric, Statistic},
     tag::{Key, Tag},
 };
 use crate::{
@@ -13,11 +13,11 @@ use crate::{
         Finished,
         histogram::Histogram,
         series::{Outcome, Series},
-        snapshot::{Measure, Snapshot},
+        snapshot::{Ends, Measure, Snapshot},
         tags::Numbers,
     },
-    measure,
     nearest::nearest,
+    report::RateTime,
 };
 
 /// What a threshold is judged by: everything measured, of a run that has ended or is under way.
@@ -25,8 +25,8 @@ use crate::{
 pub struct Measured<'a> {
     /// Everything that was measured.
     pub totals: &'a Snapshot,
-    /// In how long a time.
-    pub time: Duration,
+    /// Over which time rates per second are.
+    pub rates: RateTime,
     /// How many users there were; `None` where nobody has looked.
     pub users: Option<Users>,
 }
@@ -52,10 +52,10 @@ impl Users {
 }
 
 impl<'a> Measured<'a> {
-    /// Of a run that has ended: its time is until nothing was in flight any more, as in the summary's rates.
+    /// Of a run that has ended.
     #[must_use]
     pub fn of(finished: &'a Finished, users: Option<Users>) -> Self {
-        Self { totals: &finished.totals, time: finished.whole_time, users }
+        Self { totals: &finished.totals, rates: RateTime::of(finished), users }
     }
 }
 
@@ -81,22 +81,46 @@ impl Threshold {
     pub(super) fn samples<'a>(&self, measured: &Measured<'a>) -> Samples<'a> {
         let totals = measured.totals;
         let triggers = &totals.triggers;
+        let is_rate = self.is_per_second();
+        let amount = |all: u64, after_load: u64| if is_rate { measured.rates.counted(all, after_load) } else { all };
+        let part = |part: u64, of: u64| match self.statistic {
+            Statistic::Count => Samples::Counter(part),
+            _ => Samples::Share { part, of },
+        };
         let distribution = |histogram| Samples::Distribution(Cow::Borrowed(histogram));
         match self.metric {
-            Metric::HttpReqs => Samples::Counter(self.count(totals)),
-            Metric::DataSent => Samples::Counter(self.sum(totals, |measure| measure.sent)),
-            Metric::DataReceived => Samples::Counter(self.sum(totals, |measure| measure.received)),
-            Metric::Iterations => Samples::Counter(triggers.done),
+            Metric::HttpReqs | Metric::Steps => Samples::Counter(
+                self.sum(totals, |measure| amount(measure.durations.count(), measure.after_load.count)),
+            ),
+            Metric::DataSent => {
+                Samples::Counter(self.sum(totals, |measure| amount(measure.sent, measure.after_load.sent)))
+            }
+            Metric::DataReceived => {
+                Samples::Counter(self.sum(totals, |measure| amount(measure.received, measure.after_load.received)))
+            }
+            Metric::Iterations => Samples::Counter(amount(triggers.done, triggers.done_after_load)),
             Metric::DroppedIterations => Samples::Counter(triggers.dropped()),
-            Metric::HttpReqDuration => Samples::Distribution(Cow::Owned(self.durations(totals))),
+            Metric::HttpReqDuration | Metric::StepDuration => {
+                Samples::Distribution(Cow::Owned(self.durations(totals, |_| true)))
+            }
             Metric::HttpReqWaiting => distribution(&totals.waiting),
             Metric::HttpReqConnecting => distribution(&totals.connects),
             Metric::IterationDuration => distribution(&triggers.service),
             Metric::IterationResponse => distribution(&triggers.response),
             Metric::JourneyDuration => distribution(&totals.journeys),
             Metric::UserStartDuration => distribution(&totals.user_starts),
-            Metric::HttpReqFailed => Samples::Share { part: self.failed(totals), of: self.count(totals) },
-            Metric::IterationFailed => Samples::Share { part: triggers.failed, of: triggers.done },
+            Metric::HttpReqFailed | Metric::StepFailed => {
+                let ends = self.ends(totals);
+                part(ends.failed, ends.all())
+            }
+            Metric::HttpReqInterrupted => {
+                let ends = self.ends(totals);
+                part(ends.interrupted, ends.all())
+            }
+            Metric::IterationFailed => part(triggers.failed, triggers.done.saturating_add(triggers.interrupted)),
+            Metric::IterationInterrupted => {
+                part(triggers.interrupted, triggers.done.saturating_add(triggers.interrupted))
+            }
             Metric::Checks => {
                 let Check { passed, failed } = self.checks(totals);
                 Samples::Share { part: passed, of: passed.saturating_add(failed) }
@@ -111,8 +135,8 @@ impl Threshold {
     /// How many samples there are in a second; of a counter, how much it has risen.
     pub(super) fn amount(&self, second: &Snapshot) -> u64 {
         match self.metric {
-            Metric::HttpReqDuration => self.count(second),
-            _ => match self.samples(&Measured { totals: second, time: Duration::ZERO, users: None }) {
+            Metric::HttpReqDuration | Metric::StepDuration => self.ends(second).done,
+            _ => match self.samples(&Measured { totals: second, rates: RateTime::all(Duration::ZERO), users: None }) {
                 Samples::Counter(count) => count,
                 Samples::Distribution(histogram) => histogram.count(),
                 Samples::Share { of, .. } => of,
@@ -122,32 +146,36 @@ impl Threshold {
         }
     }
 
-    /// The requests that it is about.
+    /// The requests, or measured steps, that it is about; those that the run cut off are among them.
+    fn selected<'a>(&'a self, totals: &'a Snapshot) -> impl Iterator<Item = (&'a Series, &'a Measure)> {
+        let wants_steps = self.metric.is_of_steps() || self.tags.iter().any(Tag::is_of_steps);
+        totals
+            .requests
+            .iter()
+            .filter(move |(series, _)| series.is_step() == wants_steps && self.tags.iter().all(|tag| tag.is_of(series)))
+    }
+
+    /// Those of them that ended.
     fn requests<'a>(&'a self, totals: &'a Snapshot) -> impl Iterator<Item = (&'a Series, &'a Measure)> {
-        let wants_steps = self.tags.iter().any(Tag::is_of_steps);
-        totals.requests.iter().filter(move |(series, _)| {
-            series.outcome != Outcome::Interrupted
-                && (wants_steps || !is_step(series))
-                && self.tags.iter().all(|tag| tag.is_of(series))
-        })
+        self.selected(totals).filter(|(series, _)| series.outcome != Outcome::Interrupted)
     }
 
     fn sum(&self, totals: &Snapshot, amount: impl Fn(&Measure) -> u64) -> u64 {
         self.requests(totals).fold(0, |sum, (_, measure)| sum.saturating_add(amount(measure)))
     }
 
-    fn count(&self, totals: &Snapshot) -> u64 {
-        self.sum(totals, |measure| measure.durations.count())
+    /// How those that it is about ended.
+    pub(super) fn ends(&self, totals: &Snapshot) -> Ends {
+        let mut ends = Ends::default();
+        self.selected(totals).for_each(|(series, measure)| ends.add(series.outcome, measure.durations.count()));
+        ends
     }
 
-    fn failed(&self, totals: &Snapshot) -> u64 {
-        let failed = self.requests(totals).filter(|(series, _)| series.outcome.is_failed());
-        failed.fold(0, |sum, (_, measure)| sum.saturating_add(measure.durations.count()))
-    }
-
-    fn durations(&self, totals: &Snapshot) -> Histogram {
+    /// How long those took that ended in a way that is wanted.
+    pub(super) fn durations(&self, totals: &Snapshot, is_wanted: impl Fn(Outcome) -> bool) -> Histogram {
         let mut all = Histogram::new();
-        self.requests(totals).for_each(|(_, measure)| all.merge(&measure.durations));
+        let wanted = self.requests(totals).filter(|(series, _)| is_wanted(series.outcome));
+        wanted.for_each(|(_, measure)| all.merge(&measure.durations));
         all
     }
 
@@ -178,12 +206,6 @@ impl Threshold {
     }
 }
 
-/// Whether a series is one of measured steps. Beyond the most series, only those that succeeded can be told.
-pub(super) fn is_step(series: &Series) -> bool {
-    let is_answered = matches!(series.outcome, Outcome::Answered { status: 0, .. });
-    *series.label.method == *measure::METHOD || (series.label.is_other() && is_answered)
-}
-
 /// The values that a tag with text of its own has.
 fn values(key: Key, totals: &Snapshot) -> Vec<&str> {
     let labels = totals.requests.keys().map(|series| &*series.label);
@@ -191,6 +213,7 @@ fn values(key: Key, totals: &Snapshot) -> Vec<&str> {
         Key::Route => labels.map(|label| &*label.route).collect(),
         Key::Method => labels.map(|label| &*label.method).collect(),
         Key::Origin => labels.map(|label| &*label.origin).collect(),
+        Key::Step => labels.filter(|label| label.is_step()).map(|label| &*label.route).collect(),
         Key::Check => totals.checks.keys().map(|name| &**name).collect(),
         Key::Status | Key::Error | Key::Outcome | Key::Trigger => Vec::new(),
     }

@@ -36,6 +36,7 @@ pub(super) enum Key {
     Method,
     Status,
     Origin,
+    Step,
     Error,
     Outcome,
     Check,
@@ -52,6 +53,7 @@ impl Key {
             Self::Error => "error",
             Self::Outcome => "outcome",
             Self::Check => "check",
+            Self::Step => "step",
         }
     }
 }
@@ -73,6 +75,7 @@ pub(super) enum Tag {
         failed: bool,
     },
     Check(Box<str>),
+    Step(Box<str>),
 }
 
 impl Tag {
@@ -91,6 +94,7 @@ impl Tag {
             },
             Key::Check => Self::Check(value.into()),
             Key::Trigger => Self::Trigger { key: value.into(), value: None },
+            Key::Step => Self::Step(route::bounded(value).into()),
         })
     }
 
@@ -104,13 +108,16 @@ impl Tag {
             Self::Error(_) => Key::Error,
             Self::Outcome { .. } => Key::Outcome,
             Self::Check(_) => Key::Check,
+            Self::Step(_) => Key::Step,
         }
     }
 
     /// The value, as text.
     pub(super) fn value(&self) -> Cow<'_, str> {
         match self {
-            Self::Route(text) | Self::Method(text) | Self::Origin(text) | Self::Check(text) => Cow::Borrowed(text),
+            Self::Route(text) | Self::Method(text) | Self::Origin(text) | Self::Check(text) | Self::Step(text) => {
+                Cow::Borrowed(text)
+            }
             Self::Trigger { value, .. } => Cow::Borrowed(value.as_deref().unwrap_or_default()),
             Self::Status(status) => Cow::Owned(status.to_string()),
             Self::Error(kind) => Cow::Owned(kind.to_string()),
@@ -127,8 +134,25 @@ impl Tag {
             Self::Origin(origin) => label.origin == *origin,
             Self::Status(wanted) => series.outcome.status() == Some(*wanted),
             Self::Error(kind) => error_of(series.outcome) == Some(*kind),
-            Self::Outcome { failed } => series.outcome.is_failed() == *failed,
+            Self::Outcome { failed: true } => series.outcome.is_failed(),
+            Self::Outcome { failed: false } => !series.outcome.is_failed() && series.outcome != Outcome::Interrupted,
+            Self::Step(name) => label.is_step() && label.route == *name,
             Self::Check(_) | Self::Trigger { .. } => false,
+        }
+    }
+
+    /// Whether it says how a request ended.
+    pub(super) fn is_of_outcomes(&self) -> bool {
+        matches!(self.key(), Key::Status | Key::Error | Key::Outcome)
+    }
+
+    /// Whether only requests that failed have it, unless the load test expects their status.
+    pub(super) fn is_of_failures(&self) -> bool {
+        match self {
+            Self::Outcome { failed } => *failed,
+            Self::Error(_) => true,
+            Self::Status(status) => *status >= 400,
+            _ => false,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::engine::{
     series::{Label, Outcome, Series},
     snapshot::Snapshot,
 };
+use crate::report::RateTime;
 
 const PASSED: Outcome = Outcome::Answered { status: 200, failed: false };
 const FAILED: Outcome = Outcome::Answered { status: 500, failed: true };

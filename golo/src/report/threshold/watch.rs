@@ -9,6 +9,7 @@ use crate::engine::{
     plan::{Model, Plan},
     snapshot::{Snapshot, Triggers},
 };
+use crate::report::RateTime;
 
 /// Seconds after which the best of them says what a second brings at most: the first few are those of a cold start.
 const KNOWN_AFTER: u64 = 10;
@@ -53,12 +54,15 @@ impl Watch {
     /// - no second better than the best so far, from the tenth second on: before, while the plan is yet to ask for more
     ///   load than it has, and where no second has brought anything, nothing is known;
     /// - no more triggers than the plan has left;
-    /// - nothing after the plan's duration and its grace.
+    /// - nothing after the plan's duration and its grace, and to a rate per second nothing after its duration;
+    /// - no more that is cut off than is in flight then, by as many requests a trigger as there have been on average.
     #[must_use]
     pub fn lost(&self, totals: &Snapshot, elapsed: Duration) -> Option<&Threshold> {
-        let measured = Measured { totals, time: elapsed, users: self.users };
+        // Rates are over the load's time, and what ends after it is in none.
+        let load = self.plan.duration().map_or(elapsed, |duration| duration.min(elapsed));
+        let measured = Measured { totals, rates: RateTime::load(load), users: self.users };
         let lost = self.thresholds.iter().find(|watched| {
-            let room = watched.room(&self.plan, &measured);
+            let room = watched.room(&self.plan, totals, elapsed);
             !watched.threshold.can_hold(&measured, room)
         });
         lost.map(|watched| &watched.threshold)
@@ -73,17 +77,46 @@ impl Watch {
 }
 
 impl Watched {
-    fn room(&self, plan: &Plan, measured: &Measured<'_>) -> Room {
-        let elapsed = measured.time;
-        let end = plan.duration().map(|duration| duration + plan.graceful_stop() + AFTER_GRACE);
+    fn room(&self, plan: &Plan, totals: &Snapshot, elapsed: Duration) -> Room {
+        let is_rate = self.threshold.is_per_second();
+        if is_rate && has_ended_early(plan, totals, elapsed) {
+            // Over which time the rate will be is not known to the second.
+            return Room::default();
+        }
+        // A plan that its iterations may end may have rates over all of its time.
+        let grace = if is_rate && plan.iterations().is_none() { Duration::ZERO } else { plan.graceful_stop() };
+        let end = plan.duration().map(|duration| duration + grace + AFTER_GRACE);
         let is_known = self.best > 0 && elapsed.as_secs() >= KNOWN_AFTER && !is_yet_to_rise(plan, elapsed);
         let is_one_a_trigger = self.threshold.metric.is_one_a_trigger();
         Room {
             time: end.map(|end| end.saturating_sub(elapsed)),
             per_second: is_known.then_some(self.best),
-            samples: triggers_left(plan, &measured.totals.triggers).filter(|_| is_one_a_trigger),
+            cut_off: if self.threshold.metric.counts_cut_off() { in_flight_at_end(plan, totals) } else { 0 },
+            samples: triggers_left(plan, &totals.triggers).filter(|_| is_one_a_trigger),
         }
     }
+}
+
+/// Whether the load was over before its time: it was stopped, or its iterations have been used up.
+fn has_ended_early(plan: &Plan, totals: &Snapshot, elapsed: Duration) -> bool {
+    let triggers = &totals.triggers;
+    let is_used_up = plan.iterations().is_some_and(|iterations| triggers.due >= iterations);
+    let has_time = plan.duration().is_none_or(|duration| elapsed < duration);
+    let is_over = triggers.done_after_load > 0 || totals.requests.values().any(|measure| measure.after_load.count > 0);
+    is_used_up || (is_over && (has_time || plan.iterations().is_some()))
+}
+
+/// How many requests may be in flight at the end, at most.
+fn in_flight_at_end(plan: &Plan, totals: &Snapshot) -> u64 {
+    let triggers = &totals.triggers;
+    let ended = triggers.done.saturating_add(triggers.dropped()).saturating_add(triggers.interrupted);
+    let in_flight = triggers.due.saturating_sub(ended);
+    let to_come = plan.planned_starts().map_or(u64::MAX, |starts| starts.saturating_sub(triggers.due));
+    let most = plan.peak_users().min(in_flight.saturating_add(to_come));
+    let requests = totals.ends(false).done.saturating_add(totals.ends(true).done);
+    // Those of one trigger may be in flight together.
+    let each = if triggers.done == 0 { u64::MAX } else { requests.div_ceil(triggers.done).max(1) };
+    most.saturating_mul(each)
 }
 
 /// How many triggers may still end, where the plan says how many there are.
@@ -151,8 +184,8 @@ mod tests {
         assert_eq!(lost("iteration_failed rate<=0%"), Some(1));
         assert_eq!(lost("vus max<25"), Some(1));
         assert_eq!(lost("iteration_failed rate<50%"), None, "good ones may come until the end");
-        // Of 620 at the end, 124 may fail.
-        assert_eq!(lost("iteration_failed rate<20%"), Some(25));
+        // Of 620 at the end, and 25 that are cut off, 129 may fail.
+        assert_eq!(lost("iteration_failed rate<20%"), Some(26));
         // 600 in a minute, and 20 in the time that cutting takes.
         assert_eq!((lost("iterations count>=700"), lost("iterations count>=620")), (Some(10), None));
     }
@@ -181,6 +214,56 @@ mod tests {
         let triggers = Triggers { done: 10, dropped_busy: 5, interrupted: 1, ..Triggers::default() };
         assert_eq!((triggers_left(&open, &triggers), triggers_left(&iterations, &triggers)), (Some(84), Some(90)));
         assert_eq!(triggers_left(&minute(), &triggers), None);
+    }
+
+    /// A run of ten requests a second for `load` seconds, of which `late` end in each second after it.
+    fn lost_with_grace(threshold: &str, plan: &Plan, (load, late): (u64, u64)) -> Option<u64> {
+        let mut watch = watch(threshold, plan);
+        let mut totals = Snapshot::default();
+        (1..=load + 30).find(|&elapsed| {
+            let mut second = Snapshot::default();
+            let is_late = elapsed > load;
+            (second.triggers.due, second.triggers.done) = if is_late { (0, late) } else { (10, 10) };
+            second.triggers.done_after_load = if is_late { late } else { 0 };
+            totals.merge(&second);
+            let elapsed = Duration::from_secs(elapsed);
+            watch.second(&Progress { elapsed, second, users: 25 });
+            watch.lost(&totals, elapsed).is_some()
+        })
+    }
+
+    #[test]
+    fn a_rate_is_over_the_load_and_not_over_the_grace() {
+        let grace = Asked { graceful_stop: Some(30 * SECOND), ..Asked::default() };
+        let minute = Plan::new(Asked { duration: Some(60 * SECOND), ..grace.clone() }).unwrap();
+        assert_eq!(lost_with_grace("iterations rate>=10", &minute, (60, 1)), None, "10/s in its time");
+        assert_eq!(lost_with_grace("iterations rate<=10", &minute, (60, 100)), None, "what ends later is in no rate");
+        assert_eq!(lost_with_grace("iterations rate>11", &minute, (60, 100)), Some(11));
+        // Over which time it is once its iterations are used up is not known to the second.
+        let used_up = Plan::new(Asked { iterations: Some(600), ..grace }).unwrap();
+        assert_eq!(lost_with_grace("iterations rate>=10", &used_up, (60, 0)), None);
+        // Whoever else stopped it, the rate is over the time until then.
+        assert_eq!(lost_with_grace("iterations rate>=10", &minute, (20, 1)), None);
+    }
+
+    #[test]
+    fn what_is_in_flight_may_be_cut_off() {
+        let asked = Asked { rate: Some("10/s".parse().unwrap()), duration: Some(60 * SECOND), ..Asked::default() };
+        let plan = Plan::new(Asked { max_users: Some(500), ..asked }).unwrap();
+        let mut totals = Snapshot::default();
+        (totals.triggers.due, totals.triggers.done, totals.triggers.dropped_busy) = (300, 100, 50);
+        let label = std::sync::Arc::new(crate::engine::series::Label::new("http://a", "/", "GET"));
+        let outcome = crate::engine::series::Outcome::Answered { status: 200, failed: false };
+        let series = crate::engine::series::Series { label, outcome };
+        totals.requests.entry(series).or_default().durations.record_n(1, 250);
+        // 150 are in flight, 300 are to come, of three requests each.
+        assert_eq!(in_flight_at_end(&plan, &totals), 450 * 3);
+        totals.triggers.due = 600;
+        assert_eq!(in_flight_at_end(&plan, &totals), 450 * 3);
+        totals.triggers.done = 500;
+        assert_eq!(in_flight_at_end(&plan, &totals), 50);
+        totals.triggers.done = 0;
+        assert_eq!(in_flight_at_end(&plan, &totals), u64::MAX, "how many requests a trigger makes is not known");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-const UNLIMITED: Room = Room { time: None, per_second: None, samples: None };
-const OVER: Room = Room { time: Some(Duration::ZERO), per_second: None, samples: None };
+const UNLIMITED: Room = Room { time: None, per_second: None, cut_off: 0, samples: None };
+const OVER: Room = Room { time: Some(Duration::ZERO), ..UNLIMITED };
 
 fn samples(most: u64) -> Room {
     Room { samples: Some(most), ..UNLIMITED }
@@ -20,7 +20,7 @@ fn can_hold(text: &str, durations: &[u64], room: Room) -> bool {
         request(&mut totals, series("GET", "/", FAILED), &[*failed]);
     }
     let users = Some(Users { fewest: 5, most: 10 });
-    threshold(text).can_hold(&Measured { totals: &totals, time: 10 * SECOND, users }, room)
+    threshold(text).can_hold(&Measured { totals: &totals, rates: RateTime::all(10 * SECOND), users }, room)
 }
 
 #[test]
@@ -92,9 +92,25 @@ fn the_best_that_may_come_is_counted_in() {
 }
 
 #[test]
+fn what_may_be_cut_off_is_counted_in() {
+    // Two of ten failed; all of 190 that are in flight may be cut off, and none of them fail.
+    let mut totals = Snapshot::default();
+    request(&mut totals, series("GET", "/", PASSED), &[10; 8]);
+    request(&mut totals, series("GET", "/", FAILED), &[10; 2]);
+    let can_hold = |text: &str, cut_off| {
+        let room = Room { time: Some(SECOND), per_second: Some(0), cut_off, samples: None };
+        let measured = Measured { totals: &totals, rates: RateTime::all(10 * SECOND), users: None };
+        threshold(text).can_hold(&measured, room)
+    };
+    assert!(can_hold("http_req_failed rate<=1%", 190) && !can_hold("http_req_failed rate<=1%", 189));
+    assert!(can_hold("http_req_interrupted rate>=50%", 10) && !can_hold("http_req_interrupted rate>=50%", 9));
+    assert!(can_hold("http_req_interrupted count>=10", 10) && !can_hold("http_req_interrupted count>=10", 9));
+}
+
+#[test]
 fn a_rate_is_lost_when_no_second_can_bring_it_back() {
     // 4 in 10 s, and 2 in each of ten more, and in one that is cut short.
-    let room = Room { time: Some(10 * SECOND), per_second: Some(2), samples: None };
+    let room = Room { time: Some(10 * SECOND), per_second: Some(2), ..UNLIMITED };
     let holds = |text: &str| can_hold(text, &[10, 20, 30, 40], room);
     assert!(holds("http_reqs rate>=1.3") && !holds("http_reqs rate>=1.31"));
     assert!(holds("http_reqs rate<=0.2") && !holds("http_reqs rate<0.19"));
@@ -122,7 +138,8 @@ fn statistics() -> impl Strategy<Value = (Metric, Statistic)> {
     ];
     prop_oneof![
         durations.prop_map(|statistic| (Metric::HttpReqDuration, statistic)),
-        Just((Metric::HttpReqFailed, Statistic::Rate)),
+        prop::sample::select(vec![Statistic::Count, Statistic::Rate])
+            .prop_map(|statistic| (Metric::HttpReqFailed, statistic)),
         prop::sample::select(vec![Statistic::Count, Statistic::Rate])
             .prop_map(|statistic| (Metric::HttpReqs, statistic)),
     ]
@@ -147,7 +164,7 @@ fn taken() -> impl Strategy<Value = (Room, Duration, usize)> {
     let room = (time, prop::option::of(0..8_u64), prop::option::of(0..60_u64));
     let brought = prop_oneof![Just(60_usize), 0..60_usize];
     (room, 0..12_000_u64, brought).prop_map(|((time, per_second, samples), taken, brought)| {
-        let room = Room { time: time.map(Duration::from_millis), per_second, samples };
+        let room = Room { time: time.map(Duration::from_millis), per_second, samples, ..UNLIMITED };
         let taken = room.time.unwrap_or(Duration::MAX).min(Duration::from_millis(taken));
         let by_time = per_second.map_or(60, |each| each * taken.as_nanos().div_ceil(SECOND.as_nanos()) as u64);
         let most = if taken.is_zero() && per_second.is_some() { 0 } else { by_time.min(samples.unwrap_or(60)) };
@@ -167,8 +184,8 @@ proptest! {
         let so_far = Duration::from_millis(so_far);
         let (before, mut after) = (snapshot(&before), snapshot(&rest[..most.min(rest.len())]));
         after.merge(&before);
-        let until_now = Measured { totals: &before, time: so_far, users: None };
-        let in_the_end = Measured { totals: &after, time: so_far + taken, users: None };
+        let until_now = Measured { totals: &before, rates: RateTime::all(so_far), users: None };
+        let in_the_end = Measured { totals: &after, rates: RateTime::all(so_far + taken), users: None };
         let Some(actual) = at(metric, statistic, Operator::Equal, 0.0).judge(&in_the_end).actual else { return Ok(()) };
         let value = actual.value();
         for (operator, limit) in [
@@ -190,8 +207,8 @@ proptest! {
         threshold in super::reading::thresholds(), samples in durations(20), time in 0..9_u64, each in 0..9_u64, more in 0..9_u64,
     ) {
         let totals = snapshot(&samples);
-        let measured = Measured { totals: &totals, time: SECOND, users: None };
-        let small = Room { time: Some(SECOND * time as u32), per_second: Some(each), samples: Some(more) };
+        let measured = Measured { totals: &totals, rates: RateTime::all(SECOND), users: None };
+        let small = Room { time: Some(SECOND * time as u32), per_second: Some(each), samples: Some(more), ..UNLIMITED };
         for large in [UNLIMITED, Room { time: None, ..small }, Room { per_second: None, ..small }, samples_of(more + 1)] {
             prop_assert!(!threshold.can_hold(&measured, small) || threshold.can_hold(&measured, large));
         }

@@ -3,7 +3,10 @@ use std::time::Duration;
 use super::*;
 use crate::{
     check::Check,
-    engine::{room::Priority, snapshot::Measure},
+    engine::{
+        room::Priority,
+        snapshot::{AfterLoad, Measure},
+    },
     measure,
 };
 
@@ -12,7 +15,7 @@ const TIME: Duration = Duration::from_secs(10);
 
 fn judged(text: &str, totals: &Snapshot) -> Judged {
     let users = Some(Users { fewest: 3, most: 25 });
-    threshold(text).judge(&Measured { totals, time: TIME, users })
+    threshold(text).judge(&Measured { totals, rates: RateTime::all(TIME), users })
 }
 
 /// What it comes to, as it is shown, and whether it holds.
@@ -34,7 +37,7 @@ fn everything() -> Snapshot {
     for measure in totals.requests.values_mut() {
         (measure.received, measure.sent) = (1_000_000, 500_000);
     }
-    (totals.triggers.done, totals.triggers.failed) = (50, 1);
+    (totals.triggers.done, totals.triggers.failed, totals.triggers.interrupted) = (50, 1, 4);
     (totals.triggers.dropped_busy, totals.triggers.dropped_unready) = (2, 1);
     totals.triggers.service.record_n(10 * MS, 50);
     totals.triggers.response.record_n(20 * MS, 50);
@@ -57,7 +60,10 @@ fn every_metric_has_its_value() {
         ("http_req_duration med<=50.1", "50ms"),
         ("http_req_duration p(96)<=97", "96ms"),
         ("http_req_duration avg<=100", "72.6ms"),
-        ("http_req_failed rate<=4%", "4%"),
+        ("http_req_failed rate<=3.97%", "3.96%"),
+        ("http_req_failed count<=4", "4"),
+        ("http_req_interrupted rate<=1%", "0.99%"),
+        ("http_req_interrupted count<=1", "1"),
         ("data_received count<=3MB", "3MB"),
         ("data_received rate<=300kB", "300kB/s"),
         ("data_sent count<=1.5MB", "1.5MB"),
@@ -65,11 +71,18 @@ fn every_metric_has_its_value() {
         ("iterations rate==5", "5/s"),
         ("iteration_duration max<=10", "10ms"),
         ("iteration_response max<=20", "20ms"),
-        ("iteration_failed rate<=2%", "2%"),
+        ("iteration_failed rate<=2%", "1.85%"),
+        ("iteration_failed count==1", "1"),
+        ("iteration_interrupted rate<=7.5%", "7.41%"),
+        ("iteration_interrupted count==4", "4"),
         ("dropped_iterations count==3", "3"),
         ("journey_duration max<=30", "30ms"),
         ("http_req_connecting max<=2", "2ms"),
         ("http_req_waiting max<=1", "1ms"),
+        ("steps count==1", "1"),
+        ("steps rate==0.1", "0.1/s"),
+        ("step_duration max<=5s", "5s"),
+        ("step_failed rate<=0%", "0%"),
         ("checks rate>=87.5%", "87.5%"),
         ("vus max==25", "25"),
         ("vus min==3", "3"),
@@ -92,6 +105,8 @@ fn tags_choose_among_series() {
         ("error:status", 2),
         ("outcome:failed", 4),
         ("outcome:passed", 96),
+        ("method:MEASURE,outcome:passed", 1),
+        ("method:MEASURE,outcome:failed", 0),
         ("origin:http://127.0.0.1:8765", 100),
         ("origin:http://localhost:8765", 0),
         ("route:/items,status:200", 0),
@@ -101,7 +116,11 @@ fn tags_choose_among_series() {
         assert!(said(&text, &totals).1, "{text}: {}", said(&text, &totals).0);
     }
     assert_eq!(said("http_req_duration{route:/items} max<1.1s", &totals), ("1s".to_owned(), true));
-    assert_eq!(said("http_req_failed{route:/items} rate<1%", &totals), ("100%".to_owned(), false));
+    assert_eq!(said("http_req_failed{route:/items} rate<1%", &totals), ("80%".to_owned(), false));
+    assert_eq!(said("http_req_interrupted{route:/items} rate<=20%", &totals), ("20%".to_owned(), true));
+    assert_eq!(said("http_req_interrupted{route:/items/{id}} rate<=0", &totals), ("0%".to_owned(), true));
+    assert_eq!(said("step_duration{step:a query} max<=5s", &totals), ("5s".to_owned(), true));
+    assert_eq!(said("steps{step:another} count==0", &totals), ("0".to_owned(), true));
     assert_eq!(said("checks{check:page is whole} rate>70%", &totals), ("75%".to_owned(), true));
     assert_eq!(said("http_req_duration{method:MEASURE} max<=5s", &totals), ("5s".to_owned(), true));
 }
@@ -109,14 +128,15 @@ fn tags_choose_among_series() {
 #[test]
 fn without_samples_only_a_counter_has_a_value() {
     let nothing = Snapshot::default();
-    let measured = Measured { totals: &nothing, time: Duration::ZERO, users: None };
+    let measured = Measured { totals: &nothing, rates: RateTime::all(Duration::ZERO), users: None };
     for metric in Metric::ALL {
         for statistic in metric.kind().statistics() {
             let statistic = statistic.replace('N', "95");
             for operator in ["<", ">=", "!="] {
                 let threshold = threshold(&format!("{} {statistic}{operator}0.5", subject(metric)));
                 let judged = threshold.judge(&measured);
-                let is_counter = metric.kind() == metric::Kind::Counter;
+                let is_counter = metric.kind() == metric::Kind::Counter
+                    || (metric.kind() == metric::Kind::Part && threshold.statistic == Statistic::Count);
                 assert_eq!(judged.passed, is_counter && operator != ">=", "{threshold}");
                 assert_eq!((judged.actual.is_some(), judged.reason.is_none()), (is_counter, is_counter));
             }
@@ -133,7 +153,7 @@ fn a_value_that_no_series_has_is_a_lack_of_samples() {
     assert_eq!(judged.shown(), "no samples");
     let reason = super::super::Threshold::judge(
         &threshold("checks{check:prices} rate>0"),
-        &Measured { totals: &totals, time: TIME, users: None },
+        &Measured { totals: &totals, rates: RateTime::all(TIME), users: None },
     )
     .reason;
     assert_eq!(reason.as_deref(), Some("no samples of `checks{check:prices}`; did you mean `price`?"));
@@ -159,7 +179,7 @@ fn machines_read_a_number_and_a_unit() {
         ("http_req_duration max<1", r#"{"value":1000000000,"unit":"ns"}"#),
         ("http_reqs count<1", r#"{"value":100,"unit":"count"}"#),
         ("http_reqs rate<1", r#"{"value":10.0,"unit":"per_second"}"#),
-        ("http_req_failed rate<1", r#"{"value":0.04,"unit":"share"}"#),
+        ("http_req_interrupted{route:/items} rate<1", r#"{"value":0.2,"unit":"share"}"#),
         ("data_sent count<1", r#"{"value":1500000,"unit":"bytes"}"#),
         ("data_sent rate<1", r#"{"value":150000.0,"unit":"bytes_per_second"}"#),
     ] {
@@ -170,9 +190,96 @@ fn machines_read_a_number_and_a_unit() {
 #[test]
 fn what_is_beyond_the_most_series_counts_as_a_request_unless_it_is_a_step() {
     let mut totals = Snapshot::default();
-    request(&mut totals, Series::other(PASSED), &[MS]);
-    request(&mut totals, Series::other(Outcome::Answered { status: 0, failed: false }), &[MS]);
+    let step = Outcome::Answered { status: 0, failed: false };
+    request(&mut totals, series("GET", "/", PASSED).beyond(), &[MS]);
+    request(&mut totals, series(measure::METHOD, "a query", step).beyond(), &[MS]);
+    request(&mut totals, series(measure::METHOD, "a query", TIMED_OUT).beyond(), &[MS]);
     assert!(said("http_reqs count==1", &totals).1);
+    assert!(said("steps count==2", &totals).1 && said("step_failed rate==50%", &totals).1);
+    // As golo 0.1 counted a step that succeeded.
+    let label = Arc::clone(&series("GET", "/", PASSED).beyond().label);
+    request(&mut totals, Series { label, outcome: step }, &[MS]);
+    assert!(said("http_reqs count==1", &totals).1 && said("steps count==3", &totals).1);
+}
+
+#[test]
+fn a_rate_leaves_out_what_ended_after_the_load_and_a_count_does_not() {
+    let mut totals = Snapshot::default();
+    request(&mut totals, series("GET", "/", PASSED), &[MS; 100]);
+    for measure in totals.requests.values_mut() {
+        (measure.received, measure.sent) = (1_000, 500);
+        measure.after_load = AfterLoad { count: 40, received: 400, sent: 200 };
+    }
+    (totals.triggers.done, totals.triggers.done_after_load) = (100, 40);
+    let said = |text: &str, rates| threshold(text).judge(&Measured { totals: &totals, rates, users: None }).shown();
+    for (text, of_load, of_all) in [
+        ("http_reqs rate>1", "6/s", "10/s"),
+        ("http_reqs{outcome:failed} rate<1", "0/s", "0/s"),
+        ("iterations rate>1", "6/s", "10/s"),
+        ("data_received rate>1", "60B/s", "100B/s"),
+        ("data_sent rate>1", "30B/s", "50B/s"),
+        ("http_reqs count>1", "100", "100"),
+        ("iterations count>1", "100", "100"),
+        ("data_sent count>1", "500B", "500B"),
+    ] {
+        assert_eq!(said(text, RateTime::load(TIME)), of_load, "{text}");
+        assert_eq!(said(text, RateTime::all(TIME)), of_all, "{text}");
+    }
+}
+
+#[test]
+fn durations_that_failures_are_part_of_have_a_note() {
+    let mut totals = Snapshot::default();
+    request(&mut totals, series("GET", "/", PASSED), &[56 * MS; 100]);
+    request(&mut totals, series("GET", "/", FAILED), &[MS]);
+    let note = |text: &str, totals: &Snapshot| judged(text, totals).note;
+    assert_eq!(note("http_req_duration p(95)<100ms", &totals), None, "one in a hundred is usual");
+    request(&mut totals, series("GET", "/", FAILED), &[MS; 9_898]);
+    let said = judged("http_req_duration p(95)<50ms", &totals);
+    assert_eq!(said.said(), "1ms (includes 99% failed requests; p(95) of the passed ones is 56ms)");
+    assert!(said.passed);
+    assert_eq!(
+        note("http_req_duration{route:/} avg<50ms", &totals).as_deref(),
+        Some("includes 99% failed requests; avg of the passed ones is 56ms")
+    );
+    for tags in ["outcome:passed", "outcome:failed", "status:500", "error:status"] {
+        assert_eq!(note(&format!("http_req_duration{{{tags}}} p(95)<1s"), &totals), None, "{tags}");
+    }
+    totals.waiting.record(MS);
+    assert_eq!(note("http_req_waiting max<1s", &totals).as_deref(), Some("includes 99% failed requests"));
+    totals.triggers.service.record(MS);
+    (totals.triggers.done, totals.triggers.failed) = (10, 2);
+    assert_eq!(note("iteration_duration max<1s", &totals).as_deref(), Some("includes 20% failed triggers"));
+    assert_eq!(note("http_reqs count>1", &totals), None);
+}
+
+#[test]
+fn a_threshold_asks_for_failures_if_it_cannot_hold_without() {
+    let mut totals = Snapshot::default();
+    request(&mut totals, series("GET", "/", FAILED), &[MS; 10]);
+    (totals.triggers.done, totals.triggers.failed) = (10, 10);
+    for (text, expected) in [
+        ("http_req_failed rate==100%", true),
+        ("http_req_failed rate>0", true),
+        ("http_req_failed count>=10", true),
+        ("iteration_failed rate>99%", true),
+        ("http_reqs{status:500} count>5", true),
+        ("http_reqs{error:status} rate>0", true),
+        ("http_req_duration{outcome:failed} p(95)<1s", true),
+        ("http_req_duration{status:500} p(95)<1s", true),
+        // They hold without a failure too.
+        ("http_req_failed rate<=100%", false),
+        ("http_req_failed rate>=0", false),
+        ("http_reqs{status:500} count<100", false),
+        ("http_reqs{status:200} count>=0", false),
+        ("http_reqs count>5", false),
+        ("http_req_duration p(95)<1s", false),
+    ] {
+        let judged = judged(text, &totals);
+        assert!(judged.passed, "{text}");
+        assert_eq!(judged.wants_failures(), expected, "{text}");
+    }
+    assert!(!judged("http_req_failed count>10", &totals).wants_failures(), "it does not hold");
 }
 
 /// Adds requests past the limits, of which the highest priority is this.
@@ -215,7 +322,7 @@ fn a_threshold_that_may_be_about_requests_in_other_fails() {
     assert!(fails_for_others("http_reqs{route:/checkout,status:200} count<1", &merged));
     assert!(!fails_for_others("http_req_duration{method:MEASURE} max<1s", &merged));
     let can_hold = |threshold: &str| {
-        let measured = Measured { totals: &merged, time: TIME, users: None };
+        let measured = Measured { totals: &merged, rates: RateTime::all(TIME), users: None };
         super::threshold(threshold).can_hold(&measured, Room::default())
     };
     assert_eq!((can_hold(of_route), can_hold(without[0])), (false, true));

@@ -18,7 +18,7 @@ fn measured() -> Snapshot {
 }
 
 fn judged(text: &str, totals: &Snapshot) -> Judged {
-    threshold(text).judge(&Measured { totals, time: Duration::from_secs(1), users: None })
+    threshold(text).judge(&Measured { totals, rates: RateTime::all(Duration::from_secs(1)), users: None })
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn what_is_not_known_fails_and_says_why() {
 #[test]
 fn one_that_cannot_hold_is_lost_and_no_other() {
     let totals = measured();
-    let measured = Measured { totals: &totals, time: Duration::from_secs(1), users: None };
+    let measured = Measured { totals: &totals, rates: RateTime::all(Duration::from_secs(1)), users: None };
     let can_hold = |text: &str, samples: u64| {
         threshold(text).can_hold(&measured, Room { samples: Some(samples), ..Room::default() })
     };
