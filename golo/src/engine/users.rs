@@ -72,7 +72,7 @@ pub(super) struct Paced {
 pub(super) struct Pauses {
     /// Think time.
     pub(super) thinking: Duration,
-    /// Think time, and the load test's own work as far as it is known.
+    /// Think time, and the load test's own work.
     pub(super) all: Duration,
 }
 

@@ -24,8 +24,8 @@ async fn panics_outside_of_triggers_are_counted_and_shown() {
 #[tokio::test]
 async fn a_pace_that_is_shorter_than_the_think_time_is_said_at_once() {
     let ran = Call::new(STRAYS, "", "-u 2 --pace 100ms -d 2s --drive plan --name think").finish().await;
-    ran.assert_ended_with(0, "PASSED, but the load test thinks for 30").await;
-    assert_eq!(ran.finished.said("warning: the load test thinks for 30"), 1, "{:#?}", ran.finished.stderr);
+    ran.assert_ended_with(0, "PASSED, but the load test thinks for ").await;
+    assert_eq!(ran.finished.said("warning: the load test thinks for "), 1, "{:#?}", ran.finished.stderr);
     let dropped = ran.summary()["load"]["dropped"].clone();
     assert!(dropped["busy"].as_u64() > Some(0) && dropped["busy"] == dropped["pausing"], "{dropped}");
 }
@@ -50,6 +50,6 @@ async fn the_limit_of_late_starts_may_be_set() {
         ran.assert_ended_with(code, word).await;
         let lag = ran.summary()["load"]["worst_lag"].clone();
         let nanos = if limit.is_empty() { 10_000_000_u64 } else { 3_600_000_000_000 };
-        assert!(lag["limit"] == nanos && lag["starts"].as_u64() > Some(50), "{lag}");
+        assert!(lag["limit"] == nanos && lag["starts"].as_u64() > Some(10), "{lag}");
     }
 }

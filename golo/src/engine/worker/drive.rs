@@ -317,7 +317,9 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             held.discard();
         }
         let spent = outcome.requesting.map(|requesting| Spent::of(now - started, requesting, outcome.thought));
-        let pauses = Pauses { thinking: outcome.thought, all: spent.map_or(outcome.thought, |spent| spent.pausing()) };
+        // Without it golo itself may be what paused.
+        let pauses =
+            spent.map_or_else(Pauses::default, |spent| Pauses { thinking: spent.thinking, all: spent.pausing() });
         if is_measured {
             let delayed = thought_before.min(started.saturating_duration_since(from));
             record(outcome, spent, now, (now - started, (now - from).saturating_sub(delayed)));
