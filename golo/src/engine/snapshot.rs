@@ -1,10 +1,8 @@
 //! Snapshots: what was measured in some time by somebody. They merge by addition, over workers, agents and time.
 
 use std::{
-    collections::{
-        BTreeMap, HashMap,
-        hash_map::{Entry, OccupiedEntry},
-    },
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +10,7 @@ use std::{
 use super::{
     errors::{ErrorKind, Errors, Seen},
     histogram::Histogram,
-    room::{Room, SERIES},
+    room::{Priority, Room, SERIES},
     series::{Label, Outcome, Series},
     slowest::Slowest,
     spent::Spent,
@@ -219,13 +217,6 @@ impl Generator {
     }
 }
 
-/// Adds to a series that is known. Returns the sum if `series` has the higher priority: a map keeps its first key, so the
-/// sum must be inserted anew.
-fn add(mut known: OccupiedEntry<'_, Series, Measure>, series: &Series, more: &Measure) -> Option<Measure> {
-    known.get_mut().merge(more);
-    (known.key().label.priority < series.label.priority).then(|| known.remove())
-}
-
 /// How requests, or measured steps, ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ends {
@@ -342,35 +333,50 @@ impl Snapshot {
         self.redirects.entry(label).or_default().merge(&more);
     }
 
-    /// Adds what was measured of some series.
+    /// Adds what was measured of some series. If there is not room for all of them, those with most requests have it.
     pub(crate) fn measure<'a>(&mut self, more: impl ExactSizeIterator<Item = (&'a Series, &'a Measure)>) {
-        // So few are within every limit, and need not be counted.
-        let is_limited = self.requests.len() + more.len() > SERIES;
-        let mut room = is_limited.then(|| Room::beside(self.requests.keys().map(|series| &series.label)));
+        if self.requests.len() + more.len() <= SERIES {
+            // So few are within every limit.
+            return more.for_each(|(series, measure)| _ = self.put(series.clone(), measure));
+        }
+        let mut room = Room::beside(self.requests.keys().map(|series| &series.label));
+        let mut more: Vec<_> = more.collect();
+        // The same ones however often a run is put together.
+        more.sort_by_cached_key(|(series, measure)| (Reverse(measure.durations.count()), (*series).clone()));
         for (series, measure) in more {
-            let has_room =
-                room.as_mut().is_none_or(|room| self.requests.contains_key(series) || room.take(&series.label));
+            let has_room = self.requests.contains_key(series) || room.take(&series.label);
             let series = match has_room {
                 true => series.clone(),
                 false => series.beyond(),
             };
-            let raised = match self.requests.entry(series.clone()) {
-                Entry::Vacant(new) => {
-                    new.insert(measure.clone());
-                    continue;
-                }
-                Entry::Occupied(known) => {
-                    let before = known.key().label.priority;
-                    if let (true, Some(room)) = (before < series.label.priority, &mut room) {
-                        room.raise(&series.label, before, 1);
-                    }
-                    add(known, &series, measure)
-                }
-            };
-            if let Some(measure) = raised {
-                self.requests.insert(series, measure);
+            let label = Arc::clone(&series.label);
+            if let Some(before) = self.put(series, measure) {
+                room.raise(&label, before, 1);
             }
         }
+    }
+
+    /// Adds to a series, which is there from now on. Returns the priority that it had, if it has a higher one now.
+    fn put(&mut self, series: Series, more: &Measure) -> Option<Priority> {
+        let label = Arc::clone(&series.label);
+        let outcome = series.outcome;
+        let (before, measure) = match self.requests.entry(series) {
+            Entry::Vacant(new) => {
+                new.insert(more.clone());
+                return None;
+            }
+            Entry::Occupied(mut known) => {
+                known.get_mut().merge(more);
+                let before = known.key().label.priority;
+                if before >= label.priority {
+                    return None;
+                }
+                (before, known.remove())
+            }
+        };
+        // A map keeps its first key.
+        self.requests.insert(Series { label, outcome }, measure);
+        Some(before)
     }
 
     /// Requests that ended, whatever their outcome; those that the run cut off are not among them.

@@ -30,7 +30,7 @@ pub(super) use headline::{has_failed_so, headline, reason};
 pub(super) use load::warm_up;
 pub(super) use load::{achieved_rate, asked_rate};
 #[cfg(feature = "html")]
-pub(super) use requests::from_tags;
+pub(super) use requests::tag_note;
 pub(super) use requests::{Requests, Steps, step_name};
 pub(super) use route::Route;
 #[cfg(feature = "html")]

@@ -122,7 +122,7 @@ pub fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()> {
 }
 
 /// Text as a cell that no spreadsheet takes for a formula: one that begins like a formula gets a `'` before it.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     if is_formula && text.parse::<f64>().is_err() { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }

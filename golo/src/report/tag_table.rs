@@ -2,8 +2,11 @@
 
 use std::{borrow::Cow, io};
 
-use super::document::{Spread, Tag, Tags, other_values};
-use crate::engine::{Finished, tags::is_number};
+use super::{
+    document::{Spread, Tag, Tags, other_values},
+    tables::harmless,
+};
+use crate::engine::Finished;
 
 /// A row for each value of a key, the most frequent first, and for each key whose values are numbers a row of their
 /// distribution: of all, and of triggers that passed and failed.
@@ -20,13 +23,13 @@ pub fn tags(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     for tag in &tags.keys {
         let other = tag.other.iter().map(|other| (other_values(), other));
         for (name, value) in tag.values.iter().map(|value| (value.value.to_owned(), value)).chain(other) {
-            let mut row = vec![cell(tag.key), cell(&name), Cow::Borrowed("")];
+            let mut row = vec![harmless(tag.key), harmless(&name), Cow::Borrowed("")];
             row.extend([value.count(), value.failed].map(|number| Cow::Owned(number.to_string())));
             row.resize(heads.len(), Cow::Borrowed(""));
             table.write_record(row.iter().map(|cell| cell.as_bytes()))?;
         }
         for (of, failed, spread) in spreads(tag) {
-            let mut row = vec![cell(tag.key), Cow::Borrowed(""), Cow::Borrowed(of)];
+            let mut row = vec![harmless(tag.key), Cow::Borrowed(""), Cow::Borrowed(of)];
             row.extend([spread.count, failed].map(|number| Cow::Owned(number.to_string())));
             row.extend(spread.figures().map(|number| Cow::Owned(format!("{number:.3}"))));
             table.write_record(row.iter().map(|cell| cell.as_bytes()))?;
@@ -47,22 +50,4 @@ fn spreads(tag: &Tag<'_>) -> impl Iterator<Item = (&'static str, u64, Spread)> {
         ("failed", tag.failed, tag.numbers_failed),
     ];
     all.into_iter().filter_map(|(of, failed, spread)| Some((of, failed, spread?)))
-}
-
-/// Text as a cell that no spreadsheet takes for a formula.
-fn cell(text: &str) -> Cow<'_, str> {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number(text) {
-        true => Cow::Owned(format!("'{text}")),
-        false => Cow::Borrowed(text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula_and_numbers_stay_numbers() {
-        assert_eq!(["=1+1", "-12.5", "+x", "@a", "a"].map(cell), ["'=1+1", "-12.5", "'+x", "'@a", "a"]);
-    }
 }

@@ -172,6 +172,23 @@ fn named_and_selected_routes_keep_their_room_when_workers_and_seconds_are_merged
 }
 
 #[test]
+fn those_with_most_requests_have_room_and_the_same_ones_however_often_they_are_merged() {
+    let merged = || {
+        let mut totals = Snapshot::default();
+        for routes in [0..SERIES / 2, SERIES / 2..SERIES + 300] {
+            let mut recorder = Recorder::default();
+            record(&mut recorder, routes);
+            record(&mut recorder, SERIES + 7..SERIES + 8);
+            totals.merge(&recorder.take());
+        }
+        totals
+    };
+    let totals = merged();
+    assert_eq!((count(&totals, &path(SERIES + 7), 200), counted(&totals).0), (3, 300));
+    assert_eq!(totals, merged());
+}
+
+#[test]
 fn of_a_sender_that_knows_no_priorities_anything_may_be_in_other() {
     let mut recorder = Recorder::default();
     record(&mut recorder, 0..SERIES + 1);

@@ -207,7 +207,7 @@ pub(super) fn remarks(document: &Document<'_>, total: &Amounts, noun: &str) -> V
 pub(super) fn from_tags(document: &Document<'_>) -> Option<String> {
     let requests = &document.requests;
     let all = requests.total.duration.count.saturating_add(requests.interrupted);
-    summary::from_tags(requests.from_tags, all).map(|text| text.replace('`', ""))
+    summary::tag_note(requests.from_tags, all).map(|text| text.replace('`', ""))
 }
 
 /// Tags under keys that are not told apart.

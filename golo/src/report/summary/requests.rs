@@ -115,7 +115,7 @@ impl Requests {
     pub(super) fn lines(&self, page: Page, rates: RateTime) -> Vec<String> {
         let named: Vec<_> = self.routes.iter().map(|(label, route)| (self.name(label), route)).collect();
         let mut lines = table(page, rates, ("Requests", "route"), &named, &self.total);
-        let mut texts: Vec<_> = self.from_tags().into_iter().collect();
+        let mut texts: Vec<_> = self.tag_note().into_iter().collect();
         texts.extend(self.total.remarks(rates, "request"));
         texts.extend(self.redirected());
         lines.extend(texts.iter().flat_map(|text| page.wrap("  ", 2, text)));
@@ -123,8 +123,8 @@ impl Requests {
     }
 
     /// Says that requests are made of triggers' tags.
-    pub(in crate::report) fn from_tags(&self) -> Option<String> {
-        from_tags(self.from_tags, self.total.tried())
+    pub(in crate::report) fn tag_note(&self) -> Option<String> {
+        tag_note(self.from_tags, self.total.tried())
     }
 
     /// The table of measured steps.
@@ -208,7 +208,7 @@ fn latencies(durations: &Histogram) -> Vec<String> {
 }
 
 /// Says how many of all requests are made of triggers' tags.
-pub(in crate::report) fn from_tags(number: u64, all: u64) -> Option<String> {
+pub(in crate::report) fn tag_note(number: u64, all: u64) -> Option<String> {
     let which = match number {
         0 => return None,
         1 if all <= 1 => "the request is".to_owned(),
