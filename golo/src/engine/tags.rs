@@ -78,6 +78,12 @@ pub struct Tag {
     failed: Numbers,
 }
 
+/// Whether a value is a number.
+#[must_use]
+pub fn is_number(value: &str) -> bool {
+    numbers::thousandths(value).is_some()
+}
+
 /// Whether something is told apart from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known<T> {
