@@ -312,7 +312,7 @@ async fn wrong_command_lines_are_refused_alike() {
             ("run --vus 5", "golo calls it `--users`, as in `--users 50`", "run "),
             ("run -c 5", "golo calls it `--users`, as in `--users 50`", "run "),
             ("run -n 100", "golo calls it `--iterations`, as in `--iterations 1000`", "run "),
-            ("run --spawn-rate 5", "golo calls it `--stage`, as in `--stage 30s:100`", "run "),
+            ("run --spawn-rate 5", "golo calls it `--stage`: `--stage 30s:100` ramps", "run "),
             ("run -t 30s", "golo calls the time of a run `--duration`, as in `-d 30s`", "run "),
             ("run -rate=50", "long flags begin with two dashes, as in `--rate`", "run "),
             ("run -u 3 -r 5/s", "golo: `--users` and `--rate` are two kinds of plan", "run "),

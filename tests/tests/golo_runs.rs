@@ -111,13 +111,19 @@ async fn what_other_paths_hide_is_judged_as_it_was_and_is_kept() {
     let kept = Kept::new();
     let of_checkout = "http_req_failed{route:/checkout} rate<1%";
     let by_method = "http_req_duration{method:GET} max<1h";
-    for drive in ["plan", "trigger"] {
-        let flags = ["-u", "4", "-i", "1500", "--drive", drive, "--name", "checkout", "--workers", "2"];
-        let thresholds = ["-t", of_checkout, "-t", by_method];
+    let of_unnamed = "http_req_failed{route:/status/{id}} rate<1%";
+    for (job, drive, of_route) in [
+        ("checkout", "plan", of_checkout),
+        ("checkout", "trigger", of_checkout),
+        ("unnamed", "plan", of_unnamed),
+        ("unnamed", "trigger", of_unnamed),
+    ] {
+        let flags = ["-u", "4", "-i", "1500", "--drive", drive, "--name", job, "--workers", "2"];
+        let thresholds = ["-t", of_route, "-t", by_method];
         let ran = kept.golo(&[&["run", REPORTS], &flags[..], &thresholds].concat()).await;
         let said = ran.stdout.join("\n");
         assert_eq!(ran.code, Some(99), "{drive}: {ran:#?}");
-        assert!(said.contains(of_checkout) && said.contains("33.2%"), "{drive}: {said}");
+        assert!(said.contains(of_route) && said.contains("33.2%"), "{drive}: {said}");
         let hidden = "past the limit of series are in `other`";
         assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" ").matches(hidden).count(), 2, "{drive}: {said}");
         let shown = kept.golo(&["show", &kept_as(&ran)]).await;

@@ -21,6 +21,18 @@ use serde_json::Value;
 
 use fleet::{Agent, BINARY, Call, Fleet, JOBS, sample};
 
+const REPORTS: &str = env!("CARGO_BIN_EXE_reports");
+
+/// A route that is not named, and that a threshold selects, fails after so many other paths that there is no room for more.
+#[tokio::test]
+async fn failures_of_a_selected_route_are_not_hidden_by_other_paths() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let flags = "-u 4 -i 2800 --name unnamed -t http_req_failed{route:/status/{id}}rate<1%";
+    let ran = Call::new(&fleet, REPORTS, target.url(), flags).finish().await;
+    ran.assert_ended_with(99, "33.");
+}
+
 #[tokio::test]
 async fn what_is_reported_is_what_the_target_saw_and_what_the_agents_measured() {
     let fleet = Fleet::start(3).await;

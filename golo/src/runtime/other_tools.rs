@@ -26,11 +26,11 @@ const CALLED: &[(&[&str], &str)] = &[
     ),
     (
         &["--spawn-rate", "--hatch-rate", "--startup-time", "--ramp-up", "--stages", "--test-plan"],
-        "golo calls it `--stage`, as in `--stage 30s:100`, which ramps to 100 users in 30 s",
+        "golo calls it `--stage`: `--stage 30s:100` ramps to 100 users in 30 s, and `5s:10,25s:10` ramps to 10 and stays",
     ),
     (
         &["--host", "-H", "--base-url", "--url", "--target"],
-        "golo calls it a parameter, as in `-e TARGET_URL=http://127.0.0.1:8080`; the load test reads it by `golo::param`",
+        "golo calls it a parameter, as in `-e TARGET_URL=http://127.0.0.1:8080`, if the load test reads it by `golo::param`",
     ),
     (&["--threads", "--processes", "--cpus"], "golo calls it `--workers`, as in `--workers 4`"),
     (
@@ -46,7 +46,8 @@ const CALLED: &[(&[&str], &str)] = &[
     (&["--html", "--report-file"], "golo calls it `--out`, as in `--out html=run.html`"),
     (&["--csv", "--csv-output"], "golo calls it `--out`, as in `--out csv=run`"),
     (&["--request-log"], "golo calls it `--out`, as in `--out jsonl=requests.jsonl`"),
-    (&["--headless", "--no-tui", "--only-summary"], "golo calls it `--no-progress`"),
+    (&["--headless", "--no-web"], "golo needs no such flag: a run has no web interface"),
+    (&["--no-tui", "--only-summary"], "golo calls it `--no-progress`"),
     (&["--master", "--worker", "--expect-workers"], "golo calls it `golo submit`, with an `--agent` for each machine"),
     (
         &["--method", "-m", "-X", "--header", "--body", "--data", "--timeout", "-T"],

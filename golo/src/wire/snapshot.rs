@@ -480,7 +480,7 @@ mod tests {
         let mut written = pb::Snapshot::from(&snapshot);
         written.after_load.clear();
         let read = Snapshot::try_from(&written).unwrap();
-        assert_eq!((after(&read), read.requests_done()), (0, 4));
+        assert_eq!((after(&read), read.requests_done()), (0, 5));
         written.after_load.push(pb::AfterLoad::default());
         let wrong = Snapshot::try_from(&written).unwrap_err();
         assert_eq!(wrong.to_string(), "no series of what ended after the load");

@@ -77,6 +77,9 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             let path = if number % 3 == 1 { "status/500" } else { "items/1" };
             get(&journey, path, Some("/checkout")).await?;
         }
+        // The same of a route that is not named.
+        "unnamed" if (1..OTHERS).contains(&number) => other_path(&journey, number).await?,
+        "unnamed" => get(&journey, if number % 3 == 1 { "status/500" } else { "status/200" }, None).await?,
         "other paths" => other_path(&journey, number).await?,
         "refused" => {
             let url = format!("{REFUSED}/{}?{SECRET}{number}", letters(number));

@@ -15,7 +15,7 @@ const SATURATED: f64 = 0.9;
 
 /// Describes a build without optimisations.
 pub(in crate::report) const UNOPTIMISED: &str =
-    "without optimisations: golo itself takes many times as long; use `cargo run --release`";
+    "without optimisations: golo itself takes many times as long; build with `--release`";
 
 pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     if finished.started_at.is_none() {
