@@ -100,6 +100,7 @@ impl Summary {
             verdict: replayed.reported.verdict().to_string(),
             requests: durations.count(),
             requests_failed: totals.requests_failed(),
+            requests_interrupted: totals.requests_interrupted(),
             whole_time_ns: nanoseconds(finished.whole_time),
             rated_requests: rates.counted(durations.count(), after_load),
             rate_time_ns: nanoseconds(rates.time),

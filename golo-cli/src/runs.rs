@@ -50,7 +50,7 @@ fn cells(listed: &Listed) -> Vec<String> {
         count(summary.requests),
         requests_rate(summary),
         summary.p95_ns.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),
-        percent(summary.requests_failed, summary.requests),
+        percent(summary.requests_failed, summary.requests.saturating_add(summary.requests_interrupted)),
     ]
 }
 

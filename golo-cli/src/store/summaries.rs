@@ -24,6 +24,9 @@ pub struct Summary {
     /// How long it took.
     #[serde(rename = "whole_time")]
     pub whole_time_ns: u64,
+    /// Requests that the run cut off.
+    #[serde(default)]
+    pub requests_interrupted: u64,
     /// Requests that the rate per second counts: not those that ended after the load.
     #[serde(default)]
     pub rated_requests: u64,
@@ -71,7 +74,7 @@ impl Store {
     pub fn summary(&self, run: &KeptRun, records: u64) -> Result<Option<Summary>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT begun_at_ns, verdict, requests, requests_failed, whole_time_ns, duration_p95_ns,
-                 rated_requests, rate_time_ns
+                 rated_requests, rate_time_ns, requests_interrupted
              FROM summaries WHERE run = ? AND records = ?",
         )?;
         let summary = select.query_row(params![run.id, integer(records)], |row| {
@@ -84,6 +87,7 @@ impl Store {
                 p95_ns: optional(row, 5)?,
                 rated_requests: number(row, 6)?,
                 rate_time_ns: number(row, 7)?,
+                requests_interrupted: number(row, 8)?,
             })
         });
         Ok(summary.optional()?)
@@ -93,8 +97,8 @@ impl Store {
 pub(super) fn keep(connection: &Connection, summarized: &[Summarized]) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO summaries (run, records, begun_at_ns, verdict, requests, requests_failed, whole_time_ns,
-             duration_p95_ns, rated_requests, rate_time_ns)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             duration_p95_ns, rated_requests, rate_time_ns, requests_interrupted)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     for Summarized { run, records, summary } in summarized {
         insert.execute(params![
@@ -108,6 +112,7 @@ pub(super) fn keep(connection: &Connection, summarized: &[Summarized]) -> Result
             summary.p95_ns.map(integer),
             integer(summary.rated_requests),
             integer(summary.rate_time_ns),
+            integer(summary.requests_interrupted),
         ])?;
     }
     Ok(())

@@ -32,6 +32,7 @@ fn a_database_of_golo_0_1_is_brought_up_to_date_and_its_summaries_are_worked_out
     drop(store);
     let older = "ALTER TABLE summaries DROP COLUMN rated_requests; ALTER TABLE summaries DROP COLUMN rate_time_ns;
                  ALTER TABLE routes DROP COLUMN priority; DROP VIEW tags_by_second; DROP TABLE tags;
+                 ALTER TABLE summaries DROP COLUMN requests_interrupted;
                  UPDATE summaries SET verdict = 'PASSED'; PRAGMA user_version = 1;";
     place.sql().execute_batch(older).unwrap();
     let store = Store::open_to_read(&place.db()).unwrap();

@@ -273,8 +273,8 @@ impl Running {
         sink::install(process);
         let over = engine.started();
         let finished = with_proxies(engine.finish());
-        // A plan without a duration has no grace: it takes as long as its iterations do.
-        let time = if finished.plan.duration().is_some() { finished.load_time } else { finished.whole_time };
+        // The grace begins with the end of the plan's time, and a plan of iterations may have ended before.
+        let time = if finished.plan.iterations().is_some() { finished.whole_time } else { finished.load_time };
         let over = over.map_or_else(Instant::now, |start| start + time);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
         let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };

@@ -13,7 +13,8 @@ use crate::{
     support::{Collected, failed, patiently, read_head, serve, serve_bytes, triggered},
 };
 
-const USER: &str = "ada";
+/// No sequence ID has these letters in it.
+const USER: &str = "zoe";
 const PASSWORD: &str = "hunter2";
 
 fn with_credentials(url: &str) -> Url {
@@ -66,7 +67,7 @@ async fn a_request_that_is_yet_to_be_sent_says_nothing_of_them() {
     assert!(text.contains(service().url()) && text.contains("journey"), "{text}");
     says_nothing(&text);
     says_nothing(&format!("{:?}", golo::request("journey", golo::client().get(with_credentials(service().url())))));
-    says_nothing(&format!("{:?}", golo::request("journey", golo::client().get("http://ada:hunter2@:no/"))));
+    says_nothing(&format!("{:?}", golo::request("journey", golo::client().get("http://zoe:hunter2@:no/"))));
 }
 
 #[tokio::test]
@@ -74,7 +75,7 @@ async fn errors_say_nothing_of_them() {
     let refused = unused_port().await;
     let unanswered = serve_bytes("").await;
     let redirected =
-        serve_bytes("HTTP/1.1 302 Found\r\nlocation: ftp://ada:hunter2@127.0.0.1/\r\ncontent-length: 0\r\n\r\n").await;
+        serve_bytes("HTTP/1.1 302 Found\r\nlocation: ftp://zoe:hunter2@127.0.0.1/\r\ncontent-length: 0\r\n\r\n").await;
     let endless = service().url_of("/redirect?times=20");
     for url in [&refused, &unanswered, &redirected, &endless, "http://does-not-exist.invalid/", "ftp://127.0.0.1/"] {
         for plain in [true, false] {
@@ -99,7 +100,7 @@ async fn errors_say_nothing_of_them() {
 #[tokio::test]
 async fn an_error_below_that_has_them_is_not_quoted() {
     let url =
-        serve_bytes("HTTP/1.1 302 Found\r\nlocation: http://ada:hunter2@127.0.0.1/\r\ncontent-length: 0\r\n\r\n").await;
+        serve_bytes("HTTP/1.1 302 Found\r\nlocation: http://zoe:hunter2@127.0.0.1/\r\ncontent-length: 0\r\n\r\n").await;
     let _ = golo::client();
     let refuse = Policy::custom(|attempt| {
         let reason = format!("not to {}", attempt.url());
