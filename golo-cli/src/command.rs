@@ -6,14 +6,13 @@ use crate::{
     arguments::{Arguments, Command, RunLine, RunOwn},
     collector::collect,
     compare::compare,
-    environment::variable,
     keep::{Keeper, Kept},
     load_test::{LoadTest, NO_LOAD_TEST, subject},
     new_crate::new_crate,
     runs::runs,
     served::{Served, is_free},
     show::show,
-    submit, supervisor, yaml,
+    submit, supervisor,
 };
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{refuse, run_subject, say, wrong};
@@ -71,11 +70,7 @@ fn new(path: &Path) -> ExitCode {
 fn run(line: RunLine) -> ExitCode {
     let RunLine { load_test, run, env, drive } = line;
     let refused = |kind, message| refused("run", kind, message);
-    let asked = subject(load_test, run).and_then(|(load_test, run)| {
-        let (call, own) = run.into_call_with(variable, yaml::parse)?;
-        Ok((load_test, call, own))
-    });
-    let (load_test, call, RunOwn { limits, keep }) = match asked {
+    let (load_test, call, RunOwn { limits, keep }) = match subject(load_test, run) {
         Ok(asked) => asked,
         Err(message) => return refused(ErrorKind::ValueValidation, message),
     };

@@ -6,23 +6,28 @@ use std::{
     process::{Command, Stdio},
 };
 
-use golo::cli::{OwnFlags, RunArgs};
+use golo::cli::{RunArgs, RunCall};
 use serde::Deserialize;
+
+use crate::{arguments::RunOwn, environment::variable, yaml};
 
 /// What is said if no load test is given.
 pub const NO_LOAD_TEST: &str =
     "no load test: give a program, the folder of a crate, or a job file with the key `binary`";
 
-/// The load test on the command line, if there is one. A job file in its place is taken for `--file`.
+/// The load test on the command line, if there is one, and what its run is to be. A job file in its place is taken for
+/// `--file`.
 ///
 /// # Errors
 ///
-/// If two job files are given.
-pub fn subject<T: OwnFlags>(given: Option<PathBuf>, run: RunArgs<T>) -> Result<(Option<PathBuf>, RunArgs<T>), String> {
-    match given {
-        Some(path) if is_job_file(&path) => Ok((None, run.with_file(&path)?)),
-        given => Ok((given, run)),
-    }
+/// If two job files are given, or a value is wrong.
+pub fn subject(given: Option<PathBuf>, run: RunArgs<RunOwn>) -> Result<(Option<PathBuf>, RunCall, RunOwn), String> {
+    let (given, run) = match given {
+        Some(path) if is_job_file(&path) => (None, run.with_file(&path)?),
+        given => (given, run),
+    };
+    let (call, own) = run.into_call_with(variable, yaml::parse)?;
+    Ok((given, call, own))
 }
 
 /// Whether a path is called as job files are, and is no folder, which would be a crate.

@@ -18,7 +18,6 @@ use crate::{
     keep::Keeper,
     limits::LimitArgs,
     load_test::{LoadTest, NO_LOAD_TEST, subject},
-    yaml,
 };
 
 /// Why raw lines cannot be had.
@@ -32,11 +31,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     let agents = line.agents(variable);
     let SubmitLine { load_test, run, env, .. } = line;
     let refused = |kind, message| refused("submit", kind, message);
-    let asked = subject(load_test, run).and_then(|(load_test, run)| {
-        let (call, own) = run.into_call_with(variable, yaml::parse)?;
-        Ok((load_test, call, own))
-    });
-    let (load_test, call, RunOwn { limits, keep }) = match asked {
+    let (load_test, call, RunOwn { limits, keep }) = match subject(load_test, run) {
         Ok(asked) => asked,
         Err(message) => return refused(ErrorKind::ValueValidation, message),
     };
@@ -121,7 +116,7 @@ mod tests {
         let variable =
             |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
         let SubmitLine { run, env, .. } = Line::try_parse_from(["submit"].iter().chain(flags)).unwrap().submit;
-        let (call, own) = run.into_call_with(variable, yaml::parse).unwrap();
+        let (call, own) = run.into_call_with(variable, crate::yaml::parse).unwrap();
         job(&call, "shop", own.limits, env, variable).into()
     }
 

@@ -157,18 +157,6 @@ pub struct Series {
 }
 
 impl Series {
-    /// The series of all requests past the limits that ended like this, none of them to a named or selected route.
-    #[must_use]
-    pub fn other(outcome: Outcome) -> Self {
-        Self::other_of(outcome, Priority::Ordinary)
-    }
-
-    /// The same, where `priority` is the highest of their routes'.
-    #[must_use]
-    pub fn other_of(outcome: Outcome, priority: Priority) -> Self {
-        Self { label: Arc::new(Label::other(priority, false)), outcome }
-    }
-
     /// The series that counts for `self` if it is past the limits: requests and measured steps have one each.
     #[must_use]
     pub fn beyond(&self) -> Self {

@@ -54,16 +54,10 @@ impl Requests {
                 *known = known.saturating_add(measure.durations.count());
             }
         }
-        let (mut routes, mut total) = by_label(totals, false);
+        let (routes, mut total) = by_label(totals, false);
         let (named, all_steps) = by_label(totals, true);
         let mut redirects = Redirects::default();
-        for (label, of_label) in &totals.redirects {
-            redirects.merge(of_label);
-            // A label of which every request was cut off has no row.
-            if let Some((_, route)) = routes.iter_mut().find(|(known, _)| *known == **label) {
-                route.redirects = of_label.followed;
-            }
-        }
+        totals.redirects.values().for_each(|of_label| redirects.merge(of_label));
         total.redirects = redirects.followed;
         let labels = totals.requests.keys().map(|series| &series.label.origin);
         let origins: BTreeSet<_> = labels.filter(|origin| !origin.is_empty()).cloned().collect();
@@ -153,6 +147,12 @@ fn by_label(totals: &Snapshot, of_steps: bool) -> (Vec<(Label, Route)>, Route) {
     for (series, measure) in totals.requests.iter().filter(|(series, _)| series.is_step() == of_steps) {
         routes.entry(&series.label).or_default().add(measure, series.outcome);
         total.add(measure, series.outcome);
+    }
+    for (label, redirects) in &totals.redirects {
+        // Past the limit of labels, the redirects of some are in `other`, which may have no row.
+        if let Some(route) = routes.get_mut(&**label) {
+            route.redirects = redirects.followed;
+        }
     }
     let mut routes: Vec<_> = routes.into_iter().map(|(label, route)| (label.clone(), route)).collect();
     routes.sort_by_key(|(_, route)| std::cmp::Reverse(route.all.durations.sum()));

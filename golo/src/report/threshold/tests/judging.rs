@@ -282,9 +282,15 @@ fn a_threshold_asks_for_failures_if_it_cannot_hold_without() {
     assert!(!judged("http_req_failed count>10", &totals).wants_failures(), "it does not hold");
 }
 
+/// The series of requests past the limits, of which the highest priority is this.
+fn other_of(outcome: Outcome, priority: Priority) -> Series {
+    let label = Label::new("http://h", "/past/the/limits", "GET").with_priority(priority);
+    Series { label: Arc::new(label), outcome }.beyond()
+}
+
 /// Adds requests past the limits, of which the highest priority is this.
 fn other(totals: &mut Snapshot, outcome: Outcome, priority: Priority) {
-    request(totals, Series::other_of(outcome, priority), &[MS]);
+    request(totals, other_of(outcome, priority), &[MS]);
 }
 
 fn fails_for_others(threshold: &str, totals: &Snapshot) -> bool {
@@ -309,7 +315,7 @@ fn a_threshold_that_may_be_about_requests_in_other_fails() {
     assert!(judged(of_route, &totals).passed, "a selected route has room of its own");
     assert!(fails_for_others(by_method, &totals) && fails_for_others(by_origin, &totals));
     let mut merged = totals.clone();
-    let more = [(Series::other_of(PASSED, Priority::Selected), Measure::default())];
+    let more = [(other_of(PASSED, Priority::Selected), Measure::default())];
     merged.measure(more.iter().map(|(series, measure)| (series, measure)));
     for threshold in [of_route, by_method, by_origin] {
         assert!(fails_for_others(threshold, &merged), "{threshold}");
