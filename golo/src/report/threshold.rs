@@ -90,11 +90,11 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Returns the route that it selects, if it has that tag.
+    /// Returns the route, or the measured step, that it selects, if it has that tag.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
         self.tags.iter().find_map(|tag| match tag {
-            Tag::Route(route) => Some(&**route),
+            Tag::Route(name) | Tag::Step(name) => Some(&**name),
             _ => None,
         })
     }

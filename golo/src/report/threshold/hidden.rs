@@ -19,7 +19,7 @@ impl Threshold {
     #[must_use]
     pub fn hidden(&self, totals: &Snapshot) -> Option<String> {
         let has = |keys: &[Key]| self.tags.iter().any(|tag| keys.contains(&tag.key()));
-        let is_of_route = has(&[Key::Route]);
+        let is_of_route = has(&[Key::Route, Key::Step]);
         if !is_of_route && !has(&[Key::Method, Key::Origin]) {
             return None;
         }
@@ -32,10 +32,16 @@ impl Threshold {
         match hidden.fold(0, |sum: u64, (_, measure)| sum.saturating_add(measure.durations.count())) {
             0 => None,
             hidden => {
-                let have = if is_of_route { "be of this route" } else { "have this method or origin" };
+                let have = if has(&[Key::Step]) {
+                    "be this step"
+                } else if is_of_route {
+                    "be of this route"
+                } else {
+                    "have this method or origin"
+                };
                 Some(format!(
                     "not known: {} past the limit of series are in `other`, and may {have}",
-                    counted(hidden, "request")
+                    counted(hidden, if self.wants_steps() { "step" } else { "request" })
                 ))
             }
         }
@@ -44,10 +50,9 @@ impl Threshold {
     /// Whether requests of `other` may match, by what is known of them: how they ended.
     fn may_be_about(&self, other: &Series) -> bool {
         let may_be_step = !matches!(other.outcome, Outcome::Answered { status: 1.., .. });
-        let wants_steps = self.tags.iter().any(Tag::is_of_steps);
-        let is_kind = if wants_steps { may_be_step } else { !other.is_step() };
-        let is_label = |tag: &&Tag| matches!(tag.key(), Key::Route | Key::Method | Key::Origin);
-        other.outcome != Outcome::Interrupted
+        let is_kind = if self.wants_steps() { may_be_step } else { !other.is_step() };
+        let is_label = |tag: &&Tag| matches!(tag.key(), Key::Route | Key::Method | Key::Origin | Key::Step);
+        (other.outcome != Outcome::Interrupted || self.metric.counts_cut_off())
             && is_kind
             && self.tags.iter().filter(|tag| !is_label(tag)).all(|tag| tag.is_of(other))
     }

@@ -148,11 +148,16 @@ impl Threshold {
 
     /// The requests, or measured steps, that it is about; those that the run cut off are among them.
     fn selected<'a>(&'a self, totals: &'a Snapshot) -> impl Iterator<Item = (&'a Series, &'a Measure)> {
-        let wants_steps = self.metric.is_of_steps() || self.tags.iter().any(Tag::is_of_steps);
+        let wants_steps = self.wants_steps();
         totals
             .requests
             .iter()
             .filter(move |(series, _)| series.is_step() == wants_steps && self.tags.iter().all(|tag| tag.is_of(series)))
+    }
+
+    /// Whether it is of measured steps, by its metric or by its tags.
+    pub(super) fn wants_steps(&self) -> bool {
+        self.metric.is_of_steps() || self.tags.iter().any(Tag::is_of_steps)
     }
 
     /// Those of them that ended.

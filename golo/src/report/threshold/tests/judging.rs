@@ -12,6 +12,7 @@ use crate::{
 
 const MS: u64 = 1_000_000;
 const TIME: Duration = Duration::from_secs(10);
+const ANSWERED_STEP: Outcome = Outcome::Answered { status: 0, failed: false };
 
 fn judged(text: &str, totals: &Snapshot) -> Judged {
     let users = Some(Users { fewest: 3, most: 25 });
@@ -327,6 +328,20 @@ fn a_threshold_that_may_be_about_requests_in_other_fails() {
     assert!(!fails_for_others("http_reqs{route:/checkout,status:500} count<1", &merged));
     assert!(fails_for_others("http_reqs{route:/checkout,status:200} count<1", &merged));
     assert!(!fails_for_others("http_req_duration{method:MEASURE} max<1s", &merged));
+    // Shares count what was cut off; durations and counts do not.
+    let mut cut = totals.clone();
+    other(&mut cut, Outcome::Interrupted, Priority::Selected);
+    assert!(fails_for_others(of_route, &cut));
+    assert!(fails_for_others("http_req_interrupted{route:/checkout} rate<1%", &cut));
+    assert!(!fails_for_others("http_reqs{route:/checkout} count>0", &cut));
+    // A step that a threshold selects is like a route.
+    let query = Label::new("", "a query", measure::METHOD).with_priority(Priority::Selected);
+    let of_step = "step_failed{step:a query} rate<1%";
+    request(&mut totals, Series { label: Arc::new(query.clone()), outcome: ANSWERED_STEP }, &[MS]);
+    assert!(judged(of_step, &totals).passed);
+    request(&mut totals, Series { label: Arc::new(query), outcome: TIMED_OUT }.beyond(), &[MS]);
+    assert!(fails_for_others(of_step, &totals));
+    assert!(!fails_for_others(of_route, &totals), "a step is no request");
     let can_hold = |threshold: &str| {
         let measured = Measured { totals: &merged, rates: RateTime::all(TIME), users: None };
         super::threshold(threshold).can_hold(&measured, Room::default())
