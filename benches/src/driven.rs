@@ -13,7 +13,7 @@ use golo::engine::{
     plan::{Asked, Plan},
     share::Share,
 };
-use golo_cli::{
+use golo_cli::drive::{
     job_client::{Address, ServedJob},
     journeys::OpenJourneys,
     line_reader::Reader,

@@ -11,6 +11,7 @@ pub mod kept;
 pub mod limits;
 mod line;
 mod metrics;
+pub mod pusher;
 pub mod queue;
 pub mod request;
 mod routes;
@@ -21,7 +22,7 @@ mod writer;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use golo::cli::{Signals, chain, say};
+use golo::cli::{Exit, Signals, chain, say};
 use tokio::{
     runtime::Builder,
     time::{interval, sleep, timeout},
@@ -29,13 +30,7 @@ use tokio::{
 
 pub use line::AgentLine;
 
-use crate::{
-    command::BAD_CONFIGURATION,
-    environment::variable,
-    http_server::Server,
-    pusher::{self, Collector},
-    run_end::RunEnd,
-};
+use crate::{agent::pusher::Collector, drive::run_end::RunEnd, http::server::Server, support::environment::variable};
 use jobs::Agent;
 use line::Settings;
 use runner::STOPPED;
@@ -58,7 +53,7 @@ pub fn run(line: AgentLine) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             say(format_args!("golo: {message}"));
-            ExitCode::from(BAD_CONFIGURATION)
+            Exit::BadConfiguration.into()
         }
     }
 }

@@ -19,23 +19,20 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use golo::cli::{Signals, chain, say};
+use golo::cli::{Exit, Signals, chain, say};
 
 pub use line::CollectorLine;
 
 use crate::{
-    command::BAD_CONFIGURATION,
-    environment::variable,
-    http_server::{Refusal, ServerOptions, Statuses, serve},
-    store::{Store, StoreError, place},
+    http::COLLECTOR_PORT,
+    http::server::{Refusal, ServerOptions, Statuses, serve},
+    results::store::{Store, StoreError, place},
+    support::environment::variable,
 };
 use body::Bodies;
 use metrics::Counts;
 use readers::Readers;
 use writer::Writer;
-
-/// The port that it usually listens on.
-pub(crate) const PORT: u16 = 8082;
 
 /// A collector, for each request.
 #[derive(Clone)]
@@ -78,7 +75,7 @@ impl Collector {
 /// `golo collector`: collects until it is told to stop.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
-    let opened = line.server.into_options("collector", PORT, variable).and_then(|options| {
+    let opened = line.server.into_options("collector", COLLECTOR_PORT, variable).and_then(|options| {
         let path = place(line.db).map_err(|error| error.to_string())?;
         Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
     });
@@ -93,7 +90,7 @@ pub fn collect(line: CollectorLine) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             say(format_args!("golo: {message}"));
-            ExitCode::from(BAD_CONFIGURATION)
+            Exit::BadConfiguration.into()
         }
     }
 }

@@ -33,11 +33,11 @@ use tokio::{
 };
 
 use crate::{
-    http_client::CallError,
-    keep::Keeper,
-    load_test::LoadTest,
-    moments,
-    run_end::{RunEnd, said},
+    drive::run_end::{RunEnd, said},
+    http::client::CallError,
+    process::load_test::LoadTest,
+    results::keep::Keeper,
+    support::moments,
 };
 use agent::Agent;
 use delivery::{Delivery, Heard, Tell, say_stderr};

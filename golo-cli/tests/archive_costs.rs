@@ -15,7 +15,7 @@ use golo::engine::{
     histogram::Histogram,
     plan::{Asked, Plan},
 };
-use golo_cli::store::{Batch, Store};
+use golo_cli::results::store::{Batch, Store};
 use golo_proto::{
     engine::{self as pb, event::Event},
     results::{Begun, Ended, Record, record},

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::Loadtest;
-pub use crate::adapter::{
+pub use crate::loadtest::adapter::{
     Adapter, FromTrigger, IntoError, IntoOutcome, IntoResponse, IntoShared, Setup, Teardown, Trigger,
 };
 

@@ -4,18 +4,21 @@
 
 use crate::{BoxError, Error};
 pub use crate::{
-    client::install_provider,
     engine::plan::parse_duration,
     error::{chain, is_request_error},
-    message::say,
-    proxy::Proxy,
-    runtime::{
-        Drive, JobFile, Key, Kind, Mistake, OwnFlags, ReportArgs, Reported, RunArgs, RunCall, Signals, Subject, Value,
-        pair, print, refuse, run_subject, toml, wrong,
+    run_loop::{
+        exit::Exit,
+        reports::{ReportArgs, Reported},
+        running::{Drive, Subject, print},
+        signals::Signals,
     },
-    secrets::without_secrets,
-    targets::{check_proxy_among, is_target},
-    until::until,
+    runtime::{JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunCall, Value, pair, refuse, run_subject, toml, wrong},
+    support::{message::say, secrets::without_secrets, until::until},
+    transport::{
+        client::install_provider,
+        proxy::Proxy,
+        targets::{check_proxy_among, is_target},
+    },
 };
 
 /// An error of what comes after a run.

@@ -17,7 +17,6 @@ pub mod room;
 mod roster;
 pub mod route;
 pub mod series;
-pub mod share;
 pub mod slowest;
 pub mod snapshot;
 pub mod spent;
@@ -42,12 +41,12 @@ use plan::{Plan, PlanError, Target};
 use recorder::{Outside, RecorderSink};
 use room::Selected;
 use roster::{Roster, State, Worker};
-use share::Share;
 use snapshot::{Snapshot, Triggers};
 use trigger::Trigger;
 use worker::{Message, Run};
 
-use crate::{Sink, until::until};
+pub use crate::user::share;
+use crate::{Sink, support::until::until, user::share::Share};
 
 /// How long workers are waited for beyond the time they have.
 const PATIENCE: Duration = Duration::from_secs(2);

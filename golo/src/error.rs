@@ -4,10 +4,10 @@ mod cause;
 
 use std::{error::Error as StdError, fmt};
 
-use crate::targets::NotAllowed;
+use crate::support::secrets::without_credentials;
 
 pub use cause::chain;
-pub(crate) use cause::{reason, without_credentials};
+pub(crate) use cause::reason;
 
 /// Any error, as a load test, a `setup` or a user's `start` may return it: `?` makes one of nearly everything.
 ///
@@ -347,6 +347,20 @@ impl StdError for RequestError {
         Some(&*self.inner.source)
     }
 }
+
+/// A target that is not among those that are allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotAllowed {
+    pub(crate) message: String,
+}
+
+impl fmt::Display for NotAllowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for NotAllowed {}
 
 #[cfg(test)]
 mod tests {

@@ -24,58 +24,40 @@
 
 #[doc(hidden)]
 pub mod __private;
-mod adapter;
-mod attempts;
-mod check;
-pub mod choosing_a_model;
 #[doc(hidden)]
 pub mod cli;
-mod client;
-mod clock;
-pub mod coming_from_go_lo;
-mod connects;
-mod cookies;
 #[doc(hidden)]
 pub mod engine;
-mod erased;
 mod error;
-mod expect;
-#[cfg(feature = "feed")]
-mod feed;
-mod journey;
 mod loadtest;
-mod lock;
-mod measure;
-mod member;
-mod message;
-pub mod naming_routes;
-mod nearest;
-mod output;
-mod panic;
-mod param;
-mod proxy;
-pub mod reading_the_report;
-mod recording;
+mod metrics;
 #[doc(hidden)]
 pub mod report;
 mod request;
-mod runner;
+#[doc(hidden)]
+pub mod run_loop;
 mod runtime;
-mod scope;
-mod secrets;
-mod sequence;
-mod shared;
-mod sink;
-mod tags;
-mod targets;
-mod think;
-mod thought;
-pub mod thresholds_in_ci;
-mod until;
-mod upload;
+mod support;
+mod transport;
 mod user;
 #[doc(hidden)]
 pub mod wire;
+
+pub mod choosing_a_model {
+    #![doc = include_str!("../docs/choosing-a-model.md")]
+}
+pub mod coming_from_go_lo {
+    #![doc = include_str!("../docs/coming-from-go-lo.md")]
+}
+pub mod naming_routes {
+    #![doc = include_str!("../docs/naming-routes.md")]
+}
+pub mod reading_the_report {
+    #![doc = include_str!("../docs/reading-the-report.md")]
+}
+pub mod thresholds_in_ci {
+    #![doc = include_str!("../docs/thresholds-in-ci.md")]
+}
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -86,27 +68,31 @@ pub use golo_proto as pb;
 /// The HTTP client, for its types.
 pub use reqwest;
 
-pub use adapter::IntoResponse;
-pub use check::check;
-pub use client::{client, set_client};
 pub use error::{BoxError, Error, RequestError};
-pub use expect::{Expected, Received};
+pub use golo_macros::loadtest;
+pub use loadtest::{Loadtest, adapter::IntoResponse, param::param, runner::Runner};
+pub use metrics::{
+    check::check,
+    output::{Output, OutputRef},
+    scope::spawn,
+    sequence::{DEFAULT_SEQUENCE_ID, new_sequence_id},
+    sink::Sink,
+    tags::tagify,
+};
+pub use pb::{Context, Response, ResponseTag};
+pub use request::{
+    IntoRequest, Request, do_request,
+    expect::{Expected, Received},
+    measure::measure,
+    request,
+};
+pub use runtime::{Listener, RPC_ADDR, Serve, WireLayout};
+pub use transport::client::{client, set_client};
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub use feed::{Feed, feed};
-pub use golo_macros::loadtest;
-pub use loadtest::Loadtest;
-pub use measure::measure;
-pub use output::{Output, OutputRef};
-pub use param::param;
-pub use pb::{Context, Response, ResponseTag};
-pub use request::{IntoRequest, Request, do_request, request};
-pub use runner::Runner;
-pub use runtime::{Listener, RPC_ADDR, Serve, WireLayout};
-pub use scope::spawn;
-pub use sequence::{DEFAULT_SEQUENCE_ID, new_sequence_id};
-pub use shared::Shared;
-pub use sink::Sink;
-pub use tags::tagify;
-pub use think::{ThinkTime, think};
-pub use user::User;
+pub use user::feed::{Feed, feed};
+pub use user::{
+    User,
+    shared::Shared,
+    think::{ThinkTime, think},
+};

@@ -1,22 +1,28 @@
 //! `Loadtest`: a load test with its name and hooks, and what surrounds one trigger of it.
 
+pub(crate) mod adapter;
+pub(crate) mod erased;
+pub(crate) mod param;
+pub(crate) mod runner;
+pub(crate) mod users;
+
 use std::{fmt, marker::PhantomData, sync::Arc, time::Instant};
 
 use tokio::sync::OnceCell;
 
 use crate::{
     BoxError, Context, Error, IntoResponse, Response, Runner, Shared, Sink,
-    adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger},
-    client,
-    erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState},
-    error::{chain, reason, without_credentials},
-    output::nanoseconds,
-    panic::caught,
-    scope::Scope,
-    sequence,
-    shared::SharedValue,
-    sink,
-    user::pool::Users,
+    error::{chain, reason},
+    loadtest::{
+        adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger},
+        erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState},
+        users::Users,
+    },
+    metrics::scope::SharedValue,
+    metrics::{output::nanoseconds, scope::Scope, sequence, sink},
+    support::panic::caught,
+    support::secrets::without_credentials,
+    transport::client,
 };
 
 type SetUp = dyn Fn() -> BoxFuture<'static, Result<SharedValue, BoxError>> + Send + Sync;

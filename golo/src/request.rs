@@ -1,5 +1,10 @@
 //! Requests: sent, read to the last byte, measured, and recorded as one `Output` each.
 
+pub(crate) mod expect;
+pub(crate) mod measure;
+mod recording;
+mod upload;
+
 use std::{
     borrow::Cow,
     fmt,
@@ -11,18 +16,27 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
+use crate::support::secrets::url_without_credentials;
 use crate::{
-    RequestError,
-    attempts::{Attempts, observed},
-    client, error,
-    expect::{self, Expectation, Expected, Received},
-    output::without_credentials,
-    panic,
-    recording::Recording,
-    scope::{self, Scope},
-    secrets::without_secrets,
-    targets::{self, NotAllowed},
-    upload::{Again, Upload},
+    RequestError, error,
+    error::NotAllowed,
+    metrics::{
+        output::Left,
+        scope::{self, Scope},
+    },
+    request::{
+        expect::{Expectation, Expected, Received},
+        recording::Recording,
+        upload::{Again, Upload},
+    },
+    support::{
+        panic,
+        secrets::{without_credentials, without_secrets},
+    },
+    transport::{
+        attempts::{Attempts, observed},
+        client, targets,
+    },
 };
 
 /// A request as it was asked for, before redirects.
@@ -34,19 +48,8 @@ struct Requested {
 
 impl Requested {
     fn of(request: &reqwest::Request) -> Self {
-        Self { method: request.method().clone(), url: without_credentials(request.url()).into_owned() }
+        Self { method: request.method().clone(), url: url_without_credentials(request.url()).into_owned() }
     }
-}
-
-/// What [`do_request`] leaves in a response for [`Output::parse`](crate::Output::parse), unless it is a `GET` without a
-/// body that was not redirected.
-#[derive(Clone)]
-pub(crate) struct Left {
-    pub(crate) method: Method,
-    /// The URL as requested, where the response has another.
-    pub(crate) url: Option<Url>,
-    /// Bytes of the request's body that were sent, and redirects that were followed.
-    pub(crate) amounts: (u64, u32),
 }
 
 /// Sends a request, reads its whole body, and records one [`Output`](crate::Output) under the sequence `id`.
@@ -120,7 +123,7 @@ impl fmt::Debug for Request<'_> {
 impl<'a> Request<'a> {
     /// Names the route, for reports: the URL with what varies taken out, as `/items/{id}`.
     pub fn route(mut self, route: &'a str) -> Self {
-        self.route = Some(error::without_credentials(route));
+        self.route = Some(without_credentials(route));
         self
     }
 
@@ -387,7 +390,7 @@ fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, m
         Err(payload) => Some(Cow::Owned(panic::message(&**payload))),
     };
     let reason = reason.filter(|_| !recording.has_wrong_status());
-    recording.finish(reason.map(|reason| format!("content: {}", error::without_credentials(&reason))).as_deref());
+    recording.finish(reason.map(|reason| format!("content: {}", without_credentials(&reason))).as_deref());
     if let Err(payload) = looked {
         resume_unwind(payload);
     }
@@ -398,7 +401,7 @@ fn is_elsewhere(response: &Response, requested: &Requested) -> bool {
     #[cold]
     fn differ(response: &Url, requested: &Url) -> bool {
         let plain = |url: &Url| {
-            let mut url = without_credentials(url).into_owned();
+            let mut url = url_without_credentials(url).into_owned();
             url.set_fragment(None);
             url
         };

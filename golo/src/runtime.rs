@@ -1,29 +1,22 @@
 //! What a load test's `main` does: reads the command line, then serves, or triggers once.
 
 mod args;
-mod files;
 mod in_process;
 mod job_file;
-mod lines;
 mod listener;
-mod live;
 mod once;
 mod other_tools;
 mod outbox;
-mod outs;
 mod own_call;
 mod plans;
 mod refusal;
-mod reports;
 mod run;
 mod run_args;
-mod running;
 mod serve;
 mod service;
-mod signals;
 mod told;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -32,18 +25,19 @@ use tokio::{
 
 use args::Call;
 
-use crate::{BoxError, Error, Loadtest, client, error::chain, member, message::say, panic::caught_now};
+use crate::run_loop::{
+    LAST_MOMENT,
+    exit::{Exit, report},
+};
+use crate::{BoxError, Error, Loadtest, support::panic::caught_now, transport::client, user::member};
 pub use args::pair;
 pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
 pub use refusal::{refuse, wrong};
-pub use reports::{ReportArgs, Reported};
 pub use run::run_subject;
 pub use run_args::{OwnFlags, RunArgs, RunCall};
-pub use running::{Drive, Subject, print};
 pub use serve::Serve;
 pub use service::WireLayout;
-pub use signals::Signals;
 
 /// Where a load test is served unless it is told otherwise.
 ///
@@ -51,39 +45,6 @@ pub use signals::Signals;
 /// assert!(golo::RPC_ADDR.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback()));
 /// ```
 pub const RPC_ADDR: &str = "127.0.0.1:9999";
-
-/// Time for the last lines, for tear-down and for what is cut off, where the grace has been used up.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
-
-/// How a load test's process ends, beside 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    /// Anything unforeseen, and a trigger of `once` that failed.
-    Failed = 1,
-    /// The command line, the environment or the address is wrong.
-    BadConfiguration = 104,
-    Interrupted = 105,
-    /// The load test could not start.
-    NotStarted = 107,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-impl From<&Error> for Exit {
-    fn from(error: &Error) -> Self {
-        if error.is_address() {
-            Self::BadConfiguration
-        } else if error.is_start() {
-            Self::NotStarted
-        } else {
-            Self::Failed
-        }
-    }
-}
 
 impl Loadtest {
     /// Does what the command line asks for: serves the load test, which is the default, drives it, or triggers it `once`.
@@ -141,11 +102,6 @@ impl Loadtest {
 /// How many threads can run at the same time.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn report(error: &Error) -> ExitCode {
-    say(format_args!("golo: {}", chain(error)));
-    Exit::from(error).into()
 }
 
 /// The load test's runtime, and one for signals and deadlines: a load test that blocks its threads must not keep those

@@ -1,6 +1,12 @@
 //! Users: per-user state, what a load test takes as `&mut S`.
 
-pub(crate) mod pool;
+pub(crate) mod cookies;
+#[cfg(feature = "feed")]
+pub(crate) mod feed;
+pub(crate) mod member;
+pub mod share;
+pub(crate) mod shared;
+pub(crate) mod think;
 
 use crate::{BoxError, Context};
 

@@ -15,7 +15,7 @@ use std::{
 
 pub use finished::{event, finished, progress};
 
-pub use crate::output::nanoseconds;
+pub use crate::metrics::output::nanoseconds;
 pub use snapshot::is_step;
 
 /// A message that cannot be: [`Display`](fmt::Display) says what is wrong with it.

@@ -5,9 +5,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use golo::pb::engine::{
-    self as pb, Accepted, Adjust, Command, Cut, Event, Finished, Load, Outputs, Plan, Ready, Start, Stop, Taken,
-    adjust::Level, command::Command as What, engine_client::EngineClient, event::Event as Told, load::Model,
+use golo::pb::{
+    engine as pb,
+    engine::{
+        Accepted, Adjust, Command, Cut, Event, Finished, Load, Outputs, Plan, Ready, Start, Stop, Taken, adjust::Level,
+        command::Command as What, engine_client::EngineClient, event::Event as Told, load::Model,
+    },
 };
 use golo_tests::{Program, Signal, command, connect, context, job, trigger, until, within};
 use sample_service::SampleService;

@@ -15,7 +15,11 @@ mod kept;
 
 use std::{collections::BTreeSet, fs};
 
-use golo::{engine::histogram::Histogram, pb::engine::event::Event, pb::results::record::Record as Kind, wire};
+use golo::{
+    engine::histogram::Histogram,
+    pb::{engine::event::Event, results::record::Record as Kind},
+    wire,
+};
 use golo_tests::{Program, Signal, until};
 use serde_json::Value;
 

@@ -20,7 +20,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{http_server::Refusal, supervisor};
+use crate::{http::server::Refusal, process::supervisor};
 
 /// Written to disk at once, in bytes.
 const BLOCK: usize = 256 << 10;

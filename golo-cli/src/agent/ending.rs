@@ -11,7 +11,7 @@ use prost::Message as _;
 use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{job::Job, jobs::Agent, kept::State, request::Request};
-use crate::moments::now;
+use crate::support::moments::now;
 
 /// How long is waited before the end of a job is written again, and how often that is done once the agent is to stop.
 const AGAIN: Duration = Duration::from_secs(1);

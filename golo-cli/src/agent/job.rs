@@ -19,9 +19,8 @@ use super::{
     spool::{Extent, Spool},
 };
 use crate::{
-    driven::Command,
-    moments::{now, rfc_3339},
-    run_end::RunEnd,
+    drive::{driven::Command, run_end::RunEnd},
+    support::moments::{now, rfc_3339},
 };
 
 /// How much of a load test's stderr is kept, in bytes.

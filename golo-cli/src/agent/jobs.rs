@@ -38,9 +38,9 @@ use super::{
     request::Request,
 };
 use crate::{
-    http_server::{Refusal, Statuses},
-    moments::now,
-    run_end::RunEnd,
+    drive::run_end::RunEnd,
+    http::server::{Refusal, Statuses},
+    support::moments::now,
 };
 
 /// Bytes that are set aside for the end of a job.

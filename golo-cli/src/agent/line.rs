@@ -7,10 +7,10 @@ use golo::cli::parse_duration;
 
 use super::{jobs::AgentOptions, limits::JobLimits};
 use crate::{
-    environment::{data_folder, is_machine, machine},
-    http_server::{Secret, ServerArgs, ServerOptions},
-    limits::bytes,
-    pusher::{Collector, CollectorOptions},
+    agent::pusher::{Collector, CollectorOptions},
+    http::server::{Secret, ServerArgs, ServerOptions},
+    process::limits::bytes,
+    support::environment::{data_folder, is_machine, machine},
 };
 
 /// The usual port.

@@ -6,7 +6,7 @@ use golo::{
 };
 use serde_json::{Map, Value};
 
-use crate::limits::LimitArgs;
+use crate::process::limits::LimitArgs;
 
 /// What a job is called that has no name.
 const NAMELESS: &str = "dead_letter";

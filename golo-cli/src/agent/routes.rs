@@ -21,7 +21,11 @@ use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, spool::Chunk};
-use crate::{driven::Command, http_server::Refusal, moments::now, run_end};
+use crate::{
+    drive::{driven::Command, run_end},
+    http::server::Refusal,
+    support::moments::now,
+};
 
 /// What a form needs beside the file, in bytes.
 const FORM: u64 = 64 << 10;

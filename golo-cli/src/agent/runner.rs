@@ -16,8 +16,8 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    driven::{self, Command},
-    load_test::LoadTest,
+    drive::driven::{self, Command},
+    process::load_test::LoadTest,
 };
 
 /// Why a job is stopped when its agent is.

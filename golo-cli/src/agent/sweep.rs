@@ -5,7 +5,7 @@ use std::{fs, io, mem, time::Duration};
 use golo::cli::say;
 
 use super::{job::Job, jobs::Agent, kept::Kept};
-use crate::moments::now;
+use crate::support::moments::now;
 
 /// Most jobs that are over and still listed.
 const LISTED: usize = 1000;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Collector, Refusal, refusals::Failed};
-use crate::{
+use crate::results::{
     listed::list,
     store::{KeptPart, KeptRun, Summary},
 };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::http_server::ServerArgs;
+use crate::http::server::ServerArgs;
 
 /// `golo collector`.
 #[derive(Debug, Args)]

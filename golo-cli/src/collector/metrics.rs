@@ -12,7 +12,7 @@ use axum::{
 };
 
 use super::{Collector, refusals::Failed};
-use crate::store::Store;
+use crate::results::store::Store;
 
 /// What has been kept since it started.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use golo::Output;
 use serde_json::{Value, json};
 
 use super::{Collector, Refusal, StoreError, body::Received, refusals::Failed};
-use crate::store::{Writing, check_database_name};
+use crate::results::store::{Writing, check_database_name};
 
 /// Keeps outputs. What their type is said to be does not matter, since go-lo does not say.
 pub(super) async fn push(

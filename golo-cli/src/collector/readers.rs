@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::store::{Store, StoreError};
+use crate::results::store::{Store, StoreError};
 
 /// Most that read at the same time; more wait.
 const READERS: usize = 8;

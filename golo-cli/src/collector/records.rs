@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Collector, Refusal, StoreError, batch, body::Received, refusals::Failed};
-use crate::{
+use crate::results::{
     listed::summarize,
     store::{Batch, Ingested, KeptPart, Store, Writing},
 };

@@ -10,7 +10,7 @@ use std::{
 use golo::cli::{chain, say};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::store::{Store, StoreError, Writing};
+use crate::results::store::{Store, StoreError, Writing};
 
 /// Most that wait; more wait to be let in.
 const WAITING: usize = 64;

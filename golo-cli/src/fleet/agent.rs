@@ -14,8 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::clock::{Clock, Round};
 use crate::{
     agent::kept::State,
-    http_client::{Address, CallError, HttpClient},
-    run_end::RunEnd,
+    drive::run_end::RunEnd,
+    http::client::{Address, CallError, HttpClient},
 };
 
 /// How long a call may take that needs no time to be answered.

@@ -30,7 +30,7 @@ use super::{
     part::Part,
     start::start,
 };
-use crate::{
+use crate::drive::{
     merged::Merged,
     run_end::{RunEnd, has_failed, said, was_stopped},
 };

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::part::Part;
-use crate::{http_client::CallError, keep::Keeper};
+use crate::{http::client::CallError, results::keep::Keeper};
 
 /// How long an agent is waited for that cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(10);

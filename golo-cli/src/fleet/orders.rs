@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
 use super::part::Part;
-use crate::{http_client::CallError, run_end::RunEnd};
+use crate::{drive::run_end::RunEnd, http::client::CallError};
 
 /// The pause after a call that did not arrive.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::agent::Agent;
-use crate::{http_client::CallError, run_end::RunEnd};
+use crate::{drive::run_end::RunEnd, http::client::CallError};
 
 /// How long a job may take to be over that was cut.
 const OVER: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use super::{
     orders::{Given, Order},
     part::Part,
 };
-use crate::http_client::CallError;
+use crate::http::client::CallError;
 
 /// How often each agent is asked what time it is.
 const ROUNDS: usize = 9;

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::interval;
 
 use super::{each, part::Part};
-use crate::{http_client::CallError, load_test::LoadTest};
+use crate::{http::client::CallError, process::load_test::LoadTest};
 
 /// How often it is said how far it is.
 const NEWS: Duration = Duration::from_millis(200);

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, Bytes},
     routing::post,
 };
-use golo_cli::http_server::{Bounds, Server, ServerArgs, ServerOptions};
+use golo_cli::http::server::{Bounds, Server, ServerArgs, ServerOptions};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

@@ -81,7 +81,7 @@ fn what_is_kept_of_a_run() {
             bytes as f64 / snapshots,
             told as f64 / snapshots,
         );
-        let store = golo_cli::store::Store::open_to_read(&place.db()).unwrap();
+        let store = golo_cli::results::store::Store::open_to_read(&place.db()).unwrap();
         let found = store.find("r").unwrap();
         let begun = Instant::now();
         let records: usize = store.parts(&found).unwrap().iter().map(|part| store.records(part, 0).count()).sum();

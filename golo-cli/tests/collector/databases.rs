@@ -1,6 +1,6 @@
 //! Files that are no database of ours, or one that is too new, or full.
 
-use golo_cli::store::{Store, StoreError};
+use golo_cli::results::store::{Store, StoreError};
 
 use crate::{listed::listed, support::*};
 
@@ -45,7 +45,7 @@ fn a_database_of_golo_0_1_is_brought_up_to_date_and_its_summaries_are_worked_out
 fn a_database_of_version_1_is_read_and_its_routes_have_no_known_priority() {
     let place = Place::new();
     let sql = place.sql();
-    sql.execute_batch(include_str!("../../src/store/migrations/0001_runs.sql")).unwrap();
+    sql.execute_batch(include_str!("../../src/results/store/migrations/0001_runs.sql")).unwrap();
     sql.pragma_update(None, "application_id", i32::from_be_bytes(*b"golo")).unwrap();
     sql.pragma_update(None, "user_version", 1).unwrap();
     let run = "INSERT INTO runs (run, name, load_test, plan, thresholds, state, reason, parts_expected, added_at_ns)
@@ -142,7 +142,7 @@ fn what_is_full_for_one_takes_the_whole_transaction_back() {
     let place = Place::new();
     let mut store = place.store();
     store.limit_bytes(300_000).unwrap();
-    let batch = |run: &str, seconds| golo_cli::store::Batch {
+    let batch = |run: &str, seconds| golo_cli::results::store::Batch {
         run: run.to_owned(),
         agent: "a".to_owned(),
         job: None,
@@ -151,14 +151,14 @@ fn what_is_full_for_one_takes_the_whole_transaction_back() {
     };
     let written = store.write(|writing| {
         assert!(writing.ingest(batch("small", 1)).is_ok());
-        assert!(writing.ingest(golo_cli::store::Batch { from: 7, ..batch("odd", 1) }).is_err());
+        assert!(writing.ingest(golo_cli::results::store::Batch { from: 7, ..batch("odd", 1) }).is_err());
         assert!(matches!(writing.ingest(batch("large", 300)), Err(StoreError::Full(_))));
         assert!(writing.ingest(batch("later", 1)).is_err());
     });
     assert!(matches!(written, Err(StoreError::Full(_))));
     assert!(store.runs(9).unwrap().is_empty());
     let one = store.write(|writing| {
-        assert!(writing.ingest(golo_cli::store::Batch { from: 7, ..batch("odd", 1) }).is_err());
+        assert!(writing.ingest(golo_cli::results::store::Batch { from: 7, ..batch("odd", 1) }).is_err());
         writing.ingest(batch("small", 1))
     });
     assert!(one.unwrap().is_ok(), "what is refused to one concerns no other");

@@ -153,7 +153,7 @@ async fn of_very_many_records_the_first_are_taken() {
     assert_eq!(post(address, &path(0), body(&records)).await, (200, json!({ "next": 10_000 })));
     let next = records.len();
     assert_eq!(post(address, &path(10_000), body(&records[10_000..])).await, (200, json!({ "next": next })));
-    let store = golo_cli::store::Store::open_to_read(&place.db()).unwrap();
+    let store = golo_cli::results::store::Store::open_to_read(&place.db()).unwrap();
     assert_eq!(kept(&store, "r", "a").len(), next);
 }
 
@@ -274,7 +274,7 @@ async fn a_full_database_is_told_of_and_nothing_acknowledged_is_lost() {
     assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE.as_u16());
     assert!(answer["error"].as_str().unwrap().contains("no room left"), "{answer}");
     assert_eq!(get(address, "/api/runs/r/agents/a/next").await, (200, json!({ "next": next })));
-    let store = golo_cli::store::Store::open_to_read(&place.db()).unwrap();
+    let store = golo_cli::results::store::Store::open_to_read(&place.db()).unwrap();
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(records[..next].to_vec()));
 
     let (status, health) = get(address, "/healthz").await;

@@ -5,7 +5,7 @@ use golo::engine::{
     series::{Label, Outcome, Series},
     snapshot::Snapshot,
 };
-use golo_cli::store::{Batch, Store, StoreError};
+use golo_cli::results::store::{Batch, Store, StoreError};
 use golo_proto::{
     engine::{self as pb, event::Event},
     results::{Record, ended::State, record},
@@ -13,7 +13,7 @@ use golo_proto::{
 
 use crate::{listed::listed, support::*};
 
-fn refused(result: Result<golo_cli::store::Ingested, StoreError>) -> String {
+fn refused(result: Result<golo_cli::results::store::Ingested, StoreError>) -> String {
     match result {
         Err(StoreError::Refused(reason)) => reason,
         other => panic!("expected a refusal, and not {other:?}"),

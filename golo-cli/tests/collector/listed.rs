@@ -5,7 +5,7 @@ use golo::engine::{
     series::{Label, Outcome, Series},
     snapshot::Snapshot,
 };
-use golo_cli::{
+use golo_cli::results::{
     listed::list,
     store::{Store, Summarized, Summary},
 };

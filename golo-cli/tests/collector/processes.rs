@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
 };
 
-use golo_cli::store::Store;
+use golo_cli::results::store::Store;
 use serde_json::Value;
 
 use crate::support::*;

@@ -13,8 +13,8 @@ use golo::{
 };
 use golo_cli::{
     collector::Collector,
-    http_server::Statuses,
-    store::{Batch, Ingested, Store, StoreError},
+    http::server::Statuses,
+    results::store::{Batch, Ingested, Store, StoreError},
 };
 use golo_proto::{
     engine::{self as pb, event::Event},

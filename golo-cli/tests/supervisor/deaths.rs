@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, process::Stdio};
 
-use golo_cli::supervisor::Ended;
+use golo_cli::process::supervisor::Ended;
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
 

@@ -1,6 +1,6 @@
 //! How load tests end: by themselves, and because they are asked to.
 
-use golo_cli::supervisor::Ended;
+use golo_cli::process::supervisor::Ended;
 use rustix::process::{Signal, getpgid, getpgrp};
 use std::time::Duration;
 

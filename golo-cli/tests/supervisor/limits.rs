@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use golo_cli::supervisor::{Ended, Limits};
+use golo_cli::process::supervisor::{Ended, Limits};
 
 use crate::support::{Running, patient, script, supervisor, within};
 

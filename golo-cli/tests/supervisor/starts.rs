@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use golo_cli::supervisor::{Ended, Limits, Program, StartError, Supervisor};
+use golo_cli::process::supervisor::{Ended, Limits, Program, StartError, Supervisor};
 use tokio::process::Command;
 
 use crate::support::{Running, patient, script, supervisor, within};

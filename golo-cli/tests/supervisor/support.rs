@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use golo_cli::supervisor::{Limits, Program, StartError, Supervised, Supervisor};
+use golo_cli::process::supervisor::{Limits, Program, StartError, Supervised, Supervisor};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},

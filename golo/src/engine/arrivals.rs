@@ -9,7 +9,7 @@ use super::{
     plan::{Arrivals, TWICE_START, starts},
     share::Share,
 };
-use crate::output::nanoseconds;
+use crate::metrics::output::nanoseconds;
 
 /// The due times of one share of an open plan's starts, since the start of the measured part, in order.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ mod area;
 use std::time::Duration;
 
 use super::plan::LONGEST;
-use crate::output::nanoseconds;
+use crate::metrics::output::nanoseconds;
 
 /// Values are below this.
 const HIGHEST: u64 = 1 << 57;

@@ -2,12 +2,12 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    fmt,
     time::Duration,
 };
 
 use super::reason::reason;
-use crate::secrets::without_secrets;
+pub use crate::metrics::error_kind::ErrorKind;
+use crate::support::secrets::without_secrets;
 
 /// Most reasons that are told apart. Further ones count under their kind alone.
 const TEXTS: usize = 100;
@@ -17,87 +17,6 @@ const LENGTH: usize = 300;
 const READ: usize = 2048;
 /// Stands for further reasons.
 const OTHERS: &str = "(other reasons)";
-
-/// Why a request or a trigger failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ErrorKind {
-    /// The host's name could not be looked up.
-    Dns,
-    /// No connection could be made.
-    Connect,
-    /// TLS could not be agreed on.
-    Tls,
-    /// A time limit ran out.
-    Timeout,
-    /// The connection was lost before the response.
-    Reset,
-    /// The body was cut short.
-    Body,
-    /// The status was 400 or more, or not one that the load test expects.
-    Status,
-    /// The load test panicked.
-    Panic,
-    /// The load test returned an error.
-    Returned,
-    /// A user could not start.
-    Start,
-    /// The load test dropped the request before it ended.
-    Cancelled,
-    /// A redirect could not be followed.
-    Redirect,
-    /// The load test panicked outside of a trigger.
-    StrayPanic,
-    /// The whole response came, and the load test does not accept its content.
-    Content,
-    /// Anything else.
-    Other,
-}
-
-impl ErrorKind {
-    /// Those that the error of an output may begin with.
-    const OF_OUTPUTS: [Self; 9] = [
-        Self::Dns,
-        Self::Connect,
-        Self::Tls,
-        Self::Timeout,
-        Self::Reset,
-        Self::Body,
-        Self::Redirect,
-        Self::Content,
-        Self::Cancelled,
-    ];
-
-    /// The kind that the error of an output begins with.
-    pub fn of(error: &str) -> Self {
-        let word = error.split(':').next().unwrap_or_default();
-        Self::OF_OUTPUTS.into_iter().find(|kind| kind.word() == word).unwrap_or(Self::Other)
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Reset => "reset",
-            Self::Body => "body",
-            Self::Status => "status",
-            Self::Panic | Self::StrayPanic => "panic",
-            Self::Returned => "returned",
-            Self::Start => "start",
-            Self::Cancelled => "cancelled",
-            Self::Redirect => "redirect",
-            Self::Content => "content",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
 
 /// How often an error came, and when it did first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,14 +162,5 @@ mod tests {
             assert_eq!((kind, text), (ErrorKind::Returned, "no user {…} at {…}"));
             assert_eq!((seen.count, seen.first, both.by_count().len()), (1001, SECOND, 3));
         }
-    }
-
-    #[test]
-    fn the_kind_is_the_word_before_the_colon() {
-        for kind in [ErrorKind::Dns, ErrorKind::Connect, ErrorKind::Tls, ErrorKind::Timeout, ErrorKind::Reset] {
-            assert_eq!(ErrorKind::of(&format!("{kind}: something: else")), kind);
-        }
-        assert_eq!(ErrorKind::of("cancelled"), ErrorKind::Cancelled);
-        assert_eq!(ErrorKind::of("Get \"http://\": EOF"), ErrorKind::Other);
     }
 }

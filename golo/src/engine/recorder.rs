@@ -18,12 +18,14 @@ use super::{
 };
 use crate::{
     OutputRef, Response, Sink,
-    check::{self, Check},
-    journey::{Journey, Step},
-    lock::lock,
-    measure,
-    output::nanoseconds,
-    scope,
+    metrics::{
+        check::{self, Check},
+        journey::{Journey, Step},
+        output::nanoseconds,
+        scope,
+    },
+    request::measure,
+    support::lock::lock,
 };
 
 /// Most histograms that are kept to be filled again: a load test with more series than that needs the memory more.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use crate::secrets::without_query_values;
+use crate::support::secrets::without_query_values;
 
 /// What stands for a part that varies.
 const ID: &str = "{id}";
@@ -568,5 +568,18 @@ mod tests {
             prop_assert_eq!(split(&url), ("http://h:1", path));
             prop_assert!(bounded(&url).len() <= MAX_BYTES);
         }
+    }
+
+    #[test]
+    fn page_naming_routes_agrees() {
+        let page = include_str!("../../docs/naming-routes.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `/")?.strip_suffix("` |")?.split_once("` | `"));
+        let mut count = 0;
+        for (requested, expected) in rows {
+            let url = format!("http://127.0.0.1:8765/{requested}");
+            assert_eq!(template(split(&url).1), expected);
+            count += 1;
+        }
+        assert_eq!(count, 10);
     }
 }

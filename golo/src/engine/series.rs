@@ -14,7 +14,7 @@ use super::{
     room::{Priority, Room, Selected},
     route,
 };
-use crate::{OutputRef, measure};
+use crate::{OutputRef, request::measure};
 
 /// Outputs whose series are remembered by their text; a power of two.
 const REMEMBERED: usize = 1 << REMEMBERED_BITS;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::series::Label;
-pub use crate::journey::{Journey, Step};
+pub use crate::metrics::journey::{Journey, Step};
 
 /// How many are kept.
 pub const KEPT: usize = 10;

@@ -16,11 +16,11 @@ use super::{
     spent::Spent,
     tags::Tags,
 };
-pub use crate::check::Check;
+pub use crate::metrics::check::Check;
 use crate::{
     OutputRef,
-    check::{self, Checks},
-    panic::{self, Stray},
+    metrics::check::{self, Checks},
+    support::panic::{self, Stray},
 };
 
 /// What was measured of one series.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::errors::ErrorKind;
-use crate::{Context, ResponseTag, journey::Journey};
+use crate::{Context, ResponseTag, metrics::journey::Journey};
 
 /// A load test as the engine sees it.
 pub trait Trigger: Send + Sync + 'static {

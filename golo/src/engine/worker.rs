@@ -40,7 +40,10 @@ use super::{
     trigger::Trigger,
     users::Users,
 };
-use crate::{Context, lock::lock, panic};
+use crate::{
+    Context,
+    support::{lock::lock, panic},
+};
 
 /// Most users that start, or stop, at the same time on one worker, where the plan does not say when; and most starts of a
 /// rate before those that were made have their turn.

@@ -1,11 +1,14 @@
 //! Why a request failed: the reasons below an error, in words and by kind.
 
-use std::{borrow::Cow, error::Error as StdError, io};
+use std::{error::Error as StdError, io};
 
 use reqwest::Url;
 
 use super::{BoxError, RequestErrorKind};
-use crate::{output, panic::caught_now, secrets::without_secrets};
+use crate::support::{
+    panic::caught_now,
+    secrets::{url_without_credentials, without_secrets},
+};
 
 /// `error` and what is below it, from the outside in. Goes into an [`io::Error`], whose own `source` passes over what
 /// it holds.
@@ -71,7 +74,7 @@ pub(super) fn kind(error: &reqwest::Error, requested: &Url, responded: bool) -> 
 
 /// Whether an error of building a request is about the one that was `requested`, rather than about where a redirect leads.
 fn is_about(error: &reqwest::Error, requested: &Url) -> bool {
-    error.url().is_none_or(|url| *output::without_credentials(url) == *requested)
+    error.url().is_none_or(|url| *url_without_credentials(url) == *requested)
 }
 
 fn is_lost_connection(cause: &(dyn StdError + 'static)) -> bool {
@@ -87,63 +90,9 @@ fn is_lost_connection(cause: &(dyn StdError + 'static)) -> bool {
     })
 }
 
-/// `text` with the user and password of every URL in it taken out.
-pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
-    let mut clean = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("://") {
-        let before;
-        (before, rest) = rest.split_at(start + 3);
-        clean.push_str(before);
-        while let length @ 1.. = credentials(rest) {
-            rest = &rest[length..];
-        }
-    }
-    if clean.len() + rest.len() == text.len() {
-        return Cow::Borrowed(text);
-    }
-    clean.push_str(rest);
-    Cow::Owned(clean)
-}
-
-/// How long the user and password are that `url`, a URL without its scheme and whatever follows it, begins with.
-fn credentials(url: &str) -> usize {
-    let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`')).unwrap_or(url.len());
-    let url = &url[..end];
-    let authority = &url[..url.find(['/', '\\', '?', '#']).unwrap_or(url.len())];
-    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let after_colon = authority.split_once(':').filter(|_| !authority.starts_with('['));
-    let at = match authority.rfind('@') {
-        Some(at) => Some(at),
-        // What follows the colon is no port: a password, then, with a character in it that should have been escaped.
-        None if after_colon.is_some_and(|(_, after)| !is_port(after)) => url.rfind('@'),
-        None => None,
-    };
-    at.map_or(0, |at| at + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_are_taken_out_and_nothing_else() {
-        for (text, clean) in [
-            ("no url", "no url"),
-            ("at http://u:p@h:1/x?y=a@b now", "at http://h:1/x?y=a@b now"),
-            ("http://u@h, https://a:b@c@d/e", "http://h, https://d/e"),
-            ("http://h/@x and mail@host", "http://h/@x and mail@host"),
-            ("(redis://:secret@127.0.0.1)", "(redis://127.0.0.1)"),
-            ("postgres://ann:se/cret@h/x and redis://:p#ss@h", "postgres://h/x and redis://h"),
-            (
-                "http://h:1/x?y=a@b http://[::1]:80/@ http://[::1]/@",
-                "http://h:1/x?y=a@b http://[::1]:80/@ http://[::1]/@",
-            ),
-            ("://", "://"),
-        ] {
-            assert_eq!(without_credentials(text), clean);
-        }
-    }
 
     #[test]
     fn a_cause_is_said_once() {
@@ -179,13 +128,5 @@ mod tests {
         }
         assert_eq!(reason(Box::new(Trap)), "panicked: words fail me at http://h");
         assert_eq!(reason("no table is free at http://u:p@h".into()), "no table is free at http://h");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_cleaned_once_and_for_all(text in "[a@:/ u?é\n]{0,40}") {
-            let clean = without_credentials(&text).into_owned();
-            proptest::prop_assert_eq!(without_credentials(&clean), clean.as_str());
-        }
     }
 }

@@ -37,7 +37,7 @@ use crate::{
         errors::ErrorKind,
         plan::{self, Plan},
     },
-    output::nanoseconds,
+    metrics::output::nanoseconds,
 };
 
 /// The version of what is written: raised where a reader of an older one would be misled.

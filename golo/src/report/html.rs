@@ -23,7 +23,7 @@ use self::{
     table::Table,
 };
 use super::{Document, document::Model, text::clean, units::nanoseconds};
-use crate::sequence::unnoted_sequence_id;
+use crate::metrics::sequence::unnoted_sequence_id;
 
 /// Routes from which on they can be searched.
 const MANY: usize = 20;

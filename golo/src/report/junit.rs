@@ -9,7 +9,7 @@ use quick_xml::{
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Ending, Judged, Verdict, units::counted, verdict::nothing_succeeded};
-use crate::{check::Check, engine::Finished};
+use crate::{engine::Finished, metrics::check::Check};
 
 /// Writes the cases of a run: `run` itself, each threshold, each check. `summary` is what a person reads.
 ///

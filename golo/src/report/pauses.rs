@@ -11,7 +11,7 @@ use crate::{
         snapshot::{Snapshot, Triggers},
         spent::Spent,
     },
-    output,
+    metrics::output,
 };
 
 /// Says that triggers pause for longer than their pace, so that users fall behind whatever the target does.
@@ -155,8 +155,9 @@ fn quantiles(histogram: &Histogram) -> Option<[String; 3]> {
 mod tests {
     use super::*;
     use crate::{
-        engine::{Finished, Options, errors::ErrorKind, plan::Asked, share::Share},
+        engine::{Finished, Options, errors::ErrorKind, plan::Asked},
         report::{Ending, Page, Verdict, summary},
+        user::share::Share,
     };
 
     const MILLI: Duration = Duration::from_millis(1);

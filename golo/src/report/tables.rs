@@ -139,12 +139,14 @@ fn milliseconds(nanos: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{
-        Options,
-        errors::ErrorKind,
-        plan::{Asked, Plan},
-        series::{Outcome, Series},
-        share::Share,
+    use crate::{
+        engine::{
+            Options,
+            errors::ErrorKind,
+            plan::{Asked, Plan},
+            series::{Outcome, Series},
+        },
+        user::share::Share,
     };
 
     #[test]

@@ -195,10 +195,12 @@ impl Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{
-        Options,
-        plan::{Asked, Plan},
-        share::Share,
+    use crate::{
+        engine::{
+            Options,
+            plan::{Asked, Plan},
+        },
+        user::share::Share,
     };
 
     fn second(number: u64, done: u64) -> Progress {

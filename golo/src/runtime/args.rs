@@ -12,10 +12,14 @@ use super::{
     service::WireLayout,
 };
 use crate::{
-    Loadtest, client,
-    engine::{plan::parse_duration, share::Share},
-    member, param,
-    proxy::{Proxy, ProxyText},
+    Loadtest,
+    engine::plan::parse_duration,
+    loadtest::param,
+    transport::{
+        client,
+        proxy::{Proxy, ProxyText},
+    },
+    user::{member, share::Share},
 };
 
 /// A load test: drives itself, serves `golo.Job` to whatever triggers it, or triggers itself once

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Context, Error, Loadtest, Sink, client,
-    cookies::Jar,
+    Context, Error, Loadtest, Sink,
     engine::{
         Engine, Options, Sinks,
         errors::ErrorKind,
@@ -12,11 +11,11 @@ use crate::{
         recorder::{RecorderSink, Uncounted},
         trigger::{Failure, Outcome, Trigger},
     },
-    erased::UserState,
     error::{chain, reason},
-    scope::Scope,
-    shared::SharedValue,
-    user::pool,
+    loadtest::{erased::UserState, users},
+    metrics::scope::Scope,
+    metrics::scope::{Jar, SharedValue},
+    transport::client,
 };
 
 /// A load test that has been set up.
@@ -69,8 +68,8 @@ impl Trigger for InProcess {
 
     async fn start(&self, context: &Context) -> Result<User, String> {
         let jar = Arc::<Jar>::default();
-        let scope = pool::aside(&jar, &self.shared, Arc::clone(&self.aside));
-        let state = pool::start(self.loadtest.erased_adapter(), context, scope).await?;
+        let scope = users::aside(&jar, &self.shared, Arc::clone(&self.aside));
+        let state = users::start(self.loadtest.erased_adapter(), context, scope).await?;
         Ok(User { state, jar })
     }
 
@@ -93,8 +92,8 @@ impl Trigger for InProcess {
     }
 
     async fn stop(&self, user: User) {
-        let scope = pool::aside(&user.jar, &self.shared, Arc::clone(&self.aside));
-        pool::stop(self.loadtest.erased_adapter(), user.state, scope).await;
+        let scope = users::aside(&user.jar, &self.shared, Arc::clone(&self.aside));
+        users::stop(self.loadtest.erased_adapter(), user.state, scope).await;
     }
 }
 

@@ -13,7 +13,7 @@ pub use self::{
     value::{Key, Kind, Mistake, Value},
 };
 use super::run_args::{Flag, OwnFlags, RunArgs, RunCall, flags};
-use crate::nearest::nearest;
+use crate::support::nearest::nearest;
 
 /// The table of parameters.
 const ENV: &str = "env";

@@ -5,13 +5,14 @@ use std::{io::Write as _, pin::pin, process::ExitCode, sync::Arc};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::{
-    Exit, LAST_MOMENT, Runtimes,
+use super::{Runtimes, run_on};
+use crate::run_loop::{
+    LAST_MOMENT,
+    exit::{Exit, report},
     lines::{Lines, Stream},
-    report, run_on,
     signals::Signals,
 };
-use crate::{Context, Error, Loadtest, Response, error::chain, message::say, sink};
+use crate::{Context, Error, Loadtest, Response, error::chain, metrics::sink, support::message::say};
 
 /// Triggers the load test once, for a job of that name; its `Output` lines go to stderr.
 pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runtimes) -> ExitCode {

@@ -8,7 +8,7 @@ use tonic::Status;
 use super::told::{ENOUGH, lines_of};
 use crate::{
     engine::Progress,
-    pb::engine::{self as pb, event::Event},
+    pb::{engine as pb, engine::event::Event},
     wire,
 };
 

@@ -13,23 +13,26 @@ use tokio::{
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{
-    LAST_MOMENT, cores, in_process::InProcess, outbox::Outbox, running::with_proxies, service::InFlight, told::Told,
-};
+use super::{cores, in_process::InProcess, outbox::Outbox, service::InFlight, told::Told};
+use crate::run_loop::{LAST_MOMENT, running::with_proxies};
 use crate::{
     Loadtest, Sink,
     engine::{
         Engine, Finished, Options, Sinks,
         plan::{Plan, Rate, Target},
         room::Selected,
-        share::Share,
     },
     error::chain,
-    member,
-    panic::{print_at_most, watch},
-    pb::engine::{self as pb, command::Command, event::Event},
-    sink,
-    until::until,
+    metrics::sink,
+    pb::{
+        engine as pb,
+        engine::{command::Command, event::Event},
+    },
+    support::{
+        panic::{print_at_most, watch},
+        until::until,
+    },
+    user::{member, share::Share},
     wire,
 };
 

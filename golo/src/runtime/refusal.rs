@@ -9,7 +9,7 @@ use clap::{
 };
 
 use super::{Exit, other_tools::tip};
-use crate::message::say;
+use crate::support::message::say;
 
 /// How clap begins an error.
 const CLAPS: &str = "error:";

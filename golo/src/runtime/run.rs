@@ -4,22 +4,23 @@ use std::{process::ExitCode, sync::Arc};
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{
-    LAST_MOMENT, Runtimes,
-    in_process::InProcess,
+use super::{Runtimes, in_process::InProcess, run_args::RunCall, run_on};
+use crate::run_loop::{
+    LAST_MOMENT,
+    exit::report,
     outs::{Out, Outs},
-    report,
-    run_args::RunCall,
-    run_on,
     running::{Ran, Running, Subject},
 };
 use crate::{
-    Error, Loadtest, client,
+    Error, Loadtest,
     engine::{Engine, Options, Sinks, plan::Plan, recorder::Outside},
-    message::say,
-    panic::{print_at_most, watch},
-    shared::SharedValue,
-    sink,
+    metrics::scope::SharedValue,
+    metrics::sink,
+    support::{
+        message::say,
+        panic::{print_at_most, watch},
+    },
+    transport::client,
 };
 
 /// Panics that are printed: a load test that panics may do so thousands of times.

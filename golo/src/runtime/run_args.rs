@@ -15,17 +15,17 @@ pub(super) use self::flags::{Flag, flags};
 use super::{
     cores,
     job_file::{JobFile, Mistake, Value, toml},
-    outs::Out,
 };
+use crate::run_loop::outs::Out;
 use crate::{
     engine::{
         Options,
         plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
         room::Selected,
-        share::Share,
     },
-    proxy::{Proxy, ProxyText},
     report::Threshold,
+    transport::proxy::{Proxy, ProxyText},
+    user::share::Share,
 };
 
 /// The flags of `run`, as they are given, and those that a command has beside them.
@@ -128,23 +128,23 @@ struct HowArgs {
 pub struct RunCall {
     /// What the plan was made of.
     asked: Asked,
-    pub(super) plan: Plan,
-    pub(super) job_name: Option<String>,
-    pub(super) workers: Option<usize>,
-    pub(super) seed: u64,
-    pub(super) max_lag: Option<Duration>,
-    pub(super) no_keep_alive: bool,
-    pub(super) insecure: bool,
-    pub(super) proxy: Proxy,
-    pub(super) thresholds: Vec<Threshold>,
-    pub(super) abort_on_fail: bool,
-    pub(super) out: Vec<Out>,
+    pub(crate) plan: Plan,
+    pub(crate) job_name: Option<String>,
+    pub(crate) workers: Option<usize>,
+    pub(crate) seed: u64,
+    pub(crate) max_lag: Option<Duration>,
+    pub(crate) no_keep_alive: bool,
+    pub(crate) insecure: bool,
+    pub(crate) proxy: Proxy,
+    pub(crate) thresholds: Vec<Threshold>,
+    pub(crate) abort_on_fail: bool,
+    pub(crate) out: Vec<Out>,
     /// Parameters that a file gave.
-    pub(super) params: Vec<(String, String)>,
+    pub(crate) params: Vec<(String, String)>,
     /// The load test that a file names.
-    pub(super) load_test: Option<PathBuf>,
-    pub(super) quiet: bool,
-    pub(super) progress: bool,
+    pub(crate) load_test: Option<PathBuf>,
+    pub(crate) quiet: bool,
+    pub(crate) progress: bool,
 }
 
 impl RunCall {

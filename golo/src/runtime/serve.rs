@@ -16,15 +16,19 @@ use tokio::{
 use tonic_health::{ServingStatus, pb::health_server::Health, server::HealthReporter};
 
 use super::{
-    LAST_MOMENT, Runtimes,
-    lines::{Lines, Loss},
+    Runtimes,
     listener::{Address, Connection, Listener},
     own_call::{OwnCall, own_call},
-    report, run_on,
+    run_on,
     service::{ENGINE, InFlight, SERVICE, Services, WireLayout, services},
+};
+use crate::run_loop::{
+    LAST_MOMENT,
+    exit::report,
+    lines::{Lines, Loss},
     signals::Signals,
 };
-use crate::{Error, Loadtest, message::say, report::counted};
+use crate::{Error, Loadtest, report::counted, support::message::say};
 
 /// Triggers in flight on one connection, and cancelled ones that are not cleaned up yet: enough that no client is
 /// taken for an attacker.

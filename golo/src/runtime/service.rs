@@ -15,7 +15,7 @@ use tonic_health::{
 use super::plans::Plans;
 use crate::{
     Context, Loadtest,
-    erased::BoxFuture,
+    loadtest::erased::BoxFuture,
     pb::{Job, JobServer, LaterJobServer, engine::engine_server::EngineServer},
 };
 

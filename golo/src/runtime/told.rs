@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{OutputRef, Sink, lock::lock};
+use crate::{OutputRef, Sink, support::lock::lock};
 
 /// How long lines may gather.
 const GATHER: Duration = Duration::from_millis(20);

@@ -10,7 +10,7 @@ use crate::{
         plan::Plan,
         snapshot::Snapshot,
     },
-    output::nanoseconds,
+    metrics::output::nanoseconds,
     pb::engine as pb,
 };
 

@@ -7,10 +7,10 @@ use crate::{
     engine::{
         curve::Curve,
         plan::{Arrivals, Model, Plan},
-        share::Share,
     },
-    output::nanoseconds,
-    pb::engine::{self as pb, load::Model as Written},
+    metrics::output::nanoseconds,
+    pb::{engine as pb, engine::load::Model as Written},
+    user::share::Share,
 };
 
 impl From<&Plan> for pb::Load {

@@ -16,9 +16,9 @@ use crate::{
         snapshot::{AfterLoad, Check, Generator, Measure, Redirects, Snapshot, Triggers},
         spent::Spent,
     },
-    output::nanoseconds,
-    pb::engine::{self as pb, series::Outcome as Ended},
-    secrets::without_query_values,
+    metrics::output::nanoseconds,
+    pb::{engine as pb, engine::series::Outcome as Ended},
+    support::secrets::without_query_values,
 };
 
 /// Each kind of error, and what it is on the wire.
@@ -400,7 +400,7 @@ impl TryFrom<&pb::Generator> for Generator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OutputRef, engine::recorder::Recorder, journey::Journeys};
+    use crate::{OutputRef, engine::recorder::Recorder, metrics::journey::Journeys};
 
     /// One with something of everything.
     fn measured() -> Snapshot {

@@ -8,10 +8,9 @@ use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 use clap::Parser as _;
 use golo::{cli::RunArgs, engine::share::Share, pb::engine::event::Event};
 use golo_cli::{
-    driven::{Command, Job, drive},
-    limits::LimitArgs,
-    load_test::LoadTest,
-    supervisor, yaml,
+    cli::yaml,
+    drive::driven::{Command, Job, drive},
+    process::{limits::LimitArgs, load_test::LoadTest, supervisor},
 };
 use tokio::sync::mpsc;
 

@@ -2,11 +2,14 @@
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
-use golo::pb::engine::{
-    self as pb, Accepted, Event, Finished, Ready, Started,
-    command::Command,
-    engine_server::{Engine, EngineServer},
-    event::Event as Told,
+use golo::pb::{
+    engine as pb,
+    engine::{
+        Accepted, Event, Finished, Ready, Started,
+        command::Command,
+        engine_server::{Engine, EngineServer},
+        event::Event as Told,
+    },
 };
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};

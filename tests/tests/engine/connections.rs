@@ -10,7 +10,7 @@ use golo::{
         share::Share,
     },
 };
-use golo_cli::job_client::{Address, ServedJob};
+use golo_cli::drive::job_client::{Address, ServedJob};
 use golo_tests::within;
 use hyper::server::conn::http2;
 use hyper_util::{

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     OutputRef, Response,
     engine::{recorder::Recorder, room::Selected, snapshot::Snapshot},
-    lock::lock,
+    support::lock::lock,
 };
 
 /// How much later than the first answer the first `Output` may come: load tests keep a line back for 100 ms at most.

@@ -20,7 +20,7 @@ use crate::{
         trigger::{Outcome, Trigger},
         users::{Busy, Paced, Pauses, User, Users},
     },
-    output::nanoseconds,
+    metrics::output::nanoseconds,
 };
 
 impl<T: Trigger> Worker<T> {

@@ -14,8 +14,8 @@ use crate::{
         trigger::Trigger,
         users::{User, Users},
     },
-    output::nanoseconds,
-    panic::{caught_now, is_counted},
+    metrics::output::nanoseconds,
+    support::panic::{caught_now, is_counted},
 };
 
 /// How far a start is.

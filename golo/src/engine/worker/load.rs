@@ -6,13 +6,15 @@ use std::{
 };
 
 use super::{AT_ONCE, NANOSECOND, Run, SECOND, Timeline, Worker};
-use crate::engine::{
-    arrivals::Starts,
-    curve::Curve,
-    orders::{Adjustment, Orders},
-    plan::{Arrivals, Model},
-    share::Share,
-    trigger::Trigger,
+use crate::{
+    engine::{
+        arrivals::Starts,
+        curve::Curve,
+        orders::{Adjustment, Orders},
+        plan::{Arrivals, Model},
+        trigger::Trigger,
+    },
+    user::share::Share,
 };
 
 /// How often it is looked whether the thread stands still, where users that are busy have due times.

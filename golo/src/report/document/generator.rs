@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Distribution;
 use crate::{
     engine::{Finished, health},
-    output::nanoseconds,
+    metrics::output::nanoseconds,
     report::summary,
 };
 

@@ -11,7 +11,7 @@ use crate::{
         slowest::{Journey, Step},
         snapshot::Snapshot,
     },
-    output::nanoseconds,
+    metrics::output::nanoseconds,
     report::summary::Requests,
 };
 

@@ -7,7 +7,7 @@ use super::Distribution;
 use crate::report::pauses::Words;
 use crate::{
     engine::{Finished, health::Lag, snapshot, spent},
-    output::nanoseconds,
+    metrics::output::nanoseconds,
     report::summary,
 };
 

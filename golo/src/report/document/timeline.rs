@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     engine::{Finished, histogram::Histogram, plan::Model},
-    output::nanoseconds,
+    metrics::output::nanoseconds,
     report::timeline::{Point, Timeline},
 };
 

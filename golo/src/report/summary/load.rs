@@ -13,7 +13,7 @@ use crate::{
         plan::{Arrivals, Model, Rate},
         snapshot::Triggers,
     },
-    output::nanoseconds,
+    metrics::output::nanoseconds,
     report::{
         Page, RateTime, pauses,
         rates::is_used_up,

@@ -11,11 +11,11 @@ use crate::{
         health::{Lag, LateStarts, LostAgent},
         plan::{Asked, Plan},
         series::{Label, Outcome, Series},
-        share::Share,
         snapshot::{Check, Redirects, Triggers},
     },
-    journey::{Journeys, Step},
+    metrics::journey::{Journeys, Step},
     report::{Moment, Unwritten, Watch, Written, page::WIDTH, text::width},
+    user::share::Share,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::nearest::one_of;
+use crate::support::nearest::one_of;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

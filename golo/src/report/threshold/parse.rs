@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::tags::kept,
-    nearest::{instead, one_of},
+    support::nearest::{instead, one_of},
 };
 
 pub(super) fn threshold(text: &str) -> Result<Threshold, Wrong> {

@@ -8,7 +8,6 @@ use super::{
     tag::{Key, Tag},
 };
 use crate::{
-    check::Check,
     engine::{
         Finished,
         histogram::Histogram,
@@ -16,8 +15,9 @@ use crate::{
         snapshot::{Ends, Measure, Snapshot},
         tags::Numbers,
     },
-    nearest::nearest,
+    metrics::check::Check,
     report::RateTime,
+    support::nearest::nearest,
 };
 
 /// What a threshold is judged by: everything measured, of a run that has ended or is under way.

@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::nearest::{instead, one_of};
+use crate::support::nearest::{instead, one_of};
 use crate::{
     engine::{
         errors::ErrorKind,
         route,
         series::{Outcome, Series},
     },
-    measure,
+    request::measure,
 };
 
 /// The kinds of error that a request may have.

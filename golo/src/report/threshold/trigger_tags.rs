@@ -11,7 +11,7 @@ use crate::{
         snapshot::Snapshot,
         tags::{self, KEYS, Known, Numbers, VALUES, kept, status},
     },
-    nearest::nearest,
+    support::nearest::nearest,
 };
 
 /// The key whose values may be a status and its reason, as `500 Internal Server Error`.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::RunCall;
 use crate::{
     engine::plan::{Asked, Time},
-    proxy::Proxy,
+    transport::proxy::Proxy,
 };
 
 impl RunCall {

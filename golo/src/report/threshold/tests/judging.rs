@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    check::Check,
     engine::{
         room::Priority,
         snapshot::{AfterLoad, Measure},
     },
-    measure,
+    metrics::check::Check,
+    request::measure,
 };
 
 const MS: u64 = 1_000_000;

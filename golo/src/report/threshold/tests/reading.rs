@@ -47,7 +47,7 @@ fn an_error_shows_the_place_and_what_would_be_right() {
 }
 
 fn metrics() -> String {
-    format!("expected {}", crate::nearest::one_of(&Metric::ALL.map(Metric::name)))
+    format!("expected {}", crate::support::nearest::one_of(&Metric::ALL.map(Metric::name)))
 }
 
 #[test]

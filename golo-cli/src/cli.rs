@@ -1,0 +1,11 @@
+//! The command line: the types that clap reads, and one file a command.
+
+pub mod arguments;
+pub mod command;
+pub mod compare;
+pub mod new_crate;
+pub mod run;
+pub mod runs;
+pub mod show;
+pub mod submit;
+pub mod yaml;

@@ -1,0 +1,66 @@
+//! What the command does with its command line.
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use crate::{
+    cli::{
+        arguments::{Arguments, Command},
+        compare::compare,
+        new_crate::new_crate,
+        run::run,
+        runs::runs,
+        show::show,
+        submit,
+    },
+    collector::collect,
+    process::supervisor,
+};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use golo::cli::{refuse, say, wrong};
+
+/// What a person types.
+const GOLO: &str = "golo";
+
+/// The command `golo`: reads the command line of this process and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    // The processes between `golo` and a load test, which must have one thread.
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(code) = supervisor::answer(&arguments) {
+        return code;
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(error, &Arguments::command(), GOLO),
+    };
+    match arguments.command {
+        Command::New { path } => new(&path),
+        Command::Run(line) => run(*line),
+        Command::Collector(line) => collect(*line),
+        Command::Submit(line) => submit::run(*line),
+        Command::Agent(line) => crate::agent::run(*line),
+        Command::Runs(line) => runs(line),
+        Command::Show(line) => show(line),
+        Command::Compare(line) => compare(line),
+    }
+}
+
+/// Says what is wrong with the flags of a subcommand.
+pub(crate) fn refused(subcommand: &str, kind: ErrorKind, message: String) -> ExitCode {
+    let mut command = Arguments::command();
+    let error = wrong(&mut command, subcommand, kind, message);
+    refuse(error, &command, GOLO)
+}
+
+fn new(path: &Path) -> ExitCode {
+    match new_crate(path) {
+        Ok(next) => {
+            say(next);
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `golo compare`: two runs that are kept, side by side.
+#![doc = include_str!("../../docs/comparing-runs.md")]
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args};
+use golo::{
+    cli::{Exit, print, say},
+    report::Page,
+};
+
+use crate::results::{
+    archive::{Archive, ArchiveArgs},
+    compare::{Comparison, Deciding, Outcome, Side, Tolerance},
+};
+
+/// `golo compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  golo compare 3f2a91c0 latest
+  golo compare main-checkout branch-checkout --tolerance 10%
+  golo compare 3f2a91c0 latest --json | jq '.rows[] | select(.regression)'
+
+Each change has a 95% interval; those of rows that do not decide are wider, since they are many. Exit codes:
+   0  no regression: the harmful end of each deciding interval is within the tolerance
+  96  a run is INVALID, died, did not start or has not ended, and `--force` is not given
+  98  too noisy to tell: a deciding interval reaches past the tolerance, or the runs are too short
+  99  regression: the whole interval of any row is past the tolerance
+ 104  no such run, or a file or collector that cannot be read, or wrong flags
+   1  stdout cannot be written
+
+Requests and triggers per second, the share of failed requests, p50 and p95 of all requests decide, unless \
+`--all-metrics` is given.")]
+pub struct CompareLine {
+    /// Baseline run: its id, or what that begins with; the job's name; or `latest`
+    #[arg(value_name = "A")]
+    a: String,
+    /// Run to compare with the baseline
+    #[arg(value_name = "B")]
+    b: String,
+    /// Regression tolerance: 5%, or 0.05
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    tolerance: Tolerance,
+    /// Let every row decide, those of each route, p90, p99 and p99.9 too: all must be within the tolerance
+    #[arg(long, action = ArgAction::SetTrue)]
+    all_metrics: bool,
+    /// Compare runs that are INVALID, died or have not ended, too
+    #[arg(long, action = ArgAction::SetTrue)]
+    force: bool,
+    /// Print the comparison as JSON
+    #[arg(long, action = ArgAction::SetTrue)]
+    json: bool,
+    /// Where.
+    #[command(flatten)]
+    archive: ArchiveArgs,
+}
+
+/// Compares two runs.
+#[must_use]
+pub fn compare(line: CompareLine) -> ExitCode {
+    let CompareLine { a, b, tolerance, all_metrics, force, json, archive } = line;
+    let read = Archive::open(archive).and_then(|archive| Ok((Side::read(&archive, &a)?, Side::read(&archive, &b)?)));
+    let (a, b) = match read {
+        Ok(sides) => sides,
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            return Exit::BadConfiguration.into();
+        }
+    };
+    let mut unfit: Vec<_> = [&a, &b].into_iter().filter_map(Side::unfit).collect();
+    // A run that is compared with itself.
+    unfit.dedup();
+    if !unfit.is_empty() && !force {
+        for reason in unfit {
+            say(format_args!("golo: {reason}"));
+        }
+        say("golo: such a run says little of the target, so nothing is compared; run it again, or give `--force`");
+        return Exit::Invalid.into();
+    }
+    let deciding = if all_metrics { Deciding::All } else { Deciding::Totals };
+    let comparison = Comparison::of(&a, &b, tolerance, deciding);
+    let text = match json {
+        true => serde_json::to_string(&comparison).map(|json| json + "\n").map_err(std::io::Error::from),
+        false => Ok(comparison.text(Page::stdout())),
+    };
+    let printed = text.and_then(|text| print(&text));
+    if let Err(error) = &printed {
+        say(format_args!("golo: the comparison could not be written to stdout: {error}"));
+    }
+    match (comparison.outcome(), printed) {
+        (Outcome::Regression, _) => Exit::ThresholdFailed.into(),
+        (Outcome::TooNoisy | Outcome::TooLittle, _) => Exit::TooNoisy.into(),
+        (Outcome::NoRegression, Ok(())) => ExitCode::SUCCESS,
+        (Outcome::NoRegression, Err(_)) => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,123 @@
+//! `golo runs`: the runs that are kept, the newest first.
+
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+
+use clap::{ArgAction, Args};
+use golo::{
+    cli::{Exit, print, say},
+    report::{Page, clean, count, duration, percent, rate},
+};
+
+use crate::{
+    results::{
+        archive::{Archive, ArchiveArgs},
+        keep::short,
+        listed::Listed,
+        store::Summary,
+    },
+    support::moments::date,
+};
+
+/// `golo runs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  golo runs
+  golo runs --limit 5
+  golo runs --json | jq -r '.[] | select(.verdict == \"FAILED\") | .run'
+  golo runs --collector http://127.0.0.1:8082
+
+What stands in the first column is what `golo show` and `golo compare` take. A run that did not start is listed too, and \
+`golo show` says why; `latest` is the newest run that started.")]
+pub struct RunsLine {
+    /// Most runs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: u64,
+    /// Print them as JSON
+    #[arg(long, action = ArgAction::SetTrue)]
+    json: bool,
+    /// Where.
+    #[command(flatten)]
+    archive: ArchiveArgs,
+}
+
+fn cells(listed: &Listed) -> Vec<String> {
+    let Listed { run, summary, .. } = listed;
+    vec![
+        short(run).to_owned(),
+        // To the minute.
+        date(summary.begun_at_ns).chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
+        summary.verdict.clone(),
+        count(summary.requests),
+        requests_rate(summary),
+        summary.p95_ns.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),
+        percent(summary.requests_failed, summary.requests.saturating_add(summary.requests_interrupted)),
+    ]
+}
+
+/// Requests per second. An older collector does not tell over which time they are.
+fn requests_rate(summary: &Summary) -> String {
+    match summary.rate_time_ns {
+        0 => rate(summary.requests, Duration::from_nanos(summary.whole_time_ns)),
+        time => rate(summary.rated_requests, Duration::from_nanos(time)),
+    }
+}
+
+/// Lists runs.
+#[must_use]
+pub fn runs(line: RunsLine) -> ExitCode {
+    let RunsLine { limit, json, archive } = line;
+    let listed = match Archive::open(archive).and_then(|archive| archive.list(limit)) {
+        Ok(listed) => listed,
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            return Exit::BadConfiguration.into();
+        }
+    };
+    let mut is_whole = true;
+    let mut good = Vec::new();
+    for listed in listed {
+        match listed {
+            Ok(listed) => good.push(listed),
+            Err(message) => {
+                is_whole = false;
+                say(format_args!("golo: {message}"));
+            }
+        }
+    }
+    let text = match json {
+        true => serde_json::to_string(&good).map(|json| json + "\n").map_err(std::io::Error::from),
+        false => Ok(table(Page::stdout(), &good)),
+    };
+    if let Err(error) = text.and_then(|text| print(&text)) {
+        is_whole = false;
+        say(format_args!("golo: stdout cannot be written: {error}"));
+    }
+    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A line of figures for each, and one that says what was run.
+fn table(page: Page, runs: &[Listed]) -> String {
+    if runs.is_empty() {
+        return "no run is kept yet: `golo run` keeps them\n".to_owned();
+    }
+    let heads = ["run", "begun (UTC)", "verdict", "requests", "req/s", "p95", "failed"].map(str::to_owned).to_vec();
+    let rows: Vec<_> = std::iter::once(heads).chain(runs.iter().map(cells)).collect();
+    let lines = page.table(&rows, &[0, 1, 2]);
+    if lines.len() != rows.len() {
+        // Too narrow for a table, so that it is a list.
+        return lines.join("\n") + "\n";
+    }
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        // Nothing can go wrong with that.
+        let _ = writeln!(text, "{line}");
+        if let Some(run) = number.checked_sub(1).and_then(|at| runs.get(at)) {
+            let said = clean(&format!("{}: {}", run.name, run.plan));
+            page.wrap("          ", 10, &said).iter().for_each(|line| {
+                let _ = writeln!(text, "{line}");
+            });
+        }
+    }
+    text
+}

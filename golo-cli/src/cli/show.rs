@@ -1,0 +1,44 @@
+//! `golo show`: a run that is kept, reported as it was when it ended.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use golo::cli::{Exit, ReportArgs, say};
+
+use crate::results::archive::{Archive, ArchiveArgs};
+
+/// `golo show`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  golo show latest
+  golo show 3f2a91c0 --html report.html
+  golo show checkout -o junit=checkout.xml -o csv=checkout
+  golo show latest --json | jq .requests.total.duration.p99
+
+The exit code is 0 whatever the run came to: that is what `golo run` ended with.")]
+pub struct ShowLine {
+    /// Its id, or what that begins with; the job's name, for its newest run; or `latest`. A run that did not start is found
+    /// by its id
+    #[arg(value_name = "RUN", default_value = "latest")]
+    run: String,
+    /// How.
+    #[command(flatten)]
+    report: ReportArgs,
+    /// Where.
+    #[command(flatten)]
+    archive: ArchiveArgs,
+}
+
+/// Shows a run.
+#[must_use]
+pub fn show(line: ShowLine) -> ExitCode {
+    let ShowLine { run, report, archive } = line;
+    match Archive::open(archive).and_then(|archive| archive.replay(&run, |_| {})) {
+        Ok(replayed) => replayed.reported.report(report),
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            Exit::BadConfiguration.into()
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `golo submit`: has agents run a load test together, and reports as `golo run` does.
+
+mod line;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use golo::cli::{Exit, RunCall, run_subject, say};
+use serde_json::{Map, Value};
+
+pub use line::SubmitLine;
+
+use crate::{
+    cli::{
+        command::refused,
+        run::{NO_LOAD_TEST, RunOwn, subject},
+    },
+    fleet::{Fleet, Order, part::useful},
+    process::{limits::LimitArgs, load_test::LoadTest},
+    results::keep::Keeper,
+    support::environment::variable,
+};
+
+/// Why raw lines cannot be had.
+const NO_LINES: &str = "`--out jsonl=…` is not there for `golo submit`: raw lines stay on the agents, and what comes from \
+                        them is what they measured each second; use summary=, html=, junit= or csv=, or `golo run` for \
+                        lines";
+
+/// `golo submit`.
+#[must_use]
+pub fn run(line: SubmitLine) -> ExitCode {
+    let agents = line.agents(variable);
+    let SubmitLine { load_test, run, env, .. } = line;
+    let refused = |kind, message| refused("submit", kind, message);
+    let (load_test, call, RunOwn { limits, keep }) = match subject(load_test, run) {
+        Ok(asked) => asked,
+        Err(message) => return refused(ErrorKind::ValueValidation, message),
+    };
+    if call.wants_lines() {
+        return refused(ErrorKind::ValueValidation, NO_LINES.to_owned());
+    }
+    let (mut agents, on_loss) = match agents {
+        Ok(agents) => agents,
+        Err(message) => return refused(ErrorKind::ValueValidation, message),
+    };
+    let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
+        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.to_owned());
+    };
+    let load_test = match LoadTest::find(path) {
+        Ok(load_test) => load_test,
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            return Exit::BadConfiguration.into();
+        }
+    };
+    let name = load_test.name.clone();
+    let used = usize::try_from(useful(call.plan(), agents.len() as u64)).unwrap_or(usize::MAX);
+    for (agent, _) in agents.drain(used.min(agents.len())..) {
+        say(format_args!(
+            "{name}: the agent {agent} is not used, since no share would be left for it: {}",
+            call.plan()
+        ));
+    }
+    let job = job(&call, &name, limits, env, variable);
+    let (run, is_quiet) = (golo::new_sequence_id(), call.is_quiet());
+    let mut keeping = None;
+    let code = run_subject(&name, call, |_, _| {
+        let keeper = (!keep.no_keep).then(|| {
+            let names = agents.iter().map(|(name, _)| name.clone()).collect();
+            let (keeper, kept) = Keeper::start(&keep, &run, names, is_quiet);
+            keeping = Some(kept);
+            keeper
+        });
+        Fleet::new(Order { run, load_test, job, on_loss, is_quiet, keeper }, agents)
+    });
+    if let Some(keeping) = keeping {
+        keeping.finish();
+    }
+    code
+}
+
+/// The job, as all agents are told of it.
+fn job(
+    call: &RunCall,
+    load_test: &str,
+    limits: LimitArgs,
+    params: Vec<(String, String)>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Map<String, Value> {
+    let mut job = call.keys();
+    job.insert("name".to_owned(), call.options(load_test).job_name.into());
+    job.extend(limits.keys().map(|(key, value)| (key.to_owned(), value.into())));
+    // As where the load test has this environment: it comes before a file, and flags before it.
+    let of_file =
+        call.params().iter().map(|(key, value)| (key.clone(), variable(key).unwrap_or_else(|| value.clone())));
+    let params: Map<String, Value> = of_file.chain(params).map(|(key, value)| (key, value.into())).collect();
+    if !params.is_empty() {
+        job.insert("env".to_owned(), params.into());
+    }
+    job
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        submit: SubmitLine,
+    }
+
+    fn job_of(flags: &[&str], environment: &[(&str, &str)]) -> Value {
+        let variable =
+            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        let SubmitLine { run, env, .. } = Line::try_parse_from(["submit"].iter().chain(flags)).unwrap().submit;
+        let (call, own) = run.into_call_with(variable, crate::cli::yaml::parse).unwrap();
+        job(&call, "shop", own.limits, env, variable).into()
+    }
+
+    #[test]
+    fn a_job_is_what_was_asked_for() {
+        assert_eq!(job_of(&[], &[]), json!({ "name": "shop", "seed": 0 }));
+        let flags = ["-u", "9", "--name", "sale", "--max-memory", "2KiB", "-e", "A=1", "-e", "A=2", "-e", "B="];
+        assert_eq!(
+            job_of(&flags, &[("GOLO_DURATION", "90")]),
+            json!({
+                "name": "sale", "seed": 0, "users": 9, "duration": "1m30s", "max-memory": 2048,
+                "env": { "A": "2", "B": "" }
+            })
+        );
+    }
+
+    #[test]
+    fn parameters_of_a_file_come_after_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.toml");
+        std::fs::write(&path, "users = 3\n[env]\nA = 'file'\nB = 'file'\nC = 'file'\n").unwrap();
+        let job = job_of(&["-f", &path.display().to_string(), "-e", "C=flag"], &[("B", "environment")]);
+        let env = json!({ "A": "file", "B": "environment", "C": "flag" });
+        assert_eq!(job, json!({ "name": "shop", "seed": 0, "users": 3, "env": env }));
+    }
+}

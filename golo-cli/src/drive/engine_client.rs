@@ -1,0 +1,379 @@
+//! The client of `golo.engine.v1.Engine`: a load test in another process that runs a whole plan itself.
+
+use std::time::{Duration, Instant};
+
+use golo::{
+    Error,
+    cli::{Drive, not_started, say, until},
+    engine::{
+        Finished, Options, Progress, Sinks,
+        plan::{Plan, Target},
+        share::Share,
+        snapshot::Snapshot,
+    },
+    pb::{
+        engine as pb,
+        engine::{command::Command, engine_client, event::Event},
+    },
+    wire,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use crate::drive::{job_client::Address, merged::Merged, passing::Passing};
+
+/// The largest event that is taken. All series that are told apart are 6,000; one with the widest histogram there is takes half
+/// a MiB, and hardly any takes more than a few KiB.
+const LARGEST: usize = 1 << 30;
+/// How long a load test may take to say whether it runs plans: it has been set up, so that it knows at once.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How long beyond its time a load test is waited for that says nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a load test that has started may say nothing before that is said.
+const SILENCE: Duration = Duration::from_secs(5);
+/// A limit that is noticed this much later has passed while this process stood still itself.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+
+/// What a load test says to a plan.
+pub enum Opened {
+    /// It runs it.
+    Runs(Box<EngineClient>),
+    /// It runs none: it serves `golo.Job` alone.
+    RunsNone,
+    /// Nothing, in all the time that it had.
+    Nothing,
+}
+
+/// A load test's own engine.
+pub struct EngineClient {
+    commands: mpsc::UnboundedSender<pb::Command>,
+    events: Streaming<pb::Event>,
+    merged: Merged,
+    outputs: Passing,
+    plan: Plan,
+    share: Share,
+    /// The lowest revision that understands the plan.
+    needs: u32,
+    /// Whether it begins as soon as it is ready.
+    is_held: bool,
+    is_ready: bool,
+    started: Option<Instant>,
+    /// When it was told to stop.
+    stopped: Option<Instant>,
+    /// When what is in flight was told to be cut off.
+    cut: Option<Instant>,
+    /// When it told anything last.
+    heard: Instant,
+    has_said_silence: bool,
+    /// Starts and users that failed, of those it has told of.
+    due: u64,
+    users_failed: u64,
+    broken: Option<String>,
+    ended_early: Option<String>,
+    outputs_lost: u64,
+}
+
+impl EngineClient {
+    /// Hands the plan to the load test at `address`, where that runs plans itself.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not take this plan.
+    pub async fn open(address: &Address, plan: &Plan, options: &Options, sinks: &Sinks) -> Result<Opened, Error> {
+        let channel = address.channel().map_err(|error| not_started("its address is none", Some(error.into())))?;
+        let mut client = engine_client::EngineClient::new(channel).max_decoding_message_size(LARGEST);
+        let (commands, stream) = mpsc::unbounded_channel();
+        let workers = u32::try_from(options.workers).unwrap_or(u32::MAX);
+        let mut asked = pb::Plan {
+            needs: 0,
+            load: Some(plan.into()),
+            share: Some(options.share.into()),
+            job_name: options.job_name.clone(),
+            workers,
+            seed: options.seed,
+            outputs: sinks.measured.passes_on(),
+            speaks: pb::REVISION,
+            max_lag: options.max_lag.map(wire::nanoseconds),
+            selected_routes: sinks.measured.selected().routes().map(str::to_owned).collect(),
+        };
+        let needs = pb::needs(&asked);
+        asked.needs = needs;
+        // The other end is in the stream below.
+        let _ = commands.send(command(Command::Plan(asked)));
+        let events = match timeout(ANSWER, client.run(UnboundedReceiverStream::new(stream))).await {
+            Ok(Ok(response)) => response.into_inner(),
+            Ok(Err(status)) if status.code() == Code::Unimplemented => return Ok(Opened::RunsNone),
+            Ok(Err(status)) => return Err(refused(&status)),
+            Err(_) => return Ok(Opened::Nothing),
+        };
+        Ok(Opened::Runs(Box::new(Self {
+            commands,
+            events,
+            merged: Merged::new(plan.clone(), options.clone(), [options.job_name.clone()]),
+            outputs: Passing::new(sinks.measured.clone()),
+            plan: plan.clone(),
+            share: options.share,
+            needs,
+            is_held: false,
+            is_ready: false,
+            started: None,
+            stopped: None,
+            cut: None,
+            heard: Instant::now(),
+            has_said_silence: false,
+            due: 0,
+            users_failed: 0,
+            broken: None,
+            ended_early: None,
+            outputs_lost: 0,
+        })))
+    }
+
+    /// Holds the run, once its users have started, until it may [begin](Self::begin).
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Begins at `at`, by the clock of the load test's machine, or as soon as it is ready.
+    pub fn begin(&mut self, at: std::time::SystemTime) {
+        self.is_held = false;
+        self.command(Command::Start(pb::Start { at: wire::unix_nanoseconds(at) }));
+    }
+
+    /// Changes the load from now on; the answer is an event.
+    pub fn adjust(&mut self, level: Target) {
+        let level = match level {
+            Target::Users(users) => pb::adjust::Level::Users(users),
+            Target::Rate(rate) => pb::adjust::Level::Rate(rate.millionths_per_hour()),
+        };
+        self.command(Command::Adjust(pb::Adjust { level: Some(level) }));
+    }
+
+    /// Waits for what it tells next; gives nothing once it has ended, or where no more is heard of it. Dropping the future
+    /// loses nothing.
+    pub async fn told(&mut self) -> Option<Event> {
+        loop {
+            if self.merged.is_over() {
+                self.outputs.pass_on_all();
+                return None;
+            }
+            // Where raw outputs are not taken as fast as they come, the load test waits; whatever else it tells is heard.
+            let bytes = self.outputs.pass_on();
+            if bytes > 0 {
+                self.command(Command::Taken(pb::Taken { bytes }));
+            }
+            let (give_up_at, silent_at) = (self.give_up_at(), self.silent_at());
+            let message = tokio::select! {
+                biased;
+                message = self.events.message() => message,
+                () = self.outputs.room(), if self.outputs.has_some() => continue,
+                () = until(give_up_at) => {
+                    match give_up_at {
+                        Some(limit) if limit.elapsed() > STOOD_STILL => self.forbear(),
+                        _ => self.broke("it did not end in its time".to_owned()),
+                    }
+                    continue;
+                }
+                () = until(silent_at) => {
+                    self.has_said_silence = true;
+                    say(format_args!("golo: nothing has come from the load test for {} s", SILENCE.as_secs()));
+                    continue;
+                }
+            };
+            self.heard = Instant::now();
+            match message {
+                Ok(Some(pb::Event { event: Some(event) })) => {
+                    if let Some(event) = self.hear(event) {
+                        return Some(event);
+                    }
+                }
+                // Of a later revision.
+                Ok(Some(_)) => {}
+                Ok(None) => self.broke("the load test ended its stream before the run had ended".to_owned()),
+                Err(status) => self.broke(format!("the stream from the load test broke: {}", status.message())),
+            }
+        }
+    }
+
+    /// [`told`](Self::told), where nobody asks for [`next`](Drive::next); how it ended is not told.
+    pub async fn told_anew(&mut self) -> Option<Event> {
+        let event = self.told().await?;
+        // What has been told is over, so that it is no part of the end.
+        let _ = self.merged.progress();
+        Some(event).filter(|event| !matches!(event, Event::Finished(_)))
+    }
+
+    /// Gives what is worth telling.
+    fn hear(&mut self, event: Event) -> Option<Event> {
+        match &event {
+            Event::Ready(_) => {
+                self.is_ready = true;
+                if !self.is_held {
+                    self.command(Command::Start(pb::Start { at: 0 }));
+                }
+            }
+            Event::Started(started) => {
+                let ahead = wire::moment(started.at).duration_since(std::time::SystemTime::now());
+                let since = wire::moment(started.at).elapsed().unwrap_or_default();
+                let now = Instant::now();
+                self.started = Some(now.checked_sub(since).unwrap_or(now) + ahead.unwrap_or_default());
+            }
+            Event::Outputs(_) => {
+                if let Event::Outputs(outputs) = event {
+                    self.outputs.add(outputs.lines);
+                }
+                return None;
+            }
+            Event::Accepted(accepted) if !(self.needs..=pb::REVISION).contains(&accepted.revision) => {
+                self.broke(format!(
+                    "the load test, built with golo {}, speaks revision {} of golo.engine.v1, and this is {}, of revision {}",
+                    accepted.version,
+                    accepted.revision,
+                    env!("CARGO_PKG_VERSION"),
+                    pb::REVISION
+                ));
+                return None;
+            }
+            Event::Second(second) => self.count(second.snapshot.as_ref()),
+            Event::Finished(finished) => {
+                self.count(finished.rest.as_ref());
+                self.outputs_lost = finished.outputs_lost;
+                self.ended_early = self.why_early(finished);
+            }
+            _ => {}
+        }
+        if let Err(error) = self.merged.hear(0, &event) {
+            self.broke(format!("the load test tells what cannot be: {error}"));
+            return None;
+        }
+        Some(event)
+    }
+
+    fn count(&mut self, measured: Option<&pb::Snapshot>) {
+        let Some(measured) = measured else { return };
+        self.due += measured.triggers.as_ref().map_or(0, |triggers| triggers.due);
+        self.users_failed += measured.generator.as_ref().map_or(0, |generator| generator.users_failed);
+    }
+
+    /// Why it has not delivered all of the plan, where nobody here had it stop.
+    fn why_early(&self, finished: &pb::Finished) -> Option<String> {
+        let time = Duration::from_nanos(finished.load_time);
+        let is_used_up = self.plan.iterations().is_some_and(|all| self.due >= self.share.count(all));
+        let planned = self.plan.duration();
+        let is_early = planned.is_none_or(|planned| time < planned) && !is_used_up && finished.not_started.is_none();
+        if !is_early || self.stopped.is_some() {
+            return None;
+        }
+        if finished.stopped {
+            return Some("the load test was told to stop by somebody else".to_owned());
+        }
+        // Users that fail and threads that are lost are told of.
+        let is_explained = self.cut.is_some() || self.users_failed > 0 || !finished.lost.is_empty();
+        let planned = planned.filter(|_| !is_explained)?;
+        Some(format!("the load test ended after {time:.1?} of {planned:.1?}, and does not say why"))
+    }
+
+    fn forbear(&mut self) {
+        // What it has told meanwhile may be on its way.
+        let now = Instant::now();
+        self.heard = now;
+        self.cut = self.cut.map(|_| now);
+    }
+
+    fn broke(&mut self, reason: String) {
+        // What it did in its last second dies with it.
+        self.merged.lose(0, &reason);
+        self.broken.get_or_insert(reason);
+    }
+
+    /// Whether its users have started.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    fn command(&self, what: Command) {
+        // Whoever is gone obeys nothing, and that is told where events are waited for.
+        let _ = self.commands.send(command(what));
+    }
+
+    /// From when on it is not waited for any more.
+    fn give_up_at(&self) -> Option<Instant> {
+        let end = self.started.zip(self.plan.duration()).map(|(start, duration)| start + duration);
+        let over = [end, self.stopped].into_iter().flatten().min();
+        // The grace is for triggers, and as long again for users; and who still talks has not gone.
+        let over = over.map(|over| (over + 2 * self.plan.graceful_stop()).max(self.heard));
+        [over, self.cut].into_iter().flatten().min().map(|over| over + PATIENCE)
+    }
+
+    /// From when on its silence is worth a word.
+    fn silent_at(&self) -> Option<Instant> {
+        let started = self.started.filter(|_| !self.has_said_silence)?;
+        Some(started.max(self.heard) + SILENCE)
+    }
+}
+
+fn command(command: Command) -> pb::Command {
+    pb::Command { command: Some(command) }
+}
+
+/// Why a load test does not take a plan.
+fn refused(status: &Status) -> Error {
+    let says_why = [Code::FailedPrecondition, Code::InvalidArgument, Code::ResourceExhausted, Code::Aborted];
+    let said = match status.code() {
+        code if says_why.contains(&code) => status.message().to_owned(),
+        code => format!("golo.engine.v1.Engine/Run failed: {code}: {}", status.message()),
+    };
+    not_started(format!("the load test does not take the plan: {said}"), None)
+}
+
+impl Drive for EngineClient {
+    async fn next(&mut self) -> Option<Progress> {
+        loop {
+            if let Some(progress) = self.merged.progress() {
+                return Some(progress);
+            }
+            self.told().await?;
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopped.get_or_insert_with(Instant::now);
+        self.command(Command::Stop(pb::Stop {}));
+    }
+
+    fn cut(&mut self) {
+        self.cut.get_or_insert_with(Instant::now);
+        self.command(Command::Cut(pb::Cut {}));
+    }
+
+    fn totals(&self) -> &Snapshot {
+        self.merged.totals()
+    }
+
+    fn started(&self) -> Option<Instant> {
+        self.started
+    }
+
+    fn has_drained(&mut self) -> bool {
+        self.merged.is_over()
+    }
+
+    fn broken(&self) -> Option<String> {
+        self.broken.clone()
+    }
+
+    fn ended_early(&self) -> Option<String> {
+        self.ended_early.clone()
+    }
+
+    fn outputs_lost(&self) -> u64 {
+        self.outputs_lost
+    }
+
+    fn finish(mut self) -> Finished {
+        self.outputs.pass_on_all();
+        self.merged.finish()
+    }
+}

@@ -1,0 +1,6 @@
+//! The load test as a process: found, started under a supervisor, limited and ended.
+
+pub mod limits;
+pub mod load_test;
+pub mod port_owner;
+pub mod supervisor;

@@ -1,0 +1,111 @@
+//! How a load test ended, in a line that a person reads.
+
+use std::{fmt, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+
+use super::report::End;
+
+/// How a load test ended.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use golo_cli::process::supervisor::Ended;
+///
+/// assert_eq!(Ended::Exited(3).to_string(), "the load test exited with code 3");
+/// assert_eq!(Ended::Signalled(11).to_string(), "the load test was killed by signal 11 (SIGSEGV)");
+/// let killed = Ended::Killed { grace: Duration::from_secs(5) };
+/// assert_eq!(killed.to_string(), "the load test did not stop within 5s and was killed");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// By itself or because it was asked to, with this exit code.
+    Exited(i32),
+    /// By this signal, which is golo's own SIGTERM if it was asked to stop and does not handle that.
+    Signalled(i32),
+    /// It did not stop when it was asked to, and was killed after this time.
+    Killed {
+        /// How long it may take to stop.
+        grace: Duration,
+    },
+    /// It was killed because nobody would wait for it: [`kill`](super::Supervised::kill).
+    Cut,
+    /// It and what it started had more resident memory than they may, and were killed.
+    OutOfMemory {
+        /// What they may have, in bytes.
+        limit: u64,
+        /// What they had, in bytes.
+        used: u64,
+    },
+    /// It failed, and said on its stderr that it had too many descriptors open, as many as it may.
+    TooManyDescriptors {
+        /// What each of its processes may have open.
+        limit: u64,
+    },
+    /// The supervisor was killed, and the load test after it.
+    SupervisorLost,
+}
+
+impl Ended {
+    /// Whether it exited with the code 0.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Exited(0)
+    }
+
+    /// What the supervisor reported, with the limits that it does not repeat.
+    pub(super) fn of(end: End, grace: Duration, memory: Option<u64>) -> Self {
+        match end {
+            End::Exited(code) => Self::Exited(code),
+            End::Signalled(signal) => Self::Signalled(signal),
+            End::Killed => Self::Killed { grace },
+            End::Cut => Self::Cut,
+            End::OutOfMemory(used) => Self::OutOfMemory { limit: memory.unwrap_or_default(), used },
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Exited(code) => write!(f, "the load test exited with code {code}"),
+            Self::Signalled(signal) => {
+                // "signal: 9 (SIGKILL)"
+                let name = ExitStatus::from_raw(signal).to_string().replacen(':', "", 1);
+                write!(f, "the load test was killed by {name}")
+            }
+            Self::Killed { grace } => write!(f, "the load test did not stop within {grace:?} and was killed"),
+            Self::Cut => f.write_str("the load test was killed at once, as was asked"),
+            Self::OutOfMemory { limit, used } => {
+                let (used, limit) = (Mebibytes(used), Mebibytes(limit));
+                write!(f, "the load test had {used} of memory, more than the {limit} it may have, and was killed")
+            }
+            Self::TooManyDescriptors { limit } => {
+                write!(f, "the load test failed with too many descriptors open: it may have {limit}")
+            }
+            Self::SupervisorLost => f.write_str("the load test was killed because its supervisor was"),
+        }
+    }
+}
+
+/// Bytes as a person reads them.
+struct Mebibytes(u64);
+
+impl fmt::Display for Mebibytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 >> 20, self.0 & 0xf_ffff);
+        write!(f, "{whole}.{} MiB", (rest * 10) >> 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_in_mebibytes() {
+        let ended = Ended::of(End::OutOfMemory((80 << 20) + (1 << 19)), Duration::ZERO, Some(64 << 20));
+        let told = "the load test had 80.5 MiB of memory, more than the 64.0 MiB it may have, and was killed";
+        assert_eq!(ended.to_string(), told);
+    }
+}

@@ -1,0 +1,8 @@
+//! Results of runs: kept in a database, replayed, listed and compared.
+
+pub mod archive;
+pub mod compare;
+pub mod keep;
+pub mod listed;
+pub mod replay;
+pub mod store;

@@ -1,0 +1,99 @@
+//! A collector that is asked for runs.
+
+use std::{path::Path, time::Duration};
+
+use golo_proto::results::{Record, record};
+use prost::Message as _;
+use reqwest::Method;
+use serde::Deserialize;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    http::COLLECTOR_PORT,
+    http::{
+        client::{Address, HttpClient, Names},
+        server::Secret,
+    },
+    results::{listed::Listed, store::Summary},
+};
+
+/// How long nothing may come.
+const SILENCE: Duration = Duration::from_secs(30);
+/// What is said of token and certificates.
+const NAMES: Names = Names { token: "`GOLO_TOKEN`", ca: "--ca" };
+
+/// A collector.
+pub struct Remote {
+    runtime: Runtime,
+    client: HttpClient,
+    address: Address,
+}
+
+#[derive(Deserialize)]
+struct Runs {
+    runs: Vec<Run>,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    run: String,
+    name: String,
+    load_test: String,
+    plan: String,
+    summary: Option<Summary>,
+    /// Why there is none.
+    unreadable: Option<String>,
+}
+
+impl Remote {
+    pub(super) fn new(url: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, String> {
+        let address = Address::parse(url, COLLECTOR_PORT).map_err(|error| format!("`--collector`: {error}"))?;
+        let client = HttpClient::new(token, ca, NAMES)?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        Ok(Self { runtime, client, address })
+    }
+
+    /// The newest runs, each in a line, the newest first.
+    pub(super) fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
+        let body = self.get(&["api", "runs"], Some(&format!("limit={most}&summaries=true")))?;
+        let Runs { runs } = serde_json::from_slice(&body).map_err(|_| self.stranger())?;
+        let listed = |run: Run| {
+            let Run { run, name, load_test, plan, summary, unreadable } = run;
+            match summary {
+                Some(summary) => Ok(Listed { run, name, load_test, plan, summary }),
+                None => Err(format!("run `{run}`: {}", unreadable.unwrap_or_default())),
+            }
+        };
+        Ok(runs.into_iter().map(listed).collect())
+    }
+
+    /// The records of each part of a run.
+    pub(super) fn records(&self, called: &str) -> Result<Vec<Vec<Record>>, String> {
+        let body = self.get(&["api", "runs", called, "records"], None)?;
+        let mut parts: Vec<Vec<Record>> = Vec::new();
+        let mut rest = &*body;
+        while !rest.is_empty() {
+            let record = Record::decode_length_delimited(&mut rest).map_err(|_| self.stranger())?;
+            // Each part begins with what was asked for.
+            match (&record.record, parts.last_mut()) {
+                (Some(record::Record::Begun(_)), _) | (_, None) => parts.push(vec![record]),
+                (_, Some(part)) => part.push(record),
+            }
+        }
+        Ok(parts)
+    }
+
+    fn get(&self, path: &[&str], query: Option<&str>) -> Result<Vec<u8>, String> {
+        let request = self.client.request(Method::GET, &self.address, path.iter().copied(), query);
+        let loaded = self.runtime.block_on(self.client.load(request, SILENCE));
+        loaded.map_err(|error| self.said(&error.to_string()))
+    }
+
+    fn stranger(&self) -> String {
+        self.said("it answers as no golo collector does")
+    }
+
+    fn said(&self, reason: &str) -> String {
+        format!("the collector {}: {reason}", self.address.name())
+    }
+}

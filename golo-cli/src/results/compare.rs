@@ -1,0 +1,13 @@
+//! Two runs side by side: rows of metrics, each with an interval from bootstrapped seconds.
+
+pub mod bootstrap;
+mod comparison;
+mod estimate;
+mod rows;
+mod seconds;
+mod tags;
+mod text;
+
+pub use comparison::{Comparison, Deciding, Outcome, Side};
+pub use rows::{Row, Shown, Tolerance};
+pub use seconds::Seconds;

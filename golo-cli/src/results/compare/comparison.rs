@@ -1,0 +1,361 @@
+//! Two runs held against each other.
+
+use std::collections::BTreeSet;
+
+use golo::{
+    engine::{plan::Plan, series::Label},
+    report::{Verdict, clean},
+};
+use serde::Serialize;
+
+use super::{
+    bootstrap::{CONFIDENCE, RESAMPLES, Series, block, changes, value},
+    estimate::Advice,
+    rows::{Row, Shown, Tolerance, Unit},
+    seconds::{QUANTILES, Seconds},
+    tags::Subject,
+};
+use crate::results::{archive::Archive, keep::short, replay::Replayed};
+
+/// With fewer seconds there is too little to tell.
+pub(super) const FEWEST: usize = 8;
+
+/// Routes of one run alone that are named.
+const NAMED: usize = 8;
+
+/// A run that is compared.
+#[derive(Debug)]
+pub struct Side {
+    run: String,
+    name: String,
+    load_test: String,
+    plan: Plan,
+    verdict: Verdict,
+    seconds: Seconds,
+}
+
+impl Side {
+    /// Reads the run that is called so.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or it cannot be read.
+    pub fn read(archive: &Archive, called: &str) -> Result<Self, String> {
+        let mut seconds = Seconds::default();
+        let replayed = archive.replay(called, |second| seconds.add(second))?;
+        Ok(Self::of(&replayed, seconds))
+    }
+
+    /// A run that was replayed, and its seconds.
+    #[must_use]
+    pub fn of(replayed: &Replayed, mut seconds: Seconds) -> Self {
+        let finished = &replayed.reported.finished;
+        seconds.keep_whole(finished.load_time);
+        Self {
+            run: replayed.run.clone(),
+            name: replayed.name().to_owned(),
+            load_test: replayed.load_test.clone(),
+            plan: finished.plan.clone(),
+            verdict: replayed.reported.verdict(),
+            seconds,
+        }
+    }
+
+    /// Why comparing it would mislead, if it would: nothing can be said of the target by what it measured.
+    #[must_use]
+    pub fn unfit(&self) -> Option<String> {
+        let reason = match &self.verdict {
+            Verdict::NotStarted(reason) | Verdict::NotEnded(reason) | Verdict::Died(reason) => reason.clone(),
+            Verdict::Invalid(reasons) => reasons.join("; "),
+            Verdict::Stopped | Verdict::Failed(_) | Verdict::Passed => return None,
+        };
+        Some(clean(&format!("the run {} ({}) is {}: {reason}", short(&self.run), self.name, self.verdict)))
+    }
+
+    fn described(&self) -> Described {
+        Described {
+            run: self.run.clone(),
+            name: self.name.clone(),
+            load_test: self.load_test.clone(),
+            plan: self.plan.to_string(),
+            verdict: self.verdict.to_string(),
+            seconds: self.seconds.len(),
+            block: block(self.seconds.len()),
+        }
+    }
+
+    /// Whether its requests went to more than one place.
+    fn has_origins(&self) -> bool {
+        let labels = self.seconds.labels();
+        let origins: BTreeSet<_> =
+            labels.iter().map(|label| &label.origin).filter(|origin| !origin.is_empty()).collect();
+        origins.len() > 1
+    }
+
+    /// What its requests are called: with where they went, or without.
+    fn routes(&self, with_origins: bool) -> Vec<(String, &Label)> {
+        let name = |label: &Label| match label {
+            label if label.is_other() => "other".to_owned(),
+            Label { origin, route, method, .. } => {
+                let origin = if with_origins { &**origin } else { "" };
+                let space = if origin.is_empty() || route.starts_with('/') { "" } else { " " };
+                clean(&format!("{method} {origin}{space}{route}"))
+            }
+        };
+        self.seconds.labels().into_iter().map(|label| (name(label), label)).collect()
+    }
+}
+
+/// What a run was.
+#[derive(Debug, Serialize)]
+pub(super) struct Described {
+    pub(super) run: String,
+    pub(super) name: String,
+    load_test: String,
+    pub(super) plan: String,
+    pub(super) verdict: String,
+    /// How many seconds count.
+    pub(super) seconds: usize,
+    /// How many of them are resampled together.
+    block: usize,
+}
+
+/// Outcome of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A row is worse by more than the tolerance.
+    Regression,
+    /// No row is, and those that decide are within the tolerance.
+    NoRegression,
+    /// A row that decides may be within the tolerance or past it.
+    TooNoisy,
+    /// The runs are too short to judge any row.
+    TooLittle,
+}
+
+/// The rows that have to be within the tolerance for a comparison to show no regression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deciding {
+    /// Those of all requests without the rare ones, and triggers.
+    Totals,
+    /// Every row.
+    All,
+}
+
+/// Metrics of all requests that decide: p99 and p99.9 of a second are few requests, and mostly chance.
+const DECIDING: [(&str, &str); 5] = [
+    ("http_reqs", "rate"),
+    ("http_req_failed", "rate"),
+    ("http_req_duration", "p50"),
+    ("http_req_duration", "p95"),
+    ("iterations", "rate"),
+];
+
+/// Two runs, side by side.
+#[derive(Debug, Serialize)]
+pub struct Comparison {
+    pub(super) outcome: Outcome,
+    pub(super) a: Described,
+    pub(super) b: Described,
+    pub(super) tolerance: Tolerance,
+    confidence: f64,
+    resamples: usize,
+    /// What would let it be told, if it is too noisy.
+    pub(super) advice: Option<Advice>,
+    pub(super) warnings: Vec<String>,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Comparison {
+    /// Compares `b` against `a`.
+    #[must_use]
+    pub fn of(a: &Side, b: &Side, tolerance: Tolerance, deciding: Deciding) -> Self {
+        let mut table = Table::default();
+        table.requests(a.seconds.requests(None), b.seconds.requests(None), None);
+        table.add(("iterations", "rate"), None, Unit::PerSecond, a.seconds.iterations(), b.seconds.iterations());
+        // Both are called alike, or none would be found again.
+        let with_origins = a.has_origins() || b.has_origins();
+        let (of_a, mut only_b) = (a.routes(with_origins), b.routes(with_origins));
+        let mut only_a = Vec::new();
+        for (name, label) in of_a {
+            match only_b.iter().position(|(other, _)| *other == name) {
+                Some(at) => {
+                    let (_, other) = only_b.remove(at);
+                    table.requests(a.seconds.requests(Some(label)), b.seconds.requests(Some(other)), Some(&name));
+                }
+                None => only_a.push(name),
+            }
+        }
+        table.tags(&a.seconds, &b.seconds);
+        let only_b = only_b.into_iter().map(|(name, _)| name).collect();
+        let mut warnings = warnings(a, b);
+        warnings.extend([("A", only_a), ("B", only_b)].into_iter().filter_map(|(which, names)| only(which, names)));
+        let seconds = a.seconds.len().min(b.seconds.len());
+        let is_enough = seconds >= FEWEST;
+        table.decide(deciding);
+        let rows = table.judged(tolerance, is_enough);
+        let is_noisy = rows.iter().any(|row| row.decides && row.outcome == Some(Shown::TooNoisy));
+        let outcome = match is_enough {
+            false => Outcome::TooLittle,
+            true if rows.iter().any(|row| row.regression) => Outcome::Regression,
+            true if is_noisy => Outcome::TooNoisy,
+            true => Outcome::NoRegression,
+        };
+        let advice = Advice::of(&rows, seconds).filter(|_| outcome == Outcome::TooNoisy);
+        Self {
+            outcome,
+            a: a.described(),
+            b: b.described(),
+            tolerance,
+            confidence: CONFIDENCE,
+            resamples: RESAMPLES,
+            advice,
+            warnings,
+            rows,
+        }
+    }
+
+    /// Returns what the comparison comes to.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Each metric of both.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+}
+
+/// The rows, and what they are made of.
+#[derive(Default)]
+struct Table {
+    rows: Vec<Row>,
+    a: Vec<Series>,
+    b: Vec<Series>,
+}
+
+impl Table {
+    fn requests(&mut self, a: super::seconds::RequestSeries, b: super::seconds::RequestSeries, route: Option<&str>) {
+        self.add(("http_reqs", "rate"), route, Unit::PerSecond, a.rate, b.rate);
+        self.add(("http_req_failed", "rate"), route, Unit::Share, a.failed, b.failed);
+        for ((stat, _), (a, b)) in QUANTILES.into_iter().zip(a.quantiles.into_iter().zip(b.quantiles)) {
+            self.add(("http_req_duration", stat), route, Unit::Nanoseconds, a, b);
+        }
+    }
+
+    /// The tags of both: numbers where both have some, and the share of each value that either has.
+    fn tags(&mut self, a: &Seconds, b: &Seconds) {
+        let mut subjects = a.tags();
+        for subject in b.tags() {
+            if !subjects.contains(&subject) {
+                subjects.push(subject);
+            }
+        }
+        subjects.sort_by_key(Subject::name);
+        for subject in subjects {
+            let unit = if matches!(subject, Subject::Numbers(_)) { Unit::Number } else { Unit::Share };
+            for ((stat, a), (_, b)) in a.tag(&subject).into_iter().zip(b.tag(&subject)) {
+                self.add_row(("tag", stat), (None, Some(subject.name())), unit, a, b);
+            }
+        }
+    }
+
+    fn add(&mut self, metric: (&'static str, &'static str), route: Option<&str>, unit: Unit, a: Series, b: Series) {
+        self.add_row(metric, (route, None), unit, a, b);
+    }
+
+    /// Leaves out what neither run has.
+    fn add_row(
+        &mut self,
+        (metric, stat): (&'static str, &'static str),
+        (route, tag): (Option<&str>, Option<String>),
+        unit: Unit,
+        a: Series,
+        b: Series,
+    ) {
+        let (of_a, of_b) = (value(&a), value(&b));
+        if of_a.is_none() && of_b.is_none() {
+            return;
+        }
+        self.rows.push(Row {
+            metric,
+            stat,
+            route: route.map(str::to_owned),
+            tag,
+            unit,
+            a: of_a,
+            b: of_b,
+            change: None,
+            low: None,
+            high: None,
+            outcome: None,
+            decides: false,
+            confidence: CONFIDENCE,
+            regression: false,
+            improvement: false,
+            noise: None,
+        });
+        self.a.push(a);
+        self.b.push(b);
+    }
+
+    /// Marks the rows that decide. Steps take the place of requests if there are none of those.
+    ///
+    /// One of many rows is past the tolerance by chance sooner or later. So the intervals of all rows that are not deciding by
+    /// themselves are as wide as it takes for them together to have the confidence that each deciding one has (Bonferroni).
+    fn decide(&mut self, deciding: Deciding) {
+        let has_requests = self.rows.iter().any(|row| row.route.is_none() && row.unit == Unit::Nanoseconds);
+        let is_main = |row: &Row| (row.route.is_none() || !has_requests) && DECIDING.contains(&(row.metric, row.stat));
+        let others = self.rows.iter().filter(|row| !is_main(row)).count().max(1) as f64;
+        for row in &mut self.rows {
+            let is_main = is_main(row);
+            row.decides = is_main || deciding == Deciding::All;
+            row.confidence = if is_main { CONFIDENCE } else { 1.0 - (1.0 - CONFIDENCE) / others };
+        }
+    }
+
+    fn judged(self, tolerance: Tolerance, is_enough: bool) -> Vec<Row> {
+        if !is_enough {
+            return self.rows;
+        }
+        let confidences: Vec<_> = self.rows.iter().map(|row| row.confidence).collect();
+        let changes = changes(&self.a, &self.b, &confidences);
+        self.rows.into_iter().zip(changes).map(|(row, change)| row.judged(change, tolerance)).collect()
+    }
+}
+
+/// Why the comparison may say something else than it seems to.
+fn warnings(a: &Side, b: &Side) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if a.plan != b.plan {
+        warnings.push(format!("the load was not the same: A is {}, B is {}", a.plan, b.plan));
+    }
+    if a.load_test != b.load_test {
+        warnings.push(clean(&format!("the load test was not the same: A is {}, B is {}", a.load_test, b.load_test)));
+    }
+    for (which, side) in [("A", a), ("B", b)] {
+        let why = match side.verdict {
+            Verdict::Passed | Verdict::Failed(_) => continue,
+            Verdict::Invalid(_) => ": the generator was the limit, and not the target alone",
+            _ => ": only what was measured until then is compared",
+        };
+        warnings.push(format!("{which} is {}{why}", side.verdict));
+    }
+    warnings
+}
+
+/// That a run has requests which cannot be compared, since the other has none of them.
+fn only(which: &str, names: Vec<String>) -> Option<String> {
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let named: Vec<_> = names.into_iter().take(NAMED).collect();
+    (!named.is_empty()).then(|| format!("only {which} has: {}{more}", named.join(", ")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! A comparison as people read it.
+
+use std::time::Duration;
+
+use golo::report::{Page, clean, counted, duration, number, per_second};
+
+use super::{
+    comparison::{Comparison, Described, FEWEST, Outcome},
+    estimate::Advice,
+    rows::{Row, Shown, Unit},
+};
+use crate::results::keep::short;
+
+/// Rows that the first line names.
+const NAMED: usize = 3;
+
+impl Comparison {
+    /// On a page: what it comes to first.
+    #[must_use]
+    pub fn text(&self, page: Page) -> String {
+        let mut lines = page.wrap("", 2, &self.headline());
+        lines.push(String::new());
+        for (which, side) in [("A", &self.a), ("B", &self.b)] {
+            lines.extend(page.wrap(&format!("  {which}  "), 5, &described(side)));
+        }
+        for warning in &self.warnings {
+            lines.extend(page.wrap("  warning: ", 4, warning));
+        }
+        if let Some(advice) = &self.advice {
+            lines.extend(page.wrap("  to tell: ", 4, &advised(advice)));
+        }
+        if !self.rows.is_empty() {
+            lines.push(String::new());
+            lines.extend(page.table(&self.table(), &[0]));
+            lines.push(String::new());
+            lines.extend(page.wrap("", 2, &self.legend()));
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn headline(&self) -> String {
+        let tolerance = self.tolerance;
+        match self.outcome {
+            Outcome::TooLittle => format!(
+                "TOO SHORT TO TELL: of A {}, of B {}; at least {FEWEST} of each are needed",
+                counts(self.a.seconds),
+                counts(self.b.seconds)
+            ),
+            Outcome::NoRegression => {
+                let unknown = self.rows.iter().filter(|row| row.outcome == Some(Shown::TooNoisy)).count() as u64;
+                let unknown = match unknown {
+                    0 => String::new(),
+                    1 => "; 1 other row is too noisy to tell".to_owned(),
+                    more => format!("; {} are too noisy to tell", counted(more, "other row")),
+                };
+                format!("NO REGRESSION within {tolerance}{unknown}")
+            }
+            Outcome::TooNoisy => {
+                let noisy = self.named(|row| row.decides && row.outcome == Some(Shown::TooNoisy));
+                format!("TOO NOISY TO TELL within {tolerance}: {noisy}")
+            }
+            Outcome::Regression => format!("REGRESSION beyond {tolerance}: {}", self.named(|row| row.regression)),
+        }
+    }
+
+    /// Names the first rows of these, each with its change.
+    fn named(&self, is_meant: impl Fn(&Row) -> bool) -> String {
+        let mut rows = self.rows.iter().filter(|row| is_meant(row));
+        let named: Vec<_> = rows.by_ref().take(NAMED).map(changed).collect();
+        let more = match rows.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        named.join(", ") + &more
+    }
+
+    /// Says which rows decide, and what is said of rows.
+    fn legend(&self) -> String {
+        let deciding: Vec<_> = self.rows.iter().filter(|row| row.decides).collect();
+        let deciding = match deciding.len() == self.rows.len() {
+            true => "all rows".to_owned(),
+            false => deciding.iter().map(|row| row.name()).collect::<Vec<_>>().join(", "),
+        };
+        format!(
+            "what decides: {deciding}; `worse` in any row is a regression; `noisy` is an interval that reaches past the tolerance"
+        )
+    }
+
+    fn table(&self) -> Vec<Vec<String>> {
+        let heads = ["mean of the seconds", "A", "B", "change", "interval", ""];
+        let mut table = vec![heads.map(str::to_owned).to_vec()];
+        let mut last = None;
+        for row in &self.rows {
+            let group = match (&row.route, row.metric) {
+                (None, "tag") => "tags of triggers, not judged",
+                (Some(route), _) => route.as_str(),
+                (None, "iterations") => "triggers",
+                (None, _) => "all requests",
+            };
+            if last != Some(group) {
+                last = Some(group);
+                table.push(vec![group.to_owned()]);
+            }
+            table.push(cells(row));
+        }
+        table
+    }
+}
+
+/// A row with its change.
+fn changed(row: &Row) -> String {
+    match row.change {
+        Some(_) => format!("{} {} ({})", row.name(), share(row.change), interval(row)),
+        None => format!("{} (one run has too few values)", row.name()),
+    }
+}
+
+/// What would let the comparison be told.
+fn advised(advice: &Advice) -> String {
+    let longer = match advice.seconds {
+        Some(seconds) => format!(
+            "by the noise of these runs, each would have to last about {} (an estimate: an interval shrinks with the square \
+             root of the time)",
+            duration(rounded(seconds))
+        ),
+        None => "even runs of a day might not be enough".to_owned(),
+    };
+    match advice.tolerance_percent {
+        Some(percent) => {
+            format!("{longer}; or use a larger tolerance: with `--tolerance {percent}%` these show no regression")
+        }
+        None => longer,
+    }
+}
+
+/// A time of two digits at most, since it is an estimate: rounded up to 10 s, and from 10 minutes on to minutes.
+fn rounded(seconds: u64) -> Duration {
+    let step = if seconds < 600 { 10 } else { 60 };
+    Duration::from_secs(seconds.div_ceil(step) * step)
+}
+
+fn counts(seconds: usize) -> String {
+    match seconds {
+        1 => "1 second counts".to_owned(),
+        seconds => format!("{} count", counted(seconds as u64, "second")),
+    }
+}
+
+fn described(side: &Described) -> String {
+    let Described { run, name, plan, verdict, seconds, .. } = side;
+    clean(&format!("{} {name}: {plan}; {verdict}; {}", short(run), counts(*seconds)))
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let label = match row.metric {
+        "http_reqs" => "  requests/s",
+        "http_req_failed" => "  failed",
+        "iterations" => "  iterations/s",
+        "tag" => return with(format!("  {}", row.name()), row),
+        _ => return with(format!("  {}", row.stat), row),
+    };
+    with(label.to_owned(), row)
+}
+
+fn with(label: String, row: &Row) -> Vec<String> {
+    let judged = match row.outcome {
+        Some(Shown::Regression) => "worse",
+        Some(Shown::TooNoisy) => "noisy",
+        _ if row.improvement => "better",
+        _ => "",
+    };
+    let interval = if row.low.is_some() { interval(row) } else { "-".to_owned() };
+    vec![label, shown(row.a, row.unit), shown(row.b, row.unit), share(row.change), interval, judged.to_owned()]
+}
+
+fn shown(value: Option<f64>, unit: Unit) -> String {
+    let Some(value) = value else { return "-".to_owned() };
+    match unit {
+        Unit::PerSecond => per_second(value),
+        Unit::Number => number(value),
+        Unit::Nanoseconds => duration(Duration::from_nanos(value.round() as u64)),
+        Unit::Share if value == 0.0 => "0%".to_owned(),
+        Unit::Share if value < 0.0001 => "<0.01%".to_owned(),
+        Unit::Share => format!("{:.2}%", value * 100.0),
+    }
+}
+
+/// A change: `+12.3%`.
+fn share(change: Option<f64>) -> String {
+    match change {
+        None => "-".to_owned(),
+        Some(change) if change.is_infinite() => "+∞".to_owned(),
+        // No minus before nothing.
+        Some(change) if change.abs() < 0.0005 => "0.0%".to_owned(),
+        Some(change) if change.abs() >= 10.0 => format!("{:+.0}%", change * 100.0),
+        Some(change) => format!("{:+.1}%", change * 100.0),
+    }
+}
+
+fn interval(row: &Row) -> String {
+    format!("{} to {}", share(row.low), share(row.high))
+}

@@ -1,0 +1,289 @@
+//! What is kept of a run, told again: its records become what the run itself was reported by, with the same code.
+
+mod known;
+
+use std::time::{Duration, SystemTime};
+
+use golo::{
+    cli::Reported,
+    engine::{Options, Progress, plan::Plan, share::Share},
+    report::{Ending, Moment, Threshold, Timeline, Watch},
+    wire,
+};
+use golo_proto::{
+    engine::{self as pb, event::Event},
+    results::{Begun, Ended, Record, ended::State, record},
+};
+
+use crate::drive::{
+    merged::Merged,
+    run_end::{has_failed, was_stopped},
+};
+use known::not_ended;
+
+/// The records of one part of a run, in order.
+pub type Records<'a> = Box<dyn Iterator<Item = Result<Record, String>> + 'a>;
+
+/// A run that was replayed.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What it is called by.
+    pub run: String,
+    /// The load test.
+    pub load_test: String,
+    /// When its first part began.
+    pub begun_at: SystemTime,
+    /// What it came to.
+    pub reported: Reported,
+}
+
+impl Replayed {
+    /// The job's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.reported.finished.options.job_name
+    }
+}
+
+/// Replays a run of all its parts, as far as they are known at `now`; `on_second` gets each second of it that is over.
+///
+/// # Errors
+///
+/// Where records cannot be read, or cannot be.
+pub fn replay<'a>(
+    parts: impl IntoIterator<Item = Records<'a>>,
+    now: SystemTime,
+    mut on_second: impl FnMut(&Progress),
+) -> Result<Replayed, String> {
+    let mut parts =
+        parts.into_iter().filter_map(|records| Part::open(records).transpose()).collect::<Result<Vec<_>, _>>()?;
+    let asked = Asked::of(parts.first().ok_or("nothing is kept of it")?)?;
+    let mut watch = Watch::new(asked.thresholds, &asked.plan);
+    let missing: Vec<u64> = (0..asked.of).filter(|index| parts.iter().all(|part| part.share != *index)).collect();
+    let of = asked.of;
+    let names = parts.iter().map(|part| part.agent.clone());
+    let names: Vec<_> = names.chain(missing.iter().map(|index| format!("share {} of {of}", index + 1))).collect();
+    let mut merged = Merged::new(asked.plan, asked.options, names);
+    for part in parts.len()..parts.len() + missing.len() {
+        merged.lose(part, "nothing was heard of it");
+    }
+    let mut timeline = Timeline::default();
+    // The part that has told least comes next, so that no second of one is taken for a later one of another.
+    while let Some((number, part)) =
+        parts.iter_mut().enumerate().filter(|(_, part)| !part.is_read).min_by_key(|(_, part)| part.seconds)
+    {
+        part.advance(number, &mut merged)?;
+        while let Some(progress) = merged.progress() {
+            timeline.add(&progress);
+            watch.second(&progress);
+            on_second(&progress);
+        }
+    }
+    let lost = lost(&parts);
+    for (number, lost) in lost.iter().enumerate() {
+        if let Some(reason) = lost {
+            merged.lose(number, reason);
+        }
+    }
+    let mut finished = merged.finish();
+    timeline.finish(&finished);
+    let mut ending = ending(&parts, &lost, finished.started_at.is_some());
+    // Of the loss of one that was ready it has died.
+    if finished.started_at.is_none() && died(&parts).any(|ended| ended.run_died_of.is_empty()) {
+        finished.not_started = ending.died.take();
+    }
+    ending.thresholds = watch.judge(&finished);
+    ending.not_ended = not_ended(&parts, missing.len(), of, now);
+    let begun_at = wire::moment(parts.iter().map(|part| part.begun_at).min().unwrap_or_default());
+    Ok(Replayed {
+        run: asked.run,
+        load_test: asked.load_test,
+        begun_at,
+        reported: Reported { finished, timeline, ending },
+    })
+}
+
+/// What was asked for.
+struct Asked {
+    run: String,
+    load_test: String,
+    plan: Plan,
+    options: Options,
+    thresholds: Vec<Threshold>,
+    /// Over so many parts it is shared.
+    of: u64,
+}
+
+impl Asked {
+    fn of(part: &Part<'_>) -> Result<Self, String> {
+        let Begun { run, load_test, plan, thresholds, .. } = part.begun.clone();
+        let pb::Plan { load, share, job_name, workers, seed, max_lag, .. } = plan.ok_or("it has no plan")?;
+        let plan = Plan::try_from(&load.ok_or("its plan has no load")?).map_err(|error| error.to_string())?;
+        let threshold = |text: &String| text.parse().map_err(|error| format!("its threshold `{text}`: {error}"));
+        let options = Options {
+            job_name: if job_name.is_empty() { load_test.clone() } else { job_name },
+            workers: workers as usize,
+            seed,
+            share: Share::WHOLE,
+            max_lag: max_lag.map(Duration::from_nanos),
+        };
+        Ok(Self {
+            run,
+            load_test,
+            plan,
+            options,
+            thresholds: thresholds.iter().map(threshold).collect::<Result<_, _>>()?,
+            of: share.map_or(1, |share| share.of.max(1)),
+        })
+    }
+}
+
+/// One part, as far as it has been read.
+struct Part<'a> {
+    agent: String,
+    begun: Begun,
+    begun_at: u64,
+    /// Which share of the plan it is.
+    share: u64,
+    records: Records<'a>,
+    /// Seconds it has told of.
+    seconds: u64,
+    /// When the last of its records was written.
+    heard_at: u64,
+    has_started: bool,
+    has_finished: bool,
+    ended: Option<Ended>,
+    is_read: bool,
+}
+
+impl<'a> Part<'a> {
+    /// Gives nothing where it has no records.
+    fn open(mut records: Records<'a>) -> Result<Option<Self>, String> {
+        let Some(first) = records.next().transpose()? else { return Ok(None) };
+        let Some(record::Record::Begun(begun)) = first.record else {
+            return Err("its first record does not say what was asked for".to_owned());
+        };
+        Ok(Some(Self {
+            agent: begun.agent.clone(),
+            share: begun.plan.as_ref().and_then(|plan| plan.share).map_or(0, |share| share.index),
+            begun,
+            begun_at: first.at,
+            records,
+            seconds: 0,
+            heard_at: first.at,
+            has_started: false,
+            has_finished: false,
+            ended: None,
+            is_read: false,
+        }))
+    }
+
+    /// Reads on until another second is over, or there is no more.
+    fn advance(&mut self, number: usize, merged: &mut Merged) -> Result<(), String> {
+        for record in self.records.by_ref() {
+            let Record { at, record } = record?;
+            self.heard_at = at;
+            let event = match record {
+                Some(record::Record::Event(pb::Event { event: Some(event) })) => event,
+                Some(record::Record::Ended(ended)) => {
+                    self.ended = Some(ended);
+                    continue;
+                }
+                // Of a later version.
+                Some(record::Record::Begun(_) | record::Record::Event(_)) | None => continue,
+            };
+            merged.hear(number, &event).map_err(|error| format!("what {} told cannot be: {error}", self.agent))?;
+            match &event {
+                Event::Second(second) => {
+                    self.seconds = Duration::from_nanos(second.elapsed).as_secs();
+                    return Ok(());
+                }
+                Event::Started(_) => self.has_started = true,
+                Event::Finished(_) => self.has_finished = true,
+                _ => {}
+            }
+        }
+        self.is_read = true;
+        if !self.has_finished {
+            match self.ended.as_ref().map(fallen) {
+                Some(None) if !self.has_started => merged.leave(number),
+                fallen => {
+                    merged.lose(number, fallen.flatten().unwrap_or_else(|| "nothing more was heard of it".to_owned()))
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a part ended before its time, where that is not since the run did.
+fn fallen(ended: &Ended) -> Option<String> {
+    match ended.state() {
+        _ if !ended.run_lost.is_empty() => Some(ended.run_lost.clone()),
+        State::Failed => Some(has_failed(ended)),
+        State::Cancelled if !tells_of_the_run(ended) => Some(was_stopped(ended)),
+        State::Completed | State::Cancelled => None,
+    }
+}
+
+/// Whether whoever ran it has said how the run ended.
+fn tells_of_the_run(ended: &Ended) -> bool {
+    ended.run_stopped || !ended.aborted.is_empty() || !ended.run_died.is_empty()
+}
+
+/// The ends of those that were told that the run had died.
+fn died<'a>(parts: &'a [Part<'_>]) -> impl Iterator<Item = &'a Ended> {
+    parts.iter().filter_map(|part| part.ended.as_ref()).filter(|ended| !ended.run_died.is_empty())
+}
+
+/// Why each part is lost that is. Where all have fallen, that is how the run ended.
+fn lost(parts: &[Part<'_>]) -> Vec<Option<String>> {
+    let fallen: Vec<_> = parts.iter().map(|part| part.ended.as_ref().map(fallen)).collect();
+    let went_on = fallen.contains(&Some(None));
+    fallen.into_iter().map(|fallen| fallen.flatten().filter(|_| went_on)).collect()
+}
+
+/// How it ended, by what its parts say; those that are lost have no say in it.
+fn ending(parts: &[Part<'_>], lost: &[Option<String>], has_started: bool) -> Ending {
+    let is_one = parts.len() == 1;
+    let mut ending = Ending::default();
+    for (part, lost) in parts.iter().zip(lost) {
+        let Some(ended) = &part.ended else { continue };
+        // What was told of the whole run counts, whichever part has it.
+        let is_stopped = ended.state() == State::Cancelled && !tells_of_the_run(ended) && ended.run_lost.is_empty();
+        let stopped = ended.stopped.or_else(|| is_stopped.then_some(0));
+        if let Some(elapsed) = stopped.filter(|_| ended.run_stopped || lost.is_none()) {
+            ending.stopped = Some(match (ending.stopped, has_started) {
+                (_, false) => Moment::Start,
+                (Some(Moment::Load(known)), true) => Moment::Load(known.max(Duration::from_nanos(elapsed))),
+                (_, true) => Moment::Load(Duration::from_nanos(elapsed)),
+            });
+        }
+        if ending.aborted.is_none() {
+            ending.aborted = ended.aborted.parse().ok();
+        }
+        if lost.is_some() {
+            continue;
+        }
+        let named = |text: &str| if is_one { text.to_owned() } else { format!("{}: {text}", part.agent) };
+        let died = match &*ended.died {
+            // Somebody else told its end.
+            "" if !part.has_finished && ended.state() == State::Failed => &*ended.reason,
+            died => died,
+        };
+        if ending.died.is_none() && !died.is_empty() {
+            ending.died = Some(named(died));
+        }
+        if ending.missing.is_none() && !ended.missing.is_empty() {
+            ending.missing = Some(named(&ended.missing));
+        }
+        if ending.torn_down.is_none() && ended.state() == State::Completed && !ended.reason.is_empty() {
+            ending.torn_down = Some(named(&ended.reason));
+        }
+    }
+    ending.died = died(parts).next().map(|ended| ended.run_died.clone()).or(ending.died);
+    ending
+}
+
+#[cfg(test)]
+mod tests;

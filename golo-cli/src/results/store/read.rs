@@ -1,0 +1,201 @@
+//! Runs and their parts, and finding one by what a person calls it.
+
+use rusqlite::{OptionalExtension as _, Row, params};
+use serde::Serialize;
+
+use super::{
+    Store, StoreError,
+    columns::{integer, number, optional},
+    names::LATEST,
+    part::Part,
+};
+use crate::{results::keep::short, support::moments};
+
+/// A run that is kept. Moments are nanoseconds since the Unix epoch; as JSON, RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptRun {
+    #[serde(skip)]
+    pub(super) id: i64,
+    /// What agents and reports call it.
+    pub run: String,
+    /// The job's name.
+    pub name: String,
+    /// The load test.
+    pub load_test: String,
+    /// The plan, in words.
+    pub plan: String,
+    /// What it must keep to.
+    pub thresholds: Vec<String>,
+    /// `running`, `completed`, `failed` or `cancelled`.
+    pub state: String,
+    /// Why it failed or was cancelled.
+    pub reason: String,
+    /// Over so many agents the plan is shared.
+    pub parts_expected: u64,
+    /// When the measured part began.
+    #[serde(rename = "started_at", serialize_with = "moments::serialize_optional")]
+    pub started_at_ns: Option<u64>,
+    /// When the last of its parts was over.
+    #[serde(rename = "ended_at", serialize_with = "moments::serialize_optional")]
+    pub ended_at_ns: Option<u64>,
+    /// When the database first heard of it.
+    #[serde(rename = "added_at", serialize_with = "moments::serialize")]
+    pub added_at_ns: u64,
+    /// Requests until now.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub requests_failed: u64,
+}
+
+/// What one agent delivers of a run. Moments are nanoseconds since the Unix epoch; as JSON, RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptPart {
+    #[serde(skip)]
+    pub(super) id: i64,
+    /// Whose it is.
+    pub agent: String,
+    /// The job, as the agent calls it.
+    pub job: String,
+    /// Which share of the plan it is, from 0.
+    pub share_index: u64,
+    /// Of how many.
+    pub share_of: u64,
+    /// The load test's SHA-256; empty where it is not known.
+    pub binary_sha256: String,
+    /// What wrote it.
+    pub golo_version: String,
+    /// Records that are kept.
+    pub records: u64,
+    /// `running`, `completed`, `failed` or `cancelled`.
+    pub state: String,
+    /// Why it failed or was cancelled.
+    pub reason: String,
+    /// When it was over, by the agent's clock.
+    #[serde(rename = "ended_at", serialize_with = "moments::serialize_optional")]
+    pub ended_at_ns: Option<u64>,
+    /// When its last record was kept, by the clock of whoever kept it.
+    #[serde(rename = "heard_at", serialize_with = "moments::serialize")]
+    pub heard_at_ns: u64,
+}
+
+const RUN: &str = "SELECT id, run, name, load_test, plan, thresholds, state, reason, parts_expected, started_at_ns, \
+     ended_at_ns, added_at_ns, requests, requests_failed FROM runs";
+const NEWEST_FIRST: &str = "ORDER BY added_at_ns DESC, id DESC LIMIT";
+/// The same, with runs that never started after all others.
+const STARTED_FIRST: &str = "ORDER BY started_at_ns IS NULL, added_at_ns DESC, id DESC LIMIT";
+
+impl Store {
+    /// The newest runs, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn runs(&self, most: u64) -> Result<Vec<KeptRun>, StoreError> {
+        let mut select = self.connection.prepare_cached(&format!("{RUN} {NEWEST_FIRST} ?"))?;
+        let runs = select.query_map([integer(most)], KeptRun::read)?;
+        Ok(runs.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the run that is called so: by its id, `latest`, its name (the newest of that name), or by what its id alone
+    /// begins with. A run that never started is not `latest`, and is found by its name only if no run of that name started.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unknown`] where there is none, or more than one.
+    pub fn find(&self, called: &str) -> Result<KeptRun, StoreError> {
+        let one = |which: &str, parameter: &str| -> Result<Option<KeptRun>, StoreError> {
+            let mut select = self.connection.prepare_cached(&format!("{RUN} WHERE {which} {STARTED_FIRST} 1"))?;
+            Ok(select.query_row([parameter], KeptRun::read).optional()?)
+        };
+        if let Some(run) = one("run = ?", called)? {
+            return Ok(run);
+        }
+        if called == LATEST {
+            return match one("?1 = ?1", called)? {
+                Some(run) if run.started_at_ns.is_some() => Ok(run),
+                Some(run) => Err(StoreError::Unknown(format!(
+                    "no run that has started is kept yet: the newest is {}, which has not; give its id to see why",
+                    short(&run.run)
+                ))),
+                None => Err(StoreError::Unknown("no run is kept yet".to_owned())),
+            };
+        }
+        if let Some(run) = one("name = ?", called)? {
+            return Ok(run);
+        }
+        let mut select =
+            self.connection.prepare_cached(&format!("{RUN} WHERE substr(run, 1, ?) = ? {NEWEST_FIRST} 2"))?;
+        let length = integer(called.chars().count() as u64);
+        let mut begin_so = select.query_map(params![length, called], KeptRun::read)?;
+        match (begin_so.next().transpose()?, begin_so.next().transpose()?) {
+            (Some(run), None) if !called.is_empty() => Ok(run),
+            (Some(_), Some(_)) if !called.is_empty() => {
+                Err(StoreError::Unknown(format!("more than one run begins with {called:?}: give more of its id")))
+            }
+            _ => Err(StoreError::Unknown(format!("no run is called {called:?}"))),
+        }
+    }
+
+    /// The parts of a run, in the order of their shares.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn parts(&self, run: &KeptRun) -> Result<Vec<KeptPart>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT id, agent, job, share_index, share_of, binary_sha256, golo_version, next_record, state, reason,
+                 ended_at_ns, heard_at_ns
+             FROM parts WHERE run = ? ORDER BY share_index, id",
+        )?;
+        let parts = select.query_map([run.id], |row| {
+            Ok(KeptPart {
+                id: row.get(0)?,
+                agent: row.get(1)?,
+                job: row.get(2)?,
+                share_index: number(row, 3)?,
+                share_of: number(row, 4)?,
+                binary_sha256: row.get(5)?,
+                golo_version: row.get(6)?,
+                records: number(row, 7)?,
+                state: row.get(8)?,
+                reason: row.get(9)?,
+                ended_at_ns: optional(row, 10)?,
+                heard_at_ns: number(row, 11)?,
+            })
+        })?;
+        Ok(parts.collect::<Result<_, _>>()?)
+    }
+
+    /// The number of the record that is wanted next of an agent's part; 0 where nothing is known of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::OtherJob`] where `job` is given, and another one told what is known; where the database fails.
+    pub fn next(&self, run: &str, agent: &str, job: Option<&str>) -> Result<u64, StoreError> {
+        let Some(part) = Part::find(&self.connection, run, agent)? else { return Ok(0) };
+        part.check_job(job)?;
+        Ok(part.next_record)
+    }
+}
+
+impl KeptRun {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let thresholds: String = row.get(5)?;
+        Ok(Self {
+            id: row.get(0)?,
+            run: row.get(1)?,
+            name: row.get(2)?,
+            load_test: row.get(3)?,
+            plan: row.get(4)?,
+            thresholds: thresholds.lines().map(str::to_owned).collect(),
+            state: row.get(6)?,
+            reason: row.get(7)?,
+            parts_expected: number(row, 8)?,
+            started_at_ns: optional(row, 9)?,
+            ended_at_ns: optional(row, 10)?,
+            added_at_ns: number(row, 11)?,
+            requests: number(row, 12)?,
+            requests_failed: number(row, 13)?,
+        })
+    }
+}

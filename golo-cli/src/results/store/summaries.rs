@@ -1,0 +1,119 @@
+//! What runs came to, each in a row: worked out of all their records once, and not whenever they are listed.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    KeptRun, Store, StoreError,
+    columns::{integer, number, optional},
+};
+use crate::support::moments;
+
+/// What a run came to. Durations are nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// When its first part began, in nanoseconds since the Unix epoch; as JSON, RFC 3339 to the second.
+    #[serde(rename = "begun_at", with = "moments::seconds")]
+    pub begun_at_ns: u64,
+    /// The verdict, as `PASSED`.
+    pub verdict: String,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub requests_failed: u64,
+    /// How long it took.
+    #[serde(rename = "whole_time")]
+    pub whole_time_ns: u64,
+    /// Requests that the run cut off.
+    #[serde(default)]
+    pub requests_interrupted: u64,
+    /// Requests that the rate per second counts: not those that ended after the load.
+    #[serde(default)]
+    pub rated_requests: u64,
+    /// Over which time that rate is; 0 in the answer of an older collector.
+    #[serde(rename = "rate_time", default)]
+    pub rate_time_ns: u64,
+    /// The 95th percentile of how long requests took, where there were any.
+    #[serde(rename = "p95")]
+    pub p95_ns: Option<u64>,
+}
+
+/// A summary that was worked out, to be kept.
+#[derive(Debug, Clone)]
+pub struct Summarized {
+    pub(super) run: i64,
+    pub(super) records: u64,
+    pub(super) summary: Summary,
+}
+
+impl Summarized {
+    /// That of a run, of which there were so many records when it was begun to be worked out.
+    #[must_use]
+    pub fn of(run: &KeptRun, records: u64, summary: Summary) -> Self {
+        Self { run: run.id, records, summary }
+    }
+}
+
+impl Store {
+    /// How many records of a run are kept.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn records_of(&self, run: &KeptRun) -> Result<u64, StoreError> {
+        let mut select =
+            self.connection.prepare_cached("SELECT coalesce(sum(next_record), 0) FROM parts WHERE run = ?")?;
+        Ok(select.query_row([run.id], |row| number(row, 0))?)
+    }
+
+    /// What a run came to by that many records, if that was kept.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub fn summary(&self, run: &KeptRun, records: u64) -> Result<Option<Summary>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT begun_at_ns, verdict, requests, requests_failed, whole_time_ns, duration_p95_ns,
+                 rated_requests, rate_time_ns, requests_interrupted
+             FROM summaries WHERE run = ? AND records = ?",
+        )?;
+        let summary = select.query_row(params![run.id, integer(records)], |row| {
+            Ok(Summary {
+                begun_at_ns: number(row, 0)?,
+                verdict: row.get(1)?,
+                requests: number(row, 2)?,
+                requests_failed: number(row, 3)?,
+                whole_time_ns: number(row, 4)?,
+                p95_ns: optional(row, 5)?,
+                rated_requests: number(row, 6)?,
+                rate_time_ns: number(row, 7)?,
+                requests_interrupted: number(row, 8)?,
+            })
+        });
+        Ok(summary.optional()?)
+    }
+}
+
+pub(super) fn keep(connection: &Connection, summarized: &[Summarized]) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO summaries (run, records, begun_at_ns, verdict, requests, requests_failed, whole_time_ns,
+             duration_p95_ns, rated_requests, rate_time_ns, requests_interrupted)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    for Summarized { run, records, summary } in summarized {
+        insert.execute(params![
+            run,
+            integer(*records),
+            integer(summary.begun_at_ns),
+            summary.verdict,
+            integer(summary.requests),
+            integer(summary.requests_failed),
+            integer(summary.whole_time_ns),
+            summary.p95_ns.map(integer),
+            integer(summary.rated_requests),
+            integer(summary.rate_time_ns),
+            integer(summary.requests_interrupted),
+        ])?;
+    }
+    Ok(())
+}

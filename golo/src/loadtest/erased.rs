@@ -1,0 +1,118 @@
+//! Load tests of every shape behind one: an annotated function, a function given to `Loadtest::new`, a `Runner`.
+
+use std::{
+    any::{Any, TypeId},
+    marker::PhantomData,
+    pin::Pin,
+};
+
+use crate::{
+    BoxError, Context, Response, Runner, User,
+    loadtest::adapter::{Adapter, IntoResponse, Trigger},
+};
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// As `Box::pin`, but the future is made where it stays: one of a load test is large, and made for each trigger.
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
+
+/// A [`User`] whose type only its load test knows.
+pub(crate) type UserState = Box<dyn Any + Send>;
+
+pub(crate) trait Erased: Send + Sync + 'static {
+    /// Whether a user has anything to start and to stop.
+    fn has_users(&self) -> bool;
+    fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>>;
+    /// Nothing of the load test runs until this is polled.
+    fn trigger<'a>(&'a self, trigger: Trigger, user: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>>;
+    fn stop(&self, user: UserState) -> BoxFuture<'static, ()>;
+}
+
+/// An annotated function.
+pub(crate) struct Annotated<A>(pub(crate) PhantomData<A>);
+
+impl<A: Adapter> Erased for Annotated<A> {
+    fn has_users(&self) -> bool {
+        TypeId::of::<A::User>() != TypeId::of::<()>()
+    }
+
+    fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>> {
+        Box::pin(async { Ok(Box::new(A::User::start(context).await?) as UserState) })
+    }
+
+    fn trigger<'a>(&'a self, trigger: Trigger, user: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>> {
+        #[expect(clippy::expect_used, reason = "`start` above makes every state that is passed here")]
+        let user = user.downcast_mut().expect("a user's state is of its load test's type");
+        boxed(|| A::trigger(trigger, user))
+    }
+
+    fn stop(&self, user: UserState) -> BoxFuture<'static, ()> {
+        match user.downcast::<A::User>() {
+            Ok(user) => Box::pin(user.stop()),
+            Err(_) => Box::pin(async {}),
+        }
+    }
+}
+
+/// A load test without state.
+pub(crate) struct Stateless<F>(pub(crate) F);
+
+impl<F> Stateless<F> {
+    fn state() -> UserState {
+        Box::new(())
+    }
+}
+
+/// How a [`Stateless`] load test is called.
+pub(crate) trait Call: Send + Sync + 'static {
+    fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>>;
+}
+
+impl<C: Call> Erased for Stateless<C> {
+    fn has_users(&self) -> bool {
+        false
+    }
+
+    fn start<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>> {
+        Box::pin(async { Ok(Self::state()) })
+    }
+
+    fn trigger<'a>(&'a self, trigger: Trigger, _: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>> {
+        self.0.call(trigger)
+    }
+
+    fn stop(&self, _: UserState) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// The function of `Loadtest::new`, as the later go-lo has it.
+pub(crate) struct Function<F>(pub(crate) F);
+
+impl<F, R> Call for Function<F>
+where
+    F: Fn(Context, Response) -> R + Send + Sync + 'static,
+    R: Future<Output: IntoResponse> + Send + 'static,
+{
+    fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>> {
+        boxed(|| async {
+            let context = trigger.context.clone();
+            let prepared = trigger.into_prepared();
+            (self.0)(context, prepared.clone()).await.into_response(prepared)
+        })
+    }
+}
+
+/// The struct of `Loadtest::runner`, as the older go-lo has it.
+pub(crate) struct Run<R>(pub(crate) R);
+
+impl<R: Runner> Call for Run<R> {
+    fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>> {
+        boxed(|| async {
+            self.0.run().await;
+            Ok(trigger.into_prepared())
+        })
+    }
+}

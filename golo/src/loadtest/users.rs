@@ -1,0 +1,446 @@
+//! The users of a load test that is triggered from outside: who has which state, and for how long.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::Instant,
+};
+
+use crate::{
+    Context,
+    error::reason,
+    loadtest::erased::{Erased, UserState},
+    metrics::scope::{Jar, SharedValue},
+    metrics::{
+        scope::Scope,
+        sink::{Discard, Sink},
+    },
+    support::{
+        lock::lock,
+        panic::{caught, caught_and_counted, caught_now},
+    },
+};
+
+/// Most users at a time; a trigger that needs one more waits.
+const MOST: usize = 10_000;
+/// How long a user may be idle before it is ended.
+const IDLE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Users {
+    adapter: Arc<dyn Erased>,
+    room: Arc<Semaphore>,
+    /// Triggers that wait for room.
+    waiting: AtomicUsize,
+    /// Those whom no context named, the one used last at the end.
+    idle: Mutex<Vec<Live>>,
+    /// Those whom a context named. The inner lock is the user's queue.
+    named: Mutex<HashMap<u64, Named>>,
+    /// Those who are being stopped.
+    ending: Mutex<JoinSet<()>>,
+    /// How many of those have not stopped yet; one whose stop is cut off never has.
+    unstopped: Arc<AtomicUsize>,
+}
+
+type Named = Arc<tokio::sync::Mutex<Option<Live>>>;
+
+/// A user that has started.
+struct Live {
+    state: UserState,
+    jar: Arc<Jar>,
+    shared: SharedValue,
+    last_used: Instant,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Users {
+    pub(crate) fn new(adapter: Arc<dyn Erased>) -> Self {
+        Self {
+            adapter,
+            room: Arc::new(Semaphore::new(MOST)),
+            waiting: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            named: Mutex::default(),
+            ending: Mutex::default(),
+            unstopped: Arc::default(),
+        }
+    }
+
+    /// Lends a user to a trigger: the one its context names, once it is free, or any.
+    ///
+    /// # Errors
+    ///
+    /// Why the user could not start.
+    pub(crate) async fn lease(&self, context: &Context, shared: &SharedValue) -> Result<Lease<'_>, String> {
+        let (home, live) = match context.user {
+            Some(user) => {
+                let named = Arc::clone(lock(&self.named).entry(user).or_default());
+                let mut home = named.lock_owned().await;
+                let live = home.take();
+                (Some(home), live)
+            }
+            None => (None, lock(&self.idle).pop()),
+        };
+        let live = match live {
+            Some(live) => live,
+            None => self.start(context, shared).await?,
+        };
+        Ok(Lease { users: self, live: Some(live), home })
+    }
+
+    async fn start(&self, context: &Context, shared: &SharedValue) -> Result<Live, String> {
+        let room = self.make_room().await;
+        let jar = Arc::<Jar>::default();
+        let started = start(&*self.adapter, context, aside(&jar, shared, Arc::new(Discard))).await;
+        let state = started.map_err(|reason| not_started(context, &reason))?;
+        Ok(Live { state, jar, shared: Arc::clone(shared), last_used: Instant::now(), _room: room })
+    }
+
+    /// Room for one more user: ends an idle one, or waits until there is one, where everything is taken.
+    async fn make_room(&self) -> OwnedSemaphorePermit {
+        if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+            return room;
+        }
+        // Said before the look at who is idle: who becomes idle after it makes room, see `make_room_for_others`.
+        let _waiting = Waiting::one(&self.waiting);
+        if let Some(live) = self.take_idle() {
+            self.end(live);
+        }
+        #[expect(clippy::expect_used, reason = "nothing closes the semaphore")]
+        Arc::clone(&self.room).acquire_owned().await.expect("the semaphore is open")
+    }
+
+    fn make_room_for_others(&self) {
+        if self.waiting.load(SeqCst) > 0
+            && let Some(live) = self.take_idle()
+        {
+            self.end(live);
+        }
+    }
+
+    /// Any user that nobody uses.
+    fn take_idle(&self) -> Option<Live> {
+        let unnamed = lock(&self.idle).pop();
+        unnamed.or_else(|| lock(&self.named).values().find_map(|named| named.try_lock().ok()?.take()))
+    }
+
+    /// Ends those who have been idle for long, and looks again, for ever.
+    pub(crate) async fn end_idle(&self) {
+        let mut ticks = tokio::time::interval(IDLE / 6);
+        loop {
+            ticks.tick().await;
+            let now = Instant::now();
+            for live in self.take_where(|live| now - live.last_used >= IDLE) {
+                self.end(live);
+            }
+            while lock(&self.ending).try_join_next().is_some() {}
+        }
+    }
+
+    /// Ends everyone who is not in use, and waits until all have stopped.
+    pub(crate) async fn end_all(&self) {
+        for live in self.take_where(|_| true) {
+            self.end(live);
+        }
+        let mut ending = std::mem::take(&mut *lock(&self.ending));
+        while ending.join_next().await.is_some() {}
+    }
+
+    /// How many users have begun to stop and have not stopped yet.
+    pub(crate) fn unstopped(&self) -> usize {
+        self.unstopped.load(SeqCst)
+    }
+
+    fn take_where(&self, wanted: impl Fn(&Live) -> bool) -> Vec<Live> {
+        let mut taken: Vec<_> = lock(&self.idle).extract_if(.., |live| wanted(live)).collect();
+        lock(&self.named).retain(|_, named| {
+            // Somebody holds the name, or is about to: nobody can take it while the map is locked.
+            if Arc::strong_count(named) > 1 {
+                return true;
+            }
+            let Ok(mut home) = named.try_lock() else {
+                return true;
+            };
+            taken.extend(home.take_if(|live| wanted(live)));
+            home.is_some()
+        });
+        taken
+    }
+
+    /// Has a user stop in a task of its own: it may take its time, and whoever needs its room may give up.
+    fn end(&self, live: Live) {
+        // Without a runtime, as when one is being shut down, it is dropped without its `stop`.
+        if let Ok(runtime) = Handle::try_current() {
+            self.unstopped.fetch_add(1, SeqCst);
+            let (adapter, unstopped) = (Arc::clone(&self.adapter), Arc::clone(&self.unstopped));
+            let ending = async move {
+                ended(adapter, live).await;
+                unstopped.fetch_sub(1, SeqCst);
+            };
+            lock(&self.ending).spawn_on(ending, &runtime);
+        }
+    }
+}
+
+async fn ended(adapter: Arc<dyn Erased>, live: Live) {
+    let Live { state, jar, shared, last_used: _, _room } = live;
+    stop(&*adapter, state, aside(&jar, &shared, Arc::new(Discard))).await;
+}
+
+/// Starts a user, in a scope [aside](aside()) from load.
+///
+/// # Errors
+///
+/// Why it could not start.
+pub(crate) async fn start(adapter: &dyn Erased, context: &Context, scope: Arc<Scope>) -> Result<UserState, String> {
+    let started = scope.run(caught(async { adapter.start(context).await })).await;
+    started.and_then(|result| result.map_err(reason))
+}
+
+/// Stops a user, in a scope [aside](aside()) from load.
+pub(crate) async fn stop(adapter: &dyn Erased, state: UserState, scope: Arc<Scope>) {
+    // There is no trigger to fail.
+    let stopping = caught_and_counted("in a user's `stop`", async { adapter.stop(state).await });
+    let _ = scope.run(stopping).await;
+}
+
+/// A user in a trigger's hands. Dropping it gives the user back, however the trigger ended.
+pub(crate) struct Lease<'a> {
+    users: &'a Users,
+    live: Option<Live>,
+    home: Option<OwnedMutexGuard<Option<Live>>>,
+}
+
+impl Lease<'_> {
+    pub(crate) fn jar(&self) -> Arc<Jar> {
+        self.live.as_ref().map(|live| Arc::clone(&live.jar)).unwrap_or_default()
+    }
+
+    pub(crate) fn state(&mut self) -> &mut UserState {
+        #[expect(clippy::expect_used, reason = "only `discard` and `drop` take the user, and both end the lease")]
+        &mut self.live.as_mut().expect("a lease has its user").state
+    }
+
+    /// Drops the user rather than giving it back: a panic has left it in a state nobody knows.
+    pub(crate) fn discard(mut self) {
+        let live = self.live.take();
+        // What a panic has left behind may well panic again.
+        let _ = caught_now(|| drop(live));
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(mut live) = self.live.take() {
+            live.last_used = Instant::now();
+            match self.home.take() {
+                Some(mut home) => *home = Some(live),
+                None => lock(&self.users.idle).push(live),
+            }
+            self.users.make_room_for_others();
+        }
+    }
+}
+
+/// One more who waits, until this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+/// The scope of what a user does outside its triggers: it has the user's cookies, and none of it is load. `sink` gets its
+/// requests.
+pub(crate) fn aside(jar: &Arc<Jar>, shared: &SharedValue, sink: Arc<dyn Sink>) -> Arc<Scope> {
+    Arc::new(Scope::new(sink, Arc::clone(jar), Some(Arc::clone(shared))))
+}
+
+fn not_started(context: &Context, reason: &str) -> String {
+    match context.user {
+        Some(user) => format!("user {user} could not start: {reason}"),
+        None => format!("the user could not start: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::{
+        BoxError, Response, Shared, User,
+        loadtest::{
+            adapter::{Adapter, Trigger},
+            erased::Annotated,
+        },
+    };
+
+    static STOPPED: AtomicUsize = AtomicUsize::new(0);
+
+    struct Counted;
+
+    impl User for Counted {
+        async fn start(_: &Context) -> Result<Self, BoxError> {
+            Ok(Self)
+        }
+
+        async fn stop(self) {
+            STOPPED.fetch_add(1, SeqCst);
+        }
+    }
+
+    impl Adapter for Counted {
+        type User = Self;
+
+        async fn trigger(trigger: Trigger, _: &mut Self) -> Result<Response, BoxError> {
+            Ok(trigger.into_prepared())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_idle_for_long_is_ended_and_who_is_in_use_is_not() {
+        let users = Users::new(Arc::new(Annotated::<Counted>(PhantomData)));
+        let shared: SharedValue = Arc::new(());
+        let named = |user| Context { user, ..Context::default() };
+        let lease = async |user| users.lease(&named(user), &shared).await.unwrap_or_else(|reason| panic!("{reason}"));
+        let ending = async {
+            drop((lease(None).await, lease(Some(1)).await));
+            let in_use = (lease(Some(2)).await, lease(None).await);
+            tokio::time::sleep(IDLE * 2).await;
+            assert_eq!(STOPPED.load(SeqCst), 1, "the one called 1; the unnamed one was lent again");
+            assert_eq!(lock(&users.named).len(), 1, "its name is forgotten");
+            drop(in_use);
+            tokio::time::sleep(IDLE / 2).await;
+            assert_eq!(STOPPED.load(SeqCst), 1, "they have not been idle for long");
+            tokio::time::sleep(IDLE).await;
+            assert_eq!(STOPPED.load(SeqCst), 3);
+            assert_eq!(users.room.available_permits(), MOST);
+        };
+        tokio::select! {
+            () = users.end_idle() => {}
+            () = ending => {}
+        }
+    }
+
+    /// Tells in what it shares how far its stop is; one whose job is `slow` takes its time there.
+    struct Leaver {
+        is_slow: bool,
+    }
+
+    #[derive(Default)]
+    struct Leaving {
+        begun: AtomicUsize,
+        ended: AtomicUsize,
+    }
+
+    /// How long a slow user takes to stop.
+    const SLOW: Duration = Duration::from_secs(3600);
+
+    impl User for Leaver {
+        async fn start(context: &Context) -> Result<Self, BoxError> {
+            Ok(Self { is_slow: context.job_name == "slow" })
+        }
+
+        async fn stop(self) {
+            let Some(leaving) = Shared::<Leaving>::current() else { return };
+            leaving.begun.fetch_add(1, SeqCst);
+            if self.is_slow {
+                tokio::time::sleep(SLOW).await;
+            }
+            leaving.ended.fetch_add(1, SeqCst);
+        }
+    }
+
+    impl Adapter for Leaver {
+        type User = Self;
+
+        async fn trigger(trigger: Trigger, _: &mut Self) -> Result<Response, BoxError> {
+            Ok(trigger.into_prepared())
+        }
+    }
+
+    struct Leavers {
+        users: Users,
+        leaving: Arc<Leaving>,
+    }
+
+    impl Leavers {
+        fn new() -> Self {
+            Self { users: Users::new(Arc::new(Annotated::<Leaver>(PhantomData))), leaving: Arc::default() }
+        }
+
+        async fn lease(&self, job_name: &str, user: Option<u64>) -> Lease<'_> {
+            let context = Context { job_name: job_name.to_owned(), user, ..Context::default() };
+            let shared: SharedValue = Arc::<Leaving>::clone(&self.leaving);
+            self.users.lease(&context, &shared).await.unwrap_or_else(|reason| panic!("{reason}"))
+        }
+
+        /// How many have begun to stop, and how many of them have stopped.
+        fn counts(&self) -> (usize, usize) {
+            (self.leaving.begun.load(SeqCst), self.leaving.ended.load(SeqCst))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_stop_holds_up_nobody_and_is_waited_for_at_the_end() {
+        let leavers = Leavers::new();
+        let idle = async {
+            drop(leavers.lease("slow", Some(1)).await);
+            drop(leavers.lease("", None).await);
+            tokio::time::sleep(IDLE * 2).await;
+            assert_eq!(leavers.counts(), (2, 1), "the slow one is still on its way");
+            drop(leavers.lease("", Some(2)).await);
+            tokio::time::sleep(IDLE * 2).await;
+            assert_eq!(leavers.counts(), (3, 2), "nor does it hold up who is idle later");
+        };
+        tokio::select! {
+            () = leavers.users.end_idle() => {}
+            () = idle => {}
+        }
+        drop(leavers.lease("", None).await);
+        assert!(tokio::time::timeout(SLOW / 2, leavers.users.end_all()).await.is_err());
+        assert_eq!(leavers.counts(), (4, 3), "a wait that is given up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_stops_that_are_under_way() {
+        let leavers = Leavers::new();
+        drop(leavers.lease("slow", None).await);
+        let idle = tokio::time::timeout(IDLE * 2, leavers.users.end_idle());
+        assert!(idle.await.is_err());
+        assert_eq!(leavers.counts(), (1, 0));
+        leavers.users.end_all().await;
+        assert_eq!(leavers.counts(), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_for_room_interrupts_no_stop() {
+        let leavers = Leavers::new();
+        drop(leavers.lease("slow", None).await);
+        let _others = Arc::clone(&leavers.users.room).acquire_many_owned((MOST - 1) as u32).await;
+        let impatient = tokio::time::timeout(SLOW / 2, leavers.lease("", Some(1)));
+        assert!(impatient.await.is_err(), "there is room for those only who have stopped");
+        assert_eq!(leavers.counts(), (1, 0));
+        leavers.users.end_all().await;
+        assert_eq!(leavers.counts(), (1, 1));
+        drop(leavers.lease("", Some(1)).await);
+    }
+}

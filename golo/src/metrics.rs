@@ -1,0 +1,11 @@
+//! What a load test measures: outputs, checks, tags and journeys, and the scope of a trigger that collects them.
+
+pub(crate) mod check;
+pub(crate) mod error_kind;
+pub(crate) mod journey;
+pub(crate) mod output;
+pub(crate) mod scope;
+pub(crate) mod sequence;
+pub(crate) mod sink;
+pub(crate) mod tags;
+pub(crate) mod thought;

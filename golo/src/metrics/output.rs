@@ -1,0 +1,275 @@
+//! `Output`: one request to the target, measured; and the JSON line it is written as.
+
+mod line;
+mod read;
+mod timestamp;
+
+use std::{
+    borrow::Cow,
+    fmt,
+    str::FromStr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::support::secrets::url_without_credentials;
+
+pub use line::nanoseconds;
+
+/// What [`do_request`](crate::do_request) leaves in a response for [`Output::parse`](crate::Output::parse), unless it is a `GET` without a
+/// body that was not redirected.
+#[derive(Clone)]
+pub(crate) struct Left {
+    pub(crate) method: reqwest::Method,
+    /// The URL as requested, where the response has another.
+    pub(crate) url: Option<reqwest::Url>,
+    /// Bytes of the request's body that were sent, and redirects that were followed.
+    pub(crate) amounts: (u64, u32),
+}
+
+/// One request to the target, measured.
+///
+/// [`Display`](fmt::Display) prints it as the JSON of its line, [`FromStr`] and serde read it back. Reading is lenient:
+/// unknown keys are ignored, a missing `error` is none, and an `error` that is an object becomes its JSON.
+///
+/// ```
+/// let line = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":200,"size":12,
+///     "timestamp":"2026-11-22T10:05:13.123456789Z","duration":412345,"error":null}"#;
+/// let output: golo::Output = line.parse()?;
+/// assert_eq!(output.duration, std::time::Duration::from_nanos(412_345));
+/// assert!(!output.is_failed());
+/// # Ok::<(), golo::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Output {
+    /// What ties the requests of one journey together.
+    pub sequence_id: String,
+    /// The URL as requested, before redirects, without user and password.
+    pub url: String,
+    /// The method as requested.
+    pub method: String,
+    /// The HTTP status, or 0 where no response came.
+    pub status: u16,
+    /// Bytes of body as the user sees them (decompressed, if it was), 0 where no response came, -1 where unknown.
+    pub size: i64,
+    /// When the response was complete.
+    pub timestamp: SystemTime,
+    /// From sending the request to the last byte of the body. Nanoseconds on the line.
+    pub duration: Duration,
+    /// Why there is no whole response, or why the load test does not accept it, as `kind: reason`.
+    pub error: Option<String>,
+    /// The route, where the load test named one.
+    pub route: Option<String>,
+    /// Whether the status was one of those the load test expects, where it said which.
+    pub expected: Option<bool>,
+    /// Bytes of the request's body that were handed to a connection, however the request ended. A redirect that asks for
+    /// the body again adds it again. Of a large body that the target refused, up to 128 KiB more may be counted than its
+    /// socket took. On the line unless it is 0.
+    pub sent: u64,
+    /// Redirects that were followed: the target saw each as a request of its own. On the line unless it is 0.
+    pub redirects: u32,
+}
+
+/// An [`Output`] whose text is borrowed: what a [`Sink`](crate::Sink) is handed, and what
+/// [`OutputRef::parse`] makes of a line without copying it.
+///
+/// ```
+/// let line = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":503,"size":0,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":412345,"error":null}"#;
+/// let output = golo::OutputRef::parse(line)?;
+/// assert!(output.is_failed());
+///
+/// let mut written = Vec::new();
+/// output.write_line(&mut written);
+/// assert_eq!(written, format!("{line}\n").into_bytes());
+/// # Ok::<(), golo::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutputRef<'a> {
+    /// See [`Output::sequence_id`].
+    pub sequence_id: Cow<'a, str>,
+    /// See [`Output::url`].
+    pub url: Cow<'a, str>,
+    /// See [`Output::method`].
+    pub method: Cow<'a, str>,
+    /// See [`Output::status`].
+    pub status: u16,
+    /// See [`Output::size`].
+    pub size: i64,
+    /// See [`Output::timestamp`].
+    pub timestamp: SystemTime,
+    /// See [`Output::duration`].
+    pub duration: Duration,
+    /// See [`Output::error`].
+    pub error: Option<Cow<'a, str>>,
+    /// See [`Output::route`].
+    pub route: Option<Cow<'a, str>>,
+    /// See [`Output::expected`].
+    pub expected: Option<bool>,
+    /// From sending the request to its response's headers; `None` where no whole response came. No line says it.
+    pub waiting: Option<Duration>,
+    /// See [`Output::sent`].
+    pub sent: u64,
+    /// See [`Output::redirects`].
+    pub redirects: u32,
+    /// Whether `redirects` is the least there can have been: the load test's own client followed them. No line says it.
+    pub redirects_are_hidden: bool,
+    /// When it ended, if that was in this process. No line says it.
+    pub(crate) ended: Option<Instant>,
+}
+
+impl Output {
+    /// An `Output` for a response that was received by other means than [`do_request`](crate::do_request).
+    ///
+    /// The method, the URL before redirects, and what was sent and followed are what `do_request` left in the response;
+    /// else `GET`, the response's own URL, and 0. `size` is the response's content length, or -1 where it is not known. The timestamp is now.
+    ///
+    /// ```no_run
+    /// # async fn load_test() -> Result<(), golo::BoxError> {
+    /// let started = std::time::Instant::now();
+    /// let response = golo::reqwest::get("http://127.0.0.1:8765/").await?;
+    /// let output = golo::Output::parse(&golo::new_sequence_id(), started.elapsed(), &response);
+    /// eprintln!("{output}");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn parse(id: &str, duration: Duration, response: &reqwest::Response) -> Self {
+        let left = response.extensions().get::<Left>();
+        let method = left.map_or(reqwest::Method::GET, |left| left.method.clone());
+        let url = left.and_then(|left| left.url.as_ref()).unwrap_or_else(|| response.url());
+        let (sent, redirects) = left.map_or((0, 0), |left| left.amounts);
+        Self { sent, redirects, ..Self::parse_with(id, duration, response, &method, url) }
+    }
+
+    /// As [`Output::parse`], for a caller that knows the method and the URL that were requested.
+    #[must_use]
+    pub fn parse_with(
+        id: &str,
+        duration: Duration,
+        response: &reqwest::Response,
+        method: &reqwest::Method,
+        url: &reqwest::Url,
+    ) -> Self {
+        Self {
+            sequence_id: id.to_owned(),
+            url: url_without_credentials(url).as_str().to_owned(),
+            method: method.as_str().to_owned(),
+            status: response.status().as_u16(),
+            size: response.content_length().map_or(-1, |size| i64::try_from(size).unwrap_or(i64::MAX)),
+            timestamp: SystemTime::now(),
+            duration,
+            error: None,
+            route: None,
+            expected: None,
+            sent: 0,
+            redirects: 0,
+        }
+    }
+
+    /// Whether the request counts as failed: see [`OutputRef::is_failed`].
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.as_ref().is_failed()
+    }
+
+    /// This output with its text borrowed.
+    #[must_use]
+    pub fn as_ref(&self) -> OutputRef<'_> {
+        OutputRef {
+            sequence_id: Cow::Borrowed(&self.sequence_id),
+            url: Cow::Borrowed(&self.url),
+            method: Cow::Borrowed(&self.method),
+            status: self.status,
+            size: self.size,
+            timestamp: self.timestamp,
+            duration: self.duration,
+            error: self.error.as_deref().map(Cow::Borrowed),
+            route: self.route.as_deref().map(Cow::Borrowed),
+            expected: self.expected,
+            waiting: None,
+            sent: self.sent,
+            redirects: self.redirects,
+            redirects_are_hidden: false,
+            ended: None,
+        }
+    }
+}
+
+impl<'a> OutputRef<'a> {
+    /// Reads a line (its `\n` may be there or not), borrowing its text where JSON has not escaped it.
+    ///
+    /// # Errors
+    ///
+    /// Where the line is no JSON object, a key other than `error` is missing, or a value is out of its range.
+    pub fn parse(line: &'a str) -> Result<Self, crate::Error> {
+        read::line(line).map_err(crate::Error::not_an_output)
+    }
+
+    /// Appends the line, `\n` included, to `buffer`. Nothing is allocated where `buffer` has room.
+    pub fn write_line(&self, buffer: &mut Vec<u8>) {
+        line::write(self, buffer);
+        buffer.push(b'\n');
+    }
+
+    /// Whether the request counts as failed: there is an error, or the status is not among those the load test
+    /// expects, or it said nothing of that and the status is 400 or more.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.error.is_some() || !self.expected.unwrap_or(self.status < 400)
+    }
+
+    /// This output with text of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Output {
+        Output {
+            sequence_id: self.sequence_id.into_owned(),
+            url: self.url.into_owned(),
+            method: self.method.into_owned(),
+            status: self.status,
+            size: self.size,
+            timestamp: self.timestamp,
+            duration: self.duration,
+            error: self.error.map(Cow::into_owned),
+            route: self.route.map(Cow::into_owned),
+            expected: self.expected,
+            sent: self.sent,
+            redirects: self.redirects,
+        }
+    }
+}
+
+impl fmt::Display for OutputRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buffer = Vec::with_capacity(256);
+        line::write(self, &mut buffer);
+        f.write_str(&String::from_utf8_lossy(&buffer))
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+impl FromStr for Output {
+    type Err = crate::Error;
+
+    fn from_str(line: &str) -> Result<Self, Self::Err> {
+        OutputRef::parse(line).map(OutputRef::into_owned)
+    }
+}
+
+impl Serialize for Output {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Output {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        OutputRef::deserialize(deserializer).map(OutputRef::into_owned)
+    }
+}

@@ -1,0 +1,58 @@
+//! Measuring what is not reqwest: SQL, gRPC, WebSocket, anything that is a future.
+
+use std::fmt::Display;
+
+use crate::{
+    metrics::scope, request::recording::Recording, support::secrets::without_credentials,
+    support::secrets::without_secrets,
+};
+
+/// The method of a measured step's `Output`.
+pub(crate) const METHOD: &str = "MEASURE";
+
+/// Times `future` as a step of the journey `id`, in a series of its own called `name`, and returns what it returns.
+///
+/// Its [`Output`](crate::Output) has `name` as URL and route, the method `MEASURE`, and neither status nor size. An `Err`
+/// counts as failed, with its text as the error; dropping the future before it ends records the error `cancelled`.
+///
+/// A step is no request: reports have a table of steps, and no figure of requests has them in it. Thresholds know them as
+/// `steps`, `step_duration` and `step_failed`, with the tag `{step:…}`.
+///
+/// # Errors
+///
+/// Those of `future`, untouched.
+///
+/// ```no_run
+/// # async fn load_test() -> std::io::Result<()> {
+/// let journey = golo::new_sequence_id();
+/// let connected = golo::measure(&journey, "connect to the cache", async {
+///     std::net::TcpStream::connect("127.0.0.1:6379")
+/// });
+/// let cache = connected.await?;
+/// # Ok(()) }
+/// ```
+pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let scope = scope::current();
+    let sink = scope::sink_of(scope.as_deref());
+    let name = &*without_credentials(name);
+    if let Some(scope) = &scope {
+        scope.note_sequence(id);
+    }
+    if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+        room.await;
+    }
+    let recording = Recording::start(id, METHOD, name, &*sink, scope.as_deref()).route(Some(name));
+    let result = future.await;
+    match &result {
+        Ok(_) => recording.finish(None),
+        Err(error) => {
+            let error = error.to_string();
+            recording.finish(Some(&without_credentials(&error)));
+            scope.as_ref().inspect(|scope| scope.note_failure(&without_secrets(&error)));
+        }
+    }
+    if let Some(room) = scope::room(&*sink, scope.as_deref()) {
+        room.await;
+    }
+    result
+}

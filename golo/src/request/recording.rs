@@ -1,0 +1,298 @@
+//! One request, or measured step, while it lasts: it ends in one `Output`, however it ends.
+
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use reqwest::StatusCode;
+
+use crate::{
+    OutputRef, Sink, metrics::error_kind::ErrorKind, metrics::scope::Scope, request::upload::Taken, support::clock,
+    transport::attempts::Attempts,
+};
+
+pub(crate) struct Recording<'a> {
+    id: &'a str,
+    method: &'a str,
+    url: &'a str,
+    route: Option<&'a str>,
+    expected: &'a [u16],
+    sink: &'a dyn Sink,
+    scope: Option<&'a Scope>,
+    started: Instant,
+    /// From the start to the headers, where the body was yet to come then.
+    waiting: Option<Duration>,
+    /// When it ended, once it has.
+    ended: Option<Instant>,
+    /// Whether the whole response came, though the load test may not accept it.
+    is_whole: bool,
+    status: u16,
+    size: u64,
+    /// Bytes of a body that is handed to a connection as a whole.
+    body: u64,
+    /// What connections have taken of a body that is counted on its way.
+    taken: Option<Taken>,
+    attempts: Attempts,
+    /// Whether it followed an unknown number of redirects.
+    redirects_are_hidden: bool,
+    open: bool,
+}
+
+impl<'a> Recording<'a> {
+    pub(crate) fn start(
+        id: &'a str,
+        method: &'a str,
+        url: &'a str,
+        sink: &'a dyn Sink,
+        scope: Option<&'a Scope>,
+    ) -> Self {
+        let started = Instant::now();
+        if let Some(scope) = scope {
+            scope.begin_measurement(started);
+        }
+        Self {
+            id,
+            method,
+            url,
+            route: None,
+            expected: &[],
+            sink,
+            scope,
+            started,
+            waiting: None,
+            ended: None,
+            is_whole: false,
+            status: 0,
+            size: 0,
+            body: 0,
+            taken: None,
+            attempts: Attempts::default(),
+            redirects_are_hidden: false,
+            open: true,
+        }
+    }
+
+    pub(crate) fn route(mut self, route: Option<&'a str>) -> Self {
+        self.route = route;
+        self
+    }
+
+    pub(crate) fn expect(mut self, statuses: &'a [u16]) -> Self {
+        self.expected = statuses;
+        self
+    }
+
+    /// The request has a body: so many bytes that are handed to a connection as a whole, or one that is counted.
+    pub(crate) fn sending(mut self, bytes: usize, taken: Option<Taken>) -> Self {
+        (self.body, self.taken) = (bytes as u64, taken);
+        self
+    }
+
+    /// golo follows a redirect itself, and hands the body to the next connection as a whole.
+    pub(crate) fn resending(&mut self, bytes: usize) {
+        self.body = bytes as u64;
+        self.attempts.follow_counted();
+    }
+
+    /// What reqwest does for this request.
+    pub(crate) fn attempts(&mut self) -> &mut Attempts {
+        &mut self.attempts
+    }
+
+    /// It followed redirects of which golo knows only that there were some.
+    pub(crate) fn hidden_redirects(&mut self) {
+        self.redirects_are_hidden = true;
+    }
+
+    pub(crate) fn responded(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    pub(crate) fn has_responded(&self) -> bool {
+        self.status != 0
+    }
+
+    /// The body is waited for. The first time, the headers came just now; where it never is, all came at once, and the
+    /// clock need not be read for them.
+    pub(crate) fn waits_for_body(&mut self) {
+        self.waiting.get_or_insert_with(|| self.started.elapsed());
+    }
+
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.size += bytes as u64;
+    }
+
+    /// The whole response came just now. What the load test does with it before [`finish`](Self::finish) does not count.
+    pub(crate) fn received_all(&mut self) {
+        self.is_whole = true;
+        self.end();
+    }
+
+    pub(crate) fn finish(mut self, error: Option<&str>) {
+        self.record(error);
+    }
+
+    /// Whether the status is one that fails the request.
+    pub(crate) fn has_wrong_status(&self) -> bool {
+        !self.is_expected().unwrap_or(self.status < 400)
+    }
+
+    /// The sink that it is recorded in.
+    pub(crate) fn sink(&self) -> &'a dyn Sink {
+        self.sink
+    }
+
+    /// Nothing was sent, so nothing is recorded.
+    pub(crate) fn discard(mut self) {
+        self.open = false;
+        self.end();
+    }
+
+    /// When it ended.
+    fn end(&mut self) -> Instant {
+        let scope = self.scope;
+        *self.ended.get_or_insert_with(|| {
+            let now = Instant::now();
+            if let Some(scope) = scope {
+                scope.end_measurement(now);
+            }
+            now
+        })
+    }
+
+    fn record(&mut self, error: Option<&str>) {
+        self.open = false;
+        let ended = self.end();
+        let duration = ended - self.started;
+        let is_whole = self.has_responded() && (self.is_whole || error.is_none());
+        let (sent, redirects) = self.amounts(error);
+        self.sink.output(&OutputRef {
+            sequence_id: Cow::Borrowed(self.id),
+            url: Cow::Borrowed(self.url),
+            method: Cow::Borrowed(self.method),
+            status: self.status,
+            size: i64::try_from(self.size).unwrap_or(i64::MAX),
+            timestamp: clock::wall(ended),
+            duration,
+            error: error.map(Cow::Borrowed),
+            route: self.route.map(Cow::Borrowed),
+            expected: self.is_expected(),
+            waiting: is_whole.then(|| self.waiting.unwrap_or(duration)),
+            sent,
+            redirects,
+            redirects_are_hidden: self.redirects_are_hidden,
+            ended: Some(ended),
+        });
+    }
+
+    /// Bytes of the body that were handed to connections, and redirects that were followed.
+    pub(crate) fn amounts(&self, error: Option<&str>) -> (u64, u32) {
+        (self.sent(error), self.attempts.redirects().max(self.redirects_are_hidden.into()))
+    }
+
+    /// Bytes of the body that were handed to connections. One that is small goes out together with the head.
+    fn sent(&self, error: Option<&str>) -> u64 {
+        let taken = self.taken.as_ref().map_or(0, Taken::bytes);
+        if self.body == 0 {
+            return taken;
+        }
+        // A client of the load test's own does not tell when it connects, but the error does.
+        let never_connected = error
+            .is_some_and(|error| matches!(ErrorKind::of(error), ErrorKind::Dns | ErrorKind::Connect | ErrorKind::Tls));
+        let times = if never_connected && self.attempts.redirects() == 0 {
+            0
+        } else {
+            self.attempts.bodies(self.has_responded())
+        };
+        taken.saturating_add(self.body.saturating_mul(times.into()))
+    }
+
+    /// `None` where the load test said nothing of it, or no response came.
+    fn is_expected(&self) -> Option<bool> {
+        (self.has_responded() && !self.expected.is_empty()).then(|| self.expected.contains(&self.status))
+    }
+}
+
+impl Drop for Recording<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            // A sink is anybody's code, and a second panic while one is under way would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.record(Some("cancelled"))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Mutex, thread, time::Duration};
+
+    use super::*;
+
+    /// What was said of each output that no line says: duration, waiting and bytes sent.
+    #[derive(Default)]
+    struct Said(Mutex<Vec<(Duration, Option<Duration>, u64)>>);
+
+    impl Sink for Said {
+        fn output(&self, output: &OutputRef<'_>) {
+            self.0.lock().unwrap().push((output.duration, output.waiting, output.sent));
+        }
+    }
+
+    fn recorded(make: impl FnOnce(Recording<'_>)) -> (Duration, Option<Duration>, u64) {
+        let said = Said::default();
+        make(Recording::start("id", "POST", "http://127.0.0.1/", &said, None).sending(7, None));
+        said.0.into_inner().unwrap()[0]
+    }
+
+    #[test]
+    fn headers_are_waited_for_until_the_body_has_to_be() {
+        let pause = Duration::from_millis(5);
+        let (duration, waiting, sent) = recorded(|mut recording| {
+            thread::sleep(pause);
+            recording.responded(StatusCode::OK);
+            recording.waits_for_body();
+            thread::sleep(pause);
+            recording.waits_for_body();
+            recording.finish(None);
+        });
+        let waiting = waiting.unwrap();
+        assert!(pause <= waiting && waiting + pause <= duration, "{waiting:?} of {duration:?}");
+        assert_eq!(sent, 7);
+        let (duration, waiting, _) = recorded(|mut recording| {
+            recording.responded(StatusCode::INTERNAL_SERVER_ERROR);
+            recording.finish(None);
+        });
+        assert_eq!(waiting, Some(duration), "where all comes at once");
+    }
+
+    #[test]
+    fn what_is_done_with_a_whole_response_takes_no_time() {
+        let (pause, started) = (Duration::from_millis(5), Instant::now());
+        let (duration, waiting, _) = recorded(|mut recording| {
+            recording.responded(StatusCode::OK);
+            recording.received_all();
+            thread::sleep(pause);
+            recording.finish(Some("content: no"));
+        });
+        let elapsed = started.elapsed();
+        assert!(duration + pause <= elapsed, "{duration:?} of {elapsed:?}");
+        assert_eq!(waiting, Some(duration), "all of it came");
+    }
+
+    #[test]
+    fn without_a_whole_response_nothing_is_known_of_it() {
+        let (_, waiting, sent) = recorded(|recording| recording.finish(Some("connect: refused")));
+        assert_eq!((waiting, sent), (None, 0));
+        let (_, waiting, sent) = recorded(|recording| recording.finish(Some("timeout: operation timed out")));
+        assert_eq!((waiting, sent), (None, 7), "it was connected");
+        let (_, waiting, sent) = recorded(|mut recording| {
+            recording.responded(StatusCode::OK);
+            recording.waits_for_body();
+        });
+        assert_eq!((waiting, sent), (None, 7), "dropped before its end");
+        let (_, waiting, _) = recorded(|recording| recording.finish(None));
+        assert_eq!(waiting, None, "a measured step has no headers");
+    }
+}

@@ -1,0 +1,48 @@
+//! Exit codes.
+
+use std::process::ExitCode;
+
+use crate::{Error, error::chain, support::message::say};
+
+/// How a process of golo ends, if not with 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Anything unforeseen, a trigger of `once` that failed, and something that could not be written.
+    Failed = 1,
+    /// The generator could not deliver the plan. `compare`: a run is not fit to be compared.
+    Invalid = 96,
+    /// `compare`: the runs are too noisy or too short.
+    TooNoisy = 98,
+    /// A threshold failed, or nothing succeeded. `compare`: a regression.
+    ThresholdFailed = 99,
+    /// The command line, the environment or the address is wrong.
+    BadConfiguration = 104,
+    /// A signal cut it short.
+    Interrupted = 105,
+    /// The load test could not start, or died.
+    NotStarted = 107,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        if error.is_address() {
+            Self::BadConfiguration
+        } else if error.is_start() {
+            Self::NotStarted
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+/// Prints an error on stderr and returns the exit code for it.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    say(format_args!("golo: {}", chain(error)));
+    Exit::from(error).into()
+}

@@ -1,0 +1,9 @@
+//! Small helpers that every other folder may use.
+
+pub(crate) mod clock;
+pub(crate) mod lock;
+pub(crate) mod message;
+pub(crate) mod nearest;
+pub(crate) mod panic;
+pub(crate) mod secrets;
+pub(crate) mod until;

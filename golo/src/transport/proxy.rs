@@ -1,0 +1,202 @@
+//! The proxy that requests go through: none, unless it is asked for.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::{ClientBuilder, Url};
+
+use crate::support::secrets::{url_without_credentials, without_credentials};
+
+/// The proxy in use, as a matcher of URLs.
+static MATCHER: RwLock<Option<Arc<Matcher>>> = RwLock::new(None);
+
+const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
+/// What `--proxy` asks for. [`Display`](fmt::Display) and `Debug` leave out user and password.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// Send requests to the target itself.
+    #[default]
+    None,
+    /// Use the proxies that the environment names, and with the feature `system-proxy` those of the system.
+    Environment,
+    /// Use this proxy for every request.
+    Url(Url),
+}
+
+impl Proxy {
+    /// Text that reads as the same, with user and password.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Url(url) => url.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Checks that this program can use it.
+    pub(crate) fn check_features(&self) -> Result<(), String> {
+        match self {
+            Self::Url(url) if url.scheme().starts_with("socks") && !cfg!(feature = "socks") => {
+                Err(format!("the proxy `{self}` needs a load test with golo's feature `socks`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Configures a client.
+    pub(crate) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, reqwest::Error> {
+        Ok(match self {
+            // reqwest would take those of the environment.
+            Self::None => builder.no_proxy(),
+            Self::Environment => builder,
+            Self::Url(url) => builder.no_proxy().proxy(reqwest::Proxy::all(url.clone())?),
+        })
+    }
+
+    /// Makes this the proxy of the process, for [`used_for`].
+    pub(crate) fn install(&self) {
+        let matcher = match self {
+            Self::None => None,
+            Self::Environment => Some(Matcher::from_system()),
+            Self::Url(url) => Some(Matcher::builder().all(url.to_string()).build()),
+        };
+        *MATCHER.write().unwrap_or_else(PoisonError::into_inner) = matcher.map(Arc::new);
+    }
+}
+
+/// The proxy that a request to `url` goes through, without user and password.
+pub(crate) fn used_for(url: &Url) -> Option<Url> {
+    let matcher = MATCHER.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+    let intercept = matcher.intercept(&url.as_str().parse().ok()?)?;
+    intercept.uri().to_string().parse().ok().map(with_port)
+}
+
+/// `proxy` with its port, if it is one of SOCKS, whose usual port no URL knows.
+pub(crate) fn with_port(mut proxy: Url) -> Url {
+    if proxy.scheme().starts_with("socks") && proxy.port().is_none() {
+        // It cannot fail: there is a host.
+        let _ = proxy.set_port(Some(1080));
+    }
+    proxy
+}
+
+/// A proxy in words, as reports name it.
+pub(crate) fn shown(proxy: &Url) -> String {
+    url_without_credentials(proxy).as_str().trim_end_matches('/').to_owned()
+}
+
+/// Proxies that requests to any of `origins` go through.
+pub(crate) fn used_for_any<'o>(origins: impl IntoIterator<Item = &'o str>) -> Vec<String> {
+    let urls = origins.into_iter().filter_map(|origin| origin.parse().ok());
+    let mut proxies: Vec<_> = urls.filter_map(|url| used_for(&url)).map(|proxy| shown(&proxy)).collect();
+    proxies.sort_unstable();
+    proxies.dedup();
+    proxies
+}
+
+impl FromStr for Proxy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => return Ok(Self::None),
+            "env" => return Ok(Self::Environment),
+            _ => {}
+        }
+        let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url: Option<Url> = whole.parse().ok();
+        let is_proxy = |url: &Url| {
+            let has_more = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
+            SCHEMES.contains(&url.scheme()) && url.host_str().is_some_and(|host| !host.is_empty()) && !has_more
+        };
+        url.filter(is_proxy).map(Self::Url).ok_or_else(|| {
+            let shown = without_credentials(&whole);
+            let shown = if whole == text { &*shown } else { shown.trim_start_matches("http://") };
+            format!("`{shown}`: expected `env`, `none`, or a URL as in `http://127.0.0.1:3128`")
+        })
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Environment => f.write_str("env"),
+            Self::Url(url) => f.write_str(&shown(url)),
+        }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text of `--proxy` before it is read. clap repeats a value that it cannot read, and this one may have a password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ProxyText(String);
+
+impl ProxyText {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// It is neither `env`, `none` nor the URL of a proxy.
+    pub(crate) fn read(&self) -> Result<Proxy, String> {
+        self.0.parse()
+    }
+}
+
+impl From<&str> for ProxyText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for ProxyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyText(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_a_url_or_a_host_and_never_shows_a_password() {
+        for (text, shown, key) in [
+            ("env", "env", "env"),
+            ("none", "none", "none"),
+            ("127.0.0.1:3128", "http://127.0.0.1:3128", "http://127.0.0.1:3128/"),
+            ("https://ann:secret@proxy.example", "https://proxy.example", "https://ann:secret@proxy.example/"),
+            ("ann:secret@proxy.example:1", "http://proxy.example:1", "http://ann:secret@proxy.example:1/"),
+            ("socks5h://u:p@[::1]:1080", "socks5h://[::1]:1080", "socks5h://u:p@[::1]:1080"),
+        ] {
+            let proxy: Proxy = text.parse().unwrap();
+            assert_eq!(
+                (proxy.to_string(), format!("{proxy:?}"), proxy.key()),
+                (shown.into(), shown.into(), key.into())
+            );
+            assert_eq!(proxy.key().parse(), Ok(proxy));
+        }
+        for text in ["", "ftp://h", "http://", "http://h/path", "http://h?q", "http://ann:secret@h:port", "a b"] {
+            let error = text.parse::<Proxy>().unwrap_err();
+            assert!(error.contains("expected `env`, `none`, or a URL") && !error.contains("secret"), "{error}");
+        }
+        assert!(!format!("{:?}", ProxyText::from("http://ann:secret@h")).contains("secret"));
+    }
+
+    #[test]
+    fn a_proxy_of_socks_needs_its_feature() {
+        let checked = "socks5://127.0.0.1".parse::<Proxy>().unwrap().check_features();
+        assert_eq!(checked.is_ok(), cfg!(feature = "socks"));
+        assert_eq!("http://127.0.0.1".parse::<Proxy>().unwrap().check_features(), Ok(()));
+    }
+}

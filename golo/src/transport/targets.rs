@@ -1,0 +1,140 @@
+//! Which targets a load test may have, where whoever runs it says so: an agent with `--allow-target`.
+
+use std::{fmt, sync::OnceLock};
+
+use reqwest::Url;
+
+use crate::error::NotAllowed;
+use crate::transport::proxy::{self, Proxy};
+
+/// Says so, with commas between: `127.0.0.1:8765,shop.example`.
+const VARIABLE: &str = "GOLO_ALLOW_TARGETS";
+
+static ALLOWED: OnceLock<Option<Vec<Target>>> = OnceLock::new();
+
+/// A host, and its port unless any will do.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Target {
+    /// None where it is no target.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok().filter(|port| *port > 0)?)),
+            _ => (text, None),
+        };
+        let is_plain = !host.contains(['/', '?', '#', '@', '\\']) && (host.starts_with('[') || !host.contains(':'));
+        let url = Url::parse(&format!("http://{host}/")).ok().filter(|_| is_plain)?;
+        Some(Self { host: url.host_str()?.to_owned(), port })
+    }
+
+    fn is_of(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        url.host_str() == Some(&self.host) && (self.port.is_none() || self.port == port)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Whether `text` is a target as `GOLO_ALLOW_TARGETS` has them: `HOST` or `HOST:PORT`.
+#[must_use]
+pub fn is_target(text: &str) -> bool {
+    !text.contains(',') && Target::parse(text).is_some()
+}
+
+/// Checks that a request may be sent there. A proxy that it goes through must be allowed too, since it can reach anything.
+pub(crate) fn check(url: &Url) -> Result<(), NotAllowed> {
+    let Some(targets) = allowed() else { return Ok(()) };
+    check_against(targets, url)?;
+    match proxy::used_for(url) {
+        None => Ok(()),
+        Some(proxy) => check_proxy(targets, &proxy),
+    }
+}
+
+fn allowed() -> Option<&'static [Target]> {
+    ALLOWED.get_or_init(|| std::env::var(VARIABLE).ok().and_then(|text| read(&text))).as_deref()
+}
+
+/// What is no target allows none, rather than all.
+fn read(text: &str) -> Option<Vec<Target>> {
+    (!text.is_empty()).then(|| text.split(',').filter_map(Target::parse).collect())
+}
+
+#[cold]
+fn check_against(targets: &[Target], url: &Url) -> Result<(), NotAllowed> {
+    if targets.iter().any(|target| target.is_of(url)) {
+        return Ok(());
+    }
+    Err(NotAllowed { message: format!("its target is none of those that are allowed here: {}", list(targets)) })
+}
+
+#[cold]
+fn check_proxy(targets: &[Target], proxy: &Url) -> Result<(), NotAllowed> {
+    if targets.iter().any(|target| target.is_of(proxy)) {
+        return Ok(());
+    }
+    let (proxy, list) = (proxy::shown(proxy), list(targets));
+    Err(NotAllowed { message: format!("the proxy {proxy} is none of the targets that are allowed here: {list}") })
+}
+
+fn list(targets: &[Target]) -> String {
+    targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks a proxy against the targets that an agent allows, each as [`is_target`] wants it.
+///
+/// # Errors
+///
+/// It is none of them.
+pub fn check_proxy_among(targets: &[String], proxy: &Proxy) -> Result<(), String> {
+    let Proxy::Url(url) = proxy else { return Ok(()) };
+    let targets: Vec<_> = targets.iter().filter_map(|target| Target::parse(target)).collect();
+    check_proxy(&targets, &proxy::with_port(url.clone())).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_allowed(targets: &str, url: &str) -> bool {
+        read(targets).is_none_or(|targets| check_against(&targets, &url.parse().unwrap()).is_ok())
+    }
+
+    #[test]
+    fn a_target_is_a_host_and_a_port_if_it_has_one() {
+        assert!(is_allowed("", "http://anywhere.example/"));
+        assert!(is_allowed("127.0.0.1:8765", "http://127.0.0.1:8765/items?x=1"));
+        assert!(is_allowed("shop.example, 127.0.0.1", "https://Shop.Example:8443/"));
+        assert!(is_allowed("shop.example:443", "https://shop.example/"));
+        assert!(is_allowed("[::1]:80", "http://[::1]/") && is_allowed("[::1]", "http://[0:0::1]:9/"));
+        for (targets, url) in [
+            ("127.0.0.1:8765", "http://127.0.0.1:8766/"),
+            ("127.0.0.1:8765", "http://localhost:8765/"),
+            ("shop.example", "http://shop.example.evil.example/"),
+            ("shop.example", "http://shop.example@evil.example/"),
+            ("shop.example:443", "http://shop.example/"),
+            ("not a target", "http://anywhere.example/"),
+            (",", "http://anywhere.example/"),
+        ] {
+            assert!(!is_allowed(targets, url), "{targets}: {url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_is_told_apart() {
+        assert!(["127.0.0.1", "a.example:80", "[::1]", "[::1]:1"].into_iter().all(is_target));
+        for text in ["", ":80", "a:b", "a:0", "::1", "http://a", "a/b", "u@a", "a,b", "a:99999"] {
+            assert!(!is_target(text), "{text}");
+        }
+    }
+}

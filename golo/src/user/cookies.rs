@@ -1,0 +1,51 @@
+//! Cookies: a jar for each user over one shared client. Without the feature `cookies` there are none.
+
+#[cfg(feature = "cookies")]
+pub(crate) use kept::with_jars;
+
+#[cfg(feature = "cookies")]
+mod kept {
+    use std::sync::Arc;
+
+    use reqwest::{
+        ClientBuilder, Url,
+        cookie::{CookieStore, Jar},
+        header::HeaderValue,
+    };
+
+    use crate::metrics::scope;
+
+    /// Has the client ask for the cookies of the user whose code is running.
+    pub(crate) fn with_jars(builder: ClientBuilder) -> ClientBuilder {
+        builder.cookie_provider(Arc::new(CurrentJar::default()))
+    }
+
+    /// What golo's client asks for cookies: the jar of the user whose code is running, or one of the client's own
+    /// outside any run.
+    #[derive(Default)]
+    struct CurrentJar {
+        outside: Jar,
+    }
+
+    impl CurrentJar {
+        fn with<T>(&self, use_jar: impl FnOnce(&Jar) -> T) -> T {
+            let scope = scope::current();
+            use_jar(scope.as_ref().map_or(&self.outside, |scope| &scope.jar))
+        }
+    }
+
+    impl CookieStore for CurrentJar {
+        fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
+            self.with(|jar| jar.set_cookies(headers, url));
+        }
+
+        fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+            self.with(|jar| jar.cookies(url))
+        }
+    }
+}
+
+#[cfg(not(feature = "cookies"))]
+pub(crate) fn with_jars(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
+}
