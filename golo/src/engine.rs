@@ -264,7 +264,7 @@ impl Engine {
         self.end_foreign_load();
     }
 
-    /// If the load is over, passes the time to the recorder shared by all threads that are not workers.
+    /// If the load is over, passes its end to the recorder shared by all threads that are not workers.
     fn end_foreign_load(&self) {
         if let Some(over) = self.command.0.told().over() {
             self.sinks.measured.end_load(over);

@@ -269,7 +269,7 @@ impl Index {
         }
     }
 
-    /// Returns the number of the label of all requests, or steps, past the limits, and raises it to this priority.
+    /// Returns the number of the label of all requests, or steps, past the limits, after raising its priority.
     fn other(&mut self, priority: Priority, is_step: bool) -> u32 {
         let other = Label::other(priority, is_step);
         match self.by_label.get(&other) {

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_starts_are_the_targets_unless_pauses_caused_them() {
+    fn missed_starts_are_due_to_the_target_unless_pauses_caused_them() {
         let missed = |missed, done, busy, pausing| missed_by_pausing(missed, done, busy * MILLI, pausing * MILLI);
         assert_eq!(missed(68, 32, 9_900, 9_600), 68, "a pause of 300 ms at a pace of 100 ms");
         assert_eq!(missed(60, 40, 10_000, 2_000), 10, "50 ms of thought beside 200 ms of the target");

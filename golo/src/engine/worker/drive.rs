@@ -138,7 +138,7 @@ impl<T: Trigger> Worker<T> {
         self.hand_over(users, number, drive(held, due), next);
     }
 
-    /// Gives the user to a task. The user is due again at `next`.
+    /// Hands the user to a task. The user is due again at `next`.
     fn hand_over(
         &self,
         users: &mut Users<T::User>,

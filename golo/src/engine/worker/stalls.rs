@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn own_part_is_zero_when_most_of_the_delay_is_the_targets() {
+    fn own_part_is_zero_when_the_target_caused_most_of_the_delay() {
         let part = |late, stood| own_part(late * MILLI, stood * MILLI).as_millis();
         assert_eq!([part(150, 200), part(150, 80), part(150, 70)], [150, 80, 0]);
     }
