@@ -1,6 +1,7 @@
-//! The engine: turns a plan into triggers, on time, and measures them. It knows nothing of command lines, gRPC or stdout.
+//! The engine: turns a plan into triggers, starts them on time and measures them. It does not depend on the command
+//! line, gRPC or stdout.
 //!
-//! Public for the `golo` command, and nothing else may use it: it changes without notice.
+//! This module is public for the `golo` command only. It may change in any release without notice.
 
 pub mod arrivals;
 pub mod curve;
@@ -48,42 +49,43 @@ use worker::{Message, Run};
 pub use crate::user::share;
 use crate::{Sink, support::until::until, user::share::Share};
 
-/// How long workers are waited for beyond the time they have.
+/// Time that workers get to answer, in addition to the time they are allowed.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A limit that is noticed this much later has passed while this engine stood still itself.
+/// If a time limit is noticed this much too late, this process itself stood still.
 const STOOD_STILL: Duration = Duration::from_secs(1);
 
-/// How a plan is to be run.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The job's name, which triggers find in their context.
+    /// Name of the job. Triggers receive it in their context.
     pub job_name: String,
-    /// Threads; never more than there are users.
+    /// Number of worker threads. The engine starts no more than there are users.
     pub workers: usize,
-    /// What random choices depend on.
+    /// Seed of random choices.
     pub seed: u64,
-    /// The part of the plan that is this engine's.
+    /// Part of the plan that this engine runs.
     pub share: Share,
-    /// How late starts may be before the run is invalid; `None` for the larger of 10 ms and a tenth of their spacing.
+    /// Delay of starts above which the run is invalid. `None` for the default: 10 ms, or a tenth of the time between
+    /// two starts if that is longer.
     pub max_lag: Option<Duration>,
 }
 
-/// Where the measurements of a run come together.
+/// Sinks that receive the measurements of a run.
 pub struct Sinks {
-    /// The sink of measured triggers.
+    /// Sink for measured triggers.
     pub measured: Arc<RecorderSink>,
-    /// The sink of what belongs to no trigger.
+    /// Sink for requests and checks made outside of triggers.
     pub outside: Arc<Outside>,
 }
 
 impl Sinks {
-    /// Those of a run; every output and check goes to each of `beside` too.
+    /// Creates the sinks of a run. Every output and check also goes to each sink of `beside`.
     #[must_use]
     pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
         Self::selecting(Selected::default(), beside)
     }
 
-    /// The same for a run whose thresholds select these routes.
+    /// Creates the sinks of a run whose thresholds select the routes in `selected`.
     #[must_use]
     pub fn selecting(selected: Selected, beside: Vec<Arc<dyn Sink>>) -> Self {
         let measured = Arc::new(RecorderSink::selecting(selected, beside));
@@ -92,7 +94,7 @@ impl Sinks {
     }
 }
 
-/// A run that is under way.
+/// A run that is in progress.
 pub struct Engine {
     plan: Plan,
     options: Options,
@@ -100,15 +102,17 @@ pub struct Engine {
     command: Command,
     messages: mpsc::UnboundedReceiver<(usize, Message)>,
     workers: Roster,
-    /// From when on the warm-up may begin, or what is measured; nothing while it is held.
+    /// Earliest start of the warm-up, or of the measured part if there is no warm-up. `None` while the run is held.
     begin: Option<Instant>,
     start: Option<(Instant, SystemTime)>,
-    /// When what is in flight was cut off.
+    /// Time at which triggers in flight were cut off.
     cut: Option<Instant>,
-    /// When nothing was in flight any more, and when all users had stopped.
+    /// Time from which nothing was in flight any more.
     drained: Option<Instant>,
+    /// Time at which all users had stopped.
     released: Option<Instant>,
-    /// Until when workers are waited for all the same, since this engine could not hear them.
+    /// Workers are not given up before this time. Set when this process stood still and could not receive their
+    /// messages.
     forbearance: Option<Instant>,
     second: Snapshot,
     seconds: u64,
@@ -120,14 +124,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the workers, which get ready; the measured part starts when all are, and the warm-up is over. There are no
-    /// more of them than the plan has users at its peak, and that stays so however it is [adjusted](Self::adjust).
+    /// Starts the workers, which then start their users. The measured part begins when all workers are ready and the
+    /// warm-up is over.
+    ///
+    /// There are never more workers than the plan has users at its peak, even if the run is [adjusted](Self::adjust)
+    /// later.
     ///
     /// # Errors
     ///
-    /// Where the system has no thread left.
+    /// Returns an error if the system cannot start another thread.
     pub fn start<T: Trigger>(trigger: Arc<T>, plan: Plan, options: Options, sinks: Sinks) -> io::Result<Self> {
-        // Where not all can be started, dropping it ends those that were.
+        // If starting a worker fails, dropping `command` ends those already started.
         let command = Command::default();
         let (share, max_lag) = (options.share, options.max_lag);
         let run = Arc::new(Run {
@@ -147,7 +154,7 @@ impl Engine {
         let workers = workers.clamp(1, share.count(plan.peak_users()).max(1));
         let (sender, messages) = mpsc::unbounded_channel();
         for (number, share) in share.split(workers).enumerate() {
-            // They end by themselves, and one that does not is not waited for.
+            // Workers end by themselves. The engine gives up a worker that does not and never joins its thread.
             drop(worker::spawn(number, share, Arc::clone(&run), sender.clone())?);
         }
         let workers = Roster::of(workers);
@@ -174,13 +181,14 @@ impl Engine {
         })
     }
 
-    /// Holds the run, once its users have started, until it may [begin](Self::begin).
+    /// Holds the run, after its users have started, until [`begin`](Self::begin) is called.
     pub fn hold(&mut self) {
         self.begin = None;
     }
 
-    /// Waits until all users have started, and gives how many have; gives nothing once the run has ended. Dropping the
-    /// future loses nothing.
+    /// Waits until all users have started and returns their number, or `None` if the run has ended.
+    ///
+    /// This method is cancel safe: dropping the future loses nothing.
     pub async fn ready(&mut self) -> Option<u64> {
         loop {
             if self.workers.are_gone() {
@@ -193,24 +201,25 @@ impl Engine {
         }
     }
 
-    /// Begins at `at`, or as soon as all users have started.
+    /// Begins the run at `at`, or later as soon as all users have started.
     pub fn begin(&mut self, at: Instant) {
         self.begin = Some(at);
         self.go_on();
     }
 
-    /// Begins when a clock on the wall shows `at`, or as soon as all users have started.
+    /// Begins the run when the system clock shows `at`, or later as soon as all users have started.
     pub fn begin_at(&mut self, at: SystemTime) {
         let wait = at.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
         self.begin(Instant::now() + wait);
     }
 
-    /// Changes the load from now on, and gives the plan as it is then: it stays at this level until the plan is over. One
-    /// that its iterations end waits for more load while there is none.
+    /// Changes the load from now on and returns the changed plan. The load stays at this level until the plan is over.
+    ///
+    /// A plan that ends with its iterations does not end while the load is zero: it waits for another change.
     ///
     /// # Errors
     ///
-    /// The level is in the wrong unit, or beyond a limit.
+    /// Returns an error if the level has the wrong unit or exceeds a limit.
     pub fn adjust(&mut self, level: Target) -> Result<&Plan, PlanError> {
         let now = Instant::now();
         let elapsed = self.start.map_or(Duration::ZERO, |(start, _)| now.saturating_duration_since(start));
@@ -219,7 +228,9 @@ impl Engine {
         Ok(&self.plan)
     }
 
-    /// Waits for the next second to be over; gives nothing once the run has ended. Dropping the future loses nothing.
+    /// Waits until the next second is over and returns it, or `None` if the run has ended.
+    ///
+    /// This method is cancel safe: dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Progress> {
         loop {
             if let Some(progress) = self.progress() {
@@ -232,34 +243,34 @@ impl Engine {
         }
     }
 
-    /// Hears what a worker says next.
+    /// Handles the next message of a worker, or gives up workers that exceed the time limit.
     async fn listen(&mut self) {
         let give_up_at = self.give_up_at();
         tokio::select! {
             biased;
             Some((worker, message)) = self.messages.recv() => self.hear(worker, message),
             () = until(give_up_at) => match give_up_at {
-                // As after a pause of the whole process: the workers have stood still for as long.
+                // This process may have been paused. Then the workers stood still for as long.
                 Some(limit) if limit.elapsed() > STOOD_STILL => self.forbearance = Some(Instant::now() + PATIENCE),
                 _ => self.give_up(),
             },
         }
     }
 
-    /// Has no trigger start any more; those in flight may finish within the grace.
+    /// Starts no more triggers. Triggers in flight may finish within the grace period.
     pub fn stop(&mut self) {
         self.command.0.stop();
         self.end_foreign_load();
     }
 
-    /// Tells the recorder of all threads that are no worker's when the load was over, if it is.
+    /// If the load is over, passes its end to the recorder shared by all threads that are not workers.
     fn end_foreign_load(&self) {
         if let Some(over) = self.command.0.told().over() {
             self.sinks.measured.end_load(over);
         }
     }
 
-    /// Cuts off what is in flight.
+    /// Cuts off triggers in flight.
     pub fn cut(&mut self) {
         self.stop();
         self.cut.get_or_insert_with(Instant::now);
@@ -267,43 +278,43 @@ impl Engine {
         self.command.0.cut();
     }
 
-    /// What was measured until the last second.
+    /// Returns everything measured up to the end of the last second.
     #[must_use]
     pub fn totals(&self) -> &Snapshot {
         &self.totals
     }
 
-    /// When the measured part starts, once that is known.
+    /// Returns the start of the measured part, or `None` if it is not known yet.
     #[must_use]
     pub fn started(&self) -> Option<Instant> {
         self.start.map(|(start, _)| start)
     }
 
-    /// The same, as a clock on the wall shows it.
+    /// Returns the start of the measured part by the system clock, or `None` if it is not known yet.
     #[must_use]
     pub fn started_at(&self) -> Option<SystemTime> {
         self.start.map(|(_, at)| at)
     }
 
-    /// Whether nothing is in flight any more, by what the workers have said until now.
+    /// Returns true if nothing is in flight any more, according to the messages received so far.
     pub fn has_drained(&mut self) -> bool {
         self.hear_all();
         self.drained.is_some()
     }
 
-    /// Hears what the workers have said until now.
+    /// Handles all messages received so far.
     fn hear_all(&mut self) {
         while let Ok((worker, message)) = self.messages.try_recv() {
             self.hear(worker, message);
         }
     }
 
-    /// Everything, once it has ended.
+    /// Returns the results of the run. Call this after the run has ended.
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let lost = self.workers.lost();
         if !lost.is_empty() {
-            // What they have started and never told the end of.
+            // Triggers that lost workers started and did not report as ended.
             let untold = |triggers: &Triggers| {
                 let ended = triggers.done + triggers.interrupted + triggers.dropped();
                 i128::from(triggers.due) - i128::from(ended)
@@ -313,7 +324,7 @@ impl Engine {
         }
         let rest = self.end_second(true);
         let generator = &self.totals.generator;
-        // Where it was stopped before the clock started, some may have been about to.
+        // If the run was stopped before the clock started, some users may still have been starting.
         let wanted = if self.start.is_some() { 1 } else { self.opening_users().max(1) };
         if self.not_started.is_none() && generator.users_failed >= wanted && generator.users_started == 0 {
             self.not_started = Some(nobody_started());
@@ -361,7 +372,7 @@ impl Engine {
                 (worker.seconds, worker.users) = (second + 1, users);
                 self.lag.add(second, &snapshot.generator.lag, snapshot.triggers.due);
                 self.second.merge(&snapshot);
-                // A worker that has ended takes nothing back.
+                // The receiver is gone if the worker has ended.
                 let _ = recycle.send(snapshot);
             }
             Message::Drained { at, second, rest, users } => {
@@ -386,7 +397,7 @@ impl Engine {
         self.go_on();
     }
 
-    /// Gives the order that the workers are waiting for, if they are.
+    /// Sends the order that all workers are waiting for, if they are.
     fn go_on(&mut self) {
         let is_over = self.command.0.is_over();
         if let Some(begin) = self.begin
@@ -406,12 +417,12 @@ impl Engine {
         }
     }
 
-    /// How many users there are to be when it begins, in a closed model.
+    /// Closed model: number of users with which this engine's share of the plan begins.
     fn opening_users(&self) -> u64 {
         self.options.share.count(self.plan.users_at(Duration::ZERO))
     }
 
-    /// Starts the clock, unless there is nobody to run.
+    /// Starts the clock, unless the plan begins with users and none could start.
     fn start_measuring(&mut self, begin: Instant) {
         let opens_with_users = !self.plan.is_open() && self.opening_users() > 0;
         if opens_with_users && self.workers.users() == 0 {
@@ -434,7 +445,7 @@ impl Engine {
         }
     }
 
-    /// The next second, if every worker has told of it.
+    /// Returns the next second, if every worker has reported it.
     fn progress(&mut self) -> Option<Progress> {
         let seconds = self.workers.seconds()?;
         if seconds <= self.seconds {
@@ -463,7 +474,7 @@ impl Engine {
         second
     }
 
-    /// From when on a worker that has not answered is lost.
+    /// Time after which a worker that has not answered is lost.
     fn give_up_at(&self) -> Option<Instant> {
         self.limit().map(|limit| self.forbearance.map_or(limit, |until| limit.max(until)))
     }
@@ -475,7 +486,7 @@ impl Engine {
         let grace = self.plan.graceful_stop();
         let stopped = self.command.0.told().stopped;
         let (over, grace) = match self.drained {
-            // Users have as long again to stop, and a moment at least.
+            // Users have the grace period again to stop, and at least `PATIENCE`.
             Some(drained) => (Some(drained), grace.max(PATIENCE)),
             None => (stopped.into_iter().chain(self.planned_end()).min(), grace),
         };

@@ -1,4 +1,4 @@
-//! When the starts of an open plan are due: a function of the plan alone, so that late starts delay no later ones.
+//! Due times of an open plan's starts. They depend on the plan alone, so a late start does not delay later ones.
 
 use std::{iter::FusedIterator, time::Duration};
 
@@ -11,13 +11,14 @@ use super::{
 };
 use crate::metrics::output::nanoseconds;
 
-/// The due times of one share of an open plan's starts, since the start of the measured part, in order.
+/// Iterator over the due times of one share of an open plan's starts, in ascending order since the start of the
+/// measured part.
 #[derive(Clone, Debug)]
 pub struct Starts {
     rate: Curve,
-    /// Where in the curve the last start was.
+    /// Index of the curve's piece that contains the last start.
     piece: usize,
-    /// Nanoseconds; the largest number where there is no end.
+    /// End in nanoseconds, or `u64::MAX` if there is none.
     until: u64,
     process: Process,
 }
@@ -29,10 +30,11 @@ enum Process {
 }
 
 impl Starts {
-    /// `rate` is in [millionths of a start per hour](super::plan::Rate::millionths_per_hour).
+    /// Creates the starts of one share. `rate` is in [millionths of a start per
+    /// hour](super::plan::Rate::millionths_per_hour).
     ///
-    /// Constant arrivals of all shares together are those of the whole, whatever the shares. `iterations` limits them;
-    /// Poisson arrivals it does not, since no share knows how many the others have had.
+    /// Constant arrivals of all shares together are the same however the whole is split. `iterations` limits them. It
+    /// does not limit Poisson arrivals, since a share does not know how many starts the other shares made.
     #[must_use]
     pub fn new(
         rate: &Curve,
@@ -57,7 +59,7 @@ impl Starts {
         Self { rate: rate.clone(), piece: 0, until, process }
     }
 
-    /// Whether none is to come along any curve.
+    /// Returns true if no curve could lead to another start.
     #[must_use]
     pub fn are_used_up(&self) -> bool {
         match &self.process {
@@ -66,8 +68,10 @@ impl Starts {
         }
     }
 
-    /// Goes on along another curve, which was the same until now, and gives when the next start is due by it: the one that
-    /// was given last, if `is_given` and not made yet.
+    /// Continues along another curve, which must be equal up to now, and returns the due time of the next start.
+    ///
+    /// Set `is_given` if the start returned last has not been made yet. It is then returned again with its new due
+    /// time.
     pub fn adjust(&mut self, rate: &Curve, is_given: bool) -> Option<Duration> {
         (self.rate, self.piece) = (rate.clone(), 0);
         let until = Some(self.until).filter(|until| *until < u64::MAX).map(Duration::from_nanos);
@@ -78,7 +82,7 @@ impl Starts {
                 self.next()
             }
             Process::Poisson { twice_area, .. } => {
-                // Drawn already, whether or not it was due before the end.
+                // This start was drawn before, even if it was due after the end.
                 let due = self.rate.passes(*twice_area, &mut self.piece)?;
                 (due < self.until).then(|| Duration::from_nanos(due))
             }
@@ -86,7 +90,7 @@ impl Starts {
     }
 }
 
-/// How many starts there are in all.
+/// Returns the total number of starts.
 fn planned(rate: &Curve, until: Option<Duration>) -> u64 {
     until.map_or(u64::MAX, |until| starts(rate.twice_area(until)))
 }
@@ -102,14 +106,14 @@ impl Iterator for Starts {
                     return None;
                 }
                 let due = self.rate.passes(TWICE_START * u128::from(start), &mut self.piece)?;
-                // One that the curve does not reach is still to come, should the curve change.
+                // A start that the curve does not reach may become due if the curve changes, so it is not counted.
                 *next += 1;
-                // Rounded up, a start of the last nanosecond would be due when the plan is over.
+                // Rounded up, a start in the last nanosecond would be due at the end of the plan.
                 due.min(self.until - 1)
             }
             Process::Poisson { random, twice_mean_gap, twice_area } => {
-                // Gaps of a process of rate 1 in the area below the curve, where any rate is level. Their sum is an
-                // integer: it is as fine after a month as at the start.
+                // Gaps of a process of rate 1 in the area below the curve, where every rate becomes level. Their sum is
+                // an integer, so it is as precise after a month as at the start.
                 let gap = -(-random.random::<f64>()).ln_1p();
                 *twice_area = twice_area.saturating_add((gap * *twice_mean_gap) as u128);
                 self.rate.passes(*twice_area, &mut self.piece).filter(|&due| due < self.until)?
@@ -121,7 +125,8 @@ impl Iterator for Starts {
 
 impl FusedIterator for Starts {}
 
-/// One seed of three numbers, by the finalizer of SplitMix64: neighbours have nothing in common.
+/// Mixes a seed and a share into one seed with the finalizer of SplitMix64, so that the results for neighbouring values
+/// are unrelated.
 fn mixed(seed: u64, share: Share) -> u64 {
     [share.index(), share.of()].into_iter().fold(seed, |state, number| {
         let mut state = state.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -151,34 +156,34 @@ mod tests {
         Starts::new(rate, Some(until), None, Arrivals::Poisson, share, seed).collect()
     }
 
-    /// At most 500 starts a second, in thousandths, for up to 20 seconds.
+    /// Curves of at most 500 starts a second in steps of a thousandth, for up to 20 seconds.
     fn rates() -> impl Strategy<Value = Curve> + Clone {
         curves(units("0.001/s"), 500_000, 4 * SECOND)
     }
 
-    /// Any moment of a curve, mostly its end.
+    /// Returns a time of the curve, in half of the cases its end.
     fn until(curve: &Curve, part: f64) -> Duration {
         if part > 0.5 { curve.length() } else { curve.length().mul_f64(2.0 * part) }
     }
 
     #[test]
-    fn a_hundred_a_second_is_one_each_ten_milliseconds() {
+    fn hundred_a_second_is_one_every_ten_milliseconds() {
         let starts = constant(&Curve::constant(units("100/s")), Some(10 * SECOND), Share::WHOLE);
         assert!(starts.eq((0..1000).map(|k| k * Duration::from_millis(10))));
     }
 
     #[test]
-    fn a_third_of_a_second_is_rounded_up() {
+    fn thirds_of_a_second_are_rounded_up() {
         let starts = constant(&Curve::constant(units("3/s")), Some(SECOND), Share::WHOLE);
         assert_eq!(starts.map(|due| due.as_nanos()).collect::<Vec<_>>(), [0, 333_333_334, 666_666_667]);
     }
 
     #[test]
-    fn a_ramp_from_nothing_starts_at_once_and_ends_with_its_area() {
+    fn ramp_from_zero_starts_at_once_and_has_the_starts_of_its_area() {
         let ramp = Curve::new(0, [(10 * SECOND, units("100/s"))]);
         let starts: Vec<_> = constant(&ramp, Some(10 * SECOND), Share::WHOLE).collect();
         assert_eq!(starts.len(), 500);
-        // k = 5t², so the fifth second begins with start 125.
+        // With k = 5t², start 125 is due after 5 s.
         assert_eq!((starts[0], starts[5], starts[125]), (Duration::ZERO, SECOND, 5 * SECOND));
         let descent = Curve::new(units("100/s"), [(10 * SECOND, 0)]);
         let back: Vec<_> = constant(&descent, None, Share::WHOLE).collect();
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_reached_as_a_pause_begins_comes_after_it() {
+    fn start_reached_when_a_pause_begins_comes_after_the_pause() {
         let (on, pause) = (units("10/s"), Duration::ZERO);
         let curve = Curve::new(on, [(SECOND, on), (pause, 0), (5 * SECOND, 0), (pause, on), (SECOND, on)]);
         let starts: Vec<_> = constant(&curve, Some(7 * SECOND), Share::WHOLE).collect();
@@ -194,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_of_the_last_nanosecond_is_not_after_the_end() {
+    fn start_in_the_last_nanosecond_is_before_the_end() {
         let curve = Curve::constant(units("10000000/s"));
         let until = Duration::from_nanos(100);
         assert_eq!(constant(&curve, Some(until), Share::WHOLE).count(), 1);
@@ -204,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_end_it_goes_on_until_the_iterations_are_had() {
+    fn starts_without_end_stop_after_the_iterations() {
         let curve = Curve::new(0, [(SECOND, units("2/s"))]);
         let limited = Starts::new(&curve, None, Some(5), Arrivals::Constant, Share::WHOLE, 0);
         assert_eq!(limited.map(|due| due.as_millis()).collect::<Vec<_>>(), [0, 1000, 1500, 2000, 2500]);
@@ -213,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_at_full_speed_is_exact_to_the_last() {
+    fn year_at_maximum_rate_is_exact() {
         let year = 365 * 86400 * SECOND;
         let before_last = 31_500_000 * SECOND;
         let last = |share: Share| share.split(10_000).last().unwrap();
@@ -223,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn poisson_counts_have_the_mean_and_variance_of_their_rate() {
+    fn poisson_counts_have_mean_and_variance_of_their_rate() {
         let thousand = [
             Curve::constant(units("100/s")),
             Curve::new(0, [(10 * SECOND, units("200/s"))]),
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn poisson_shares_and_seeds_have_nothing_in_common() {
+    fn poisson_shares_and_seeds_are_independent() {
         let curve = Curve::constant(units("100/s"));
         let halves: Vec<Share> = Share::WHOLE.split(2).collect();
         let one = poisson(&curve, SECOND, halves[0], 1);
@@ -287,7 +292,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn starts_are_as_many_as_the_area_and_none_is_early(curve in rates(), part in 0.0..1.0f64) {
+        fn starts_match_the_area_and_none_is_early(curve in rates(), part in 0.0..1.0f64) {
             let until = until(&curve, part);
             let starts: Vec<_> = constant(&curve, Some(until), Share::WHOLE).collect();
             let area = |t: Duration| curve.twice_area(t);
@@ -302,7 +307,7 @@ mod tests {
         }
 
         #[test]
-        fn stages_end_with_the_sum_of_their_trapezoids(curve in rates()) {
+        fn starts_of_stages_match_the_sum_of_their_trapezoids(curve in rates()) {
             let mut from = curve.start();
             let twice = curve.stages().iter().map(|&(time, to)| {
                 time.as_nanos() * u128::from(std::mem::replace(&mut from, to) + to)
@@ -312,7 +317,7 @@ mod tests {
         }
 
         #[test]
-        fn shares_make_the_whole(
+        fn shares_together_are_the_whole(
             curve in rates(), agents in 1u64..4, workers in 1u64..6, iterations in proptest::option::of(0u64..2000),
         ) {
             let of = |share| Starts::new(&curve, Some(curve.length()), iterations, Arrivals::Constant, share, 0);
@@ -324,7 +329,7 @@ mod tests {
         }
 
         #[test]
-        fn a_level_rate_is_evenly_spaced(units in 1..=Rate::MAX.millionths_per_hour(), parts in 1u64..100) {
+        fn level_rate_is_evenly_spaced(units in 1..=Rate::MAX.millionths_per_hour(), parts in 1u64..100) {
             let share = Share::WHOLE.split(parts).last().unwrap();
             let starts: Vec<_> = constant(&Curve::constant(units), None, share).take(100).collect();
             let gap = TWICE_START / 2 * u128::from(parts) / u128::from(units);
@@ -334,7 +339,7 @@ mod tests {
         }
 
         #[test]
-        fn poisson_starts_are_in_order_and_in_time(curve in rates(), part in 0.0..1.0f64, seed in any::<u64>()) {
+        fn poisson_starts_are_ordered_and_before_the_end(curve in rates(), part in 0.0..1.0f64, seed in any::<u64>()) {
             let until = until(&curve, part);
             let starts = poisson(&curve, until, Share::WHOLE, seed);
             prop_assert!(starts.is_sorted() && starts.last().is_none_or(|&last| last < until));

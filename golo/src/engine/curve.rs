@@ -1,5 +1,5 @@
-//! A line over time, piece by piece: how many users there are to be, or how fast starts come. Values and times are
-//! integers and everything is a function of the time alone, so that nothing drifts.
+//! A piecewise linear curve over time: the number of users or the rate of starts. Values and times are integers, and
+//! every result depends on the time alone, so nothing drifts.
 
 mod area;
 
@@ -8,40 +8,43 @@ use std::time::Duration;
 use super::plan::LONGEST;
 use crate::metrics::output::nanoseconds;
 
-/// Values are below this.
+/// Upper bound of values, exclusive.
 const HIGHEST: u64 = 1 << 57;
 
-/// Starts at a value, goes straight to the next target in each stage's time, and stays at the last.
+/// A curve that begins at a start value, moves in a straight line to the target of each stage, and stays at the last
+/// target.
 ///
-/// Values are below 2^57 and stages take less than a year together, or what is computed of them does not fit.
+/// Values are below 2^57 and all stages together take less than a year. Otherwise, intermediate results could overflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Curve {
     start: u64,
     stages: Vec<(Duration, u64)>,
-    /// What takes time: at least the level piece after the last stage, which has no end.
+    /// Pieces that take time. The last is the level piece after all stages, which has no end.
     pieces: Vec<Piece>,
 }
 
-/// One straight piece. Times are nanoseconds since the start.
+/// One straight piece. Times are in nanoseconds since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Piece {
     begin: u64,
     end: u64,
     from: u64,
     to: u64,
-    /// Twice the area below the line before this piece, and with it.
+    /// Twice the area below the curve up to the start of this piece.
     twice_before: u128,
+    /// Twice the area below the curve up to the end of this piece.
     twice_after: u128,
 }
 
 impl Curve {
-    /// A level line.
+    /// Creates a level curve.
     #[must_use]
     pub fn constant(value: u64) -> Self {
         Self::new(value, [])
     }
 
-    /// From `start`, straight to each target in the time before it. A stage without time is a jump.
+    /// Creates a curve from `start` through the targets of `stages`, each with its duration. A stage without duration
+    /// is a jump.
     #[must_use]
     pub fn new(start: u64, stages: impl IntoIterator<Item = (Duration, u64)>) -> Self {
         let stages: Vec<_> = stages.into_iter().collect();
@@ -61,7 +64,7 @@ impl Curve {
         Self { start, stages, pieces }
     }
 
-    /// [`new`](Self::new) of what may be too high or too long; then there is none.
+    /// Like [`new`](Self::new), but returns `None` if a value is too high or the stages take too long.
     pub(crate) fn checked(start: u64, stages: impl IntoIterator<Item = (Duration, u64)>) -> Option<Self> {
         let stages: Vec<_> = stages.into_iter().collect();
         let length = stages.iter().map(|stage| stage.0).fold(Duration::ZERO, Duration::saturating_add);
@@ -69,7 +72,7 @@ impl Curve {
         (is_low && length <= LONGEST).then(|| Self::new(start, stages))
     }
 
-    /// The same until `at`, and level from then on.
+    /// Returns a curve that is equal until `at` and has the level `value` from then on.
     pub(super) fn level_from(&self, at: Duration, value: u64) -> Self {
         let mut left = at;
         let mut stages = Vec::with_capacity(self.stages.len() + 2);
@@ -89,25 +92,25 @@ impl Curve {
         Self::new(self.start, stages)
     }
 
-    /// The time of all stages.
+    /// Returns the total duration of all stages.
     #[must_use]
     pub fn length(&self) -> Duration {
         Duration::from_nanos(self.end_of_stages())
     }
 
-    /// The value that it starts from; a first stage without time may jump away from it at once.
+    /// Returns the start value. A first stage without duration jumps away from it at once.
     #[must_use]
     pub fn start(&self) -> u64 {
         self.start
     }
 
-    /// Each stage's time, and its target.
+    /// Returns the duration and target of each stage.
     #[must_use]
     pub fn stages(&self) -> &[(Duration, u64)] {
         &self.stages
     }
 
-    /// The value at `t`; where it jumps, the one after the jump.
+    /// Returns the value at `t`. At a jump, this is the value after it.
     #[must_use]
     pub fn at(&self, t: Duration) -> f64 {
         let (piece, x) = self.find(t);
@@ -115,20 +118,21 @@ impl Curve {
         from + (to - from) * (x as f64 / piece.length() as f64)
     }
 
-    /// The largest value of any moment.
+    /// Returns the largest value at any time.
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.from.max(piece.to)).max().unwrap_or(self.start)
     }
 
-    /// The whole number nearest to the value at `t`, the upper one of two.
+    /// Returns the value at `t`, rounded to the nearest integer. Halves are rounded up.
     #[must_use]
     pub fn whole_at(&self, t: Duration) -> u64 {
         let (piece, x) = self.find(t);
         piece.whole_at(x)
     }
 
-    /// The first moment after `t` at which [`whole_at`](Self::whole_at) is another than at `t`, if there is one.
+    /// Returns the first time after `t` at which [`whole_at`](Self::whole_at) differs from its value at `t`, or `None`
+    /// if it never does.
     #[must_use]
     pub fn next_change(&self, t: Duration) -> Option<Duration> {
         let t = nanoseconds(t);
@@ -145,12 +149,12 @@ impl Curve {
         self.pieces.last().map_or(0, |level| level.begin)
     }
 
-    /// The piece that `t` is in.
+    /// Returns the index of the piece that contains `t`.
     fn index_at(&self, t: u64) -> usize {
         self.pieces.partition_point(|piece| piece.end <= t).min(self.pieces.len() - 1)
     }
 
-    /// The piece that `t` is in, and how far in.
+    /// Returns the piece that contains `t`, and the offset of `t` in it.
     fn find(&self, t: Duration) -> (&Piece, u64) {
         let t = nanoseconds(t);
         let piece = &self.pieces[self.index_at(t)];
@@ -163,7 +167,7 @@ impl Piece {
         self.end - self.begin
     }
 
-    /// How much the value changes over the piece.
+    /// Returns the difference between the values at both ends of the piece.
     fn change(&self) -> u64 {
         self.from.abs_diff(self.to)
     }
@@ -175,12 +179,12 @@ impl Piece {
         let length = u128::from(self.length());
         let (start, moved) = (u128::from(self.from) * length, u128::from(self.change()) * u128::from(x));
         let value = if self.to > self.from { start + moved } else { start - moved };
-        // Values are below 2^57.
+        // The result fits, since values are below 2^57.
         ((2 * value + length) / (2 * length)) as u64
     }
 
-    /// The first moment of the piece at which a line that was nearest to `whole` is nearest to another number: where
-    /// [`whole_at`](Self::whole_at) crosses half a number, solved for `x`.
+    /// Returns the first time in the piece at which the value is no longer rounded to `whole`, or `None` if there is
+    /// none. This solves [`whole_at`](Self::whole_at) for `x` at the next half.
     fn leaves(&self, whole: u64) -> Option<u64> {
         if self.from == self.to {
             return None;
@@ -206,7 +210,7 @@ pub(super) mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const NANOSECOND: Duration = Duration::from_nanos(1);
 
-    /// Curves with ramps, level pieces, pauses and jumps, whose values are multiples of `unit`.
+    /// Generates curves with ramps, level pieces, pauses and jumps. Values are multiples of `unit`.
     pub(in crate::engine) fn curves(
         unit: u64,
         most: u64,
@@ -227,7 +231,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_ramp_is_nearest_to_each_number_in_turn() {
+    fn ramp_rounds_to_each_number_in_turn() {
         let curve = Curve::new(0, [(10 * SECOND, 10)]);
         assert_eq!((curve.length(), curve.peak()), (10 * SECOND, 10));
         assert_eq!(curve.whole_at(SECOND / 2 - NANOSECOND), 0);
@@ -240,7 +244,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_descent_leaves_a_number_below_its_half() {
+    fn falling_ramp_leaves_a_number_just_below_its_half() {
         let curve = Curve::new(10, [(10 * SECOND, 0)]);
         assert_eq!(curve.whole_at(SECOND / 2), 10, "half is rounded up");
         assert_eq!(curve.next_change(Duration::ZERO), Some(SECOND / 2 + NANOSECOND));
@@ -248,7 +252,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_stage_without_time_is_a_jump() {
+    fn stage_without_duration_is_a_jump() {
         let curve = Curve::new(5, [(Duration::ZERO, 100), (SECOND, 100), (Duration::ZERO, 7), (Duration::ZERO, 3)]);
         assert_eq!(curve.whole_at(Duration::ZERO), 100);
         assert_eq!(curve.next_change(Duration::ZERO), Some(SECOND));
@@ -258,7 +262,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_level_line_never_changes() {
+    fn level_curve_never_changes() {
         let curve = Curve::constant(25);
         assert_eq!((curve.length(), curve.peak(), curve.stages().len()), (Duration::ZERO, 25, 0));
         assert_eq!((curve.whole_at(Duration::ZERO), curve.next_change(Duration::ZERO)), (25, None));
@@ -266,7 +270,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn the_next_change_is_the_first(curve in curves(1, 300, 20 * SECOND), part in 0.0..1.1f64) {
+        fn next_change_is_the_first(curve in curves(1, 300, 20 * SECOND), part in 0.0..1.1f64) {
             let mut t = curve.length().mul_f64(part);
             for _ in 0..400 {
                 let now = curve.whole_at(t);
@@ -283,7 +287,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn no_change_is_missed(curve in curves(1, 4, Duration::from_nanos(30))) {
+        fn next_change_misses_no_change(curve in curves(1, 4, Duration::from_nanos(30))) {
             let moments = u64::try_from(curve.length().as_nanos()).unwrap() + 2;
             for t in (0..moments).map(Duration::from_nanos) {
                 let next = (1..=moments).map(|x| t + Duration::from_nanos(x)).find(|&x| curve.whole_at(x) != curve.whole_at(t));
@@ -292,7 +296,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn the_whole_number_is_the_nearest(curve in curves(1, 10_000_000, 3600 * SECOND), part in 0.0..1.1f64) {
+        fn whole_at_is_the_nearest_integer(curve in curves(1, 10_000_000, 3600 * SECOND), part in 0.0..1.1f64) {
             let t = curve.length().mul_f64(part);
             prop_assert!((curve.at(t) - curve.whole_at(t) as f64).abs() <= 0.5 + 1e-6);
             prop_assert!(curve.whole_at(t) <= curve.peak());
@@ -301,7 +305,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn a_level_changes_nothing_before_it(curve in curves(1, 1000, SECOND), part in 0.0..1.5f64, value in 0..1000u64) {
+        fn level_from_changes_nothing_before_it(curve in curves(1, 1000, SECOND), part in 0.0..1.5f64, value in 0..1000u64) {
             let at = curve.length().mul_f64(part);
             let level = curve.level_from(at, value);
             for t in (0..20).map(|moment| at * moment / 20).filter(|t| *t < at) {

@@ -1,4 +1,4 @@
-//! Errors by kind, with what they say, how often and since when.
+//! Errors by kind and reason, with their number and the time of the first.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -9,54 +9,54 @@ use super::reason::reason;
 pub use crate::metrics::error_kind::ErrorKind;
 use crate::support::secrets::without_secrets;
 
-/// Most reasons that are told apart. Further ones count under their kind alone.
+/// Maximum number of reasons kept separately. Further errors are counted under their kind alone.
 const TEXTS: usize = 100;
-/// Most bytes of a reason that are kept.
+/// Maximum length of a kept reason, in bytes.
 const LENGTH: usize = 300;
-/// Most bytes of a text that its reason is made of: the first bytes say what went wrong.
+/// Maximum number of bytes of a text that its reason is made of. The cause is in the first bytes.
 const READ: usize = 2048;
-/// Stands for further reasons.
+/// Placeholder for further reasons.
 const OTHERS: &str = "(other reasons)";
 
-/// How often an error came, and when it did first.
+/// Number of occurrences of an error, and the time of the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-    /// The first time, since the start of the measured part.
+    /// Time of the first occurrence, since the start of the measured part.
     pub first: Duration,
 }
 
-/// The errors of a run, by kind and reason: their texts without what varies.
+/// The errors of a run by kind and reason, which is the error's text with its variable parts replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Errors(BTreeMap<(ErrorKind, Box<str>), Known>);
 
-/// The errors of one kind and reason.
+/// Errors of one kind and reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
-    /// What all of them say, or else their reason.
+    /// Text of the errors if all have the same, else their reason.
     text: Box<str>,
     seen: Seen,
 }
 
 impl Errors {
-    /// Counts one.
+    /// Counts one error.
     pub fn add(&mut self, kind: ErrorKind, text: &str, at: Duration) {
         self.add_seen(kind, text, Seen { count: 1, first: at });
     }
 
-    /// Adds those of another worker or time.
+    /// Adds the errors of another worker or period.
     pub fn merge(&mut self, other: &Self) {
         for ((kind, reason), Known { text, seen }) in &other.0 {
             self.merge_one(*kind, reason, text, *seen);
         }
     }
 
-    /// Counts one that came more than once.
+    /// Counts an error that occurred `seen.count` times.
     pub(crate) fn add_seen(&mut self, kind: ErrorKind, text: &str, seen: Seen) {
         let text = without_secrets(bounded(text, READ));
         let text = bounded(&text, LENGTH);
-        // A status is golo's own word, and what went wrong.
+        // A status text is written by golo, and the number is the reason.
         let reason = if kind == ErrorKind::Status { text.into() } else { reason(text) };
         self.merge_one(kind, bounded(&reason, LENGTH), text, seen);
     }
@@ -79,21 +79,21 @@ impl Errors {
         }
     }
 
-    /// Every kind and reason, with how often and since when, the most frequent first. If all errors of a reason have the same
-    /// text, that text stands for it.
+    /// Returns every kind and reason with its number and first time, most frequent first. If all errors of a reason
+    /// have the same text, that text is returned in place of the reason.
     pub fn by_count(&self) -> Vec<(ErrorKind, &str, Seen)> {
         let mut all: Vec<_> = self.0.iter().map(|((kind, _), known)| (*kind, &*known.text, known.seen)).collect();
         all.sort_by_key(|(_, _, seen)| std::cmp::Reverse(seen.count));
         all
     }
 
-    /// How many there are of one kind.
+    /// Returns the number of errors of one kind.
     #[must_use]
     pub fn count(&self, kind: ErrorKind) -> u64 {
         self.0.iter().filter(|((known, _), _)| *known == kind).map(|(_, known)| known.seen.count).sum()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -115,7 +115,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_first_time_is_the_earliest_however_they_are_merged() {
+    fn first_time_is_the_earliest_in_any_merge_order() {
         let (mut early, mut late) = (Errors::default(), Errors::default());
         early.add(ErrorKind::Dns, "no such host", SECOND);
         late.add(ErrorKind::Dns, "no such host", SECOND * 5);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_bounded_in_number_and_length_and_none_is_lost() {
+    fn texts_are_bounded_in_number_and_length_without_losing_counts() {
         let mut errors = Errors::default();
         for n in 0..1000 {
             let name: String = n.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_one_reason_are_one_row_whatever_varies_in_them() {
+    fn errors_with_one_reason_share_a_row() {
         let mut errors = Errors::default();
         errors.add(ErrorKind::Returned, "no user 17 at http://h/users/anna?key=s3cret", SECOND);
         let only = Seen { count: 1, first: SECOND };

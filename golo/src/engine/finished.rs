@@ -1,51 +1,52 @@
-//! What an engine tells of its run: a second at a time, and everything in the end.
+//! Results of a run: one value per second, and the final result.
 
 use std::time::{Duration, SystemTime};
 
 use super::{Options, health::Health, plan::Plan, snapshot::Snapshot};
 
-/// A second that is over.
+/// A second of the run that is over.
 #[derive(Debug)]
 pub struct Progress {
-    /// How much of the measured part is over.
+    /// Time since the start of the measured part.
     pub elapsed: Duration,
-    /// What was measured in it.
+    /// Measurements of this second.
     pub second: Snapshot,
-    /// How many users there are; in the open model, triggers in flight.
+    /// Number of users. In the open model: triggers in flight.
     pub users: u64,
 }
 
-/// A run that has ended.
+/// Results of a run that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// What was asked for.
+    /// Plan of the run.
     pub plan: Plan,
-    /// How it was to be run.
+    /// Options of the run.
     pub options: Options,
-    /// Everything that was measured.
+    /// All measurements of the run.
     pub totals: Snapshot,
-    /// What of it was measured after the last [`Progress`].
+    /// Part of `totals` that was measured after the last [`Progress`].
     pub rest: Snapshot,
-    /// When the measured part began, if it did.
+    /// Start of the measured part, or `None` if it did not start.
     pub started_at: Option<SystemTime>,
-    /// How long starts were made: as planned, or until the run was stopped or the last of its iterations started.
+    /// Time during which triggers were started: as planned, or until the run was stopped or the last iteration started.
     pub load_time: Duration,
-    /// How long it took until nothing was in flight any more.
+    /// Time until nothing was in flight any more.
     pub whole_time: Duration,
-    /// The generator.
+    /// Health of the load generator.
     pub health: Health,
-    /// The most users at the end of any second.
+    /// Largest number of users at the end of any second.
     pub most_users: u64,
-    /// Why it did not start, if it did not.
+    /// Reason why the run did not start, if it did not.
     pub not_started: Option<String>,
-    /// The proxies that requests went through, in words.
+    /// Descriptions of the proxies that requests went through.
     pub proxies: Vec<String>,
-    /// Whether its snapshots tell what ended after [`load_time`](Self::load_time). Those of golo 0.1 do not.
+    /// True if the snapshots record which requests ended after [`load_time`](Self::load_time). Snapshots of golo 0.1 do
+    /// not.
     pub tells_after_load: bool,
 }
 
 impl Finished {
-    /// A run that came to nothing, for this reason; or for none, where it was stopped before it could start.
+    /// Creates the result of a run that did not start. `reason` is `None` if the run was stopped before it could start.
     #[must_use]
     pub fn not_started(plan: Plan, options: Options, reason: Option<String>) -> Self {
         Self {
@@ -64,7 +65,7 @@ impl Finished {
         }
     }
 
-    /// The places that requests went to.
+    /// Returns the origins that requests went to.
     pub(crate) fn origins(&self) -> impl Iterator<Item = &str> {
         self.totals.requests.keys().map(|series| &*series.label.origin).filter(|origin| !origin.is_empty())
     }

@@ -1,28 +1,28 @@
-//! The generator's own health: whether it delivered what the plan asked for, or is itself to blame.
+//! Health of the load generator: tells if it delivered the planned load.
 
 use std::time::Duration;
 
 pub(super) use super::lag::LagWindows;
 pub use super::lag::{Lag, LateStarts};
 
-/// How many descriptors this process has open, and how many it may have.
+/// File descriptors of this process: those open, and the limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Descriptors {
-    /// The most that were open at the end of any second; 0 where the system does not say.
+    /// Largest number open at the end of any second. 0 if the system does not report it.
     pub open: u64,
-    /// How many there may be, if there is a limit.
+    /// Maximum number that may be open, if there is a limit.
     pub limit: Option<u64>,
 }
 
 impl Descriptors {
-    /// Raises this process's limit as far as it may: the usual one, 1024, is for programs that are no load generator.
+    /// Raises this process's limit as far as possible. The usual limit of 1024 is too low for a load generator.
     pub(super) fn with_limit_raised() -> Self {
         #[cfg(unix)]
         {
             use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
             let limit = getrlimit(Resource::Nofile);
             let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-            // Some systems allow less than they say, and then nothing has changed.
+            // Some systems allow less than the maximum they report. The limit is unchanged then.
             let limit = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
             Self { open: 0, limit }
         }
@@ -30,13 +30,14 @@ impl Descriptors {
         Self::default()
     }
 
-    /// Looks how many are open now.
+    /// Updates the largest number of open descriptors.
     pub(super) fn look(&mut self) {
         self.open = self.open.max(open_descriptors().unwrap_or_default());
     }
 }
 
-/// Since Linux 6.2 the directory's size is their number; before, it has to be read.
+/// Since Linux 6.2 the size of the directory is the number of descriptors. Older kernels report 0, so its entries are
+/// counted.
 #[cfg(target_os = "linux")]
 fn open_descriptors() -> Option<u64> {
     let directory = "/proc/self/fd";
@@ -51,28 +52,28 @@ fn open_descriptors() -> Option<u64> {
     None
 }
 
-/// What a run says of its generator, beside what its snapshots have.
+/// Health data of the load generator that is not part of the snapshots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// The window in which starts were latest, measured by what is too late.
+    /// Worst window of late starts, relative to the acceptable delay.
     pub worst_lag: Option<Lag>,
-    /// Why workers were lost.
+    /// Reasons why workers were lost.
     pub lost: Vec<String>,
-    /// Agents that were lost, of a run that several have a part in.
+    /// Agents that were lost, in a run that several agents share.
     pub lost_agents: Vec<LostAgent>,
-    /// Descriptors.
+    /// File descriptors.
     pub descriptors: Descriptors,
-    /// Whether the generator was built without optimisations.
+    /// True if the load generator was built without optimisations.
     pub is_unoptimised: bool,
 }
 
 /// An agent that did not deliver its share of the load to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostAgent {
-    /// What it is called.
+    /// Name of the agent.
     pub name: String,
-    /// From when on it is missing, since the start of the measured part.
+    /// Time since the start of the measured part from which the agent is missing.
     pub from: Duration,
-    /// Why.
+    /// Reason of the loss.
     pub reason: String,
 }

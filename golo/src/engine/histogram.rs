@@ -1,55 +1,57 @@
-//! Durations counted in log-linear buckets (HDR): any `u64` of nanoseconds, each bucket at most 1/1024 of its value wide.
-//! Small where little was recorded, since there is one for each series, worker and interval.
+//! Histograms of durations with log-linear buckets, like HdrHistogram. They count any `u64` of nanoseconds, in buckets
+//! no wider than 1/1024 of their values. A histogram with few values is small, since there is one for each series,
+//! worker and interval.
 
 use std::fmt;
 
-/// Values are told apart by their highest bit and this many below it.
+/// Number of bits below the highest bit that distinguish values.
 const PRECISION: u32 = 10;
-/// Buckets that are allocated together.
+/// Number of buckets that are allocated together.
 const CHUNK: usize = 64;
-/// So many values are kept one by one.
+/// Maximum number of values that are stored individually.
 const SPARSE: usize = 512;
-/// Buckets there are.
+/// Total number of buckets.
 pub const BUCKETS: usize = index(u64::MAX) + 1;
-/// [`Histogram::clear`] keeps no more heap than this.
+/// Maximum heap memory that [`Histogram::clear`] keeps, in bytes.
 const KEPT_BYTES: usize = 8 * 1024;
 
-/// How often each duration was seen, to within 0.05 %; how many there were, their sum, minimum and maximum exactly.
+/// Distribution of durations: their frequencies to within 0.05 %, and their exact count, sum, minimum and maximum.
 ///
-/// Counts and the sum saturate rather than wrap. An empty histogram has no heap.
+/// Counts and the sum saturate instead of wrapping. An empty histogram uses no heap.
 #[derive(Clone)]
 pub struct Histogram {
     count: u64,
     sum: u128,
-    /// `u64::MAX` where empty.
+    /// `u64::MAX` if empty.
     min: u64,
     max: u64,
-    /// Every value in the order recorded, until there are more than [`SPARSE`]. Empty from then on.
+    /// All values in the order recorded, while there are at most [`SPARSE`]. Empty from then on.
     values: Vec<u64>,
-    /// For each group of [`CHUNK`] buckets one more than the number of its chunk, or 0. Empty until `values` has spilled.
+    /// For each group of [`CHUNK`] buckets, the number of its chunk plus one, or 0 if it has none. Empty while `values`
+    /// is in use.
     table: Vec<u16>,
     chunks: Vec<[u64; CHUNK]>,
 }
 
-/// The values from `low` to `high`, both included, that a [`Histogram`] does not tell apart.
+/// The values from `low` to `high`, both included, that a [`Histogram`] does not distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// The lowest value, in nanoseconds.
+    /// Lowest value, in nanoseconds.
     pub low: u64,
-    /// The highest value, in nanoseconds.
+    /// Highest value, in nanoseconds.
     pub high: u64,
-    /// How many were recorded.
+    /// Number of values recorded.
     pub count: u64,
 }
 
 impl Histogram {
-    /// Without any value.
+    /// Creates an empty histogram.
     pub const fn new() -> Self {
         Self { count: 0, sum: 0, min: u64::MAX, max: 0, values: Vec::new(), table: Vec::new(), chunks: Vec::new() }
     }
 
-    /// One that was written down: buckets by any value in them with how many they have, and the exact sum, minimum and
-    /// maximum.
+    /// Restores a stored histogram from pairs of a value and the count of its bucket, and from the exact sum, minimum
+    /// and maximum.
     pub(crate) fn restored(buckets: impl Iterator<Item = (u64, u64)>, (sum, min, max): (u64, u64, u64)) -> Self {
         let mut restored = Self::new();
         buckets.for_each(|(value, count)| restored.record_n(value, count));
@@ -59,13 +61,13 @@ impl Histogram {
         restored
     }
 
-    /// One that was written down: [`indexed`](Self::indexed), and the exact sum, minimum and maximum. Numbers are below
-    /// [`BUCKETS`].
+    /// Restores a stored histogram from the result of [`indexed`](Self::indexed), and from the exact sum, minimum and
+    /// maximum. Indices must be below [`BUCKETS`].
     pub(crate) fn of_indexed(indexed: impl Iterator<Item = (usize, u64)>, exact: (u64, u64, u64)) -> Self {
         Self::restored(indexed.map(|(index, count)| (lowest(index), count)), exact)
     }
 
-    /// Counts one value.
+    /// Records one value.
     #[inline]
     pub fn record(&mut self, nanos: u64) {
         self.note(nanos, 1);
@@ -84,7 +86,7 @@ impl Histogram {
         }
     }
 
-    /// Counts a value `times` times.
+    /// Records a value `times` times.
     pub fn record_n(&mut self, nanos: u64, times: u64) {
         if times == 0 {
             return;
@@ -99,7 +101,7 @@ impl Histogram {
         }
     }
 
-    /// Adds everything `other` has counted. In whatever parts and order values are merged, the result is the same.
+    /// Adds all values of `other`. The result does not depend on the order in which histograms are merged.
     pub fn merge(&mut self, other: &Self) {
         if other.is_empty() {
             return;
@@ -123,7 +125,7 @@ impl Histogram {
         }
     }
 
-    /// Forgets every value. Keeps its memory for those to come, at most 8 KiB of it.
+    /// Removes all values. Keeps at most 8 KiB of the memory for new values.
     pub fn clear(&mut self) {
         (self.count, self.sum, self.min, self.max) = (0, 0, u64::MAX, 0);
         self.values.clear();
@@ -134,50 +136,51 @@ impl Histogram {
         }
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The exact sum of all values, in nanoseconds.
+    /// Returns the exact sum of all values, in nanoseconds.
     pub fn sum(&self) -> u128 {
         self.sum
     }
 
-    /// The lowest value, exactly.
+    /// Returns the exact lowest value, or `None` if empty.
     pub fn min(&self) -> Option<u64> {
         (!self.is_empty()).then_some(self.min)
     }
 
-    /// The highest value, exactly.
+    /// Returns the exact highest value, or `None` if empty.
     pub fn max(&self) -> Option<u64> {
         (!self.is_empty()).then_some(self.max)
     }
 
-    /// The exact sum over the count.
+    /// Returns the mean: the exact sum divided by the count.
     pub fn mean(&self) -> Option<f64> {
         (!self.is_empty()).then(|| self.sum as f64 / self.count as f64)
     }
 
-    /// Whether nothing was recorded.
+    /// Returns true if nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The lowest value that at least `quantile` (0 to 1) of all values do not exceed: the nearest rank, no interpolation.
+    /// Returns the lowest value that at least the share `quantile` (0 to 1) of all values do not exceed: the nearest
+    /// rank, without interpolation.
     ///
-    /// At most 0.05 % off. The first and the last by rank are the minimum and the maximum exactly, and nothing lies outside
-    /// them. `None` where nothing was recorded, and for NaN.
+    /// The result is off by at most 0.05 % and never outside the minimum and maximum. The first and last rank return
+    /// the minimum and maximum exactly. Returns `None` if the histogram is empty or `quantile` is NaN.
     pub fn quantile(&self, quantile: f64) -> Option<u64> {
         self.quantiles(&[quantile]).pop().flatten()
     }
 
-    /// [`Histogram::quantile`] of each, in one pass.
+    /// Returns the [`Histogram::quantile`] for each of `quantiles`, in one pass.
     pub fn quantiles(&self, quantiles: &[f64]) -> Vec<Option<u64>> {
         self.at_ranks(&quantiles.iter().map(|&quantile| self.rank(quantile)).collect::<Vec<_>>())
     }
 
-    /// The values of some ranks, from 1 to the count, in one pass.
+    /// Returns the values of the given ranks, from 1 to the count, in one pass.
     pub(crate) fn at_ranks(&self, ranks: &[Option<u64>]) -> Vec<Option<u64>> {
         let mut ascending: Vec<usize> = (0..ranks.len()).collect();
         ascending.sort_by_key(|&at| ranks[at]);
@@ -203,7 +206,7 @@ impl Histogram {
         answers
     }
 
-    /// How many values are at most `nanos`, or in the same bucket.
+    /// Returns the number of values that are at most `nanos`, or in the same bucket.
     pub fn count_at_or_below(&self, nanos: u64) -> u64 {
         if nanos < self.min {
             return 0;
@@ -212,7 +215,7 @@ impl Histogram {
         self.counts().take_while(|&(index, _)| index <= last).fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
-    /// What was counted, ascending, without empty buckets.
+    /// Returns the buckets that are not empty, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> {
         self.counts().map(|(index, count)| Bucket {
             low: lowest(index),
@@ -221,19 +224,19 @@ impl Histogram {
         })
     }
 
-    /// Number and count of each bucket that is not empty, ascending.
+    /// Returns the index and count of each bucket that is not empty, in ascending order.
     pub(crate) fn indexed(&self) -> impl Iterator<Item = (usize, u64)> {
         self.counts()
     }
 
-    /// How much heap it holds.
+    /// Returns the heap memory of the histogram, in bytes.
     pub fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<u64>()
             + self.table.capacity() * size_of::<u16>()
             + self.chunks.capacity() * size_of::<[u64; CHUNK]>()
     }
 
-    /// All that is exact.
+    /// Updates the exact figures.
     #[inline]
     fn note(&mut self, nanos: u64, times: u64) {
         self.count = self.count.saturating_add(times);
@@ -246,7 +249,7 @@ impl Histogram {
         self.table.is_empty()
     }
 
-    /// `more` if so many values can be kept one by one.
+    /// Returns `more` if that many values can be stored individually.
     fn sparse_room(&self, more: u64) -> Option<usize> {
         let more = usize::try_from(more).ok()?;
         (self.is_sparse() && more <= SPARSE - self.values.len()).then_some(more)
@@ -259,7 +262,7 @@ impl Histogram {
         self.add(index, 1);
     }
 
-    /// From one by one to buckets. The caller adds at least one value then.
+    /// Moves individual values to buckets. The caller must add at least one value afterwards.
     fn spill(&mut self) {
         let mut values = std::mem::take(&mut self.values);
         for &nanos in &values {
@@ -280,7 +283,7 @@ impl Histogram {
             self.table.resize(group + 1, 0);
         }
         if self.table[group] == 0 {
-            // Doubling, as `push` does, would hold up to twice what is needed.
+            // Doubling the capacity, as `push` does, could waste half of the memory.
             if self.chunks.len() == self.chunks.capacity() {
                 self.chunks.reserve_exact((self.chunks.len() / 8).max(4));
             }
@@ -290,13 +293,13 @@ impl Histogram {
         &mut self.chunks[usize::from(self.table[group]) - 1]
     }
 
-    /// Groups that have a chunk, ascending.
+    /// Returns the groups that have a chunk, in ascending order.
     fn groups(&self) -> impl Iterator<Item = (usize, &[u64; CHUNK])> {
         let chunk = |number: u16| self.chunks.get(usize::from(number).wrapping_sub(1));
         self.table.iter().enumerate().filter_map(move |(group, &number)| Some((group, chunk(number)?)))
     }
 
-    /// Index and count of each bucket that is not empty, ascending.
+    /// Returns the index and count of each bucket that is not empty, in ascending order.
     fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
         let mut sparse: Vec<usize> = self.values.iter().map(|&nanos| index(nanos)).collect();
         sparse.sort_unstable();
@@ -319,14 +322,14 @@ impl Histogram {
     }
 }
 
-/// Which of `count` values in ascending order, from 1, a quantile is.
+/// Returns the rank of a quantile among `count` values in ascending order, from 1.
 pub(crate) fn rank(quantile: f64, count: u64) -> u64 {
     if quantile >= 1.0 {
         return count;
     }
     let exact = quantile * count as f64;
     let nearest = exact.round();
-    // 0.07 × 100 is a little more than 7 in binary, and is meant to be 7.
+    // 0.07 × 100 is slightly more than 7 in binary, but must be 7.
     let is_whole = (exact - nearest).abs() <= exact * (2.0 * f64::EPSILON);
     let rank = if is_whole { nearest } else { exact.ceil() };
     (rank as u64).clamp(1, count)
@@ -338,7 +341,7 @@ impl Default for Histogram {
     }
 }
 
-/// Equal where the same was counted, in whichever form it is kept.
+/// Two histograms are equal if they counted the same, however it is stored.
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
         (self.count, self.sum, self.min, self.max) == (other.count, other.sum, other.min, other.max)
@@ -359,7 +362,8 @@ impl fmt::Debug for Histogram {
     }
 }
 
-/// The bucket of a value. Below 2,048 each has its own; from there on each doubling has 1,024.
+/// Returns the index of a value's bucket. Each value below 2,048 has its own bucket; from there on each doubling has
+/// 1,024.
 #[inline]
 const fn index(nanos: u64) -> usize {
     let shift = (nanos | 1 << PRECISION).ilog2() - PRECISION;
@@ -398,7 +402,7 @@ mod tests {
         histogram
     }
 
-    /// The same, with buckets however few values there are.
+    /// Creates the same histogram, but always with buckets.
     fn dense(values: &[u64]) -> Histogram {
         let mut histogram = of(values);
         if let Some(&nanos) = values.first().filter(|_| histogram.is_sparse()) {
@@ -409,12 +413,12 @@ mod tests {
         histogram
     }
 
-    /// 1 ns to 1 h, each magnitude as likely.
+    /// Generates durations from 1 ns to 1 h. Each order of magnitude is equally likely.
     fn nanos() -> impl Strategy<Value = u64> {
         (0.0..=(HOUR as f64).ln()).prop_map(|exponent| (exponent.exp() as u64).clamp(1, HOUR))
     }
 
-    /// Few and many, spread widely and narrowly.
+    /// Generates few and many values, in wide and narrow ranges.
     fn values() -> impl Strategy<Value = Vec<u64>> {
         prop_oneof![
             prop::collection::vec(nanos(), 1..40),
@@ -435,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_meet_and_are_narrow() {
+    fn buckets_are_adjacent_and_narrow() {
         let last = index(u64::MAX);
         assert_eq!(last, 56_319);
         for at in 0..=last {
@@ -448,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing() {
+    fn empty_histogram_has_no_values_and_no_heap() {
         let empty = Histogram::default();
         assert_eq!((empty.count(), empty.sum(), empty.min(), empty.max(), empty.mean()), (0, 0, None, None, None));
         assert_eq!((empty.quantile(0.5), empty.count_at_or_below(u64::MAX), empty.bytes()), (None, 0, 0));
@@ -464,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes() {
+    fn extreme_values_are_recorded() {
         for histogram in [of(&[0, 1, u64::MAX]), dense(&[0, 1, u64::MAX])] {
             assert_eq!(histogram.quantiles(&[-1.0, 0.0, 0.5, 1.0, 2.0]), [0, 0, 1, u64::MAX, u64::MAX].map(Some));
             assert_eq!(histogram.sum(), u128::from(u64::MAX) + 1);
@@ -495,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rank_is_what_decimals_mean() {
+    fn quantile_of_a_decimal_is_the_exact_rank() {
         let hundred = of(&(1..=100).collect::<Vec<_>>());
         for percent in 1..=100 {
             assert_eq!(hundred.quantile(percent as f64 / 100.0), Some(percent));
@@ -504,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_not_seen() {
+    fn sparse_and_dense_histograms_give_the_same_results() {
         for count in [1, 511, 512, 513, 514] {
             let values = lognormal(count, 1e6, 1.0);
             let (one, other) = (of(&values), dense(&values));
@@ -521,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn cleared_is_new_and_keeps_little() {
+    fn cleared_histogram_is_like_new_and_keeps_little_memory() {
         let values = lognormal(10_000, 1e6, 0.5);
         let mut histogram = of(&values);
         histogram.clear();
@@ -548,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn memory() {
+    fn memory_is_bounded() {
         let kib = |values: &[u64]| of(values).bytes().div_ceil(1024);
         assert!(size_of::<Histogram>() <= 128);
         assert_eq!(of(&[1; 512]).bytes(), 4096);
@@ -561,7 +565,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantiles_are_near_and_the_rest_is_exact(values in values(), permille in 0_u64..=1000) {
+        fn quantiles_are_close_and_other_figures_are_exact(values in values(), permille in 0_u64..=1000) {
             let histogram = of(&values);
             let mut sorted = values.clone();
             sorted.sort_unstable();
@@ -582,14 +586,14 @@ mod tests {
         }
 
         #[test]
-        fn many_quantiles_are_each(values in values(), quantiles in prop::collection::vec(-0.1_f64..1.1, 0..20)) {
+        fn quantiles_equal_each_single_quantile(values in values(), quantiles in prop::collection::vec(-0.1_f64..1.1, 0..20)) {
             let histogram = of(&values);
             let each: Vec<_> = quantiles.iter().map(|&quantile| histogram.quantile(quantile)).collect();
             prop_assert_eq!(histogram.quantiles(&quantiles), each);
         }
 
         #[test]
-        fn buckets_are_those_of_hdrhistogram(values in prop::collection::vec(nanos(), 1..1500)) {
+        fn buckets_match_hdrhistogram(values in prop::collection::vec(nanos(), 1..1500)) {
             let mut oracle = hdrhistogram::Histogram::<u64>::new_with_bounds(1, HOUR, 3).unwrap();
             for &nanos in &values {
                 oracle.record(nanos).unwrap();
@@ -604,7 +608,7 @@ mod tests {
         }
 
         #[test]
-        fn parts_merge_to_the_whole(values in values(), parts in 1_usize..8, turn in 0_usize..8, seed in any::<u64>()) {
+        fn merged_parts_equal_the_whole(values in values(), parts in 1_usize..8, turn in 0_usize..8, seed in any::<u64>()) {
             let mut split = vec![Histogram::new(); parts];
             for (at, &nanos) in values.iter().enumerate() {
                 split[(seed.rotate_left(at as u32) % parts as u64) as usize].record(nanos);
@@ -624,7 +628,7 @@ mod tests {
         }
 
         #[test]
-        fn times_are_repetitions(values in prop::collection::vec((nanos(), 0_u64..200), 1..12)) {
+        fn record_n_equals_repeated_record(values in prop::collection::vec((nanos(), 0_u64..200), 1..12)) {
             let mut histogram = Histogram::new();
             let mut repeated = Histogram::new();
             for &(nanos, times) in &values {

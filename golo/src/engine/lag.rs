@@ -1,63 +1,65 @@
-//! How late starts were, and from where on the generator is to blame for that.
+//! Delay of starts, and the limit above which the load generator is to blame for it.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::histogram::Histogram;
 
-/// Least seconds of a window.
+/// Minimum length of a window, in seconds.
 const WINDOW: u64 = 3;
-/// Least starts of a window: it goes on until it has as many. A p99 of fewer is their maximum.
+/// Minimum number of starts in a window. The window is extended until it has as many, since the p99 of fewer starts is
+/// their maximum.
 const STARTS: u64 = 10;
-/// Least late starts of a late window: one hiccup of the machine says nothing of the generator.
+/// Minimum number of late starts in a late window. A single hiccup of the machine is not the generator's fault.
 const LATE_STARTS: u64 = 5;
-/// Starts may be this late without `--max-lag`; or by a tenth of the time between two of them, if that is longer.
+/// Default limit of the delay, without `--max-lag`. A tenth of the time between two starts applies instead if that is
+/// longer.
 pub(crate) const LATE: Duration = Duration::from_millis(10);
 
-/// How late starts were over some seconds.
+/// Delay of starts in one window of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lag {
-    /// The window's first second, counted from 0.
+    /// First second of the window, counted from 0.
     pub from: u64,
-    /// The 99th percentile of the delay.
+    /// 99th percentile of the delay.
     pub p99: Duration,
-    /// From where on that is too late.
+    /// Largest acceptable delay.
     pub limit: Duration,
-    /// The starts of the window. `None` from an older golo, which judged by the percentile alone.
+    /// Starts of the window. `None` if reported by an older golo, which judged by the percentile alone.
     pub starts: Option<LateStarts>,
 }
 
-/// The starts of a window whose delay is known.
+/// Starts of a window whose delay is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateStarts {
     /// Length of the window.
     pub length: Duration,
     /// Starts that were later than the limit.
     pub late: u64,
-    /// All starts.
+    /// All starts of the window.
     pub all: u64,
 }
 
 impl LateStarts {
-    /// Whether there are enough late ones to blame the generator: several, or in a run that has but a few starts, all.
+    /// Returns true if there are enough late starts to blame the generator: several, or all if the run has only a few.
     fn are_several(&self) -> bool {
         self.late >= LATE_STARTS.min(self.all).max(2)
     }
 }
 
 impl Lag {
-    /// Whether starts were too late: more than one in a hundred of them, and several.
+    /// Returns true if starts were too late: more than one in a hundred, and several.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.p99 > self.limit && self.starts.is_none_or(|starts| starts.are_several())
     }
 
-    /// Length of the window.
+    /// Returns the length of the window.
     #[must_use]
     pub fn length(&self) -> Duration {
         self.starts.map_or(Duration::from_secs(WINDOW), |starts| starts.length)
     }
 
-    /// Whether this window says more against the generator than `other`.
+    /// Returns true if this window is worse than `other`: late when `other` is not, or further above its limit.
     #[must_use]
     pub fn is_worse_than(&self, other: &Self) -> bool {
         let badness = |lag: &Self| (lag.is_late(), lag.p99.as_secs_f64() / lag.limit.as_secs_f64().max(1e-9));
@@ -65,7 +67,7 @@ impl Lag {
     }
 }
 
-/// The lag of the seconds that have not been judged yet, and the worst window so far.
+/// Delay of the seconds that have not been judged yet, and the worst window so far.
 #[derive(Debug, Default)]
 pub(super) struct LagWindows {
     seconds: BTreeMap<u64, Second>,
@@ -73,11 +75,11 @@ pub(super) struct LagWindows {
     judged: u64,
     has_judged: bool,
     worst: Option<Lag>,
-    /// `--max-lag`, if it was given.
+    /// Value of `--max-lag`, if it was set.
     limit: Option<Duration>,
 }
 
-/// One second's starts: how late those that were made were, and how many were due.
+/// Starts of one second: the delays of those made, and the number of those due.
 #[derive(Debug, Default)]
 struct Second {
     lag: Histogram,
@@ -91,7 +93,7 @@ impl Second {
 }
 
 impl LagWindows {
-    /// Windows that are judged by `limit`, or without one by golo's own.
+    /// Creates windows that are judged by `limit`, or by the default limit if it is `None`.
     pub(super) fn new(limit: Option<Duration>) -> Self {
         Self { limit, ..Self::default() }
     }
@@ -104,7 +106,7 @@ impl LagWindows {
         }
     }
 
-    /// Judges every whole window that ends before `second`: nothing is added to those seconds any more.
+    /// Judges every complete window that ends before `second`. Nothing may be added to those seconds afterwards.
     pub(super) fn judge_before(&mut self, second: u64) {
         while let Some(end) = self.end_of_window().filter(|end| *end <= second) {
             self.judge(end, Duration::from_secs(end - self.judged));
@@ -113,10 +115,10 @@ impl LagWindows {
         }
     }
 
-    /// The end of the next window, if it has enough starts so far.
+    /// Returns the end of the next window, or `None` if it does not have enough starts yet.
     fn end_of_window(&mut self) -> Option<u64> {
         let first = *self.seconds.first_key_value()?.0;
-        // Windows before have nothing in them.
+        // Earlier windows are empty.
         self.judged = self.judged.max((first + 1).saturating_sub(WINDOW));
         let mut starts = 0;
         let last = self.seconds.range(self.judged..).find_map(|(second, known)| {
@@ -126,12 +128,12 @@ impl LagWindows {
         Some((last + 1).max(self.judged + WINDOW))
     }
 
-    /// Judges what is left, of a run over which starts were due for `time`; returns the worst.
+    /// Judges the remaining seconds of a run and returns the worst window. `time` is how long starts were due.
     pub(super) fn finish(mut self, time: Duration) -> Option<Lag> {
         let last = self.seconds.last_key_value().map_or(0, |(last, _)| last + 1);
         self.judge_before(last);
         if !self.has_judged {
-            // Shorter than a window, or with fewer starts than one.
+            // The run is shorter than a window or has fewer starts than one.
             self.judged = 0;
             self.judge(last, time.min(Duration::from_secs(last.max(WINDOW))));
         }
@@ -170,7 +172,7 @@ mod tests {
         lag
     }
 
-    /// The worst window of seconds with these starts: how late, and how many.
+    /// Returns the worst window of seconds, each with the delay of its starts in milliseconds and their number.
     fn worst(limit: Option<Duration>, seconds: impl IntoIterator<Item = (u64, u64, u64)>) -> Lag {
         let mut windows = LagWindows::new(limit);
         for (second, millis, count) in seconds {
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_second_makes_its_windows_late_and_no_other() {
+    fn late_second_makes_only_its_windows_late() {
         let worst = worst(None, (0..20).map(|second| (second, if second == 10 { 500 } else { 0 }, 1000)));
         assert!(worst.is_late() && (8..=10).contains(&worst.from), "{worst:?}");
         assert_eq!((worst.limit, worst.length()), (LATE, 3 * SECOND));
@@ -189,12 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn one_start_in_two_hundred_may_be_late() {
+    fn window_is_not_late_when_one_start_in_two_hundred_is() {
         assert!(!worst(None, [(0, 0, 995), (0, 500, 5)]).is_late());
     }
 
     #[test]
-    fn one_late_start_of_a_low_rate_is_a_hiccup() {
+    fn single_late_start_at_low_rate_is_not_late() {
         // Four starts a second for 40 s, and one of them 26 ms late.
         let seconds = (0..40).flat_map(|second| [(second, 0, 3), (second, if second == 20 { 26 } else { 0 }, 1)]);
         let worst = worst(None, seconds);
@@ -203,31 +205,31 @@ mod tests {
     }
 
     #[test]
-    fn a_low_rate_whose_starts_are_all_late_is_late() {
+    fn low_rate_is_late_when_all_starts_are() {
         assert!(worst(None, (0..10).map(|second| (second, 500, 4))).is_late());
-        // One start a second is no window of three seconds.
+        // At one start a second, a window is longer than three seconds.
         let rare = worst(None, (0..30).map(|second| (second, 500, 1)));
         assert_eq!((rare.is_late(), rare.length(), rare.limit), (true, 10 * SECOND, SECOND / 10));
-        // One start each 20 s.
+        // One start every 20 s.
         let rarer = worst(None, (0..10).map(|start| (start * 20, 3000, 1)));
         assert_eq!((rarer.is_late(), rarer.starts.unwrap().late), (true, 10), "{rarer:?}");
     }
 
     #[test]
-    fn a_run_of_a_few_starts_is_late_if_all_of_them_are() {
+    fn run_with_few_starts_is_late_when_all_of_them_are() {
         assert!(worst(None, [(0, 40_000, 1), (1, 40_000, 1), (2, 40_000, 1)]).is_late());
         assert!(!worst(None, [(0, 0, 1), (1, 40_000, 1), (2, 40_000, 1)]).is_late());
         assert!(!worst(None, [(0, 99_999, 1)]).is_late(), "one start says nothing");
     }
 
     #[test]
-    fn rare_starts_have_a_tenth_of_their_spacing() {
+    fn limit_is_a_tenth_of_the_spacing_for_rare_starts() {
         let worst = worst(None, (0..30).map(|second| (second, 90, 1)));
         assert_eq!((worst.limit, worst.is_late()), (SECOND / 10, false));
     }
 
     #[test]
-    fn the_limit_may_be_set() {
+    fn limit_can_be_set() {
         let seconds = || (0..5).map(|second| (second, 40, 100));
         assert!(worst(None, seconds()).is_late());
         let lenient = worst(Some(SECOND / 20), seconds());
@@ -237,9 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_was_due_all_the_same() {
+    fn spacing_counts_due_starts_that_were_dropped() {
         let mut windows = LagWindows::default();
-        // Of a thousand starts a second ten were made, each of them late.
+        // Only ten of a thousand starts a second were made, all of them late.
         for second in 0..3 {
             windows.add(second, &lag(25, 10), 1000);
         }
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spacing_is_that_of_the_time_there_was() {
+    fn spacing_uses_the_actual_time_of_a_short_run() {
         let mut windows = LagWindows::default();
         windows.add(0, &lag(25, 2), 2);
         let worst = windows.finish(SECOND / 5).unwrap();
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_shorter_than_a_window_is_judged_as_it_is() {
+    fn run_shorter_than_a_window_is_judged() {
         let mut windows = LagWindows::default();
         windows.add(1, &lag(2000, 100), 100);
         assert!(windows.finish(10 * SECOND).unwrap().is_late());
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_in_which_nothing_was_due_is_none() {
+    fn empty_windows_are_skipped() {
         let mut windows = LagWindows::default();
         windows.add(1_000_000, &lag(50, 100), 100);
         windows.judge_before(1_000_010);
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_window_is_worse_than_a_single_late_start() {
+    fn late_window_is_worse_than_single_late_start() {
         let one =
             Lag { from: 0, p99: SECOND, limit: LATE, starts: Some(LateStarts { length: SECOND, late: 1, all: 10 }) };
         let many = Lag { p99: 2 * LATE, starts: Some(LateStarts { length: SECOND, late: 9, all: 10 }), ..one };
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_forgotten() {
+    fn judged_seconds_are_dropped() {
         for starts in [1, 1000] {
             let mut windows = LagWindows::default();
             for second in 0..10_000 {

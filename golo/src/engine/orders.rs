@@ -1,4 +1,4 @@
-//! What the workers of a run are told to do.
+//! Orders that the engine sends to the workers of a run.
 
 use std::{
     sync::{
@@ -12,44 +12,44 @@ use tokio::sync::watch;
 
 use super::curve::Curve;
 
-/// A change of the load.
+/// A change of the load during a run.
 #[derive(Debug)]
 pub(super) struct Adjustment {
-    /// From when on.
+    /// Time from which the change applies.
     pub(super) at: Instant,
-    /// The load of the whole plan, as it was until then and will be.
+    /// Load of the whole plan: unchanged up to `at`, then at the new level.
     pub(super) curve: Curve,
 }
 
-/// What the workers have been told so far.
+/// All orders sent so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Orders {
-    /// When the measured part starts; until then they get ready.
+    /// Start of the measured part. Until it is set, workers prepare.
     pub(super) start: Option<Instant>,
-    /// The last change of the load.
+    /// Last change of the load.
     pub(super) adjusted: Option<Arc<Adjustment>>,
-    /// When the run was told to stop: what is in flight may finish within the grace.
+    /// Time at which the run was asked to stop. Triggers in flight may finish within the grace period.
     pub(super) stopped: Option<Instant>,
-    /// When the last of the plan's iterations was taken: what is in flight may finish.
+    /// Time at which the last iteration of the plan was taken. Triggers in flight may finish.
     pub(super) exhausted: Option<Instant>,
-    /// What is in flight is cut off.
+    /// True if triggers in flight are to be cut off.
     pub(super) is_cutting: bool,
-    /// Everybody has stopped, so runtimes may end.
+    /// True if all workers have stopped, so that their runtimes may end.
     pub(super) is_released: bool,
 }
 
 impl Orders {
-    /// From when on nothing starts any more.
+    /// Returns the time from which nothing starts any more, or `None` if no order ends the load.
     pub(super) fn over(&self) -> Option<Instant> {
         [self.stopped, self.exhausted].into_iter().flatten().min()
     }
 }
 
-/// Gives the orders.
+/// Sends orders to the workers.
 #[derive(Debug, Default)]
 pub(super) struct Commander {
     orders: watch::Sender<Orders>,
-    /// Whether nothing starts any more: what each trigger asks.
+    /// Set once nothing starts any more. An atomic, since every trigger reads it.
     is_over: AtomicBool,
 }
 
@@ -97,7 +97,7 @@ impl Commander {
     }
 }
 
-/// The engine's hold on its workers. Dropping it ends them: nobody is to be loaded by a run that nobody watches.
+/// The engine's control over its workers. Dropping it stops them, so that no load goes on without an engine.
 #[derive(Debug, Default)]
 pub(super) struct Command(pub(super) Arc<Commander>);
 

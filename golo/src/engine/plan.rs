@@ -1,4 +1,5 @@
-//! The arrival model: what was asked for becomes a plan, or an error that says which flags clash.
+//! The plan of a run: validates the requested options and turns them into a plan, or into an error that names the flags
+//! in conflict.
 
 mod rate;
 mod rules;
@@ -15,7 +16,7 @@ pub use stage::{Arrivals, Stage, Target, parse_duration};
 
 use super::curve::Curve;
 
-/// What was asked for, of flags, environment and file together.
+/// Requested options, merged from flags, environment and file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
     /// `--users`
@@ -28,7 +29,7 @@ pub struct Asked {
     pub arrivals: Option<Arrivals>,
     /// `--max-users`
     pub max_users: Option<u64>,
-    /// `--stage`, each
+    /// Each `--stage`
     pub stages: Vec<Stage>,
     /// `--duration`
     pub duration: Option<Duration>,
@@ -40,9 +41,9 @@ pub struct Asked {
     pub graceful_stop: Option<Duration>,
 }
 
-/// How much load there is at any time since the start of the measured part, and for how long.
+/// A plan: the load at each time since the start of the measured part, and its duration.
 ///
-/// [`Display`](fmt::Display) says it in one line: `100 users for 10s`.
+/// [`Display`](fmt::Display) describes it in one line: `100 users for 10s`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     model: Model,
@@ -50,53 +51,53 @@ pub struct Plan {
     iterations: Option<u64>,
     warm_up: Duration,
     graceful_stop: Duration,
-    /// See [`stride`].
+    /// Distance between the phases of neighbouring users: see [`stride`].
     stride: u64,
 }
 
-/// What sets the load.
+/// Load model of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Model {
-    /// Users who trigger again as soon as they are done, or by their pace.
+    /// Closed model: a number of users, each of which starts its next trigger when the last one ends, or once per pace.
     Closed {
-        /// How many users there are.
+        /// Number of users over time.
         users: Curve,
-        /// Each user starts once per this time.
+        /// Time between two starts of each user.
         pace: Option<Duration>,
     },
-    /// Triggers that start at a rate whatever the target does.
+    /// Open model: triggers start at a rate, independently of the target.
     Open {
-        /// The rate, in [millionths of a start per hour](Rate::millionths_per_hour).
+        /// Rate over time, in [millionths of a start per hour](Rate::millionths_per_hour).
         rate: Curve,
-        /// How starts are spaced.
+        /// Spacing of the starts.
         arrivals: Arrivals,
-        /// The most triggers in flight.
+        /// Maximum number of triggers in flight.
         max_users: u64,
     },
 }
 
-/// A plan that cannot be: [`Display`](fmt::Display) says which flags are at fault, and what would be right.
+/// Error for an invalid plan. [`Display`](fmt::Display) names the flags at fault and suggests a fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
     message: String,
 }
 
 impl Plan {
-    /// The plan that was asked for, with defaults for the rest: 25 users for 10 seconds.
+    /// Creates a plan from the requested options. The default is 25 users for 10 seconds.
     ///
     /// # Errors
     ///
-    /// Of what was asked for, some clashes, asks for no load, or is beyond a limit.
+    /// Returns an error if the options are in conflict, ask for no load, or exceed a limit.
     pub fn new(asked: Asked) -> Result<Self, PlanError> {
         rules::check(&asked).map_err(|message| PlanError { message })?;
         Ok(rules::plan(asked))
     }
 
-    /// The plan of a model: how long and how many times, and `(warm_up, graceful_stop)`.
+    /// Creates a plan of this model with its duration, iterations and `(warm_up, graceful_stop)`.
     ///
     /// # Errors
     ///
-    /// It has no end, asks for no load, or is beyond a limit.
+    /// Returns an error if the plan has no end, asks for no load, or exceeds a limit.
     pub(crate) fn of_model(
         model: Model,
         duration: Option<Duration>,
@@ -108,11 +109,11 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The same until `at`, and level from then on.
+    /// Returns a plan that is equal until `at` and has this level from then on.
     ///
     /// # Errors
     ///
-    /// The level is in the wrong unit, or beyond a limit.
+    /// Returns an error if the level has the wrong unit or exceeds a limit.
     pub fn adjusted(&self, at: Duration, level: Target) -> Result<Self, PlanError> {
         let wrong = |right: &str| PlanError { message: format!("`{level}` is in the wrong unit: {right}") };
         let mut model = self.model.clone();
@@ -123,12 +124,12 @@ impl Plan {
             (Model::Open { .. }, Target::Users(_)) => return Err(wrong("the plan is a rate, so give one, as 500/s")),
         }
         let times = (self.warm_up, self.graceful_stop);
-        // Phases are spread as they were: users who are there keep theirs.
+        // The stride stays the same, so that existing users keep their phases.
         let stride = self.stride;
         Ok(Self { stride, ..Self::of_model(model, self.duration, self.iterations, times)? })
     }
 
-    /// How many users there are, or the rate, over time.
+    /// Returns the number of users, or the rate, over time.
     pub(super) fn curve(&self) -> &Curve {
         match &self.model {
             Model::Closed { users, .. } => users,
@@ -136,37 +137,37 @@ impl Plan {
         }
     }
 
-    /// What sets the load.
+    /// Returns the load model.
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// How long the measured part is; none ends by iterations alone.
+    /// Returns the duration of the measured part, or `None` if only iterations end it.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         self.duration
     }
 
-    /// After how many triggers in all it ends.
+    /// Returns the total number of triggers after which the plan ends.
     #[must_use]
     pub fn iterations(&self) -> Option<u64> {
         self.iterations
     }
 
-    /// How long the opening load runs before anything counts.
+    /// Returns how long the opening load runs before the measured part.
     #[must_use]
     pub fn warm_up(&self) -> Duration {
         self.warm_up
     }
 
-    /// How long triggers in flight may finish.
+    /// Returns the grace period for triggers in flight at the end.
     #[must_use]
     pub fn graceful_stop(&self) -> Duration {
         self.graceful_stop
     }
 
-    /// How often each user starts, where that is set.
+    /// Returns the time between two starts of each user, if it is set.
     fn pace(&self) -> Option<Duration> {
         match self.model {
             Model::Closed { pace, .. } => pace,
@@ -174,13 +175,13 @@ impl Plan {
         }
     }
 
-    /// Whether the rate is set, not the number of users.
+    /// Returns true if the plan sets the rate, and false if it sets the number of users.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.model, Model::Open { .. })
     }
 
-    /// The most users there can be at a time.
+    /// Returns the maximum number of users at any time.
     #[must_use]
     pub fn peak_users(&self) -> u64 {
         match &self.model {
@@ -189,7 +190,7 @@ impl Plan {
         }
     }
 
-    /// How many users there are at `t` in a closed model; in an open one, how many there may be.
+    /// Closed model: returns the number of users at `t`. Open model: returns the maximum number of users.
     #[must_use]
     pub fn users_at(&self, t: Duration) -> u64 {
         match &self.model {
@@ -198,7 +199,7 @@ impl Plan {
         }
     }
 
-    /// Starts per second at `t`; none where users start as soon as they are done.
+    /// Returns the number of starts per second at `t`, or `None` if users start again as soon as a trigger ends.
     #[must_use]
     pub fn rate_at(&self, t: Duration) -> Option<f64> {
         match &self.model {
@@ -207,7 +208,8 @@ impl Plan {
         }
     }
 
-    /// How many triggers are to start, where the plan alone says so: constant arrivals over a duration.
+    /// Returns the number of triggers to start, or `None` if it does not follow from the plan alone. It does for
+    /// constant arrivals over a duration.
     #[must_use]
     pub fn planned_starts(&self) -> Option<u64> {
         match (&self.model, self.duration) {
@@ -218,8 +220,10 @@ impl Plan {
         }
     }
 
-    /// When a user of a paced plan starts first, after the user is there: all of them spread evenly over one pace, and
-    /// while the plan has but the first of them, those nearly so; as are any beyond its peak, who join where it is adjusted.
+    /// Returns the offset of a user's starts within the pace, or zero if the plan has no pace.
+    ///
+    /// All users of the plan are spread evenly over one pace. The first few of them are spread almost evenly, and so
+    /// are users beyond the peak, who join when the plan is adjusted.
     #[must_use]
     pub fn phase(&self, user: u64) -> Duration {
         match &self.model {
@@ -229,24 +233,25 @@ impl Plan {
     }
 }
 
-/// More users than any plan may have.
+/// A number of users above the limit of any plan.
 const MANY: u64 = 1 << 56;
 
-/// The place of a user among `users` within one pace, in whole nanoseconds.
+/// Returns the offset of a user among `users` within one pace, in whole nanoseconds.
 fn phase(pace: Duration, user: u64, users: u64, stride: u64) -> Duration {
     let users = users.max(1);
     if user >= users {
-        // The golden section of its number, of which a pace is 2⁶⁴.
+        // The golden ratio times the user's number, as a fraction of a pace in 2⁶⁴ths.
         let place = u128::from(user.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         return Duration::from_nanos(((pace.as_nanos() * place) >> 64) as u64);
     }
     let place = u128::from(user % users) * u128::from(stride) % u128::from(users);
-    // A pace is a year at most.
+    // Fits, since a pace is at most a year.
     Duration::from_nanos((pace.as_nanos() * place / u128::from(users)) as u64)
 }
 
-/// How many places lie between one user and the next: the golden section of all, which leaves no gap much longer than
-/// the others however many there are so far. It has no divisor in common with `users`, so that each has its own place.
+/// Returns the distance between the places of two neighbouring users. It is near the golden ratio of all places, so
+/// that no gap is much longer than the others, however many users there are so far. It has no divisor in common with
+/// `users`, so that each user has its own place.
 fn stride(users: u64) -> u64 {
     const GOLDEN_SECTION: f64 = 0.618_033_988_749_894_9;
     let near = (users as f64 * GOLDEN_SECTION) as u64;
@@ -283,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_for_is_25_users_for_10_seconds() {
+    fn default_plan_is_25_users_for_10_seconds() {
         let plan = Plan::new(Asked::default()).unwrap();
         assert_eq!(plan.model(), &Model::Closed { users: Curve::constant(25), pace: None });
         assert_eq!((plan.duration(), plan.iterations()), (Some(10 * SECOND), None));
@@ -301,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_set_the_duration_and_start_from_zero_or_what_was_given() {
+    fn stages_set_the_duration_and_start_from_zero_or_a_given_load() {
         let plan = Plan::new(Asked { stages: stages("10s:100,5s:0"), ..Asked::default() }).unwrap();
         assert_eq!((plan.duration(), plan.peak_users()), (Some(15 * SECOND), 100));
         assert_eq!([0, 5, 15].map(|second| plan.users_at(second * SECOND)), [0, 50, 0]);
@@ -315,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn poisson_plans_no_number_of_starts() {
+    fn poisson_plan_has_no_planned_number_of_starts() {
         let asked = Asked { rate: rate("100/s"), ..Asked::default() };
         assert_eq!(Plan::new(asked.clone()).unwrap().planned_starts(), Some(1000));
         let poisson = Plan::new(Asked { arrivals: Some(Arrivals::Poisson), ..asked });
@@ -331,7 +336,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn phases_are_even_and_within_the_pace(users in 1..500u64, pace in 1000..u64::MAX >> 9) {
+        fn phases_are_evenly_spaced_within_the_pace(users in 1..500u64, pace in 1000..u64::MAX >> 9) {
             let pace = Duration::from_nanos(pace);
             let mut phases: Vec<_> = (0..users).map(|user| phase(pace, user, users, stride(users)).as_nanos()).collect();
             phases.sort_unstable();
@@ -340,7 +345,7 @@ mod tests {
         }
 
         #[test]
-        fn those_beyond_the_peak_are_spread_too(users in 1..1000u64, more in 2..50u64) {
+        fn users_beyond_the_peak_are_spread(users in 1..1000u64, more in 2..50u64) {
             let joined = users..users + more;
             let mut phases: Vec<_> = joined.map(|user| phase(SECOND, user, users, stride(users)).as_secs_f64()).collect();
             phases.sort_by(f64::total_cmp);
@@ -350,7 +355,7 @@ mod tests {
         }
 
         #[test]
-        fn the_first_few_of_many_are_spread_too(users in 500..1_000_000u64, first in 2..50u64) {
+        fn first_few_of_many_users_are_spread(users in 500..1_000_000u64, first in 2..50u64) {
             let mut phases: Vec<_> = (0..first).map(|user| phase(SECOND, user, users, stride(users)).as_secs_f64()).collect();
             phases.push(1.0);
             phases.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Reasons of errors with what varies taken out, so that errors of one reason are one row: as routes are, with `{…}` for
-//! URLs, addresses, numbers, times and ids.
+//! Reasons of errors with the variable parts replaced, so that errors with the same reason share one row. As in routes,
+//! `{…}` stands for URLs, addresses, numbers, times and ids.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -7,15 +7,15 @@ use http::StatusCode;
 
 use super::route;
 
-/// Stands for what varies.
+/// Placeholder for a variable part.
 const VARIES: &str = "{…}";
-/// Most bytes between two things that vary and are one list, as `1, 2, 3`.
+/// Maximum number of bytes between two variable parts that form one list, as in `1, 2, 3`.
 const SEPARATOR: usize = 3;
 
-/// Words that are followed by a number which says what went wrong.
+/// Words followed by a number that is part of the reason.
 const CODES: [&str; 10] =
     ["status", "code", "statuscode", "status_code", "http", "http/1.1", "http/1.0", "http/2", "errno", "error"];
-/// The first number that is too high for a code.
+/// First number that is too high for a code.
 const NO_CODE: u16 = 10_000;
 /// Words that are names although they end with digits.
 const NAMES: [&str; 27] = [
@@ -23,13 +23,13 @@ const NAMES: [&str; 27] = [
     "latin1", "sha224", "sha256", "sha384", "sha512", "tls10", "tls11", "tls12", "tls13", "utf16", "utf32", "x509",
     "x86",
 ];
-/// What versions of protocols begin with.
+/// Prefixes of protocol versions.
 const PROTOCOLS: [&str; 7] = ["http/", "http", "ssl", "sslv", "tls", "tlsv", "v"];
 
-/// `text` with `{…}` for what varies. The reason of a reason is itself.
+/// Returns `text` with `{…}` in place of its variable parts. Applying it twice changes nothing more.
 ///
-/// A status code stays if a word says that it is one, as `status 503`, or if its own words follow, as `503 Service
-/// Unavailable`; so do `os error 111`, versions of protocols, and places in source files.
+/// A status code stays if the word before it marks it as one, as in `status 503`, or if its reason phrase follows, as
+/// in `503 Service Unavailable`. `os error 111`, protocol versions and positions in source files stay too.
 pub(super) fn reason(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| byte.is_ascii_digit()) && !text.contains("://") {
         return Cow::Borrowed(text);
@@ -50,12 +50,12 @@ pub(super) fn reason(text: &str) -> Cow<'_, str> {
     reason.finish()
 }
 
-/// Whether words of a text are parted here.
+/// Returns true if `c` separates words.
 fn is_between(c: char) -> bool {
     c.is_whitespace() || "\"'`()[]{}<>,;=|&!?*".contains(c)
 }
 
-/// How long the URL is that a text begins with; 0 if it begins with none.
+/// Returns the length of the URL at the start of a text, or 0 if there is none.
 fn url(text: &str) -> usize {
     let scheme = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).unwrap_or(0);
     if scheme == 0 || !text[scheme..].starts_with("://") {
@@ -63,30 +63,30 @@ fn url(text: &str) -> usize {
     }
     let ends = |c: char| c.is_whitespace() || "\"'`<>".contains(c);
     let whole = &text[..text.find(ends).unwrap_or(text.len())];
-    // Punctuation after a URL is no part of it.
+    // Punctuation after a URL is not part of it.
     whole.trim_end_matches([')', ']', '}', ',', '.', ':', ';', '!', '?']).len()
 }
 
-/// A reason as it is written: `text` up to `copied` is in `written`, changed.
+/// A reason while it is built: `text` up to `copied` is in `written`, with its variable parts replaced.
 struct Reason<'a> {
     text: &'a str,
     written: String,
     copied: usize,
-    /// The word before.
+    /// The previous word.
     before: &'a str,
 }
 
 impl<'a> Reason<'a> {
-    /// The word from `start` to `end`.
+    /// Handles the word from `start` to `end`.
     fn word(&mut self, start: usize, end: usize) {
         let text = self.text;
-        // The colon before a port, or before a value of JSON, is no part of it.
+        // A colon before a port or before a JSON value is not part of the word.
         let start = match text[start..end].trim_start_matches(':') {
             _ if is_address(&text[start..end]) => start,
             word => end - word.len(),
         };
         let whole = &text[start..end];
-        // A full stop or a colon after a word is no part of it.
+        // A full stop or a colon after a word is not part of it.
         let word = whole.trim_end_matches(['.', ':']);
         let at = (start, start + word.len());
         let before = std::mem::replace(&mut self.before, word.trim_start_matches(['.', ':']));
@@ -102,7 +102,8 @@ impl<'a> Reason<'a> {
         self.parts(at.0, word);
     }
 
-    /// The parts of a word that is no number, address or id as a whole: `user-17`, `localhost:8080`, `/items/7`.
+    /// Handles the parts of a word that is not a number, address or id as a whole: `user-17`, `localhost:8080`,
+    /// `/items/7`.
     fn parts(&mut self, start: usize, word: &str) {
         let mut at = start;
         for part in word.split_inclusive(|c: char| !c.is_alphanumeric()) {
@@ -121,16 +122,16 @@ impl<'a> Reason<'a> {
             return;
         }
         match (last, digits - last) {
-            // All of it, or a mix that is no word.
+            // The part is all digits, or a mix that is not a word.
             _ if letters.is_empty() || route::is_id(part) => self.replace(start, end),
             (_, 3..) => self.replace(start, end),
-            // `h2`, `md5`.
+            // As in `h2` and `md5`.
             (0 | 1, _) => {}
             _ => self.replace(start + letters.len(), end),
         }
     }
 
-    /// Writes that what is from `start` to `end` varies.
+    /// Writes the placeholder for the text from `start` to `end`.
     fn replace(&mut self, start: usize, end: usize) {
         let between = &self.text[self.copied..start];
         let is_list = self.written.ends_with(VARIES)
@@ -152,7 +153,7 @@ impl<'a> Reason<'a> {
     }
 }
 
-/// Whether a word is a code that says what went wrong; `rest` is the text from it on.
+/// Returns true if a word is a code that belongs to the reason. `rest` is the text from this word on.
 fn is_code(word: &str, before: &str, rest: &str) -> bool {
     let Some(number) = word.parse::<u16>().ok().filter(|number| *number < NO_CODE) else { return false };
     if CODES.iter().any(|code| code.eq_ignore_ascii_case(before)) {
@@ -163,7 +164,7 @@ fn is_code(word: &str, before: &str, rest: &str) -> bool {
     reason.is_some_and(|reason| said.get(..reason.len()).is_some_and(|said| said.eq_ignore_ascii_case(reason)))
 }
 
-/// Whether the digits of a word are part of what it is: a version of a protocol, or a place in a source file.
+/// Returns true if the digits of a word belong to it: a protocol version, or a position in a source file.
 fn is_fixed(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
     let is_version = |rest: &str| {
@@ -173,12 +174,12 @@ fn is_fixed(word: &str) -> bool {
     is_protocol || lower.contains(".rs:")
 }
 
-/// `12ms`, `3.5%`, `-1`, `#17`, `2026-11-25T10:00:00Z`, `127.0.0.1:80`.
+/// Returns true for words such as `12ms`, `3.5%`, `-1`, `#17`, `2026-11-25T10:00:00Z` and `127.0.0.1:80`.
 fn begins_with_number(word: &str) -> bool {
     word.trim_start_matches(['-', '+', '#', '.', '~', '$', '€', '@']).starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// An address of IPv6, `[` and `]` taken off.
+/// Returns true for an IPv6 address without its `[` and `]`.
 fn is_address(word: &str) -> bool {
     word.contains(':') && word.split('%').next().is_some_and(|address| address.parse::<IpAddr>().is_ok())
 }
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_varies_is_taken_out() {
+    fn variable_parts_are_replaced() {
         for (text, expected) in [
             ("GET http://127.0.0.1:8765/abc?… timed out", "GET {…} timed out"),
             ("Get \"http://h/x\": EOF", "Get \"{…}\": EOF"),
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_what_went_wrong_stays() {
+    fn codes_versions_and_positions_stay() {
         for text in [
             "Connection refused (os error 111)",
             "status 503",
@@ -234,7 +235,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_reason_of_a_reason_is_itself(text in "([a-f0-9:/.{}… -]|http://|status |[0-9]{3} |é|\\.rs:){0,30}") {
+        fn reason_of_a_reason_is_unchanged(text in "([a-f0-9:/.{}… -]|http://|status |[0-9]{3} |é|\\.rs:){0,30}") {
             let once = reason(&text).into_owned();
             proptest::prop_assert_eq!(reason(&once), &*once);
         }

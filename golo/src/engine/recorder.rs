@@ -1,4 +1,4 @@
-//! Recorders: one a worker thread, without a lock, and one behind a lock for every other thread.
+//! Recorders: one per worker thread without a lock, and one behind a lock for all other threads.
 
 use std::{
     cell::RefCell,
@@ -28,45 +28,45 @@ use crate::{
     support::lock::lock,
 };
 
-/// Most histograms that are kept to be filled again: a load test with more series than that needs the memory more.
+/// Maximum number of histograms kept for reuse. A load test with more series needs the memory for other things.
 const SPARE: usize = 128;
 
 thread_local! {
     static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
 }
 
-/// Puts a recorder in place for this thread.
+/// Installs a recorder for this thread.
 pub fn install(recorder: Recorder) {
     RECORDER.set(Some(recorder));
 }
 
-/// Has this thread's recorder, if it has one.
+/// Calls `use_it` with this thread's recorder. Returns `None` if there is none.
 pub fn with<T>(use_it: impl FnOnce(&mut Recorder) -> T) -> Option<T> {
-    // A thread that is ending has none any more; nothing here calls anybody's code, so none is in use.
+    // A thread that is ending has no recorder any more. The borrow cannot fail, since nothing in here calls user code.
     RECORDER.try_with(|recorder| recorder.try_borrow_mut().ok()?.as_mut().map(use_it)).ok().flatten()
 }
 
-/// What measures: everything since its last [`take`](Recorder::take).
+/// Records measurements. Contains everything since the last [`take`](Recorder::take).
 #[derive(Default)]
 pub struct Recorder {
     index: Index,
-    /// What was measured of each series: the number of its label, and how its requests ended.
+    /// Measurements of each series, with the number of its label and the outcome of its requests.
     requests: Vec<(u32, Outcome, Measure)>,
     /// Everything but the requests.
     rest: Snapshot,
-    /// Histograms that have been read, to be filled again.
+    /// Histograms that have been read, for reuse.
     spare: Vec<Histogram>,
-    /// When the measured part started; nothing before it, as a user that could not start, is later than that.
+    /// Start of the measured part. Errors before it, for example of a user that could not start, get the time zero.
     started: Option<Instant>,
     over: Option<Over>,
     is_cutting: bool,
 }
 
-/// When the load is over. What ends later is in no rate.
+/// Time at which the load is over. Requests that end later are left out of rates.
 #[derive(Clone, Copy)]
 struct Over {
     at: Instant,
-    /// The same by the clock on the wall, for requests that another process made.
+    /// The same time by the system clock, for requests made by another process.
     wall: SystemTime,
 }
 
@@ -86,18 +86,18 @@ impl Over {
 }
 
 impl Recorder {
-    /// A recorder that always has room for the selected routes.
+    /// Creates a recorder that keeps room for the selected routes.
     #[must_use]
     pub fn selecting(selected: Selected) -> Self {
         Self { index: Index::selecting(selected), ..Self::default() }
     }
 
-    /// The measured part starts at `started`.
+    /// Sets the start of the measured part.
     pub fn start(&mut self, started: Instant) {
         self.started = Some(started);
     }
 
-    /// The load is over at `over`, or before, if that is known already.
+    /// Sets the time at which the load is over, unless an earlier time is set already.
     pub fn end_load(&mut self, over: Instant) {
         let over = self.over.map_or(over, |known| known.at.min(over));
         self.over = Some(Over::at(over));
@@ -114,7 +114,7 @@ impl Recorder {
         self.started.map_or(Duration::ZERO, |started| Instant::now().saturating_duration_since(started))
     }
 
-    /// Records a request, and gives the number of its label.
+    /// Records a request and returns the number of its label.
     pub fn output(&mut self, output: &OutputRef<'_>) -> u32 {
         let label = self.index.label(output);
         let is_cut = self.is_cutting && output.error.as_deref() == Some("cancelled");
@@ -149,7 +149,8 @@ impl Recorder {
         label
     }
 
-    /// Records a request that the tags of a trigger tell of. If the trigger failed, its own error says why.
+    /// Records a request described by the tags of a trigger. If the trigger failed, only the trigger's own error is
+    /// recorded.
     pub(super) fn of_tags(&mut self, output: &OutputRef<'_>, trigger_failed: bool) {
         let errors = trigger_failed.then(|| std::mem::take(&mut self.rest.errors));
         self.output(output);
@@ -182,13 +183,13 @@ impl Recorder {
         }
     }
 
-    /// Records an error that is no request's.
+    /// Records an error that does not belong to a request.
     pub fn error(&mut self, kind: ErrorKind, text: &str) {
         let at = self.elapsed();
         self.rest.errors.add(kind, text, at);
     }
 
-    /// Records a connection that was made.
+    /// Records a new connection.
     pub fn connected(&mut self, duration: Duration) {
         self.rest.connects.record(nanoseconds(duration));
     }
@@ -210,19 +211,19 @@ impl Recorder {
         }
     }
 
-    /// What is measured beside requests.
+    /// Returns everything that is measured besides requests.
     pub fn rest(&mut self) -> &mut Snapshot {
         &mut self.rest
     }
 
-    /// From here on a request that is cancelled is one that the run cuts off.
+    /// From now on, counts cancelled requests as cut off by the run.
     pub fn cut(&mut self) {
         self.is_cutting = true;
     }
 
-    /// Gives what was measured since the last time.
+    /// Returns everything measured since the last call.
     pub fn take(&mut self) -> Snapshot {
-        // The clock on the wall may have been set meanwhile.
+        // The system clock may have been set since.
         self.over = self.over.map(|over| Over::at(over.at));
         let mut taken = std::mem::take(&mut self.rest);
         let (spare, index) = (&mut self.spare, &self.index);
@@ -236,7 +237,7 @@ impl Recorder {
         taken
     }
 
-    /// Takes the memory of a snapshot that has been read.
+    /// Reuses the memory of a snapshot that has been read.
     pub fn recycle(&mut self, snapshot: Snapshot) {
         for mut measure in snapshot.requests.into_values() {
             if self.spare.len() < self.requests.len().min(SPARE) {
@@ -247,14 +248,14 @@ impl Recorder {
     }
 }
 
-/// What the generator ran out of.
+/// Resource that the load generator ran out of.
 enum Exhausted {
     Descriptors,
     Ports,
 }
 
-/// By what it says, since the lines of other programs say no more; only where a socket was to be opened here, since a
-/// target may say the same of itself.
+/// Detects exhausted resources by the error text, since the outputs of other programs contain nothing else. Only errors
+/// of opening a socket count, since a target may report the same about itself.
 fn exhausted(kind: ErrorKind, error: &str) -> Option<Exhausted> {
     if !matches!(kind, ErrorKind::Connect | ErrorKind::Dns) {
         return None;
@@ -269,23 +270,23 @@ fn exhausted(kind: ErrorKind, error: &str) -> Option<Exhausted> {
     }
 }
 
-/// The sink of a run: hands everything to the recorder of the thread it comes from.
+/// The sink of a run: passes everything to the recorder of the current thread.
 pub struct RecorderSink {
     foreign: Mutex<Recorder>,
     of_tags: TagRequests,
     selected: Selected,
-    /// Where raw outputs and checks go beside.
+    /// Sinks that also receive all outputs and checks.
     beside: Vec<Arc<dyn Sink>>,
 }
 
 impl RecorderSink {
-    /// A sink for a run; every output and check goes to each of `beside` too.
+    /// Creates the sink of a run. Every output and check also goes to each sink of `beside`.
     #[must_use]
     pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
         Self::selecting(Selected::default(), beside)
     }
 
-    /// The same for a run whose thresholds select these routes.
+    /// Creates the sink of a run whose thresholds select the routes in `selected`.
     #[must_use]
     pub fn selecting(selected: Selected, beside: Vec<Arc<dyn Sink>>) -> Self {
         let foreign = Mutex::new(Recorder::selecting(selected.clone()));
@@ -293,63 +294,62 @@ impl RecorderSink {
         Self { foreign, of_tags, selected, beside }
     }
 
-    /// The routes that thresholds select.
+    /// Returns the routes that thresholds select.
     #[must_use]
     pub fn selected(&self) -> &Selected {
         &self.selected
     }
 
-    /// The load is over at `over`, or before, if that is known already.
+    /// Sets the time at which the load is over, unless an earlier time is set already.
     pub(super) fn end_load(&self, over: Instant) {
         self.foreign().end_load(over);
         self.of_tags.end_load(over);
     }
 
-    /// Records what another process has measured, in whose order it came, and gives the number of its label for
-    /// [`journeys`](Self::journeys).
+    /// Records an output of another process and returns the number of its label for [`journeys`](Self::journeys).
     pub fn read(&self, output: &OutputRef<'_>) -> u32 {
         let label = self.foreign().output(output);
         self.pass_on(output);
         label
     }
 
-    /// Counts what another process has measured in the warm-up.
+    /// Counts an output of another process that belongs to the warm-up.
     pub fn read_of_warm_up(&self, output: &OutputRef<'_>) {
         self.foreign().rest.generator.warm_up_requests += requests_of(output);
     }
 
-    /// Whether anybody wants outputs one by one.
+    /// Returns true if another sink receives each output.
     #[must_use]
     pub fn passes_on(&self) -> bool {
         !self.beside.is_empty()
     }
 
-    /// Passes on what another process has recorded itself.
+    /// Passes an output on to the other sinks without recording it, since the process that made it has done so.
     pub fn pass_on(&self, output: &OutputRef<'_>) {
         for beside in &self.beside {
             beside.output(output);
         }
     }
 
-    /// A trigger of a load test in another process has answered, after `took`: if it prints no `Output`, its tags tell of
-    /// its request.
+    /// Handles the response of a trigger in another process, which took `took`. If the load test prints no `Output`,
+    /// the request is recorded from the response's tags.
     pub fn answered(&self, response: &Response, took: Duration) {
         self.of_tags.answered(response, took);
     }
 
-    /// Another process has printed an `Output`, of a request that ended at `at`. Returns whether that counts already, since
-    /// its trigger's tags told of it.
+    /// Handles an `Output` of another process, for a request that ended at `at`. Returns true if the request was
+    /// already counted from its trigger's tags.
     pub fn output_came(&self, at: SystemTime) -> bool {
         self.of_tags.output_came(at)
     }
 
-    /// The measured part starts at `start`.
+    /// Sets the start of the measured part.
     pub(super) fn start(&self, start: Instant) {
         self.foreign().start(start);
         self.of_tags.start(start);
     }
 
-    /// What other threads and processes have measured since the last time.
+    /// Returns everything that other threads and processes have measured since the last call.
     pub(super) fn take(&self, is_over: bool) -> Snapshot {
         let mut taken = self.foreign().take();
         if let Some(of_tags) = self.of_tags.take(is_over) {
@@ -358,17 +358,17 @@ impl RecorderSink {
         taken
     }
 
-    /// Records journeys of what was [read](Self::read).
+    /// Records journeys of outputs that were [read](Self::read).
     pub fn journeys(&self, journeys: Vec<Journey<u32>>) {
         self.foreign().journeys(journeys);
     }
 
-    /// The recorder of all threads that have none.
+    /// Returns the recorder shared by all threads without their own.
     pub(super) fn foreign(&self) -> MutexGuard<'_, Recorder> {
         lock(&self.foreign)
     }
 
-    /// Has the recorder of this thread, or that of all threads without one.
+    /// Calls `record` with the recorder of this thread, or with the shared one if it has none.
     fn record<T>(&self, record: impl Fn(&mut Recorder) -> T) -> T {
         with(&record).unwrap_or_else(|| record(&mut self.foreign()))
     }
@@ -405,21 +405,21 @@ impl Sink for RecorderSink {
     }
 }
 
-/// The sink of load that is not measured: counts the requests and connections that the target sees all the same.
+/// The sink of load that is not measured: only counts the requests and connections that the target received.
 pub struct Uncounted {
     sink: Arc<RecorderSink>,
     count: fn(&mut Generator, Unmeasured),
 }
 
-/// What an [`Uncounted`] counts.
+/// An item counted by [`Uncounted`].
 enum Unmeasured {
-    /// So many, since each redirect is a request to the target.
+    /// Number of requests. Each redirect is another request to the target.
     Requests(u64),
     Connection,
 }
 
 impl Uncounted {
-    /// The sink of triggers of the warm-up.
+    /// Creates the sink for triggers of the warm-up.
     #[must_use]
     pub fn warm_up(sink: Arc<RecorderSink>) -> Self {
         let count = |generator: &mut Generator, what| match what {
@@ -429,7 +429,7 @@ impl Uncounted {
         Self { sink, count }
     }
 
-    /// The sink of users that start and stop.
+    /// Creates the sink for users that start and stop.
     #[must_use]
     pub fn users(sink: Arc<RecorderSink>) -> Self {
         let count = |generator: &mut Generator, what| match what {
@@ -451,31 +451,33 @@ impl Sink for Uncounted {
     }
 }
 
-/// The requests that the target saw of an output: each redirect is one more, and a measured step is none.
+/// Returns the number of requests that the target received for an output. Each redirect is one more; a measured step is
+/// none.
 fn requests_of(output: &OutputRef<'_>) -> u64 {
     if *output.method == *measure::METHOD { 0 } else { u64::from(output.redirects) + 1 }
 }
 
-/// The sink of what belongs to no trigger, as tasks that user code spawns: counts while the run is being measured.
+/// The sink for requests outside of triggers, for example in tasks that user code spawns. Counts them once the measured
+/// part has started.
 pub struct Outside {
     sink: Arc<RecorderSink>,
-    /// When the measured part starts, once that is known.
+    /// Start of the measured part, once known.
     start: OnceLock<Instant>,
 }
 
 impl Outside {
-    /// The one beside `sink`.
+    /// Creates a sink that passes everything to `sink`.
     #[must_use]
     pub fn new(sink: Arc<RecorderSink>) -> Self {
         Self { sink, start: OnceLock::new() }
     }
 
-    /// Counts from `start` on.
+    /// Sets the time from which requests count.
     pub fn measure_from(&self, start: Instant) {
         let _ = self.start.set(start);
     }
 
-    /// When the measured part starts, once that is known.
+    /// Returns the start of the measured part, once known.
     #[must_use]
     pub fn measured_from(&self) -> Option<Instant> {
         self.start.get().copied()
@@ -504,7 +506,7 @@ impl Sink for Outside {
     }
 }
 
-/// Tells the trigger this runs in, if any, of a request it made.
+/// Adds a request as a step to the current trigger, if there is one.
 fn note_step(label: u32, output: &OutputRef<'_>) {
     scope::with_current(|scope| {
         let duration = output.duration;
@@ -519,7 +521,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_is_one_histogram_and_bytes_are_of_each_series() {
+    fn waiting_is_one_histogram_and_bytes_are_per_series() {
         let line = r#"{"sequenceID":"","url":"http://a/","method":"PUT","status":200,"size":12,"timestamp":"2026-11-22T10:05:13Z","duration":30,"error":null}"#;
         let mut output = OutputRef::parse(line).unwrap();
         let mut recorder = Recorder::default();

@@ -1,7 +1,7 @@
-//! How many series are kept apart, and which of them first.
+//! Limits on the number of series that are kept separately, by priority.
 //!
-//! Memory is bounded, so there are limits. Without priorities, many paths that nobody asked about would use them up, and
-//! the failures of the one route that matters would be hidden in `other`.
+//! Memory is bounded, so there are limits. Without priorities, many unimportant paths could use them up, and the
+//! failures of the one route that matters would be hidden in `other`.
 
 use std::{collections::HashSet, hash::BuildHasherDefault, sync::Arc};
 
@@ -9,16 +9,16 @@ use rustc_hash::FxHasher;
 
 use super::series::Label;
 
-/// Most series of routes that are neither named nor selected.
+/// Maximum number of series of routes that are neither named nor selected.
 pub const SERIES: usize = 1000;
-/// Most routes, each with its origin and method, that a load test may name.
+/// Maximum number of routes (with origin and method) that a load test may name.
 pub const NAMED_ROUTES: usize = 1000;
-/// Most series of named routes.
+/// Maximum number of series of named routes.
 pub const NAMED_SERIES: usize = 4000;
-/// Most series of routes that thresholds select.
+/// Maximum number of series of routes that thresholds select.
 pub const SELECTED_SERIES: usize = 1000;
 
-/// Which series are kept apart first when there are too many. Each priority has limits of its own.
+/// Priority of a series when there are too many to keep them all. Each priority has its own limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// The load test did not name the route, and no threshold selects it. At most [`SERIES`].
@@ -30,17 +30,17 @@ pub enum Priority {
     Selected,
 }
 
-/// The routes that thresholds select.
+/// Routes that thresholds select.
 #[derive(Debug, Clone, Default)]
 pub struct Selected(Arc<[Box<str>]>);
 
 impl Selected {
-    /// Whether a threshold selects this route.
+    /// Returns true if a threshold selects this route.
     pub(super) fn has(&self, route: &str) -> bool {
         self.0.iter().any(|selected| **selected == *route)
     }
 
-    /// The routes.
+    /// Returns the routes.
     pub fn routes(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|route| &**route)
     }
@@ -52,7 +52,7 @@ impl<R: Into<Box<str>>> FromIterator<R> for Selected {
     }
 }
 
-/// Room for further series: knows how many there are of each priority.
+/// Counts the series of each priority to tell if there is room for more.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     ordinary: usize,
@@ -62,14 +62,14 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The room that these series leave.
+    /// Creates the counts for existing series with these labels.
     pub(super) fn beside<'a>(labels: impl Iterator<Item = &'a Arc<Label>>) -> Self {
         let mut room = Self::default();
         labels.for_each(|label| room.count(label, 1));
         room
     }
 
-    /// Whether there is room for a series of this label.
+    /// Returns true if there is room for another series of this label.
     pub(super) fn has_room(&self, label: &Label) -> bool {
         match label.priority {
             _ if label.is_other() => true,
@@ -82,7 +82,7 @@ impl Room {
         }
     }
 
-    /// Takes room for a series of this label. Returns whether there was any.
+    /// Takes room for a series of this label. Returns false if there is none.
     pub(super) fn take(&mut self, label: &Arc<Label>) -> bool {
         let has_room = self.has_room(label);
         if has_room {
@@ -91,7 +91,7 @@ impl Room {
         has_room
     }
 
-    /// Counts that a label with so many series had the priority `before`, and has a higher one now.
+    /// Updates the counts after a label with `series` series was raised from the priority `before` to a higher one.
     pub(super) fn raise(&mut self, label: &Arc<Label>, before: Priority, series: usize) {
         if label.is_other() {
             return;

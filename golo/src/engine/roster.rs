@@ -1,17 +1,17 @@
-//! The workers as the engine sees them: where each is, by what it has said.
+//! The workers of an engine, with the state that each has last reported.
 
 use std::time::Instant;
 
-/// A worker.
+/// State of one worker, as known to the engine.
 #[derive(Debug, Default)]
 pub(super) struct Worker {
     pub(super) state: State,
-    /// Seconds it has told of.
+    /// Number of seconds the worker has reported.
     pub(super) seconds: u64,
     pub(super) users: u64,
 }
 
-/// Where a worker is.
+/// Stage of a worker's life.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
     #[default]
@@ -29,17 +29,17 @@ impl Worker {
         matches!(self.state, State::Ended | State::Failed | State::Lost(_))
     }
 
-    /// Whether its users have stopped.
+    /// Returns true if the worker's users have stopped.
     pub(super) fn has_stopped(&self) -> bool {
         matches!(self.state, State::Stopped(_)) || self.is_gone()
     }
 
-    /// Whether it has nothing in flight.
+    /// Returns true if the worker has nothing in flight.
     pub(super) fn has_drained(&self) -> bool {
         matches!(self.state, State::Drained(_)) || self.has_stopped()
     }
 
-    /// Since when it has had nothing in flight.
+    /// Returns the time from which the worker had nothing in flight.
     pub(super) fn drained(&self) -> Option<Instant> {
         match self.state {
             State::Drained(at) | State::Stopped(at) => Some(at),
@@ -48,12 +48,12 @@ impl Worker {
     }
 }
 
-/// All workers of an engine, by their numbers.
+/// All workers of an engine, indexed by their numbers.
 #[derive(Debug)]
 pub(super) struct Roster(Vec<Worker>);
 
 impl Roster {
-    /// So many, of whom nothing has been heard.
+    /// Creates a roster of this many workers, all in the state `Preparing`.
     pub(super) fn of(workers: u64) -> Self {
         Self((0..workers).map(|_| Worker::default()).collect())
     }
@@ -66,33 +66,33 @@ impl Roster {
         &mut self.0[number]
     }
 
-    /// Whether nothing more comes from any.
+    /// Returns true if no worker will send anything more.
     pub(super) fn are_gone(&self) -> bool {
         self.0.iter().all(Worker::is_gone)
     }
 
-    /// Whether this is so of every worker that is still there.
+    /// Returns true if `is_so` holds for every worker that is not gone.
     pub(super) fn are_all(&self, is_so: impl Fn(&Worker) -> bool) -> bool {
         self.0.iter().all(|worker| worker.is_gone() || is_so(worker))
     }
 
-    /// How many users they have.
+    /// Returns the number of users of all workers.
     pub(super) fn users(&self) -> u64 {
         self.0.iter().map(|worker| worker.users).sum()
     }
 
-    /// How many seconds all have told of that are at work; nothing where none is.
+    /// Returns the number of seconds that every working worker has reported, or `None` if no worker is working.
     pub(super) fn seconds(&self) -> Option<u64> {
         let working = self.0.iter().filter(|worker| matches!(worker.state, State::Preparing | State::Ready));
         working.map(|worker| worker.seconds).min()
     }
 
-    /// When the last of them had nothing in flight any more. Of those that are lost nobody knows it.
+    /// Returns the time at which the last worker drained. Lost workers are left out, since their time is unknown.
     pub(super) fn drained(&self) -> Option<Instant> {
         self.0.iter().filter_map(Worker::drained).max()
     }
 
-    /// Why those are lost that are.
+    /// Returns the reasons why workers were lost, one for each lost worker.
     pub(super) fn lost(&self) -> Vec<String> {
         let lost = self.0.iter().filter_map(|worker| match &worker.state {
             State::Lost(reason) => Some(reason.clone()),
@@ -101,7 +101,7 @@ impl Roster {
         lost.collect()
     }
 
-    /// Gives up those that are still there and of which this is so.
+    /// Marks all workers that are not gone and for which `is_so` holds as lost.
     pub(super) fn give_up(&mut self, reason: &str, is_so: impl Fn(&Worker) -> bool) {
         for worker in self.0.iter_mut().filter(|worker| !worker.is_gone()) {
             if is_so(worker) {

@@ -1,28 +1,28 @@
-//! Which series a URL belongs to: where it leads, and its path with what varies taken out (`/items/{id}`).
+//! Routes: splits a URL into origin and path, and replaces the variable parts of the path (`/items/{id}`).
 
 use std::{borrow::Cow, ops::Range};
 
 use crate::support::secrets::without_query_values;
 
-/// What stands for a part that varies.
+/// Placeholder for a variable part.
 const ID: &str = "{id}";
-/// What stands for what was too long.
+/// Placeholder for text that was cut.
 const CUT: &str = "…";
 const MAX_SEGMENTS: usize = 20;
 const MAX_BYTES: usize = 300;
 
-/// A UUID without its dashes. Nothing shorter varies without a digit in it.
+/// Length of a UUID without its dashes. A shorter segment without a digit is never variable.
 const UUID: usize = 32;
 const SHORTEST_HASH: usize = 16;
 const SHORTEST_TOKEN: usize = 20;
 
-/// Words that have more digits than a word has.
+/// Words with more digits than words usually have.
 const WORDS: [&str; 7] = ["h264", "h265", "sha224", "sha256", "sha384", "sha512", "x509"];
 
-/// Origin (`http://host:port`) and path of a URL, without query and fragment.
+/// Splits a URL into origin (`http://host:port`) and path, without query and fragment.
 ///
-/// The origin is empty where the text is no absolute URL; all of it is the path then. Where there are a user name and
-/// password the origin is what follows them. The path is never empty.
+/// If the text is not an absolute URL, the origin is empty and all of it is the path. If there are a user name and a
+/// password, the origin is the part after them. The path is never empty.
 pub fn split(url: &str) -> (&str, &str) {
     let Some(authority) = authority(url) else {
         return ("", path(url));
@@ -35,10 +35,11 @@ pub fn split(url: &str) -> (&str, &str) {
     (origin, path(&url[end..]))
 }
 
-/// A path with what varies replaced by `{id}`: numbers, dates, UUIDs, hashes and tokens, also as part of a segment
-/// (`item-{id}`, `{id}.json`). Words with a digit or two (`v1`, `oauth2`) are words.
+/// Returns a path with its variable parts replaced by `{id}`: numbers, dates, UUIDs, hashes and tokens, also as part of
+/// a segment (`item-{id}`, `{id}.json`). Words with a digit or two (`v1`, `oauth2`) stay.
 ///
-/// At most 20 segments and 300 bytes; `…` stands for the rest. The template of a template is itself.
+/// The result has at most 20 segments and 300 bytes; `…` stands for the rest. Applying this function twice changes
+/// nothing more.
 pub fn template(path: &str) -> Cow<'_, str> {
     let mut template = Template { path, text: String::new(), copied: 0, id: None };
     let mut segments = 0;
@@ -52,14 +53,15 @@ pub fn template(path: &str) -> Cow<'_, str> {
         if !is_plain(&path[start..end]) {
             template.segment(start..end);
         }
-        // What precedes the first slash is none.
+        // The empty text before the first slash is not a segment.
         segments += usize::from(end > 0);
         start = end + 1;
     }
     cut(template.finish())
 }
 
-/// The name of a route that the load test or a threshold gives, as [`bounded`]; `{…}` stands for values of a query in it.
+/// Returns the name of a route, as set by a load test or a threshold, cut like [`bounded`]. Query values in it are
+/// replaced by `{…}`.
 pub fn name(name: &str) -> Cow<'_, str> {
     match without_query_values(name) {
         Cow::Borrowed(name) => bounded(name),
@@ -67,7 +69,7 @@ pub fn name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a word is an id without being a number: a UUID, a hash, or another token.
+/// Returns true if a word is an id but not a number: a UUID, a hash, or another token.
 pub(super) fn is_id(word: &str) -> bool {
     if is_jwt(word) {
         return true;
@@ -80,12 +82,12 @@ pub(super) fn is_id(word: &str) -> bool {
             || is_short_token(word, digits(word)))
 }
 
-/// Text in at most 300 bytes; `…` stands for the rest.
+/// Returns text cut to at most 300 bytes; `…` stands for the rest.
 pub fn bounded(name: &str) -> Cow<'_, str> {
     cut(Cow::Borrowed(name))
 }
 
-/// Where the authority of an absolute URL begins.
+/// Returns the start of the authority of an absolute URL.
 fn authority(url: &str) -> Option<usize> {
     let scheme = memchr::memchr(b':', url.as_bytes())?;
     let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -110,19 +112,19 @@ fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned([&text[..end], CUT].concat())
 }
 
-/// A template as it is made: `path` up to `copied` is in `text`, changed.
+/// A template while it is built: `path` up to `copied` is in `text`, with its variable parts replaced.
 struct Template<'a> {
     path: &'a str,
     text: String,
     copied: usize,
-    /// Where the last `{id}` of this segment, or what it stands for, ends in `path`.
+    /// End of the last `{id}` of this segment, or of the text it stands for, in `path`.
     id: Option<usize>,
 }
 
 impl<'a> Template<'a> {
     fn segment(&mut self, at: Range<usize>) {
         let segment = &self.path[at.clone()];
-        // What was cut is no longer what it was: 12… is no number.
+        // A cut segment is incomplete: `12…` is not a number.
         if segment.ends_with(CUT) || is_version(segment) {
             return;
         }
@@ -146,7 +148,7 @@ impl<'a> Template<'a> {
         }
     }
 
-    /// A run of what tokens are made of: one of them, or words and numbers.
+    /// Handles a run of token characters: a token, or words and numbers.
     fn token(&mut self, at: Range<usize>) {
         let text = &self.path[at.clone()];
         let token = text.trim_start_matches(['-', '_']);
@@ -198,7 +200,7 @@ impl<'a> Template<'a> {
         self.id = Some(at.end);
     }
 
-    /// `{id}` where it already is.
+    /// Keeps an `{id}` that is already there.
     fn keep(&mut self, at: Range<usize>) {
         if self.joins(at.start).is_some() {
             self.replace(at);
@@ -207,7 +209,8 @@ impl<'a> Template<'a> {
         }
     }
 
-    /// The end of the last `{id}` if at most one separator parts it from `start`. The two are one: 2026-11-25 is.
+    /// Returns the end of the last `{id}` if at most one separator is between it and `start`. Both become one then, as
+    /// in 2026-11-25.
     fn joins(&self, start: usize) -> Option<usize> {
         let last = self.id?;
         let between = &self.path[last..start];
@@ -215,7 +218,7 @@ impl<'a> Template<'a> {
         (between.is_empty() || between.len() <= 3 && between.is_ascii() && is_one()).then_some(last)
     }
 
-    /// Ends the path with the slash before `start`, and `…`.
+    /// Cuts the path after the slash before `start` and appends `…`.
     fn cut_from(&mut self, start: usize) {
         if &self.path[start..] != CUT {
             self.copy(start);
@@ -238,7 +241,7 @@ impl<'a> Template<'a> {
     }
 }
 
-/// How long the separator is that `text` begins with: a character, or one that is percent-encoded.
+/// Returns the length of the separator at the start of `text`: one character, or one that is percent-encoded.
 fn separator(text: &str) -> usize {
     match text.as_bytes() {
         [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 3,
@@ -250,12 +253,13 @@ fn digits(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_digit).count()
 }
 
-/// A first look: nothing in it can vary.
+/// Returns true if no part of the segment can vary. A cheap first check.
 fn is_plain(segment: &str) -> bool {
     segment.len() < UUID && !segment.bytes().any(|byte| byte.is_ascii_digit() || byte == b'{')
 }
 
-/// `v1.43`, `1.1`: of an API. Without a `v` only the shortest, since 10.25 is a number.
+/// Returns true for API versions such as `v1.43` and `1.1`. Without a `v`, only the shortest match, since 10.25 is a
+/// number.
 fn is_version(segment: &str) -> bool {
     let numbers = segment.strip_prefix(['v', 'V']);
     let (longest, most) = if numbers.is_some() { (3, 3) } else { (2, 2) };
@@ -266,7 +270,7 @@ fn is_version(segment: &str) -> bool {
         && (longest == 3 || numbers.as_bytes()[1] == b'.')
 }
 
-/// Begins with `{"` in base64.
+/// Returns true if the segment is a JSON Web Token, which begins with `{"` in base64.
 fn is_jwt(segment: &str) -> bool {
     segment.starts_with("eyJ")
         && segment.len() >= SHORTEST_TOKEN
@@ -294,14 +298,15 @@ fn is_hash(word: &str) -> bool {
     word.len() >= SHORTEST_HASH && is_hex(word)
 }
 
-/// Long enough for a token, with letters and digits.
+/// Returns true if the text is long enough for a token and has letters and digits.
 fn is_long(token: &str) -> bool {
     token.len() >= SHORTEST_TOKEN
         && token.bytes().any(|byte| byte.is_ascii_digit())
         && token.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// `oauth2-authorization-server`, `ListObjectsV2WithContinuation`: as long as a token, but made of words.
+/// Returns true for text that is as long as a token but made of words: `oauth2-authorization-server`,
+/// `ListObjectsV2WithContinuation`.
 fn is_name(token: &str) -> bool {
     if digits(token) > 2 {
         return false;
@@ -316,14 +321,15 @@ fn is_name(token: &str) -> bool {
     upper * 3 <= token.len() && token.as_bytes().windows(2).all(is_of_version) && !token.as_bytes()[0].is_ascii_digit()
 }
 
-/// Part of a time as ISO 8601 writes it: `25T10`, `00Z`. Only in its place or with many digits, since `3t` may be a word.
+/// Returns true for part of an ISO 8601 time: `25T10`, `00Z`. `expected` is true if the position or the number of
+/// digits suggests a time, since `3t` may be a word.
 fn is_time(word: &str, expected: bool) -> bool {
     expected
         && word.as_bytes()[0].is_ascii_digit()
         && word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'T' | b't' | b'Z' | b'z'))
 }
 
-/// Despite its digits: one of [`WORDS`], or `v1p1beta1`.
+/// Returns true for words with many digits: those of [`WORDS`], and versions such as `v1p1beta1`.
 fn is_word(word: &str) -> bool {
     let version =
         |rest: &str| word.len() <= 10 && rest.split(|letter: char| !letter.is_ascii_digit()).all(|run| run.len() < 3);
@@ -331,7 +337,7 @@ fn is_word(word: &str) -> bool {
         || word.strip_prefix('v').is_some_and(|rest| rest.as_bytes()[0].is_ascii_digit() && version(rest))
 }
 
-/// `dQw4w9WgXcQ`: too mixed for a word.
+/// Returns true for tokens such as `dQw4w9WgXcQ`, which are too mixed to be words.
 fn is_short_token(word: &str, digits: usize) -> bool {
     let adjacent = word.as_bytes().windows(2).any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_digit());
     digits == 2
@@ -374,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_word_stays() {
+    fn words_stay() {
         for path in [
             "/",
             "",
@@ -413,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_varies_is_replaced() {
+    fn variable_parts_are_replaced() {
         for (path, expected) in [
             ("/items/7", "/items/{id}"),
             ("/items/7/", "/items/{id}/"),
@@ -529,7 +535,7 @@ mod tests {
         ]
     }
 
-    /// Nearly what clients send, and some that is nothing of the kind.
+    /// Generates paths similar to those that clients send, and some that are not.
     fn paths() -> impl Strategy<Value = String> {
         let long = prop::collection::vec(part(), 0..120);
         prop_oneof![3 => prop::collection::vec(part(), 0..12), 1 => long]
@@ -540,7 +546,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn a_template_is_short_and_its_own(path in paths()) {
+        fn template_is_bounded_and_its_own_template(path in paths()) {
             let once = template(&path);
             prop_assert!(once.len() <= MAX_BYTES);
             prop_assert!(once.split('/').count() <= MAX_SEGMENTS + 2);
@@ -551,7 +557,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers_never_tell_routes_apart(one in 0_u64.., other in 0_u64..) {
+        fn numbers_never_separate_routes(one in 0_u64.., other in 0_u64..) {
             for shape in ["/items/#", "/items/#.json", "/items/item-#/lines/#", "/users/user_#", "/o/a:#:b", "/#/#"] {
                 let template = |number: u64| template(&shape.replace('#', &number.to_string())).into_owned();
                 prop_assert_eq!(template(one), template(other));

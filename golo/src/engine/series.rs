@@ -1,4 +1,4 @@
-//! Series: what a measurement is filed under, and finding the right one fast.
+//! Series: the key of each measurement, and a fast lookup of the series of an output.
 
 use std::{
     cmp::Ordering,
@@ -16,53 +16,54 @@ use super::{
 };
 use crate::{OutputRef, request::measure};
 
-/// Outputs whose series are remembered by their text; a power of two.
+/// Number of outputs remembered by their text. A power of two.
 const REMEMBERED: usize = 1 << REMEMBERED_BITS;
 const REMEMBERED_BITS: u32 = 8;
 
 type Hasher = BuildHasherDefault<FxHasher>;
 
-/// What was requested: a method, and a URL with what varies taken out.
+/// The target of a request: a method, and a URL with its variable parts replaced.
 ///
-/// Two labels of different priorities are the same label.
+/// Labels that differ only in priority are equal.
 #[derive(Debug, Clone)]
 pub struct Label {
-    /// The scheme, host and port; empty for what is no HTTP.
+    /// Scheme, host and port. Empty if it is not HTTP.
     pub origin: Box<str>,
-    /// The name that the load test gave, or the path with what varies as `{id}`.
+    /// Route name set by the load test, or the path with `{id}` in place of its variable parts.
     pub route: Box<str>,
-    /// The method, or `MEASURE` for a measured step.
+    /// HTTP method, or `MEASURE` for a measured step.
     pub method: Box<str>,
-    /// Which series are kept apart first when there are too many. Of `other`: the highest priority of what is in it.
+    /// Priority when there are too many series to keep them all. For `other`: the highest priority of the series in it.
     pub priority: Priority,
 }
 
 impl Label {
-    /// A label of ordinary priority.
+    /// Creates a label of ordinary priority.
     #[must_use]
     pub fn new(origin: impl Into<Box<str>>, route: impl Into<Box<str>>, method: impl Into<Box<str>>) -> Self {
         Self { origin: origin.into(), route: route.into(), method: method.into(), priority: Priority::Ordinary }
     }
 
-    /// The same label with this priority.
+    /// Returns the same label with this priority.
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
     }
 
-    /// The label of all requests past the limits, or of all measured steps; `priority` is the highest of those.
+    /// Returns the label of all requests past the limits, or of all such measured steps. `priority` is the highest of
+    /// theirs.
     pub(super) fn other(priority: Priority, is_step: bool) -> Self {
         let (route, method) = if is_step { ("", measure::METHOD) } else { ("other", "") };
         Self::new("", route, method).with_priority(priority)
     }
 
-    /// Whether it stands for all series past the limits.
+    /// Returns true if the label stands for all series past the limits.
     #[must_use]
     pub fn is_other(&self) -> bool {
         self.method.is_empty() || (self.route.is_empty() && self.is_step())
     }
 
-    /// Whether it is of measured steps, which are no requests.
+    /// Returns true if the label is of measured steps, which are not requests.
     #[must_use]
     pub fn is_step(&self) -> bool {
         *self.method == *measure::METHOD
@@ -99,24 +100,24 @@ impl Ord for Label {
     }
 }
 
-/// How a request ended.
+/// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
-    /// A whole response came, with this status; a measured step that succeeded has 0.
+    /// The whole response arrived, with this status. A measured step that succeeded has status 0.
     Answered {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
-        /// Whether the load test expected another.
+        /// True if the load test does not expect this status, or expects none in particular and it is 400 or more.
         failed: bool,
     },
-    /// A whole response came, with this status, and the load test does not accept its content.
+    /// The whole response arrived with this status, but the load test does not accept its content.
     Content {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
     },
-    /// No whole response came, for a reason of this kind.
+    /// The whole response did not arrive, due to an error of this kind.
     Failed(ErrorKind),
-    /// The run cut it off.
+    /// The request was cut off by the run.
     Interrupted,
 }
 
@@ -131,7 +132,7 @@ impl Outcome {
         }
     }
 
-    /// The status of the whole response; none if none came, and of a measured step.
+    /// Returns the status of the response, or `None` if no whole response arrived. `None` for a measured step.
     #[must_use]
     pub fn status(self) -> Option<u16> {
         match self {
@@ -140,33 +141,35 @@ impl Outcome {
         }
     }
 
-    /// Whether it counts as failed. One that the run cut off counts as neither.
+    /// Returns true if the request counts as failed. A request cut off by the run counts neither as failed nor as
+    /// passed.
     #[must_use]
     pub fn is_failed(self) -> bool {
         matches!(self, Self::Failed(_) | Self::Content { .. } | Self::Answered { failed: true, .. })
     }
 }
 
-/// One line of measurement: what was requested, and how that ended.
+/// A series: one line of measurement, by label and outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Series {
-    /// What was requested.
+    /// Target of the requests.
     pub label: Arc<Label>,
-    /// How it ended.
+    /// Outcome of the requests.
     pub outcome: Outcome,
 }
 
 impl Series {
-    /// The series that counts for `self` if it is past the limits: requests and measured steps have one each.
+    /// Returns the series that counts instead of `self` if it is past the limits. Requests and measured steps have one
+    /// each.
     #[must_use]
     pub fn beyond(&self) -> Self {
         Self { label: Arc::new(Label::other(self.label.priority, self.is_step())), outcome: self.outcome }
     }
 
-    /// Whether it is of measured steps, which are no requests.
+    /// Returns true if the series is of measured steps, which are not requests.
     ///
-    /// Up to golo 0.1, steps past the limit went where requests did. Of these only steps that succeeded can be told: they
-    /// have no status.
+    /// Up to golo 0.1, steps past the limit were counted in the same series as requests. Of these, only steps that
+    /// succeeded can be recognised, since they have no status.
     #[must_use]
     pub fn is_step(&self) -> bool {
         let is_answered = matches!(self.outcome, Outcome::Answered { status: 0, .. });
@@ -174,56 +177,56 @@ impl Series {
     }
 }
 
-/// The labels and series of one recorder, each with a number of its own.
+/// Labels and series of one recorder, each with its own number.
 #[derive(Default)]
 pub struct Index {
     labels: Vec<Arc<Label>>,
     by_label: HashMap<Arc<Label>, u32, Hasher>,
-    /// The series of each label: few, so looked through in order.
+    /// Series of each label. Few, so a linear search is enough.
     outcomes: Vec<Vec<(Outcome, u32)>>,
-    /// Room for further series.
+    /// Counts of series, to tell if there is room for more.
     room: Room,
     /// Routes that thresholds select.
     selected: Selected,
     remembered: Vec<Option<Remembered>>,
 }
 
-/// An output that came before, by what its label was made of.
+/// An output seen before, by the text that its label was made of.
 struct Remembered {
     label: u32,
     is_named: bool,
     method: Box<str>,
-    /// The origin where the load test named the route, else the whole URL.
+    /// The origin if the load test named the route, else the whole URL.
     url: Box<str>,
-    /// The route where the load test named it.
+    /// The route if the load test named it, else empty.
     name: Box<str>,
 }
 
 /// A series of an [`Index`].
 pub enum Found {
-    /// The number of a series that was there before.
+    /// Number of a series that existed before.
     Known(u32),
-    /// A series that is there from now on. Its number is the next one.
+    /// A new series. Its number is the next one.
     New {
-        /// The number of its label.
+        /// Number of its label.
         label: u32,
-        /// How its requests ended.
+        /// Outcome of its requests.
         outcome: Outcome,
     },
 }
 
 impl Index {
-    /// An empty index that always has room for the selected routes.
+    /// Creates an empty index that keeps room for the selected routes.
     pub fn selecting(selected: Selected) -> Self {
         Self { selected, ..Self::default() }
     }
 
-    /// The number of the label that `output` belongs to.
+    /// Returns the number of the label of `output`.
     pub fn label(&mut self, output: &OutputRef<'_>) -> u32 {
         let is_named = output.route.is_some();
         let name = output.route.as_deref().unwrap_or_default();
         let url = if is_named { route::split(&output.url).0 } else { &*output.url };
-        // The method changes least, and a wrong guess costs a comparison.
+        // The method is left out of the hash because it varies least. A wrong guess costs one comparison.
         let hash = Hasher::default().hash_one((url, name));
         let slot = (hash >> (u64::BITS - REMEMBERED_BITS)) as usize;
         if let Some(Some(known)) = self.remembered.get(slot)
@@ -266,7 +269,7 @@ impl Index {
         }
     }
 
-    /// Returns the number of the label of all requests, or steps, past the limits, now that one of this priority goes there.
+    /// Returns the number of the label of all requests, or steps, past the limits, after raising its priority.
     fn other(&mut self, priority: Priority, is_step: bool) -> u32 {
         let other = Label::other(priority, is_step);
         match self.by_label.get(&other) {
@@ -278,7 +281,7 @@ impl Index {
         }
     }
 
-    /// Raises the priority of a label, if it was lower.
+    /// Raises the priority of a label if it was lower.
     fn raise(&mut self, label: u32, priority: Priority) {
         let number = label as usize;
         let known = &self.labels[number];
@@ -298,7 +301,7 @@ impl Index {
         number
     }
 
-    /// The series of a label that `output` belongs to; `next` is the number of a new one.
+    /// Returns the series of `output` under this label. `next` is the number of a new series.
     pub fn series(&mut self, label: u32, output: &OutputRef<'_>, is_cut: bool, next: u32) -> Found {
         let outcome = if is_cut { Outcome::Interrupted } else { Outcome::of(output) };
         match self.known(label, outcome) {
@@ -322,7 +325,7 @@ impl Index {
         Found::New { label, outcome }
     }
 
-    /// Returns the label behind a number, or `other` if the number is of another index.
+    /// Returns the label with this number, or `other` if the number belongs to another index.
     #[must_use]
     pub fn text(&self, label: u32) -> Arc<Label> {
         let unknown = || Arc::new(Label::other(Priority::Ordinary, false));

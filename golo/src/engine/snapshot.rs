@@ -1,4 +1,4 @@
-//! Snapshots: what was measured in some time by somebody. They merge by addition, over workers, agents and time.
+//! Snapshots: the measurements of a period. They merge by addition, across workers, agents and time.
 
 use std::{
     cmp::Reverse,
@@ -23,27 +23,28 @@ use crate::{
     support::panic::{self, Stray},
 };
 
-/// What was measured of one series.
+/// Measurements of one series.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measure {
-    /// From sending the request to the last byte of its body, in nanoseconds.
+    /// Time from sending the request to the last byte of the response's body, in nanoseconds.
     pub durations: Histogram,
-    /// Bytes of responses' bodies.
+    /// Bytes of response bodies.
     pub received: u64,
-    /// Bytes of requests' bodies that were handed to a connection.
+    /// Bytes of request bodies that were handed to a connection.
     pub sent: u64,
-    /// Those of them that ended after the load.
+    /// Part of the requests that ended after the load.
     pub after_load: AfterLoad,
 }
 
-/// Requests of a series that ended after the load: after the plan's time, or after the last start. No rate counts them.
+/// Requests of a series that ended after the load: after the plan's time, or after the last start. They are left out of
+/// rates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AfterLoad {
-    /// How many there are.
+    /// Number of requests.
     pub count: u64,
-    /// Bytes of responses' bodies.
+    /// Bytes of response bodies.
     pub received: u64,
-    /// Bytes of requests' bodies.
+    /// Bytes of request bodies.
     pub sent: u64,
 }
 
@@ -55,22 +56,22 @@ impl AfterLoad {
     }
 }
 
-/// Redirects that requests followed.
+/// Redirects followed by requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Redirects {
-    /// How many: the target saw each as a request of its own.
+    /// Number of redirects. The target received each as a separate request.
     pub followed: u64,
-    /// Requests that followed an unknown number of them, of which one is counted above.
+    /// Number of requests that followed an unknown number of redirects. `followed` counts one for each of them.
     pub at_least: u64,
 }
 
 impl Redirects {
-    /// Those of one request.
+    /// Returns the redirects of one request.
     pub(super) fn of(output: &OutputRef<'_>) -> Self {
         Self { followed: output.redirects.into(), at_least: output.redirects_are_hidden.into() }
     }
 
-    /// Adds those of other requests.
+    /// Adds the redirects of other requests.
     pub fn merge(&mut self, other: &Self) {
         self.followed = self.followed.saturating_add(other.followed);
         self.at_least = self.at_least.saturating_add(other.at_least);
@@ -78,7 +79,7 @@ impl Redirects {
 }
 
 impl Measure {
-    /// Adds what another has.
+    /// Adds the measurements of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.durations.merge(&other.durations);
         self.received = self.received.saturating_add(other.received);
@@ -87,12 +88,12 @@ impl Measure {
     }
 }
 
-/// What became of the triggers that were due.
+/// Results of the triggers that were due.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Triggers {
-    /// Starts that the plan asked for.
+    /// Starts that the plan required.
     pub due: u64,
-    /// Triggers that ended, failed ones among them.
+    /// Triggers that ended, including failed ones.
     pub done: u64,
     /// Triggers that returned an error or panicked.
     pub failed: u64,
@@ -100,27 +101,28 @@ pub struct Triggers {
     pub panicked: u64,
     /// Triggers that were cut off.
     pub interrupted: u64,
-    /// Starts that did not happen since as many as are allowed were in flight, or since their user was still busy.
+    /// Starts that did not happen because the maximum number of triggers was in flight, or because their user was still
+    /// busy.
     pub dropped_busy: u64,
-    /// Those among [`dropped_busy`](Self::dropped_busy) that would have happened without the load test's own pauses: its
+    /// Part of [`dropped_busy`](Self::dropped_busy) that would have happened without the load test's own pauses: its
     /// think time and its own work.
     pub dropped_pausing: u64,
-    /// Starts that did not happen since their user could not start.
+    /// Starts that did not happen because their user could not start.
     pub dropped_unready: u64,
-    /// Starts that did not happen since the run was stopped before they could.
+    /// Starts that did not happen because the run was stopped before.
     pub dropped_stopped: u64,
-    /// From the actual start to the end, without think time, in nanoseconds.
+    /// Time from the actual start to the end, without think time, in nanoseconds.
     pub service: Histogram,
-    /// From when it was due to the end, without think time, in nanoseconds.
+    /// Time from the due time to the end, without think time, in nanoseconds.
     pub response: Histogram,
-    /// How the time of triggers that ended was spent; zero if that is not known.
+    /// Time spent in triggers that ended. Zero if unknown.
     pub spent: Spent,
-    /// Of [`done`](Self::done), triggers that ended after the load.
+    /// Part of [`done`](Self::done) that ended after the load.
     pub done_after_load: u64,
 }
 
 impl Triggers {
-    /// Starts that did not happen.
+    /// Returns the number of starts that did not happen.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped_busy.saturating_add(self.dropped_unready).saturating_add(self.dropped_stopped)
@@ -149,20 +151,20 @@ impl Triggers {
     }
 }
 
-/// How the generator itself was doing.
+/// State of the load generator itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Generator {
-    /// From when a trigger could have started to when it did, in nanoseconds: golo's own delay.
+    /// golo's own delay: time from when a trigger could have started to its actual start, in nanoseconds.
     pub lag: Histogram,
-    /// Time in which the workers' threads were not waiting for anything.
+    /// Time in which the workers' threads were not waiting.
     pub busy: Duration,
-    /// Time that the workers' threads had.
+    /// Total time of the workers' threads.
     pub time: Duration,
-    /// Requests from threads that are no worker's.
+    /// Requests from threads other than the workers'.
     pub foreign: u64,
-    /// Requests that found no descriptor left.
+    /// Requests that failed because no file descriptor was left.
     pub without_descriptor: u64,
-    /// Requests that found no local port left.
+    /// Requests that failed because no local port was left.
     pub without_port: u64,
     /// Users that could not start.
     pub users_failed: u64,
@@ -170,19 +172,19 @@ pub struct Generator {
     pub users_started: u64,
     /// Panics of the load test outside of triggers.
     pub stray_panics: u64,
-    /// Calls of a user's `stop` that the end of the grace cut off.
+    /// Calls of a user's `stop` that were cut off at the end of the grace period.
     pub stops_cut_off: u64,
     /// Triggers that started after the end of the plan because their user was still starting.
     pub overdue: u64,
-    /// Triggers that the warm-up started.
+    /// Triggers started by the warm-up.
     pub warm_up_triggers: u64,
-    /// Requests that the target saw of the warm-up: each redirect is one more.
+    /// Requests of the warm-up that the target received. Each redirect is one more.
     pub warm_up_requests: u64,
-    /// Connections that the warm-up made.
+    /// Connections made by the warm-up.
     pub warm_up_connections: u64,
-    /// Requests that the target saw of users that started and stopped.
+    /// Requests that the target received from users that started or stopped.
     pub user_requests: u64,
-    /// Connections that users made as they started and stopped.
+    /// Connections made by users that started or stopped.
     pub user_connections: u64,
 }
 
@@ -210,26 +212,26 @@ impl Generator {
         }
     }
 
-    /// The share of their time in which the workers were busy, from 0 to 1.
+    /// Returns the share of time in which the workers were busy, from 0 to 1.
     #[must_use]
     pub fn busy_share(&self) -> f64 {
         if self.time.is_zero() { 0.0 } else { (self.busy.as_secs_f64() / self.time.as_secs_f64()).min(1.0) }
     }
 }
 
-/// How requests, or measured steps, ended.
+/// Number of requests, or of measured steps, by the way they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// Those that ended, failed ones among them.
+    /// Requests that ended, including failed ones.
     pub done: u64,
-    /// Those that failed.
+    /// Requests that failed.
     pub failed: u64,
-    /// Those that the run cut off.
+    /// Requests that the run cut off.
     pub interrupted: u64,
 }
 
 impl Ends {
-    /// Adds so many that ended so.
+    /// Adds `number` requests with this outcome.
     pub(crate) fn add(&mut self, outcome: Outcome, number: u64) {
         let to = if outcome == Outcome::Interrupted { &mut self.interrupted } else { &mut self.done };
         *to = to.saturating_add(number);
@@ -238,56 +240,55 @@ impl Ends {
         }
     }
 
-    /// Those that ended or were cut off.
+    /// Returns the number of requests that ended or were cut off.
     #[must_use]
     pub fn all(self) -> u64 {
         self.done.saturating_add(self.interrupted)
     }
 
-    /// Those that ended as they should.
+    /// Returns the number of requests that ended without failing.
     #[must_use]
     pub fn passed(self) -> u64 {
         self.done.saturating_sub(self.failed)
     }
 }
 
-/// Everything that was measured in some time: a second of one worker, or a whole run.
+/// All measurements of a period: a second of one worker, or a whole run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
-    /// Requests by series. [`Self::merge`] puts those past the limits of [`room`](super::room) into `other`.
+    /// Requests by series. [`Self::merge`] adds those past the limits of [`room`](super::room) to `other`.
     pub requests: HashMap<Series, Measure>,
     /// Triggers.
     pub triggers: Triggers,
-    /// How long journeys took, in nanoseconds.
+    /// Durations of journeys, in nanoseconds.
     pub journeys: Histogram,
     /// The slowest journeys.
     pub slowest: Slowest,
-    /// From sending a request to its response's headers, in nanoseconds, of those whose response came whole. One for all
-    /// series, since one for each would double what they cost.
+    /// Time from sending a request to the headers of its response, in nanoseconds, for requests with a whole response.
+    /// One histogram for all series, since one for each would double their cost.
     pub waiting: Histogram,
-    /// How long connecting took, TLS and all, in nanoseconds.
+    /// Time to connect, including TLS, in nanoseconds.
     pub connects: Histogram,
     /// Checks by name.
     pub checks: Checks,
     /// Errors of requests and triggers.
     pub errors: Errors,
-    /// Redirects that requests followed, of the labels that have any.
+    /// Redirects followed by requests, for labels that have any.
     pub redirects: BTreeMap<Arc<Label>, Redirects>,
-    /// The generator.
+    /// The load generator.
     pub generator: Generator,
-    /// How long users took to start, in nanoseconds, of those that did.
+    /// Start times of users that started, in nanoseconds.
     pub user_starts: Histogram,
-    /// How late triggers started because their user was still starting, in nanoseconds. Those that did not wait for that
-    /// are not in it.
+    /// Delay of triggers whose user was still starting, in nanoseconds. Contains only triggers that waited for that.
     pub start_waits: Histogram,
     /// Tags of the triggers' responses.
     pub tags: Tags,
-    /// Requests that are made of triggers' tags, since the load test printed no `Output`.
+    /// Number of requests recorded from triggers' tags because the load test printed no `Output`.
     pub requests_from_tags: u64,
 }
 
 impl Snapshot {
-    /// Adds what another has measured.
+    /// Adds the measurements of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.measure(other.requests.iter());
         self.triggers.merge(&other.triggers);
@@ -309,7 +310,8 @@ impl Snapshot {
         self.requests_from_tags = self.requests_from_tags.saturating_add(other.requests_from_tags);
     }
 
-    /// Adds the panics outside of triggers that nothing has told of yet, of a run that `started` then.
+    /// Adds the panics outside of triggers that have not been reported yet. `started` is the start of the run's
+    /// measured part.
     pub(crate) fn add_stray_panics(&mut self, started: Option<Instant>) {
         for (text, Stray { count, first }) in panic::take() {
             let first = started.map_or(Duration::ZERO, |started| first.saturating_duration_since(started));
@@ -318,12 +320,12 @@ impl Snapshot {
         }
     }
 
-    /// Adds how a check went.
+    /// Adds results of a check.
     pub(crate) fn check(&mut self, name: &str, more: Check) {
         check::add(&mut self.checks, name, more);
     }
 
-    /// Adds redirects that requests of a label followed.
+    /// Adds redirects that requests with this label followed.
     pub(crate) fn redirect(&mut self, label: &Arc<Label>, more: Redirects) {
         if let Some(known) = self.redirects.get_mut(label) {
             return known.merge(&more);
@@ -333,7 +335,7 @@ impl Snapshot {
         self.redirects.entry(label).or_default().merge(&more);
     }
 
-    /// Adds what was measured of some series. If there is not room for all of them, those with most requests have it.
+    /// Adds measurements of series. If there is not enough room, the series with the most requests get it.
     pub(crate) fn measure<'a>(&mut self, more: impl ExactSizeIterator<Item = (&'a Series, &'a Measure)>) {
         if self.requests.len() + more.len() <= SERIES {
             // So few are within every limit.
@@ -341,7 +343,7 @@ impl Snapshot {
         }
         let mut room = Room::beside(self.requests.keys().map(|series| &series.label));
         let mut more: Vec<_> = more.collect();
-        // The same ones however often a run is put together.
+        // Sorted, so that the same series are kept however often a run is merged.
         more.sort_by_cached_key(|(series, measure)| (Reverse(measure.durations.count()), (*series).clone()));
         for (series, measure) in more {
             let has_room = self.requests.contains_key(series) || room.take(&series.label);
@@ -356,7 +358,7 @@ impl Snapshot {
         }
     }
 
-    /// Adds to a series, which is there from now on. Returns the priority that it had, if it has a higher one now.
+    /// Adds measurements to a series, creating it if needed. Returns its former priority if it has a higher one now.
     fn put(&mut self, series: Series, more: &Measure) -> Option<Priority> {
         let label = Arc::clone(&series.label);
         let outcome = series.outcome;
@@ -374,30 +376,30 @@ impl Snapshot {
                 (before, known.remove())
             }
         };
-        // A map keeps its first key.
+        // `HashMap` keeps the old key on insert, so the entry was removed first to store the new priority.
         self.requests.insert(Series { label, outcome }, measure);
         Some(before)
     }
 
-    /// Requests that ended, whatever their outcome; those that the run cut off are not among them.
+    /// Returns the number of requests that ended with any outcome. Requests cut off by the run are not included.
     #[must_use]
     pub fn requests_done(&self) -> u64 {
         self.ends(false).done
     }
 
-    /// Requests that count as failed.
+    /// Returns the number of requests that count as failed.
     #[must_use]
     pub fn requests_failed(&self) -> u64 {
         self.ends(false).failed
     }
 
-    /// Requests that the run cut off.
+    /// Returns the number of requests that the run cut off.
     #[must_use]
     pub fn requests_interrupted(&self) -> u64 {
         self.ends(false).interrupted
     }
 
-    /// Counts how requests ended, or measured steps.
+    /// Returns the number of requests, or of measured steps if `of_steps` is true, by the way they ended.
     #[must_use]
     pub fn ends(&self, of_steps: bool) -> Ends {
         let mut ends = Ends::default();
@@ -407,7 +409,7 @@ impl Snapshot {
         ends
     }
 
-    /// Bytes of memory that its histograms hold.
+    /// Returns the heap memory of the histograms, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let requests: usize = self.requests.values().map(|measure| measure.durations.bytes()).sum();

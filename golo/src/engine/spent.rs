@@ -1,15 +1,16 @@
-//! How triggers spend their time: what is the target's, and what is the load test's own.
+//! Time spent in triggers, divided between the target and the load test itself.
 
 use std::time::Duration;
 
-/// The time of triggers that ended, from their start to their end, in three parts that add up to it.
+/// Time of triggers that ended, from start to end, in three parts that add up to the whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// In requests and measured steps. Those that overlap count once.
+    /// Time in requests and measured steps. Overlapping ones count once.
     pub requesting: Duration,
-    /// In think time.
+    /// Think time.
     pub thinking: Duration,
-    /// In the load test's own work: everything else, such as work between requests and pauses that are no think time.
+    /// Time of the load test's own work: everything else, such as work between requests and pauses that are not think
+    /// time.
     pub working: Duration,
 }
 
@@ -21,13 +22,13 @@ impl Spent {
         Self { requesting, thinking, working: whole.saturating_sub(thinking).saturating_sub(requesting) }
     }
 
-    /// The load test's own part: its think time and its own work.
+    /// Returns the load test's own part: its think time and its own work.
     #[must_use]
     pub fn pausing(self) -> Duration {
         self.thinking.saturating_add(self.working)
     }
 
-    /// All of it.
+    /// Returns the sum of all parts.
     #[must_use]
     pub fn whole(self) -> Duration {
         self.requesting.saturating_add(self.pausing())
@@ -41,10 +42,11 @@ impl Spent {
     }
 }
 
-/// How many of the `missed` starts of a user with a pace would have happened without the load test's own pauses. The user
-/// was busy with `done` triggers for `busy` since it was last in time, and paused for `pausing` of it.
+/// Returns how many of a paced user's `missed` starts would have happened without the load test's own pauses. The user
+/// was busy with `done` triggers for `busy` since it was last in time, and paused for `pausing` of that time.
 ///
-/// Without its pauses it would have had as many triggers in less time, and more of them in the same time.
+/// Without its pauses the user would have run as many triggers in less time, and therefore more of them in the same
+/// time.
 pub(super) fn missed_by_pausing(missed: u64, done: u64, busy: Duration, pausing: Duration) -> u64 {
     let without = busy.saturating_sub(pausing);
     if without.is_zero() {
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_starts_are_the_targets_unless_pauses_caused_them() {
+    fn missed_starts_are_due_to_the_target_unless_pauses_caused_them() {
         let missed = |missed, done, busy, pausing| missed_by_pausing(missed, done, busy * MILLI, pausing * MILLI);
         assert_eq!(missed(68, 32, 9_900, 9_600), 68, "a pause of 300 ms at a pace of 100 ms");
         assert_eq!(missed(60, 40, 10_000, 2_000), 10, "50 ms of thought beside 200 ms of the target");

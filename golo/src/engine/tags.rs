@@ -1,8 +1,9 @@
-//! Tags of triggers' responses: how often each value came, and numbers as distributions, by the outcome of the trigger.
+//! Tags of triggers' responses: the count of each value, and distributions of numbers, by the outcome of the trigger.
 //!
-//! Everything here is bounded, and merges exactly: in whatever parts and order tags are recorded and merged, over workers,
-//! agents and seconds, the result is the same. Of keys and values that are too many those are told apart that come first
-//! when ordered by length, then by bytes: one that is among the first of all is among the first of every part of them.
+//! Everything here is bounded and merges exactly: the result does not depend on how tags are split over workers, agents
+//! and seconds, or on the order of merging. If there are too many keys or values, those that come first by length, then
+//! by bytes, are kept separately. A key that is among the first of the whole is also among the first of each part that
+//! contains it, so no part drops it.
 
 mod numbers;
 mod requests;
@@ -17,30 +18,30 @@ pub use text::kept;
 
 use crate::ResponseTag;
 
-/// Most keys that are told apart.
+/// Maximum number of keys kept separately.
 pub const KEYS: usize = 50;
-/// Most values of a key that are told apart.
+/// Maximum number of values of a key kept separately.
 pub const VALUES: usize = 100;
 /// A key that has only numbers, and more different ones than this, is shown as a distribution.
 pub const REPEATING: usize = 10;
 
-/// A number of triggers' tags, by the outcome of the trigger.
+/// Number of triggers' tags, by the outcome of the trigger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Those of triggers that passed.
+    /// Tags of triggers that passed.
     pub passed: u64,
-    /// Those of triggers that failed.
+    /// Tags of triggers that failed.
     pub failed: u64,
 }
 
 impl Counts {
-    /// Both together.
+    /// Returns the sum of both.
     #[must_use]
     pub fn all(self) -> u64 {
         self.passed.saturating_add(self.failed)
     }
 
-    /// Those of one outcome, or all.
+    /// Returns the count for one outcome, or for both if `failed` is `None`.
     #[must_use]
     pub fn of(self, failed: Option<bool>) -> u64 {
         match failed {
@@ -78,20 +79,20 @@ pub struct Tag {
     failed: Numbers,
 }
 
-/// Whether a value is a number.
+/// Returns true if a value is a number.
 #[must_use]
 pub fn is_number(value: &str) -> bool {
     numbers::thousandths(value).is_some()
 }
 
-/// Whether something is told apart from others.
+/// Result of looking up a key or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known<T> {
-    /// It came, and this is what is known of it.
+    /// It occurred, with this data.
     Came(T),
-    /// It never came.
+    /// It never occurred.
     Never,
-    /// It is not told apart: it may have come, and counts as one of too many.
+    /// It is not kept separately. It may have occurred and been counted with others.
     Unknown,
 }
 
@@ -106,7 +107,7 @@ impl Tags {
         }
     }
 
-    /// Adds what another has.
+    /// Adds the tags of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.add_beyond(other.beyond);
         for (key, tag) in other.iter() {
@@ -122,7 +123,7 @@ impl Tags {
         }
     }
 
-    /// Adds tags of keys that are not told apart.
+    /// Adds tags of keys that are not kept separately.
     pub(crate) fn add_beyond(&mut self, more: u64) {
         self.beyond = self.beyond.saturating_add(more);
     }
@@ -132,30 +133,30 @@ impl Tags {
         keys.entry(text::bounded(key), |gone: Tag| *beyond = beyond.saturating_add(gone.count(None)))
     }
 
-    /// Each key with its tags: the shorter keys first, those of a length by bytes.
+    /// Returns each key with its tags, ordered by the key's length, then by bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tag)> {
         self.keys.iter()
     }
 
-    /// The tags of a key.
+    /// Returns the tags of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Known<&Tag> {
         self.keys.get(text::bounded(key), self.beyond > 0)
     }
 
-    /// Tags under keys that are not told apart.
+    /// Returns the number of tags under keys that are not kept separately.
     #[must_use]
     pub fn beyond(&self) -> u64 {
         self.beyond
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no tags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.beyond == 0
     }
 
-    /// Bytes of memory that its histograms hold.
+    /// Returns the heap memory of the histograms, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.iter().map(|(_, tag)| tag.passed.bytes() + tag.failed.bytes()).sum()
@@ -163,7 +164,7 @@ impl Tags {
 }
 
 impl Tag {
-    /// One that was written down, without its values.
+    /// Restores a stored tag without its values.
     pub(crate) fn restored(other: Counts, texts: Counts, [passed, failed]: [Numbers; 2]) -> Self {
         Self { values: Smallest::default(), other, texts, passed, failed }
     }
@@ -174,7 +175,7 @@ impl Tag {
             Some(number) => self.passed.record(number),
             None => self.texts.add(failed),
         }
-        // Most values came before, as they are.
+        // Most values occurred before in the same form.
         if let Some(known) = self.values.known(value) {
             return known.add(failed);
         }
@@ -183,7 +184,7 @@ impl Tag {
         text::with_kept(value, |kept| self.add_value(kept, one));
     }
 
-    /// Adds how often a value came that is [`kept`].
+    /// Adds occurrences of a value that is [`kept`].
     pub(crate) fn add_value(&mut self, value: &str, more: Counts) {
         let Self { values, other, .. } = self;
         match values.entry(value, |gone: Counts| other.merge(gone)) {
@@ -202,19 +203,19 @@ impl Tag {
         }
     }
 
-    /// How many tags there are, of one outcome or of all.
+    /// Returns the number of tags for one outcome, or for both if `failed` is `None`.
     #[must_use]
     pub fn count(&self, failed: Option<bool>) -> u64 {
         let numbers = Counts { passed: self.passed.count(), failed: self.failed.count() };
         self.texts.of(failed).saturating_add(numbers.of(failed))
     }
 
-    /// The values that are told apart, the shorter ones first, and how often each came.
+    /// Returns the values kept separately with their counts, shorter ones first.
     pub fn values(&self) -> impl Iterator<Item = (&str, &Counts)> {
         self.values.iter()
     }
 
-    /// The same, the most frequent first.
+    /// Returns the values kept separately with their counts, most frequent first.
     #[must_use]
     pub fn by_count(&self) -> Vec<(&str, Counts)> {
         let mut values: Vec<_> = self.values().map(|(value, counts)| (value, *counts)).collect();
@@ -222,7 +223,7 @@ impl Tag {
         values
     }
 
-    /// How often a value that is [`kept`] came.
+    /// Returns the count of a value that is [`kept`].
     #[must_use]
     pub fn value(&self, value: &str) -> Known<Counts> {
         match self.values.get(value, self.other.all() > 0) {
@@ -232,25 +233,25 @@ impl Tag {
         }
     }
 
-    /// How often values came that are not told apart.
+    /// Returns the count of values that are not kept separately.
     #[must_use]
     pub fn other(&self) -> Counts {
         self.other
     }
 
-    /// How many values are no numbers.
+    /// Returns the count of values that are not numbers.
     #[must_use]
     pub fn texts(&self) -> Counts {
         self.texts
     }
 
-    /// The values that are numbers, of triggers that passed and of those that failed.
+    /// Returns the values that are numbers, of triggers that passed and of triggers that failed.
     #[must_use]
     pub fn by_outcome(&self) -> [&Numbers; 2] {
         [&self.passed, &self.failed]
     }
 
-    /// The values that are numbers, of one outcome or of all.
+    /// Returns the values that are numbers, for one outcome, or for both if `failed` is `None`.
     #[must_use]
     pub fn numbers(&self, failed: Option<bool>) -> Numbers {
         match failed {
@@ -264,7 +265,8 @@ impl Tag {
         }
     }
 
-    /// Whether it is shown as a distribution: all its values are numbers, and more than [`REPEATING`] different ones.
+    /// Returns true if the tag is shown as a distribution: all its values are numbers, and more than [`REPEATING`]
+    /// different ones.
     #[must_use]
     pub fn is_distribution(&self) -> bool {
         self.texts.all() == 0 && (self.values.len() > REPEATING || self.other.all() > 0)

@@ -1,4 +1,4 @@
-//! A timer that is never early and hardly late: tokio's own ticks in milliseconds.
+//! A timer that is never early and hardly ever late. Tokio's own timer has a resolution of one millisecond.
 
 use std::time::Instant;
 
@@ -21,21 +21,23 @@ mod linux {
 
     use super::Instant;
 
-    /// One timerfd, which wakes the worker's event loop as a pipe would: readable, and read eight bytes at a time.
+    /// A timerfd, registered with the worker's event loop like a pipe: it becomes readable, and each read takes eight
+    /// bytes.
     pub(crate) struct Timer(Receiver);
 
     impl Timer {
-        /// A timer on the runtime this is called on.
+        /// Creates a timer on the current runtime.
         ///
         /// # Errors
         ///
-        /// Where no descriptor is left.
+        /// Returns an error if no file descriptor is left.
         pub(crate) fn new() -> io::Result<Self> {
             let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
             Receiver::from_owned_fd_unchecked(fd).map(Self)
         }
 
-        /// Waits until `deadline`. One wait at a time: dropping it and waiting anew sets the timer anew.
+        /// Waits until `deadline`. Supports one wait at a time: dropping the future and calling this again sets the
+        /// timer again.
         pub(crate) async fn sleep_until(&mut self, deadline: Instant) {
             loop {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -43,7 +45,7 @@ mod linux {
                     return;
                 }
                 if self.sleep(left).await.is_err() {
-                    // Nothing that the kernel documents: late by a tick is better than never.
+                    // The kernel documents no such error. One tick late is better than never.
                     tokio::time::sleep(left).await;
                 }
             }
@@ -56,7 +58,7 @@ mod linux {
             loop {
                 self.0.readable().await?;
                 match self.0.try_read(&mut [0; 8]) {
-                    // Setting it has cleared an expiry that nobody has read: then it is waited for.
+                    // Setting the timer cleared an earlier expiry that was not read. Wait for the new one.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return read.map(drop),
                 }
@@ -71,18 +73,18 @@ mod other {
 
     use super::Instant;
 
-    /// How late tokio's timer may be: it is left to wake that much too early.
+    /// Time by which tokio's timer may be late. Sleeps end that much early to make up for it.
     const TICK: Duration = Duration::from_millis(2);
 
-    /// Sleeps until shortly before, then yields.
+    /// A timer that sleeps until shortly before the deadline and then yields until it is reached.
     pub(crate) struct Timer;
 
     impl Timer {
-        /// A timer.
+        /// Creates a timer.
         ///
         /// # Errors
         ///
-        /// Never here.
+        /// Never returns an error.
         pub(crate) fn new() -> io::Result<Self> {
             Ok(Self)
         }
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_is_never_early() {
+    async fn timer_is_never_early() {
         let mut timer = Timer::new().unwrap();
         for micros in [0, 1, 50, 700, 3000, 20] {
             let deadline = Instant::now() + Duration::from_micros(micros);
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_that_is_given_up_leaves_nothing_behind() {
+    async fn cancelled_wait_does_not_affect_later_waits() {
         let mut timer = Timer::new().unwrap();
         let now = Instant::now();
         tokio::select! {

@@ -1,33 +1,33 @@
-//! What the engine drives: a load test, in this process or behind a wire.
+//! Interface between the engine and a load test, which runs in this process or in another one.
 
 use std::time::Duration;
 
 use super::errors::ErrorKind;
 use crate::{Context, ResponseTag, metrics::journey::Journey};
 
-/// A load test as the engine sees it.
+/// A load test as the engine uses it.
 pub trait Trigger: Send + Sync + 'static {
-    /// What one user keeps from trigger to trigger.
+    /// State that one user keeps from trigger to trigger.
     type User: Send + 'static;
 
-    /// Whether users have anything to start and stop: where they have not, neither is waited for.
+    /// Returns true if users have something to start and stop. If not, the engine waits for neither.
     fn has_users(&self) -> bool;
 
-    /// Gets a worker's thread ready, on that thread, before anything is measured.
+    /// Prepares a worker's thread. Called on that thread before anything is measured.
     ///
     /// # Errors
     ///
-    /// Why it cannot be: the run does not start.
+    /// Returns the reason if the thread cannot be prepared. The run does not start then.
     fn prepare(&self) -> Result<(), String>;
 
-    /// Starts a user. Nothing of it is measured.
+    /// Starts a user. Nothing of this is measured.
     ///
     /// # Errors
     ///
-    /// Why it could not: this user does not run.
+    /// Returns the reason if the user could not start. The user does not run then.
     fn start(&self, context: &Context) -> impl Future<Output = Result<Self::User, String>> + Send;
 
-    /// Runs the load test once; `is_measured` says whether it counts.
+    /// Runs the load test once. `is_measured` is true if the trigger counts.
     fn trigger(
         &self,
         context: Context,
@@ -35,38 +35,39 @@ pub trait Trigger: Send + Sync + 'static {
         is_measured: bool,
     ) -> impl Future<Output = Outcome> + Send;
 
-    /// Stops a user. Nothing of it is measured.
+    /// Stops a user. Nothing of this is measured.
     fn stop(&self, user: Self::User) -> impl Future<Output = ()> + Send;
 }
 
-/// How a trigger went.
+/// Outcome of a trigger.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Why it failed, if it did.
+    /// Reason of the failure, if the trigger failed.
     pub failure: Option<Failure>,
-    /// Time that is no part of its duration.
+    /// Think time, which is not part of the trigger's duration.
     pub thought: Duration,
-    /// Time in requests and measured steps, those that overlap once; `None` if it is not known.
+    /// Time in requests and measured steps, with overlapping ones counted once. `None` if unknown.
     pub requesting: Option<Duration>,
-    /// The journeys of its requests.
+    /// Journeys of the trigger's requests.
     pub journeys: Vec<Journey<u32>>,
-    /// The tags of its response.
+    /// Tags of the trigger's response.
     pub tags: Vec<ResponseTag>,
 }
 
-/// Why a trigger failed.
+/// Failure of a trigger.
 #[derive(Debug)]
 pub struct Failure {
-    /// [`ErrorKind::Panic`] where it panicked: its user is dropped and started anew.
+    /// Kind of the failure. After [`ErrorKind::Panic`] the user is dropped and started anew.
     pub kind: ErrorKind,
-    /// The reason, and its causes.
+    /// The reason and its causes.
     pub text: String,
-    /// Whether it is the failure of a request, or of a measured step, that was recorded: errors count it there.
+    /// True if the failure is that of a request or measured step and was recorded there, so that it is not counted
+    /// again.
     pub is_recorded: bool,
 }
 
 impl Failure {
-    /// A failure that nothing else has recorded.
+    /// Creates a failure that was not recorded elsewhere.
     #[must_use]
     pub fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into(), is_recorded: false }

@@ -1,4 +1,4 @@
-//! The users of one worker: who is there, who is busy, and when each of them is due.
+//! The users of one worker: their states and due times.
 
 use std::{
     cmp::Reverse,
@@ -10,9 +10,9 @@ use tokio::task::AbortHandle;
 
 /// A user between its triggers.
 pub(super) struct User<U> {
-    /// `None` until it has started, and after a panic.
+    /// `None` until the user has started, and after a panic.
     pub(super) state: Option<U>,
-    /// How many triggers it has had.
+    /// Number of triggers the user has run.
     pub(super) iteration: u64,
 }
 
@@ -24,26 +24,26 @@ impl<U> User<U> {
 
 enum Slot<U> {
     Absent,
-    /// Waits until it is due, or for anything where it is not.
+    /// Waits until it is due, or indefinitely if `due` is `None`.
     Idle {
         user: User<U>,
         due: Option<Instant>,
     },
     Busy(Busy),
-    /// Could not start, and does not run.
+    /// Could not start and does not run.
     Failed,
 }
 
-/// What is known of a user who is with a task.
+/// Data about a user that is held by a task.
 #[derive(Default)]
 pub(super) struct Busy {
-    /// How it can be cut off.
+    /// Handle to cut the task off.
     handle: Option<AbortHandle>,
-    /// When it was told that it is not wanted any more, if it was.
+    /// Time from which the user is not wanted any more, if it was retired.
     pub(super) retired: Option<Instant>,
-    /// Where it has a pace.
+    /// Set if the user has a pace.
     pub(super) paced: Option<Paced>,
-    /// Whether it is being stopped, and has no trigger any more.
+    /// True while the user is being stopped and has no trigger any more.
     is_leaving: bool,
 }
 
@@ -53,26 +53,27 @@ impl Busy {
     }
 }
 
-/// What a user that is busy may come too late for.
+/// State of a busy, paced user, used to divide its delay between golo, the load test and the target.
 #[derive(Clone, Copy)]
 pub(super) struct Paced {
-    /// When it is due next.
+    /// Next due time.
     pub(super) next: Instant,
-    /// Since when it has been with this trigger.
+    /// Time from which the user has been busy with the current trigger.
     pub(super) since: Instant,
-    /// For how long its thread kept it waiting before, since it was in time.
+    /// Earlier time in which the thread kept the user waiting, since the user was last in time.
     pub(super) stood: Duration,
-    /// Triggers that it has had since it was in time, and the load test's own pauses in them.
+    /// Number of triggers run since the user was last in time.
     pub(super) done: u32,
+    /// The load test's own pauses in these triggers.
     pub(super) pauses: Pauses,
 }
 
-/// Time of a user that no target is to blame for.
+/// Time of a user that is not spent on the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pauses {
     /// Think time.
     pub(super) thinking: Duration,
-    /// Think time, and the load test's own work.
+    /// Think time and the load test's own work.
     pub(super) all: Duration,
 }
 
@@ -81,7 +82,7 @@ impl Paced {
         Self { next, since: Instant::now(), stood: Duration::ZERO, done: 0, pauses: Pauses::default() }
     }
 
-    /// The user has had another trigger, with these pauses.
+    /// Adds a trigger with these pauses.
     pub(super) fn add(&mut self, pauses: Pauses) {
         self.done = self.done.saturating_add(1);
         self.pauses.thinking = self.pauses.thinking.saturating_add(pauses.thinking);
@@ -89,11 +90,11 @@ impl Paced {
     }
 }
 
-/// Users by their number on this worker. An idle one costs a slot, and no task.
+/// Users by their number on this worker. An idle user needs a slot but no task.
 pub(super) struct Users<U> {
     slots: Vec<Slot<U>>,
     due: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// Those whom any trigger may have: in the open model.
+    /// Open model: users that any trigger may use.
     free: Vec<u32>,
     busy: usize,
     leaving: usize,
@@ -107,7 +108,7 @@ impl<U> Default for Users<U> {
 }
 
 impl<U> Users<U> {
-    /// Takes the user `number` to be driven: one that is idle, or a new one. `None` where it is busy or has failed.
+    /// Takes the user `number` to run it: an idle user, or a new one. Returns `None` if it is busy or has failed.
     pub(super) fn take(&mut self, number: u32) -> Option<User<U>> {
         let slot = self.slot(number);
         let user = match slot {
@@ -123,12 +124,12 @@ impl<U> Users<U> {
         Some(user)
     }
 
-    /// Takes a user who is free, or one more.
+    /// Takes a free user, or creates one if there is none.
     pub(super) fn take_free(&mut self) -> (u32, User<U>) {
         let number = self.free.pop().unwrap_or(self.slots.len() as u32);
         match self.take(number) {
             Some(user) => (number, user),
-            // Nobody is free and busy; and if one were, one more is as good.
+            // A free user is never busy. If one were, a new user would do as well.
             None => {
                 let number = self.slots.len() as u32;
                 (number, self.take(number).unwrap_or_else(User::new))
@@ -136,7 +137,7 @@ impl<U> Users<U> {
         }
     }
 
-    /// Takes the next user who is due by `now`, and when it was.
+    /// Takes the next user that is due by `now`, and returns it with its due time.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<(u32, User<U>, Instant)> {
         loop {
             let &Reverse((due, number)) = self.due.peek()?;
@@ -152,12 +153,12 @@ impl<U> Users<U> {
         }
     }
 
-    /// When the next user is due.
+    /// Returns the next due time.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// A busy user is idle again, until `due`. Says whether it is now the next to be due.
+    /// Makes a busy user idle until `due`. Returns true if it is now the next one due.
     pub(super) fn put_until(&mut self, number: u32, user: User<U>, due: Instant) -> bool {
         let is_next = self.next_due().is_none_or(|next| due < next);
         self.leave(number, Slot::Idle { user, due: Some(due) });
@@ -168,7 +169,7 @@ impl<U> Users<U> {
         is_next
     }
 
-    /// Forgets the due times of those who have left: where users come and go more often than their pace, they add up.
+    /// Removes outdated due times. They pile up if users come and go more often than their pace.
     fn forget_old(&mut self) {
         let slots = &self.slots;
         self.due.retain(|Reverse((due, number))| {
@@ -176,23 +177,23 @@ impl<U> Users<U> {
         });
     }
 
-    /// A busy user is idle again, and any trigger may have it.
+    /// Makes a busy user idle and free for any trigger.
     pub(super) fn put_free(&mut self, number: u32, user: User<U>) {
         self.put_away(number, user);
         self.free.push(number);
     }
 
-    /// A busy user is idle again, and nobody is to have it.
+    /// Makes a busy user idle, and not free for triggers.
     pub(super) fn put_away(&mut self, number: u32, user: User<U>) {
         self.leave(number, Slot::Idle { user, due: None });
     }
 
-    /// A busy user is there no more.
+    /// Removes a busy user.
     pub(super) fn remove(&mut self, number: u32) {
         self.leave(number, Slot::Absent);
     }
 
-    /// A busy user could not start.
+    /// Marks a busy user as failed to start.
     pub(super) fn fail(&mut self, number: u32) {
         self.leave(number, Slot::Failed);
         self.failed += 1;
@@ -205,7 +206,7 @@ impl<U> Users<U> {
         }
     }
 
-    /// A busy user has had its last trigger, and is being stopped.
+    /// Marks a busy user as leaving: it has run its last trigger and is being stopped.
     pub(super) fn leaves(&mut self, number: u32) {
         if let Slot::Busy(busy) = self.slot(number)
             && !std::mem::replace(&mut busy.is_leaving, true)
@@ -214,7 +215,7 @@ impl<U> Users<U> {
         }
     }
 
-    /// Takes every idle user `from` here `to` there who has anything to be stopped; the others are dropped.
+    /// Removes every idle user from number `from` to below `to`. Returns those that have started and must be stopped.
     pub(super) fn take_idle(&mut self, from: u32, to: u32) -> Vec<(u32, U)> {
         let mut taken = Vec::new();
         for (number, slot) in self.slots.iter_mut().enumerate().take(to as usize).skip(from as usize) {
@@ -227,8 +228,8 @@ impl<U> Users<U> {
         taken
     }
 
-    /// Those `from` here `to` there are not wanted any more from `at` on: who is busy is told, and who could not start
-    /// may try again if it is wanted again.
+    /// Retires the users from number `from` to below `to` at time `at`. Busy users are marked. Users that could not
+    /// start may try again if they are wanted again.
     pub(super) fn retire(&mut self, from: u32, to: u32, at: Instant) {
         for slot in self.slots.iter_mut().take(to as usize).skip(from as usize) {
             match slot {
@@ -242,7 +243,7 @@ impl<U> Users<U> {
         }
     }
 
-    /// What is known of a user who is busy.
+    /// Returns the data about a busy user.
     pub(super) fn busy_one(&mut self, number: u32) -> Option<&mut Busy> {
         match self.slot(number) {
             Slot::Busy(busy) => Some(busy),
@@ -250,7 +251,7 @@ impl<U> Users<U> {
         }
     }
 
-    /// Cuts off everyone who has a trigger, or is about to.
+    /// Cuts off every user that has a trigger or is about to start one.
     pub(super) fn abort(&self) {
         for slot in &self.slots {
             if let Slot::Busy(Busy { handle: Some(handle), is_leaving: false, .. }) = slot {
@@ -259,22 +260,22 @@ impl<U> Users<U> {
         }
     }
 
-    /// How many have a trigger, or are about to.
+    /// Returns the number of users that have a trigger or are about to start one.
     pub(super) fn in_flight(&self) -> usize {
         self.busy - self.leaving
     }
 
-    /// How many are busy, those who are being stopped among them.
+    /// Returns the number of busy users, including those being stopped.
     pub(super) fn busy(&self) -> usize {
         self.busy
     }
 
-    /// How many are being stopped.
+    /// Returns the number of users being stopped.
     pub(super) fn leaving(&self) -> usize {
         self.leaving
     }
 
-    /// How many could not start, and do not run.
+    /// Returns the number of users that could not start and do not run.
     pub(super) fn failed(&self) -> usize {
         self.failed
     }
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_taken_in_the_order_in_which_they_are_due() {
+    fn users_are_taken_in_order_of_due_time() {
         let (start, mut users) = with_due(&[3, 1, 2]);
         assert!(users.take_due(start).is_none());
         let mut taken = Vec::new();
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_removed_and_came_again_is_due_once() {
+    fn removed_user_that_returns_is_due_once() {
         let (start, mut users) = with_due(&[1]);
         users.take_idle(0, 1);
         let user = users.take(0).unwrap();
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn due_times_of_those_who_left_do_not_add_up() {
+    fn due_times_of_removed_users_do_not_pile_up() {
         let (start, mut users) = with_due(&[1, 2]);
         for later in 0..100 {
             users.take_idle(1, 2);
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_being_stopped_is_busy_and_not_in_flight() {
+    fn leaving_user_is_busy_but_not_in_flight() {
         let mut users = Users::<u32>::default();
         let _ = users.take(0);
         let leaver = users.take(1).unwrap();
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_one_freed_is_lent_first_and_a_new_one_when_nobody_is_free() {
+    fn last_freed_user_is_taken_first_and_new_one_when_none_is_free() {
         let mut users = Users::<u32>::default();
         let (first, one) = users.take_free();
         let (second, two) = users.take_free();
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_who_have_started_are_to_be_stopped() {
+    fn take_idle_returns_only_started_users() {
         let mut users = Users::default();
         for number in 0..4 {
             let mut user = users.take(number).unwrap();
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn who_could_not_start_may_try_again_when_it_is_wanted_again() {
+    fn retired_user_retries_start_when_wanted_again() {
         let mut users = Users::<u32>::default();
         for number in 0..2 {
             let _starting = users.take(number);

@@ -1,4 +1,5 @@
-//! A worker: one thread with a runtime, a recorder and a share of the plan; its conductor starts what is due.
+//! A worker: one thread with a runtime, a recorder and a share of the plan. Its main task, the conductor, starts users
+//! and triggers when they are due.
 
 mod drive;
 mod held;
@@ -45,19 +46,19 @@ use crate::{
     support::{lock::lock, panic},
 };
 
-/// Most users that start, or stop, at the same time on one worker, where the plan does not say when; and most starts of a
-/// rate before those that were made have their turn.
+/// Maximum number of users that start or stop at the same time on one worker, if the plan does not set their times.
+/// Also the maximum number of starts of a rate before the started triggers get to run.
 const AT_ONCE: usize = 256;
 const SECOND: Duration = Duration::from_secs(1);
 const NANOSECOND: Duration = Duration::from_nanos(1);
-/// How long after the end starts that were due before it are made up for.
+/// Time after the end of the plan in which starts that were due before it are still made.
 const CATCHING_UP: Duration = Duration::from_secs(1);
-/// Time for a user's stop where the grace has been used up.
+/// Minimum time for stopping users, even if the grace period is shorter.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
-/// How long tasks that block a thread are waited for once the run is over.
+/// Time to wait, after the run, for tasks that block a thread.
 const BLOCKING: Duration = Duration::from_millis(200);
 
-/// What all workers of a run share.
+/// State shared by all workers of a run.
 pub(super) struct Run<T> {
     pub(super) trigger: Arc<T>,
     pub(super) plan: Plan,
@@ -65,17 +66,18 @@ pub(super) struct Run<T> {
     pub(super) seed: u64,
     pub(super) commander: Arc<Commander>,
     pub(super) measured: Arc<RecorderSink>,
-    /// How many triggers may start in all, and how many may be in flight in the open model.
+    /// Maximum number of triggers in total.
     pub(super) most_iterations: Option<u64>,
+    /// Open model: maximum number of triggers in flight.
     pub(super) most_in_flight: u64,
-    /// Triggers that have been started, where the plan limits them.
+    /// Number of triggers started, counted only if the plan limits them.
     pub(super) iterations: AtomicU64,
-    /// Open model: triggers in flight.
+    /// Open model: number of triggers in flight.
     pub(super) in_flight: AtomicU64,
 }
 
 impl<T> Run<T> {
-    /// Takes one of the triggers that the plan allows in all.
+    /// Takes one iteration of the plan. Returns false if none is left.
     fn take_iteration(&self) -> bool {
         let Some(most) = self.most_iterations else { return true };
         let number = self.iterations.fetch_add(1, Relaxed);
@@ -85,39 +87,39 @@ impl<T> Run<T> {
         number < most
     }
 
-    /// Whether a start that does not happen counts as due: not where another user makes up for it.
+    /// Returns true if a start that does not happen counts as due. It does not if another user makes up for it.
     fn counts_each_start(&self) -> bool {
         self.plan.is_open() || self.plan.iterations().is_none()
     }
 }
 
-/// What a worker says.
+/// A message of a worker to the engine.
 pub(super) enum Message {
-    /// It could start now; `users` of its users have.
+    /// The worker is ready, with `users` started users.
     Ready { users: u64 },
-    /// What was measured up to the end of `second`, counted from 0.
+    /// Measurements up to the end of `second`, counted from 0.
     Second { second: u64, snapshot: Snapshot, users: u64, recycle: Recycle },
-    /// Nothing is in flight any more, since then; this was measured in that second so far. There were `users` at the end
-    /// of the load.
+    /// Nothing is in flight since `at`. `rest` was measured so far in `second`; `users` is the number at the end of the
+    /// load.
     Drained { at: Instant, second: u64, rest: Snapshot, users: u64 },
-    /// Its users have stopped.
+    /// The worker's users have stopped.
     Stopped,
-    /// It has ended, and this was measured since the last second.
+    /// The worker has ended. Contains the measurements since the last report.
     Ended(Snapshot),
-    /// It cannot work.
+    /// The worker could not start, for this reason.
     Failed(String),
-    /// It is gone, with what it had not told yet.
+    /// The worker was lost, for this reason, with everything it had not reported yet.
     Lost(String),
 }
 
-/// Gives a snapshot's memory back.
+/// Returns a snapshot to the worker that sent it, so that its memory is used again.
 pub(super) type Recycle = std::sync::mpsc::Sender<Snapshot>;
 pub(super) type Messages = mpsc::UnboundedSender<(usize, Message)>;
 
-/// When things happen, once that is known.
+/// Times of the measured part.
 #[derive(Clone, Copy)]
 struct Timeline {
-    /// Of the measured part.
+    /// Start of the measured part.
     start: Instant,
     end: Option<Instant>,
 }
@@ -126,14 +128,14 @@ struct Worker<T: Trigger> {
     run: Arc<Run<T>>,
     share: Share,
     users: Mutex<Users<T::User>>,
-    /// Closed model: how many users there are to be on this worker.
+    /// Closed model: number of users that this worker is to have.
     wanted: AtomicU32,
-    /// From when on nothing starts any more.
+    /// Time from which nothing starts any more.
     stopped: OnceLock<Instant>,
     timeline: OnceLock<Timeline>,
-    /// When its thread stood still.
+    /// Periods in which the worker's thread stood still.
     stalls: Mutex<Stalls>,
-    /// Something that the conductor waits for has changed.
+    /// Notified when something that the conductor waits for has changed.
     changed: Notify,
 }
 
@@ -175,12 +177,12 @@ fn work<T: Trigger>(share: Share, run: Arc<Run<T>>, tell: &impl Fn(Message)) -> 
         let timer = Timer::new().map_err(|error| format!("a worker's timer could not be started: {error}"))?;
         worker.conduct(timer, &mut orders, tell).await;
         tell(Message::Stopped);
-        // Until then others may need what lives on this runtime.
+        // Other workers may still need connections that live on this runtime.
         let _ = orders.wait_for(|orders| orders.is_released).await;
         Ok::<_, String>(())
     })?;
     drop(worker);
-    // What user code has left running is cut off here.
+    // Tasks that user code has left running are cut off here.
     recorder::with(Recorder::cut);
     runtime.shutdown_timeout(BLOCKING);
     tell(Message::Ended(recorder::with(Recorder::take).unwrap_or_default()));
@@ -219,9 +221,9 @@ impl<T: Trigger> Worker<T> {
         self.stop_users(orders).await;
     }
 
-    /// Waits until the warm-up begins, or an order ends it.
+    /// Waits until the warm-up begins, or until an order ends the run.
     async fn wait_for(&self, start: Instant, timer: &mut Timer, orders: &mut watch::Receiver<Orders>) {
-        // An instant before the start is there, since the run has been planned that long ahead.
+        // The subtraction succeeds, since the engine sets the start at least one warm-up ahead.
         let begin = start.checked_sub(self.run.plan.warm_up()).unwrap_or(start);
         while Instant::now() < begin && orders.borrow_and_update().over().is_none() {
             tokio::select! {
@@ -232,7 +234,7 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// Starts everything that is due, until the plan or an order ends it.
+    /// Starts everything that is due until the plan or an order ends the load.
     async fn lead(
         self: &Arc<Self>,
         start: Instant,
@@ -258,7 +260,7 @@ impl<T: Trigger> Worker<T> {
             }
             let now = Instant::now();
             seconds.tell(now, || self.live_users(), tell);
-            // What was due before the end is started too.
+            // Starts that were due before the end are still made.
             let until = end.filter(|end| now >= *end).map_or(now, |end| end - NANOSECOND);
             let Some(next) = load.advance(self, until) else { break now };
             let is_behind = next <= until;
@@ -266,7 +268,7 @@ impl<T: Trigger> Worker<T> {
                 break now;
             }
             if is_behind {
-                // Where there are more starts than it can make, those that were made have their turn all the same.
+                // Let the started triggers run even if starts are due faster than they can be made.
                 yield_now().await;
                 continue;
             }
@@ -286,7 +288,7 @@ impl<T: Trigger> Worker<T> {
         load.forgo(self, over);
     }
 
-    /// Waits for what is in flight, within the grace; cuts off the rest.
+    /// Waits for triggers in flight within the grace period, then cuts off the rest.
     async fn drain(
         self: &Arc<Self>,
         timer: &mut Timer,
@@ -315,7 +317,7 @@ impl<T: Trigger> Worker<T> {
 
     async fn cut(&self) {
         recorder::with(Recorder::cut);
-        // What comes from elsewhere is cut off as well, as a request that another process makes for a trigger.
+        // Cuts off requests made outside this thread too, for example by another process for a trigger.
         self.run.measured.foreign().cut();
         self.users().abort();
         while self.users().in_flight() > 0 {
@@ -323,14 +325,14 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// What the conductor waits for once the load is over may have happened.
+    /// Wakes the conductor if the load is over, since it may be waiting for a user to end.
     fn tell_if_stopped(&self) {
         if self.stopped.get().is_some() {
             self.changed.notify_one();
         }
     }
 
-    /// Closed model: has the users of the opening load start before the clock does. Gives how many there are.
+    /// Closed model: starts the users of the opening load before the clock starts. Returns the number of users.
     async fn start_opening_users(self: &Arc<Self>) -> u64 {
         let Model::Closed { users, .. } = self.run.plan.model() else { return 0 };
         let opening = self.share.count(users.whole_at(Duration::ZERO));
@@ -345,7 +347,7 @@ impl<T: Trigger> Worker<T> {
         opening - self.users().failed() as u64
     }
 
-    /// Stops all users within the grace, and counts those whose `stop` is cut off.
+    /// Stops all users within the grace period and counts the `stop` calls that are cut off.
     async fn stop_users(self: &Arc<Self>, orders: &mut watch::Receiver<Orders>) {
         let started = self.users().take_idle(0, u32::MAX);
         if !self.run.trigger.has_users() {
@@ -359,7 +361,7 @@ impl<T: Trigger> Worker<T> {
                 async move { trigger.stop(state).await }
             });
             run_all(stops, &stopped).await;
-            // Those who left before the end may not have stopped yet.
+            // Users retired before the end may still be stopping.
             while self.users().busy() > 0 {
                 self.changed.notified().await;
             }
@@ -376,7 +378,7 @@ impl<T: Trigger> Worker<T> {
         recorder::with(|recorder| recorder.rest().generator.stops_cut_off += cut_off as u64);
     }
 
-    /// How many users there are: in the open model, those who have a trigger.
+    /// Returns the number of users. In the open model: users that have a trigger.
     fn live_users(&self) -> u64 {
         let users = self.users();
         let live = match self.run.plan.is_open() {
@@ -395,7 +397,7 @@ impl<T: Trigger> Worker<T> {
     }
 
     fn timeline(&self) -> Timeline {
-        // Only the time before the start has none, and then nothing is driven.
+        // The timeline is unset only before the start, and no user is driven then.
         *self.timeline.get_or_init(|| Timeline { start: Instant::now(), end: None })
     }
 
@@ -405,7 +407,7 @@ impl<T: Trigger> Worker<T> {
     }
 }
 
-/// Runs all of them, so many at the same time, and counts in `ended` those that have ended so far.
+/// Runs all tasks, at most [`AT_ONCE`] at the same time. `ended` counts those that have ended.
 async fn run_all(tasks: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>, ended: &Cell<usize>) {
     let mut running = JoinSet::new();
     for task in tasks {

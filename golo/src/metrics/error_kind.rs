@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-/// Why a request or a trigger failed.
+/// Kind of a failure of a request or a trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorKind {
-    /// The host's name could not be looked up.
+    /// The host name could not be resolved.
     Dns,
     /// No connection could be made.
     Connect,
-    /// TLS could not be agreed on.
+    /// The TLS handshake failed.
     Tls,
-    /// A time limit ran out.
+    /// A time limit was exceeded.
     Timeout,
-    /// The connection was lost before the response.
+    /// The connection was lost before the response arrived.
     Reset,
-    /// The body was cut short.
+    /// The body ended too early.
     Body,
     /// The status was 400 or more, or not one that the load test expects.
     Status,
@@ -31,14 +31,14 @@ pub enum ErrorKind {
     Redirect,
     /// The load test panicked outside of a trigger.
     StrayPanic,
-    /// The whole response came, and the load test does not accept its content.
+    /// The whole response arrived, but the load test does not accept its content.
     Content,
     /// Anything else.
     Other,
 }
 
 impl ErrorKind {
-    /// Those that the error of an output may begin with.
+    /// Kinds that the error of an output may begin with.
     const OF_OUTPUTS: [Self; 9] = [
         Self::Dns,
         Self::Connect,
@@ -51,7 +51,7 @@ impl ErrorKind {
         Self::Cancelled,
     ];
 
-    /// The kind that the error of an output begins with.
+    /// Returns the kind that the error of an output begins with.
     pub fn of(error: &str) -> Self {
         let word = error.split(':').next().unwrap_or_default();
         Self::OF_OUTPUTS.into_iter().find(|kind| kind.word() == word).unwrap_or(Self::Other)

@@ -1,6 +1,6 @@
-//! Parts of a whole that add up to it: users and starts dealt out over workers like cards.
+//! Equal parts of a whole: users and starts are dealt out to workers one by one, like cards.
 
-/// The numbers `i` with `i % of == index`: one part of `of`.
+/// One of `of` parts: the numbers `i` with `i % of == index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     index: u64,
@@ -8,46 +8,46 @@ pub struct Share {
 }
 
 impl Share {
-    /// All of it.
+    /// The whole.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    /// The part of this index, out of `of` parts. Returns nothing if there is no such part, or if there would be more than
-    /// 2³² − 1 of them.
+    /// Creates the part `index` of `of` parts. Returns `None` if `index` is not below `of`, or if `of` exceeds 2³² − 1.
     #[must_use]
     pub fn new(index: u64, of: u64) -> Option<Self> {
         (index < of && of <= u32::MAX.into()).then_some(Self { index, of })
     }
 
-    /// `n` parts of this one: its first number goes to the first part, its second to the second, and so on round.
+    /// Splits this share into `n` parts: its first number goes to the first part, its second to the second, and so on
+    /// in turn.
     pub fn split(self, n: u64) -> impl Iterator<Item = Self> {
         (0..n).map(move |part| Self { index: self.index + self.of * part, of: self.of * n })
     }
 
-    /// How many of the numbers below `total` belong to it.
+    /// Returns how many of the numbers below `total` belong to this share.
     #[must_use]
     pub fn count(self, total: u64) -> u64 {
         total.saturating_sub(self.index).div_ceil(self.of)
     }
 
-    /// Its `j`-th number, from 0. What does not fit is the largest that does.
+    /// Returns the `j`-th number of this share, counted from 0. Saturates on overflow.
     #[must_use]
     pub fn nth(self, j: u64) -> u64 {
         self.of.saturating_mul(j).saturating_add(self.index)
     }
 
-    /// Whether number `i` belongs to it.
+    /// Returns true if number `i` belongs to this share.
     #[must_use]
     pub fn contains(self, i: u64) -> bool {
         i % self.of == self.index
     }
 
-    /// Which part it is, from 0.
+    /// Returns the index of this part, from 0.
     #[must_use]
     pub fn index(self) -> u64 {
         self.index
     }
 
-    /// How many parts there are.
+    /// Returns the number of parts.
     #[must_use]
     pub fn of(self) -> u64 {
         self.of
@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    /// The parts of the parts: agents, workers.
+    /// Splits the whole repeatedly, as for agents and their workers.
     fn nested(splits: &[u64]) -> Vec<Share> {
         splits
             .iter()
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn cards_are_dealt_one_at_a_time() {
+    fn split_deals_numbers_in_turn() {
         let parts: Vec<_> = Share::WHOLE.split(3).collect();
         assert_eq!(parts.iter().map(|part| part.count(5)).collect::<Vec<_>>(), [2, 2, 1]);
         let second_of_second: Vec<_> = parts[1].split(2).collect();
@@ -78,7 +78,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn parts_add_up_and_differ_by_one_at_most(
+        fn parts_add_up_and_differ_by_at_most_one(
             total in 0u64..100_000, splits in proptest::collection::vec(1u64..6, 0..4),
         ) {
             let counts: Vec<u64> = nested(&splits).iter().map(|share| share.count(total)).collect();
@@ -87,7 +87,7 @@ mod tests {
         }
 
         #[test]
-        fn parts_split_differently_add_up_too(
+        fn parts_with_different_splits_add_up(
             total in 0u64..100_000, splits in proptest::collection::vec(1u64..6, 1..6),
         ) {
             let agents = Share::WHOLE.split(splits.len() as u64);
@@ -96,7 +96,7 @@ mod tests {
         }
 
         #[test]
-        fn its_numbers_are_those_it_contains(
+        fn nth_returns_the_numbers_that_share_contains(
             total in 0u64..500, splits in proptest::collection::vec(1u64..6, 0..4), which in proptest::num::u64::ANY,
         ) {
             let shares = nested(&splits);

@@ -1,12 +1,13 @@
-//! The area below a curve, and when it is reached. Of a rate it is the number of starts, so it is exact: integers,
-//! twice the area since ramps have halves, in the curve's unit times nanoseconds.
+//! Area below a curve, and the time at which an area is reached. For a curve of rates, the area is the number of
+//! starts, so it must be exact. Results are integers: twice the area, since ramps have halves, in the curve's unit
+//! times nanoseconds.
 
 use std::time::Duration;
 
 use super::{Curve, Piece};
 
 impl Curve {
-    /// Twice the area until `t`, rounded up. Exact at the end of any stage.
+    /// Returns twice the area up to `t`, rounded up. Exact at the end of each stage.
     #[must_use]
     pub fn twice_area(&self, t: Duration) -> u128 {
         let (piece, x) = self.find(t);
@@ -14,10 +15,12 @@ impl Curve {
         piece.twice_before + whole + u128::from(!is_exact)
     }
 
-    /// The moment at which twice the area is about to exceed `twice`, rounded up to nanoseconds: after a pause if it is
-    /// reached as the pause begins. `None` if it never does, or not within 584 years.
+    /// Returns the time in nanoseconds, rounded up, at which twice the area is about to exceed `twice`. If it is
+    /// reached when a pause begins, this is the end of the pause. Returns `None` if it is never reached, or not within
+    /// 584 years.
     ///
-    /// `piece` is 0 at first and kept between calls whose `twice` does not fall.
+    /// `piece` caches the position in the curve. It is 0 at first and kept between calls; `twice` must not fall from
+    /// call to call.
     pub(in crate::engine) fn passes(&self, twice: u128, piece: &mut usize) -> Option<u64> {
         while self.pieces.get(*piece)?.twice_after <= twice {
             *piece += 1;
@@ -28,13 +31,13 @@ impl Curve {
 }
 
 impl Piece {
-    /// Twice the area of the first `x` nanoseconds, rounded down, and whether that is exact.
+    /// Returns twice the area of the first `x` nanoseconds, rounded down, and whether the result is exact.
     fn twice_area(&self, x: u64) -> (u128, bool) {
         let level = 2 * u128::from(self.from) * u128::from(x);
         if self.from == self.to {
             return (level, true);
         }
-        // change · x² / length, in two steps that fit.
+        // Computes change · x² / length in two steps, to avoid an overflow.
         let (change, length) = (u128::from(self.change()), u128::from(self.length()));
         let square = u128::from(x) * u128::from(x);
         let rest = change * (square % length);
@@ -43,13 +46,13 @@ impl Piece {
         (if self.to > self.from { level + ramp } else { level - ramp - u128::from(!is_exact) }, is_exact)
     }
 
-    /// The first `x` by which twice the area is `twice`, which is less than the whole piece's.
+    /// Returns the first `x` at which twice the area is at least `twice`. `twice` is less than that of the whole piece.
     fn reaches(&self, twice: u128) -> u64 {
         if twice == 0 {
             return 0;
         }
         if self.from == self.to {
-            // Less than the whole piece's area takes less than its length.
+            // Fits, since less than the whole piece's area takes less than its length.
             return twice.div_ceil(2 * u128::from(self.from)) as u64;
         }
         let length = self.length();
@@ -58,7 +61,7 @@ impl Piece {
             let (slower, twice) = (slower as f64, twice as f64);
             twice / (slower + (slower * slower + slope * twice).sqrt())
         };
-        // Solved from the slower end, where no digits cancel out; then set right to the nanosecond.
+        // Solved from the slower end, so that no digits cancel out, and then corrected to the nanosecond.
         let mut x = if self.to > self.from {
             (solved(self.from, twice).ceil() as u64).min(length)
         } else {
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_passed_at_its_end() {
+    fn area_reached_at_a_pause_passes_at_its_end() {
         let curve =
             Curve::new(10, [(SECOND, 10), (Duration::ZERO, 0), (SECOND, 0), (Duration::ZERO, 10), (SECOND, 10)]);
         let second = SECOND.as_nanos();
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_reached_is_none() {
+    fn unreachable_area_returns_none() {
         assert_eq!(Curve::constant(0).passes(0, &mut 0), None);
         assert_eq!(Curve::constant(1).passes(u128::MAX, &mut 0), None);
         assert_eq!(Curve::new(1, [(SECOND, 0)]).passes(1_000_000_000, &mut 0), None);
@@ -112,14 +115,14 @@ mod tests {
     }
 
     proptest! {
-        /// The definition of `passes`, at the largest numbers there are.
+        /// The definition of `passes`, for the largest possible numbers.
         #[test]
-        fn it_is_reached_and_was_not_before(curve in curves(1, FASTEST, YEAR / 6), part in 0.0..1.01f64) {
+        fn passes_returns_the_first_time_of_an_area(curve in curves(1, FASTEST, YEAR / 6), part in 0.0..1.01f64) {
             let twice = (curve.twice_area(curve.length()) as f64 * part) as u128;
             if let Some(t) = curve.passes(twice, &mut 0) {
                 prop_assert!(curve.twice_area(Duration::from_nanos(t)) >= twice);
                 if t > 0 {
-                    // Rounded up, it may be the same; what is known of the moment before is that it is not past it.
+                    // The area is rounded up, so it may be equal, but it is not greater.
                     prop_assert!(curve.twice_area(Duration::from_nanos(t - 1)) <= twice);
                 }
                 prop_assert!(curve.twice_area(Duration::from_nanos(t + 1)) > twice);
@@ -129,11 +132,11 @@ mod tests {
         }
 
         #[test]
-        fn the_area_is_that_of_the_moments(curve in curves(1, 5, Duration::from_nanos(40))) {
+        fn area_is_the_sum_of_all_nanoseconds(curve in curves(1, 5, Duration::from_nanos(40))) {
             let mut area = 0.0;
             for t in 0..u64::try_from(curve.length().as_nanos()).unwrap() {
                 prop_assert!((curve.twice_area(Duration::from_nanos(t)) as f64 - area).abs() < 1.001);
-                // Within one nanosecond the line is straight: its middle is its mean.
+                // The curve is straight within one nanosecond, so its middle is its mean.
                 let (piece, x) = curve.find(Duration::from_nanos(t));
                 let (from, to) = (piece.from as f64, piece.to as f64);
                 area += 2.0 * (from + (to - from) * ((x as f64 + 0.5) / piece.length() as f64));

@@ -1,12 +1,12 @@
-//! Starts per time, exactly: what adds up to whole starts must not be a float.
+//! Rates of starts. They are exact integers, since a sum of floats would not add up to whole starts.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use crate::engine::curve::Curve;
 
-/// How fast triggers start: `500/s`, `1.5/s`, `90/m`, `10/h`.
+/// Rate of trigger starts: `500/s`, `1.5/s`, `90/m`, `10/h`.
 ///
-/// Kept in millionths of a start per hour, which any rate of up to six decimals is a whole number of.
+/// Stored in millionths of a start per hour, so that any rate with up to six decimals is an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate {
     millionths_per_hour: u64,
@@ -17,46 +17,47 @@ pub(in crate::engine) const TWICE_START: u128 = 2 * 3_600_000_000_000 * MILLION 
 
 const MILLION: u64 = 1_000_000;
 const MOST_PER_SECOND: u64 = 10_000_000;
-/// Each unit, and how often it comes in an hour.
+/// Units, with the number of each in an hour.
 const UNITS: [(&str, u64); 3] = [("s", 3600), ("m", 60), ("h", 1)];
 
 impl Rate {
-    /// The fastest: ten million a second.
+    /// Maximum rate: ten million starts per second.
     pub const MAX: Self = Self { millionths_per_hour: MOST_PER_SECOND * 3600 * MILLION };
     /// No starts.
     pub const ZERO: Self = Self { millionths_per_hour: 0 };
 
-    /// A rate in its exact unit; none above [`MAX`](Self::MAX).
+    /// Creates a rate from its exact unit. Returns `None` above [`MAX`](Self::MAX).
     #[must_use]
     pub fn new(millionths_per_hour: u64) -> Option<Self> {
         Some(Self { millionths_per_hour }).filter(|&rate| rate <= Self::MAX)
     }
 
-    /// The rate in its exact unit, as a [`Curve`] of rates has it.
+    /// Returns the rate in its exact unit, which a [`Curve`] of rates uses.
     #[must_use]
     pub fn millionths_per_hour(self) -> u64 {
         self.millionths_per_hour
     }
 
-    /// Starts per second.
+    /// Returns the starts per second.
     #[must_use]
     pub fn per_second(self) -> f64 {
         per_second(self.millionths_per_hour as f64)
     }
 
-    /// How many constant arrivals there are before `t`, the first of them at 0.
+    /// Returns the number of constant arrivals before `t`. The first of them is at 0.
     #[must_use]
     pub fn starts_by(self, t: Duration) -> u64 {
         starts(Curve::constant(self.millionths_per_hour).twice_area(t))
     }
 }
 
-/// A value of a curve of rates as starts per second.
+/// Converts a value of a curve of rates to starts per second.
 pub(super) fn per_second(millionths_per_hour: f64) -> f64 {
     millionths_per_hour / (3600 * MILLION) as f64
 }
 
-/// How many starts are due within twice an area below a curve of rates: the first as soon as there is any.
+/// Returns the number of starts due within twice an area below a curve of rates. The first is due as soon as the area
+/// is above zero.
 pub(in crate::engine) fn starts(twice_area: u128) -> u64 {
     u64::try_from(twice_area.div_ceil(TWICE_START)).unwrap_or(u64::MAX)
 }
@@ -79,7 +80,7 @@ impl FromStr for Rate {
     }
 }
 
-/// A decimal number, times a million.
+/// Parses a decimal number and multiplies it by a million.
 fn millionths(text: &str) -> Result<u64, String> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -89,12 +90,12 @@ fn millionths(text: &str) -> Result<u64, String> {
     if decimals.len() > 6 {
         return Err(format!("`{text}` has more than six decimals"));
     }
-    // What does not fit is above any limit.
+    // A number that does not fit is above any limit.
     let digits = format!("{whole}{decimals:0<6}");
     Ok(digits.parse().unwrap_or(u64::MAX))
 }
 
-/// In the first unit of `s`, `m` and `h` that says it exactly and as one or more.
+/// Uses the first unit of `s`, `m` and `h` in which the rate is exact and at least one.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = |per_hour: u64| self.millionths_per_hour.is_multiple_of(per_hour);
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_read_and_said_as_people_write_them() {
+    fn rates_are_parsed_and_formatted() {
         for text in ["500/s", "1.5/s", "10/h", "100/m", "0.000001/h", "0/s", "10000000/s", "1.000001/s"] {
             assert_eq!(rate(text).to_string(), text);
         }
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_says_what_is_right() {
+    fn invalid_rate_returns_a_helpful_error() {
         for (wrong, error) in [
             ("500", "no unit; write `500/s`"),
             ("fast", "expected a number and a unit, as 500/s, 90/m or 10/h"),
@@ -161,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_said_is_read_back(
+        fn formatted_rate_is_parsed_back(
             units in prop_oneof![0..=Rate::MAX.millionths_per_hour, (0..=10_000_000u64).prop_map(|n| n * 3600), 0..=10_000u64],
         ) {
             let rate = Rate::new(units).unwrap();

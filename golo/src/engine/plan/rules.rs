@@ -1,4 +1,4 @@
-//! What a plan must be: which flags go together, and the limits.
+//! Rules for plans: which flags go together, and the limits.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ const USERS: u64 = 25;
 const MAX_USERS: u64 = 10_000;
 const DURATION: Duration = Duration::from_secs(10);
 const GRACEFUL_STOP: Duration = Duration::from_secs(30);
-/// More users than this fit no machine.
+/// Maximum number of users. No machine can run more.
 const MOST_USERS: u64 = 10_000_000;
 
-/// The plan, of what has been [checked](check).
+/// Creates the plan for options that were [checked](check).
 pub(super) fn plan(asked: Asked) -> Plan {
     let curve = curve(&asked);
     let model = if is_open(&asked) {
@@ -40,7 +40,7 @@ pub(super) fn plan(asked: Asked) -> Plan {
     }
 }
 
-/// Users whose phases are told apart.
+/// Returns the number of users with separate phases.
 pub(super) fn peak(model: &Model) -> u64 {
     match model {
         Model::Closed { users, .. } => users.peak(),
@@ -48,7 +48,11 @@ pub(super) fn peak(model: &Model) -> u64 {
     }
 }
 
-/// What is wrong with a plan that was not made of flags.
+/// Checks a plan that was not created from flags.
+///
+/// # Errors
+///
+/// Returns a message that describes the problem.
 pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
     let (curve, highest, most) = match &plan.model {
         Model::Closed { users, .. } => (users, MOST_USERS, users.peak()),
@@ -74,7 +78,11 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong, and what would be right.
+/// Checks the requested options.
+///
+/// # Errors
+///
+/// Returns a message with the problem and a suggested fix.
 pub(super) fn check(asked: &Asked) -> Result<(), String> {
     flags_go_together(asked)?;
     within_limits(asked)?;
@@ -184,7 +192,7 @@ fn is_open(asked: &Asked) -> bool {
     asked.rate.is_some() || asked.stages.iter().any(|stage| matches!(stage.target, Target::Rate(_)))
 }
 
-/// Users, or millionths of a start per hour.
+/// Returns the curve of users, or of rates in millionths of a start per hour.
 fn curve(asked: &Asked) -> Curve {
     let start = match (asked.users, asked.rate) {
         (Some(users), _) => users,
@@ -237,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_one_model_do_not_go_with_the_other() {
+    fn flags_of_one_model_are_rejected_with_the_other() {
         let (pace, rate) = (Some(SECOND), Some("5/s".parse().unwrap()));
         let error = "`--pace` is for users, and a rate says already when triggers start: give `--users` with `--pace`, or \
             the rate alone";
@@ -266,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_asks_for_load() {
+    fn plan_without_load_is_rejected() {
         let zero = Some("0/s".parse().unwrap());
         assert_wrong(
             Asked { users: Some(0), ..asked(&[]) },
@@ -287,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_needs_an_opening_load() {
+    fn warm_up_needs_an_opening_load() {
         let warm_up = Some(5 * SECOND);
         assert_wrong(
             Asked { warm_up, ..asked(&["30s:100"]) },
@@ -303,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_beyond_its_limits() {
+    fn limits_are_checked() {
         let rate = Some("5/s".parse().unwrap());
         let too_many = Some(MOST_USERS + 1);
         assert_wrong(Asked { users: too_many, ..asked(&[]) }, "`--users` is more than 10000000");
@@ -326,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_takes_longer_than_a_year() {
+    fn more_than_a_year_is_rejected() {
         let longer = Some(LONGEST + Duration::from_nanos(1));
         let too_long = "warm-up and duration take longer than a year together";
         assert_wrong(Asked { duration: longer, ..asked(&[]) }, too_long);

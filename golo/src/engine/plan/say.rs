@@ -1,4 +1,4 @@
-//! A plan in one line for people.
+//! One-line description of a plan for people.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ impl Plan {
         curve.stages().iter().try_for_each(|&(time, target)| write!(f, " → {} in {}", self.load(target), Time(time)))
     }
 
-    /// One value of the plan's curve.
+    /// Formats one value of the plan's curve.
     fn load(&self, value: u64) -> String {
         if self.is_open() { Rate::new(value).unwrap_or(Rate::MAX).to_string() } else { counted(value, "user") }
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::{super::Asked, *};
 
     #[test]
-    fn a_plan_is_said_in_one_line() {
+    fn plan_is_described_in_one_line() {
         let rate = |text: &str| Some(text.parse().unwrap());
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let stages = |text: &str| text.split(',').map(|stage| stage.parse().unwrap()).collect();

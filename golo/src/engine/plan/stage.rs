@@ -1,45 +1,45 @@
-//! The words a plan is written in: times, targets, stages, arrivals.
+//! Text forms of a plan's parts: times, targets, stages, arrivals.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use super::Rate;
 
-/// What a stage goes to.
+/// Target of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// So many users.
+    /// Number of users.
     Users(u64),
-    /// So many starts per time.
+    /// Starts per time.
     Rate(Rate),
 }
 
-/// A straight way to a target: `30s:100`, `30s:100/s`.
+/// A linear change to a target: `30s:100`, `30s:100/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// How long it takes; none is a jump.
+    /// Duration of the change. Zero means a jump.
     pub duration: Duration,
-    /// Where it ends.
+    /// Load at the end of the stage.
     pub target: Target,
 }
 
-/// How starts of an open plan are spaced.
+/// Spacing of the starts of an open plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arrivals {
-    /// As evenly as the rate says.
+    /// As even as the rate allows.
     #[default]
     Constant,
-    /// At random, each independent of the others, as many people who know nothing of each other.
+    /// Random and independent of each other, like the requests of many unrelated people.
     Poisson,
 }
 
-/// The longest time that can be asked for: beyond it, clocks overflow.
+/// Maximum duration. Clocks could overflow beyond it.
 pub(in crate::engine) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A time as people write it; a bare number is seconds.
+/// Parses a duration such as `1h30m`. A number without a unit is in seconds.
 ///
 /// # Errors
 ///
-/// What is wrong with it, and what would be right.
+/// Returns a message with the problem and the expected form.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
@@ -49,7 +49,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if duration > LONGEST { Err("longer than a year".to_owned()) } else { Ok(duration) }
 }
 
-/// A time as [`parse_duration`] reads it, without spaces: `1h30m`.
+/// A duration in the form that [`parse_duration`] reads, without spaces: `1h30m`.
 #[derive(Clone, Copy)]
 pub(crate) struct Time(pub(crate) Duration);
 
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_parsed() {
         assert_eq!(parse_duration("30"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_said_as_people_write_them() {
+    fn durations_are_formatted() {
         let said = |text| Time(parse_duration(text).unwrap()).to_string();
         assert_eq!(["0", "90", "5400", "1.5", "365d"].map(said), ["0s", "1m30s", "1h30m", "1s500ms", "365d"]);
     }
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_said_is_read_back(
+        fn formatted_stage_is_parsed_back(
             seconds in 0..LONGEST.as_secs(), nanoseconds in prop_oneof![Just(0), 0..1_000_000_000u32],
             target in prop_oneof![
                 any::<u64>().prop_map(Target::Users),

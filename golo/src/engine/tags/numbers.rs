@@ -1,10 +1,10 @@
-//! Values that are numbers.
+//! Tag values that are numbers.
 
 use crate::engine::histogram::{Histogram, rank};
 
-/// Parts that one is counted in.
+/// Parts per unit: numbers are counted in thousandths.
 const PARTS: u64 = 1000;
-/// Largest magnitude of a number, in whole ones: 2^64 thousandths are a little more.
+/// Upper bound of a number's magnitude. 2^64 thousandths are slightly more.
 const LARGEST: u64 = u64::MAX / PARTS;
 
 /// A number in thousandths.
@@ -14,25 +14,26 @@ pub(super) struct Thousandths {
     magnitude: u64,
 }
 
-/// Values that are numbers, as a distribution.
+/// Distribution of values that are numbers.
 ///
-/// A number is kept to the nearest thousandth: count, sum, minimum and maximum are exact to that. A percentile is the
-/// nearest rank, at most 0.05 % off.
+/// Numbers are rounded to the nearest thousandth. Count, sum, minimum and maximum are exact apart from that. A
+/// percentile is the nearest rank, off by at most 0.05 %.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Numbers {
-    /// The magnitudes of those below 0, in thousandths.
+    /// Magnitudes of the numbers below 0, in thousandths.
     below: Histogram,
-    /// The others, in thousandths.
+    /// The other numbers, in thousandths.
     above: Histogram,
 }
 
 impl Numbers {
-    /// Those whose magnitudes are in one of two histograms, in thousandths: of those below 0, and of the others.
+    /// Creates a distribution from two histograms in thousandths: the magnitudes of the numbers below 0, and the other
+    /// numbers.
     pub(crate) fn of(below: Histogram, above: Histogram) -> Self {
         Self { below, above }
     }
 
-    /// The magnitudes of those below 0, and of the others, in thousandths.
+    /// Returns two histograms in thousandths: the magnitudes of the numbers below 0, and the other numbers.
     pub(crate) fn histograms(&self) -> [&Histogram; 2] {
         [&self.below, &self.above]
     }
@@ -41,37 +42,37 @@ impl Numbers {
         if is_below { self.below.record(magnitude) } else { self.above.record(magnitude) }
     }
 
-    /// Adds what another has.
+    /// Adds the numbers of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.below.merge(&other.below);
         self.above.merge(&other.above);
     }
 
-    /// How many there are.
+    /// Returns the count of numbers.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.below.count().saturating_add(self.above.count())
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no numbers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.below.is_empty() && self.above.is_empty()
     }
 
-    /// The smallest.
+    /// Returns the smallest number.
     #[must_use]
     pub fn min(&self) -> Option<f64> {
         self.below.max().map(negative).or_else(|| self.above.min().map(positive))
     }
 
-    /// The largest.
+    /// Returns the largest number.
     #[must_use]
     pub fn max(&self) -> Option<f64> {
         self.above.max().map(positive).or_else(|| self.below.min().map(negative))
     }
 
-    /// The sum.
+    /// Returns the sum.
     #[must_use]
     pub fn sum(&self) -> f64 {
         let (above, below) = (self.above.sum(), self.below.sum());
@@ -79,19 +80,19 @@ impl Numbers {
         if above < below { -magnitude } else { magnitude }
     }
 
-    /// The sum over the count.
+    /// Returns the mean: the sum divided by the count.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (!self.is_empty()).then(|| self.sum() / self.count() as f64)
     }
 
-    /// The smallest number that at least `quantile` (0 to 1) of all do not exceed.
+    /// Returns the smallest number that at least the share `quantile` (0 to 1) of all numbers do not exceed.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Option<f64> {
         self.quantiles(&[quantile]).pop().flatten()
     }
 
-    /// [`Numbers::quantile`] of each, in one pass.
+    /// Returns the [`Numbers::quantile`] for each of `quantiles`, in one pass.
     #[must_use]
     pub fn quantiles(&self, quantiles: &[f64]) -> Vec<Option<f64>> {
         let count = self.count();
@@ -101,7 +102,7 @@ impl Numbers {
 
     fn at_ranks(&self, ranks: &[Option<u64>]) -> Vec<Option<f64>> {
         let below = self.below.count();
-        // The smallest has the largest magnitude.
+        // The smallest number has the largest magnitude.
         let of_below: Vec<_> =
             ranks.iter().map(|rank| rank.filter(|rank| *rank <= below).map(|rank| below - rank + 1)).collect();
         let of_above: Vec<_> =
@@ -111,14 +112,14 @@ impl Numbers {
         below.zip(above).map(|(below, above)| below.or(above)).collect()
     }
 
-    /// The number of a rank, from 1 to the count in ascending order.
+    /// Returns the number at a rank, from 1 to the count in ascending order.
     #[must_use]
     pub fn at_rank(&self, rank: u64) -> Option<f64> {
         let rank = Some(rank).filter(|rank| *rank > 0 && *rank <= self.count())?;
         self.at_ranks(&[Some(rank)]).pop().flatten()
     }
 
-    /// Bytes of memory that it holds.
+    /// Returns the heap memory of the distribution, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.below.bytes() + self.above.bytes()
@@ -133,8 +134,8 @@ fn negative(magnitude: u64) -> f64 {
     -positive(magnitude)
 }
 
-/// The number that a value is: decimal digits with or without a sign, a point and an exponent, and nothing else. None if it
-/// is no number, or one beyond ±2^64 thousandths.
+/// Parses a number: decimal digits with an optional sign, point and exponent, and nothing else. Returns `None` if it is
+/// not a number, or beyond ±2^64 thousandths.
 pub(super) fn thousandths(value: &str) -> Option<Thousandths> {
     let (is_below, digits) = match value.as_bytes().first()? {
         b'-' => (true, &value[1..]),
@@ -164,7 +165,7 @@ fn plain(digits: &str) -> Option<u64> {
 }
 
 fn scientific(digits: &str) -> Option<u64> {
-    // Else `inf` and `nan` were numbers, and a second sign was none too many.
+    // Without this check, `inf`, `nan` and a second sign would be accepted.
     let starts = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     let is_number = starts && digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
     let number: f64 = if is_number { digits.parse().ok()? } else { return None };

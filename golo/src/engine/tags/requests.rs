@@ -1,4 +1,4 @@
-//! Requests of a load test that prints no `Output`: made of the tags of its triggers' responses.
+//! Requests of a load test that prints no `Output`, recorded from the tags of its triggers' responses.
 
 use std::{
     borrow::Cow,
@@ -15,17 +15,17 @@ use crate::{
     support::lock::lock,
 };
 
-/// How much later than the first answer the first `Output` may come: load tests keep a line back for 100 ms at most.
+/// Maximum delay of the first `Output` after the first response. Load tests hold a line back for 100 ms at most.
 const LATE: Duration = Duration::from_millis(500);
 
-/// The requests that tags tell of, until it is known whether the load test prints an `Output` for each request itself.
+/// Requests described by tags, held until it is known if the load test prints an `Output` for each request.
 ///
-/// Nothing counts twice: once the first `Output` has come, tags make no more requests, and an `Output` of the time for which
-/// they have made some is passed over.
+/// No request counts twice. Once the first `Output` arrives, tags are ignored. An `Output` is skipped if it belongs to
+/// the time for which requests were recorded from tags.
 #[derive(Default)]
 pub struct TagRequests {
     has_outputs: AtomicBool,
-    /// Until when requests were made of tags, if any were before the first `Output` came.
+    /// Time up to which requests were recorded from tags, if any were before the first `Output`.
     covered: OnceLock<SystemTime>,
     held: Mutex<Held>,
 }
@@ -33,32 +33,32 @@ pub struct TagRequests {
 #[derive(Default)]
 struct Held {
     recorder: Recorder,
-    /// When the first trigger answered with a request.
+    /// Time at which the first trigger with a request responded.
     first: Option<Instant>,
-    /// When the last did.
+    /// Time of the last such response.
     last: Option<SystemTime>,
-    /// The same of those that have been taken.
+    /// Time of the last such response whose request was taken.
     taken: Option<SystemTime>,
 }
 
 impl TagRequests {
-    /// Keeps the series of these routes apart.
+    /// Creates a value that keeps room for the selected routes.
     pub(in crate::engine) fn selecting(selected: Selected) -> Self {
         let held = Held { recorder: Recorder::selecting(selected), ..Held::default() };
         Self { held: Mutex::new(held), ..Self::default() }
     }
 
-    /// The measured part starts at `start`.
+    /// Sets the start of the measured part.
     pub(in crate::engine) fn start(&self, start: Instant) {
         lock(&self.held).recorder.start(start);
     }
 
-    /// The load is over at `over`.
+    /// Sets the time at which the load is over.
     pub(in crate::engine) fn end_load(&self, over: Instant) {
         lock(&self.held).recorder.end_load(over);
     }
 
-    /// A trigger has answered, after `took`.
+    /// Handles the response of a trigger, which took `took`.
     pub(in crate::engine) fn answered(&self, response: &Response, took: Duration) {
         if self.has_outputs.load(Ordering::Acquire) {
             return;
@@ -70,7 +70,7 @@ impl TagRequests {
         held.last = held.last.max(Some(output.timestamp));
     }
 
-    /// An `Output` came, of a request that ended at `at`. Returns whether that request counts already.
+    /// Handles an `Output` of a request that ended at `at`. Returns true if that request was already counted.
     pub(in crate::engine) fn output_came(&self, at: SystemTime) -> bool {
         if !self.has_outputs.load(Ordering::Acquire) {
             let mut held = lock(&self.held);
@@ -83,7 +83,8 @@ impl TagRequests {
         self.covered.get().is_some_and(|covered| at <= *covered)
     }
 
-    /// What counts since the last time. Unless the run is over, the first `Output` is waited for at first.
+    /// Returns the requests since the last call. Returns `None` while the first `Output` may still arrive, unless the
+    /// run is over.
     pub(in crate::engine) fn take(&self, is_over: bool) -> Option<Snapshot> {
         let mut held = lock(&self.held);
         let is_known = held.first.is_some_and(|first| is_over || first.elapsed() >= LATE);
@@ -95,8 +96,8 @@ impl TagRequests {
     }
 }
 
-/// The request that a response's tags tell of: to its `url`, by its `method` or `GET`, with its `status` and `size`. It took
-/// as long as the response says, else `took`. None if there is no `url`.
+/// Returns the request described by a response's tags: `url`, `method` (default `GET`), `status` and `size`. Its
+/// duration is that of the response, or `took` if the response has none. Returns `None` if there is no `url`.
 fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
     let tag = |key: &str| response.tags.iter().find(|tag| tag.key == key).map(|tag| &*tag.value);
     let url = tag("url").filter(|url| !url.is_empty())?;
@@ -112,7 +113,7 @@ fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
         duration,
         error: (response.error && status == 0).then_some(Cow::Borrowed(&response.output)),
         route: None,
-        // A trigger that failed is all that is known of a request that did.
+        // If the trigger failed, nothing more is known about the request than that it failed.
         expected: response.error.then_some(false),
         waiting: None,
         sent: 0,
@@ -122,7 +123,7 @@ fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
     })
 }
 
-/// The status that a text begins with, as `200` or `200 OK`; 0 if it is none.
+/// Returns the status at the start of a text, as in `200` or `200 OK`, or 0 if there is none.
 pub(crate) fn status(text: &str) -> u16 {
     let digits = text.split(' ').next().unwrap_or_default();
     let is_status = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_request_ended_is_what_its_tags_and_its_trigger_say() {
+    fn outcome_of_a_request_follows_tags_and_trigger() {
         let outcome = |response: &Response| answered(response).requests.keys().next().map(|series| series.outcome);
         let failed = |status| Response { error: true, output: "no".to_owned(), ..response(status) };
         assert_eq!(
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counts_twice() {
+    fn no_request_counts_twice() {
         let requests = TagRequests::default();
         requests.answered(&response("200"), TOOK);
         assert_eq!(requests.take(false), None, "an output may come yet");
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_what_a_text_begins_with() {
+    fn status_is_parsed_from_the_start_of_a_text() {
         let statuses = ["200", "200 OK", "404 Not Found", "", "2xx", "20", "2000", "099", "+20", "OK 200"].map(status);
         assert_eq!(statuses, [200, 200, 404, 0, 0, 0, 0, 0, 0, 0]);
     }

@@ -1,10 +1,10 @@
-//! A map of the keys that come first, when ordered by length, then by bytes.
+//! A bounded map that keeps the first keys, ordered by length, then by bytes.
 
 use std::cmp::Ordering;
 
 use super::Known;
 
-/// At most `MOST` keys, in order, and what belongs to each.
+/// At most `MOST` keys in order, with their values.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Smallest<T, const MOST: usize>(Vec<(Box<str>, T)>);
 
@@ -17,21 +17,21 @@ impl<T, const MOST: usize> Default for Smallest<T, MOST> {
 impl<T: Default, const MOST: usize> Smallest<T, MOST> {
     #[inline]
     fn place(&self, key: &str) -> Result<usize, usize> {
-        // Of too many the rest is most often beyond the last.
+        // If there are too many keys, most further ones come after the last.
         if self.0.len() >= MOST && self.0.last().is_some_and(|(last, _)| order(last, key) == Ordering::Less) {
             return Err(MOST);
         }
         self.0.binary_search_by(|(known, _)| order(known, key))
     }
 
-    /// What belongs to a key that is there.
+    /// Returns the value of a key that is in the map.
     pub(super) fn known(&mut self, key: &str) -> Option<&mut T> {
         let place = self.place(key).ok()?;
         Some(&mut self.0[place].1)
     }
 
-    /// What belongs to a key, which is added if it is one of the first; the last one is handed to `gone` if it has to give
-    /// way.
+    /// Returns the value of a key, adding the key if it is among the first. If the last key has to make room, its value
+    /// is passed to `gone`.
     #[inline]
     pub(super) fn entry(&mut self, key: &str, gone: impl FnOnce(T)) -> Option<&mut T> {
         let place = match self.place(key) {
@@ -50,11 +50,11 @@ impl<T: Default, const MOST: usize> Smallest<T, MOST> {
         Some(&mut self.0[place].1)
     }
 
-    /// What is known of a key; `has_others` says whether some keys are not told apart.
+    /// Looks up a key. `has_others` is true if some keys are not kept separately.
     pub(super) fn get(&self, key: &str, has_others: bool) -> Known<&T> {
         match self.place(key) {
             Ok(place) => Known::Came(&self.0[place].1),
-            // It would have been kept.
+            // The key would have been kept.
             Err(place) if place < self.0.len() || !has_others => Known::Never,
             Err(_) => Known::Unknown,
         }

@@ -22,7 +22,7 @@ fn of<'a>(tags: &'a Tags, key: &str) -> &'a Tag {
 }
 
 #[test]
-fn values_are_counted_by_the_outcome_of_their_trigger() {
+fn values_are_counted_by_outcome_of_their_trigger() {
     let tags = recorded(&[("status", "200", false), ("status", "500", true), ("status", "200", false)]);
     let status = of(&tags, "status");
     assert_eq!(status.value("200"), Known::Came(Counts { passed: 2, failed: 0 }));
@@ -33,7 +33,7 @@ fn values_are_counted_by_the_outcome_of_their_trigger() {
 }
 
 #[test]
-fn what_is_a_number_is_defined() {
+fn numbers_are_recognised() {
     let shown = |value| {
         let mut numbers = Numbers::default();
         numbers.record(thousandths(value)?);
@@ -66,7 +66,7 @@ fn what_is_a_number_is_defined() {
 }
 
 #[test]
-fn numbers_below_and_above_0_are_one_distribution() {
+fn numbers_below_and_above_zero_form_one_distribution() {
     let mut numbers = Numbers::default();
     assert_eq!((numbers.mean(), numbers.quantile(0.5), numbers.min()), (None, None, None));
     for value in ["-10", "-2.5", "0", "4", "8.5"] {
@@ -83,7 +83,7 @@ fn numbers_below_and_above_0_are_one_distribution() {
 }
 
 #[test]
-fn a_key_of_many_different_numbers_is_a_distribution() {
+fn key_with_many_different_numbers_is_a_distribution() {
     let mut tags = Tags::default();
     for size in 0..=REPEATING {
         tags.record(&[tag("size", &size.to_string()), tag("word", &format!("w{size}"))], false);
@@ -94,7 +94,7 @@ fn a_key_of_many_different_numbers_is_a_distribution() {
 }
 
 #[test]
-fn keys_and_values_are_bounded_and_none_is_lost() {
+fn keys_and_values_are_bounded_without_losing_counts() {
     let mut tags = Tags::default();
     for number in 0..1000 {
         tags.record(&[tag("id", &number.to_string()), tag(&format!("key{number}"), "x")], number % 2 == 0);
@@ -102,7 +102,7 @@ fn keys_and_values_are_bounded_and_none_is_lost() {
     let id = of(&tags, "id");
     assert_eq!((id.values().count(), id.other().all(), id.count(None)), (VALUES, 900, 1000));
     assert_eq!((tags.iter().count(), tags.beyond()), (KEYS, 1000 - (KEYS as u64 - 1)));
-    // One that would have been kept never came; of one beyond nothing is known.
+    // A value that would have been kept never occurred. A value beyond the kept ones is unknown.
     assert_eq!(
         (id.value("99"), id.value("0x"), id.value("100")),
         (Known::Came(Counts { passed: 1, failed: 0 }), Known::Never, Known::Unknown)
@@ -114,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn however_tags_are_split_and_merged_the_result_is_the_same(
+    fn merged_tags_do_not_depend_on_parts_or_order(
         tags in prop::collection::vec(("k|[a-z]{2}", "-?[0-9]{1,3}|[a-c]{1,3}", any::<bool>(), 0..4_usize), 0..500),
     ) {
         let whole = recorded(&tags.iter().map(|(key, value, failed, _)| (&**key, &**value, *failed)).collect::<Vec<_>>());

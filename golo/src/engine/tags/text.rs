@@ -1,4 +1,4 @@
-//! The text of keys and values as it is kept: bounded, and without secrets.
+//! Kept text of tag keys and values: bounded and without secrets.
 
 use std::{
     borrow::Cow,
@@ -10,20 +10,21 @@ use rustc_hash::FxHasher;
 
 use crate::engine::route;
 
-/// Keys of at most this many bytes are told apart by all of their text.
+/// Maximum length of a key in bytes. Longer keys are cut.
 const KEY: usize = 100;
 
-/// URLs whose kept text is remembered by each thread.
+/// Number of URLs whose kept text is cached by each thread.
 const REMEMBERED: usize = 256;
 
-/// A URL, and its kept text.
+/// A URL and its kept text.
 type Remembered = (Box<str>, Box<str>);
 
 thread_local! {
     static KEPT: RefCell<Vec<Option<Remembered>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Hands the [`kept`] text of a value to `use_it`. That of a URL is made once, since it costs ten times the rest.
+/// Calls `use_it` with the [`kept`] text of a value. The text of a URL is cached, since computing it costs ten times
+/// the rest.
 pub(super) fn with_kept<T>(value: &str, use_it: impl FnOnce(&str) -> T) -> T {
     let is_text = !value.starts_with('/') && memchr::memchr(b':', value.as_bytes()).is_none();
     if is_text {
@@ -42,7 +43,7 @@ pub(super) fn with_kept<T>(value: &str, use_it: impl FnOnce(&str) -> T) -> T {
     })
 }
 
-/// A key, in at most so many bytes.
+/// Returns a key, cut to the maximum length.
 pub(super) fn bounded(key: &str) -> &str {
     let mut end = key.len().min(KEY);
     while !key.is_char_boundary(end) {
@@ -51,10 +52,11 @@ pub(super) fn bounded(key: &str) -> &str {
     &key[..end]
 }
 
-/// A value as it is kept, in at most some 600 bytes.
+/// Returns a value as it is kept, in at most some 600 bytes.
 ///
-/// A URL, or a path that begins with `/`, is kept as routes are: what varies becomes `{id}`, and its user, password, query
-/// and fragment are left out. URLs within other text lose the same parts. What is kept of what is kept is itself.
+/// A URL, or a path that begins with `/`, is kept as a route: variable parts become `{id}`, and user, password, query
+/// and fragment are removed. URLs within other text lose the same four parts. Applying this function twice changes
+/// nothing more.
 pub fn kept(value: &str) -> Cow<'_, str> {
     if value.starts_with('/') {
         let (_, path) = route::split(value);
@@ -72,12 +74,12 @@ pub fn kept(value: &str) -> Cow<'_, str> {
     Cow::Owned([&*route::bounded(origin), &*route::template(path)].concat())
 }
 
-/// Whether a byte neither ends a URL nor begins what it is to lose.
+/// Returns true if a byte neither ends a URL nor begins a part that is to be removed.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"?#@\"'<>`".contains(&byte)
 }
 
-/// A text whose URLs have no user, password, query and fragment.
+/// Returns a text whose URLs have no user, password, query and fragment.
 fn without_secrets(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_kept_as_routes_are() {
+    fn urls_are_kept_like_routes() {
         for (value, expected) in [
             ("200 OK", "200 OK"),
             ("", ""),
@@ -121,7 +123,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_is_bounded_and_its_own(value in "[a-z0-9:/?#@ é]{0,400}|(http://|/)[a-z0-9:/?#@é]{0,400}") {
+        fn kept_text_is_bounded_and_kept_unchanged(value in "[a-z0-9:/?#@ é]{0,400}|(http://|/)[a-z0-9:/?#@é]{0,400}") {
             let once = kept(&value).into_owned();
             prop_assert!(once.len() <= 700);
             prop_assert_eq!(kept(&once), once.as_str());

@@ -1,4 +1,4 @@
-//! Driving users: trigger after trigger, as the plan has them.
+//! Runs users: starts their triggers as the plan requires.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl<T: Trigger> Worker<T> {
-    /// Closed model: there are to be so many users from `at` on.
+    /// Closed model: sets the number of users from `at` on.
     pub(super) fn want(self: &Arc<Self>, wanted: u32, at: Instant) {
         let before = self.wanted.swap(wanted, Relaxed);
         let mut users = self.users();
@@ -34,7 +34,7 @@ impl<T: Trigger> Worker<T> {
         if wanted < before {
             users.retire(wanted, before, at);
             for (number, state) in users.take_idle(wanted, before) {
-                // It leaves as one that is busy does.
+                // An idle user leaves in the same way as a busy one.
                 if let Some(mut user) = users.take(number) {
                     user.state = Some(state);
                     let leaving = leave(Held::new(self, number, user));
@@ -44,7 +44,7 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// Has a user join: at once, or when it is first due from `at` on.
+    /// Makes a user join: at once, or at its first due time from `at` on if it is paced.
     pub(super) fn enlist(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, at: Instant) {
         let first_due = self.first_due(number, at);
         match (users.take(number), first_due) {
@@ -54,7 +54,7 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// A user that is still busy is wanted again, and due at `next`.
+    /// Handles a busy user that is wanted again and due at `next`.
     fn recall(&self, users: &mut Users<T::User>, number: u32, next: Option<Instant>) {
         self.count_missed(users, number);
         if let Some(busy) = users.busy_one(number) {
@@ -62,7 +62,7 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// Paced: the user's first due time from `at` on. They lie one pace apart, before the start too.
+    /// Paced: returns the user's first due time from `at` on. Due times are one pace apart, before the start too.
     fn first_due(&self, number: u32, at: Instant) -> Option<Instant> {
         let plan = &self.run.plan;
         let Model::Closed { pace: Some(pace), .. } = plan.model() else { return None };
@@ -77,7 +77,7 @@ impl<T: Trigger> Worker<T> {
         })
     }
 
-    /// Paced: starts the users who are due; gives when the next one is.
+    /// Paced: starts the users that are due and returns the next due time.
     pub(super) fn start_due(self: &Arc<Self>, now: Instant) -> Option<Instant> {
         let mut users = self.users();
         while let Some((number, user, due)) = users.take_due(now) {
@@ -86,7 +86,7 @@ impl<T: Trigger> Worker<T> {
         users.next_due()
     }
 
-    /// Open model: starts a trigger that is due, unless there are too many in flight.
+    /// Open model: starts a trigger that is due, unless too many are in flight.
     pub(super) fn start_one(self: &Arc<Self>, due: Instant, most: u64) {
         if self.is_measured(due) && !self.run.take_iteration() {
             return;
@@ -104,7 +104,7 @@ impl<T: Trigger> Worker<T> {
         self.spawn(&mut users, number, user, Some(due));
     }
 
-    /// Paced: counts the users who were due by `before`, and will not be started.
+    /// Paced: counts the users that were due by `before` and will not be started.
     pub(super) fn forgo_due(&self, before: Instant) {
         let mut users = self.users();
         while let Some((number, user, due)) = users.take_due(before) {
@@ -119,7 +119,7 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// Counts a start that was due, and does not happen since the run is over. That it is late is golo's doing.
+    /// Counts a start that was due and does not happen because the run is over. Its delay is golo's own.
     pub(super) fn forgo_one(&self, due: Instant) {
         if self.is_measured(due) {
             recorder::with(|recorder| {
@@ -138,7 +138,7 @@ impl<T: Trigger> Worker<T> {
         self.hand_over(users, number, drive(held, due), next);
     }
 
-    /// A task has the user, who is due at `next` again.
+    /// Hands the user to a task. The user is due again at `next`.
     fn hand_over(
         &self,
         users: &mut Users<T::User>,
@@ -152,7 +152,7 @@ impl<T: Trigger> Worker<T> {
         }
     }
 
-    /// Paced: when a user is due that was due at `due`.
+    /// Paced: returns the due time that follows `due`.
     fn due_after(&self, due: Instant) -> Option<Instant> {
         let Model::Closed { pace, .. } = self.run.plan.model() else { return None };
         pace.map(|pace| due + pace)
@@ -162,12 +162,12 @@ impl<T: Trigger> Worker<T> {
         due >= self.timeline().start
     }
 
-    /// Whether the plan allows a trigger more. In the open model it has been asked when it was due.
+    /// Returns true if the plan allows another trigger. In the open model this was checked when the trigger was due.
     fn is_allowed(&self) -> bool {
         self.run.plan.is_open() || self.run.take_iteration()
     }
 
-    /// Whether a user may have another trigger.
+    /// Returns true if a user may start another trigger.
     pub(super) fn goes_on(&self, number: u32, now: Instant) -> bool {
         number < self.wanted.load(Relaxed)
             && self.stopped.get().is_none()
@@ -175,13 +175,14 @@ impl<T: Trigger> Worker<T> {
             && self.timeline().end.is_none_or(|end| now < end)
     }
 
-    /// Whether the run was told to stop: then what has not started does not, even if it was due before.
+    /// Returns true if the run was asked to stop. Triggers that have not started then do not start, even if they were
+    /// due before.
     fn is_stopped(&self) -> bool {
         self.run.commander.is_over() && self.run.commander.told().stopped.is_some()
     }
 
-    /// Paced: returns when a user that has ended a trigger with these `pauses` is due next, golo's own part in how late that
-    /// is by now, and the think time that has delayed it; `None` if it is to have no other trigger.
+    /// Paced: returns the next due time of a user that has ended a trigger with these `pauses`, golo's own part of its
+    /// delay by now, and the think time that delayed it. Returns `None` if the user is to start no other trigger.
     fn take_next(&self, number: u32, now: Instant, pauses: Pauses) -> Option<(Instant, Duration, Duration)> {
         let mut users = self.users();
         if let Some(paced) = users.busy_one(number).and_then(|busy| busy.paced.as_mut()) {
@@ -198,15 +199,15 @@ impl<T: Trigger> Worker<T> {
         Some((next, own_part, thinking))
     }
 
-    /// golo's own part in how late it is `now` for what a user with a pace was due for.
+    /// Returns golo's own part of a paced user's delay at `now`.
     fn own_part(&self, paced: &mut Paced, now: Instant) -> Duration {
-        // No trigger was kept waiting for longer than that, unless it waited more than once.
+        // No trigger waited longer than that, unless it waited more than once.
         paced.stood += self.stalls().longest(paced.since, now);
         paced.since = now;
         own_part(now.saturating_duration_since(paced.next), paced.stood)
     }
 
-    /// Paced: what a user was too busy for is dropped.
+    /// Paced: counts the starts that a user missed while it was busy as dropped.
     pub(super) fn count_missed(&self, users: &mut Users<T::User>, number: u32) {
         let Model::Closed { pace: Some(pace), .. } = self.run.plan.model() else { return };
         let Some(busy) = users.busy_one(number).filter(|_| self.run.counts_each_start()) else { return };
@@ -233,13 +234,13 @@ impl<T: Trigger> Worker<T> {
         });
     }
 
-    /// The first of some due times, a pace apart from `due` on, that belongs to the measured part.
+    /// Returns the first due time in the measured part, of due times one pace apart from `due` on.
     fn measured_from(&self, due: Instant, pace: Duration) -> Instant {
         let early = self.timeline().start.saturating_duration_since(due);
         due + Duration::from_nanos(nanoseconds(early).div_ceil(nanoseconds(pace)).saturating_mul(nanoseconds(pace)))
     }
 
-    /// Records that a trigger starts `now`, so much later because its user was still starting.
+    /// Records that a trigger starts at `now`, delayed by `waited` because its user was still starting.
     fn record_wait(&self, waited: Duration, now: Instant) {
         let is_overdue = self.timeline().end.is_some_and(|end| now >= end);
         recorder::with(|recorder| {
@@ -256,7 +257,7 @@ impl<T: Trigger> Worker<T> {
     }
 }
 
-/// Starts a user of the opening load, who is driven later.
+/// Starts a user of the opening load. Its triggers start later.
 pub(super) async fn start_opening_user<T: Trigger>(mut held: Held<T>) {
     if start(&mut held).await {
         held.put(Users::put_away);
@@ -265,14 +266,14 @@ pub(super) async fn start_opening_user<T: Trigger>(mut held: Held<T>) {
     }
 }
 
-/// Drives a user until it is idle or not wanted any more. One without a due time starts at once, each time.
+/// Runs a user until it is idle or not wanted any more. Without a due time, each trigger starts at once.
 async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
     let worker = Arc::clone(&held.worker);
     let has_users = worker.run.trigger.has_users();
     let mut now = Instant::now();
-    // golo's own delay: that a user was busy when it was due is none.
+    // golo's own delay. It does not include the time in which the user was busy when it was due.
     let mut lag = due.map(|due| now.saturating_duration_since(due));
-    // Think time of the triggers before, as far as it delays this one.
+    // Think time of the previous triggers, as far as it delays this one.
     let mut thought_before = Duration::ZERO;
     loop {
         if due.is_none() && !worker.goes_on(held.number, now) {
@@ -289,7 +290,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             if has_users {
                 let ready = Instant::now();
                 match due {
-                    // A start that is due is late, whatever it waited for.
+                    // The response time of a due start includes every wait.
                     Some(_) => waited = Some(ready - now),
                     None => from = ready,
                 }
@@ -317,7 +318,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             held.discard();
         }
         let spent = outcome.requesting.map(|requesting| Spent::of(now - started, requesting, outcome.thought));
-        // Without it golo itself may be what paused.
+        // Without the split of the time, golo itself may have caused the pause.
         let pauses =
             spent.map_or_else(Pauses::default, |spent| Pauses { thinking: spent.thinking, all: spent.pausing() });
         if is_measured {
@@ -341,7 +342,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             (due, lag, thought_before) = (Some(next), Some(own_part), thinking);
             held.waits(worker.is_measured(next));
         }
-        // A load test that never waits for anything must not keep the others from running.
+        // A load test that never waits for anything must not keep other tasks from running.
         tokio::task::coop::consume_budget().await;
     }
 }
@@ -375,7 +376,7 @@ fn record(outcome: Outcome, spent: Option<Spent>, ended: Instant, (service, resp
     });
 }
 
-/// A user has had its last trigger.
+/// Handles a user that has run its last trigger.
 async fn end<T: Trigger>(mut held: Held<T>) {
     held.waits(false);
     if held.worker.run.plan.is_open() {
@@ -383,12 +384,12 @@ async fn end<T: Trigger>(mut held: Held<T>) {
     } else if held.number < held.worker.wanted.load(Relaxed) {
         held.put(Users::put_away);
     } else {
-        // Boxed, or every user that is driven would have room for it.
+        // Boxed, so that the future of every running user does not reserve space for it.
         Box::pin(leave(held)).await;
     }
 }
 
-/// Stops a user that the plan does not want any more.
+/// Stops a user that is not wanted any more.
 async fn leave<T: Trigger>(mut held: Held<T>) {
     let (worker, number) = (Arc::clone(&held.worker), held.number);
     if let Some(state) = held.user.as_mut().and_then(|user| user.state.take()) {
@@ -400,7 +401,7 @@ async fn leave<T: Trigger>(mut held: Held<T>) {
         worker.count_missed(users, number);
         users.remove(number);
     });
-    // The plan may have wanted it again meanwhile.
+    // The plan may want the user again by now.
     let now = Instant::now();
     if worker.goes_on(number, now) {
         worker.enlist(&mut worker.users(), number, now);
@@ -408,7 +409,7 @@ async fn leave<T: Trigger>(mut held: Held<T>) {
     }
 }
 
-/// A start that could not happen, since its user did not start.
+/// Counts a start that did not happen because its user could not start.
 fn unready<T: Trigger>(held: Held<T>) {
     held.worker.count(held.stage == Stage::Due, |triggers| {
         triggers.due += 1;
@@ -422,13 +423,13 @@ fn unready<T: Trigger>(held: Held<T>) {
                 true => users.fail(number),
                 false => users.remove(number),
             });
-            // There may be none left.
+            // This may have been the last user.
             worker.changed.notify_one();
         }
     }
 }
 
-/// Starts a user; says whether it has.
+/// Starts a user. Returns true if it has started.
 async fn start<T: Trigger>(held: &mut Held<T>) -> bool {
     let (worker, number) = (Arc::clone(&held.worker), held.number);
     let Some(user) = &mut held.user else { return false };

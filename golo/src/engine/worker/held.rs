@@ -1,4 +1,4 @@
-//! A user in the hands of a task, however that task ends.
+//! A user held by a task: returned to its worker when the task ends, even if the task is cut off.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -18,18 +18,19 @@ use crate::{
     support::panic::{caught_now, is_counted},
 };
 
-/// How far a start is.
+/// Stage of a start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// There is none, or it does not count.
+    /// There is no start, or it does not count.
     Uncounted,
-    /// Its time has come, and it is not counted yet.
+    /// The start is due and not counted yet.
     Due,
-    /// Its trigger is running.
+    /// The trigger is running.
     Running,
 }
 
-/// A user that a task drives. Where the task is cut off, dropping this gives the user back, to be stopped.
+/// A user that a task drives. If the task is cut off, dropping this value returns the user to its worker so that it can
+/// be stopped.
 pub(super) struct Held<T: Trigger> {
     pub(super) worker: Arc<Worker<T>>,
     pub(super) number: u32,
@@ -42,13 +43,13 @@ impl<T: Trigger> Held<T> {
         Self { worker: Arc::clone(worker), number, user: Some(user), stage: Stage::Uncounted }
     }
 
-    /// Its next trigger is due.
+    /// Marks the user's next trigger as due.
     pub(super) fn waits(&mut self, is_measured: bool) {
         let is_counted = is_measured && self.worker.run.counts_each_start();
         self.stage = if is_counted { Stage::Due } else { Stage::Uncounted };
     }
 
-    /// Its trigger does not start, since the run was stopped when it was this late.
+    /// Counts a start that does not happen because the run was stopped. `lag` is golo's own delay by then.
     pub(super) fn forgoes(&mut self, lag: Option<Duration>) {
         if self.stage == Stage::Due {
             self.stage = Stage::Uncounted;
@@ -62,7 +63,7 @@ impl<T: Trigger> Held<T> {
         self.worker.count_missed(&mut self.worker.users(), self.number);
     }
 
-    /// Its trigger starts, this late.
+    /// Counts a trigger that starts now. `lag` is golo's own delay of the start.
     pub(super) fn begins(&mut self, is_measured: bool, lag: Option<Duration>) {
         self.stage = Stage::Uncounted;
         if !is_measured {
@@ -79,7 +80,7 @@ impl<T: Trigger> Held<T> {
         }
     }
 
-    /// Gives the user back.
+    /// Returns the user to the worker's users by calling `put`.
     pub(super) fn put(mut self, put: impl FnOnce(&mut Users<T::User>, u32, User<T::User>)) {
         if let Some(user) = self.user.take() {
             put(&mut self.worker.users(), self.number, user);
@@ -90,13 +91,13 @@ impl<T: Trigger> Held<T> {
         self.user.as_ref().is_some_and(|user| user.state.is_some())
     }
 
-    /// Drops what a panic has left in a state that nobody knows, and that may well panic again.
+    /// Drops the state that a panic has left behind. It may be inconsistent, so dropping it may panic again.
     pub(super) fn discard(&mut self) {
         let state = self.user.as_mut().and_then(|user| user.state.take());
         let _ = caught_now(|| drop(state));
     }
 
-    /// Its task has been cut off, or has died, with its user.
+    /// Handles a user whose task was cut off or panicked.
     fn lose(&self, user: User<T::User>) {
         let (worker, number) = (&self.worker, self.number);
         worker.count(self.stage != Stage::Uncounted, |triggers| match self.stage {
@@ -118,7 +119,7 @@ impl<T: Trigger> Held<T> {
         users.put_away(number, user);
         let now = Instant::now();
         if worker.goes_on(number, now) {
-            // Or there would be less load than planned.
+            // Otherwise there would be less load than planned.
             worker.enlist(&mut users, number, now);
             worker.changed.notify_one();
         }

@@ -1,4 +1,4 @@
-//! What is due when, on one worker.
+//! The load of one worker: the triggers and users that are due at a time.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -17,13 +17,13 @@ use crate::{
     user::share::Share,
 };
 
-/// How often it is looked whether the thread stands still, where users that are busy have due times.
+/// Interval of checks for stalls of the thread, if busy users have due times.
 const HEARTBEAT: Duration = Duration::from_millis(5);
 
 /// The load of one worker.
 pub(super) struct Load {
     kind: Kind,
-    /// The last change of it.
+    /// Last change of the load that was applied.
     adjusted: Option<Arc<Adjustment>>,
 }
 
@@ -36,7 +36,7 @@ struct Closed {
     users: Curve,
     is_paced: bool,
     start: Instant,
-    /// The last change of how many there are to be.
+    /// Time of the last change of the number of users.
     changed: Instant,
     end: Option<Instant>,
 }
@@ -44,13 +44,13 @@ struct Closed {
 struct Open {
     warm_up: Due,
     measured: Due,
-    /// Triggers in flight, at most.
+    /// Maximum number of triggers in flight.
     most: u64,
-    /// Where the plan goes on for longer than its starts.
+    /// End of the plan, which may come after the last start.
     end: Option<Instant>,
 }
 
-/// The next of some starts.
+/// The next of a sequence of starts.
 struct Due {
     starts: Starts,
     from: Instant,
@@ -69,7 +69,7 @@ impl Due {
         Some(due)
     }
 
-    /// Goes on along another curve.
+    /// Continues along another curve.
     fn adjust(&mut self, rate: &Curve) {
         self.next = self.starts.adjust(rate, self.next.is_some()).map(|due| self.from + due);
     }
@@ -78,7 +78,7 @@ impl Due {
 impl Load {
     pub(super) fn new<T>(run: &Run<T>, share: Share, Timeline { start, end }: Timeline) -> Self {
         let warm_up = run.plan.warm_up();
-        // An instant before the start is there, since the run has been planned that long ahead.
+        // The subtraction succeeds, since the engine sets the start at least one warm-up ahead.
         let from = start.checked_sub(warm_up).unwrap_or(start);
         let kind = match run.plan.model() {
             Model::Closed { users, pace } => {
@@ -101,18 +101,18 @@ impl Load {
         Self { kind, adjusted: None }
     }
 
-    /// The change of the load that was ordered last, if it has not been made yet.
+    /// Returns the last change of the load that was ordered, if it has not been applied yet.
     pub(super) fn news(&self, told: &Orders) -> Option<Arc<Adjustment>> {
         let is_known = |last: &&Arc<Adjustment>| self.adjusted.as_ref().is_some_and(|known| Arc::ptr_eq(known, last));
         told.adjusted.as_ref().filter(|last| !is_known(last)).cloned()
     }
 
-    /// Has the load change.
+    /// Applies a change of the load.
     pub(super) fn adjust<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, adjustment: Arc<Adjustment>) {
         let Adjustment { at, curve } = &*adjustment;
         match &mut self.kind {
             Kind::Closed(closed) => {
-                // Who is not wanted any more from then on was due before.
+                // Users that are not wanted from then on may have been due before.
                 worker.start_due(*at - NANOSECOND);
                 closed.users = curve.clone();
                 closed.changed = closed.changed.max(*at);
@@ -122,8 +122,8 @@ impl Load {
         self.adjusted = Some(adjustment);
     }
 
-    /// Starts what is due by `now`, or some of it where that is much; gives when to look again, or nothing where there is
-    /// nothing to come.
+    /// Starts what is due by `now`, or some of it if that is a lot. Returns the time of the next call, or `None` if
+    /// nothing more will be due.
     pub(super) fn advance<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, now: Instant) -> Option<Instant> {
         let next = match &mut self.kind {
             Kind::Closed(closed) => closed.advance(worker, now),
@@ -135,11 +135,12 @@ impl Load {
                 open.warm_up.next.or(open.measured.next).or(open.end)
             }
         };
-        // Load that was taken away may be given back.
+        // The load may be raised again after it was lowered to zero.
         next.or_else(|| self.waits_for_more(worker).then(|| now + SECOND))
     }
 
-    /// Whether another change of the load would have more triggers start, where this one has none left.
+    /// Returns true if the load was changed before and nothing is left to start, but another change could start more
+    /// triggers.
     fn waits_for_more<T: Trigger>(&self, worker: &Worker<T>) -> bool {
         self.adjusted.is_some()
             && match &self.kind {
@@ -148,14 +149,14 @@ impl Load {
             }
     }
 
-    /// Counts what was due before `over` and will not be started any more.
+    /// Counts the starts that were due before `over` and will not be made.
     pub(super) fn forgo<T: Trigger>(&mut self, worker: &Arc<Worker<T>>, over: Instant) {
         let before = over - NANOSECOND;
         match &mut self.kind {
             Kind::Closed(_) => worker.forgo_due(before),
             Kind::Open(open) => {
                 while let Some(due) = open.measured.take(before) {
-                    // The others may have had all of them.
+                    // Other workers may have taken all iterations.
                     if worker.run.take_iteration() {
                         worker.forgo_one(due);
                     }
@@ -172,7 +173,7 @@ impl Closed {
             worker.want(worker.share.count(self.users.whole_at(time)) as u32, self.changed);
             match self.users.next_change(time).map(|change| self.start + change) {
                 Some(change) if change <= now => {
-                    // Who is not wanted any more from then on was due before.
+                    // Users that are not wanted from then on may have been due before.
                     worker.start_due(change - NANOSECOND);
                     self.changed = change;
                 }
@@ -183,7 +184,7 @@ impl Closed {
         let next = [next_due, next_change].into_iter().flatten().min();
         let users = worker.users();
         if users.busy() > 0 {
-            // They go on by themselves, and say so when they end.
+            // Busy users go on by themselves and notify the conductor when they end.
             let look = now + if self.is_paced { HEARTBEAT } else { SECOND };
             return next.into_iter().chain([look]).min();
         }

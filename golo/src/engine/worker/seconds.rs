@@ -1,4 +1,4 @@
-//! What a worker reports, a second at a time.
+//! The reports of a worker, one each second.
 
 use std::{
     sync::mpsc,
@@ -8,12 +8,12 @@ use std::{
 use super::{Message, Recycle, SECOND};
 use crate::engine::{recorder, snapshot::Snapshot};
 
-/// When the next report is due, and what the last one left behind.
+/// Time of the next report, and state kept between reports.
 pub(super) struct Seconds {
     start: Instant,
-    /// The beginning, and then the end of each second.
+    /// Start of the measured part at first, then the end of each second.
     pub(super) next: Instant,
-    /// When the last report was, once there is anything to report.
+    /// Time of the last report. `None` before the measured part.
     told: Option<Instant>,
     busy: Duration,
     recycle: Recycle,
@@ -26,7 +26,7 @@ impl Seconds {
         Self { start, next: start, told: None, busy: Duration::ZERO, recycle, recycled }
     }
 
-    /// Reports what was measured, if a second is over.
+    /// Reports the measurements if a second is over.
     pub(super) fn tell(&mut self, now: Instant, users: impl FnOnce() -> u64, tell: &impl Fn(Message)) {
         if now < self.next {
             return;
@@ -36,17 +36,17 @@ impl Seconds {
                 let (second, snapshot) = self.take(now);
                 tell(Message::Second { second, snapshot, users: users(), recycle: self.recycle.clone() });
             }
-            // What came before was the warm-up's.
+            // Measurements before this point belong to the warm-up.
             None => (self.told, self.busy, self.next) = (Some(self.start), busy(), self.start + SECOND),
         }
     }
 
-    /// Gives what was measured since the last report, and in which second.
+    /// Returns the measurements since the last report and the second they belong to.
     pub(super) fn last(&mut self) -> (u64, Snapshot) {
         self.take(Instant::now())
     }
 
-    /// Gives what was measured up to now, and in which second.
+    /// Returns the measurements up to `now` and the second they belong to.
     fn take(&mut self, now: Instant) -> (u64, Snapshot) {
         let elapsed = now.saturating_duration_since(self.start).as_secs();
         let second = elapsed.saturating_sub(u64::from(now >= self.next));
@@ -68,7 +68,7 @@ impl Seconds {
     }
 }
 
-/// How long this runtime has been busy so far.
+/// Returns how long this runtime has been busy so far.
 fn busy() -> Duration {
     tokio::runtime::Handle::current().metrics().worker_total_busy_duration(0)
 }
