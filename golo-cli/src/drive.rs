@@ -9,4 +9,3 @@ pub mod merged;
 pub mod passing;
 pub mod run_end;
 pub mod served;
-pub mod way;

@@ -18,12 +18,13 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 use clap::ValueEnum;
 use golo::{
     Error,
-    cli::{Subject, not_started, say, torn_down},
+    cli::{not_started, say, torn_down},
     engine::{Options, Sinks, plan::Plan, share::Share},
     pb::{
         engine::event::Event,
         results::{Record, record::Record as Kind},
     },
+    run_loop::{Driver, EngineHandle},
 };
 use serde_json::{Map, Value};
 use tokio::{
@@ -197,18 +198,16 @@ impl Fleet {
     }
 }
 
-impl Subject for Fleet {
-    type Engine = Delivery;
-
+impl Driver for Fleet {
     fn name(&self) -> &str {
         &self.order.load_test.name
     }
 
-    fn preparation(&self) -> &'static str {
+    fn set_up_in_words(&self) -> &'static str {
         "getting the agents ready"
     }
 
-    fn ending(&self) -> &'static str {
+    fn tear_down_in_words(&self) -> &'static str {
         "the end of the agents' jobs"
     }
 
@@ -231,11 +230,11 @@ impl Subject for Fleet {
         }
     }
 
-    async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Delivery, Error> {
+    async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
         let heard = self.heard.take().ok_or_else(|| not_started("the agents were not waited for", None))?;
         let how = (self.order.load_test.name.clone(), self.order.is_quiet, self.order.on_loss);
         let tell = Tell { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
-        Ok(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell))
+        Ok(Box::new(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell)))
     }
 
     async fn died(&mut self) -> String {
@@ -245,8 +244,6 @@ impl Subject for Fleet {
             _ => std::future::pending().await,
         }
     }
-
-    async fn settle(&mut self) {}
 
     async fn tear_down(&mut self) -> Result<(), Error> {
         let run = self.orders.borrow().run.clone();

@@ -5,15 +5,18 @@
 use crate::{BoxError, Error};
 pub use crate::{
     engine::plan::parse_duration,
-    error::{chain, is_request_error},
+    error::{chain, exit::Exit, is_request_error},
     run_loop::{
-        exit::Exit,
-        reports::{ReportArgs, Reported},
-        running::{Drive, Subject, print},
+        RunCall,
+        reports::{ReportArgs, show},
         signals::Signals,
     },
-    runtime::{JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunCall, Value, pair, refuse, run_subject, toml, wrong},
-    support::{message::say, secrets::without_secrets, until::until},
+    runtime::{JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, Value, pair, refuse, run_driver, toml, wrong},
+    support::{
+        message::{print, say},
+        secrets::without_secrets,
+        until::until,
+    },
     transport::{
         client::install_provider,
         proxy::Proxy,

@@ -6,6 +6,7 @@
 pub mod arrivals;
 pub mod curve;
 pub mod errors;
+mod event;
 mod finished;
 pub mod health;
 pub mod histogram;
@@ -35,6 +36,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
+pub use event::RunEvent;
 pub use finished::{Finished, Progress};
 use health::{Descriptors, Health, LagWindows};
 use orders::Command;

@@ -1,6 +1,7 @@
 //! What can go wrong: in the plumbing ([`Error`]) and in a request ([`RequestError`]).
 
 mod cause;
+pub(crate) mod exit;
 
 use std::{error::Error as StdError, fmt};
 

@@ -4,16 +4,22 @@
 
 mod document;
 mod ending;
+mod files;
 #[cfg(feature = "html")]
 mod html;
+mod jsonl;
 mod junit;
+pub(crate) mod lines;
 mod news;
+mod output;
+pub(crate) mod outputs;
 mod page;
 mod pauses;
 mod rates;
 mod summary;
 mod tables;
 mod tag_table;
+pub(crate) mod terminal;
 mod text;
 mod threshold;
 mod timeline;
@@ -21,17 +27,16 @@ mod units;
 mod verdict;
 
 pub use document::{Distribution, Document};
-pub use ending::{Ending, Moment, Unwritten, Written};
+pub use ending::{Ending, Moment, RunOutcome, Unwritten, Written};
 #[cfg(feature = "html")]
 pub use html::html;
-pub use junit::junit;
 pub use news::News;
+pub use output::MetricsOutput;
+pub use outputs::{OutputArg, OutputKind};
 pub use page::Page;
 pub use pauses::slow_pace;
 pub use rates::RateTime;
 pub use summary::summary;
-pub use tables::{failures, stats, stats_history, steps};
-pub use tag_table::tags;
 pub use text::{clean, shorten};
 pub use threshold::{Actual, Judged, Measured, Room, Threshold, ThresholdError, Users, Watch};
 pub use timeline::{Point, Timeline};

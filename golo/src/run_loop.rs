@@ -1,15 +1,397 @@
-//! The loop that drives every run: control in, observers out, one outcome.
+//! The loop that drives every run: orders in, events out, one outcome.
+//!
+//! A load test's own `run`, `golo run`, a job of an agent, a plan that a served load test runs and `golo submit` all go
+//! through [`run`]. What differs is the [`Driver`] (what is driven), the [`Control`] (who gives orders) and the
+//! [`MetricsOutput`]s (where events and results go).
 
-pub mod exit;
-pub(crate) mod files;
-pub(crate) mod lines;
-pub(crate) mod live;
-pub(crate) mod outs;
+pub mod call;
+pub mod control;
+pub mod driver;
+pub mod engine;
 pub mod reports;
-pub mod running;
 pub mod signals;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-/// Time for the last lines, for tear-down and for what is cut off, where the grace has been used up.
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
+
+pub use self::{
+    call::RunCall,
+    control::{Control, Order, Orders},
+    driver::Driver,
+    engine::{EngineHandle, LocalEngine, NextEvent, StopReason},
+};
+use crate::{
+    Error,
+    engine::{
+        Finished, Options, RunEvent, Sinks,
+        plan::{Plan, Target},
+        snapshot::Snapshot,
+    },
+    error::chain,
+    report::{self, Ending, MetricsOutput, Moment, RunOutcome, Threshold, Timeline, Unwritten, Watch},
+    support::{message::say, until::until},
+};
+
+/// Time for the last lines, for tear-down and for what is cut off, once the grace period is over.
 pub(crate) const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// What the run loop must know of a run.
+#[derive(Debug, Clone)]
+pub struct RunSpec {
+    /// What is to be delivered.
+    pub plan: Plan,
+    /// How it is to be delivered.
+    pub options: Options,
+    /// Thresholds that the run must keep.
+    pub thresholds: Vec<Threshold>,
+    /// Stop as soon as a threshold can no longer hold.
+    pub abort_on_fail: bool,
+    /// Report only what went wrong.
+    pub is_quiet: bool,
+    /// If the run is held once its users have started: how long it waits for [`Order::Start`].
+    pub held: Option<Duration>,
+    /// Where raw outputs go, in words.
+    pub lines: Vec<String>,
+}
+
+/// Drives a run from set-up to tear-down, and returns how it ended. `outputs` get each event as it comes.
+pub async fn run<D: Driver, C: Control>(
+    driver: &mut D,
+    spec: RunSpec,
+    sinks: Sinks,
+    control: &mut C,
+    outputs: &mut [Box<dyn MetricsOutput + '_>],
+) -> RunOutcome {
+    let watch = Watch::new(spec.thresholds.iter().cloned(), &spec.plan);
+    let run = Run {
+        driver,
+        spec,
+        control,
+        outputs,
+        watch,
+        timeline: Timeline::default(),
+        ending: Ending::default(),
+        begin_at: None,
+        level: None,
+        held_until: None,
+        cut_at: None,
+        is_interrupt_pending: false,
+        is_slow_pace_reported: false,
+    };
+    run.to_the_end(sinks).await
+}
+
+/// A run that is under way.
+struct Run<'a, 'o, D, C> {
+    driver: &'a mut D,
+    spec: RunSpec,
+    control: &'a mut C,
+    outputs: &'a mut [Box<dyn MetricsOutput + 'o>],
+    watch: Watch,
+    timeline: Timeline,
+    ending: Ending,
+    /// When a held run is to begin, if that was ordered before it could.
+    begin_at: Option<std::time::SystemTime>,
+    /// The load that was ordered before there was an engine.
+    level: Option<Target>,
+    held_until: Option<Instant>,
+    /// When what is in flight after a stop is cut off.
+    cut_at: Option<Instant>,
+    /// A signal came while nothing could react to it.
+    is_interrupt_pending: bool,
+    is_slow_pace_reported: bool,
+}
+
+impl<D: Driver, C: Control> Run<'_, '_, D, C> {
+    async fn to_the_end(mut self, sinks: Sinks) -> RunOutcome {
+        let finished = match self.set_up(&sinks).await {
+            Ok(true) => self.start_and_drive(sinks).await,
+            Ok(false) => self.not_started(None),
+            Err(error) => self.not_started(Some(&error)),
+        };
+        self.ending.torn_down = self.tear_down().await.err().map(|error| chain(&error));
+        self.ending.thresholds = self.watch.judge(&finished);
+        self.timeline.finish(&finished);
+        RunOutcome { finished, timeline: self.timeline, ending: self.ending }
+    }
+
+    fn not_started(&self, error: Option<&Error>) -> Finished {
+        Finished::not_started(self.spec.plan.clone(), self.spec.options.clone(), error.map(|error| chain(error)))
+    }
+
+    fn say(&self, text: impl std::fmt::Display) {
+        say(format_args!("{}: {text}", self.driver.name()));
+    }
+
+    /// Returns true if the load test is ready, which it is unless the run was stopped.
+    async fn set_up(&mut self, sinks: &Sinks) -> Result<bool, Error> {
+        let (what, name) = (self.driver.set_up_in_words(), self.driver.name().to_owned());
+        let (cut, is_cut) = oneshot::channel::<()>();
+        let mut setting_up = pin!(self.driver.set_up(sinks, is_cut));
+        loop {
+            tokio::select! {
+                result = &mut setting_up => return result,
+                order = self.control.next() => match order {
+                    Order::Start { at } => self.begin_at = Some(at),
+                    Order::Adjust(level) => self.level = Some(level),
+                    Order::Interrupt => {
+                        self.ending.is_interrupted = true;
+                        say(format_args!("{name}: giving up {what}"));
+                        break;
+                    }
+                    Order::Stop | Order::Cut => break,
+                },
+            }
+        }
+        self.ending.stopped = Some(Moment::Setup);
+        drop(cut);
+        // One that blocks its thread cannot be cut off.
+        tokio::select! {
+            result = &mut setting_up => result.map(|_| false),
+            () = sleep(LAST_MOMENT) => Ok(false),
+            _ = self.control.next() => Ok(false),
+        }
+    }
+
+    async fn start_and_drive(&mut self, sinks: Sinks) -> Finished {
+        if !self.spec.is_quiet {
+            self.say(format_args!("{}; Ctrl-C stops it, and it still reports", self.spec.plan));
+        }
+        let started = self.start(sinks).await;
+        match started {
+            Some(Ok(engine)) => self.drive(engine).await,
+            Some(Err(error)) => self.not_started(Some(&error)),
+            None => {
+                self.ending.stopped = Some(Moment::Start);
+                self.not_started(None)
+            }
+        }
+    }
+
+    /// Starts the engine; `None` if the run was stopped first.
+    async fn start(&mut self, sinks: Sinks) -> Option<Result<Box<dyn EngineHandle>, Error>> {
+        let name = self.driver.name().to_owned();
+        let mut starting = pin!(self.driver.start(&self.spec.plan, &self.spec.options, sinks));
+        loop {
+            tokio::select! {
+                started = &mut starting => return Some(started),
+                order = self.control.next() => match order {
+                    Order::Start { at } => self.begin_at = Some(at),
+                    Order::Adjust(level) => self.level = Some(level),
+                    Order::Interrupt => {
+                        self.ending.is_interrupted = true;
+                        say(format_args!("{name}: giving up before any load"));
+                        return None;
+                    }
+                    Order::Stop | Order::Cut => return None,
+                },
+            }
+        }
+    }
+
+    async fn drive(&mut self, mut engine: Box<dyn EngineHandle>) -> Finished {
+        match self.begin_at {
+            Some(at) => engine.begin(at),
+            None => self.held_until = self.spec.held.map(|held| Instant::now() + held),
+        }
+        if let Some(level) = self.level {
+            engine.adjust(level);
+        }
+        for output in &mut *self.outputs {
+            output.start(&self.spec.plan);
+        }
+        loop {
+            tokio::select! {
+                event = engine.next() => match event {
+                    Some(event) => self.event(&event, &mut *engine),
+                    None => break,
+                },
+                reason = self.driver.died(), if self.ending.died.is_none() => {
+                    self.ending.died = Some(reason);
+                    engine.cut();
+                }
+                order = self.control.next() => self.obey(order, &mut *engine),
+                () = until(self.held_until.map(Instant::into_std)), if engine.started().is_none() => {
+                    self.held_until = None;
+                    if self.ending.stopped.is_none() {
+                        let held = self.spec.held.unwrap_or_default().as_secs_f64();
+                        self.ending.died = Some(format!("nobody had it begin within {held} s"));
+                        self.stop(&mut *engine);
+                    }
+                }
+                () = until(self.cut_at.map(Instant::into_std)) => {
+                    self.cut_at = None;
+                    engine.cut();
+                }
+            }
+        }
+        self.ended(&mut *engine).await;
+        let finished = engine.finish();
+        for output in &mut *self.outputs {
+            output.measured(&finished);
+        }
+        finished
+    }
+
+    /// Records why the engine ended, and waits for what has not arrived.
+    async fn ended(&mut self, engine: &mut dyn EngineHandle) {
+        if let Some(reason) = engine.ended_early() {
+            // This explains more than the end of the connection.
+            self.ending.died = Some(reason);
+        }
+        if let (None, Some(broken)) = (&self.ending.died, engine.broken()) {
+            // Mostly because the load test died, which explains more.
+            let died = timeout(LAST_MOMENT, self.driver.died()).await;
+            self.ending.died = Some(died.unwrap_or(broken));
+        }
+        self.settle().await;
+        self.ending.missing = self.driver.missing();
+        let lines = engine.outputs_lost();
+        if lines > 0 {
+            let reason = "nobody read them in time";
+            let places = self.spec.lines.iter().cloned();
+            self.ending.unwritten = places.map(|place| Unwritten { lines, place, reason: reason.to_owned() }).collect();
+        }
+    }
+
+    /// Waits until everything that was measured has arrived, unless the run is cut before.
+    async fn settle(&mut self) {
+        {
+            let mut settling = pin!(self.driver.settle());
+            loop {
+                tokio::select! {
+                    () = &mut settling => return,
+                    order = self.control.next() => match order {
+                        Order::Cut => break,
+                        Order::Interrupt => self.is_interrupt_pending = true,
+                        Order::Start { .. } | Order::Adjust(_) | Order::Stop => {}
+                    },
+                }
+            }
+        }
+        self.ending.is_cut = true;
+        self.driver.kill().await;
+    }
+
+    fn event(&mut self, event: &RunEvent, engine: &mut dyn EngineHandle) {
+        for output in &mut *self.outputs {
+            output.event(event, engine.totals());
+        }
+        let RunEvent::Second(progress) = event else { return };
+        self.timeline.add(progress);
+        self.watch.second(progress);
+        self.warn_of_pace(engine.totals());
+        if !self.spec.abort_on_fail || self.ending.aborted.is_some() || self.ending.stopped.is_some() {
+            return;
+        }
+        if let Some(lost) = self.watch.lost(engine.totals(), progress.elapsed).cloned() {
+            let why = lost.hidden(engine.totals()).map_or_else(String::new, |why| format!(": {why}"));
+            self.say(format_args!("stopping, since `{lost}` can no longer hold{why}"));
+            engine.stop(&StopReason::Threshold(lost.clone()));
+            self.ending.aborted = Some(lost);
+        }
+    }
+
+    /// Warns once, as soon as the load test cannot keep its pace.
+    fn warn_of_pace(&mut self, totals: &Snapshot) {
+        if self.is_slow_pace_reported || self.spec.is_quiet {
+            return;
+        }
+        if let Some(warning) = report::slow_pace(&self.spec.plan, &totals.triggers) {
+            self.is_slow_pace_reported = true;
+            self.say(format_args!("warning: {warning}"));
+        }
+    }
+
+    fn obey(&mut self, order: Order, engine: &mut dyn EngineHandle) {
+        match order {
+            Order::Start { at } => {
+                self.held_until = None;
+                engine.begin(at);
+            }
+            Order::Adjust(level) => engine.adjust(level),
+            Order::Stop => self.stop(engine),
+            Order::Cut => {
+                let moment = moment(engine);
+                self.ending.stopped.get_or_insert(moment);
+                (self.ending.is_cut, self.cut_at) = (true, None);
+                engine.cut();
+            }
+            Order::Interrupt => self.interrupt(engine),
+        }
+    }
+
+    fn stop(&mut self, engine: &mut dyn EngineHandle) {
+        let moment = moment(engine);
+        let at = *self.ending.stopped.get_or_insert(moment);
+        // The grace period is for triggers, and as long again for users. What is left after both is cut off.
+        let grace = 2 * self.spec.plan.graceful_stop() + LAST_MOMENT;
+        self.cut_at.get_or_insert_with(|| Instant::now() + grace);
+        engine.stop(&StopReason::Order(at));
+    }
+
+    fn interrupt(&mut self, engine: &mut dyn EngineHandle) {
+        let moment = moment(engine);
+        if self.ending.stopped.is_some() {
+            let what = if let Moment::Load(_) = moment { "what is in flight" } else { "what is still ending" };
+            self.say(format_args!("cutting off {what}"));
+            return engine.cut();
+        }
+        self.say(match moment {
+            Moment::Load(_) => "finishing the triggers in flight; a second signal cuts them off",
+            Moment::Stop => "no trigger is in flight any more; a second signal cuts short what else is ending",
+            _ => "stopping the users before any load; a second signal cuts that short",
+        });
+        self.ending.is_interrupted = true;
+        self.stop(engine);
+    }
+
+    /// Ends the load test. After a stop by a signal it has the grace period, and no more.
+    async fn tear_down(&mut self) -> Result<(), Error> {
+        let what = self.driver.tear_down_in_words();
+        let grace = self.spec.plan.graceful_stop().max(LAST_MOMENT);
+        let is_bounded = self.ending.is_interrupted;
+        let deadline = is_bounded.then(|| std::time::Instant::now() + grace);
+        if self.is_interrupt_pending {
+            self.ending.stopped.get_or_insert(Moment::Teardown);
+        } else {
+            let mut tearing_down = pin!(self.driver.tear_down());
+            loop {
+                tokio::select! {
+                    result = &mut tearing_down => return result,
+                    () = until(deadline) => break,
+                    order = self.control.next() => match order {
+                        Order::Interrupt => {
+                            self.ending.stopped.get_or_insert(Moment::Teardown);
+                            break;
+                        }
+                        Order::Cut => {
+                            self.ending.is_cut = true;
+                            break;
+                        }
+                        Order::Start { .. } | Order::Adjust(_) | Order::Stop => {}
+                    },
+                }
+            }
+        }
+        if self.ending.is_cut {
+            self.driver.kill().await;
+        } else {
+            self.say(format_args!("cut off {what}"));
+        }
+        Ok(())
+    }
+}
+
+/// Returns where a run is.
+fn moment(engine: &mut dyn EngineHandle) -> Moment {
+    match engine.started() {
+        None => Moment::Start,
+        Some(_) if engine.has_drained() => Moment::Stop,
+        Some(start) => Moment::Load(start.elapsed()),
+    }
+}

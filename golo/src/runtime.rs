@@ -25,17 +25,16 @@ use tokio::{
 
 use args::Call;
 
-use crate::run_loop::{
-    LAST_MOMENT,
-    exit::{Exit, report},
-};
+use crate::error::exit::{Exit, report};
+use crate::run_loop::LAST_MOMENT;
+use crate::support::cores;
 use crate::{BoxError, Error, Loadtest, support::panic::caught_now, transport::client, user::member};
 pub use args::pair;
 pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
 pub use refusal::{refuse, wrong};
-pub use run::run_subject;
-pub use run_args::{OwnFlags, RunArgs, RunCall};
+pub use run::run_driver;
+pub use run_args::{OwnFlags, RunArgs};
 pub use serve::Serve;
 pub use service::WireLayout;
 
@@ -97,11 +96,6 @@ impl Loadtest {
         client::current()?;
         self.set_up().await.map(drop)
     }
-}
-
-/// How many threads can run at the same time.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The load test's runtime, and one for signals and deadlines: a load test that blocks its threads must not keep those

@@ -7,3 +7,8 @@ pub(crate) mod nearest;
 pub(crate) mod panic;
 pub(crate) mod secrets;
 pub(crate) mod until;
+
+/// Number of threads that can run at the same time.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -6,16 +6,13 @@ use std::{
 };
 
 use clap::{Args, error::ErrorKind};
-use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, pair, run_subject, say};
+use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, pair, run_driver, say};
 
 use crate::{
     cli::{command::refused, yaml},
-    drive::{
-        served::{Served, is_free},
-        way::DriveBy,
-    },
+    drive::served::{DriveBy, Served, is_free},
     process::{limits::LimitArgs, load_test::LoadTest},
-    results::keep::{KeepArgs, Keeper, Kept},
+    results::keep::{KeepArgs, Keeper, StoreOutput},
     support::environment::variable,
 };
 
@@ -112,18 +109,9 @@ pub fn run(line: RunLine) -> ExitCode {
         return Exit::BadConfiguration.into();
     }
     let name = load_test.name.clone();
-    let mut keeping = None;
-    let code = run_subject(&name, call, |call, runtime| {
-        let keeper = (!keep.no_keep).then(|| {
-            let (keeper, kept) = Keeper::start_alone(&keep, &name, call);
-            keeping = Some(kept);
-            keeper
-        });
-        let served = Served::new(load_test, env, call, runtime.clone()).limited(limits).driven_by(drive);
-        Kept::new(served, keeper)
-    });
-    if let Some(keeping) = keeping {
-        keeping.finish();
-    }
-    code
+    // Started with the run, so that a plan that is refused leaves nothing behind.
+    let store = (!keep.no_keep).then(|| Box::new(StoreOutput::new(Keeper::start_alone(&keep, &name, &call))) as _);
+    run_driver(&name, &call, store.into_iter().collect(), |runtime| {
+        Served::new(load_test, env, &call, runtime.clone()).limited(limits).driven_by(drive)
+    })
 }

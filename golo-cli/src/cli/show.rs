@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use golo::cli::{Exit, ReportArgs, say};
+use golo::cli::{Exit, ReportArgs, say, show as report_outcome};
 
 use crate::results::archive::{Archive, ArchiveArgs};
 
@@ -35,7 +35,7 @@ pub struct ShowLine {
 pub fn show(line: ShowLine) -> ExitCode {
     let ShowLine { run, report, archive } = line;
     match Archive::open(archive).and_then(|archive| archive.replay(&run, |_| {})) {
-        Ok(replayed) => replayed.reported.report(report),
+        Ok(replayed) => report_outcome(replayed.outcome, report),
         Err(message) => {
             say(format_args!("golo: {message}"));
             Exit::BadConfiguration.into()

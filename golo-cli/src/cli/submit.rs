@@ -5,7 +5,7 @@ mod line;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use golo::cli::{Exit, RunCall, run_subject, say};
+use golo::cli::{Exit, RunCall, run_driver, say};
 use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
@@ -17,7 +17,7 @@ use crate::{
     },
     fleet::{Fleet, Order, part::useful},
     process::{limits::LimitArgs, load_test::LoadTest},
-    results::keep::Keeper,
+    results::keep::{Keeper, StoreOfAgents},
     support::environment::variable,
 };
 
@@ -63,20 +63,13 @@ pub fn run(line: SubmitLine) -> ExitCode {
     }
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet) = (golo::new_sequence_id(), call.is_quiet());
-    let mut keeping = None;
-    let code = run_subject(&name, call, |_, _| {
-        let keeper = (!keep.no_keep).then(|| {
-            let names = agents.iter().map(|(name, _)| name.clone()).collect();
-            let (keeper, kept) = Keeper::start(&keep, &run, names, is_quiet);
-            keeping = Some(kept);
-            keeper
-        });
-        Fleet::new(Order { run, load_test, job, on_loss, is_quiet, keeper }, agents)
+    let kept = (!keep.no_keep).then(|| {
+        let names = agents.iter().map(|(name, _)| name.clone()).collect();
+        Keeper::start(&keep, &run, names, is_quiet)
     });
-    if let Some(keeping) = keeping {
-        keeping.finish();
-    }
-    code
+    let (keeper, keeping) = kept.unzip();
+    let order = Order { run, load_test, job, on_loss, is_quiet, keeper };
+    run_driver(&name, &call, vec![Box::new(StoreOfAgents(keeping))], |_| Fleet::new(order, agents))
 }
 
 /// The job, as all agents are told of it.

@@ -1,12 +1,15 @@
 //! The client of `golo.engine.v1.Engine`: a load test in another process that runs a whole plan itself.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant, SystemTime},
+};
 
 use golo::{
     Error,
-    cli::{Drive, not_started, say, until},
+    cli::{not_started, say, until},
     engine::{
-        Finished, Options, Progress, Sinks,
+        Finished, Options, RunEvent, Sinks,
         plan::{Plan, Target},
         share::Share,
         snapshot::Snapshot,
@@ -15,6 +18,7 @@ use golo::{
         engine as pb,
         engine::{command::Command, engine_client, event::Event},
     },
+    run_loop::{EngineHandle, NextEvent, StopReason},
     wire,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -50,6 +54,8 @@ pub struct EngineClient {
     commands: mpsc::UnboundedSender<pb::Command>,
     events: Streaming<pb::Event>,
     merged: Merged,
+    /// Events that have come and have not been taken.
+    waiting: VecDeque<RunEvent>,
     outputs: Passing,
     plan: Plan,
     share: Share,
@@ -57,7 +63,6 @@ pub struct EngineClient {
     needs: u32,
     /// Whether it begins as soon as it is ready.
     is_held: bool,
-    is_ready: bool,
     started: Option<Instant>,
     /// When it was told to stop.
     stopped: Option<Instant>,
@@ -111,12 +116,12 @@ impl EngineClient {
             commands,
             events,
             merged: Merged::new(plan.clone(), options.clone(), [options.job_name.clone()]),
+            waiting: VecDeque::new(),
             outputs: Passing::new(sinks.measured.clone()),
             plan: plan.clone(),
             share: options.share,
             needs,
             is_held: false,
-            is_ready: false,
             started: None,
             stopped: None,
             cut: None,
@@ -135,25 +140,14 @@ impl EngineClient {
         self.is_held = true;
     }
 
-    /// Begins at `at`, by the clock of the load test's machine, or as soon as it is ready.
-    pub fn begin(&mut self, at: std::time::SystemTime) {
-        self.is_held = false;
-        self.command(Command::Start(pb::Start { at: wire::unix_nanoseconds(at) }));
-    }
-
-    /// Changes the load from now on; the answer is an event.
-    pub fn adjust(&mut self, level: Target) {
-        let level = match level {
-            Target::Users(users) => pb::adjust::Level::Users(users),
-            Target::Rate(rate) => pb::adjust::Level::Rate(rate.millionths_per_hour()),
-        };
-        self.command(Command::Adjust(pb::Adjust { level: Some(level) }));
-    }
-
-    /// Waits for what it tells next; gives nothing once it has ended, or where no more is heard of it. Dropping the future
-    /// loses nothing.
-    pub async fn told(&mut self) -> Option<Event> {
+    async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            if let Some(progress) = self.merged.progress() {
+                return Some(RunEvent::Second(progress));
+            }
             if self.merged.is_over() {
                 self.outputs.pass_on_all();
                 return None;
@@ -183,11 +177,7 @@ impl EngineClient {
             };
             self.heard = Instant::now();
             match message {
-                Ok(Some(pb::Event { event: Some(event) })) => {
-                    if let Some(event) = self.hear(event) {
-                        return Some(event);
-                    }
-                }
+                Ok(Some(pb::Event { event: Some(event) })) => self.hear(event),
                 // Of a later revision.
                 Ok(Some(_)) => {}
                 Ok(None) => self.broke("the load test ended its stream before the run had ended".to_owned()),
@@ -196,44 +186,37 @@ impl EngineClient {
         }
     }
 
-    /// [`told`](Self::told), where nobody asks for [`next`](Drive::next); how it ended is not told.
-    pub async fn told_anew(&mut self) -> Option<Event> {
-        let event = self.told().await?;
-        // What has been told is over, so that it is no part of the end.
-        let _ = self.merged.progress();
-        Some(event).filter(|event| !matches!(event, Event::Finished(_)))
-    }
-
-    /// Gives what is worth telling.
-    fn hear(&mut self, event: Event) -> Option<Event> {
+    /// Takes an event of the load test.
+    fn hear(&mut self, event: Event) {
         match &event {
-            Event::Ready(_) => {
-                self.is_ready = true;
+            Event::Ready(ready) => {
                 if !self.is_held {
                     self.command(Command::Start(pb::Start { at: 0 }));
                 }
+                self.waiting.push_back(RunEvent::Ready { users: ready.users });
             }
             Event::Started(started) => {
-                let ahead = wire::moment(started.at).duration_since(std::time::SystemTime::now());
-                let since = wire::moment(started.at).elapsed().unwrap_or_default();
+                let at = wire::moment(started.at);
+                let ahead = at.duration_since(SystemTime::now());
+                let since = at.elapsed().unwrap_or_default();
                 let now = Instant::now();
                 self.started = Some(now.checked_sub(since).unwrap_or(now) + ahead.unwrap_or_default());
+                self.waiting.push_back(RunEvent::Started { at });
             }
             Event::Outputs(_) => {
                 if let Event::Outputs(outputs) = event {
                     self.outputs.add(outputs.lines);
                 }
-                return None;
+                return;
             }
             Event::Accepted(accepted) if !(self.needs..=pb::REVISION).contains(&accepted.revision) => {
-                self.broke(format!(
+                return self.broke(format!(
                     "the load test, built with golo {}, speaks revision {} of golo.engine.v1, and this is {}, of revision {}",
                     accepted.version,
                     accepted.revision,
                     env!("CARGO_PKG_VERSION"),
                     pb::REVISION
                 ));
-                return None;
             }
             Event::Second(second) => self.count(second.snapshot.as_ref()),
             Event::Finished(finished) => {
@@ -241,13 +224,18 @@ impl EngineClient {
                 self.outputs_lost = finished.outputs_lost;
                 self.ended_early = self.why_early(finished);
             }
-            _ => {}
+            Event::Adjusted(_) | Event::Accepted(_) => {}
         }
         if let Err(error) = self.merged.hear(0, &event) {
-            self.broke(format!("the load test tells what cannot be: {error}"));
-            return None;
+            return self.broke(format!("the load test tells what cannot be: {error}"));
         }
-        Some(event)
+        if let Event::Adjusted(adjusted) = &event {
+            let plan = match &adjusted.load {
+                Some(_) => Ok(self.merged.plan().clone()),
+                None => Err(adjusted.refused.clone()),
+            };
+            self.waiting.push_back(RunEvent::Adjusted(plan));
+        }
     }
 
     fn count(&mut self, measured: Option<&pb::Snapshot>) {
@@ -287,12 +275,6 @@ impl EngineClient {
         self.broken.get_or_insert(reason);
     }
 
-    /// Whether its users have started.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.is_ready
-    }
-
     fn command(&self, what: Command) {
         // Whoever is gone obeys nothing, and that is told where events are waited for.
         let _ = self.commands.send(command(what));
@@ -328,17 +310,25 @@ fn refused(status: &Status) -> Error {
     not_started(format!("the load test does not take the plan: {said}"), None)
 }
 
-impl Drive for EngineClient {
-    async fn next(&mut self) -> Option<Progress> {
-        loop {
-            if let Some(progress) = self.merged.progress() {
-                return Some(progress);
-            }
-            self.told().await?;
-        }
+impl EngineHandle for EngineClient {
+    fn next(&mut self) -> NextEvent<'_> {
+        Box::pin(self.next_event())
     }
 
-    fn stop(&mut self) {
+    fn begin(&mut self, at: SystemTime) {
+        self.is_held = false;
+        self.command(Command::Start(pb::Start { at: wire::unix_nanoseconds(at) }));
+    }
+
+    fn adjust(&mut self, level: Target) {
+        let level = match level {
+            Target::Users(users) => pb::adjust::Level::Users(users),
+            Target::Rate(rate) => pb::adjust::Level::Rate(rate.millionths_per_hour()),
+        };
+        self.command(Command::Adjust(pb::Adjust { level: Some(level) }));
+    }
+
+    fn stop(&mut self, _: &StopReason) {
         self.stopped.get_or_insert_with(Instant::now);
         self.command(Command::Stop(pb::Stop {}));
     }
@@ -372,7 +362,7 @@ impl Drive for EngineClient {
         self.outputs_lost
     }
 
-    fn finish(mut self) -> Finished {
+    fn finish(mut self: Box<Self>) -> Finished {
         self.outputs.pass_on_all();
         self.merged.finish()
     }

@@ -136,6 +136,12 @@ impl Merged {
         Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
     }
 
+    /// The plan, with the last change of its load.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// What was measured until the last second.
     #[must_use]
     pub fn totals(&self) -> &Snapshot {

@@ -9,10 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::ValueEnum;
 use golo::{
     Error,
-    cli::{Proxy, RunCall, Subject, not_started, say, torn_down, without_secrets},
+    cli::{Proxy, RunCall, not_started, say, torn_down, without_secrets},
     engine::{Engine, Options, Sinks, plan::Plan, share::Share},
+    run_loop::{Driver, EngineHandle, LocalEngine},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -23,13 +25,11 @@ use tokio::{
 };
 
 use crate::{
-    drive::way::DriveBy,
     drive::{
         engine_client::{EngineClient, Opened},
         job_client::{Address, ServedJob},
         journeys::OpenJourneys,
         line_reader::{Lines, Reader},
-        way::Way,
     },
     process::{
         limits::LimitArgs,
@@ -38,6 +38,15 @@ use crate::{
         supervisor::{Ended, Program, Supervised, Supervisor},
     },
 };
+
+/// Who runs the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DriveBy {
+    /// The load test's own engine.
+    Plan,
+    /// This one, trigger by trigger.
+    Trigger,
+}
 
 /// How long a load test may take until it answers.
 const START: Duration = Duration::from_secs(30);
@@ -75,6 +84,8 @@ pub struct Served {
     address: Option<Address>,
     /// Whether it is known how it ended.
     is_told: bool,
+    /// True if the run is held once its users have started.
+    is_held: bool,
     /// Who is to run the plan, where that is said.
     drive: Option<DriveBy>,
     /// Whether its own engine runs the plan.
@@ -119,6 +130,7 @@ impl Served {
             folder: None,
             address: None,
             is_told: false,
+            is_held: false,
             drive: None,
             runs_plans: false,
             is_missing_lines: false,
@@ -139,11 +151,10 @@ impl Served {
         self.child.as_ref().map_or_else(String::new, Supervised::stderr)
     }
 
-    /// Ends it at once.
-    pub async fn kill(&mut self) {
-        if let Some(child) = &mut self.child {
-            child.kill().await;
-        }
+    /// The same load test, whose run is held once its users have started.
+    #[must_use]
+    pub fn held(self, is_held: bool) -> Self {
+        Self { is_held, ..self }
     }
 
     /// The same with limits.
@@ -235,18 +246,16 @@ async fn answering(socket: PathBuf, group: u32) -> Address {
     }
 }
 
-impl Subject for Served {
-    type Engine = Way;
-
+impl Driver for Served {
     fn name(&self) -> &str {
         &self.load_test.name
     }
 
-    fn preparation(&self) -> &'static str {
+    fn set_up_in_words(&self) -> &'static str {
         "waiting for the load test"
     }
 
-    fn ending(&self) -> &'static str {
+    fn tear_down_in_words(&self) -> &'static str {
         "the end of the load test"
     }
 
@@ -259,14 +268,17 @@ impl Subject for Served {
         Ok(self.address.is_some())
     }
 
-    async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Way, Error> {
+    async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
         let address = self.address.clone().ok_or_else(|| not_started("the load test was not waited for", None))?;
         if self.drive != Some(DriveBy::Trigger) {
             let is_asked = self.drive == Some(DriveBy::Plan);
             match self.open(&address, plan, options, &sinks).await? {
-                Opened::Runs(its) => {
+                Opened::Runs(mut engine) => {
                     self.runs_plans = true;
-                    return Ok(Way::Its(its));
+                    if self.is_held {
+                        engine.hold();
+                    }
+                    return Ok(engine);
                 }
                 Opened::RunsNone if is_asked => {
                     return Err(not_started("the load test runs no plans: it does not serve golo.engine.v1", None));
@@ -285,9 +297,12 @@ impl Subject for Served {
         let asked =
             |proxy: &String| format!("{proxy} was asked for; a load test that is not built with golo ignores it");
         let proxies: Vec<_> = self.proxy.iter().map(asked).collect();
-        engine
-            .map(|engine| Way::ours(engine).through(proxies))
-            .map_err(|error| not_started("the workers could not be started", Some(error.into())))
+        let engine = engine.map_err(|error| not_started("the workers could not be started", Some(error.into())))?;
+        let mut engine = LocalEngine::new(engine).with_proxies(proxies);
+        if self.is_held {
+            engine.hold();
+        }
+        Ok(Box::new(engine))
     }
 
     async fn died(&mut self) -> String {
@@ -339,6 +354,12 @@ impl Subject for Served {
                 say(format_args!("golo: at its end {ended}"));
                 Ok(())
             }
+        }
+    }
+
+    async fn kill(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().await;
         }
     }
 }

@@ -2,18 +2,23 @@
 //! measure is one measurement.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use golo::{
-    cli::{Drive, say},
-    engine::{Finished, Options, Progress, plan::Plan, snapshot::Snapshot},
+    cli::say,
+    engine::{
+        Finished, Options, RunEvent,
+        plan::{Plan, Target},
+        snapshot::Snapshot,
+    },
     pb::{
         engine::event::Event,
         results::{Ended, Record, ended::State, record::Record as Kind},
     },
-    report::{Moment, Threshold},
+    run_loop::{EngineHandle, NextEvent, StopReason},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -52,6 +57,8 @@ pub struct Delivery {
     on_loss: OnAgentLoss,
     parts: Vec<Following>,
     heard: Heard,
+    /// Events that have not been taken.
+    waiting: VecDeque<RunEvent>,
     merged: Merged,
     clock: Clock,
     /// How far each agent's clock is ahead of ours, once that is known.
@@ -108,6 +115,7 @@ impl Delivery {
             merged: Merged::new(plan, options, names),
             parts: parts.iter().map(following).collect(),
             heard,
+            waiting: VecDeque::new(),
             clock,
             offsets,
             orders,
@@ -273,11 +281,14 @@ pub fn say_stderr(name: &str, agent: &str, stderr: &str) {
     }
 }
 
-impl Drive for Delivery {
-    async fn next(&mut self) -> Option<Progress> {
+impl Delivery {
+    async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
             if let Some(progress) = self.merged.progress() {
-                return Some(progress);
+                return Some(RunEvent::Second(progress));
             }
             if !self.parts.iter().any(|following| following.is_open) {
                 return None;
@@ -292,18 +303,27 @@ impl Drive for Delivery {
             }
         }
     }
+}
 
-    fn stop(&mut self) {
-        self.give(Order::Stop, &RunEnd::default());
+impl EngineHandle for Delivery {
+    fn next(&mut self) -> NextEvent<'_> {
+        Box::pin(self.next_event())
     }
 
-    fn interrupt(&mut self, at: Moment) {
-        let elapsed = at.elapsed(self.started.map_or(Duration::ZERO, |start| start.elapsed()));
-        self.give(Order::Stop, &RunEnd { stopped: Some(elapsed), ..RunEnd::default() });
+    fn adjust(&mut self, _: Target) {
+        let refused = "the load of a run on agents cannot be changed".to_owned();
+        self.waiting.push_back(RunEvent::Adjusted(Err(refused)));
     }
 
-    fn abort(&mut self, lost: &Threshold) {
-        self.give(Order::Stop, &RunEnd { aborted: Some(lost.clone()), ..RunEnd::default() });
+    fn stop(&mut self, reason: &StopReason) {
+        let run = match reason {
+            StopReason::Order(at) => {
+                let elapsed = at.elapsed(self.started.map_or(Duration::ZERO, |start| start.elapsed()));
+                RunEnd { stopped: Some(elapsed), ..RunEnd::default() }
+            }
+            StopReason::Threshold(lost) => RunEnd { aborted: Some(lost.clone()), ..RunEnd::default() },
+        };
+        self.give(Order::Stop, &run);
     }
 
     fn cut(&mut self) {
@@ -326,7 +346,7 @@ impl Drive for Delivery {
         self.orders.borrow().run.died.as_ref().map(|death| death.reason.clone())
     }
 
-    fn finish(self) -> Finished {
+    fn finish(self: Box<Self>) -> Finished {
         self.merged.finish()
     }
 }

@@ -2,7 +2,7 @@
 //! with that touches the run.
 
 mod keeper;
-mod kept;
+mod output;
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use clap::{ArgAction, Args};
 use golo::cli::OwnFlags;
 
 pub use keeper::{Keeper, Keeping, short};
-pub use kept::{Kept, KeptEngine};
+pub use output::{StoreOfAgents, StoreOutput};
 
 /// Whether what is measured is kept, and where.
 #[derive(Debug, Clone, Default, Args)]

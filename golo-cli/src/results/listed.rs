@@ -83,7 +83,7 @@ pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Res
     let replayed = replay_kept(store, &parts, |_| {})?;
     let summary = Summary::of(&replayed);
     // A part that is silent while others have ended is given up in the end: until then it is a matter of time.
-    if replayed.reported.ending.not_ended.is_none() || parts.iter().all(|part| part.state == RUNNING) {
+    if replayed.outcome.ending.not_ended.is_none() || parts.iter().all(|part| part.state == RUNNING) {
         new.push(Summarized::of(run, records, summary.clone()));
     }
     Ok(summary)
@@ -91,13 +91,13 @@ pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Res
 
 impl Summary {
     fn of(replayed: &Replayed) -> Self {
-        let finished = &replayed.reported.finished;
+        let finished = &replayed.outcome.finished;
         let totals = &finished.totals;
         let (durations, after_load) = requests(totals);
         let rates = RateTime::of(finished);
         Self {
             begun_at_ns: wire::unix_nanoseconds(replayed.begun_at),
-            verdict: replayed.reported.verdict().to_string(),
+            verdict: replayed.outcome.verdict().to_string(),
             requests: durations.count(),
             requests_failed: totals.requests_failed(),
             requests_interrupted: totals.requests_interrupted(),

@@ -5,9 +5,8 @@ mod known;
 use std::time::{Duration, SystemTime};
 
 use golo::{
-    cli::Reported,
     engine::{Options, Progress, plan::Plan, share::Share},
-    report::{Ending, Moment, Threshold, Timeline, Watch},
+    report::{Ending, Moment, RunOutcome, Threshold, Timeline, Watch},
     wire,
 };
 use golo_proto::{
@@ -33,15 +32,15 @@ pub struct Replayed {
     pub load_test: String,
     /// When its first part began.
     pub begun_at: SystemTime,
-    /// What it came to.
-    pub reported: Reported,
+    /// How it ended and what it measured.
+    pub outcome: RunOutcome,
 }
 
 impl Replayed {
     /// The job's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.reported.finished.options.job_name
+        &self.outcome.finished.options.job_name
     }
 }
 
@@ -99,7 +98,7 @@ pub fn replay<'a>(
         run: asked.run,
         load_test: asked.load_test,
         begun_at,
-        reported: Reported { finished, timeline, ending },
+        outcome: RunOutcome { finished, timeline, ending },
     })
 }
 

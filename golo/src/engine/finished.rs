@@ -16,7 +16,7 @@ pub struct Progress {
 }
 
 /// Results of a run that has ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Finished {
     /// Plan of the run.
     pub plan: Plan,

@@ -11,6 +11,8 @@ mod requests;
 mod tags;
 mod timeline;
 
+use std::io;
+
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -30,7 +32,11 @@ pub(super) use {
     timeline::OnePoint,
 };
 
-use super::{Ending, Judged, RateTime, Timeline, Verdict, summary};
+use super::{
+    Judged, RateTime, RunOutcome,
+    outputs::{FileOutput, OutputKind, WriteReport},
+    summary,
+};
 use crate::{
     engine::{
         Finished,
@@ -42,6 +48,15 @@ use crate::{
 
 /// The version of what is written: raised where a reader of an older one would be misled.
 const VERSION: u32 = 1;
+
+pub(super) const KIND: OutputKind = OutputKind::file("summary", "summary=FILE.json", |path| {
+    FileOutput::open("summary", [(path.into(), write as WriteReport)])
+});
+
+fn write(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, &Document::of(outcome))?;
+    to.write_all(b"\n")
+}
 
 /// Everything that a run came to.
 #[derive(Debug, Serialize)]
@@ -137,7 +152,9 @@ pub(in crate::report) struct Error<'a> {
 impl<'a> Document<'a> {
     /// Of a run that has ended.
     #[must_use]
-    pub fn of(finished: &'a Finished, verdict: &Verdict, ending: &'a Ending, timeline: &Timeline) -> Self {
+    pub fn of(outcome: &'a RunOutcome) -> Self {
+        let RunOutcome { finished, timeline, ending } = outcome;
+        let verdict = &outcome.verdict();
         let totals = &finished.totals;
         let requests = summary::Requests::of(totals);
         let checks =
@@ -154,7 +171,7 @@ impl<'a> Document<'a> {
             run: Run::of(finished),
             verdict: Said {
                 word: verdict.to_string(),
-                exit_code: verdict.exit_code(ending),
+                exit_code: outcome.exit() as u8,
                 text: summary::headline(finished, verdict, ending, &requests),
             },
             thresholds: ending.thresholds.iter().map(Threshold::of).collect(),

@@ -1,8 +1,77 @@
 //! How a run ended, beside what was measured.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use super::{Judged, Threshold, units::counted};
+use super::{Judged, Threshold, Timeline, Verdict, units::counted};
+use crate::{
+    engine::{Finished, snapshot::Snapshot},
+    error::exit::Exit,
+};
+
+/// How a run ended and what was measured in it. Gives the verdict, the exit code and every report.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// What was measured.
+    pub finished: Finished,
+    /// The same over time.
+    pub timeline: Timeline,
+    /// Why and how the run ended.
+    pub ending: Ending,
+}
+
+impl From<Finished> for RunOutcome {
+    /// The outcome of a run that ended as planned, without thresholds and outputs.
+    fn from(finished: Finished) -> Self {
+        Self { finished, timeline: Timeline::default(), ending: Ending::default() }
+    }
+}
+
+impl RunOutcome {
+    /// Returns the verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(&self.finished, &self.ending)
+    }
+
+    /// Returns the exit code. A run that passed exits with 1 if something that was to come after it did not.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self.verdict() {
+            Verdict::NotStarted(_) | Verdict::Died(_) => Exit::NotStarted,
+            Verdict::Stopped => Exit::Interrupted,
+            Verdict::Invalid(_) => Exit::Invalid,
+            Verdict::Failed(_) => Exit::ThresholdFailed,
+            // No run of this process comes to that.
+            Verdict::NotEnded(_) => Exit::Failed,
+            Verdict::Passed if self.ending.is_whole() => Exit::Success,
+            Verdict::Passed => Exit::Failed,
+        }
+    }
+
+    /// Adds raw outputs that could not be written.
+    pub(crate) fn with_unwritten(mut self, unwritten: Vec<Unwritten>) -> Self {
+        for one in unwritten {
+            match self.ending.unwritten.iter_mut().find(|known| known.place == one.place) {
+                Some(known) => known.lines += one.lines,
+                None => self.ending.unwritten.push(one),
+            }
+        }
+        self
+    }
+
+    /// Adds the panics that came after the engine's end, as in `teardown`.
+    pub(crate) fn with_last_panics(mut self) -> Self {
+        let now = Instant::now();
+        let mut last = Snapshot::default();
+        last.add_stray_panics(now.checked_sub(self.finished.whole_time));
+        self.finished.totals.merge(&last);
+        self.finished.rest.merge(&last);
+        self
+    }
+}
 
 /// What the engine does not know of a run's end.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -11,6 +80,10 @@ pub struct Ending {
     pub not_ended: Option<String>,
     /// When a signal came, if one did.
     pub stopped: Option<Moment>,
+    /// True if a signal stopped it, not an order of a program.
+    pub is_interrupted: bool,
+    /// True if an order of a program cut it off.
+    pub is_cut: bool,
     /// Why the load test could not go on, where it died.
     pub died: Option<String>,
     /// What the run was to keep to, and whether it did.
@@ -39,8 +112,11 @@ impl Ending {
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles: Vec<_> = self.torn_down.iter().cloned().collect();
         troubles.extend(self.unwritten.iter().map(Unwritten::to_string));
-        let files = self.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?)));
-        troubles.extend(files.map(|(path, error)| format!("`{path}` could not be written: {error}")));
+        let files = self.files.iter().filter_map(|file| Some((file, file.error.as_ref()?)));
+        troubles.extend(files.map(|(file, error)| match file.kind {
+            Written::STDOUT => format!("the summary could not be written to stdout: {error}"),
+            _ => format!("`{}` could not be written: {error}", file.path),
+        }));
         troubles
     }
 }
@@ -54,6 +130,11 @@ pub struct Written {
     pub path: String,
     /// Why it is not there, or not whole.
     pub error: Option<String>,
+}
+
+impl Written {
+    /// The kind of the summary on stdout.
+    pub(crate) const STDOUT: &str = "stdout";
 }
 
 /// Where a run was when a signal came.

@@ -22,7 +22,13 @@ use self::{
     journeys::Waterfall,
     table::Table,
 };
-use super::{Document, document::Model, text::clean, units::nanoseconds};
+use super::{
+    Document, RunOutcome,
+    document::Model,
+    outputs::{FileOutput, OutputKind, WriteReport},
+    text::clean,
+    units::nanoseconds,
+};
 use crate::metrics::sequence::unnoted_sequence_id;
 
 /// Routes from which on they can be searched.
@@ -30,12 +36,16 @@ const MANY: usize = 20;
 /// Routes whose every bucket the page carries. No chart needs them, and those of a thousand routes are 100 MB.
 const WHOLE: usize = 20;
 
+pub(super) const KIND: OutputKind =
+    OutputKind::file("html", "html=FILE.html", |path| FileOutput::open("html", [(path.into(), html as WriteReport)]));
+
 /// Writes the page of a run. The document that it carries is this one, without the buckets of routes beyond the 20th.
 ///
 /// # Errors
 ///
 /// What `to` gives.
-pub fn html(mut document: Document<'_>, to: &mut dyn io::Write) -> io::Result<()> {
+pub fn html(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut document = Document::of(outcome);
     for route in document.requests.routes.iter_mut().skip(WHOLE) {
         route.amounts.drop_buckets();
     }

@@ -8,23 +8,27 @@ use quick_xml::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Ending, Judged, Verdict, units::counted, verdict::nothing_succeeded};
+use super::{
+    Ending, Judged, Page, RunOutcome, Verdict,
+    outputs::{FileOutput, OutputKind},
+    units::counted,
+    verdict::nothing_succeeded,
+};
 use crate::{engine::Finished, metrics::check::Check};
 
-/// Writes the cases of a run: `run` itself, each threshold, each check. `summary` is what a person reads.
+pub(super) const KIND: OutputKind =
+    OutputKind::file("junit", "junit=FILE.xml", |path| FileOutput::open("junit", [(path.into(), junit as _)]));
+
+/// Writes the cases of a run: `run` itself, each threshold, each check. The summary is its output.
 ///
 /// A case fails if the exit code says so too, and no other does: a check that failed is told of in its output.
 ///
 /// # Errors
 ///
 /// What `to` gives.
-pub fn junit(
-    finished: &Finished,
-    verdict: &Verdict,
-    ending: &Ending,
-    summary: &str,
-    to: impl io::Write,
-) -> io::Result<()> {
+pub(super) fn junit(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
+    let summary = &super::summary(outcome, Page::default());
+    let (finished, verdict, ending) = (&outcome.finished, &outcome.verdict(), &outcome.ending);
     let job = text(&finished.options.job_name);
     let cases = cases(finished, verdict, ending);
     let counted = |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count().to_string();

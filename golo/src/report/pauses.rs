@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::{Finished, Options, errors::ErrorKind, plan::Asked},
-        report::{Ending, Page, Verdict, summary},
+        report::{Ending, Page, RunOutcome, summary},
         user::share::Share,
     };
 
@@ -185,7 +185,7 @@ mod tests {
     /// The summary in one line for each of its own.
     fn said(finished: &Finished) -> String {
         let ending = Ending::default();
-        summary(finished, &Verdict::of(finished, &ending), &ending, Page::new(400, false))
+        summary(&RunOutcome { ending, ..finished.clone().into() }, Page::new(400, false))
     }
 
     #[track_caller]

@@ -15,11 +15,11 @@ mod thresholds;
 mod triggers;
 
 use super::{
-    Ending, Page, RateTime, Verdict,
+    Page, RateTime, RunOutcome,
     page::TITLE,
     units::{counted, nanoseconds},
 };
-use crate::engine::{Finished, histogram::Histogram};
+use crate::engine::histogram::Histogram;
 #[cfg(feature = "html")]
 pub(super) use generator::UNOPTIMISED;
 pub(super) use generator::warning;
@@ -41,7 +41,9 @@ const ROWS: usize = 50;
 
 /// What a run came to, for people: its verdict, and everything measured that says why.
 #[must_use]
-pub fn summary(finished: &Finished, verdict: &Verdict, ending: &Ending, page: Page) -> String {
+pub fn summary(outcome: &RunOutcome, page: Page) -> String {
+    let RunOutcome { finished, ending, .. } = outcome;
+    let verdict = &outcome.verdict();
     let totals = &finished.totals;
     let requests = Requests::of(totals);
     let rates = RateTime::of(finished);

@@ -4,18 +4,40 @@ use std::{borrow::Cow, io};
 
 use super::{
     RateTime, Timeline,
+    outputs::{FileOutput, OutputKind, WriteReport},
     summary::{Requests, Route, Steps, step_name},
+    tag_table::tags,
 };
 use crate::engine::{Finished, histogram::Histogram, series::Label};
 
 const PERCENTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
+
+pub(super) const KIND: OutputKind = OutputKind {
+    name: "csv",
+    example: "csv=PREFIX",
+    files: |prefix| TABLES.map(|(suffix, _)| format!("{prefix}{suffix}").into()).into(),
+    check: |_| Ok(()),
+    open: |prefix| {
+        let files = TABLES.map(|(suffix, write)| (format!("{prefix}{suffix}").into(), write));
+        FileOutput::open(KIND.name, files)
+    },
+};
+
+/// The files of a prefix. Locust has the same names, but for measured steps and tags.
+const TABLES: [(&str, WriteReport); 5] = [
+    ("_stats.csv", |outcome, to| stats(&outcome.finished, to)),
+    ("_steps.csv", |outcome, to| steps(&outcome.finished, to)),
+    ("_stats_history.csv", |outcome, to| stats_history(&outcome.timeline, &outcome.finished, to)),
+    ("_tags.csv", |outcome, to| tags(&outcome.finished, to)),
+    ("_failures.csv", |outcome, to| failures(&outcome.finished, to)),
+];
 
 /// A row for each route, the most time spent first, then one of all.
 ///
 /// # Errors
 ///
 /// What `to` gives.
-pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+pub(super) fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let requests = Requests::of(&finished.totals);
     let mut table = csv::Writer::from_writer(to);
     let first = ["method", "origin", "route", "requests", "failed", "requests_per_second"];
@@ -35,7 +57,7 @@ pub fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
 /// # Errors
 ///
 /// What `to` gives.
-pub fn steps(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+pub(super) fn steps(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let Steps { named, total } = Requests::of(&finished.totals).steps;
     let mut table = csv::Writer::from_writer(to);
     table.write_record(heads(&["step", "count", "failed", "per_second"], &[]))?;
@@ -79,7 +101,7 @@ fn amounts(route: &Route, finished: &Finished) -> Vec<String> {
 /// # Errors
 ///
 /// What `to` gives.
-pub fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Write) -> io::Result<()> {
+pub(super) fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(to);
     let counts = ["due", "done", "failed", "dropped", "interrupted", "requests", "requests_failed", "received_bytes"];
     let mut head = ["end_seconds", "length_seconds", "users", "asked_per_second"].map(str::to_owned).to_vec();
@@ -111,7 +133,7 @@ pub fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Writ
 /// # Errors
 ///
 /// What `to` gives.
-pub fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+pub(super) fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(to);
     table.write_record(["kind", "error", "count", "first_seen_seconds"])?;
     for (kind, text, seen) in finished.totals.errors.by_count() {

@@ -14,7 +14,7 @@ use crate::engine::Finished;
 /// # Errors
 ///
 /// What `to` returns.
-pub fn tags(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+pub(super) fn tags(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let tags = Tags::of(&finished.totals.tags);
     let mut table = csv::Writer::from_writer(to);
     let heads =

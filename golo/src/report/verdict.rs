@@ -57,20 +57,6 @@ impl Verdict {
         failed.extend(nothing_succeeded(finished, ending).map(|nothing| nothing.reason));
         if failed.is_empty() { Self::Passed } else { Self::Failed(failed) }
     }
-
-    /// How the process ends: 0, or 1 where it passed and something that was to come after it did not.
-    #[must_use]
-    pub fn exit_code(&self, ending: &Ending) -> u8 {
-        match self {
-            Self::NotStarted(_) | Self::Died(_) => 107,
-            Self::Stopped => 105,
-            Self::Invalid(_) => 96,
-            Self::Failed(_) => 99,
-            // No run of this process comes to that.
-            Self::NotEnded(_) => 1,
-            Self::Passed => (!ending.is_whole()).into(),
-        }
-    }
 }
 
 /// A threshold that does not hold, with what it came to.

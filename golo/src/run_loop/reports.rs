@@ -1,97 +1,121 @@
-//! The reports of a run that is over: the same as `run` writes, of what was kept.
+//! The end of a run: its outputs finish, and the exit code is told.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode, sync::mpsc, thread};
 
 use clap::{ArgAction, Args};
+use tokio::{runtime::Builder, sync::oneshot, time::timeout};
 
-use super::{
-    exit::{Exit, report},
-    outs::{Out, Outs},
-    running::print,
-};
+use super::{LAST_MOMENT, signals::Signals};
 use crate::{
-    engine::Finished,
-    report as reports,
-    report::{Document, Ending, Page, Timeline, Verdict},
-    support::message::say,
+    error::exit::{Exit, report},
+    report::{Document, MetricsOutput, OutputArg, Page, RunOutcome, outputs, summary},
+    support::{
+        message::{print, say},
+        panic::caught_now,
+    },
 };
 
-/// How a run is to be reported that is over.
+/// Finishes all outputs of a run and returns its exit code. A signal ends that if nobody reads what is written.
+pub(crate) fn finish(outcome: RunOutcome, outputs: Vec<Box<dyn MetricsOutput>>) -> ExitCode {
+    let reporting: Reporting = Box::new(move || finish_all(outcome, outputs));
+    let (hand_over, handed_over) = mpsc::channel::<Reporting>();
+    let (done, is_done) = oneshot::channel();
+    let writing = thread::Builder::new().name("golo-reports".to_owned()).spawn(move || {
+        // The receiver is gone if the reports were given up.
+        let _ = handed_over.recv().map(|reporting| done.send(reporting()));
+    });
+    // tokio panics if the system has too little left for it. Then nothing watches over the reports.
+    let runtime = || writing.and_then(|_| Builder::new_current_thread().enable_all().build());
+    let Ok(Ok(runtime)) = caught_now(runtime) else { return reporting() };
+    match hand_over.send(reporting) {
+        Ok(()) => runtime.block_on(unless_interrupted(is_done)),
+        Err(mpsc::SendError(reporting)) => reporting(),
+    }
+}
+
+fn finish_all(mut outcome: RunOutcome, mut outputs: Vec<Box<dyn MetricsOutput>>) -> ExitCode {
+    outputs::finish(&mut outputs, &mut outcome);
+    for trouble in outcome.ending.troubles() {
+        say(format_args!("golo: {trouble}"));
+    }
+    outcome.exit().into()
+}
+
+type Reporting = Box<dyn FnOnce() -> ExitCode + Send>;
+
+/// Waits for the reports. After a signal they have one more moment, which is enough if anybody reads them.
+async fn unless_interrupted(mut is_done: oneshot::Receiver<ExitCode>) -> ExitCode {
+    if let Ok(mut signals) = Signals::listen() {
+        tokio::select! {
+            code = &mut is_done => return code.unwrap_or(ExitCode::FAILURE),
+            () = signals.next() => {}
+        }
+        match timeout(LAST_MOMENT, &mut is_done).await {
+            Ok(code) => return code.unwrap_or(ExitCode::FAILURE),
+            Err(_) => {
+                say(format_args!("golo: gave up writing reports, since nobody reads them"));
+                return Exit::Interrupted.into();
+            }
+        }
+    }
+    is_done.await.unwrap_or(ExitCode::FAILURE)
+}
+
+/// How a run that is over is reported.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ReportArgs {
-    /// Write it as a page of charts
+    /// Write a page with charts
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Write a report (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX
     #[arg(short, long, value_name = "TYPE=ARG", value_parser = report_file)]
-    out: Vec<Out>,
-    /// Print what `-o summary=FILE` writes, rather than text
+    out: Vec<OutputArg>,
+    /// Print the JSON of `-o summary=FILE` instead of text
     #[arg(long, action = ArgAction::SetTrue)]
     json: bool,
 }
 
-/// What is written once a run is over.
-fn report_file(text: &str) -> Result<Out, String> {
-    match text.parse()? {
-        Out::Stdout | Out::Lines(_) => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml or csv=PREFIX: requests are kept by the second, and not one by one".to_owned()),
-        out => Ok(out),
+/// Reads an output that can be written once the run is over.
+fn report_file(text: &str) -> Result<OutputArg, String> {
+    match text.parse::<OutputArg>()? {
+        lines if lines.is_lines() => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml or csv=PREFIX: \
+                                          requests are kept by the second, and not one by one"
+            .to_owned()),
+        output => Ok(output),
     }
 }
 
-/// A run that is over.
-#[derive(Debug)]
-pub struct Reported {
-    /// What was measured.
-    pub finished: Finished,
-    /// The same over time.
-    pub timeline: Timeline,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-impl Reported {
-    /// What it comes to.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        Verdict::of(&self.finished, &self.ending)
-    }
-
-    /// Writes every report, prints the summary, and says what could not be written. The exit code is 0 whatever the run came
-    /// to, 104 where a file cannot be written at all, 1 where something was not written whole.
-    #[must_use]
-    pub fn report(mut self, args: ReportArgs) -> ExitCode {
-        let ReportArgs { html, out, json } = args;
-        let verdict = self.verdict();
-        let html = html.map(|path| format!("html={}", path.display()).parse::<Out>()).transpose();
-        let outs = match html {
-            Ok(html) => Outs::open(&html.into_iter().chain(out).collect::<Vec<_>>()),
-            Err(message) => {
-                say(format_args!("golo: {message}"));
-                return Exit::BadConfiguration.into();
-            }
-        };
-        let outs = match outs {
-            Ok(outs) => outs,
-            Err(error) => return report(&error),
-        };
-        outs.write(&self.finished, &verdict, &mut self.ending, &self.timeline);
-        let Self { finished, timeline, ending } = self;
-        let text = match json {
-            true => serde_json::to_string(&Document::of(&finished, &verdict, &ending, &timeline))
-                .map(|json| json + "\n")
-                .map_err(io::Error::from),
-            false => Ok(reports::summary(&finished, &verdict, &ending, Page::stdout())),
-        };
-        let printed = text.and_then(|text| print(&text));
-        let mut is_whole = true;
-        for (path, error) in ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
-            is_whole = false;
-            say(format_args!("golo: `{path}` could not be written: {error}"));
+/// Writes the reports of a run that is over, and prints its summary. Returns 0 whatever the run came to, 104 if a file
+/// cannot be written at all, and 1 if something was not written whole.
+#[must_use]
+pub fn show(mut outcome: RunOutcome, args: ReportArgs) -> ExitCode {
+    let ReportArgs { html, out, json } = args;
+    let html = html.map(|path| format!("html={}", path.display()).parse::<OutputArg>()).transpose();
+    let opened = match html {
+        Ok(html) => outputs::open(&html.into_iter().chain(out).collect::<Vec<_>>()),
+        Err(message) => {
+            say(format_args!("golo: {message}"));
+            return Exit::BadConfiguration.into();
         }
-        if let Err(error) = printed {
-            is_whole = false;
-            say(format_args!("golo: the summary could not be written to stdout: {error}"));
-        }
-        if is_whole { ExitCode::SUCCESS } else { Exit::Failed.into() }
+    };
+    let mut opened = match opened {
+        Ok(opened) => opened,
+        Err(error) => return report(&error),
+    };
+    outputs::finish(&mut opened, &mut outcome);
+    let text = match json {
+        true => serde_json::to_string(&Document::of(&outcome)).map(|json| json + "\n").map_err(io::Error::from),
+        false => Ok(summary(&outcome, Page::stdout())),
+    };
+    let printed = text.and_then(|text| print(&text));
+    let mut is_whole = true;
+    for (path, error) in outcome.ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
+        is_whole = false;
+        say(format_args!("golo: `{path}` could not be written: {error}"));
     }
+    if let Err(error) = printed {
+        is_whole = false;
+        say(format_args!("golo: the summary could not be written to stdout: {error}"));
+    }
+    if is_whole { ExitCode::SUCCESS } else { Exit::Failed.into() }
 }

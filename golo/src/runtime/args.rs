@@ -8,9 +8,10 @@ use super::{
     RPC_ADDR,
     listener::Address,
     refusal::wrong,
-    run_args::{RunArgs, RunCall, read_proxy},
+    run_args::{RunArgs, read_proxy},
     service::WireLayout,
 };
+use crate::run_loop::RunCall;
 use crate::{
     Loadtest,
     engine::plan::parse_duration,

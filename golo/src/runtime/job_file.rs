@@ -12,7 +12,8 @@ pub use self::{
     toml::toml,
     value::{Key, Kind, Mistake, Value},
 };
-use super::run_args::{Flag, OwnFlags, RunArgs, RunCall, flags};
+use super::run_args::{Flag, OwnFlags, RunArgs, flags};
+use crate::run_loop::RunCall;
 use crate::support::nearest::nearest;
 
 /// The table of parameters.

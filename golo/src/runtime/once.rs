@@ -6,12 +6,9 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{Runtimes, run_on};
-use crate::run_loop::{
-    LAST_MOMENT,
-    exit::{Exit, report},
-    lines::{Lines, Stream},
-    signals::Signals,
-};
+use crate::error::exit::{Exit, report};
+use crate::report::lines::{Lines, Stream};
+use crate::run_loop::{LAST_MOMENT, signals::Signals};
 use crate::{Context, Error, Loadtest, Response, error::chain, metrics::sink, support::message::say};
 
 /// Triggers the load test once, for a job of that name; its `Output` lines go to stderr.

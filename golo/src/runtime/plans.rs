@@ -1,4 +1,7 @@
-//! The service `golo.engine.v1.Engine`: whole plans, run here for whoever holds the stream.
+//! The service `golo.engine.v1.Engine`: runs whole plans for the client that holds the stream.
+//!
+//! A plan goes through the [run loop](crate::run_loop) as every run does. Orders come from the client and from the signals
+//! of this process. Events go to an [`Outbox`], which another task sends, so that a slow client delays nothing.
 
 use std::{
     pin::Pin,
@@ -7,32 +10,33 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex, OwnedMutexGuard, mpsc},
+    sync::{Mutex, OwnedMutexGuard, mpsc, oneshot},
     time::{sleep_until, timeout},
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{cores, in_process::InProcess, outbox::Outbox, service::InFlight, told::Told};
-use crate::run_loop::{LAST_MOMENT, running::with_proxies};
+use super::{in_process::InProcess, outbox::Outbox, service::InFlight, told::Told};
 use crate::{
     Loadtest, Sink,
     engine::{
-        Engine, Finished, Options, Sinks,
+        Finished, Options, RunEvent, Sinks,
         plan::{Plan, Rate, Target},
         room::Selected,
+        share::Share,
+        snapshot::Snapshot,
     },
     error::chain,
     metrics::sink,
-    pb::{
-        engine as pb,
-        engine::{command::Command, event::Event},
-    },
+    pb::engine::{self as pb, command::Command, event::Event},
+    report::MetricsOutput,
+    run_loop::{self, Control, Driver, EngineHandle, LAST_MOMENT, LocalEngine, Order, RunSpec},
     support::{
+        cores,
         panic::{print_at_most, watch},
         until::until,
     },
-    user::{member, share::Share},
+    user::member,
     wire,
 };
 
@@ -40,6 +44,8 @@ use crate::{
 const EVENTS: usize = 1;
 /// Panics that are printed: a load test that panics may do so thousands of times.
 const PANICS: usize = 3;
+/// How long a plan waits for the client to let it begin: for ever.
+const HELD: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Runs plans of one load test, one at a time.
 pub(super) struct Plans {
@@ -130,16 +136,12 @@ impl Asked {
 
 /// A plan that is being run.
 struct Running {
-    engine: Engine,
+    served: Served,
+    spec: RunSpec,
     outputs: Option<Arc<Told>>,
     events: Events,
     outbox: Outbox,
     in_flight: InFlight,
-    is_ready: bool,
-    is_started: bool,
-    /// Its process was told to stop.
-    is_stopped: bool,
-    is_cut: bool,
     /// The sink of the process, until it has it back.
     process: Arc<dyn Sink>,
     turn: OwnedMutexGuard<()>,
@@ -160,7 +162,8 @@ impl Running {
         let beside = outputs.iter().map(|told| Arc::<Told>::clone(told) as Arc<dyn Sink>);
         let sinks = Sinks::selecting(selected, beside.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
-        let mut engine = InProcess::start(&plans.loadtest, shared, plan, options, sinks).map_err(failed)?;
+        let engine = InProcess::start(&plans.loadtest, shared, plan.clone(), options.clone(), sinks).map_err(failed)?;
+        let mut engine = LocalEngine::new(engine);
         engine.hold();
         print_at_most(PANICS);
         // `setup` may have set a panic hook of its own.
@@ -169,125 +172,216 @@ impl Running {
         sink::install(outside);
         let mut outbox = Outbox::default();
         outbox.push(Event::Accepted(pb::Accepted { revision, version: env!("CARGO_PKG_VERSION").to_owned() }));
-        Ok(Self {
-            engine,
-            outputs,
-            events,
-            outbox,
-            in_flight: plans.in_flight.clone(),
-            is_ready: false,
-            is_started: false,
-            is_stopped: false,
-            is_cut: false,
-            process,
-            turn,
-        })
-    }
-
-    async fn run(mut self, mut commands: Streaming<pb::Command>) {
-        let _entered = self.in_flight.enter();
-        let (in_flight, outputs, events) = (self.in_flight.clone(), self.outputs.clone(), self.events.clone());
-        let mut is_broken = false;
-        loop {
-            // Nothing in here waits for anybody: whatever the reader does, the engine goes on and orders are obeyed.
-            tokio::select! {
-                told = next(&mut self.engine, self.is_ready) => match told {
-                    Some(told) => {
-                        self.is_ready |= matches!(told, Event::Ready(_));
-                        self.outbox.push(told);
-                    }
-                    None => break,
-                },
-                Ok(permit) = events.reserve(), if !self.outbox.is_empty() => self.outbox.send(permit),
-                lines = lines(outputs.as_deref()), if self.outbox.has_room() => self.outbox.push_outputs(lines),
-                command = commands.message(), if !is_broken => match command {
-                    Ok(Some(command)) => self.obey(command),
-                    // Whoever wanted this load is gone.
-                    Ok(None) | Err(_) => {
-                        is_broken = true;
-                        self.cut();
-                    }
-                },
-                () = events.closed(), if !is_broken => {
-                    is_broken = true;
-                    self.outbox.close();
-                    self.cut();
-                }
-                () = in_flight.are_stopped(), if !self.is_stopped => {
-                    self.is_stopped = true;
-                    self.engine.stop();
-                }
-                () = in_flight.are_cut_off(), if !self.is_cut => self.cut(),
-            }
-            self.tell_start();
-        }
-        self.end((!is_broken).then_some(commands)).await;
-    }
-
-    fn cut(&mut self) {
-        self.is_cut = true;
-        self.engine.cut();
-    }
-
-    fn obey(&mut self, command: pb::Command) {
-        match command.command {
-            Some(Command::Start(pb::Start { at })) => {
-                self.engine.begin_at(wire::moment(at));
-            }
-            Some(Command::Adjust(pb::Adjust { level: Some(level) })) => {
-                let adjusted = self.adjust(level);
-                self.outbox.push(Event::Adjusted(adjusted));
-            }
-            Some(Command::Stop(_)) => self.engine.stop(),
-            Some(Command::Cut(_)) => self.cut(),
-            Some(Command::Taken(pb::Taken { bytes })) => self.outbox.taken(bytes),
-            // A command of a later revision comes only with a plan that needs it.
-            Some(Command::Plan(_) | Command::Adjust(_)) | None => {}
-        }
-    }
-
-    fn adjust(&mut self, level: pb::adjust::Level) -> pb::Adjusted {
-        let level = match level {
-            pb::adjust::Level::Users(users) => Ok(Target::Users(users)),
-            pb::adjust::Level::Rate(rate) => Rate::new(rate).map(Target::Rate).ok_or("a rate that is too high"),
+        let spec = RunSpec {
+            plan,
+            options,
+            thresholds: Vec::new(),
+            abort_on_fail: false,
+            is_quiet: true,
+            held: Some(HELD),
+            lines: Vec::new(),
         };
-        let adjusted = level.map_err(str::to_owned).and_then(|level| {
-            let plan = self.engine.adjust(level).map_err(|error| error.to_string())?;
-            Ok(pb::Load::from(plan))
-        });
-        match adjusted {
-            Ok(load) => pb::Adjusted { refused: String::new(), load: Some(load) },
-            Err(refused) => pb::Adjusted { refused, load: None },
-        }
+        let served = Served { name: plans.loadtest.name.clone(), engine: Some(engine) };
+        Ok(Self { served, spec, outputs, events, outbox, in_flight: plans.in_flight.clone(), process, turn })
     }
 
-    /// Tells when the clock starts, once that is known.
-    fn tell_start(&mut self) {
-        if !self.is_started
-            && let Some(at) = self.engine.started_at()
-        {
-            self.is_started = true;
-            self.outbox.push(Event::Started(pb::Started { at: wire::unix_nanoseconds(at) }));
-        }
-    }
-
-    async fn end(self, mut commands: Option<Streaming<pb::Command>>) {
-        let Self { engine, outputs, events, outbox, in_flight, is_stopped, is_cut, process, turn, .. } = self;
+    async fn run(self, commands: Streaming<pb::Command>) {
+        let Self { mut served, spec, outputs, events, outbox, in_flight, process, turn } = self;
+        let _entered = in_flight.enter();
+        let (mail, letters) = mpsc::unbounded_channel();
+        let sending = tokio::spawn(send(outbox, events.clone(), outputs.clone(), letters));
+        let mut client = Client::new(commands, mail.clone(), events.clone(), in_flight.clone());
+        let started = Arc::default();
+        let mut stream: [Box<dyn MetricsOutput>; 1] = [Box::new(EventStream { mail, started: Arc::clone(&started) })];
+        let outcome = run_loop::run(&mut served, spec, Sinks::new(Vec::new()), &mut client, &mut stream).await;
+        drop(stream);
+        let Client { commands, is_stopped, is_cut, mail, .. } = client;
+        drop(mail);
+        let Ok(outbox) = sending.await else { return };
         sink::install(process);
-        let over = engine.started();
-        let finished = with_proxies(engine.finish());
+        let finished = outcome.finished;
         // The grace begins with the end of the plan's time, and a plan of iterations may have ended before.
         let time = if finished.plan.iterations().is_some() { finished.whole_time } else { finished.load_time };
-        let over = over.map_or_else(Instant::now, |start| start + time);
+        let started = *crate::support::lock::lock(&started);
+        let over = started.map_or_else(Instant::now, |start: Instant| start + time);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
         let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };
+        let mut commands = commands;
         last.tell(&events, finished, is_stopped, &mut commands, &in_flight).await;
         drop(turn);
         if commands.is_some() {
-            // Where this process ends too, a reader that writes to the connection once it is closed finds it broken, and what
-            // it has not read is lost to it: it lets go first.
-            let let_go = async { while next_command(&mut commands).await.is_some() {} };
-            let _ = timeout(LAST_MOMENT, let_go).await;
+            // If this process ends too, a reader that writes to the closed connection finds it broken and loses what it has
+            // not read. So the reader closes first.
+            let closed = async { while next_command(&mut commands).await.is_some() {} };
+            let _ = timeout(LAST_MOMENT, closed).await;
+        }
+    }
+}
+
+/// The load test of this process, which is set up before its plan is accepted.
+struct Served {
+    name: String,
+    engine: Option<LocalEngine>,
+}
+
+impl Driver for Served {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn set_up_in_words(&self) -> &'static str {
+        "`setup`"
+    }
+
+    fn tear_down_in_words(&self) -> &'static str {
+        "`teardown`"
+    }
+
+    async fn set_up(&mut self, _: &Sinks, _: oneshot::Receiver<()>) -> Result<bool, crate::Error> {
+        Ok(true)
+    }
+
+    async fn start(&mut self, _: &Plan, _: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, crate::Error> {
+        let engine = self.engine.take().ok_or_else(|| crate::Error::start("the plan has been started", None))?;
+        Ok(Box::new(engine))
+    }
+
+    async fn tear_down(&mut self) -> Result<(), crate::Error> {
+        // The process tears down once it is to end: further plans may come.
+        Ok(())
+    }
+}
+
+/// Orders of the client that holds the stream, and of the signals of this process.
+struct Client {
+    /// `None` once the client is gone.
+    commands: Option<Streaming<pb::Command>>,
+    mail: mpsc::UnboundedSender<Letter>,
+    events: Events,
+    in_flight: InFlight,
+    /// True once this process was told to stop.
+    is_stopped: bool,
+    is_cut: bool,
+}
+
+impl Client {
+    fn new(
+        commands: Streaming<pb::Command>,
+        mail: mpsc::UnboundedSender<Letter>,
+        events: Events,
+        in_flight: InFlight,
+    ) -> Self {
+        Self { commands: Some(commands), mail, events, in_flight, is_stopped: false, is_cut: false }
+    }
+
+    /// Nobody wants this load any more.
+    fn gone(&mut self) -> Order {
+        self.commands = None;
+        self.is_cut = true;
+        let _ = self.mail.send(Letter::Close);
+        Order::Cut
+    }
+
+    /// Returns the order of a command, if it is one.
+    fn order(&mut self, command: Command) -> Option<Order> {
+        match command {
+            Command::Start(pb::Start { at }) => Some(Order::Start { at: wire::moment(at) }),
+            Command::Adjust(pb::Adjust { level: Some(pb::adjust::Level::Users(users)) }) => {
+                Some(Order::Adjust(Target::Users(users)))
+            }
+            Command::Adjust(pb::Adjust { level: Some(pb::adjust::Level::Rate(rate)) }) => match Rate::new(rate) {
+                Some(rate) => Some(Order::Adjust(Target::Rate(rate))),
+                None => {
+                    let refused = "a rate that is too high".to_owned();
+                    let _ = self.mail.send(Letter::Event(Event::Adjusted(pb::Adjusted { refused, load: None })));
+                    None
+                }
+            },
+            Command::Stop(_) => Some(Order::Stop),
+            Command::Cut(_) => {
+                self.is_cut = true;
+                Some(Order::Cut)
+            }
+            Command::Taken(pb::Taken { bytes }) => {
+                let _ = self.mail.send(Letter::Taken(bytes));
+                None
+            }
+            // A command of a later revision comes only with a plan that needs it.
+            Command::Plan(_) | Command::Adjust(_) => None,
+        }
+    }
+}
+
+impl Control for Client {
+    async fn next(&mut self) -> Order {
+        loop {
+            let is_there = self.commands.is_some();
+            tokio::select! {
+                command = next_command(&mut self.commands), if is_there => match command {
+                    Some(command) => {
+                        if let Some(order) = self.order(command) {
+                            return order;
+                        }
+                    }
+                    None => return self.gone(),
+                },
+                () = self.events.closed(), if is_there => return self.gone(),
+                () = self.in_flight.are_stopped(), if !self.is_stopped => {
+                    self.is_stopped = true;
+                    return Order::Stop;
+                }
+                () = self.in_flight.are_cut_off(), if !self.is_cut => {
+                    self.is_cut = true;
+                    return Order::Cut;
+                }
+                else => return std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Something for the task that sends.
+enum Letter {
+    Event(Event),
+    /// So many bytes of raw outputs have found their reader.
+    Taken(u64),
+    /// The client is gone.
+    Close,
+}
+
+/// Passes events of the engine to the task that sends them.
+struct EventStream {
+    mail: mpsc::UnboundedSender<Letter>,
+    started: Arc<std::sync::Mutex<Option<Instant>>>,
+}
+
+impl MetricsOutput for EventStream {
+    fn event(&mut self, event: &RunEvent, _: &Snapshot) {
+        if let RunEvent::Started { at } = event {
+            let since = at.elapsed().unwrap_or_default();
+            *crate::support::lock::lock(&self.started) = Instant::now().checked_sub(since);
+        }
+        let _ = self.mail.send(Letter::Event(event.into()));
+    }
+}
+
+/// Sends events and raw outputs as the client takes them, until nobody writes letters any more. Returns what is unsent.
+async fn send(
+    mut outbox: Outbox,
+    events: Events,
+    outputs: Option<Arc<Told>>,
+    mut letters: mpsc::UnboundedReceiver<Letter>,
+) -> Outbox {
+    loop {
+        tokio::select! {
+            letter = letters.recv() => match letter {
+                Some(Letter::Event(event)) => outbox.push(event),
+                Some(Letter::Taken(bytes)) => outbox.taken(bytes),
+                Some(Letter::Close) => outbox.close(),
+                None => return outbox,
+            },
+            Ok(permit) = events.reserve(), if !outbox.is_empty() => outbox.send(permit),
+            lines = lines(outputs.as_deref()), if outbox.has_room() => outbox.push_outputs(lines),
         }
     }
 }
@@ -382,14 +476,6 @@ async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<C
             Ok(None) | Err(_) => return None,
         }
     }
-}
-
-/// Waits for what the engine tells next; gives nothing once the run has ended.
-async fn next(engine: &mut Engine, is_ready: bool) -> Option<Event> {
-    if !is_ready && let Some(users) = engine.ready().await {
-        return Some(Event::Ready(pb::Ready { users }));
-    }
-    engine.next().await.map(|progress| Event::from(&progress))
 }
 
 /// Waits for lines, where they are wanted.

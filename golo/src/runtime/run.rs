@@ -4,18 +4,14 @@ use std::{process::ExitCode, sync::Arc};
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Runtimes, in_process::InProcess, run_args::RunCall, run_on};
-use crate::run_loop::{
-    LAST_MOMENT,
-    exit::report,
-    outs::{Out, Outs},
-    running::{Ran, Running, Subject},
-};
+use super::{Runtimes, in_process::InProcess, run_on};
 use crate::{
     Error, Loadtest,
-    engine::{Engine, Options, Sinks, plan::Plan, recorder::Outside},
-    metrics::scope::SharedValue,
-    metrics::sink,
+    engine::{Finished, Options, Sinks, plan::Plan, recorder::Outside},
+    error::{chain, exit::report},
+    metrics::{scope::SharedValue, sink},
+    report::{MetricsOutput, RunOutcome, Unwritten, outputs},
+    run_loop::{self, Driver, EngineHandle, LAST_MOMENT, LocalEngine, RunCall, reports, signals::Signals},
     support::{
         message::say,
         panic::{print_at_most, watch},
@@ -25,8 +21,7 @@ use crate::{
 
 /// Panics that are printed: a load test that panics may do so thousands of times.
 const PANICS: usize = 3;
-/// Threads of the load test's runtime, where `setup` and `teardown` run alone: one more than a `setup` can block by
-/// itself.
+/// Threads of the load test's runtime, where only `setup` and `teardown` run: one more than a `setup` can block by itself.
 const THREADS: usize = 2;
 
 /// Drives the load test as planned, and reports.
@@ -38,46 +33,77 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
         say("golo: built without optimisations; to measure, use `cargo run --release`");
     }
     let name = loadtest.name.clone();
-    deliver(&name, &call, |options, outs| drive(loadtest, &call, options, outs))
+    deliver(&name, &call, Vec::new(), |outputs| drive(loadtest, &call, outputs))
 }
 
-/// Drives what `subject` makes as planned, and reports: for the `golo` command.
-pub fn run_subject<S: Subject>(name: &str, call: RunCall, subject: impl FnOnce(&RunCall, &Handle) -> S) -> ExitCode {
-    deliver(name, &call, |options, outs| {
+/// Drives what `driver` returns as planned, and reports: for the `golo` command. `further` are outputs beside those that the
+/// call asks for.
+pub fn run_driver<D: Driver>(
+    name: &str,
+    call: &RunCall,
+    further: Vec<Box<dyn MetricsOutput>>,
+    driver: impl FnOnce(&Handle) -> D,
+) -> ExitCode {
+    deliver(name, call, further, |outputs| {
         let Runtimes { control, .. } = Runtimes::start(1)?;
-        let sinks = Sinks::selecting(call.selected(), outs.sinks().collect());
-        let subject = subject(&call, control.handle());
-        let running = async { Ok(Running::start(subject, &call)?.run(options, sinks).await) };
-        let ran: Ran = control.block_on(running)?;
-        Ok(ran.with_unwritten(control.block_on(outs.flush(LAST_MOMENT))))
+        let sinks = Sinks::selecting(call.selected(), outputs::sinks(outputs).collect());
+        let mut driver = driver(control.handle());
+        let outcome = control.block_on(async {
+            let mut signals = Signals::listen()?;
+            Ok(run_loop::run(&mut driver, call.spec(name), sinks, &mut signals, outputs).await)
+        })?;
+        drop(driver);
+        Ok(outcome.with_unwritten(control.block_on(flush(outputs))))
     })
 }
 
-/// Opens what is asked for beside the summary, has `drive` make the run, and reports.
-fn deliver(name: &str, call: &RunCall, drive: impl FnOnce(Options, &Outs) -> Result<Ran, Error>) -> ExitCode {
-    let options = call.options(name);
-    let outs = match Outs::open(&call.out) {
-        Ok(outs) => outs,
+/// Opens the outputs, makes the run with `drive`, and reports.
+fn deliver(
+    name: &str,
+    call: &RunCall,
+    further: Vec<Box<dyn MetricsOutput>>,
+    drive: impl FnOnce(&mut [Box<dyn MetricsOutput>]) -> Result<RunOutcome, Error>,
+) -> ExitCode {
+    let mut outputs = match call.outputs() {
+        Ok(outputs) => outputs,
         Err(error) => return report(&error),
     };
-    let ran = match drive(options.clone(), &outs) {
-        Err(error) if error.is_start() => Ran::not_started(call.plan.clone(), options, &error),
+    outputs.extend(further);
+    let outcome = match drive(&mut outputs) {
+        Err(error) if error.is_start() => {
+            let finished = Finished::not_started(call.plan.clone(), call.options(name), Some(chain(&error)));
+            finished.into()
+        }
         Err(error) => return report(&error),
-        Ok(ran) => ran,
+        Ok(outcome) => outcome,
     };
-    ran.report(outs, call.out.contains(&Out::Stdout))
+    reports::finish(outcome, outputs)
 }
 
-fn drive(loadtest: Loadtest, call: &RunCall, options: Options, outs: &Outs) -> Result<Ran, Error> {
+/// Waits until every raw output is written, and returns those that are not.
+async fn flush(outputs: &mut [Box<dyn MetricsOutput>]) -> Vec<Unwritten> {
+    let mut unwritten = Vec::new();
+    for output in outputs {
+        unwritten.extend(output.flush(LAST_MOMENT).await);
+    }
+    unwritten
+}
+
+fn drive(loadtest: Loadtest, call: &RunCall, outputs: &mut [Box<dyn MetricsOutput>]) -> Result<RunOutcome, Error> {
     let runtimes = Runtimes::start(THREADS)?;
-    let sinks = Sinks::selecting(call.selected(), outs.sinks().chain(loadtest.own_sink()).collect());
+    let sinks = Sinks::selecting(call.selected(), outputs::sinks(outputs).chain(loadtest.own_sink()).collect());
     sink::install(Arc::<Outside>::clone(&sinks.outside));
+    let spec = call.spec(&loadtest.name);
     let loadtest = Arc::new(loadtest);
-    let itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
-    let ended = runtimes.control.block_on(async { Ok(Running::start(itself, call)?.run(options, sinks).await) });
+    let mut itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
+    let outcome = runtimes.control.block_on(async {
+        let mut signals = Signals::listen()?;
+        Ok(run_loop::run(&mut itself, spec, sinks, &mut signals, outputs).await)
+    });
+    drop(itself);
     let control = runtimes.end(loadtest);
-    let unwritten = control.block_on(outs.flush(LAST_MOMENT));
-    ended.map(|ran: Ran| ran.with_unwritten(unwritten).with_last_panics())
+    let unwritten = control.block_on(flush(outputs));
+    outcome.map(|outcome: RunOutcome| outcome.with_unwritten(unwritten).with_last_panics())
 }
 
 /// The load test of this process.
@@ -85,22 +111,20 @@ struct Itself {
     loadtest: Arc<Loadtest>,
     /// The runtime of `setup` and `teardown`.
     load: Handle,
-    /// What `setup` made.
+    /// The value that `setup` returned.
     shared: Option<SharedValue>,
 }
 
-impl Subject for Itself {
-    type Engine = Engine;
-
+impl Driver for Itself {
     fn name(&self) -> &str {
         &self.loadtest.name
     }
 
-    fn preparation(&self) -> &'static str {
+    fn set_up_in_words(&self) -> &'static str {
         "`setup`"
     }
 
-    fn ending(&self) -> &'static str {
+    fn tear_down_in_words(&self) -> &'static str {
         "`teardown`"
     }
 
@@ -114,22 +138,16 @@ impl Subject for Itself {
             }
         };
         self.shared = run_on(&self.load, setting_up).await?;
-        // It may have set a panic hook of its own.
+        // `setup` may have set a panic hook of its own.
         watch();
         Ok(self.shared.is_some())
     }
 
-    async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Engine, Error> {
+    async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
         let shared = self.shared.clone().ok_or_else(|| Error::start("`setup` was cut off", None))?;
-        InProcess::start(&self.loadtest, shared, plan.clone(), options.clone(), sinks)
+        let engine = InProcess::start(&self.loadtest, shared, plan.clone(), options.clone(), sinks)?;
+        Ok(Box::new(LocalEngine::new(engine)))
     }
-
-    async fn died(&mut self) -> String {
-        // It would take this process with it.
-        std::future::pending().await
-    }
-
-    async fn settle(&mut self) {}
 
     async fn tear_down(&mut self) -> Result<(), Error> {
         let loadtest = Arc::clone(&self.loadtest);

@@ -12,20 +12,13 @@ use clap::{ArgAction, Args};
 
 pub use self::flags::OwnFlags;
 pub(super) use self::flags::{Flag, flags};
-use super::{
-    cores,
-    job_file::{JobFile, Mistake, Value, toml},
-};
-use crate::run_loop::outs::Out;
+use super::job_file::{JobFile, Mistake, Value, toml};
+use crate::report::OutputArg;
+use crate::run_loop::RunCall;
 use crate::{
-    engine::{
-        Options,
-        plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
-        room::Selected,
-    },
+    engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
     report::Threshold,
     transport::proxy::{Proxy, ProxyText},
-    user::share::Share,
 };
 
 /// The flags of `run`, as they are given, and those that a command has beside them.
@@ -111,7 +104,7 @@ struct HowArgs {
     /// Write what was measured (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, or
     /// jsonl=FILE, which is every request as a line; jsonl=- is stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
-    out: Vec<Out>,
+    out: Vec<OutputArg>,
     /// Take what the flags do not say from a job file: TOML with their names as keys; YAML too, where `golo run` reads it
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -121,98 +114,6 @@ struct HowArgs {
     /// No news while it runs
     #[arg(long, action = ArgAction::SetTrue)]
     no_progress: bool,
-}
-
-/// What `run` is to do.
-#[derive(Debug)]
-pub struct RunCall {
-    /// What the plan was made of.
-    asked: Asked,
-    pub(crate) plan: Plan,
-    pub(crate) job_name: Option<String>,
-    pub(crate) workers: Option<usize>,
-    pub(crate) seed: u64,
-    pub(crate) max_lag: Option<Duration>,
-    pub(crate) no_keep_alive: bool,
-    pub(crate) insecure: bool,
-    pub(crate) proxy: Proxy,
-    pub(crate) thresholds: Vec<Threshold>,
-    pub(crate) abort_on_fail: bool,
-    pub(crate) out: Vec<Out>,
-    /// Parameters that a file gave.
-    pub(crate) params: Vec<(String, String)>,
-    /// The load test that a file names.
-    pub(crate) load_test: Option<PathBuf>,
-    pub(crate) quiet: bool,
-    pub(crate) progress: bool,
-}
-
-impl RunCall {
-    /// What is to be delivered.
-    #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// How it is to be run, of the load test `name`.
-    #[must_use]
-    pub fn options(&self, name: &str) -> Options {
-        Options {
-            job_name: self.job_name.clone().unwrap_or_else(|| name.to_owned()),
-            workers: self.workers.unwrap_or_else(cores),
-            seed: self.seed,
-            share: Share::WHOLE,
-            max_lag: self.max_lag,
-        }
-    }
-
-    /// What the run must keep to.
-    #[must_use]
-    pub fn thresholds(&self) -> &[Threshold] {
-        &self.thresholds
-    }
-
-    /// The routes that thresholds select.
-    #[must_use]
-    pub fn selected(&self) -> Selected {
-        self.thresholds.iter().filter_map(Threshold::route).collect()
-    }
-
-    /// Parameters that a file gave.
-    #[must_use]
-    pub fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
-    /// The load test that a file names.
-    #[must_use]
-    pub fn load_test(&self) -> Option<&Path> {
-        self.load_test.as_deref()
-    }
-
-    /// Whether every request is to be written down as a line.
-    #[must_use]
-    pub fn wants_lines(&self) -> bool {
-        self.out.iter().any(|out| matches!(out, Out::Stdout | Out::Lines(_)))
-    }
-
-    /// Whether nothing is to be said but the summary, and what went wrong.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
-    /// Whether each request is to have a connection of its own, and whether any certificate will do.
-    #[must_use]
-    pub fn client_options(&self) -> (bool, bool) {
-        (self.no_keep_alive, self.insecure)
-    }
-
-    /// The proxy that requests go through.
-    #[must_use]
-    pub fn proxy(&self) -> &Proxy {
-        &self.proxy
-    }
 }
 
 impl RunArgs {

@@ -22,12 +22,9 @@ use super::{
     run_on,
     service::{ENGINE, InFlight, SERVICE, Services, WireLayout, services},
 };
-use crate::run_loop::{
-    LAST_MOMENT,
-    exit::report,
-    lines::{Lines, Loss},
-    signals::Signals,
-};
+use crate::error::exit::report;
+use crate::report::lines::{Lines, Loss};
+use crate::run_loop::{LAST_MOMENT, signals::Signals};
 use crate::{Error, Loadtest, report::counted, support::message::say};
 
 /// Triggers in flight on one connection, and cancelled ones that are not cleaned up yet: enough that no client is

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{WireError, moment, unix_nanoseconds};
 use crate::{
     engine::{
-        Finished, Options, Progress,
+        Finished, Options, Progress, RunEvent,
         health::{Descriptors, Health, Lag, LateStarts},
         plan::Plan,
         snapshot::Snapshot,
@@ -24,6 +24,20 @@ impl From<&Progress> for pb::event::Event {
     fn from(Progress { elapsed, second, users }: &Progress) -> Self {
         let snapshot = Some(second.into());
         Self::Second(pb::Second { elapsed: nanoseconds(*elapsed), users: *users, snapshot })
+    }
+}
+
+impl From<&RunEvent> for pb::event::Event {
+    fn from(event: &RunEvent) -> Self {
+        match event {
+            RunEvent::Ready { users } => Self::Ready(pb::Ready { users: *users }),
+            RunEvent::Started { at } => Self::Started(pb::Started { at: unix_nanoseconds(*at) }),
+            RunEvent::Second(progress) => progress.into(),
+            RunEvent::Adjusted(Ok(plan)) => {
+                Self::Adjusted(pb::Adjusted { refused: String::new(), load: Some(plan.into()) })
+            }
+            RunEvent::Adjusted(Err(refused)) => Self::Adjusted(pb::Adjusted { refused: refused.clone(), load: None }),
+        }
     }
 }
 

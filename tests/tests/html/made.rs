@@ -56,9 +56,8 @@ impl Made {
     }
 
     pub(crate) fn page(&self, to: &mut dyn std::io::Write) {
-        let ending = Ending::default();
-        let verdict = Verdict::of(&self.finished, &ending);
-        report::html(Document::of(&self.finished, &verdict, &ending, &self.timeline), to).unwrap();
+        let outcome = RunOutcome { timeline: self.timeline.clone(), ..self.finished.clone().into() };
+        report::html(&outcome, to).unwrap();
     }
 
     pub(crate) fn text(&self) -> String {

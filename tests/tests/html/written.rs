@@ -169,10 +169,8 @@ fn a_run_that_did_not_start_has_a_page() {
     let plan = Plan::new(Asked::default()).unwrap();
     let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7, share: Share::WHOLE, max_lag: None };
     let finished = Finished::not_started(plan, options, Some("`setup` failed: <no table>".to_owned()));
-    let ending = Ending::default();
     let mut page = Vec::new();
-    let verdict = Verdict::of(&finished, &ending);
-    report::html(Document::of(&finished, &verdict, &ending, &Timeline::default()), &mut page).unwrap();
+    report::html(&finished.into(), &mut page).unwrap();
     let page = Page::of(std::str::from_utf8(&page).unwrap());
     assert_sound(&page);
     assert_eq!(page.text(".verdict"), "NOT STARTED`setup` failed: <no table>");

@@ -49,14 +49,14 @@ impl Side {
     /// A run that was replayed, and its seconds.
     #[must_use]
     pub fn of(replayed: &Replayed, mut seconds: Seconds) -> Self {
-        let finished = &replayed.reported.finished;
+        let finished = &replayed.outcome.finished;
         seconds.keep_whole(finished.load_time);
         Self {
             run: replayed.run.clone(),
             name: replayed.name().to_owned(),
             load_test: replayed.load_test.clone(),
             plan: finished.plan.clone(),
-            verdict: replayed.reported.verdict(),
+            verdict: replayed.outcome.verdict(),
             seconds,
         }
     }

@@ -78,7 +78,7 @@ fn replayed(parts: &[Vec<Record>], now: u64) -> (Replayed, Vec<(u64, u64, u64)>)
 }
 
 fn verdict(parts: &[Vec<Record>], now: u64) -> Verdict {
-    replayed(parts, now).0.reported.verdict()
+    replayed(parts, now).0.outcome.verdict()
 }
 
 #[test]
@@ -87,10 +87,10 @@ fn the_seconds_of_parts_are_put_together_whatever_their_order() {
     let (replayed, seconds) = replayed(&parts, 6);
     // The last comes with the end of the first to end.
     assert_eq!(seconds, (1..=6).map(|second| (second, 10, 2)).collect::<Vec<_>>());
-    let Reported { finished, timeline, ending } = &replayed.reported;
+    let RunOutcome { finished, timeline, ending } = &replayed.outcome;
     assert_eq!((finished.totals.triggers.done, finished.options.workers, ending.not_ended.clone()), (12, 4, None));
     assert_eq!(timeline.points().map(|point| point.done).collect::<Vec<_>>(), [2; 6]);
-    assert_eq!((replayed.reported.verdict(), replayed.name(), &*replayed.run), (Verdict::Passed, "shop", "r"));
+    assert_eq!((replayed.outcome.verdict(), replayed.name(), &*replayed.run), (Verdict::Passed, "shop", "r"));
 }
 
 #[test]
@@ -114,12 +114,12 @@ fn how_it_ended_is_known() {
         &[part("a", (0, 1), 12, Some(Ended { reason: "teardown failed".to_owned(), ..of(State::Completed) }))],
         12,
     );
-    assert_eq!(replayed.reported.ending.torn_down.as_deref(), Some("teardown failed"));
+    assert_eq!(replayed.outcome.ending.torn_down.as_deref(), Some("teardown failed"));
     let (replayed, _) = self::replayed(
         &[part("a", (0, 1), 12, Some(Ended { aborted: "iterations count>=10".to_owned(), ..Ended::default() }))],
         12,
     );
-    assert!(replayed.reported.ending.aborted.is_some());
+    assert!(replayed.outcome.ending.aborted.is_some());
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn a_run_whose_end_nobody_told_has_not_ended() {
     let (replayed, seconds) = replayed(&parts, 8);
     let expected = "it began at 2027-01-15T08:00:00Z; the last that is known is from 5s into it, 3s ago; it is running, or \
                     whoever ran it was killed";
-    assert_eq!((replayed.reported.verdict(), seconds.len()), (Verdict::NotEnded(expected.to_owned()), 5));
-    assert_eq!(replayed.reported.finished.totals.triggers.done, 5);
+    assert_eq!((replayed.outcome.verdict(), seconds.len()), (Verdict::NotEnded(expected.to_owned()), 5));
+    assert_eq!(replayed.outcome.finished.totals.triggers.done, 5);
     let only_begun = [vec![begun("a", 0, 1)]];
     assert!(matches!(verdict(&only_begun, 0), Verdict::NotEnded(_)));
 }
@@ -233,7 +233,7 @@ fn a_run_that_died_before_it_began_has_not_started() {
     let stopped = Ended { state: State::Cancelled.into(), run_stopped: true, stopped: Some(0), ..Ended::default() };
     let of = |agent: &str, index| vec![begun(agent, index, 2), ended(1, stopped.clone())];
     let (left, _) = replayed(&[of("a", 0), of("b", 1)], 2);
-    assert_eq!((left.reported.verdict(), left.reported.finished.health.lost_agents), (Verdict::Stopped, vec![]));
+    assert_eq!((left.outcome.verdict(), left.outcome.finished.health.lost_agents), (Verdict::Stopped, vec![]));
 }
 
 #[test]

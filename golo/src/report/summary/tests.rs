@@ -4,6 +4,9 @@ use std::{
 };
 
 use super::*;
+use crate::engine::Finished;
+use crate::error::exit::Exit;
+use crate::report::{Ending, Verdict};
 use crate::{
     engine::{
         Options,
@@ -81,8 +84,12 @@ fn stopped(finished: &Finished, moment: Moment) -> String {
     ended(finished, &Ending { stopped: Some(moment), ..Ending::default() })
 }
 
+fn outcome_of(finished: &Finished, ending: &Ending) -> RunOutcome {
+    RunOutcome { ending: ending.clone(), ..finished.clone().into() }
+}
+
 fn ended(finished: &Finished, ending: &Ending) -> String {
-    fitting(summary(finished, &Verdict::of(finished, ending), ending, Page::default()))
+    fitting(summary(&outcome_of(finished, ending), Page::default()))
 }
 
 /// What every summary is like.
@@ -251,12 +258,12 @@ fn a_threshold_that_asks_for_failures_keeps_a_run_of_failures_from_failing() {
     {
         let ending = judged(text);
         let verdict = Verdict::of(&finished, &ending);
-        assert_eq!((&verdict, verdict.exit_code(&ending)), (&Verdict::Passed, 0), "{text}");
+        assert_eq!((&verdict, outcome_of(&finished, &ending).exit()), (&Verdict::Passed, Exit::Success), "{text}");
         assert!(ended(&finished, &ending).starts_with("PASSED, but every request failed"), "{text}");
     }
     for text in ["http_req_failed rate<=100%", "http_req_duration p(95)<10ms", "http_req_interrupted rate>0"] {
         let ending = judged(text);
-        assert_eq!(Verdict::of(&finished, &ending).exit_code(&ending), 99, "{text}");
+        assert_eq!(outcome_of(&finished, &ending).exit(), Exit::ThresholdFailed, "{text}");
     }
 }
 
@@ -281,7 +288,7 @@ fn passed_and_failed_requests_stand_apart_where_more_than_one_in_a_hundred_faile
         "{text}"
     );
     assert!(words.contains("passed 1,010 0% 101/s 101kB 7.49ms 7ms"), "{text}");
-    let narrow = summary(&finished, &Verdict::Passed, &Ending::default(), Page::new(40, false));
+    let narrow = summary(&outcome_of(&finished, &Ending::default()), Page::new(40, false));
     let list = narrow.lines().skip_while(|line| line.trim() != "passed").nth(1).unwrap();
     assert!(list.starts_with("    count 10 failed 0% rate 1/s"), "{narrow}");
 
@@ -755,7 +762,7 @@ fn files_stand_last_and_what_could_not_be_written_first_too() {
 #[test]
 fn a_wide_page_has_a_line_a_route_and_a_narrow_one_a_list() {
     let (finished, ending) = judged();
-    let page = |columns| summary(&finished, &Verdict::of(&finished, &ending), &ending, Page::new(columns, false));
+    let page = |columns| summary(&outcome_of(&finished, &ending), Page::new(columns, false));
     let wide = page(140);
     let row = wide.lines().find(|line| line.starts_with("  GET /items/{id}  ")).unwrap();
     assert_eq!(row.split_whitespace().count(), 14, "{row}");
@@ -772,8 +779,7 @@ fn a_wide_page_has_a_line_a_route_and_a_narrow_one_a_list() {
 #[test]
 fn colours_change_nothing_else() {
     let (finished, ending) = judged();
-    let verdict = Verdict::of(&finished, &ending);
-    let coloured = summary(&finished, &verdict, &ending, Page::new(80, true));
+    let coloured = summary(&outcome_of(&finished, &ending), Page::new(80, true));
     assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31mFAILED\u{1b}[0m: http_req_failed"), "{coloured:?}");
     assert_eq!(console::strip_ansi_codes(&coloured), ended(&finished, &ending));
 }

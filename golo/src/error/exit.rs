@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
-use crate::{Error, error::chain, support::message::say};
+use super::{Error, chain};
+use crate::support::message::say;
 
-/// How a process of golo ends, if not with 0.
+/// Exit code of a process of golo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
+    /// Everything went well.
+    Success = 0,
     /// Anything unforeseen, a trigger of `once` that failed, and something that could not be written.
     Failed = 1,
     /// The generator could not deliver the plan. `compare`: a run is not fit to be compared.

@@ -1,13 +1,13 @@
-//! What a person sees while the run goes on: a bar on a terminal, a line every few seconds anywhere else.
+//! The terminal: a bar or a line every few seconds while the run goes on, and the summary once it is over.
 
 use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::{MetricsOutput, News, Page, RunOutcome, Written, summary};
 use crate::{
-    engine::{Progress, plan::Plan, snapshot::Snapshot},
-    report::{News, Page},
-    support::message::{self, say},
+    engine::{Finished, Progress, plan::Plan, snapshot::Snapshot},
+    support::message::{self, print, say},
 };
 
 const BAR: &str = "{bar:16.cyan/dim} {wide_msg}";
@@ -22,17 +22,64 @@ const LINES: u64 = 5;
 /// So often it is drawn at most.
 const HERTZ: u8 = 4;
 
-/// What is shown.
-pub(crate) enum Live {
+/// The terminal as an output.
+pub(crate) struct Terminal {
+    is_progress_wanted: bool,
+    /// True if raw outputs go to stdout; the summary then goes to stderr.
+    is_stdout_taken: bool,
+    plan: Option<Plan>,
+    live: Live,
+}
+
+impl Terminal {
+    /// Shows progress if it is wanted, and the summary at the end.
+    pub(crate) fn new(is_progress_wanted: bool, is_stdout_taken: bool) -> Self {
+        Self { is_progress_wanted, is_stdout_taken, plan: None, live: Live::Nothing }
+    }
+}
+
+impl MetricsOutput for Terminal {
+    fn start(&mut self, plan: &Plan) {
+        self.plan = Some(plan.clone());
+        self.live = Live::start(self.is_progress_wanted, self.is_stdout_taken, plan);
+    }
+
+    fn snapshot(&mut self, second: &Progress, totals: &Snapshot) {
+        if let Some(plan) = &self.plan {
+            self.live.show(second, totals, plan);
+        }
+    }
+
+    fn measured(&mut self, _: &Finished) {
+        self.live = Live::Nothing;
+    }
+
+    fn finish(&mut self, outcome: &RunOutcome) -> Vec<Written> {
+        let page = if self.is_stdout_taken { Page::stderr() } else { Page::stdout() };
+        let summary = summary(outcome, page);
+        if self.is_stdout_taken {
+            say(summary.trim_end());
+            return Vec::new();
+        }
+        let error = print(&summary).err().map(|error| error.to_string());
+        error
+            .map(|error| Written { kind: Written::STDOUT, path: "stdout".to_owned(), error: Some(error) })
+            .into_iter()
+            .collect()
+    }
+}
+
+/// What is shown while the run goes on.
+enum Live {
     Nothing,
     Lines(News),
     Bar(ProgressBar, News),
 }
 
 impl Live {
-    /// Shows what there will be of a run of `plan`, if it `is_wanted`. Lines on the same terminal, where stdout is taken by
-    /// them, would begin behind a bar.
-    pub(crate) fn start(is_wanted: bool, is_stdout_taken: bool, plan: &Plan) -> Self {
+    /// Shows a bar on a terminal, and lines anywhere else. If raw outputs go to the same terminal there is no bar: their
+    /// lines would begin behind it.
+    fn start(is_wanted: bool, is_stdout_taken: bool, plan: &Plan) -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let is_disturbed = is_stdout_taken && std::io::stdout().is_terminal();
         if !is_wanted {
@@ -56,8 +103,8 @@ impl Live {
         Self::Bar(bar, News::every(1, LINE_WIDTH))
     }
 
-    /// Tells of a second that is over.
-    pub(crate) fn second(&mut self, progress: &Progress, totals: &Snapshot, plan: &Plan) {
+    /// Shows a second that is over.
+    fn show(&mut self, progress: &Progress, totals: &Snapshot, plan: &Plan) {
         match self {
             Self::Nothing => {}
             Self::Lines(news) => {

@@ -1,0 +1,74 @@
+//! The store as a metrics output.
+
+use golo::{
+    engine::{Finished, RunEvent, snapshot::Snapshot},
+    report::{MetricsOutput, RunOutcome, Written},
+};
+use golo_proto::engine::{self as pb, event::Event};
+
+use super::{Keeper, Keeping};
+use crate::drive::run_end::ended;
+
+/// Keeps what a run on this machine measures, second by second.
+pub struct StoreOutput {
+    keeper: Keeper,
+    keeping: Option<Keeping>,
+    /// Triggers whose interruption has been recorded.
+    interrupted: u64,
+    has_finished: bool,
+}
+
+impl StoreOutput {
+    /// Writes records with `keeper`, and waits for `keeping` in the end.
+    #[must_use]
+    pub fn new((keeper, keeping): (Keeper, Keeping)) -> Self {
+        Self { keeper, keeping: Some(keeping), interrupted: 0, has_finished: false }
+    }
+}
+
+impl MetricsOutput for StoreOutput {
+    fn event(&mut self, event: &RunEvent, _: &Snapshot) {
+        match event {
+            RunEvent::Second(progress) => self.interrupted += progress.second.triggers.interrupted,
+            RunEvent::Started { .. } => {}
+            RunEvent::Ready { .. } | RunEvent::Adjusted(_) => return,
+        }
+        self.keeper.event(event.into());
+    }
+
+    fn measured(&mut self, finished: &Finished) {
+        let mut event = Event::from(finished);
+        let recorded = self.interrupted.saturating_add(finished.rest.triggers.interrupted);
+        if let Event::Finished(pb::Finished { rest: Some(pb::Snapshot { triggers: Some(triggers), .. }), .. }) =
+            &mut event
+        {
+            // Triggers whose end a lost worker did not report are in the totals only.
+            triggers.interrupted += finished.totals.triggers.interrupted.saturating_sub(recorded);
+        }
+        self.keeper.event(event);
+        self.has_finished = true;
+    }
+
+    fn finish(&mut self, outcome: &RunOutcome) -> Vec<Written> {
+        if !self.has_finished {
+            self.keeper.event(Event::from(&outcome.finished));
+        }
+        self.keeper.ended(ended(outcome));
+        if let Some(keeping) = self.keeping.take() {
+            keeping.finish();
+        }
+        Vec::new()
+    }
+}
+
+/// Waits in the end until the records of a run on several agents are written.
+pub struct StoreOfAgents(pub Option<Keeping>);
+
+impl MetricsOutput for StoreOfAgents {
+    fn finish(&mut self, _: &RunOutcome) -> Vec<Written> {
+        if let Some(keeping) = self.0.take() {
+            keeping.finish();
+        }
+        Vec::new()
+    }
+}

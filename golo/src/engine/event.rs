@@ -1,0 +1,24 @@
+//! Events that an engine reports while it runs a plan.
+
+use std::time::SystemTime;
+
+use super::{Progress, plan::Plan};
+
+/// An event of a run. Every kind of engine reports the same ones.
+#[derive(Debug)]
+pub enum RunEvent {
+    /// All users have started; a held run waits to begin.
+    Ready {
+        /// Number of users.
+        users: u64,
+    },
+    /// The measured part begins.
+    Started {
+        /// When, by the clock of this machine.
+        at: SystemTime,
+    },
+    /// A second is over.
+    Second(Progress),
+    /// The answer to a change of the load: the plan from now on, or why the change was refused.
+    Adjusted(Result<Plan, String>),
+}

@@ -1,0 +1,267 @@
+//! The list of metrics outputs that `--out` may name, and the outputs that a run has.
+//!
+//! To add one, write a file with an [`OutputKind`] and name it in [`KINDS`].
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use super::{
+    MetricsOutput, RunOutcome, Written, document,
+    files::{ReportFile, followed, is_special},
+    jsonl, junit, tables,
+};
+use crate::{Error, Sink, error::chain};
+
+/// All kinds of outputs, in the order in which they finish. The last ones report how the others went.
+const KINDS: [&OutputKind; 5] = [&jsonl::KIND, &tables::KIND, &junit::KIND, &HTML, &document::KIND];
+
+#[cfg(feature = "html")]
+use super::html::KIND as HTML;
+
+/// A page that cannot be made.
+#[cfg(not(feature = "html"))]
+const HTML: OutputKind = OutputKind {
+    check: |_| Err(WITHOUT_HTML.to_owned()),
+    ..OutputKind::file("html", "html=FILE.html", |_| Err(Error::address(WITHOUT_HTML, None)))
+};
+
+/// The error if the page is asked for.
+#[cfg(not(feature = "html"))]
+const WITHOUT_HTML: &str = "this load test was built without golo's feature `html`; turn it on with \
+                            `cargo add golo --features html`";
+
+/// A kind of output that `--out` may name.
+#[derive(Debug)]
+pub struct OutputKind {
+    /// Name before the `=`.
+    pub name: &'static str,
+    /// How it is asked for, in words: `summary=FILE.json`.
+    pub example: &'static str,
+    /// Returns the files that it writes for an argument.
+    pub files: fn(&str) -> Vec<PathBuf>,
+    /// Checks the argument without opening anything.
+    pub check: fn(&str) -> Result<(), String>,
+    /// Opens what it writes.
+    pub open: fn(&str) -> Result<Box<dyn MetricsOutput>, Error>,
+}
+
+impl OutputKind {
+    /// A kind that writes one file once the run is over.
+    pub(super) const fn file(
+        name: &'static str,
+        example: &'static str,
+        open: fn(&str) -> Result<Box<dyn MetricsOutput>, Error>,
+    ) -> Self {
+        Self { name, example, files: |path| vec![path.into()], check: |_| Ok(()), open }
+    }
+}
+
+/// An output that was asked for: `KIND=ARGUMENT`.
+#[derive(Debug, Clone)]
+pub struct OutputArg {
+    kind: &'static OutputKind,
+    argument: String,
+}
+
+impl PartialEq for OutputArg {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind.name == other.kind.name && self.argument == other.argument
+    }
+}
+
+impl FromStr for OutputArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = text.split_once('=').filter(|(_, argument)| !argument.is_empty()).and_then(|(name, argument)| {
+            let kind = KINDS.into_iter().find(|kind| kind.name == name)?;
+            Some((kind, argument))
+        });
+        let Some((kind, argument)) = found else {
+            return Err(format!("expected {}", Self::examples()));
+        };
+        if argument == "-" && kind.name != jsonl::KIND.name {
+            let name = kind.name;
+            return Err(format!("`-` is stdout, where only jsonl= can go; for a file of that name write {name}=./-"));
+        }
+        (kind.check)(argument)?;
+        Ok(Self { kind, argument: argument.to_owned() })
+    }
+}
+
+impl OutputArg {
+    fn examples() -> String {
+        "summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, jsonl=FILE, or jsonl=- for stdout".to_owned()
+    }
+
+    /// Returns true if it writes every request as a line.
+    #[must_use]
+    pub fn is_lines(&self) -> bool {
+        self.kind.name == jsonl::KIND.name
+    }
+
+    /// Returns true if it writes to stdout.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.is_lines() && self.argument == "-"
+    }
+
+    /// Returns where raw outputs go, in words, if it writes them.
+    #[must_use]
+    pub fn lines_place(&self) -> Option<String> {
+        self.is_lines().then(|| jsonl::stream(&self.argument).to_string())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (self.kind.files)(&self.argument)
+    }
+}
+
+/// Opens all outputs before any load is sent, so that what cannot be written is known by then. They are in the order in
+/// which they finish.
+///
+/// # Errors
+///
+/// Which file cannot be written, or would be written twice.
+pub(crate) fn open(arguments: &[OutputArg]) -> Result<Vec<Box<dyn MetricsOutput>>, Error> {
+    refuse_twice(arguments)?;
+    // In reverse: lines come last, since what was in their files is gone once they are open.
+    let mut opened = Vec::new();
+    for kind in KINDS.into_iter().rev() {
+        for argument in arguments.iter().rev().filter(|argument| argument.kind.name == kind.name) {
+            opened.push((kind.open)(&argument.argument)?);
+        }
+    }
+    opened.reverse();
+    Ok(opened)
+}
+
+/// Returns the sinks of outputs that take every request.
+pub(crate) fn sinks(outputs: &[Box<dyn MetricsOutput>]) -> impl Iterator<Item = Arc<dyn Sink>> {
+    outputs.iter().filter_map(|output| output.sink())
+}
+
+/// Finishes all outputs: one that cannot be written keeps no other from it.
+pub(crate) fn finish(outputs: &mut [Box<dyn MetricsOutput>], outcome: &mut RunOutcome) {
+    for output in outputs {
+        let written = output.finish(outcome);
+        outcome.ending.files.extend(written);
+    }
+}
+
+/// A file can be one thing only.
+fn refuse_twice(arguments: &[OutputArg]) -> Result<(), Error> {
+    let mut known = HashSet::new();
+    let twice = |what: String| Err(Error::address(format!("{what} would be written twice"), None));
+    if arguments.iter().filter(|argument| argument.is_stdout()).count() > 1 {
+        return twice("stdout".to_owned());
+    }
+    for path in arguments.iter().flat_map(OutputArg::files) {
+        if is_special(&path) {
+            continue;
+        }
+        let file = followed(&path);
+        if !known.insert(std::path::absolute(&file).unwrap_or(file)) {
+            return twice(format!("`{}`", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The error that a file cannot be written.
+pub(super) fn cannot_be_written(path: &Path, error: io::Error) -> Error {
+    Error::address(format!("`{}` cannot be written", path.display()), Some(error.into()))
+}
+
+/// Files that are written once the run is over.
+pub(super) struct FileOutput {
+    kind: &'static str,
+    files: Vec<(ReportFile, WriteReport)>,
+}
+
+/// Writes a report of a run.
+pub(super) type WriteReport = fn(&RunOutcome, &mut dyn Write) -> io::Result<()>;
+
+impl FileOutput {
+    /// Opens files of this kind.
+    pub(super) fn open(
+        kind: &'static str,
+        files: impl IntoIterator<Item = (PathBuf, WriteReport)>,
+    ) -> Result<Box<dyn MetricsOutput>, Error> {
+        let open = |(path, write): (PathBuf, WriteReport)| {
+            let file = ReportFile::open(&path).map_err(|error| cannot_be_written(&path, error))?;
+            Ok((file, write))
+        };
+        let files = files.into_iter().map(open).collect::<Result<_, Error>>()?;
+        Ok(Box::new(Self { kind, files }))
+    }
+}
+
+impl MetricsOutput for FileOutput {
+    fn finish(&mut self, outcome: &RunOutcome) -> Vec<Written> {
+        let kind = self.kind;
+        let write = |(file, write): (ReportFile, WriteReport)| {
+            let path = file.path().display().to_string();
+            let error = file.write(|to| write(outcome, to)).err();
+            Written { kind, path, error: error.map(|error| chain(&error)) }
+        };
+        self.files.drain(..).map(write).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argument(text: &str) -> Result<OutputArg, String> {
+        text.parse()
+    }
+
+    #[test]
+    fn known_kinds_are_accepted() {
+        for (text, files) in [
+            ("jsonl=-", 0),
+            ("jsonl=a=b", 1),
+            ("summary=s.json", 1),
+            #[cfg(feature = "html")]
+            ("html=page.html", 1),
+            ("junit=j.xml", 1),
+            ("csv=out/run", 5),
+        ] {
+            let argument = argument(text).unwrap();
+            let (kind, value) = text.split_once('=').unwrap();
+            assert_eq!((argument.kind.name, &*argument.argument), (kind, value));
+            assert_eq!(argument.files().len(), files, "{text}");
+        }
+        for text in ["", "jsonl", "jsonl=", "xml=a", "summary"] {
+            assert!(argument(text).unwrap_err().starts_with("expected summary=FILE.json, "), "{text}");
+        }
+        for text in ["summary=-", "html=-", "junit=-", "csv=-"] {
+            assert!(argument(text).unwrap_err().starts_with("`-` is stdout, where only jsonl= can go"), "{text}");
+        }
+        #[cfg(not(feature = "html"))]
+        assert!(argument("html=page.html").unwrap_err().contains("golo's feature `html`"));
+        for kind in KINDS {
+            assert!(OutputArg::examples().contains(kind.example), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn no_file_is_written_by_two_outputs() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = |kind: &str, name: &str| argument(&format!("{kind}={}", folder.path().join(name).display())).unwrap();
+        let stdout = || argument("jsonl=-").unwrap();
+        let refused = |arguments: &[OutputArg]| refuse_twice(arguments).is_err();
+        assert!(refused(&[stdout(), stdout()]));
+        assert!(refused(&[to("summary", "a"), to("junit", "a")]));
+        assert!(refused(&[to("csv", "a"), to("jsonl", "a_stats.csv")]));
+        assert!(!refused(&[to("summary", "a"), to("junit", "b"), to("csv", "a"), stdout()]));
+        let null = |kind: &str| argument(&format!("{kind}=/dev/null")).unwrap();
+        assert!(!refused(&[null("summary"), null("junit")]));
+    }
+}
