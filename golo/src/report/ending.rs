@@ -7,7 +7,7 @@ use super::{Judged, Threshold, units::counted};
 /// Information about the end of a run that the engine does not have.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ending {
-    /// Description of a run whose end was not reported.
+    /// Description of the run, if its end was not reported.
     pub not_ended: Option<String>,
     /// Stage of the run at which a signal came, if one did.
     pub stopped: Option<Moment>,

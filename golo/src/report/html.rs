@@ -27,7 +27,7 @@ use crate::sequence::unnoted_sequence_id;
 
 /// Number of routes above which the page has a search field.
 const MANY: usize = 20;
-/// Number of routes whose buckets the page contains. No chart needs them, and those of a thousand routes take 100 MB.
+/// Number of routes that keep their buckets. No chart needs them, and those of a thousand routes take 100 MB.
 const WHOLE: usize = 20;
 
 /// Writes the page of a run. Its document is `document` without the buckets of routes after the 20th.

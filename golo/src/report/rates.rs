@@ -38,8 +38,8 @@ impl RateTime {
     ///
     /// Two kinds of runs have rates over all of their time:
     ///
-    /// - runs of golo 0.1, whose results do not say what ended after the load;
-    /// - runs whose iterations ended the load, if more triggers ended after the last start than before. Their load was
+    /// - runs of golo 0.1, which did not report what ended after the load;
+    /// - runs that were ended by their iterations, if more triggers ended after the last start than before. Their load was
     ///   over before it had a rate, as with 10 iterations by 10 users.
     #[must_use]
     pub fn of(finished: &Finished) -> Self {

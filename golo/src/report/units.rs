@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_have_three_digits_and_a_unit() {
         for (nanos, said) in [
             (0, "0s"),
             (1, "1ns"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_shares() {
+    fn counts_are_grouped_and_shares_are_rounded() {
         let counts = [(0, "0"), (999, "999"), (1_000, "1,000"), (u64::MAX, "18,446,744,073,709,551,615")];
         for (number, said) in counts {
             assert_eq!(count(number), said);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_amounts() {
+    fn rates_and_amounts_have_three_digits_and_a_unit() {
         for (number, millis, said) in [
             (5, 0, "-"),
             (0, 1_000, "0/s"),

@@ -18,7 +18,7 @@ use crate::engine::{
 pub enum Verdict {
     /// The run could not start, for this reason.
     NotStarted(String),
-    /// No end of the run was reported, as far as this text says. It may still be running.
+    /// No end of the run was reported. It may still be running. The text describes what is known.
     NotEnded(String),
     /// The load test died, for this reason.
     Died(String),

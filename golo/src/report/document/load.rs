@@ -30,7 +30,7 @@ pub(in crate::report) struct Load {
     pub(in crate::report) warm_up: WarmUp,
     /// Time that users took to start, for users that started.
     pub(in crate::report) user_starts: Distribution,
-    /// Delay of triggers whose user was still starting.
+    /// Delay of triggers that waited for their user to start.
     pub(in crate::report) start_waits: Distribution,
     /// Triggers that started after the end of the plan because their user was still starting.
     pub(in crate::report) overdue: u64,

@@ -214,7 +214,7 @@ pub(super) fn tag_values(document: &Document<'_>) -> Option<Table> {
     table.unless_empty()
 }
 
-/// Returns the distributions of tags whose values are numbers.
+/// Returns the distributions of tags with numeric values.
 pub(super) fn tag_numbers(document: &Document<'_>) -> Option<Table> {
     let row = |name: String, spread: Spread| {
         let mut row = vec![Cell::text(name), Cell::number(count(spread.count), spread.count)];

@@ -60,7 +60,7 @@ fn shown(value: &str) -> String {
     if value.is_empty() { "\"\"".to_owned() } else { clean(value) }
 }
 
-/// Returns the distributions of keys whose values are numbers, and those by outcome if there are both.
+/// Returns the distributions of keys with numeric values, and those by outcome if there are both.
 fn numbers(tags: &[&Tag<'_>]) -> Vec<Vec<String>> {
     let heads = ["Tags, as numbers", "count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];

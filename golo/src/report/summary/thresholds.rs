@@ -6,7 +6,7 @@ use crate::report::{
     text::{clean, width},
 };
 
-/// Maximum width of thresholds whose actual values are aligned, in columns.
+/// Maximum width of a threshold for its actual value to be aligned, in columns.
 const ALIGNED: usize = 56;
 
 pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {

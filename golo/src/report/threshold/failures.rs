@@ -70,7 +70,7 @@ pub(in crate::report) fn is_noteworthy(failed: u64, all: u64) -> bool {
     u128::from(failed) * 100 > u128::from(all)
 }
 
-/// Returns the outcomes of requests whose whole response came. Only these have a time to the headers.
+/// Returns the outcomes of requests that got a whole response. Only these have a time to the headers.
 fn whole_responses(totals: &Snapshot) -> Ends {
     let is_whole = |series: &Series| {
         !series.is_step() && matches!(series.outcome, Outcome::Answered { .. } | Outcome::Content { .. })

@@ -176,7 +176,7 @@ impl Threshold {
         ends
     }
 
-    /// Returns the durations of those selected whose outcome is wanted.
+    /// Returns the durations of those selected that have a wanted outcome.
     pub(super) fn durations(&self, totals: &Snapshot, is_wanted: impl Fn(Outcome) -> bool) -> Histogram {
         let mut all = Histogram::new();
         let wanted = self.requests(totals).filter(|(series, _)| is_wanted(series.outcome));

@@ -14,7 +14,7 @@ use crate::{
     nearest::nearest,
 };
 
-/// Key whose values may be a status with its reason, such as `500 Internal Server Error`.
+/// Key with values that may be a status with its reason, such as `500 Internal Server Error`.
 const STATUS: &str = "status";
 
 /// Reason why there are no samples.
