@@ -66,7 +66,7 @@ pub mod engine {
     /// Returns the lowest revision that supports everything in a plan.
     #[must_use]
     pub fn needs(_: &Plan) -> u32 {
-        // A field that changes the delivered load returns the revision that added it here.
+        // Each field that changes the delivered load must be listed here with the revision that added it.
         1
     }
 

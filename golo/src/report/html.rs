@@ -1,10 +1,10 @@
 //! `html=`: the run as one self-contained page. Its tables are plain HTML with the wording of the summary. Its charts
 //! are drawn by a script from the [`Document`], which the page contains as JSON.
 //!
-//! The charts use plotly. The plotly crate contains the script that draws them and makes it accessible, and the script
-//! supports everything that the page needs, including logarithmic axes and heat maps. `charming` contains a smaller
-//! script (ECharts) but does not make it accessible. uPlot, the smallest, has no heat maps. The types of the plotly
-//! crate are not used: they would write as JSON what the script reads from the document.
+//! The charts use plotly. The plotly crate contains the script that draws them and exposes it, and the script supports
+//! everything that the page needs, including logarithmic axes and heat maps. `charming` contains a smaller script
+//! (ECharts) but does not expose it. uPlot, the smallest, has no heat maps. The types of the plotly crate are not used:
+//! they would write as JSON what the script reads from the document.
 
 mod embedded;
 mod facts;
