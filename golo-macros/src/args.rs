@@ -1,4 +1,4 @@
-//! The options: what stands in the brackets of `#[golo::loadtest(…)]`.
+//! Options in the parentheses of `#[golo::loadtest(…)]`.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{
@@ -12,7 +12,7 @@ use crate::fallback::Mistakes;
 
 const VALID: &str = "`name`, `setup`, `teardown`, `client` or `crate`";
 
-/// What the user chose. What is left out is `None`, and the crate is `::golo`.
+/// The options that the user set. Omitted ones are `None`, and the crate is then `::golo`.
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     pub(crate) setup: Option<ExprPath>,
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) golo: Path,
 }
 
-/// Reads the options. A wrong one is noted and passed over, so that the rest is read too.
+/// Parses the options. Invalid ones are recorded and skipped, so that all others are parsed too.
 pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
     let mut given = Given::default();
     let every_option = |input: ParseStream<'_>| {
@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_all_defaults() {
+    fn missing_options_have_defaults() {
         let options = parse(quote!(), &mut Mistakes::default());
         assert!(options.name.is_none() && options.setup.is_none());
         assert_eq!(options.golo.to_token_stream().to_string(), ":: golo");
     }
 
     #[test]
-    fn every_option_and_a_trailing_comma() {
+    fn every_option_and_a_trailing_comma_are_accepted() {
         let mut mistakes = Mistakes::default();
         let options = parse(
             quote!(
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_empty() {
+    fn empty_name_is_a_mistake() {
         assert_eq!(mistakes(quote!(name = "")).len(), 1);
         assert_eq!(mistakes(quote!(name = " ")).len(), 1);
         assert_eq!(mistakes(quote!(name =)).len(), 1);

@@ -1,4 +1,4 @@
-//! The expansion: an adapter round the function, and a `main` that hands it to golo.
+//! Expansion: an adapter around the function, and a `main` that passes it to golo.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -10,7 +10,7 @@ use crate::{
     validate::{self, Function, LoadTest, Parameter},
 };
 
-/// The whole way from the attribute to what replaces its item.
+/// Expands the attribute, and returns the replacement of its item.
 pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let options = args::parse(options, &mut mistakes);
@@ -28,7 +28,7 @@ pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
     let conditions = function.conditions();
     let adapter = adapter(&loadtest, &options.golo);
     let call = call(&loadtest, &options);
-    // A function named `main` moves into the `main` that takes its name.
+    // A function named `main` moves into the generated `main`.
     let (beside, inside) = if function.is_main() { (None, Some(&item)) } else { (Some(&item), None) };
     quote_spanned! {Span::mixed_site()=>
         #beside
@@ -42,7 +42,7 @@ pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Every piece carries the place of what the user wrote, which is where the compiler then complains.
+/// Returns the adapter. Each part has the span of the user's code, so that compiler errors point there.
 fn adapter(loadtest: &LoadTest<'_>, golo: &Path) -> TokenStream {
     let function = loadtest.function;
     let trigger = Ident::new("trigger", Span::mixed_site());
@@ -94,7 +94,7 @@ fn call(loadtest: &LoadTest<'_>, options: &Options) -> TokenStream {
     }
 }
 
-/// Where the user wrote something; names in tokens placed there are still the macro's own.
+/// Returns the span of the user's code, with hygiene of the macro for names.
 fn place(written: impl Spanned) -> Span {
     Span::mixed_site().located_at(written.span())
 }
@@ -107,14 +107,14 @@ mod tests {
         loadtest(options, item).to_string()
     }
 
-    /// Spaces between tokens are nobody's promise.
+    /// Asserts equality except for whitespace between tokens, which may change.
     fn assert_same(left: &str, right: &TokenStream) {
         let squeeze = |text: &str| text.split_whitespace().collect::<String>();
         assert_eq!(squeeze(left), squeeze(&right.to_string()));
     }
 
     #[test]
-    fn the_smallest_expansion() {
+    fn smallest_function_expands() {
         let expected = quote! {
             async fn journey() {}
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_there_is() {
+    fn function_with_all_options_expands() {
         let function = quote! {
             /// Buys.
             #[cfg(unix)]
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_named_main_moves_inside() {
+    fn function_named_main_moves_inside() {
         let expansion = text(
             quote!(),
             quote!(
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_raw() {
+    fn raw_identifier_becomes_plain_name() {
         assert!(
             text(
                 quote!(),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opaque_return_is_inferred() {
+    fn opaque_return_type_is_inferred() {
         let expansion = text(
             quote!(),
             quote!(
@@ -227,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_body_expands() {
+    fn unfinished_body_expands() {
         let body = quote!(async fn journey() { golo:: });
         assert!(text(quote!(), body).contains("golo :: }"));
     }
 
     #[test]
-    fn after_a_mistake_the_function_and_a_main_are_left() {
+    fn mistake_leaves_function_and_main() {
         let expected = quote! {
             ::core::compile_error! { "a load test is an `async fn`: add `async`" }
             async fn journey(count: u32) { step().await }
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_mistake_in_main_it_is_left_inside() {
+    fn mistake_in_main_leaves_it_inside_generated_main() {
         let item = quote! {
             #[cfg(unix)]
             #[tokio::main]
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_mistake_any_other_item_is_left() {
+    fn mistake_leaves_other_item() {
         let expansion = text(
             quote!(),
             quote!(

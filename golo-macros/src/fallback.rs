@@ -1,5 +1,5 @@
-//! What is left of a load test with mistakes: the function, the mistakes, and a `main`, so that nothing else is
-//! reported and editors still know the function.
+//! Expansion of a load test with mistakes. It contains the function, the errors and a `main`, so that no further errors
+//! are reported and editors still know the function.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
@@ -7,7 +7,7 @@ use syn::{Attribute, Error, parse_quote};
 
 use crate::validate::{Function, is_entry_point};
 
-/// The mistakes found so far. All of them are reported at once.
+/// The mistakes found so far. All of them are reported together.
 #[derive(Default)]
 pub(crate) struct Mistakes(Option<Error>);
 
@@ -33,18 +33,18 @@ impl Mistakes {
     }
 }
 
-/// For an item that is no function.
+/// Returns the expansion of an item that is not a function.
 pub(crate) fn item(item: &TokenStream, mistakes: Mistakes) -> TokenStream {
     let report = mistakes.report();
     let main = main(&[], None);
     quote_spanned! {Span::mixed_site()=> #report #item #main }
 }
 
-/// For a function. What the compiler would complain about once more is left out of it.
+/// Returns the expansion of a function, without the parts for which the compiler would report a second error.
 pub(crate) fn function(function: &Function, mistakes: Mistakes) -> TokenStream {
     let report = mistakes.report();
     let conditions: Vec<_> = function.conditions().cloned().collect();
-    // Without its `self` the body does not compile, and with it only methods do.
+    // Without `self` the body does not compile, and only methods may have `self`.
     let kept = function.signature.receiver().is_none().then(|| mend(function));
     if function.is_main() {
         let main = main(&conditions, kept);

@@ -1,7 +1,7 @@
 //! The attribute macro of golo. Use it through the `golo` crate, as `#[golo::loadtest]`.
 //!
-//! A function goes through `args` (the options), `validate` (the signature) and `expand`; after a mistake through
-//! `fallback` instead, which keeps the rest of the program compiling.
+//! A function passes through `args` (the options), `validate` (the signature) and `expand`. After a mistake it passes
+//! through `fallback` instead, so that the rest of the program still compiles.
 
 mod args;
 mod expand;
@@ -10,10 +10,10 @@ mod validate;
 
 use proc_macro::TokenStream;
 
-/// Makes an `async fn` a load test, and its crate the binary that serves it, runs it and reports on it.
+/// Turns an `async fn` into a load test, and its crate into the binary that serves it, runs it and reports results.
 ///
-/// It goes on one free function of the crate's root, of any name, and writes the `main` function. The function itself
-/// stays as it is, and can be called by unit tests (unless its own name is `main`).
+/// The attribute belongs on one free function in the root of the crate, with any name. It generates the `main`
+/// function. The function itself does not change, and unit tests can call it (unless its name is `main`).
 ///
 /// ```no_run
 /// #[golo::loadtest]
@@ -25,14 +25,14 @@ use proc_macro::TokenStream;
 ///
 /// # Parameters
 ///
-/// Any of these, in any order, under any pattern:
+/// Any of these types, in any order, with any pattern:
 ///
-/// | type | is |
+/// | type | value |
 /// |---|---|
-/// | `golo::Context` | what the trigger was told: the job's name, which user, which iteration |
-/// | `golo::Response` | the answer that was prepared: the job's name is set, the rest is empty |
-/// | `&mut S`, where `S: golo::User` | the state of the user whose trigger this is |
-/// | `golo::Shared<T>` | what `setup` returned, the same value for every trigger |
+/// | `golo::Context` | the context of the trigger: job name, number of the user, number of the iteration |
+/// | `golo::Response` | a prepared response: the job name is set, the rest is empty |
+/// | `&mut S`, where `S: golo::User` | the state of the trigger's user |
+/// | `golo::Shared<T>` | the value that `setup` returned, the same for every trigger |
 ///
 /// ```no_run
 /// use golo::{Context, Response};
@@ -46,7 +46,7 @@ use proc_macro::TokenStream;
 /// # Returns
 ///
 /// `()`, a `golo::Response`, tags (`Vec<golo::ResponseTag>`, or an array), or a `Result` of one of these. An error is
-/// anything that converts into `Box<dyn Error + Send + Sync>`: it fails its trigger, and ends nothing else.
+/// any type that converts into `Box<dyn Error + Send + Sync>`. It fails its trigger and has no other effect.
 ///
 /// ```no_run
 /// #[golo::loadtest]
@@ -57,13 +57,14 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// The function's future must be `Send`: what it holds across an `.await` must be so, which an `Rc` is not.
+/// The function's future must be `Send`. It must not hold a value across an `.await` that is not `Send`, such as an
+/// `Rc`.
 ///
 /// # Options
 ///
 /// ## `name = "…"`
 ///
-/// What the load test is called in reports. It is the function's name unless given.
+/// Name of the load test in reports. The default is the name of the function.
 ///
 /// ```no_run
 /// #[golo::loadtest(name = "front page")]
@@ -72,9 +73,9 @@ use proc_macro::TokenStream;
 ///
 /// ## `setup = path`
 ///
-/// An async function without parameters that runs once, before any trigger. It returns what the load test takes as
-/// `golo::Shared<T>`, either a `T` or a `Result` of one; without such a parameter it returns `()` or `Result<(), E>`.
-/// If it fails, nothing is run.
+/// Async function without parameters that runs once, before any trigger. It returns the value of the parameter
+/// `golo::Shared<T>`, as a `T` or a `Result` of one. If the load test has no such parameter, it returns `()` or
+/// `Result<(), E>`. If it fails, the run does not start.
 ///
 /// ```no_run
 /// use golo::Shared;
@@ -95,8 +96,8 @@ use proc_macro::TokenStream;
 ///
 /// ## `teardown = path`
 ///
-/// An async function that runs once, after every trigger has ended. It takes nothing, or the `golo::Shared<T>` that
-/// the load test takes, and returns `()` or `Result<(), E>`.
+/// Async function that runs once, after all triggers have ended. It takes no parameter, or the load test's
+/// `golo::Shared<T>`. It returns `()` or `Result<(), E>`.
 ///
 /// ```no_run
 /// use golo::Shared;
@@ -119,8 +120,8 @@ use proc_macro::TokenStream;
 ///
 /// ## `client = path`
 ///
-/// A function from `reqwest::ClientBuilder` to `Result<reqwest::Client, E>`, which makes the client of each worker.
-/// The builder arrives with golo's defaults.
+/// Function from `reqwest::ClientBuilder` to `Result<reqwest::Client, E>` that creates the client of each worker. The
+/// builder has golo's defaults.
 ///
 /// ```no_run
 /// use golo::reqwest;
@@ -135,7 +136,7 @@ use proc_macro::TokenStream;
 ///
 /// ## `crate = path`
 ///
-/// Where the `golo` crate is, for those who renamed it, or who write this attribute with a macro of their own.
+/// Path of the `golo` crate, if it was renamed, or if another macro writes this attribute.
 ///
 /// ```no_run
 /// extern crate golo as load;

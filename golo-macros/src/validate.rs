@@ -1,7 +1,7 @@
-//! The function: reads its signature, and holds it to what a load test looks like.
+//! Parses the function and validates its signature.
 //!
-//! Only what the compiler would report badly, twice or not at all is checked here. Whether a type is what it should be is
-//! left to the traits of `golo::__private`.
+//! The checks here cover only mistakes that the compiler would report badly, twice or not at all. The traits of
+//! `golo::__private` check the types.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -15,7 +15,7 @@ use syn::{
 
 use crate::{args::Options, fallback::Mistakes};
 
-/// The item under the attribute. Its body is not looked at: while it is being typed, it need not be Rust.
+/// The item under the attribute. Its body is not parsed, because it may be incomplete while the user types.
 pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
@@ -24,12 +24,12 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Whether the function has the name that the generated function needs.
+    /// Returns true if the function has the name of the generated function.
     pub(crate) fn is_main(&self) -> bool {
         self.signature.ident == "main"
     }
 
-    /// The `#[cfg]` attributes: `main` goes where the function goes.
+    /// Returns the `#[cfg]` attributes, which also apply to the generated `main`.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))
     }
@@ -65,7 +65,7 @@ fn starts_function(input: ParseStream<'_>) -> bool {
     input.peek(Token![fn])
 }
 
-/// A function that fits, and what the expansion has to know of it.
+/// A valid function, with the parts that the expansion needs.
 pub(crate) struct LoadTest<'a> {
     pub(crate) name: LitStr,
     pub(crate) function: &'a Ident,
@@ -73,13 +73,13 @@ pub(crate) struct LoadTest<'a> {
     pub(crate) returned: Option<&'a Type>,
 }
 
-/// One parameter of a load test, without its pattern.
+/// A parameter of a load test, without its pattern.
 pub(crate) enum Parameter<'a> {
     /// `&mut S`, with its `S`.
     User(&'a Type),
     /// `Shared<T>`, with its `T`.
     Shared { whole: &'a Type, value: &'a Type },
-    /// Any other.
+    /// Any other type.
     Other(&'a Type),
 }
 
@@ -99,7 +99,7 @@ impl<'a> LoadTest<'a> {
     }
 }
 
-/// Notes every mistake of the signature.
+/// Records all mistakes in the signature.
 pub(crate) fn validate<'a>(function: &'a Function, options: &Options, mistakes: &mut Mistakes) -> LoadTest<'a> {
     let signature = &function.signature;
     validate_attributes(function, mistakes);
@@ -133,7 +133,7 @@ pub(crate) fn validate<'a>(function: &'a Function, options: &Options, mistakes: 
     }
 }
 
-/// Whether an attribute makes an entry point of its own of the function.
+/// Returns true if the attribute turns the function into an entry point of its own.
 pub(crate) fn is_entry_point(attribute: &Attribute) -> bool {
     let last = attribute.path().segments.last();
     last.is_some_and(|segment| ["main", "test", "loadtest"].iter().any(|name| segment.ident == name))
@@ -234,7 +234,7 @@ fn parameter<'a>(typed: &'a PatType, options: &Options, earlier: &[Parameter<'_>
     }
 }
 
-/// A `macro_rules!` puts each type that it passes on into an invisible group.
+/// Removes the invisible groups that `macro_rules!` puts around types, and parentheses.
 fn peel(mut ty: &Type) -> &Type {
     loop {
         ty = match ty {
@@ -254,7 +254,7 @@ fn shared_value(path: &syn::TypePath) -> Option<&Type> {
     }
 }
 
-/// Whether a type has `impl Trait` in it, so that it cannot be written a second time.
+/// Returns true if the type contains `impl Trait`, so that it cannot be repeated elsewhere.
 pub(crate) fn is_opaque(ty: &Type) -> bool {
     words(ty.to_token_stream()).iter().any(|word| word == "impl")
 }
@@ -263,7 +263,7 @@ fn borrows(ty: &Type) -> bool {
     words(ty.to_token_stream()).iter().any(|word| word.starts_with('\'') && word != "'static")
 }
 
-/// The identifiers and lifetimes of a type, however deep.
+/// Returns the identifiers and lifetimes of a type, at any depth.
 fn words(tokens: TokenStream) -> Vec<String> {
     let mut words = Vec::new();
     let mut quote = "";
@@ -292,13 +292,13 @@ mod tests {
         mistakes.messages()
     }
 
-    /// The type as a `macro_rules!` macro passes it on.
+    /// Returns the type as a `macro_rules!` macro passes it on.
     fn grouped(ty: TokenStream) -> TokenStream {
         TokenTree::Group(proc_macro2::Group::new(proc_macro2::Delimiter::None, ty)).into()
     }
 
     #[test]
-    fn parameters_are_told_apart() {
+    fn kinds_of_parameters_are_recognised() {
         let (user, shared) = (grouped(quote!(&mut Shopper)), grouped(quote!(golo::Shared<Db>)));
         let function =
             syn::parse2(quote!(async fn f(_: Context, (mut user): #user, (shared): (#shared), _: Alias) {})).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn legal_oddities() {
+    fn unusual_legal_functions_are_accepted() {
         let legal = [
             quote!(
                 pub(crate) async fn f(_: &'_ mut Shopper<&'static str>) -> impl golo::IntoResponse {}
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_owns_its_state() {
+    fn user_state_that_borrows_is_a_mistake() {
         assert!(
             mistakes(
                 quote!(),
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn no_function_is_told_so() {
+    fn item_that_is_not_a_function_is_reported() {
         let other = [
             quote!(
                 struct S;

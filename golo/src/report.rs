@@ -1,6 +1,6 @@
-//! The report of a run: its verdict, the summary that a person reads, and the files that others do.
+//! Report of a run: the verdict, the summary for people, and the report files.
 //!
-//! Public for the `golo` command, and nothing else may use it: it changes without notice.
+//! Public for the `golo` command only. It changes without notice; nothing else may use it.
 
 mod document;
 mod ending;

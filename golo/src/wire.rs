@@ -1,6 +1,6 @@
-//! The engine's types as `golo.engine.v1` writes them: what goes out is given as it is, what comes in is checked.
+//! Conversion between the engine's types and the messages of `golo.engine.v1`. Received messages are validated.
 //!
-//! Public for the `golo` command, and nothing else may use it: it changes without notice.
+//! Public for the `golo` command only. It changes without notice; nothing else may use it.
 
 mod finished;
 mod histogram;
@@ -18,7 +18,7 @@ pub use finished::{event, finished, progress};
 pub use crate::metrics::output::nanoseconds;
 pub use snapshot::is_step;
 
-/// A message that cannot be: [`Display`](fmt::Display) says what is wrong with it.
+/// Error in a received message. [`Display`](fmt::Display) describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireError {
     message: String,
@@ -42,13 +42,14 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// A moment in nanoseconds since the Unix epoch; one before it, or after the year 2554, is the nearest there is.
+/// Returns a time in nanoseconds since the Unix epoch. A time before it or after the year 2554 is replaced by the
+/// nearest valid one.
 #[must_use]
 pub fn unix_nanoseconds(moment: SystemTime) -> u64 {
     nanoseconds(moment.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// The moment that is so many nanoseconds after the Unix epoch.
+/// Returns the time that is `unix_nanoseconds` after the Unix epoch.
 #[must_use]
 pub fn moment(unix_nanoseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(unix_nanoseconds)

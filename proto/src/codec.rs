@@ -1,6 +1,6 @@
-//! Reads and writes both layouts of `Response` that load tests write.
+//! Reads and writes both layouts of `Response` that load tests use.
 //!
-//! | field | the layout we write | the later go-lo layout |
+//! | field | layout of `golo.proto` | later go-lo layout |
 //! |---|---|---|
 //! | 1, 2, 3 | id, job name, error | the same |
 //! | 4 | output (string) | duration (varint) |
@@ -18,26 +18,22 @@ use tonic_prost::ProstEncoder;
 
 use crate::{Context, Response, ResponseTag};
 
-/// Decodes a [`Response`] in either of the two layouts that load tests write.
+/// Decodes a [`Response`] in either of the two layouts that load tests use.
 ///
-/// The later go-lo layout is recognised by a varint at field 4 or by any field
-/// 6. Without these it is the layout of `golo.proto`, unless some field 5 does
-/// not parse as a [`ResponseTag`]: then it is the later one, too. The whole of
-/// `encoded` is consumed.
+/// The later go-lo layout is recognised by a varint at field 4, or by any field 6. Without these, the message has the
+/// layout of `golo.proto`, unless some field 5 does not parse as a [`ResponseTag`]. In that case it has the later
+/// layout, too. All of `encoded` is consumed.
 ///
-/// One case cannot be told apart: a message in the later layout that has
-/// neither a duration nor tags, and whose output happens to parse as a
-/// `ResponseTag`, as `00` does. It is read as having that tag and no output.
+/// One case is ambiguous: a message in the later layout that has neither a duration nor tags, and whose output happens
+/// to parse as a `ResponseTag`, such as `00`. It is decoded with that tag and without output.
 ///
-/// Unknown fields are skipped, field 7 among them in the later layout: there
-/// the duration is what field 4 says. A field repeated where one is expected
-/// counts with its last value.
+/// Unknown fields are skipped. In the later layout that includes field 7, since the duration is in field 4. If a field
+/// is repeated that should occur once, its last value is used.
 ///
 /// # Errors
 ///
-/// If `encoded` is no Protobuf message, text is not UTF-8, unknown groups nest
-/// deeper than Prost allows, or a field that the layout knows has another wire
-/// type than its own.
+/// Returns an error if `encoded` is not a Protobuf message, text is not UTF-8, unknown groups nest deeper than Prost
+/// allows, or a known field has a wrong wire type.
 ///
 /// # Examples
 ///
@@ -79,12 +75,12 @@ fn decode_contiguous(encoded: &[u8]) -> Result<Response, DecodeError> {
         if only_tags_at_5 {
             return Err(error);
         }
-        // If neither layout fits, the error of the one we write tells more.
+        // If neither layout fits, the error of the `golo.proto` layout is more helpful.
         LaterResponse::decode(encoded).map(Response::from).map_err(|_| error)
     })
 }
 
-/// `Response` as a later revision of go-lo lays it out.
+/// `Response` in the layout of a later revision of go-lo.
 #[derive(Clone, PartialEq, Message)]
 struct LaterResponse {
     #[prost(string, tag = "1")]
@@ -127,8 +123,8 @@ impl From<LaterResponse> for Response {
     }
 }
 
-/// The fields of an encoded message, by number: none of those inside groups,
-/// and none after the first that is malformed. Finding fault is left to Prost.
+/// Returns the fields of an encoded message with their numbers. It skips fields inside groups and stops at the first
+/// malformed one; Prost reports errors.
 fn fields(encoded: &[u8]) -> Fields<'_> {
     Fields { rest: encoded, open_groups: 0 }
 }
@@ -207,7 +203,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What the generated client and server encode and decode with.
+/// Codec of the generated client and server.
 #[derive(Debug)]
 pub(crate) struct JobCodec<Sent, Received> {
     messages: PhantomData<fn(Sent) -> Received>,
@@ -238,7 +234,7 @@ where
     }
 }
 
-/// Encodes responses in go-lo's last layout.
+/// Codec that encodes responses in go-lo's last layout.
 #[derive(Debug, Default)]
 pub(crate) struct LaterCodec;
 
@@ -266,7 +262,7 @@ impl Encoder for LaterCodec {
     }
 }
 
-/// Decodes the messages that [`JobCodec`] receives.
+/// Decoder of the messages that [`JobCodec`] receives.
 #[derive(Debug)]
 pub(crate) struct JobDecoder<Received> {
     message: PhantomData<fn() -> Received>,
@@ -284,7 +280,7 @@ impl<Received: Receive> Decoder for JobDecoder<Received> {
     }
 }
 
-/// A message that one of the two sides receives.
+/// A message that a client or a server receives.
 pub(crate) trait Receive: Sized + Send + 'static {
     fn receive(encoded: impl Buf) -> Result<Self, DecodeError>;
 }
@@ -343,29 +339,29 @@ mod tests {
     }
 
     #[test]
-    fn writes_the_layout_of_the_proto_file() {
+    fn response_is_written_in_layout_of_proto_file() {
         assert_eq!(golden_response().encode_to_vec(), GOLDEN);
     }
 
     #[test]
-    fn writes_the_later_layout_where_go_lo_has_its_fields() {
+    fn later_response_is_written_in_later_layout() {
         assert_eq!(LaterResponse::from(golden_response()).encode_to_vec(), GOLDEN_LATER);
     }
 
     #[test]
-    fn reads_both_layouts() {
+    fn both_layouts_are_read() {
         assert_eq!(decode_response(GOLDEN).unwrap(), golden_response());
         assert_eq!(decode_response(GOLDEN_LATER).unwrap(), golden_response());
     }
 
     #[test]
-    fn reads_a_message_without_duration() {
+    fn response_without_duration_is_read() {
         let encoded = &GOLDEN[..GOLDEN.len() - 3];
         assert_eq!(decode_response(encoded).unwrap().duration, 0);
     }
 
     #[test]
-    fn context_has_its_fields_where_the_contract_says() {
+    fn context_fields_have_numbers_of_the_contract() {
         let context = Context { job_name: "buy".to_owned(), user: Some(7), iteration: Some(0) };
         let encoded = [0x0a, 3, b'b', b'u', b'y', 0x10, 7, 0x18, 0];
         assert_eq!(context.encode_to_vec(), encoded);
@@ -373,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_an_empty_response() {
+    fn empty_message_is_an_empty_response() {
         assert_eq!(decode_response(&[][..]).unwrap(), Response::default());
     }
 
@@ -387,19 +383,19 @@ mod tests {
     }
 
     #[test]
-    fn a_varint_at_4_means_the_later_layout_even_if_5_would_be_a_tag() {
+    fn varint_at_4_means_the_later_layout_even_if_5_would_be_a_tag() {
         let encoded = [0x20, 0, 0x2a, 3, 0x0a, 1, b'k'];
         assert_eq!(decode_response(&encoded[..]).unwrap(), output("\n\u{1}k"));
     }
 
     #[test]
-    fn a_5_that_is_no_tag_means_the_later_layout() {
+    fn field_5_that_is_not_a_tag_means_the_later_layout() {
         let encoded = [0x2a, 5, b'h', b'e', b'l', b'l', b'o'];
         assert_eq!(decode_response(&encoded[..]).unwrap(), output("hello"));
     }
 
     #[test]
-    fn an_only_5_that_is_a_tag_is_read_as_one() {
+    fn single_field_5_that_parses_as_tag_is_a_tag() {
         let encoded = [0x2a, 3, 0x0a, 1, b'k'];
         assert_eq!(decode_response(&encoded[..]).unwrap(), tagged("k"));
         let encoded = [0x2a, 2, b'0', b'0'];
@@ -446,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_tag_beside_an_output_is_told_as_such() {
+    fn broken_tag_next_to_output_is_reported_as_tag_error() {
         let encoded = [0x22, 1, b'n', 0x2a, 2, b'n', b'o'];
         let error = decode_response(&encoded[..]).unwrap_err().to_string();
         assert!(error.contains("Response.tags"), "{error}");
@@ -472,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_stop_at_what_is_malformed() {
+    fn fields_stop_at_malformed_one() {
         let mut found = fields(&[0x0a, 1, b'a', 0x20, 1, 0x0a, 9]);
         assert_eq!(found.next(), Some((1, Value::Bytes(b"a"))));
         assert_eq!(found.next(), Some((4, Value::Varint)));
@@ -480,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_buffer_is_consumed() {
+    fn whole_buffer_is_consumed() {
         for encoded in [GOLDEN, GOLDEN_LATER, &[0x80, 0x80]] {
             let mut whole = encoded;
             let _ = decode_response(&mut whole);

@@ -1,4 +1,4 @@
-//! Serves `golo.Job` in go-lo's last layout.
+//! Server of `golo.Job` in go-lo's last layout.
 
 use std::{
     convert::Infallible,
@@ -17,8 +17,8 @@ use crate::{Context, Job, JobServer, Response, codec::LaterCodec};
 
 /// Serves a [`Job`] in go-lo's last layout of [`Response`]: duration 4, output 5, tags 6.
 ///
-/// Clients that are generated from that layout read a [`JobServer`]'s tags as text. This is for them; a
-/// [`JobClient`](crate::JobClient) reads either.
+/// Clients that are generated from that layout would read the tags of a [`JobServer`] as text, so they need this
+/// server. A [`JobClient`](crate::JobClient) reads both layouts.
 ///
 /// ```
 /// use golo_proto::{Context, Job, JobClient, LaterJobServer, Response, ResponseTag};
@@ -43,7 +43,7 @@ use crate::{Context, Job, JobServer, Response, codec::LaterCodec};
 pub struct LaterJobServer<T>(Arc<T>);
 
 impl<T> LaterJobServer<T> {
-    /// Serves `job`.
+    /// Creates a server for `job`.
     pub fn new(job: T) -> Self {
         Self(Arc::new(job))
     }

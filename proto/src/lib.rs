@@ -1,10 +1,8 @@
-//! The wire contract of golo: what a load test and whatever triggers it say
-//! to each other.
+//! Wire contract of golo: the messages between a load test and its callers.
 //!
-//! A load test serves the gRPC service `golo.Job`, whose one method `Trigger`
-//! takes a [`Context`] and gives back a [`Response`]. [`JobServer`] serves a
-//! [`Job`], [`JobClient`] calls one; both leave the choice of transport to
-//! the caller.
+//! A load test serves the gRPC service `golo.Job`. Its only method `Trigger` takes a [`Context`] and returns a
+//! [`Response`]. [`JobServer`] serves a [`Job`], and [`JobClient`] calls one. Both leave the choice of transport to the
+//! caller.
 //!
 //! ```
 //! use golo_proto::{Context, Job, JobClient, JobServer, Response};
@@ -36,12 +34,11 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(call()).unwrap();
 //! ```
 //!
-//! A load test built with golo serves [`engine`] beside it, which takes a whole
-//! plan. [`results`] is what is kept of a run.
+//! A load test built with golo also serves [`engine`], which takes a whole plan. [`results`] contains the stored
+//! records of a run.
 //!
-//! A [`Response`] is read in either of the two layouts that load tests out
-//! there use: see [`decode_response`]. A [`JobServer`] writes that of
-//! `golo.proto`, a [`LaterJobServer`] go-lo's last one.
+//! A [`Response`] is read in either of the two layouts that existing load tests use: see [`decode_response`]. A
+//! [`JobServer`] writes the layout of `golo.proto`, and a [`LaterJobServer`] writes go-lo's last one.
 
 mod codec;
 mod later;
@@ -56,43 +53,40 @@ mod generated {
     pub mod results;
 }
 
-/// `golo.engine.v1`: how a load test is handed a whole plan, and tells what it
-/// measured.
+/// `golo.engine.v1`: the protocol in which a load test receives a whole plan and reports its measurements.
 pub mod engine {
     pub use crate::generated::engine::*;
 
-    /// The latest revision of the protocol that this crate knows. A plan that
-    /// needs a later one is refused.
+    /// Latest revision of the protocol that this crate supports. A plan that needs a later one is refused.
     pub const REVISION: u32 = 1;
 
-    /// The earliest one that it still speaks.
+    /// Earliest revision that this crate supports.
     pub const EARLIEST: u32 = 1;
 
-    /// The lowest revision that understands everything in a plan.
+    /// Returns the lowest revision that supports everything in a plan.
     #[must_use]
     pub fn needs(_: &Plan) -> u32 {
-        // Each field that changes what is delivered names here the revision it
-        // came with.
+        // Each field that changes the delivered load must be listed here with the revision that added it.
         1
     }
 
-    /// The revision that is spoken with whoever understands `theirs` and those
-    /// before it, of which 0 stands for the first; none where there is none.
+    /// Returns the revision to use with a peer that supports `theirs` and earlier ones, or `None` if there is none in
+    /// common. 0 stands for the first.
     #[must_use]
     pub fn spoken_with(theirs: u32) -> Option<u32> {
         let spoken = theirs.clamp(1, REVISION);
         (spoken >= EARLIEST).then_some(spoken)
     }
 
-    /// The encoded `FileDescriptorSet` of `engine.proto`.
+    /// Encoded `FileDescriptorSet` of `engine.proto`.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/engine.bin");
 }
 
-/// `golo.results.v1`: what is kept of a run, record by record.
+/// `golo.results.v1`: the stored records of a run.
 pub mod results {
     pub use crate::generated::results::*;
 
-    /// The encoded `FileDescriptorSet` of `results.proto` and what it imports.
+    /// Encoded `FileDescriptorSet` of `results.proto` and its imports.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/results.bin");
 }
 
@@ -102,10 +96,8 @@ pub use generated::golo::job_server::{Job, JobServer};
 pub use generated::golo::{Context, Response, ResponseTag};
 pub use later::LaterJobServer;
 
-/// The encoded `FileDescriptorSet` of `golo.proto`, comments included: what a
-/// server hands to gRPC server reflection.
+/// Encoded `FileDescriptorSet` of `golo.proto`, including comments, for gRPC server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/golo.bin");
 
-/// The encoded `FileDescriptorSet` of `golo-later.proto`: the same for what a
-/// [`LaterJobServer`] serves.
+/// Encoded `FileDescriptorSet` of `golo-later.proto`, for reflection of a [`LaterJobServer`].
 pub const LATER_FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/golo-later.bin");

@@ -1,7 +1,8 @@
-//! What a run came to as data: what `summary=` writes, what a page of charts is made of, what runs are compared by.
+//! Results of a run as data. The `summary=` file contains it, the HTML page is built from it, and runs are compared by
+//! it.
 //!
-//! Durations are whole nanoseconds and moments nanoseconds since the start of the measured part, unless a name says
-//! otherwise. `golo/docs/summary.schema.json` describes the JSON.
+//! Durations are whole nanoseconds. Times are nanoseconds since the start of the measured part, unless the name of a
+//! field says otherwise. `golo/docs/summary.schema.json` describes the JSON.
 
 mod distribution;
 mod generator;
@@ -46,7 +47,7 @@ use crate::{
     metrics::output::nanoseconds,
 };
 
-/// The version of what is written: raised where a reader of an older one would be misled.
+/// Version of the format. It is raised if readers of an older version would misread the file.
 const VERSION: u32 = 1;
 
 pub(super) const KIND: OutputKind = OutputKind::file("summary", "summary=FILE.json", |path| {
@@ -58,7 +59,7 @@ fn write(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-/// Everything that a run came to.
+/// All results of a run.
 #[derive(Debug, Serialize)]
 pub struct Document<'a> {
     pub(in crate::report) version: u32,
@@ -79,40 +80,40 @@ pub struct Document<'a> {
     pub(in crate::report) timeline: Points,
 }
 
-/// What was run.
+/// Description of the run: plan, time, seed.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Run<'a> {
     pub(in crate::report) job: &'a str,
     /// The plan in words.
     pub(in crate::report) plan: String,
     pub(in crate::report) model: Model,
-    /// RFC 3339; none where it did not start.
+    /// Start time, in RFC 3339; `None` if the run did not start.
     pub(in crate::report) started_at: Option<String>,
-    /// How long starts were made.
+    /// Time during which triggers were started.
     pub(in crate::report) load_time: u64,
-    /// How long it took until nothing was in flight any more.
+    /// Time until nothing was in flight any more.
     pub(in crate::report) whole_time: u64,
-    /// Over which time rates per second are.
+    /// Time that rates per second are divided by.
     pub(in crate::report) rate_time: u64,
-    /// Whether what ended after the load counts in them.
+    /// True if rates also count what ended after the load.
     pub(in crate::report) rates_count_after_load: bool,
     pub(in crate::report) workers: usize,
     pub(in crate::report) seed: u64,
 }
 
-/// What sets the load.
+/// Load model of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::report) enum Model {
-    /// Users who start again as soon as they are done: nothing has a due time.
+    /// Users that start again as soon as they are done. Nothing has a due time.
     Closed,
-    /// Users who start once per pace.
+    /// Users that start once per pace.
     Paced,
-    /// A rate, whatever the target does.
+    /// A rate of starts, independent of how fast the target responds.
     Open,
 }
 
-/// The verdict, and everything that the first lines of the summary say.
+/// The verdict and the first lines of the summary.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Said {
     pub(in crate::report) word: String,
@@ -126,11 +127,11 @@ pub(in crate::report) struct Threshold<'a> {
     pub(in crate::report) metric: &'static str,
     #[serde(flatten)]
     pub(in crate::report) actual: Option<super::Actual>,
-    /// The actual value as the summary shows it.
+    /// The actual value, formatted as in the summary.
     pub(in crate::report) shown: String,
     pub(in crate::report) passed: bool,
     pub(in crate::report) reason: Option<&'a str>,
-    /// What to know of the value, in words.
+    /// Remark on the value, in words.
     pub(in crate::report) note: Option<&'a str>,
 }
 
@@ -150,7 +151,7 @@ pub(in crate::report) struct Error<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Of a run that has ended.
+    /// Returns the document of a run that has ended.
     #[must_use]
     pub fn of(outcome: &'a RunOutcome) -> Self {
         let RunOutcome { finished, timeline, ending } = outcome;

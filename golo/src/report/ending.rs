@@ -1,4 +1,4 @@
-//! How a run ended, beside what was measured.
+//! The end of a run, in addition to what was measured.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use crate::{
     error::exit::Exit,
 };
 
-/// How a run ended and what was measured in it. Gives the verdict, the exit code and every report.
+/// How a run ended and what was measured in it. The verdict, the exit code and every report are made of it.
 #[derive(Debug)]
 pub struct RunOutcome {
     /// What was measured.
@@ -73,41 +73,41 @@ impl RunOutcome {
     }
 }
 
-/// What the engine does not know of a run's end.
+/// Information about the end of a run that the engine does not have.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ending {
-    /// What is known of a run whose end nobody has told of.
+    /// Description of the run, if its end was not reported.
     pub not_ended: Option<String>,
-    /// When a signal came, if one did.
+    /// Stage of the run at which a signal came, if one did.
     pub stopped: Option<Moment>,
     /// True if a signal stopped it, not an order of a program.
     pub is_interrupted: bool,
     /// True if an order of a program cut it off.
     pub is_cut: bool,
-    /// Why the load test could not go on, where it died.
+    /// Reason why the load test could not go on, if it died.
     pub died: Option<String>,
-    /// What the run was to keep to, and whether it did.
+    /// Results of the thresholds.
     pub thresholds: Vec<Judged>,
-    /// The threshold that could no longer hold, where the run was ended for it.
+    /// Threshold that could no longer pass, if the run was aborted for it.
     pub aborted: Option<Threshold>,
-    /// Why `teardown` failed, if it did.
+    /// Error of `teardown`, if it failed.
     pub torn_down: Option<String>,
-    /// The files that were to be written.
+    /// Report files that were requested.
     pub files: Vec<Written>,
-    /// What was measured and has not come, in words.
+    /// Description of measurements that were not received, if any.
     pub missing: Option<String>,
-    /// The raw outputs that did not get where they were to go.
+    /// Raw outputs that could not be written.
     pub unwritten: Vec<Unwritten>,
 }
 
 impl Ending {
-    /// Whether everything that was to come after the run has.
+    /// Returns true if everything after the run succeeded.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.torn_down.is_none() && self.unwritten.is_empty() && self.files.iter().all(|file| file.error.is_none())
     }
 
-    /// What of it has not, each in words.
+    /// Describes everything after the run that failed.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles: Vec<_> = self.torn_down.iter().cloned().collect();
@@ -124,11 +124,11 @@ impl Ending {
 /// A file of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// What it was asked for as.
+    /// Kind of the file, such as `jsonl`.
     pub kind: &'static str,
-    /// Where it is.
+    /// Path of the file.
     pub path: String,
-    /// Why it is not there, or not whole.
+    /// Reason why the file is missing or incomplete.
     pub error: Option<String>,
 }
 
@@ -137,14 +137,14 @@ impl Written {
     pub(crate) const STDOUT: &str = "stdout";
 }
 
-/// Where a run was when a signal came.
+/// Stage of a run at which an order to stop came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// `setup` was running.
     Setup,
     /// Users were starting, and the clock was not running yet.
     Start,
-    /// There was load, or the last of it was in flight: so long after the clock had started.
+    /// There was load, or the last triggers were in flight. Contains the time since the clock started.
     Load(Duration),
     /// No trigger was in flight any more.
     Stop,
@@ -153,7 +153,7 @@ pub enum Moment {
 }
 
 impl Moment {
-    /// How much of the measured part was over then, where `whole` is how long that took.
+    /// Returns the elapsed part of the measured time, which took `whole` in total.
     #[must_use]
     pub fn elapsed(self, whole: Duration) -> Duration {
         match self {
@@ -164,14 +164,14 @@ impl Moment {
     }
 }
 
-/// Raw outputs that could not be written. [`Display`](fmt::Display) says it in one line.
+/// Raw outputs that could not be written. [`Display`](fmt::Display) writes it in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unwritten {
-    /// How many lines.
+    /// Number of lines.
     pub lines: u64,
-    /// Where they were to go.
+    /// Destination of the lines.
     pub place: String,
-    /// Why they did not.
+    /// Reason why they could not be written.
     pub reason: String,
 }
 

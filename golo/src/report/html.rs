@@ -1,10 +1,10 @@
-//! `html=`: the run as one page that needs nothing else. Its tables stand in it ready to be read, and are worded as the
-//! summary is; its charts are drawn by a script from the [`Document`], which it carries too.
+//! `html=`: the run as one self-contained page. Its tables are plain HTML with the wording of the summary. Its charts
+//! are drawn by a script from the [`Document`], which the page contains as JSON.
 //!
-//! The charts are plotly's. The crate carries the script that draws them, gives it away, and draws everything that is wanted,
-//! logarithmic axes and heat maps included. `charming` carries a smaller script (ECharts) and keeps it to itself; uPlot, the
-//! smallest, has no heat maps. The crate's types are not used: they would write as JSON what the script reads from the
-//! document.
+//! The charts use plotly. The plotly crate contains the script that draws them and exposes it, and the script supports
+//! everything that the page needs, including logarithmic axes and heat maps. `charming` contains a smaller script
+//! (ECharts) but does not expose it. uPlot, the smallest, has no heat maps. The types of the plotly crate are not used:
+//! they would write as JSON what the script reads from the document.
 
 mod embedded;
 mod facts;
@@ -31,19 +31,19 @@ use super::{
 };
 use crate::metrics::sequence::unnoted_sequence_id;
 
-/// Routes from which on they can be searched.
+/// Number of routes above which the page has a search field.
 const MANY: usize = 20;
-/// Routes whose every bucket the page carries. No chart needs them, and those of a thousand routes are 100 MB.
+/// Number of routes that keep their buckets. No chart needs them, and those of a thousand routes take 100 MB.
 const WHOLE: usize = 20;
 
 pub(super) const KIND: OutputKind =
     OutputKind::file("html", "html=FILE.html", |path| FileOutput::open("html", [(path.into(), html as WriteReport)]));
 
-/// Writes the page of a run. The document that it carries is this one, without the buckets of routes beyond the 20th.
+/// Writes the page of a run. Its document has no buckets of routes after the 20th.
 ///
 /// # Errors
 ///
-/// What `to` gives.
+/// Returns an error if writing to `to` fails.
 pub fn html(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
     let mut document = Document::of(outcome);
     for route in document.requests.routes.iter_mut().skip(WHOLE) {
@@ -55,7 +55,7 @@ pub fn html(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page<'a> {
-    /// Only scripts that say it are run: nothing that a target or a load test names can.
+    /// Only scripts with this nonce run. Scripts in names from the target or the load test do not.
     nonce: String,
     style: &'static str,
     plotly: Script,
@@ -128,12 +128,12 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Whether there is anything to draw over time.
+    /// Returns true if there is anything to draw over time.
     fn has_time(&self) -> bool {
         !self.document.timeline.points.is_empty()
     }
 
-    /// What follows the word of the verdict.
+    /// Returns the text after the word of the verdict.
     fn reason(&self) -> &str {
         let verdict = &self.document.verdict;
         verdict.text.strip_prefix(&*verdict.word).unwrap_or(&verdict.text).trim_start_matches([':', ',']).trim_start()
@@ -143,7 +143,7 @@ impl<'a> Page<'a> {
         if self.document.run.model == Model::Open { "Triggers in flight" } else { "Users" }
     }
 
-    /// What a point is of.
+    /// Returns the length of a point, in words.
     fn each(&self) -> String {
         match self.document.timeline.step {
             0 | 1_000_000_000 => "second".to_owned(),
@@ -194,7 +194,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The sections that there are, by their IDs.
+    /// Returns the ID and the title of each section that has content.
     fn sections(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let all = [
             ("thresholds", "Thresholds", self.thresholds.is_some()),
@@ -214,17 +214,17 @@ impl<'a> Page<'a> {
         all.into_iter().filter(|(_, _, is_there)| *is_there).map(|(id, title, _)| (id, title))
     }
 
-    /// Whether any request has ended.
+    /// Returns true if any request has ended.
     fn has_requests(&self) -> bool {
         self.document.requests.total.duration.count > 0
     }
 
-    /// Whether any measured step has ended.
+    /// Returns true if any measured step has ended.
     fn has_steps(&self) -> bool {
         self.document.steps.total.duration.count > 0
     }
 
-    /// What the chart of latency over time is of: of steps only if there is no request.
+    /// Returns the title of the chart of latency over time. It shows steps only if there is no request.
     fn latency_title(&self) -> &'static str {
         if self.has_requests() { "Latency of requests" } else { "Latency of measured steps" }
     }

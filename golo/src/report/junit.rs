@@ -1,4 +1,4 @@
-//! The verdict, thresholds and checks as test cases, in the JUnit XML that CI servers read.
+//! The verdict, thresholds and checks as test cases in JUnit XML, which CI servers read.
 
 use std::{io, time::SystemTime};
 
@@ -21,11 +21,12 @@ pub(super) const KIND: OutputKind =
 
 /// Writes the cases of a run: `run` itself, each threshold, each check. The summary is its output.
 ///
-/// A case fails if the exit code says so too, and no other does: a check that failed is told of in its output.
+/// A case fails only if the exit code also reports a failure. Failed checks are therefore reported in the output of
+/// their case.
 ///
 /// # Errors
 ///
-/// What `to` gives.
+/// Returns an error if writing to `to` fails.
 pub(super) fn junit(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
     let summary = &super::summary(outcome, Page::default());
     let (finished, verdict, ending) = (&outcome.finished, &outcome.verdict(), &outcome.ending);
@@ -55,13 +56,14 @@ pub(super) fn junit(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<
     xml.get_mut().write_all(b"\n")
 }
 
-/// When the run started, or where it did not, now: in UTC, without a zone, which the schema does not have.
+/// Returns the start of the run, or the current time if it did not start. It is in UTC without a zone, as the schema
+/// has none.
 fn timestamp(finished: &Finished) -> String {
     let at = OffsetDateTime::from(finished.started_at.unwrap_or_else(SystemTime::now)).truncate_to_second();
     at.format(&Rfc3339).unwrap_or_default().trim_end_matches('Z').to_owned()
 }
 
-/// The name of this machine, or `localhost` where it has none.
+/// Returns the name of this machine, or `localhost` if it has none.
 fn hostname() -> String {
     #[cfg(unix)]
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -70,7 +72,7 @@ fn hostname() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
-/// What a run that is to be the same needs.
+/// Writes what is needed to repeat the run.
 fn properties(finished: &Finished, xml: &mut Writer<impl io::Write>) -> io::Result<()> {
     let options = &finished.options;
     let properties = [
@@ -88,9 +90,9 @@ fn properties(finished: &Finished, xml: &mut Writer<impl io::Write>) -> io::Resu
     Ok(())
 }
 
-/// One test case.
+/// A test case.
 struct Case {
-    /// What sort of case it is.
+    /// Kind of the case.
     class: &'static str,
     name: String,
     outcome: Outcome,
@@ -98,11 +100,11 @@ struct Case {
 
 enum Outcome {
     Passed,
-    /// It passed, and this is to be said of it.
+    /// Passed, with a remark.
     Noted(String),
-    /// The target did not do what it should.
+    /// The target did not meet an expectation.
     Failed(String),
-    /// The run itself did not come to what it should.
+    /// The run itself did not succeed.
     Broken {
         what: String,
         message: String,
@@ -178,7 +180,7 @@ impl Case {
     }
 }
 
-/// Without the characters that no XML may have, however they are written.
+/// Replaces the characters that XML does not allow, not even escaped.
 fn text(text: &str) -> String {
     let is_allowed =
         |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);

@@ -1,4 +1,4 @@
-//! One line of news while a run is under way.
+//! Progress lines during a run.
 
 use std::time::Duration;
 
@@ -14,31 +14,31 @@ use crate::engine::{
     snapshot::{Snapshot, Triggers},
 };
 
-/// The news of a run, once for each so many seconds. Where a worker is late, seconds are told of together, and the first that
-/// is told of after there should have been news is as good.
+/// Progress lines of a run, one for every `every` seconds. If a worker is late, several seconds are reported together.
+/// The line then comes with the first report after it was due.
 #[derive(Debug)]
 pub struct News {
-    /// How often there is news, in seconds.
+    /// Interval between lines, in seconds.
     every: u64,
-    /// Columns that a line may take.
+    /// Maximum columns of a line.
     width: usize,
-    /// How much was over when it was last told of.
+    /// Elapsed time at the last report.
     before: Duration,
 }
 
 impl News {
-    /// Returns news once for each `seconds`, one at least, in lines of at most `width` columns.
+    /// Returns progress lines for every `seconds`, at least one, of at most `width` columns.
     #[must_use]
     pub fn every(seconds: u64, width: usize) -> Self {
         Self { every: seconds.max(1), width, before: Duration::ZERO }
     }
 
-    /// Sets how many columns a line may take from now on: a terminal may have been resized.
+    /// Sets the maximum columns of a line from now on, for example after a terminal was resized.
     pub fn fit(&mut self, width: usize) {
         self.width = width;
     }
 
-    /// Where the run is, in one line, if there is news: what it was like since the last progress, and what has failed so far.
+    /// Returns a line if one is due: the state of the run since the last progress, and what has failed so far.
     pub fn of(&mut self, progress: &Progress, totals: &Snapshot, plan: &Plan) -> Option<String> {
         let before = std::mem::replace(&mut self.before, progress.elapsed);
         let is_due = before.as_secs() / self.every < progress.elapsed.as_secs() / self.every;
@@ -46,8 +46,8 @@ impl News {
     }
 }
 
-/// Describes `time`, which ends with this progress, in at most `most` columns. Failures stay longest: what does not fit is
-/// left out from the middle.
+/// Describes `time`, which ends with this progress, in at most `most` columns. Parts that do not fit are removed from
+/// the middle, so that failures remain.
 fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan, most: usize) -> String {
     let second = &progress.second;
     let mut durations = Histogram::new();
@@ -95,7 +95,7 @@ fn started(triggers: &Triggers) -> u64 {
     triggers.due.saturating_sub(dropped.into_iter().fold(0, u64::saturating_add))
 }
 
-/// How far it is.
+/// Describes how far the run has come.
 fn place(progress: &Progress, totals: &Snapshot, plan: &Plan) -> String {
     let elapsed = duration(progress.elapsed);
     match (plan.duration(), plan.iterations()) {
@@ -117,7 +117,7 @@ mod tests {
         Plan::new(asked).unwrap()
     }
 
-    /// A second of so many triggers, each with a request of 2 ms.
+    /// Returns a second with `number` triggers, each with a request of 2 ms.
     fn progress(elapsed: u64, users: u64, number: u64) -> Progress {
         let mut second = Snapshot::default();
         let label = Label::new("http://a", "/", "GET");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_news_once_for_each_five_seconds_whatever_seconds_are_left_out() {
+    fn line_is_due_every_five_seconds_even_if_reports_are_skipped() {
         let told = |seconds: &[u64]| {
             let (mut news, plan) = (News::every(5, 79), plan(Asked::default()));
             let mut of = |second: &u64| news.of(&progress(*second, 1, 0), &Snapshot::default(), &plan).is_some();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_that_are_told_of_together_count_as_so_many() {
+    fn seconds_reported_together_count_as_several() {
         let plan = plan(Asked { rate: Some("100/s".parse().unwrap()), ..Asked::default() });
         let mut news = News::every(5, 79);
         assert_eq!(news.of(&progress(4, 3, 400), &Snapshot::default(), &plan), None);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_where_it_is_and_how_it_goes() {
+    fn line_shows_position_and_figures() {
         let rate = |text: &str| Some(text.parse().unwrap());
         let (progress, nothing) = (progress(5, 25, 1_234), Snapshot::default());
         let totals = &progress.second;
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_all_and_what_comes_after_the_end() {
+    fn empty_second_and_second_after_the_end_are_described() {
         let mut totals = Snapshot::default();
         assert_eq!(said(&progress(1, 1, 0), &totals, Asked::default()), "1s of 10s: 1 user, 0 req/s, 0 failed");
         totals.triggers.failed = 3;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_numbers_fit_too() {
+    fn largest_numbers_fit_into_a_line() {
         let progress = progress(u64::MAX, u64::MAX, u64::MAX);
         let totals = progress.second.clone();
         said(&progress, &totals, Asked { rate: Some("10000000/s".parse().unwrap()), ..Asked::default() });

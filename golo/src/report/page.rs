@@ -1,4 +1,4 @@
-//! The page that a summary is printed on: how wide it is, and whether it has colours.
+//! The page that a summary is printed on: its width and its colours.
 
 use std::io::IsTerminal as _;
 
@@ -6,18 +6,18 @@ use anstyle::{AnsiColor, Style};
 
 use super::text::{align, left, width, wrap};
 
-/// Columns of a page that is no terminal.
+/// Width of a page that is not a terminal, in columns.
 pub(super) const WIDTH: usize = 80;
-/// Nobody reads longer lines.
+/// Maximum width. Longer lines are hard to read.
 const WIDEST: usize = 140;
-/// Narrower ones are taken for this wide.
+/// Minimum width. Narrower terminals are treated as this wide.
 const NARROWEST: usize = 30;
-/// Stands for a space at which no line is broken.
+/// Stands for a space at which a line must not break.
 const TOGETHER: char = '\u{f8ff}';
-/// Columns of what a line of a section is about.
+/// Width of the label of a line, in columns.
 const LABEL: usize = 12;
 
-/// What a summary is printed on.
+/// Properties of the page that a summary is printed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     pub(super) width: usize,
@@ -25,26 +25,26 @@ pub struct Page {
 }
 
 impl Default for Page {
-    /// A file of 80 columns.
+    /// Returns the page of a file: 80 columns, no colours.
     fn default() -> Self {
         Self { width: WIDTH, has_colours: false }
     }
 }
 
 impl Page {
-    /// Of so many columns.
+    /// Returns a page of `width` columns, limited to 30 to 140.
     #[must_use]
     pub fn new(width: usize, has_colours: bool) -> Self {
         Self { width: width.clamp(NARROWEST, WIDEST), has_colours }
     }
 
-    /// What stdout is: a terminal as wide as it is, coloured unless `NO_COLOR` says otherwise; or a file.
+    /// Returns the page of stdout. If it is a terminal, the page has its width, and colours unless `NO_COLOR` is set.
     #[must_use]
     pub fn stdout() -> Self {
         Self::of(std::io::stdout().is_terminal(), &console::Term::stdout())
     }
 
-    /// What stderr is.
+    /// Returns the page of stderr.
     #[must_use]
     pub fn stderr() -> Self {
         Self::of(std::io::stderr().is_terminal(), &console::Term::stderr())
@@ -60,38 +60,38 @@ impl Page {
         Self::new(width, !is_set("NO_COLOR") && !is_dumb)
     }
 
-    /// How many columns it has.
+    /// Returns the number of columns.
     #[must_use]
     pub fn width(self) -> usize {
         self.width
     }
 
-    /// `text` in this style, where the page has any.
+    /// Returns `text` in this style, or unchanged if the page has no colours.
     pub(super) fn paint(self, style: Style, text: &str) -> String {
         if self.has_colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    /// One line of a section, or more where there is more to say: what it is about, then what there is to say.
+    /// Returns a line of a section: the label, then the text, which is wrapped if necessary.
     pub(super) fn said(self, label: &str, text: &str) -> Vec<String> {
         self.wrap(&format!("  {}  ", left(label, LABEL - 1)), LABEL + 3, text)
     }
 
-    /// `text` in lines that fit, the first of which begins with `first`, and the others with so many spaces.
+    /// Wraps `text` into lines that fit. The first line begins with `first`, the others with `indent` spaces.
     #[must_use]
     pub fn wrap(self, first: &str, indent: usize, text: &str) -> Vec<String> {
         let lines = wrap(self.width, first, indent, text).into_iter();
         lines.map(|line| line.replace(TOGETHER, " ").trim_end().to_owned()).collect()
     }
 
-    /// Rows of cells, the heads first, with their columns aligned to the right but for those of `texts`; where they do not
-    /// fit, each row as a list of what its cells are.
+    /// Returns the lines of a table. The first row contains the heads. Columns are aligned to the right, except those
+    /// listed in `texts`. If the table is too wide, each row becomes a list of heads and cells.
     #[must_use]
     pub fn table(self, rows: &[Vec<String>], texts: &[usize]) -> Vec<String> {
         let lines = align(rows, texts, self.width);
         if lines.iter().all(|line| width(line) <= self.width) { lines } else { self.list(rows) }
     }
 
-    /// A table that is too wide: the first cell of each row, then the others with their heads.
+    /// Returns a table that is too wide as lists: the first cell of each row, then the other cells with their heads.
     pub(super) fn list(self, rows: &[Vec<String>]) -> Vec<String> {
         let [heads, rows @ ..] = rows else { return Vec::new() };
         let mut lines: Vec<String> = heads.first().into_iter().filter(|head| !head.is_empty()).cloned().collect();
@@ -108,18 +108,18 @@ impl Page {
     }
 }
 
-/// `text` as one that no line breaks.
+/// Returns `text` with spaces at which no line breaks.
 pub(super) fn together(text: &str) -> String {
     text.replace(' ', &TOGETHER.to_string())
 }
 
-/// The title of a section.
+/// Style of the title of a section.
 pub(super) const TITLE: Style = Style::new().bold();
-/// What is as it should be.
+/// Style of good results.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-/// What is not.
+/// Style of bad results.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What is to be looked at.
+/// Style of warnings.
 pub(super) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_does_not_fit_is_a_list() {
+    fn table_that_does_not_fit_becomes_a_list() {
         let wide = Page::new(80, false).table(&rows(), &[0]);
         assert_eq!(wide, ["Requests           count   p99.9", "  GET /items/{id}  1,000  12.3ms"]);
         let narrow = Page::new(30, false).table(&rows(), &[]);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_with_colours_has_them() {
+    fn only_page_with_colours_writes_them() {
         assert_eq!(Page::default().paint(BAD, "no"), "no");
         assert_eq!(Page::new(80, true).paint(GOOD, "yes"), "\u{1b}[32myes\u{1b}[0m");
     }

@@ -1,4 +1,5 @@
-//! What the load test's own pauses do to a run: think time and work between requests are not the target's doing.
+//! Effects of the load test's own pauses, such as think time and work between requests, which the target does not
+//! cause.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::{
     metrics::output,
 };
 
-/// Says that triggers pause for longer than their pace, so that users fall behind whatever the target does.
+/// Describes triggers that pause for longer than their pace. Their users fall behind, no matter how the target
+/// responds.
 #[must_use]
 pub fn slow_pace(plan: &Plan, triggers: &Triggers) -> Option<String> {
     let Model::Closed { pace: Some(pace), .. } = plan.model() else { return None };
@@ -30,7 +32,7 @@ pub fn slow_pace(plan: &Plan, triggers: &Triggers) -> Option<String> {
     Some(format!("the load test {how}, longer than its pace of {pace}: its users fall behind whatever the target does"))
 }
 
-/// What there is to say of pauses and of late users, in words.
+/// Text about pauses and late users.
 #[cfg(feature = "html")]
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words {
@@ -53,13 +55,13 @@ impl Words {
     }
 }
 
-/// A part of the time of triggers, for one of them on average.
+/// Returns the average time per trigger of a part of their time.
 fn each(triggers: &Triggers, time: Duration) -> Option<Duration> {
     let nanos = output::nanoseconds(time).checked_div(triggers.done)?;
     Some(Duration::from_nanos(nanos))
 }
 
-/// How the time of triggers was spent, on average; `None` if that is not known.
+/// Describes how the time of triggers was spent, on average; `None` if that is not known.
 pub(super) fn split(triggers: &Triggers) -> Option<String> {
     let spent = triggers.spent;
     let whole = output::nanoseconds(spent.whole());
@@ -79,7 +81,7 @@ pub(super) fn split(triggers: &Triggers) -> Option<String> {
     ))
 }
 
-/// Why starts were dropped that were dropped since something was still busy.
+/// Returns the reasons for starts that were dropped because something was still busy, with the number of each.
 pub(super) fn dropped_busy(plan: &Plan, triggers: &Triggers) -> [(u64, String); 2] {
     let pausing = triggers.dropped_pausing.min(triggers.dropped_busy);
     let reason = if plan.is_open() {
@@ -99,14 +101,14 @@ pub(super) fn dropped_busy(plan: &Plan, triggers: &Triggers) -> [(u64, String); 
     [(triggers.dropped_busy - pausing, reason), (pausing, own.to_owned())]
 }
 
-/// How long users took to start.
+/// Describes the time that users took to start.
 pub(super) fn user_starts(totals: &Snapshot) -> Option<String> {
     let starts = &totals.user_starts;
     let [p50, p95, max] = quantiles(&totals.user_starts)?;
     Some(format!("{}; starting took p50 {p50}, p95 {p95}, max {max}", count(starts.count())))
 }
 
-/// The triggers that started late because their user was still starting.
+/// Describes the triggers that started late because their user was still starting.
 pub(super) fn late_starts(totals: &Snapshot) -> Option<String> {
     let late = late(totals);
     if late == 0 {
@@ -124,7 +126,7 @@ pub(super) fn late_starts(totals: &Snapshot) -> Option<String> {
     ))
 }
 
-/// The same for the headline, if there are enough of them to change the figures.
+/// Describes late starts for the headline, if there are enough of them to change the figures.
 pub(super) fn many_late_starts(totals: &Snapshot) -> Option<String> {
     let (late, due) = (late(totals), totals.triggers.due);
     if late == 0 || late <= due / 100 {
@@ -182,7 +184,7 @@ mod tests {
         finished
     }
 
-    /// The summary in one line for each of its own.
+    /// Returns the summary on a page of 400 columns.
     fn said(finished: &Finished) -> String {
         let ending = Ending::default();
         summary(&RunOutcome { ending, ..finished.clone().into() }, Page::new(400, false))
@@ -191,13 +193,13 @@ mod tests {
     #[track_caller]
     fn assert_has(finished: &Finished, line: &str) {
         let text = said(finished);
-        // The first sentence goes on in the next line.
+        // The first sentence continues in the next line.
         let text = text.replace("\n  100 starts", " 100 starts");
         assert!(text.lines().any(|known| known == line), "no line `{line}` in\n{text}");
     }
 
     #[test]
-    fn pauses_that_are_longer_than_the_pace_are_said() {
+    fn pauses_longer_than_the_pace_are_reported() {
         let thinking = paced(300, 0);
         assert_has(
             &thinking,
@@ -217,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_of_the_time_is_not_said() {
+    fn unknown_parts_of_time_are_not_reported() {
         let mut finished = paced(0, 0);
         finished.totals.triggers.spent = Spent::default();
         assert!(!said(&finished).contains("in requests and steps"), "{}", said(&finished));
     }
 
     #[test]
-    fn starts_that_an_open_plan_refuses_have_the_pauses_beside_them() {
+    fn starts_refused_by_open_plan_are_reported_with_pauses() {
         let mut finished = finished(Asked { rate: Some("10/s".parse().unwrap()), ..Asked::default() });
         let triggers = &mut finished.totals.triggers;
         (triggers.due, triggers.done, triggers.dropped_busy) = (100, 30, 70);
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn late_users_are_said_beside_the_rate_and_first_if_they_are_many() {
+    fn late_users_are_reported_with_rate_and_in_headline_if_many() {
         let mut finished = finished(Asked { rate: Some("50/s".parse().unwrap()), ..Asked::default() });
         let totals = &mut finished.totals;
         (totals.triggers.due, totals.triggers.done) = (500, 500);
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_wrong_outside_of_triggers_comes_first() {
+    fn problems_outside_triggers_come_first() {
         let mut finished = finished(Asked::default());
         let totals = &mut finished.totals;
         (totals.triggers.due, totals.triggers.done) = (5, 5);

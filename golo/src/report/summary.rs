@@ -1,4 +1,4 @@
-//! The summary of a run: plain text, the verdict first.
+//! Summary of a run as plain text, with the verdict first.
 
 mod errors;
 mod files;
@@ -36,10 +36,10 @@ pub(super) use route::Route;
 #[cfg(feature = "html")]
 pub(super) use route::{said_after_load, said_cut_off};
 
-/// Most rows of a table; the others are counted.
+/// Maximum number of rows of a table. Further rows are counted.
 const ROWS: usize = 50;
 
-/// What a run came to, for people: its verdict, and everything measured that says why.
+/// Returns the summary of a run for people: the verdict, and the measurements that explain it.
 #[must_use]
 pub fn summary(outcome: &RunOutcome, page: Page) -> String {
     let RunOutcome { finished, ending, .. } = outcome;
@@ -72,13 +72,13 @@ pub fn summary(outcome: &RunOutcome, page: Page) -> String {
     sections.map(|lines| lines.join("\n") + "\n").collect::<Vec<_>>().join("\n")
 }
 
-/// Says that there is more than is shown.
+/// Describes the rows that are not shown.
 fn more(shown: usize, all: usize, noun: &str) -> Option<String> {
     let rest = all.saturating_sub(shown);
     (rest > 0).then(|| format!("  … and {}", counted(rest as u64, &format!("more {noun}"))))
 }
 
-/// Some quantiles of a histogram, as they are shown.
+/// Returns quantiles of a histogram, formatted.
 fn quantiles(histogram: &Histogram, quantiles: &[f64]) -> Vec<String> {
     histogram.quantiles(quantiles).into_iter().map(nanoseconds).collect()
 }

@@ -1,4 +1,4 @@
-//! The tables of `csv=`: what was requested, the measured steps, the run over time, what failed.
+//! Tables of `csv=`: requests, measured steps, the run over time, and errors.
 
 use std::{borrow::Cow, io};
 
@@ -32,11 +32,11 @@ const TABLES: [(&str, WriteReport); 5] = [
     ("_failures.csv", |outcome, to| failures(&outcome.finished, to)),
 ];
 
-/// A row for each route, the most time spent first, then one of all.
+/// Writes a row for each route, those with the most time spent first, then a row with the total.
 ///
 /// # Errors
 ///
-/// What `to` gives.
+/// Returns an error if writing to `to` fails.
 pub(super) fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let requests = Requests::of(&finished.totals);
     let mut table = csv::Writer::from_writer(to);
@@ -52,11 +52,11 @@ pub(super) fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     table.flush()
 }
 
-/// A row for each measured step, the most time spent first, then one of all.
+/// Writes a row for each measured step, those with the most time spent first, then a row with the total.
 ///
 /// # Errors
 ///
-/// What `to` gives.
+/// Returns an error if writing to `to` fails.
 pub(super) fn steps(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let Steps { named, total } = Requests::of(&finished.totals).steps;
     let mut table = csv::Writer::from_writer(to);
@@ -69,7 +69,7 @@ pub(super) fn steps(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     table.flush()
 }
 
-/// Heads that begin with `first` and end with `last`.
+/// Returns heads that begin with `first` and end with `last`.
 fn heads(first: &[&str], last: &[&str]) -> Vec<String> {
     let mut heads: Vec<_> = first.iter().map(|head| (*head).to_owned()).collect();
     heads.extend(["received_bytes", "sent_bytes", "avg_ms", "min_ms"].map(str::to_owned));
@@ -79,7 +79,7 @@ fn heads(first: &[&str], last: &[&str]) -> Vec<String> {
     heads
 }
 
-/// What there is of a route, or of a step: the cells after its name.
+/// Returns the cells after the name of a route or of a step.
 fn amounts(route: &Route, finished: &Finished) -> Vec<String> {
     let durations = &route.all.durations;
     let rate = route.per_second(RateTime::of(finished));
@@ -96,11 +96,11 @@ fn amounts(route: &Route, finished: &Finished) -> Vec<String> {
     row
 }
 
-/// A row for each second, or for longer where the run was long.
+/// Writes a row for each second, or for longer steps if the run was long.
 ///
 /// # Errors
 ///
-/// What `to` gives.
+/// Returns an error if writing to `to` fails.
 pub(super) fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(to);
     let counts = ["due", "done", "failed", "dropped", "interrupted", "requests", "requests_failed", "received_bytes"];
@@ -128,11 +128,11 @@ pub(super) fn stats_history(timeline: &Timeline, finished: &Finished, to: impl i
     table.flush()
 }
 
-/// A row for each error that was told apart, the most frequent first.
+/// Writes a row for each distinct error, the most frequent first.
 ///
 /// # Errors
 ///
-/// What `to` gives.
+/// Returns an error if writing to `to` fails.
 pub(super) fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(to);
     table.write_record(["kind", "error", "count", "first_seen_seconds"])?;
@@ -143,7 +143,8 @@ pub(super) fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()
     table.flush()
 }
 
-/// Text as a cell that no spreadsheet takes for a formula: one that begins like a formula gets a `'` before it.
+/// Returns `text` as a cell that no spreadsheet takes for a formula. Text that looks like a formula is prefixed with
+/// `'`.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     if is_formula && text.parse::<f64>().is_err() { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
@@ -153,7 +154,7 @@ fn percentiles(durations: &Histogram) -> impl Iterator<Item = String> {
     durations.quantiles(&PERCENTILES.map(|(_, quantile)| quantile)).into_iter().map(milliseconds)
 }
 
-/// Nothing where there is nothing.
+/// Formats nanoseconds as milliseconds; empty if there are none.
 fn milliseconds(nanos: Option<u64>) -> String {
     nanos.map_or_else(String::new, |nanos| format!("{:.6}", nanos as f64 / 1e6))
 }
@@ -172,7 +173,7 @@ mod tests {
     };
 
     #[test]
-    fn no_cell_is_a_formula_and_numbers_stay_numbers() {
+    fn formula_is_quoted_and_number_stays_a_number() {
         for (text, cell) in [
             ("=1+1", "'=1+1"),
             ("+cmd", "'+cmd"),
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_and_errors_are_harmless_in_the_tables() {
+    fn routes_and_errors_are_quoted_in_tables() {
         let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let mut finished = Finished::not_started(Plan::new(Asked::default()).unwrap(), options, None);
         let label = Label::new("", "=HYPERLINK(\"http://h/\")", "GET").into();

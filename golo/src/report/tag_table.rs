@@ -1,4 +1,4 @@
-//! The table of tags that `csv=` writes.
+//! Table of tags of `csv=`.
 
 use std::{borrow::Cow, io};
 
@@ -8,12 +8,12 @@ use super::{
 };
 use crate::engine::Finished;
 
-/// A row for each value of a key, the most frequent first, and for each key whose values are numbers a row of their
-/// distribution: of all, and of triggers that passed and failed.
+/// Writes a row for each value of a key, the most frequent first. For each key whose values are numbers, it also writes
+/// a row with their distribution: for all triggers, for those that passed and for those that failed.
 ///
 /// # Errors
 ///
-/// What `to` returns.
+/// Returns an error if writing to `to` fails.
 pub(super) fn tags(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let tags = Tags::of(&finished.totals.tags);
     let mut table = csv::Writer::from_writer(to);

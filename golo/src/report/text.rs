@@ -1,11 +1,11 @@
-//! Text made fit for a terminal: nothing in it moves the cursor, and nothing is wider than it may be.
+//! Makes text safe for a terminal: it cannot move the cursor, and it fits into the width.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// What stands for what was cut out.
+/// Replaces the part that was cut out.
 const CUT: &str = "…";
 
-/// `text` with everything escaped that would move the cursor, colour the terminal or turn the line round.
+/// Escapes all characters in `text` that would move the cursor, colour the terminal or reverse the direction of text.
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
@@ -14,19 +14,19 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// Invisible characters, and those that set the direction of text.
+/// Returns true for invisible characters and those that set the direction of text.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// How many columns a text takes.
+/// Returns the number of columns that `text` takes.
 pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in at most so many columns: where it has more, its middle is cut out, since routes and errors differ at their
-/// ends.
+/// Shortens `text` to at most `most` columns. If it is longer, the middle is cut out, since routes and errors differ at
+/// their ends.
 pub fn shorten(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -40,7 +40,7 @@ pub fn shorten(text: &str, most: usize) -> String {
     head + CUT + &tail.into_iter().collect::<String>()
 }
 
-/// How many characters fit into so many columns.
+/// Returns the number of characters that fit into `most` columns.
 fn fitting(text: impl Iterator<Item = char>, most: usize) -> usize {
     let mut used = 0;
     text.take_while(|c| {
@@ -50,7 +50,7 @@ fn fitting(text: impl Iterator<Item = char>, most: usize) -> usize {
     .count()
 }
 
-/// `text` in lines that fit, broken between words: the first begins with `first`, the others with so many spaces.
+/// Wraps `text` between words into lines that fit. The first line begins with `first`, the others with `indent` spaces.
 pub(super) fn wrap(most: usize, first: &str, indent: usize, text: &str) -> Vec<String> {
     let indent = " ".repeat(indent.min(most / 2));
     let mut lines = Vec::new();
@@ -81,8 +81,8 @@ pub(super) fn wrap(most: usize, first: &str, indent: usize, text: &str) -> Vec<S
     lines
 }
 
-/// Rows of cells with their columns aligned, in at most `room` columns: to the right, but for those of `texts`, the last of
-/// which is shortened where not everything fits.
+/// Aligns the columns of `rows` in at most `room` columns. Cells are aligned to the right, except in the columns of
+/// `texts`. The last of these is shortened if a row does not fit.
 pub(super) fn align(rows: &[Vec<String>], texts: &[usize], room: usize) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
@@ -104,12 +104,12 @@ pub(super) fn align(rows: &[Vec<String>], texts: &[usize], room: usize) -> Vec<S
     rows.iter().map(line).collect()
 }
 
-/// `text` with spaces after it, so many columns in all.
+/// Returns `text` padded with spaces on the right to `columns` columns.
 pub(super) fn left(text: &str, columns: usize) -> String {
     text.to_owned() + &" ".repeat(columns.saturating_sub(width(text)))
 }
 
-/// `text` with spaces before it, so many columns in all.
+/// Returns `text` padded with spaces on the left to `columns` columns.
 pub(super) fn right(text: &str, columns: usize) -> String {
     " ".repeat(columns.saturating_sub(width(text))) + text
 }
@@ -121,13 +121,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_the_cursor_is_escaped() {
+    fn characters_that_move_the_cursor_are_escaped() {
         assert_eq!(clean("a\nb\r\t\u{1b}[31m\u{9b}é界"), r"a\nb\r\t\u{1b}[31m\u{9b}é界");
         assert_eq!(clean("\u{202e}txt\u{200b}"), r"\u{202e}txt\u{200b}");
     }
 
     #[test]
-    fn the_middle_is_cut_out() {
+    fn shorten_cuts_out_the_middle() {
         assert_eq!(shorten("/items/{id}", 11), "/items/{id}");
         assert_eq!(shorten("/items/{id}", 8), "/ite…id}");
         assert_eq!(shorten("界界界界", 6), "界…界");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_break_between_words_and_long_words_anywhere() {
+    fn lines_break_between_words_and_long_words_break_anywhere() {
         assert_eq!(wrap(80, "  a  ", 2, ""), ["  a  "]);
         let words = "word ".repeat(20);
         assert_eq!(
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_and_the_last_text_gives_way() {
+    fn columns_are_aligned_and_last_text_column_is_shortened() {
         let rows = [["name", "1", "text"], ["界", "1,000", "a longer text"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(align(&rows, &[0, 2], 80), ["name      1  text", "界    1,000  a longer text"]);
         assert_eq!(align(&rows, &[0, 2], 20), ["name      1  text", "界    1,000  a l…ext"]);
@@ -155,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_wider_than_it_may_be(text in "[a-z 界\u{301}é\u{1b}\n]{0,300}", most in 0_usize..100) {
+        fn shortened_and_wrapped_text_never_exceeds_width(text in "[a-z 界\u{301}é\u{1b}\n]{0,300}", most in 0_usize..100) {
             let text = clean(&text);
             prop_assert!(width(&shorten(&text, most)) <= most);
             let lines = wrap(80, "first  ", 7, &text);

@@ -1,4 +1,4 @@
-//! Thresholds: what a run must keep to, as `http_req_duration p(95)<200ms`.
+//! Thresholds: conditions that a run must meet, as `http_req_duration p(95)<200ms`.
 
 mod error;
 mod failures;
@@ -29,60 +29,64 @@ pub use samples::{Measured, Users};
 use tag::Tag;
 pub use watch::Watch;
 
-/// What a run must keep to: `METRIC[{tag:value,…}] STATISTIC OPERATOR VALUE`, with or without spaces.
+/// A condition that a run must meet: `METRIC[{tag:value,…}] STATISTIC OPERATOR VALUE`, with or without spaces.
 ///
-/// [`Display`](fmt::Display) gives it back in the one way that is shortest to read, which reads as the same.
+/// [`Display`](fmt::Display) writes it in the shortest form, which parses to an equal threshold.
 ///
-/// | metric | what it is | statistics | tags |
+/// | metric | meaning | statistics | tags |
 /// |---|---|---|---|
 /// | `http_reqs` | requests that ended | `count`, `rate` (per second) | those of requests |
-/// | `http_req_duration` | from sending a request to the last byte of its body | `avg min max med p(N)` | those of requests |
-/// | `http_req_waiting` | to its response's headers, where a whole response came | the same | |
-/// | `http_req_connecting` | making a connection: lookup, TCP and TLS | the same | |
+/// | `http_req_duration` | time from sending a request to the last byte of its body | `avg min max med p(N)` | those of requests |
+/// | `http_req_waiting` | time to the headers of the response, if the whole response came | the same | |
+/// | `http_req_connecting` | time to make a connection: lookup, TCP and TLS | the same | |
 /// | `http_req_failed` | requests that failed, of all that ended or were cut off | `rate` (a share), `count` | those of requests |
 /// | `http_req_interrupted` | requests that the run cut off, of the same | `rate` (a share), `count` | those of requests |
 /// | `data_sent`, `data_received` | bytes of bodies | `count`, `rate` (per second) | those of requests |
-/// | `iterations` | triggers that ended, failed ones among them | `count`, `rate` (per second) | |
-/// | `iteration_duration` | of a trigger, from its start, without think time | `avg min max med p(N)` | |
-/// | `iteration_response` | the same from when it was due | the same | |
+/// | `iterations` | triggers that ended, including failed ones | `count`, `rate` (per second) | |
+/// | `iteration_duration` | duration of a trigger from its start, without think time | `avg min max med p(N)` | |
+/// | `iteration_response` | duration of a trigger from its due time, without think time | the same | |
 /// | `iteration_failed` | triggers that failed, of all that ended or were cut off | `rate` (a share), `count` | |
 /// | `iteration_interrupted` | triggers that the run cut off, of the same | `rate` (a share), `count` | |
 /// | `dropped_iterations` | starts that did not happen | `count`, `rate` (per second) | |
-/// | `journey_duration` | of a journey, from its first request to the end of its last | the same | |
-/// | `user_start_duration` | how long users took to start, of those that did | the same | |
+/// | `journey_duration` | duration of a journey, from its first request to the end of its last | the same | |
+/// | `user_start_duration` | time that users took to start, for users that started | the same | |
 /// | `steps` | steps that `golo::measure` timed | `count`, `rate` (per second) | `step`, `error`, `outcome` |
-/// | `step_duration` | of a step | `avg min max med p(N)` | those of steps |
+/// | `step_duration` | duration of a step | `avg min max med p(N)` | those of steps |
 /// | `step_failed` | steps that failed, of all that ended or were cut off | `rate` (a share), `count` | those of steps |
 /// | `checks` | checks that passed, of all that were made | `rate` (a share) | `check` |
-/// | `tag{KEY}` | the values of a tag of triggers' responses, all of which must be numbers | `avg min max med p(N) count` | `outcome` |
+/// | `tag{KEY}` | values of a tag of triggers' responses; all must be numbers | `avg min max med p(N) count` | `outcome` |
 /// | `tag{KEY:VALUE}` | tags that have this value, of all tags of this key | `count`, `rate` (a share) | `outcome` |
 /// | `vus` | users at the end of each second; in the open model, triggers in flight | `min max` | |
 ///
 /// Requests have the tags `route`, `method`, `status`, `origin` (`http://127.0.0.1:8765`), `error` (the word of its
-/// kind: `dns`, `timeout`, `status`, …) and `outcome` (`passed` or `failed`). A series must match all that are given. A
-/// value ends before a comma or the closing brace; braces in it balance, and `"…"` round it keeps anything.
+/// kind: `dns`, `timeout`, `status`, …) and `outcome` (`passed` or `failed`). A series must match all tags of the
+/// threshold. A value ends before a comma or the closing brace. Braces in it must balance. A value in quotes (`"…"`)
+/// may contain anything.
 ///
-/// A tag of a trigger is what the load test says of it in its [`Response`](crate::Response): `tag{size} p(95)<20000`,
-/// `tag{status:500} rate<1%`, `tag{cache:hit,outcome:passed} rate>90%`. A key that no trigger has fails, also for `count`. A
-/// key that is more than letters, digits, `_`, `-`, `.` and `/` stands in quotes. A value of the key `status` that is three
-/// digits selects also those that begin with it, as `500 Internal Server Error`. A URL is compared as routes are: what varies
-/// is `{id}`, and there is no query.
+/// A tag of a trigger is a tag that the load test sets in its [`Response`](crate::Response): `tag{size} p(95)<20000`,
+/// `tag{status:500} rate<1%`, `tag{cache:hit,outcome:passed} rate>90%`. If no trigger has the key, the threshold fails,
+/// even with `count`. A key must be quoted if it contains anything but letters, digits, `_`, `-`, `.` and `/`. A value
+/// of the key `status` that consists of three digits also selects values that begin with it, such as `500 Internal
+/// Server Error`. A URL is compared as routes are: variable parts are `{id}`, and there is no query.
 ///
-/// Series are limited in number. A route that a threshold selects has room of its own (1,000 series for all of them), and so
-/// has one that the load test names (1,000 routes with 4,000 series). Of all other routes 1,000 series are told apart;
-/// further requests are in `other`. A threshold fails, and says why, if requests that it may be about are there: one with a
-/// `route` if the room of the selected routes is used up, and one with a `method` or an `origin` in any case.
+/// The number of series is limited. A route that a threshold selects has room of its own (1,000 series for all of
+/// them), and so has a route that the load test names (1,000 routes with 4,000 series). All other routes share 1,000
+/// series; further requests are counted as `other`. A threshold fails with an explanation if `other` contains requests
+/// that it may select. For a threshold with a `route` this happens if the room of the selected routes is used up, and
+/// for one with a `method` or an `origin` in any case.
 ///
-/// Requests that the run cut off have no duration, and are in the shares alone. A step that `golo::measure` timed is no
-/// request: `{method:MEASURE}` on a metric of requests selects steps instead. Rates per second are over the time in which
-/// starts were made; what ended later is in no rate. See [`RateTime`](crate::report::RateTime). Of data, bodies alone count: of a request where it was responded to, of a response what has come.
+/// Requests that the run cut off have no duration; only the shares count them. A step that `golo::measure` timed is not
+/// a request: `{method:MEASURE}` on a metric of requests selects steps instead. Rates per second cover the time during
+/// which triggers were started. No rate counts what ended later. See [`RateTime`](crate::report::RateTime). Data counts
+/// bodies only: the body of a request if it got a response, and the part of a response's body that was received.
 ///
-/// A value is a number with a unit: `ns us µs ms s m h`, milliseconds without; for data `B kB MB GB KiB MiB GiB`; for a
-/// share `%`, or a number from 0 to 1; else none. The values of tags have no unit, and may be below 0.
+/// A value is a number with a unit: `ns us µs ms s m h`, or milliseconds without a unit; for data `B kB MB GB KiB MiB
+/// GiB`; for a share `%`, or a number from 0 to 1; otherwise no unit. The values of tags have no unit and may be
+/// negative.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
     metric: Metric,
-    /// In the order of their keys, each at most once.
+    /// Tags in the order of their keys. Each key occurs at most once.
     tags: Vec<Tag>,
     statistic: Statistic,
     operator: Operator,
@@ -90,7 +94,7 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Returns the route, or the measured step, that it selects, if it has that tag.
+    /// Returns the route or the measured step that the threshold selects, if it has that tag.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
         self.tags.iter().find_map(|tag| match tag {
@@ -99,12 +103,12 @@ impl Threshold {
         })
     }
 
-    /// Whether a value that the statistic may have is within the threshold.
+    /// Returns true if `value` meets the threshold.
     fn holds(&self, value: f64) -> bool {
         self.operator.holds(value, self.limit.value())
     }
 
-    /// The metric with its tags, as it is written.
+    /// Returns the metric with its tags, as written in a threshold.
     fn subject(&self) -> String {
         let tags: Vec<_> = self.tags.iter().map(Tag::to_string).collect();
         let name = self.metric.name();

@@ -1,13 +1,13 @@
-//! The run over time: a point a second, and longer ones as it goes on, so that its memory does not grow with it.
+//! The run over time. Points cover one second at first and more later, so that memory does not grow with the run.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::engine::{Finished, Progress, histogram::Histogram, series::Outcome, snapshot::Snapshot};
 
-/// Most points. When there are more, each two become one.
+/// Maximum number of points. If there are more, each pair is merged into one.
 const POINTS: usize = 600;
 const SECOND: Duration = Duration::from_secs(1);
-/// A last point that is shorter than this part of a step is joined with the one before.
+/// A last point that is shorter than a step divided by this number is merged with the point before it.
 const SHORT: u32 = 5;
 
 /// The points so far.
@@ -15,16 +15,16 @@ const SHORT: u32 = 5;
 pub struct Timeline {
     points: Vec<Point>,
     step: Duration,
-    /// Until when there are points.
+    /// End of the last point.
     until: Duration,
 }
 
-/// What was measured in some time.
+/// Measurements of a period of time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Point {
-    /// How long it is.
+    /// Length of the point.
     pub length: Duration,
-    /// Users at its end; in the open model, triggers in flight.
+    /// Users at the end of the point; in the open model, triggers in flight.
     pub users: u64,
     /// Starts that the plan asked for.
     pub due: u64,
@@ -38,17 +38,17 @@ pub struct Point {
     pub interrupted: u64,
     /// Requests that failed.
     pub requests_failed: u64,
-    /// Bytes of responses' bodies.
+    /// Bytes of response bodies.
     pub received: u64,
-    /// Requests by their status; 0 where no response came.
+    /// Requests by status; 0 if there was no response.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests, in nanoseconds.
+    /// Durations of requests, in nanoseconds.
     pub durations: Histogram,
     /// Measured steps that failed.
     pub steps_failed: u64,
-    /// Measured steps, in nanoseconds.
+    /// Durations of measured steps, in nanoseconds.
     pub steps: Histogram,
-    /// Triggers, from when they were due, in nanoseconds.
+    /// Durations of triggers from their due time, in nanoseconds.
     pub response: Histogram,
 }
 
@@ -59,7 +59,7 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// Adds a second that is over, or several where nothing came for a while.
+    /// Adds a second that has ended, or several if there was no report for a while.
     pub fn add(&mut self, progress: &Progress) {
         let length = progress.elapsed.saturating_sub(self.until);
         self.until = self.until.max(progress.elapsed);
@@ -77,7 +77,7 @@ impl Timeline {
         self.join_short_end();
     }
 
-    /// Shortens the last points: the engine reports whole seconds, and the last of them may have ended early.
+    /// Shortens the last points. The engine reports whole seconds, but the last of them may have ended early.
     fn cut_at(&mut self, end: Duration) {
         let whole: Duration = self.points.iter().map(|point| point.length).sum();
         let mut excess = whole.saturating_sub(end);
@@ -116,13 +116,14 @@ impl Timeline {
         }
     }
 
-    /// Returns the length of a point. The last one may be shorter or longer, and so are those in which a worker was late.
+    /// Returns the length of a point. The last point may be shorter or longer, and so may points during which a worker
+    /// was late.
     #[must_use]
     pub fn step(&self) -> Duration {
         self.step
     }
 
-    /// In their order.
+    /// Returns the points in order of time.
     pub fn points(&self) -> impl Iterator<Item = &Point> {
         self.points.iter()
     }
@@ -167,7 +168,7 @@ impl Point {
         self.due == 0 && self.done == 0 && self.interrupted == 0 && self.durations.is_empty() && self.steps.is_empty()
     }
 
-    /// Adds the one after it.
+    /// Adds the point that follows this one.
     fn merge(&mut self, later: &Self) {
         self.length += later.length;
         self.users = later.users;
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_has_no_more_points_and_loses_nothing() {
+    fn long_run_has_limited_points_and_loses_nothing() {
         let mut timeline = Timeline::default();
         for number in 1..=10_000 {
             timeline.add(&second(number, number));
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!((points[0].users, points[0].response.max()), (32, Some(32)));
     }
 
-    /// A run that ended after `millis`, with so many triggers after its last second.
+    /// Returns a run that ended after `millis`, with `done` triggers after its last second.
     fn ended(millis: u64, done: u64) -> Finished {
         let plan = Plan::new(Asked::default()).unwrap();
         let options = Options { job_name: String::new(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
@@ -234,9 +235,10 @@ mod tests {
     }
 
     #[test]
-    fn a_short_end_is_joined_with_the_last_second() {
+    fn short_end_is_joined_with_the_last_second() {
         for (seconds, whole, expected) in [
-            // A few milliseconds of the grace, no time at all, a second that ended early, and an end that is long enough.
+            // A few milliseconds of the grace, no time at all, a second that ended early, and an end that is long
+            // enough.
             (vec![1, 2], 2_007, vec![(1_000, 1, 1), (1_007, 4, 2)]),
             (vec![1, 2], 2_000, vec![(1_000, 1, 1), (1_000, 4, 2)]),
             (vec![1, 2, 3], 2_010, vec![(1_000, 1, 1), (1_010, 5, 2)]),
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_that_nobody_told_of_is_part_of_the_next() {
+    fn second_without_report_is_part_of_the_next() {
         let mut timeline = Timeline::default();
         for number in [1, 4, 5] {
             timeline.add(&second(number, 1));

@@ -1,8 +1,8 @@
-//! Numbers as people read them: three digits, and a unit.
+//! Formats numbers for people: three digits and a unit.
 
 use std::time::Duration;
 
-/// A duration: `412µs`, `1.24ms`, `50m12s`, `3d3h`.
+/// Formats a duration: `412µs`, `1.24ms`, `50m12s`, `3d3h`.
 pub fn duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {
@@ -30,12 +30,12 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// The same of nanoseconds, or `-` where there is nothing to say.
+/// Formats a duration in nanoseconds; `-` if there is none.
 pub(super) fn nanoseconds(nanos: Option<u64>) -> String {
     nanos.map_or_else(|| "-".to_owned(), |nanos| duration(Duration::from_nanos(nanos)))
 }
 
-/// A number with its thousands apart: `216,825`.
+/// Formats a number with separators of thousands: `216,825`.
 pub fn count(number: impl Into<u128>) -> String {
     let digits = number.into().to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
@@ -48,12 +48,12 @@ pub fn count(number: impl Into<u128>) -> String {
     grouped
 }
 
-/// So many of something: `1 request`, `2 requests`.
+/// Formats a number with a noun: `1 request`, `2 requests`.
 pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// A share: `3.79%`. Only none at all is `0%`, and only all of them are `100%`.
+/// Formats a share: `3.79%`. `0%` means exactly none, and `100%` means exactly all.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "-".to_owned();
@@ -71,7 +71,7 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// A number of no unit, to three digits, more only before the point: `-12.3`, `1,234`.
+/// Formats a number without a unit to three digits, or more if it has more before the decimal point: `-12.3`, `1,234`.
 pub fn number(value: f64) -> String {
     let unit = 1000;
     // `as` saturates.
@@ -84,7 +84,7 @@ pub fn number(value: f64) -> String {
     sign.to_owned() + &count((thousandths + unit / 2) / unit)
 }
 
-/// How often something was in some time: `1,234/s`.
+/// Formats a number of events in `time` as a rate: `1,234/s`.
 pub fn rate(number: u64, time: Duration) -> String {
     if time.is_zero() {
         return "-".to_owned();
@@ -92,9 +92,9 @@ pub fn rate(number: u64, time: Duration) -> String {
     millionths(u128::from(number) * 1_000_000_000_000_000 / time.as_nanos(), number == 0)
 }
 
-/// The same where it is known: starts a second.
+/// Formats a rate that is already per second.
 pub fn per_second(rate: f64) -> String {
-    // `as` saturates, and makes 0 of what is no number.
+    // `as` saturates, and turns NaN into 0.
     millionths(u128::from((rate * 1e6).round() as u64), rate == 0.0)
 }
 
@@ -109,7 +109,7 @@ fn millionths(rate: u128, is_zero: bool) -> String {
     }
 }
 
-/// An amount of data: `390kB`.
+/// Formats an amount of data: `390kB`.
 pub(super) fn bytes(number: u64) -> String {
     let number = u128::from(number);
     let mut unit = 1;
@@ -123,7 +123,7 @@ pub(super) fn bytes(number: u64) -> String {
     format!("{}EB", decimal(rounded(number, unit), unit))
 }
 
-/// `value` to three digits, more only before the point of so many units.
+/// Rounds `value` to three digits, or more if `value / unit` has more before the decimal point.
 fn rounded(value: u128, unit: u128) -> u128 {
     let step = match value / unit {
         0 => unit / 1000,
@@ -135,14 +135,14 @@ fn rounded(value: u128, unit: u128) -> u128 {
     (value + step / 2) / step * step
 }
 
-/// `value` in units, without zeros at its end.
+/// Formats `value` in `unit`, without trailing zeros.
 fn decimal(value: u128, unit: u128) -> String {
     let thousandths = value % unit * 1000 / unit;
     let text = format!("{}.{thousandths:03}", value / unit);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A number of small units, so many of which are a large one.
+/// Formats a number of small units, `of` of which make a large one, with both units.
 fn in_two(number: u128, of: u128, large: &str, small: &str) -> String {
     match number % of {
         0 => format!("{}{large}", number / of),
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_have_three_digits_and_a_unit() {
         for (nanos, said) in [
             (0, "0s"),
             (1, "1ns"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_shares() {
+    fn counts_are_grouped_and_shares_are_rounded() {
         let counts = [(0, "0"), (999, "999"), (1_000, "1,000"), (u64::MAX, "18,446,744,073,709,551,615")];
         for (number, said) in counts {
             assert_eq!(count(number), said);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_amounts() {
+    fn rates_and_amounts_have_three_digits_and_a_unit() {
         for (number, millis, said) in [
             (5, 0, "-"),
             (0, 1_000, "0/s"),
@@ -238,12 +238,12 @@ mod tests {
         }
     }
 
-    /// 0 ns to 584 years, each magnitude as likely.
+    /// 0 ns to 584 years, each magnitude equally likely.
     fn nanos() -> impl Strategy<Value = u64> {
         (any::<u64>(), 0_u32..64).prop_map(|(value, shift)| value >> shift)
     }
 
-    /// What a duration that was said stands for.
+    /// Parses a formatted duration, in nanoseconds.
     fn read(text: &str) -> f64 {
         if let Some(days) = text.strip_suffix('d') {
             return days.parse::<f64>().unwrap() * 86_400e9;
@@ -261,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_duration_is_short_and_near_what_it_was(nanos in nanos()) {
+        fn formatted_duration_is_short_and_close_to_the_value(nanos in nanos()) {
             let said = duration(Duration::from_nanos(nanos));
             prop_assert!(said.chars().count() <= 7, "{}", said);
             let error = (read(&said) - nanos as f64).abs();
@@ -269,7 +269,7 @@ mod tests {
         }
 
         #[test]
-        fn a_duration_never_has_more_of_a_unit_than_fit(nanos in nanos()) {
+        fn formatted_duration_never_has_more_of_a_unit_than_fit(nanos in nanos()) {
             let said = duration(Duration::from_nanos(nanos));
             let parts = said.split_inclusive(|c: char| c.is_alphabetic()).collect::<String>();
             for (unit, most) in [("ns", 1e3), ("µs", 1e3), ("ms", 1e3), ("s", 60.0), ("m", 60.0), ("h", 72.0)] {
@@ -282,7 +282,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_is_said_of_no_number(part in nanos(), whole in nanos(), nanos in nanos()) {
+        fn formatted_text_never_contains_nan_or_infinity(part in nanos(), whole in nanos(), nanos in nanos()) {
             let time = Duration::from_nanos(nanos);
             for said in [percent(part, whole), rate(part, time), bytes(part), per_second(f64::from_bits(part))] {
                 prop_assert!(!said.contains("NaN") && !said.contains("inf"), "{}", said);

@@ -1,4 +1,4 @@
-//! What a run comes to.
+//! Verdict on a run.
 
 use std::{fmt, time::Duration};
 
@@ -13,27 +13,27 @@ use crate::engine::{
     snapshot::Ends,
 };
 
-/// What a run comes to. Where several hold, the first of them is it.
+/// Verdict on a run. If several variants apply, the first one is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It could not start, for this reason.
+    /// The run could not start, for this reason.
     NotStarted(String),
-    /// Nobody has told of its end, as far as this is known: it may still be running.
+    /// No end of the run was reported. It may still be running. The text describes what is known.
     NotEnded(String),
     /// The load test died, for this reason.
     Died(String),
-    /// A signal stopped it.
+    /// A signal stopped the run.
     Stopped,
-    /// The generator could not deliver the plan, for these reasons: what was measured is not the target's alone.
+    /// The generator could not deliver the plan, for these reasons. The results are not caused by the target alone.
     Invalid(Vec<String>),
-    /// It did not keep to these thresholds, or nothing in it succeeded.
+    /// These thresholds failed, or nothing succeeded.
     Failed(Vec<String>),
-    /// It was delivered, kept to every threshold, and something in it succeeded unless a threshold asked for failures.
+    /// The plan was delivered, every threshold passed, and something succeeded, unless a threshold asks for failures.
     Passed,
 }
 
 impl Verdict {
-    /// The verdict on a run that has ended.
+    /// Returns the verdict on a run that has ended.
     #[must_use]
     pub fn of(finished: &Finished, ending: &Ending) -> Self {
         if let Some(reason) = &finished.not_started {
@@ -59,7 +59,7 @@ impl Verdict {
     }
 }
 
-/// A threshold that does not hold, with what it came to.
+/// Describes a threshold that failed, with its actual value.
 fn missed(judged: &Judged) -> String {
     match &judged.reason {
         Some(reason) => format!("{}: {reason}", judged.threshold),
@@ -67,16 +67,17 @@ fn missed(judged: &Judged) -> String {
     }
 }
 
-/// Why a run failed in which nothing succeeded.
+/// Reason of a run's failure if nothing in it succeeded.
 pub(super) struct NothingSucceeded {
     pub(super) reason: String,
-    /// Whether it is said of triggers, since there was no request and no measured step.
+    /// True if the reason is about triggers, because there was no request and no measured step.
     pub(super) of_triggers: bool,
 }
 
-/// Whether nothing succeeded although something was tried, and no threshold that held asks for failures.
+/// Returns the reason if nothing succeeded although something was tried, and no threshold that passed asks for
+/// failures.
 ///
-/// Requests decide; if there is none, measured steps; if there is none either, triggers.
+/// Requests decide. If there are none, measured steps decide; if there are none either, triggers.
 pub(super) fn nothing_succeeded(finished: &Finished, ending: &Ending) -> Option<NothingSucceeded> {
     if ending.thresholds.iter().any(Judged::wants_failures) {
         return None;
@@ -122,7 +123,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Why the generator is to blame, if it is.
+/// Returns the reasons why the generator is at fault, if it is.
 pub(super) fn invalid(finished: &Finished) -> Vec<String> {
     let health = &finished.health;
     let generator = &finished.totals.generator;
@@ -150,7 +151,7 @@ pub(super) fn invalid(finished: &Finished) -> Vec<String> {
     reasons
 }
 
-/// Which workers and agents were lost, if any was, and why.
+/// Describes the workers and agents that were lost, with the reasons.
 pub(super) fn lost(finished: &Finished) -> impl Iterator<Item = String> {
     let lost = &finished.health.lost;
     let were = match &lost[..] {
@@ -167,12 +168,12 @@ pub(super) fn lost(finished: &Finished) -> impl Iterator<Item = String> {
     workers.into_iter().chain(agents)
 }
 
-/// From when on an agent is missing.
+/// Describes the time from which an agent is missing.
 pub(super) fn since(from: Duration) -> String {
     if from.is_zero() { "from the start on".to_owned() } else { format!("from {} on", duration(from)) }
 }
 
-/// Why workers were lost, each reason once.
+/// Returns the reasons why workers were lost, each of them once.
 pub(super) fn why_lost(lost: &[String]) -> String {
     let mut reasons: Vec<&str> = Vec::new();
     for reason in lost {

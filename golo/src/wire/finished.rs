@@ -1,4 +1,4 @@
-//! What an engine tells while it runs, and when it has ended.
+//! Events of an engine during a run and at its end.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     pb::engine as pb,
 };
 
-/// An event as it is sent.
+/// Wraps an event for sending.
 #[must_use]
 pub fn event(event: impl Into<pb::event::Event>) -> pb::Event {
     pb::Event { event: Some(event.into()) }
@@ -43,7 +43,7 @@ impl From<&RunEvent> for pb::event::Event {
 
 impl From<&Finished> for pb::event::Event {
     fn from(finished: &Finished) -> Self {
-        // Of agents an engine knows nothing.
+        // An engine has no information about agents.
         let Health { worst_lag, lost, lost_agents: _, descriptors, is_unoptimised } = &finished.health;
         let lag = |lag: Lag| pb::Lag { from: lag.from, p99: nanoseconds(lag.p99), limit: nanoseconds(lag.limit) };
         let late = |LateStarts { length, late, all }: LateStarts| pb::LateStarts {
@@ -64,7 +64,7 @@ impl From<&Finished> for pb::event::Event {
             descriptors: descriptors.open,
             descriptor_limit: descriptors.limit,
             load: Some((&finished.plan).into()),
-            // What the engine does not know of itself.
+            // The engine itself has no information about these.
             stopped: false,
             outputs_lost: 0,
             unoptimised: *is_unoptimised,
@@ -75,22 +75,22 @@ impl From<&Finished> for pb::event::Event {
     }
 }
 
-/// A second as the engine told of it.
+/// Converts the report of a second.
 ///
 /// # Errors
 ///
-/// What is wrong with the message.
+/// Returns an error if the message is invalid.
 pub fn progress(written: &pb::Second) -> Result<Progress, WireError> {
     let snapshot = written.snapshot.as_ref().ok_or_else(|| WireError::missing("snapshot of a second"))?;
     Ok(Progress { elapsed: Duration::from_nanos(written.elapsed), second: snapshot.try_into()?, users: written.users })
 }
 
-/// The end of a run that was to be run with `options`, as the engine told of it; its totals are what was told after the
-/// last second alone.
+/// Converts the report on the end of a run that was started with `options`. Its totals contain only what was measured
+/// after the last second.
 ///
 /// # Errors
 ///
-/// What is wrong with the message.
+/// Returns an error if the message is invalid.
 pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, WireError> {
     let rest = written.rest.as_ref().map_or_else(|| Ok(Snapshot::default()), Snapshot::try_from)?;
     let time = Duration::from_nanos;
@@ -100,7 +100,7 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
         all: starts,
     };
     let starts = written.late_starts.map(late);
-    // An older load test knows nothing of `--max-lag`.
+    // An older load test does not know `--max-lag`.
     let limit = |limit| options.max_lag.filter(|_| starts.is_none()).unwrap_or(time(limit));
     let lag =
         |pb::Lag { from, p99, limit: judged }: pb::Lag| Lag { from, p99: time(p99), limit: limit(judged), starts };

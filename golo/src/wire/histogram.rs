@@ -1,4 +1,4 @@
-//! Histograms: the buckets that are not empty, and what is exact beside them.
+//! Histograms: the buckets that are not empty, and the exact figures.
 
 use super::WireError;
 use crate::{
@@ -50,12 +50,12 @@ impl TryFrom<&pb::Histogram> for Histogram {
     }
 }
 
-/// One that may be absent: then nothing was counted.
+/// Reads a histogram. If it is absent, nothing was counted.
 pub(super) fn read(written: Option<&pb::Histogram>) -> Result<Histogram, WireError> {
     written.map_or_else(|| Ok(Histogram::new()), Histogram::try_from)
 }
 
-/// Nothing where nothing was counted.
+/// Writes a histogram; `None` if nothing was counted.
 pub(super) fn write(histogram: &Histogram) -> Option<pb::Histogram> {
     (!histogram.is_empty()).then(|| histogram.into())
 }
@@ -69,7 +69,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(values in prop::collection::vec(any::<u64>().prop_map(|value| value >> (value % 64)), 0..2000)) {
+        fn written_histogram_reads_as_equal(values in prop::collection::vec(any::<u64>().prop_map(|value| value >> (value % 64)), 0..2000)) {
             let mut histogram = Histogram::new();
             values.iter().for_each(|value| histogram.record(*value));
             let written = pb::Histogram::from(&histogram).encode_to_vec();
@@ -80,7 +80,7 @@ mod tests {
         }
 
         #[test]
-        fn what_others_write_makes_no_panic(
+        fn arbitrary_histogram_never_panics(
             sum in any::<u64>(), min in any::<u64>(), max in any::<u64>(),
             gaps in prop::collection::vec(0..100_000u32, 0..5), counts in prop::collection::vec(any::<u64>(), 0..5),
         ) {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said() {
+    fn invalid_histogram_is_an_error() {
         let wrong = |histogram: pb::Histogram| Histogram::try_from(&histogram).unwrap_err().to_string();
         let one = pb::Histogram { gaps: vec![1], ..pb::Histogram::default() };
         assert_eq!(wrong(one), "a histogram of 1 buckets and 0 counts");

@@ -1,4 +1,4 @@
-//! Plans, and their shares.
+//! Plans and their shares.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ mod tests {
     use crate::engine::plan::{Asked, Rate};
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_plan_reads_as_equal() {
         let stages = |stages: &str| stages.split(',').map(|stage| stage.parse().unwrap()).collect();
         let rate: Rate = "0.7/h".parse().unwrap();
         for asked in [
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said() {
+    fn invalid_plan_is_an_error() {
         let wrong = |load: pb::Load| Plan::try_from(&load).unwrap_err().to_string();
         assert_eq!(wrong(pb::Load::default()), "no model of the load");
         let closed = |start, stages| {

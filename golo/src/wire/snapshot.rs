@@ -1,4 +1,4 @@
-//! Snapshots: everything that was measured in some time.
+//! Snapshots: everything that was measured in a period of time.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     support::secrets::without_query_values,
 };
 
-/// Each kind of error, and what it is on the wire.
+/// Kinds of error with their counterparts in the protocol.
 const KINDS: [(ErrorKind, pb::ErrorKind); 15] = [
     (ErrorKind::Other, pb::ErrorKind::Other),
     (ErrorKind::Dns, pb::ErrorKind::Dns),
@@ -46,7 +46,7 @@ impl From<ErrorKind> for pb::ErrorKind {
     }
 }
 
-/// One that is not known yet is some other.
+/// Returns the kind of error. An unknown one is treated as `Other`.
 fn kind(written: i32) -> ErrorKind {
     let kind = KINDS.iter().find(|(_, known)| *known as i32 == written);
     kind.map_or(ErrorKind::Other, |(kind, _)| *kind)
@@ -69,7 +69,7 @@ impl From<Priority> for pb::Priority {
     }
 }
 
-/// Reads a priority. A sender that knows none, or one that is not known here, may have put anything into `other`.
+/// Returns the priority. If it is missing or unknown, the sender may have put requests of any priority into `other`.
 fn priority(written: i32, is_other: bool) -> Priority {
     match pb::Priority::try_from(written) {
         Ok(pb::Priority::Ordinary) => Priority::Ordinary,
@@ -112,11 +112,11 @@ fn status(written: u32) -> Result<u16, WireError> {
     u16::try_from(written).map_err(|_| WireError::new(format!("the status {written}")))
 }
 
-/// Which series a message is about.
+/// Returns the series of a message.
 ///
 /// # Errors
 ///
-/// Where it does not say.
+/// Returns an error if the label or the outcome is missing or invalid.
 pub(crate) fn series(written: &pb::Series) -> Result<Series, WireError> {
     let label = label(written.label.as_ref())?;
     let outcome = match outcome(written.outcome.as_ref())? {
@@ -126,7 +126,7 @@ pub(crate) fn series(written: &pb::Series) -> Result<Series, WireError> {
     Ok(Series { label, outcome })
 }
 
-/// Whether a series is of measured steps, which are no requests.
+/// Returns true if the series is of measured steps. These are not requests.
 #[must_use]
 pub fn is_step(written: &pb::Series) -> bool {
     series(written).is_ok_and(|series| series.is_step())
@@ -240,7 +240,7 @@ impl From<&Snapshot> for pb::Snapshot {
     }
 }
 
-/// What ended after the load, by its series.
+/// Returns the measurements after the load, by series.
 fn after_load(written: &[pb::AfterLoad]) -> Result<HashMap<Series, AfterLoad>, WireError> {
     let one = |written: &pb::AfterLoad| {
         let of = written.series.as_ref().ok_or_else(|| WireError::missing("series of what ended after the load"))?;
@@ -402,7 +402,7 @@ mod tests {
     use super::*;
     use crate::{OutputRef, engine::recorder::Recorder, metrics::journey::Journeys};
 
-    /// One with something of everything.
+    /// Returns a snapshot with values in all fields.
     fn measured() -> Snapshot {
         let mut recorder = Recorder::default();
         let mut journeys = Journeys::default();
@@ -465,14 +465,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_snapshot_reads_as_equal() {
         let snapshot = measured();
         assert_eq!(Snapshot::try_from(&pb::Snapshot::from(&snapshot)), Ok(snapshot));
         assert_eq!(Snapshot::try_from(&pb::Snapshot::from(&Snapshot::default())), Ok(Snapshot::default()));
     }
 
     #[test]
-    fn what_ended_after_the_load_is_told_and_absent_from_an_older_sender() {
+    fn requests_after_the_load_are_sent_and_absent_from_older_senders() {
         let snapshot = measured();
         let after =
             |snapshot: &Snapshot| snapshot.requests.values().map(|measure| measure.after_load.count).sum::<u64>();
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_error_is_told_apart() {
+    fn every_kind_of_error_is_distinct() {
         for (kind, _) in KINDS {
             assert_eq!(super::kind(pb::ErrorKind::from(kind).into()), kind);
         }
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said() {
+    fn invalid_series_is_an_error() {
         let wrong = |series| Snapshot::try_from(&pb::Snapshot { requests: vec![series], ..pb::Snapshot::default() });
         let label = Some(pb::Label::default());
         let no_outcome = pb::Series { label: label.clone(), ..pb::Series::default() };

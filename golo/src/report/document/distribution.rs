@@ -1,35 +1,35 @@
-//! Distributions: the exact figures, the usual percentiles, and every bucket, so that what was written can be merged and
-//! compared later.
+//! Distributions of durations: exact figures, common percentiles and all buckets. With the buckets, distributions that
+//! were written can be merged and compared later.
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::histogram::Histogram;
 
-/// How durations are distributed. Merging is addition: of the counts and sums, and of the buckets by their value.
+/// Distribution of durations. To merge two of them, add the counts and sums, and add the buckets that have the same
+/// value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
-    /// How many there are.
+    /// Number of values.
     pub count: u64,
-    /// Their exact sum.
+    /// Exact sum of the values.
     pub sum: u64,
-    /// The lowest, exactly.
+    /// Exact minimum.
     pub min: Option<u64>,
-    /// The highest, exactly.
+    /// Exact maximum.
     pub max: Option<u64>,
-    /// The exact sum over the count.
+    /// Exact sum divided by the count.
     pub mean: Option<f64>,
-    /// Percentiles by nearest rank, to within 0.05 %.
+    /// 50th percentile by nearest rank, within 0.05 %.
     pub p50: Option<u64>,
-    /// The same.
+    /// 90th percentile.
     pub p90: Option<u64>,
-    /// The same.
+    /// 95th percentile.
     pub p95: Option<u64>,
-    /// The same.
+    /// 99th percentile.
     pub p99: Option<u64>,
-    /// The 99.9th.
+    /// 99.9th percentile.
     pub p999: Option<u64>,
-    /// The lowest value of each bucket that is not empty, and how many it has. A bucket is a 1024th of its value wide at
-    /// most.
+    /// Lowest value and count of each bucket that is not empty. The width of a bucket is at most a 1024th of its value.
     pub buckets: Vec<(u64, u64)>,
 }
 
@@ -54,7 +54,7 @@ impl From<&Histogram> for Distribution {
 }
 
 impl From<&Distribution> for Histogram {
-    /// The histogram that was written: equal to it in its counts, percentiles and exact figures.
+    /// Restores the histogram that was written, with equal counts, percentiles and exact figures.
     fn from(written: &Distribution) -> Self {
         let exact = (written.sum, written.min.unwrap_or_default(), written.max.unwrap_or_default());
         Self::restored(written.buckets.iter().copied(), exact)
@@ -69,7 +69,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back_as_it_was(values in proptest::collection::vec(0..u64::MAX >> 16, 0..2000)) {
+        fn written_distribution_restores_equal_histogram(values in proptest::collection::vec(0..u64::MAX >> 16, 0..2000)) {
             let mut histogram = Histogram::new();
             values.iter().for_each(|&value| histogram.record(value));
             let written = serde_json::to_string(&Distribution::from(&histogram)).unwrap();

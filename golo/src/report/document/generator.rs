@@ -1,4 +1,4 @@
-//! How the generator itself was doing.
+//! State of the load generator during the run.
 
 use serde::Serialize;
 
@@ -11,43 +11,43 @@ use crate::{
 
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Generator<'a> {
-    /// The share of their time in which the workers were busy, from 0 to 1.
+    /// Share of time during which the workers were busy, from 0 to 1.
     pub(in crate::report) busy_share: f64,
-    /// From when each trigger should have started to when it did.
+    /// Delay between the due time and the actual start of each trigger.
     pub(in crate::report) lag: Distribution,
-    /// Why workers were lost.
+    /// Reasons why workers were lost.
     pub(in crate::report) lost: &'a [String],
     /// Agents that were lost.
     pub(in crate::report) lost_agents: Vec<LostAgent<'a>>,
-    /// The most that were open, and how many there may be.
+    /// Highest number of open descriptors, followed by the limit.
     pub(in crate::report) descriptors: u64,
     pub(in crate::report) descriptors_limit: Option<u64>,
     pub(in crate::report) requests_without_descriptor: u64,
     pub(in crate::report) requests_without_port: u64,
-    /// Requests from threads that are no worker's.
+    /// Requests from threads that do not belong to a worker.
     pub(in crate::report) requests_from_other_threads: u64,
     pub(in crate::report) users_started: u64,
     pub(in crate::report) users_failed: u64,
-    /// Whether it was built without optimisations.
+    /// True if the load test was built without optimisations.
     pub(in crate::report) unoptimised: bool,
-    /// Calls of a user's `stop` that the end of the grace cut off.
+    /// Calls of a user's `stop` that were cut off at the end of the grace period.
     pub(in crate::report) stops_cut_off: u64,
-    /// Panics of the load test outside of triggers.
+    /// Panics of the load test outside triggers.
     pub(in crate::report) stray_panics: u64,
-    /// Requests and connections that users made as they started and stopped: they count nowhere else.
+    /// Requests and connections that users made while they started and stopped. They are not counted anywhere else.
     pub(in crate::report) user_requests: u64,
     pub(in crate::report) user_connections: u64,
-    /// The proxies that requests went through.
+    /// Proxies that requests went through.
     pub(in crate::report) proxies: &'a [String],
-    /// What its own state does to the figures, where it does.
+    /// Warning about how the generator's own state affects the figures, if it does.
     pub(in crate::report) warning: Option<&'static str>,
 }
 
-/// An agent that did not deliver its share of the load to the end.
+/// An agent that did not deliver its share of the load until the end.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct LostAgent<'a> {
     pub(in crate::report) agent: &'a str,
-    /// From when on it is missing, in nanoseconds since the start.
+    /// Time from which the agent is missing, in nanoseconds since the start.
     pub(in crate::report) from: u64,
     pub(in crate::report) reason: &'a str,
 }

@@ -1,4 +1,4 @@
-//! The journeys: how long they took, and the slowest of them step by step.
+//! Durations of journeys, and the slowest journeys step by step.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -24,21 +24,21 @@ pub(in crate::report) struct Journeys {
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Slow {
     pub(in crate::report) sequence_id: String,
-    /// Without the think time between its requests.
+    /// Duration without the think time between requests.
     pub(in crate::report) duration: u64,
     /// The first 64 requests, in the order in which they ended.
     pub(in crate::report) steps: Vec<SlowStep>,
-    /// How many more there were.
+    /// Number of further requests.
     pub(in crate::report) further: u64,
 }
 
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct SlowStep {
-    /// In words, as the summary has it.
+    /// Name as in the summary.
     pub(in crate::report) name: String,
     pub(in crate::report) method: Box<str>,
     pub(in crate::report) route: Box<str>,
-    /// Since the journey's first request was sent.
+    /// Start of the step, since the journey's first request was sent.
     pub(in crate::report) started: u64,
     pub(in crate::report) duration: u64,
     pub(in crate::report) status: u16,
@@ -51,7 +51,7 @@ impl Journeys {
         Self { duration: (&totals.journeys).into(), slowest: slowest.collect() }
     }
 
-    /// Whether each is one request of all of those, so that nothing is to be said of journeys.
+    /// Returns true if each journey is one of the `requests` requests, so that there is nothing to show about journeys.
     #[cfg(feature = "html")]
     pub(in crate::report) fn are_requests(&self, requests: u64) -> bool {
         let count = self.duration.count;
@@ -70,7 +70,7 @@ impl Slow {
         }
     }
 
-    /// Whether it is of more than one request.
+    /// Returns true if the journey consists of more than one request.
     #[cfg(feature = "html")]
     pub(in crate::report) fn has_steps(&self) -> bool {
         self.steps.len() > 1 || self.further > 0

@@ -1,4 +1,4 @@
-//! The load that was asked for and delivered, and what became of its triggers.
+//! The requested and the delivered load, and the outcome of its triggers.
 
 use serde::Serialize;
 
@@ -11,30 +11,30 @@ use crate::{
     report::summary,
 };
 
-/// Starts as the plan asked for them, and what became of them: due = done + dropped + interrupted.
+/// Starts that the plan asked for, and their outcome: due = done + dropped + interrupted.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Load {
-    /// Starts a second, on average; none where users start as soon as they are done.
+    /// Average of the requested starts per second; `None` if users start again as soon as they are done.
     pub(in crate::report) asked_rate: Option<f64>,
-    /// Triggers a second that were started; none in no time.
+    /// Started triggers per second; `None` if the time is zero.
     pub(in crate::report) achieved_rate: Option<f64>,
     pub(in crate::report) due: u64,
     pub(in crate::report) done: u64,
     pub(in crate::report) interrupted: u64,
     pub(in crate::report) dropped: Dropped,
-    /// The three seconds in which starts were latest; none where nothing had a due time.
+    /// The three seconds with the latest starts; `None` if nothing had a due time.
     pub(in crate::report) worst_lag: Option<WorstLag>,
-    /// The most users at the end of any second; in the open model, triggers in flight.
+    /// Highest number of users at the end of a second; in the open model, of triggers in flight.
     pub(in crate::report) most_users: u64,
-    /// What the warm-up made: it counts nowhere else.
+    /// Load of the warm-up. It is not counted anywhere else.
     pub(in crate::report) warm_up: WarmUp,
-    /// How long users took to start, of those that did.
+    /// Time that users took to start, for users that started.
     pub(in crate::report) user_starts: Distribution,
-    /// How late triggers started because their user was still starting.
+    /// Delay of triggers that waited for their user to start.
     pub(in crate::report) start_waits: Distribution,
-    /// Triggers that started after the end of the plan for that reason.
+    /// Triggers that started after the end of the plan because their user was still starting.
     pub(in crate::report) overdue: u64,
-    /// What the page says of that.
+    /// Text about pauses and late users for the HTML page.
     #[cfg(feature = "html")]
     #[serde(skip)]
     pub(in crate::report) words: Words,
@@ -44,7 +44,7 @@ pub(in crate::report) struct Load {
 pub(in crate::report) struct WarmUp {
     /// Triggers that were started.
     pub(in crate::report) triggers: u64,
-    /// Requests that the target saw: each redirect is one more.
+    /// Requests that the target received. Each redirect counts as a further request.
     pub(in crate::report) requests: u64,
     pub(in crate::report) connections: u64,
 }
@@ -52,11 +52,11 @@ pub(in crate::report) struct WarmUp {
 /// Starts that did not happen.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Dropped {
-    /// As many as are allowed were in flight, or the user was still busy.
+    /// The maximum number of triggers was in flight, or the user was still busy.
     pub(in crate::report) busy: u64,
-    /// Those among them that the load test's own pauses caused.
+    /// Those of `busy` that were caused by the load test's own pauses.
     pub(in crate::report) pausing: u64,
-    /// Their user could not start.
+    /// The user could not start.
     pub(in crate::report) unready: u64,
     /// The run was stopped first.
     pub(in crate::report) stopped: u64,
@@ -66,11 +66,12 @@ pub(in crate::report) struct Dropped {
 pub(in crate::report) struct WorstLag {
     pub(in crate::report) from: u64,
     pub(in crate::report) p99: u64,
-    /// More than that is the generator's fault, and the run invalid.
+    /// Limit of the lag. If it is exceeded, the generator is at fault and the run is invalid.
     pub(in crate::report) limit: u64,
     /// Length of the window.
     pub(in crate::report) length: u64,
-    /// Starts of the window that were later than the limit, and all of them; none from an older golo.
+    /// Starts of the window that were later than the limit, and the number of all its starts; `None` in results of an
+    /// older golo.
     pub(in crate::report) late: Option<u64>,
     pub(in crate::report) starts: Option<u64>,
     #[cfg(feature = "html")]
@@ -124,28 +125,28 @@ impl WorstLag {
     }
 }
 
-/// How triggers went, think time left out.
+/// Outcome of triggers. Durations do not include think time.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Triggers {
     pub(in crate::report) failed: u64,
     pub(in crate::report) panicked: u64,
-    /// Those that ended after the load, and are in no rate.
+    /// Triggers that ended after the load. No rate counts them.
     pub(in crate::report) after_load: u64,
-    /// From the actual start.
+    /// Duration from the actual start.
     pub(in crate::report) service: Distribution,
-    /// From when they were due.
+    /// Duration from the due time.
     pub(in crate::report) response: Distribution,
-    /// How the time of those that ended was spent.
+    /// Time of the triggers that ended, by what it was spent on.
     pub(in crate::report) spent: Spent,
 }
 
-/// The sums of three parts; all 0 if they are not known.
+/// Sums of the three parts; all 0 if they are not known.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Spent {
-    /// In requests and measured steps, those that overlap once.
+    /// Time in requests and measured steps. Overlapping times count once.
     pub(in crate::report) requesting: u64,
     pub(in crate::report) thinking: u64,
-    /// In the load test's own work.
+    /// Time in the load test's own work.
     pub(in crate::report) working: u64,
 }
 

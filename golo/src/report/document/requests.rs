@@ -1,4 +1,4 @@
-//! The requests by route and their statuses, and the measured steps.
+//! Requests by route and status, and the measured steps.
 
 use serde::Serialize;
 
@@ -8,31 +8,31 @@ use crate::{
     report::{RateTime, summary},
 };
 
-/// The requests, by what was requested.
+/// The requests, by route.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Requests {
     pub(in crate::report) total: Amounts,
-    /// Those that the run cut off.
+    /// Requests that were cut off by the end of the run.
     pub(in crate::report) interrupted: u64,
-    /// Those that are made of triggers' tags, since the load test printed no `Output`.
+    /// Requests that are derived from the tags of triggers, because the load test printed no `Output`.
     pub(in crate::report) from_tags: u64,
-    /// Those that followed an unknown number of redirects, of which one is counted.
+    /// Requests that followed an unknown number of redirects. One redirect is counted for each.
     pub(in crate::report) redirects_at_least: u64,
     /// Redirects in words, if there were any.
     #[serde(skip)]
     #[cfg_attr(not(feature = "html"), expect(dead_code, reason = "only the page shows it"))]
     pub(in crate::report) redirected: Option<String>,
-    /// The most time spent first.
+    /// Routes, those with the most time spent first.
     pub(in crate::report) routes: Vec<Route>,
-    /// To the headers of the responses that came whole.
+    /// Time until the headers of responses that were received completely.
     pub(in crate::report) waiting: Distribution,
-    /// Making connections, TLS and all.
+    /// Time to make connections, including TLS.
     pub(in crate::report) connecting: Distribution,
 }
 
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Route {
-    /// In words, as the summary has it.
+    /// Name as in the summary.
     pub(in crate::report) name: String,
     pub(in crate::report) origin: Box<str>,
     pub(in crate::report) route: Box<str>,
@@ -41,11 +41,11 @@ pub(in crate::report) struct Route {
     pub(in crate::report) amounts: Amounts,
 }
 
-/// The measured steps, which are no requests.
+/// The measured steps. They are not requests.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Steps {
     pub(in crate::report) total: Amounts,
-    /// The most time spent first.
+    /// Steps, those with the most time spent first.
     pub(in crate::report) steps: Vec<Step>,
 }
 
@@ -59,31 +59,31 @@ pub(in crate::report) struct Step {
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Amounts {
     pub(in crate::report) failed: u64,
-    /// Those that the run cut off, which are in nothing else here.
+    /// Requests that were cut off by the end of the run. No other field here counts them.
     pub(in crate::report) interrupted: u64,
-    /// Those that ended after the load.
+    /// Requests that ended after the load.
     pub(in crate::report) after_load: u64,
-    /// A second, over the run's `rate_time`.
+    /// Requests per second, over the run's `rate_time`.
     pub(in crate::report) rate: f64,
-    /// Bytes of responses' bodies.
+    /// Bytes of response bodies.
     pub(in crate::report) received: u64,
-    /// Bytes of requests' bodies that were handed to a connection.
+    /// Bytes of request bodies that were handed to a connection.
     pub(in crate::report) sent: u64,
-    /// Redirects that were followed: the target saw each as a request of its own.
+    /// Redirects that were followed. The target received each as a separate request.
     pub(in crate::report) redirects: u64,
     pub(in crate::report) duration: Distribution,
-    /// Passed and failed ones apart, if more than one in a hundred failed and not all of them.
+    /// Separate durations of passed and failed requests, if more than 1 % but not all of them failed.
     pub(in crate::report) apart: Option<Apart>,
 }
 
-/// How long those took that passed, and those that failed.
+/// Durations of passed and of failed requests.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Apart {
     pub(in crate::report) passed: Distribution,
     pub(in crate::report) failed: Distribution,
 }
 
-/// How many responses had a status, and whether the load test expected another.
+/// Number of responses with a status, and whether the load test counts them as failed.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Status {
     pub(in crate::report) status: u16,
@@ -141,13 +141,13 @@ impl Amounts {
         }
     }
 
-    /// Those that ended or were cut off: what the share of failed ones is of.
+    /// Returns the number of requests that ended or were cut off. The share of failed requests is relative to it.
     #[cfg(feature = "html")]
     pub(in crate::report) fn all(&self) -> u64 {
         self.duration.count.saturating_add(self.interrupted)
     }
 
-    /// Leaves out the buckets, which a page of many routes has no room for.
+    /// Removes the buckets, which are too large for a page with many routes.
     #[cfg(feature = "html")]
     pub(in crate::report) fn drop_buckets(&mut self) {
         let apart = self.apart.iter_mut().flat_map(|apart| [&mut apart.passed, &mut apart.failed]);

@@ -1,18 +1,18 @@
-//! The tags of triggers.
+//! Tags of triggers.
 
 use serde::Serialize;
 
 use crate::engine::tags::{self, Counts, Numbers, VALUES};
 
-/// The tags of triggers' responses, by key.
+/// Tags of triggers' responses, by key.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Tags<'a> {
     pub(in crate::report) keys: Vec<Tag<'a>>,
-    /// Tags under keys that are not told apart.
+    /// Tags of further keys, which are only counted.
     pub(in crate::report) beyond: u64,
 }
 
-/// The tags under one key.
+/// The tags of one key.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Tag<'a> {
     pub(in crate::report) key: &'a str,
@@ -20,23 +20,23 @@ pub(in crate::report) struct Tag<'a> {
     pub(in crate::report) passed: u64,
     /// Tags of triggers that failed.
     pub(in crate::report) failed: u64,
-    /// Values that are no numbers.
+    /// Values that are not numbers.
     pub(in crate::report) texts: u64,
-    /// The most frequent first; none of a key that is shown as a distribution.
+    /// Values, the most frequent first; empty if the key is shown as a distribution.
     pub(in crate::report) values: Vec<Value<'a>>,
-    /// Values that are not told apart.
+    /// Sum of the values that are not counted separately.
     pub(in crate::report) other: Option<Value<'a>>,
-    /// The values that are numbers, if all are.
+    /// Distribution of the values, if all of them are numbers.
     pub(in crate::report) numbers: Option<Spread>,
-    /// The same of triggers that passed.
+    /// The same for triggers that passed.
     pub(in crate::report) numbers_passed: Option<Spread>,
-    /// The same of triggers that failed.
+    /// The same for triggers that failed.
     pub(in crate::report) numbers_failed: Option<Spread>,
     #[serde(skip)]
     pub(in crate::report) is_distribution: bool,
 }
 
-/// A value, and how often it came.
+/// A value and its count.
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Value<'a> {
     pub(in crate::report) value: &'a str,
@@ -44,7 +44,7 @@ pub(in crate::report) struct Value<'a> {
     pub(in crate::report) failed: u64,
 }
 
-/// How numbers are distributed.
+/// Distribution of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(in crate::report) struct Spread {
     pub(in crate::report) count: u64,
@@ -86,7 +86,7 @@ impl<'a> Tag<'a> {
         }
     }
 
-    /// How many tags there are.
+    /// Returns the number of tags.
     pub(in crate::report) fn count(&self) -> u64 {
         self.passed.saturating_add(self.failed)
     }
@@ -115,14 +115,14 @@ impl Spread {
         })
     }
 
-    /// Average, minimum, the percentiles, maximum.
+    /// Returns average, minimum, the percentiles and maximum.
     pub(in crate::report) fn figures(&self) -> [f64; 8] {
         let Self { count: _, mean, min, p50, p90, p95, p99, p999, max } = *self;
         [mean, min, p50, p90, p95, p99, p999, max]
     }
 }
 
-/// What values are called that are not told apart.
+/// Returns the name for the values that are not counted separately.
 pub(in crate::report) fn other_values() -> String {
     format!("(other values, beyond {VALUES})")
 }

@@ -1,4 +1,4 @@
-//! The run second by second, or in longer steps where it was long.
+//! The run second by second, or in longer steps if it was long.
 
 use serde::Serialize;
 
@@ -8,27 +8,27 @@ use crate::{
     report::timeline::{Point, Timeline},
 };
 
-/// Rows of a heat map for each doubling of a duration.
+/// Rows of the heat map for each doubling of the duration.
 const ROWS: f64 = 4.0;
 
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct Points {
-    /// How long each point is, but for the last.
+    /// Length of each point except the last.
     pub(in crate::report) step: u64,
     pub(in crate::report) points: Vec<OnePoint>,
-    /// When each stage of the plan ends, and what it leads to: users, or starts a second.
+    /// End of each stage of the plan and the value that it leads to: users, or starts per second.
     pub(in crate::report) stages: Vec<(u64, f64)>,
 }
 
 #[derive(Debug, Serialize)]
 pub(in crate::report) struct OnePoint {
-    /// When it ends.
+    /// End of the point.
     pub(in crate::report) at: u64,
-    /// How long it is.
+    /// Length of the point.
     pub(in crate::report) length: u64,
-    /// At its end; in the open model, triggers in flight.
+    /// Users at the end of the point; in the open model, triggers in flight.
     pub(in crate::report) users: u64,
-    /// Starts a second that the plan asks for at its middle; none where that is after the last start.
+    /// Starts per second that the plan asks for in the middle of the point; `None` if that is after the last start.
     pub(in crate::report) asked_rate: Option<f64>,
     pub(in crate::report) due: u64,
     pub(in crate::report) done: u64,
@@ -38,18 +38,18 @@ pub(in crate::report) struct OnePoint {
     pub(in crate::report) requests: u64,
     pub(in crate::report) requests_failed: u64,
     pub(in crate::report) received: u64,
-    /// Requests that ended, by status; 0 where no response came.
+    /// Requests that ended, by status; 0 if there was no response.
     pub(in crate::report) statuses: Vec<(u16, u64)>,
-    /// From sending a request to its last byte.
+    /// Time from sending a request to the last byte of its response.
     pub(in crate::report) duration: Percentiles,
     /// Measured steps that ended.
     pub(in crate::report) steps: u64,
     pub(in crate::report) steps_failed: u64,
-    /// How long measured steps took.
+    /// Durations of measured steps.
     pub(in crate::report) step_duration: Percentiles,
-    /// Of triggers, from when they were due.
+    /// Durations of triggers, from their due time.
     pub(in crate::report) response: Percentiles,
-    /// Durations of requests: the lowest of each row, and how many. Four rows make a doubling.
+    /// Durations of requests for the heat map: the lowest value of each row, and its count. Four rows make a doubling.
     pub(in crate::report) heat: Vec<(u64, u64)>,
 }
 
@@ -77,7 +77,7 @@ impl Points {
     }
 }
 
-/// Where the stages of a plan end.
+/// Returns the ends of the plan's stages.
 fn stages(finished: &Finished) -> Vec<(u64, f64)> {
     let (curve, is_open) = match finished.plan.model() {
         Model::Closed { users, .. } => (users, false),
@@ -117,7 +117,7 @@ impl OnePoint {
         }
     }
 
-    /// Whether it is of no time, and nothing was measured in it.
+    /// Returns true if the point has no length and nothing was measured in it.
     fn is_nothing(&self) -> bool {
         let Self { length, due, done, dropped, interrupted, requests, steps, .. } = self;
         [length, due, done, dropped, interrupted, requests, steps].into_iter().all(|number| *number == 0)
@@ -132,7 +132,7 @@ impl Percentiles {
     }
 }
 
-/// The rows of a heat map that are not empty.
+/// Returns the rows of the heat map that are not empty.
 fn heat(histogram: &Histogram) -> Vec<(u64, u64)> {
     let mut rows: Vec<(u64, u64)> = Vec::new();
     for bucket in histogram.buckets() {

@@ -1,15 +1,15 @@
 "use strict";
-// Draws the charts of the page from the document that it carries. Durations there are nanoseconds, as on the axes here.
+// Draws the charts of the page from its document. Durations are in nanoseconds, in the document and on the axes.
 {
   const run = JSON.parse(document.getElementById("document").textContent);
   const { points, stages, step } = run.timeline;
   const isOpen = run.run.model === "open";
   const hasDueTimes = run.run.model !== "closed";
-  // Without any request, latency is that of measured steps.
+  // If there is no request, latency is that of measured steps.
   const hasRequests = run.requests.total.duration.count > 0;
   const latencyOf = (point) => (hasRequests ? point.duration : point.step_duration);
-  // The axis of time is one of dates, as if the run had begun with a year: it finds good marks at every zoom. Not with 1970,
-  // since plotly takes small numbers for years.
+  // The time axis is an axis of dates that begins at the start of a year, since dates get good ticks at every zoom
+  // level. The year is not 1970, because plotly takes small numbers for years.
   const begin = Date.UTC(2000);
   const millis = (nanos) => nanos / 1e6;
   const date = (nanos) => begin + millis(nanos);
@@ -17,16 +17,16 @@
   const ends = points.map((point) => date(point.at));
   const edges = points.map((point) => date(point.at - point.length)).concat(ends.slice(-1));
   const length = points.length ? points[points.length - 1].at : 0;
-  // What came after the last second can be too short for a rate.
+  // The part after the last second can be too short for a rate.
   const perSecond = (point, number) =>
     point.length < step / 5 && points.length > 1 ? null : number / (point.length / 1e9);
 
-  // As the tables say durations: three digits.
+  // Durations in three digits, as in the tables.
   const duration = (nanos) => {
     if (nanos === null || nanos === undefined) return "-";
     if (nanos < 1e3) return `${nanos && Number(nanos.toPrecision(3))}${nanos ? "ns" : "s"}`;
     for (const [unit, most, name] of [[1e3, 1e6, "µs"], [1e6, 1e9, "ms"], [1e9, 6e10, "s"]]) {
-      // Half of a step is a step more, as in the tables; a fraction in binary may be less than half.
+      // Half of a step is rounded up, as in the tables. A binary fraction may be less than half.
       const whole = nanos / unit;
       const step = unit / (whole >= 100 ? 1 : whole >= 10 ? 10 : whole >= 1 ? 100 : 1000);
       const rounded = Math.floor((nanos + step / 2) / step) * step;
@@ -45,7 +45,7 @@
     marks.push(seconds * 1e9);
   const ones = marks.filter((mark) => /^(1[0]{0,2}[nµm]?s|[1]0?[mh]|24h)$/.test(duration(mark)));
 
-  // A logarithmic axis of durations, with marks near enough to each other that some are seen.
+  // A logarithmic axis of durations, with ticks close enough that some are visible.
   const durations = (values) => {
     const positive = values.filter((value) => value > 0);
     let low = Math.min(...positive), high = Math.max(...positive);
@@ -65,18 +65,18 @@
     const format = days ? "day %-j %H:%M" : hours ? "%H:%M:%S" : length < 5e9 ? "%-S.%fs" : "%M:%S";
     const axis = {
       type: "date", range: [begin, date(Math.max(length, 1e3))], tickformat: format, hoverformat: format, nticks: 9,
-      // Marks closer than a second need its fraction, or two of them would read the same.
+      // Ticks closer than a second show fractions, since two of them would look the same otherwise.
       tickformatstops: [{ dtickrange: [null, 999], value: days ? "day %-j %H:%M:%S.%3f" : hours ? "%H:%M:%S.%3f" : "%M:%S.%3f" }],
     };
     if (length >= 5e9) return axis;
-    // Marks of dates are no shorter than milliseconds.
+    // Ticks of dates cannot be shorter than a millisecond.
     const unit = 10 ** Math.floor(Math.log10(Math.max(length, 1e3)));
     const gap = length / unit < 2 ? unit / 4 : length / unit < 5 ? unit / 2 : unit;
     const at = Array.from({ length: 11 }, (_, number) => number * gap);
     return { ...axis, tickmode: "array", tickvals: at.map(date), ticktext: at.map(duration) };
   };
 
-  // The colours are those of the page at this moment.
+  // The current colours of the page.
   const colours = () => {
     const style = getComputedStyle(document.documentElement);
     return (name) => style.getPropertyValue(`--${name}`).trim();
@@ -103,7 +103,7 @@
   };
   const isTouched = window.matchMedia("(pointer: coarse)").matches;
 
-  // Lines have marks where there are few, so that one point alone is seen.
+  // Lines with few points have markers, so that a single point is visible.
   const line = (colour, name, x, y, more = {}) => ({
     type: "scatter", mode: x.length > 40 ? "lines" : "lines+markers", name, x, y,
     marker: { size: x.length > 3 ? 4 : 8, color: colour },
@@ -111,7 +111,7 @@
   });
   const spoken = (values) => ({ customdata: values.map(duration), hovertemplate: "%{customdata}" });
 
-  // The ends of stages, and where there is room what each leads to.
+  // The ends of stages, with the value that each leads to if there is room.
   const stageMarks = (colour, isNamed) => {
     const inside = stages.filter(([at]) => at < length);
     const shapes = inside.map(([at]) => ({
@@ -126,7 +126,7 @@
         text: `→ ${what}`, font: { size: 11, color: colour("soft") }, bgcolor: colour("card"), from, at,
       };
     });
-    // A name takes some 8 percent of the width.
+    // A name takes about 8 percent of the width.
     const fits = named.filter(({ from, at }) => from < length && (Math.min(at, length) - from) / length > 0.08);
     return { shapes, annotations: isNamed ? fits.map(({ from, at, ...name }) => name) : [] };
   };
@@ -170,7 +170,7 @@
     return [[trace], layout(colour, { x: times(), y: { tickformat: ",~r" }, ...stageMarks(colour, false) })];
   };
 
-  // Where a share 1 - 1/x of all is at most y: of n values, the last is at x = n.
+  // Points at which a share 1 - 1/x of all values is at most y. The last of n values is at x = n.
   const curve = (distribution) => {
     const x = [], y = [], n = distribution.count;
     let below = 0, last = 0;
@@ -301,7 +301,7 @@
   };
   const drawAll = () => places.forEach(draw);
 
-  // One after the other, so that the page can be read meanwhile.
+  // Charts are drawn one after the other, so that the page can be read in the meantime.
   const begun = performance.now();
   const drawFrom = (number) => {
     if (number === places.length) {

@@ -1,4 +1,4 @@
-//! What stands in the page as it is: the document as JSON, and the script that draws.
+//! Content that the page embeds verbatim: the document as JSON, and the script that draws the charts.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 use crate::report::Document;
 
-/// The document as JSON that no HTML parser takes for its own.
+/// The document as JSON that is safe inside an HTML script element.
 pub(super) struct Json<'a>(pub(super) &'a Document<'a>);
 
 impl fmt::Display for Json<'_> {
@@ -20,7 +20,8 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-/// Writes each `<` so that it begins no tag: what is in a script is not escaped, and ends at `</script`.
+/// Formatter that escapes each `<` so that it cannot begin a tag. The content of a script element is not unescaped, and
+/// ends at `</script`.
 struct WithoutTags;
 
 impl Formatter for WithoutTags {
@@ -35,7 +36,7 @@ impl Formatter for WithoutTags {
     }
 }
 
-/// What bytes are written to that are text, a whole number of characters at a time, as serde_json does.
+/// Writer of bytes that are UTF-8 text. serde_json always writes whole characters.
 struct Texts<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Texts<'_, '_> {
@@ -52,12 +53,12 @@ impl Write for Texts<'_, '_> {
 
 /// The script that draws charts.
 pub(super) struct Script {
-    /// Scripts with their tags, of which it is one.
+    /// All scripts of the crate with their tags; the chart script is one of them.
     all: String,
 }
 
 impl Script {
-    /// Plotly's; the other that its crate carries sets formulas, which there are none of.
+    /// Returns the script of Plotly. The crate's other script renders formulas, which the page does not contain.
     pub(super) fn plotly() -> Self {
         Self { all: Plot::offline_js_sources() }
     }
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_is_plotlys_and_nothing_else() {
+    fn script_contains_only_plotly() {
         let script = Script::plotly();
         let text = script.text().unwrap();
         assert!(text.starts_with("/**\n* plotly.js v") && text.len() < 5_000_000, "{}", text.len());
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_is_quoted_does_not_end_it() {
+    fn quoted_script_end_is_escaped() {
         let mut json = Vec::new();
         let text = "</script><!-- é \" \\";
         text.serialize(&mut Serializer::with_formatter(&mut json, WithoutTags)).unwrap();

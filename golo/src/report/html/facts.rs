@@ -1,4 +1,4 @@
-//! What stands beside a word: what was run, how much load there was, how the generator was.
+//! Lists of facts, each with a label: about the run, the load and the generator.
 
 use std::{fmt, time::Duration};
 
@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// A word, and what there is to say of it.
+/// A label and its text.
 pub(super) struct Fact {
     pub(super) label: &'static str,
     pub(super) text: String,
     pub(super) tone: Tone,
 }
 
-/// How something is to be taken. [`Display`](fmt::Display) gives its class.
+/// Tone of a text. [`Display`](fmt::Display) writes the CSS class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
     Plain,
@@ -54,7 +54,7 @@ impl Fact {
     }
 }
 
-/// As the summary colours it.
+/// Returns the tone of the verdict, as in the summary.
 pub(super) fn verdict(document: &Document<'_>) -> Tone {
     match &*document.verdict.word {
         "PASSED" if document.verdict.text.contains(", but ") => Tone::Warning,
@@ -63,7 +63,7 @@ pub(super) fn verdict(document: &Document<'_>) -> Tone {
     }
 }
 
-/// What most people look for.
+/// Returns the figures that most readers look for first.
 pub(super) fn tiles(document: &Document<'_>) -> Vec<Fact> {
     let total = &document.requests.total;
     let duration = &total.duration;
@@ -106,7 +106,7 @@ pub(super) fn run(document: &Document<'_>) -> Vec<Fact> {
     facts
 }
 
-/// `2026-11-25T09:46:40.123Z` as `2026-11-25 09:46:40 UTC`.
+/// Converts `2026-11-25T09:46:40.123Z` to `2026-11-25 09:46:40 UTC`.
 fn moment(rfc_3339: &str) -> String {
     match (rfc_3339.get(..10), rfc_3339.get(11..19), rfc_3339.ends_with('Z')) {
         (Some(day), Some(time), true) => format!("{day} {time} UTC"),
@@ -119,7 +119,7 @@ fn took(load: u64, whole: u64) -> String {
     if load == whole { load } else { format!("{load}; the last trigger ended at {whole}") }
 }
 
-/// The load that was asked for, and what was delivered of it.
+/// Returns the requested and the delivered load.
 pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
     if document.run.started_at.is_none() {
         return Vec::new();
@@ -135,7 +135,7 @@ pub(super) fn load(document: &Document<'_>) -> Vec<Fact> {
         [(unready, "their user could not start".to_owned()), (stopped, "the run was stopped first".to_owned())];
     for (number, reason) in load.words.dropped_busy.iter().chain(&others) {
         if *number > 0 {
-            // A page has no code in its facts.
+            // The facts of the page contain no code markup.
             let (number, reason) = (*number, reason.replace('`', ""));
             facts.push(Fact::new("dropped", format!("{}: {reason}", count(number))).bad_if(true));
         }
@@ -195,7 +195,7 @@ fn starts(load: &Load) -> String {
     format!("{due} due {sign} {done} done + {dropped} dropped + {interrupted} interrupted")
 }
 
-/// What is to be said below the table of requests, or of measured steps.
+/// Returns the remarks below the table of requests or of measured steps.
 pub(super) fn remarks(document: &Document<'_>, total: &Amounts, noun: &str) -> Vec<String> {
     let after = total.after_load;
     let is_said = after > 0 && !document.run.rates_count_after_load;
@@ -203,20 +203,20 @@ pub(super) fn remarks(document: &Document<'_>, total: &Amounts, noun: &str) -> V
     after.into_iter().chain(said_cut_off(total.interrupted, total.all(), noun)).collect()
 }
 
-/// Requests that are made of triggers' tags.
+/// Returns the remark on requests that are derived from the tags of triggers.
 pub(super) fn from_tags(document: &Document<'_>) -> Option<String> {
     let requests = &document.requests;
     let all = requests.total.duration.count.saturating_add(requests.interrupted);
     summary::tag_note(requests.from_tags, all).map(|text| text.replace('`', ""))
 }
 
-/// Tags under keys that are not told apart.
+/// Returns the remark on tags of further keys, which are only counted.
 pub(super) fn tags_beyond(document: &Document<'_>) -> Option<String> {
     let beyond = document.tags.beyond;
     (beyond > 0).then(|| format!("{} under further keys: {KEYS} keys are told apart", counted(beyond, "tag")))
 }
 
-/// How the generator itself was.
+/// Returns the state of the load generator.
 pub(super) fn generator(document: &Document<'_>) -> Vec<Fact> {
     if document.run.started_at.is_none() {
         return Vec::new();
@@ -293,14 +293,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_has_no_fractions() {
+    fn start_time_is_shown_without_fractions() {
         assert_eq!(moment("2026-11-25T09:46:40.123456789Z"), "2026-11-25 09:46:40 UTC");
         assert_eq!(moment("2026-11-25T09:46:40+01:00"), "2026-11-25T09:46:40+01:00");
         assert_eq!(moment("soon"), "soon");
     }
 
     #[test]
-    fn the_end_of_the_last_trigger_is_said_where_it_is_another() {
+    fn end_of_last_trigger_is_shown_if_it_differs_from_load_time() {
         assert_eq!(took(10_000_000_000, 10_000_000_000), "10s");
         assert_eq!(took(10_000_000_000, 10_500_000_000), "10s; the last trigger ended at 10.5s");
     }

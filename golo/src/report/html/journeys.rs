@@ -1,4 +1,4 @@
-//! The slowest journeys as waterfalls: a bar for each step, where and as long as it was.
+//! Waterfalls of the slowest journeys, with a bar for each step.
 
 use crate::report::{
     Document,
@@ -7,33 +7,33 @@ use crate::report::{
     units::{counted, nanoseconds},
 };
 
-/// Waterfalls that are open from the beginning.
+/// Number of waterfalls that are expanded initially.
 const OPEN: usize = 3;
-/// The narrowest bar, in percent of the whole.
+/// Minimum width of a bar, in percent of the whole.
 const NARROWEST: f64 = 0.4;
 
-/// One journey.
+/// A journey.
 pub(super) struct Waterfall {
     pub(super) title: String,
     pub(super) is_open: bool,
     pub(super) steps: Vec<Bar>,
-    /// Steps that were not kept.
+    /// Number of steps that were not kept, in words.
     pub(super) further: Option<String>,
 }
 
-/// One of its steps.
+/// A step of a journey.
 pub(super) struct Bar {
     pub(super) name: String,
     pub(super) started: String,
     pub(super) duration: String,
     pub(super) outcome: String,
     pub(super) is_failed: bool,
-    /// Where it begins and how wide it is, in percent.
+    /// Left edge and width, in percent.
     pub(super) left: String,
     pub(super) width: String,
 }
 
-/// None where journeys are of one request each, which the requests show.
+/// Returns the waterfalls of the slowest journeys; none if each journey is one request, since the requests show these.
 pub(super) fn waterfalls(document: &Document<'_>) -> Vec<Waterfall> {
     let slowest = &document.journeys.slowest;
     if !slowest.iter().any(Slow::has_steps) {
@@ -101,12 +101,12 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_where_their_steps_were() {
+    fn bars_are_placed_by_start_and_duration_of_their_steps() {
         assert_eq!(lanes(vec![step(50, 150), step(0, 50)]), [(0.0, 25.0), (25.0, 75.0)], "in the order they began");
     }
 
     #[test]
-    fn every_bar_is_seen_and_none_sticks_out() {
+    fn every_bar_is_visible_and_within_the_chart() {
         for (left, width) in lanes(vec![step(0, 0), step(1_000_000, 1), step(500_000, 0)]) {
             assert!(width >= NARROWEST && left + width <= 100.005, "{left} {width}");
         }

@@ -1,5 +1,5 @@
 "use strict";
-// Tables are sorted by the head that is pressed, and routes searched by what is typed.
+// Sorts tables by the clicked head, and filters routes by the typed text.
 {
   const of = (row, column) => {
     const cell = row.cells[column];

@@ -1,33 +1,33 @@
-//! Tables as the page shows them.
+//! Tables of the page.
 
 use askama::Template;
 
 use super::Tone;
 
-/// A table with its heads.
+/// A table with column heads.
 #[derive(Template)]
 #[template(path = "table.html")]
 pub(super) struct Table {
-    /// What is in it, for those who hear it.
+    /// Description of the content, for screen readers.
     pub(super) caption: &'static str,
     pub(super) heads: Vec<Head>,
     pub(super) rows: Vec<Vec<Cell>>,
-    /// Stays below however it is sorted.
+    /// Row that stays at the bottom when the table is sorted.
     pub(super) total: Option<Vec<Cell>>,
     pub(super) is_sortable: bool,
 }
 
-/// What a column is.
+/// Head of a column.
 pub(super) struct Head {
     pub(super) text: &'static str,
-    /// Numbers stand on the right.
+    /// True for columns of text. Numbers are aligned to the right.
     pub(super) is_text: bool,
 }
 
-/// What a cell shows, and the number that it stands for.
+/// Text of a cell, and the value it is sorted by.
 pub(super) struct Cell {
     pub(super) text: String,
-    /// By what it is sorted, where that is not its text.
+    /// Value to sort by, if that is not the text.
     pub(super) value: Option<String>,
     pub(super) tone: Tone,
 }
@@ -37,12 +37,12 @@ impl Table {
         Self { caption, heads, rows, total: None, is_sortable: false }
     }
 
-    /// None where it has no rows.
+    /// Returns the table, or `None` if it has no rows.
     pub(super) fn unless_empty(self) -> Option<Self> {
         (!self.rows.is_empty()).then_some(self)
     }
 
-    /// The cells of a row, each with whether its column is text.
+    /// Returns the cells of a row, each with true if its column is text.
     pub(super) fn cells<'a>(&'a self, row: &'a [Cell]) -> impl Iterator<Item = (&'a Cell, bool)> {
         row.iter().zip(self.heads.iter().map(|head| head.is_text))
     }
@@ -53,7 +53,7 @@ impl Cell {
         Self { text: text.into(), value: None, tone: Tone::Plain }
     }
 
-    /// A number as it is said, and itself.
+    /// Returns the cell of a number with its formatted text.
     pub(super) fn number(said: String, value: impl ToString) -> Self {
         Self { text: said, value: Some(value.to_string()), tone: Tone::Plain }
     }
@@ -63,13 +63,13 @@ impl Cell {
         self
     }
 
-    /// Bad where there is any.
+    /// Marks the cell as bad if `is_bad`.
     pub(super) fn bad_if(self, is_bad: bool) -> Self {
         if is_bad { self.toned(Tone::Bad) } else { self }
     }
 }
 
-/// Heads of text, then those of numbers.
+/// Returns the heads of text columns, followed by those of number columns.
 pub(super) fn heads<const TEXTS: usize>(texts: [&'static str; TEXTS], numbers: &[&'static str]) -> Vec<Head> {
     let texts = texts.into_iter().map(|text| Head { text, is_text: true });
     texts.chain(numbers.iter().map(|&text| Head { text, is_text: false })).collect()

@@ -1,4 +1,4 @@
-//! The tables of the page, from the document.
+//! The tables of the page, built from the document.
 
 use super::{
     Table, Tone,
@@ -28,7 +28,7 @@ pub(super) fn routes(document: &Document<'_>) -> Option<Table> {
     amounts_table("Requests by route, the most time spent first", "Route", &rows, &requests.total)
 }
 
-/// Measured steps, which are no requests.
+/// Returns the table of measured steps. They are not requests.
 pub(super) fn steps(document: &Document<'_>) -> Option<Table> {
     let steps = &document.steps;
     let rows: Vec<_> = steps.steps.iter().map(|step| (&*step.name, &step.amounts)).collect();
@@ -59,7 +59,7 @@ fn amounts_table(
     table.unless_empty()
 }
 
-/// The cells that stand only in a table that has heads for them.
+/// Returns the cells of the two columns that a table has only if one of its rows needs them.
 fn apart_of(amounts: &Amounts) -> [Cell; 2] {
     let apart = amounts.apart.as_ref();
     [apart.and_then(|apart| apart.passed.p95), apart.and_then(|apart| apart.failed.p95)].map(time)
@@ -82,12 +82,12 @@ fn durations_of(duration: &Distribution) -> impl Iterator<Item = Cell> {
     [mean, min, p50, p90, p95, p99, p999, max].into_iter().map(time)
 }
 
-/// A duration, and its nanoseconds.
+/// Returns the cell of a duration, which is sorted by its nanoseconds.
 fn time(nanos: Option<u64>) -> Cell {
     Cell::number(nanoseconds(nanos), nanos.map_or_else(String::new, |nanos| nanos.to_string()))
 }
 
-/// How long triggers took, from their start and from when they were due; and requests beside them.
+/// Returns the durations of triggers, from their start and from their due time, and those of requests for comparison.
 pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
     let triggers = &document.triggers;
     let measured: &[(&str, &Distribution)] = &match document.run.model {
@@ -114,7 +114,7 @@ pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
     Table::new("Latencies of triggers and of requests", heads, rows.collect()).unless_empty()
 }
 
-/// The run over time: what the charts over time show. It has measured steps in place of requests if there is no request.
+/// Returns the data of the charts over time. It has measured steps in place of requests if there is no request.
 pub(super) fn history(document: &Document<'_>) -> Option<Table> {
     let of_steps = document.requests.total.duration.count == 0 && document.steps.total.duration.count > 0;
     let rows = document.timeline.points.iter().map(|point| at_a_time(point, of_steps)).collect();
@@ -173,7 +173,7 @@ pub(super) fn journeys(document: &Document<'_>) -> Option<Table> {
     Some(Table::new("How long journeys took, think time left out", heads, vec![row]))
 }
 
-/// Checks, those that failed most first.
+/// Returns the checks, those that failed most first.
 pub(super) fn checks(document: &Document<'_>) -> Option<Table> {
     let mut checks: Vec<_> = document.checks.iter().collect();
     checks.sort_by_key(|check| std::cmp::Reverse(check.failed));
@@ -191,7 +191,7 @@ pub(super) fn checks(document: &Document<'_>) -> Option<Table> {
     Table::new("Checks, those that failed most first", heads, rows.collect()).unless_empty()
 }
 
-/// How often each value of a tag came.
+/// Returns the count of each value of a tag.
 pub(super) fn tag_values(document: &Document<'_>) -> Option<Table> {
     let mut rows = Vec::new();
     for tag in &document.tags.keys {
@@ -214,7 +214,7 @@ pub(super) fn tag_values(document: &Document<'_>) -> Option<Table> {
     table.unless_empty()
 }
 
-/// Tags whose values are numbers, as distributions.
+/// Returns the distributions of tags with numeric values.
 pub(super) fn tag_numbers(document: &Document<'_>) -> Option<Table> {
     let row = |name: String, spread: Spread| {
         let mut row = vec![Cell::text(name), Cell::number(count(spread.count), spread.count)];
@@ -236,7 +236,7 @@ pub(super) fn tag_numbers(document: &Document<'_>) -> Option<Table> {
     Table::new("Tags whose values are numbers", heads, rows).unless_empty()
 }
 
-/// Errors, the most frequent first.
+/// Returns the errors, the most frequent first.
 pub(super) fn errors(document: &Document<'_>) -> Option<Table> {
     let rows = document.errors.iter().map(|error| {
         vec![

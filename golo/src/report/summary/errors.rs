@@ -1,4 +1,4 @@
-//! What went wrong: checks, statuses, and errors by kind.
+//! Checks, statuses, and errors by kind.
 
 use super::{ROWS, more, requests::Requests};
 use crate::{
@@ -10,10 +10,10 @@ use crate::{
     },
 };
 
-/// Most texts of errors that are shown.
+/// Maximum number of error texts in the summary.
 const ERRORS: usize = 20;
 
-/// Checks, those that failed most first.
+/// Returns the checks, those that failed most first.
 pub(super) fn checks(page: Page, totals: &Snapshot) -> Vec<String> {
     if totals.checks.is_empty() {
         return Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn checks(page: Page, totals: &Snapshot) -> Vec<String> {
     lines
 }
 
-/// How often each status came.
+/// Returns the count of each status.
 pub(super) fn statuses(page: Page, requests: &Requests) -> Vec<String> {
     if requests.statuses.is_empty() {
         return Vec::new();
@@ -46,7 +46,7 @@ pub(super) fn statuses(page: Page, requests: &Requests) -> Vec<String> {
     lines
 }
 
-/// Errors, the most frequent first.
+/// Returns the errors, the most frequent first.
 pub(super) fn lines(page: Page, totals: &Snapshot) -> Vec<String> {
     if totals.errors.is_empty() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The files that were written.
+//! The report files.
 
 use crate::report::{Ending, Page, text::clean};
 

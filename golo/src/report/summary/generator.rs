@@ -1,4 +1,4 @@
-//! How the generator itself was doing, and what to do if not well.
+//! State of the load generator, and advice if it was the limit.
 
 use crate::{
     engine::{Finished, health::LostAgent, histogram::Histogram, plan::Model, snapshot::Snapshot},
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Workers that are busy for this share of their time are the limit themselves.
+/// Share of busy time at or above which workers are considered saturated.
 const SATURATED: f64 = 0.9;
 
 /// Describes a build without optimisations.
@@ -80,7 +80,7 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     lines
 }
 
-/// What the generator's own state does to the figures.
+/// Returns a warning if the generator's own state affects the figures.
 pub(in crate::report) fn warning(finished: &Finished) -> Option<&'static str> {
     let is_unpaced = matches!(finished.plan.model(), Model::Closed { pace: None, .. });
     let is_saturated = is_unpaced && finished.totals.generator.busy_share() >= SATURATED;
@@ -90,12 +90,12 @@ pub(in crate::report) fn warning(finished: &Finished) -> Option<&'static str> {
     )
 }
 
-/// Connections, by when they were made.
+/// Number of connections, by the time at which they were made.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::report) struct Made {
     pub(in crate::report) measured: u64,
     pub(in crate::report) warm_up: u64,
-    /// As users started and stopped.
+    /// Made while users started and stopped.
     pub(in crate::report) users: u64,
 }
 
@@ -107,7 +107,7 @@ impl Made {
     }
 }
 
-/// Connections in words, if any were made.
+/// Describes the connections, if any were made.
 pub(in crate::report) fn made(made: Made) -> Option<String> {
     let Made { measured, warm_up, users } = made;
     let all = measured.saturating_add(warm_up).saturating_add(users);

@@ -1,4 +1,4 @@
-//! The first lines: the verdict, and whatever keeps a run that was delivered from being fine.
+//! The first lines: the verdict, and all problems of a run that otherwise passed.
 
 use super::{Requests, Route};
 use crate::{
@@ -43,7 +43,7 @@ pub(super) fn lines(
     lines
 }
 
-/// The verdict with its reason, and what else nobody should miss, as one sentence.
+/// Returns the verdict with its reason and the important problems, as one sentence.
 pub(in crate::report) fn headline(
     finished: &Finished,
     verdict: &Verdict,
@@ -89,13 +89,13 @@ fn texts(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Req
     (text, concerns.join("; "))
 }
 
-/// When a signal came.
+/// Describes the time at which a signal came.
 fn when(finished: &Finished, moment: Option<Moment>) -> String {
     let when = match moment {
         Some(Moment::Setup) => "during `setup`",
         Some(Moment::Start) => "while users started",
         Some(Moment::Load(after)) if after.is_zero() && !finished.plan.warm_up().is_zero() => "during the warm-up",
-        // It was over before the signal came.
+        // The load was over before the signal came.
         Some(Moment::Load(after)) if after > finished.load_time => "while the last triggers finished",
         Some(Moment::Load(_)) => match finished.plan.duration() {
             Some(planned) => return format!("after {} of {}", duration(finished.load_time), duration(planned)),
@@ -108,14 +108,14 @@ fn when(finished: &Finished, moment: Option<Moment>) -> String {
     when.to_owned()
 }
 
-/// What nobody should miss.
+/// Returns the problems that are too important to miss.
 fn concerns(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Requests) -> Vec<String> {
     let totals = &finished.totals;
     let mut concerns = Vec::new();
-    // What is a reason of the verdict is not said twice.
+    // The reasons of the verdict are not repeated.
     let nothing = verdict::nothing_succeeded(finished, ending).filter(|_| matches!(verdict, Verdict::Failed(_)));
     let is_of_triggers = nothing.as_ref().is_some_and(|nothing| nothing.of_triggers);
-    // One that did not get so far need not say that nothing came of it.
+    // A run that ended before the load has no results to comment on.
     if *verdict == Verdict::Passed || !finished.load_time.is_zero() {
         if nothing.is_none() {
             concerns.extend(about_requests(finished, requests));
@@ -129,7 +129,7 @@ fn concerns(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &
             concerns.push(format!("{} failed", counted(failed, "check")));
         }
     }
-    // Where it is invalid, they are the reason.
+    // In an invalid run they are the reason of the verdict.
     if !matches!(verdict, Verdict::Invalid(_)) {
         concerns.extend(verdict::lost(finished).map(|lost| clean(&lost)));
     }
@@ -140,7 +140,7 @@ fn concerns(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &
         concerns.push(match finished.plan.is_open() {
             true => format!("{} of {} starts of users failed{reason}", count(generator.users_failed), count(tried)),
             false => {
-                // One that panicked has started again.
+                // A user that panicked has started again.
                 let all = tried.min(finished.plan.peak_users()).max(generator.users_failed);
                 format!("{} of {} could not start{reason}", count(generator.users_failed), counted(all, "user"))
             }
@@ -150,7 +150,7 @@ fn concerns(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &
     concerns
 }
 
-/// What went wrong outside of triggers.
+/// Describes problems outside triggers.
 fn about_ends(totals: &Snapshot) -> Vec<String> {
     let mut concerns = Vec::new();
     let generator = &totals.generator;
@@ -185,7 +185,7 @@ fn about_requests(finished: &Finished, requests: &Requests) -> Option<String> {
     }
 }
 
-/// How many failed, and how long those took that passed and those that failed.
+/// Describes the number of failures, and the durations of passed and of failed ones.
 fn some_failed(total: &Route, noun: &str) -> String {
     let (all, failed) = (total.tried(), total.failed());
     let some = format!("{} of {} failed ({})", count(failed), counted(all, noun), percent(failed, all));
@@ -202,7 +202,7 @@ fn about_steps(total: &Route) -> Option<String> {
     (total.failed() > 0).then(|| some_failed(total, "step"))
 }
 
-/// Whether any request, or measured step, failed with an error of this kind.
+/// Returns true if any request, or measured step, failed with an error of this kind.
 pub(in crate::report) fn has_failed_so(totals: &Snapshot, of_steps: bool, kind: ErrorKind) -> bool {
     totals.requests.keys().filter(|series| series.is_step() == of_steps).any(|series| match series.outcome {
         Outcome::Failed(known) => known == kind,
@@ -212,7 +212,7 @@ pub(in crate::report) fn has_failed_so(totals: &Snapshot, of_steps: bool, kind: 
     })
 }
 
-/// What is to be said of triggers; `is_said` tells that their failures are the verdict's reason.
+/// Describes problems of triggers. `is_said` is true if their failures are the reason of the verdict.
 fn about_triggers(finished: &Finished, requests: &Requests, is_said: bool) -> Vec<String> {
     let triggers = &finished.totals.triggers;
     let errors = &finished.totals.errors;
@@ -220,7 +220,7 @@ fn about_triggers(finished: &Finished, requests: &Requests, is_said: bool) -> Ve
     let all = triggers.done.saturating_add(triggers.interrupted);
     let of_all = |number| format!("{} of {}", count(number), counted(all, "trigger"));
     let returned = triggers.failed.saturating_sub(triggers.panicked);
-    // Where requests or steps failed, a trigger that gives their errors back says nothing new.
+    // If requests or steps failed, a trigger that returns their errors adds nothing new.
     let is_explained = requests.total.failed() > 0 || requests.steps.total.failed() > 0;
     if returned > 0 && !is_explained && !is_said {
         concerns.push(format!("{} failed{}", of_all(returned), reason(errors, |kind| kind == ErrorKind::Returned)));
@@ -246,11 +246,11 @@ fn about_triggers(finished: &Finished, requests: &Requests, is_said: bool) -> Ve
     concerns
 }
 
-/// What the most frequent error of some kinds says, after a colon.
+/// Returns the text of the most frequent error of the wanted kinds, after a colon.
 pub(in crate::report) fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
     let first = errors.by_count().into_iter().find(|(kind, _, _)| is_wanted(*kind));
     first.map_or_else(String::new, |(kind, text, _)| match kind {
-        // What they are has been said.
+        // The text before the reason already names the kind.
         ErrorKind::Panic => format!(": {}", clean(text.strip_prefix("panicked: ").unwrap_or(text))),
         ErrorKind::Start | ErrorKind::Returned | ErrorKind::Status | ErrorKind::StrayPanic => {
             format!(": {}", clean(text))

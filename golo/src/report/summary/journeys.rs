@@ -1,4 +1,4 @@
-//! The journeys, and the slowest of them step by step.
+//! Durations of journeys, and the slowest journeys step by step.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use crate::{
     },
 };
 
-/// Slow journeys that are shown.
+/// Number of slow journeys in the summary.
 const SHOWN: usize = 3;
-/// Steps of one that are shown.
+/// Number of steps of a journey in the summary.
 const STEPS: usize = 12;
 
-/// A step with what was requested in it.
+/// A step with the label of its request.
 type Labelled = Step<Arc<Label>>;
 
 pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<String> {
     let journeys = &totals.journeys;
     let have_steps = totals.slowest.iter().any(|journey| journey.steps.len() > 1 || journey.further > 0);
-    // Journeys of one request each are what the requests are.
+    // Journeys of one request each show the same as the requests.
     if journeys.is_empty() || (!have_steps && journeys.count() >= requests.ended()) {
         return Vec::new();
     }
@@ -49,7 +49,7 @@ pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<S
 
 fn steps(page: Page, journey: &Journey<Arc<Label>>, requests: &Requests, lines: &mut Vec<String>) {
     let mut steps: Vec<&Labelled> = journey.steps.iter().collect();
-    // The slow ones are what it is about.
+    // The slow steps are the interesting ones.
     steps.sort_by_key(|step| std::cmp::Reverse(step.duration));
     let all = steps.len();
     steps.truncate(STEPS);

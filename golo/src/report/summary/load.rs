@@ -1,4 +1,4 @@
-//! The load that was delivered, beside the load that was asked for.
+//! The delivered load, compared to the requested load.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -73,7 +73,7 @@ pub(super) fn lines(page: Page, finished: &Finished, requests: &Requests) -> Vec
     lines
 }
 
-/// What the warm-up made, if there was one.
+/// Describes the load of the warm-up, if there was one.
 pub(in crate::report) fn warm_up(triggers: u64, requests: u64) -> Option<String> {
     let (triggers, requests) = match (triggers, requests) {
         (0, 0) => return None,
@@ -101,14 +101,14 @@ fn starts(triggers: &Triggers) -> String {
     format!("{due} due {sign} {done} done + {dropped} dropped + {} interrupted", count(interrupted))
 }
 
-/// Starts a second: asked for where the plan says so, and achieved.
+/// Describes starts per second: those that the plan asked for, if it did, and those achieved.
 fn rates(finished: &Finished) -> String {
     let achieved = achieved_rate(finished).map_or_else(|| "-".to_owned(), per_second);
     let Some(asked) = asked_rate(finished).map(per_second) else {
         return format!("{achieved} started");
     };
     match finished.plan.model() {
-        // Its starts are this many on average only.
+        // The rate of starts is this only on average.
         Model::Open { arrivals: Arrivals::Poisson, .. } => {
             format!("{asked} on average asked (poisson), {achieved} achieved")
         }
@@ -119,20 +119,20 @@ fn rates(finished: &Finished) -> String {
     }
 }
 
-/// In which starts were made. Golo 0.1 did not tell that of a plan of iterations alone.
+/// Returns the time during which triggers were started. Golo 0.1 did not report it for a plan that has only iterations.
 fn time(finished: &Finished) -> Duration {
     let is_told = finished.plan.duration().is_some() || finished.tells_after_load;
     if is_told { finished.load_time } else { finished.whole_time }
 }
 
-/// Triggers a second that were started; none in no time.
+/// Returns the number of started triggers per second; `None` if the time is zero.
 ///
-/// If iterations ended the load, its time ends with the last start. That start is no part of the rate then: 11 starts in 10 s
-/// are one a second. Users who start again as soon as they are done start as often as their triggers end.
+/// If iterations ended the load, its time ends with the last start. The rate does not count that start: 11 starts in 10
+/// s are one per second. Users that start again as soon as they are done start as often as their triggers end.
 pub(in crate::report) fn achieved_rate(finished: &Finished) -> Option<f64> {
     let triggers = &finished.totals.triggers;
     let started = triggers.done.saturating_add(triggers.interrupted);
-    // Of those that came after the end of the plan there was nothing while it was under way.
+    // Triggers that came after the end of the plan are no part of its rate.
     let started = started.saturating_sub(finished.totals.generator.overdue);
     let (number, time) = match finished.plan.model() {
         _ if !(is_used_up(finished) && finished.tells_after_load) => (started, time(finished)),
@@ -145,8 +145,8 @@ pub(in crate::report) fn achieved_rate(finished: &Finished) -> Option<f64> {
     (!time.is_zero()).then(|| number as f64 / time.as_secs_f64())
 }
 
-/// Starts a second that the plan asked for, on average. What became due may be less: of a generator that was late when the
-/// run was stopped.
+/// Returns the average of the starts per second that the plan asked for. Fewer may have become due if the generator was
+/// late when the run was stopped.
 pub(in crate::report) fn asked_rate(finished: &Finished) -> Option<f64> {
     let (plan, time) = (&finished.plan, time(finished));
     match plan.model() {
@@ -155,7 +155,7 @@ pub(in crate::report) fn asked_rate(finished: &Finished) -> Option<f64> {
     }
 }
 
-/// The average of a curve over its first so long.
+/// Returns the average of a curve from its start to `time`.
 fn average(curve: &Curve, time: Duration) -> f64 {
     match nanoseconds(time) {
         0 => curve.at(Duration::ZERO),

@@ -1,4 +1,4 @@
-//! The requests by route: what each of them cost, and how many failed.
+//! Requests by route, with their durations, amounts and failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,30 +16,30 @@ use crate::{
     },
 };
 
-/// The requests of a run, by what was requested, and its measured steps beside them.
+/// The requests of a run by route, and its measured steps.
 pub(in crate::report) struct Requests {
-    /// The most time spent first.
+    /// Routes, those with the most time spent first.
     pub(in crate::report) routes: Vec<(Label, Route)>,
-    /// All of them together.
+    /// All requests together.
     pub(in crate::report) total: Route,
-    /// How many are made of triggers' tags.
+    /// Number of requests that are derived from the tags of triggers.
     pub(in crate::report) from_tags: u64,
-    /// Measured steps, which are no requests.
+    /// Measured steps. They are not requests.
     pub(in crate::report) steps: Steps,
-    /// How many had each status, and whether that counts as failed.
+    /// Number of responses by status and by whether they count as failed.
     pub(in crate::report) statuses: BTreeMap<(u16, bool), u64>,
-    /// Requests that followed an unknown number of redirects, of which one is counted.
+    /// Requests that followed an unknown number of redirects. One redirect is counted for each.
     pub(in crate::report) redirects_at_least: u64,
-    /// Where they went.
+    /// Origins of all requests.
     pub(super) origins: Vec<Box<str>>,
 }
 
-/// Measured steps of a run by their name.
+/// Measured steps of a run by name.
 #[derive(Default)]
 pub(in crate::report) struct Steps {
-    /// The most time spent first.
+    /// Steps, those with the most time spent first.
     pub(in crate::report) named: Vec<(Label, Route)>,
-    /// All of them together.
+    /// All steps together.
     pub(in crate::report) total: Route,
 }
 
@@ -72,7 +72,7 @@ impl Requests {
         }
     }
 
-    /// Redirects in words, if there were any: how many were followed, and what the target saw.
+    /// Describes the redirects, if there were any: the number followed, and the requests that the target received.
     pub(in crate::report) fn redirected(&self) -> Option<String> {
         let followed = self.total.redirects;
         if followed == 0 {
@@ -90,7 +90,7 @@ impl Requests {
         })
     }
 
-    /// What was requested, in words; where it went only if that is not always the same.
+    /// Returns the name of a route. It contains the origin only if the run has several.
     pub(in crate::report) fn name(&self, label: &Label) -> String {
         if label.is_other() {
             return other();
@@ -100,12 +100,12 @@ impl Requests {
         clean(&format!("{} {origin}{space}{}", label.method, label.route))
     }
 
-    /// Requests and measured steps that ended.
+    /// Returns the number of requests and measured steps that ended.
     pub(in crate::report) fn ended(&self) -> u64 {
         self.total.count().saturating_add(self.steps.total.count())
     }
 
-    /// The table of requests.
+    /// Returns the table of requests.
     pub(super) fn lines(&self, page: Page, rates: RateTime) -> Vec<String> {
         let named: Vec<_> = self.routes.iter().map(|(label, route)| (self.name(label), route)).collect();
         let mut lines = table(page, rates, ("Requests", "route"), &named, &self.total);
@@ -116,12 +116,12 @@ impl Requests {
         lines
     }
 
-    /// Says that requests are made of triggers' tags.
+    /// Describes requests that are derived from the tags of triggers.
     pub(in crate::report) fn tag_note(&self) -> Option<String> {
         tag_note(self.from_tags, self.total.tried())
     }
 
-    /// The table of measured steps.
+    /// Returns the table of measured steps.
     pub(super) fn lines_of_steps(&self, page: Page, rates: RateTime) -> Vec<String> {
         let Steps { named, total } = &self.steps;
         let named: Vec<_> = named.iter().map(|(label, step)| (step_name(label), step)).collect();
@@ -131,7 +131,7 @@ impl Requests {
     }
 }
 
-/// What a measured step is called.
+/// Returns the name of a measured step.
 pub(in crate::report) fn step_name(label: &Label) -> String {
     if label.is_other() { other() } else { clean(&label.route) }
 }
@@ -140,7 +140,8 @@ fn other() -> String {
     "other (all past the limit of series)".to_owned()
 }
 
-/// Requests, or measured steps, by their label, the most time spent first; and all of them together.
+/// Groups requests, or measured steps, by label, those with the most time spent first. Also returns all of them
+/// together.
 fn by_label(totals: &Snapshot, of_steps: bool) -> (Vec<(Label, Route)>, Route) {
     let mut routes: BTreeMap<&Label, Route> = BTreeMap::new();
     let mut total = Route::default();
@@ -149,7 +150,7 @@ fn by_label(totals: &Snapshot, of_steps: bool) -> (Vec<(Label, Route)>, Route) {
         total.add(measure, series.outcome);
     }
     for (label, redirects) in &totals.redirects {
-        // Past the limit of labels, the redirects of some are in `other`, which may have no row.
+        // Past the limit of labels, some redirects belong to `other`, which may have no row.
         if let Some(route) = routes.get_mut(&**label) {
             route.redirects = redirects.followed;
         }
@@ -159,7 +160,8 @@ fn by_label(totals: &Snapshot, of_steps: bool) -> (Vec<(Label, Route)>, Route) {
     (routes, total)
 }
 
-/// In one line a route where they fit, in two where half of them do, else as a list. No line if nothing ended.
+/// Returns a table with one line per route if all columns fit, with two if half of them fit, and as a list otherwise.
+/// Returns no line if nothing ended.
 fn table(
     page: Page,
     rates: RateTime,
@@ -181,7 +183,7 @@ fn table(
         cells.extend(latencies(durations));
         cells
     };
-    // Of a single route, the total says it.
+    // If there is a single route, the total shows the same.
     for (name, route) in shown {
         rows.extend(route.rows(name, rates, named.len() > 1).into_iter().map(row));
     }
@@ -189,7 +191,7 @@ fn table(
     let last = of_total.len();
     rows.extend(of_total);
     if noun == "step" {
-        // Nothing is known of what a step receives.
+        // Received bytes of a step are unknown.
         rows.iter_mut().skip(1).for_each(|row| "-".clone_into(&mut row[AMOUNTS.len()]));
     }
     let mut table = lines_of(page, &rows);
@@ -207,7 +209,7 @@ fn latencies(durations: &Histogram) -> Vec<String> {
     cells
 }
 
-/// Says how many of all requests are made of triggers' tags.
+/// Describes the part of all requests that is derived from the tags of triggers.
 pub(in crate::report) fn tag_note(number: u64, all: u64) -> Option<String> {
     let which = match number {
         0 => return None,
@@ -220,10 +222,10 @@ pub(in crate::report) fn tag_note(number: u64, all: u64) -> Option<String> {
 
 const AMOUNTS: [&str; 4] = ["count", "failed", "rate", "received"];
 const LATENCIES: [&str; 8] = ["avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
-/// Columns of a name that are enough for it to stand in one line with its figures.
+/// Width up to which a name must fit into one line with its figures, in columns.
 const NAME: usize = 24;
 
-/// The lines of each row, the heads first.
+/// Returns the lines of each row. The first row contains the heads.
 fn lines_of(page: Page, rows: &[Vec<String>]) -> Vec<Vec<String>> {
     let part = |from: usize, to: usize| {
         let cells: Vec<_> = rows.iter().map(|row| row[from..to].to_vec()).collect();
@@ -248,7 +250,8 @@ fn lines_of(page: Page, rows: &[Vec<String>]) -> Vec<Vec<String>> {
     std::iter::once(heads).chain(rows[1..].iter().map(list)).collect()
 }
 
-/// Each name with its figures beside it, or below it where it is too long, and then what comes below these.
+/// Returns each name with its figures in the same line, or in the next line if the name is too long, followed by its
+/// lines of `below`.
 fn beside(
     page: Page,
     names: &[&String],
@@ -276,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_that_are_wider_than_latencies_fit_too() {
+    fn amounts_wider_than_latencies_fit() {
         let heads = [&["Requests"], &AMOUNTS[..], &LATENCIES[..]].concat();
         let amounts = ["  GET /", "1,000,000,000,000", "<0.01%", "10,000,000/s", "18.4EB"];
         let row = [&amounts[..], &["1ms"; LATENCIES.len()]].concat();

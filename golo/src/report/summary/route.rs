@@ -1,4 +1,4 @@
-//! What was measured of one route, whatever the outcome.
+//! Measurements of a route over all outcomes.
 
 use crate::{
     engine::{histogram::Histogram, series::Outcome, snapshot::Measure},
@@ -16,19 +16,19 @@ pub(in crate::report) struct Route {
     pub(in crate::report) all: Amounts,
     passed: Amounts,
     failed: Amounts,
-    /// How many the run cut off, which are in nothing else here.
+    /// Number that was cut off by the end of the run. No other field here counts them.
     pub(in crate::report) interrupted: u64,
-    /// Redirects that they followed.
+    /// Redirects that were followed.
     pub(in crate::report) redirects: u64,
 }
 
-/// How many requests there were, and what they took.
+/// Number of requests, their durations and sizes.
 #[derive(Default)]
 pub(in crate::report) struct Amounts {
     pub(in crate::report) durations: Histogram,
     pub(in crate::report) received: u64,
     pub(in crate::report) sent: u64,
-    /// How many of them ended after the load.
+    /// Number that ended after the load.
     pub(in crate::report) after_load: u64,
 }
 
@@ -44,12 +44,12 @@ impl Amounts {
         self.durations.count()
     }
 
-    /// How many of them a rate counts.
+    /// Returns the number that a rate counts.
     fn rated(&self, rates: RateTime) -> u64 {
         rates.counted(self.count(), self.after_load)
     }
 
-    /// The cells of a table: the count, the share of failed ones, the rate, what was received.
+    /// Returns the cells of a table: count, share of failed ones, rate, and received bytes.
     fn cells(&self, failed: String, rates: RateTime) -> Vec<String> {
         vec![count(self.count()), failed, rate(self.rated(rates), rates.time), bytes(self.received)]
     }
@@ -66,34 +66,34 @@ impl Route {
         apart.add(measure);
     }
 
-    /// How many ended.
+    /// Returns the number that ended.
     pub(in crate::report) fn count(&self) -> u64 {
         self.all.count()
     }
 
-    /// How many of them failed.
+    /// Returns the number that failed.
     pub(in crate::report) fn failed(&self) -> u64 {
         self.failed.count()
     }
 
-    /// How many ended or were cut off: what the share of failed ones is of.
+    /// Returns the number that ended or was cut off. The share of failed ones is relative to it.
     pub(in crate::report) fn tried(&self) -> u64 {
         self.count().saturating_add(self.interrupted)
     }
 
-    /// How long those took that passed, and those that failed, if more than one in a hundred failed and not all of them.
+    /// Returns the durations of passed and of failed ones, if more than 1 % but not all of them failed.
     pub(in crate::report) fn apart(&self) -> Option<(&Histogram, &Histogram)> {
         let is_worth_it = is_noteworthy(self.failed(), self.count()) && self.passed.count() > 0;
         is_worth_it.then_some((&self.passed.durations, &self.failed.durations))
     }
 
-    /// How many a second there were.
+    /// Returns the number per second.
     pub(in crate::report) fn per_second(&self, rates: RateTime) -> f64 {
         rates.per_second(self.all.rated(rates))
     }
 
-    /// The rows of a table: each with its name, its amounts as they are shown, and how long it took. Passed and failed ones
-    /// have a row each where they stand [apart](Self::apart), if that is wanted.
+    /// Returns the rows of a table, each with its name, its formatted amounts and its durations. If `with_apart` is
+    /// true, passed and failed ones also get a row each if [`apart`](Self::apart) returns them.
     pub(super) fn rows(&self, name: &str, rates: RateTime, with_apart: bool) -> Vec<(String, Vec<String>, &Histogram)> {
         let failed = percent(self.failed(), self.tried());
         let mut rows = vec![(format!("  {name}"), self.all.cells(failed, rates), &self.all.durations)];
@@ -105,29 +105,29 @@ impl Route {
         rows
     }
 
-    /// What is to be said below a table of which this is the total.
+    /// Returns the remarks below a table of which this is the total.
     pub(super) fn remarks(&self, rates: RateTime, noun: &str) -> Vec<String> {
         [self.said_after_load(rates, noun), self.said_cut_off(noun)].into_iter().flatten().collect()
     }
 
-    /// That some ended after the load, unless rates count them.
+    /// Describes those that ended after the load, unless rates count them.
     fn said_after_load(&self, rates: RateTime, noun: &str) -> Option<String> {
         let after = self.all.after_load;
         (after > 0 && !rates.counts_after_load).then(|| said_after_load(after, noun))
     }
 
-    /// That some were cut off.
+    /// Describes those that were cut off.
     fn said_cut_off(&self, noun: &str) -> Option<String> {
         said_cut_off(self.interrupted, self.tried(), noun)
     }
 }
 
-/// That so many ended after the load.
+/// Describes requests that ended after the load.
 pub(in crate::report) fn said_after_load(number: u64, noun: &str) -> String {
     format!("{} ended after the load: counted above, but in no rate", counted(number, noun))
 }
 
-/// That so many, of all, were cut off.
+/// Describes requests that were cut off, as a share of all.
 pub(in crate::report) fn said_cut_off(interrupted: u64, all: u64, noun: &str) -> Option<String> {
     let were = if interrupted == 1 { "was" } else { "were" };
     let share = percent(interrupted, all);

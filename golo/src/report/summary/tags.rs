@@ -1,4 +1,4 @@
-//! The tags of triggers: how often each value came, and numbers as distributions.
+//! Tags of triggers: counts of values, and distributions of numbers.
 
 use super::{ROWS, more};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Values of one key that are shown.
+/// Number of values of a key in the summary.
 const VALUES: usize = 10;
 
 pub(super) fn lines(page: Page, totals: &Snapshot) -> Vec<String> {
@@ -34,7 +34,7 @@ pub(super) fn lines(page: Page, totals: &Snapshot) -> Vec<String> {
     lines
 }
 
-/// The values of each key, the most frequent first.
+/// Returns the values of each key, the most frequent first.
 fn values(tags: &[&Tag<'_>]) -> Vec<Vec<String>> {
     let mut rows = vec![["Tags", "count", "share", "failed"].map(str::to_owned).to_vec()];
     for tag in tags {
@@ -55,12 +55,12 @@ fn values(tags: &[&Tag<'_>]) -> Vec<Vec<String>> {
     rows
 }
 
-/// A value as it is shown: an empty one can be seen.
+/// Returns a value for display. An empty one is shown as quotes.
 fn shown(value: &str) -> String {
     if value.is_empty() { "\"\"".to_owned() } else { clean(value) }
 }
 
-/// Keys whose values are numbers, and apart by outcome if there are both.
+/// Returns the distributions of keys with numeric values, and those by outcome if there are both.
 fn numbers(tags: &[&Tag<'_>]) -> Vec<Vec<String>> {
     let heads = ["Tags, as numbers", "count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_counted_and_numbers_summed_up() {
+    fn values_are_counted_and_numbers_are_distributions() {
         let mut totals = Snapshot::default();
         for number in 0..1000 {
             let is_failed = number % 4 == 0;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_said() {
+    fn omitted_values_and_keys_are_reported() {
         let mut totals = Snapshot::default();
         for number in 0..200 {
             totals.tags.record(&tagify([("w", format!("w{number}")), (&format!("k{number}"), "x".to_owned())]), true);

@@ -24,7 +24,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: u64 = 1_000_000;
 
-/// A run of ten seconds in which nothing has happened yet.
+/// Returns a run of ten seconds without any measurements.
 fn finished(asked: Asked) -> Finished {
     let plan = Plan::new(Asked { duration: Some(10 * SECOND), ..asked }).unwrap();
     let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7, share: Share::WHOLE, max_lag: None };
@@ -46,7 +46,7 @@ fn label(origin: &str, method: &str, route: &str) -> Arc<Label> {
 
 const OK: Outcome = Outcome::Answered { status: 200, failed: false };
 
-/// So many requests of 100 bytes that took so long, each of them a trigger.
+/// Adds `number` requests of 100 bytes that took `nanos`, each of them a trigger.
 fn add(finished: &mut Finished, label: &Arc<Label>, outcome: Outcome, number: u64, nanos: u64) {
     let series = Series { label: Arc::clone(label), outcome };
     let measure = finished.totals.requests.entry(series).or_default();
@@ -67,7 +67,7 @@ fn items() -> Arc<Label> {
     label("http://shop:80", "GET", "/items/{id}")
 }
 
-/// What is beyond the most series.
+/// Label of everything past the limit of series.
 fn other() -> Arc<Label> {
     Series { label: items(), outcome: OK }.beyond().label
 }
@@ -92,7 +92,7 @@ fn ended(finished: &Finished, ending: &Ending) -> String {
     fitting(summary(&outcome_of(finished, ending), Page::default()))
 }
 
-/// What every summary is like.
+/// Asserts properties that every summary has.
 fn fitting(summary: String) -> String {
     for line in summary.lines() {
         assert!(width(line) <= WIDTH, "{}: {line}", width(line));
@@ -112,7 +112,7 @@ fn has(summary: &str, lines: &[&str]) {
 }
 
 #[test]
-fn a_normal_run() {
+fn summary_of_normal_run() {
     let mut finished = finished(Asked { rate: Some("10/s".parse().unwrap()), ..Asked::default() });
     let buy = label("http://shop:80", "POST", "/buy");
     add(&mut finished, &items(), OK, 79, 2 * MILLI);
@@ -162,7 +162,7 @@ fn a_normal_run() {
 }
 
 #[test]
-fn without_any_request_it_does_not_look_fine() {
+fn summary_warns_if_no_request_was_made() {
     let mut finished = users(5);
     let text = passed(&finished);
     has(&text, &["PASSED, but no request was made: no trigger ended"]);
@@ -177,7 +177,7 @@ fn without_any_request_it_does_not_look_fine() {
 }
 
 #[test]
-fn when_everything_failed_the_verdict_says_so_and_why() {
+fn verdict_explains_failure_of_every_request() {
     let mut finished = users(5);
     add(&mut finished, &items(), Outcome::Failed(ErrorKind::Connect), 1_000, MILLI);
     let totals = &mut finished.totals;
@@ -199,7 +199,7 @@ fn when_everything_failed_the_verdict_says_so_and_why() {
 }
 
 #[test]
-fn triggers_that_failed_or_panicked_without_a_request_that_did() {
+fn failed_and_panicked_triggers_are_reported_if_requests_passed() {
     let mut finished = users(5);
     add(&mut finished, &items(), OK, 10, MILLI);
     finished.totals.triggers.failed = 4;
@@ -211,7 +211,7 @@ fn triggers_that_failed_or_panicked_without_a_request_that_did() {
 }
 
 #[test]
-fn nothing_succeeded_is_said_of_what_was_tried() {
+fn nothing_succeeded_describes_what_was_tried() {
     let mut finished = users(5);
     add(&mut finished, &items(), Outcome::Failed(ErrorKind::Connect), 100, MILLI);
     add(&mut finished, &items(), Outcome::Interrupted, 200, MILLI);
@@ -246,7 +246,7 @@ fn nothing_succeeded_is_said_of_what_was_tried() {
 }
 
 #[test]
-fn a_threshold_that_asks_for_failures_keeps_a_run_of_failures_from_failing() {
+fn threshold_that_asks_for_failures_lets_failing_run_pass() {
     let mut finished = users(5);
     add(&mut finished, &items(), Outcome::Answered { status: 503, failed: true }, 100, MILLI);
     let judged = |text: &str| {
@@ -268,7 +268,7 @@ fn a_threshold_that_asks_for_failures_keeps_a_run_of_failures_from_failing() {
 }
 
 #[test]
-fn passed_and_failed_requests_stand_apart_where_more_than_one_in_a_hundred_failed() {
+fn passed_and_failed_requests_are_separate_above_one_percent_failures() {
     let mut finished = users(5);
     add(&mut finished, &items(), OK, 10, 56 * MILLI);
     add(&mut finished, &items(), Outcome::Answered { status: 503, failed: true }, 990, MILLI);
@@ -281,7 +281,7 @@ fn passed_and_failed_requests_stand_apart_where_more_than_one_in_a_hundred_faile
         ),
         "{text}"
     );
-    // Of the route and of all; the other route has no failure.
+    // Those of the route and of the total. The other route has no failure.
     assert_eq!(text.lines().filter(|line| line.starts_with("    passed  ")).count(), 2, "{text}");
     assert!(
         words.contains("passed 10 0% 1/s 1kB 56ms 56ms") && words.contains("failed 990 100% 99/s 99kB 1ms"),
@@ -301,7 +301,7 @@ fn passed_and_failed_requests_stand_apart_where_more_than_one_in_a_hundred_faile
 }
 
 #[test]
-fn rates_leave_out_what_ended_after_the_load_and_say_so() {
+fn rates_exclude_what_ended_after_the_load_and_report_it() {
     let mut finished = users(5);
     finished.whole_time = 40 * SECOND;
     add(&mut finished, &items(), OK, 100, MILLI);
@@ -316,7 +316,7 @@ fn rates_leave_out_what_ended_after_the_load_and_say_so() {
     assert!(text.contains(" 100      0%  9.9/s "), "{text}");
     after(&mut finished, 100);
     assert!(passed(&finished).contains(" 100      0%   0/s "), "{}", passed(&finished));
-    // Golo 0.1 did not tell which ended after the load.
+    // Golo 0.1 did not report what ended after the load.
     after(&mut finished, 0);
     finished.tells_after_load = false;
     let text = passed(&finished);
@@ -324,7 +324,7 @@ fn rates_leave_out_what_ended_after_the_load_and_say_so() {
 }
 
 #[test]
-fn a_load_that_its_iterations_end_lasts_until_the_last_start() {
+fn load_ended_by_iterations_lasts_until_last_start() {
     let mut finished = users(10);
     finished.plan = Plan::new(Asked { users: Some(10), iterations: Some(1_000), ..Asked::default() }).unwrap();
     (finished.load_time, finished.whole_time) = (10 * SECOND, 35 * SECOND);
@@ -337,7 +337,7 @@ fn a_load_that_its_iterations_end_lasts_until_the_last_start() {
     let text = passed(&finished);
     has(&text, &["  rate         99/s started", "  10 requests ended after the load: counted above, but in no rate"]);
     assert!(text.contains("      0%  99/s "), "{text}");
-    // Nearly all of them started at once, so that there is no rate but that of the whole run.
+    // Nearly all of them started at once, so that only the whole run has a rate.
     after(&mut finished, 995);
     let text = passed(&finished);
     has(&text, &["  rate         28.6/s started"]);
@@ -350,7 +350,7 @@ fn a_load_that_its_iterations_end_lasts_until_the_last_start() {
 }
 
 #[test]
-fn measured_steps_have_a_table_of_their_own_and_are_no_requests() {
+fn measured_steps_have_their_own_table_and_are_not_requests() {
     let mut finished = users(5);
     add(&mut finished, &items(), OK, 64, 2 * MILLI);
     let ok = Outcome::Answered { status: 0, failed: false };
@@ -375,7 +375,7 @@ fn measured_steps_have_a_table_of_their_own_and_are_no_requests() {
 }
 
 #[test]
-fn one_request() {
+fn single_request_is_summarised() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 1, 5_300);
     let text = passed(&finished);
@@ -384,7 +384,7 @@ fn one_request() {
 }
 
 #[test]
-fn of_a_thousand_routes_fifty_are_shown_and_all_are_in_the_total() {
+fn fifty_of_a_thousand_routes_are_shown_and_all_are_in_the_total() {
     let mut finished = users(1);
     for n in 0..1000_u64 {
         add(&mut finished, &label("http://shop:80", "GET", &format!("/{n}")), OK, 2, (n + 1) * MILLI);
@@ -404,7 +404,7 @@ fn of_a_thousand_routes_fifty_are_shown_and_all_are_in_the_total() {
 }
 
 #[test]
-fn a_long_route_tears_nothing() {
+fn long_route_does_not_break_layout() {
     let long = format!("/{}\u{1b}[2J\n\u{202e}{}/end", "界".repeat(80), "x".repeat(60));
     let mut finished = users(1);
     add(&mut finished, &label("http://one", "GET", &long), OK, 3, MILLI);
@@ -417,7 +417,7 @@ fn a_long_route_tears_nothing() {
 }
 
 #[test]
-fn from_microseconds_to_most_of_an_hour() {
+fn durations_range_from_microseconds_to_most_of_an_hour() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 99, 5_000);
     add(&mut finished, &items(), OK, 1, 3_012_000 * MILLI);
@@ -426,7 +426,7 @@ fn from_microseconds_to_most_of_an_hour() {
 }
 
 #[test]
-fn what_was_cut_off_is_counted_apart() {
+fn cut_off_requests_are_counted_separately() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 10, MILLI);
     add(&mut finished, &items(), Outcome::Interrupted, 2, 9_000 * MILLI);
@@ -444,7 +444,7 @@ fn what_was_cut_off_is_counted_apart() {
 }
 
 #[test]
-fn a_run_that_did_not_start_says_why_and_little_else() {
+fn run_that_did_not_start_reports_only_the_reason_and_errors() {
     let users = users(10);
     let reason = Some("no user could start".to_owned());
     let mut finished = Finished::not_started(users.plan, users.options, reason);
@@ -462,7 +462,7 @@ fn a_run_that_did_not_start_says_why_and_little_else() {
 }
 
 #[test]
-fn users_that_could_not_start() {
+fn users_that_could_not_start_are_reported() {
     let mut finished = users(10);
     add(&mut finished, &items(), OK, 1, MILLI);
     finished.totals.errors.add(ErrorKind::Start, "no account", SECOND);
@@ -471,7 +471,7 @@ fn users_that_could_not_start() {
 }
 
 #[test]
-fn when_the_generator_was_the_limit_it_is_said_in_words() {
+fn saturated_generator_is_explained_in_words() {
     let mut finished = users(10);
     add(&mut finished, &items(), OK, 90, MILLI);
     add(&mut finished, &items(), Outcome::Answered { status: 503, failed: true }, 10, MILLI);
@@ -495,24 +495,24 @@ fn when_the_generator_was_the_limit_it_is_said_in_words() {
     has(&text, &["  worst lag    p99 50ms late at worst (from 4s on); 10ms is the limit, and 17 of"]);
 }
 
-/// So many late starts of a window of three seconds.
+/// Returns `late` late starts of `all` in a window of three seconds.
 fn starts(late: u64, all: u64) -> Option<LateStarts> {
     Some(LateStarts { length: 3 * SECOND, late, all })
 }
 
 #[test]
-fn one_late_start_makes_no_run_invalid() {
+fn one_late_start_does_not_invalidate_run() {
     let mut finished = users(10);
     add(&mut finished, &items(), OK, 90, MILLI);
     finished.health.worst_lag = Some(Lag { from: 4, p99: SECOND / 20, limit: SECOND / 40, starts: starts(1, 12) });
     assert!(passed(&finished).starts_with("PASSED: 90 requests, none failed\n"));
-    // An older load test tells of no number.
+    // Results of an older golo contain no number of late starts.
     finished.health.worst_lag = Some(Lag { from: 4, p99: SECOND / 20, limit: SECOND / 40, starts: None });
     assert!(passed(&finished).starts_with("INVALID: "));
 }
 
 #[test]
-fn lost_workers_are_said_whatever_the_verdict_and_with_their_share() {
+fn lost_workers_are_reported_with_their_share_for_any_verdict() {
     let mut finished = users(10);
     add(&mut finished, &items(), OK, 90, MILLI);
     let reasons = ["it did not stop", "it did not stop", "panicked: no\n"];
@@ -526,7 +526,7 @@ fn lost_workers_are_said_whatever_the_verdict_and_with_their_share() {
 }
 
 #[test]
-fn lost_agents_are_said_with_from_when_on_and_why() {
+fn lost_agents_are_reported_with_time_and_reason() {
     let mut finished = users(10);
     add(&mut finished, &items(), OK, 90, MILLI);
     let lost = |name: &str, seconds: u32, reason: &str| LostAgent {
@@ -552,7 +552,7 @@ fn lost_agents_are_said_with_from_when_on_and_why() {
 }
 
 #[test]
-fn outputs_that_could_not_be_written_are_a_concern() {
+fn unwritten_outputs_are_a_concern() {
     let mut finished = users(10);
     add(&mut finished, &items(), OK, 9, MILLI);
     let unwritten = |lines, reason: &str| Unwritten { lines, place: "`x`".to_owned(), reason: reason.to_owned() };
@@ -569,7 +569,7 @@ fn outputs_that_could_not_be_written_are_a_concern() {
 }
 
 #[test]
-fn what_was_asked_of_stages_is_what_the_plan_has_until_it_was_stopped() {
+fn asked_rate_of_stages_covers_time_until_run_was_stopped() {
     let stages = |text: &str| text.split(',').map(|stage| stage.parse().unwrap()).collect();
     let of_a_rate = Asked { stages: stages("10s:100/s"), ..Asked::default() };
     let of_users = Asked { stages: stages("10s:100"), pace: Some(SECOND), ..Asked::default() };
@@ -585,7 +585,7 @@ fn what_was_asked_of_stages_is_what_the_plan_has_until_it_was_stopped() {
 }
 
 #[test]
-fn a_user_that_was_too_busy_may_have_been_retired() {
+fn retired_user_that_was_busy_is_a_reason_for_dropped_starts() {
     let mut finished = users(1);
     let stages = vec!["5s:0".parse().unwrap(), "5s:0".parse().unwrap()];
     let asked = Asked { users: Some(1), pace: Some(SECOND), stages, ..Asked::default() };
@@ -596,7 +596,7 @@ fn a_user_that_was_too_busy_may_have_been_retired() {
 }
 
 #[test]
-fn a_signal_is_said_with_when_it_came() {
+fn signal_is_reported_with_stage_of_run() {
     let mut finished = users(1);
     finished.load_time = Duration::from_millis(4_200);
     add(&mut finished, &items(), OK, 1, MILLI);
@@ -610,7 +610,7 @@ fn a_signal_is_said_with_when_it_came() {
         (Moment::Start, "while users started"),
         (load(0), "during the warm-up"),
         (load(4_200), "after 4.2s"),
-        // Its iterations had been used up by then.
+        // The iterations had been used up by then.
         (load(4_201), "while the last triggers finished"),
         (Moment::Stop, "while users stopped"),
         (Moment::Teardown, "during `teardown`"),
@@ -620,7 +620,7 @@ fn a_signal_is_said_with_when_it_came() {
 }
 
 #[test]
-fn a_saturated_generator_is_a_warning_where_users_are_unpaced() {
+fn saturated_generator_is_a_warning_if_users_are_unpaced() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 1, MILLI);
     (finished.totals.generator.busy, finished.totals.generator.time) = (19 * SECOND, 20 * SECOND);
@@ -634,19 +634,19 @@ fn a_saturated_generator_is_a_warning_where_users_are_unpaced() {
 }
 
 #[test]
-fn journeys_of_one_request_each_say_nothing_new() {
+fn journeys_of_one_request_each_are_not_shown() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 10, MILLI);
     finished.totals.journeys.record_n(MILLI, 10);
     assert!(!passed(&finished).contains("Journeys"));
-    // Some requests of these were in no journey that is kept.
+    // Some requests of these belong to no journey that was kept.
     add(&mut finished, &items(), OK, 10, MILLI);
     assert!(passed(&finished).contains("Journeys"));
     assert!(!passed(&finished).contains("slowest"));
 }
 
 #[test]
-fn of_a_long_journey_its_slow_steps_are_shown() {
+fn slow_steps_of_long_journey_are_shown() {
     let mut finished = users(1);
     let mut journeys = Journeys::default();
     for n in 0..70_u64 {
@@ -666,7 +666,7 @@ fn of_a_long_journey_its_slow_steps_are_shown() {
 }
 
 #[test]
-fn many_errors_checks_and_statuses_are_cut_short() {
+fn many_errors_checks_and_statuses_are_limited() {
     let mut finished = users(1);
     for n in 0..99_u16 {
         add(&mut finished, &items(), Outcome::Answered { status: 400 + n, failed: n > 4 }, 1, MILLI);
@@ -683,7 +683,7 @@ fn many_errors_checks_and_statuses_are_cut_short() {
 }
 
 #[test]
-fn the_largest_numbers_there_are_fit_too() {
+fn largest_numbers_fit_into_summary() {
     let mut finished = finished(Asked { rate: Some("10000000/s".parse().unwrap()), ..Asked::default() });
     add(&mut finished, &items(), OK, u64::MAX, u64::MAX);
     add(&mut finished, &items(), Outcome::Failed(ErrorKind::Other), u64::MAX, 0);
@@ -704,7 +704,7 @@ fn the_largest_numbers_there_are_fit_too() {
     passed(&finished);
 }
 
-/// A run that kept to one of two thresholds, and was to keep to one of nothing.
+/// Returns a run in which one threshold passed, one failed and one had no samples.
 fn judged() -> (Finished, Ending) {
     let mut finished = users(5);
     add(&mut finished, &items(), OK, 99, 2 * MILLI);
@@ -716,7 +716,7 @@ fn judged() -> (Finished, Ending) {
 }
 
 #[test]
-fn thresholds_stand_first_with_what_they_came_to() {
+fn thresholds_come_first_with_actual_values() {
     let (finished, ending) = judged();
     let text = ended(&finished, &ending);
     let head: Vec<_> = text.lines().take(8).collect();
@@ -736,7 +736,7 @@ fn thresholds_stand_first_with_what_they_came_to() {
 }
 
 #[test]
-fn a_run_that_was_ended_for_a_threshold_says_when() {
+fn run_aborted_by_threshold_reports_time() {
     let (mut finished, mut ending) = judged();
     finished.load_time = 4 * SECOND;
     ending.aborted = Some(ending.thresholds[1].threshold.clone());
@@ -745,7 +745,7 @@ fn a_run_that_was_ended_for_a_threshold_says_when() {
 }
 
 #[test]
-fn files_stand_last_and_what_could_not_be_written_first_too() {
+fn files_come_last_and_write_errors_are_in_headline() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 1, MILLI);
     let file =
@@ -760,7 +760,7 @@ fn files_stand_last_and_what_could_not_be_written_first_too() {
 }
 
 #[test]
-fn a_wide_page_has_a_line_a_route_and_a_narrow_one_a_list() {
+fn wide_page_has_one_line_per_route_and_narrow_page_a_list() {
     let (finished, ending) = judged();
     let page = |columns| summary(&outcome_of(&finished, &ending), Page::new(columns, false));
     let wide = page(140);
@@ -777,7 +777,7 @@ fn a_wide_page_has_a_line_a_route_and_a_narrow_one_a_list() {
 }
 
 #[test]
-fn colours_change_nothing_else() {
+fn colours_do_not_change_text() {
     let (finished, ending) = judged();
     let coloured = summary(&outcome_of(&finished, &ending), Page::new(80, true));
     assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31mFAILED\u{1b}[0m: http_req_failed"), "{coloured:?}");
@@ -785,7 +785,7 @@ fn colours_change_nothing_else() {
 }
 
 #[test]
-fn redirects_are_requests_that_the_target_saw() {
+fn redirects_are_requests_that_the_target_received() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 3, MILLI);
     add(&mut finished, &items(), Outcome::Interrupted, 1, MILLI);
@@ -803,7 +803,7 @@ fn redirects_are_requests_that_the_target_saw() {
 }
 
 #[test]
-fn what_was_not_measured_is_said() {
+fn load_of_warm_up_and_users_is_reported_as_not_counted() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 3, MILLI);
     assert!(!passed(&finished).contains("connections"));
@@ -821,7 +821,7 @@ fn what_was_not_measured_is_said() {
 }
 
 #[test]
-fn a_proxy_is_named() {
+fn proxy_is_named() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 1, MILLI);
     finished.proxies = vec!["http://127.0.0.1:3128".to_owned()];
@@ -829,7 +829,7 @@ fn a_proxy_is_named() {
 }
 
 #[test]
-fn a_content_that_is_not_accepted_keeps_its_status() {
+fn response_with_rejected_content_keeps_its_status() {
     let mut finished = users(1);
     add(&mut finished, &items(), Outcome::Content { status: 200 }, 2, MILLI);
     add(&mut finished, &items(), OK, 2, MILLI);

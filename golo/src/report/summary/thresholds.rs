@@ -1,4 +1,4 @@
-//! The thresholds, each with what it came to.
+//! The thresholds with their actual values.
 
 use crate::report::{
     Ending, Judged, Page,
@@ -6,7 +6,7 @@ use crate::report::{
     text::{clean, width},
 };
 
-/// Columns up to which the actual values stand below each other.
+/// Maximum width of a threshold for its actual value to be aligned, in columns.
 const ALIGNED: usize = 56;
 
 pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The triggers: how long they took, from their start and from when they were due.
+//! Durations of triggers, from their start and from their due time.
 
 use super::quantiles;
 use crate::{

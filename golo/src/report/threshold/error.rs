@@ -1,10 +1,11 @@
-//! What is wrong with a threshold, and where.
+//! Errors in the text of a threshold.
 
 use std::fmt;
 
 use crate::report::text::{clean, width};
 
-/// A text that is no threshold. [`Display`](fmt::Display) says why, shows the place, and what would be right there.
+/// Error in the text of a threshold. [`Display`](fmt::Display) writes the reason, the position and what is expected
+/// there.
 ///
 /// ```text
 /// unknown metric `htp_reqs`
@@ -19,7 +20,8 @@ pub struct ThresholdError {
 }
 
 impl ThresholdError {
-    /// The byte of the text at which it is wrong; its length where something is missing at the end.
+    /// Returns the byte offset of the error in the text. It is the length of the text if something is missing at the
+    /// end.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.wrong.at
@@ -37,12 +39,12 @@ impl fmt::Display for ThresholdError {
 
 impl std::error::Error for ThresholdError {}
 
-/// What is wrong, before it is known of which text.
+/// An error in a text that is not yet known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub(super) at: usize,
     pub(super) reason: String,
-    /// What would be right.
+    /// Description of what is expected.
     pub(super) hint: String,
 }
 

@@ -1,4 +1,4 @@
-//! Thresholds and failures: which ask for them, and which are of failed requests too.
+//! Thresholds and failures: thresholds that ask for failures, and notes on values that include them.
 
 use super::{
     Threshold,
@@ -14,10 +14,10 @@ use crate::{
 };
 
 impl Threshold {
-    /// Whether it cannot hold unless something failed or was cut off.
+    /// Returns true if the threshold cannot pass unless something failed or was cut off.
     ///
-    /// That is so of a number or a share that is to be above 0, of failures by its metric or by its tags; and of durations of
-    /// failures, which need samples.
+    /// That applies to counts and shares of failures that must be above 0; the metric or the tags select the failures.
+    /// It also applies to durations of failures, since they need samples.
     pub(super) fn needs_failures(&self) -> bool {
         let is_of_failures = self.tags.iter().any(Tag::is_of_failures);
         match self.metric.kind() {
@@ -28,7 +28,8 @@ impl Threshold {
         }
     }
 
-    /// What to know of durations that are of failures too: fast failures make a percentile better, slow ones worse.
+    /// Returns a note on durations that include those of failures. Fast failures improve a percentile, slow ones make
+    /// it worse.
     pub(super) fn note(&self, totals: &Snapshot) -> Option<String> {
         match self.metric {
             Metric::HttpReqDuration | Metric::StepDuration => self.note_of_durations(totals),
@@ -42,7 +43,7 @@ impl Threshold {
     }
 
     fn note_of_durations(&self, totals: &Snapshot) -> Option<String> {
-        // It says which outcomes are meant.
+        // The tags already select outcomes.
         if self.tags.iter().any(Tag::is_of_outcomes) {
             return None;
         }
@@ -59,17 +60,17 @@ impl Threshold {
     }
 }
 
-/// Says how many failed, if those are more than one in a hundred.
+/// Describes the share of failures, if it is more than 1 %.
 fn included(Ends { done, failed, .. }: Ends, of: &str) -> Option<String> {
     is_noteworthy(failed, done).then(|| format!("includes {} failed {of}", percent(failed, done)))
 }
 
-/// Whether so many failures, of all, are more than one in a hundred.
+/// Returns true if `failed` is more than 1 % of `all`.
 pub(in crate::report) fn is_noteworthy(failed: u64, all: u64) -> bool {
     u128::from(failed) * 100 > u128::from(all)
 }
 
-/// Requests whose response came whole, which have a time to its headers.
+/// Returns the outcomes of requests that got a whole response. Only these have a time to the headers.
 fn whole_responses(totals: &Snapshot) -> Ends {
     let is_whole = |series: &Series| {
         !series.is_step() && matches!(series.outcome, Outcome::Answered { .. } | Outcome::Content { .. })
@@ -82,7 +83,7 @@ fn whole_responses(totals: &Snapshot) -> Ends {
 }
 
 impl Threshold {
-    /// Whether its value is a number per second.
+    /// Returns true if the value is a rate per second.
     pub(super) fn is_per_second(&self) -> bool {
         self.metric.kind() == Kind::Counter && self.statistic == Statistic::Rate
     }

@@ -1,4 +1,4 @@
-//! Requests that a threshold may be about, and that are in `other`.
+//! Requests in `other` that a threshold may select.
 
 use super::{
     Threshold,
@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Threshold {
-    /// Says why the threshold fails whatever its value is: requests that it may be about are past the limits of
-    /// [`room`](crate::engine::room), so that nobody knows their route, method and origin.
+    /// Explains why the threshold fails independently of its value: requests that it may select are past the limits of
+    /// [`room`](crate::engine::room), so that their route, method and origin are unknown.
     #[must_use]
     pub fn hidden(&self, totals: &Snapshot) -> Option<String> {
         let has = |keys: &[Key]| self.tags.iter().any(|tag| keys.contains(&tag.key()));
@@ -24,7 +24,7 @@ impl Threshold {
             return None;
         }
         let hidden = totals.requests.iter().filter(|(series, _)| {
-            // A selected route has room of its own: only when that is used up are requests to it in `other`.
+            // A selected route has room of its own. Its requests are in `other` only if that is used up.
             series.label.is_other()
                 && (!is_of_route || series.label.priority == Priority::Selected)
                 && self.may_be_about(series)
@@ -47,7 +47,7 @@ impl Threshold {
         }
     }
 
-    /// Whether requests of `other` may match, by what is known of them: how they ended.
+    /// Returns true if requests of `other` may match, judging by their outcome, which is known.
     fn may_be_about(&self, other: &Series) -> bool {
         let may_be_step = !matches!(other.outcome, Outcome::Answered { status: 1.., .. });
         let is_kind = if self.wants_steps() { may_be_step } else { !other.is_step() };

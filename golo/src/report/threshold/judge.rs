@@ -1,4 +1,4 @@
-//! Judging a threshold by what was measured.
+//! Compares thresholds with measurements.
 
 use std::{fmt, time::Duration};
 
@@ -15,63 +15,63 @@ use crate::{
     report::units::{bytes, count, duration, number, percent, rate},
 };
 
-/// Values that differ by less than this share may be the same in three digits.
+/// Values that differ by less than this share may look equal in three digits.
 const NEAR: f64 = 0.01;
 
-/// A threshold, and what became of it.
+/// Result of a threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
-    /// What was asked for.
+    /// The threshold.
     pub threshold: Threshold,
-    /// What it came to; none where there are no samples.
+    /// The actual value; `None` if there are no samples.
     pub actual: Option<Actual>,
-    /// Whether it holds.
+    /// True if the threshold passed.
     pub passed: bool,
-    /// Why it failed, if that is not for its value: there are no samples, or they are in `other`.
+    /// Reason of a failure that is not due to the value: there are no samples, or they are in `other`.
     pub reason: Option<String>,
-    /// What to know of its value: that it is of failed requests too.
+    /// Note on the value, for example that it includes failed requests.
     pub note: Option<String>,
 }
 
-/// A value with what it is. [`Display`](fmt::Display) shows it in three digits, with a unit.
+/// A value with its unit. [`Display`](fmt::Display) shows it in three digits, with a unit.
 ///
 /// serde writes `{"value":412345,"unit":"ns"}`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Actual {
     /// Nanoseconds.
     Duration(f64),
-    /// A number of things.
+    /// Number of events.
     Count(u64),
-    /// So many in a time.
+    /// Rate per second.
     PerSecond {
-        /// How many.
+        /// Number of events.
         count: u64,
-        /// In how long.
+        /// Time in which they happened.
         time: Duration,
     },
-    /// Some of all, of which there is at least one.
+    /// Part of a whole that is not zero.
     Share {
-        /// Some.
+        /// The part.
         part: u64,
-        /// All.
+        /// The whole.
         of: u64,
     },
-    /// A number of no unit.
+    /// Number without a unit.
     Number(f64),
-    /// An amount of data.
+    /// Amount of data.
     Bytes(u64),
-    /// An amount of data in a time.
+    /// Data rate.
     BytesPerSecond {
-        /// How much.
+        /// Number of bytes.
         bytes: u64,
-        /// In how long.
+        /// Time in which they were transferred.
         time: Duration,
     },
 }
 
 impl Threshold {
-    /// Judges it by what was measured. It fails closed: without samples only a counter has a value, which is 0; and if
-    /// requests that it may be about are [in `other`](Self::hidden), no value is good enough.
+    /// Compares the threshold with the measurements. Without samples it fails, except for a counter, whose value is
+    /// then 0. It also fails if requests that it may select are [in `other`](Self::hidden).
     #[must_use]
     pub fn judge(&self, measured: &Measured<'_>) -> Judged {
         let actual = self.actual(measured);
@@ -104,7 +104,7 @@ impl Threshold {
 }
 
 impl Statistic {
-    /// The share of all samples that a quantile is of.
+    /// Returns the quantile, from 0 to 1, if the statistic is one.
     pub(super) fn quantile(self) -> Option<f64> {
         match self {
             Self::Med => Some(0.5),
@@ -113,7 +113,7 @@ impl Statistic {
         }
     }
 
-    /// Of durations, in nanoseconds.
+    /// Returns the statistic of durations, in nanoseconds.
     pub(super) fn of(self, histogram: &Histogram) -> Option<f64> {
         match self {
             Self::Avg => histogram.mean(),
@@ -138,8 +138,8 @@ impl Statistic {
 }
 
 impl Judged {
-    /// The actual value as it is shown: in three digits, or in more where it misses its limit by little; else that
-    /// there are no samples.
+    /// Returns the actual value in three digits, or in more if it fails by a small margin. Without samples, returns "no
+    /// samples".
     #[must_use]
     pub fn shown(&self) -> String {
         let Some(actual) = self.actual else { return "no samples".to_owned() };
@@ -148,20 +148,21 @@ impl Judged {
         if is_near && !self.passed { actual.precise() } else { actual.to_string() }
     }
 
-    /// Whether it held, and could not have held without a failure: what fails here is meant to.
+    /// Returns true if the threshold passed, and could not have passed without a failure. The failures are then
+    /// intended.
     #[must_use]
     pub fn wants_failures(&self) -> bool {
         self.passed && self.threshold.needs_failures()
     }
 
-    /// The actual value, and what to know of it.
+    /// Returns the actual value or the reason, with the note.
     #[must_use]
     pub fn said(&self) -> String {
         let said = self.reason.clone().unwrap_or_else(|| self.shown());
         self.note.as_ref().map_or_else(|| said.clone(), |note| format!("{said} ({note})"))
     }
 
-    /// The name of the metric, without tags.
+    /// Returns the name of the metric, without tags.
     #[must_use]
     pub fn metric(&self) -> &'static str {
         Metric::name(self.threshold.metric)
@@ -169,7 +170,7 @@ impl Judged {
 }
 
 impl Actual {
-    /// In its [`unit`](Self::unit).
+    /// Returns the value in its [`unit`](Self::unit).
     #[must_use]
     pub fn value(&self) -> f64 {
         match *self {
@@ -183,7 +184,7 @@ impl Actual {
         }
     }
 
-    /// What the value is a number of, for machines.
+    /// Returns the name of the unit in the JSON.
     #[must_use]
     pub fn unit(&self) -> &'static str {
         match self {
@@ -197,7 +198,7 @@ impl Actual {
         }
     }
 
-    /// With more digits than anybody wants to read.
+    /// Returns the value with more digits than are usually shown.
     fn precise(&self) -> String {
         let value = self.value();
         match self {
@@ -215,7 +216,7 @@ impl Actual {
     }
 }
 
-/// Up to six decimals.
+/// Formats a value with up to six decimals.
 fn decimals(value: f64, unit: &str) -> String {
     let text = format!("{value:.6}");
     format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
@@ -224,7 +225,7 @@ fn decimals(value: f64, unit: &str) -> String {
 impl fmt::Display for Actual {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&match *self {
-            // `as` saturates; a fraction of a nanosecond is nobody's concern.
+            // `as` saturates. Fractions of a nanosecond do not matter.
             Self::Duration(nanos) => duration(Duration::from_nanos(nanos as u64)),
             Self::Count(number) => count(number),
             Self::PerSecond { count, time } => rate(count, time),
@@ -242,7 +243,7 @@ impl Serialize for Actual {
         let value = self.value();
         match *self {
             Self::Count(number) | Self::Bytes(number) => keys.serialize_field("value", &number)?,
-            // `as` saturates, and no duration is as long.
+            // `as` saturates, and no duration is that long.
             Self::Duration(nanos) if nanos.fract() == 0.0 => keys.serialize_field("value", &(nanos as u64))?,
             _ => keys.serialize_field("value", &value)?,
         }

@@ -1,10 +1,10 @@
-//! What a value is compared with: a number, and its unit.
+//! Limits: the number and unit that a value is compared with.
 
 use std::fmt;
 
 use crate::support::nearest::one_of;
 
-/// What a value is.
+/// Dimension of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dimension {
     Duration,
@@ -13,17 +13,17 @@ pub(super) enum Dimension {
     Share,
     Bytes,
     BytesPerSecond,
-    /// Of no unit, and maybe below 0.
+    /// Has no unit, and may be negative.
     Number,
 }
 
-/// A unit of a dimension: the first of its names is the one that is shown.
+/// A unit of a dimension. The first of its names is used for display.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unit {
     names: &'static [&'static str],
-    /// So much of what is measured it is: nanoseconds, bytes.
+    /// Size of the unit, in the base unit of the dimension, such as nanoseconds or bytes.
     times: f64,
-    /// So many of it are one.
+    /// Number of these units that make a whole.
     parts: f64,
 }
 
@@ -31,7 +31,7 @@ const fn unit(names: &'static [&'static str], times: f64) -> Unit {
     Unit { names, times, parts: 1.0 }
 }
 
-/// The first is that of a bare number.
+/// The first is the unit of a bare number.
 static DURATION: [Unit; 6] = [
     unit(&["ms", ""], 1e6),
     unit(&["ns"], 1.0),
@@ -78,7 +78,7 @@ impl Dimension {
         self.units().iter().find(|unit| unit.names.contains(&name))
     }
 
-    /// What a value may be written as, after "expected".
+    /// Describes the accepted values, for use after "expected".
     pub(super) fn expected(self) -> String {
         let units = || one_of(&self.units().iter().map(|unit| unit.names[0]).collect::<Vec<_>>());
         match self {
@@ -92,20 +92,20 @@ impl Dimension {
     }
 }
 
-/// What a value is compared with.
+/// The limit that a value is compared with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Limit {
-    /// In its unit, as it was written.
+    /// The number as written, in `unit`.
     pub(super) number: f64,
     pub(super) unit: &'static Unit,
 }
 
 impl Limit {
-    /// In what is measured: nanoseconds, bytes, a share from 0 to 1, a number.
+    /// Returns the limit in the base unit: nanoseconds, bytes, a share from 0 to 1, or a number.
     pub(super) fn value(&self) -> f64 {
         let Unit { times, parts, .. } = *self.unit;
         let value = self.number * times / parts;
-        // 1.005 µs is a little less than 1005 ns in binary, and is meant to be that.
+        // 1.005 µs is slightly less than 1005 ns in binary floating point, but 1005 ns is meant.
         if times > 1.0 { value.round() } else { value }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_what_they_stand_for() {
+    fn limits_are_converted_to_base_units() {
         use Dimension::{Bytes, BytesPerSecond, Duration, Share};
         for (number, dimension, unit, expected) in [
             (200.0, Duration, "", 2e8),

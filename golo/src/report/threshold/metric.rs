@@ -1,4 +1,4 @@
-//! What can be measured, and which statistics there are of it.
+//! Metrics of thresholds and their statistics.
 
 use std::fmt;
 
@@ -33,22 +33,22 @@ pub(super) enum Metric {
     Vus,
 }
 
-/// What a metric's samples add up to.
+/// Kind of a metric's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A number of things.
+    /// Number of events.
     Counter,
     /// Durations.
     Distribution,
-    /// Some of all.
+    /// Part of a whole.
     Share,
-    /// Some of all, which may be counted too.
+    /// Part of a whole, which may also be counted.
     Part,
-    /// A number that goes up and down.
+    /// Number that goes up and down.
     Gauge,
-    /// Numbers of no unit.
+    /// Numbers without a unit.
     Numbers,
-    /// How often something came, and its share.
+    /// Occurrences of a value, and their share.
     Occurrences,
 }
 
@@ -58,14 +58,14 @@ pub(super) enum Statistic {
     Min,
     Max,
     Med,
-    /// Of a hundred.
+    /// Percentile, from 0 to 100.
     Percentile(f64),
     Count,
     Rate,
 }
 
 impl Metric {
-    /// Those that have a name of their own.
+    /// All metrics that have a name of their own.
     pub(super) const ALL: [Self; 22] = [
         Self::HttpReqs,
         Self::HttpReqDuration,
@@ -143,7 +143,7 @@ impl Metric {
         }
     }
 
-    /// The keys of the tags that it has.
+    /// Returns the keys of the metric's tags.
     pub(super) fn keys(self) -> &'static [Key] {
         match self {
             Self::HttpReqs
@@ -159,7 +159,7 @@ impl Metric {
         }
     }
 
-    /// Whether a trigger that ends adds one sample, and nothing else does.
+    /// Returns true if each trigger that ends adds exactly one sample, and nothing else adds any.
     pub(super) fn is_one_a_trigger(self) -> bool {
         matches!(
             self,
@@ -171,17 +171,17 @@ impl Metric {
         )
     }
 
-    /// Whether it is of measured steps alone.
+    /// Returns true if the metric covers only measured steps.
     pub(super) fn is_of_steps(self) -> bool {
         matches!(self, Self::Steps | Self::StepDuration | Self::StepFailed)
     }
 
-    /// Whether what the run cut off is among its samples.
+    /// Returns true if its samples include what the run cut off.
     pub(super) fn counts_cut_off(self) -> bool {
         self.kind() == Kind::Part
     }
 
-    /// What the values of one of its statistics are.
+    /// Returns the dimension of the values of a statistic.
     pub(super) fn dimension(self, statistic: Statistic) -> Dimension {
         let is_data = matches!(self, Self::DataSent | Self::DataReceived);
         match (self.kind(), statistic) {
@@ -198,7 +198,7 @@ impl Metric {
 }
 
 impl Kind {
-    /// What can be said of it; `p` is followed by a number in brackets.
+    /// Returns the names of the available statistics. `p` is followed by a number in parentheses.
     pub(super) fn statistics(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["count", "rate"],
@@ -213,7 +213,7 @@ impl Kind {
 }
 
 impl Statistic {
-    /// The one of this name, but for a percentile.
+    /// Returns the statistic with this name, except a percentile.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "avg" => Self::Avg,

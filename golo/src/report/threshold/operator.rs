@@ -1,4 +1,4 @@
-//! How a value is compared with its limit.
+//! Comparison of a value with its limit.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    /// A sign that begins as another comes before it.
+    /// Longer signs come before those that they begin with.
     pub(super) const ALL: [Self; 6] =
         [Self::AtMost, Self::AtLeast, Self::Equal, Self::Unequal, Self::Below, Self::Above];
 
@@ -39,7 +39,7 @@ impl Operator {
         }
     }
 
-    /// Whether it holds for some value from `low` to `high`.
+    /// Returns true if the comparison holds for some value from `low` to `high`.
     pub(super) fn holds_within(self, low: f64, high: f64, limit: f64) -> bool {
         match self {
             Self::Below | Self::AtMost => self.holds(low, limit),

@@ -1,4 +1,4 @@
-//! Reading a threshold, from left to right.
+//! Parser of thresholds, from left to right.
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         &self.text[self.at..]
     }
 
-    /// What comes next as long as `is_part`.
+    /// Takes the following characters as long as `is_part` is true.
     fn take(&mut self, is_part: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         let taken = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
@@ -61,13 +61,13 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    /// A word after spaces, and where it is.
+    /// Takes a word after spaces, and returns it with its position.
     fn word(&mut self) -> (usize, &'a str) {
         self.skip_spaces();
         (self.at, self.take(|c| c.is_alphanumeric() || c == '_'))
     }
 
-    /// Here is none of what is expected.
+    /// Returns the error that `what` is missing here.
     fn missing(&self, what: &str, hint: impl Into<String>) -> Wrong {
         let reason = match self.rest().chars().next() {
             Some(c) => format!("no {what} begins with `{c}`"),
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         self.rest_of_tags(metric, open, Vec::new())
     }
 
-    /// The key of a tag of triggers, its value if one is selected, and further tags.
+    /// Reads the key of a tag of triggers, its value if one is selected, and further tags.
     fn trigger_tags(&mut self) -> Result<(Metric, Vec<Tag>), Wrong> {
         let hint = "expected a key in braces, as in `tag{size}` or `tag{status:500}`";
         if !self.eat("{") {
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         Ok((metric, self.rest_of_tags(metric, open, tags)?))
     }
 
-    /// Tags up to the closing brace.
+    /// Reads tags up to the closing brace.
     fn rest_of_tags(&mut self, metric: Metric, open: usize, mut tags: Vec<Tag>) -> Result<Vec<Tag>, Wrong> {
         loop {
             self.skip_spaces();
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The text ends before the brace that opened at `open` is closed.
+    /// Returns an error if the text ends before the brace at `open` is closed.
     fn unclosed(&self, open: usize) -> Option<Wrong> {
         let reason = "this brace is not closed".to_owned();
         self.rest().is_empty().then(|| Wrong { at: open, reason, hint: "expected `}` after the tags".to_owned() })
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         self.unclosed(open).map_or(Ok(Cow::Borrowed(value)), Err)
     }
 
-    /// A text in quotes, in which `\` keeps what follows it.
+    /// Reads a text in quotes, in which `\` escapes the next character.
     fn quoted(&mut self) -> Result<String, Wrong> {
         let mut text = String::new();
         let mut chars = self.rest().char_indices().skip(1);
@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
         Ok(limit)
     }
 
-    /// Digits, with a point among them or not.
+    /// Reads digits with an optional decimal point.
     fn number(&mut self) -> Option<f64> {
         let start = self.at;
         let number =

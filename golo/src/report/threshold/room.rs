@@ -1,4 +1,4 @@
-//! Whether a threshold can still hold, whatever comes.
+//! Decides whether a threshold can still pass.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::engine::{
     tags::Numbers,
 };
 
-/// More samples than any run brings, and few enough for floats to tell one of them from none.
+/// More samples than any run has, and few enough for a float to represent each count exactly.
 const MANY: u64 = 1 << 52;
-/// Rates are computed in another order than when they are judged, and may be off by so much.
+/// Relative error of rates, which are computed here in a different order than when they are judged.
 const ROUNDING: f64 = 1e-9;
 
-/// A number of a distribution is known to within such a share of it.
+/// Relative error of a number in a distribution.
 const BUCKET: f64 = 1e-3;
 
-/// The most that the rest of a run may bring to a metric. What is `None` has no limit.
+/// Limits for the samples that the rest of a run may add to a metric. `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Room {
-    /// How much longer it takes at most.
+    /// Maximum remaining time.
     pub time: Option<Duration>,
-    /// How many samples a second brings at most: so many for each second of the rest, one that is cut short among
-    /// them. Of a counter, by how much it rises.
+    /// Maximum number of samples per second. A partial second at the end counts as a whole one. For a counter, its
+    /// maximum increase.
     pub per_second: Option<u64>,
-    /// How many more come at once at the end: what the run cuts off.
+    /// Maximum number of additional samples at the end, which the run cuts off.
     pub cut_off: u64,
-    /// How many samples come at most in all.
+    /// Maximum number of samples in total.
     pub samples: Option<u64>,
 }
 
-/// Every value that a statistic may come to lies between the two.
+/// Range of all values that a statistic may reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Range {
     low: f64,
@@ -42,20 +42,23 @@ struct Range {
 }
 
 impl Threshold {
-    /// Whether it may hold in the end: `false` means that it fails whatever comes within `room`.
+    /// Returns true if the threshold may still pass in the end. `false` means that it fails, no matter what comes
+    /// within `room`.
     ///
-    /// The rest of the run brings no more samples than `room` has place for, and at best each of them is the best that
-    /// can be imagined: of durations, none at all or an eternity. Between these two lies every value that the statistic
-    /// can come to, and where none of them is within the threshold, it can no longer hold. So a maximum that is too
-    /// high, a minimum that is too low, a counter that is too high, and a share that is to be all or none and is not,
-    /// are lost at once, as is a threshold that may be about requests [in `other`](Self::hidden); an average, a percentile, a share, a rate, or a counter that is too low, only when too little
-    /// time or too few samples are left to mend it, and never where nothing limits them.
+    /// The rest of the run adds at most as many samples as `room` allows. In the extreme cases each of them has the
+    /// best or the worst possible value: a duration of zero, or an infinite one. Every value that the statistic can
+    /// reach lies between these extremes. If none of them meets the threshold, it can no longer pass.
     ///
-    /// It errs on one side only: it may say that a threshold can hold for a little longer than is so, since a histogram
-    /// knows a duration to within a thousandth.
+    /// Some thresholds are therefore lost at once: on a maximum that is too high, a minimum that is too low, a counter
+    /// that is too high, or a share that must be all or none and is not; also those that may select requests [in
+    /// `other`](Self::hidden). A threshold on an average, a percentile, a share, a rate, or a counter that is too low
+    /// is lost only when too little time or too few samples are left, and never if nothing limits them.
+    ///
+    /// The result errs on one side only: it may be true for slightly too long, since a histogram records a duration to
+    /// within a thousandth.
     #[must_use]
     pub fn can_hold(&self, measured: &Measured<'_>, room: Room) -> bool {
-        // What is in `other` stays there.
+        // Requests in `other` stay there.
         if self.hidden(measured.totals).is_some() {
             return false;
         }
@@ -63,7 +66,7 @@ impl Threshold {
         range.is_some_and(|Range { low, high }| self.operator.holds_within(low, high, self.limit.value()))
     }
 
-    /// None where there are no samples, and none can come.
+    /// Returns `None` if there are no samples and none can come.
     fn range(&self, measured: &Measured<'_>, room: Room) -> Option<Range> {
         let more = room.most();
         Some(match (self.samples(measured), self.statistic) {
@@ -82,7 +85,7 @@ impl Threshold {
 }
 
 impl Room {
-    /// How many samples may come.
+    /// Returns the maximum number of samples that may come.
     fn most(&self) -> u64 {
         let by_time = match (self.time, self.per_second) {
             (Some(Duration::ZERO), _) | (_, Some(0)) => Some(self.cut_off),
@@ -95,8 +98,8 @@ impl Room {
         by_time.into_iter().chain(self.samples).min().unwrap_or(MANY).min(MANY)
     }
 
-    /// What a rate per second may come to: lowest after all the time without a sample; highest if the run ends now, or
-    /// when as many samples have come as may, since in between it goes one way.
+    /// Returns the range of a rate per second. It is lowest if the remaining time passes without a sample. It is
+    /// highest if the run ends now or when the maximum number of samples has come, since it is monotonic in between.
     fn rates(&self, count: u64, so_far: Duration) -> Range {
         let (now, so_far, more) = (count as f64, so_far.as_secs_f64(), self.most());
         let left = self.time.map_or(f64::INFINITY, |time| time.as_secs_f64());
@@ -117,14 +120,14 @@ impl Room {
 }
 
 impl Range {
-    /// Every number.
+    /// All numbers.
     const ANY: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
 
     fn only(value: f64) -> Self {
         Self { low: value, high: value }
     }
 
-    /// Anything, if anything may come.
+    /// Returns the range of all durations, if samples may still come.
     fn any(more: u64) -> Option<Self> {
         (more > 0).then_some(Self { low: 0.0, high: f64::INFINITY })
     }
@@ -158,8 +161,8 @@ fn durations(histogram: &Histogram, statistic: Statistic, more: u64) -> Option<R
     })
 }
 
-/// With as many samples below all others as may come, and with as many above: the value that has the quantile's rank
-/// then, to the end of its bucket.
+/// Returns the range of a quantile. The extremes have all further samples below, or above, all existing ones. Each
+/// bound is that of the bucket with the quantile's rank.
 fn quantiles(histogram: &Histogram, quantile: f64, more: u64) -> Range {
     let rank = rank(quantile, histogram.count().saturating_add(more));
     let low = rank.checked_sub(more).filter(|rank| *rank > 0).and_then(|rank| bucket(histogram, rank));
@@ -167,7 +170,7 @@ fn quantiles(histogram: &Histogram, quantile: f64, more: u64) -> Range {
     Range { low: low.map_or(0.0, |(low, _)| low as f64), high: high.map_or(f64::INFINITY, |(_, high)| high as f64) }
 }
 
-/// The bounds of the bucket that a value is in, by its rank from 1; none where there are fewer values.
+/// Returns the bounds of the bucket with the value of this rank, which starts at 1; `None` if there are fewer values.
 fn bucket(histogram: &Histogram, rank: u64) -> Option<(u64, u64)> {
     let mut reached = 0_u64;
     let bucket = histogram.buckets().find(|bucket| {
@@ -177,7 +180,8 @@ fn bucket(histogram: &Histogram, rank: u64) -> Option<(u64, u64)> {
     bucket.map(|bucket| (bucket.low, bucket.high))
 }
 
-/// Numbers may be below 0, so that an average may come to anything while more can come.
+/// Returns the range of a statistic of numbers. As they may be negative, an average may reach any value while samples
+/// can come.
 fn numbers(numbers: &Numbers, statistic: Statistic, more: u64) -> Option<Range> {
     let (Some(min), Some(max)) = (numbers.min(), numbers.max()) else { return (more > 0).then_some(Range::ANY) };
     Some(match statistic {

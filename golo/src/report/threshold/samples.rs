@@ -1,4 +1,4 @@
-//! What was measured of a threshold's metric.
+//! Samples of a threshold's metric.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -20,28 +20,28 @@ use crate::{
     support::nearest::nearest,
 };
 
-/// What a threshold is judged by: everything measured, of a run that has ended or is under way.
+/// Measurements by which a threshold is judged, of a run that has ended or is under way.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured<'a> {
     /// Everything that was measured.
     pub totals: &'a Snapshot,
-    /// Over which time rates per second are.
+    /// Time that rates per second cover.
     pub rates: RateTime,
-    /// How many users there were; `None` where nobody has looked.
+    /// Number of users; `None` if it was not observed.
     pub users: Option<Users>,
 }
 
-/// How many users there were at the end of any second.
+/// Lowest and highest number of users at the end of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Users {
-    /// The fewest.
+    /// The lowest number.
     pub fewest: u64,
-    /// The most.
+    /// The highest number.
     pub most: u64,
 }
 
 impl Users {
-    /// Takes note of how many there are.
+    /// Returns `known` updated with the current number of users.
     #[must_use]
     pub fn with(known: Option<Self>, users: u64) -> Self {
         known.map_or(Self { fewest: users, most: users }, |known| Self {
@@ -52,14 +52,14 @@ impl Users {
 }
 
 impl<'a> Measured<'a> {
-    /// Of a run that has ended.
+    /// Returns the measurements of a run that has ended.
     #[must_use]
     pub fn of(finished: &'a Finished, users: Option<Users>) -> Self {
         Self { totals: &finished.totals, rates: RateTime::of(finished), users }
     }
 }
 
-/// What there is of a metric.
+/// Samples of a metric.
 #[derive(Debug, Clone)]
 pub(super) enum Samples<'a> {
     Counter(u64),
@@ -70,14 +70,14 @@ pub(super) enum Samples<'a> {
     },
     Gauge(Option<Users>),
     Numbers(Numbers),
-    /// None of any kind, and if this is so whatever comes.
+    /// No samples of any kind. If `is_lost`, there will never be any.
     Nothing {
         is_lost: bool,
     },
 }
 
 impl Threshold {
-    /// The samples that the threshold is about.
+    /// Returns the samples that the threshold selects.
     pub(super) fn samples<'a>(&self, measured: &Measured<'a>) -> Samples<'a> {
         let totals = measured.totals;
         let triggers = &totals.triggers;
@@ -132,7 +132,7 @@ impl Threshold {
         }
     }
 
-    /// How many samples there are in a second; of a counter, how much it has risen.
+    /// Returns the number of samples in a second; for a counter, its increase.
     pub(super) fn amount(&self, second: &Snapshot) -> u64 {
         match self.metric {
             Metric::HttpReqDuration | Metric::StepDuration => self.ends(second).done,
@@ -146,7 +146,7 @@ impl Threshold {
         }
     }
 
-    /// The requests, or measured steps, that it is about; those that the run cut off are among them.
+    /// Returns the requests or measured steps that the threshold selects, including those that the run cut off.
     fn selected<'a>(&'a self, totals: &'a Snapshot) -> impl Iterator<Item = (&'a Series, &'a Measure)> {
         let wants_steps = self.wants_steps();
         totals
@@ -155,12 +155,12 @@ impl Threshold {
             .filter(move |(series, _)| series.is_step() == wants_steps && self.tags.iter().all(|tag| tag.is_of(series)))
     }
 
-    /// Whether it is of measured steps, by its metric or by its tags.
+    /// Returns true if the threshold selects measured steps, by its metric or by its tags.
     pub(super) fn wants_steps(&self) -> bool {
         self.metric.is_of_steps() || self.tags.iter().any(Tag::is_of_steps)
     }
 
-    /// Those of them that ended.
+    /// Returns those selected that ended.
     fn requests<'a>(&'a self, totals: &'a Snapshot) -> impl Iterator<Item = (&'a Series, &'a Measure)> {
         self.selected(totals).filter(|(series, _)| series.outcome != Outcome::Interrupted)
     }
@@ -169,14 +169,14 @@ impl Threshold {
         self.requests(totals).fold(0, |sum, (_, measure)| sum.saturating_add(amount(measure)))
     }
 
-    /// How those that it is about ended.
+    /// Returns the outcomes of those selected.
     pub(super) fn ends(&self, totals: &Snapshot) -> Ends {
         let mut ends = Ends::default();
         self.selected(totals).for_each(|(series, measure)| ends.add(series.outcome, measure.durations.count()));
         ends
     }
 
-    /// How long those took that ended in a way that is wanted.
+    /// Returns the durations of those selected that have a wanted outcome.
     pub(super) fn durations(&self, totals: &Snapshot, is_wanted: impl Fn(Outcome) -> bool) -> Histogram {
         let mut all = Histogram::new();
         let wanted = self.requests(totals).filter(|(series, _)| is_wanted(series.outcome));
@@ -194,7 +194,7 @@ impl Threshold {
         all
     }
 
-    /// Says that there are no samples, and which value may have been meant.
+    /// Explains that there are no samples, and suggests a similar value.
     pub(super) fn nothing(&self, totals: &Snapshot) -> String {
         if matches!(self.metric, Metric::Tag | Metric::TagValue)
             && let Err(nothing) = self.trigger_tags(totals)
@@ -211,7 +211,7 @@ impl Threshold {
     }
 }
 
-/// The values that a tag with text of its own has.
+/// Returns the known values of a tag that has free text.
 fn values(key: Key, totals: &Snapshot) -> Vec<&str> {
     let labels = totals.requests.keys().map(|series| &*series.label);
     match key {

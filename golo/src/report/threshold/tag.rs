@@ -1,4 +1,4 @@
-//! Tags: which series of a metric are meant.
+//! Tags that select series of a metric.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,7 +12,7 @@ use crate::{
     request::measure,
 };
 
-/// The kinds of error that a request may have.
+/// Kinds of error that a request may have.
 const ERRORS: [ErrorKind; 11] = [
     ErrorKind::Dns,
     ErrorKind::Connect,
@@ -30,7 +30,7 @@ const OUTCOMES: [&str; 2] = ["passed", "failed"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
-    /// One of the load test's own.
+    /// A tag of the load test.
     Trigger,
     Route,
     Method,
@@ -61,7 +61,7 @@ impl Key {
 /// A key, and the value that it must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tag {
-    /// A tag of triggers, and the value where one is selected.
+    /// A tag of triggers, and its value if one is selected.
     Trigger {
         key: Box<str>,
         value: Option<Box<str>>,
@@ -79,7 +79,7 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    /// The tag, or what would be a value of it: a value that no series can have is a slip of the pen.
+    /// Returns the tag, or a description of valid values. A value that no series can have is an error.
     pub(super) fn new(key: Key, value: &str) -> Result<Self, String> {
         Ok(match key {
             Key::Route => Self::Route(route::name(value).into()),
@@ -112,7 +112,7 @@ impl Tag {
         }
     }
 
-    /// The value, as text.
+    /// Returns the value as text.
     pub(super) fn value(&self) -> Cow<'_, str> {
         match self {
             Self::Route(text) | Self::Method(text) | Self::Origin(text) | Self::Check(text) | Self::Step(text) => {
@@ -125,7 +125,7 @@ impl Tag {
         }
     }
 
-    /// Whether a request's series has this value.
+    /// Returns true if the series of a request has this value.
     pub(super) fn is_of(&self, series: &Series) -> bool {
         let label = &series.label;
         match self {
@@ -141,12 +141,12 @@ impl Tag {
         }
     }
 
-    /// Whether it says how a request ended.
+    /// Returns true if the tag selects outcomes.
     pub(super) fn is_of_outcomes(&self) -> bool {
         matches!(self.key(), Key::Status | Key::Error | Key::Outcome)
     }
 
-    /// Whether only requests that failed have it, unless the load test expects their status.
+    /// Returns true if only failed requests have it, unless the load test expects their status.
     pub(super) fn is_of_failures(&self) -> bool {
         match self {
             Self::Outcome { failed } => *failed,
@@ -156,7 +156,7 @@ impl Tag {
         }
     }
 
-    /// Whether it asks for measured steps.
+    /// Returns true if the tag selects measured steps.
     pub(super) fn is_of_steps(&self) -> bool {
         matches!(self, Self::Method(method) if method.eq_ignore_ascii_case(measure::METHOD))
     }
@@ -193,7 +193,7 @@ impl fmt::Display for Tag {
     }
 }
 
-/// Whether a character may be part of the key of a trigger's tag without quotes.
+/// Returns true if a character may be part of an unquoted key of a trigger's tag.
 pub(super) fn is_key_part(c: char) -> bool {
     c.is_alphanumeric() || "_-./".contains(c)
 }
@@ -202,7 +202,7 @@ fn is_key(key: &str) -> bool {
     !key.is_empty() && key.chars().all(is_key_part)
 }
 
-/// A value as it is written.
+/// Returns a value as written in a threshold, in quotes if necessary.
 fn written(value: &str) -> Cow<'_, str> {
     if is_plain(value) { Cow::Borrowed(value) } else { Cow::Owned(quoted(value)) }
 }
@@ -211,7 +211,7 @@ fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Whether a value reads as itself without quotes.
+/// Returns true if the value needs no quotes.
 fn is_plain(value: &str) -> bool {
     let mut depth = 0_u32;
     let is_balanced = value.chars().all(|c| match c {
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_nothing_can_have_are_refused() {
+    fn impossible_values_are_refused() {
         for (key, value, hint) in [
             (Key::Status, "2xx", "expected a status from 100 to 999"),
             (Key::Status, "0", "expected a status from 100 to 999"),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_quoted_where_they_must_be() {
+    fn values_are_quoted_if_necessary() {
         let said = |value| Tag::new(Key::Route, value).unwrap().to_string();
         assert_eq!(said("/items/{id}"), "route:/items/{id}");
         assert_eq!(said("a,b"), r#"route:"a,b""#);

@@ -21,7 +21,7 @@ fn threshold(text: &str) -> Threshold {
     text.parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A metric as it is written; one of a tag with its key.
+/// Returns a metric as written in a threshold, with a key if it is a tag.
 fn subject(metric: Metric) -> String {
     let name = metric.name();
     if metric == Metric::Tag { format!("{name}{{size}}") } else { name.to_owned() }
@@ -32,7 +32,7 @@ fn series(method: &str, route: &str, outcome: Outcome) -> Series {
     Series { label: Arc::new(Label::new(origin, route, method)), outcome }
 }
 
-/// Adds requests that took so long, in nanoseconds.
+/// Adds requests with these durations, in nanoseconds.
 fn request(totals: &mut Snapshot, series: Series, durations: &[u64]) {
     let measure = totals.requests.entry(series).or_default();
     durations.iter().for_each(|&nanos| measure.durations.record(nanos));

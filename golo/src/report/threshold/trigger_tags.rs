@@ -14,13 +14,13 @@ use crate::{
     support::nearest::nearest,
 };
 
-/// The key whose values may be a status and its reason, as `500 Internal Server Error`.
+/// Key with values that may be a status with its reason, such as `500 Internal Server Error`.
 const STATUS: &str = "status";
 
-/// Why there are no samples.
+/// Reason why there are no samples.
 pub(super) struct Nothing {
     pub(super) reason: String,
-    /// Whether there will be none, whatever comes.
+    /// True if there will never be any samples.
     pub(super) is_lost: bool,
 }
 
@@ -35,7 +35,7 @@ impl Nothing {
 }
 
 impl Threshold {
-    /// The samples of a threshold on tags of triggers.
+    /// Returns the samples of a threshold on tags of triggers.
     pub(super) fn trigger_tags(&self, totals: &Snapshot) -> Result<Samples<'static>, Nothing> {
         let Some((key, value)) = self.trigger_tag() else {
             return Err(Nothing::ever("no tag is named".to_owned()));
@@ -54,7 +54,7 @@ impl Threshold {
         }
     }
 
-    /// The key of the tag, and the value if one is given.
+    /// Returns the key of the tag, and its value if one is selected.
     fn trigger_tag(&self) -> Option<(&str, Option<&str>)> {
         self.tags.iter().find_map(|tag| match tag {
             Tag::Trigger { key, value } => Some((&**key, value.as_deref())),
@@ -77,7 +77,7 @@ fn known<'a>(tags: &'a tags::Tags, key: &str) -> Result<&'a tags::Tag, Nothing> 
     }
 }
 
-/// How often a value came.
+/// Returns the number of occurrences of a value.
 fn occurrences(key: &str, tag: &tags::Tag, value: &str, failed: Option<bool>) -> Result<u64, Nothing> {
     let unknown = || {
         Nothing::ever(format!("the value `{value}` is not told apart: the tag `{key}` has more than {VALUES} values"))
@@ -96,7 +96,7 @@ fn occurrences(key: &str, tag: &tags::Tag, value: &str, failed: Option<bool>) ->
     }
 }
 
-/// The values as numbers, if all of them are.
+/// Returns the values as numbers, if all of them are numbers.
 fn numbers(key: &str, tag: &tags::Tag, failed: Option<bool>) -> Result<Numbers, Nothing> {
     let texts = tag.texts().of(failed);
     if texts == 0 {

@@ -1,4 +1,4 @@
-//! Thresholds while a run is under way: what has come so far says how much may still come.
+//! Thresholds during a run. The samples so far limit the samples that may still come.
 
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use crate::engine::{
 };
 use crate::report::RateTime;
 
-/// Seconds after which the best of them says what a second brings at most: the first few are those of a cold start.
+/// Number of seconds after which the best second so far is an upper limit for further seconds. The first seconds are
+/// those of a cold start.
 const KNOWN_AFTER: u64 = 10;
-/// How much longer than its grace a run may take, to cut off what is in flight.
+/// Additional time after the grace that a run may take to cut off what is in flight.
 const AFTER_GRACE: Duration = Duration::from_secs(2);
 
 /// The thresholds of a run, from its first second to its end.
@@ -24,7 +25,7 @@ pub struct Watch {
     users: Option<Users>,
 }
 
-/// A threshold, and how many samples of it the best second so far has brought.
+/// A threshold, and the number of its samples in the best second so far.
 #[derive(Debug, Clone)]
 struct Watched {
     threshold: Threshold,
@@ -32,14 +33,14 @@ struct Watched {
 }
 
 impl Watch {
-    /// Of a run of this plan.
+    /// Returns a watch over the thresholds for a run of this plan.
     #[must_use]
     pub fn new(thresholds: impl IntoIterator<Item = Threshold>, plan: &Plan) -> Self {
         let thresholds = thresholds.into_iter().map(|threshold| Watched { threshold, best: 0 }).collect();
         Self { plan: plan.clone(), thresholds, users: None }
     }
 
-    /// Takes note of a second that is over; each must be told, whether or not a lost threshold is to end the run.
+    /// Records a second that has ended. Every second must be recorded, even if a lost threshold does not abort the run.
     pub fn second(&mut self, progress: &Progress) {
         self.users = Some(Users::with(self.users, progress.users));
         for watched in &mut self.thresholds {
@@ -47,18 +48,19 @@ impl Watch {
         }
     }
 
-    /// The first threshold that can no longer hold, by what was measured until `elapsed`.
+    /// Returns the first threshold that can no longer pass, by the measurements until `elapsed`.
     ///
-    /// See [`Threshold::can_hold`]. The rest of the run is taken to bring
+    /// See [`Threshold::can_hold`]. The limits for the rest of the run are:
     ///
-    /// - no second better than the best so far, from the tenth second on: before, while the plan is yet to ask for more
-    ///   load than it has, and where no second has brought anything, nothing is known;
-    /// - no more triggers than the plan has left;
-    /// - nothing after the plan's duration and its grace, and to a rate per second nothing after its duration;
-    /// - no more that is cut off than is in flight then, by as many requests a trigger as there have been on average.
+    /// - From the tenth second on, no second is better than the best so far. There is no such limit before, while the
+    ///   plan has not yet reached its highest load, and if no second has brought any sample.
+    /// - There are no more triggers than the plan has left.
+    /// - Nothing comes after the plan's duration and its grace. A rate per second counts nothing after the duration.
+    /// - No more requests are cut off than are in flight at the end, with the average number of requests per trigger so
+    ///   far.
     #[must_use]
     pub fn lost(&self, totals: &Snapshot, elapsed: Duration) -> Option<&Threshold> {
-        // Rates are over the load's time, and what ends after it is in none.
+        // Rates cover the time of the load, and do not count what ends after it.
         let load = self.plan.duration().map_or(elapsed, |duration| duration.min(elapsed));
         let measured = Measured { totals, rates: RateTime::load(load), users: self.users };
         let lost = self.thresholds.iter().find(|watched| {
@@ -68,7 +70,7 @@ impl Watch {
         lost.map(|watched| &watched.threshold)
     }
 
-    /// All of them judged, of the run that has ended.
+    /// Returns the results of all thresholds for the run that has ended.
     #[must_use]
     pub fn judge(&self, finished: &Finished) -> Vec<Judged> {
         let measured = Measured::of(finished, self.users);
@@ -80,10 +82,10 @@ impl Watched {
     fn room(&self, plan: &Plan, totals: &Snapshot, elapsed: Duration) -> Room {
         let is_rate = self.threshold.is_per_second();
         if is_rate && has_ended_early(plan, totals, elapsed) {
-            // Over which time the rate will be is not known to the second.
+            // The time that the rate will cover is not known exactly.
             return Room::default();
         }
-        // A plan that its iterations may end may have rates over all of its time.
+        // The rates of a plan that may be ended by its iterations may cover its whole time.
         let grace = if is_rate && plan.iterations().is_none() { Duration::ZERO } else { plan.graceful_stop() };
         let end = plan.duration().map(|duration| duration + grace + AFTER_GRACE);
         let is_known = self.best > 0 && elapsed.as_secs() >= KNOWN_AFTER && !is_yet_to_rise(plan, elapsed);
@@ -97,7 +99,7 @@ impl Watched {
     }
 }
 
-/// Whether the load was over before its time: it was stopped, or its iterations have been used up.
+/// Returns true if the load ended before its time, because it was stopped or its iterations were used up.
 fn has_ended_early(plan: &Plan, totals: &Snapshot, elapsed: Duration) -> bool {
     let triggers = &totals.triggers;
     let is_used_up = plan.iterations().is_some_and(|iterations| triggers.due >= iterations);
@@ -106,7 +108,7 @@ fn has_ended_early(plan: &Plan, totals: &Snapshot, elapsed: Duration) -> bool {
     is_used_up || (is_over && (has_time || plan.iterations().is_some()))
 }
 
-/// How many requests may be in flight at the end, at most.
+/// Returns the maximum number of requests that may be in flight at the end.
 fn in_flight_at_end(plan: &Plan, totals: &Snapshot) -> u64 {
     let triggers = &totals.triggers;
     let ended = triggers.done.saturating_add(triggers.dropped()).saturating_add(triggers.interrupted);
@@ -114,28 +116,28 @@ fn in_flight_at_end(plan: &Plan, totals: &Snapshot) -> u64 {
     let to_come = plan.planned_starts().map_or(u64::MAX, |starts| starts.saturating_sub(triggers.due));
     let most = plan.peak_users().min(in_flight.saturating_add(to_come));
     let requests = totals.ends(false).done.saturating_add(totals.ends(true).done);
-    // Those of one trigger may be in flight together.
+    // The requests of a trigger may be in flight together.
     let each = if triggers.done == 0 { u64::MAX } else { requests.div_ceil(triggers.done).max(1) };
     most.saturating_mul(each)
 }
 
-/// How many triggers may still end, where the plan says how many there are.
+/// Returns the number of triggers that may still end, if the plan limits it.
 fn triggers_left(plan: &Plan, triggers: &Triggers) -> Option<u64> {
     let (all, gone) = match plan.iterations() {
-        // A start that did not happen may be made up for.
+        // A start that did not happen may be repeated.
         Some(iterations) => (iterations, 0),
         None => (plan.planned_starts()?, triggers.dropped().saturating_add(triggers.interrupted)),
     };
     Some(all.saturating_sub(triggers.done).saturating_sub(gone))
 }
 
-/// Whether the plan is yet to ask for more load than it has until `elapsed`.
+/// Returns true if the plan has not yet reached its highest load at `elapsed`.
 fn is_yet_to_rise(plan: &Plan, elapsed: Duration) -> bool {
     let (Model::Closed { users: curve, .. } | Model::Open { rate: curve, .. }) = plan.model();
     reached(curve, elapsed) < curve.peak() as f64
 }
 
-/// The highest value until `elapsed`.
+/// Returns the highest value until `elapsed`.
 fn reached(curve: &Curve, elapsed: Duration) -> f64 {
     let mut time = Duration::ZERO;
     let ends = curve.stages().iter().map_while(|(stage, target)| {
@@ -164,7 +166,8 @@ mod tests {
         Watch::new([threshold.parse().unwrap()], plan)
     }
 
-    /// Tells a watch of so many seconds in which so many triggers end, so many of them failed, and asks after each.
+    /// Records seconds in which `done` triggers end and `failed` of them fail. Returns the second after which the
+    /// threshold was lost.
     fn lost_after(watch: &mut Watch, seconds: u64, done: u64, failed: u64) -> Option<u64> {
         let mut totals = Snapshot::default();
         (1..=seconds).find(|&elapsed| {
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mended_is_lost_at_once_and_a_rate_when_too_little_is_left() {
+    fn irreparable_threshold_is_lost_at_once_and_rate_when_too_little_is_left() {
         let lost = |threshold: &str| lost_after(&mut watch(threshold, &minute()), 60, 10, 5);
         assert_eq!(lost("iterations count<15"), Some(2));
         assert_eq!(lost("iteration_failed rate<=0%"), Some(1));
@@ -186,12 +189,12 @@ mod tests {
         assert_eq!(lost("iteration_failed rate<50%"), None, "good ones may come until the end");
         // Of 620 at the end, and 25 that are cut off, 129 may fail.
         assert_eq!(lost("iteration_failed rate<20%"), Some(26));
-        // 600 in a minute, and 20 in the time that cutting takes.
+        // 600 in a minute, and 20 in the additional time for cutting off.
         assert_eq!((lost("iterations count>=700"), lost("iterations count>=620")), (Some(10), None));
     }
 
     #[test]
-    fn a_cold_start_and_load_that_is_yet_to_come_are_waited_for() {
+    fn cold_start_and_future_load_are_waited_for() {
         let stages = "20s:10,20s:20,20s:0".split(',').map(|stage| stage.parse().unwrap()).collect();
         let ramp = plan(Asked { stages, ..Asked::default() });
         assert_eq!(lost_after(&mut watch("iterations count>1000", &ramp), 60, 10, 0), Some(40));
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_of_iterations_has_so_many_left() {
+    fn plan_of_iterations_limits_remaining_triggers() {
         let iterations = plan(Asked { iterations: Some(100), ..Asked::default() });
         assert_eq!(lost_after(&mut watch("iteration_failed rate<10%", &iterations), 10, 10, 5), Some(2));
         assert_eq!(
@@ -216,7 +219,8 @@ mod tests {
         assert_eq!(triggers_left(&minute(), &triggers), None);
     }
 
-    /// A run of ten requests a second for `load` seconds, of which `late` end in each second after it.
+    /// Simulates a run of ten requests per second for `load` seconds, after which `late` requests end in each second.
+    /// Returns the second after which the threshold was lost.
     fn lost_with_grace(threshold: &str, plan: &Plan, (load, late): (u64, u64)) -> Option<u64> {
         let mut watch = watch(threshold, plan);
         let mut totals = Snapshot::default();
@@ -233,21 +237,21 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_over_the_load_and_not_over_the_grace() {
+    fn rate_covers_the_load_and_not_the_grace() {
         let grace = Asked { graceful_stop: Some(30 * SECOND), ..Asked::default() };
         let minute = Plan::new(Asked { duration: Some(60 * SECOND), ..grace.clone() }).unwrap();
         assert_eq!(lost_with_grace("iterations rate>=10", &minute, (60, 1)), None, "10/s in its time");
         assert_eq!(lost_with_grace("iterations rate<=10", &minute, (60, 100)), None, "what ends later is in no rate");
         assert_eq!(lost_with_grace("iterations rate>11", &minute, (60, 100)), Some(11));
-        // Over which time it is once its iterations are used up is not known to the second.
+        // Once the iterations are used up, the time that the rate covers is not known exactly.
         let used_up = Plan::new(Asked { iterations: Some(600), ..grace }).unwrap();
         assert_eq!(lost_with_grace("iterations rate>=10", &used_up, (60, 0)), None);
-        // Whoever else stopped it, the rate is over the time until then.
+        // If the load was stopped otherwise, the rate covers the time until then.
         assert_eq!(lost_with_grace("iterations rate>=10", &minute, (20, 1)), None);
     }
 
     #[test]
-    fn what_is_in_flight_may_be_cut_off() {
+    fn requests_in_flight_may_be_cut_off() {
         let asked = Asked { rate: Some("10/s".parse().unwrap()), duration: Some(60 * SECOND), ..Asked::default() };
         let plan = Plan::new(Asked { max_users: Some(500), ..asked }).unwrap();
         let mut totals = Snapshot::default();
@@ -256,7 +260,7 @@ mod tests {
         let outcome = crate::engine::series::Outcome::Answered { status: 200, failed: false };
         let series = crate::engine::series::Series { label, outcome };
         totals.requests.entry(series).or_default().durations.record_n(1, 250);
-        // 150 are in flight, 300 are to come, of three requests each.
+        // 150 are in flight and 300 are still to come, with three requests each.
         assert_eq!(in_flight_at_end(&plan, &totals), 450 * 3);
         totals.triggers.due = 600;
         assert_eq!(in_flight_at_end(&plan, &totals), 450 * 3);
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_seen_until_the_end() {
+    fn lowest_and_highest_number_of_users_is_recorded() {
         let mut watch = watch("vus min>=5", &minute());
         for users in [25, 5, 9] {
             watch.second(&Progress { elapsed: SECOND, second: Snapshot::default(), users });

@@ -12,7 +12,7 @@ fn samples(most: u64) -> Room {
     Room { samples: Some(most), ..UNLIMITED }
 }
 
-/// Whether it can hold after requests of these durations in ten seconds, the last of which failed.
+/// Returns true if the threshold can pass after requests of these durations in ten seconds, the last of which failed.
 fn can_hold(text: &str, durations: &[u64], room: Room) -> bool {
     let mut totals = Snapshot::default();
     if let [passed @ .., failed] = durations {
@@ -24,7 +24,7 @@ fn can_hold(text: &str, durations: &[u64], room: Room) -> bool {
 }
 
 #[test]
-fn what_only_goes_one_way_is_lost_at_once() {
+fn statistics_that_move_one_way_are_lost_at_once() {
     let durations = [10, 20, 30];
     for (text, expected) in [
         ("http_req_duration max<30ns", false),
@@ -55,7 +55,7 @@ fn what_only_goes_one_way_is_lost_at_once() {
 }
 
 #[test]
-fn what_is_over_holds_or_does_not() {
+fn without_room_threshold_passes_or_fails_by_its_value() {
     let durations = [10, 20, 30];
     for (text, expected) in [
         ("http_req_duration avg<=20ns", true),
@@ -73,7 +73,7 @@ fn what_is_over_holds_or_does_not() {
 }
 
 #[test]
-fn the_best_that_may_come_is_counted_in() {
+fn best_possible_samples_are_considered() {
     let durations = [10, 20, 30, 40];
     for (text, needed) in [
         // (10 + 20 + 30 + 40 + 0 …) / 10 = 10
@@ -92,8 +92,8 @@ fn the_best_that_may_come_is_counted_in() {
 }
 
 #[test]
-fn what_may_be_cut_off_is_counted_in() {
-    // Two of ten failed; all of 190 that are in flight may be cut off, and none of them fail.
+fn requests_that_may_be_cut_off_are_considered() {
+    // Two of ten failed. All 190 requests in flight may be cut off without failing.
     let mut totals = Snapshot::default();
     request(&mut totals, series("GET", "/", PASSED), &[10; 8]);
     request(&mut totals, series("GET", "/", FAILED), &[10; 2]);
@@ -108,8 +108,8 @@ fn what_may_be_cut_off_is_counted_in() {
 }
 
 #[test]
-fn a_rate_is_lost_when_no_second_can_bring_it_back() {
-    // 4 in 10 s, and 2 in each of ten more, and in one that is cut short.
+fn rate_is_lost_if_no_second_can_restore_it() {
+    // 4 in 10 s, 2 in each of the next ten seconds, and 2 in one that is cut short.
     let room = Room { time: Some(10 * SECOND), per_second: Some(2), ..UNLIMITED };
     let holds = |text: &str| can_hold(text, &[10, 20, 30, 40], room);
     assert!(holds("http_reqs rate>=1.3") && !holds("http_reqs rate>=1.31"));
@@ -117,7 +117,7 @@ fn a_rate_is_lost_when_no_second_can_bring_it_back() {
     assert!(holds("http_reqs count>=24") && !holds("http_reqs count>24"));
 }
 
-/// So many samples of everything that is asked for below, of these durations; some of them failed.
+/// Returns totals with a request for each duration and outcome.
 fn snapshot(samples: &[(u64, bool)]) -> Snapshot {
     let mut totals = Snapshot::default();
     for &(nanos, failed) in samples {
@@ -145,20 +145,20 @@ fn statistics() -> impl Strategy<Value = (Metric, Statistic)> {
     ]
 }
 
-/// A threshold whose limit is this value, in what is measured.
+/// Returns a threshold with this limit, in the base unit.
 fn at(metric: Metric, statistic: Statistic, operator: Operator, value: f64) -> Threshold {
     let dimension = metric.dimension(statistic);
     let unit = dimension.unit("ns").or(dimension.unit("")).unwrap();
     Threshold { metric, tags: Vec::new(), statistic, operator, limit: Limit { number: value, unit } }
 }
 
-/// Samples as a run may bring them: any, or all of them the best or the worst.
+/// Samples as a run may add them: arbitrary ones, or all of them the best or the worst.
 fn rest() -> impl Strategy<Value = Vec<(u64, bool)>> {
     let extreme = (prop::sample::select(vec![0, 1 << 60]), any::<bool>());
     prop_oneof![durations(60), extreme.prop_map(|sample| vec![sample; 60])]
 }
 
-/// Room of which a run takes so much time, and brings so many samples.
+/// Room, the part of its time that a run takes, and the number of samples that it adds.
 fn taken() -> impl Strategy<Value = (Room, Duration, usize)> {
     let time = prop::option::of(0..12_000_u64);
     let room = (time, prop::option::of(0..8_u64), prop::option::of(0..60_u64));
@@ -177,7 +177,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn what_cannot_hold_never_does(
+    fn lost_threshold_never_passes(
         (metric, statistic) in statistics(), before in durations(60), rest in rest(), (room, taken, most) in taken(),
         so_far in 0..12_000_u64,
     ) {
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn more_room_loses_nothing(
+    fn more_room_never_loses_a_threshold(
         threshold in super::reading::thresholds(), samples in durations(20), time in 0..9_u64, each in 0..9_u64, more in 0..9_u64,
     ) {
         let totals = snapshot(&samples);

@@ -19,13 +19,13 @@ fn judged(text: &str, totals: &Snapshot) -> Judged {
     threshold(text).judge(&Measured { totals, rates: RateTime::all(TIME), users })
 }
 
-/// What it comes to, as it is shown, and whether it holds.
+/// Returns the actual value as displayed, and whether the threshold passed.
 fn said(text: &str, totals: &Snapshot) -> (String, bool) {
     let judged = judged(text, totals);
     (judged.shown(), judged.passed)
 }
 
-/// Something of everything.
+/// Returns totals with samples of every metric.
 fn everything() -> Snapshot {
     let mut totals = Snapshot::default();
     let fast: Vec<u64> = (1..=96).map(|ms| ms * MS).collect();
@@ -95,7 +95,7 @@ fn every_metric_has_its_value() {
 }
 
 #[test]
-fn tags_choose_among_series() {
+fn tags_select_series() {
     let totals = everything();
     for (tags, count) in [
         ("route:/items/{id}", 96),
@@ -146,7 +146,7 @@ fn without_samples_only_a_counter_has_a_value() {
 }
 
 #[test]
-fn a_value_that_no_series_has_is_a_lack_of_samples() {
+fn unknown_tag_value_is_reported_as_no_samples() {
     let totals = everything();
     let judged = judged("http_req_duration{route:/item/{id}} p(95)<1s", &totals);
     let reason = "no samples of `http_req_duration{route:/item/{id}}`; did you mean `/items/{id}`?";
@@ -161,7 +161,7 @@ fn a_value_that_no_series_has_is_a_lack_of_samples() {
 }
 
 #[test]
-fn a_near_miss_is_shown_with_more_digits() {
+fn near_miss_is_shown_with_more_digits() {
     let mut totals = Snapshot::default();
     request(&mut totals, series("GET", "/", PASSED), &[200_400_001; 999]);
     request(&mut totals, series("GET", "/", FAILED), &[200_400_001]);
@@ -173,7 +173,7 @@ fn a_near_miss_is_shown_with_more_digits() {
 }
 
 #[test]
-fn machines_read_a_number_and_a_unit() {
+fn json_contains_value_and_unit() {
     let totals = everything();
     let json = |text: &str| serde_json::to_string(&judged(text, &totals).actual.unwrap()).unwrap();
     for (text, written) in [
@@ -189,7 +189,7 @@ fn machines_read_a_number_and_a_unit() {
 }
 
 #[test]
-fn what_is_beyond_the_most_series_counts_as_a_request_unless_it_is_a_step() {
+fn series_in_other_count_as_requests_unless_they_are_steps() {
     let mut totals = Snapshot::default();
     let step = Outcome::Answered { status: 0, failed: false };
     request(&mut totals, series("GET", "/", PASSED).beyond(), &[MS]);
@@ -197,14 +197,14 @@ fn what_is_beyond_the_most_series_counts_as_a_request_unless_it_is_a_step() {
     request(&mut totals, series(measure::METHOD, "a query", TIMED_OUT).beyond(), &[MS]);
     assert!(said("http_reqs count==1", &totals).1);
     assert!(said("steps count==2", &totals).1 && said("step_failed rate==50%", &totals).1);
-    // As golo 0.1 counted a step that succeeded.
+    // Golo 0.1 counted a step that succeeded like this.
     let label = Arc::clone(&series("GET", "/", PASSED).beyond().label);
     request(&mut totals, Series { label, outcome: step }, &[MS]);
     assert!(said("http_reqs count==1", &totals).1 && said("steps count==3", &totals).1);
 }
 
 #[test]
-fn a_rate_leaves_out_what_ended_after_the_load_and_a_count_does_not() {
+fn rate_excludes_what_ended_after_the_load_but_count_includes_it() {
     let mut totals = Snapshot::default();
     request(&mut totals, series("GET", "/", PASSED), &[MS; 100]);
     for measure in totals.requests.values_mut() {
@@ -229,7 +229,7 @@ fn a_rate_leaves_out_what_ended_after_the_load_and_a_count_does_not() {
 }
 
 #[test]
-fn durations_that_failures_are_part_of_have_a_note() {
+fn durations_that_include_failures_have_a_note() {
     let mut totals = Snapshot::default();
     request(&mut totals, series("GET", "/", PASSED), &[56 * MS; 100]);
     request(&mut totals, series("GET", "/", FAILED), &[MS]);
@@ -255,7 +255,7 @@ fn durations_that_failures_are_part_of_have_a_note() {
 }
 
 #[test]
-fn a_threshold_asks_for_failures_if_it_cannot_hold_without() {
+fn threshold_asks_for_failures_if_it_cannot_pass_without_them() {
     let mut totals = Snapshot::default();
     request(&mut totals, series("GET", "/", FAILED), &[MS; 10]);
     (totals.triggers.done, totals.triggers.failed) = (10, 10);
@@ -268,7 +268,7 @@ fn a_threshold_asks_for_failures_if_it_cannot_hold_without() {
         ("http_reqs{error:status} rate>0", true),
         ("http_req_duration{outcome:failed} p(95)<1s", true),
         ("http_req_duration{status:500} p(95)<1s", true),
-        // They hold without a failure too.
+        // These pass without a failure too.
         ("http_req_failed rate<=100%", false),
         ("http_req_failed rate>=0", false),
         ("http_reqs{status:500} count<100", false),
@@ -283,13 +283,13 @@ fn a_threshold_asks_for_failures_if_it_cannot_hold_without() {
     assert!(!judged("http_req_failed count>10", &totals).wants_failures(), "it does not hold");
 }
 
-/// The series of requests past the limits, of which the highest priority is this.
+/// Returns the series of requests past the limits, with this as their highest priority.
 fn other_of(outcome: Outcome, priority: Priority) -> Series {
     let label = Label::new("http://h", "/past/the/limits", "GET").with_priority(priority);
     Series { label: Arc::new(label), outcome }.beyond()
 }
 
-/// Adds requests past the limits, of which the highest priority is this.
+/// Adds requests past the limits, with this as their highest priority.
 fn other(totals: &mut Snapshot, outcome: Outcome, priority: Priority) {
     request(totals, other_of(outcome, priority), &[MS]);
 }
@@ -302,7 +302,7 @@ fn fails_for_others(threshold: &str, totals: &Snapshot) -> bool {
 }
 
 #[test]
-fn a_threshold_that_may_be_about_requests_in_other_fails() {
+fn threshold_that_may_select_requests_in_other_fails() {
     let mut totals = Snapshot::default();
     request(&mut totals, series("GET", "/checkout", PASSED), &[MS]);
     let of_route = "http_req_failed{route:/checkout} rate<1%";
@@ -324,17 +324,17 @@ fn a_threshold_that_may_be_about_requests_in_other_fails() {
     for threshold in without {
         assert!(!fails_for_others(threshold, &merged), "{threshold}");
     }
-    // How those in `other` ended is known.
+    // The outcomes of requests in `other` are known.
     assert!(!fails_for_others("http_reqs{route:/checkout,status:500} count<1", &merged));
     assert!(fails_for_others("http_reqs{route:/checkout,status:200} count<1", &merged));
     assert!(!fails_for_others("http_req_duration{method:MEASURE} max<1s", &merged));
-    // Shares count what was cut off; durations and counts do not.
+    // Shares count requests that were cut off. Durations and counts do not.
     let mut cut = totals.clone();
     other(&mut cut, Outcome::Interrupted, Priority::Selected);
     assert!(fails_for_others(of_route, &cut));
     assert!(fails_for_others("http_req_interrupted{route:/checkout} rate<1%", &cut));
     assert!(!fails_for_others("http_reqs{route:/checkout} count>0", &cut));
-    // A step that a threshold selects is like a route.
+    // A step that a threshold selects is treated like a route.
     let query = Label::new("", "a query", measure::METHOD).with_priority(Priority::Selected);
     let of_step = "step_failed{step:a query} rate<1%";
     request(&mut totals, Series { label: Arc::new(query.clone()), outcome: ANSWERED_STEP }, &[MS]);

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn thresholds_are_read_and_said() {
+fn thresholds_are_parsed_and_displayed() {
     for (text, said) in [
         ("http_req_duration p(95)<200ms", "http_req_duration p(95)<200ms"),
         ("http_req_duration p(95)<200", "http_req_duration p(95)<200ms"),
@@ -33,7 +33,7 @@ fn thresholds_are_read_and_said() {
 }
 
 #[test]
-fn an_error_shows_the_place_and_what_would_be_right() {
+fn error_shows_position_and_expectation() {
     let said = |text: &str| text.parse::<Threshold>().unwrap_err().to_string();
     assert_eq!(
         said("htp_reqs rate>1000"),
@@ -51,7 +51,7 @@ fn metrics() -> String {
 }
 
 #[test]
-fn mistakes_are_found_where_they_are() {
+fn mistakes_are_reported_at_their_position() {
     for (text, place, reason, hint) in [
         ("", 0, "the metric is missing", &*metrics()),
         ("latency p(95)<1", 0, "unknown metric `latency`", &*metrics()),
@@ -153,13 +153,13 @@ pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
 
 proptest! {
     #[test]
-    fn what_is_said_is_read_back(threshold in thresholds()) {
+    fn displayed_threshold_parses_to_equal_one(threshold in thresholds()) {
         let said = threshold.to_string();
         prop_assert_eq!(said.parse::<Threshold>().map_err(|error| error.to_string()), Ok(threshold));
     }
 
     #[test]
-    fn garbage_is_an_error_at_a_place_in_it(
+    fn garbage_is_an_error_with_position(
         text in "(http_reqs|checks|vus)?[ {}a-z:,\"<>=%0-9.()é]{0,30}|.*",
     ) {
         if let Err(error) = text.parse::<Threshold>() {
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_threshold_is_an_error_or_a_threshold(threshold in thresholds(), cut in any::<prop::sample::Index>()) {
+    fn truncated_threshold_never_panics(threshold in thresholds(), cut in any::<prop::sample::Index>()) {
         let said = threshold.to_string();
         let cut: String = said.chars().take(cut.index(said.chars().count())).collect();
         let _ = cut.parse::<Threshold>().map_err(|error| error.to_string());

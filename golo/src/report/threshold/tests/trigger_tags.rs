@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{engine::snapshot::Snapshot, tagify};
 
-/// 100 triggers: 90 pass with 200 and sizes from 0 to 89, ten fail with 500 and sizes below 0.
+/// 100 triggers: 90 pass with status 200 and sizes from 0 to 89, ten fail with status 500 and sizes below 0.
 fn measured() -> Snapshot {
     let mut totals = Snapshot::default();
     for number in 0..100_i32 {
@@ -22,7 +22,7 @@ fn judged(text: &str, totals: &Snapshot) -> Judged {
 }
 
 #[test]
-fn they_are_read_and_said() {
+fn thresholds_on_tags_are_parsed_and_displayed() {
     for (text, said) in [
         ("tag{size} p(95)<20000", "tag{size} p(95)<20000"),
         ("tag { status : 500 } rate < 1%", "tag{status:500} rate<1%"),
@@ -38,7 +38,7 @@ fn they_are_read_and_said() {
 }
 
 #[test]
-fn mistakes_are_found_where_they_are() {
+fn mistakes_are_reported_at_their_position() {
     for (text, place, reason, hint) in [
         (
             "tag count>1",
@@ -63,7 +63,7 @@ fn mistakes_are_found_where_they_are() {
 }
 
 #[test]
-fn they_are_judged_by_what_triggers_said() {
+fn thresholds_are_judged_by_tags_of_triggers() {
     let totals = measured();
     for (text, shown) in [
         ("tag{size} max==89", "89"),
@@ -90,7 +90,7 @@ fn they_are_judged_by_what_triggers_said() {
 }
 
 #[test]
-fn what_is_not_known_fails_and_says_why() {
+fn unknown_tag_or_value_fails_with_reason() {
     let mut totals = measured();
     for number in 0..200 {
         totals.tags.record(&tagify([("word", format!("w{number}"))]), false);
@@ -116,7 +116,7 @@ fn what_is_not_known_fails_and_says_why() {
 }
 
 #[test]
-fn one_that_cannot_hold_is_lost_and_no_other() {
+fn only_threshold_that_cannot_pass_is_lost() {
     let totals = measured();
     let measured = Measured { totals: &totals, rates: RateTime::all(Duration::from_secs(1)), users: None };
     let can_hold = |text: &str, samples: u64| {
