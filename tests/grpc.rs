@@ -10,7 +10,7 @@ use tonic::{
 
 use crate::within;
 
-/// One connection to `HOST:PORT` or `unix:PATH`.
+/// Opens one connection to `HOST:PORT` or `unix:PATH`.
 pub async fn connect(address: &str) -> Channel {
     let connected = match address.strip_prefix("unix:") {
         Some(path) => {
@@ -29,12 +29,12 @@ pub async fn connect(address: &str) -> Channel {
     connected.unwrap_or_else(|error| panic!("{address}: {error:?}"))
 }
 
-/// The context of a caller that knows neither users nor iterations.
+/// Returns the context of a caller without users and iterations.
 pub fn job(name: &str) -> Context {
     Context { job_name: name.to_owned(), ..Context::default() }
 }
 
-/// The context of a user's trigger.
+/// Returns the context of a user's trigger.
 pub fn context(name: &str, user: u64, iteration: u64) -> Context {
     Context { job_name: name.to_owned(), user: Some(user), iteration: Some(iteration) }
 }
@@ -43,7 +43,7 @@ pub fn context(name: &str, user: u64, iteration: u64) -> Context {
 ///
 /// # Errors
 ///
-/// What the plumbing says; a load test that fails is a `Response`.
+/// Returns a gRPC error. A load test that fails is a `Response`, not an error.
 pub async fn trigger(channel: &Channel, context: Context) -> Result<Response, Status> {
     let mut client = JobClient::new(channel.clone());
     within("a response", client.trigger(context)).await.map(tonic::Response::into_inner)

@@ -1,4 +1,4 @@
-//! What the tests across crates share: programs that are spawned and watched, and a plain gRPC client.
+//! Helpers of the tests across crates: programs that are started and watched, and a plain gRPC client.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]

@@ -1,4 +1,4 @@
-//! Load tests as processes: spawned, read, signalled, waited for, and killed when the test ends.
+//! Load tests as processes: started, read, signalled, waited for, and killed when the test ends.
 
 use std::process::Stdio;
 
@@ -12,14 +12,14 @@ use tokio::{
 use crate::within;
 pub use rustix::process::Signal;
 
-/// The keys of an `Output` line, in their order.
+/// Keys of an `Output` line, in order.
 const KEYS: [&str; 8] = ["sequenceID", "url", "method", "status", "size", "timestamp", "duration", "error"];
 
-/// A call of the program at `path`, which serves on a free port unless it is told otherwise.
+/// Returns a command that runs the program at `path`. By default it serves on a free port.
 pub fn command(path: &str) -> Command {
     let mut command = Command::new(path);
     command.env_remove("GOLO_GRACEFUL_STOP").env_remove("GOLO_NAME").env("GOLO_ADDR", "127.0.0.1:0");
-    // Only tests of that keep anything, each in a file of its own.
+    // Tests that store results set a file of their own.
     command.env_remove("GOLO_DB").env("GOLO_NO_KEEP", "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command
@@ -30,18 +30,18 @@ pub fn command(path: &str) -> Command {
 pub struct Program {
     child: Child,
     pipe: Option<ChildStdout>,
-    /// What it writes on stdout, where somebody reads that.
+    /// Lines of stdout, once it is read.
     pub stdout: Lines,
-    /// What it writes on stderr.
+    /// Lines of stderr.
     pub stderr: Lines,
-    /// Where it serves, once that is known.
+    /// Address on which the program serves. Empty until it is known.
     pub address: String,
 }
 
 /// A program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// The exit code, where no signal killed it.
+    /// The exit code, or `None` if a signal killed the program.
     pub code: Option<i32>,
     /// All lines of stdout.
     pub stdout: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Finished {
 }
 
 impl Program {
-    /// Spawns `command` and leaves its stdout unread until [`read`](Self::read) is called.
+    /// Starts `command` and leaves its stdout unread until [`read`](Self::read) is called.
     pub fn spawn_unread(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Lines::of(child.stderr.take().unwrap());
@@ -58,19 +58,19 @@ impl Program {
         Self { child, pipe, stdout: Lines::none(), stderr, address: String::new() }
     }
 
-    /// Spawns `command`.
+    /// Starts `command`.
     pub fn spawn(command: Command) -> Self {
         let mut program = Self::spawn_unread(command);
         program.read();
         program
     }
 
-    /// Spawns `command` and waits until it serves.
+    /// Starts `command` and waits until it serves.
     pub async fn serve(command: Command) -> Self {
         Self::spawn(command).serving().await
     }
 
-    /// Waits until it serves.
+    /// Waits until the program serves.
     pub async fn serving(mut self) -> Self {
         let greeting = self.stderr.wait_for("serving golo.Job on ").await;
         let (_, address) = greeting.split_once("serving golo.Job on ").unwrap();
@@ -78,7 +78,7 @@ impl Program {
         self
     }
 
-    /// Spawns `command`, an agent or a collector, and waits until it listens; gives where, as `HOST:PORT`.
+    /// Starts `command`, an agent or a collector, and waits until it listens. Returns the program and its `HOST:PORT`.
     pub async fn listen(command: Command) -> (Self, String) {
         let mut program = Self::spawn(command);
         let greeting = program.stderr.wait_for("listens on http").await;
@@ -87,14 +87,14 @@ impl Program {
         (program, place)
     }
 
-    /// Begins to read stdout, unless it has been closed or goes elsewhere.
+    /// Starts reading stdout, unless it has been closed or redirected.
     pub fn read(&mut self) {
         if let Some(pipe) = self.pipe.take() {
             self.stdout = Lines::of(pipe);
         }
     }
 
-    /// Closes the reader's end of an unread stdout.
+    /// Closes the reader's end of a stdout that is not being read.
     pub fn close_stdout(&mut self) {
         drop(self.pipe.take().unwrap());
     }
@@ -104,7 +104,7 @@ impl Program {
         rustix::process::kill_process(self.id(), signal).unwrap();
     }
 
-    /// Sends a signal again and again until it has ended.
+    /// Sends a signal repeatedly until the program has ended.
     pub async fn insist(&mut self, signal: Signal) {
         crate::until("the program ends", || {
             self.signal(signal);
@@ -113,7 +113,7 @@ impl Program {
         .await;
     }
 
-    /// Waits for its end and for the rest of what it wrote.
+    /// Waits until the program ends and all of its output has been read.
     pub async fn finish(mut self) -> Finished {
         let status = within("the program's end", self.child.wait()).await.unwrap();
         self.read();
@@ -121,13 +121,13 @@ impl Program {
         Finished { code: status.code(), stdout, stderr: self.stderr.all().await }
     }
 
-    /// Ends it with SIGTERM.
+    /// Ends the program with SIGTERM.
     pub async fn stop(self) -> Finished {
         self.signal(Signal::TERM);
         self.finish().await
     }
 
-    /// Most memory it ever had, in bytes.
+    /// Returns the peak memory of the program in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
         let status = self.proc("status");
@@ -135,10 +135,10 @@ impl Program {
         line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
     }
 
-    /// Waits until it has used no processor time for a while: it waits for something, too.
+    /// Waits until the program has used no CPU time for 0.5 s, which means that it is waiting for something.
     #[cfg(target_os = "linux")]
     pub async fn rest(&self) {
-        // The name may have spaces; user and system time are fields 14 and 15.
+        // The process name may contain spaces. User and system time are fields 14 and 15.
         let ticks = || self.proc("stat").rsplit_once(')').unwrap().1.split(' ').skip(12).take(2).collect::<String>();
         within("the program to rest", async {
             let (mut last, mut same) = (ticks(), 0);
@@ -163,18 +163,18 @@ impl Program {
 }
 
 impl Finished {
-    /// How many lines of stderr have `part` in them.
+    /// Returns the number of stderr lines that contain `part`.
     pub fn said(&self, part: &str) -> usize {
         self.stderr.iter().filter(|line| line.contains(part)).count()
     }
 
-    /// The lines of stdout, each of which must be an `Output`.
+    /// Parses the lines of stdout. Each must be an `Output`.
     pub fn outputs(&self) -> Vec<Value> {
         self.stdout.iter().map(|line| output(line)).collect()
     }
 }
 
-/// What the program at `path` prints of its one trigger, which must pass.
+/// Runs `once` of the program at `path` and returns the printed response. The trigger must pass.
 pub fn once(path: &str) -> Value {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let finished = runtime.block_on(async {
@@ -188,7 +188,7 @@ pub fn once(path: &str) -> Value {
     response
 }
 
-/// Reads one line as the contract has it, knowing nothing of golo; panics where it is none.
+/// Parses one output line according to the contract, without golo's code. Panics if the line is invalid.
 pub fn output(line: &str) -> Value {
     let output: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let mut from = 0;
@@ -208,7 +208,7 @@ pub fn output(line: &str) -> Value {
     output
 }
 
-/// The lines of a stream, read as they come.
+/// Lines of a stream, read as they arrive.
 #[derive(Debug)]
 pub struct Lines {
     incoming: mpsc::UnboundedReceiver<String>,
@@ -222,7 +222,7 @@ impl Lines {
             let mut stream = BufReader::with_capacity(1 << 16, stream);
             let mut line = Vec::new();
             while stream.read_until(b'\n', &mut line).await.unwrap() > 0 {
-                // Kept visible, so that half a line is never taken for a whole one.
+                // Mark a missing line end, so that a partial line is never mistaken for a whole one.
                 let text = String::from_utf8_lossy(&line);
                 let text = text.strip_suffix('\n').map_or_else(|| format!("{text} [no line end]"), str::to_owned);
                 let _ = sender.send(text);
@@ -236,14 +236,14 @@ impl Lines {
         Self { incoming: mpsc::unbounded_channel().1, seen: Vec::new() }
     }
 
-    /// The next line; `None` at the end of the stream.
+    /// Returns the next line, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<String> {
         let line = within("a line", self.incoming.recv()).await?;
         self.seen.push(line.clone());
         Some(line)
     }
 
-    /// The next line that has `part` in it.
+    /// Waits for the next line that contains `part`, and returns it.
     pub async fn wait_for(&mut self, part: &str) -> String {
         let found = within(part, async {
             loop {
@@ -264,7 +264,7 @@ impl Lines {
         }
     }
 
-    /// All lines, from the first to the end of the stream.
+    /// Returns all lines, from the first one to the end of the stream.
     pub async fn all(&mut self) -> Vec<String> {
         while self.next().await.is_some() {}
         std::mem::take(&mut self.seen)

@@ -1,8 +1,8 @@
-//! An error of a load test that is worse than what went wrong.
+//! An error that cannot be displayed.
 
 use std::{error::Error, fmt};
 
-/// An error that panics when it is asked what it is.
+/// An error that panics when it is formatted.
 #[derive(Debug)]
 pub struct Speechless;
 

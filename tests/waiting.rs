@@ -1,11 +1,11 @@
-//! Waiting for what must happen, with an end to it.
+//! Helpers for waiting with a time limit.
 
 use std::time::{Duration, Instant};
 
-/// Long enough for anything that does happen, on a machine with other things to do.
+/// Long enough for anything that should happen, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(50);
 
-/// What `future` gives; panics where it takes for ever.
+/// Waits for `future` and returns its output. Panics after [`PATIENCE`].
 #[track_caller]
 pub fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
@@ -15,7 +15,7 @@ pub fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Outpu
     }
 }
 
-/// Waits until `condition` holds; panics where it never does.
+/// Waits until `condition` holds. Panics after [`PATIENCE`].
 #[track_caller]
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();

@@ -1,4 +1,4 @@
-//! How long a cold release build of a whole load test takes, and how large it is: ten lines on golo, the same on Goose.
+//! Build time and binary size of a cold release build of a whole load test: ten lines with golo, the same with Goose.
 
 use std::{path::Path, process::Command, time::Instant};
 

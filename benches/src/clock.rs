@@ -1,4 +1,4 @@
-//! How often golo's own code reads the clock for a request: by the calls that callgrind saw.
+//! Counts golo's own clock reads per request, from the calls that callgrind recorded.
 
 use std::{collections::BTreeMap, collections::HashMap};
 
@@ -8,7 +8,7 @@ use crate::{
     hello::answered,
 };
 
-/// What every reading of `std` ends in; it is too large to be inlined.
+/// Name of the function that every clock read of `std` ends in. It is too large to be inlined.
 const READING: &str = "std::sys::pal::unix::time::Timespec>::now";
 
 pub(crate) fn count(size: Size, options: &Options) {
@@ -43,7 +43,8 @@ pub(crate) fn count(size: Size, options: &Options) {
     println!("  {own:>5.2}  golo's in all");
 }
 
-/// Calls of [`READING`] by the function they are in. A name is written once, and is a number from then on.
+/// Returns the number of calls of [`READING`] by calling function. The profile writes each name once, with a number;
+/// later lines refer to it by that number.
 fn readers(profile: &str) -> BTreeMap<String, u64> {
     let mut names = HashMap::new();
     let mut readers = BTreeMap::new();

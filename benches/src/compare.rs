@@ -1,4 +1,5 @@
-//! Comparing: contestants take turns, each in a process of its own; medians, spreads and ratios to the first.
+//! Comparison of contestants: they take turns, each in its own process. Prints medians, spreads and ratios to the first
+//! contestant.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -6,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Samples of [`nanoseconds`].
+/// Number of samples that [`nanoseconds`] takes.
 const SAMPLES: usize = 15;
 
 /// CPU time of this process so far, all threads, in nanoseconds.
@@ -16,33 +17,33 @@ pub(crate) fn cpu_time() -> u64 {
         + u64::try_from(time.tv_nsec).expect("it is positive")
 }
 
-/// Says what an operation of this process cost, for [`measured`] to read.
+/// Prints the CPU time per operation of this process to stderr, for [`measured`] to parse.
 pub(crate) fn tell(cpu_time: u64, operations: u64) {
     eprintln!("cpu-ns-per-operation {}", cpu_time as f64 / operations as f64);
 }
 
-/// What a finished process told.
+/// Parses the CPU time per operation, in nanoseconds, from the stderr of a finished process.
 pub(crate) fn measured(stderr: &[u8]) -> f64 {
     let stderr = String::from_utf8_lossy(stderr);
     let figure = stderr.lines().find_map(|line| line.strip_prefix("cpu-ns-per-operation "));
     figure.unwrap_or_else(|| panic!("no figure in:\n{stderr}")).parse().expect("a number")
 }
 
-/// This program again, to work.
+/// Returns a command that starts this program again as a worker process.
 pub(crate) fn worker(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.arg("work").args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null());
     command
 }
 
-/// The sample service in a process of its own, or whatever else is to be loaded.
+/// The target: a sample service in its own process, or a server that already runs.
 pub(crate) struct Target {
     process: Option<Child>,
     pub(crate) url: String,
 }
 
 impl Target {
-    /// The one at `url`, or one that is started here.
+    /// Uses the target at `url`, or starts one if there is none.
     pub(crate) fn start(url: Option<&str>) -> Self {
         if let Some(url) = url {
             return Self { process: None, url: url.to_owned() };
@@ -63,34 +64,34 @@ impl Drop for Target {
     }
 }
 
-/// Serves until stdin ends.
+/// Serves the sample service until stdin ends.
 pub(crate) fn target() {
     let service = sample_service::start().expect("a port is free");
     println!("{}", service.url());
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// Has this process, and those that it starts from now on, run on one core, or on any again. Does nothing elsewhere than on
-/// Linux.
+/// Pins this process, and every process it starts from now on, to one core; `None` allows all cores again. Does nothing
+/// on systems other than Linux.
 pub(crate) fn pin(core: Option<usize>) {
     #[cfg(target_os = "linux")]
     {
         use rustix::thread::{CpuSet, sched_setaffinity};
         let mut cores = CpuSet::new();
         (0..CpuSet::MAX_CPU).filter(|number| core.is_none_or(|core| core == *number)).for_each(|core| cores.set(core));
-        // Where there is no such core, they run anywhere.
+        // If there is no such core, they run on any core.
         let _ = sched_setaffinity(None, &cores);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = core;
 }
 
-/// `command` under callgrind, which writes its totals to stderr.
+/// Returns `command` run under callgrind, which prints its totals to stderr.
 pub(crate) fn counted(command: &Command) -> Command {
     counted_to("/dev/null", command)
 }
 
-/// The same, with its profile in a file.
+/// Like [`counted`], with the profile written to a file.
 pub(crate) fn counted_to(file: &str, command: &Command) -> Command {
     let mut valgrind = Command::new("valgrind");
     valgrind
@@ -104,7 +105,7 @@ pub(crate) fn counted_to(file: &str, command: &Command) -> Command {
     valgrind
 }
 
-/// The total that callgrind wrote.
+/// Parses the total number of instructions that callgrind printed.
 pub(crate) fn instructions(stderr: &[u8]) -> f64 {
     let stderr = String::from_utf8_lossy(stderr);
     let total =
@@ -121,8 +122,8 @@ pub(crate) fn has_valgrind() -> bool {
     found
 }
 
-/// A line a contestant: its instructions if they were counted, the median of its CPU times with the spread, and both
-/// as ratios to the first contestant's. The ratio of CPU times is the median over rounds, with its quartiles.
+/// Prints one line per contestant: the instructions if they were counted, the median CPU time with its spread, and both
+/// as ratios to the first contestant. The ratio of CPU times is the median over rounds, with its quartiles.
 pub(crate) fn table(title: &str, contestants: &[&str], cpu: &[Vec<f64>], instructions: &[f64]) {
     println!("\n{title}");
     for (index, contestant) in contestants.iter().enumerate() {
@@ -151,7 +152,7 @@ pub(crate) fn quartiles(values: &[f64]) -> (f64, f64, f64) {
     (at(0.25), at(0.5), at(0.75))
 }
 
-/// How long an operation takes, in nanoseconds, sample by sample; `work` does as many as it is told.
+/// Returns the time per operation in nanoseconds, one value per sample. `work` receives the number of operations.
 pub(crate) fn nanoseconds(sample: Duration, mut work: impl FnMut(u64)) -> Vec<f64> {
     let mut time = |operations| {
         let started = Instant::now();

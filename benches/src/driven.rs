@@ -1,5 +1,5 @@
-//! What `golo run` costs: a trigger over gRPC against a bare tonic client, a whole plan against the load test's own `run`, and a
-//! line that is read.
+//! Cost of `golo run`: a trigger over gRPC compared with a bare tonic client, a whole plan compared with the load
+//! test's own `run`, and reading one line.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -39,7 +39,7 @@ pub(crate) fn compare(size: Size, options: &Options) {
     lines(size);
 }
 
-/// On the caller's side: the same server, 64 calls in flight over four connections.
+/// Measures the caller's side: the same server, 64 calls in flight over 4 connections.
 fn triggers(size: Size) {
     let calling = |client: &str, calls: u64| {
         let mut server = worker(&["serve", "bare tonic echo"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -82,10 +82,10 @@ fn triggers(size: Size) {
     }
 }
 
-/// A server that ends with its stdin.
+/// Keeps a server alive: the server ends when its stdin is closed.
 struct ServerGuard(#[expect(dead_code, reason = "dropping it closes the pipe")] Option<std::process::ChildStdin>);
 
-/// Triggers the server at `address` so often, and tells the CPU time of each.
+/// Triggers the server at `address` `calls` times and prints the CPU time per call.
 pub(crate) fn trigger(client: &str, calls: u64, address: &str) {
     let before = cpu_time();
     if client == CLIENTS[0] {
@@ -115,7 +115,7 @@ fn sinks() -> Sinks {
     Sinks::new(Vec::new())
 }
 
-/// `golo run hello` against `hello run`: all processes together.
+/// Compares `golo run hello` with `hello run`. The CPU time is that of all processes together.
 fn whole_plans(size: Size, options: &Options) {
     pin(Some(0));
     let target = Target::start(options.url.as_deref());
@@ -146,7 +146,7 @@ fn whole_plans(size: Size, options: &Options) {
     table("a request of a whole run, every process of it (64 users, one worker)", &names, &cpu, &[]);
 }
 
-/// The line reader on one core: each line a journey of its own, which is answered before the next 64 have come.
+/// Measures the line reader on one core. Each line is its own journey, and its trigger is answered 1,000 lines later.
 fn lines(size: Size) {
     let times = nanoseconds(size.sample.max(Duration::from_millis(20)), read);
     let (low, middle, high) = quartiles(&times);
@@ -162,7 +162,7 @@ fn lines(size: Size) {
     println!("  in a second                 {:>9.2} million lines", 1e3 / middle);
 }
 
-/// Reads so many lines.
+/// Reads `lines` lines.
 pub(crate) fn read(lines: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
     let sinks = sinks();
@@ -172,7 +172,7 @@ pub(crate) fn read(lines: u64) {
     reader.read(Repeated { journeys, line: LINE.as_bytes().to_owned(), at: 0, number: 0, lines });
 }
 
-/// Lines whose sequence IDs differ, and whose triggers are answered a little later.
+/// Reader of lines with different sequence IDs. Each trigger is answered 1,000 lines later.
 struct Repeated {
     journeys: Arc<OpenJourneys>,
     line: Vec<u8>,
@@ -181,11 +181,11 @@ struct Repeated {
     lines: u64,
 }
 
-/// Where a line's sequence ID is, but for its last digits.
+/// Position of the sequence ID in a line.
 const ID: std::ops::Range<usize> = 15..51;
 
 impl Repeated {
-    /// Cheap, since it is measured with what reads.
+    /// Formats a number as a sequence ID. It must be cheap, because it is measured together with the reader.
     fn id(number: u64) -> [u8; 36] {
         let mut id = *b"2f0c26b1-6d3f-4c5e-9a86-000000000000";
         for (place, digit) in id.iter_mut().rev().take(12).enumerate() {
@@ -198,7 +198,7 @@ impl Repeated {
 impl Read for Repeated {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let mut filled = 0;
-        // What a pipe holds.
+        // The capacity of a pipe.
         let buffer_length = buffer.len().min(64 << 10);
         while self.number < self.lines && filled < buffer_length {
             if self.at == 0 {

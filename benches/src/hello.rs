@@ -1,4 +1,4 @@
-//! The example `hello`, built and run as its user does.
+//! The example `hello`, built and run as a user would.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,20 +7,20 @@ use std::{
 
 use crate::Size;
 
-/// Ticks of `/proc/PID/stat` in a second: the same on all of Linux.
+/// Clock ticks per second in `/proc/PID/stat`: the same on every Linux.
 const TICKS: f64 = 100.0;
 
-/// A load test that can be run.
+/// A built load test and its target.
 #[derive(Clone)]
 pub(crate) struct Hello {
     pub(crate) path: PathBuf,
     pub(crate) url: String,
 }
 
-/// What a run came to.
+/// Result of a finished run.
 pub(crate) struct Ended {
     pub(crate) summary: String,
-    /// Nanoseconds of CPU time, all threads, from start to end.
+    /// CPU time in nanoseconds from start to end, all threads and processes.
     cpu: f64,
 }
 
@@ -29,13 +29,14 @@ impl Hello {
         Self { path, url: url.to_owned() }
     }
 
-    /// The same with other features of golo, or the very same where that only has to work.
+    /// Builds the example again with other features of golo. A smoke run, which only checks that the benchmarks work,
+    /// uses the same binary.
     pub(crate) fn with(&self, size: Size, name: &str, features: &str) -> Self {
         let path = if size.counted > 0 { build_with(name, features) } else { self.path.clone() };
         Self { path, ..self.clone() }
     }
 
-    /// `run` with these arguments, quiet.
+    /// Returns the command that runs `run` quietly with these arguments.
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(&self.path);
         command.arg("run").args(arguments.split_whitespace()).args(["-q", "--no-progress"]);
@@ -49,7 +50,7 @@ impl Hello {
 }
 
 impl Ended {
-    /// What a run comes to, all its processes together.
+    /// Runs `command` and measures the CPU time of all its processes.
     pub(crate) fn of(mut command: Command) -> Self {
         let before = children_cpu();
         let output = command.output().expect("it runs");
@@ -57,12 +58,12 @@ impl Ended {
         Self { summary: answered(&output), cpu }
     }
 
-    /// The words of the summary's line that is about `label`.
+    /// Returns the rest of the summary line that starts with `label`.
     pub(crate) fn said(&self, label: &str) -> Option<&str> {
         self.summary.lines().find_map(|line| line.trim_start().strip_prefix(label)?.strip_prefix(' ').map(str::trim))
     }
 
-    /// Starts, by what became of them: `due`, `done`, `dropped`. A trigger of `hello` is one request.
+    /// Returns the number of starts that were `due`, `done` or `dropped`. A trigger of `hello` is one request.
     pub(crate) fn starts(&self, what: &str) -> u64 {
         let said = self.said("starts").unwrap_or_default();
         let mut words = said.split_whitespace();
@@ -76,8 +77,8 @@ impl Ended {
     }
 }
 
-/// The summary of a run. What it cost means nothing unless every request was answered; a verdict that the generator was
-/// late is only passed on.
+/// Returns the summary of a run. Panics unless every request was answered, because the cost means nothing otherwise. A
+/// verdict that the generator was late is only printed.
 pub(crate) fn answered(output: &Output) -> String {
     let summary = String::from_utf8_lossy(&output.stdout).into_owned();
     let verdict = summary.lines().next().unwrap_or_default();
@@ -88,16 +89,17 @@ pub(crate) fn answered(output: &Output) -> String {
     summary
 }
 
-/// CPU time of all children that have ended, in nanoseconds; to within 10 ms, and only on Linux.
+/// Returns the CPU time in nanoseconds of all children that have ended. The resolution is 10 ms. Returns 0 on systems
+/// other than Linux.
 fn children_cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name before it may have spaces.
+    // The process name before this field may contain spaces.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks = fields.iter().skip(13).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>();
     ticks * 1e9 / TICKS
 }
 
-/// Builds the example as it is.
+/// Builds the example unchanged.
 pub(crate) fn build() -> PathBuf {
     cargo(workspace(), &["-p", "hello"]);
     built().join("hello")
@@ -153,7 +155,7 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is in the workspace")
 }
 
-/// Where this program was built to.
+/// Returns the folder that this program was built in.
 pub(crate) fn built() -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");
     program.parent().expect("it is in a folder").to_owned()

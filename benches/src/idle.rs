@@ -1,4 +1,4 @@
-//! How much memory a process of users takes who wait most of the time.
+//! Memory use of a process with users that wait most of the time.
 
 use std::{
     process::Child,
@@ -11,7 +11,7 @@ use crate::{
     hello::{Hello, answered},
 };
 
-/// One user and 10,000, or few to see that it works.
+/// Measures 1 user and 10,000 users. A smoke run uses fewer.
 pub(crate) fn compare(size: Size, options: &Options) {
     println!("\nidle users, one request each 10 s: resident memory of the process");
     let target = Target::start(options.url.as_deref());
@@ -23,7 +23,8 @@ pub(crate) fn compare(size: Size, options: &Options) {
     show("… without mimalloc", &hello.with(size, "hello-plain", ""), users, pace, moments);
 }
 
-/// 100,000 users too, and what each of them takes: as many requests a second come from a tenth of them.
+/// Measures 100,000 users too, and the memory per user. The comparison makes the same number of requests per second
+/// with a tenth of the users.
 pub(crate) fn compare_many(size: Size, options: &Options) {
     compare(size, options);
     let target = Target::start(options.url.as_deref());
@@ -34,7 +35,7 @@ pub(crate) fn compare_many(size: Size, options: &Options) {
     println!("  {:<32}{:>7.0} bytes", "each more at the same rate", (many - few) * 1024.0 / 90_000.0);
 }
 
-/// Runs until a second after the last of `moments`; gives KiB at that.
+/// Runs until one second after the last of `moments`. Returns the resident memory in KiB at that last moment.
 fn show(name: &str, hello: &Hello, users: u64, pace: &str, moments: &[u64]) -> f64 {
     let last = moments.last().copied().unwrap_or(0);
     let mut run = hello.command(&format!("-u {users} --pace {pace} -d {}s", last + 1));
@@ -54,7 +55,7 @@ fn show(name: &str, hello: &Hello, users: u64, pace: &str, moments: &[u64]) -> f
     resident
 }
 
-/// A line of `/proc/PID/status`: nothing elsewhere than on Linux.
+/// Returns a value of `/proc/PID/status` in KiB, or 0 on systems other than Linux.
 fn kibibytes(process: &Child, what: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(what));

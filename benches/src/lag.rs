@@ -1,4 +1,4 @@
-//! How late triggers start in the open model, and whether as many were due as the plan has.
+//! Start lag of triggers in the open model, and a check that as many were due as planned.
 
 use crate::{Options, Size, compare::Target};
 

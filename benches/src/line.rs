@@ -1,4 +1,4 @@
-//! An `Output` to the bytes of its line, and back.
+//! Time to write an `Output` as a line, and to parse it back.
 
 use std::hint::black_box;
 

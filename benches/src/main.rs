@@ -1,4 +1,4 @@
-//! What golo costs beside the bare thing, measured in one run: see `README.md` here.
+//! Cost of golo compared with the bare libraries, measured in one run. See `README.md` in this folder.
 //!
 //! ```text
 //! cargo run --release -p golo-benches
@@ -33,18 +33,18 @@ const USAGE: &str =
     "usage: golo-benches [--smoke | request | run | clock | recorder | starting | lag | idle | trigger | driven | line | build]
     [--url URL] [--hello PATH] [--yardstick PATH]";
 
-/// How much is measured.
+/// Amount of work per measurement.
 #[derive(Clone, Copy)]
 struct Size {
-    /// Interleaved rounds for CPU time.
+    /// Number of interleaved rounds that measure CPU time.
     rounds: usize,
-    /// Operations of a round.
+    /// Operations per round.
     operations: u64,
-    /// How long a round is where a load test runs by time.
+    /// Duration of a round for load tests that run by time.
     run: Duration,
-    /// How long a sample is of what takes nanoseconds.
+    /// Duration of a sample, for operations that take nanoseconds.
     sample: Duration,
-    /// Operations under callgrind; none without.
+    /// Operations under callgrind; 0 if none are counted.
     counted: u64,
 }
 
@@ -55,23 +55,23 @@ const FULL: Size = Size {
     sample: Duration::from_millis(50),
     counted: 3_000,
 };
-/// To see that the benchmarks work: their figures mean nothing.
+/// Checks only that the benchmarks work. The figures mean nothing.
 const SMOKE: Size =
     Size { rounds: 1, operations: 200, run: Duration::from_millis(300), sample: Duration::from_millis(1), counted: 0 };
 
-/// What is measured with, where it is not made here.
+/// Programs and servers that are supplied instead of started here.
 #[derive(Default)]
 struct Options {
-    /// A target that runs already.
+    /// URL of a target that already runs.
     url: Option<String>,
-    /// `hello`, built.
+    /// Path of `hello`, built.
     hello: OnceLock<PathBuf>,
-    /// `httpyard`, built.
+    /// Path of `httpyard`, built.
     yardstick: Option<String>,
 }
 
 impl Options {
-    /// The load test to be run, built if it is not yet.
+    /// Returns the load test to run. Builds it on the first call, unless a path was set.
     fn hello(&self, url: &str) -> Hello {
         Hello::new(self.hello.get_or_init(hello::build).clone(), url)
     }
@@ -82,7 +82,7 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse().expect("a number");
     match arguments[..] {
-        // What `compare` starts, once for each round.
+        // Worker processes that `compare` starts, one per round.
         ["work", "target"] => compare::target(),
         ["work", "request", what, operations, url] => request::work(what, number(operations), url),
         ["work", "serve", what] => trigger::serve(what),
@@ -101,7 +101,7 @@ fn main() {
     }
 }
 
-/// The topic, and the options around it.
+/// Returns the topic and the options. Returns `None` if the arguments are invalid.
 fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
     let mut topic = None;
     let mut options = Options::default();

@@ -1,4 +1,4 @@
-//! What a recorder costs: recording a request, and adding a worker's second to the totals.
+//! Cost of the recorder: recording a request, and adding one worker's second to the totals.
 
 use std::{hint::black_box, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const CONTESTANTS: [&str; 2] = ["recording, five series", "recording, a hundred series"];
-/// Requests of a worker's second.
+/// Requests in one second of a worker.
 const SECOND: usize = 50_000;
 const SERIES: usize = 100;
 
@@ -52,7 +52,7 @@ pub(crate) fn compare(size: Size) {
     );
 }
 
-/// Records as a worker does, its seconds taken and given back on the way.
+/// Records as a worker does, including taking and recycling each second.
 pub(crate) fn work(contestant: &str, operations: u64) {
     let series = match contestant {
         "recording, five series" => 5,
@@ -90,7 +90,7 @@ fn second() -> Snapshot {
     recorder.take()
 }
 
-/// Outputs that differ in their path, as those of so many endpoints do.
+/// Returns outputs with different paths, like those of that many endpoints.
 fn outputs(series: usize) -> Vec<Output> {
     let line = |number| {
         format!(
@@ -101,13 +101,14 @@ fn outputs(series: usize) -> Vec<Output> {
     (0..series).map(|number| line(number).parse().expect("it is a line")).collect()
 }
 
-/// A word for a number: digits would be taken for an id.
+/// Spells a number in letters, because digits would be treated as an ID.
 fn words(number: usize) -> String {
     let letter = |number: usize| char::from(b'a' + (number % 26) as u8);
     format!("path-{}{}", letter(number / 26), letter(number))
 }
 
-/// From 0.5 ms up, most of them short, in no order: a prime number of them, so that each series meets all.
+/// Returns durations from 0.5 ms up, mostly short, in random order. Their number is prime, so that every series gets
+/// all of them.
 fn durations() -> Vec<Duration> {
     let mut state = 1_u32;
     let mut next = || {

@@ -1,4 +1,5 @@
-//! `do_request` against bare reqwest that reads the whole body: 64 at a time on one thread, the target elsewhere.
+//! `do_request` compared with bare reqwest that reads the whole body: 64 requests at a time on one thread, with the
+//! target in another process.
 
 use std::{
     sync::{
@@ -32,7 +33,7 @@ pub(crate) fn compare(size: Size) {
         for contestant in CONTESTANTS {
             let count =
                 |operations| instructions(&counted(&run(contestant, operations)).output().expect("it runs").stderr);
-            // What starting costs is in both.
+            // The difference excludes the cost of starting, which is part of both counts.
             counts.push((count(size.counted * 3) - count(size.counted)) / (size.counted * 2) as f64);
         }
     }
@@ -115,7 +116,7 @@ async fn golo(loadtest: golo::Loadtest) {
     assert!(!response.error, "{}", response.output);
 }
 
-/// Triggered over its own socket, so that lines go where a served load test's go.
+/// Triggers over a socket of its own, so that the lines are written as those of a served load test are.
 async fn served(loadtest: golo::Loadtest) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it has one");

@@ -1,5 +1,5 @@
-//! What a request of `hello`'s `run` costs, everything included, against bare reqwest; with more users, with a second worker,
-//! with another allocator and with cookies.
+//! Cost of one request of `hello run`, everything included, compared with bare reqwest; then with more users, a second
+//! worker, another allocator, and cookies.
 
 use std::process::Command;
 
@@ -11,11 +11,11 @@ use crate::{
 
 const ONE_WORKER: &str = "-u 64 --workers 1";
 
-/// Who takes part.
+/// A program to compare.
 enum Contestant {
-    /// Yardstick `y1`, a program of its own, with so many connections.
+    /// Mode `y1` of the program `httpyard`, with this number of connections.
     Yardstick(String, &'static str),
-    /// The same loop in this one: reqwest with all the features that this workspace wants of it.
+    /// The same loop in this program, with all the reqwest features that this workspace enables.
     Reqwest,
     Hello(Hello, &'static str),
 }
@@ -46,7 +46,7 @@ pub(crate) fn compare(size: Size, options: &Options) {
         contestants.insert(1, ("reqwest, 1,000 connections", Contestant::Yardstick(path.clone(), "1000")));
     }
     let bench = Bench { size, url: &target.url };
-    // The target has the first core.
+    // The target runs on the first core.
     pin(Some(1));
     let mut cpu = vec![Vec::new(); contestants.len()];
     for _ in 0..size.rounds {
@@ -61,7 +61,7 @@ pub(crate) fn compare(size: Size, options: &Options) {
     pin(None);
     let names: Vec<&str> = contestants.iter().map(|(name, _)| *name).collect();
     table("a request of `run`, everything included (12-byte body, 64 at a time, one worker)", &names, &cpu, &counts);
-    // The same, against hello as it is.
+    // The same figures, relative to the unchanged `hello`.
     let first = names.iter().position(|name| name.starts_with("hello")).expect("it is there");
     table(
         "… against 64 users of hello as it is",
@@ -71,7 +71,8 @@ pub(crate) fn compare(size: Size, options: &Options) {
     );
 }
 
-/// A second worker for the same users. Where the target needs one of two cores, it has little to win.
+/// Compares two workers with one, for the same users. If the target needs one of two cores, a second worker gains
+/// little.
 fn workers(size: Size, hello: &Hello) {
     let mut ratios = Vec::new();
     let mut rates = [Vec::new(), Vec::new()];
@@ -93,7 +94,7 @@ fn workers(size: Size, hello: &Hello) {
 }
 
 impl Bench<'_> {
-    /// Nanoseconds a request.
+    /// Returns the CPU time per request in nanoseconds.
     fn cpu(&self, contestant: &Contestant) -> f64 {
         match contestant {
             Contestant::Yardstick(path, connections) => {
@@ -107,7 +108,8 @@ impl Bench<'_> {
         }
     }
 
-    /// Instructions a request: those of a long run and of a short one apart, so that starting is not counted.
+    /// Returns the instructions per request: the difference between a long and a short run, so that starting is not
+    /// counted.
     fn instructions(&self, contestant: &Contestant) -> f64 {
         let count = |factor: u64| {
             let operations = self.size.counted * factor;
@@ -135,18 +137,18 @@ impl Bench<'_> {
 
     fn yardstick(&self, path: &str, connections: &str, seconds: f64) -> Command {
         let mut command = Command::new(path);
-        // One-letter names have one dash.
+        // Options with one-letter names have one dash.
         command.args(["--mode", "y1", "--url", &slashed(self.url), "-c", connections, "-d", &seconds.to_string()]);
         command
     }
 }
 
-/// The yardstick wants a path.
+/// Ends the URL with a slash, because the yardstick needs a path.
 fn slashed(url: &str) -> String {
     format!("{}/", url.trim_end_matches('/'))
 }
 
-/// A number of the JSON that a yardstick ends with.
+/// Returns a number from the JSON that the yardstick prints last.
 fn figure(stderr: &[u8], name: &str) -> f64 {
     let stderr = String::from_utf8_lossy(stderr);
     let figures = stderr.lines().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

@@ -1,4 +1,4 @@
-//! How long it takes from starting a load test's process to its first request.
+//! Time from starting a load test's process to its first request.
 
 use std::{io::Read as _, net::TcpListener, time::Instant};
 
@@ -17,7 +17,7 @@ pub(crate) fn measure(size: Size, options: &Options) {
     }
 }
 
-/// Milliseconds. The process is ended once its request has come, and never answered.
+/// Returns the time in milliseconds. The process is killed once its request has arrived; the request is never answered.
 fn first_byte(hello: &Hello, arguments: &str, listener: &TcpListener) -> f64 {
     let mut command = hello.command(arguments);
     let started = Instant::now();
@@ -27,7 +27,7 @@ fn first_byte(hello: &Hello, arguments: &str, listener: &TcpListener) -> f64 {
     let elapsed = started.elapsed();
     let _ = process.kill();
     let _ = process.wait();
-    // Others that it may have made by then are nobody's next first.
+    // Discard further connections of this process, so that the next measurement does not accept them.
     listener.set_nonblocking(true).expect("it is a socket");
     while listener.accept().is_ok() {}
     listener.set_nonblocking(false).expect("it is a socket");

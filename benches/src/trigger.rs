@@ -1,4 +1,4 @@
-//! A served trigger against a bare tonic echo of the same messages: 64 in flight over 4 connections.
+//! A served trigger compared with a bare tonic echo of the same messages: 64 in flight over 4 connections.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -38,7 +38,7 @@ pub(crate) fn compare(size: Size) {
     table("a trigger, on the server's side (64 in flight, 4 connections, one thread)", &CONTESTANTS, &cpu, &counts);
 }
 
-/// Starts a server, calls it, ends it. Gives what it told.
+/// Starts a server, calls it and stops it. Returns what the server printed to stderr.
 fn serve_and_call(mut server: std::process::Command, calls: u64) -> Vec<u8> {
     let mut server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     let mut address = String::new();
@@ -64,7 +64,7 @@ impl Job for Bare {
     }
 }
 
-/// Serves on one thread until stdin ends, then tells the CPU time it took.
+/// Serves on one thread until stdin ends, then prints the CPU time it took.
 pub(crate) fn serve(contestant: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! What looking at runs costs that are kept:
+//! Cost of listing, showing and comparing stored runs:
 //!
 //! ```text
 //! cargo test --release -p golo-cli --test archive_costs -- --ignored --nocapture
@@ -47,7 +47,7 @@ fn begun(run: u64) -> Record {
     }))
 }
 
-/// A second with fifty requests of each series, about as widely spread as those of a service are.
+/// Returns a second with 50 requests per series, with a spread similar to that of a real service.
 fn second(run: u64, number: u64) -> Record {
     let series = |series: u64| {
         let mut durations = Histogram::new();
@@ -93,7 +93,7 @@ fn end() -> [Record; 2] {
 
 #[test]
 #[ignore = "a measurement of minutes"]
-fn of_a_hundred_runs_of_ten_minutes() {
+fn queries_over_a_hundred_runs_of_ten_minutes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.db");
     let mut store = Store::open(&path).unwrap();
@@ -106,7 +106,7 @@ fn of_a_hundred_runs_of_ten_minutes() {
     }
     println!("{RUNS} runs of {SECONDS} s, {SERIES} series each: {} MB", store.bytes() / 1_000_000);
     drop(store);
-    // What runs came to is worked out the first time, where nobody was there to do it when they ended.
+    // The first listing computes the summaries that are not stored yet.
     for call in [
         "runs --limit 100",
         "runs --limit 100",

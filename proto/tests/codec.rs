@@ -1,7 +1,6 @@
-//! Properties of the codec: what is written is read back, in both layouts, and
-//! nothing that arrives makes it panic.
+//! Properties of the codec: encoded responses decode to the same values in both layouts, and no input makes it panic.
 
-// Clippy's leave for tests does not reach their helpers.
+// Clippy's exception for tests does not cover their helpers.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
@@ -20,7 +19,7 @@ use prost::Message;
 use tonic::codegen::{Service, http};
 use tonic::{Code, Request, Status};
 
-/// The later go-lo layout, written down once more, apart from the codec's own.
+/// The later go-lo layout, declared independently of the codec.
 #[derive(Clone, PartialEq, Message)]
 struct Later {
     #[prost(string, tag = "1")]
@@ -49,8 +48,8 @@ fn encode_later(response: &Response) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// What the later layout of `response` is to be read as: itself, but for the
-/// one case that cannot be told apart.
+/// Returns the expected result of decoding the later layout of `response`: the same response, except in the one
+/// ambiguous case.
 fn expected_of_later(response: &Response) -> Response {
     let has_mark = response.duration != 0 || !response.tags.is_empty();
     match ResponseTag::decode(response.output.as_bytes()) {
@@ -65,7 +64,7 @@ fn tags() -> impl Strategy<Value = ResponseTag> {
     (".{0,8}", ".{0,8}").prop_map(|(key, value)| ResponseTag { key, value })
 }
 
-/// Outputs, those among them that are the encoding of a tag, too.
+/// Outputs, some of which are the encoding of a tag.
 fn outputs() -> impl Strategy<Value = String> {
     let looks_like_a_tag = ("[a-z]{0,8}", "[a-z]{0,8}")
         .prop_map(|(key, value)| String::from_utf8(ResponseTag { key, value }.encode_to_vec()).unwrap());
@@ -80,7 +79,7 @@ fn responses() -> impl Strategy<Value = Response> {
     )
 }
 
-/// Encoded responses, in either layout.
+/// Encoded responses in either layout.
 fn messages() -> impl Strategy<Value = Vec<u8>> {
     (responses(), any::<bool>()).prop_map(
         |(response, later)| {
@@ -89,7 +88,7 @@ fn messages() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Bytes that look like fields, of any number and wire type, true to it or not.
+/// Bytes that resemble fields of any number and wire type. The payload may not match the wire type.
 fn field_like_bytes() -> impl Strategy<Value = Vec<u8>> {
     let field = (0u8..12, 0u8..8, vec(any::<u8>(), 0..12)).prop_map(|(number, wire, payload)| {
         let mut field = vec![number << 3 | wire];
@@ -146,8 +145,8 @@ fn mutations() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-/// Decodes `encoded` whole and in two parts, which must make no difference, and
-/// what was read must survive being written and read again.
+/// Decodes `encoded` whole and in two parts, with the same result. A decoded response must also survive encoding and
+/// decoding.
 fn check_any(encoded: &[u8], cut: Index) -> Result<(), TestCaseError> {
     let whole = decode_response(encoded);
     let cut = cut.index(encoded.len() + 1);
@@ -164,19 +163,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn what_we_write_is_read_back(response in responses()) {
+    fn encoded_response_decodes_to_itself(response in responses()) {
         let encoded = response.encode_to_vec();
         prop_assert_eq!(decode_response(&encoded[..]), Ok(response));
     }
 
     #[test]
-    fn the_later_layout_is_read(response in responses()) {
+    fn later_layout_is_decoded(response in responses()) {
         let encoded = encode_later(&response);
         prop_assert_eq!(decode_response(&encoded[..]), Ok(expected_of_later(&response)));
     }
 
     #[test]
-    fn unknown_fields_change_nothing(
+    fn unknown_fields_are_ignored(
         encoded in messages(),
         number in 8u8..16,
         value in vec(any::<u8>(), 0..100),
@@ -191,17 +190,17 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_survived(encoded in vec(any::<u8>(), 0..256), cut: Index) {
+    fn any_bytes_do_not_panic(encoded in vec(any::<u8>(), 0..256), cut: Index) {
         check_any(&encoded, cut)?;
     }
 
     #[test]
-    fn any_fields_are_survived(encoded in field_like_bytes(), cut: Index) {
+    fn any_fields_do_not_panic(encoded in field_like_bytes(), cut: Index) {
         check_any(&encoded, cut)?;
     }
 
     #[test]
-    fn mutated_messages_are_survived(
+    fn mutated_messages_do_not_panic(
         mut encoded in messages(),
         mutations in vec(mutations(), 1..6),
         cut: Index,
@@ -213,13 +212,13 @@ proptest! {
     }
 
     #[test]
-    fn the_client_reads_messages_in_pieces(encoded in messages(), cuts in vec(any::<Index>(), 0..8)) {
+    fn client_reads_messages_in_pieces(encoded in messages(), cuts in vec(any::<Index>(), 0..8)) {
         let expected = decode_response(&encoded[..]).unwrap();
         prop_assert_eq!(call(pieces(&encoded, &cuts)).unwrap(), expected);
     }
 
     #[test]
-    fn the_client_survives_any_message(encoded in field_like_bytes(), cuts in vec(any::<Index>(), 0..8)) {
+    fn client_survives_any_message(encoded in field_like_bytes(), cuts in vec(any::<Index>(), 0..8)) {
         match (call(pieces(&encoded, &cuts)), decode_response(&encoded[..])) {
             (Ok(called), Ok(decoded)) => prop_assert_eq!(called, decoded),
             (Err(status), Err(error)) => {
@@ -231,7 +230,7 @@ proptest! {
     }
 }
 
-/// `encoded` as a gRPC message (uncompressed, its length, itself), cut up.
+/// Returns `encoded` as a gRPC message (flag for no compression, length, payload), cut into pieces.
 fn pieces(encoded: &[u8], cuts: &[Index]) -> VecDeque<Bytes> {
     let mut message = vec![0];
     message.extend((encoded.len() as u32).to_be_bytes());

@@ -1,7 +1,6 @@
-//! Proves that the checked-in generated files are what the `.proto` files
-//! give, and writes them anew when asked to.
+//! Checks that the generated files in the repository match the `.proto` files. Regenerates them on request.
 
-// Clippy's leave for tests does not reach their helpers.
+// Clippy's exception for tests does not cover their helpers.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -13,7 +12,7 @@ use tonic_prost_build::Builder;
 const REGENERATE: &str = "GOLO_REGENERATE=1 cargo test -p golo-proto --test generated";
 
 #[test]
-fn the_job_is_current() {
+fn job_code_is_current() {
     let configure = |builder: Builder| {
         builder.codec_path("crate::codec::JobCodec").type_attribute(".golo.Response", "#[derive(Eq, Hash)]")
     };
@@ -21,25 +20,26 @@ fn the_job_is_current() {
 }
 
 #[test]
-fn the_engine_is_current() {
+fn engine_code_is_current() {
     is_current("engine.proto", "golo.engine.v1", |builder| builder);
 }
 
 #[test]
-fn the_results_are_current() {
+fn results_code_is_current() {
     is_current("results.proto", "golo.results.v1", |builder| {
         builder.extern_path(".golo.engine.v1", "crate::engine").build_server(false).build_client(false)
     });
 }
 
 #[test]
-fn the_descriptors_of_the_later_layout_are_current() {
+fn later_layout_descriptors_are_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let descriptors = protox::compile(["golo-later.proto"], [root]).unwrap();
     are_current("golo-later", &[("bin", descriptors.encode_to_vec())]);
 }
 
-/// Whether the Rust code and the encoded descriptors of `source`, whose package is `package`, are those that are checked in.
+/// Asserts that the Rust code and the descriptors generated from `source`, with this `package`, match the checked-in
+/// files.
 fn is_current(source: &str, package: &str, configure: impl FnOnce(Builder) -> Builder) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let descriptors = protox::compile([source], [root]).unwrap();
@@ -54,7 +54,7 @@ fn is_current(source: &str, package: &str, configure: impl FnOnce(Builder) -> Bu
     are_current(name, &[("rs", code), ("bin", encoded_descriptors)]);
 }
 
-/// Whether the files of this name are those that are checked in.
+/// Asserts that the files with this name match the checked-in ones.
 fn are_current(name: &str, files: &[(&str, Vec<u8>)]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (extension, content) in files {
@@ -63,7 +63,7 @@ fn are_current(name: &str, files: &[(&str, Vec<u8>)]) {
             fs::write(&path, content).unwrap();
             continue;
         }
-        // No `assert_eq!`: it would print both files whole.
+        // `assert_eq!` would print both files in full.
         let is_current = fs::read(&path).ok().as_ref() == Some(content);
         assert!(is_current, "src/generated/{name}.{extension} is stale, run `{REGENERATE}`");
     }

@@ -1,4 +1,4 @@
-//! A client that goes away in the middle: its trigger ends there, and nothing else does.
+//! Clients that disconnect in the middle of a call: only their triggers end.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-/// What is seen of a load test from within this process.
+/// Counters of a load test that runs in this process.
 #[derive(Default)]
 struct Seen {
     begun: AtomicUsize,
@@ -42,7 +42,7 @@ impl Sink for Recorder {
     }
 }
 
-/// Counts when a trigger's future ends, however it does.
+/// Counts when the future of a trigger ends or is dropped.
 struct Guard(Arc<Seen>);
 
 impl Drop for Guard {
@@ -60,7 +60,7 @@ struct Served {
 }
 
 impl Served {
-    /// A load test that hangs in a request to the target, or for ever, or not at all.
+    /// Starts a load test. Its job name makes it wait for a slow request, wait forever, or return immediately.
     async fn start() -> Self {
         let (seen, target) = (Arc::new(Seen::default()), sample_service::start().unwrap());
         let slow = target.url_of("/slow?ms=60000");
@@ -93,7 +93,7 @@ impl Served {
         Self { seen, target, address, stop, serving: tokio::spawn(serving.into_future()) }
     }
 
-    /// Ends it, which nothing that was cancelled may delay.
+    /// Stops the server. Cancelled calls must not delay this.
     async fn stop(self) {
         self.stop.send(()).unwrap();
         within("the server's end", self.serving).await.unwrap().unwrap();
@@ -101,7 +101,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_drops_the_load_test() {
+async fn cancelled_call_drops_its_trigger() {
     let served = Served::start().await;
     let seen = Arc::clone(&served.seen);
     let channel = connect(&served.address).await;
@@ -121,7 +121,7 @@ async fn a_cancelled_call_drops_the_load_test() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_drops_all_of_its_triggers() {
+async fn lost_connection_drops_all_its_triggers() {
     let served = Served::start().await;
     let seen = Arc::clone(&served.seen);
     let stays = connect(&served.address).await;
@@ -150,7 +150,7 @@ async fn a_lost_connection_drops_all_of_its_triggers() {
 }
 
 #[tokio::test]
-async fn a_cancelled_trigger_gives_its_user_back() {
+async fn cancelled_trigger_releases_its_user() {
     let served = Served::start().await;
     let seen = Arc::clone(&served.seen);
     let channel = connect(&served.address).await;
@@ -160,7 +160,7 @@ async fn a_cancelled_trigger_gives_its_user_back() {
             async move { trigger(&channel, context("hang", 1, iteration)).await }
         });
         until("it runs", || seen.begun.load(SeqCst) > seen.ended.load(SeqCst)).await;
-        // One that waits for the user goes away, too.
+        // Also cancel a call that waits for the same user.
         let waiting = tokio::spawn({
             let channel = channel.clone();
             async move { trigger(&channel, context("hang", 1, iteration)).await }
@@ -176,7 +176,7 @@ async fn a_cancelled_trigger_gives_its_user_back() {
     served.stop().await;
 }
 
-/// A channel that counts its connections.
+/// Returns a channel that counts its connections.
 async fn counted(address: &str, connections: &Arc<AtomicUsize>) -> Channel {
     let (address, connections) = (address.to_owned(), Arc::clone(connections));
     let connector = tower::service_fn(move |_| {
@@ -188,7 +188,7 @@ async fn counted(address: &str, connections: &Arc<AtomicUsize>) -> Channel {
 }
 
 #[tokio::test]
-async fn thousands_of_cancelled_calls_leave_the_connection_alone() {
+async fn thousands_of_cancelled_calls_keep_the_connection() {
     const CALLS: usize = 5_000;
     const AT_ONCE: usize = 500;
     let served = Served::start().await;
@@ -196,7 +196,7 @@ async fn thousands_of_cancelled_calls_leave_the_connection_alone() {
     let connections = Arc::default();
     let channel = counted(&served.address, &connections).await;
 
-    // Cancelled while they run.
+    // Calls cancelled while they run.
     for round in 1..=CALLS / AT_ONCE {
         let mut calls = JoinSet::new();
         for _ in 0..AT_ONCE {
@@ -208,7 +208,7 @@ async fn thousands_of_cancelled_calls_leave_the_connection_alone() {
         until("they have ended", || seen.counts() == (round * AT_ONCE, round * AT_ONCE, 0)).await;
     }
 
-    // Cancelled as soon as they are sent, before the server has had time to look at them.
+    // Calls cancelled as soon as they are sent, before the server has read them.
     let mut calls = JoinSet::new();
     for number in 0..CALLS {
         let channel = channel.clone();

@@ -1,4 +1,4 @@
-//! Compressed bodies, for those who ask for them: `set_client` is for the whole process, so these tests have their own.
+//! Compressed bodies. `set_client` applies to the whole process, so these tests have their own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
@@ -33,7 +33,7 @@ fn answer(body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn gzip_is_asked_for() {
+async fn client_asks_for_gzip() {
     let address = serve(async |mut connection| {
         let head = read_head(&mut connection).await;
         let _ = connection.write_all(format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{head}").as_bytes()).await;
@@ -45,7 +45,7 @@ async fn gzip_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_body_is_as_large_as_the_user_sees_it() {
+async fn size_is_that_of_the_decompressed_body() {
     let text = "Hello World\n".repeat(10_000);
     let body = compressed(text.as_bytes());
     assert!(body.len() < text.len() / 10);
@@ -59,7 +59,7 @@ async fn a_body_is_as_large_as_the_user_sees_it() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_compressed_is_left_alone() {
+async fn uncompressed_body_is_unchanged() {
     let url = serve_bytes("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nHello World\n").await;
     let (result, output) = sent(golo::request("journey", client().get(url))).await;
     assert_eq!(output.size, 12);
@@ -67,7 +67,7 @@ async fn a_body_that_is_not_compressed_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_gzip() {
+async fn invalid_gzip_body_fails() {
     let url = serve_bytes(answer(b"Hello World\n")).await;
     let (error, output, _) = failed("body", client().get(&url)).await;
     assert_eq!(error.to_string(), format!("GET {url} could not read the whole body"));
@@ -75,7 +75,7 @@ async fn a_body_that_is_no_gzip() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_damaged_or_cut_short() {
+async fn damaged_or_truncated_gzip_body_fails() {
     let whole = compressed("Hello World\n".repeat(10_000).as_bytes());
     let mut damaged = whole.clone();
     let checksum = damaged.len() - 8;

@@ -1,4 +1,4 @@
-//! The wire, seen by a client that knows nothing of golo but the numbers of fields.
+//! The wire contract, checked by a client that uses only field numbers and none of golo's code.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -28,10 +28,10 @@ use tonic::{
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 const TRIGGER: &str = "/golo.Job/Trigger";
-/// How many triggers meet in a load test called `meet`.
+/// Number of triggers that wait for each other in the job `meet`.
 const CROWD: usize = 2_000;
 
-/// Messages as bytes.
+/// Codec for messages as raw bytes.
 #[derive(Debug, Default)]
 struct Raw;
 
@@ -81,7 +81,7 @@ where
     within("an answer", called).await.map(tonic::Response::into_inner)
 }
 
-/// A field of a message on the wire.
+/// A field of an encoded message.
 #[derive(Debug, Clone, PartialEq)]
 enum Field {
     Number(u64, u64),
@@ -149,7 +149,7 @@ fn take_varint(message: &mut &[u8]) -> u64 {
     number
 }
 
-/// The only text of field `number`.
+/// Returns the text of field `number`, which may occur once.
 fn text_of(message: &[u8], number: u64) -> String {
     let mut texts = fields(message).into_iter().filter_map(|field| match field {
         Field::Bytes(found, text) if found == number => Some(String::from_utf8(text).unwrap()),
@@ -166,7 +166,7 @@ impl Sink for Discard {
     fn output(&self, _: &OutputRef<'_>) {}
 }
 
-/// Tells what it was told.
+/// Returns a load test that responds with the context it received.
 fn loadtest() -> Loadtest {
     let crowd = Arc::new(Barrier::new(CROWD));
     let loadtest = Loadtest::new(move |context: Context, response: Response| {
@@ -222,7 +222,7 @@ impl Served {
     }
 }
 
-/// What holds whatever the messages travel over.
+/// Checks that apply to every transport.
 async fn keeps_the_contract<S>(service: S)
 where
     S: GrpcService<Body, Error: Into<StdError>, ResponseBody: HttpBody<Error: Into<StdError>> + Send + 'static> + Clone,
@@ -271,19 +271,19 @@ where
 }
 
 #[tokio::test]
-async fn in_memory() {
+async fn service_in_memory_keeps_the_contract() {
     keeps_the_contract(loadtest().into_service()).await;
 }
 
 #[tokio::test]
-async fn over_tcp() {
+async fn service_over_tcp_keeps_the_contract() {
     let served = Served::tcp().await;
     keeps_the_contract(connect(&served.address).await).await;
     served.stop().await;
 }
 
 #[tokio::test]
-async fn over_a_unix_socket() {
+async fn service_over_a_unix_socket_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let served = Served::on(UnixListener::bind(&path).unwrap(), format!("unix:{}", path.display()));
@@ -306,7 +306,7 @@ async fn unknown_services_are_unimplemented() {
 }
 
 #[tokio::test]
-async fn health_is_told_and_watched() {
+async fn health_can_be_checked_and_watched() {
     let served = Served::tcp().await;
     let mut health = HealthClient::new(connect(&served.address).await);
     let asked = |service: &str| HealthCheckRequest { service: service.to_owned() };
@@ -324,7 +324,7 @@ async fn health_is_told_and_watched() {
         assert_eq!(first.status, 1, "SERVING: {service:?}");
         watches.push(watch);
     }
-    // Whoever watches does not keep a load test from ending.
+    // An open health watch does not delay the stop.
     served.stop().await;
     for mut watch in watches {
         let next = within("health", watch.message()).await.unwrap().unwrap();
@@ -368,7 +368,7 @@ async fn reflection_lists_the_services_and_their_messages() {
         assert!(files.contains(word), "{word}");
     }
 
-    // Whoever leaves its questions open does not keep a load test from ending.
+    // An open reflection stream does not delay the stop.
     let mut grpc = Grpc::new(channel.clone());
     within("room for a call", grpc.ready()).await.unwrap();
     let questions = Request::new(tokio_stream::once(message(&[text(7, "")])).chain(tokio_stream::pending()));
@@ -378,19 +378,19 @@ async fn reflection_lists_the_services_and_their_messages() {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_is_turned_away() {
+async fn non_grpc_bytes_close_the_connection() {
     let served = Served::tcp().await;
     for words in [&b"GET / HTTP/1.1\r\nhost: golo\r\n\r\n"[..], &[0; 1000]] {
         let mut stream = TcpStream::connect(&served.address).await.unwrap();
         stream.write_all(words).await.unwrap();
-        // An end or a reset, but not silence.
+        // The connection must be closed or reset, not left open.
         let _ = within("the connection's end", stream.read_to_end(&mut Vec::new())).await;
     }
     assert!(call(connect(&served.address).await, TRIGGER, Vec::new()).await.is_ok());
     served.stop().await;
 }
 
-/// Triggers a whole crowd, all of it at once, over so many connections.
+/// Triggers `CROWD` triggers at the same time over this many connections.
 async fn crowd(connections: usize) {
     let served = Served::tcp().await;
     let mut channels = Vec::new();
@@ -413,17 +413,17 @@ async fn crowd(connections: usize) {
 }
 
 #[tokio::test]
-async fn a_crowd_on_one_connection() {
+async fn two_thousand_triggers_on_one_connection() {
     crowd(1).await;
 }
 
 #[tokio::test]
-async fn a_crowd_on_many_connections() {
+async fn two_thousand_triggers_on_64_connections() {
     crowd(64).await;
 }
 
 #[tokio::test]
-async fn a_client_of_go_los_last_layout_reads_tags_as_tags() {
+async fn later_layout_has_tags_in_field_6() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let served = Served::on_with(listener, address, WireLayout::Later);

@@ -1,4 +1,4 @@
-//! How load tests end that make it hard: they block, linger, outrun their reader, fail late, or say what they must not.
+//! Load tests that are hard to end: they block, linger, write faster than their reader, fail late, or print secrets.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -13,7 +13,8 @@ use golo_tests::{Finished, Program, Signal, command, connect, job, output, trigg
 use tokio::{process::Command, task::JoinHandle};
 use tonic::{Code, Status};
 
-/// How long is too long for what ought to be at once: less than any grace or time limit that could hide a hang.
+/// Upper bound for something that should happen immediately. It is shorter than any grace or time limit that could hide
+/// a hang.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 fn endings(arguments: &[&str]) -> Command {
@@ -26,7 +27,7 @@ async fn run(command: Command) -> Finished {
     Program::spawn(command).finish().await
 }
 
-/// Triggers the job, whose answer is awaited elsewhere.
+/// Triggers the job. The returned task waits for the answer.
 async fn begin(program: &Program, name: &'static str) -> JoinHandle<Result<golo::Response, Status>> {
     let channel = connect(&program.address).await;
     tokio::spawn(async move { trigger(&channel, job(name)).await })
@@ -36,14 +37,14 @@ async fn answered(program: &Program, name: &str) -> golo::Response {
     trigger(&connect(&program.address).await, job(name)).await.unwrap()
 }
 
-/// Where the one line is that has `part` in it.
+/// Returns the index of the only stderr line that contains `part`.
 #[track_caller]
 fn place(finished: &Finished, part: &str) -> usize {
     assert_eq!(finished.said(part), 1, "{part}: {:#?}", finished.stderr);
     finished.stderr.iter().position(|line| line.contains(part)).unwrap()
 }
 
-/// The number of lines that were lost.
+/// Returns the reported number of lost lines.
 #[track_caller]
 fn lost(finished: &Finished) -> usize {
     let line = &finished.stderr[place(finished, "output lines were lost")];
@@ -51,7 +52,7 @@ fn lost(finished: &Finished) -> usize {
     lost.unwrap_or_else(|| panic!("{line}")).0.parse().unwrap()
 }
 
-/// Waits until no thread of the load test's is left to do anything.
+/// Waits until all threads of the load test are blocked.
 async fn blocked(program: &mut Program) {
     for _ in 0..available_parallelism().unwrap().get() {
         program.stderr.wait_for("a thread is blocked").await;
@@ -59,7 +60,7 @@ async fn blocked(program: &mut Program) {
 }
 
 #[tokio::test]
-async fn a_load_test_that_blocks_its_threads_ends_with_its_grace() {
+async fn blocked_load_test_ends_after_its_grace() {
     let mut program = Program::serve(endings(&["--graceful-stop", "1s"])).await;
     let call = begin(&program, "block every thread").await;
     blocked(&mut program).await;
@@ -73,7 +74,7 @@ async fn a_load_test_that_blocks_its_threads_ends_with_its_grace() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_blocks_its_threads_ends_with_a_second_signal() {
+async fn blocked_load_test_ends_on_a_second_signal() {
     let mut program = Program::serve(endings(&["--graceful-stop", "1h"])).await;
     let _call = begin(&program, "block every thread").await;
     blocked(&mut program).await;
@@ -88,7 +89,7 @@ async fn a_load_test_that_blocks_its_threads_ends_with_a_second_signal() {
 }
 
 #[tokio::test]
-async fn once_that_blocks_its_threads_ends_with_a_signal() {
+async fn blocked_once_ends_on_repeated_signals() {
     let mut program = Program::spawn(endings(&["once", "--name", "block every thread"]));
     blocked(&mut program).await;
     let started = Instant::now();
@@ -100,7 +101,7 @@ async fn once_that_blocks_its_threads_ends_with_a_signal() {
     assert_eq!(finished.said("golo: stopped by a signal"), 1, "{:#?}", finished.stderr);
 }
 
-/// Asserts that nothing and nobody of `count` triggers was left when teardown began.
+/// Asserts that all `count` triggers and users had ended when teardown began.
 #[track_caller]
 fn assert_gone_before_teardown(finished: &Finished, count: usize) {
     let teardown = place(finished, "teardown begins");
@@ -113,7 +114,7 @@ fn assert_gone_before_teardown(finished: &Finished, count: usize) {
 }
 
 #[tokio::test]
-async fn what_is_cut_off_is_gone_before_teardown() {
+async fn cut_off_triggers_are_dropped_before_teardown() {
     for (grace, is_over, teardown) in
         [("200ms", true, "slow"), ("200ms", true, "quick"), ("1h", false, "slow"), ("1h", false, "quick")]
     {
@@ -140,7 +141,7 @@ async fn what_is_cut_off_is_gone_before_teardown() {
 }
 
 #[tokio::test]
-async fn what_a_signal_cuts_short_once_is_gone_before_teardown() {
+async fn interrupted_once_drops_its_trigger_before_teardown() {
     for teardown in ["TEARDOWN=slow", "TEARDOWN=quick"] {
         let mut program = Program::spawn(endings(&["once", "--name", "linger", "-e", teardown]));
         program.stderr.wait_for("a lingerer comes").await;
@@ -151,7 +152,7 @@ async fn what_a_signal_cuts_short_once_is_gone_before_teardown() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_the_wait_for_a_reader() {
+async fn second_signal_ends_the_wait_for_a_reader() {
     let mut program = Program::spawn_unread(endings(&["--graceful-stop", "1h"])).serving().await;
     let response = answered(&program, "measure much").await;
     assert!(!response.error, "{}", response.output);
@@ -162,13 +163,13 @@ async fn a_second_signal_ends_the_wait_for_a_reader() {
     assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
     let lost = lost(&finished);
     assert!(lost > 0 && !finished.stdout.is_empty(), "a pipe holds some of them");
-    // A pipe takes whole lines, so that each has been read or is lost.
+    // A pipe accepts whole lines, so each line was either read or lost.
     assert_eq!(finished.outputs().len() + lost, 1000);
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn once_ends_where_its_lines_cannot_be_written() {
+async fn once_ends_when_stderr_cannot_be_written() {
     let full_disk = || std::fs::File::options().write(true).open("/dev/full").unwrap().into();
     for stderr in [full_disk(), Stdio::piped()] {
         let mut command = command(env!("CARGO_BIN_EXE_jobs"));
@@ -184,7 +185,7 @@ async fn once_ends_where_its_lines_cannot_be_written() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_load_test_without_patience_does_not_outrun_its_reader() {
+async fn cancelled_outputs_wait_for_a_slow_reader() {
     let mut program = Program::spawn_unread(endings(&[])).serving().await;
     assert!(!answered(&program, "step").await.error);
     let before = program.peak_memory();
@@ -200,7 +201,7 @@ async fn a_load_test_without_patience_does_not_outrun_its_reader() {
 }
 
 #[tokio::test]
-async fn what_setup_made_may_be_hard_to_drop() {
+async fn state_of_setup_may_spawn_or_panic_when_dropped() {
     for trouble in ["DROP=spawns", "DROP=panics"] {
         let program = Program::serve(endings(&["-e", trouble])).await;
         assert!(!answered(&program, "step").await.error);
@@ -216,7 +217,7 @@ async fn what_setup_made_may_be_hard_to_drop() {
 }
 
 #[tokio::test]
-async fn a_client_function_may_panic() {
+async fn panic_in_a_client_function_is_reported() {
     for call in ["serve", "once"] {
         let finished = run(endings(&[call, "-e", "CLIENT=panics"])).await;
         assert_eq!((finished.code, finished.stdout.len()), (Some(107), 0), "{:#?}", finished.stderr);
@@ -226,7 +227,7 @@ async fn a_client_function_may_panic() {
 }
 
 #[tokio::test]
-async fn a_client_function_may_set_another() {
+async fn client_function_may_set_another() {
     let program = Program::serve(endings(&["-e", "CLIENT=sets another"])).await;
     for _ in 0..2 {
         let response = answered(&program, "ask for a client").await;
@@ -238,7 +239,7 @@ async fn a_client_function_may_set_another() {
 }
 
 #[tokio::test]
-async fn a_client_function_that_asks_for_its_own_client_is_told() {
+async fn client_function_that_asks_for_its_own_client_fails() {
     let finished = run(endings(&["once", "-e", "CLIENT=asks for a client"])).await;
     assert_eq!(finished.code, Some(107), "{:#?}", finished.stderr);
     let said = "the function that builds the HTTP client asks for the client";
@@ -250,7 +251,7 @@ async fn a_client_function_that_asks_for_its_own_client_is_told() {
 }
 
 #[tokio::test]
-async fn an_error_that_cannot_say_what_it_is_fails_its_trigger_and_no_more() {
+async fn error_that_panics_when_formatted_fails_only_its_trigger() {
     let mut command = command(env!("CARGO_BIN_EXE_jobs"));
     command.args(["once", "--name", "fail without words"]);
     let finished = run(command).await;
@@ -260,7 +261,7 @@ async fn an_error_that_cannot_say_what_it_is_fails_its_trigger_and_no_more() {
 }
 
 #[tokio::test]
-async fn secrets_are_said_nowhere() {
+async fn credentials_appear_in_no_output() {
     #[track_caller]
     fn says_nothing(text: &str) {
         assert!(!text.contains("ann") && !text.contains("cret@"), "{text}");
@@ -295,7 +296,7 @@ async fn secrets_are_said_nowhere() {
 }
 
 #[tokio::test]
-async fn a_line_does_not_follow_what_was_printed_without_an_end() {
+async fn output_line_starts_on_a_line_of_its_own() {
     let mut program = Program::serve(endings(&[])).await;
     for _ in 0..3 {
         assert!(!answered(&program, "print a dot").await.error);

@@ -1,4 +1,5 @@
-//! `golo.engine.v1.Engine`, as a load test serves it: a plan in, snapshots out, and no load that nobody watches.
+//! `golo.engine.v1.Engine`, as served by a load test: it receives a plan and sends snapshots, and ends the load when
+//! the client disconnects.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -19,7 +20,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming, transport::Channel};
 
 const SECOND: u64 = 1_000_000_000;
-/// Millionths of a start per hour that are one per second.
+/// One start per second, in the unit of the wire: millionths of a start per hour.
 const PER_SECOND: u64 = 3_600_000_000;
 
 async fn serve(target: &SampleService) -> Program {
@@ -32,7 +33,7 @@ fn curve(start: u64) -> Option<pb::Curve> {
     Some(pb::Curve { start, stages: Vec::new() })
 }
 
-/// So many starts a second, for so many seconds.
+/// Returns a load with a constant rate per second and a duration in seconds.
 fn rate(per_second: u64, seconds: u64) -> Load {
     let rate = pb::Open { rate: curve(per_second * PER_SECOND), arrivals: 0, max_users: 1000 };
     Load { model: Some(Model::Open(rate)), duration: Some(seconds * SECOND), graceful_stop: SECOND, ..Load::default() }
@@ -47,7 +48,7 @@ fn plan(load: Load) -> Plan {
     Plan { needs: 1, load: Some(load), job_name: "get".to_owned(), workers: 2, ..Plan::default() }
 }
 
-/// A plan that a load test has been handed.
+/// A plan that a load test is running.
 struct Run {
     commands: UnboundedSender<Command>,
     events: Streaming<Event>,
@@ -66,7 +67,7 @@ impl Run {
         Ok(Self { commands, events: within("an answer", running).await?.into_inner() })
     }
 
-    /// One that has begun.
+    /// Opens a run and starts it.
     async fn start(program: &Program, plan: Plan) -> Self {
         let mut run = Self::open(program, plan).await.unwrap();
         run.until_ready().await;
@@ -90,17 +91,17 @@ impl Run {
         users
     }
 
-    /// Everything to the end, whatever it is.
+    /// Reads all events until the end and ignores them.
     async fn end(mut self) {
         while self.next().await.is_some() {}
     }
 
-    /// Everything to the end: the seconds, the raw outputs, and how it ended.
+    /// Reads all events until the end and collects them.
     async fn finish(mut self) -> Ran {
         let mut ran = Ran::default();
         while let Some(told) = self.next().await {
             if let Told::Outputs(outputs) = &told {
-                // Where it has ended, nobody hears it.
+                // Fails if the run has already ended.
                 let taken = What::Taken(Taken { bytes: outputs.lines.len() as u64 });
                 let _ = self.commands.send(Command { command: Some(taken) });
             }
@@ -139,7 +140,7 @@ impl Ran {
         self.seconds.iter().map(|second| second.snapshot.as_ref().unwrap()).chain(self.finished().rest.as_ref())
     }
 
-    /// Triggers that ended, and requests.
+    /// Returns the number of triggers that ended, and of requests.
     fn counts(&self) -> (u64, u64) {
         let requests = |snapshot: &pb::Snapshot| {
             let durations = snapshot.requests.iter().flat_map(|series| &series.durations);
@@ -151,7 +152,7 @@ impl Ran {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_before_the_start_and_everything_is_told() {
+async fn run_starts_at_the_given_time_and_reports_everything() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     let mut run = Run::open(&program, Plan { outputs: true, ..plan(rate(200, 2)) }).await.unwrap();
@@ -168,14 +169,14 @@ async fn nothing_is_sent_before_the_start_and_everything_is_told() {
     let finished = ran.finished();
     assert_eq!((finished.workers, finished.not_started.as_deref()), (2, None));
     assert_eq!(finished.load.as_ref(), Some(&rate(200, 2)));
-    // It is a load test as before, and its requests are lines again.
+    // Afterwards the load test can be triggered as before, and prints its outputs again.
     let channel = connect(&program.address).await;
     assert!(!trigger(&channel, context("get", 1, 1)).await.unwrap().error);
     assert_eq!(program.stop().await.outputs().len(), 1);
 }
 
 #[tokio::test]
-async fn a_part_of_a_plan_is_its_share() {
+async fn run_of_a_share_does_its_part_of_the_plan() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     let share = Some(pb::Share { index: 1, of: 3 });
@@ -190,7 +191,7 @@ async fn a_part_of_a_plan_is_its_share() {
 }
 
 #[tokio::test]
-async fn a_running_rate_is_adjusted_and_the_snapshots_show_it() {
+async fn adjusted_rate_shows_in_the_snapshots() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     let mut run = Run::start(&program, plan(rate(20, 5))).await;
@@ -203,13 +204,13 @@ async fn a_running_rate_is_adjusted_and_the_snapshots_show_it() {
     let due: Vec<_> =
         ran.seconds.iter().map(|second| second.snapshot.as_ref().unwrap().triggers.as_ref().unwrap().due).collect();
     assert!(due.iter().filter(|due| (295..=305).contains(*due)).count() >= 2, "{due:?}");
-    // The first of the seconds has been waited for.
+    // The first second was read before, and is not in `ran`.
     assert_eq!(ran.counts().0 + 20, target.counter().seen);
     program.stop().await;
 }
 
 #[tokio::test]
-async fn load_that_nobody_watches_is_cut_off_and_another_plan_may_come() {
+async fn disconnected_client_ends_its_load_and_frees_the_engine() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     let run = Run::start(&program, plan(users(4, 600))).await;
@@ -225,7 +226,7 @@ async fn load_that_nobody_watches_is_cut_off_and_another_plan_may_come() {
     })
     .await;
     let seen = target.counter().seen;
-    // That one was dropped as well, before it began.
+    // The run opened above was dropped too, before it started.
     let ran = loop {
         match Run::open(&program, plan(rate(30, 1))).await {
             Ok(mut run) => {
@@ -241,7 +242,7 @@ async fn load_that_nobody_watches_is_cut_off_and_another_plan_may_come() {
 }
 
 #[tokio::test]
-async fn it_stops_when_it_is_told_to_and_when_its_process_is() {
+async fn run_ends_on_stop_on_cut_and_on_sigterm() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     for order in [What::Stop(Stop {}), What::Cut(Cut {})] {
@@ -263,7 +264,7 @@ async fn it_stops_when_it_is_told_to_and_when_its_process_is() {
 }
 
 #[tokio::test]
-async fn what_is_no_plan_of_this_revision_is_refused_and_says_why() {
+async fn unsupported_or_invalid_plan_is_refused_with_a_reason() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     let late = Run::open(&program, Plan { needs: 99, ..plan(rate(1, 1)) }).await.err().unwrap();
@@ -290,7 +291,7 @@ async fn what_is_no_plan_of_this_revision_is_refused_and_says_why() {
 }
 
 #[tokio::test]
-async fn outputs_that_nobody_takes_keep_nothing_else_back() {
+async fn unacknowledged_outputs_do_not_delay_seconds_or_the_end() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     let load = Load { graceful_stop: SECOND / 2, ..users(4, 600) };
@@ -299,7 +300,7 @@ async fn outputs_that_nobody_takes_keep_nothing_else_back() {
         let mut run = Run::start(&program, plan).await;
         let mut ran = Ran::default();
         let done = |ran: &Ran| ran.seconds.last().map(|second| second.snapshot.as_ref().unwrap().requests.is_empty());
-        // All of it waits, and seconds come all the same.
+        // Wait until all triggers are blocked by the unread outputs. Seconds must still arrive.
         while !ran.seconds.iter().any(|second| second.elapsed > 3 * SECOND) || done(&ran) != Some(true) {
             ran.hear(run.next().await.unwrap());
         }
@@ -319,7 +320,7 @@ async fn outputs_that_nobody_takes_keep_nothing_else_back() {
 }
 
 #[tokio::test]
-async fn the_latest_revision_that_both_know_is_spoken() {
+async fn latest_common_revision_is_used() {
     let target = sample_service::start().unwrap();
     let program = serve(&target).await;
     for (speaks, spoken) in [(0, 1), (1, 1), (99, pb::REVISION)] {

@@ -1,5 +1,5 @@
-//! `golo run`: load tests in processes of their own. What it reports is what the target saw, and nothing is left running
-//! however it ends.
+//! `golo run`: load tests in their own processes. The report must match the requests that the target received, and no
+//! process may remain.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -29,12 +29,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// Who runs the plan.
+/// Drivers of the plan: the load test itself, or `golo` by triggers.
 const WAYS: [&str; 2] = ["plan", "trigger"];
 const JOBS: &str = env!("CARGO_BIN_EXE_jobs");
 
-/// A call of `golo run`, and the folder of what it writes. The load test and whatever it starts can be told by a mark in
-/// their environment.
+/// A call of `golo run`, and the folder for its reports. A variable marks the environment of the load test and of all
+/// processes it starts.
 struct Call {
     command: Command,
     folder: TempDir,
@@ -86,7 +86,7 @@ impl Ran {
         self.summary()["steps"]["total"]["duration"]["count"].as_u64().unwrap()
     }
 
-    /// Asserts how it ended, and that nothing of it is left.
+    /// Asserts the exit code and the text. The returned future waits until no process is left.
     #[track_caller]
     fn assert_ended_with(&self, code: i32, word: &str) -> impl Future<Output = ()> + use<> {
         let Finished { code: ended, stdout, stderr } = &self.finished;
@@ -98,7 +98,7 @@ impl Ran {
     }
 }
 
-/// The processes that have this in their environment.
+/// Returns the processes that have this mark in their environment.
 fn marked(mark: &str) -> HashSet<i32> {
     let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     ids.filter(|id| fs::read(format!("/proc/{id}/environ")).is_ok_and(|all| has(&all, mark))).collect()
@@ -108,7 +108,7 @@ fn has(environment: &[u8], mark: &str) -> bool {
     environment.split(|&byte| byte == 0).any(|one| one == mark.as_bytes())
 }
 
-/// The processes of a run that run this program.
+/// Returns the marked processes that run this program.
 fn running(mark: &str, path: &str) -> HashSet<i32> {
     let is = |id: &i32| fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == Path::new(path));
     marked(mark).into_iter().filter(is).collect()
@@ -129,7 +129,7 @@ fn script(folder: &TempDir, text: &str) -> PathBuf {
     path
 }
 
-/// The number at a place of a summary.
+/// Returns a number from a summary.
 fn number(summary: &Value, pointer: &str) -> u64 {
     summary.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("no {pointer}: {summary:#}"))
 }
@@ -139,7 +139,7 @@ fn sample() -> SampleService {
 }
 
 #[tokio::test]
-async fn what_is_reported_is_what_the_target_saw() {
+async fn report_matches_the_requests_of_the_target() {
     let asked = [
         ("-u 10 -d 1", None),
         ("-r 200/s -d 1", Some(200)),
@@ -161,7 +161,7 @@ async fn what_is_reported_is_what_the_target_saw() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_down_or_hangs_fails_the_run_whoever_drives_it() {
+async fn unreachable_or_hanging_target_fails_the_run() {
     let target = sample();
     let refused = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -181,7 +181,7 @@ async fn a_target_that_is_down_or_hangs_fails_the_run_whoever_drives_it() {
 }
 
 #[tokio::test]
-async fn a_rate_leaves_out_the_grace_whoever_drives() {
+async fn reported_rate_excludes_the_grace() {
     for way in WAYS {
         let target = sample();
         let mut call = Call::new(JOBS, target.url(), &format!("-r 50/s -d 1 --drive {way}"));
@@ -194,7 +194,7 @@ async fn a_rate_leaves_out_the_grace_whoever_drives() {
         let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{value} is no count"));
         let (count, after) = (number(&total["duration"]["count"]), number(&total["after_load"]));
         assert!(count == 50 && after >= 1, "{way}: {after} of {count}");
-        // The load took a second.
+        // The load lasted one second.
         assert_eq!(
             (&summary["run"]["rate_time"], total["rate"].as_f64()),
             (&1_000_000_000.into(), Some((count - after) as f64))
@@ -204,7 +204,7 @@ async fn a_rate_leaves_out_the_grace_whoever_drives() {
 }
 
 #[tokio::test]
-async fn a_warm_up_does_not_count() {
+async fn warm_up_is_not_reported() {
     for way in WAYS {
         let target = sample();
         let flags = format!("-r 100/s -d 1 --warm-up 1s --drive {way}");
@@ -227,7 +227,7 @@ async fn parameters_and_job_reach_the_load_test() {
 }
 
 #[tokio::test]
-async fn a_job_may_be_written_in_yaml() {
+async fn job_file_may_be_yaml_or_toml() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
     let run = async |name: &str, text: &str, flags: &str| {
@@ -247,7 +247,7 @@ async fn a_job_may_be_written_in_yaml() {
     let finished = run("job.yml", &text, "-i 7").await;
     assert_eq!((finished.code, target.counter().seen), (Some(0), 5 + 7), "a flag comes first: {finished:#?}");
 
-    // In the place of the load test, too.
+    // A job file may also take the place of the load test.
     let golo = async |arguments: &[&str]| {
         let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
         command.env_remove("TARGET_URL").current_dir(folder.path()).args(arguments);
@@ -297,7 +297,7 @@ async fn a_job_may_be_written_in_yaml() {
     assert_eq!(target.counter().seen, seen, "no load is sent for them");
 }
 
-/// A line of TOML, with its value as a string unless it is a number.
+/// Quotes the value of a TOML line unless it is a number.
 fn quoted(line: &str) -> String {
     match line.split_once(" = ") {
         Some((key, value)) if value.parse::<u64>().is_err() => format!("{key} = \"{value}\""),
@@ -306,7 +306,7 @@ fn quoted(line: &str) -> String {
 }
 
 #[tokio::test]
-async fn wrong_command_lines_are_refused_alike() {
+async fn load_test_and_golo_refuse_the_same_command_lines() {
     for (program, name) in [(JOBS, "jobs"), (env!("CARGO_BIN_EXE_golo-command"), "golo")] {
         for (call, said, help) in [
             ("run --vus 5", "golo calls it `--users`, as in `--users 50`", "run "),
@@ -335,7 +335,7 @@ async fn wrong_command_lines_are_refused_alike() {
 }
 
 #[tokio::test]
-async fn thresholds_and_failures_are_judged_as_anywhere() {
+async fn failed_threshold_fails_the_run() {
     let target = sample();
     let ran = Call::new(JOBS, target.url(), "--name fail -i 10 -t iteration_failed{}rate<1%").finish().await;
     assert_eq!(ran.finished.code, Some(104), "a wrong threshold is one here too");
@@ -349,7 +349,7 @@ async fn thresholds_and_failures_are_judged_as_anywhere() {
 }
 
 #[tokio::test]
-async fn a_signal_stops_it_and_it_still_reports() {
+async fn signal_stops_the_run_and_the_report_is_written() {
     for way in WAYS {
         let target = sample();
         let (mut program, folder, mark) = Call::new(JOBS, target.url(), &format!("-u 4 -d 60 --drive {way}")).spawn();
@@ -364,12 +364,12 @@ async fn a_signal_stops_it_and_it_still_reports() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_is_killed_has_died_and_what_it_did_is_reported() {
+async fn killed_load_test_is_reported_as_died() {
     let target = sample();
     for way in WAYS {
         let before = target.counter().seen;
         let (mut program, folder, mark) = Call::new(JOBS, target.url(), &format!("-u 4 -d 60 --drive {way}")).spawn();
-        // What it has measured and not yet told dies with it.
+        // Measurements that the load test has not sent yet are lost with it.
         match way {
             "plan" => drop(program.stderr.wait_for(" req/s").await),
             _ => {
@@ -389,7 +389,7 @@ async fn a_load_test_that_is_killed_has_died_and_what_it_did_is_reported() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_run_that_is_killed() {
+async fn killed_run_leaves_no_process() {
     let target = sample();
     let (program, _folder, mark) = Call::new(JOBS, target.url(), "-u 4 -d 60").spawn();
     until("there is load", || target.counter().seen > 20).await;
@@ -400,7 +400,7 @@ async fn nothing_is_left_of_a_run_that_is_killed() {
 }
 
 #[tokio::test]
-async fn what_never_becomes_a_load_test_is_not_started_and_says_why() {
+async fn program_that_fails_before_serving_is_not_started() {
     let folder = tempfile::tempdir().unwrap();
     let path = |text: &str| script(&folder, text).display().to_string();
     let ran = Call::new(&path("echo no licence >&2; exit 3"), "", "-d 1").finish().await;
@@ -414,7 +414,7 @@ async fn what_never_becomes_a_load_test_is_not_started_and_says_why() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_load_test_nothing_is_started() {
+async fn missing_load_test_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (path, said) in
         [(folder.path().join("none"), "os error 2"), (folder.path().to_owned(), "is a folder without a Cargo.toml")]
@@ -431,10 +431,10 @@ async fn where_there_is_no_load_test_nothing_is_started() {
 }
 
 #[tokio::test]
-async fn junk_on_stdout_is_counted_and_ends_nothing() {
+async fn junk_on_stdout_is_reported_and_ignored() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
-    // A million lines of junk, one line of 10 MB, then the load test.
+    // A million short lines, one line of 10 MB, then the load test.
     let text = format!("seq 1000000; head -c 10000000 /dev/zero | tr '\\\\0' x; echo; exec {JOBS}");
     let path = script(&folder, &text).display().to_string();
     let ran = Call::new(&path, target.url(), "--name get -i 50").finish().await;
@@ -444,7 +444,7 @@ async fn junk_on_stdout_is_counted_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_load_test_in_python_is_first_class() {
+async fn load_test_in_python_is_supported() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/other-languages/python/load_test.py");
     let has_grpc = std::process::Command::new("python3").args(["-c", "import grpc"]).output();
     if !has_grpc.is_ok_and(|output| output.status.success()) {
@@ -471,7 +471,7 @@ async fn a_load_test_in_python_is_first_class() {
 }
 
 #[tokio::test]
-async fn all_that_the_target_saw_is_in_the_report() {
+async fn report_includes_redirects_and_the_warm_up() {
     for way in WAYS {
         let target = sample();
         let url = format!("{}redirect?times=2", target.url());
@@ -495,7 +495,7 @@ async fn all_that_the_target_saw_is_in_the_report() {
 }
 
 #[tokio::test]
-async fn what_users_do_as_they_start_is_said() {
+async fn requests_of_user_starts_are_reported_separately() {
     let target = sample();
     let driven = env!("CARGO_BIN_EXE_driven");
     let ran = Call::new(driven, target.url(), "--name account -u 3 -i 30 --drive plan").finish().await;
@@ -504,7 +504,7 @@ async fn what_users_do_as_they_start_is_said() {
         ["/generator/user_requests", "/generator/user_connections"].map(|at| number(&summary, at));
     assert_eq!(users, 3, "each logs in");
     assert!((1..=3).contains(&connections), "{connections}");
-    // `setup` and `teardown` are no load, and make one each.
+    // `setup` and `teardown` make one request each, which are not part of the load.
     assert_eq!(target.counter().seen, ran.requests() + users + 2);
     let text = ran.finished.stdout.join("\n");
     assert!(text.contains("3 made by users that started and stopped, not counted"), "{text}");
@@ -512,7 +512,7 @@ async fn what_users_do_as_they_start_is_said() {
 }
 
 #[tokio::test]
-async fn a_content_that_is_not_accepted_fails_the_request_whoever_runs_the_plan() {
+async fn rejected_content_fails_the_request() {
     for way in WAYS {
         let target = sample();
         let mut call = Call::new(JOBS, target.url(), &format!("-u 1 -i 5 --drive {way}"));
@@ -534,7 +534,7 @@ async fn a_content_that_is_not_accepted_fails_the_request_whoever_runs_the_plan(
 }
 
 #[tokio::test]
-async fn the_bytes_that_were_sent_are_reported_whoever_runs_the_plan() {
+async fn sent_bytes_are_reported() {
     for way in WAYS {
         let target = sample();
         let mut call = Call::new(JOBS, target.url(), &format!("--name upload -u 1 -i 3 --drive {way}"));

@@ -1,4 +1,4 @@
-//! What `golo run` keeps: listed, shown again as it was printed, and compared.
+//! Stored runs of `golo run`: listed, shown as they were printed, and compared.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 const JOBS: &str = env!("CARGO_BIN_EXE_jobs");
 const REPORTS: &str = env!("CARGO_BIN_EXE_reports");
 
-/// A folder with a file of runs, and a target.
+/// A temporary folder with a database of runs, and a target.
 struct Kept {
     folder: TempDir,
     target: SampleService,
@@ -31,7 +31,7 @@ impl Kept {
         self.folder.path().join(name)
     }
 
-    /// `golo`, whose load tests request this path of the target.
+    /// Starts `golo`. Its load tests request this path of the target.
     fn spawn(&self, arguments: &[&str], path: &str) -> Program {
         let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
         command.env("TARGET_URL", format!("{}{path}", self.target.url())).env_remove("GOLO_NO_KEEP");
@@ -54,7 +54,7 @@ impl Kept {
     }
 }
 
-/// What a run is kept as.
+/// Returns the ID under which a run is stored.
 #[track_caller]
 fn kept_as(ran: &Finished) -> String {
     let kept = ran.stderr.iter().find_map(|line| line.strip_prefix("kept as ")).unwrap_or_else(|| panic!("{ran:#?}"));
@@ -68,7 +68,7 @@ fn read(path: &Path) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_shown_is_what_was_printed() {
+async fn shown_run_is_identical_to_the_printed_one() {
     let kept = Kept::new();
     let mut ids = Vec::new();
     for (flags, code) in [
@@ -107,7 +107,7 @@ async fn what_is_shown_is_what_was_printed() {
 }
 
 #[tokio::test]
-async fn what_other_paths_hide_is_judged_as_it_was_and_is_kept() {
+async fn thresholds_over_hidden_series_are_stored_as_judged() {
     let kept = Kept::new();
     let of_checkout = "http_req_failed{route:/checkout} rate<1%";
     let by_method = "http_req_duration{method:GET} max<1h";
@@ -132,7 +132,7 @@ async fn what_other_paths_hide_is_judged_as_it_was_and_is_kept() {
 }
 
 #[tokio::test]
-async fn no_query_is_kept() {
+async fn queries_are_not_stored() {
     let kept = Kept::new();
     for drive in ["plan", "trigger"] {
         let ran = kept.golo(&["run", REPORTS, "-u", "2", "-i", "50", "--drive", drive, "--name", "secrets"]).await;
@@ -148,7 +148,7 @@ async fn no_query_is_kept() {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_its_trigger_is_one_row_whoever_drives() {
+async fn request_that_fails_its_trigger_is_one_error_row() {
     let kept = Kept::new();
     for (drive, file) in [("plan", "plan.json"), ("trigger", "trigger.json")] {
         let out = format!("summary={file}");
@@ -161,7 +161,7 @@ async fn a_request_that_fails_its_trigger_is_one_row_whoever_drives() {
 }
 
 #[tokio::test]
-async fn redirects_the_warm_up_and_contents_are_kept() {
+async fn redirects_warm_up_and_content_errors_are_stored() {
     let kept = Kept::new();
     let ways = ["plan", "trigger"];
     for (way, path, name, said) in [
@@ -180,7 +180,7 @@ async fn redirects_the_warm_up_and_contents_are_kept() {
 }
 
 #[tokio::test]
-async fn reports_are_written_again_as_they_were() {
+async fn reports_of_a_stored_run_are_written_unchanged() {
     let kept = Kept::new();
     let outs = ["summary=s.json", "junit=j.xml", "csv=c"];
     let outs: Vec<_> = outs.iter().flat_map(|out| ["-o", out]).collect();
@@ -191,7 +191,7 @@ async fn reports_are_written_again_as_they_were() {
     let shown = kept.golo(&[&["show", &id, "--html", "page.html"], &outs[..]].concat()).await;
     assert_eq!(shown.code, Some(0), "{shown:#?}");
     let after = files.map(|name| fs::read_to_string(kept.file(name)).unwrap());
-    // The summary in junit= names the files, of which there is one more now.
+    // The summary inside the JUnit file names the report files, and now there is one more.
     for (name, (before, after)) in files.iter().zip(before.iter().zip(&after)) {
         assert!(before == after || *name == "j.xml", "{name}: {before}\n{after}");
     }
@@ -204,7 +204,7 @@ async fn reports_are_written_again_as_they_were() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_keeps_no_run_from_running() {
+async fn unusable_database_does_not_stop_a_run() {
     let kept = Kept::new();
     let flags = ["-u", "2", "-i", "20"];
     let ran = kept.run(&[&flags[..], &["--no-keep"]].concat()).await;
@@ -224,7 +224,7 @@ async fn what_cannot_be_kept_keeps_no_run_from_running() {
     assert_eq!(kept.json(&["runs"]).await.as_array().unwrap().len(), 1);
 }
 
-/// Waits until seconds of a run of this name are kept.
+/// Waits until a second of the run with this name has been stored.
 async fn seconds_of(kept: &Kept, name: &str) {
     let is_known = async || {
         let shown = kept.golo(&["show", name, "--json"]).await;
@@ -235,7 +235,7 @@ async fn seconds_of(kept: &Kept, name: &str) {
 }
 
 #[tokio::test]
-async fn a_run_that_was_stopped_is_shown_so_and_one_that_was_killed_has_not_ended() {
+async fn stopped_run_is_stored_as_stopped_and_killed_run_as_not_ended() {
     let kept = Kept::new();
     let run = |name| kept.spawn(&["run", JOBS, "-u", "2", "--pace", "20ms", "-d", "60", "--name", name], "");
     let program = run("get");
@@ -269,7 +269,7 @@ async fn a_run_that_was_stopped_is_shown_so_and_one_that_was_killed_has_not_ende
 #[tokio::test]
 async fn invalid_runs_are_not_compared() {
     let kept = Kept::new();
-    // It blocks the only worker, which is given up after the grace.
+    // This blocks the only worker, which is given up after the grace.
     let flags = ["run", REPORTS, "--name", "block", "-u", "1", "--workers", "1", "-d", "1", "--graceful-stop", "100ms"];
     let ran = kept.golo(&flags).await;
     assert_eq!(ran.code, Some(96), "{ran:#?}");
@@ -305,7 +305,7 @@ async fn run_that_did_not_start_is_kept_and_is_not_the_latest() {
     assert_eq!((&latest["verdict"]["exit_code"], &latest["load"]["done"]), (&0.into(), &2.into()), "{latest}");
     assert_eq!(kept.json(&["show", "get"]).await, latest, "by its name too");
     assert_eq!(kept.json(&["show", &started]).await, latest);
-    // Why it did not start is found all the same.
+    // The run that did not start can be found in the list.
     let listed = kept.json(&["runs"]).await;
     let verdicts: Vec<_> = listed.as_array().unwrap().iter().map(|run| &run["verdict"]).collect();
     assert_eq!(verdicts, ["NOT STARTED", "PASSED", "NOT STARTED"]);
@@ -316,7 +316,7 @@ async fn run_that_did_not_start_is_kept_and_is_not_the_latest() {
 }
 
 #[tokio::test]
-async fn what_is_slower_is_a_regression_and_the_same_is_none() {
+async fn slower_run_is_a_regression_and_equal_run_is_none() {
     let kept = Kept::new();
     let run = |path| {
         let flags = ["run", JOBS, "-r", "40/s", "-d", "11", "--name", "get", "--no-progress"];
@@ -325,7 +325,7 @@ async fn what_is_slower_is_a_regression_and_the_same_is_none() {
     let (fast, slow) = (run("slow?ms=10"), run("slow?ms=500"));
     let (fast, slow) = (kept_as(&fast.finish().await), kept_as(&slow.finish().await));
 
-    // Whether starts were late is this machine's matter, and so is how much seconds differ.
+    // Lateness of starts and variation between seconds depend on this machine.
     let compare = |a: &str, b: &str, tolerance: &str| {
         let (a, b, tolerance) = (a.to_owned(), b.to_owned(), tolerance.to_owned());
         let kept = &kept;
@@ -359,7 +359,7 @@ async fn what_is_slower_is_a_regression_and_the_same_is_none() {
     assert_eq!(wrong.code, Some(104), "{wrong:#?}");
 }
 
-/// A collector of the runs in a file, with a token.
+/// Starts a collector, with a token, on the database of runs.
 async fn collector(kept: &Kept, flags: &[&str]) -> (Program, String) {
     let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
     command.env("GOLO_TOKEN", "hush-hush").args(["collector", "--addr", "127.0.0.1:0", "--db"]);
@@ -367,7 +367,7 @@ async fn collector(kept: &Kept, flags: &[&str]) -> (Program, String) {
     Program::listen(command).await
 }
 
-/// `golo` without any file, where a token may be known.
+/// Runs `golo` without a database, optionally with a token.
 async fn golo_with(token: Option<&str>, arguments: &[&str]) -> Finished {
     let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
     command.env_remove("GOLO_TOKEN").env_remove("GOLO_CA").args(arguments);
@@ -376,7 +376,7 @@ async fn golo_with(token: Option<&str>, arguments: &[&str]) -> Finished {
 }
 
 #[tokio::test]
-async fn a_collector_gives_what_its_file_has() {
+async fn collector_serves_the_runs_of_its_database() {
     let kept = Kept::new();
     for flags in [
         &["-u", "2", "-d", "1", "--name", "get"][..],
@@ -399,7 +399,7 @@ async fn a_collector_gives_what_its_file_has() {
 }
 
 #[tokio::test]
-async fn what_a_collector_does_not_give_is_said() {
+async fn failed_requests_to_a_collector_are_reported() {
     let kept = Kept::new();
     kept_as(&kept.run(&["-u", "2", "-i", "4"]).await);
     let (gone, nobody) = collector(&kept, &[]).await;
@@ -435,7 +435,7 @@ async fn what_a_collector_does_not_give_is_said() {
 }
 
 #[tokio::test]
-async fn a_collector_may_speak_tls_and_is_trusted_by_who_vouches_for_it() {
+async fn collector_with_tls_is_trusted_through_its_ca() {
     let kept = Kept::new();
     kept_as(&kept.run(&["-u", "2", "-i", "4"]).await);
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();

@@ -1,5 +1,5 @@
-//! `golo submit`: agents that run one plan together. What is reported is what the target saw and what the agents
-//! measured, and nothing is left on any agent however it ends.
+//! `golo submit`: agents that run one plan together. The report must match the requests that the target received and
+//! the records of the agents. Nothing may remain on any agent.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -27,7 +27,7 @@ use fleet::{Agent, BINARY, Call, Fleet, JOBS, sample};
 
 const REPORTS: &str = env!("CARGO_BIN_EXE_reports");
 
-/// A route that is not named, and that a threshold selects, fails after so many other paths that there is no room for more.
+/// The route is unnamed but selected by a threshold. It fails only after so many other paths that the series are full.
 #[tokio::test]
 async fn failures_of_a_selected_route_are_not_hidden_by_other_paths() {
     let fleet = Fleet::start(2).await;
@@ -38,7 +38,7 @@ async fn failures_of_a_selected_route_are_not_hidden_by_other_paths() {
 }
 
 #[tokio::test]
-async fn what_is_reported_is_what_the_target_saw_and_what_the_agents_measured() {
+async fn report_matches_the_target_and_the_agents_records() {
     let fleet = Fleet::start(3).await;
     for (flags, expected) in [
         ("-u 10 -d 2", None),
@@ -54,7 +54,7 @@ async fn what_is_reported_is_what_the_target_saw_and_what_the_agents_measured() 
         assert_eq!(ran.requests(), seen, "{flags}");
         assert!(expected.is_none_or(|expected| seen == expected), "{flags}: {seen}");
 
-        // Each agent has its share, and together they are the whole.
+        // Each agent has its share, and the shares add up to the plan.
         let jobs = fleet.last_jobs().await;
         let shares: Vec<_> = jobs.iter().map(|job| job["share"].to_string()).collect();
         let expected = [r#"{"index":0,"of":3}"#, r#"{"index":1,"of":3}"#, r#"{"index":2,"of":3}"#];
@@ -64,7 +64,7 @@ async fn what_is_reported_is_what_the_target_saw_and_what_the_agents_measured() 
         assert!(jobs.iter().all(|job| job["state"] == "completed"), "{jobs:?}");
         assert_eq!(jobs.iter().map(|job| job["run"].as_str()).collect::<BTreeSet<_>>().len(), 1, "one run");
 
-        // Percentiles are those of one histogram of all that every agent measured.
+        // Percentiles are computed from one merged histogram of all agents.
         let mut all = Histogram::new();
         for (agent, job) in fleet.agents.iter().zip(&jobs) {
             for record in agent.records(job["id"].as_str().unwrap()).await {
@@ -93,7 +93,7 @@ fn wire_histogram(written: &golo::pb::engine::Histogram) -> Histogram {
 }
 
 #[tokio::test]
-async fn a_target_that_is_down_fails_the_run_of_all_agents() {
+async fn unreachable_target_fails_the_run_of_all_agents() {
     let fleet = Fleet::start(2).await;
     let refused = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -107,7 +107,7 @@ async fn a_target_that_is_down_fails_the_run_of_all_agents() {
 }
 
 #[tokio::test]
-async fn the_start_is_common_and_its_skew_is_said() {
+async fn agents_start_together_and_the_skew_is_reported() {
     let fleet = Fleet::start(2).await;
     let target = sample();
     let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 1").finish().await;
@@ -123,7 +123,7 @@ async fn the_start_is_common_and_its_skew_is_said() {
 }
 
 #[tokio::test]
-async fn a_load_test_is_uploaded_where_it_is_missing_and_once() {
+async fn load_test_is_uploaded_once_to_each_agent_without_it() {
     let fleet = Fleet::start(2).await;
     let target = sample();
     let one = fleet.agents[0].name.clone();
@@ -150,7 +150,7 @@ async fn agents_without_a_share_are_not_used() {
 }
 
 #[tokio::test]
-async fn thresholds_are_of_all_agents_together_and_can_end_the_run() {
+async fn thresholds_apply_to_all_agents_together_and_can_abort_the_run() {
     let fleet = Fleet::start(2).await;
     let target = sample();
     let mut call = Call::new(&fleet, JOBS, target.url(), "--name fail -i 10");
@@ -168,7 +168,7 @@ async fn thresholds_are_of_all_agents_together_and_can_end_the_run() {
 }
 
 #[tokio::test]
-async fn a_signal_stops_every_agent_and_it_still_reports() {
+async fn signal_stops_every_agent_and_the_report_is_written() {
     let fleet = Fleet::start(3).await;
     let target = sample();
     let running = Call::new(&fleet, JOBS, target.url(), "-u 6 -d 600").spawn();
@@ -179,7 +179,7 @@ async fn a_signal_stops_every_agent_and_it_still_reports() {
     assert_eq!(ran.requests(), target.counter().seen);
     fleet.assert_idle().await;
 
-    // The second one cuts off what is in flight.
+    // A second signal interrupts the triggers in flight.
     let target = sample();
     let mut running = Call::new(&fleet, JOBS, target.url(), "--name hang -u 6 -d 600").spawn();
     until("each user waits", || target.counter().seen == 6).await;
@@ -192,7 +192,7 @@ async fn a_signal_stops_every_agent_and_it_still_reports() {
 }
 
 #[tokio::test]
-async fn a_signal_while_it_waits_in_a_queue_leaves_nothing_behind() {
+async fn signal_during_the_wait_in_a_queue_removes_the_jobs() {
     let fleet = Fleet::start(2).await;
     let target = sample();
     let busy = fleet.agents[1].name.clone();
@@ -213,7 +213,7 @@ async fn a_signal_while_it_waits_in_a_queue_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_signal_during_an_upload_leaves_nothing_behind() {
+async fn signal_during_an_upload_leaves_no_job() {
     let fleet = Fleet::start(2).await;
     let mut running = Call::new(&fleet, BINARY, "", "-u 2 -d 600").spawn();
     running.program.stderr.wait_for("uploading").await;
@@ -225,7 +225,7 @@ async fn a_signal_during_an_upload_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn agents_may_speak_tls_and_are_trusted_by_who_vouches_for_them() {
+async fn agent_with_tls_is_trusted_through_its_ca() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
@@ -243,7 +243,7 @@ async fn agents_may_speak_tls_and_are_trusted_by_who_vouches_for_them() {
 }
 
 #[tokio::test]
-async fn hosts_and_token_are_of_the_environment_too_and_no_token_is_shown() {
+async fn hosts_and_token_can_be_set_in_the_environment_and_tokens_are_hidden() {
     let target = sample();
     let agent = Agent::start_with(1, &["--token", "hush-hush"]).await;
     let fleet = Fleet { agents: vec![agent] };
@@ -263,7 +263,7 @@ async fn hosts_and_token_are_of_the_environment_too_and_no_token_is_shown() {
 }
 
 #[tokio::test]
-async fn a_wrong_command_line_sends_nothing_anywhere() {
+async fn invalid_command_line_queues_no_job() {
     let fleet = Fleet::start(1).await;
     let name = &fleet.agents[0].name;
     for (flags, said) in [
@@ -285,7 +285,7 @@ async fn a_wrong_command_line_sends_nothing_anywhere() {
 }
 
 #[tokio::test]
-async fn tags_of_all_agents_are_one() {
+async fn tags_of_all_agents_are_merged() {
     let fleet = Fleet::start(2).await;
     let target = sample();
     let ran =

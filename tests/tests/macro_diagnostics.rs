@@ -1,8 +1,8 @@
-//! What the compiler says about a load test with a mistake: each file in `ui/` makes one.
+//! Compiler messages for load tests with a mistake: each file in `ui/` makes one.
 
 use std::{io::Write as _, process::Command};
 
-/// The wording of `rustc` changes from release to release. To write the expectations anew: `TRYBUILD=overwrite`.
+/// The wording of `rustc` changes between releases. Set `TRYBUILD=overwrite` to update the expected messages.
 const TOOLCHAIN: &str = "rustc 1.95.";
 
 #[test]
@@ -11,7 +11,7 @@ fn mistakes_are_explained() {
     let version = Command::new(compiler).arg("--version").output().expect("rustc runs");
     let version = String::from_utf8_lossy(&version.stdout);
     if !version.starts_with(TOOLCHAIN) {
-        // Not `eprintln!`, which nobody sees of a test that passes.
+        // The output of `eprintln!` is hidden for a test that passes.
         let _ = writeln!(
             std::io::stderr(),
             "skipped: the expected messages are those of {TOOLCHAIN}x, and this is {}",

@@ -1,4 +1,4 @@
-//! What measuring costs in memory: alone in its process, since that is what is measured.
+//! Memory cost of measuring. The test is alone in its process, because it measures the whole process.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -14,14 +14,14 @@ const RECORDERS: usize = 16;
 const VALUES: usize = 300;
 const MOST: u64 = 256 << 20;
 
-/// Memory that this process has, in bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
 }
 
-/// The same numbers each time, from 0 to 1.
+/// Pseudo-random numbers from 0 to 1, the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// Measures `values` of each series, from 100 µs to a second, as many in each decade.
+/// Records `values` requests in each series, from 100 µs to 1 s, with as many in each decade.
 fn measure(recorder: &mut Recorder, values: usize, random: &mut Random) {
     for route in 0..SERIES {
         let line = format!(
@@ -46,12 +46,12 @@ fn measure(recorder: &mut Recorder, values: usize, random: &mut Random) {
 }
 
 #[test]
-fn a_thousand_series_of_sixteen_workers_fit_in_256_mib() {
+fn thousand_series_of_sixteen_workers_fit_in_256_mib() {
     let before = resident();
     let mut random = Random(1);
     let mut totals = Snapshot::default();
     let mut recorders: Vec<_> = (0..RECORDERS).map(|_| Recorder::default()).collect();
-    // Two seconds: of the second, nothing has been taken yet when the first has been merged and given back.
+    // Two seconds: when the first one has been merged and recycled, the second one has not been taken yet.
     for second in 0..2 {
         for recorder in &mut recorders {
             measure(recorder, VALUES, &mut random);

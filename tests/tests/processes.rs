@@ -1,4 +1,4 @@
-//! Load tests as processes: how they start and end, what they write where, and what they survive.
+//! Load tests as processes: start, end, output, and robustness.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -19,7 +19,8 @@ use sample_service::SampleService;
 use tokio::{net::TcpStream, process::Command, task::JoinSet};
 use tonic::transport::Channel;
 
-/// How long is too long for what ought to be at once: less than any grace or time limit that could hide a hang.
+/// Upper bound for something that should happen immediately. It is shorter than any grace or time limit that could hide
+/// a hang.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 fn jobs(target: &SampleService) -> Command {
@@ -38,7 +39,7 @@ async fn run(command: Command) -> Finished {
     Program::spawn(command).finish().await
 }
 
-/// Triggers `workers` at a time until the load test is gone; gives the ids of all that were answered.
+/// Triggers from `workers` tasks until the load test has ended. Returns the IDs of all answered triggers.
 async fn hammer(channel: Channel, workers: u64, answered: Arc<AtomicU64>) -> Vec<String> {
     let mut hammering = JoinSet::new();
     for user in 0..workers {
@@ -61,7 +62,7 @@ fn ids(finished: &Finished) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_signal_in_the_middle_of_load_loses_nothing() {
+async fn signal_under_load_loses_no_output() {
     for signal in [Signal::TERM, Signal::INT] {
         let target = sample_service::start().unwrap();
         let program = Program::serve(jobs(&target)).await;
@@ -84,7 +85,7 @@ async fn a_signal_in_the_middle_of_load_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_trigger_in_flight_may_finish() {
+async fn trigger_in_flight_may_finish_after_a_signal() {
     let target = sample_service::start().unwrap();
     let program = Program::serve(jobs(&target)).await;
     let channel = connect(&program.address).await;
@@ -98,7 +99,7 @@ async fn a_trigger_in_flight_may_finish() {
     assert_eq!(finished.outputs()[0]["error"], serde_json::Value::Null);
 }
 
-/// Has `count` triggers hang in the program at once.
+/// Starts `count` triggers that hang in the program.
 async fn hang(program: &Program, target: &SampleService, count: u64) -> JoinSet<()> {
     let channel = connect(&program.address).await;
     let mut hanging = JoinSet::new();
@@ -122,7 +123,7 @@ fn assert_cancelled(finished: &Finished, count: usize) {
 }
 
 #[tokio::test]
-async fn a_second_signal_cuts_off() {
+async fn second_signal_cuts_off_triggers() {
     for signals in [[Signal::TERM, Signal::TERM], [Signal::INT, Signal::INT], [Signal::TERM, Signal::INT]] {
         let target = sample_service::start().unwrap();
         let mut program = Program::serve(jobs(&target)).await;
@@ -138,7 +139,7 @@ async fn a_second_signal_cuts_off() {
 }
 
 #[tokio::test]
-async fn the_grace_is_respected() {
+async fn triggers_are_cut_off_after_the_grace() {
     let target = sample_service::start().unwrap();
     for by_flag in [true, false] {
         target.reset_counter();
@@ -161,7 +162,7 @@ async fn the_grace_is_respected() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_does_not_delay_the_end() {
+async fn silent_connection_does_not_delay_the_end() {
     let target = sample_service::start().unwrap();
     let program = Program::serve(jobs(&target)).await;
     let _silent = TcpStream::connect(&program.address).await.unwrap();
@@ -173,7 +174,7 @@ async fn who_says_nothing_does_not_delay_the_end() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_one_clear_line() {
+async fn taken_port_is_reported_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let finished = run(hooks(&["--addr", &address, "-e", "SETUP=hangs"])).await;
@@ -183,14 +184,14 @@ async fn a_taken_port_is_one_clear_line() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_nobodys_is_refused() {
+async fn address_of_another_machine_is_refused() {
     let finished = run(hooks(&["--addr", "192.0.2.1:9999"])).await;
     assert_eq!((finished.code, finished.stdout.len(), finished.stderr.len()), (Some(104), 0, 1));
     assert_eq!(finished.said("cannot listen on 192.0.2.1:9999: "), 1, "{:#?}", finished.stderr);
 }
 
 #[tokio::test]
-async fn a_taken_unix_socket_stays_with_its_owner() {
+async fn unix_socket_in_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("load test.sock");
     let address = format!("unix:{}", path.display());
@@ -208,7 +209,7 @@ async fn a_taken_unix_socket_stays_with_its_owner() {
 }
 
 #[tokio::test]
-async fn a_dead_unix_socket_is_taken_over() {
+async fn dead_unix_socket_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dead.sock");
     drop(UnixListener::bind(&path).unwrap());
@@ -222,7 +223,7 @@ async fn a_dead_unix_socket_is_taken_over() {
 }
 
 #[tokio::test]
-async fn a_file_is_not_taken_for_a_socket() {
+async fn regular_file_at_the_socket_path_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "precious").unwrap();
@@ -234,7 +235,7 @@ async fn a_file_is_not_taken_for_a_socket() {
 }
 
 #[tokio::test]
-async fn a_wrong_command_line_is_104() {
+async fn invalid_command_line_exits_with_104() {
     for (arguments, named) in [
         (&["--no-such-flag"][..], "--no-such-flag"),
         (&["no-such-call"], "no-such-call"),
@@ -264,12 +265,12 @@ async fn a_wrong_command_line_is_104() {
 }
 
 #[tokio::test]
-async fn an_empty_variable_counts_as_none() {
+async fn empty_variable_counts_as_unset() {
     let mut command = hooks(&["--addr", "127.0.0.1:0"]);
     command.env("GOLO_ADDR", "").env("GOLO_GRACEFUL_STOP", "");
     assert_eq!(Program::serve(command).await.stop().await.code, Some(0));
 
-    // The address is looked at first.
+    // The address is checked first.
     let mut command = hooks(&[]);
     command.env("GOLO_ADDR", "").env("GOLO_GRACEFUL_STOP", "soon");
     let finished = run(command).await;
@@ -284,7 +285,7 @@ async fn an_empty_variable_counts_as_none() {
 }
 
 #[tokio::test]
-async fn help_and_version_answer_before_anything_is_set_up() {
+async fn help_and_version_run_no_hooks() {
     for trouble in ["SETUP=fails", "SETUP=hangs", "CLIENT=fails"] {
         for arguments in [&["--help"][..], &["-h"], &["--version"], &["-V"]] {
             let mut command = hooks(&["-e", trouble]);
@@ -304,7 +305,7 @@ async fn help_and_version_answer_before_anything_is_set_up() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_is_107_with_its_reason() {
+async fn failed_setup_or_client_exits_with_107() {
     for (trouble, reason) in [
         ("SETUP=fails", "`setup` failed: invalid digit found in string"),
         ("SETUP=panics", "`setup` failed: panicked: SETUP is out of order"),
@@ -320,7 +321,7 @@ async fn what_cannot_start_is_107_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_failing_teardown_is_no_success() {
+async fn failed_teardown_exits_with_1() {
     for (trouble, reason) in [
         ("TEARDOWN=fails", "`teardown` failed: invalid digit found in string"),
         ("TEARDOWN=panics", "`teardown` failed: panicked: TEARDOWN is out of order"),
@@ -338,7 +339,7 @@ async fn a_failing_teardown_is_no_success() {
 }
 
 #[tokio::test]
-async fn hooks_that_hang_do_not_keep_the_process() {
+async fn hanging_hooks_do_not_block_the_end() {
     let started = Instant::now();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
@@ -360,7 +361,7 @@ async fn hooks_that_hang_do_not_keep_the_process() {
 }
 
 #[tokio::test]
-async fn once_prints_its_response_and_nothing_else() {
+async fn once_prints_only_its_response_on_stdout() {
     let target = sample_service::start().unwrap();
     let mut command = jobs(&target);
     command.arg("once");
@@ -382,7 +383,7 @@ async fn once_prints_its_response_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn once_fails_with_its_trigger() {
+async fn once_exits_with_1_if_its_trigger_fails() {
     let target = sample_service::start().unwrap();
     for (name, reason) in [
         ("fail", "out of stock"),
@@ -400,7 +401,7 @@ async fn once_fails_with_its_trigger() {
 }
 
 #[tokio::test]
-async fn once_interrupted_is_105() {
+async fn interrupted_once_exits_with_105() {
     for signal in [Signal::INT, Signal::TERM] {
         let target = sample_service::start().unwrap();
         let mut command = jobs(&target);
@@ -416,7 +417,7 @@ async fn once_interrupted_is_105() {
 }
 
 #[tokio::test]
-async fn a_panic_is_its_triggers_alone() {
+async fn panic_fails_only_its_trigger() {
     let target = sample_service::start().unwrap();
     let program = Program::serve(jobs(&target)).await;
     let channel = connect(&program.address).await;
@@ -446,7 +447,7 @@ async fn a_panic_is_its_triggers_alone() {
 }
 
 #[tokio::test]
-async fn a_closed_stdout_ends_nothing() {
+async fn closed_stdout_does_not_stop_the_load_test() {
     let target = sample_service::start().unwrap();
     let mut program = Program::spawn_unread(jobs(&target)).serving().await;
     program.close_stdout();
@@ -465,13 +466,13 @@ async fn a_closed_stdout_ends_nothing() {
     assert_eq!(finished.said("lost"), 0, "{:#?}", finished.stderr);
 }
 
-/// Lines that `flood` makes.
+/// Number of lines printed by the job `flood`.
 #[cfg(target_os = "linux")]
 const FLOOD: usize = 1000;
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_stalled_reader_makes_load_tests_wait() {
+async fn stalled_reader_makes_load_tests_wait() {
     const TRIGGERS: u64 = 64;
     let target = sample_service::start().unwrap();
     let mut program = Program::spawn_unread(jobs(&target)).serving().await;
@@ -512,7 +513,7 @@ async fn a_stalled_reader_makes_load_tests_wait() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_reader_that_never_resumes_is_left_behind() {
+async fn reader_that_never_resumes_does_not_block_the_end() {
     let target = sample_service::start().unwrap();
     let mut command = jobs(&target);
     command.args(["--graceful-stop", "200ms"]);
@@ -544,7 +545,7 @@ async fn a_reader_that_never_resumes_is_left_behind() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_full_disk_makes_load_tests_wait() {
+async fn full_disk_makes_load_tests_wait() {
     let target = sample_service::start().unwrap();
     let mut command = jobs(&target);
     command.args(["--graceful-stop", "200ms"]);
@@ -579,7 +580,7 @@ async fn a_full_disk_makes_load_tests_wait() {
 }
 
 #[tokio::test]
-async fn lines_are_whole_among_a_load_tests_own() {
+async fn output_lines_stay_whole_among_other_prints() {
     const TRIGGERS: u64 = 300;
     let target = sample_service::start().unwrap();
     let program = Program::serve(jobs(&target)).await;
@@ -608,7 +609,7 @@ async fn lines_are_whole_among_a_load_tests_own() {
 }
 
 #[tokio::test]
-async fn requests_of_spawned_tasks_get_lines() {
+async fn requests_of_spawned_tasks_are_printed() {
     let target = sample_service::start().unwrap();
     let mut program = Program::serve(jobs(&target)).await;
     let channel = connect(&program.address).await;
@@ -641,7 +642,7 @@ async fn lines_appear_while_the_process_runs() {
 }
 
 #[tokio::test]
-async fn the_address_comes_from_the_flag_or_else_the_environment() {
+async fn address_flag_takes_precedence_over_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["first", "second"].map(|name| format!("unix:{}", folder.path().join(name).display()));
     let mut command = hooks(&[]);
@@ -659,7 +660,7 @@ async fn the_address_comes_from_the_flag_or_else_the_environment() {
 }
 
 #[tokio::test]
-async fn parameters_come_before_the_environment() {
+async fn parameters_take_precedence_over_the_environment() {
     let target = sample_service::start().unwrap();
     for (arguments, expected) in [
         (&["-e", "KEY=a=b", "-e", "OTHER=c"][..], "a=b"),
@@ -677,7 +678,7 @@ async fn parameters_come_before_the_environment() {
 }
 
 #[tokio::test]
-async fn http_needs_no_certificates() {
+async fn plain_http_needs_no_ca_certificates() {
     let target = sample_service::start().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut command = jobs(&target);
@@ -691,7 +692,7 @@ async fn http_needs_no_certificates() {
 }
 
 #[tokio::test]
-async fn ten_thousand_triggers_make_a_line_each() {
+async fn ten_thousand_triggers_print_one_line_each() {
     const TRIGGERS: u64 = 10_000;
     let target = sample_service::start().unwrap();
     let program = Program::serve(jobs(&target)).await;

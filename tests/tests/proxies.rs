@@ -1,4 +1,4 @@
-//! Proxies: none unless asked for, named in the report, and no way round the targets that an agent allows.
+//! Proxies: not used unless asked for, named in the report, and limited to the targets that an agent allows.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -46,7 +46,7 @@ impl Proxy {
         Self { address, heads }
     }
 
-    /// Requests for the target that came since the last time.
+    /// Returns the number of requests for the target since the last call.
     fn taken(&self) -> usize {
         let heads = std::mem::take(&mut *self.heads.lock().unwrap());
         assert!(heads.iter().all(|head| head.starts_with(&format!("GET {TARGET} HTTP/1.1"))), "{heads:#?}");
@@ -54,7 +54,7 @@ impl Proxy {
     }
 }
 
-/// What `program` says to these arguments, in an environment that names proxies.
+/// Runs `program` with these arguments and variables.
 async fn ended(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let mut command = command(program);
     command.args(arguments).env("TARGET_URL", TARGET).env("GOLO_NO_KEEP", "1").envs(variables.iter().copied());
@@ -66,7 +66,7 @@ fn text(finished: &Finished) -> String {
 }
 
 #[tokio::test]
-async fn the_environments_proxies_are_ignored_unless_asked_for() {
+async fn proxies_of_the_environment_are_ignored_unless_asked_for() {
     let proxy = Proxy::start().await;
     let url = format!("http://{}", proxy.address);
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
@@ -84,7 +84,7 @@ async fn the_environments_proxies_are_ignored_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn a_report_names_the_proxy_and_no_password() {
+async fn report_names_the_proxy_without_its_password() {
     let proxy = Proxy::start().await;
     let url = format!("http://ann:secret@{}", proxy.address);
     let golo = env!("CARGO_BIN_EXE_golo-command");
@@ -117,7 +117,7 @@ async fn a_report_names_the_proxy_and_no_password() {
 }
 
 #[tokio::test]
-async fn a_report_names_no_proxy_that_is_not_used() {
+async fn report_omits_an_unused_proxy() {
     let target = sample_service::start().unwrap();
     let proxy = Proxy::start().await;
     let mut command = command(JOBS);
@@ -129,7 +129,7 @@ async fn a_report_names_no_proxy_that_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_allowed_is_refused() {
+async fn proxy_outside_the_allowed_targets_is_refused() {
     let proxy = Proxy::start().await;
     let url = format!("http://ann:secret@{}", proxy.address);
     for by in [("GOLO_PROXY", &*url), ("HTTP_PROXY", &url)] {
@@ -147,7 +147,7 @@ async fn a_proxy_that_is_not_allowed_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_proxy_is_said_without_its_password() {
+async fn invalid_proxy_is_reported_without_its_password() {
     let golo = env!("CARGO_BIN_EXE_golo-command");
     let no_url = "http://ann:secret@127.0.0.1:3128/path";
     let calls: [(&str, &[&str]); 4] = [(JOBS, &["run"]), (JOBS, &["once"]), (JOBS, &["serve"]), (golo, &["run", JOBS])];

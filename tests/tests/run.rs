@@ -1,4 +1,5 @@
-//! `run`: load tests that drive themselves. What they report is what the target saw, however the run ends.
+//! `run`: load tests that drive themselves. Their reports must match the requests that the target received, however the
+//! run ends.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -11,13 +12,13 @@ use sample_service::SampleService;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// A call of the program `name` that says in `outputs.jsonl` what it measured.
+/// A call of a program that writes its outputs to `outputs.jsonl`.
 struct Call {
     command: Command,
     folder: TempDir,
 }
 
-/// How it ended, and what it measured.
+/// The end of a run, and its outputs.
 struct Ran {
     finished: Finished,
     outputs: Vec<Output>,
@@ -68,7 +69,7 @@ impl Running {
 }
 
 impl Ran {
-    /// Asserts that it passed, or would have on a machine with nothing else to do.
+    /// Asserts that the run passed, apart from late starts on a busy machine.
     #[track_caller]
     fn assert_passed(&self) {
         let Finished { code, stdout, stderr } = &self.finished;
@@ -87,7 +88,7 @@ impl Ran {
         assert!(summary.contains(word), "no {word:?}: {summary}");
     }
 
-    /// How many of them there are of each status, and of each kind of error.
+    /// Returns the number of outputs per status, or per kind of error.
     fn kinds(&self) -> BTreeMap<String, u64> {
         let mut kinds = BTreeMap::new();
         for output in &self.outputs {
@@ -100,7 +101,7 @@ impl Ran {
         kinds
     }
 
-    /// Asserts that each request of this run is one that the target saw and answered; gives how many.
+    /// Asserts that the target received and answered as many requests as the run reports. Returns that number.
     #[track_caller]
     fn assert_counted(&self, target: &SampleService) -> u64 {
         let counts = target.counter();
@@ -118,7 +119,7 @@ fn sample() -> SampleService {
     sample_service::start().unwrap()
 }
 
-/// A call of which no more is to be read than how it ended.
+/// Runs a program to its end.
 async fn ended(path: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let mut command = command(path);
     command.args(arguments).envs(variables.iter().copied());
@@ -126,7 +127,7 @@ async fn ended(path: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Fi
 }
 
 #[tokio::test]
-async fn what_is_reported_is_what_the_target_saw() {
+async fn reported_outputs_match_the_target() {
     for (flags, expected) in [
         ("-u 10 -d 1", None),
         ("-u 1 -d 500ms --workers 4", None),
@@ -144,7 +145,7 @@ async fn what_is_reported_is_what_the_target_saw() {
 }
 
 #[tokio::test]
-async fn what_is_reported_of_paced_users_is_what_the_target_saw() {
+async fn reported_outputs_of_paced_users_match_the_target() {
     assert_reported("-u 5 --pace 100ms -d 1", Some(50)).await;
 }
 
@@ -158,7 +159,7 @@ async fn assert_reported(flags: &str, expected: Option<u64>) {
 }
 
 #[tokio::test]
-async fn the_warm_up_is_seen_by_the_target_and_not_reported() {
+async fn warm_up_is_not_reported() {
     let target = sample();
     let ran = Call::jobs(&target, "get", "--warm-up 1s -r 50/s -d 1").finish().await;
     ran.assert_passed();
@@ -166,7 +167,7 @@ async fn the_warm_up_is_seen_by_the_target_and_not_reported() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_the_run_and_it_reports() {
+async fn signal_ends_the_run_with_a_report() {
     for (signal, flags) in
         [(Signal::INT, "-u 20 -d 60"), (Signal::TERM, "-r 200/s -d 60"), (Signal::TERM, "-u 5 -i 9999999")]
     {
@@ -182,7 +183,7 @@ async fn a_signal_ends_the_run_and_it_reports() {
 }
 
 #[tokio::test]
-async fn a_second_signal_cuts_what_is_in_flight_and_it_reports() {
+async fn second_signal_cuts_off_requests_and_the_run_reports() {
     for flags in ["-u 5 -d 60", "-r 20/s --max-users 5 -d 60"] {
         let target = sample();
         let mut running = Call::jobs(&target, "hang", flags).spawn();
@@ -200,7 +201,7 @@ async fn a_second_signal_cuts_what_is_in_flight_and_it_reports() {
 }
 
 #[tokio::test]
-async fn a_signal_gives_what_is_in_flight_the_grace_and_no_more() {
+async fn requests_in_flight_get_the_grace_after_a_signal() {
     let target = sample();
     let running = Call::jobs(&target, "hang", "-u 4 -d 60 --graceful-stop 300ms").spawn();
     until("all are in flight", || target.counter().seen == 4).await;
@@ -211,7 +212,7 @@ async fn a_signal_gives_what_is_in_flight_the_grace_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_blocks_its_threads_is_given_up_and_it_reports() {
+async fn blocked_load_test_is_given_up_with_a_report() {
     let call = Call::new(env!("CARGO_BIN_EXE_endings"), "", "block every thread", "-u 1 -d 60");
     let mut running = call.spawn();
     running.program.stderr.wait_for("a thread is blocked").await;
@@ -223,7 +224,7 @@ async fn a_load_test_that_blocks_its_threads_is_given_up_and_it_reports() {
 }
 
 #[tokio::test]
-async fn what_the_grace_cuts_off_is_reported() {
+async fn requests_cut_off_by_the_grace_are_reported() {
     let target = sample();
     let ran = Call::jobs(&target, "hang", "-u 3 -d 1 --graceful-stop 200ms").finish().await;
     ran.assert_ended_with(99, "FAILED: nothing succeeded: no request ended, 3 requests cut off");
@@ -231,7 +232,7 @@ async fn what_the_grace_cuts_off_is_reported() {
 }
 
 #[tokio::test]
-async fn a_target_that_dies_in_the_middle_is_reported() {
+async fn target_that_dies_during_the_run_is_reported() {
     let target = sample();
     let running = Call::jobs(&target, "get", "-u 4 -i 1500").spawn();
     until("there is load", || target.counter().answered >= 300).await;
@@ -245,7 +246,7 @@ async fn a_target_that_dies_in_the_middle_is_reported() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_not_there_is_reported() {
+async fn unreachable_target_is_reported() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ran = Call::new(env!("CARGO_BIN_EXE_jobs"), &format!("http://{free}/"), "get", "-u 2 -i 50").finish().await;
     ran.assert_ended_with(99, "FAILED: nothing succeeded: every request failed: connect");
@@ -253,7 +254,7 @@ async fn a_target_that_is_not_there_is_reported() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_is_reported() {
+async fn failed_setup_or_client_is_reported() {
     for (hook, what, reason) in [
         ("SETUP", "fails", "invalid digit"),
         ("SETUP", "fails without words", "words fail me"),
@@ -271,7 +272,7 @@ async fn what_cannot_start_is_reported() {
 }
 
 #[tokio::test]
-async fn a_teardown_that_fails_is_said_after_the_run() {
+async fn failed_teardown_is_reported() {
     for what in ["fails", "fails without words", "panics"] {
         let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -i 10");
         call.command.env("TEARDOWN", what);
@@ -282,7 +283,7 @@ async fn a_teardown_that_fails_is_said_after_the_run() {
 }
 
 #[tokio::test]
-async fn a_run_whose_users_all_fail_to_start_is_not_started() {
+async fn run_whose_users_all_fail_to_start_is_not_started() {
     for (what, reason) in [("fails", "no table is free"), ("fails without words", "words fail me")] {
         let target = sample();
         let mut call = Call::driven(&target, "visit", "-u 5 -d 60");
@@ -296,7 +297,7 @@ async fn a_run_whose_users_all_fail_to_start_is_not_started() {
 }
 
 #[tokio::test]
-async fn those_who_can_start_run() {
+async fn users_that_can_start_run() {
     let target = sample();
     let mut call = Call::driven(&target, "visit", "-u 4 -i 40");
     call.command.args(["-e", "START=fails for odd ones"]);
@@ -307,7 +308,7 @@ async fn those_who_can_start_run() {
 }
 
 #[tokio::test]
-async fn a_signal_while_users_start_ends_the_run() {
+async fn signal_while_users_start_ends_the_run() {
     let target = sample();
     let mut running = Call::driven(&target, "visit", "-u 3 -d 60 -e START=hangs").spawn();
     running.program.stderr.wait_for("a guest waits").await;
@@ -318,12 +319,12 @@ async fn a_signal_while_users_start_ends_the_run() {
 }
 
 #[tokio::test]
-async fn a_signal_while_users_start_is_one_though_a_user_has_failed() {
+async fn signal_while_users_start_is_reported_beside_a_failed_start() {
     let target = sample();
     let mut call = Call::driven(&target, "visit", "-u 2 -d 60 --workers 1");
     call.command.args(["-e", "START=hangs or fails for odd ones"]);
     let mut running = call.spawn();
-    // The last to begin, and on the one worker: the other is waiting by then.
+    // This user starts last, on the only worker, so the other user is waiting by now.
     running.program.stderr.wait_for("a guest turns round").await;
     running.program.signal(Signal::TERM);
     running.program.stderr.wait_for("stopping the users").await;
@@ -334,7 +335,7 @@ async fn a_signal_while_users_start_is_one_though_a_user_has_failed() {
 }
 
 #[tokio::test]
-async fn a_signal_while_users_stop_says_so_and_a_second_one_cuts_that_short() {
+async fn signal_while_users_stop_is_reported_and_a_second_one_cuts_them_off() {
     let target = sample();
     let mut running = Call::driven(&target, "visit", "-u 1 -i 5 -e STOP=hangs").spawn();
     running.program.stderr.wait_for("guest-0 leaves").await;
@@ -348,7 +349,7 @@ async fn a_signal_while_users_stop_says_so_and_a_second_one_cuts_that_short() {
 }
 
 #[tokio::test]
-async fn a_signal_during_teardown_says_so() {
+async fn signal_during_teardown_is_reported() {
     let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -i 10");
     call.command.env("TEARDOWN", "blocks");
     let mut running = call.spawn();
@@ -360,7 +361,7 @@ async fn a_signal_during_teardown_says_so() {
 }
 
 #[tokio::test]
-async fn after_a_signal_teardown_is_given_the_grace_and_no_more() {
+async fn teardown_gets_the_grace_after_a_signal() {
     let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -d 60 --graceful-stop 100ms");
     call.command.env("TEARDOWN", "hangs");
     let mut running = call.spawn();
@@ -372,7 +373,7 @@ async fn after_a_signal_teardown_is_given_the_grace_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_signal_during_a_setup_that_blocks_its_thread_ends_the_run() {
+async fn signal_during_a_blocking_setup_ends_the_run() {
     for is_insisted in [false, true] {
         let mut call = Call::new(env!("CARGO_BIN_EXE_hooks"), "", "hooks", "-u 2 -d 60");
         call.command.env("SETUP", "blocks");
@@ -388,7 +389,7 @@ async fn a_signal_during_a_setup_that_blocks_its_thread_ends_the_run() {
 }
 
 #[tokio::test]
-async fn a_signal_during_setup_ends_the_run() {
+async fn signal_during_setup_ends_the_run() {
     let target = sample();
     let mut running = Call::driven(&target, "visit", "-u 2 -d 60 -e SETUP=hangs").spawn();
     running.program.stderr.wait_for("set up").await;
@@ -399,7 +400,7 @@ async fn a_signal_during_setup_ends_the_run() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_wrongly_is_said_before_anything_is_set_up() {
+async fn invalid_arguments_are_refused_before_setup() {
     for (flags, variables, said) in [
         ("-u 5 -r 5/s", &[][..], "`--users` and `--rate` are two kinds of plan"),
         ("-r 5", &[], "write `5/s`"),
@@ -421,13 +422,13 @@ async fn what_is_asked_for_wrongly_is_said_before_anything_is_set_up() {
 }
 
 #[tokio::test]
-async fn variables_that_contradict_each_other_are_refused() {
+async fn contradicting_variables_are_refused() {
     for variables in [[("GOLO_USERS", "5"), ("GOLO_RATE", "5/s")], [("GOLO_STAGE", "1s:5"), ("GOLO_DURATION", "1s")]] {
         assert_refused("--no-progress", &variables, variables[0].0.trim_start_matches("GOLO_")).await;
     }
 }
 
-/// Asserts that a call with these flags and variables is refused, for a reason that has `said` in it in any case.
+/// Asserts that a call with these flags and variables is refused with a reason that contains `said`, ignoring case.
 async fn assert_refused(flags: &str, variables: &[(&str, &str)], said: &str) {
     let target = sample();
     let arguments: Vec<_> = ["run"].into_iter().chain(flags.split_whitespace()).collect();
@@ -441,9 +442,9 @@ async fn assert_refused(flags: &str, variables: &[(&str, &str)], said: &str) {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_run_without_threads_is_not_started() {
+async fn run_without_enough_threads_is_not_started() {
     let target = sample();
-    // Stacks of 1 GB, of which the space that is left has room for a few.
+    // Thread stacks of 1 GB, with address space for only a few of them.
     let limit = "ulimit -v 8000000; RUST_MIN_STACK=1000000000 exec \"$@\"";
     let finished = limited(limit, env!("CARGO_BIN_EXE_driven"), target.url(), "-u 64 --workers 64 -d 60").await;
     let summary = finished.stdout.join("\n");
@@ -455,7 +456,7 @@ async fn a_run_without_threads_is_not_started() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_run_with_hardly_any_descriptor_is_not_started() {
+async fn run_with_very_few_descriptors_is_not_started() {
     let target = sample();
     for most in 4..24 {
         let limit = format!("ulimit -n {most}; exec \"$@\"");
@@ -472,7 +473,7 @@ async fn a_run_with_hardly_any_descriptor_is_not_started() {
     }
 }
 
-/// A run, with these flags, of the program at `path` by a shell that limits what it may have.
+/// Runs the program at `path` with these flags, through a shell that sets limits.
 #[cfg(target_os = "linux")]
 async fn limited(limit: &str, path: &str, target: &str, flags: &str) -> Finished {
     let mut command = command("sh");
@@ -481,7 +482,7 @@ async fn limited(limit: &str, path: &str, target: &str, flags: &str) -> Finished
 }
 
 #[tokio::test]
-async fn a_run_without_descriptors_is_invalid() {
+async fn run_without_enough_descriptors_is_invalid() {
     let target = sample();
     let mut command = command("sh");
     command.env("TARGET_URL", target.url()).args(["-c", "ulimit -n 40; exec \"$@\"", "sh"]);
@@ -493,7 +494,7 @@ async fn a_run_without_descriptors_is_invalid() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_the_summary_changes_nothing() {
+async fn unread_summary_does_not_change_the_run() {
     let target = sample();
     let mut command = command(env!("CARGO_BIN_EXE_jobs"));
     command.env("TARGET_URL", target.url()).args(["run", "--name", "get", "-u", "2", "-i", "50"]);
@@ -505,7 +506,7 @@ async fn who_does_not_read_the_summary_changes_nothing() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_the_lines_changes_nothing() {
+async fn unread_lines_do_not_change_the_run() {
     let target = sample();
     let mut command = command(env!("CARGO_BIN_EXE_jobs"));
     command.env("TARGET_URL", target.url()).args(["run", "--name", "get", "-u", "2", "-i", "50", "-o", "jsonl=-"]);
@@ -519,7 +520,7 @@ async fn who_does_not_read_the_lines_changes_nothing() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn lines_that_cannot_be_written_are_said() {
+async fn lines_that_cannot_be_written_are_reported() {
     let target = sample();
     let variables = [("TARGET_URL", target.url())];
     for flags in ["-u 2 -i 50", "-u 2 -i 5000"] {
@@ -540,11 +541,11 @@ async fn lines_that_cannot_be_written_are_said() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn lines_that_were_written_before_there_was_no_room_are_whole() {
+async fn lines_written_before_the_disk_is_full_are_whole() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outputs.jsonl");
-    // 2,560 bytes in all, a few times as many as which come at once.
+    // 2,560 bytes in total, which is several times the size of one write.
     let limit = "trap '' XFSZ; ulimit -f 5; exec \"$@\"";
     let flags = format!("--name get -u 2 -i 500 -o jsonl={}", path.display());
     let finished = limited(limit, env!("CARGO_BIN_EXE_jobs"), target.url(), &flags).await;
@@ -557,7 +558,7 @@ async fn lines_that_were_written_before_there_was_no_room_are_whole() {
 }
 
 #[tokio::test]
-async fn lines_on_stdout_are_alone_there() {
+async fn stdout_with_lines_has_nothing_else() {
     let target = sample();
     let arguments = ["run", "--name", "get", "-u", "3", "-i", "100", "-o", "jsonl=-"];
     let finished = ended(env!("CARGO_BIN_EXE_jobs"), &arguments, &[("TARGET_URL", target.url())]).await;
@@ -567,7 +568,7 @@ async fn lines_on_stdout_are_alone_there() {
 }
 
 #[tokio::test]
-async fn a_quiet_run_says_nothing_on_stderr() {
+async fn quiet_run_prints_nothing_on_stderr() {
     let target = sample();
     for quiet in ["-q", "--quiet"] {
         let ran = Call::jobs(&target, "get", &format!("-u 2 -i 20 {quiet}")).finish().await;
@@ -579,7 +580,7 @@ async fn a_quiet_run_says_nothing_on_stderr() {
 }
 
 #[tokio::test]
-async fn each_user_has_cookies_of_its_own() {
+async fn each_user_has_its_own_cookies() {
     let target = sample();
     let ran = Call::driven(&target, "account", "-u 6 --pace 100ms -d 1 --workers 2").finish().await;
     ran.assert_passed();
@@ -596,7 +597,7 @@ async fn each_user_has_cookies_of_its_own() {
 }
 
 #[tokio::test]
-async fn hooks_are_called_once_and_are_no_load() {
+async fn hooks_run_once_and_are_not_reported() {
     let target = sample();
     let ran = Call::driven(&target, "visit", "-u 4 -i 40 --workers 2").finish().await;
     ran.assert_ended_with(0, "PASSED");
@@ -609,7 +610,7 @@ async fn hooks_are_called_once_and_are_no_load() {
     assert_eq!((routes["/items"], routes["/login"]), (40 + 2, 4));
 }
 
-/// Asserts that each of 100 triggers that leave their request to somebody else has that counted.
+/// Asserts that 100 triggers, each of which makes its request in another task or thread, have all requests counted.
 async fn assert_spawned(job: &str, sequence: &str) {
     let target = sample();
     let ran = Call::driven(&target, job, "-u 20 -i 100 --workers 2").finish().await;
@@ -621,12 +622,12 @@ async fn assert_spawned(job: &str, sequence: &str) {
 }
 
 #[tokio::test]
-async fn requests_of_golos_tasks_are_counted_and_have_the_users_cookies() {
+async fn requests_of_golo_tasks_are_counted_and_have_the_users_cookies() {
     assert_spawned("spawn ours", "golo").await;
 }
 
 #[tokio::test]
-async fn requests_of_tokios_tasks_are_counted() {
+async fn requests_of_tokio_tasks_are_counted() {
     assert_spawned("spawn", "tokio").await;
 }
 
@@ -641,10 +642,10 @@ async fn requests_of_other_threads_are_counted() {
 }
 
 #[tokio::test]
-async fn what_a_trigger_leaves_running_is_cut_off_and_counted() {
+async fn tasks_left_by_a_trigger_are_cut_off_and_counted() {
     let target = sample();
     let ran = Call::driven(&target, "spawn and leave", "-u 2 -i 10").finish().await;
-    // Whatever becomes of their triggers, none of the requests passed.
+    // The triggers may pass, but none of the requests does.
     ran.assert_ended_with(99, "FAILED: nothing succeeded: no request ended, ");
     let begun = ran.of_sequence("left") as u64;
     let seen = target.counter().routes["/slow"];
@@ -653,7 +654,7 @@ async fn what_a_trigger_leaves_running_is_cut_off_and_counted() {
 }
 
 #[tokio::test]
-async fn a_panic_starts_its_user_anew_and_nobody_else() {
+async fn panic_restarts_only_its_user() {
     let target = sample();
     let ran = Call::driven(&target, "panic if odd", "-u 4 --pace 100ms -d 1").finish().await;
     ran.assert_passed();
@@ -662,6 +663,6 @@ async fn a_panic_starts_its_user_anew_and_nobody_else() {
     for user in [0, 2] {
         assert_eq!(ran.finished.said(&format!("guest-{user} comes")), 1, "{:#?}", ran.finished.stderr);
     }
-    // Ten triggers, each of them a panic; whether the last is followed by a start does not matter.
+    // Ten triggers, each with a panic. A start after the last panic is optional.
     assert!((10..=11).contains(&ran.finished.said("guest-1 comes")), "{:#?}", ran.finished.stderr);
 }

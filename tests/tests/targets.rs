@@ -1,4 +1,4 @@
-//! What an agent allows a load test, as the load test keeps to it.
+//! Targets that an agent allows, as enforced by the load test.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -12,7 +12,7 @@ async fn once(target: &str, allowed: &str) -> Finished {
 }
 
 #[tokio::test]
-async fn a_request_to_another_target_is_not_sent() {
+async fn request_to_a_target_that_is_not_allowed_is_not_sent() {
     let target = sample_service::start().unwrap();
     let url = target.url();
     let own = url.trim_start_matches("http://").trim_end_matches('/').to_owned();

@@ -1,4 +1,4 @@
-//! TLS with a certificate of one's own: `set_client` is for the whole process, so these tests have their own.
+//! TLS with a custom certificate. `set_client` applies to the whole process, so these tests have their own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
@@ -11,7 +11,7 @@ use golo::reqwest::{Certificate, ClientBuilder, Version};
 use support::{failed, sent, serve_bytes};
 
 #[tokio::test]
-async fn trusted_servers_answer_over_both_protocols() {
+async fn trusted_servers_are_reached_over_http_1_and_2() {
     let servers = [tls::start(&["http/1.1"]).await, tls::start(&["h2", "http/1.1"]).await];
     let untrusted = tls::start(&["h2", "http/1.1"]).await;
     let trusted: Vec<_> = servers.iter().map(|server| server.certificate.clone()).collect();

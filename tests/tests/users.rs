@@ -1,4 +1,4 @@
-//! Users: who has which state, for how long, and what is not load.
+//! Users: their state, its lifetime, and requests that are not part of the load.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
@@ -11,7 +11,7 @@ use sample_service::SampleService;
 use serde_json::Value;
 use tonic::transport::Channel;
 
-/// How many triggers of the job `meet` wait for each other.
+/// Number of triggers of the job `meet` that wait for each other.
 const PARTY: u64 = 20;
 
 struct House {
@@ -34,12 +34,12 @@ impl House {
         trigger(&self.channel, context).await.unwrap()
     }
 
-    /// What a trigger that works tells of its visitor.
+    /// Triggers and returns the report about the visitor. The trigger must pass.
     async fn told(&self, context: Context) -> Value {
         told(&self.trigger(context).await)
     }
 
-    /// Triggers all of them at once.
+    /// Runs all triggers at the same time. Returns their reports.
     async fn together(&self, contexts: impl IntoIterator<Item = Context>) -> Vec<Value> {
         let triggers: Vec<_> = contexts.into_iter().map(|context| self.begin(context)).collect();
         let mut told_all = Vec::new();
@@ -49,7 +49,7 @@ impl House {
         told_all
     }
 
-    /// Has triggers of another user answered: by then, what was sent before them is in its place.
+    /// Runs triggers of another user. Once they are answered, all requests sent before have been received.
     async fn pass_by(&self) {
         for _ in 0..5 {
             self.told(context("visit", 2, 0)).await;
@@ -76,7 +76,7 @@ fn told(response: &Response) -> Value {
 }
 
 #[tokio::test]
-async fn a_context_names_its_users_state() {
+async fn context_selects_the_users_state() {
     let house = House::open().await;
     for visit in 1..=3 {
         for user in [7, 0, u64::MAX] {
@@ -92,7 +92,7 @@ async fn a_context_names_its_users_state() {
 }
 
 #[tokio::test]
-async fn a_users_triggers_queue_and_users_do_not() {
+async fn triggers_of_one_user_queue_and_users_run_in_parallel() {
     let house = House::open().await;
     let pair = house.together([context("meet one other", 1, 0), context("meet one other", 2, 0)]).await;
     assert_ne!(pair[0]["visitor"], pair[1]["visitor"], "two users run at once");
@@ -115,7 +115,7 @@ async fn a_users_triggers_queue_and_users_do_not() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_one_user_is_served_one_by_one() {
+async fn many_triggers_of_one_user_run_one_by_one() {
     let house = House::open().await;
     let told = house.together((0..200).map(|iteration| context("visit", 5, iteration))).await;
     let visits: HashSet<_> = told.iter().map(|told| told["visits"].as_u64().unwrap()).collect();
@@ -125,7 +125,7 @@ async fn a_crowd_of_one_user_is_served_one_by_one() {
 }
 
 #[tokio::test]
-async fn without_a_user_states_are_leased_from_a_pool() {
+async fn triggers_without_a_user_lease_states_from_a_pool() {
     let house = House::open().await;
     let party = house.together((0..PARTY).map(|_| job("meet"))).await;
     let visitors: HashSet<_> = party.iter().map(|told| told["visitor"].as_u64().unwrap()).collect();
@@ -139,7 +139,7 @@ async fn without_a_user_states_are_leased_from_a_pool() {
 }
 
 #[tokio::test]
-async fn named_and_unnamed_users_are_apart() {
+async fn numbered_and_unnumbered_users_are_separate() {
     let house = House::open().await;
     let unnamed = house.told(job("visit")).await;
     let named = house.told(context("visit", 1, 0)).await;
@@ -149,7 +149,7 @@ async fn named_and_unnamed_users_are_apart() {
 }
 
 #[tokio::test]
-async fn who_cannot_start_says_why_and_is_tried_again() {
+async fn failed_user_start_is_reported_and_retried() {
     let house = House::open().await;
     for (name, reason) in
         [("cannot start", "no table is free"), ("cannot start for a panic", "panicked: the door is stuck")]
@@ -167,7 +167,7 @@ async fn who_cannot_start_says_why_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_cut_off_is_tried_again() {
+async fn cancelled_user_start_is_retried() {
     let mut house = House::open().await;
     for context in [context("cannot start for ever", 3, 0), job("cannot start for ever")] {
         let hanging = house.begin(context.clone());
@@ -180,7 +180,7 @@ async fn a_start_that_is_cut_off_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_panic_drops_the_state() {
+async fn panic_drops_the_users_state() {
     let house = House::open().await;
     for context in [|name| context(name, 4, 0), job] {
         let first = house.told(context("visit")).await;
@@ -201,7 +201,7 @@ async fn a_panic_drops_the_state() {
 }
 
 #[tokio::test]
-async fn a_failure_keeps_the_state() {
+async fn failure_keeps_the_users_state() {
     let house = House::open().await;
     for context in [|name| context(name, 4, 0), job] {
         house.told(context("visit")).await;
@@ -224,7 +224,7 @@ async fn cookies_belong_to_the_user() {
 }
 
 #[tokio::test]
-async fn only_triggers_are_load() {
+async fn requests_of_user_starts_and_stops_are_not_printed() {
     let house = House::open().await;
     for user in 0..5 {
         house.told(context("visit", user, 0)).await;
@@ -239,7 +239,7 @@ async fn only_triggers_are_load() {
 }
 
 #[tokio::test]
-async fn everyone_is_stopped_once_and_then_it_is_torn_down() {
+async fn all_users_are_stopped_once_before_teardown() {
     let house = House::open().await;
     let party = (0..PARTY).map(|number| if number < 5 { job("meet") } else { context("meet", number, 0) });
     house.together(party).await;

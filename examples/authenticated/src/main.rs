@@ -1,10 +1,10 @@
-//! A client of one's own: every request carries a key, and none follows a redirect.
+//! A custom client: every request carries an API key, and redirects are not followed.
 //!
 //! ```text
 //! cargo run -p authenticated -- once -e USER_NAME=ann
 //! ```
 //!
-//! It loads a sample service that it starts itself, or `TARGET_URL`.
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 use golo::{
     Shared,
@@ -12,7 +12,7 @@ use golo::{
 };
 use serde::Deserialize;
 
-/// `client = own` has golo build every client by this; the builder comes with golo's defaults.
+/// `client = own` makes golo build every client with this function. The builder already has golo's defaults.
 fn own(builder: ClientBuilder) -> reqwest::Result<Client> {
     let agent = header::HeaderValue::from_static("golo-example");
     let key = header::HeaderValue::from_static("of this load test");
@@ -30,7 +30,7 @@ struct Token {
     token: String,
 }
 
-/// Logs in once for the whole run. Nothing of this is measured.
+/// Logs in once for the whole run. These requests are not measured.
 async fn log_in() -> Result<Session, golo::BoxError> {
     let url = golo::param("TARGET_URL").unwrap_or_else(sample_service::spawn);
     let url = url.trim_end_matches('/');

@@ -1,11 +1,13 @@
-//! Rows of a CSV: each trigger takes the next one, and each row is used once in the whole run.
+//! Rows from a CSV file: each trigger takes the next row, and each row is used once in the whole run.
 //!
 //! ```text
 //! cargo run --release -p data-feed -- run --users 4 --iterations 20
 //! ```
 //!
-//! `orders.csv` has 20 rows, and a trigger that finds none left fails. For a run of any length use `sequential()`, which
-//! begins again after the last row. It loads a sample service that it starts itself, or `TARGET_URL`.
+//! `orders.csv` has 20 rows. A trigger fails if no row is left. For longer runs use `sequential()`, which starts again
+//! after the last row.
+//!
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 use std::sync::LazyLock;
 
@@ -19,14 +21,15 @@ fn page(path: &str) -> String {
     format!("{}/{path}", TARGET.trim_end_matches('/'))
 }
 
-/// A row of `orders.csv`, whose header names these fields.
+/// A row of `orders.csv`. Its header contains these field names.
 #[derive(Deserialize)]
 struct Order {
     user: String,
     item: u32,
 }
 
-/// Reads every row before the load begins: one that is no order ends it here, by its line.
+/// Reads every row before the load starts. An invalid row stops the run here, with an error that contains its line
+/// number.
 async fn read() -> Result<Feed<Order>, golo::Error> {
     golo::feed(concat!(env!("CARGO_MANIFEST_DIR"), "/orders.csv")).map(Feed::unique)
 }

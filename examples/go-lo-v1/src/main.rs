@@ -1,10 +1,10 @@
-//! The older go-lo's program: a struct that holds its configuration, and runs.
+//! The program of the first go-lo: a struct that holds its configuration and implements `Runner`.
 //!
 //! ```text
 //! cargo run -p go-lo-v1 -- once
 //! ```
 //!
-//! It loads a sample service that it starts itself, or `TARGET_URL`.
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 struct MagnumApi {
     url: String,

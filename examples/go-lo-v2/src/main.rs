@@ -1,10 +1,10 @@
-//! The later go-lo's program: a function of a context and a response, which says how it went by tags.
+//! The program of the later go-lo: a function that takes a context and a response and reports its result as tags.
 //!
 //! ```text
 //! cargo run -p go-lo-v2 -- once
 //! ```
 //!
-//! It loads a sample service that it starts itself, or `TARGET_URL`.
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 use std::{fmt::Display, sync::LazyLock};
 

@@ -4,11 +4,11 @@
 //! cargo run --release -p hello -- run --users 100 --duration 10s
 //! ```
 //!
-//! It loads a sample service that it starts itself, or `TARGET_URL`.
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 use golo::{BoxError, RequestError, Shared, reqwest::Url};
 
-/// Read once: a text would be read anew for each request.
+/// Parses the URL once. A string would be parsed again for each request.
 async fn target() -> Result<Url, BoxError> {
     Ok(golo::param("TARGET_URL").unwrap_or_else(sample_service::spawn).parse()?)
 }
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_passes_against_the_sample_service() {
+    async fn load_test_passes_against_the_sample_service() {
         hello(Shared::new(target().await.unwrap())).await.unwrap();
     }
 }

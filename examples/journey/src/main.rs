@@ -1,17 +1,18 @@
-//! A shop visit: log in, list the items, look at one, buy it. One sequence, and a user that keeps its name and cookies.
+//! A visit to a shop: log in, list the items, look at one, buy it. All requests share one sequence ID, and each user
+//! keeps its name and cookies.
 //!
 //! ```text
 //! cargo run -p journey -- once
 //! ```
 //!
-//! It loads a sample service that it starts itself, or `TARGET_URL`.
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 use std::time::Duration;
 
 use golo::{Context, Shared};
 use serde::{Deserialize, Serialize};
 
-/// What every shopper needs to know: where the shop is.
+/// The shop's address, shared by all users.
 struct Shop {
     url: String,
 }
@@ -26,7 +27,7 @@ async fn open() -> Shop {
     Shop { url: golo::param("TARGET_URL").unwrap_or_else(sample_service::spawn) }
 }
 
-/// One shopper, across all of its visits.
+/// A user, which lives across all of its visits.
 struct Shopper {
     name: String,
     logged_in: bool,
@@ -75,7 +76,7 @@ async fn journey(shopper: &mut Shopper, shop: Shared<Shop>) -> Result<(), golo::
     let item = client.get(shop.page(&format!("items/{}", choice.id)));
     golo::request(&visit, item).route("/items/{id}").send().await?;
 
-    // The session is in the cookie that the login set: each shopper has its own.
+    // The cookie set by the login carries the session. Each user has its own cookies.
     let purchase = client.post(shop.page("buy")).json(&Purchase { item: choice.id });
     let bought = golo::request(&visit, purchase).expect_status(201).send().await?;
     shopper.orders += usize::from(golo::check("the purchase went through", bought.status() == 201));

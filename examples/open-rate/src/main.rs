@@ -1,14 +1,15 @@
-//! 200 starts a second, whatever the target does.
+//! 200 starts per second, however long the target takes.
 //!
 //! ```text
 //! cargo run --release -p open-rate -- run --rate 200/s --duration 10s
 //! ```
 //!
-//! One start is due every 5 ms; `--arrivals poisson` spaces them at random, as visitors who know nothing of each other
-//! come. A target that takes longer has more triggers in flight, up to `--max-users`: what is due beyond them is dropped,
-//! and counted. `-e WAIT_MS=500 --max-users 50` shows it, as 200 a second of half a second each would be 100 in flight.
+//! One start is due every 5 ms. `--arrivals poisson` spaces the starts at random, like visitors who arrive
+//! independently. If the target takes longer, more triggers are in flight, up to `--max-users`. Starts due beyond that
+//! limit are dropped and counted. `-e WAIT_MS=500 --max-users 50` shows this: 200 starts per second of 0.5 s each would
+//! need 100 in flight.
 //!
-//! It loads a sample service that it starts itself, or `TARGET_URL`.
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 use std::sync::LazyLock;
 
@@ -28,7 +29,7 @@ async fn visit() -> Result<(), golo::RequestError> {
 #[cfg(test)]
 mod tests {
     #[tokio::test]
-    async fn it_passes_against_the_sample_service() {
+    async fn load_test_passes_against_the_sample_service() {
         super::visit().await.unwrap();
     }
 }

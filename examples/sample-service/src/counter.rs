@@ -1,4 +1,4 @@
-//! Counting requests, exactly and without a lock.
+//! Exact request counts, kept without a lock.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,28 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoints::ENDPOINTS;
 
-/// The key in [`Counts::routes`] of requests whose path the service does not know.
+/// Key in [`Counts::routes`] for requests to unknown paths.
 pub const OTHER_ROUTE: &str = "other";
 
 const STATUS_CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-/// What a service has seen and answered since it started or was last reset: the body of `GET /counter`.
+/// Requests seen and answered since the service started or was last reset: the body of `GET /counter`.
 ///
-/// Requests to `/counter` and `/counter/reset` are not in it. Once nothing is in flight, `seen - answered` is the number of
-/// requests whose client went away before the answer.
+/// Requests to `/counter` and `/counter/reset` are not counted. Once nothing is in flight, `seen - answered` is the
+/// number of requests that their clients abandoned before the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Requests whose head arrived; the sum of `routes`.
+    /// Requests with a complete head. This is the sum of `routes`.
     pub seen: u64,
-    /// Requests whose answer was handed to the connection; the sum of `statuses`. Whoever has an answer is in it.
+    /// Requests with an answer that was handed to the connection. This is the sum of `statuses`. A request is counted
+    /// before its client can receive the answer.
     pub answered: u64,
-    /// Requests seen by route, such as `/items/{id}`, and [`OTHER_ROUTE`]. Every route is there, from 0.
+    /// Requests seen by route, such as `/items/{id}`, and [`OTHER_ROUTE`]. Contains every route, even if its count is
+    /// 0.
     pub routes: BTreeMap<String, u64>,
-    /// Requests answered by status class: `2xx`, `3xx`, `4xx` and `5xx`, each from 0.
+    /// Requests answered by status class: `2xx`, `3xx`, `4xx` and `5xx`. Contains every class, even if its count is 0.
     pub statuses: BTreeMap<String, u64>,
 }
 
-/// A route's place in the counter.
+/// Index of a route in the counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(usize);
 
@@ -50,7 +52,8 @@ impl Counter {
         }
     }
 
-    /// Where requests to `route` are counted: under [`OTHER_ROUTE`] if it is none of the endpoints.
+    /// Returns the slot that counts requests to `route`. Returns that of [`OTHER_ROUTE`] if it is not one of the
+    /// endpoints.
     pub(crate) fn slot(&self, route: &str) -> Slot {
         Slot(self.routes.iter().position(|(name, _)| *name == route).unwrap_or(self.routes.len()))
     }
@@ -62,7 +65,7 @@ impl Counter {
 
     pub(crate) fn answer(&self, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(2).min(STATUS_CLASSES.len() - 1);
-        // Release, with the acquire in `counts`: no snapshot may show an answer to a request that it has not seen.
+        // The release pairs with the acquire in `counts`: a snapshot never contains an answer without its request.
         self.statuses[class].fetch_add(1, Ordering::Release);
     }
 

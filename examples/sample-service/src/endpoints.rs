@@ -1,13 +1,13 @@
-//! The list of what the service answers: for people, and for the counter's route names.
+//! List of endpoints: for the help text, and for the counter's route names.
 
-/// One line of [`ENDPOINTS`].
+/// An entry of [`ENDPOINTS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint {
     /// The HTTP method, or `any`.
     pub method: &'static str,
-    /// The path, with its parameters: `/slow?ms=N`.
+    /// The path with its parameters, such as `/slow?ms=N`.
     pub path: &'static str,
-    /// What comes back.
+    /// Description of the answer.
     pub answer: &'static str,
 }
 
@@ -16,16 +16,16 @@ impl Endpoint {
         Self { method, path, answer }
     }
 
-    /// The path without its query: `/slow`, `/items/{id}`.
+    /// Returns the path without its query, such as `/slow` or `/items/{id}`.
     ///
-    /// [`Counts::routes`](crate::Counts::routes) has this as its key, except for `/counter` and what is below it, which are
-    /// not counted.
+    /// This is the key in [`Counts::routes`](crate::Counts::routes), except for `/counter` and the paths below it,
+    /// which are not counted.
     pub fn route(&self) -> &'static str {
         self.path.split_once('?').map_or(self.path, |(route, _)| route)
     }
 }
 
-/// Everything that the service answers. A refusal (4xx) carries `{"error": "…"}`.
+/// All endpoints of the service. A 4xx answer has the body `{"error": "…"}`.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new("GET", "/", "12 bytes of text"),
     Endpoint::new("GET", "/items", "100 items: id, name, price in cents"),

@@ -1,4 +1,4 @@
-//! A service on a thread of its own, for tests and examples.
+//! A service on its own thread, for tests and examples.
 
 use std::future::pending;
 use std::mem::ManuallyDrop;
@@ -14,7 +14,7 @@ use crate::counter::Counts;
 use crate::routes::{Service, router_of};
 use crate::server::{listen, serve};
 
-/// A running service, reachable from this machine only. Dropping it cuts its connections and ends its thread.
+/// A running service, reachable from this machine only. Dropping it closes its connections and ends its thread.
 pub struct SampleService {
     address: SocketAddr,
     url: String,
@@ -23,20 +23,21 @@ pub struct SampleService {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts a service on a free loopback port, with a thread and a runtime of its own. It accepts connections at once.
+/// Starts a service on a free loopback port, with its own thread and runtime. It accepts connections as soon as this
+/// returns.
 ///
-/// Each call starts another one, with its own counts and sessions. It may be called from within a runtime.
+/// Each call starts another service, with its own counts and sessions. It may be called from within a runtime.
 ///
 /// # Errors
 ///
-/// When the system gives no port, thread or runtime.
+/// Returns an error if no port, thread or runtime is available.
 pub fn start() -> io::Result<SampleService> {
     let service = Arc::new(Service::new());
     let router = router_of(Arc::clone(&service));
     let (stop, stopped) = oneshot::channel();
     let (started, start) = mpsc::sync_channel(1);
 
-    // The runtime lives and ends on its thread: within another runtime, dropping it would panic.
+    // The runtime is created and dropped on this thread: dropping it within another runtime would panic.
     let thread = thread::Builder::new().name("sample-service".to_owned()).spawn(move || {
         let opened = runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
             let listener = runtime.block_on(async { listen((Ipv4Addr::LOCALHOST, 0).into()) })?;
@@ -64,13 +65,13 @@ pub fn start() -> io::Result<SampleService> {
     Ok(SampleService { address, url, service, stop: Some(stop), thread: Some(thread) })
 }
 
-/// Starts a service as [`start`] does, for as long as the process lives, and returns its URL: `http://127.0.0.1:PORT/`.
+/// Starts a service like [`start`], which runs until the process ends. Returns its URL: `http://127.0.0.1:PORT/`.
 ///
-/// Each call starts another one.
+/// Each call starts another service.
 ///
 /// # Panics
 ///
-/// When [`start`] fails.
+/// Panics if [`start`] fails.
 #[track_caller]
 pub fn spawn() -> String {
     match start() {
@@ -80,27 +81,27 @@ pub fn spawn() -> String {
 }
 
 impl SampleService {
-    /// Where it listens.
+    /// Returns the address that the service listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its base URL, which ends with a slash: `http://127.0.0.1:PORT/`.
+    /// Returns the base URL, which ends with a slash: `http://127.0.0.1:PORT/`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The URL of a path and query on it: `/items/1`, `/slow?ms=20`.
+    /// Returns the URL of a path and query on this service, such as `/items/1` or `/slow?ms=20`.
     pub fn url_of(&self, path: &str) -> String {
         format!("{}{}", self.url, path.strip_prefix('/').unwrap_or(path))
     }
 
-    /// What it has seen and answered so far.
+    /// Returns the requests seen and answered so far.
     pub fn counter(&self) -> Counts {
         self.service.counter.counts()
     }
 
-    /// Sets every count to 0. A request in flight is then answered without having been seen.
+    /// Sets every count to 0. A request in flight is then counted as answered but not as seen.
     pub fn reset_counter(&self) {
         self.service.counter.reset();
     }
@@ -116,7 +117,7 @@ impl Drop for SampleService {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there has already been printed, and a second one here would abort.
+            // A panic of the thread has already been printed. A second one here would abort the process.
             let _ = thread.join();
         }
     }

@@ -1,7 +1,7 @@
-//! A small HTTP server to send load at: the target of the examples, the tests and the engine's checks on itself.
+//! A small HTTP server to load: the target of the examples, the tests and the engine's checks of itself.
 //!
-//! It is fast, predictable and self-aware: [`Counts`] says exactly what it saw, so that a load test's own numbers can be
-//! held against it. [`ENDPOINTS`] lists what it answers.
+//! It is fast and predictable. [`Counts`] reports exactly which requests it received, so that a load test's own numbers
+//! can be checked against it. [`ENDPOINTS`] lists its endpoints.
 //!
 //! ```
 //! let service = sample_service::start()?;

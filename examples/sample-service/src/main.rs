@@ -1,4 +1,4 @@
-//! The sample service as a program.
+//! Command-line program of the sample service.
 //!
 //! ```text
 //! cargo run -p sample-service -- --addr 127.0.0.1:8765
@@ -14,14 +14,14 @@ use clap::Parser;
 use sample_service::{ENDPOINTS, listen, router, serve};
 use tokio::sync::Notify;
 
-/// How long what is in flight may take after the first signal.
+/// Time that requests in flight may take after the first signal.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A small HTTP server to send load at.
+/// A small HTTP server to load.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where to listen. It trusts everybody: keep it on loopback.
+    /// Address to listen on. There is no access control: keep it on loopback
     #[arg(long, value_name = "IP:PORT", env = "SAMPLE_SERVICE_ADDR", default_value = "127.0.0.1:8765")]
     addr: SocketAddr,
 }
@@ -71,7 +71,7 @@ fn endpoint_table() -> String {
         .collect()
 }
 
-/// Ctrl-C, and SIGTERM where there is one.
+/// Ctrl-C, and SIGTERM if the system has it.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,

@@ -1,4 +1,4 @@
-//! What a request that cannot be served gets: a status and `{"error": "…"}`.
+//! Error responses: a status and `{"error": "…"}`.
 
 use std::ops::RangeInclusive;
 
@@ -35,7 +35,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The parameter `name` as a whole number within `range`, or a refusal that says what was expected.
+/// Returns the parameter `name` as a whole number within `range`, or a refusal that describes the expected value.
 pub(crate) fn whole_number(name: &str, text: Option<&String>, range: RangeInclusive<u64>) -> Result<u64, Refusal> {
     text.and_then(|text| text.parse().ok()).filter(|number| range.contains(number)).ok_or_else(|| {
         let (least, most) = range.into_inner();
@@ -43,7 +43,7 @@ pub(crate) fn whole_number(name: &str, text: Option<&String>, range: RangeInclus
     })
 }
 
-/// The JSON that was sent, or a refusal that shows the `shape` it should have had.
+/// Returns the JSON body, or a refusal that shows the expected `shape`.
 pub(crate) fn json_body<T>(body: Result<Json<T>, JsonRejection>, shape: &str) -> Result<T, Refusal> {
     match body {
         Ok(Json(value)) => Ok(value),

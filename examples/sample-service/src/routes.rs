@@ -1,4 +1,4 @@
-//! The router: which path goes where, with every request counted, and the endpoints that are about HTTP itself.
+//! Router of the service. Counts every request, and contains the endpoints that are about HTTP itself.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,13 +26,13 @@ const MOST_REDIRECTS: u64 = 100;
 
 type Parameters = Query<HashMap<String, String>>;
 
-/// What one service remembers.
+/// State of one service.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) counter: Counter,
     pub(crate) sessions: Sessions,
     pub(crate) orders: AtomicU64,
-    /// Requests to `/flaky` so far, by percentage: each has a pattern of its own.
+    /// Requests to `/flaky` so far by percentage. Each percentage has its own pattern.
     flaky: [AtomicU64; 101],
 }
 
@@ -47,7 +47,7 @@ impl Service {
     }
 }
 
-/// A service as an [`axum::Router`], with counts, sessions and orders of its own, to be served by the caller.
+/// Returns a service as an [`axum::Router`], with its own counts, sessions and orders, for the caller to serve.
 ///
 /// [`start`](crate::start) and [`serve`](crate::serve) also set up the socket: keep-alive, no delay, HTTP/1 and HTTP/2.
 pub fn router() -> Router {
@@ -132,7 +132,7 @@ async fn flaky(State(service): State<Arc<Service>>, Query(parameters): Parameter
     }
 }
 
-/// Whether the request with this number fails, so that `percent` of any 100 in a row do, as far apart as can be.
+/// True if the request with this number fails. Exactly `percent` of any 100 in a row fail, spread evenly.
 fn fails(turn: u64, percent: u64) -> bool {
     let turn = turn % 100;
     (turn + 1) * percent / 100 > turn * percent / 100
@@ -153,7 +153,7 @@ async fn echo(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
 }
 
 async fn bytes(Path(length): Path<String>) -> Result<Bytes, Refusal> {
-    // Zeroed and never written: the pages cost no memory, and every body is a slice of the same ones.
+    // Zeroed and never written: the pages use no memory, and every body is a slice of the same buffer.
     static ZEROES: LazyLock<Bytes> = LazyLock::new(|| vec![0; LARGEST_BODY].into());
     let length = whole_number("n", Some(&length), 0..=LARGEST_BODY as u64)?;
     Ok(ZEROES.slice(..usize::try_from(length).unwrap_or(LARGEST_BODY)))
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_hundred_in_a_row_fail_as_asked() {
+    fn any_hundred_in_a_row_contain_the_given_failures() {
         for percent in 0..=100 {
             for first in 0..100 {
                 let failed = (first..first + 100).filter(|turn| fails(*turn, percent)).count();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_spread() {
+    fn failures_are_spread_evenly() {
         let failed: Vec<u64> = (0..40).filter(|turn| fails(*turn, 10)).collect();
         assert_eq!(failed, [9, 19, 29, 39]);
     }

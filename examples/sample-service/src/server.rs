@@ -1,4 +1,4 @@
-//! The socket: how it is opened and served.
+//! Listener of the service, and the loop that serves it.
 
 use std::future::Future;
 use std::io;
@@ -8,18 +8,20 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that may wait to be accepted. The usual 128 makes clients that come all at once lose a second each.
+/// Connections that may wait to be accepted. With the usual 128, clients that connect at the same time lose a second
+/// each.
 const BACKLOG: u32 = 4096;
 
-/// Opens a socket with a queue that holds when thousands of users connect at once. Port 0 is a free one.
+/// Opens a listener with a queue that is long enough for thousands of users that connect at once. Port 0 selects a free
+/// port.
 ///
 /// # Errors
 ///
-/// When the address cannot be had, such as when its port is taken.
+/// Returns an error if the address is not available, for example because the port is in use.
 ///
 /// # Panics
 ///
-/// Outside a Tokio runtime.
+/// Panics outside a Tokio runtime.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // On Windows this would let two servers share a port.
@@ -30,20 +32,20 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves HTTP/1 and HTTP/2 (without TLS) until `stop` completes and what is in flight has been answered.
+/// Serves HTTP/1 and HTTP/2 (without TLS) until `stop` completes and all requests in flight have been answered.
 ///
-/// To give up on what is in flight, drop the future and then its runtime.
+/// To abandon the requests in flight, drop the future and then its runtime.
 ///
 /// # Errors
 ///
-/// None at present: a connection that fails is that connection's matter.
+/// Returns no error at present. A failed connection ends only that connection.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let listener = listener.tap_io(|connection| {
-        // Without it the connection works all the same, only later.
+        // If this fails, the connection still works but is slower.
         let _ = connection.set_nodelay(true);
     });
     axum::serve(listener, router).with_graceful_shutdown(stop).await

@@ -1,4 +1,4 @@
-//! Who is signed in: tokens, and the cookie or header that carries them.
+//! Sessions: tokens, and the cookie or header that carries them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,10 +18,10 @@ pub const PASSWORD: &str = "secret";
 
 pub(crate) const COOKIE_NAME: &str = "session";
 
-/// Past this many sessions, the oldest one ends when another begins.
+/// Maximum number of sessions. Beyond it, the oldest one ends when another begins.
 const MOST_SESSIONS: usize = 100_000;
 
-/// The sessions of one service. A user may have any number of them.
+/// Sessions of one service. A user may have any number of them.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(Mutex<Open>);
 
@@ -32,7 +32,7 @@ struct Open {
 }
 
 impl Sessions {
-    /// Begins a session and returns its token: 32 hexadecimal digits.
+    /// Starts a session and returns its token: 32 hexadecimal digits.
     pub(crate) fn begin(&self, user: &str) -> Result<String, SysError> {
         let token = (u128::from(SysRng.try_next_u64()?) << 64) | u128::from(SysRng.try_next_u64()?);
         let mut open = self.open();
@@ -56,7 +56,7 @@ impl Sessions {
     }
 }
 
-/// The user of a request that carries a token of a session that is still open; others are refused with 401.
+/// User of a request that carries the token of an open session. Other requests are refused with 401.
 pub(crate) struct SignedIn(pub(crate) Arc<str>);
 
 impl FromRequestParts<Arc<Service>> for SignedIn {
@@ -70,13 +70,13 @@ impl FromRequestParts<Arc<Service>> for SignedIn {
     }
 }
 
-/// Every token in the `Authorization` and `Cookie` headers.
+/// Returns every token in the `Authorization` and `Cookie` headers.
 fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let bearer = headers.get(AUTHORIZATION).into_iter().filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
-    // HTTP/2 may send each cookie in a header of its own.
+    // HTTP/2 may send each cookie in its own header.
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let sessions = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| {
         let (name, token) = cookie.trim().split_once('=')?;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_session_ends_when_there_are_too_many() {
+    fn oldest_session_ends_when_there_are_too_many() {
         let sessions = Sessions::default();
         let first = sessions.begin("ada").unwrap();
         let second = sessions.begin("ada").unwrap();

@@ -1,4 +1,4 @@
-//! The small shop: items, signing in, buying.
+//! A small shop: items, login, purchases.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
@@ -16,7 +16,7 @@ use crate::refusal::{Refusal, json_body};
 use crate::routes::Service;
 use crate::session::{COOKIE_NAME, PASSWORD, SignedIn};
 
-/// How many items there are; their ids are 1 to this.
+/// Number of items. Their IDs are 1 to this number.
 pub const ITEMS: u64 = 100;
 
 const LONGEST_USER_NAME: usize = 64;

@@ -1,4 +1,4 @@
-//! The program: where it listens, what it prints, how it ends.
+//! Tests of the program: its address, its output, its end.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
@@ -19,7 +19,7 @@ fn get(address: &str, path: &str) -> TcpStream {
     connection
 }
 
-/// Waits until the service has seen a request to `/slow`.
+/// Waits until the service has received a request to `/slow`.
 fn wait_for_slow(address: &str) {
     let mut answer = String::new();
     while !answer.contains(r#""/slow":1"#) {
@@ -31,7 +31,7 @@ fn wait_for_slow(address: &str) {
 }
 
 #[test]
-fn it_serves_until_it_is_told_to_stop() {
+fn program_finishes_requests_in_flight_after_a_signal() {
     for signal in ["-INT", "-TERM"] {
         let mut child = program().env("SAMPLE_SERVICE_ADDR", "127.0.0.1:0").spawn().unwrap();
         let mut messages = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
@@ -57,7 +57,7 @@ fn it_serves_until_it_is_told_to_stop() {
 }
 
 #[test]
-fn a_second_signal_does_not_wait() {
+fn second_signal_stops_at_once() {
     let mut child = program().args(["--addr", "127.0.0.1:0"]).spawn().unwrap();
     let mut first = String::new();
     let mut messages = BufReader::new(child.stderr.take().unwrap());
@@ -76,7 +76,7 @@ fn a_second_signal_does_not_wait() {
 }
 
 #[test]
-fn a_taken_port_is_one_clear_line() {
+fn taken_port_is_reported_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = program().args(["--addr", &address]).output().unwrap();

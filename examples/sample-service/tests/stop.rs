@@ -1,11 +1,12 @@
-//! Dropping a service ends its thread and its connections. A test alone in its process, so that it can count threads.
+//! Tests that dropping a service ends its thread and its connections. It is alone in its process, so that it can count
+//! threads.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 #[test]
-fn drop_ends_the_thread_and_what_is_in_flight() {
+fn drop_ends_the_thread_and_requests_in_flight() {
     let before = threads();
     let service = sample_service::start().unwrap();
     let address = service.address();
@@ -24,14 +25,14 @@ fn drop_ends_the_thread_and_what_is_in_flight() {
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(connection.read(&mut [0; 16]).unwrap_or(0), 0);
     assert!(TcpStream::connect(address).is_err());
-    // A thread that has been joined may stay listed for a moment.
+    // A joined thread may remain listed for a moment.
     while threads() != before {
         assert!(start.elapsed() < Duration::from_secs(5));
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// How many threads this process has, where the system says so in a file.
+/// Returns the number of threads of this process, or `None` if the system has no `/proc`.
 fn threads() -> Option<usize> {
     std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
 }

@@ -1,11 +1,13 @@
-//! Users with a session each: they log in once, come back again and again, and are counted when they leave.
+//! Users with their own session: they log in once, make many visits, and add their orders to a total when they stop.
 //!
 //! ```text
 //! cargo run --release -p sessions -- run --users 50 --pace 1s --duration 10s
 //! ```
 //!
-//! By its pace each user starts one visit a second, so that 50 of them make 50 visits a second. The users log in before
-//! the clock starts, and nothing of it is measured. It loads a sample service that it starts itself, or `TARGET_URL`.
+//! With this pace each user starts one visit per second, so 50 users make 50 visits per second. Users log in before the
+//! clock starts, and logins are not measured.
+//!
+//! Without `TARGET_URL`, it starts a sample service and loads that.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -16,7 +18,7 @@ use golo::{BoxError, Context, Shared};
 use serde::Deserialize;
 use serde_json::json;
 
-/// What all users share.
+/// State shared by all users.
 struct Shop {
     url: String,
     orders: AtomicU64,
@@ -37,7 +39,7 @@ async fn close(shop: Shared<Shop>) {
     eprintln!("{} orders", shop.orders.load(Relaxed));
 }
 
-/// What one user keeps from visit to visit, beside the cookie of its session.
+/// State that one user keeps between visits, besides its session cookie.
 struct Shopper {
     name: String,
     orders: u64,
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_session_is_good_for_many_visits() {
+    async fn one_session_serves_many_visits() {
         let shop = Shared::new(open().await);
         let mut ann = Shopper::log_in(&shop, "ann".to_owned()).await.unwrap();
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! How much of a server a client can take up: with the server alone, since its bounds are to be short here.
+//! Limits on how much of a server one client can use. Tests the HTTP server alone, so that the limits can be short.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -23,7 +23,7 @@ struct Serving {
     server: JoinHandle<()>,
 }
 
-/// A server that takes a body, with these bounds.
+/// Starts a server with these limits that accepts a body.
 async fn serving(bounds: Bounds) -> Serving {
     let args = ServerArgs { addr: Some("127.0.0.1:0".to_owned()), ..ServerArgs::default() };
     let options = ServerOptions { bounds, ..args.into_options("test", 0, |_| None).unwrap() };
@@ -47,16 +47,16 @@ async fn is_served(address: SocketAddr) {
     assert!(status(&answer) == 200 && answer.ends_with("\r\n5"), "{answer}");
 }
 
-/// What comes until the server closes the connection.
+/// Returns everything received until the server closes the connection.
 async fn until_closed(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset closes it too.
+    // A reset also closes the connection.
     _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
-async fn whoever_is_slow_with_a_head_is_dropped_and_others_are_served() {
+async fn slow_request_head_is_dropped_and_others_are_served() {
     let serving = serving(Bounds { connections: 3, ..short() }).await;
     let mut slow = Vec::new();
     for begun in ["", "POST / HT", "POST / HTTP/1.1\r\nHost: localhost\r\nX: "] {
@@ -64,7 +64,7 @@ async fn whoever_is_slow_with_a_head_is_dropped_and_others_are_served() {
         stream.write_all(begun.as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    // There is room for no more: whoever comes is served once the slow ones are dropped.
+    // All connections are in use: a new client is served once the slow ones are dropped.
     is_served(serving.address).await;
     for stream in slow {
         until_closed(stream).await;
@@ -72,7 +72,7 @@ async fn whoever_is_slow_with_a_head_is_dropped_and_others_are_served() {
 }
 
 #[tokio::test]
-async fn whoever_asks_nothing_more_is_dropped() {
+async fn idle_keep_alive_connection_is_closed() {
     let serving = serving(short()).await;
     let mut stream = TcpStream::connect(serving.address).await.unwrap();
     stream.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx").await.unwrap();
@@ -81,7 +81,7 @@ async fn whoever_asks_nothing_more_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_given_up() {
+async fn stalled_body_is_answered_with_408() {
     let serving = serving(short()).await;
     let mut stream = TcpStream::connect(serving.address).await.unwrap();
     stream.write_all(format!("{POST}Content-Length: 100\r\n\r\nhalf of").as_bytes()).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_body_that_stalls_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_takes_its_time_is_no_trouble() {
+async fn slow_body_without_stalls_is_accepted() {
     let serving = serving(Bounds { stall: Duration::from_secs(2), ..short() }).await;
     let mut stream = TcpStream::connect(serving.address).await.unwrap();
     stream.write_all(format!("{POST}Content-Length: 30\r\n\r\n").as_bytes()).await.unwrap();
@@ -103,19 +103,19 @@ async fn a_body_that_takes_its_time_is_no_trouble() {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_in_is_given_up() {
+async fn body_below_the_minimum_rate_is_answered_with_408() {
     let serving = serving(Bounds { body_time: Duration::from_millis(500), ..Bounds::default() }).await;
     let stream = TcpStream::connect(serving.address).await.unwrap();
     let (mut reading, mut writing) = stream.into_split();
     writing.write_all(format!("{POST}Content-Length: 1000000\r\n\r\n").as_bytes()).await.unwrap();
-    // A byte now and then, for as long as there is somebody to take it.
+    // Send a byte every 20 ms until the connection is closed.
     let trickling = tokio::spawn(async move {
         while writing.write_all(b"x").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     let mut answer = Vec::new();
-    // A reset closes it too.
+    // A reset also closes the connection.
     _ = tokio::time::timeout(PATIENCE, reading.read_to_end(&mut answer)).await.expect("closed");
     let answer = String::from_utf8_lossy(&answer);
     assert!(status(&answer) == 408 && answer.contains("did not come fast enough"), "{answer}");
@@ -123,7 +123,7 @@ async fn a_body_that_trickles_in_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_comes_fast_enough_may_take_longer() {
+async fn body_above_the_minimum_rate_may_exceed_the_body_time() {
     let serving = serving(Bounds { body_time: Duration::from_millis(300), ..Bounds::default() }).await;
     let mut stream = TcpStream::connect(serving.address).await.unwrap();
     let piece = [b'x'; 8 << 10];
@@ -137,8 +137,8 @@ async fn a_body_that_comes_fast_enough_may_take_longer() {
 }
 
 #[tokio::test]
-async fn who_keeps_a_full_server_waiting_gives_way() {
-    // Neither a head nor a body is too slow here, ever: it is room that is short.
+async fn full_server_drops_stalled_connections_for_new_ones() {
+    // The time limits are too long to matter here: only the number of connections is exhausted.
     let long = Duration::from_secs(600);
     let bounds = Bounds { connections: 8, head: long, stall: long, body_time: long, ..Bounds::default() };
     let serving = serving(bounds).await;
@@ -156,10 +156,10 @@ async fn who_keeps_a_full_server_waiting_gives_way() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_in_words() {
+async fn oversized_body_is_answered_with_413_and_an_error() {
     let serving = serving(Bounds::default()).await;
     let address = serving.address;
-    // Its sender reads nothing before all of it is sent.
+    // This client reads nothing before it has sent everything.
     let sent = tokio::task::spawn_blocking(move || {
         use std::io::{Read as _, Write as _};
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -177,7 +177,7 @@ async fn a_body_that_is_too_large_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_read_is_dropped() {
+async fn client_that_does_not_read_is_dropped() {
     let serving = serving(Bounds { connections: 1, ..short() }).await;
     let mut stream = TcpStream::connect(serving.address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -186,13 +186,13 @@ async fn whoever_does_not_read_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_what_is_under_way_finish() {
+async fn stop_waits_for_requests_in_flight() {
     let Serving { address, stop, server } = serving(Bounds::default()).await;
     let mut idle = TcpStream::connect(address).await.unwrap();
     idle.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     let mut begun = TcpStream::connect(address).await.unwrap();
     begun.write_all(format!("{POST}Content-Length: 5\r\n\r\nhel").as_bytes()).await.unwrap();
-    // The idle one has its answer, so the other has been taken too.
+    // Requests are accepted in order: once the idle connection has its answer, the other has been accepted too.
     let mut answer = [0; 12];
     idle.read_exact(&mut answer).await.unwrap();
     is_served(address).await;

@@ -1,4 +1,4 @@
-//! A collector as small as one can be: it keeps what it is given in memory, which outlives it.
+//! A minimal collector. It stores records in memory, in a store that outlives it.
 
 use std::{
     collections::HashMap,
@@ -19,19 +19,19 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::support::decoded;
 
-/// What was committed, by run and agent; and how often a record came that was there already.
+/// Committed records by run and agent.
 #[derive(Default)]
 pub(crate) struct Kept {
     pub(crate) records: HashMap<(String, String), Vec<Record>>,
     pub(crate) tokens: Vec<String>,
-    /// The job that tells each part.
+    /// The job that sent each part.
     pub(crate) jobs: HashMap<(String, String), String>,
-    /// How often it was asked what it wants next.
+    /// Number of requests for the next record number.
     pub(crate) asked: usize,
 }
 
 impl Kept {
-    /// Why it takes nothing of a job for a part.
+    /// Returns the refusal if another job already sent this part.
     fn refusal(&mut self, part: &(String, String), query: &HashMap<String, String>) -> Option<Taken> {
         let job = query["job"].clone();
         let is_other = *self.jobs.entry(part.clone()).or_insert_with(|| job.clone()) != job;

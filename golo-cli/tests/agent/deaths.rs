@@ -1,4 +1,4 @@
-//! Agents that end while a job runs.
+//! Agents that stop while a job runs.
 
 use golo_proto::results::{ended, record};
 use rustix::process::Signal;
@@ -7,7 +7,7 @@ use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
 use crate::support::{Agent, Start, kind, until};
 
-/// How many processes have a variable of this value.
+/// Returns the number of processes that have this value in their environment.
 fn processes(value: &str) -> usize {
     let has = |folder: &std::path::Path| {
         let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
@@ -17,7 +17,7 @@ fn processes(value: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_job_whose_agent_was_killed_has_failed_and_nothing_of_it_runs() {
+async fn killed_agent_leaves_no_process_and_its_job_has_failed() {
     let agent = Agent::start();
     let (binary, mark) = (agent.load_test().await, golo::new_sequence_id());
     let job = json!({"name": "first", "binary": binary, "users": 3, "duration": 600, "env": {"MARK": mark}});
@@ -31,14 +31,14 @@ async fn a_job_whose_agent_was_killed_has_failed_and_nothing_of_it_runs() {
     agent.signal(Signal::KILL);
     drop(agent);
     until("the load test is gone", || processes(&mark) == 0).await;
-    // The power may have gone while a record was written.
+    // Simulates a power failure while a record was written.
     let whole = std::fs::read(&records).unwrap();
     std::fs::write(&records, [&whole[..], &[0x80, 0x01, 0x00, 0x00, 0x7f, 0xfe, 0xff, 0xff, 0x0a]].concat()).unwrap();
 
     let agent = Start::with(&[]).agent_in(data);
     let job = agent.until(&first, "failed").await;
     assert_eq!(job["reason"], "the agent ended while it ran");
-    // What it measured is known again.
+    // The restarted agent restores the measurements.
     for key in ["records", "elapsed"] {
         let (now, then) = (job[key].as_f64().unwrap(), before[key].as_f64().unwrap());
         assert!(then > 0.0 && now >= then, "{key}: {now}, {then} before");
@@ -51,13 +51,13 @@ async fn a_job_whose_agent_was_killed_has_failed_and_nothing_of_it_runs() {
     let Some(record::Record::Ended(ended)) = &all.last().unwrap().record else { panic!("{all:?}") };
     assert_eq!((ended.state(), ended.reason.as_str()), (ended::State::Failed, "the agent ended while it ran"));
     assert!(std::fs::read(&records).unwrap().starts_with(&whole), "what was kept is as it was");
-    // What waited is run now.
+    // The queued job runs now.
     agent.until(&second, "completed").await;
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_kept_is_stopped_and_keeps_what_it_had() {
-    // As where the disk is full: what is there stays, and nothing can be added.
+async fn job_fails_when_its_records_cannot_be_written_and_keeps_earlier_records() {
+    // A file size limit acts like a full disk: existing data stays, and nothing can be added.
     let mut agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 16;").agent();
     let binary = agent.load_test().await;
     let id = agent.queue(json!({"binary": binary, "users": 1, "duration": 600})).await;
@@ -85,14 +85,14 @@ async fn a_job_that_cannot_be_kept_is_stopped_and_keeps_what_it_had() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_asked_to_stop_stops_its_job_first() {
+async fn stopping_agent_cancels_its_job_first() {
     let mut agent = Agent::start();
     let binary = agent.load_test().await;
     let id = agent.queue(json!({"binary": binary, "duration": 600})).await;
     let waiting = agent.queue(json!({"binary": binary, "duration": "100ms"})).await;
     agent.until(&id, "running").await;
     agent.signal(Signal::TERM);
-    // Whoever watches learns how it ended.
+    // Clients that follow the records receive the end.
     let records = agent.records(&id).await;
     let Some(record::Record::Ended(ended)) = &records.last().unwrap().record else { panic!("{records:?}") };
     assert_eq!((ended.state(), ended.reason.as_str()), (ended::State::Cancelled, "the agent was stopped"));
@@ -104,7 +104,7 @@ async fn an_agent_that_is_asked_to_stop_stops_its_job_first() {
 }
 
 #[tokio::test]
-async fn a_second_signal_waits_for_nothing() {
+async fn second_signal_ends_the_agent_at_once() {
     let mut agent = Agent::start();
     let stubborn = b"#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n".to_vec();
     let (_, uploaded) = agent.upload(stubborn).await;
@@ -118,21 +118,21 @@ async fn a_second_signal_waits_for_nothing() {
 }
 
 #[tokio::test]
-async fn an_idle_agent_is_gone_at_once() {
+async fn idle_agent_exits_on_a_signal() {
     let mut agent = Agent::start();
     agent.signal(Signal::TERM);
     assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
 }
 
 #[tokio::test]
-async fn two_agents_do_not_share_a_folder() {
+async fn data_folder_in_use_is_refused() {
     let agent = Agent::start();
     let (code, said) = Start::with(&["--addr", "127.0.0.1:0"]).refused_in(agent.data.path());
     assert!(code == 104 && said.contains("another agent uses"), "{said}");
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_an_agents_is_left_alone() {
+async fn foreign_files_in_the_data_folder_are_left_alone() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let files = ["uploads/holiday.jpg", "binaries/notes", "lock"];
     for file in files {
@@ -147,7 +147,7 @@ async fn a_folder_that_is_not_an_agents_is_left_alone() {
     let is_there = |file: &str| std::fs::read_to_string(data.path().join(file)).is_ok_and(|text| text == "mine");
     assert!(files.iter().all(|file| is_there(file)));
     assert_eq!(data.path().metadata().unwrap().permissions().mode() & 0o777, mode.mode());
-    // Nor does an agent delete in its own folder what it has not put there.
+    // In its own folder, the agent deletes only files that it created.
     std::fs::write(data.path().join("golo-agent.lock"), "mine too").unwrap();
     let aged = std::fs::File::options().write(true).open(data.path().join("binaries/notes")).unwrap();
     aged.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();

@@ -1,4 +1,4 @@
-//! Jobs that run.
+//! Running jobs: records, start, changes, metrics.
 
 use golo_proto::results::{ended, record};
 use reqwest::{Method, StatusCode};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Agent, answer, kind};
 
 #[tokio::test]
-async fn what_was_measured_is_given_record_by_record() {
+async fn records_of_a_job_are_served_from_begun_to_ended() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     let share = json!({"index": 1, "of": 3});
@@ -39,7 +39,7 @@ async fn what_was_measured_is_given_record_by_record() {
 }
 
 #[tokio::test]
-async fn a_held_job_waits_for_its_start() {
+async fn held_job_waits_for_its_start() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     let id = agent.queue(json!({"binary": binary, "duration": 60, "hold": true})).await;
@@ -69,7 +69,7 @@ async fn a_held_job_waits_for_its_start() {
 }
 
 #[tokio::test]
-async fn the_load_of_a_running_job_is_changed() {
+async fn load_of_a_running_job_can_be_changed() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     let id = agent.queue(json!({"binary": binary, "users": 5, "duration": 600})).await;
@@ -110,7 +110,7 @@ async fn the_load_of_a_running_job_is_changed() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_dies_is_a_job_that_failed() {
+async fn job_fails_when_its_load_test_exits_with_an_error() {
     let agent = Agent::start();
     let script = b"#!/bin/sh\necho 'no database' >&2\nexit 3\n".to_vec();
     let (_, uploaded) = agent.upload(script).await;
@@ -123,7 +123,7 @@ async fn a_load_test_that_dies_is_a_job_that_failed() {
 }
 
 #[tokio::test]
-async fn prometheus_reads_how_it_is() {
+async fn metrics_endpoint_reports_jobs_and_users() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     let id = agent.queue(json!({"binary": binary, "users": 3, "duration": 600})).await;

@@ -1,8 +1,9 @@
-//! The load test that the agent is given: a script that starts this test's program again, where one test serves `golo.Job`.
+//! The load test that these tests upload: a script that starts this test binary again, which serves `golo.Job` in one
+//! of its tests.
 
 use std::time::Duration;
 
-/// The script.
+/// Returns the script.
 pub(crate) fn script() -> Vec<u8> {
     let program = std::env::current_exe().unwrap();
     let program = program.to_str().unwrap();
@@ -22,7 +23,7 @@ async fn step() {
 fn serves() {
     let Some(path) = std::env::var("GOLO_ADDR").ok().and_then(|addr| addr.strip_prefix("unix:").map(str::to_owned))
     else {
-        // The stand-in of the engine gives no address: then there is nothing to serve, and it is enough to live.
+        // Without a Unix socket address there is nothing to serve. Under a supervisor it is enough to stay alive.
         std::thread::sleep(Duration::from_secs(if std::env::var_os("GOLO_SUPERVISED").is_some() { 600 } else { 0 }));
         return;
     };

@@ -1,4 +1,5 @@
-//! The agent as a real process, called over real connections. The load test is this test's own program: see `load_test`.
+//! The agent as a real process, called over real connections. The load test is this test binary itself: see
+//! `load_test`.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]

@@ -1,4 +1,4 @@
-//! What was measured, given to a collector.
+//! Records that the agent sends to a collector.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ async fn queued(agent: &Agent, duration: &str) -> String {
     agent.queue(json!({"binary": binary, "duration": duration, "run": "run-1", "agent": "left"})).await
 }
 
-/// Waits until the collector has all of a job, and gives that.
+/// Waits until the collector has committed all records of a job. Returns the records.
 async fn committed(agent: &Agent, id: &str) -> Vec<Record> {
     let records = agent.records(id).await;
     agent.until_it(id, "committed", |job| job["committed"] == records.len()).await;
@@ -28,7 +28,7 @@ async fn committed(agent: &Agent, id: &str) -> Vec<Record> {
 }
 
 #[tokio::test]
-async fn a_collector_has_it_while_it_is_measured() {
+async fn collector_receives_records_during_the_run() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let url = format!("http://{}/", collector.address);
@@ -44,7 +44,7 @@ async fn a_collector_has_it_while_it_is_measured() {
 }
 
 #[tokio::test]
-async fn a_collector_that_was_away_for_the_whole_run_has_all_of_it_in_the_end() {
+async fn collector_that_was_away_during_the_run_receives_everything_later() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let address = collector.address;
@@ -62,7 +62,7 @@ async fn a_collector_that_was_away_for_the_whole_run_has_all_of_it_in_the_end() 
 }
 
 #[tokio::test]
-async fn nothing_is_lost_or_doubled_whoever_ends_in_between() {
+async fn no_record_is_lost_or_repeated_when_collector_and_agent_restart() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let address = collector.address;
@@ -87,11 +87,11 @@ async fn nothing_is_lost_or_doubled_whoever_ends_in_between() {
 }
 
 #[tokio::test]
-async fn what_another_job_gave_is_not_taken_for_its_own() {
+async fn part_sent_by_another_job_is_refused_once() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let url = format!("http://{}", collector.address);
-    // As two agents on one machine do, whose names are the same.
+    // Like two agents with the same name on one machine.
     let agent = Start::with(&["--collector", &url, "--name", "here"]).agent();
     let job = json!({"binary": agent.load_test().await, "duration": "100ms", "run": "run-1", "agent": "left"});
     let id = agent.queue(job.clone()).await;
@@ -105,7 +105,7 @@ async fn what_another_job_gave_is_not_taken_for_its_own() {
     let ended = ended.await;
     assert_eq!((&ended["refused"], &ended["committed"]), (&json!("told by another job"), &json!(0)), "{ended}");
     assert!(store.lock().unwrap().records[&part()] == records, "nothing of it was taken");
-    // It is said once, and not asked again for every record.
+    // The refusal is logged once, and the agent does not ask again for every record.
     let before = store.lock().unwrap().asked;
     other.queue(json!({"binary": other.load_test().await, "duration": "2s", "run": "run-2", "agent": "left"})).await;
     until("the next job is given", || store.lock().unwrap().records.keys().any(|(run, _)| run == "run-2")).await;
@@ -113,7 +113,7 @@ async fn what_another_job_gave_is_not_taken_for_its_own() {
     assert_eq!(said.matches("does not take job").count(), 1, "{said}");
     let asked = store.lock().unwrap().asked - before;
     assert!(asked < 20, "asked {asked} times");
-    // Nobody is going to take it, so that it is swept away in its time.
+    // A refused job is swept away like a committed one.
     let data = Arc::clone(&other.data);
     drop(other);
     let other = Start::with(&["--collector", &url, "--keep", "0"]).agent_in(data);
@@ -123,7 +123,7 @@ async fn what_another_job_gave_is_not_taken_for_its_own() {
 }
 
 #[tokio::test]
-async fn what_is_no_collector_is_away() {
+async fn server_that_is_no_collector_counts_as_away() {
     let elsewhere = Agent::start();
     let agent = Start::with(&["--collector", &elsewhere.url]).agent();
     let id = queued(&agent, "100ms").await;
@@ -134,7 +134,7 @@ async fn what_is_no_collector_is_away() {
 }
 
 #[tokio::test]
-async fn records_that_were_damaged_end_the_job_with_the_reason() {
+async fn damaged_records_fail_the_job_with_a_reason() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let (address, url) = (collector.address, format!("http://{}", collector.address));
@@ -164,7 +164,7 @@ async fn records_that_were_damaged_end_the_job_with_the_reason() {
 }
 
 #[tokio::test]
-async fn records_whose_end_is_gone_end_the_job_with_the_reason() {
+async fn truncated_records_fail_the_job_with_a_reason() {
     let agent = Agent::start();
     let id = queued(&agent, "100ms").await;
     let whole = agent.records(&id).await;
@@ -185,18 +185,18 @@ async fn records_whose_end_is_gone_end_the_job_with_the_reason() {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_swept_away_and_still_listed() {
+async fn committed_records_are_swept_and_the_job_stays_listed() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let url = format!("http://{}", collector.address);
     let agent = Start::with(&["--collector", &url, "--keep", "0"]).agent();
     let id = queued(&agent, "100ms").await;
     committed(&agent, &id).await;
-    // An agent that is killed before has to be told again, and then looks for it a minute later.
+    // If the agent were killed before this, it would have to ask the collector again, and would sweep a minute later.
     agent.until_kept(&id, "that it is committed", |kept| kept["committed_at"].is_u64() && kept["records"] != 0).await;
     let data = Arc::clone(&agent.data);
     drop(agent);
-    // It is looked for when an agent starts, and once a minute.
+    // An agent sweeps when it starts, and then once a minute.
     let agent = Start::with(&["--collector", &url, "--keep", "0"]).agent_in(data);
     let path = format!("/jobs/{id}/records");
     let started = std::time::Instant::now();

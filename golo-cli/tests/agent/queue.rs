@@ -1,4 +1,4 @@
-//! Jobs that are queued.
+//! Queued jobs: validation, limits, order.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::support::{Agent, Start, answer, raw, status};
 
 #[tokio::test]
-async fn what_go_lo_sends_is_run() {
+async fn queue_request_of_go_lo_is_run() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     let job = json!({"name": "simple_job_runner", "users": 10, "duration": 1, "binary": binary}).to_string();
-    // As its command line does: without a content type.
+    // The go-lo command line sends no content type.
     let request = format!(
         "POST /queue HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{job}",
         agent.address(),
@@ -22,7 +22,7 @@ async fn what_go_lo_sends_is_run() {
     assert_eq!(answered["queued"], true);
     let id = answered["job"].as_str().unwrap();
     agent.until(id, "completed").await;
-    // Its last record may be written a little later.
+    // Its last record may be written slightly later.
     agent.records(id).await;
     let job = agent.job(id).await;
     let said = |key: &str| job[key].as_str().unwrap().to_owned();
@@ -37,7 +37,7 @@ async fn what_go_lo_sends_is_run() {
 }
 
 #[tokio::test]
-async fn one_job_runs_at_a_time_and_32_wait() {
+async fn one_job_runs_and_32_wait() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     let held = json!({"name": "first", "binary": binary, "hold": true});
@@ -71,7 +71,7 @@ async fn one_job_runs_at_a_time_and_32_wait() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_job_is_said() {
+async fn invalid_job_is_refused_with_its_reason() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     for (job, reason) in [
@@ -105,7 +105,7 @@ async fn what_is_wrong_with_a_job_is_said() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_answered_in_json() {
+async fn invalid_requests_are_answered_in_json() {
     let agent = Agent::start();
     let large = agent.client.post(format!("{}/queue", agent.url)).body(vec![b' '; 3 << 20]).send().await.unwrap();
     let (status, answer_of_it) = answer(large).await;
@@ -135,7 +135,7 @@ async fn what_is_no_call_is_answered_in_json() {
 }
 
 #[tokio::test]
-async fn a_job_beyond_a_limit_is_refused() {
+async fn job_beyond_a_limit_is_refused() {
     let agent = Start::with(&["--max-users", "20", "--max-duration", "1m", "--allow-target", "127.0.0.1:1"]).agent();
     let binary = agent.load_test().await;
     for (mut job, reason) in [
@@ -156,12 +156,12 @@ async fn a_job_beyond_a_limit_is_refused() {
         let (status, answer) = agent.post("/queue", job.clone()).await;
         assert!(status == 400 && answer["error"].as_str().unwrap().contains(reason), "{job}: {status} {answer}");
     }
-    // A share of many is few.
+    // The limit applies to the share: 20 of these 40 users.
     agent.queue(json!({"binary": binary, "users": 40, "share": {"index": 1, "of": 2}, "duration": "100ms"})).await;
 }
 
 #[tokio::test]
-async fn a_run_has_one_part_of_a_name() {
+async fn second_job_for_the_same_part_is_refused() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     let job = json!({"binary": binary, "run": "r1", "agent": "a1", "duration": "100ms"});
@@ -171,7 +171,7 @@ async fn a_run_has_one_part_of_a_name() {
 }
 
 #[tokio::test]
-async fn a_run_has_one_part_of_a_name_however_many_ask_at_once() {
+async fn one_of_many_concurrent_jobs_for_a_part_is_accepted() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     for round in 0..5 {

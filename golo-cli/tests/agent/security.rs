@@ -1,18 +1,18 @@
-//! Who may call an agent, and who may not.
+//! Access to an agent: tokens, hosts, origins, paths, TLS.
 
 use reqwest::{Client, Method};
 use serde_json::json;
 
 use crate::support::{Agent, Start, answer, raw, status};
 
-/// A call with these headers, answered.
+/// Sends a request with these headers. Returns the answer.
 async fn call(agent: &Agent, line: &str, headers: &[&str]) -> String {
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     raw(agent.address(), &format!("{line} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n")).await
 }
 
 #[tokio::test]
-async fn off_loopback_an_agent_starts_with_a_token_or_not_at_all() {
+async fn address_off_loopback_requires_a_strong_token() {
     for addr in ["0.0.0.0:0", "[::]:0"] {
         let (code, said) = Start::with(&["--addr", addr]).refused();
         assert_eq!(code, 104, "{said}");
@@ -29,7 +29,7 @@ async fn off_loopback_an_agent_starts_with_a_token_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_command_line_that_is_wrong_is_said_to_be() {
+async fn invalid_arguments_are_refused_with_a_reason() {
     let taken = Agent::start();
     for (arguments, reason) in [
         (vec!["--addr", "nonsense"], "`--addr` is `nonsense`"),
@@ -49,7 +49,7 @@ async fn a_command_line_that_is_wrong_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn with_a_token_nothing_is_done_without_it() {
+async fn every_call_without_the_token_is_answered_with_401() {
     let agent = Start::with(&[]).env("GOLO_TOKEN", "hush-hush").agent();
     let calls = [
         "POST /upload",
@@ -84,7 +84,7 @@ async fn with_a_token_nothing_is_done_without_it() {
 }
 
 #[tokio::test]
-async fn a_load_test_does_not_see_the_token() {
+async fn tokens_are_hidden_from_the_load_test() {
     let agent = Start::with(&["--collector", "http://127.0.0.1:1"])
         .env("GOLO_TOKEN", "hush-hush")
         .env("GOLO_COLLECTOR_TOKEN", "hush-too")
@@ -110,11 +110,11 @@ async fn a_load_test_does_not_see_the_token() {
 }
 
 #[tokio::test]
-async fn a_web_page_can_do_nothing() {
+async fn requests_of_foreign_web_pages_are_refused() {
     let agent = Agent::start();
     let (address, port) = (agent.address(), agent.address().rsplit(':').next().unwrap());
     let host = format!("Host: {address}");
-    // A form of another site, a script, a page whose name was pointed here.
+    // A form of another site, a script, and a page under a host name that resolves to this agent.
     let form = "Content-Type: text/plain";
     for headers in [
         vec![host.as_str(), "Origin: http://evil.example", form],
@@ -152,14 +152,14 @@ async fn a_web_page_can_do_nothing() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_given_is_its_own() {
+async fn configured_host_name_is_accepted() {
     let agent = Start::with(&["--host", "Load1.example"]).agent();
     assert_eq!(status(&call(&agent, "GET /jobs", &["Host: load1.example:8081"]).await), 200);
     assert_eq!(status(&call(&agent, "GET /jobs", &["Host: load2.example"]).await), 403);
 }
 
 #[tokio::test]
-async fn no_path_leads_out_of_where_it_is() {
+async fn path_traversal_is_refused() {
     let agent = Agent::start();
     let hash = agent.load_test().await;
     let host = format!("Host: {}", agent.address());
@@ -192,7 +192,7 @@ async fn no_path_leads_out_of_where_it_is() {
 }
 
 #[tokio::test]
-async fn over_tls_it_is_the_same() {
+async fn tls_agent_serves_and_checks_the_token() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -207,7 +207,7 @@ async fn over_tls_it_is_the_same() {
     let call = |method| client.request(method, format!("https://localhost:{port}/jobs"));
     assert_eq!(call(Method::GET).send().await.unwrap().status(), 401);
     assert_eq!(call(Method::GET).bearer_auth("hush-hush").send().await.unwrap().status(), 200);
-    // One who speaks no TLS is no trouble.
+    // A client that does not speak TLS does not disturb others.
     let mut plain = tokio::net::TcpStream::connect(agent.address()).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert_eq!(call(Method::GET).bearer_auth("hush-hush").send().await.unwrap().status(), 200);

@@ -1,4 +1,4 @@
-//! An agent as a process, and what is asked of it.
+//! Helpers that start an agent process and call it.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -24,18 +24,18 @@ use tokio::{
 
 use crate::load_test;
 
-/// What the tests across crates wait with.
+/// The helpers for waiting, shared with the tests across crates.
 #[path = "../../../tests/waiting.rs"]
 #[allow(unreachable_pub, reason = "it is public there")]
 mod waiting;
 
 pub(crate) use waiting::{PATIENCE, until, within};
 
-/// How an agent is started.
+/// Options of an agent process.
 pub(crate) struct Start {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    /// Words of a shell script before it becomes the agent.
+    /// Shell commands to run before the shell becomes the agent.
     before: String,
 }
 
@@ -67,13 +67,13 @@ impl Start {
         command
     }
 
-    /// One that does not start: its exit code, and what it says.
+    /// Starts an agent that is expected to fail. Returns its exit code and its stderr.
     pub(crate) fn refused(&self) -> (i32, String) {
         let data = tempfile::tempdir().unwrap();
         self.refused_in(data.path())
     }
 
-    /// The same with a folder that is there already.
+    /// Like [`Self::refused`], with an existing data folder.
     pub(crate) fn refused_in(&self, data: &Path) -> (i32, String) {
         let output = self.command(data).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
@@ -109,7 +109,7 @@ impl Start {
     }
 }
 
-/// An agent that runs. Dropped, it is killed.
+/// A running agent. Dropping it kills the process.
 pub(crate) struct Agent {
     process: Child,
     pub(crate) url: String,
@@ -142,7 +142,7 @@ impl Agent {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// Waits until it is gone, and gives its exit code; none where a signal ended it.
+    /// Waits until the process has ended. Returns its exit code, or `None` if a signal ended it.
     pub(crate) async fn gone(&mut self) -> Option<i32> {
         let started = Instant::now();
         loop {
@@ -175,14 +175,14 @@ impl Agent {
         answer(self.client.post(format!("{}/upload", self.url)).multipart(form).send().await.unwrap()).await
     }
 
-    /// Uploads the load test, and gives its hash.
+    /// Uploads the load test. Returns its hash.
     pub(crate) async fn load_test(&self) -> String {
         let (status, answer) = self.upload(load_test::script()).await;
         assert_eq!(status, 200, "{answer}");
         answer["binary"].as_str().unwrap().to_owned()
     }
 
-    /// Queues a job, and gives its id.
+    /// Queues a job. Returns its ID.
     pub(crate) async fn queue(&self, job: Value) -> String {
         let (status, answer) = self.post("/queue", job).await;
         assert_eq!((status, &answer["queued"]), (StatusCode::CREATED, &Value::Bool(true)), "{answer}");
@@ -200,7 +200,7 @@ impl Agent {
         self.until_it(id, state, |job| job["state"] == state).await
     }
 
-    /// Waits until what the agent keeps of a job on disk is so.
+    /// Waits until the job's file on disk satisfies a condition.
     pub(crate) async fn until_kept(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) {
         let path = self.data.path().join("jobs").join(id).join("job.json");
         let kept = || serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap()).unwrap();
@@ -219,7 +219,7 @@ impl Agent {
         }
     }
 
-    /// All records of a job, waited for to the last.
+    /// Returns all records of a job. Waits for the last one.
     pub(crate) async fn records(&self, id: &str) -> Vec<Record> {
         let (mut from, mut all) = (0, Vec::new());
         let started = Instant::now();
@@ -259,7 +259,7 @@ pub(crate) fn decoded(mut bytes: &[u8]) -> Vec<Record> {
     all
 }
 
-/// What kind a record is of.
+/// Returns the name of a record's kind.
 pub(crate) fn kind(record: &Record) -> &'static str {
     use golo_proto::engine::event::Event::{Accepted, Adjusted, Finished, Outputs, Ready, Second, Started};
     match record.record.as_ref().unwrap() {
@@ -277,7 +277,7 @@ pub(crate) fn kind(record: &Record) -> &'static str {
     }
 }
 
-/// Sends these bytes on a connection of their own, and reads all that is answered.
+/// Sends these bytes on a new connection. Returns everything that is answered.
 pub(crate) async fn raw(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -286,7 +286,7 @@ pub(crate) async fn raw(address: &str, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The status of an answer.
+/// Returns the status code of a raw answer.
 pub(crate) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}")).parse().unwrap()
 }

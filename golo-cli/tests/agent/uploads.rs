@@ -1,4 +1,4 @@
-//! Load tests that are uploaded.
+//! Uploaded load tests.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_load_test_is_known_by_what_it_is() {
+async fn uploaded_load_test_is_stored_once_under_its_hash() {
     let agent = Agent::start();
     let hash = format!("{:x}", Sha256::digest(load_test::script()));
     let is_here = async || agent.call(Method::HEAD, &format!("/binaries/{hash}"), None).await.status().as_u16();
@@ -28,7 +28,7 @@ async fn a_load_test_is_known_by_what_it_is() {
     assert_eq!((agent.files("binaries"), agent.files("uploads")), (1, 0));
 }
 
-/// The head of an ELF file for a machine that no other is like.
+/// Returns the head of an ELF file for a machine type that none of the test machines has.
 fn elf() -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
@@ -39,7 +39,7 @@ fn elf() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_no_program_for_this_machine_is_refused() {
+async fn upload_that_this_machine_cannot_run_is_refused() {
     let agent = Agent::start();
     for (bytes, reason) in [
         (b"just a text\n".to_vec(), "`checkout` is no program: "),
@@ -55,7 +55,7 @@ async fn what_is_no_program_for_this_machine_is_refused() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_cut_off_leaves_nothing() {
+async fn interrupted_upload_leaves_no_file() {
     let agent = Agent::start();
     let head = "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\
                 Content-Type: multipart/form-data; boundary=x\r\n\r\n\
@@ -72,7 +72,7 @@ async fn an_upload_that_is_cut_off_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_coming_when_the_agent_ended_is_gone() {
+async fn unfinished_uploads_are_deleted_at_start() {
     let data = std::sync::Arc::new(tempfile::tempdir().unwrap());
     std::fs::create_dir(data.path().join("uploads")).unwrap();
     std::fs::write(data.path().join("golo-agent.lock"), "").unwrap();
@@ -82,9 +82,9 @@ async fn what_was_coming_when_the_agent_ended_is_gone() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_too_large_is_refused() {
+async fn oversized_upload_is_refused() {
     let agent = Start::with(&["--max-upload", "1000"]).agent();
-    // Its length says so, or its end does.
+    // The limit is reached by the declared length, or by the bytes received.
     for length in [1001, 60_000, 4_000_000] {
         let (status, answer) = agent.upload(vec![b'#'; length]).await;
         assert_eq!(status, 413, "{length}: {answer}");
@@ -94,7 +94,7 @@ async fn an_upload_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_without_a_load_test_is_refused() {
+async fn form_without_a_file_is_refused() {
     let agent = Agent::start();
     let url = format!("{}/upload", agent.url);
     let form = Form::new().text("other", "x");
@@ -106,8 +106,8 @@ async fn a_form_without_a_load_test_is_refused() {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_is_said_to_be() {
-    // What a file system says of a file that may not grow is what it says where nothing may.
+async fn full_disk_is_answered_with_507() {
+    // For the agent, a file size limit causes the same errors as a full disk.
     let agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 64;").agent();
     let mut large = load_test::script();
     large.resize(1 << 20, b'\n');

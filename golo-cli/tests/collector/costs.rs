@@ -1,4 +1,4 @@
-//! What it costs to keep results: `cargo test --release -p golo-cli --test collector costs -- --ignored --nocapture`.
+//! Cost of storing results: `cargo test --release -p golo-cli --test collector costs -- --ignored --nocapture`.
 
 #![expect(clippy::print_stdout, reason = "what it measures is all that it is for")]
 
@@ -16,7 +16,7 @@ use golo_proto::results::Record;
 
 use crate::support::*;
 
-/// A second of 10 series with 1000 requests each.
+/// Returns a second of 10 series with 1000 requests each.
 fn measured(numbers: &mut Numbers) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for route in 0..10 {
@@ -44,7 +44,7 @@ fn run(run: &str, agents: u64, seconds: u64) -> Vec<(String, Vec<Record>)> {
     (0..agents).map(of_agent).collect()
 }
 
-/// What this process has used of its processors; nothing where the system does not say.
+/// Returns the CPU time of this process, or 0 if the system does not report it.
 fn cpu() -> Duration {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().map(|task| {
         let ran = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
@@ -55,7 +55,7 @@ fn cpu() -> Duration {
 
 #[test]
 #[ignore = "measures"]
-fn what_is_kept_of_a_run() {
+fn storing_a_run_in_the_database() {
     for (agents, at_once) in [(1, 1), (1, 10), (8, 1)] {
         let place = Place::new();
         let mut store = place.store();
@@ -103,7 +103,7 @@ async fn post(address: SocketAddr, client: &reqwest::Client, path: &str, body: V
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures"]
-async fn over_http() {
+async fn ingestion_over_http() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let client = client();

@@ -1,4 +1,4 @@
-//! Files that are no database of ours, or one that is too new, or full.
+//! Database files that are not golo's, of another version, or full.
 
 use golo_cli::results::store::{Store, StoreError};
 
@@ -12,7 +12,7 @@ fn refused(result: Result<Store, StoreError>) -> String {
 }
 
 #[test]
-fn a_database_of_a_newer_golo_is_refused() {
+fn database_of_a_newer_golo_is_refused() {
     let place = Place::new();
     drop(place.store());
     place.sql().pragma_update(None, "user_version", 99).unwrap();
@@ -23,7 +23,7 @@ fn a_database_of_a_newer_golo_is_refused() {
 }
 
 #[test]
-fn a_database_of_golo_0_1_is_brought_up_to_date_and_its_summaries_are_worked_out_anew() {
+fn database_of_golo_0_1_is_migrated_and_its_summaries_are_computed_again() {
     let place = Place::new();
     let mut store = place.store();
     ingest(&mut store, ("r", "a"), 0, &part("r", ("a", 0, 1), 3)).unwrap();
@@ -42,7 +42,7 @@ fn a_database_of_golo_0_1_is_brought_up_to_date_and_its_summaries_are_worked_out
 }
 
 #[test]
-fn a_database_of_version_1_is_read_and_its_routes_have_no_known_priority() {
+fn routes_of_a_version_1_database_have_unknown_priority() {
     let place = Place::new();
     let sql = place.sql();
     sql.execute_batch(include_str!("../../src/results/store/migrations/0001_runs.sql")).unwrap();
@@ -59,7 +59,7 @@ fn a_database_of_version_1_is_read_and_its_routes_have_no_known_priority() {
 }
 
 #[test]
-fn a_database_of_another_program_is_left_as_it_is() {
+fn database_of_another_program_is_refused_and_unchanged() {
     let place = Place::new();
     place.sql().execute_batch("CREATE TABLE theirs (a)").unwrap();
     let before = std::fs::read(place.db()).unwrap();
@@ -70,7 +70,7 @@ fn a_database_of_another_program_is_left_as_it_is() {
 }
 
 #[test]
-fn what_is_no_database_is_refused() {
+fn file_that_is_no_database_is_refused() {
     let place = Place::new();
     std::fs::write(place.db(), "hello, this is a text that is longer than the head of a database. ".repeat(20))
         .unwrap();
@@ -86,7 +86,7 @@ fn what_is_no_database_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_new_database_is_its_owners_alone() {
+fn new_database_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let place = Place::new();
@@ -95,7 +95,7 @@ fn a_new_database_is_its_owners_alone() {
         let mode = place.db().with_file_name(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
-    // Whoever gives it other rights may.
+    // Permissions that the owner changed are kept.
     drop(store);
     std::fs::set_permissions(place.db(), std::fs::Permissions::from_mode(0o640)).unwrap();
     drop(place.store());
@@ -103,7 +103,7 @@ fn a_new_database_is_its_owners_alone() {
 }
 
 #[test]
-fn a_database_opens_again_with_all_that_is_in_it() {
+fn reopened_database_has_all_records() {
     let place = Place::new();
     let records = part("r", ("a", 0, 1), 3);
     ingest(&mut place.store(), ("r", "a"), 0, &records).unwrap();
@@ -115,7 +115,7 @@ fn a_database_opens_again_with_all_that_is_in_it() {
 }
 
 #[test]
-fn a_full_database_says_so_and_keeps_what_it_has() {
+fn full_database_reports_full_and_keeps_its_records() {
     let place = Place::new();
     let mut store = place.store();
     let records = part("r", ("a", 0, 1), 200);
@@ -131,14 +131,14 @@ fn a_full_database_says_so_and_keeps_what_it_has() {
     assert!(next > 3, "some had room");
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(records[..next as usize].to_vec()));
     assert_eq!(store.next("r", "a", None).unwrap(), next);
-    // There is room again, and it goes on.
+    // With room again, ingestion continues.
     store.limit_bytes(1 << 30).unwrap();
     ingest(&mut store, ("r", "a"), next, &records[next as usize..]).unwrap();
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(records));
 }
 
 #[test]
-fn what_is_full_for_one_takes_the_whole_transaction_back() {
+fn full_database_rolls_back_the_whole_transaction() {
     let place = Place::new();
     let mut store = place.store();
     store.limit_bytes(300_000).unwrap();

@@ -1,4 +1,4 @@
-//! Records over HTTP, and what is kept as JSON.
+//! Records over HTTP, and stored results as JSON.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn records_are_taken_once_and_given_back() {
+async fn records_sent_twice_are_stored_once_and_served() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let parts = [part("r", ("a", 0, 2), 70), part("r", ("b 1", 1, 2), 70)];
@@ -58,7 +58,7 @@ async fn records_are_taken_once_and_given_back() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_is_refused_with_its_reason() {
+async fn invalid_records_are_refused_with_a_reason() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let records = part("r", ("a", 0, 1), 2);
@@ -97,7 +97,7 @@ async fn what_cannot_be_taken_is_refused_with_its_reason() {
     assert_eq!(get(address, "/api/runs").await, (200, json!({ "runs": [] })));
 }
 
-/// A record that is small on its way and large in memory.
+/// Returns a record that is small on the wire and large in memory.
 fn many_series(series: usize) -> Vec<u8> {
     let requests = vec![pb::Series::default(); series];
     let snapshot = pb::Snapshot { requests, ..Default::default() };
@@ -105,14 +105,14 @@ fn many_series(series: usize) -> Vec<u8> {
     body(&[told(1, golo::wire::event(Event::Second(second)))])
 }
 
-/// The same, of one journey.
+/// Like [`many_series`], with the steps of one journey.
 fn many_steps(steps: usize) -> Vec<u8> {
     let journey = pb::Journey { steps: vec![pb::Step::default(); steps], ..Default::default() };
     let rest = Some(pb::Snapshot { slowest: vec![journey], ..Default::default() });
     body(&[told(1, golo::wire::event(Event::Finished(pb::Finished { rest, ..Default::default() })))])
 }
 
-/// The same, of the first record.
+/// Like [`many_series`], with the thresholds of the first record.
 fn many_thresholds(thresholds: usize) -> Vec<u8> {
     let mut begun = begun("r", "a", plan(1, 0, 1));
     let Some(record::Record::Begun(asked)) = &mut begun.record else { panic!() };
@@ -121,7 +121,7 @@ fn many_thresholds(thresholds: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn another_job_is_told_that_it_is_another() {
+async fn records_of_another_job_are_answered_with_409() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let records = part("r", ("a", 0, 1), 3);
@@ -141,7 +141,7 @@ async fn another_job_is_told_that_it_is_another() {
 }
 
 #[tokio::test]
-async fn of_very_many_records_the_first_are_taken() {
+async fn batch_of_too_many_records_is_accepted_in_part() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let mut records = part("r", ("a", 0, 1), 1);
@@ -158,7 +158,7 @@ async fn of_very_many_records_the_first_are_taken() {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_read_as_json() {
+async fn stored_results_are_served_as_json() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let records = part("r", ("a", 0, 1), 3);
@@ -221,7 +221,7 @@ async fn what_is_kept_is_read_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_agents_are_served_at_the_same_time() {
+async fn concurrent_agents_are_all_stored() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let agents: Vec<_> =
@@ -257,7 +257,7 @@ async fn many_agents_are_served_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_full_database_is_told_of_and_nothing_acknowledged_is_lost() {
+async fn full_database_is_answered_with_507_and_keeps_acknowledged_records() {
     let place = Place::new();
     let store = place.store();
     store.limit_bytes(300_000).unwrap();
@@ -280,7 +280,7 @@ async fn a_full_database_is_told_of_and_nothing_acknowledged_is_lost() {
     let (status, health) = get(address, "/healthz").await;
     assert_eq!(status, 503);
     assert!(health["error"].as_str().unwrap().starts_with("nothing can be kept: the database has no room left"));
-    // What is known already, or refused, needs no room, and shows nothing.
+    // Requests with known or refused records need no room, so they do not show that there is room again.
     assert_eq!(post(address, "/api/runs/r/agents/a/records?from=0", body(&records[..2])).await.0, 200);
     assert_eq!(post(address, "/api/runs/r/agents/b/records?from=0", body(&records[..2])).await.0, 400);
     assert_eq!(get(address, "/healthz").await.0, 503);

@@ -1,4 +1,4 @@
-//! What is kept of what comes, however often and in whatever pieces it comes.
+//! Ingestion of records, in any order of repetitions and in pieces of any size.
 
 use golo::engine::{
     errors::ErrorKind,
@@ -21,7 +21,7 @@ fn refused(result: Result<golo_cli::results::store::Ingested, StoreError>) -> St
 }
 
 #[test]
-fn what_comes_twice_counts_once() {
+fn records_that_arrive_twice_count_once() {
     let place = Place::new();
     let mut store = place.store();
     let whole = part("r", ("a", 0, 1), 5);
@@ -47,7 +47,7 @@ fn what_comes_twice_counts_once() {
 }
 
 #[test]
-fn measured_steps_are_kept_and_are_no_requests() {
+fn measured_steps_are_stored_but_not_counted_as_requests() {
     let place = Place::new();
     let mut store = place.store();
     let step = Label::new("", "a query", "MEASURE");
@@ -84,7 +84,7 @@ fn measured_steps_are_kept_and_are_no_requests() {
 }
 
 #[test]
-fn parts_that_come_at_the_same_time_come_back_as_they_were_told() {
+fn concurrent_parts_are_stored_unchanged_and_merged() {
     let place = Place::new();
     drop(place.store());
     let agents = ["a", "b", "c"];
@@ -120,7 +120,7 @@ fn parts_that_come_at_the_same_time_come_back_as_they_were_told() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_nothing_of_it_is_kept() {
+fn invalid_batch_is_refused_and_not_stored() {
     let place = Place::new();
     let mut store = place.store();
     let whole = part("r", ("a", 0, 2), 3);
@@ -175,7 +175,7 @@ fn what_cannot_be_is_refused_and_nothing_of_it_is_kept() {
 }
 
 #[test]
-fn a_part_belongs_to_the_job_that_told_it() {
+fn part_belongs_to_the_first_job_that_sent_it() {
     let place = Place::new();
     let mut store = place.store();
     let whole = part("r", ("a", 0, 1), 3);
@@ -189,7 +189,7 @@ fn a_part_belongs_to_the_job_that_told_it() {
     assert!(refused(store.ingest(batch("another", 0))).contains(r#"of the job "job-of-a", and not of "another""#));
     assert_eq!(store.next("r", "a", Some("another")).unwrap(), 0, "nothing is known yet");
     store.ingest(batch("job-of-a", 0)).unwrap();
-    // Whatever it sends: what follows, what is known, what does not follow.
+    // Refused in all cases: the next records, known records, and records after a gap.
     for from in [2, 0, 4] {
         let told = store.ingest(batch("another", from));
         assert!(matches!(told, Err(StoreError::OtherJob { known }) if known == "job-of-a"));
@@ -201,7 +201,7 @@ fn a_part_belongs_to_the_job_that_told_it() {
 }
 
 #[test]
-fn what_could_not_be_shown_later_is_refused() {
+fn records_that_cannot_be_displayed_are_refused() {
     let place = Place::new();
     let mut store = place.store();
     let a = ("r", "a");
@@ -231,7 +231,7 @@ fn what_could_not_be_shown_later_is_refused() {
 }
 
 #[test]
-fn a_count_that_cannot_be_added_up_is_refused() {
+fn count_above_2_to_the_53_is_refused() {
     const MOST: u64 = 1 << 53;
     let place = Place::new();
     let mut store = place.store();
@@ -264,14 +264,14 @@ fn a_count_that_cannot_be_added_up_is_refused() {
         let told = ingest(&mut store, a, 3, &[nth(1, dropped, durations, received)]);
         assert_eq!(refused(told), format!("record 3: {expected}: a count is at most 2^53"));
     }
-    // The largest there may be can be read, by whatever is asked.
+    // The largest allowed counts can be read by every query.
     ingest(&mut store, a, 3, &[nth(1, MOST - 2, histogram(&[MOST]), MOST)]).unwrap();
     let run = store.find("r").unwrap();
     assert_eq!(store.seconds(&run, 0..9).unwrap()[0].triggers_dropped, MOST);
     assert_eq!(store.series(&run).unwrap()[0].requests, MOST);
     let dropped = place.sql().query_row("SELECT triggers_dropped FROM run_by_second", [], |row| row.get::<_, i64>(0));
     assert_eq!(dropped.unwrap().unsigned_abs(), MOST);
-    // Also where all seconds together are no integer any more.
+    // This also holds if the sum of all seconds exceeds an integer.
     let many: Vec<_> = (2..1100).map(|number| nth(number, 0, histogram(&[MOST]), MOST)).collect();
     ingest(&mut store, a, 4, &many).unwrap();
     assert_eq!(store.series(&run).unwrap()[0].requests, i64::MAX.unsigned_abs());
@@ -279,7 +279,7 @@ fn a_count_that_cannot_be_added_up_is_refused() {
 }
 
 #[test]
-fn nothing_comes_after_the_engine_has_finished_but_the_end() {
+fn only_the_end_may_follow_the_finished_record() {
     let place = Place::new();
     let mut store = place.store();
     let whole = part("r", ("a", 0, 1), 2);
@@ -290,7 +290,7 @@ fn nothing_comes_after_the_engine_has_finished_but_the_end() {
 }
 
 #[test]
-fn a_run_is_over_once_every_part_is_and_ends_as_the_worst_of_them() {
+fn run_ends_after_its_last_part_with_the_worst_state() {
     let place = Place::new();
     let mut store = place.store();
     let state = |store: &Store, run| {
@@ -321,7 +321,7 @@ fn a_run_is_over_once_every_part_is_and_ends_as_the_worst_of_them() {
 }
 
 #[test]
-fn a_run_is_found_by_what_people_call_it() {
+fn run_is_found_by_id_prefix_name_or_latest() {
     let place = Place::new();
     let mut store = place.store();
     assert!(store.find("latest").unwrap_err().to_string().contains("no run is kept yet"));
@@ -346,7 +346,7 @@ fn a_run_is_found_by_what_people_call_it() {
 }
 
 #[test]
-fn the_priority_of_a_route_is_the_highest_that_is_told_and_of_others_unknown_stays_unknown() {
+fn route_priority_is_the_highest_but_unknown_stays_for_other() {
     let place = Place::new();
     let mut store = place.store();
     let written = |method: &str, priority: pb::Priority| pb::Series {

@@ -1,4 +1,4 @@
-//! Runs in one line each, with what they came to.
+//! List of runs with their summaries.
 
 use golo::engine::{
     histogram::Histogram,
@@ -23,7 +23,7 @@ pub(crate) fn listed(store: &Store) -> (Summary, Vec<Summarized>) {
 }
 
 #[test]
-fn what_a_run_came_to_is_worked_out_once() {
+fn summary_is_computed_once_and_stored() {
     let place = Place::new();
     let mut store = place.store();
     let records = part("r", ("a", 0, 1), 3);
@@ -45,7 +45,7 @@ fn what_a_run_came_to_is_worked_out_once() {
 }
 
 #[test]
-fn a_rate_is_over_the_load_and_leaves_out_what_ended_after_it() {
+fn rate_excludes_requests_that_ended_after_the_load() {
     let place = Place::new();
     let mut store = place.store();
     let label = Label::new("http://a", "/", "GET");
@@ -84,7 +84,7 @@ fn a_rate_is_over_the_load_and_leaves_out_what_ended_after_it() {
 }
 
 #[test]
-fn what_has_more_records_is_worked_out_anew() {
+fn summary_is_computed_again_after_new_records() {
     let place = Place::new();
     let mut store = place.store();
     ingest(&mut store, ("r", "a"), 0, &part("r", ("a", 0, 2), 3)).unwrap();
@@ -104,7 +104,7 @@ fn what_has_more_records_is_worked_out_anew() {
 }
 
 #[test]
-fn a_run_that_cannot_be_read_hides_no_other() {
+fn unreadable_run_does_not_hide_the_others() {
     let place = Place::new();
     let mut store = place.store();
     for run in ["r", "s"] {

@@ -1,5 +1,5 @@
-//! The collector and its database, from outside: through the store's own functions, over HTTP, by plain SQL, and with
-//! processes that are killed.
+//! The collector and its database, tested from outside: through the store's public functions, over HTTP, with plain
+//! SQL, and with processes that are killed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 

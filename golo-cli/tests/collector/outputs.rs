@@ -1,4 +1,4 @@
-//! `POST /push/{db}`, as agents of go-lo call it.
+//! `POST /push/{db}`, as go-lo's agents call it.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn output(extra: Value) -> Value {
 }
 
 #[tokio::test]
-async fn outputs_are_kept_as_go_lo_sends_them() {
+async fn outputs_of_go_lo_are_stored() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let outputs = json!([
@@ -26,7 +26,7 @@ async fn outputs_are_kept_as_go_lo_sends_them() {
         ),
         output(json!({ "status": 404, "route": "/a", "expected": true })),
     ]);
-    // It says nothing of a type.
+    // go-lo sends no content type.
     let sent = client().post(format!("http://{address}/push/my_db-1")).body(outputs.to_string()).send().await.unwrap();
     assert_eq!(sent.status(), StatusCode::OK);
     assert_eq!(sent.json::<Value>().await.unwrap(), json!({ "stored": 4 }));
@@ -60,7 +60,7 @@ async fn outputs_are_kept_as_go_lo_sends_them() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_pushed_is_refused_with_its_reason() {
+async fn invalid_push_is_refused_with_a_reason() {
     let place = Place::new();
     let address = collector(place.store()).await;
     let good = json!([output(json!({}))]).to_string();

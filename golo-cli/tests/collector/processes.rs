@@ -1,4 +1,4 @@
-//! `golo collector` as a process: killed and started again, stopped, and refused.
+//! `golo collector` as a process: killed and restarted, stopped, and refused.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use crate::support::*;
 
-/// A collector, which is killed where it is still there in the end.
+/// A running collector. Dropping it kills the process.
 struct Running {
     process: Child,
     address: SocketAddr,
-    // Whoever says something later must not meet a closed pipe.
+    // Kept open, so that later messages of the collector do not meet a closed pipe.
     stderr: BufReader<ChildStderr>,
 }
 
@@ -60,7 +60,8 @@ fn command(db: &Path, flags: &[&str]) -> Command {
     command
 }
 
-/// Sends what is wanted next until it is the end or nobody answers. Gives how much was acknowledged.
+/// Sends the records that the collector asks for, until the last one or until it no longer answers. Returns the number
+/// of acknowledged records.
 async fn send(
     address: SocketAddr,
     agent: &str,
@@ -84,11 +85,11 @@ async fn send(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_that_it_is_killed() {
+async fn acknowledged_records_survive_a_kill() {
     let place = Place::new();
     let agents = ["a", "b", "c"];
     let parts: Vec<_> = (0..).zip(agents).map(|(index, agent)| part("r", (agent, index, 3), 60)).collect();
-    // Each time it is killed in the middle, after so many acknowledgements.
+    // The collector is killed in the middle each time, after this many acknowledgements.
     for kill_after in [5, 40] {
         let mut collector = Running::start(&place.db());
         let address = collector.address;
@@ -127,11 +128,12 @@ async fn what_was_acknowledged_survives_that_it_is_killed() {
     assert_eq!(run.state, "completed");
 }
 
-/// Without it another process that closes the database takes itself for the last one, and removes the log that the collector
-/// goes on writing to: what it acknowledges from then on is lost when it is killed.
+/// Without this lock, another process that closes the database assumes that it is the last one and removes the log
+/// file. The collector would continue to write to the removed file, and records acknowledged from then on would be lost
+/// if it is killed.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn its_lock_on_the_database_stays_while_it_reads() {
+async fn collector_keeps_its_database_lock_while_reading() {
     use std::os::unix::fs::MetadataExt as _;
 
     let place = Place::new();
@@ -151,26 +153,26 @@ async fn its_lock_on_the_database_stays_while_it_reads() {
 }
 
 #[test]
-fn it_ends_when_it_is_told_to() {
+fn collector_stops_on_a_signal_and_merges_its_log() {
     let place = Place::new();
     for signal in ["-TERM", "-INT"] {
         let mut collector = Running::start(&place.db());
         collector.signal(signal);
         assert_eq!(collector.process.wait().unwrap().code(), Some(0));
     }
-    // All of it is in the one file then.
+    // After the stop, all data is in the one file.
     assert!(!place.db().with_file_name("runs.db-wal").exists());
 }
 
-/// A file that may not grow is what a full disk is, for the collector.
+/// For the collector, a file size limit acts like a full disk.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn that_nothing_can_be_kept_is_said_once_and_so_is_that_it_can_be_again() {
+async fn full_disk_and_its_end_are_each_reported_once() {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
     let place = Place::new();
     let mut command = Command::new("sh");
-    // Else the limit's signal ends it.
+    // Ignore the signal of the limit, which would end the collector.
     command.args(["-c", r#"trap "" XFSZ; exec "$@""#, "sh", env!("CARGO_BIN_EXE_golo"), "collector", "--db"]);
     command.arg(place.db()).args(["--addr", "127.0.0.1:0"]).env_remove("GOLO_TOKEN");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -206,7 +208,7 @@ async fn that_nothing_can_be_kept_is_said_once_and_so_is_that_it_can_be_again() 
 }
 
 #[test]
-fn what_is_not_safe_or_cannot_be_is_refused_before_it_listens() {
+fn unsafe_or_invalid_arguments_are_refused_before_listening() {
     let place = Place::new();
     for (flags, reason) in [
         (&["--addr", "0.0.0.0:0"][..], "can be reached from other machines"),
@@ -226,13 +228,13 @@ fn what_is_not_safe_or_cannot_be_is_refused_before_it_listens() {
 }
 
 #[tokio::test]
-async fn who_knows_the_token_can_do_everything_and_nobody_else_anything() {
+async fn token_is_required_for_every_call() {
     let place = Place::new();
     let mut command = command(&place.db(), &["--addr", "127.0.0.1:0"]);
     command.env("GOLO_TOKEN", "correct-horse-battery-staple");
     let collector = Running::of(command);
     let output = r#"{"sequenceID":"s","url":"http://h/","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13Z","duration":1,"error":null}"#;
-    // More than a server takes that is not told otherwise.
+    // More than the default body limit of the server.
     let many = 40_000;
     let outputs = format!("[{}]", vec![output; many].join(","));
     let url = format!("http://{}", collector.address);

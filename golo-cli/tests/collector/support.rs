@@ -1,4 +1,4 @@
-//! Records of made-up runs, databases in folders of their own, and a collector in this process.
+//! Helpers: records of made-up runs, databases in temporary folders, and a collector in this process.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -27,7 +27,7 @@ use tempfile::TempDir;
 pub(crate) const START: u64 = 1_795_341_913_000_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// A place for a database, which is gone afterwards.
+/// A temporary folder for a database.
 pub(crate) struct Place(TempDir);
 
 impl Place {
@@ -43,7 +43,7 @@ impl Place {
         Store::open(&self.db()).unwrap()
     }
 
-    /// As anybody may open it.
+    /// Opens the database with plain SQLite.
     pub(crate) fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.db()).unwrap()
     }
@@ -118,7 +118,7 @@ pub(crate) fn ended(state: State, reason: &str) -> Record {
     Record { at: START + 99 * SECOND, record: Some(record::Record::Ended(ended)) }
 }
 
-/// Numbers that look random, and are the same each time.
+/// Pseudo-random numbers, the same in each run.
 pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
@@ -127,7 +127,7 @@ impl Numbers {
         self.0 >> 33
     }
 
-    /// Around 2 ms, some far above.
+    /// Returns a duration around 2 ms; one in 50 is far longer.
     pub(crate) fn duration(&mut self) -> u64 {
         let tail = if self.next().is_multiple_of(50) { 20 } else { 1 };
         (1_000_000 + self.next() % 2_000_000) * tail
@@ -139,7 +139,7 @@ pub(crate) fn label(route: u64) -> Label {
     Label::new("http://127.0.0.1:1", format!("/{route}/{{id}}"), method)
 }
 
-/// A second of so many routes with so many requests each, every tenth of which fails in its own way.
+/// Returns a second with this many routes and requests per route. Every tenth request has another outcome than 200.
 pub(crate) fn measured(numbers: &mut Numbers, routes: u64, requests: u64) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for route in 0..routes {
@@ -174,7 +174,7 @@ pub(crate) fn add(snapshot: &mut Snapshot, series: Series, duration: u64) {
     measure.sent += 10;
 }
 
-/// All records of one part, of so many seconds and one for the rest.
+/// Returns all records of one part: `seconds` seconds, and one record for the rest.
 pub(crate) fn part(run: &str, (agent, index, of): (&str, u64, u64), seconds: u64) -> Vec<Record> {
     let mut numbers = Numbers(index + 1);
     let plan = plan(of, index, seconds);
@@ -195,12 +195,12 @@ pub(crate) fn ingest(
     store.ingest(Batch { run: run.to_owned(), agent: agent.to_owned(), job: None, from, records: records.to_vec() })
 }
 
-/// Records in bytes, as they are sent.
+/// Encodes records as they are sent.
 pub(crate) fn body(records: &[Record]) -> Vec<u8> {
     records.iter().flat_map(|record| record.encode_length_delimited_to_vec()).collect()
 }
 
-/// Records, with series in an order that does not depend on anything.
+/// Sorts the series in each record, so that two lists of records can be compared.
 pub(crate) fn sorted(mut records: Vec<Record>) -> Vec<Record> {
     for record in &mut records {
         let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record else { continue };
@@ -216,14 +216,14 @@ pub(crate) fn sorted(mut records: Vec<Record>) -> Vec<Record> {
     records
 }
 
-/// The records of a part that a store has.
+/// Returns the stored records of a part.
 pub(crate) fn kept(store: &Store, run: &str, agent: &str) -> Vec<Record> {
     let parts = store.parts(&store.find(run).unwrap()).unwrap();
     let part = parts.iter().find(|part| part.agent == agent).unwrap();
     store.records(part, 0).collect::<Result<_, _>>().unwrap()
 }
 
-/// What is true of some requests together.
+/// Expected results of some requests.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Truth {
     pub(crate) failed: u64,
@@ -231,7 +231,7 @@ pub(crate) struct Truth {
     pub(crate) durations: Histogram,
 }
 
-/// What is true of each route of each second of what parts told, by their records.
+/// Computes the expected results per second and route from the records of all parts.
 pub(crate) fn truth(parts: &[Vec<Record>]) -> BTreeMap<(u64, Label), Truth> {
     let mut truth: BTreeMap<(u64, Label), Truth> = BTreeMap::new();
     for records in parts {
@@ -259,7 +259,7 @@ pub(crate) fn truth(parts: &[Vec<Record>]) -> BTreeMap<(u64, Label), Truth> {
     truth
 }
 
-/// A collector on a free port of loopback, without what guards it.
+/// Starts a collector on a free loopback port, without access control. Returns its address.
 pub(crate) async fn collector(store: Store) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -268,9 +268,9 @@ pub(crate) async fn collector(store: Store) -> SocketAddr {
     address
 }
 
-/// A client of HTTP.
+/// Returns an HTTP client.
 pub(crate) fn client() -> reqwest::Client {
-    // Another test may have been quicker.
+    // Another test may already have installed it.
     _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }

@@ -1,4 +1,4 @@
-//! What plain SQL reads.
+//! The tables and views, read by plain SQL.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const OUTCOMES: [Outcome; 5] = [
     Outcome::Interrupted,
 ];
 
-/// Requests of a second: route, outcome, duration.
+/// Requests of one second: route, outcome, duration.
 type Requests = Vec<(u64, usize, u64)>;
 
 fn requests() -> impl Strategy<Value = Requests> {
@@ -50,7 +50,7 @@ fn milliseconds(nanoseconds: Option<u64>) -> Option<f64> {
     nanoseconds.map(|nanoseconds| nanoseconds as f64 / 1e6)
 }
 
-/// What a row says of durations.
+/// Returns the columns of a row that contain durations, in milliseconds.
 fn durations(histogram: &Histogram) -> Vec<Option<f64>> {
     let mean = histogram.mean().map(|mean| mean / 1e6);
     let mut row = vec![milliseconds(histogram.min()), mean];
@@ -74,7 +74,7 @@ fn close(one: &[Option<f64>], other: &[Option<f64>]) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
-    fn seconds_are_what_all_parts_and_outcomes_come_to(
+    fn views_add_up_all_parts_and_outcomes_per_second(
         parts in prop::collection::vec(prop::collection::vec(requests(), 1..4), 1..4),
         pieces in 1..4usize,
     ) {
@@ -143,7 +143,7 @@ fn snapshot_due(record: &Record) -> usize {
 }
 
 #[test]
-fn the_schema_explains_itself() {
+fn every_table_and_view_has_a_comment() {
     let place = Place::new();
     drop(place.store());
     let sql = place.sql();
@@ -156,7 +156,7 @@ fn the_schema_explains_itself() {
 }
 
 #[test]
-fn runs_are_listed_with_their_times_as_text() {
+fn run_list_shows_times_as_text() {
     let place = Place::new();
     ingest(&mut place.store(), ("r", "a"), 0, &part("r", ("a", 0, 1), 2)).unwrap();
     let row = place.sql().query_row("SELECT run, plan, state, started_at, ended_at FROM run_list", [], |row| {
@@ -166,7 +166,7 @@ fn runs_are_listed_with_their_times_as_text() {
 }
 
 #[test]
-fn tags_are_rows_by_second() {
+fn tags_are_stored_per_second() {
     let place = Place::new();
     let plan = plan(1, 0, 9);
     let snapshot = |from: u64| {

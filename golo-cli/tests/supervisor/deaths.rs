@@ -1,4 +1,4 @@
-//! SIGKILL to each of those involved: nothing may be left.
+//! SIGKILL to each process involved: no process may be left.
 
 use std::{io::Write as _, process::Stdio};
 
@@ -10,17 +10,17 @@ use crate::support::{
     Running, Stdout, grace, lives, nothing_will_be_left, patient, script, signal, supervisor, within,
 };
 
-/// A load test with a child that ignores SIGTERM, and on Linux one that has left the group.
+/// A load test with a child that ignores SIGTERM. On Linux it has another one in a session of its own.
 const FAMILY: &str = "
     sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 1; done' &
     if [ -x /usr/bin/setsid ]; then setsid sh -c 'echo $$; exec sleep 1000' & else echo $$; fi
     read line
     while :; do sleep 1; done
 ";
-/// What the test below is told by when it is to be `golo`.
+/// Variable that makes the test below act as `golo`.
 const PARENT: &str = "GOLO_TEST_PARENT";
 
-/// Starts `FAMILY`, and reads the ids of its two children.
+/// Starts `FAMILY` and reads the IDs of its two children.
 async fn family() -> Running {
     let mut running = Running::start(FAMILY, &grace(200)).await;
     for _ in 0..2 {
@@ -30,7 +30,7 @@ async fn family() -> Running {
 }
 
 #[tokio::test]
-async fn the_load_test_is_killed() {
+async fn killed_load_test_leaves_no_process() {
     let mut running = family().await;
     signal(running.load_test.id(), Signal::KILL);
     assert_eq!(within("its end", running.load_test.ended()).await, Ended::Signalled(9));
@@ -38,7 +38,7 @@ async fn the_load_test_is_killed() {
 }
 
 #[tokio::test]
-async fn the_supervisor_is_killed() {
+async fn killed_supervisor_leaves_no_process() {
     let mut running = family().await;
     signal(running.load_test.supervisor_id(), Signal::KILL);
     let ended = within("its end", running.load_test.ended()).await;
@@ -48,14 +48,14 @@ async fn the_supervisor_is_killed() {
 }
 
 #[tokio::test]
-async fn the_supervisor_is_killed_while_nobody_waits() {
+async fn supervisor_killed_without_a_waiter_leaves_no_process() {
     let running = family().await;
     signal(running.load_test.supervisor_id(), Signal::KILL);
     running.nothing_will_be_left().await;
 }
 
 #[tokio::test]
-async fn the_supervisor_is_killed_while_the_load_test_stops() {
+async fn supervisor_killed_during_a_stop_leaves_no_process() {
     let mut running =
         Running::start("trap 'echo heard' TERM; echo ready; while :; do sleep 0.01; done", &patient()).await;
     running.ready().await;
@@ -70,7 +70,7 @@ async fn the_supervisor_is_killed_while_the_load_test_stops() {
 }
 
 #[tokio::test]
-async fn golo_is_killed() {
+async fn killed_golo_leaves_no_process() {
     let (mut golo, processes) = spawn_golo(FAMILY).await;
     assert!(processes.iter().all(|id| lives(*id)));
     golo.start_kill().unwrap();
@@ -78,12 +78,12 @@ async fn golo_is_killed() {
     nothing_will_be_left(&processes).await;
 }
 
-/// Nobody is left to do anything about it but the kernel.
+/// Only the kernel is left to clean up.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn golo_and_the_supervisor_are_killed() {
+async fn killed_golo_and_supervisor_leave_no_process() {
     let (mut golo, processes) = spawn_golo("trap '' TERM HUP; echo $$; echo $PPID; exec sleep 1000").await;
-    // So that it can do nothing any more while the supervisor dies.
+    // A stopped process cannot react while the supervisor dies.
     signal(golo.id().unwrap(), Signal::STOP);
     signal(processes[1], Signal::KILL);
     golo.start_kill().unwrap();
@@ -91,7 +91,8 @@ async fn golo_and_the_supervisor_are_killed() {
     nothing_will_be_left(&processes).await;
 }
 
-/// Another process that is `golo`, and the ids of the processes that it tells: load test, supervisor, and two more.
+/// Starts another process that acts as `golo`. Returns it with the IDs of its processes: load test, supervisor, and two
+/// more.
 async fn spawn_golo(text: &str) -> (Child, Vec<u32>) {
     let mut golo = Command::new(std::env::current_exe().unwrap());
     golo.args(["--exact", "deaths::golo", "--ignored", "--nocapture"]).env(PARENT, text);
@@ -99,13 +100,13 @@ async fn spawn_golo(text: &str) -> (Child, Vec<u32>) {
     let mut stdout = Stdout::of(golo.stdout.take().unwrap());
     let mut processes = Vec::new();
     while processes.len() < 4 {
-        // The test harness writes lines of its own.
+        // The test harness also writes lines.
         processes.extend(stdout.line().await.strip_prefix("process ").map(|id| id.parse::<u32>().unwrap()));
     }
     (golo, processes)
 }
 
-/// Not a test: what others start and kill. It tells the ids of its load test's processes, and then waits.
+/// Not a test: the process that other tests start and kill. It prints the IDs of its load test's processes, then waits.
 #[ignore = "the process that other tests kill"]
 #[tokio::test]
 async fn golo() {

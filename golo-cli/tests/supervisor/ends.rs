@@ -1,4 +1,4 @@
-//! How load tests end: by themselves, and because they are asked to.
+//! Ends of load tests, with and without a request to stop.
 
 use golo_cli::process::supervisor::Ended;
 use rustix::process::{Signal, getpgid, getpgrp};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::support::{Go, Running, grace, lives, patient, pid, script, signal, supervisor, within};
 
-/// Runs for ever, in a process of its own beside the shell.
+/// Runs forever, in a process started by the shell.
 const FOR_EVER: &str = "sleep 1000 & echo $!; echo ready; wait";
-/// The same, and ignores SIGTERM, which its children inherit.
+/// Like [`FOR_EVER`], and ignores SIGTERM. Its children inherit that.
 const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo $!; echo ready; wait";
-/// Runs on in ways that leave the group, the session and the parent.
+/// Starts processes that leave the group, the session or the parent.
 #[cfg(target_os = "linux")]
 const RUNAWAYS: &str = "
     setsid sleep 1000 & echo $!
@@ -20,7 +20,7 @@ const RUNAWAYS: &str = "
 ";
 
 #[tokio::test]
-async fn each_end_is_told() {
+async fn exit_codes_and_signals_are_reported() {
     for (text, ended, told) in [
         ("exit 0", Ended::Exited(0), "the load test exited with code 0"),
         ("exit 3", Ended::Exited(3), "the load test exited with code 3"),
@@ -38,7 +38,7 @@ async fn each_end_is_told() {
 }
 
 #[tokio::test]
-async fn one_that_is_asked_to_stop_may_do_so_in_its_own_way() {
+async fn load_test_may_handle_the_stop_signal() {
     let mut running =
         Running::start("trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done", &patient()).await;
     running.ready().await;
@@ -49,7 +49,7 @@ async fn one_that_is_asked_to_stop_may_do_so_in_its_own_way() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_care_is_ended_by_the_signal() {
+async fn load_test_without_a_handler_is_ended_by_the_signal() {
     let mut running = Running::start(FOR_EVER, &patient()).await;
     running.ready().await;
     assert_eq!(within("its end", running.load_test.stop()).await, Ended::Signalled(15));
@@ -57,7 +57,7 @@ async fn one_that_does_not_care_is_ended_by_the_signal() {
 }
 
 #[tokio::test]
-async fn one_that_ignores_it_is_killed_after_the_grace() {
+async fn load_test_that_ignores_the_signal_is_killed_after_the_grace() {
     let mut running = Running::start(STUBBORN, &grace(300)).await;
     running.ready().await;
     let ended = within("its end", running.load_test.stop()).await;
@@ -67,7 +67,7 @@ async fn one_that_ignores_it_is_killed_after_the_grace() {
 }
 
 #[tokio::test]
-async fn one_that_ignores_it_may_be_killed_before() {
+async fn load_test_that_ignores_the_signal_can_be_killed_earlier() {
     let mut running = Running::start(STUBBORN, &patient()).await;
     running.ready().await;
     let waited = tokio::time::timeout(Duration::from_millis(50), running.load_test.stop()).await;
@@ -77,7 +77,7 @@ async fn one_that_ignores_it_may_be_killed_before() {
 }
 
 #[tokio::test]
-async fn one_that_is_halted_is_asked_all_the_same() {
+async fn halted_load_test_can_be_stopped() {
     let mut running = Running::start(FOR_EVER, &patient()).await;
     running.ready().await;
     signal(running.load_test.id(), Signal::STOP);
@@ -86,7 +86,7 @@ async fn one_that_is_halted_is_asked_all_the_same() {
 }
 
 #[tokio::test]
-async fn waiting_may_be_given_up_and_taken_up() {
+async fn wait_for_the_end_can_be_cancelled_and_repeated() {
     let go = Go::default();
     let mut running = Running::start(&format!("{}; exit 4", go.awaited()), &patient()).await;
     for _ in 0..5 {
@@ -99,7 +99,7 @@ async fn waiting_may_be_given_up_and_taken_up() {
 }
 
 #[tokio::test]
-async fn what_is_left_behind_is_asked_to_stop_too() {
+async fn orphans_receive_the_stop_signal() {
     let go = Go::default();
     let left = "trap \"echo heard; exit\" TERM; echo $$; echo ready; while :; do sleep 0.01; done";
     let mut running = Running::start(&format!("sh -c '{left}' & {}; exit 0", go.awaited()), &patient()).await;
@@ -112,7 +112,7 @@ async fn what_is_left_behind_is_asked_to_stop_too() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn no_runaway_outlives_one_that_is_stopped() {
+async fn runaway_processes_end_with_a_stopped_load_test() {
     let mut running = Running::start(&format!("{RUNAWAYS} wait"), &grace(300)).await;
     for _ in 0..5 {
         running.processes.push(running.stdout.line().await.parse().unwrap());
@@ -124,7 +124,7 @@ async fn no_runaway_outlives_one_that_is_stopped() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn no_runaway_outlives_one_that_ends() {
+async fn runaway_processes_end_with_an_exiting_load_test() {
     let go = Go::default();
     let text = format!("{RUNAWAYS} {}; exit 9", go.awaited());
     let mut running = Running::start(&text, &grace(300)).await;
@@ -138,7 +138,7 @@ async fn no_runaway_outlives_one_that_ends() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn orphans_that_end_are_not_kept() {
+async fn ended_orphans_are_reaped() {
     let mut running = Running::start("(true & echo $!); echo ready; sleep 1000", &patient()).await;
     running.ready().await;
     let orphan = *running.processes.last().unwrap();
@@ -148,10 +148,10 @@ async fn orphans_that_end_are_not_kept() {
     running.nothing_is_left();
 }
 
-/// One process after the other, each in a session of its own: it starts the next, and is gone.
+/// A chain of processes: each starts the next one in a session of its own, then exits.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn one_that_always_runs_away_is_caught() {
+async fn chain_of_escaping_processes_is_ended() {
     let folder = tempfile::tempdir().unwrap();
     let hop = folder.path().join("hop");
     let hops = folder.path().join("hops");
@@ -168,7 +168,7 @@ async fn one_that_always_runs_away_is_caught() {
 }
 
 #[tokio::test]
-async fn a_dropped_one_is_stopped() {
+async fn dropped_load_test_is_stopped() {
     let mut running = Running::start(FOR_EVER, &patient()).await;
     running.ready().await;
     let Running { load_test, stdout, processes } = running;
@@ -177,33 +177,33 @@ async fn a_dropped_one_is_stopped() {
 }
 
 #[tokio::test]
-async fn one_whose_start_is_dropped_is_ended() {
+async fn load_test_is_ended_when_its_start_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("id");
     let text = format!("echo $$ $PPID > {}; exec sleep 1000", file.display());
     let program = script(&text);
     let limits = patient();
     let mut start = Box::pin(supervisor().start(&program, &limits));
-    // Polled once: the supervisor has been started, and has said nothing yet.
+    // Polled once: the supervisor has been started but has not reported anything.
     std::future::poll_fn(|context| {
         assert!(start.as_mut().poll(context).is_pending());
         std::task::Poll::Ready(())
     })
     .await;
     drop(start);
-    // Whether it came to run before it was stopped is a matter of luck.
+    // The script may or may not have run before it was stopped.
     let mark = folder.path().to_str().unwrap().to_owned();
     crate::support::until("no process knows the folder", || !is_in_a_command_line(&mark)).await;
 }
 
-/// Whether a process has this in its command line.
+/// True if a process has this text in its command line.
 fn is_in_a_command_line(text: &str) -> bool {
     let listed = std::process::Command::new("ps").args(["-A", "-ww", "-o", "command"]).output().unwrap();
     String::from_utf8_lossy(&listed.stdout).contains(text)
 }
 
 #[tokio::test]
-async fn a_terminal_reaches_neither_the_load_test_nor_its_supervisor() {
+async fn terminal_signals_reach_neither_the_load_test_nor_its_supervisor() {
     let mut running = Running::start(FOR_EVER, &patient()).await;
     running.ready().await;
     let (load_test, supervisor) = (running.load_test.id(), running.load_test.supervisor_id());

@@ -1,4 +1,4 @@
-//! What a load test may do: so much memory, so many descriptors, and as much stderr as it likes.
+//! Limits of a load test: memory, descriptors, and stderr.
 
 use std::sync::{
     Arc,
@@ -11,12 +11,12 @@ use crate::support::{Running, patient, script, supervisor, within};
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn one_with_too_much_memory_is_killed() {
+async fn load_test_beyond_its_memory_limit_is_killed() {
     let limit = 64 << 20;
     for text in [
-        // `tail` keeps the line whose end does not come, up to this much.
+        // `tail` buffers the unfinished line, up to this many bytes.
         "{ head -c 200000000 /dev/zero; sleep 1000; } | tail",
-        // Of 40 MiB each no one is too much. They have left the group.
+        // No process of 40 MiB exceeds the limit alone. They have left the group.
         "for i in 1 2 3; do { head -c 40000000 /dev/zero; sleep 1000; } | setsid tail & done; wait",
     ] {
         let mut running = Running::start(text, &Limits { memory: Some(limit), ..patient() }).await;
@@ -29,14 +29,14 @@ async fn one_with_too_much_memory_is_killed() {
 }
 
 #[tokio::test]
-async fn one_within_its_memory_runs_on() {
+async fn load_test_within_its_memory_limit_runs() {
     let mut running = Running::start("sleep 0.5; exit 2", &Limits { memory: Some(1 << 30), ..patient() }).await;
     assert_eq!(within("its end", running.load_test.ended()).await, Ended::Exited(2));
     running.nothing_is_left();
 }
 
 #[tokio::test]
-async fn one_with_too_many_descriptors_fails_for_that() {
+async fn too_many_descriptors_are_reported_as_the_reason() {
     let limits = Limits { descriptors: Some(12), ..patient() };
     let mut running = Running::start("ulimit -n; ulimit -Hn", &limits).await;
     assert_eq!(running.stdout.line().await, "12");
@@ -52,7 +52,7 @@ async fn one_with_too_many_descriptors_fails_for_that() {
 }
 
 #[tokio::test]
-async fn descriptors_are_limited_to_no_more_than_there_may_be() {
+async fn descriptor_limit_is_capped_at_the_hard_limit() {
     let limits = Limits { descriptors: Some(u64::MAX / 2), ..patient() };
     let mut running = Running::start("ulimit -n; ulimit -Hn", &limits).await;
     let own = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap().to_string();
@@ -62,7 +62,7 @@ async fn descriptors_are_limited_to_no_more_than_there_may_be() {
 }
 
 #[tokio::test]
-async fn a_hundred_megabytes_of_lines_are_read_and_their_last_kept() {
+async fn hundred_megabytes_of_stderr_are_read_and_the_last_lines_kept() {
     let (lines, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = (lines.clone(), bytes.clone());
     let supervisor = supervisor().on_stderr(move |line| {
@@ -80,7 +80,7 @@ async fn a_hundred_megabytes_of_lines_are_read_and_their_last_kept() {
 }
 
 #[tokio::test]
-async fn a_line_of_a_hundred_megabytes_is_cut() {
+async fn stderr_line_of_a_hundred_megabytes_is_cut() {
     let text = "head -c 100000000 /dev/zero >&2; echo >&2; printf 'no end' >&2";
     let mut running = Running::start(text, &patient()).await;
     assert_eq!(within("its end", running.load_test.ended()).await, Ended::Exited(0));

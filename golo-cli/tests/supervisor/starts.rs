@@ -1,4 +1,4 @@
-//! How load tests are started, and why they are not.
+//! Starts of load tests, and the errors if they cannot be started.
 
 use std::{
     error::Error as _,
@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use crate::support::{Running, patient, script, supervisor, within};
 
-/// A folder with files in it.
+/// A temporary folder with executable files.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -30,7 +30,7 @@ impl Folder {
     }
 }
 
-/// Why the program at `path` is not started.
+/// Returns the error of starting the program at `path`.
 async fn refused(path: impl AsRef<Path>) -> StartError {
     refused_with(&Program { path: path.as_ref().into(), ..Program::default() }, &patient()).await
 }
@@ -43,7 +43,7 @@ async fn refused_with(program: &Program, limits: &Limits) -> StartError {
 }
 
 #[tokio::test]
-async fn what_is_no_executable_file_is_refused() {
+async fn path_that_is_no_executable_file_is_refused() {
     let folder = Folder::new();
     let right = "a load test is an executable file, such as `target/release/NAME`";
 
@@ -64,14 +64,14 @@ async fn what_is_no_executable_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_is_never_looked_up() {
+async fn program_name_is_not_looked_up_in_path() {
     let error = refused("sh").await;
     assert!(error.to_string().starts_with("there is no file `/"), "{error}");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn another_machine_s_program_is_refused() {
+async fn program_for_another_machine_is_refused() {
     let folder = Folder::new();
     let mut own = fs::read(env!("CARGO_BIN_EXE_golo")).unwrap();
     own.truncate(8192);
@@ -86,7 +86,7 @@ async fn another_machine_s_program_is_refused() {
     let error = refused(folder.executable("object", &object)).await;
     assert!(error.to_string().contains("/object` is a part of a program: "), "{error}");
 
-    // SPARC, which no test runs on.
+    // SPARC, which none of the test machines has.
     own[18..20].copy_from_slice(&43_u16.to_ne_bytes());
     let error = refused(folder.executable("other", &own)).await;
     assert!(error.to_string().contains("/other` is built for sparc64: build it for this machine"), "{error}");
@@ -107,7 +107,7 @@ async fn another_machine_s_program_is_refused() {
 }
 
 #[tokio::test]
-async fn text_is_no_program_unless_it_names_its_interpreter() {
+async fn text_file_without_an_interpreter_is_refused() {
     let folder = Folder::new();
     let error = refused(folder.executable("text", "echo hello\n")).await;
     assert!(error.to_string().contains("/text` is no program: "), "{error}");
@@ -132,9 +132,9 @@ async fn text_is_no_program_unless_it_names_its_interpreter() {
     running.nothing_is_left();
 }
 
-/// An agent writes a load test and starts it, while another thread of it starts something else.
+/// An agent writes a load test and starts it while another of its threads starts some other process.
 #[tokio::test]
-async fn a_program_that_is_still_open_for_writing_is_tried_again() {
+async fn start_is_retried_while_the_program_is_open_for_writing() {
     let folder = Folder::new();
     let path = folder.executable("script", "#!/bin/sh\nexit 5\n");
     let open = fs::OpenOptions::new().append(true).open(&path).unwrap();
@@ -152,7 +152,7 @@ async fn a_program_that_is_still_open_for_writing_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_at_fault() {
+async fn missing_working_folder_is_reported() {
     let program = Program { folder: Some("/no/such/folder".into()), ..script("exit 0") };
     let error = refused_with(&program, &patient()).await;
     assert_eq!(error.to_string(), "the folder `/no/such/folder` cannot be entered");
@@ -161,7 +161,7 @@ async fn a_folder_that_is_not_there_is_at_fault() {
 }
 
 #[tokio::test]
-async fn a_supervisor_that_is_none_is_told_of() {
+async fn supervisor_that_fails_to_start_is_reported() {
     let folder = Folder::new();
     let path = folder.executable("golo", "#!/bin/sh\necho what is $1 >&2\nexit 1\n");
     let supervisor = Supervisor::default().executable(path);
@@ -175,7 +175,7 @@ async fn a_supervisor_that_is_none_is_told_of() {
 }
 
 #[tokio::test]
-async fn a_person_is_told_that_this_is_not_for_them() {
+async fn supervise_called_by_a_person_is_refused() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_golo"));
     command.args(["supervise", "--", "/bin/sh"]).stdin(Stdio::null());
     let output = within("its end", command.output()).await.unwrap();
@@ -185,7 +185,7 @@ async fn a_person_is_told_that_this_is_not_for_them() {
 }
 
 #[tokio::test]
-async fn it_has_its_arguments_its_environment_and_its_folder() {
+async fn load_test_receives_its_arguments_environment_and_folder() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program {
         folder: Some(folder.path().into()),
@@ -203,16 +203,16 @@ async fn it_has_its_arguments_its_environment_and_its_folder() {
     assert_eq!(running.stdout.line().await, folder.path().canonicalize().unwrap().to_str().unwrap());
     assert_eq!(running.stdout.line().await, "127.0.0.1:1");
     assert_eq!(running.stdout.line().await, "--,,a b");
-    // `cat` ends at once: there is nothing on stdin.
+    // `cat` ends immediately, because stdin is empty.
     assert_eq!(within("its end", running.load_test.ended()).await, Ended::Exited(0));
     running.nothing_is_left();
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn it_inherits_no_descriptor_and_no_ignored_signal() {
+async fn load_test_inherits_no_descriptor_and_no_ignored_signal() {
     for text in ["exec ls /proc/self/fd", "exec grep -E '^Sig(Blk|Ign)' /proc/self/status"] {
-        // What this process has inherited itself, it passes on as any other does.
+        // Compare with a plain child process: it inherits what this process itself inherited.
         let plain = Command::new("sh").args(["-c", text]).stdin(Stdio::null()).output().await.unwrap().stdout;
         let mut running = Running::start(text, &patient()).await;
         let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! Load tests that are shell scripts, and what is known of their processes.
+//! Helpers: load tests that are shell scripts, and checks of their processes.
 
 use std::{path::Path, time::Duration};
 
@@ -9,38 +9,38 @@ use tokio::{
     process::ChildStdout,
 };
 
-/// What the tests across crates wait with.
+/// The helpers for waiting, shared with the tests across crates.
 #[path = "../../../tests/waiting.rs"]
 #[allow(unreachable_pub, reason = "it is public there")]
 mod waiting;
 
 pub(crate) use waiting::{PATIENCE, until, within};
 
-/// A supervisor that is this crate's `golo`.
+/// Returns a supervisor that runs this crate's `golo`.
 pub(crate) fn supervisor() -> Supervisor {
     Supervisor::default().executable(env!("CARGO_BIN_EXE_golo"))
 }
 
-/// A load test that is this shell script.
+/// Returns a load test that is this shell script.
 pub(crate) fn script(script: &str) -> Program {
     Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], ..Program::default() }
 }
 
-/// Limits with this grace alone.
+/// Returns limits with only this grace.
 pub(crate) fn grace(milliseconds: u64) -> Limits {
     Limits { grace: Duration::from_millis(milliseconds), ..Limits::default() }
 }
 
-/// A grace that no test waits for.
+/// Returns limits with a grace that no test waits for.
 pub(crate) fn patient() -> Limits {
     Limits { grace: 2 * PATIENCE, ..Limits::default() }
 }
 
-/// A load test that runs, and what it writes.
+/// A running load test and its stdout.
 pub(crate) struct Running {
     pub(crate) load_test: Supervised,
     pub(crate) stdout: Stdout,
-    /// Ids of its processes, as far as they are known.
+    /// IDs of its processes that are known so far.
     pub(crate) processes: Vec<u32>,
 }
 
@@ -56,7 +56,7 @@ impl Running {
         Self { load_test, stdout, processes }
     }
 
-    /// Reads the ids of processes, one a line, up to the line `ready`.
+    /// Reads process IDs, one per line, until the line `ready`.
     pub(crate) async fn ready(&mut self) {
         loop {
             let line = self.stdout.line().await;
@@ -67,25 +67,25 @@ impl Running {
         }
     }
 
-    /// All are gone, at once: what has ended has left nothing.
+    /// Asserts that all processes have ended. Does not wait, because whatever ended them has waited already.
     #[track_caller]
     pub(crate) fn nothing_is_left(&self) {
         let left: Vec<_> = self.processes.iter().filter(|id| lives(**id)).collect();
         assert!(left.is_empty(), "{left:?} of {:?} live", self.processes);
     }
 
-    /// All are gone before long: nobody is there to say when.
+    /// Waits until all processes have ended. For tests in which nothing else reports their end.
     pub(crate) async fn nothing_will_be_left(&self) {
         nothing_will_be_left(&self.processes).await;
     }
 }
 
-/// Waits until all of them are gone.
+/// Waits until all these processes have ended.
 pub(crate) async fn nothing_will_be_left(processes: &[u32]) {
     until("all processes are gone", || !processes.iter().any(|id| lives(*id))).await;
 }
 
-/// What a script waits for before it goes on: a file that comes to be.
+/// A file that lets a waiting script continue once it exists.
 pub(crate) struct Go(tempfile::TempDir);
 
 impl Default for Go {
@@ -95,7 +95,7 @@ impl Default for Go {
 }
 
 impl Go {
-    /// The words of the script that wait.
+    /// Returns the shell command that waits for the file.
     pub(crate) fn awaited(&self) -> String {
         format!("until [ -e {} ]; do sleep 0.01; done", self.0.path().join("go").display())
     }
@@ -105,7 +105,7 @@ impl Go {
     }
 }
 
-/// Lines of a stdout.
+/// Lines of stdout.
 pub(crate) struct Stdout<R = ChildStdout>(Lines<BufReader<R>>);
 
 impl<R: AsyncRead + Unpin> Stdout<R> {
@@ -113,18 +113,18 @@ impl<R: AsyncRead + Unpin> Stdout<R> {
         Self(BufReader::new(pipe).lines())
     }
 
-    /// The next line.
+    /// Returns the next line. Panics at the end of stdout.
     pub(crate) async fn line(&mut self) -> String {
         self.next().await.expect("another line")
     }
 
-    /// The next line, or the end.
+    /// Returns the next line, or `None` at the end of stdout.
     pub(crate) async fn next(&mut self) -> Option<String> {
         within("a line", self.0.next_line()).await.unwrap()
     }
 }
 
-/// Whether a process runs: one that is dead and not yet waited for does not.
+/// True if the process is running. A zombie does not count.
 pub(crate) fn lives(id: u32) -> bool {
     if Path::new("/proc/self/stat").exists() {
         let stat = std::fs::read(format!("/proc/{id}/stat")).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! A load test to be run by itself: its users sign in, its hooks tell on stderr that they were called, and its job says
-//! what a trigger does.
+//! A load test that runs whole plans. Its users sign in, its hooks print to stderr when they are called, and its job
+//! name selects what a trigger does.
 
 use golo::{BoxError, Context, Shared};
 use golo_tests::Speechless;
 use tokio::runtime::{Builder, Handle};
 
-/// What `setup` makes: where the target is.
+/// State made by `setup`: the URL of the target.
 struct Target(String);
 
 impl Target {
@@ -29,7 +29,7 @@ async fn tear_down(target: Shared<Target>) -> Result<(), BoxError> {
     Ok(get("teardown", target.page("items")).await?)
 }
 
-/// Who is signed in.
+/// A signed-in user: its name.
 struct Guest(String);
 
 impl golo::User for Guest {
@@ -86,7 +86,7 @@ async fn driven(guest: &mut Guest, context: Context, target: Shared<Target>) -> 
             let thread = std::thread::spawn(|| {
                 Ok::<_, BoxError>(Builder::new_current_thread().enable_all().build()?.block_on(get)?)
             });
-            // Not here, where it would block the other triggers of this thread.
+            // Joining here would block the other triggers of this thread.
             let joined = tokio::task::spawn_blocking(|| thread.join()).await?;
             joined.map_err(|_| "the thread panicked")??;
         }

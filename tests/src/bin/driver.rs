@@ -1,5 +1,5 @@
-//! Drives a load test as an agent does, and prints how that ended: `driver LOAD_TEST FLAGS…`. `HELD` has it wait for so many
-//! milliseconds to begin, and where `STOP` is set it is stopped once it has started.
+//! Drives a load test as an agent does, and prints how the run ended: `driver LOAD_TEST FLAGS…`. `HELD` delays the
+//! start by this many milliseconds. If `STOP` is set, the run is stopped once it has started.
 
 #![allow(clippy::print_stdout, reason = "what it prints is what is tested")]
 

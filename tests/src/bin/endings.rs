@@ -1,4 +1,4 @@
-//! A load test that makes ending it hard, and tells on stderr how it is ended.
+//! A load test that makes a clean end difficult, and reports on stderr how it ends.
 
 #![allow(clippy::print_stdout, reason = "what a load test prints of its own is one of the things that are tested")]
 
@@ -6,10 +6,10 @@ use std::{convert::Infallible, future::pending, thread::available_parallelism, t
 
 use golo::{BoxError, Context, Shared, reqwest};
 
-/// An address with a user and a password that belong nowhere else.
+/// An address with a user name and a password, which must not appear in any output.
 const SECRET: &str = "postgres://ann:se/cret@h/x";
 
-/// What `setup` makes.
+/// State made by `setup`.
 struct Stage;
 
 impl Drop for Stage {
@@ -33,7 +33,7 @@ async fn set_up() -> Result<Stage, BoxError> {
 async fn tear_down(_: Shared<Stage>) {
     eprintln!("teardown begins");
     if golo::param("TEARDOWN").as_deref() == Some("slow") {
-        // Time for whatever should have ended before it.
+        // Leaves time for anything that should have ended before.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     eprintln!("teardown ends");
@@ -67,7 +67,7 @@ impl golo::User for Guest {
     }
 }
 
-/// Says that it is dropped.
+/// Reports when it is dropped.
 struct Lingerer;
 
 impl Drop for Lingerer {
@@ -80,7 +80,8 @@ impl Drop for Lingerer {
 async fn endings(_: &mut Guest, context: Context, _: Shared<Stage>) -> Result<(), BoxError> {
     match &*context.job_name {
         "block every thread" => {
-            // One more than there are others: a thread keeps the last one to itself.
+            // Together with the call below, this blocks one more thread than the others: one thread keeps the last task
+            // to itself.
             for _ in 0..available_parallelism()?.get() {
                 tokio::spawn(async { block() });
             }
@@ -104,7 +105,7 @@ async fn endings(_: &mut Guest, context: Context, _: Shared<Stage>) -> Result<()
             let name = "x".repeat(4000);
             for _ in 0..20_000 {
                 let endless = golo::measure("journey", &name, pending::<Result<(), Infallible>>());
-                // As a time limit does, and quicker.
+                // Like a time limit, but faster.
                 tokio::select! {
                     biased;
                     _ = endless => {}
@@ -127,7 +128,7 @@ async fn endings(_: &mut Guest, context: Context, _: Shared<Stage>) -> Result<()
     Ok(())
 }
 
-/// Takes its thread away for ever.
+/// Blocks its thread forever.
 fn block() {
     eprintln!("a thread is blocked");
     loop {

@@ -1,5 +1,5 @@
-//! A load test that tells which rows its feed deals: by checks, which are counted over all agents. Parameters say how many
-//! rows there are, in which order they are dealt, and whether `setup` takes one.
+//! A load test that reports each row of its feed as a check, because checks are counted over all agents. Parameters set
+//! the number of rows, their order, and whether `setup` takes one.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use golo::{BoxError, Feed, Shared};
 
 struct Dealer {
     feed: Feed<u32>,
-    /// What `setup` was dealt, until a trigger tells it.
+    /// The row taken in `setup`, until a trigger reports it.
     in_setup: Mutex<Option<u32>>,
 }
 

@@ -1,4 +1,4 @@
-//! The command `golo`, where the tests of other crates' programs can find it.
+//! The command `golo`, as a binary that the tests in this package can find.
 
 fn main() -> std::process::ExitCode {
     golo_cli::main()

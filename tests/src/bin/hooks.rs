@@ -1,4 +1,4 @@
-//! A load test whose hooks do what a parameter of their name says.
+//! A load test with hooks that behave as the parameter of their name selects.
 
 use std::{future::pending, time::Duration};
 

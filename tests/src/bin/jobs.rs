@@ -1,4 +1,4 @@
-//! A load test that does what its job is called.
+//! A load test with many behaviours. The job name selects what a trigger does.
 
 #![allow(clippy::print_stdout, reason = "what a load test prints of its own is one of the things that are tested")]
 
@@ -10,7 +10,7 @@ use std::{
 use golo::{BoxError, Context, Response, ResponseTag};
 use golo_tests::Speechless;
 
-/// Whether there has been a trigger of the job that is slow first.
+/// Set once a trigger of the job `slow first` has started.
 static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 
 #[golo::loadtest]
@@ -21,7 +21,7 @@ async fn jobs(context: Context, response: Response) -> Result<Response, BoxError
     Ok(Response { tags: job(context).await?, ..response })
 }
 
-/// Every other one fails, and says so as load tests in other languages do.
+/// Every second trigger fails, and reports that as load tests in other languages do.
 fn tag_failures(iteration: u64, response: Response) -> Response {
     let error = iteration % 2 == 1;
     let status = if error { "503" } else { "200" };
@@ -121,7 +121,7 @@ async fn job(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
     Ok(Vec::new())
 }
 
-/// Requests a page without an `Output`, and says in tags what came of it, as go-lo's example does.
+/// Requests a page without an `Output`, and reports the result in tags, like go-lo's example.
 async fn tag(iteration: u64) -> Result<Vec<ResponseTag>, BoxError> {
     let target = golo::param("TARGET_URL").unwrap_or_default();
     let url = format!("{target}items/{}?api_key=secret", iteration % 9 + 1);

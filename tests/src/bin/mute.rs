@@ -1,4 +1,4 @@
-//! A load test that takes every connection and never says a word on it.
+//! A load test that accepts every connection and never sends anything.
 
 use std::os::unix::net::UnixListener;
 

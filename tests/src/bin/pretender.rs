@@ -1,4 +1,4 @@
-//! A load test that says it runs plans, and does with them what the variable `PRETEND` says.
+//! A load test that claims to run whole plans. The variable `PRETEND` selects how it misbehaves.
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
@@ -53,7 +53,7 @@ async fn pretend(what: String, mut commands: Streaming<pb::Command>, events: mps
         return;
     }
     eprintln!("it is all pretence");
-    // Whatever it is told from here on, it does not heed.
+    // It ignores all further commands.
     while let Ok(Some(_)) = commands.message().await {}
     tokio::time::sleep(Duration::from_secs(600)).await;
 }

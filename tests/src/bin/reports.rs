@@ -1,4 +1,4 @@
-//! A load test whose runs have something to report: its job says what a trigger does.
+//! A load test that fills a report. The job name selects what a trigger does.
 
 use std::{
     convert::Infallible,
@@ -8,7 +8,7 @@ use std::{
 
 use golo::{BoxError, Context, ResponseTag};
 
-/// How many there have been.
+/// Number of triggers so far.
 static TRIGGERS: AtomicU64 = AtomicU64::new(0);
 
 async fn set_up() -> Result<(), BoxError> {
@@ -45,7 +45,7 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             golo::measure(&journey, "a step", async { Ok::<_, Infallible>(()) }).await?;
         }
         "failed steps" => {
-            // The load test goes on all the same.
+            // The load test continues after the failed step.
             let _ = golo::measure(&journey, "a step", async { Err::<(), _>("no database") }).await;
         }
         "swallow errors" => {
@@ -54,7 +54,7 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
         "fail" => get(&journey, "status/500", None).await?,
         "return an error" => return Err("out of stock".into()),
         "panic" => panic!("out of stock"),
-        // Once there is news.
+        // Late enough that progress has been reported.
         "panic later" if number == 30 => panic!("out of stock"),
         "panic later" => {}
         "block" => {
@@ -71,13 +71,13 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             return Ok(golo::tagify([("parity", parity.to_owned()), ("amount", amount.to_string())]));
         }
         "many routes" => get(&journey, "items", Some(&format!("/routes/{number}"))).await?,
-        // The first `/checkout` passes, while there is room for series; later a third of them fail.
+        // The first request to `/checkout` passes, before the series are full. Later a third of them fail.
         "checkout" if (1..OTHERS).contains(&number) => other_path(&journey, number).await?,
         "checkout" => {
             let path = if number % 3 == 1 { "status/500" } else { "items/1" };
             get(&journey, path, Some("/checkout")).await?;
         }
-        // The same of a route that is not named.
+        // The same for a route without a name.
         "unnamed" if (1..OTHERS).contains(&number) => other_path(&journey, number).await?,
         "unnamed" => get(&journey, if number % 3 == 1 { "status/500" } else { "status/200" }, None).await?,
         "other paths" => other_path(&journey, number).await?,
@@ -112,19 +112,19 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
     Ok(Vec::new())
 }
 
-/// Requests to other paths before those to `/checkout`.
+/// Number of triggers that request other paths, after the first one to `/checkout`.
 const OTHERS: u64 = 1200;
-/// Nothing listens there.
+/// An address on which nothing listens.
 const REFUSED: &str = "http://127.0.0.1:1";
-/// A query that no report may have.
+/// A query that must not appear in any report.
 const SECRET: &str = "api_key=s3cret";
 
-/// The digits of a number as letters: no part of a path that varies.
+/// Spells the digits of a number as letters, so that they are not treated as a variable part of the path.
 fn letters(number: u64) -> String {
     number.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect()
 }
 
-/// Requests a path of its own, which is not named.
+/// Requests a path of its own, without a route name.
 async fn other_path(journey: &str, number: u64) -> Result<(), BoxError> {
     let target = golo::param("TARGET_URL").unwrap_or_default();
     let page = golo::client().get(format!("{target}no-{}", letters(number)));
@@ -132,7 +132,7 @@ async fn other_path(journey: &str, number: u64) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The query wherever a report could have it from.
+/// Puts the secret query everywhere that a report might copy it from.
 async fn secrets(journey: &str, number: u64) -> Result<(), BoxError> {
     let target = golo::param("TARGET_URL").unwrap_or_default();
     let url = format!("{target}items/1?{SECRET}");
@@ -149,7 +149,7 @@ async fn secrets(journey: &str, number: u64) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Three requests or four, of which the last fails, a check and a measured step.
+/// Makes three requests, or four of which the last fails, and records two checks and a measured step.
 async fn mixed(journey: &str, number: u64) -> Result<(), BoxError> {
     get(journey, "", None).await?;
     get(journey, &format!("items/{}", number % 100 + 1), None).await?;
@@ -163,7 +163,7 @@ async fn mixed(journey: &str, number: u64) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// What moves the cursor, closes an element, ends a cell or a string, and is no character of XML.
+/// Contains characters that move the cursor, close an element, end a cell or a string, or are invalid in XML.
 const HOSTILE: &str = "/a\n\u{1b}[2J,\"'<&>]]>\u{7}\u{ffff}\u{202e}=1+1|`$(id)`";
 
 async fn get(journey: &str, path: &str, route: Option<&str>) -> Result<(), golo::RequestError> {

@@ -1,4 +1,4 @@
-//! A load test that panics outside of its triggers, is slow to start or to stop, or pauses: its job says which.
+//! A load test that panics outside of its triggers, starts or stops slowly, or pauses. The job name selects which.
 
 use std::{
     future::pending,
@@ -9,17 +9,17 @@ use std::{
 
 use golo::{BoxError, Context, Shared};
 
-/// Panics that the hook of `own hook` has seen.
+/// Number of panics that the load test's own hook has seen.
 static HOOKED: AtomicU64 = AtomicU64::new(0);
 
 struct Kitchen {
-    /// Triggers so far.
+    /// Number of triggers so far.
     orders: AtomicU64,
 }
 
 async fn open() -> Kitchen {
     if golo::param("HOOK").is_some() {
-        // It replaces what was there, as a load test's own hook may.
+        // Replaces golo's hook, as a load test may do.
         std::panic::set_hook(Box::new(|_| _ = HOOKED.fetch_add(1, SeqCst)));
     }
     Kitchen { orders: AtomicU64::new(0) }

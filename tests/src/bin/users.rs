@@ -1,4 +1,4 @@
-//! A load test whose users tell on stderr what becomes of them.
+//! A load test with users that report on stderr when they start, stop or are dropped.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 use golo::{BoxError, Context, Response, Shared};
 use tokio::sync::{Barrier, Semaphore};
 
-/// How many triggers of the job `meet` wait for each other.
+/// Number of triggers of the job `meet` that wait for each other.
 const PARTY: usize = 20;
 
 struct House {
@@ -37,7 +37,7 @@ async fn close(house: Shared<House>) {
     golo_tests::tell(format_args!("torn down after {}", house.visitors.load(SeqCst)));
 }
 
-/// One user's state: which one it is, and how often it was here.
+/// State of one user: its number and its visits.
 struct Visitor {
     number: u64,
     visits: u64,

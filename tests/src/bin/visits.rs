@@ -1,11 +1,11 @@
-//! A load test that gives a report something to show: routes that are quick, slow and flaky, journeys, checks, failures.
-//! Its job says what a trigger does.
+//! A load test that fills a page: fast, slow and flaky routes, journeys, checks and failures. The job name selects what
+//! a trigger does.
 
 use std::time::Duration;
 
 use golo::{BoxError, Context, Response};
 
-/// What no page may take for its own.
+/// HTML that a page must show as text.
 const HOSTILE: &str =
     "</script><script>document.title='taken'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>\"'&amp;";
 
@@ -38,7 +38,7 @@ async fn visit(iteration: u64) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Names, routes, tags and errors that are HTML, and long.
+/// Reports names, routes, tags and errors that contain HTML or are long.
 async fn hostile(response: Response) -> Response {
     let long = format!("/{}/{}", "long".repeat(75), "ü".repeat(40));
     for name in [HOSTILE, &long] {

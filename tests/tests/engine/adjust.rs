@@ -1,4 +1,4 @@
-//! A load that is changed while it runs.
+//! Changes of the load during a run.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn level(text: &str) -> Target {
 }
 
 #[tokio::test]
-async fn a_rate_goes_on_at_its_new_level_and_every_start_is_accounted_for() {
+async fn adjusted_rate_accounts_for_every_start() {
     for (from, to, least, most) in
         [("100/s", "500/s", 600, 1500), ("500/s", "50/s", 100, 1400), ("100/s", "0/s", 1, 290)]
     {
@@ -27,7 +27,7 @@ async fn a_rate_goes_on_at_its_new_level_and_every_start_is_accounted_for() {
 }
 
 #[tokio::test]
-async fn random_arrivals_are_adjusted_too() {
+async fn random_arrivals_can_be_adjusted() {
     let asked = Asked { arrivals: Some(Arrivals::Poisson), ..rate("5/s", 2 * SECOND) };
     let mut run = Run::start(Probe::quick(), asked, 2);
     run.engine.ready().await;
@@ -37,7 +37,7 @@ async fn random_arrivals_are_adjusted_too() {
     assert!(due == done && (1690..2310).contains(&due), "{due} of some 2000");
 }
 
-/// Goes on until a second ends with so many users.
+/// Runs until a second ends with this number of users.
 async fn until_there_are(users: u64, run: &mut Run) {
     while run.seconds.last().is_none_or(|second| second.users != users) {
         let second = run.engine.next().await.unwrap();
@@ -46,7 +46,7 @@ async fn until_there_are(users: u64, run: &mut Run) {
 }
 
 #[tokio::test]
-async fn users_join_and_leave_when_they_are_told_to() {
+async fn users_join_and_leave_when_adjusted() {
     let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users();
     let mut run = Run::start(probe, closed(3, 30 * SECOND), 2);
     run.until("the first triggers", |log| log.triggers() > 3).await;
@@ -62,7 +62,7 @@ async fn users_join_and_leave_when_they_are_told_to() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_and_changes_nothing() {
+async fn invalid_adjustment_is_refused_and_changes_nothing() {
     let mut run = Run::start(Probe::quick(), rate("100/s", SECOND), 1);
     let error = run.engine.adjust(level("7")).unwrap_err().to_string();
     assert_eq!(error, "`7` is in the wrong unit: the plan is a rate, so give one, as 500/s");
@@ -75,7 +75,7 @@ async fn what_cannot_be_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn load_that_was_taken_away_can_be_given_back() {
+async fn load_adjusted_to_zero_can_be_raised_again() {
     let users = |pace| Asked { users: Some(4), pace, iterations: Some(60), ..Asked::default() };
     let starts = |arrivals| Asked {
         rate: Some("200/s".parse().unwrap()),
@@ -90,7 +90,7 @@ async fn load_that_was_taken_away_can_be_given_back() {
         run.engine.adjust(level_of(&asked, "0", "0/s")).unwrap();
         let second = run.seconds.len() as u64 + 2;
         while (run.seconds.len() as u64) < second {
-            // It goes on, with nobody in it.
+            // The run continues without users.
             let progress = run.engine.next().await.expect("a second");
             run.seconds.push(progress);
         }
@@ -103,7 +103,7 @@ async fn load_that_was_taken_away_can_be_given_back() {
 }
 
 #[tokio::test]
-async fn users_who_join_beyond_the_peak_have_a_phase_of_their_own() {
+async fn users_beyond_the_planned_peak_have_their_own_phases() {
     let asked = Asked { pace: Some(SECOND), ..closed(1, 30 * SECOND) };
     let mut run = Run::start(Probe::quick(), asked, 1);
     run.until("the first", |log| log.triggers() > 0).await;

@@ -1,4 +1,4 @@
-//! Triggers over gRPC: they share a few connections, each with as many calls in flight as the others.
+//! Triggers over gRPC: they share a few connections, with the calls spread evenly over them.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Barrier};
 
-/// How many calls came on each connection. A call is answered once so many are in flight.
+/// Returns the number of calls per connection. A call is answered once `users` calls are in flight.
 async fn calls(users: u64, iterations: u64) -> Vec<u64> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -56,7 +56,7 @@ async fn calls(users: u64, iterations: u64) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn calls_are_spread_evenly_over_the_connections() {
+async fn calls_are_spread_evenly_over_connections() {
     assert_eq!(calls(8, 80).await, [20; 4]);
     assert_eq!(calls(2, 20).await, [10; 2], "no connection is made that nobody needs");
 }

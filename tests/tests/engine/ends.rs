@@ -1,4 +1,4 @@
-//! How runs end: what is refused, what may finish, and what is cut off.
+//! Ends of runs: dropped starts, triggers that may finish, and triggers that are cut off.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::sync::Barrier;
 use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run, sinks, stages};
 
 #[tokio::test]
-async fn what_would_be_too_many_in_flight_is_dropped_and_that_is_valid() {
+async fn starts_beyond_max_users_are_dropped_and_the_run_is_valid() {
     for workers in [1, 3] {
         let asked = Asked { max_users: Some(5), graceful_stop: Some(200 * MILLI), ..rate("100/s", SECOND) };
         let ran = run(Probe::new(|_, _| Act::Never).with_users(), asked, workers).await;
@@ -23,7 +23,7 @@ async fn what_would_be_too_many_in_flight_is_dropped_and_that_is_valid() {
 }
 
 #[tokio::test]
-async fn who_ends_makes_room_for_the_next() {
+async fn finished_trigger_makes_room_for_the_next() {
     let asked = Asked { max_users: Some(3), ..rate("100/s", SECOND) };
     let ran = run(Probe::new(|_, _| Act::Take(100 * MILLI)), asked, 2).await;
     let (due, done, dropped, interrupted) = ran.counts();
@@ -32,7 +32,7 @@ async fn who_ends_makes_room_for_the_next() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_at_the_end_may_finish() {
+async fn triggers_in_flight_at_the_end_may_finish() {
     let take = || Probe::new(|_, _| Act::Take(800 * MILLI)).with_users();
     let of_users = run(take(), closed(6, SECOND / 2), 2).await;
     assert_eq!(of_users.counts(), (6, 6, 0, 0));
@@ -46,15 +46,15 @@ async fn what_is_in_flight_at_the_end_may_finish() {
 }
 
 #[tokio::test]
-async fn what_ends_after_the_load_is_counted_as_such() {
-    // The plan's time is over after half a second, and each trigger takes longer.
+async fn triggers_that_end_after_the_load_are_counted_separately() {
+    // The plan lasts half a second, and each trigger takes longer than that.
     let ran = run(Probe::new(|_, _| Act::Take(800 * MILLI)), rate("20/s", SECOND / 2), 2).await;
     assert_eq!((ran.counts(), ran.triggers().done_after_load), ((10, 10, 0, 0), 10));
-    // One of them takes longer than the load.
+    // One of these triggers ends after the load.
     let act = |_, iteration| Act::Take(if iteration == 3 { SECOND } else { MILLI });
     let ran = run(Probe::new(act), closed(1, SECOND / 2), 1).await;
     assert_eq!(ran.triggers().done_after_load, 1);
-    // The load is over when the run is stopped.
+    // A stop ends the load.
     let mut run = Run::start(Probe::new(|_, _| Act::Take(300 * MILLI)), closed(4, 60 * SECOND), 2);
     run.until("there is load", |log| log.triggers() == 4).await;
     run.engine.stop();
@@ -63,7 +63,7 @@ async fn what_ends_after_the_load_is_counted_as_such() {
 }
 
 #[tokio::test]
-async fn the_load_of_a_plan_of_iterations_ends_with_the_last_start() {
+async fn load_of_a_plan_with_iterations_ends_with_the_last_start() {
     let act = |user, iteration| Act::Take(if (user, iteration) == (0, 0) { SECOND } else { 10 * MILLI });
     let asked = Asked { iterations: Some(20), duration: None, ..closed(2, SECOND) };
     let ran = run(Probe::new(act), asked, 1).await;
@@ -74,16 +74,16 @@ async fn the_load_of_a_plan_of_iterations_ends_with_the_last_start() {
 }
 
 #[tokio::test]
-async fn the_grace_begins_when_the_plan_ends() {
-    // The last start is due after one second, and the plan is over after two.
+async fn grace_starts_when_the_plan_ends() {
+    // The last start is due after one second, and the plan ends after two.
     let asked = Asked { graceful_stop: Some(SECOND), ..rate("1/s", 2 * SECOND) };
     let ran = run(Probe::new(|_, _| Act::Take(1200 * MILLI)), asked, 1).await;
     assert_eq!(ran.counts(), (2, 2, 0, 0), "it was cut off after {:?}", ran.finished.whole_time);
 }
 
 #[tokio::test]
-async fn what_does_not_finish_within_the_grace_is_cut_off_and_its_users_are_stopped() {
-    // One in two never ends.
+async fn triggers_beyond_the_grace_are_cut_off_and_their_users_stopped() {
+    // Every second trigger never ends.
     let act = |user, _| if user % 2 == 0 { Act::Never } else { Act::Take(5 * MILLI) };
     let asked = Asked { graceful_stop: Some(500 * MILLI), ..closed(6, SECOND / 2) };
     let ran = run(Probe::new(act).with_users(), asked, 2).await;
@@ -95,7 +95,7 @@ async fn what_does_not_finish_within_the_grace_is_cut_off_and_its_users_are_stop
 }
 
 #[tokio::test]
-async fn a_stop_lets_what_is_in_flight_finish_and_starts_nothing_more() {
+async fn stop_finishes_triggers_in_flight_and_starts_no_more() {
     for asked in [closed(8, 60 * SECOND), rate("100/s", 60 * SECOND)] {
         let mut run = Run::start(Probe::new(|_, _| Act::Take(300 * MILLI)).with_users(), asked, 2);
         run.until("there is load", |log| log.triggers() >= 20).await;
@@ -110,7 +110,7 @@ async fn a_stop_lets_what_is_in_flight_finish_and_starts_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_cut_ends_what_would_never_end() {
+async fn cut_ends_endless_triggers() {
     let everyone = Arc::new(Barrier::new(8));
     let probe = Probe::new(move |_, iteration| match iteration {
         0 => Act::Meet(Arc::clone(&everyone)),
@@ -127,7 +127,7 @@ async fn a_cut_ends_what_would_never_end() {
 }
 
 #[tokio::test]
-async fn a_stop_while_users_start_ends_the_run_and_stops_those_who_have() {
+async fn stop_during_user_starts_stops_the_started_users() {
     let start = |user, _| if user % 2 == 0 { Start::Ready } else { Start::Never };
     let mut run = Run::start(Probe::quick().users(start), closed(6, 60 * SECOND), 2);
     run.until("all begin to start", |log| log.count(|what| *what == What::Start) == 6).await;
@@ -140,7 +140,7 @@ async fn a_stop_while_users_start_ends_the_run_and_stops_those_who_have() {
 }
 
 #[tokio::test]
-async fn a_start_in_the_middle_that_never_ends_is_no_trigger_in_flight() {
+async fn endless_user_start_drops_its_trigger() {
     let start = |user, _| if user == 1 { Start::Never } else { Start::Ready };
     let asked = Asked { graceful_stop: Some(SECOND), ..rate("10/s", SECOND) };
     let ran = run(Probe::new(|_, _| Act::Take(150 * MILLI)).users(start), asked, 1).await;
@@ -149,7 +149,7 @@ async fn a_start_in_the_middle_that_never_ends_is_no_trigger_in_flight() {
 }
 
 #[tokio::test]
-async fn a_stop_of_a_user_that_never_ends_keeps_the_run_for_the_grace_alone() {
+async fn endless_user_stop_delays_the_end_by_the_grace_only() {
     let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Never);
     let asked = Asked { graceful_stop: Some(100 * MILLI), ..closed(600, SECOND / 2) };
     let ran = run(probe, asked, 2).await;
@@ -160,7 +160,7 @@ async fn a_stop_of_a_user_that_never_ends_keeps_the_run_for_the_grace_alone() {
 }
 
 #[tokio::test]
-async fn a_cut_ends_stops_that_would_never_end() {
+async fn cut_ends_endless_user_stops() {
     let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Never);
     let mut run = Run::start(probe, closed(4, 60 * SECOND), 2);
     run.until("there is load", |log| log.triggers() >= 20).await;
@@ -175,16 +175,16 @@ async fn a_cut_ends_stops_that_would_never_end() {
 }
 
 #[tokio::test]
-async fn a_stop_that_is_cut_off_while_the_run_goes_on_is_counted() {
+async fn user_stop_cut_off_during_the_run_is_counted() {
     let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(Act::Never);
-    // Two leave before the end, and two at the end.
+    // Two users leave before the end, and two at the end.
     let asked = Asked { users: Some(4), stages: stages("300ms:4,0s:2,300ms:2"), ..Asked::default() };
     let ran = run(probe, Asked { graceful_stop: Some(100 * MILLI), ..asked }, 1).await;
     assert_eq!(ran.finished.totals.generator.stops_cut_off, 4);
 }
 
 #[tokio::test]
-async fn a_stop_that_panics_or_ends_is_not_cut_off() {
+async fn user_stop_that_panics_or_ends_is_not_counted_as_cut_off() {
     for stop in [Act::Die, Act::Take(20 * MILLI)] {
         let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users().stop(stop);
         let ran = run(probe, closed(3, SECOND / 4), 1).await;
@@ -193,14 +193,14 @@ async fn a_stop_that_panics_or_ends_is_not_cut_off() {
 }
 
 #[tokio::test]
-async fn a_thread_that_is_blocked_for_ever_is_a_worker_lost() {
-    // Long enough to be given up, and no longer than the other tests run.
+async fn worker_blocked_forever_is_lost() {
+    // Long enough for the engine to give up on the worker, and no longer than the other tests run.
     let act = |user, _| if user == 1 { Act::Block(12 * SECOND) } else { Act::Take(5 * MILLI) };
     let asked = Asked { graceful_stop: Some(100 * MILLI), ..closed(2, SECOND / 2) };
     let ran = run(Probe::new(act), asked, 2).await;
     let (due, done, dropped, interrupted) = ran.counts();
     assert!(due > 1 && done > 1, "the other worker's count");
-    // What the lost worker has counted since its last second is lost with it.
+    // Everything that the lost worker counted since its last second is lost too.
     assert!(dropped == 0 && interrupted <= 1);
     let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, &Ending::default()) else {
         panic!("{:?}", ran.finished)
@@ -209,8 +209,8 @@ async fn a_thread_that_is_blocked_for_ever_is_a_worker_lost() {
 }
 
 #[tokio::test]
-async fn what_a_lost_worker_never_told_the_end_of_is_interrupted_in_the_seconds_too() {
-    // It is told that the first trigger has started, and not that it has ended.
+async fn open_triggers_of_a_lost_worker_are_interrupted_in_the_seconds() {
+    // The engine has received the start of the second trigger, but not its end.
     let act = |user, iteration| match (user, iteration) {
         (1, 0) => Act::Take(1300 * MILLI),
         (1, _) => Act::Block(10 * SECOND),
@@ -223,30 +223,30 @@ async fn what_a_lost_worker_never_told_the_end_of_is_interrupted_in_the_seconds_
 }
 
 #[tokio::test]
-async fn workers_are_not_lost_where_the_engine_itself_stood_still() {
+async fn workers_are_not_lost_when_the_engine_was_not_polled() {
     let asked = Asked { graceful_stop: Some(Duration::ZERO), ..closed(8, SECOND / 5) };
     let mut run = Run::start(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 4);
     run.until("it has begun", |log| log.triggers() > 8).await;
-    // Nobody asks the engine for longer than it has patience with its workers.
+    // The engine is not polled for longer than it waits for its workers.
     tokio::time::sleep(4 * SECOND).await;
     let ran = run.finish().await;
     assert_eq!((ran.invalid(), ran.assert_each_is_stopped_once()), (vec![], 8));
 }
 
 #[tokio::test]
-async fn what_the_other_workers_measured_last_is_not_lost_with_one() {
+async fn last_outputs_of_other_workers_survive_a_lost_worker() {
     let sinks = sinks();
     let outside = Arc::clone(&sinks.outside);
     let act = |user, _| if user == 1 { Act::Block(8 * SECOND) } else { Act::Take(5 * MILLI) };
     let asked = Asked { graceful_stop: Some(100 * MILLI), ..closed(2, SECOND / 2) };
-    // A request from a user's stop comes after the last second.
+    // A request in a user's stop is made after the last second.
     let ran = Run::with(Probe::new(act).with_users().stop(Act::Report(outside)), asked, 2, 0, sinks).finish().await;
     assert_eq!(ran.finished.totals.requests_done(), 1);
     assert_eq!(ran.finished.health.lost.len(), 1);
 }
 
 #[tokio::test]
-async fn a_stop_while_the_thread_is_blocked_forgets_nothing_that_was_due() {
+async fn stop_during_a_blocked_thread_counts_all_due_starts() {
     let paced = Asked { pace: Some(SECOND), ..closed(10, 60 * SECOND) };
     for asked in [paced, rate("10/s", 60 * SECOND)] {
         let act = |user, iteration| if (user, iteration) == (0, 0) { Act::Block(SECOND) } else { Act::End };
@@ -264,8 +264,8 @@ async fn a_stop_while_the_thread_is_blocked_forgets_nothing_that_was_due() {
 }
 
 #[tokio::test]
-async fn the_time_users_take_to_stop_is_none_of_the_load() {
-    // Of all users at the end, and of some before it.
+async fn user_stops_do_not_extend_the_run() {
+    // Users that stop at the end, and one that stops before it.
     let leaving = Asked { users: Some(2), stages: stages("300ms:2,0s:1,200ms:1"), ..Asked::default() };
     for asked in [closed(2, SECOND / 2), leaving] {
         let asked = Asked { graceful_stop: Some(4 * SECOND), ..asked };
@@ -277,7 +277,7 @@ async fn the_time_users_take_to_stop_is_none_of_the_load() {
 }
 
 #[tokio::test]
-async fn iterations_without_a_duration_take_as_long_as_they_do() {
+async fn iterations_without_a_duration_may_take_any_time() {
     let asked = || Asked { duration: None, iterations: Some(2), graceful_stop: Some(50 * MILLI), ..closed(2, SECOND) };
     let ran = run(Probe::new(|_, _| Act::Take(SECOND)), asked(), 2).await;
     assert_eq!(ran.counts(), (2, 2, 0, 0), "it was cut off after {:?}", ran.finished.whole_time);
@@ -289,8 +289,8 @@ async fn iterations_without_a_duration_take_as_long_as_they_do() {
 }
 
 #[tokio::test]
-async fn a_plan_is_over_with_the_last_of_its_iterations() {
-    // The next start would come in an hour.
+async fn plan_ends_with_its_last_iteration() {
+    // The next start would be due in an hour.
     let rare = Asked { duration: None, iterations: Some(1), ..rate("1/h", SECOND) };
     let paced = Asked { duration: None, iterations: Some(1), pace: Some(3600 * SECOND), ..closed(1, SECOND) };
     for asked in [rare, paced] {
@@ -300,7 +300,7 @@ async fn a_plan_is_over_with_the_last_of_its_iterations() {
 }
 
 #[tokio::test]
-async fn who_is_still_starting_at_a_stop_has_no_trigger_after_it() {
+async fn user_still_starting_at_a_stop_has_no_trigger() {
     let paced = Asked { pace: Some(SECOND), stages: stages("10ms:3,60s:3"), ..Asked::default() };
     for asked in [paced, rate("3/s", 60 * SECOND)] {
         let probe = Probe::quick().users(|_, _| Start::Takes(SECOND));
@@ -316,8 +316,8 @@ async fn who_is_still_starting_at_a_stop_has_no_trigger_after_it() {
 }
 
 #[tokio::test]
-async fn iterations_that_start_all_at_once_have_the_rate_of_the_whole_run() {
-    // A rate over the time until the last start would be one of thousands a second.
+async fn rate_of_simultaneous_iterations_is_over_the_whole_run() {
+    // Measured until the last start only, the rate would be thousands per second.
     let asked = Asked { iterations: Some(4), ..closed(4, 60 * SECOND) };
     let ran = run(Probe::new(|_, _| Act::Take(SECOND)), asked, 2).await;
     assert_eq!(ran.counts(), (4, 4, 0, 0));

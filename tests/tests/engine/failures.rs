@@ -1,4 +1,4 @@
-//! Load tests that fail, panic, cannot start or block: what that does to the others, and what is said of it.
+//! Load tests that fail, panic, cannot start or block: the effect on other users, and the report.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use golo_tests::within;
 
 use crate::probe::{Act, MILLI, Probe, Ran, Run, SECOND, Start, What, closed, rate, run, stages};
 
-/// Far longer than it takes, and shorter than the patience of other tests.
+/// Far longer than needed, and shorter than the timeout of other tests.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// How often the run says of an error of this kind that it was this.
+/// Returns the number of errors of this kind with this text.
 fn said(ran: &Ran, kind: ErrorKind, text: &str) -> u64 {
     let errors = ran.finished.totals.errors.by_count();
     errors.iter().filter(|(known, said, _)| *known == kind && *said == text).map(|(_, _, seen)| seen.count).sum()
 }
 
 #[tokio::test]
-async fn a_user_that_panics_is_started_anew_and_the_others_are_not() {
+async fn panicking_user_is_restarted_and_others_are_not() {
     let act = |user, _| if user == 3 { Act::Panic } else { Act::Take(5 * MILLI) };
-    // A panic costs a start, so it is the pace that keeps their number down.
+    // Restarts after a panic are slow, so the pace sets the number of panics.
     let asked = Asked { pace: Some(50 * MILLI), ..closed(10, SECOND) };
     let ran = run(Probe::new(act).with_users(), asked, 2).await;
     let (due, done, ..) = ran.counts();
@@ -46,7 +46,7 @@ async fn a_user_that_panics_is_started_anew_and_the_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_failure_is_counted_and_its_user_goes_on() {
+async fn failed_trigger_is_counted_and_its_user_continues() {
     let act = |user, _| if user % 2 == 0 { Act::Fail } else { Act::Take(MILLI) };
     let asked = Asked { iterations: Some(100), duration: None, ..closed(4, SECOND) };
     let ran = run(Probe::new(act).with_users(), asked, 2).await;
@@ -58,7 +58,7 @@ async fn a_failure_is_counted_and_its_user_goes_on() {
 }
 
 #[tokio::test]
-async fn who_cannot_start_does_not_run_and_the_others_do() {
+async fn users_that_cannot_start_do_not_stop_the_others() {
     let start = |user, _| if user % 3 == 0 { Start::Fails("no table is free") } else { Start::Ready };
     let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).users(start), closed(9, SECOND), 2).await;
     let (due, done, ..) = ran.counts();
@@ -71,7 +71,7 @@ async fn who_cannot_start_does_not_run_and_the_others_do() {
 }
 
 #[tokio::test]
-async fn where_nobody_can_start_the_run_does_not() {
+async fn run_without_a_startable_user_is_not_started() {
     let start = |_, _| Start::Fails("no table is free");
     for asked in [closed(5, 60 * SECOND), Asked { warm_up: Some(SECOND), ..closed(5, 60 * SECOND) }] {
         let ran = run(Probe::quick().users(start), asked, 2).await;
@@ -85,7 +85,7 @@ async fn where_nobody_can_start_the_run_does_not() {
 }
 
 #[tokio::test]
-async fn where_nobody_could_start_for_any_trigger_the_run_has_not_passed() {
+async fn run_whose_triggers_all_lack_a_user_has_not_passed() {
     let start = |_, _| Start::Fails("no table is free");
     let staged = Asked { stages: stages("500ms:5,500ms:5"), ..Asked::default() };
     for asked in [rate("20/s", SECOND), staged] {
@@ -98,8 +98,8 @@ async fn where_nobody_could_start_for_any_trigger_the_run_has_not_passed() {
 }
 
 #[tokio::test]
-async fn a_run_ends_where_no_user_is_left() {
-    // Each starts once, and panics; there is no end but that of the iterations.
+async fn run_ends_when_no_user_is_left() {
+    // Each user starts once and panics. Only the iterations would end the run.
     let start = |_, nth| if nth < 4 { Start::Ready } else { Start::Fails("no table is free") };
     let asked = Asked { iterations: Some(100), duration: None, ..closed(4, SECOND) };
     let probe = Probe::new(|_, _| Act::Panic).users(start);
@@ -111,9 +111,9 @@ async fn a_run_ends_where_no_user_is_left() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_cannot_be_prepared_is_not_started() {
+async fn run_whose_preparation_fails_is_not_started() {
     for workers in [2, 4] {
-        // Of several workers, one is not ready.
+        // One of several workers is not ready.
         let probe = Probe::quick().with_users().unprepared("the certificate has expired");
         let ran = run(probe, closed(8, 60 * SECOND), workers).await;
         assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 0));
@@ -124,7 +124,7 @@ async fn a_load_test_that_cannot_be_prepared_is_not_started() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_blocks_its_thread_is_late_and_invalid() {
+async fn blocked_thread_makes_starts_late_and_the_run_invalid() {
     let mut run = Run::start(Probe::new(|_, _| Act::Block(200 * MILLI)), rate("50/s", SECOND / 2), 1);
     let ran = within("the run", async {
         run.until("it has begun", |log| log.triggers() > 0).await;
@@ -141,10 +141,10 @@ async fn a_load_test_that_blocks_its_thread_is_late_and_invalid() {
 }
 
 #[tokio::test]
-async fn a_task_that_dies_is_counted_and_its_user_goes_on() {
+async fn dead_task_is_counted_and_its_user_continues() {
     let act = |user, iteration| if (user, iteration) == (0, 1) { Act::Die } else { Act::Take(5 * MILLI) };
     let paced = Asked { pace: Some(20 * MILLI), ..closed(2, SECOND) };
-    // In the open model another user would do as well.
+    // In the open model, another user could take the trigger.
     let alone = Asked { max_users: Some(1), ..rate("50/s", SECOND) };
     for asked in [closed(2, SECOND), paced, alone] {
         let ran = run(Probe::new(act).with_users(), asked, 1).await;
@@ -155,7 +155,7 @@ async fn a_task_that_dies_is_counted_and_its_user_goes_on() {
 }
 
 #[tokio::test]
-async fn who_cannot_start_takes_no_iteration_from_the_others() {
+async fn users_that_cannot_start_take_no_iterations() {
     let start = |user, _| if user < 2 { Start::Fails("no table is free") } else { Start::Ready };
     let staged = Asked { users: None, stages: stages("500ms:4,60s:4"), ..closed(4, SECOND) };
     for asked in [closed(4, SECOND), staged] {

@@ -1,5 +1,5 @@
-//! The engine, driven with load tests that tell everything that happens to them: what the plan says is what happens, and
-//! what happens is what is counted.
+//! The engine, driven with load tests that log every event. The tests compare the plan with the events, and the events
+//! with the counts.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]

@@ -1,4 +1,4 @@
-//! A load test that does what it is told to and writes down what is done to it, and a run of it.
+//! A scripted load test that logs every event, and a run of it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,29 +31,29 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 const REQUEST: &str = r#"{"sequenceID":"s","url":"http://h/","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":1000,"error":null}"#;
 
-/// What a trigger does.
+/// Behaviour of a trigger.
 pub(crate) enum Act {
     End,
     Take(Duration),
-    /// Thinks for so long, and then takes so long in requests.
+    /// Thinks for the first time, then spends the second one in requests.
     Think(Duration, Duration),
-    /// Waits until as many as the barrier is for are here.
+    /// Waits until all parties of the barrier have arrived.
     Meet(Arc<Barrier>),
     Never,
     Fail,
     Panic,
-    /// Keeps its thread.
+    /// Blocks its thread.
     Block(Duration),
-    /// Panics where nothing catches it.
+    /// Panics without being caught.
     Die,
-    /// Hands a request to this sink, as a task does that is no part of the trigger.
+    /// Passes a request to this sink, as a task outside of the trigger would.
     Report(Arc<Outside>),
 }
 
 type ActOf = dyn Fn(u64, u64) -> Act + Send + Sync;
 type StartOf = dyn Fn(u64, u64) -> Start + Send + Sync;
 
-/// How a user's start goes.
+/// Behaviour of a user's start.
 pub(crate) enum Start {
     Ready,
     Fails(&'static str),
@@ -73,7 +73,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// One whose trigger of a user and an iteration does what `act` says.
+    /// Creates a load test. `act` returns the behaviour of a trigger for a user and an iteration.
     pub(crate) fn new(act: impl Fn(u64, u64) -> Act + Send + Sync + 'static) -> Self {
         Self {
             log: Arc::default(),
@@ -90,7 +90,7 @@ impl Probe {
         Self::new(|_, _| Act::End)
     }
 
-    /// Has users, whose start of this user and, counted over all, of this number goes as `start` says.
+    /// Adds users. `start` receives the user's number and the number of the start, counted over all users.
     pub(crate) fn users(mut self, start: impl Fn(u64, u64) -> Start + Send + Sync + 'static) -> Self {
         (self.start, self.has_users) = (Box::new(start), true);
         self
@@ -105,7 +105,7 @@ impl Probe {
         self
     }
 
-    /// Cannot be got ready on one of its threads.
+    /// Makes the preparation fail on one of its threads.
     pub(crate) fn unprepared(mut self, reason: &'static str) -> Self {
         self.unprepared = Some(reason);
         self
@@ -186,7 +186,7 @@ impl Act {
     }
 }
 
-/// A user.
+/// State of a user.
 pub(crate) struct Guest {
     user: u64,
     nth: u64,
@@ -199,7 +199,7 @@ impl Drop for Guest {
     }
 }
 
-/// A trigger in flight.
+/// Logs the end of a trigger when it is dropped.
 struct Running<'a> {
     user: u64,
     log: &'a Log,
@@ -211,7 +211,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// What happens to a user. `nth` tells one start from another.
+/// An event in the life of a user. `nth` is the number of its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
     Start,
@@ -220,7 +220,7 @@ pub(crate) enum What {
         nth: u64,
         is_measured: bool,
     },
-    /// The trigger's future is over, or dropped.
+    /// The trigger's future has ended or was dropped.
     End,
     Stop {
         nth: u64,
@@ -244,10 +244,10 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Gives how many starts of users came before, where this is one.
+    /// Adds an event. For a start, returns the number of starts before it.
     fn write(&self, user: u64, what: What) -> u64 {
         let mut events = self.events.lock().unwrap();
-        // Under the lock, so that events are in the order of their times.
+        // Read the clock under the lock, so that events are in the order of their times.
         events.push(Event { at: Instant::now(), user, what });
         if what == What::Start { self.starts.fetch_add(1, SeqCst) } else { 0 }
     }
@@ -264,7 +264,7 @@ impl Log {
         self.count(|what| matches!(what, What::Trigger { .. }))
     }
 
-    /// How many users have had a trigger.
+    /// Returns the number of users that have had a trigger.
     pub(crate) fn users(&self) -> usize {
         let events = self.events.lock().unwrap();
         let triggers = events.iter().filter(|event| matches!(event.what, What::Trigger { .. }));
@@ -272,7 +272,7 @@ impl Log {
     }
 }
 
-/// The plan of what is asked for.
+/// Builds the plan.
 pub(crate) fn plan(asked: Asked) -> Plan {
     Plan::new(asked).unwrap()
 }
@@ -281,22 +281,22 @@ pub(crate) fn stages(text: &str) -> Vec<Stage> {
     text.split(',').map(|stage| stage.parse().unwrap()).collect()
 }
 
-/// So many starts a second, for so long.
+/// Returns a plan with a constant rate and a duration.
 pub(crate) fn rate(rate: &str, duration: Duration) -> Asked {
     Asked { rate: Some(rate.parse().unwrap()), duration: Some(duration), ..Asked::default() }
 }
 
-/// So many users, for so long.
+/// Returns a plan with a constant number of users and a duration.
 pub(crate) fn closed(users: u64, duration: Duration) -> Asked {
     Asked { users: Some(users), duration: Some(duration), ..Asked::default() }
 }
 
-/// The sinks of a run.
+/// Returns the sinks of a run.
 pub(crate) fn sinks() -> Sinks {
     Sinks::new(Vec::new())
 }
 
-/// A run that is under way.
+/// A run in progress.
 pub(crate) struct Run {
     pub(crate) engine: Engine,
     pub(crate) log: Arc<Log>,
@@ -309,7 +309,7 @@ impl Run {
         Self::with(probe, asked, workers, 0, sinks())
     }
 
-    /// One of several that share a plan.
+    /// Starts one of several runs that share a plan.
     pub(crate) fn of_share(probe: Probe, asked: Asked, workers: usize, share: Share) -> Self {
         let options = Options { job_name: "probe".to_owned(), workers, seed: 0, share, max_lag: None };
         Self::with_options(probe, asked, options, sinks())
@@ -326,7 +326,7 @@ impl Run {
         Self { engine, log, seconds: Vec::new(), started: None }
     }
 
-    /// Goes on until `condition` holds.
+    /// Runs until `condition` holds.
     pub(crate) async fn until(&mut self, what: &str, condition: impl Fn(&Log) -> bool) {
         let began = Instant::now();
         while !condition(&self.log) {
@@ -338,7 +338,7 @@ impl Run {
         }
     }
 
-    /// Goes on to its end.
+    /// Runs to the end.
     pub(crate) async fn finish(mut self) -> Ran {
         within("the end of the run", async {
             while let Some(progress) = self.engine.next().await {
@@ -374,12 +374,13 @@ impl Ran {
         &self.finished.totals.triggers
     }
 
-    /// When the measured part began.
+    /// Returns the start of the measured part.
     pub(crate) fn start(&self) -> Instant {
         self.started.unwrap()
     }
 
-    /// Due, done, dropped and interrupted, where the first is the sum of the others.
+    /// Returns the triggers due, done, dropped and interrupted. Asserts that the first is the sum of the others, and
+    /// that the seconds add up to the totals.
     #[track_caller]
     pub(crate) fn counts(&self) -> (u64, u64, u64, u64) {
         let triggers = self.triggers();
@@ -394,13 +395,13 @@ impl Ran {
         counts
     }
 
-    /// The verdict where a signal has stopped it.
+    /// Returns the verdict of the run if a signal had stopped it.
     pub(crate) fn stopped(&self) -> Verdict {
         let stopped = Some(Moment::Load(self.finished.load_time));
         Verdict::of(&self.finished, &Ending { stopped, ..Ending::default() })
     }
 
-    /// Why the generator is to blame.
+    /// Returns the reasons why the run is invalid. Panics if it is valid.
     #[track_caller]
     pub(crate) fn blamed(&self) -> Vec<String> {
         match Verdict::of(&self.finished, &Ending::default()) {
@@ -409,11 +410,11 @@ impl Ran {
         }
     }
 
-    /// Why it is invalid, but for what a busy machine does to any generator.
+    /// Returns the reasons why the run is invalid, except late starts, which a busy machine can cause.
     pub(crate) fn invalid(&self) -> Vec<String> {
         match Verdict::of(&self.finished, &Ending::default()) {
             Verdict::Passed => Vec::new(),
-            // That is the triggers' doing.
+            // The triggers of the probe cause this, not the engine.
             Verdict::Failed(reasons) if reasons.iter().all(|reason| reason.starts_with("nothing succeeded")) => {
                 Vec::new()
             }
@@ -424,7 +425,7 @@ impl Ran {
         }
     }
 
-    /// The triggers in the order in which they started: when, whose, and whether they count.
+    /// Returns the triggers in the order of their starts: time, user, and true if the trigger is measured.
     pub(crate) fn started(&self) -> Vec<(Instant, u64, bool)> {
         let started = self.events.iter().filter_map(|event| match event.what {
             What::Trigger { is_measured, .. } => Some((event.at, event.user, is_measured)),
@@ -433,15 +434,15 @@ impl Ran {
         started.collect()
     }
 
-    /// How long after the beginning of the measured part each of its triggers started.
+    /// Returns the start time of each measured trigger, relative to the start of the measured part.
     #[track_caller]
     pub(crate) fn times(&self) -> Vec<Duration> {
         let measured = self.started().into_iter().filter(|(_, _, is_measured)| *is_measured);
-        // One that were before the beginning would be early.
+        // A start before that would be early, and panics here.
         measured.map(|(at, _, _)| at.checked_duration_since(self.start()).unwrap()).collect()
     }
 
-    /// The most triggers that were in flight at a time.
+    /// Returns the highest number of triggers in flight at the same time.
     pub(crate) fn most_in_flight(&self) -> u64 {
         let (mut now, mut most) = (0, 0);
         for event in &self.events {
@@ -455,7 +456,7 @@ impl Ran {
         most
     }
 
-    /// The iterations that each user had, in their order.
+    /// Returns the iterations of each user, in order.
     pub(crate) fn iterations(&self) -> HashMap<u64, Vec<u64>> {
         let mut iterations = HashMap::<_, Vec<_>>::new();
         for event in &self.events {
@@ -470,7 +471,8 @@ impl Ran {
         self.events.iter().filter(|event| is(&event.what)).count() as u64
     }
 
-    /// Asserts that whoever started was stopped once, and had no trigger after that; gives how many that were.
+    /// Asserts that every started user was stopped exactly once and had no trigger afterwards. Returns the number of
+    /// starts.
     #[track_caller]
     pub(crate) fn assert_each_is_stopped_once(&self) -> u64 {
         let mut here = HashMap::<u64, bool>::new();

@@ -1,4 +1,4 @@
-//! The open model: starts come as planned, whatever the load test does.
+//! The open model: starts happen as planned, independent of the load test.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use golo::engine::{
 
 use crate::probe::{Act, MILLI, Probe, Ran, SECOND, plan, rate, run, run_seeded, stages};
 
-/// Asserts that the k-th start was not before `due`, for each k: never were there more than the plan asks for.
+/// Asserts that start `k` was not before `due(k)`, so that there were never more starts than planned.
 #[track_caller]
 fn assert_none_is_early(ran: &Ran, due: impl Fn(usize) -> Duration) {
     for (k, time) in ran.times().into_iter().enumerate() {
@@ -19,7 +19,7 @@ fn assert_none_is_early(ran: &Ran, due: impl Fn(usize) -> Duration) {
 }
 
 #[tokio::test]
-async fn each_start_of_a_rate_is_made_and_none_early() {
+async fn every_start_of_a_rate_happens_and_none_is_early() {
     for (text, per_second) in [("100/s", 100), ("1000/s", 1000), ("5000/s", 5000)] {
         let asked = rate(text, 2 * SECOND);
         let planned = plan(asked.clone()).planned_starts();
@@ -32,13 +32,13 @@ async fn each_start_of_a_rate_is_made_and_none_early() {
 }
 
 #[tokio::test]
-async fn each_start_of_a_ramp_is_made_and_none_early() {
+async fn every_start_of_a_ramp_happens_and_none_is_early() {
     let asked = Asked { stages: stages("2s:1000/s,1s:1000/s,0s:0/s,500ms:200/s"), ..Asked::default() };
     assert_eq!(plan(asked.clone()).planned_starts(), Some(1000 + 1000 + 50));
     let ran = run(Probe::quick(), asked, 3).await;
     assert_eq!((ran.counts(), ran.invalid()), ((2050, 2050, 0, 0), vec![]));
     assert_none_is_early(&ran, |k| {
-        // The area below the ramp is 250 t², then comes 1000 t, then 200 t².
+        // The area under the first ramp is 250 t², then follows 1000 t, then 200 t².
         let seconds = match k as f64 {
             k if k < 1000.0 => (k / 250.0).sqrt(),
             k if k < 2000.0 => 2.0 + (k - 1000.0) / 1000.0,
@@ -49,7 +49,7 @@ async fn each_start_of_a_ramp_is_made_and_none_early() {
 }
 
 #[tokio::test]
-async fn random_arrivals_are_the_same_each_time_for_one_seed_and_number_of_workers() {
+async fn random_arrivals_repeat_for_the_same_seed_and_workers() {
     let asked = Asked { arrivals: Some(Arrivals::Poisson), ..rate("500/s", SECOND) };
     let plan = plan(asked.clone());
     let Model::Open { rate, .. } = plan.model() else { panic!("a rate is open") };
@@ -71,7 +71,7 @@ async fn random_arrivals_are_the_same_each_time_for_one_seed_and_number_of_worke
 }
 
 #[tokio::test]
-async fn an_open_plan_ends_with_its_iterations() {
+async fn open_plan_ends_with_its_iterations() {
     let constant = Asked { duration: None, iterations: Some(97), ..rate("500/s", SECOND) };
     let poisson = Asked { arrivals: Some(Arrivals::Poisson), ..constant.clone() };
     let slow = || Probe::new(|_, _| Act::Take(50 * MILLI));
@@ -83,7 +83,7 @@ async fn an_open_plan_ends_with_its_iterations() {
 }
 
 #[tokio::test]
-async fn iterations_end_an_open_plan_before_its_time_and_its_time_before_them() {
+async fn open_plan_ends_with_iterations_or_duration_whichever_is_first() {
     let few = run(Probe::quick(), Asked { iterations: Some(20), ..rate("100/s", 10 * SECOND) }, 2).await;
     assert_eq!(few.counts(), (20, 20, 0, 0));
     let many = run(Probe::quick(), Asked { iterations: Some(1000), ..rate("100/s", SECOND) }, 2).await;
@@ -91,7 +91,7 @@ async fn iterations_end_an_open_plan_before_its_time_and_its_time_before_them() 
 }
 
 #[tokio::test]
-async fn fewer_starts_than_workers_are_made_all() {
+async fn fewer_starts_than_workers_all_happen() {
     let ran = run(Probe::quick(), rate("3/s", SECOND), 8).await;
     assert_eq!(ran.counts(), (3, 3, 0, 0));
     assert_eq!(ran.finished.options.workers, 8);
@@ -101,8 +101,8 @@ async fn fewer_starts_than_workers_are_made_all() {
 }
 
 #[tokio::test]
-async fn a_rate_lasts_as_long_as_planned() {
-    // Two starts in two seconds are one a second, whenever the last of them was.
+async fn rate_lasts_for_the_planned_duration() {
+    // Two starts in two seconds are one per second, even if the last start is earlier.
     let ran = run(Probe::quick(), rate("1/s", 2 * SECOND), 1).await;
     assert_eq!(ran.counts(), (2, 2, 0, 0));
     assert_eq!(ran.finished.load_time, 2 * SECOND);
@@ -110,7 +110,7 @@ async fn a_rate_lasts_as_long_as_planned() {
 }
 
 #[tokio::test]
-async fn a_user_of_an_open_plan_counts_its_iterations_from_0() {
+async fn users_of_an_open_plan_count_iterations_from_0() {
     let probe = Probe::new(|_, _| Act::Take(20 * MILLI)).with_users();
     let ran = run(probe, rate("200/s", SECOND), 2).await;
     assert_eq!(ran.counts(), (200, 200, 0, 0));
@@ -121,7 +121,7 @@ async fn a_user_of_an_open_plan_counts_its_iterations_from_0() {
 }
 
 #[tokio::test]
-async fn iterations_of_a_rate_are_starts_that_are_due_however_they_are_spaced() {
+async fn iterations_of_a_rate_count_starts_that_are_due() {
     for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
         let asked =
             Asked { arrivals: Some(arrivals), max_users: Some(1), iterations: Some(20), ..rate("200/s", SECOND) };
@@ -132,8 +132,8 @@ async fn iterations_of_a_rate_are_starts_that_are_due_however_they_are_spaced() 
 }
 
 #[tokio::test]
-async fn random_arrivals_that_one_worker_is_late_for_are_made_by_the_others() {
-    // The first user of the second worker blocks it for longer than the others take for all of them.
+async fn random_arrivals_of_a_blocked_worker_are_made_by_the_others() {
+    // The first user of the second worker blocks it for longer than the other worker needs for all starts.
     let act = |user, iteration| if (user, iteration) == (1, 0) { Act::Block(SECOND) } else { Act::End };
     let asked = Asked { arrivals: Some(Arrivals::Poisson), iterations: Some(50), ..rate("200/s", SECOND) };
     let ran = run(Probe::new(act), Asked { duration: None, ..asked }, 2).await;
@@ -141,13 +141,13 @@ async fn random_arrivals_that_one_worker_is_late_for_are_made_by_the_others() {
 }
 
 #[tokio::test]
-async fn a_rate_that_is_too_high_for_golo_leaves_triggers_their_turn_and_ends_in_time() {
+async fn excessive_rate_still_runs_triggers_and_ends_in_time() {
     let asked = Asked { max_users: Some(100), ..rate("5000000/s", SECOND / 2) };
     let ran = run(Probe::quick(), asked, 1).await;
     let (due, done, ..) = ran.counts();
     assert_eq!(due, 2_500_000);
     assert!(done > 2000, "{done} done");
     assert!(!ran.blamed().is_empty());
-    // Half a second, one to catch up, and what counting the rest takes.
+    // Half a second of load, one second to catch up, and the time to count the rest.
     assert!(ran.finished.whole_time < 8 * SECOND, "{:?}", ran.finished.whole_time);
 }

@@ -1,4 +1,4 @@
-//! Series are bounded in number, and nothing is lost for that.
+//! The number of series is limited, and no request is lost by that.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use golo::{
     },
 };
 
-/// A path of letters alone, of its own for each number.
+/// Returns a different path of letters for each number.
 fn path(number: usize) -> String {
     let letters = number.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect::<String>();
     format!("/path-{letters}")
 }
 
-/// A line of a request to a route of its own, which the load test does not name.
+/// Returns a line of a request to a route of its own, without a route name.
 fn line(route: usize) -> String {
     let path = path(route);
     format!(
@@ -32,7 +32,7 @@ fn record(recorder: &mut Recorder, routes: impl Iterator<Item = usize>) {
     }
 }
 
-/// Records a request to a route that the load test names.
+/// Records a request to a named route.
 fn record_named(recorder: &mut Recorder, route: &str, status: u16) {
     let line = line(0);
     let mut output = OutputRef::parse(&line).unwrap();
@@ -40,7 +40,7 @@ fn record_named(recorder: &mut Recorder, route: &str, status: u16) {
     recorder.output(&output);
 }
 
-/// How many requests are under this route, with this status.
+/// Returns the number of requests to this route with this status.
 fn count(snapshot: &Snapshot, route: &str, wanted: u16) -> u64 {
     let is_wanted = |outcome| matches!(outcome, Outcome::Answered { status, .. } if status == wanted);
     let series = snapshot.requests.iter();
@@ -48,13 +48,13 @@ fn count(snapshot: &Snapshot, route: &str, wanted: u16) -> u64 {
     series.map(|(_, measure)| measure.durations.count()).sum()
 }
 
-/// The highest priority of what is under `other`.
+/// Returns the highest priority among the series called `other`.
 fn priority_of_others(snapshot: &Snapshot) -> Option<Priority> {
     let others = snapshot.requests.keys().filter(|series| series.label.is_other());
     others.map(|series| series.label.priority).max()
 }
 
-/// How many requests are under `other`, how many in all, and how many series there are.
+/// Returns the number of requests in `other`, the number of all requests, and the number of series.
 fn counted(snapshot: &Snapshot) -> (u64, u64, usize) {
     let count = |measure: &Measure| measure.durations.count();
     let others = snapshot.requests.iter().filter(|(series, _)| series.label.is_other());
@@ -63,7 +63,7 @@ fn counted(snapshot: &Snapshot) -> (u64, u64, usize) {
 }
 
 #[test]
-fn past_a_thousand_series_the_rest_is_other() {
+fn requests_beyond_a_thousand_series_are_counted_in_other() {
     let mut recorder = Recorder::default();
     record(&mut recorder, 0..SERIES);
     assert_eq!(counted(&recorder.take()), (0, 1000, 1000));
@@ -77,7 +77,7 @@ fn past_a_thousand_series_the_rest_is_other() {
 }
 
 #[test]
-fn outcomes_are_series_too() {
+fn each_outcome_is_a_series_of_its_own() {
     let mut recorder = Recorder::default();
     for route in 0..SERIES {
         let line = line(route);
@@ -93,7 +93,7 @@ fn outcomes_are_series_too() {
 }
 
 #[test]
-fn a_named_route_has_room_for_every_outcome_however_many_others_there_are() {
+fn named_route_keeps_all_outcomes_beside_many_unnamed_ones() {
     let mut recorder = Recorder::default();
     record(&mut recorder, 0..SERIES + 500);
     record_named(&mut recorder, "/checkout", 200);
@@ -105,7 +105,7 @@ fn a_named_route_has_room_for_every_outcome_however_many_others_there_are() {
 }
 
 #[test]
-fn a_route_that_is_named_later_is_the_same_route_with_room_of_its_own() {
+fn route_named_later_keeps_its_series_and_gets_reserved_room() {
     let mut recorder = Recorder::default();
     record(&mut recorder, 0..SERIES + 1);
     record_named(&mut recorder, &path(7), 200);
@@ -117,7 +117,7 @@ fn a_route_that_is_named_later_is_the_same_route_with_room_of_its_own() {
 }
 
 #[test]
-fn named_routes_are_bounded_and_leave_room_for_selected_ones() {
+fn named_routes_are_limited_and_leave_room_for_selected_ones() {
     let selected: Selected = ["/checkout"].into_iter().collect();
     let mut recorder = Recorder::selecting(selected);
     for number in 0..NAMED_ROUTES + 200 {
@@ -137,7 +137,7 @@ fn named_routes_are_bounded_and_leave_room_for_selected_ones() {
 }
 
 #[test]
-fn what_selected_routes_have_no_room_for_is_told() {
+fn selected_series_beyond_the_limit_mark_other_as_selected() {
     let selected: Selected = ["/checkout"].into_iter().collect();
     let mut recorder = Recorder::selecting(selected);
     for host in 0..SELECTED_SERIES + 1 {
@@ -149,7 +149,7 @@ fn what_selected_routes_have_no_room_for_is_told() {
 }
 
 #[test]
-fn named_and_selected_routes_keep_their_room_when_workers_and_seconds_are_merged() {
+fn named_and_selected_routes_survive_merging() {
     let selected: Selected = ["/checkout"].into_iter().collect();
     let mut totals = Snapshot::default();
     for worker in 0..4 {
@@ -158,7 +158,7 @@ fn named_and_selected_routes_keep_their_room_when_workers_and_seconds_are_merged
         (0..500).for_each(|route| record_named(&mut recorder, &format!("/named/{}", worker * 500 + route), 200));
         record_named(&mut recorder, "/named/0", 503);
         record_named(&mut recorder, "/checkout", if worker == 3 { 503 } else { 200 });
-        // As it comes from another process.
+        // Encode and decode it, as if it came from another process.
         let written = golo::pb::engine::Snapshot::from(&recorder.take());
         totals.merge(&Snapshot::try_from(&written).unwrap());
     }
@@ -172,7 +172,7 @@ fn named_and_selected_routes_keep_their_room_when_workers_and_seconds_are_merged
 }
 
 #[test]
-fn those_with_most_requests_have_room_and_the_same_ones_however_often_they_are_merged() {
+fn merging_keeps_the_series_with_most_requests() {
     let merged = || {
         let mut totals = Snapshot::default();
         for routes in [0..SERIES / 2, SERIES / 2..SERIES + 300] {
@@ -189,7 +189,7 @@ fn those_with_most_requests_have_room_and_the_same_ones_however_often_they_are_m
 }
 
 #[test]
-fn of_a_sender_that_knows_no_priorities_anything_may_be_in_other() {
+fn other_of_a_sender_without_priorities_may_contain_selected_routes() {
     let mut recorder = Recorder::default();
     record(&mut recorder, 0..SERIES + 1);
     let mut written = golo::pb::engine::Snapshot::from(&recorder.take());
@@ -202,7 +202,7 @@ fn of_a_sender_that_knows_no_priorities_anything_may_be_in_other() {
 }
 
 #[test]
-fn only_a_socket_of_its_own_that_cannot_be_opened_exhausts_the_generator() {
+fn only_the_generators_own_sockets_count_as_exhausted() {
     let mut recorder = Recorder::default();
     let line = line(0);
     let mut output = OutputRef::parse(&line).unwrap();
@@ -210,7 +210,7 @@ fn only_a_socket_of_its_own_that_cannot_be_opened_exhausts_the_generator() {
         "connect: GET http://h/0: tcp open error: Too many open files (os error 24)",
         "dns: GET http://h/0: Too many open files (os error 24)",
         "connect: GET http://h/0: Cannot assign requested address (os error 99)",
-        // What a target says of itself.
+        // Messages of the target about itself.
         "the database is down: too many open files",
         "body: GET http://h/0: too many open files",
     ] {
@@ -222,7 +222,7 @@ fn only_a_socket_of_its_own_that_cannot_be_opened_exhausts_the_generator() {
 }
 
 #[test]
-fn recorders_with_other_routes_merge_into_a_thousand_and_other() {
+fn recorders_with_different_routes_merge_into_a_thousand_series_and_other() {
     let mut totals = Snapshot::default();
     for worker in 0..4 {
         let mut recorder = Recorder::default();
@@ -239,7 +239,7 @@ fn recorders_with_other_routes_merge_into_a_thousand_and_other() {
 }
 
 #[test]
-fn what_has_been_read_is_filled_again_from_nothing() {
+fn recycled_snapshot_starts_empty() {
     let mut recorder = Recorder::default();
     let mut totals = Snapshot::default();
     for _ in 0..5 {

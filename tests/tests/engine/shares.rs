@@ -1,4 +1,4 @@
-//! Several engines that share one plan, and begin together: what they do adds up to it.
+//! Several engines that share one plan and start together: their work adds up to the plan.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use golo::engine::{
 
 use crate::probe::{Act, MILLI, Probe, Ran, Run, SECOND, closed, rate};
 
-/// Runs each share of what is asked for.
+/// Runs each share of the plan.
 async fn run_shared(probe: impl Fn() -> Probe, asked: &Asked, engines: u64, workers: usize) -> Vec<Ran> {
     let shares = Share::WHOLE.split(engines);
     let mut runs: Vec<_> = shares.map(|share| Run::of_share(probe(), asked.clone(), workers, share)).collect();
@@ -31,7 +31,7 @@ async fn run_shared(probe: impl Fn() -> Probe, asked: &Asked, engines: u64, work
 }
 
 #[tokio::test]
-async fn starts_of_a_rate_add_up() {
+async fn shares_of_a_rate_add_up() {
     let asked = rate("333/s", SECOND);
     let ran = run_shared(Probe::quick, &asked, 3, 2).await;
     assert_eq!(ran.iter().map(|ran| ran.counts().1).collect::<Vec<_>>(), [111, 111, 111]);
@@ -43,7 +43,7 @@ async fn starts_of_a_rate_add_up() {
 }
 
 #[tokio::test]
-async fn users_and_iterations_add_up() {
+async fn shares_of_users_and_iterations_add_up() {
     let asked = Asked { iterations: Some(50), duration: None, ..closed(7, SECOND) };
     let ran = run_shared(|| Probe::new(|_, _| Act::Take(MILLI)), &asked, 3, 2).await;
     assert_eq!(ran.iter().map(|ran| ran.counts().1).collect::<Vec<_>>(), [17, 17, 16]);
@@ -53,7 +53,7 @@ async fn users_and_iterations_add_up() {
 }
 
 #[tokio::test]
-async fn a_part_of_nothing_ends_and_has_done_nothing() {
+async fn empty_share_ends_without_triggers() {
     let asked = Asked { iterations: Some(2), duration: None, ..closed(3, SECOND) };
     let ran = run_shared(Probe::quick, &asked, 3, 1).await;
     assert_eq!(ran.iter().map(|ran| ran.counts().1).collect::<Vec<_>>(), [1, 1, 0]);
@@ -64,7 +64,7 @@ async fn a_part_of_nothing_ends_and_has_done_nothing() {
 }
 
 #[tokio::test]
-async fn those_in_flight_are_limited_together() {
+async fn max_users_is_shared_between_engines() {
     let asked = Asked { max_users: Some(5), graceful_stop: Some(MILLI), ..rate("200/s", SECOND) };
     let ran = run_shared(|| Probe::new(|_, _| Act::Never), &asked, 2, 2).await;
     assert_eq!(ran.iter().map(Ran::most_in_flight).collect::<Vec<_>>(), [3, 2]);

@@ -1,4 +1,4 @@
-//! The closed model: so many users as planned, each one trigger after another.
+//! The closed model: the planned number of users, each with one trigger after another.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +11,7 @@ use tokio::sync::Barrier;
 use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, plan, rate, run, sinks, stages};
 
 #[tokio::test]
-async fn all_users_have_a_trigger_at_the_same_time_and_no_more() {
+async fn all_users_run_one_trigger_each_at_the_same_time() {
     for (users, workers) in [(1, 4), (7, 2), (100, 3)] {
         let everyone = Arc::new(Barrier::new(users));
         let probe = Probe::new(move |_, iteration| match iteration {
@@ -35,7 +35,7 @@ async fn all_users_have_a_trigger_at_the_same_time_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_trigger_that_never_waits_keeps_nothing_else_from_running() {
+async fn trigger_that_never_waits_does_not_block_other_users() {
     let ran = run(Probe::quick().with_users(), closed(3, SECOND / 2), 1).await;
     let iterations = ran.iterations();
     assert_eq!(iterations.len(), 3, "each has its turn");
@@ -44,7 +44,7 @@ async fn a_trigger_that_never_waits_keeps_nothing_else_from_running() {
 }
 
 #[tokio::test]
-async fn users_come_and_go_with_the_stages() {
+async fn users_start_and_stop_with_the_stages() {
     let asked = Asked { stages: stages("1s:10,0s:2,1s:2,500ms:6,500ms:0"), ..Asked::default() };
     let plan = plan(asked.clone());
     let probe = Probe::new(|_, _| Act::Take(5 * MILLI)).with_users();
@@ -53,7 +53,7 @@ async fn users_come_and_go_with_the_stages() {
     assert_eq!((due, ran.invalid()), (done, vec![]));
     assert!(ran.most_in_flight() <= 10 && ran.finished.most_users <= 10);
 
-    // No user is there before the plan has it.
+    // No user starts before the plan wants it.
     for event in &ran.events {
         if event.what == What::Start {
             let time = event.at - ran.start();
@@ -62,7 +62,7 @@ async fn users_come_and_go_with_the_stages() {
         }
     }
     assert!(ran.assert_each_is_stopped_once() >= 10);
-    // Those who are not wanted any more are stopped while the others go on.
+    // Retired users are stopped while the others continue.
     let last = ran.started().last().unwrap().0;
     let retired: HashSet<_> = ran
         .events
@@ -74,7 +74,7 @@ async fn users_come_and_go_with_the_stages() {
 }
 
 #[tokio::test]
-async fn who_comes_again_is_a_new_user_with_the_old_number() {
+async fn user_wanted_again_restarts_with_its_old_number() {
     let asked = Asked { users: Some(4), stages: stages("300ms:4,0s:1,500ms:1,0s:4,500ms:4"), ..Asked::default() };
     let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 1).await;
     let mut starts = HashMap::<_, u64>::new();
@@ -87,19 +87,20 @@ async fn who_comes_again_is_a_new_user_with_the_old_number() {
 }
 
 #[tokio::test]
-async fn paced_users_come_and_go_with_the_stages() {
+async fn paced_users_start_and_stop_with_the_stages() {
     let stages = stages("500ms:20,500ms:20,0s:5,1s:5");
     let asked = Asked { pace: Some(100 * MILLI), stages, ..Asked::default() };
     let ran = run(Probe::quick().with_users(), asked, 2).await;
     let (due, done, ..) = ran.counts();
     assert_eq!((due, ran.invalid()), (done, vec![]));
-    // 20 users for half a second, and as many again on the way there and after: 5 to 10 each, and one more.
+    // 20 users for half a second, and about as many starts again during the ramp and after it: 5 to 10 each, and one
+    // more.
     assert!((150..=250).contains(&due), "{due}");
     assert_eq!(ran.assert_each_is_stopped_once(), 20);
 }
 
 #[tokio::test]
-async fn a_closed_plan_ends_with_its_iterations() {
+async fn closed_plan_ends_with_its_iterations() {
     for (users, iterations, workers) in [(10, 1234, 2), (10, 3, 4), (1, 1, 1)] {
         let asked = Asked { users: Some(users), iterations: Some(iterations), ..Asked::default() };
         for probe in [Probe::quick().with_users(), Probe::new(|_, _| Act::Take(MILLI)).with_users()] {
@@ -112,7 +113,7 @@ async fn a_closed_plan_ends_with_its_iterations() {
 }
 
 #[tokio::test]
-async fn each_second_tells_how_many_users_there_are() {
+async fn each_second_reports_the_number_of_users() {
     let mut run = Run::start(Probe::new(|_, _| Act::Take(5 * MILLI)), closed(8, 60 * SECOND), 2);
     run.until("some seconds have passed", |log| log.triggers() > 500).await;
     while run.seconds.len() < 2 {
@@ -128,7 +129,7 @@ async fn each_second_tells_how_many_users_there_are() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_no_trigger_counts_from_the_first_moment() {
+async fn outputs_outside_of_triggers_count_from_the_start() {
     for _ in 0..5 {
         let sinks = sinks();
         let outside = Arc::clone(&sinks.outside);
@@ -140,14 +141,14 @@ async fn what_belongs_to_no_trigger_counts_from_the_first_moment() {
 }
 
 #[tokio::test]
-async fn a_run_of_less_than_a_second_had_users_too() {
+async fn run_of_less_than_a_second_reports_its_users() {
     let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)), closed(5, 300 * MILLI), 2).await;
     assert_eq!((ran.finished.most_users, ran.seconds.len()), (5, 0), "no second was over");
     assert_eq!(ran.finished.rest.triggers.done, ran.triggers().done);
 }
 
 #[tokio::test]
-async fn who_could_not_start_is_none_of_the_users_and_not_missing_once_it_is_not_wanted() {
+async fn retired_user_retries_start_when_wanted_again() {
     let start = |user, nth| if user >= 2 && nth < 4 { Start::Fails("no table is free") } else { Start::Ready };
     let asked = Asked { users: Some(4), stages: stages("500ms:4,0s:2,1s:2,0s:4,1s:4"), ..Asked::default() };
     let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).users(start), asked, 1).await;
@@ -157,18 +158,18 @@ async fn who_could_not_start_is_none_of_the_users_and_not_missing_once_it_is_not
 }
 
 #[tokio::test]
-async fn a_user_that_starts_slowly_makes_starts_late_and_not_the_generator() {
+async fn slow_user_start_delays_triggers_but_is_not_generator_lag() {
     let starting = 400 * MILLI;
     let ran = run(Probe::quick().users(move |_, _| Start::Takes(starting)), rate("50/s", SECOND), 1).await;
     assert_eq!((ran.counts(), ran.invalid()), ((50, 50, 0, 0), vec![]));
     let totals = &ran.finished.totals;
     let nanos = starting.as_nanos() as u64;
-    // Those that were due until the first users were there waited for one of their own.
+    // Triggers due before the first users were ready each waited for a user of their own.
     let late = totals.start_waits.count();
     assert!((10..=40).contains(&late) && totals.start_waits.min().unwrap() >= nanos, "{:?}", totals.start_waits);
     assert_eq!((totals.user_starts.count(), totals.generator.users_started), (late, late));
     assert!(totals.user_starts.min().unwrap() >= nanos);
-    // They count from when they were due; from their start they are quick, and golo itself was in time.
+    // Response times count from the due time. Service times are short, and golo itself was not late.
     let triggers = ran.triggers();
     assert!(50 - triggers.response.count_at_or_below(nanos - 1) >= late, "{:?}", triggers.response);
     assert!(triggers.service.max().unwrap() < nanos && totals.generator.lag.quantile(0.5).unwrap() < nanos);
@@ -176,7 +177,7 @@ async fn a_user_that_starts_slowly_makes_starts_late_and_not_the_generator() {
 }
 
 #[tokio::test]
-async fn a_start_after_the_end_of_the_plan_is_none_within_it() {
+async fn start_after_the_end_of_the_plan_is_overdue() {
     let probe = Probe::quick().users(|_, _| Start::Takes(700 * MILLI));
     let ran = run(probe, rate("20/s", SECOND / 2), 1).await;
     assert_eq!(ran.counts(), (10, 10, 0, 0));
@@ -184,13 +185,13 @@ async fn a_start_after_the_end_of_the_plan_is_none_within_it() {
 }
 
 #[tokio::test]
-async fn how_long_users_of_a_closed_plan_take_to_start_is_known_and_delays_nothing() {
+async fn user_start_times_of_a_closed_plan_are_recorded_without_waits() {
     let asked = Asked { warm_up: Some(SECOND / 10), ..closed(3, SECOND / 4) };
     let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).users(|_, _| Start::Takes(50 * MILLI)), asked, 2).await;
     let totals = &ran.finished.totals;
     assert_eq!((totals.user_starts.count(), totals.start_waits.count()), (3, 0));
     assert!(totals.user_starts.min().unwrap() >= 50_000_000);
-    // Without anything to start nothing is known of it.
+    // Without users there are no start times.
     let ran = run(Probe::quick(), rate("50/s", SECOND / 4), 1).await;
     assert!(ran.finished.totals.user_starts.is_empty());
 }

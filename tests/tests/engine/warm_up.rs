@@ -1,10 +1,10 @@
-//! Warm-up: the opening load before anything counts.
+//! Warm-up: load before the measured part.
 
 use golo::engine::plan::Asked;
 
 use crate::probe::{Act, MILLI, Probe, Ran, Run, SECOND, closed, rate, run};
 
-/// Asserts that what came before the measured part did not count, and the rest did; gives how many of each.
+/// Asserts that triggers before the measured part were not counted and the others were. Returns the numbers of both.
 #[track_caller]
 fn warmed_up(ran: &Ran) -> (u64, u64) {
     let started = ran.started();
@@ -21,7 +21,7 @@ fn warmed_up(ran: &Ran) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn the_warm_up_of_a_rate_does_not_count() {
+async fn warm_up_of_a_rate_is_not_counted() {
     let asked = Asked { warm_up: Some(SECOND), ..rate("100/s", SECOND) };
     let ran = run(Probe::quick().with_users(), asked, 2).await;
     assert_eq!(warmed_up(&ran), (100, 100));
@@ -29,7 +29,7 @@ async fn the_warm_up_of_a_rate_does_not_count() {
 }
 
 #[tokio::test]
-async fn the_warm_up_of_users_does_not_count_and_they_live_on() {
+async fn warm_up_of_users_is_not_counted_and_users_continue() {
     let asked = Asked { warm_up: Some(SECOND), ..closed(5, SECOND) };
     let ran = run(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 2).await;
     let (before, measured) = warmed_up(&ran);
@@ -41,7 +41,7 @@ async fn the_warm_up_of_users_does_not_count_and_they_live_on() {
 }
 
 #[tokio::test]
-async fn the_warm_up_of_paced_users_does_not_count() {
+async fn warm_up_of_paced_users_is_not_counted() {
     let pace = Some(100 * MILLI);
     let asked = Asked { warm_up: Some(SECOND), pace, ..closed(5, SECOND) };
     let ran = run(Probe::quick().with_users(), asked, 2).await;
@@ -50,7 +50,7 @@ async fn the_warm_up_of_paced_users_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_trigger_of_the_warm_up_that_ends_in_the_measured_part_does_not_count() {
+async fn warm_up_trigger_that_ends_later_is_not_counted() {
     let act = |_, iteration| if iteration == 0 { Act::Take(SECOND) } else { Act::Take(5 * MILLI) };
     let asked = Asked { warm_up: Some(SECOND / 2), ..closed(4, SECOND) };
     let ran = run(Probe::new(act), asked, 2).await;
@@ -60,7 +60,7 @@ async fn a_trigger_of_the_warm_up_that_ends_in_the_measured_part_does_not_count(
 }
 
 #[tokio::test]
-async fn what_is_cut_off_of_the_warm_up_does_not_count() {
+async fn interrupted_warm_up_triggers_are_not_counted() {
     let asked = Asked { warm_up: Some(SECOND / 2), graceful_stop: Some(100 * MILLI), ..closed(4, SECOND / 2) };
     let ran = run(Probe::new(|_, _| Act::Never).with_users(), asked, 2).await;
     assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 4));
@@ -69,7 +69,7 @@ async fn what_is_cut_off_of_the_warm_up_does_not_count() {
 }
 
 #[tokio::test]
-async fn iterations_are_of_the_measured_part() {
+async fn iterations_exclude_the_warm_up() {
     let warm_up = Some(SECOND / 2);
     let of_users = Asked { duration: None, iterations: Some(50), warm_up, ..closed(5, SECOND) };
     let of_a_rate = Asked { duration: None, iterations: Some(50), warm_up, ..rate("100/s", SECOND) };
@@ -82,7 +82,7 @@ async fn iterations_are_of_the_measured_part() {
 }
 
 #[tokio::test]
-async fn a_stop_during_the_warm_up_ends_it() {
+async fn stop_during_the_warm_up_ends_the_run() {
     for asked in [closed(5, SECOND), rate("100/s", SECOND)] {
         let asked = Asked { warm_up: Some(60 * SECOND), ..asked };
         let mut run = Run::start(Probe::new(|_, _| Act::Take(5 * MILLI)).with_users(), asked, 2);
@@ -95,16 +95,16 @@ async fn a_stop_during_the_warm_up_ends_it() {
 }
 
 #[tokio::test]
-async fn what_a_trigger_of_the_warm_up_keeps_a_user_from_is_dropped() {
+async fn starts_missed_because_of_a_warm_up_trigger_are_dropped() {
     let pace = Some(100 * MILLI);
     let asked = Asked { warm_up: Some(SECOND / 2), graceful_stop: Some(100 * MILLI), pace, ..closed(2, SECOND) };
     let ran = run(Probe::new(|_, _| Act::Never), asked, 1).await;
-    // Each was due ten times in the measured part.
+    // Each user was due ten times in the measured part.
     assert_eq!((ran.counts(), ran.triggers().dropped_busy), ((20, 0, 20, 0), 20));
 }
 
 #[tokio::test]
-async fn workers_are_not_busy_with_what_they_did_before() {
+async fn busy_share_excludes_the_warm_up() {
     let act = |_, iteration| if iteration == 0 { Act::Block(900 * MILLI) } else { Act::Take(200 * MILLI) };
     let asked = Asked { warm_up: Some(SECOND), ..closed(1, SECOND) };
     let ran = run(Probe::new(act), asked, 1).await;

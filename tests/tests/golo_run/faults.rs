@@ -1,17 +1,17 @@
-//! Load tests that misbehave: whatever they do, the report is true and nothing is left running.
+//! Load tests that misbehave: the report stays correct, and no process remains.
 
 use super::*;
 
 const MUTE: &str = env!("CARGO_BIN_EXE_mute");
 
-/// The processes of a run that are called this.
+/// Returns the number of marked processes with this name.
 fn called(mark: &str, name: &str) -> usize {
     let is = |id: &i32| fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.trim() == name);
     marked(mark).iter().filter(|id| is(id)).count()
 }
 
 #[tokio::test]
-async fn one_that_does_not_heed_sigterm_is_killed_and_its_run_is_reported() {
+async fn load_test_that_ignores_sigterm_is_killed_after_its_run() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
     let path = script(&folder, &format!("trap '' TERM; {JOBS}; sleep 1000")).display().to_string();
@@ -21,7 +21,7 @@ async fn one_that_does_not_heed_sigterm_is_killed_and_its_run_is_reported() {
 }
 
 #[tokio::test]
-async fn children_that_have_left_its_group_are_left_nowhere() {
+async fn children_outside_the_group_are_ended() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
     let text = format!("setsid sh -c 'sleep 1000 & setsid sleep 1000 &'; (setsid sleep 1000 &); exec {JOBS}");
@@ -41,7 +41,7 @@ async fn children_that_have_left_its_group_are_left_nowhere() {
 }
 
 #[tokio::test]
-async fn triggers_that_are_never_answered_are_interrupted() {
+async fn unanswered_triggers_are_interrupted() {
     for load_test in [JOBS, MUTE] {
         let mut call = Call::new(load_test, "", "-u 3 -d 1 --graceful-stop 500ms");
         call.command.args(["--name", "never answer"]);
@@ -53,7 +53,7 @@ async fn triggers_that_are_never_answered_are_interrupted() {
 }
 
 #[tokio::test]
-async fn what_is_printed_takes_no_memory() {
+async fn printed_junk_takes_little_memory() {
     for (job, enough, said) in [("print junk", 64, "no `Output`"), ("print a long line first", 5, "longer than 1 MiB")]
     {
         let target = sample();
@@ -71,7 +71,7 @@ async fn what_is_printed_takes_no_memory() {
 }
 
 #[tokio::test]
-async fn one_that_takes_too_much_memory_is_killed_and_what_it_did_is_reported() {
+async fn load_test_beyond_its_memory_limit_is_killed_and_reported() {
     let target = sample();
     let mut call = Call::new(JOBS, target.url(), "-u 1 -d 60 --max-memory 250MiB --drive trigger");
     call.command.args(["--name", "take memory after twenty"]);
@@ -88,7 +88,7 @@ async fn one_that_takes_too_much_memory_is_killed_and_what_it_did_is_reported() 
 }
 
 #[tokio::test]
-async fn limits_are_kept_before_it_is_served() {
+async fn limits_apply_before_the_load_test_serves() {
     let folder = tempfile::tempdir().unwrap();
     let path = script(&folder, "{ head -c 200000000 /dev/zero; sleep 1000; } | tail").display().to_string();
     let ran = Call::new(&path, "", "-d 1 --max-memory 64M").finish().await;
@@ -109,7 +109,7 @@ async fn limits_are_kept_before_it_is_served() {
 }
 
 #[tokio::test]
-async fn one_that_never_listens_can_be_given_up() {
+async fn signal_ends_the_wait_for_a_load_test_that_never_listens() {
     let folder = tempfile::tempdir().unwrap();
     let path = script(&folder, "sleep 1000").display().to_string();
     let (program, folder, mark) = Call::new(&path, "", "-d 1").spawn();

@@ -1,4 +1,4 @@
-//! Load tests that say too little, or that somebody else ends: what there is of them is reported, and nobody waits for ever.
+//! Load tests that report too little or are stopped from outside: the run ends in time and reports what is known.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn pretend(what: &str, flags: &str) -> Call {
 }
 
 #[tokio::test]
-async fn one_that_somebody_else_stops_has_not_passed() {
+async fn load_test_stopped_from_outside_has_not_passed() {
     let target = sample();
     for flags in ["-d 60", "-i 1000000"] {
         let before = target.counter().seen;
@@ -28,13 +28,13 @@ async fn one_that_somebody_else_stops_has_not_passed() {
 }
 
 #[tokio::test]
-async fn one_that_delivers_less_and_says_nothing_of_it_has_not_passed() {
+async fn load_test_that_ends_early_has_not_passed() {
     let ran = pretend("to be done early", "-u 1 -d 10").finish().await;
     ran.assert_ended_with(107, "the load test ended after 1.0ms of 10.0s, and does not say why").await;
 }
 
 #[tokio::test]
-async fn one_that_has_frozen_is_not_waited_for_once_it_is_told_to_stop() {
+async fn signal_ends_the_run_of_a_frozen_load_test() {
     let target = sample();
     let flags = "-u 2 -i 1000000 --graceful-stop 0s --drive plan";
     let (mut program, folder, mark) = Call::new(JOBS, target.url(), flags).spawn();
@@ -48,12 +48,12 @@ async fn one_that_has_frozen_is_not_waited_for_once_it_is_told_to_stop() {
 }
 
 #[tokio::test]
-async fn one_that_never_starts_is_not_waited_for_once_it_is_told_to_stop() {
+async fn signal_ends_the_run_of_a_load_test_that_is_never_ready() {
     let (mut program, folder, mark) = pretend("never to be ready", "-u 1 -d 1 --graceful-stop 0s").spawn();
     program.stderr.wait_for("it is all pretence").await;
     program.signal(Signal::INT);
     let ran = Ran { finished: program.finish().await, folder, mark };
-    // The signal may come while it is still asked to take the plan.
+    // The signal may arrive while the load test is still being asked to accept the plan.
     match ran.finished.code {
         Some(105) => ran.assert_ended_with(105, "STOPPED by a signal while users started").await,
         _ => ran.assert_ended_with(107, "it did not end in its time").await,
@@ -61,7 +61,7 @@ async fn one_that_never_starts_is_not_waited_for_once_it_is_told_to_stop() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_take_a_plan_says_why_and_is_not_triggered_instead() {
+async fn refused_plan_is_reported_without_falling_back_to_triggers() {
     let ran = pretend("to have an error", "-u 1 -d 1").finish().await;
     let said = "NOT STARTED: the load test does not take the plan: golo.engine.v1.Engine/Run failed: Internal error: the \
                 kitchen is on fire";
@@ -72,7 +72,7 @@ async fn one_that_does_not_take_a_plan_says_why_and_is_not_triggered_instead() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_say_whether_it_runs_plans_is_triggered_and_that_is_said() {
+async fn silent_load_test_is_driven_by_triggers_with_a_message() {
     let call = Call::new(MUTE, "", "-u 1 -d 1 --graceful-stop 0s").finish().await;
     assert_eq!(call.finished.said("does not say whether it runs plans: it is triggered"), 1, "{:#?}", call.finished);
     let ran = Call::new(MUTE, "", "-u 1 -d 1 --drive plan").finish().await;
@@ -90,7 +90,7 @@ async fn one_that_does_not_say_whether_it_runs_plans_is_triggered_and_that_is_sa
     ran.assert_ended_with(107, "NOT STARTED: the load test ended before it began").await;
 }
 
-/// How an agent's engine ends this.
+/// Drives a load test with an agent's engine. Returns the printed end.
 async fn drive(load_test: &str, flags: &str, variables: &[(&str, &str)]) -> String {
     let mut command = command(DRIVER);
     command.arg(load_test).args(flags.split_whitespace()).envs(variables.iter().copied());
@@ -100,7 +100,7 @@ async fn drive(load_test: &str, flags: &str, variables: &[(&str, &str)]) -> Stri
 }
 
 #[tokio::test]
-async fn one_that_nobody_has_begin_is_given_up_by_an_agent() {
+async fn agent_gives_up_a_held_run_that_is_never_started() {
     let flags = "-u 1 -d 60 --graceful-stop 0s";
     let ended = drive(JOBS, flags, &[("HELD", "300")]).await;
     assert_eq!(ended, "Failed: nobody had it begin within 0.3 s");
@@ -109,7 +109,7 @@ async fn one_that_nobody_has_begin_is_given_up_by_an_agent() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_stop_is_cut_off_by_an_agent() {
+async fn agent_cuts_off_a_load_test_that_does_not_stop() {
     let flags = "-u 1 -i 1000 --graceful-stop 100ms";
     let ended = drive(PRETENDER, flags, &[("STOP", "yes"), ("PRETEND", "never to stop")]).await;
     assert_eq!(ended, "Failed: it did not end in its time");

@@ -1,8 +1,8 @@
-//! Raw outputs that nobody reads as fast as they come: the load test waits, and nothing else does.
+//! Raw outputs that are read slowly or not at all: only the load test waits.
 
 use super::*;
 
-/// A call whose raw outputs go to a stdout that is not read, of a load test that has many of them.
+/// Starts a call that writes its raw outputs to an unread stdout. Its load test produces many outputs.
 fn unread(way: &str, flags: &str) -> (Program, TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let mark = format!("GOLO_TEST_MARK={}", folder.path().display());
@@ -14,7 +14,7 @@ fn unread(way: &str, flags: &str) -> (Program, TempDir, String) {
     (Program::spawn_unread(command), folder, mark)
 }
 
-/// How many raw outputs it says could not be written.
+/// Returns the reported number of outputs that could not be written.
 fn unwritten(ran: &Ran) -> u64 {
     let said = " output lines could not be written to stdout: nobody read them in time";
     let line = ran.finished.stderr.iter().find_map(|line| line.split_once(said)).expect("lines that were not written");
@@ -23,7 +23,7 @@ fn unwritten(ran: &Ran) -> u64 {
 }
 
 #[tokio::test]
-async fn a_run_ends_in_its_time_though_nobody_reads_and_counts_what_it_measured() {
+async fn run_with_an_unread_stdout_ends_in_time_with_complete_counts() {
     for way in WAYS {
         let (program, folder, mark) = unread(way, "-u 4 -d 4 --graceful-stop 1s");
         let ran = Ran { finished: program.finish().await, folder, mark };
@@ -38,11 +38,11 @@ async fn a_run_ends_in_its_time_though_nobody_reads_and_counts_what_it_measured(
 }
 
 #[tokio::test]
-async fn a_reader_that_pauses_within_the_grace_gets_everything() {
+async fn reader_that_pauses_within_the_grace_receives_everything() {
     for way in WAYS {
         let (mut program, folder, mark) = unread(way, "-u 4 -d 2 --graceful-stop 40s");
         program.stderr.wait_for("Ctrl-C stops it").await;
-        // Until after the end of the load, and for long enough for everything to stand still.
+        // Wait beyond the end of the load, and long enough for all writers to block.
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         program.read();
         let ran = Ran { finished: program.finish().await, folder, mark };
@@ -54,10 +54,10 @@ async fn a_reader_that_pauses_within_the_grace_gets_everything() {
 }
 
 #[tokio::test]
-async fn signals_end_a_run_though_nobody_reads() {
+async fn signals_end_a_run_with_an_unread_stdout() {
     for way in WAYS {
         let (mut program, folder, mark) = unread(way, "-u 4 -d 60");
-        // Far enough for everything to stand still.
+        // Wait long enough for all writers to block.
         program.stderr.wait_for("Ctrl-C stops it").await;
         until("it has begun", || !running(&mark, JOBS).is_empty()).await;
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
@@ -72,7 +72,7 @@ async fn signals_end_a_run_though_nobody_reads() {
 }
 
 #[tokio::test]
-async fn what_the_run_cuts_off_has_not_failed() {
+async fn interrupted_requests_are_not_counted_as_failed() {
     for way in WAYS {
         let target = sample();
         let flags = format!("--name hang -u 3 -d 1 --graceful-stop 300ms --drive {way}");

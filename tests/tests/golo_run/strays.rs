@@ -1,11 +1,11 @@
-//! What goes wrong outside of triggers comes over the wire, and so does the limit of late starts.
+//! Panics outside of triggers and the limit for late starts, both sent over the wire.
 
 use crate::Call;
 
 const STRAYS: &str = env!("CARGO_BIN_EXE_strays");
 
 #[tokio::test]
-async fn panics_outside_of_triggers_are_counted_and_shown() {
+async fn panics_outside_of_triggers_are_reported() {
     for (job, said) in [
         ("task", "2 panics outside of a trigger: in a task at tests/src/bin/strays.rs:"),
         ("stop", "2 panics outside of a trigger: in a user's `stop` at "),
@@ -22,7 +22,7 @@ async fn panics_outside_of_triggers_are_counted_and_shown() {
 }
 
 #[tokio::test]
-async fn a_pace_that_is_shorter_than_the_think_time_is_said_at_once() {
+async fn pace_below_the_think_time_is_warned_about() {
     let ran = Call::new(STRAYS, "", "-u 2 --pace 100ms -d 2s --drive plan --name think").finish().await;
     ran.assert_ended_with(0, "PASSED, but the load test thinks for ").await;
     assert_eq!(ran.finished.said("warning: the load test thinks for "), 1, "{:#?}", ran.finished.stderr);
@@ -31,7 +31,7 @@ async fn a_pace_that_is_shorter_than_the_think_time_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn users_that_start_slowly_are_told() {
+async fn slow_user_starts_are_reported() {
     let mut call = Call::new(STRAYS, "", "-r 20/s -d 1s --drive plan");
     call.command.args(["--name", "start slowly"]);
     let ran = call.finish().await;
@@ -43,7 +43,7 @@ async fn users_that_start_slowly_are_told() {
 }
 
 #[tokio::test]
-async fn the_limit_of_late_starts_may_be_set() {
+async fn limit_for_late_starts_can_be_set() {
     for (limit, code, word) in [("", 96, "INVALID"), ("--max-lag 1h", 0, "PASSED")] {
         let flags = format!("-r 50/s -d 2s --workers 1 --drive plan --name block {limit}");
         let ran = Call::new(STRAYS, "", &flags).finish().await;

@@ -1,8 +1,8 @@
-//! Tags of triggers: recorded whoever drives, and what is known of requests if the load test prints no `Output`.
+//! Tags of triggers: recorded by both drivers, and the source of requests if the load test prints no `Output`.
 
 use super::*;
 
-/// The tags of a summary under one key.
+/// Returns the tag of a summary with this key.
 #[track_caller]
 fn tag<'a>(summary: &'a Value, key: &str) -> &'a Value {
     let keys = summary["tags"]["keys"].as_array().unwrap();
@@ -16,7 +16,7 @@ fn values(tag: &Value) -> Vec<(&str, u64, u64)> {
 }
 
 #[tokio::test]
-async fn they_are_recorded_whoever_drives() {
+async fn tags_are_recorded_by_both_drivers() {
     for way in WAYS {
         let target = sample();
         let mut call = Call::new(JOBS, target.url(), &format!("--name tag -u 3 -i 60 --drive {way}"));
@@ -48,7 +48,7 @@ async fn they_are_recorded_whoever_drives() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_prints_no_output_tells_of_its_requests_by_tags() {
+async fn requests_are_derived_from_tags_without_outputs() {
     let target = sample();
     let mut call = Call::new(JOBS, target.url(), "--name tag -u 3 -i 60 --drive trigger");
     for threshold in ["http_reqs{route:/items/{id},status:200} count==60", "http_req_failed rate<1%"] {
@@ -64,13 +64,13 @@ async fn a_load_test_that_prints_no_output_tells_of_its_requests_by_tags() {
     assert_eq!((&route["route"], &route["method"]), (&"/items/{id}".into(), &"GET".into()));
     let sizes = tag(&summary, "size")["numbers"]["mean"].as_f64().unwrap() * 60.0;
     assert_eq!(route["received"].as_f64().map(f64::round), Some(sizes.round()));
-    // A request takes as long as its trigger says that it took.
+    // The duration of the request is that of its trigger.
     assert_eq!(route["duration"]["count"], 60);
     assert!(route["duration"]["min"].as_u64().unwrap() > 0);
 }
 
 #[tokio::test]
-async fn a_request_counts_once_if_its_line_is_printed_too() {
+async fn request_with_both_an_output_and_tags_counts_once() {
     for flags in ["-u 3 -i 60", "-u 2 -i 2", "-r 50/s -d 2"] {
         let target = sample();
         let flags = format!("--name print-and-tag {flags} --drive trigger");
@@ -84,7 +84,7 @@ async fn a_request_counts_once_if_its_line_is_printed_too() {
 }
 
 #[tokio::test]
-async fn tags_and_requests_say_how_failed_triggers_went() {
+async fn tags_of_failed_triggers_make_failed_requests() {
     let target = sample();
     let mut call = Call::new(JOBS, target.url(), "--name tag-failures -u 1 -i 10 --drive trigger");
     for threshold in ["tag{status:503} rate<1%", "tag{status:503,outcome:failed} count==5", "tag{staus:503} count<1"] {

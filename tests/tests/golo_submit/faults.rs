@@ -1,4 +1,4 @@
-//! What goes wrong with agents: none of it is silent, and none leaves anything behind.
+//! Faults of agents: each is reported, and none leaves a job or a process behind.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -7,7 +7,7 @@ use golo_tests::{Signal, until};
 use super::fleet::{Call, Fleet, JOBS, sample};
 
 #[tokio::test]
-async fn an_agent_that_cannot_be_reached_is_named_and_nothing_is_queued() {
+async fn unreachable_agent_is_named_and_no_job_is_queued() {
     let mut fleet = Fleet::start(2).await;
     fleet.agents[1].kill().await;
     let target = sample();
@@ -23,7 +23,7 @@ async fn an_agent_that_cannot_be_reached_is_named_and_nothing_is_queued() {
 }
 
 #[tokio::test]
-async fn one_agent_under_two_names_is_found_out() {
+async fn same_agent_under_two_names_is_refused() {
     let fleet = Fleet::start(1).await;
     let target = sample();
     let port = fleet.agents[0].name.rsplit_once(':').unwrap().1;
@@ -35,7 +35,7 @@ async fn one_agent_under_two_names_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_an_agent_refuses_is_not_started_and_the_reason_is_said() {
+async fn load_test_refused_by_an_agent_is_not_started() {
     let fleet = Fleet::start(2).await;
     let folder = tempfile::tempdir().unwrap();
     let program = |name: &str, bytes: &[u8]| {
@@ -52,7 +52,7 @@ async fn a_load_test_that_an_agent_refuses_is_not_started_and_the_reason_is_said
         assert!(agent.jobs().await.is_empty());
     }
 
-    // One that cannot start is known on the agents alone.
+    // Only the agents find out that this program cannot start.
     let path = program("broken", b"#!/bin/sh\necho no licence >&2; exit 3\n");
     let ran = Call::new(&fleet, &path, "", "-u 2 -d 1").finish().await;
     ran.assert_ended_with(107, "NOT STARTED: the agent ");
@@ -61,7 +61,7 @@ async fn a_load_test_that_an_agent_refuses_is_not_started_and_the_reason_is_said
 }
 
 #[tokio::test]
-async fn what_one_agent_refuses_is_taken_back_from_the_others() {
+async fn job_refused_by_one_agent_is_removed_from_the_others() {
     let mut fleet = Fleet::start(1).await;
     fleet.agents.push(super::Agent::start_with(2, &["--max-users", "3"]).await);
     let target = sample();
@@ -73,7 +73,7 @@ async fn what_one_agent_refuses_is_taken_back_from_the_others() {
 }
 
 #[tokio::test]
-async fn a_queue_that_is_full_is_said_and_nothing_is_left_elsewhere() {
+async fn full_queue_is_reported_and_other_jobs_are_cancelled() {
     let fleet = Fleet::start(2).await;
     let target = sample();
     let full = format!("--agent {}", fleet.agents[1].name);
@@ -91,7 +91,7 @@ async fn a_queue_that_is_full_is_said_and_nothing_is_left_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_run_has_died_with_an_agent_unless_it_may_go_on() {
+async fn lost_agent_ends_the_run_unless_it_may_continue() {
     let mut fleet = Fleet::start(3).await;
     let target = sample();
     let lost = fleet.agents[2].name.clone();
@@ -123,7 +123,7 @@ async fn a_run_has_died_with_an_agent_unless_it_may_go_on() {
 }
 
 #[tokio::test]
-async fn an_agent_that_was_started_again_is_lost_and_says_so() {
+async fn restarted_agent_counts_as_lost() {
     let mut fleet = Fleet::start(2).await;
     let target = sample();
     let running = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 600").spawn();
@@ -136,7 +136,7 @@ async fn an_agent_that_was_started_again_is_lost_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_dies_on_one_agent_is_that_agents_loss() {
+async fn load_test_killed_on_one_agent_loses_that_agent() {
     let fleet = Fleet::start(2).await;
     for (flags, code) in [("", 107), ("--on-agent-loss continue", 96)] {
         let target = sample();
@@ -151,14 +151,14 @@ async fn a_load_test_that_dies_on_one_agent_is_that_agents_loss() {
 }
 
 #[tokio::test]
-async fn who_takes_a_job_away_is_not_silent() {
+async fn job_stopped_on_an_agent_is_reported() {
     let mut fleet = Fleet::start(1).await;
     let target = sample();
     let running = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 600 --on-agent-loss continue").spawn();
     until("there is load", || target.counter().seen > 10).await;
     fleet.agents[0].program.as_ref().unwrap().signal(Signal::TERM);
     let ran = running.finish().await;
-    // Of one agent alone nothing is left that could go on.
+    // With a single agent, no agent is left to continue.
     ran.assert_ended_with(107, "was lost: its job was stopped");
     let agent = fleet.agents[0].program.take().unwrap();
     agent.finish().await;

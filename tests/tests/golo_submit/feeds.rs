@@ -1,10 +1,10 @@
-//! Rows of feeds, dealt by agents that run one plan together.
+//! Rows of feeds that are shared by the agents of one run.
 
 use std::collections::BTreeMap;
 
 use super::fleet::{Call, FEEDS, Fleet};
 
-/// Runs the load test with feeds on two agents, and returns how often each row was dealt: no target is needed.
+/// Runs the load test with feeds on two agents. Returns how often each row was used. It needs no target.
 async fn dealt(fleet: &Fleet, flags: &str) -> BTreeMap<String, u64> {
     let ran = Call::new(fleet, FEEDS, "", flags).finish().await;
     ran.assert_ended_with(0, "PASSED");
@@ -14,16 +14,16 @@ async fn dealt(fleet: &Fleet, flags: &str) -> BTreeMap<String, u64> {
     summary["checks"].as_array().unwrap().iter().map(check).collect()
 }
 
-/// Rows of these numbers, each dealt so often.
+/// Returns these rows, each used this many times.
 fn rows(numbers: std::ops::Range<u64>, times: u64) -> BTreeMap<String, u64> {
     numbers.map(|number| (format!("row {number:02}"), times)).collect()
 }
 
 #[tokio::test]
-async fn unique_rows_are_dealt_once_over_all_agents() {
+async fn unique_rows_are_used_once_across_agents() {
     let fleet = Fleet::start(2).await;
     assert_eq!(dealt(&fleet, "-i 20 -u 4 -e ORDER=unique").await, rows(0..20, 1));
-    // Each agent makes 12 triggers and owns 10 rows.
+    // Each agent runs 12 triggers and owns 10 rows.
     let mut expected = rows(0..20, 1);
     expected.insert("no row left".to_owned(), 4);
     assert_eq!(dealt(&fleet, "-i 24 -u 2 --workers 2 -e ORDER=unique").await, expected);
@@ -31,7 +31,7 @@ async fn unique_rows_are_dealt_once_over_all_agents() {
 }
 
 #[tokio::test]
-async fn unique_rows_are_dealt_once_even_if_setup_takes_some() {
+async fn unique_rows_are_used_once_even_if_setup_takes_some() {
     let fleet = Fleet::start(2).await;
     // `setup` runs on each agent before the plan is known there, and takes one row.
     let mut expected = rows(0..20, 1);
@@ -40,10 +40,10 @@ async fn unique_rows_are_dealt_once_even_if_setup_takes_some() {
 }
 
 #[tokio::test]
-async fn sequential_rows_are_even_over_all_agents() {
+async fn sequential_rows_are_used_evenly_across_agents() {
     let fleet = Fleet::start(2).await;
     let flags = "-i 40 -u 2 -e ORDER=sequential";
     assert_eq!(dealt(&fleet, flags).await, rows(0..20, 2));
-    // Their number and that of the agents have no factor in common.
+    // The number of rows and the number of agents have no common factor.
     assert_eq!(dealt(&fleet, &format!("{flags} -e ROWS=5")).await, rows(0..5, 8));
 }

@@ -1,4 +1,4 @@
-//! Agents of these tests, each on an address of its own, and calls of `golo submit`.
+//! Helpers: agents, each on its own address, and calls of `golo submit`.
 
 use std::{
     fs,
@@ -21,15 +21,15 @@ use tokio::{
 
 /// The load test.
 pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_jobs");
-/// A script that becomes it, which is soon uploaded.
+/// Name of a script that runs the load test. It is small, so its upload is fast.
 pub(super) const JOBS: &str = "jobs";
-/// A script that becomes the load test with feeds.
+/// Name of a script that runs the load test with feeds.
 pub(super) const FEEDS: &str = "feeds";
 
-/// What all processes of an agent have in their environment.
+/// Variable in the environment of all processes of an agent.
 const MARK: &str = "GOLO_TEST_MARK";
 
-/// What load is sent to.
+/// Starts a target.
 pub(super) fn sample() -> SampleService {
     sample_service::start().unwrap()
 }
@@ -43,7 +43,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// One on the loopback address of this number.
+    /// Starts an agent on the loopback address `127.0.0.NUMBER`.
     pub(super) async fn start(number: usize) -> Self {
         Self::start_with(number, &[]).await
     }
@@ -54,21 +54,21 @@ impl Agent {
         Self { program: Some(program), name, folder }
     }
 
-    /// Kills it as nothing can be prepared for.
+    /// Kills the agent with SIGKILL.
     pub(super) async fn kill(&mut self) {
         let program = self.program.take().unwrap();
         program.signal(Signal::KILL);
         program.finish().await;
     }
 
-    /// Starts it again where it was.
+    /// Starts the agent again on the same address and folder.
     pub(super) async fn start_again(&mut self) {
         let (program, name) = serve(&self.name, &self.folder, &[]).await;
         assert_eq!(name, self.name);
         self.program = Some(program);
     }
 
-    /// What a call is answered with, without its head.
+    /// Makes a call. Returns the body of the answer.
     async fn call(&self, line: &str, body: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.name).await.unwrap();
         let (host, length) = (&self.name, body.len());
@@ -83,7 +83,7 @@ impl Agent {
         answer[end + 4..].to_vec()
     }
 
-    /// All of its jobs, in their order.
+    /// Returns all jobs of the agent, in order.
     pub(super) async fn jobs(&self) -> Vec<Value> {
         serde_json::from_slice(&self.call("GET /jobs", "").await).unwrap()
     }
@@ -93,7 +93,7 @@ impl Agent {
         self.call("POST /queue", job).await;
     }
 
-    /// All that a job measured.
+    /// Returns all records of a job.
     pub(super) async fn records(&self, job: &str) -> Vec<Record> {
         let mut bytes = Bytes::from(self.call(&format!("GET /jobs/{job}/records?from=0&wait=0"), "").await);
         let mut records = Vec::new();
@@ -103,7 +103,7 @@ impl Agent {
         records
     }
 
-    /// Processes of its load tests.
+    /// Returns the processes of its load tests.
     pub(super) fn load_tests(&self) -> Vec<i32> {
         let mark = format!("{MARK}={}", self.folder.path().display());
         let has = |id: &i32| {
@@ -115,7 +115,7 @@ impl Agent {
         ids.filter(is).filter(has).collect()
     }
 
-    /// Kills its load test.
+    /// Kills the running load test.
     pub(super) fn kill_load_test(&self) {
         for id in self.load_tests() {
             kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
@@ -130,13 +130,13 @@ async fn serve(addr: &str, folder: &TempDir, flags: &[&str]) -> (Program, String
     Program::listen(command).await
 }
 
-/// Some agents.
+/// A group of agents.
 pub(super) struct Fleet {
     pub(super) agents: Vec<Agent>,
 }
 
 impl Fleet {
-    /// So many, on 127.0.0.1 and the addresses after it.
+    /// Starts this many agents, on 127.0.0.1 and the following addresses.
     pub(super) async fn start(number: usize) -> Self {
         let mut agents = Vec::new();
         for number in 1..=number {
@@ -145,7 +145,7 @@ impl Fleet {
         Self { agents }
     }
 
-    /// The last job of each.
+    /// Returns the last job of each agent.
     pub(super) async fn last_jobs(&self) -> Vec<Value> {
         let mut jobs = Vec::new();
         for agent in &self.agents {
@@ -154,7 +154,7 @@ impl Fleet {
         jobs
     }
 
-    /// Asserts that no agent that is there has anything to do any more, or a process of a load test left.
+    /// Asserts that every running agent has finished all its jobs, and waits until no load test process is left.
     pub(super) async fn assert_idle(&self) {
         for agent in self.agents.iter().filter(|agent| agent.program.is_some()) {
             for job in agent.jobs().await {
@@ -166,20 +166,20 @@ impl Fleet {
     }
 }
 
-/// A call of `golo submit`, and the folder of what it writes.
+/// A call of `golo submit`, and the folder for its reports.
 pub(super) struct Call {
     pub(super) command: Command,
     folder: TempDir,
     agents: Vec<String>,
 }
 
-/// One that runs.
+/// A running call.
 pub(super) struct Running {
     pub(super) program: Program,
     folder: TempDir,
 }
 
-/// One that has ended.
+/// A call that has ended.
 pub(super) struct Ran {
     pub(super) finished: Finished,
     folder: TempDir,
@@ -207,7 +207,7 @@ impl Call {
         Self { command, folder, agents: fleet.agents.iter().map(|agent| agent.name.clone()).collect() }
     }
 
-    /// Without naming the agents.
+    /// Does not pass the agents of the fleet.
     pub(super) fn alone(mut self) -> Self {
         self.agents.clear();
         self
@@ -252,7 +252,7 @@ impl Ran {
         serde_json::from_slice(&fs::read(summary(&self.folder)).unwrap()).unwrap()
     }
 
-    /// Where it wrote that.
+    /// Returns the value of `--out` that wrote the summary.
     pub(super) fn out(&self) -> String {
         format!("summary={}", summary(&self.folder).display())
     }

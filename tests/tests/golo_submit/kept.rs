@@ -1,4 +1,4 @@
-//! What `golo submit` keeps, and what a collector keeps of the same run.
+//! Results stored by `golo submit`, and by a collector of the same run.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::fleet::{Agent, Call, Fleet, JOBS, Ran, sample};
 
 const TOKEN: &str = "hush-hush";
 
-/// Two agents, the collector of both, and a file.
+/// Two agents, their collector, and a folder for databases.
 struct Kept {
     fleet: Fleet,
     url: String,
@@ -38,12 +38,12 @@ impl Kept {
         Self { fleet: Fleet { agents }, url, _collector: collector, folder }
     }
 
-    /// What `golo submit` writes to.
+    /// Returns the database of `golo submit`.
     fn own(&self) -> PathBuf {
         self.folder.path().join("runs.db")
     }
 
-    /// What the collector writes to.
+    /// Returns the database of the collector.
     fn collected(&self) -> PathBuf {
         self.folder.path().join("collected.db")
     }
@@ -60,7 +60,7 @@ impl Kept {
         Program::spawn(command).finish().await
     }
 
-    /// What the collector knows, once agents have given it all of a run.
+    /// Asks the collector repeatedly, until it has received the whole run.
     async fn ask_collector(&self, arguments: &[&str]) -> Finished {
         let asked = [arguments, &["--collector", &self.url]].concat();
         let all = async {
@@ -87,7 +87,7 @@ impl Kept {
         assert_eq!(shown.stdout, ran.finished.stdout, "from the collector");
     }
 
-    /// The same of what it came to, where not everything that was measured may have been kept.
+    /// Asserts that both show the printed verdict. For runs of which not all measurements may have been stored.
     async fn assert_verdict_shown(&self, ran: &Ran) {
         let id = kept_as(&ran.finished);
         for shown in [self.ask_file(&["show", &id]).await, self.ask_collector(&["show", &id]).await] {
@@ -96,7 +96,7 @@ impl Kept {
     }
 }
 
-/// What a run is kept as.
+/// Returns the ID under which a run is stored.
 #[track_caller]
 fn kept_as(ran: &Finished) -> String {
     let last = ran.stderr.last().unwrap();
@@ -106,7 +106,7 @@ fn kept_as(ran: &Finished) -> String {
 }
 
 #[tokio::test]
-async fn a_run_is_shown_as_it_was_printed_from_the_file_and_from_the_collector() {
+async fn stored_run_is_shown_as_printed_from_file_and_collector() {
     let kept = Kept::start().await;
     let target = sample();
     for (flags, code) in [
@@ -138,7 +138,7 @@ async fn a_run_is_shown_as_it_was_printed_from_the_file_and_from_the_collector()
 }
 
 #[tokio::test]
-async fn why_a_run_ended_is_shown_as_it_was_printed() {
+async fn reason_for_the_end_is_shown_as_printed() {
     let kept = Kept::start().await;
     let target = sample();
     let abort = |flags: &str| {
@@ -152,7 +152,7 @@ async fn why_a_run_ended_is_shown_as_it_was_printed() {
     let jobs = kept.fleet.last_jobs().await;
     assert!(jobs.iter().all(|job| job["reason"] == "`vus max<1` can no longer hold"), "{jobs:#?}");
 
-    // While what is in flight may finish.
+    // Interrupt while the triggers in flight may still finish.
     let mut running = abort("--name hang").spawn();
     running.program.stderr.wait_for("stopping, since").await;
     running.program.signal(Signal::INT);
@@ -165,7 +165,7 @@ async fn why_a_run_ended_is_shown_as_it_was_printed() {
 }
 
 #[tokio::test]
-async fn a_run_that_died_with_an_agent_is_not_waited_for() {
+async fn run_that_died_with_an_agent_has_ended_at_the_collector() {
     let mut kept = Kept::start().await;
     let target = sample();
     let running = kept.call(target.url(), "-u 2 -d 600", &kept.own()).spawn();
@@ -173,12 +173,12 @@ async fn a_run_that_died_with_an_agent_is_not_waited_for() {
     kept.fleet.agents[1].kill().await;
     let ran = running.finish().await;
     ran.assert_ended_with(107, &format!("the agent {} was lost: it cannot be reached", kept.fleet.agents[1].name));
-    // Who was lost has not said so, and the run is over all the same.
+    // The lost agent never sent its end, and the run has ended anyway.
     kept.assert_verdict_shown(&ran).await;
 }
 
 #[tokio::test]
-async fn a_part_that_is_lost_is_not_the_run() {
+async fn lost_part_does_not_end_the_run() {
     let kept = Kept::start().await;
     let target = sample();
     let flags = "-u 2 -d 4 --on-agent-loss continue";
@@ -189,7 +189,7 @@ async fn a_part_that_is_lost_is_not_the_run() {
     ran.assert_ended_with(96, &format!("the agent {} was lost", kept.fleet.agents[0].name));
     kept.assert_shown_as_printed(&ran).await;
 
-    // One that was away, and comes back.
+    // An agent that is away for a while and comes back.
     let before = target.counter().seen;
     let flags = "-u 2 -d 16 --on-agent-loss continue";
     let mut running = kept.call(target.url(), flags, &kept.own()).spawn();
@@ -203,14 +203,14 @@ async fn a_part_that_is_lost_is_not_the_run() {
     let id = kept_as(&ran.finished);
     let shown = kept.ask_file(&["show", &id]).await;
     assert_eq!(shown.stdout[..2], ran.finished.stdout[..2], "{shown:#?}, {:#?}", ran.finished);
-    // What it did meanwhile is known by now.
+    // By now the collector has received the records of that time.
     let shown = kept.ask_collector(&["show", &id]).await;
     assert!(shown.stdout[0].starts_with("INVALID") && shown.stdout.concat().contains("was lost from"), "{shown:#?}");
     kept.fleet.assert_idle().await;
 }
 
 #[tokio::test]
-async fn an_agent_that_was_away_has_no_load_left_once_it_is_back() {
+async fn agent_that_was_away_stops_its_load() {
     let kept = Kept::start().await;
     let target = sample();
     let only = kept.fleet.agents[0].name.clone();
@@ -226,7 +226,7 @@ async fn an_agent_that_was_away_has_no_load_left_once_it_is_back() {
     let id = kept_as(&ran.finished);
     let shown = kept.ask_file(&["show", &id]).await;
     assert_eq!(shown.stdout[0], ran.finished.stdout[0], "{shown:#?}");
-    // What it did meanwhile is known by now.
+    // By now the collector has received the records of that time.
     let shown = kept.ask_collector(&["show", &id]).await;
     let is_died = shown.stdout[0].starts_with("DIED") && shown.stdout[0].contains("was lost");
     assert!(is_died, "{shown:#?}");
@@ -234,7 +234,7 @@ async fn an_agent_that_was_away_has_no_load_left_once_it_is_back() {
 }
 
 #[tokio::test]
-async fn nothing_is_doubled_where_a_collector_keeps_the_same_run_in_the_same_file() {
+async fn submit_and_collector_sharing_a_database_store_a_run_once() {
     let kept = Kept::start().await;
     let target = sample();
     let ran = kept.call(target.url(), "-u 4 -d 3", &kept.collected()).finish().await;
@@ -248,7 +248,7 @@ async fn nothing_is_doubled_where_a_collector_keeps_the_same_run_in_the_same_fil
 }
 
 #[tokio::test]
-async fn nothing_is_kept_where_that_is_asked_for_or_no_agent_has_told_anything() {
+async fn run_is_not_stored_with_no_keep_or_without_records() {
     let mut kept = Kept::start().await;
     let target = sample();
     let ran = kept.call(target.url(), "-i 4 --no-keep", &kept.own()).finish().await;

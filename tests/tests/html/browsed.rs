@@ -1,4 +1,4 @@
-//! A page as a browser shows it.
+//! Pages as displayed by a browser.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Seen {
-    /// What is so of every page.
+    /// Checks that apply to every page.
     #[track_caller]
     fn assert_sound(&self, charts: usize) {
         assert_eq!(self.console, Vec::<String>::new());
@@ -34,7 +34,7 @@ impl Seen {
             let width = |key: &str| chart[key].as_f64().unwrap();
             assert!((width("width") - width("drawnWidth")).abs() < 2.0, "{chart}");
         }
-        // A duration reads the same wherever it stands.
+        // A duration has the same text in the table and in the chart.
         for figures in found["figures"].as_array().unwrap() {
             assert_eq!(figures["drawn"], figures["written"], "{}", figures["name"]);
         }
@@ -56,7 +56,7 @@ async fn show_made(asked: Asked, load: Load) -> Option<Seen> {
 }
 
 #[tokio::test]
-async fn a_staged_run_with_failures_is_drawn() {
+async fn staged_run_with_failures_is_drawn() {
     let ran = Ran::staged().await;
     let Some(seen) = assert_sound(&ran.path(), 7).await else { return };
     let routes = |column: &str| seen.found["sorted"][column].as_array().unwrap().clone();
@@ -66,21 +66,21 @@ async fn a_staged_run_with_failures_is_drawn() {
 }
 
 #[tokio::test]
-async fn text_of_a_load_test_is_not_run() {
+async fn script_in_the_text_of_a_load_test_is_not_executed() {
     let ran = Ran::of("hostile", "", &["-i", "3", "-u", "1"]).await;
-    // Measured steps have no status, and no heat map.
+    // Measured steps have no status chart and no heat map.
     let Some(seen) = assert_sound(&ran.path(), 4).await else { return };
     assert_eq!(seen.found["title"], "FAILED: hostile");
 }
 
 #[tokio::test]
-async fn one_point_and_no_request_is_drawn() {
+async fn run_with_one_point_and_no_request_is_drawn() {
     let ran = Ran::of("nothing", "", &["-i", "1", "-u", "1"]).await;
     assert_sound(&ran.path(), 3).await;
 }
 
 #[tokio::test]
-async fn marks_of_short_runs_differ() {
+async fn axis_marks_of_short_runs_differ() {
     for seconds in [1, 6, 9] {
         let load = Load { seconds, routes: 2, requests: 3, durations: (1e6, 1e8), failing: 2 };
         show_made(
@@ -92,13 +92,13 @@ async fn marks_of_short_runs_differ() {
 }
 
 #[tokio::test]
-async fn everything_failed() {
+async fn run_whose_requests_all_failed_is_drawn() {
     let ran = Ran::of("shop", "http://127.0.0.1:9", &["-d", "1s", "-u", "2"]).await;
     assert_sound(&ran.path(), 7).await;
 }
 
 #[tokio::test]
-async fn ten_minutes_from_5_microseconds_to_50_minutes() {
+async fn ten_minutes_of_durations_from_5_microseconds_to_50_minutes_are_drawn() {
     let load = Load { seconds: 600, routes: 30, requests: 3, durations: (5e3, 3e12), failing: 3 };
     let asked = Asked { stages: vec!["5m:90/s".parse().unwrap(), "5m:0/s".parse().unwrap()], ..Asked::default() };
     let Some(seen) = show_made(asked, load).await else { return };
@@ -106,7 +106,7 @@ async fn ten_minutes_from_5_microseconds_to_50_minutes() {
 }
 
 #[tokio::test]
-async fn two_days_of_points_of_many_minutes() {
+async fn two_days_are_drawn_with_points_of_several_minutes() {
     let load = Load { seconds: 2 * 86_400, routes: 1, requests: 1, durations: (1e6, 1.1e6), failing: 1 };
     show_made(
         Asked { users: Some(3), duration: Some(std::time::Duration::from_secs(2 * 86_400)), ..Asked::default() },

@@ -1,4 +1,4 @@
-//! Headless Chromium, where there is one.
+//! Headless Chromium, if it is installed.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,20 +10,21 @@ use tokio::process::Command;
 
 use crate::read::Page;
 
-/// How it may be called.
+/// Possible names of the program.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /// Long enough for the largest page on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// What a page was like in the browser.
+/// State of a page in the browser.
 pub(crate) struct Seen {
-    /// What the probe found.
+    /// Result of the probe script.
     pub(crate) found: Value,
-    /// What came on the console.
+    /// Messages on the console.
     pub(crate) console: Vec<String>,
 }
 
-/// Shows the page at `path` in a frame of this width and asks the probe about it; none where there is no browser.
+/// Displays the page at `path` in a frame of this width, and runs the probe script in it. Returns `None` if there is no
+/// browser.
 pub(crate) async fn show(path: &Path, width: u32) -> Option<Seen> {
     let Some(browser) = browser() else {
         eprintln!("skipped: there is no Chromium, under any of the names {}", NAMES.join(", "));

@@ -1,4 +1,4 @@
-//! What pages cost. `cargo test --release -p golo-tests --test html -- --ignored --nocapture` says it.
+//! Cost of pages. Run with `cargo test --release -p golo-tests --test html -- --ignored --nocapture`.
 
 use std::{io::Write, time::Instant};
 
@@ -6,7 +6,7 @@ use golo::engine::plan::Asked;
 
 use crate::made::{Load, Made};
 
-/// Counts what is written, and keeps none of it.
+/// A writer that counts bytes and discards them.
 #[derive(Default)]
 struct Counted(usize);
 
@@ -21,7 +21,7 @@ impl Write for Counted {
     }
 }
 
-/// Megabytes of memory that this process has had at most.
+/// Returns the peak memory of this process in MB.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -46,12 +46,12 @@ fn cost(what: &str, routes: usize, seconds: u64, requests: u64, failing: u64) {
 
 #[test]
 #[ignore = "measures"]
-fn of_ten_minutes_and_20_routes() {
+fn page_of_ten_minutes_and_20_routes() {
     cost("10 minutes, 20 routes", 20, 600, 50, 25);
 }
 
 #[test]
 #[ignore = "measures"]
-fn of_an_hour_and_1000_routes() {
+fn page_of_an_hour_and_1000_routes() {
     cost("1 hour, 1,000 routes", 1_000, 3_600, 5, 0);
 }

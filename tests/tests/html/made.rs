@@ -1,4 +1,4 @@
-//! Runs that nobody had to wait for: as the engine would have measured them.
+//! Generated runs, with the measurements that the engine would have made.
 
 use std::{
     sync::Arc,
@@ -17,15 +17,15 @@ use golo::{
     report::{self, Document, Ending, Timeline, Verdict},
 };
 
-/// What is measured in each second.
+/// Measurements per second.
 pub(crate) struct Load {
     pub(crate) seconds: u64,
     pub(crate) routes: usize,
-    /// Requests of each route in a second.
+    /// Requests per route and second.
     pub(crate) requests: u64,
-    /// The shortest and the longest that requests take, in nanoseconds.
+    /// Shortest and longest duration of a request, in nanoseconds.
     pub(crate) durations: (f64, f64),
-    /// Each of so many requests fails; none where it is 0.
+    /// One in this many requests fails; 0 if none fails.
     pub(crate) failing: u64,
 }
 
@@ -72,7 +72,7 @@ fn label(number: usize) -> Arc<Label> {
     Arc::new(Label::new("http://127.0.0.1:80", route, "GET"))
 }
 
-/// Durations that are spread evenly over their magnitudes, and slower as the run goes on.
+/// Returns a second with durations that are spread evenly over their magnitudes, and become longer during the run.
 fn second(load: &Load, labels: &[Arc<Label>], number: u64) -> Snapshot {
     let mut second = Snapshot::default();
     let (shortest, longest) = load.durations;
@@ -81,7 +81,7 @@ fn second(load: &Load, labels: &[Arc<Label>], number: u64) -> Snapshot {
     for label in labels {
         for request in 0..load.requests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            // The sum of four is near a bell.
+            // The sum of four random values is roughly bell-shaped.
             let share = (0..4).map(|part| (random >> (part * 16) & 0xffff) as f64).sum::<f64>() / 4.0 / 65_536.0;
             let nanos = (shortest * (longest / shortest).powf(share * drift)) as u64;
             let outcome = match request.checked_rem(load.failing) {

@@ -1,4 +1,4 @@
-//! `html=`: the page of a run, as it is written, and as a browser shows it.
+//! Tests of `html=`: the page of a run, as written and as displayed by a browser.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]

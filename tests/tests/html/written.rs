@@ -1,4 +1,4 @@
-//! What stands in a page.
+//! Content of a page.
 
 use std::{path::Path, time::Duration};
 
@@ -40,7 +40,7 @@ impl Ran {
         Self { folder, stdout: finished.stdout.join("\n") }
     }
 
-    /// A run with failures, in stages, against a sample service.
+    /// Runs stages with failures against a sample service.
     pub(crate) async fn staged() -> Self {
         let target: SampleService = sample_service::start().unwrap();
         let flags = ["-s", "1s:60/s,1s:60/s,1s:20/s", "-t", "http_req_failed rate<1%", "-t", "checks rate>10%"];
@@ -64,7 +64,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// What is in every page, whatever was run.
+/// Checks that apply to every page.
 #[track_caller]
 fn assert_sound(page: &Page) {
     assert_eq!(page.html.errors, Vec::<std::borrow::Cow<'static, str>>::new());
@@ -90,7 +90,7 @@ fn assert_sound(page: &Page) {
 }
 
 #[tokio::test]
-async fn the_page_is_of_the_document_and_says_what_the_summary_says() {
+async fn page_matches_the_document_and_the_summary() {
     let ran = Ran::staged().await;
     let (page, summary) = (ran.page(), ran.summary());
     assert_sound(&page);
@@ -118,13 +118,13 @@ async fn the_page_is_of_the_document_and_says_what_the_summary_says() {
     for (row, wanted) in routes.iter().zip(wanted) {
         let line: Vec<String> = row.iter().map(|cell| cell.text().collect()).collect();
         assert!(ran.stdout.contains(&line[0]), "{line:?}");
-        // The figures stand in the summary as they do here, in two lines.
+        // The printed summary contains the same figures, split over two lines.
         for figure in &line[1..] {
             assert!(ran.stdout.contains(figure), "{figure} of {line:?} in\n{}", ran.stdout);
         }
         for (cell, key) in row[1..].iter().zip(keys).filter(|(_, key)| !key.is_empty()) {
             let wanted = wanted.pointer(key).unwrap().as_f64().unwrap();
-            // serde_json reads fractions to within their last digit.
+            // serde_json parses fractions with an error in the last digit.
             assert!((number(cell) - wanted).abs() <= wanted * 1e-12, "{key}: {} for {wanted}", number(cell));
         }
     }
@@ -136,7 +136,7 @@ async fn the_page_is_of_the_document_and_says_what_the_summary_says() {
 }
 
 #[tokio::test]
-async fn text_of_a_load_test_is_never_html() {
+async fn text_of_a_load_test_is_escaped() {
     let ran = Ran::of("hostile", "", &["-i", "3", "-u", "1"]).await;
     let page = ran.page();
     assert_sound(&page);
@@ -153,7 +153,7 @@ async fn text_of_a_load_test_is_never_html() {
 }
 
 #[tokio::test]
-async fn a_run_without_requests_has_a_page() {
+async fn run_without_requests_has_a_page() {
     let ran = Ran::of("nothing", "", &["-i", "1", "-u", "1"]).await;
     let page = ran.page();
     assert_sound(&page);
@@ -165,7 +165,7 @@ async fn a_run_without_requests_has_a_page() {
 }
 
 #[test]
-fn a_run_that_did_not_start_has_a_page() {
+fn run_that_did_not_start_has_a_page() {
     let plan = Plan::new(Asked::default()).unwrap();
     let options = Options { job_name: "shop".to_owned(), workers: 2, seed: 7, share: Share::WHOLE, max_lag: None };
     let finished = Finished::not_started(plan, options, Some("`setup` failed: <no table>".to_owned()));
@@ -178,7 +178,7 @@ fn a_run_that_did_not_start_has_a_page() {
 }
 
 #[test]
-fn a_page_carries_the_buckets_of_twenty_routes() {
+fn page_contains_the_buckets_of_twenty_routes() {
     let load = Load { seconds: 2, routes: 25, requests: 4, durations: (1e6, 1e9), failing: 2 };
     let page = Page::of(&Made::of(Asked { rate: Some("50/s".parse().unwrap()), ..Asked::default() }, &load).text());
     assert_sound(&page);
@@ -190,7 +190,7 @@ fn a_page_carries_the_buckets_of_twenty_routes() {
 }
 
 #[test]
-fn points_end_when_the_run_does() {
+fn last_point_ends_with_the_run() {
     let load = Load { seconds: 3, routes: 1, requests: 4, durations: (5e3, 3e12), failing: 2 };
     let mut made = Made::of(Asked { rate: Some("4/s".parse().unwrap()), ..Asked::default() }, &load);
     made.finished.whole_time = Duration::from_millis(2_250);

@@ -1,11 +1,11 @@
-//! `--abort-on-fail`.
+//! Tests of `--abort-on-fail`.
 
 use std::time::{Duration, Instant};
 
 use crate::call::{Call, sample};
 
 #[tokio::test]
-async fn a_run_ends_as_soon_as_a_threshold_can_no_longer_hold() {
+async fn run_ends_once_a_threshold_can_no_longer_hold() {
     let target = sample();
     let started = Instant::now();
     let thresholds = ["http_req_duration p(95)<1m", "http_req_failed rate<=0%"];
@@ -21,7 +21,7 @@ async fn a_run_ends_as_soon_as_a_threshold_can_no_longer_hold() {
 }
 
 #[tokio::test]
-async fn without_it_the_run_goes_on() {
+async fn run_without_abort_on_fail_continues() {
     let target = sample();
     let ran = Call::new(&target, "fail", "-u 2 -d 3").with(&["http_req_failed rate<=0%"]).finish().await;
     ran.assert_reported(99, "FAILED");
@@ -30,7 +30,7 @@ async fn without_it_the_run_goes_on() {
 }
 
 #[tokio::test]
-async fn what_can_still_hold_ends_nothing() {
+async fn threshold_that_can_still_hold_does_not_end_the_run() {
     let target = sample();
     let thresholds = ["http_req_failed rate<50%", "http_reqs count>=40", "iterations rate>0.1"];
     let ran = Call::new(&target, "get", "-u 2 -d 3 --abort-on-fail").with(&thresholds).finish().await;

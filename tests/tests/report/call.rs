@@ -1,4 +1,4 @@
-//! A run that reports in every way, and what it has reported.
+//! Helpers: a run with every kind of report, and its reports.
 
 use std::{
     collections::BTreeMap,
@@ -13,19 +13,19 @@ use tokio::process::Command;
 
 use crate::junit::Junit;
 
-/// The load test that is run.
+/// The load test that these tests run by default.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_reports");
 
-/// A row of a table, by its heads.
+/// A row of a CSV table, by column name.
 pub(crate) type Row = BTreeMap<String, String>;
 
-/// A run that is to be made.
+/// A prepared run.
 pub(crate) struct Call {
     pub(crate) command: Command,
     folder: TempDir,
 }
 
-/// A run that has been made.
+/// A run that has ended.
 pub(crate) struct Ran {
     pub(crate) finished: Finished,
     folder: TempDir,
@@ -36,12 +36,12 @@ pub(crate) fn sample() -> SampleService {
 }
 
 impl Call {
-    /// A run without reports in files.
+    /// Prepares a run without report files.
     pub(crate) fn plain(target: &SampleService, job: &str, flags: &str) -> Self {
         Self::of(command(PROGRAM), target, job, flags)
     }
 
-    /// A run of another load test, with every report there is.
+    /// Prepares a run of another load test, with all reports.
     pub(crate) fn of_program(program: &str, target: &SampleService, job: &str, flags: &str) -> Self {
         Self::of(command(program), target, job, flags).with_reports()
     }
@@ -51,12 +51,12 @@ impl Call {
         Self { command, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// A run with every report there is.
+    /// Prepares a run with all reports.
     pub(crate) fn new(target: &SampleService, job: &str, flags: &str) -> Self {
         Self::plain(target, job, flags).with_reports()
     }
 
-    /// The same by a shell, whose script has the run as `"$@"`.
+    /// Prepares a run with all reports through a shell. Its script refers to the run as `"$@"`.
     pub(crate) fn by(script: &str, target: &SampleService, job: &str, flags: &str) -> Self {
         let mut shell = command("sh");
         shell.args(["-c", script, "sh", PROGRAM]);
@@ -73,7 +73,7 @@ impl Call {
         call
     }
 
-    /// The same with these thresholds.
+    /// Adds these thresholds.
     pub(crate) fn with(mut self, thresholds: &[&str]) -> Self {
         thresholds.iter().for_each(|threshold| _ = self.command.args(["-t", threshold]));
         self
@@ -92,7 +92,7 @@ impl Call {
     }
 }
 
-/// A run that is being made.
+/// A run in progress.
 pub(crate) struct Running {
     pub(crate) program: Program,
     folder: TempDir,
@@ -105,7 +105,7 @@ impl Running {
 }
 
 impl Ran {
-    /// Asserts that it exited so, with a summary that begins with `verdict`.
+    /// Asserts the exit code, and that the summary starts with `verdict`.
     #[track_caller]
     pub(crate) fn assert_ended_with(&self, code: i32, verdict: &str) {
         let Finished { code: ended, stdout, stderr } = &self.finished;
@@ -113,7 +113,7 @@ impl Ran {
         assert!(self.headline().starts_with(verdict), "no {verdict:?}: {}", stdout.join("\n"));
     }
 
-    /// The first lines of the summary, as one.
+    /// Returns the first paragraph of the summary as one line.
     pub(crate) fn headline(&self) -> String {
         let lines = self.finished.stdout.iter().take_while(|line| !line.is_empty());
         lines.map(|line| line.trim()).collect::<Vec<_>>().join(" ")
@@ -133,20 +133,20 @@ impl Ran {
         Junit::read(&read(&self.path("junit.xml")))
     }
 
-    /// One of the tables: `stats`, `steps`, `stats_history`, `failures`.
+    /// Returns one of the CSV tables: `stats`, `steps`, `stats_history`, `failures`.
     pub(crate) fn table(&self, name: &str) -> Vec<Row> {
         let mut table = csv::Reader::from_path(self.path(&format!("run_{name}.csv"))).unwrap();
         table.deserialize().map(|row| row.unwrap()).collect()
     }
 
-    /// The raw outputs.
+    /// Returns the raw outputs.
     pub(crate) fn outputs(&self) -> Vec<Value> {
         let text = read(&self.path("outputs.jsonl"));
         assert!(text.is_empty() || text.ends_with('\n'), "the last line is whole");
         text.lines().map(output).collect()
     }
 
-    /// Asserts that every report is there, whole, and of one mind about how it ended.
+    /// Asserts that every report exists, is complete, and agrees on the end of the run.
     #[track_caller]
     pub(crate) fn assert_reported(&self, code: i32, verdict: &str) {
         self.assert_ended_with(code, verdict);

@@ -1,17 +1,17 @@
-//! Targets that are down, hang or fail: no such run passes unless a threshold says that this is wanted.
+//! Targets that are down, hang or fail: such a run passes only if a threshold asks for it.
 
 use std::net::TcpListener;
 
 use crate::call::{Call, sample};
 
-/// A URL at which nothing listens.
+/// Returns a URL at which nothing listens.
 fn refused() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
 #[tokio::test]
-async fn a_target_that_is_down_fails_the_run_whatever_the_load_test_does_with_errors() {
+async fn unreachable_target_fails_the_run_even_if_errors_are_swallowed() {
     let target = sample();
     for job in ["get", "swallow errors"] {
         let mut call = Call::new(&target, job, "-u 2 -i 10");
@@ -31,10 +31,10 @@ async fn a_target_that_is_down_fails_the_run_whatever_the_load_test_does_with_er
 }
 
 #[tokio::test]
-async fn a_target_that_hangs_fails_the_run_and_what_was_cut_off_can_be_judged() {
+async fn hanging_target_fails_the_run_and_interruptions_can_be_thresholds() {
     let target = sample();
     let hang = || Call::new(&target, "hang", "-u 20 -d 1 --graceful-stop 200ms");
-    // The share of failed ones is of those that were cut off too: there is one, and it is 0.
+    // Interrupted requests are part of the total for the share of failed ones. The share is known, and it is 0.
     let ran = hang().with(&["http_req_failed rate<1%", "iteration_failed rate<1%"]).finish().await;
     ran.assert_reported(99, "FAILED");
     let said = "FAILED: nothing succeeded: no request ended, 20 requests cut off";
@@ -56,7 +56,7 @@ async fn a_target_that_hangs_fails_the_run_and_what_was_cut_off_can_be_judged() 
 }
 
 #[tokio::test]
-async fn failures_that_are_wanted_are_asked_for_by_a_threshold() {
+async fn expected_failures_need_a_threshold() {
     let target = sample();
     for (threshold, code) in [
         ("http_req_failed rate==100%", 0),
@@ -71,7 +71,7 @@ async fn failures_that_are_wanted_are_asked_for_by_a_threshold() {
 }
 
 #[tokio::test]
-async fn without_requests_steps_or_triggers_decide() {
+async fn steps_or_triggers_decide_without_requests() {
     let target = sample();
     for (job, code, said) in [
         ("failed steps", 99, "FAILED: nothing succeeded: every step failed: other: no database"),
@@ -86,14 +86,14 @@ async fn without_requests_steps_or_triggers_decide() {
 }
 
 #[tokio::test]
-async fn fast_failures_stand_apart_from_what_passed_and_a_threshold_on_both_says_so() {
+async fn fast_failures_are_reported_separately_from_passed_requests() {
     let target = sample();
     let thresholds = ["http_req_duration p(50)<100ms", "http_req_duration{outcome:passed} p(50)<100ms"];
     let ran = Call::new(&target, "fail fast", "-u 2 -i 200").with(&thresholds).finish().await;
     ran.assert_reported(99, "FAILED");
     let summary = ran.summary();
     let judged = &summary["thresholds"];
-    // Of all, half took less; of those that passed, none.
+    // Half of all requests were faster than the limit, and none of the passed ones.
     assert_eq!([&judged[0]["passed"], &judged[1]["passed"]], [true, false], "{judged}");
     let note = judged[0]["note"].as_str().unwrap();
     assert!(note.starts_with("includes 90% failed requests; p(50) of the passed ones is 1"), "{note}");

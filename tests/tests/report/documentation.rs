@@ -1,4 +1,4 @@
-//! The page "Thresholds in CI": what it shows is understood.
+//! Tests of the page "Thresholds in CI": golo accepts its examples.
 
 use golo::report::Threshold;
 
@@ -7,7 +7,7 @@ use crate::call::{Call, sample};
 const PAGE: &str = include_str!("../../../golo/docs/thresholds-in-ci.md");
 
 #[test]
-fn every_threshold_in_the_table_is_one() {
+fn every_documented_threshold_parses() {
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).map(|(first, _)| first);
     let thresholds: Vec<_> = rows.filter(|first| first.contains(['<', '>', '='])).collect();
     assert_eq!(thresholds.len(), 21, "{thresholds:?}");
@@ -17,7 +17,7 @@ fn every_threshold_in_the_table_is_one() {
 }
 
 #[tokio::test]
-async fn the_job_file_is_one() {
+async fn documented_job_file_runs() {
     let (_, file) = PAGE.split_once("```toml\n").unwrap();
     let (file, _) = file.split_once("```").unwrap();
     let target = sample();

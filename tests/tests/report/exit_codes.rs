@@ -1,21 +1,21 @@
-//! Every row of the table of exit codes, each by a real run, and what is given where several hold.
+//! Tests of every row of the table of exit codes with a real run, and of their precedence.
 
 use golo_tests::{Signal, until};
 
 use crate::call::{Call, sample};
 
-/// One that never holds.
+/// A threshold that never holds.
 const LOST: &str = "http_reqs count<0";
 
 #[tokio::test]
-async fn a_run_that_passes_exits_with_0() {
+async fn passed_run_exits_with_0() {
     let target = sample();
     let ran = Call::new(&target, "get", "-u 2 -i 20").with(&["http_req_failed rate==0%"]).finish().await;
     ran.assert_reported(0, "PASSED");
 }
 
 #[tokio::test]
-async fn a_teardown_that_fails_exits_with_1_and_every_report_says_so() {
+async fn failed_teardown_exits_with_1_and_is_in_every_report() {
     let target = sample();
     let ran = Call::new(&target, "get", "-u 2 -i 20 -e TEARDOWN=fails").finish().await;
     ran.assert_reported(1, "PASSED");
@@ -28,7 +28,7 @@ async fn a_teardown_that_fails_exits_with_1_and_every_report_says_so() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_report_that_cannot_be_written_at_the_end_exits_with_1() {
+async fn unwritable_report_exits_with_1() {
     let target = sample();
     for out in ["summary=/dev/full", "junit=/dev/full"] {
         let mut call = Call::new(&target, "get", "-u 2 -i 20");
@@ -48,7 +48,7 @@ async fn a_report_that_cannot_be_written_at_the_end_exits_with_1() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_summary_that_cannot_be_printed_exits_with_1() {
+async fn unprintable_summary_exits_with_1() {
     let target = sample();
     for (thresholds, code) in [(&[][..], 1), (&[LOST][..], 99)] {
         let mut call = Call::new(&target, "get", "-u 2 -i 20").with(thresholds);
@@ -61,13 +61,13 @@ async fn a_summary_that_cannot_be_printed_exits_with_1() {
 }
 
 #[tokio::test]
-async fn a_run_that_could_not_be_delivered_exits_with_96() {
+async fn invalid_run_exits_with_96() {
     let target = sample();
     let blocked = "-u 1 --workers 1 -d 1 --graceful-stop 100ms";
     let ran = Call::new(&target, "block", blocked).finish().await;
     ran.assert_reported(96, "INVALID");
     assert!(ran.headline().contains("a worker was lost, of 1"), "{}", ran.headline());
-    // It comes before a threshold that failed, and before a teardown that did.
+    // It takes precedence over a failed threshold and over a failed teardown.
     let ran = Call::new(&target, "block", &format!("{blocked} -e TEARDOWN=fails")).with(&[LOST]).finish().await;
     ran.assert_reported(96, "INVALID");
     assert_eq!((ran.junit().failures, ran.junit().errors), (1, 1));
@@ -75,7 +75,7 @@ async fn a_run_that_could_not_be_delivered_exits_with_96() {
 }
 
 #[tokio::test]
-async fn a_threshold_that_failed_exits_with_99() {
+async fn failed_threshold_exits_with_99() {
     let target = sample();
     let ran = Call::new(&target, "get", "-u 2 -i 20").with(&[LOST]).finish().await;
     ran.assert_reported(99, "FAILED");
@@ -86,7 +86,7 @@ async fn a_threshold_that_failed_exits_with_99() {
 }
 
 #[tokio::test]
-async fn a_bad_configuration_exits_with_104_before_any_load() {
+async fn invalid_configuration_exits_with_104_without_load() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -119,12 +119,12 @@ async fn a_bad_configuration_exits_with_104_before_any_load() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_by_a_signal_exits_with_105() {
+async fn run_stopped_by_a_signal_exits_with_105() {
     for (job, flags, thresholds) in [
         ("get", "-u 4 -d 60", &[][..]),
-        // It comes before a threshold that failed.
+        // It takes precedence over a failed threshold.
         ("get", "-u 4 -d 60", &[LOST]),
-        // And the second one cuts off what is in flight.
+        // A second signal interrupts the requests in flight.
         ("hang", "-u 4 -d 60", &[LOST]),
     ] {
         let target = sample();
@@ -143,7 +143,7 @@ async fn a_run_that_is_stopped_by_a_signal_exits_with_105() {
 }
 
 #[tokio::test]
-async fn a_signal_comes_before_a_worker_that_was_lost() {
+async fn signal_takes_precedence_over_a_lost_worker() {
     let target = sample();
     let mut running = Call::new(&target, "block", "-u 1 --workers 1 -d 60").with(&[LOST]).spawn();
     running.program.stderr.wait_for("a thread is blocked").await;
@@ -154,7 +154,7 @@ async fn a_signal_comes_before_a_worker_that_was_lost() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_could_not_start_exits_with_107() {
+async fn load_test_that_cannot_start_exits_with_107() {
     let target = sample();
     let ran = Call::new(&target, "get", "-u 2 -i 20 -e SETUP=fails").with(&[LOST, "http_reqs count==0"]).finish().await;
     ran.assert_reported(107, "NOT STARTED");

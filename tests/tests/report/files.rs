@@ -1,9 +1,9 @@
-//! Where reports are written.
+//! Files and pipes that reports are written to.
 
 use crate::call::{Call, sample};
 
 #[tokio::test]
-async fn what_is_refused_leaves_every_file_as_it_was() {
+async fn refused_run_leaves_existing_files_unchanged() {
     let target = sample();
     let mut call = Call::new(&target, "get", "-u 1 -i 1");
     let names = ["summary.json", "junit.xml", "run_stats.csv", "outputs.jsonl"];
@@ -18,7 +18,7 @@ async fn what_is_refused_leaves_every_file_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_file_that_would_be_two_things_is_refused() {
+async fn file_used_by_two_reports_is_refused() {
     let target = sample();
     for out in
         ["junit=summary.json", "summary=outputs.jsonl", "jsonl=run_stats.csv", "csv=run", "summary=./summary.json"]
@@ -34,7 +34,7 @@ async fn a_file_that_would_be_two_things_is_refused() {
 }
 
 #[tokio::test]
-async fn the_file_that_stdout_goes_to_is_refused() {
+async fn report_to_the_file_of_stdout_is_refused() {
     let target = sample();
     for out in ["summary=", "jsonl="] {
         let mut call = Call::plain(&target, "get", "-u 1 -i 1");
@@ -53,7 +53,7 @@ async fn the_file_that_stdout_goes_to_is_refused() {
 }
 
 #[tokio::test]
-async fn a_link_stays_one() {
+async fn report_through_a_symlink_keeps_the_link() {
     let target = sample();
     let call = Call::new(&target, "get", "-u 1 -i 1");
     std::fs::create_dir(call.path("runs")).unwrap();
@@ -64,7 +64,7 @@ async fn a_link_stays_one() {
 }
 
 #[tokio::test]
-async fn a_pipe_is_written_as_it_is() {
+async fn report_can_be_written_to_a_pipe() {
     let target = sample();
     let mut call = Call::by("{ \"$@\" -o summary=/dev/fd/3 >&2; } 3>&1 | cat", &target, "get", "-u 1 -i 1");
     call.command.stdout(std::process::Stdio::piped());

@@ -1,11 +1,11 @@
-//! Job files.
+//! Tests of job files.
 
 use golo_tests::Finished;
 use sample_service::SampleService;
 
 use crate::call::{Call, Ran, sample};
 
-/// A run of `job.toml` with these flags and variables; its job and its target are said by the file alone.
+/// Runs `job.toml` with these flags and variables. Only the file contains the job name and the target.
 async fn run(target: &SampleService, file: &str, flags: &str, variables: &[(&str, &str)]) -> Ran {
     let mut call = Call::new(target, "", "");
     let path = call.path("job.toml");
@@ -22,7 +22,7 @@ fn plan(ran: &Ran) -> String {
 }
 
 #[tokio::test]
-async fn flags_come_before_the_environment_and_that_before_the_file() {
+async fn flags_override_the_environment_and_the_environment_overrides_the_file() {
     let target = sample();
     let file = "name = 'get'\nusers = 2\niterations = 20\nseed = 1\n[env]\nTARGET_URL = '<target>'\n";
     for (flags, variables, expected) in [
@@ -41,19 +41,19 @@ async fn flags_come_before_the_environment_and_that_before_the_file() {
 }
 
 #[tokio::test]
-async fn a_variable_turns_off_what_the_file_turns_on() {
+async fn variable_can_turn_off_a_flag_of_the_file() {
     let target = sample();
     let file = "name = 'get'\nusers = 2\niterations = 20\nquiet = true\n[env]\nTARGET_URL = '<target>'\n";
     let quiet = run(&target, file, "", &[]).await;
     let told = run(&target, file, "", &[("GOLO_QUIET", "0")]).await;
-    // A build without optimisations says so.
+    // A build without optimisations prints a warning about that.
     let told_lines = if cfg!(debug_assertions) { 2 } else { 1 };
     let lines = (quiet.finished.stderr.len(), told.finished.stderr.len());
     assert_eq!(lines, (0, told_lines), "{:#?}", told.finished.stderr);
 }
 
 #[tokio::test]
-async fn thresholds_and_reports_are_in_a_file_as_well() {
+async fn job_file_may_contain_thresholds() {
     let target = sample();
     let file = "name = 'fail'\nusers = 2\niterations = 20\n\
                 threshold = ['http_req_failed rate<1%', 'http_reqs count==20']\n[env]\nTARGET_URL = '<target>'\n";
@@ -61,14 +61,14 @@ async fn thresholds_and_reports_are_in_a_file_as_well() {
     ran.assert_reported(99, "FAILED");
     let thresholds = ran.summary()["thresholds"].clone();
     assert_eq!([&thresholds[0]["passed"], &thresholds[1]["passed"]], [false, true]);
-    // Those of the command line come in place of the file's.
+    // Thresholds on the command line replace those of the file.
     let ran = run(&target, file, "-t http_reqs{outcome:failed}count==20", &[]).await;
     ran.assert_reported(0, "PASSED");
     assert_eq!(ran.summary()["thresholds"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_job_of_go_lo_is_run_as_it_is() {
+async fn job_file_of_go_lo_runs_unchanged() {
     let target = sample();
     let file = "type = \"job\"\n[schema]\nname = \"get\"\nusers = 3\nduration = 1\n";
     let ran = run(&target, file, "", &[("TARGET_URL", target.url())]).await;
@@ -77,7 +77,7 @@ async fn a_job_of_go_lo_is_run_as_it_is() {
 }
 
 #[tokio::test]
-async fn parameters_of_a_file_come_after_the_environment_and_that_after_the_flags() {
+async fn flags_override_environment_parameters_and_these_the_files() {
     let target = sample();
     let file = "name = 'tell the parameters'\niterations = 1\nusers = 1\n[env]\nFRUIT = 'apple'\nITEMS = 7\n";
     for (flags, variables, said) in [
@@ -92,7 +92,7 @@ async fn parameters_of_a_file_come_after_the_environment_and_that_after_the_flag
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_shown_in_its_line() {
+async fn error_in_a_job_file_shows_its_line() {
     let target = sample();
     for (file, shown) in [
         (

@@ -1,4 +1,4 @@
-//! JUnit files, read as a CI server reads them, and what such servers need in them.
+//! JUnit files, parsed as a CI server does, and checks of the parts such servers need.
 
 use roxmltree::{Document, Node};
 
@@ -10,7 +10,7 @@ pub(crate) struct Junit {
     pub(crate) failures: usize,
     pub(crate) errors: usize,
     pub(crate) cases: Vec<Case>,
-    /// The summary.
+    /// The printed summary.
     pub(crate) output: String,
 }
 
@@ -19,14 +19,14 @@ pub(crate) struct Junit {
 pub(crate) struct Case {
     pub(crate) class: String,
     pub(crate) name: String,
-    /// `failure` or `error`, and its message.
+    /// `failure` or `error`, with its message.
     pub(crate) trouble: Option<(String, String)>,
-    /// What is noted of one that passed.
+    /// Note on a passed case.
     pub(crate) output: String,
 }
 
 impl Junit {
-    /// Reads one, and asserts that its counts are those of its cases.
+    /// Parses a JUnit file. Asserts that its counts match its cases.
     #[track_caller]
     pub(crate) fn read(text: &str) -> Self {
         let document = Document::parse(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -81,7 +81,8 @@ fn attribute<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
     node.attribute(name).unwrap_or_else(|| panic!("no {name} in {node:?}"))
 }
 
-/// What the schemas of Jenkins and of Ant ask of a suite: its attributes, and the order of what is in it.
+/// Asserts the requirements of the schemas of Jenkins and Ant for a suite: its attributes, and the order of its
+/// elements.
 #[track_caller]
 fn assert_suite(suite: Node<'_, '_>) {
     for name in ["name", "hostname", "package", "id", "skipped"] {
@@ -102,7 +103,7 @@ fn assert_suite(suite: Node<'_, '_>) {
 }
 
 #[tokio::test]
-async fn the_cases_are_the_run_its_thresholds_and_its_checks() {
+async fn cases_are_the_run_its_thresholds_and_its_checks() {
     let target = sample();
     let (good, bad, none) =
         ("http_req_duration max<1m", "http_req_failed rate<1%", "http_req_duration{route:/nowhere} p(95)<1s");
@@ -112,7 +113,7 @@ async fn the_cases_are_the_run_its_thresholds_and_its_checks() {
     assert_eq!((junit.cases.len(), junit.failures, junit.errors), (6, 2, 0));
     assert_eq!(junit.case("run", "8 iterations by 2 users").trouble, None);
     assert_eq!(junit.case("threshold", good).trouble, None);
-    // Two of 26.
+    // Two of 26 requests.
     assert_eq!(junit.case("threshold", bad).trouble, Some(("failure".to_owned(), "it was 7.69%".to_owned())));
     let reason = junit.case("threshold", none).trouble.as_ref().unwrap();
     assert!(reason.1.contains("no "), "{reason:?}");
@@ -124,7 +125,7 @@ async fn the_cases_are_the_run_its_thresholds_and_its_checks() {
 }
 
 #[tokio::test]
-async fn what_is_no_character_of_xml_is_replaced() {
+async fn invalid_xml_characters_are_replaced() {
     let target = sample();
     let threshold = "http_req_duration{route:\"/\n\t<&>\u{7}]]>\"} max<1s";
     let ran = Call::new(&target, "a hostile route", "-u 1 -i 3").with(&[threshold]).finish().await;

@@ -1,14 +1,14 @@
-//! A disk that is full, an impatient user, a load test that crashes: what can be kept is.
+//! Full disks, impatient users, crashing load tests: as much as possible is reported.
 
 use golo_tests::{Signal, until};
 
 use crate::call::{Call, sample};
 
-/// No file grows beyond half a kilobyte, as on a disk that is full.
+/// Shell script that limits files to half a kilobyte, which acts like a full disk.
 const FULL: &str = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
 
 #[tokio::test]
-async fn on_a_full_disk_what_was_there_stays_and_the_rest_is_written() {
+async fn full_disk_keeps_old_reports_and_writes_the_small_ones() {
     let target = sample();
     let call = Call::by(FULL, &target, "get", "-u 2 -i 3");
     for name in ["summary.json", "junit.xml", "run_failures.csv"] {
@@ -34,7 +34,7 @@ async fn on_a_full_disk_what_was_there_stays_and_the_rest_is_written() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn lines_that_are_lost_are_told_of_in_every_report() {
+async fn lost_output_lines_are_in_every_report() {
     let target = sample();
     let mut call = Call::new(&target, "get", "-u 2 -i 20");
     call.command.args(["-o", "jsonl=/dev/full"]);
@@ -50,7 +50,7 @@ async fn lines_that_are_lost_are_told_of_in_every_report() {
 }
 
 #[tokio::test]
-async fn a_second_signal_loses_no_report() {
+async fn second_signal_still_writes_all_reports() {
     let target = sample();
     let mut running = Call::new(&target, "hang", "-u 5 -d 60").spawn();
     until("all are in flight", || target.counter().seen == 5).await;
@@ -66,7 +66,7 @@ async fn a_second_signal_loses_no_report() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_panics_each_time_is_reported() {
+async fn load_test_that_always_panics_is_reported() {
     let target = sample();
     let ran = Call::new(&target, "panic", "-u 2 -i 50").with(&["iteration_failed rate<1%"]).finish().await;
     ran.assert_reported(99, "FAILED");
@@ -79,7 +79,7 @@ async fn a_load_test_that_panics_each_time_is_reported() {
 }
 
 #[tokio::test]
-async fn a_load_test_that_exits_by_itself_leaves_what_was_there() {
+async fn load_test_that_exits_by_itself_keeps_old_reports() {
     let target = sample();
     let call = Call::new(&target, "get", "-u 2 -i 3 -e SETUP=leaves");
     std::fs::write(call.path("summary.json"), "what was there").unwrap();
@@ -90,12 +90,12 @@ async fn a_load_test_that_exits_by_itself_leaves_what_was_there() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_signal_ends_reports_that_nobody_reads() {
+async fn signal_ends_reports_to_an_unread_pipe() {
     let target = sample();
     let mut call = Call::plain(&target, "get", "-u 2 -i 500 -q");
     let pipe = call.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Opened for both, it opens at once; nothing is read, and a pipe holds less than a summary.
+    // Opening the pipe for reading and writing does not block. Nothing is read, and the pipe is smaller than a summary.
     let reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
     rustix::pipe::fcntl_setpipe_size(&reader, 4096).unwrap();
     call.command.arg("-o").arg(format!("summary={}", pipe.display()));

@@ -1,4 +1,4 @@
-//! The report of a run: what it says on a terminal, in a pipe and in files, and how it exits.
+//! Reports of a run: on a terminal, in a pipe and in files, and the exit code.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]

@@ -1,4 +1,5 @@
-//! The same numbers everywhere: in the summary's JSON, the tables, the JUnit file, on the terminal, and at the target.
+//! All reports must have the same numbers: the summary file, the tables, the JUnit file, the terminal, and the target's
+//! counter.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use crate::call::{Call, Ran, Row, sample};
 
-/// What there is of a route: its method and name, and how many requests of it there are, and failed ones.
+/// Number of requests and of failed requests, by method and name of the route.
 type Routes = BTreeMap<(String, String), (u64, u64)>;
 
 fn number(value: &Value) -> u64 {
@@ -22,7 +23,7 @@ fn sum<'a>(values: impl IntoIterator<Item = &'a Value>, key: &str) -> u64 {
     values.into_iter().map(|value| number(&value[key])).sum()
 }
 
-/// Asserts that every report of a run that nothing cut off has these numbers; gives how many requests there are.
+/// Asserts that every report of an uninterrupted run has the same numbers. Returns the number of requests.
 #[track_caller]
 fn assert_same(ran: &Ran, target: &SampleService) -> u64 {
     let summary = ran.summary();
@@ -50,7 +51,7 @@ fn assert_same(ran: &Ran, target: &SampleService) -> u64 {
     all
 }
 
-/// The measured steps, which are in no number of requests.
+/// Asserts the numbers of measured steps, which do not count as requests.
 #[track_caller]
 fn assert_steps(ran: &Ran, summary: &Value, outputs: &[Value]) {
     let all = outputs.len() as u64;
@@ -72,7 +73,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// By route, of the summary and of the table.
+/// Asserts that the routes of the summary file and of the table are the same.
 #[track_caller]
 fn assert_routes(ran: &Ran, summary: &Value, all: u64, failed: u64) {
     let routes = summary["requests"]["routes"].as_array().unwrap();
@@ -99,7 +100,7 @@ fn assert_routes(ran: &Ran, summary: &Value, all: u64, failed: u64) {
     assert_eq!(sums, (all, failed));
 }
 
-/// Over time, of the summary and of the table.
+/// Asserts that the timelines of the summary file and of the table are the same.
 #[track_caller]
 fn assert_timeline(ran: &Ran, summary: &Value, all: u64, failed: u64) {
     let points = summary["timeline"]["points"].as_array().unwrap();
@@ -121,7 +122,7 @@ fn assert_timeline(ran: &Ran, summary: &Value, all: u64, failed: u64) {
     assert_eq!((in_points("statuses"), in_points("heat")), (all, all));
 }
 
-/// On the terminal: the total of a table, and each line whole.
+/// Asserts the total of a printed table, and that no line is broken or too wide.
 #[track_caller]
 fn assert_printed(ran: &Ran, title: &str, all: u64) {
     let lines = &ran.finished.stdout;
@@ -137,7 +138,7 @@ fn assert_printed(ran: &Ran, title: &str, all: u64) {
 }
 
 #[tokio::test]
-async fn the_numbers_of_a_mixed_run_are_the_same_everywhere() {
+async fn mixed_run_has_the_same_numbers_in_all_reports() {
     let target = sample();
     let ran = Call::new(&target, "mixed", "-u 4 -i 200 --workers 2").finish().await;
     ran.assert_reported(0, "PASSED");
@@ -155,7 +156,7 @@ async fn the_numbers_of_a_mixed_run_are_the_same_everywhere() {
 }
 
 #[tokio::test]
-async fn a_run_without_a_request_is_no_nonsense() {
+async fn run_without_a_request_has_empty_figures() {
     let target = sample();
     let ran = Call::new(&target, "nothing", "-u 2 -i 20").finish().await;
     ran.assert_reported(0, "PASSED");
@@ -170,7 +171,7 @@ async fn a_run_without_a_request_is_no_nonsense() {
 }
 
 #[tokio::test]
-async fn a_run_without_a_trigger_is_no_nonsense() {
+async fn run_without_a_trigger_is_reported() {
     let target = sample();
     let ran = Call::new(&target, "get", "-r 1/h --arrivals poisson -d 100ms").finish().await;
     ran.assert_reported(0, "PASSED");
@@ -179,7 +180,7 @@ async fn a_run_without_a_trigger_is_no_nonsense() {
 }
 
 #[tokio::test]
-async fn one_request_is_its_own_percentiles() {
+async fn percentiles_of_one_request_are_its_duration() {
     let target = sample();
     let ran = Call::new(&target, "get", "-u 1 -i 1").finish().await;
     ran.assert_reported(0, "PASSED");
@@ -189,7 +190,7 @@ async fn one_request_is_its_own_percentiles() {
 }
 
 #[tokio::test]
-async fn a_run_of_which_everything_failed_is_no_nonsense() {
+async fn run_whose_requests_all_failed_is_reported() {
     let target = sample();
     let ran = Call::new(&target, "fail", "-u 2 -i 30").finish().await;
     ran.assert_reported(99, "FAILED");
@@ -200,7 +201,7 @@ async fn a_run_of_which_everything_failed_is_no_nonsense() {
 }
 
 #[tokio::test]
-async fn a_thousand_routes_are_told_apart_and_the_rest_is_counted() {
+async fn routes_beyond_a_thousand_are_counted_together() {
     let target = sample();
     for (iterations, routes) in [(900, 900), (1500, 1001)] {
         target.reset_counter();
@@ -217,7 +218,7 @@ async fn a_thousand_routes_are_told_apart_and_the_rest_is_counted() {
 }
 
 #[tokio::test]
-async fn a_route_of_300_characters_is_whole_in_files_and_fits_on_a_page() {
+async fn long_route_is_whole_in_files_and_cut_on_the_terminal() {
     let target = sample();
     let ran = Call::new(&target, "a long route", "-u 2 -i 30").finish().await;
     ran.assert_reported(0, "PASSED");
@@ -228,7 +229,7 @@ async fn a_route_of_300_characters_is_whole_in_files_and_fits_on_a_page() {
 }
 
 #[tokio::test]
-async fn a_wide_route_is_as_wide_as_it_is() {
+async fn route_of_wide_characters_fits_the_terminal() {
     let target = sample();
     let ran = Call::new(&target, "a wide route", "-u 2 -i 30").finish().await;
     ran.assert_reported(0, "PASSED");
@@ -236,7 +237,7 @@ async fn a_wide_route_is_as_wide_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_hostile_route_tears_nothing() {
+async fn hostile_route_breaks_no_report() {
     let target = sample();
     let ran = Call::new(&target, "a hostile route", "-u 2 -i 30").finish().await;
     ran.assert_reported(0, "PASSED");
@@ -265,7 +266,7 @@ async fn tags_are_the_same_in_all_reports() {
 }
 
 #[tokio::test]
-async fn hostile_tags_tear_nothing() {
+async fn hostile_tags_break_no_report() {
     let target = sample();
     let ran = Call::new(&target, "hostile tags", "-u 2 -i 30").finish().await;
     ran.assert_reported(0, "PASSED");

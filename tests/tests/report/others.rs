@@ -1,11 +1,11 @@
-//! More paths than there are series.
+//! More paths than the limit of series.
 
 use crate::call::{Call, Ran, sample};
 
 const OF_CHECKOUT: &str = "http_req_failed{route:/checkout} rate<1%";
 const OF_POSTS: &str = "http_reqs{method:POST} count<1";
 
-/// How many requests to `/checkout` ended and failed, by the summary.
+/// Returns the numbers of ended and of failed requests to `/checkout` in the summary.
 fn checkout(ran: &Ran) -> (u64, u64) {
     let summary = ran.summary();
     let routes = summary["requests"]["routes"].as_array().unwrap();
@@ -31,7 +31,7 @@ async fn failures_of_a_named_route_are_not_hidden_by_other_paths() {
 }
 
 #[tokio::test]
-async fn a_threshold_that_may_be_about_hidden_requests_fails_and_says_why() {
+async fn threshold_over_hidden_requests_fails_with_a_reason() {
     let target = sample();
     let ran = Call::new(&target, "other paths", "-u 4 -i 1500 --workers 2").with(&[OF_POSTS]).finish().await;
     ran.assert_reported(99, "FAILED");
@@ -41,7 +41,7 @@ async fn a_threshold_that_may_be_about_hidden_requests_fails_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_to_be_aborted_ends_once_requests_are_hidden() {
+async fn abort_on_fail_ends_the_run_once_requests_are_hidden() {
     let target = sample();
     let ran = Call::new(&target, "other paths", "-u 4 -d 60 --abort-on-fail").with(&[OF_POSTS]).finish().await;
     ran.assert_reported(99, "FAILED");

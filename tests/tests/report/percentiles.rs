@@ -1,4 +1,4 @@
-//! Percentiles and buckets, held against the exact ones of the raw lines of the same run.
+//! Percentiles and buckets, compared with the exact values from the raw lines of the same run.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::call::{Call, Ran, sample};
 
-/// Of a summary's percentiles, as a share.
+/// Maximum relative error of the summary's percentiles.
 const ERROR: f64 = 0.001;
 
-/// Of requests: measured steps are none.
+/// Returns the sorted durations of requests, without measured steps.
 fn durations(ran: &Ran) -> Vec<u64> {
     let outputs = ran.outputs();
     let requests = outputs.iter().filter(|output| output["method"] != "MEASURE");
@@ -19,14 +19,14 @@ fn durations(ran: &Ran) -> Vec<u64> {
     durations
 }
 
-/// By nearest rank.
+/// Returns the exact quantile by nearest rank.
 fn exact(sorted: &[u64], quantile: f64) -> u64 {
     let rank = (quantile * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
 #[tokio::test]
-async fn percentiles_are_those_of_the_raw_lines() {
+async fn percentiles_match_the_raw_lines() {
     let target = sample();
     for flags in ["-u 1 -i 1", "-u 3 -i 3", "-u 4 -i 1000", "-r 400/s -d 2 --workers 2"] {
         let ran = Call::new(&target, "mixed", flags).finish().await;
@@ -49,7 +49,7 @@ fn buckets(distribution: &Value) -> BTreeMap<u64, u64> {
 }
 
 #[tokio::test]
-async fn buckets_that_are_added_up_are_the_histogram_of_all() {
+async fn buckets_of_routes_add_up_to_the_total() {
     let target = sample();
     let ran = Call::new(&target, "mixed", "-u 4 -i 500").finish().await;
     let summary = ran.summary();
@@ -72,7 +72,7 @@ async fn buckets_that_are_added_up_are_the_histogram_of_all() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_the_histogram_again() {
+async fn written_distribution_converts_back_to_a_histogram() {
     let target = sample();
     let ran = Call::new(&target, "mixed", "-u 4 -i 500").finish().await;
     let summary = ran.summary();

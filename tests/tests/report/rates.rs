@@ -1,4 +1,5 @@
-//! Rates per second are over the load's time, and what ended in the grace is counted and said.
+//! Rates per second are computed over the duration of the load. Requests that end in the grace are counted and reported
+//! separately.
 
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }
 
-/// Asserts that all reports divide what ended during the load by the load's time; returns how many requests ended after it.
+/// Asserts that all reports divide the requests that ended during the load by its duration. Returns the number of
+/// requests that ended afterwards.
 #[track_caller]
 fn assert_rates(ran: &Ran) -> u64 {
     let summary = ran.summary();
@@ -39,7 +41,7 @@ fn assert_rates(ran: &Ran) -> u64 {
     after
 }
 
-/// Asserts that it passed, or that the machine was too busy for it.
+/// Asserts that the run passed, or that the machine was too busy for it.
 #[track_caller]
 fn assert_passed(ran: &Ran) {
     let is_late = ran.finished.code == Some(96) && ran.headline().contains("starts were late");
@@ -47,10 +49,10 @@ fn assert_passed(ran: &Ran) {
 }
 
 #[tokio::test]
-async fn a_request_that_hangs_does_not_lower_the_rate_of_the_others() {
+async fn slow_request_does_not_lower_the_rate_of_the_others() {
     let target = sample();
     let thresholds = ["http_reqs rate>0", "iterations rate>0"];
-    // An open model, a closed one, and one with a pace.
+    // An open model, a closed model with a pace, and one without.
     for plan in ["-r 50/s", "-u 3 --pace 50ms", "-u 2"] {
         let ran = Call::new(&target, "slow first", &format!("{plan} -d 1")).with(&thresholds).finish().await;
         assert_passed(&ran);
@@ -68,7 +70,7 @@ async fn a_request_that_hangs_does_not_lower_the_rate_of_the_others() {
 }
 
 #[tokio::test]
-async fn where_everything_ends_in_the_grace_the_rate_is_0_and_the_count_is_not() {
+async fn rate_is_0_if_all_requests_end_in_the_grace() {
     let target = sample();
     let thresholds = ["http_reqs rate==0", "iterations rate==0", "data_received rate==0"];
     let ran = Call::new(&target, "all slow", "-r 20/s -d 1").with(&thresholds).finish().await;
@@ -81,7 +83,7 @@ async fn where_everything_ends_in_the_grace_the_rate_is_0_and_the_count_is_not()
 }
 
 #[tokio::test]
-async fn iterations_end_the_load_with_the_last_start() {
+async fn load_with_iterations_ends_with_the_last_start() {
     let target = sample();
     let ran = Call::new(&target, "slow first", "-r 50/s -i 50").with(&["http_reqs rate>0"]).finish().await;
     assert_passed(&ran);
@@ -91,7 +93,7 @@ async fn iterations_end_the_load_with_the_last_start() {
     assert!(number(&summary["run"]["whole_time"]) >= load_time + SECOND, "the slow one takes longer");
     assert!(assert_rates(&ran) >= 1);
 
-    // All at once: there is no rate but that of the whole run.
+    // With all starts at the same time, the rate is over the whole run.
     let ran = Call::new(&target, "all slow", "-u 5 -i 5").with(&["http_reqs rate>0"]).finish().await;
     assert_passed(&ran);
     let run = ran.summary()["run"].clone();

@@ -1,4 +1,4 @@
-//! Errors: one row for each reason, and no secret in any report.
+//! Errors: one row per reason, and no secret in any report.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::call::{Call, Ran, sample};
 
-/// Kind, text and count of each error, by the summary.
+/// Returns kind, text and count of each error in the summary.
 fn errors(ran: &Ran) -> Vec<(String, String, u64)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let summary = ran.summary();
@@ -15,7 +15,7 @@ fn errors(ran: &Ran) -> Vec<(String, String, u64)> {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_its_trigger_is_one_row_of_its_own_kind() {
+async fn request_that_fails_its_trigger_is_one_row() {
     let target = sample();
     let refused = "Connection refused (os error 111)";
     for (job, kind, text) in [
@@ -30,7 +30,7 @@ async fn a_request_that_fails_its_trigger_is_one_row_of_its_own_kind() {
 }
 
 #[tokio::test]
-async fn reasons_that_vary_are_one_row() {
+async fn varying_reasons_are_one_row() {
     let target = sample();
     let ran = Call::new(&target, "vary", "-u 2 -i 300").finish().await;
     let text = "no user {…} at {…}, line {…}";
@@ -40,7 +40,7 @@ async fn reasons_that_vary_are_one_row() {
 }
 
 #[tokio::test]
-async fn no_query_reaches_a_report_and_lines_have_it() {
+async fn queries_are_in_raw_lines_but_in_no_report() {
     let target = sample();
     let ran = Call::new(&target, "secrets", "-u 2 -i 50").finish().await;
     for text in &ran.finished.stdout {

@@ -1,4 +1,4 @@
-//! `golo/docs/summary.schema.json`, against the summaries of real runs.
+//! `golo/docs/summary.schema.json`, checked against the summaries of real runs.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -23,7 +23,7 @@ fn assert_valid(validator: &Validator, ran: &Ran) {
     assert!(unknown.is_empty(), "without a description: {unknown:#?}");
 }
 
-/// Collects the keys of `value` that its schema does not know.
+/// Collects the keys of `value` that its schema does not describe.
 fn compare(value: &Value, schema: &Value, whole: &Value, place: &str, unknown: &mut BTreeSet<String>) {
     if let Some(name) = schema["$ref"].as_str() {
         let definition = whole.pointer(name.trim_start_matches('#')).unwrap();
@@ -54,7 +54,7 @@ fn compare(value: &Value, schema: &Value, whole: &Value, place: &str, unknown: &
 }
 
 #[test]
-fn every_key_is_described() {
+fn every_key_has_a_description() {
     fn walk(schema: &Value, place: &str) {
         for (key, known) in schema["properties"].as_object().into_iter().flatten() {
             let place = format!("{place}/{key}");
@@ -111,7 +111,7 @@ async fn summaries_of_all_kinds_of_runs_are_valid() {
 }
 
 #[tokio::test]
-async fn the_summary_of_a_run_that_was_stopped_is_valid() {
+async fn summary_of_a_stopped_run_is_valid() {
     let validator = jsonschema::draft202012::new(&schema()).unwrap();
     let target = sample();
     let running = Call::new(&target, "get", "-u 3 -d 60").spawn();

@@ -1,23 +1,23 @@
-//! As much of a terminal as shows what is left on it.
+//! A minimal terminal emulator.
 
 use unicode_width::UnicodeWidthChar as _;
 
-/// What is on a terminal, and what has ever been.
+/// Current content of a terminal, and its history.
 pub(crate) struct Screen {
     columns: usize,
     lines: Vec<Vec<char>>,
     row: usize,
     column: usize,
-    /// Beginnings of lines that went on in the next one.
+    /// First parts of lines that wrapped.
     pub(crate) wrapped: Vec<String>,
     /// Every line that the cursor has left or that was cleared.
     pub(crate) seen: Vec<String>,
-    /// How often a colour or another style was set.
+    /// Number of colours and other styles that were set.
     pub(crate) styles: usize,
 }
 
 impl Screen {
-    /// Of so many columns, after all of `text` was written to it.
+    /// Returns the screen of a terminal with this many columns after `text` was written to it.
     pub(crate) fn after(columns: usize, text: &str) -> Self {
         let mut screen = Self {
             columns,
@@ -41,7 +41,7 @@ impl Screen {
         screen
     }
 
-    /// The lines that are on it, without the spaces at their ends.
+    /// Returns the visible lines without trailing spaces.
     pub(crate) fn lines(&self) -> Vec<String> {
         let text = |line: &Vec<char>| line.iter().filter(|c| **c != '\0').collect::<String>().trim_end().to_owned();
         let mut lines: Vec<_> = self.lines.iter().map(text).collect();
@@ -51,7 +51,7 @@ impl Screen {
         lines
     }
 
-    /// Whether the cursor is where a prompt begins.
+    /// True if the cursor is in the first column.
     pub(crate) fn is_at_start(&self) -> bool {
         self.column == 0
     }
@@ -78,7 +78,7 @@ impl Screen {
         let line = &mut self.lines[self.row];
         line.resize(line.len().max(self.column + width), ' ');
         line[self.column] = c;
-        // The second half of a wide character.
+        // Fill the second half of a wide character.
         line[self.column + 1..self.column + width].fill('\0');
         self.column += width;
     }

@@ -1,4 +1,4 @@
-//! What goes wrong outside of triggers, and what the load test itself is to blame for.
+//! Panics outside of triggers, and problems caused by the load test itself.
 
 use crate::call::{Call, Ran, sample};
 
@@ -8,7 +8,7 @@ async fn ran(job: &str, flags: &str) -> Ran {
     Call::of_program(STRAYS, &sample(), job, &format!("-q {flags}")).finish().await
 }
 
-/// How often there was an error of this kind with this text in it.
+/// Returns the number of errors of this kind that contain this text.
 fn errors(ran: &Ran, kind: &str, text: &str) -> u64 {
     let summary = ran.summary();
     let errors = summary["errors"].as_array().unwrap().iter();
@@ -17,7 +17,7 @@ fn errors(ran: &Ran, kind: &str, text: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn panics_outside_of_triggers_are_counted_once_and_shown() {
+async fn panics_outside_of_triggers_are_reported_once() {
     for (job, there) in [
         ("task", "in a task at "),
         ("plain task", "in a task at "),
@@ -41,7 +41,7 @@ async fn panics_outside_of_triggers_are_counted_once_and_shown() {
 }
 
 #[tokio::test]
-async fn a_panic_of_a_trigger_is_none_outside_of_one() {
+async fn panic_of_a_trigger_is_not_counted_as_outside() {
     for hook in ["", "-e HOOK=own"] {
         let ran = ran("trigger", &format!("-u 2 -i 20 {hook}")).await;
         ran.assert_ended_with(0, "PASSED, but 2 of 20 triggers panicked: the oven is cold");
@@ -51,7 +51,7 @@ async fn a_panic_of_a_trigger_is_none_outside_of_one() {
 }
 
 #[tokio::test]
-async fn a_panic_of_a_stop_is_counted_and_shown() {
+async fn panic_of_a_user_stop_is_reported() {
     let ran = ran("stop", "-u 3 -i 20").await;
     ran.assert_ended_with(
         0,
@@ -61,21 +61,21 @@ async fn a_panic_of_a_stop_is_counted_and_shown() {
 }
 
 #[tokio::test]
-async fn a_panic_after_the_run_is_counted_too() {
+async fn panic_after_the_run_is_reported() {
     let ran = ran("nothing", "-u 2 -i 20 -e TEARDOWN=panics").await;
     ran.assert_ended_with(0, "PASSED, but 1 panic outside of a trigger: in a task at ");
     assert_eq!(errors(&ran, "panic", "the lights stay on"), 1);
 }
 
 #[tokio::test]
-async fn a_stop_that_the_grace_cuts_off_is_told() {
+async fn user_stop_cut_off_by_the_grace_is_reported() {
     let ran = ran("never stop", "-u 3 -i 20 --graceful-stop 100ms").await;
     ran.assert_ended_with(0, "PASSED, but the `stop` of 3 users was cut off: it took longer than the grace");
     assert_eq!(ran.summary()["generator"]["stops_cut_off"], 3);
 }
 
 #[tokio::test]
-async fn a_pace_that_is_shorter_than_the_think_time_is_said_at_once() {
+async fn pace_below_the_think_time_is_warned_about() {
     let call = Call::of_program(STRAYS, &sample(), "think", "-u 2 --pace 100ms -d 2s");
     let mut running = call.spawn();
     let warning = running.program.stderr.wait_for("warning: the load test thinks for ").await;
@@ -97,7 +97,7 @@ async fn a_pace_that_is_shorter_than_the_think_time_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn users_that_start_slowly_are_told() {
+async fn slow_user_starts_are_reported() {
     let call = Call::of_program(STRAYS, &sample(), "start slowly", "-r 20/s -d 1s");
     let ran = call.with(&["user_start_duration p(95)>=400ms", "user_start_duration p(95)<10s"]).finish().await;
     ran.assert_ended_with(0, "PASSED, but ");
@@ -113,8 +113,8 @@ async fn users_that_start_slowly_are_told() {
 }
 
 #[tokio::test]
-async fn the_limit_of_late_starts_may_be_set() {
-    // Each blocks its only thread for longer than the time between two starts.
+async fn limit_for_late_starts_can_be_set() {
+    // Each trigger blocks the only thread for longer than the time between two starts.
     let flags = "-r 50/s -d 2s --workers 1";
     let late = ran("block", flags).await;
     late.assert_ended_with(96, "INVALID");

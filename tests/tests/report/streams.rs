@@ -1,9 +1,9 @@
-//! Which stream says what, and who may read it.
+//! Output on stdout and stderr.
 
 use crate::call::{Call, sample};
 
 #[tokio::test]
-async fn who_reads_one_line_gets_the_verdict_and_changes_nothing() {
+async fn reader_of_one_line_gets_the_verdict() {
     let target = sample();
     let ran = Call::by("{ \"$@\"; echo \"code $?\" >&2; } | head -n 1", &target, "get", "-u 2 -i 50").finish().await;
     assert_eq!(ran.finished.stdout, ["PASSED: 50 requests, none failed"]);
@@ -12,7 +12,7 @@ async fn who_reads_one_line_gets_the_verdict_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_gets_the_summary_and_nothing_else() {
+async fn stdout_in_a_file_has_only_the_summary() {
     let target = sample();
     let mut call = Call::new(&target, "mixed", "-u 2 -i 8");
     let path = call.path("out");
@@ -26,11 +26,11 @@ async fn a_file_gets_the_summary_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn lines_on_stdout_are_alone_there_for_whoever_reads_them() {
+async fn stdout_with_raw_lines_has_nothing_else() {
     let target = sample();
     let script = "\"$@\" -o jsonl=- | grep -c sequenceID";
     let ran = Call::by(script, &target, "mixed", "-u 2 -i 40").finish().await;
-    // Three requests each, a fourth of some, and a step.
+    // Three requests per trigger, a fourth one in some, and a step.
     assert_eq!(ran.finished.stdout, ["170"]);
     assert_eq!(ran.finished.said("PASSED, but 10 of 130 requests failed"), 1, "{:#?}", ran.finished.stderr);
     let mut call = Call::plain(&target, "mixed", "-u 2 -i 40 -o jsonl=-");
@@ -40,7 +40,7 @@ async fn lines_on_stdout_are_alone_there_for_whoever_reads_them() {
 }
 
 #[tokio::test]
-async fn without_a_terminal_there_is_a_line_every_five_seconds() {
+async fn progress_without_a_terminal_is_a_line_every_five_seconds() {
     let target = sample();
     let told = Call::plain(&target, "get", "-r 10/s -d 6").spawn();
     let silent = Call::plain(&target, "get", "-r 10/s -d 6 --no-progress").spawn();
@@ -50,7 +50,7 @@ async fn without_a_terminal_there_is_a_line_every_five_seconds() {
     assert_eq!(news.len(), 1, "{:#?}", told.finished.stderr);
     assert!(news[0].contains(" of 10/s started, ") && news[0].ends_with(", 0 failed"), "{news:?}");
     assert!(!told.finished.stderr.iter().any(|line| line.contains('\u{1b}') || line.contains('\r')));
-    // A build without optimisations says so, unless it is to be quiet.
+    // A build without optimisations prints a warning about that, unless it is quiet.
     let is_of_run = |line: &&String| !line.contains("built without optimisations");
     let silent = silent.finished.stderr;
     assert_eq!((silent.iter().filter(is_of_run).count(), quiet.finished.stderr.len()), (1, 0), "{silent:#?}");

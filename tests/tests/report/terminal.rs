@@ -1,4 +1,4 @@
-//! On a terminal, of which there is one for each test.
+//! Reports on a terminal. Each test has its own pseudo-terminal.
 
 use std::{fs::File, io::Read as _, os::fd::OwnedFd, process::Stdio, thread::JoinHandle};
 
@@ -14,14 +14,14 @@ use crate::{
     screen::Screen,
 };
 
-/// Both ends of a terminal.
+/// Both ends of a pseudo-terminal.
 struct Terminal {
     columns: u16,
     outer: OwnedFd,
     inner: File,
 }
 
-/// A run on a terminal, and what it has written there.
+/// A run on a terminal, and its output.
 struct Shown {
     code: Option<i32>,
     text: String,
@@ -44,7 +44,7 @@ impl Terminal {
         self.inner.try_clone().unwrap().into()
     }
 
-    /// Runs `command`, the streams of which are set.
+    /// Runs `command` after its streams have been set.
     fn spawn(self, mut command: Command) -> (Child, JoinHandle<String>, u16) {
         for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "CI"] {
             if command.as_std().get_envs().all(|(known, _)| known != name) {
@@ -55,7 +55,7 @@ impl Terminal {
             command.env("TERM", "xterm-256color");
         }
         let child = command.spawn().unwrap();
-        // Else there would be somebody who may write yet.
+        // Close all other writers, so that the reader sees the end.
         drop((command, self.inner));
         let mut outer = File::from(self.outer);
         let reader = std::thread::spawn(move || {
@@ -83,13 +83,13 @@ async fn show(columns: u16, mut call: Call) -> Shown {
     finish(terminal.spawn(call.command)).await
 }
 
-/// Whether a message begins with this line, or an error.
+/// True if the line is the first one of a message or an error.
 fn is_message(line: &str) -> bool {
     line.starts_with("reports: ") || line.starts_with("golo: ")
 }
 
 impl Shown {
-    /// Asserts that nothing of the bar is left, and nothing but messages was wider than the terminal.
+    /// Asserts that nothing of the progress bar is left, and that only messages were wider than the terminal.
     #[track_caller]
     fn assert_tidy(&self) {
         let lines = self.screen.lines();
@@ -100,7 +100,7 @@ impl Shown {
         assert!(self.screen.is_at_start(), "{:?}", self.text);
     }
 
-    /// Whether a line is the second or a further one of a message.
+    /// True if the line is a continuation of a message.
     fn is_of_message(&self, line: &str) -> bool {
         let lines = self.screen.lines();
         let before = lines.iter().position(|known| known == line.trim_end()).unwrap_or_default();
@@ -108,14 +108,14 @@ impl Shown {
         head.is_some_and(|head| lines[head..before].iter().all(|line| !line.is_empty()))
     }
 
-    /// Whether the bar was there at some time.
+    /// True if the progress bar was displayed at some time.
     fn had_bar(&self) -> bool {
         self.screen.seen.iter().any(|line| line.contains(['━', '╸', '─']))
     }
 }
 
 #[tokio::test]
-async fn everything_fits_a_terminal_and_the_bar_leaves_nothing_behind() {
+async fn output_fits_the_terminal_and_the_bar_is_removed() {
     let target = sample();
     for columns in [40, 80, 140] {
         for job in ["mixed", "a long route", "a wide route", "a hostile route", "fail"] {
@@ -135,7 +135,7 @@ async fn everything_fits_a_terminal_and_the_bar_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn the_bar_shows_failures_on_80_columns() {
+async fn bar_shows_failures_on_80_columns() {
     let target = sample();
     let shown = show(80, Call::plain(&target, "fail", "-r 1000/s --max-users 1000 -d 3")).await;
     let bars = shown.screen.seen.iter().filter(|line| line.contains(['━', '╸', '─']) && line.contains(" of 3s"));
@@ -144,7 +144,7 @@ async fn the_bar_shows_failures_on_80_columns() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_does_not_know_how_wide_it_is_has_80_columns() {
+async fn terminal_of_unknown_width_has_80_columns() {
     let target = sample();
     let shown = show(0, Call::plain(&target, "mixed", "-u 2 -i 40")).await;
     assert_eq!(shown.code, Some(0), "{}", shown.text);
@@ -152,7 +152,7 @@ async fn a_terminal_that_does_not_know_how_wide_it_is_has_80_columns() {
 }
 
 #[tokio::test]
-async fn colours_are_left_out_where_they_are_not_wanted() {
+async fn colours_are_omitted_on_request() {
     let target = sample();
     for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let mut call = Call::plain(&target, "mixed", "-u 2 --pace 20ms -d 2").with(&["http_reqs count>1"]);
@@ -168,16 +168,16 @@ async fn colours_are_left_out_where_they_are_not_wanted() {
 }
 
 #[tokio::test]
-async fn each_stream_is_what_it_is() {
+async fn streams_are_formatted_independently() {
     let target = sample();
-    // The summary goes to a file, and the bar to a terminal.
+    // The summary goes to a file, the progress bar to a terminal.
     let mut call = Call::plain(&target, "get", "-u 2 --pace 20ms -d 2");
     let (path, terminal) = (call.path("out"), Terminal::new(80));
     call.command.stdout(File::create(&path).unwrap()).stderr(terminal.end());
     let shown = finish(terminal.spawn(call.command)).await;
     assert!(shown.had_bar(), "{:?}", shown.text);
     shown.assert_tidy();
-    // And the other way round.
+    // The summary goes to a terminal, the progress to a file.
     let mut call = Call::plain(&target, "get", "-u 2 --pace 20ms -d 2");
     let (path, terminal) = (call.path("err"), Terminal::new(80));
     call.command.stderr(File::create(&path).unwrap()).stdout(terminal.end());
@@ -187,7 +187,7 @@ async fn each_stream_is_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_summary_in_a_file_has_no_colours_though_the_bar_has() {
+async fn summary_in_a_file_has_no_colours_beside_a_bar() {
     let target = sample();
     let folder = tempfile::tempdir().unwrap();
     let (path, terminal) = (folder.path().join("out"), Terminal::new(140));
@@ -199,7 +199,7 @@ async fn a_summary_in_a_file_has_no_colours_though_the_bar_has() {
 }
 
 #[tokio::test]
-async fn lines_on_a_terminal_are_not_mixed_with_a_bar() {
+async fn raw_lines_on_a_terminal_disable_the_bar() {
     let target = sample();
     let shown = show(140, Call::plain(&target, "get", "-u 2 --pace 100ms -d 2 -o jsonl=-")).await;
     assert!(!shown.had_bar(), "{:?}", shown.text);
@@ -208,13 +208,13 @@ async fn lines_on_a_terminal_are_not_mixed_with_a_bar() {
 }
 
 #[tokio::test]
-async fn what_is_said_stands_above_the_bar() {
+async fn messages_are_printed_above_the_bar() {
     let target = sample();
     let mut call = Call::plain(&target, "get", "-u 2 --pace 20ms -d 60");
     let terminal = Terminal::new(80);
     call.command.stdout(terminal.end()).stderr(terminal.end());
     let running = terminal.spawn(call.command);
-    // Two seconds of it, so that there is a bar.
+    // Wait for about two seconds of load, so that the bar is displayed.
     until("there is load", || target.counter().seen > 200).await;
     let id = rustix::process::Pid::from_raw(running.0.id().unwrap().try_into().unwrap()).unwrap();
     rustix::process::kill_process(id, Signal::INT).unwrap();
@@ -227,7 +227,7 @@ async fn what_is_said_stands_above_the_bar() {
 }
 
 #[tokio::test]
-async fn what_a_panic_prints_stands_above_the_bar() {
+async fn panic_messages_are_printed_above_the_bar() {
     let target = sample();
     let mut call = Call::plain(&target, "panic later", "-u 2 --pace 100ms -d 3");
     call.command.env("RUST_BACKTRACE", "0");
@@ -240,7 +240,7 @@ async fn what_a_panic_prints_stands_above_the_bar() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_is_closed_ends_nothing() {
+async fn closed_terminal_does_not_end_the_run() {
     let target = sample();
     let mut call = Call::new(&target, "get", "-r 100/s -d 3");
     let (path, terminal) = (call.path("summary.json"), Terminal::new(80));

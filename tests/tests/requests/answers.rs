@@ -1,4 +1,4 @@
-//! Requests that get an answer, whatever its status.
+//! Requests that receive a complete response of any status.
 
 use std::{
     io::Write as _,
@@ -28,7 +28,7 @@ async fn get(url: impl reqwest::IntoUrl) -> (Response, golo::Output) {
 }
 
 #[tokio::test]
-async fn an_output_has_all_there_is_to_know() {
+async fn output_has_all_fields_of_a_request() {
     let (before, started) = (SystemTime::now(), Instant::now());
     let (response, output) = get(service().url()).await;
     assert_eq!(output.sequence_id, "journey");
@@ -43,7 +43,7 @@ async fn an_output_has_all_there_is_to_know() {
     assert_eq!(response.text().await.unwrap(), "Hello World\n");
 }
 
-/// What no line says of an output, after its duration: its waiting, and bytes sent.
+/// Values of an output that its line does not contain, after its duration: the waiting time, and the bytes sent.
 type NotOnTheLine = (Duration, Option<Duration>, u64);
 
 #[derive(Clone, Default)]
@@ -68,7 +68,7 @@ async fn unsaid(url: String, body: &'static str) -> NotOnTheLine {
 }
 
 #[tokio::test]
-async fn a_sink_is_told_when_the_headers_came_and_what_was_sent() {
+async fn sink_receives_the_waiting_time_and_sent_bytes() {
     let pause = Duration::from_millis(50);
     let slow = serve(move |mut connection| async move {
         read_head(&mut connection).await;
@@ -89,7 +89,7 @@ async fn a_sink_is_told_when_the_headers_came_and_what_was_sent() {
 }
 
 #[tokio::test]
-async fn without_any_run_it_works_the_same() {
+async fn request_outside_of_a_run_works() {
     let response = golo::do_request("journey", golo::client().get(service().url())).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.text().await.unwrap(), "Hello World\n");
@@ -97,7 +97,7 @@ async fn without_any_run_it_works_the_same() {
 }
 
 #[tokio::test]
-async fn the_body_is_read_and_can_be_read_again() {
+async fn body_can_be_read_again() {
     let item = service().url_of("/items/7");
     let (as_text, _) = get(&item).await;
     let (as_json, _) = get(&item).await;
@@ -119,7 +119,7 @@ async fn the_body_is_read_and_can_be_read_again() {
 struct Mark(u32);
 
 #[tokio::test]
-async fn the_response_is_otherwise_as_it_came() {
+async fn response_keeps_its_other_properties() {
     let (response, _) = get(service().url_of("/items/7?colour=red")).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.url().as_str(), service().url_of("/items/7?colour=red"));
@@ -144,7 +144,7 @@ async fn the_response_is_otherwise_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_bad_status_is_no_error_and_counts_as_failed() {
+async fn bad_status_counts_as_failed_without_an_error() {
     for status in [404, 500] {
         let url = service().url_of(&format!("/status/{status}"));
         let (response, output) = get(&url).await;
@@ -156,7 +156,7 @@ async fn a_bad_status_is_no_error_and_counts_as_failed() {
 }
 
 #[tokio::test]
-async fn statuses_are_as_expected_or_not() {
+async fn expected_statuses_decide_about_failure() {
     for (status, expected, is_expected) in [
         (404, &[404][..], true),
         (404, &[200, 404], true),
@@ -177,7 +177,7 @@ async fn statuses_are_as_expected_or_not() {
 }
 
 #[tokio::test]
-async fn a_route_is_on_the_line() {
+async fn route_is_part_of_the_line() {
     let request = golo::request("journey", golo::client().get(service().url_of("/items/7"))).route("/items/{id}");
     let (_, output) = sent(request).await;
     assert_eq!(output.route.as_deref(), Some("/items/{id}"));
@@ -188,7 +188,7 @@ async fn a_route_is_on_the_line() {
 }
 
 #[tokio::test]
-async fn the_short_form_takes_a_request_too() {
+async fn do_request_accepts_a_plain_request() {
     let mut request = reqwest::Request::new(Method::POST, service().url_of("/echo").parse().unwrap());
     *request.body_mut() = Some("twelve bytes".into());
     let (result, outputs) = triggered(async { golo::do_request("journey", request).await }).await;
@@ -198,13 +198,13 @@ async fn the_short_form_takes_a_request_too() {
 }
 
 #[tokio::test]
-async fn a_plain_request_is_sent_by_the_shared_client() {
+async fn plain_request_uses_the_shared_client() {
     let service = sample_service::start().unwrap();
     let login = golo::client().post(service.url_of("/login")).json(&json!({"user": "ada", "password": "secret"}));
     let account = reqwest::Request::new(Method::GET, service.url_of("/account").parse().unwrap());
     let (status, _) = triggered(async {
         golo::do_request("journey", login).await.unwrap();
-        // Only the shared client has the cookie.
+        // Only the shared client has the session cookie.
         golo::do_request("journey", account).await.unwrap().status()
     })
     .await;
@@ -221,7 +221,7 @@ async fn redirects_are_followed_and_recorded_as_requested() {
 }
 
 #[tokio::test]
-async fn a_redirected_post_is_recorded_as_a_post() {
+async fn redirected_post_is_recorded_as_a_post() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let heads = seen.clone();
     let address = serve(move |mut connection| {
@@ -247,7 +247,7 @@ async fn a_redirected_post_is_recorded_as_a_post() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_leads_nowhere_is_the_answer() {
+async fn redirect_without_a_valid_location_is_the_response() {
     for location in ["", "location: http://127.0.0.256/\r\n"] {
         let url = serve_bytes(format!("HTTP/1.1 302 Found\r\n{location}content-length: 4\r\n\r\nlost")).await;
         let (response, output) = get(&url).await;
@@ -257,7 +257,7 @@ async fn a_redirect_that_leads_nowhere_is_the_answer() {
 }
 
 #[tokio::test]
-async fn no_compression_is_asked_for() {
+async fn compression_is_not_asked_for() {
     let url = serve_echo_of_head().await;
     let (response, _) = get(&url).await;
     let head = response.text().await.unwrap();
@@ -265,7 +265,7 @@ async fn no_compression_is_asked_for() {
     assert!(!head.to_lowercase().contains(ACCEPT_ENCODING.as_str()), "{head}");
 }
 
-/// A server that answers with the head of the request.
+/// Starts a server that answers with the head of the request.
 async fn serve_echo_of_head() -> String {
     let address = serve(async |mut connection| {
         let head = read_head(&mut connection).await;
@@ -275,7 +275,7 @@ async fn serve_echo_of_head() -> String {
 }
 
 #[tokio::test]
-async fn a_head_has_no_body() {
+async fn head_request_has_no_body() {
     let url = serve_bytes("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n").await;
     let (result, output) = sent(golo::request("journey", golo::client().head(&url))).await;
     let response = result.unwrap();
@@ -285,7 +285,7 @@ async fn a_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn empty_bodies_have_no_size() {
+async fn empty_bodies_have_size_0() {
     for path in ["/status/204", "/bytes/0"] {
         let (response, output) = get(service().url_of(path)).await;
         assert_eq!(output.status, response.status().as_u16());
@@ -295,7 +295,7 @@ async fn empty_bodies_have_no_size() {
 }
 
 #[tokio::test]
-async fn a_body_of_any_framing_is_sized_right() {
+async fn body_size_is_exact_for_every_framing() {
     for (framing, answer) in [
         ("until the end", "HTTP/1.1 200 OK\r\n\r\nHello World\n"),
         ("HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nHello World\n"),
@@ -316,7 +316,7 @@ async fn a_body_of_any_framing_is_sized_right() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_sized_right() {
+async fn size_of_a_large_body_is_exact() {
     const LENGTH: usize = 32 << 20;
     let (response, output) = get(service().url_of(&format!("/bytes/{LENGTH}"))).await;
     assert_eq!((output.status, output.size), (200, LENGTH as i64));
@@ -336,7 +336,7 @@ async fn uploads_are_streamed() {
 }
 
 #[tokio::test]
-async fn a_redirected_upload_ends_at_the_redirect() {
+async fn redirected_stream_upload_is_not_followed() {
     let address = serve(async |mut connection| {
         read_head(&mut connection).await;
         let mut body = Vec::new();
@@ -355,7 +355,7 @@ async fn a_redirected_upload_ends_at_the_redirect() {
 }
 
 #[tokio::test]
-async fn http_2_without_tls_with_a_client_of_ones_own() {
+async fn custom_client_can_use_http_2_without_tls() {
     let _ = golo::client();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let (result, output) = sent(golo::request("journey", client.get(service().url_of("/items/7")))).await;
@@ -368,7 +368,7 @@ async fn http_2_without_tls_with_a_client_of_ones_own() {
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again() {
+async fn connection_is_reused() {
     let connections = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let count = connections.clone();
     let address = serve(move |mut connection| {
@@ -382,7 +382,7 @@ async fn a_connection_is_used_again() {
     let url = format!("http://{}/", address.await);
     let (_, outputs) = triggered(async move {
         for _ in 0..3 {
-            // The body is left unread by the load test; golo has read it.
+            // The load test does not read the body, but golo has read it.
             golo::do_request("journey", golo::client().get(&url)).await.unwrap();
         }
     })
@@ -392,7 +392,7 @@ async fn a_connection_is_used_again() {
 }
 
 #[test]
-fn each_runtime_has_a_client_that_works() {
+fn client_works_in_each_runtime() {
     for _ in 0..3 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let response = runtime.block_on(patiently(golo::do_request("journey", golo::client().get(service().url()))));

@@ -1,4 +1,4 @@
-//! A URL's user and password: used, and never said.
+//! User names and passwords in URLs: they are sent, and appear in no output.
 
 use std::error::Error as _;
 
@@ -13,7 +13,7 @@ use crate::{
     support::{Collected, failed, patiently, read_head, serve, serve_bytes, triggered},
 };
 
-/// No sequence ID has these letters in it.
+/// Sequence IDs do not contain these letters.
 const USER: &str = "zoe";
 const PASSWORD: &str = "hunter2";
 
@@ -34,7 +34,7 @@ async fn unused_port() -> String {
 }
 
 #[tokio::test]
-async fn they_are_sent_and_not_recorded() {
+async fn credentials_are_sent_and_not_recorded() {
     let address = serve(async |mut connection| {
         let head = read_head(&mut connection).await;
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{head}", head.len());
@@ -51,7 +51,7 @@ async fn they_are_sent_and_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_plain_request_says_nothing_of_them() {
+async fn plain_request_records_no_credentials() {
     let request = Request::new(Method::GET, with_credentials(&service().url_of("/items/7?mail=a@b.example")));
     let (response, outputs) = triggered(async { golo::do_request("journey", request).await.unwrap() }).await;
     assert_eq!(outputs[0].url, service().url_of("/items/7?mail=a@b.example"));
@@ -61,7 +61,7 @@ async fn a_plain_request_says_nothing_of_them() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_yet_to_be_sent_says_nothing_of_them() {
+async fn debug_output_of_a_request_has_no_credentials() {
     let request = Request::new(Method::GET, with_credentials(service().url()));
     let text = format!("{:?}", golo::request("journey", request).route("/"));
     assert!(text.contains(service().url()) && text.contains("journey"), "{text}");
@@ -71,7 +71,7 @@ async fn a_request_that_is_yet_to_be_sent_says_nothing_of_them() {
 }
 
 #[tokio::test]
-async fn errors_say_nothing_of_them() {
+async fn errors_have_no_credentials() {
     let refused = unused_port().await;
     let unanswered = serve_bytes("").await;
     let redirected =
@@ -98,7 +98,7 @@ async fn errors_say_nothing_of_them() {
 }
 
 #[tokio::test]
-async fn an_error_below_that_has_them_is_not_quoted() {
+async fn source_error_is_shown_without_credentials() {
     let url =
         serve_bytes("HTTP/1.1 302 Found\r\nlocation: http://zoe:hunter2@127.0.0.1/\r\ncontent-length: 0\r\n\r\n").await;
     let _ = golo::client();
@@ -113,7 +113,7 @@ async fn an_error_below_that_has_them_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn responses_say_nothing_of_them() {
+async fn responses_have_no_credentials() {
     let url = with_credentials(&unused_port().await);
     let collected = Collected::default();
     let loadtest = Loadtest::new(move |context: Context, mut response: golo::Response| {
@@ -122,7 +122,7 @@ async fn responses_say_nothing_of_them() {
             response.tags = golo::tagify([("target", &url), (url.as_str(), &url)]);
             match context.iteration {
                 Some(0) => Ok(response),
-                // What reqwest says has the URL in it.
+                // The error of reqwest contains the URL.
                 Some(1) => Err(golo::client().get(url).send().await.unwrap_err().into()),
                 Some(2) => Err(golo::BoxError::from(format!("cannot reach {url}: out of luck"))),
                 Some(3) => panic!("cannot reach {url}"),
@@ -147,7 +147,7 @@ async fn responses_say_nothing_of_them() {
 }
 
 #[tokio::test]
-async fn a_route_says_nothing_of_them() {
+async fn route_has_no_credentials() {
     let url = with_credentials(service().url());
     let (_, outputs) = triggered(async move {
         golo::request("journey", golo::client().get(url.clone())).route(url.as_str()).send().await.unwrap();

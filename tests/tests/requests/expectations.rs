@@ -1,4 +1,4 @@
-//! Requests whose response the load test looks at before they pass.
+//! Requests with checks of their response.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,8 @@ fn items() -> golo::Request<'static> {
     golo::request("journey", golo::client().get(service().url_of("/items")))
 }
 
-/// The error of a request, which must pass or fail by it, and have its status and size all the same.
+/// Sends a request. It must count as failed only if its output has an error, and its status and size must be recorded.
+/// Returns the error of the output.
 async fn error_of(request: golo::Request<'static>) -> Option<String> {
     let (result, output) = sent(request).await;
     let response = result.expect("what is not accepted is no error");
@@ -24,7 +25,7 @@ async fn error_of(request: golo::Request<'static>) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_response_is_accepted_or_fails_the_request_with_a_reason() {
+async fn rejected_response_fails_the_request_with_a_reason() {
     assert_eq!(error_of(items().expect(|_| true)).await, None);
     assert_eq!(error_of(items().expect(|_| Ok::<_, String>(7))).await, None);
     let refused = error_of(items().expect(|_| false)).await;
@@ -38,7 +39,7 @@ async fn a_response_is_accepted_or_fails_the_request_with_a_reason() {
 }
 
 #[tokio::test]
-async fn the_whole_response_is_there_to_be_looked_at() {
+async fn expectation_can_read_the_whole_response() {
     let look = |response: &Received<'_>| -> Result<(), BoxError> {
         assert_eq!((response.status().as_u16(), response.url().path()), (200, "/items"));
         assert_eq!(response.headers()["content-type"], "application/json");
@@ -50,7 +51,7 @@ async fn the_whole_response_is_there_to_be_looked_at() {
 }
 
 #[tokio::test]
-async fn a_status_that_fails_the_request_stays_the_reason() {
+async fn failed_status_takes_precedence_over_expectations() {
     let request = || golo::request("journey", golo::client().get(service().url_of("/status/503")));
     let (_, output) = sent(request().expect(|_| false)).await;
     assert_eq!((output.status, output.error.as_ref(), output.is_failed()), (503, None, true));
@@ -59,7 +60,7 @@ async fn a_status_that_fails_the_request_stays_the_reason() {
     assert_eq!(output.expected, Some(true));
 }
 
-/// Checks by name and whether they held, and outputs.
+/// Checks with their names and results, and outputs.
 type Measured = (Vec<(String, bool)>, Vec<Output>);
 
 #[derive(Clone, Default)]
@@ -75,7 +76,7 @@ impl Sink for Seen {
     }
 }
 
-/// The checks and outputs of one trigger, and why it failed if it did.
+/// Returns the checks and outputs of one trigger, and the output of its response.
 async fn seen(make: fn(&str) -> golo::Request<'static>, url: String) -> (Vec<(String, bool)>, Vec<Output>, String) {
     let seen = Seen::default();
     let load_test = Loadtest::new(move |_, _| {
@@ -97,7 +98,7 @@ fn checked(url: &str) -> golo::Request<'static> {
 }
 
 #[tokio::test]
-async fn a_check_is_counted_and_fails_the_request() {
+async fn failed_check_is_counted_and_fails_the_request() {
     let named = |passed: [bool; 3]| -> Vec<_> {
         ["it is there", "it is full", "it is fresh"].map(str::to_owned).into_iter().zip(passed).collect()
     };
@@ -115,7 +116,7 @@ async fn a_check_is_counted_and_fails_the_request() {
 }
 
 #[tokio::test]
-async fn a_panic_fails_the_trigger_and_the_request() {
+async fn panic_in_an_expectation_fails_the_trigger_and_the_request() {
     let panics = |url: &str| {
         golo::request("journey", golo::client().get(url)).expect(|response| -> bool { panic!("{}", response.status()) })
     };
@@ -125,7 +126,7 @@ async fn a_panic_fails_the_trigger_and_the_request() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_is_not_looked_at() {
+async fn request_that_was_not_sent_is_not_checked() {
     let (result, outputs) =
         triggered(golo::request("journey", golo::client().get("no url")).expect(|_| false).send()).await;
     assert!(result.unwrap_err().is_build() && outputs.is_empty());

@@ -1,4 +1,4 @@
-//! Requests that get no whole answer: each kind in the error, and in the output.
+//! Requests without a complete response. Each kind is checked in the error and in the output.
 
 use std::{
     error::Error as _,
@@ -23,14 +23,14 @@ use crate::{
     tls,
 };
 
-/// Golo's defaults are installed by then, the TLS provider among them.
+/// Returns a builder for a custom client. golo's defaults, such as the TLS provider, are installed first.
 fn own_client() -> golo::reqwest::ClientBuilder {
     let _ = golo::client();
     Client::builder()
 }
 
 #[tokio::test]
-async fn a_refused_connection() {
+async fn refused_connection_is_a_connect_error() {
     let unused = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
     let url = format!("http://{unused}/");
     let (error, output, reason) = failed("connect", golo::client().get(&url)).await;
@@ -41,7 +41,7 @@ async fn a_refused_connection() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_knows() {
+async fn unknown_host_is_a_dns_error() {
     let url = "http://does-not-exist.invalid/";
     let (error, output, _) = failed("dns", golo::client().put(url)).await;
     assert_eq!(error.to_string(), format!("PUT {url} could not look up the host"));
@@ -49,7 +49,7 @@ async fn a_name_that_nobody_knows() {
 }
 
 #[tokio::test]
-async fn time_runs_out_before_the_head() {
+async fn timeout_before_the_head_is_a_timeout_error() {
     let url = service().url_of("/slow?ms=60000");
     let limit = Duration::from_millis(200);
     let by_client = own_client().timeout(limit).build().unwrap().get(&url);
@@ -63,11 +63,11 @@ async fn time_runs_out_before_the_head() {
 }
 
 #[tokio::test]
-async fn time_runs_out_within_the_body() {
+async fn timeout_within_the_body_is_a_timeout_error() {
     let address = serve(async |mut connection| {
         read_head(&mut connection).await;
         let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nHello").await;
-        // Until the client gives up.
+        // Wait until the client closes the connection.
         let _ = connection.read_u8().await;
     })
     .await;
@@ -83,7 +83,7 @@ async fn time_runs_out_within_the_body() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_before_the_answer() {
+async fn connection_closed_before_the_response_is_a_reset_error() {
     let url = serve_bytes("").await;
     let (error, output, _) = failed("reset", golo::client().get(&url)).await;
     assert_eq!(error.to_string(), format!("GET {url} lost its connection before the response"));
@@ -91,14 +91,14 @@ async fn a_connection_closed_before_the_answer() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_within_the_head() {
+async fn connection_closed_within_the_head_is_a_reset_error() {
     let url = serve_bytes("HTTP/1.1 200 OK\r\ncontent-le").await;
     let (_, output, _) = failed("reset", golo::client().get(&url)).await;
     assert_eq!((output.status, output.size), (0, 0));
 }
 
 #[tokio::test]
-async fn a_connection_reset_before_the_answer() {
+async fn connection_reset_before_the_response_is_a_reset_error() {
     let address = serve(async |mut connection| {
         read_head(&mut connection).await;
         connection.set_zero_linger().unwrap();
@@ -110,7 +110,7 @@ async fn a_connection_reset_before_the_answer() {
 }
 
 #[tokio::test]
-async fn a_lost_request_is_not_sent_again() {
+async fn lost_request_is_not_retried() {
     let requests = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&requests);
     let address = serve(move |mut connection| {
@@ -136,7 +136,7 @@ async fn a_lost_request_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_http() {
+async fn invalid_http_is_an_other_error() {
     let url = serve_bytes("SSH-2.0-OpenSSH_9.9\r\n\r\n").await;
     let (error, output, reason) = failed("other", golo::client().get(&url)).await;
     assert_eq!(error.to_string(), format!("GET {url} failed"));
@@ -145,7 +145,7 @@ async fn what_is_no_http() {
 }
 
 #[tokio::test]
-async fn a_body_cut_short() {
+async fn truncated_body_is_a_body_error() {
     let by_length = serve_bytes("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nHello").await;
     let by_chunks = serve_bytes("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nHello\r\n").await;
     for url in [by_length, by_chunks] {
@@ -156,11 +156,11 @@ async fn a_body_cut_short() {
 }
 
 #[tokio::test]
-async fn a_connection_reset_within_the_body() {
+async fn connection_reset_within_the_body_is_a_body_error() {
     let address = serve(async |mut connection| {
         read_head(&mut connection).await;
         let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 64000000\r\n\r\n").await;
-        // More than any buffers between the two hold, so that the head has arrived.
+        // More than all buffers between the two can hold, so the head has arrived.
         for _ in 0..48 {
             let _ = connection.write_all(&vec![b'x'; 1 << 20]).await;
         }
@@ -172,14 +172,14 @@ async fn a_connection_reset_within_the_body() {
 }
 
 #[tokio::test]
-async fn a_chunk_that_is_none() {
+async fn invalid_chunk_is_a_body_error() {
     let url = serve_bytes("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nHello\r\nmany\r\n").await;
     let (_, output, _) = failed("body", golo::client().get(&url)).await;
     assert_eq!((output.status, output.size), (200, 5));
 }
 
 #[tokio::test]
-async fn an_upload_that_ends_in_an_error() {
+async fn failed_upload_stream_is_an_other_error() {
     let parts = tokio_stream::iter([Ok("part"), Err(std::io::Error::other("the disk is on fire"))]);
     let upload = golo::client().post(service().url_of("/echo")).body(Body::wrap_stream(parts));
     let (_, output, reason) = failed("other", upload).await;
@@ -187,7 +187,7 @@ async fn an_upload_that_ends_in_an_error() {
     assert_eq!((output.method.as_str(), output.status, output.size), ("POST", 0, 0));
 }
 
-/// HTTP/2 frames: type, flags, stream, payload.
+/// Returns an HTTP/2 frame.
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream];
     frame.extend_from_slice(payload);
@@ -200,7 +200,8 @@ const DATA: u8 = 0;
 const RESET_STREAM: u8 = 3;
 const GO_AWAY: u8 = 7;
 
-/// Answers the first request of a connection with these HTTP/2 frames, then closes it.
+/// Starts a server that answers the first request of a connection with these HTTP/2 frames, then closes it. Returns its
+/// URL.
 async fn serve_frames(frames: Vec<Vec<u8>>) -> String {
     let frames = frames.concat();
     let address = serve(move |mut connection| {
@@ -215,7 +216,7 @@ async fn serve_frames(frames: Vec<Vec<u8>>) -> String {
             }
             let _ = connection.write_all(&frames).await;
             let _ = connection.shutdown().await;
-            // Until the client closes too: else what it has yet to read is reset.
+            // Wait for the client to close first. Otherwise data that it has not read yet is reset.
             let _ = connection.read_to_end(&mut Vec::new()).await;
         }
     });
@@ -223,7 +224,7 @@ async fn serve_frames(frames: Vec<Vec<u8>>) -> String {
 }
 
 #[tokio::test]
-async fn http_2_connections_and_streams_that_are_lost() {
+async fn lost_http_2_connections_and_streams_are_reset_or_body_errors() {
     let client = own_client().http2_prior_knowledge().retry(golo::reqwest::retry::never()).build().unwrap();
     let internal_error = [0, 0, 0, 2];
     for (case, frames) in [
@@ -235,7 +236,7 @@ async fn http_2_connections_and_streams_that_are_lost() {
         assert_eq!((output.status, output.size), (0, 0), "{case}: {error:?}");
     }
 
-    // `:status: 200`, from the static table.
+    // `:status: 200` as an index into the static table.
     let answer =
         vec![frame(HEADERS, 4, 1, &[0x88]), frame(DATA, 0, 1, b"Hello"), frame(RESET_STREAM, 0, 1, &internal_error)];
     let (_, output, _) = failed("body", client.get(serve_frames(answer).await)).await;
@@ -243,7 +244,7 @@ async fn http_2_connections_and_streams_that_are_lost() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted() {
+async fn untrusted_certificate_is_a_tls_error() {
     let server = tls::start(&["http/1.1"]).await;
     let (error, output, reason) = failed("tls", golo::client().get(server.url())).await;
     assert_eq!(error.to_string(), format!("GET {} could not agree on TLS", server.url()));
@@ -252,7 +253,7 @@ async fn a_certificate_that_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_name() {
+async fn certificate_for_another_name_is_a_tls_error() {
     let server = tls::start(&["http/1.1"]).await;
     let trusted = Certificate::from_der(&server.certificate).unwrap();
     let client = own_client().tls_certs_only([trusted]).build().unwrap();
@@ -261,14 +262,14 @@ async fn a_certificate_of_another_name() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls() {
+async fn server_without_tls_is_a_tls_error() {
     let url = format!("https://{}/", service().address());
     let (_, output, _) = failed("tls", golo::client().get(url)).await;
     assert_eq!((output.status, output.size), (0, 0));
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_on_tls() {
+async fn server_that_closes_during_tls_is_a_connect_error() {
     let address = serve(async |mut connection| {
         let _ = connection.read_u8().await;
     });
@@ -277,7 +278,7 @@ async fn a_server_that_hangs_up_on_tls() {
 }
 
 #[tokio::test]
-async fn too_many_redirects() {
+async fn too_many_redirects_are_a_redirect_error() {
     let service = sample_service::start().unwrap();
     let url = service.url_of("/redirect?times=20");
     let (error, output, reason) = failed("redirect", golo::client().get(&url)).await;
@@ -288,7 +289,7 @@ async fn too_many_redirects() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_what_is_no_http() {
+async fn redirect_to_another_scheme_is_a_redirect_error() {
     let answer = "HTTP/1.1 302 Found\r\nlocation: ftp://127.0.0.1/\r\ncontent-length: 0\r\n\r\n";
     let url = serve_bytes(answer).await;
     let (error, output, reason) = failed("redirect", golo::client().get(&url)).await;
@@ -298,7 +299,7 @@ async fn a_redirect_to_what_is_no_http() {
 }
 
 #[tokio::test]
-async fn plain_http_where_only_https_is_allowed() {
+async fn plain_http_with_an_https_only_client_is_a_build_error() {
     let client = own_client().https_only(true).build().unwrap();
     let (result, outputs) =
         triggered(async move { golo::do_request("journey", client.get(service().url())).await }).await;
@@ -307,7 +308,7 @@ async fn plain_http_where_only_https_is_allowed() {
 }
 
 #[tokio::test]
-async fn requests_that_cannot_be_built_record_nothing() {
+async fn requests_that_cannot_be_built_record_no_output() {
     let client = golo::client();
     for (request, reason) in [
         (client.get("no url"), "relative URL without a base"),
@@ -327,7 +328,7 @@ async fn requests_that_cannot_be_built_record_nothing() {
 }
 
 #[tokio::test]
-async fn dropped_before_it_is_polled() {
+async fn request_dropped_before_its_first_poll_records_no_output() {
     let (_, outputs) = triggered(async {
         drop(golo::do_request("journey", golo::client().get(service().url())));
     })
@@ -335,7 +336,7 @@ async fn dropped_before_it_is_polled() {
     assert_eq!(outputs, []);
 }
 
-/// A server that reads a request and says so, but never answers.
+/// Starts a server that reads requests and never answers. Returns its URL, and a notification for each request.
 async fn unanswering() -> (String, Arc<Notify>) {
     let asked = Arc::new(Notify::new());
     let notify = Arc::clone(&asked);
@@ -351,7 +352,7 @@ async fn unanswering() -> (String, Arc<Notify>) {
 }
 
 #[tokio::test]
-async fn dropped_before_the_head() {
+async fn request_dropped_before_the_head_is_recorded_as_cancelled() {
     let (url, asked) = unanswering().await;
     let requested = url.clone();
     let started = Instant::now();
@@ -373,7 +374,7 @@ async fn dropped_before_the_head() {
 }
 
 #[tokio::test]
-async fn dropped_within_the_body() {
+async fn request_dropped_within_the_body_is_recorded_as_cancelled() {
     let sending = Arc::new(Notify::new());
     let notify = Arc::clone(&sending);
     let address = serve(move |mut connection| {
@@ -381,7 +382,7 @@ async fn dropped_within_the_body() {
         async move {
             read_head(&mut connection).await;
             let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 64000000\r\n\r\n").await;
-            // More than any buffers between the two hold, so that the client has read some of it.
+            // More than all buffers between the two can hold, so the client has read some of it.
             for _ in 0..48 {
                 let _ = connection.write_all(&vec![b'x'; 1 << 20]).await;
             }
@@ -403,7 +404,7 @@ async fn dropped_within_the_body() {
 }
 
 #[tokio::test]
-async fn cut_short_with_its_trigger() {
+async fn request_of_a_dropped_trigger_is_recorded_as_cancelled() {
     let (url, asked) = unanswering().await;
     let collected = Collected::default();
     let loadtest = golo::Loadtest::new(move |_, _| {
@@ -423,7 +424,7 @@ async fn cut_short_with_its_trigger() {
 }
 
 #[tokio::test]
-async fn cut_short_by_a_panic_beside_it() {
+async fn request_beside_a_panic_is_recorded_as_cancelled() {
     let collected = Collected::default();
     let loadtest = golo::Loadtest::new(|_, _| async {
         let request = golo::do_request("journey", golo::client().get(service().url_of("/slow?ms=60000")));
@@ -438,7 +439,7 @@ async fn cut_short_by_a_panic_beside_it() {
 }
 
 #[tokio::test]
-async fn an_expected_status_excuses_no_error() {
+async fn expected_status_does_not_excuse_an_error() {
     let url = serve_bytes("HTTP/1.1 404 Not Found\r\ncontent-length: 12\r\n\r\nHello").await;
     let (result, output) = sent(golo::request("journey", golo::client().get(url)).expect_status(404)).await;
     assert!(result.unwrap_err().is_body());

@@ -1,4 +1,4 @@
-//! Requests against real servers, through the doors that load tests use.
+//! Requests against real servers, through golo's public functions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
@@ -19,7 +19,7 @@ use std::sync::LazyLock;
 
 use sample_service::SampleService;
 
-/// The sample service, for tests that look at no counts.
+/// Returns the shared sample service, for tests that do not check its counts.
 fn service() -> &'static SampleService {
     static SERVICE: LazyLock<SampleService> = LazyLock::new(|| sample_service::start().expect("it starts"));
     &SERVICE

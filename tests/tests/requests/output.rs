@@ -1,4 +1,4 @@
-//! Outputs made of responses: those that golo received, and others.
+//! Outputs created from responses: those that golo received, and others.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
 const TOOK: Duration = Duration::from_nanos(412_345);
 
 #[tokio::test]
-async fn of_a_response_that_golo_received() {
+async fn output_of_a_response_received_by_golo_is_complete() {
     let url = service().url_of("/redirect?times=2");
     let request = golo::client().post(service().url_of("/echo")).body("four");
     let redirected = golo::client().get(&url);
@@ -37,7 +37,7 @@ async fn of_a_response_that_golo_received() {
 }
 
 #[tokio::test]
-async fn of_a_plain_response() {
+async fn output_of_a_plain_response_assumes_get() {
     let response = golo::client().put(service().url_of("/status/404")).send().await.unwrap();
     let output = Output::parse("journey", TOOK, &response);
     assert_eq!((output.method.as_str(), output.status), ("GET", 404));
@@ -47,7 +47,7 @@ async fn of_a_plain_response() {
 }
 
 #[tokio::test]
-async fn of_a_redirected_plain_response() {
+async fn output_of_a_redirected_plain_response_has_the_last_url() {
     let response = golo::client().get(service().url_of("/redirect?times=1")).send().await.unwrap();
     assert_eq!(Output::parse("journey", TOOK, &response).url, service().url());
 
@@ -58,7 +58,7 @@ async fn of_a_redirected_plain_response() {
 }
 
 #[tokio::test]
-async fn of_a_response_whose_length_is_not_known() {
+async fn output_of_a_response_of_unknown_length_has_size_minus_1() {
     let url = serve_bytes("HTTP/1.1 200 OK\r\n\r\nHello").await;
     let response = golo::client().get(&url).send().await.unwrap();
     assert_eq!(Output::parse("journey", TOOK, &response).size, -1);
@@ -68,7 +68,7 @@ async fn of_a_response_whose_length_is_not_known() {
 }
 
 #[tokio::test]
-async fn lines_of_odd_text_are_read_back() {
+async fn lines_with_special_characters_parse_back() {
     let url = service().url_of("/items/%22%0A?q=é\"\\");
     let (_, outputs) = triggered(async move {
         golo::request("a \"journey\"\n\u{1}é", golo::client().get(url))

@@ -1,4 +1,4 @@
-//! Redirects are counted, and so is what goes out of bodies on the way.
+//! Counts of redirects, and of the bytes of bodies sent on the way.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,17 +17,17 @@ use crate::{
     support::{patiently, read_head, sent, serve, serve_bytes},
 };
 
-/// Larger than what is handed to a connection as a whole.
+/// Larger than a body that is passed to a connection in one piece.
 const LARGE: usize = 300_000;
 
 async fn output(request: reqwest::RequestBuilder) -> Output {
     sent(golo::request("journey", request)).await.1
 }
 
-/// The heads and bodies that came, in order.
+/// Heads and body lengths of the received requests, in order.
 type Heard = Arc<Mutex<Vec<(String, usize)>>>;
 
-/// Reads one request with its body, and returns its head and how long the body was.
+/// Reads one request with its body. Returns the head and the length of the body.
 async fn read_request(connection: &mut TcpStream) -> (String, usize) {
     let head = read_head(connection).await;
     let lengths = head
@@ -38,7 +38,8 @@ async fn read_request(connection: &mut TcpStream) -> (String, usize) {
     (head, body.len())
 }
 
-/// Redirects `/0` to `/1`, and so on to `/LAST`, with this status.
+/// Starts a server that redirects `/0` to `/1`, and so on to `/LAST`, with this status. Returns the first URL and the
+/// received requests.
 async fn chain(status: u16, last: u32) -> (String, Heard) {
     let heard = Heard::default();
     let seen = Arc::clone(&heard);
@@ -68,7 +69,7 @@ fn bodies(heard: &Heard) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn each_redirect_is_a_request_more_that_the_target_saw() {
+async fn each_followed_redirect_is_counted() {
     let target = sample_service::start().unwrap();
     let get = |path: &str| output(golo::client().get(target.url_of(path)));
     let followed = get("/redirect?times=10").await;
@@ -83,7 +84,7 @@ async fn each_redirect_is_a_request_more_that_the_target_saw() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_is_not_followed_is_no_request() {
+async fn redirect_that_is_not_followed_is_not_counted() {
     for (location, status) in [("location: ftp://127.0.0.1/", 0), ("x-location: nowhere", 302)] {
         let url = serve_bytes(format!("HTTP/1.1 302 Found\r\n{location}\r\ncontent-length: 0\r\n\r\n")).await;
         let output = output(golo::client().get(&url)).await;
@@ -92,7 +93,7 @@ async fn a_redirect_that_is_not_followed_is_no_request() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_load_tests_own_tells_only_that_there_was_a_redirect() {
+async fn custom_client_reports_at_most_one_redirect() {
     let _ = golo::client();
     let own = Client::builder().no_proxy().build().unwrap();
     assert_eq!(output(own.get(service().url_of("/redirect?times=3"))).await.redirects, 1, "one at least");
@@ -100,7 +101,7 @@ async fn a_client_of_the_load_tests_own_tells_only_that_there_was_a_redirect() {
 }
 
 #[tokio::test]
-async fn a_body_that_a_redirect_asks_for_again_is_sent_and_counted_again() {
+async fn body_sent_again_by_a_redirect_is_counted_again() {
     for (method, status, length, expected) in [
         (Method::PUT, 307, 1000, vec![1000, 1000, 1000]),
         (Method::PUT, 308, LARGE, vec![LARGE; 3]),
@@ -119,7 +120,7 @@ async fn a_body_that_a_redirect_asks_for_again_is_sent_and_counted_again() {
 }
 
 #[tokio::test]
-async fn no_more_redirects_are_followed_with_a_large_body_than_with_any() {
+async fn redirect_limit_is_the_same_for_large_bodies() {
     for length in [10, LARGE] {
         let (url, heard) = chain(307, 20).await;
         let output = output(golo::client().put(&url).body(vec![b'x'; length])).await;
@@ -130,7 +131,7 @@ async fn no_more_redirects_are_followed_with_a_large_body_than_with_any() {
 }
 
 #[tokio::test]
-async fn a_client_that_follows_no_redirects_follows_none_with_a_large_body() {
+async fn client_without_redirects_follows_none_with_a_large_body() {
     let _ = golo::client();
     let own = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
     let (url, heard) = chain(307, 1).await;
@@ -139,7 +140,7 @@ async fn a_client_that_follows_no_redirects_follows_none_with_a_large_body() {
 }
 
 #[tokio::test]
-async fn credentials_are_not_taken_to_another_host_with_a_large_body() {
+async fn redirect_to_another_host_drops_credentials_with_a_large_body() {
     let (there, heard) = chain(307, 0).await;
     let first = serve(move |mut connection| {
         let answer = format!("HTTP/1.1 307 Go\r\nlocation: {there}\r\ncontent-length: 0\r\n\r\n");
@@ -155,7 +156,7 @@ async fn credentials_are_not_taken_to_another_host_with_a_large_body() {
 }
 
 #[tokio::test]
-async fn a_stream_counts_as_far_as_it_went_out() {
+async fn streamed_body_counts_the_bytes_that_were_sent() {
     let echo = service().url_of("/echo");
     let parts = || tokio_stream::iter((0..3).map(|_| Ok::<_, std::io::Error>("part")));
     assert_eq!(output(golo::client().post(&echo).body(Body::wrap_stream(parts()))).await.sent, 12);
@@ -165,13 +166,13 @@ async fn a_stream_counts_as_far_as_it_went_out() {
 }
 
 #[tokio::test]
-async fn of_a_body_that_the_target_refuses_only_what_went_out_counts() {
-    // More than sockets of this machine keep.
+async fn refused_body_counts_only_the_bytes_that_were_sent() {
+    // More than the socket buffers of this machine can hold.
     const HUGE: usize = 64 << 20;
     let address = serve(async |mut connection| {
         read_head(&mut connection).await;
         let _ = connection.write_all(b"HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n").await;
-        // It reads nothing of the body, and keeps the connection until the client has gone.
+        // Do not read the body, and keep the connection until the client closes it.
         std::future::pending::<()>().await;
     });
     let url = format!("http://{}/", address.await);
@@ -181,7 +182,7 @@ async fn of_a_body_that_the_target_refuses_only_what_went_out_counts() {
 }
 
 #[tokio::test]
-async fn what_never_had_a_connection_sent_nothing() {
+async fn request_without_a_connection_sent_no_bytes() {
     let unused = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
     let url = format!("http://{unused}/");
     for length in [10, LARGE] {

@@ -1,4 +1,4 @@
-//! What a trigger carries to the code that runs in it: its sequence, its user's cookies, its sink, its think time.
+//! State that code within a trigger can use: its sequence ID, its user's cookies, its sink, its think time.
 
 use std::{
     pin::Pin,
@@ -28,7 +28,7 @@ async fn log_in(name: &str) {
     assert_eq!(golo::do_request("journey", login).await.unwrap().status(), 200);
 }
 
-/// Whose session the cookies are of.
+/// Returns the user that the session cookie belongs to.
 async fn account() -> Option<String> {
     let response = golo::do_request("journey", golo::client().get(service().url_of("/account"))).await.unwrap();
     let account: serde_json::Value = response.json().await.unwrap();
@@ -36,7 +36,7 @@ async fn account() -> Option<String> {
 }
 
 #[tokio::test]
-async fn the_first_sequence_is_the_trigger() {
+async fn first_sequence_id_is_the_id_of_the_trigger() {
     let loadtest = Loadtest::new(|context: Context, mut response: golo::Response| async move {
         match context.job_name.as_str() {
             "noted" => {
@@ -70,7 +70,7 @@ async fn the_first_sequence_is_the_trigger() {
         let response = trigger(job).await;
         assert_eq!((response.id.as_str(), response.job_name.as_str()), (job, job));
     }
-    // Without any, or any that says something, it is a fresh one.
+    // Without a sequence ID, or with an empty one, the trigger gets a new ID.
     for job in ["nothing", ""] {
         let (one, two) = (trigger(job).await.id, trigger(job).await.id);
         assert_eq!((one.len(), two.len()), (36, 36), "{job}");
@@ -79,10 +79,10 @@ async fn the_first_sequence_is_the_trigger() {
 }
 
 #[tokio::test]
-async fn spawned_tasks_are_part_of_the_trigger() {
+async fn spawned_tasks_belong_to_the_trigger() {
     let (name, outputs) = triggered(async {
         log_in("ada").await;
-        // Within a spawned task, and within one that it spawns.
+        // In a spawned task, and in a task spawned by that.
         golo::spawn(async { golo::spawn(account()).await.unwrap() }).await.unwrap()
     })
     .await;
@@ -91,7 +91,7 @@ async fn spawned_tasks_are_part_of_the_trigger() {
 }
 
 #[tokio::test]
-async fn users_of_one_client_have_cookies_of_their_own() {
+async fn users_of_one_client_have_separate_cookies() {
     let both_are_in = Arc::new(Barrier::new(2));
     let barrier = Arc::clone(&both_are_in);
     let loadtest = Arc::new(
@@ -125,7 +125,7 @@ async fn users_of_one_client_have_cookies_of_their_own() {
 }
 
 #[tokio::test]
-async fn users_without_a_number_have_cookies_of_their_own_too() {
+async fn users_without_a_number_have_separate_cookies() {
     let both_are_in = Arc::new(Barrier::new(2));
     let loadtest = Arc::new(
         Loadtest::new(move |context: Context, mut response: golo::Response| {
@@ -150,7 +150,7 @@ async fn users_without_a_number_have_cookies_of_their_own_too() {
 }
 
 #[tokio::test]
-async fn steps_that_are_no_requests_are_measured() {
+async fn measured_steps_are_recorded() {
     let (results, outputs) = triggered(async {
         let started = Instant::now();
         let fine = golo::measure("journey", "query", async { Ok::<_, std::io::Error>(7) }).await.unwrap();
@@ -181,7 +181,7 @@ async fn steps_that_are_no_requests_are_measured() {
     }
 }
 
-/// Keeps what is checked.
+/// A sink that stores checks.
 #[derive(Clone, Default)]
 struct Checks(Arc<Mutex<Vec<(String, bool)>>>);
 
@@ -194,7 +194,7 @@ impl Sink for Checks {
 }
 
 #[tokio::test]
-async fn checks_are_counted_and_fail_nothing() {
+async fn failed_checks_are_counted_without_failing_the_trigger() {
     let checks = Checks::default();
     let loadtest = Loadtest::new(|_, _| async {
         assert!(golo::check("front page", true));
@@ -206,13 +206,13 @@ async fn checks_are_counted_and_fail_nothing() {
     assert!(!response.error);
     let counted = checks.0.lock().unwrap().clone();
     assert_eq!(counted, [("front page", true), ("front page", false), ("cart", false)].map(|(n, p)| (n.to_owned(), p)));
-    // Outside any run it is the bool alone.
+    // Outside a run, `check` only returns its argument.
     assert!(golo::check("outside", true) && !golo::check("outside", false));
 }
 
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How long a trigger took, by its `Response` and by the clock.
+/// Returns the duration of a trigger in its `Response`, and by the clock.
 async fn durations<F>(load_test: impl Fn() -> F + Send + Sync + 'static) -> (Duration, Duration)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -236,10 +236,10 @@ async fn think_time_is_not_measured() {
 }
 
 #[tokio::test]
-async fn think_time_that_overlaps_is_taken_out_once() {
+async fn overlapping_think_time_is_subtracted_once() {
     let (measured, elapsed) = durations(async || {
         tokio::join!(golo::think(PAUSE), golo::think(PAUSE), golo::think(PAUSE));
-        // Work, as a request is.
+        // Stands for work, such as a request.
         tokio::time::sleep(PAUSE / 2).await;
     })
     .await;
@@ -247,7 +247,7 @@ async fn think_time_that_overlaps_is_taken_out_once() {
 }
 
 #[tokio::test]
-async fn think_time_that_is_cut_short_is_not_measured_either() {
+async fn cancelled_think_time_is_not_measured() {
     let (measured, elapsed) = durations(async || {
         assert!(tokio::time::timeout(PAUSE, golo::think(PAUSE * 100)).await.is_err());
     })
@@ -257,7 +257,7 @@ async fn think_time_that_is_cut_short_is_not_measured_either() {
 }
 
 #[tokio::test]
-async fn what_is_measured_beside_a_think_time_counts() {
+async fn step_that_overlaps_with_think_time_is_measured() {
     const WORK: Duration = Duration::from_millis(300);
     let collected = Collected::default();
     let loadtest = Loadtest::new(|_, _| async {
@@ -278,7 +278,7 @@ async fn what_is_measured_beside_a_think_time_counts() {
     assert!(measured <= duration && duration <= elapsed - PAUSE, "{measured:?} of {duration:?} of {elapsed:?}");
 }
 
-/// Takes no output that has an error.
+/// A sink that panics at outputs with an error.
 struct Picky;
 
 impl Sink for Picky {
@@ -288,7 +288,7 @@ impl Sink for Picky {
 }
 
 #[tokio::test]
-async fn a_sink_that_panics_in_a_panic_ends_nothing() {
+async fn panic_of_a_sink_within_a_panic_does_not_abort() {
     let loadtest = Loadtest::new(|context: Context, _| async move {
         let endless = golo::measure("journey", "endless", std::future::pending::<Result<(), String>>());
         tokio::join!(endless, async { panic!("{} is lost", context.job_name) }).0
@@ -302,7 +302,7 @@ async fn a_sink_that_panics_in_a_panic_ends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn think_times_are_the_same_each_time() {
+async fn think_times_repeat_for_the_same_user_and_iteration() {
     let pauses = Arc::new(Mutex::new(Vec::new()));
     let taken = Arc::clone(&pauses);
     let loadtest = Loadtest::new(move |_, _| {
@@ -322,7 +322,7 @@ async fn think_times_are_the_same_each_time() {
     };
     let first = pauses_of(Some(1), Some(1)).await;
     assert_eq!(first.len(), 5);
-    // The timer rounds up to its next millisecond.
+    // The timer rounds up to the next millisecond.
     assert!(first.iter().all(|pause| (1000..=3001).contains(&pause.as_millis())), "{first:?}");
     assert!(first.iter().any(|pause| *pause != first[0]), "{first:?}");
     assert_eq!(pauses_of(Some(1), Some(1)).await, first);
@@ -333,7 +333,7 @@ async fn think_times_are_the_same_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn think_takes_what_people_write() {
+async fn think_accepts_durations_and_ranges() {
     let taken = async |think: Pin<Box<dyn Future<Output = ()>>>| {
         let started = tokio::time::Instant::now();
         think.await;
@@ -347,7 +347,7 @@ async fn think_takes_what_people_write() {
     assert_eq!(taken(Box::pin(golo::think(Duration::ZERO))).await, Duration::ZERO);
 }
 
-/// Has no room after an output until it is told so.
+/// A sink that is full after each output until it is released.
 #[derive(Clone, Default)]
 struct Full(Arc<FullInner>);
 
@@ -377,7 +377,7 @@ impl Sink for Full {
 }
 
 #[tokio::test]
-async fn a_full_sink_makes_the_load_test_wait_once_it_has_measured() {
+async fn full_sink_blocks_the_load_test_after_a_measurement() {
     let sink = Full::default();
     let full = sink.clone();
     let started = Instant::now();
@@ -394,7 +394,7 @@ async fn a_full_sink_makes_the_load_test_wait_once_it_has_measured() {
         for recorded in 1..=2 {
             sink.0.asked.notified().await;
             assert_eq!(sink.0.taken.lock().unwrap().len(), recorded);
-            // Time enough for a load test that does not wait to go on.
+            // Enough time for a load test that does not wait to continue.
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!(sink.0.taken.lock().unwrap().len(), recorded, "it waits");
             assert!(!running.is_finished());
@@ -409,7 +409,7 @@ async fn a_full_sink_makes_the_load_test_wait_once_it_has_measured() {
 }
 
 #[tokio::test]
-async fn a_full_sink_keeps_a_trigger_from_starting() {
+async fn full_sink_delays_the_start_of_a_trigger() {
     let sink = Full::default();
     sink.0.is_full.store(true, SeqCst);
     let full = sink.clone();

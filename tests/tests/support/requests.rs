@@ -1,4 +1,4 @@
-//! What the tests of requests share: a sink that collects, and servers that say what no good server says.
+//! Helpers of the tests of requests: a sink that collects outputs, and servers that send arbitrary bytes.
 
 use std::{
     net::SocketAddr,
@@ -13,10 +13,10 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Far longer than any test takes: what hangs fails rather than hanging the suite.
+/// Far longer than any test takes, so that a hang fails the test instead of blocking the suite.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A sink that keeps every output. Cloning it gives the same one.
+/// A sink that stores every output. Clones share their outputs.
 #[derive(Clone, Default)]
 pub(crate) struct Collected(Arc<Mutex<Vec<Output>>>);
 
@@ -32,7 +32,7 @@ impl Sink for Collected {
     }
 }
 
-/// Runs `load_test` as one trigger, and gives what it gave beside what it recorded.
+/// Runs `load_test` as one trigger. Returns its result and its recorded outputs.
 pub(crate) async fn triggered<F>(load_test: F) -> (F::Output, Vec<Output>)
 where
     F: Future<Output: Send + 'static> + Send + 'static,
@@ -52,14 +52,15 @@ where
     (result.await.expect("the load test has ended"), collected.outputs())
 }
 
-/// Sends `request` within a trigger of its own, where it must record exactly one output.
+/// Sends `request` within its own trigger. It must record exactly one output.
 pub(crate) async fn sent(request: golo::Request<'static>) -> (Result<reqwest::Response, RequestError>, Output) {
     let (result, mut outputs) = triggered(request.send()).await;
     assert_eq!(outputs.len(), 1, "{outputs:?}");
     (result, outputs.remove(0))
 }
 
-/// Sends `request`, which must fail with `kind`, in the error and in the output. Gives the output and its reason.
+/// Sends `request`, which must fail with `kind` in the error and in the output. Returns the error, the output and the
+/// reason in the output.
 pub(crate) async fn failed(kind: &str, request: impl IntoRequest) -> (RequestError, Output, String) {
     let (result, output) = sent(golo::request("journey", request)).await;
     let error = result.expect_err("the request fails");
@@ -72,7 +73,7 @@ pub(crate) async fn failed(kind: &str, request: impl IntoRequest) -> (RequestErr
     (error, output, reason)
 }
 
-/// The predicates of `error` that hold.
+/// Returns the names of the predicates of `error` that hold.
 pub(crate) fn kinds(error: &RequestError) -> Vec<&'static str> {
     [
         ("build", error.is_build()),
@@ -93,7 +94,7 @@ pub(crate) async fn patiently<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it ends")
 }
 
-/// Accepts connections on a free port for as long as the test's runtime lives, and has `answer` deal with each.
+/// Accepts connections on a free port as long as the test's runtime lives, and calls `answer` for each.
 pub(crate) async fn serve<A, F>(answer: A) -> SocketAddr
 where
     A: Fn(TcpStream) -> F + Send + 'static,
@@ -109,7 +110,7 @@ where
     address
 }
 
-/// Answers one request of each connection with exactly these bytes, then closes it. Gives the server's URL.
+/// Answers one request of each connection with exactly these bytes, then closes it. Returns the server's URL.
 pub(crate) async fn serve_bytes(answer: impl Into<Vec<u8>>) -> String {
     let answer: Arc<[u8]> = answer.into().into();
     let address = serve(move |mut connection| {
@@ -123,7 +124,7 @@ pub(crate) async fn serve_bytes(answer: impl Into<Vec<u8>>) -> String {
     format!("http://{}/", address.await)
 }
 
-/// Reads a request's head, and nothing past it where no body is sent.
+/// Reads the head of a request. Reads nothing after it.
 pub(crate) async fn read_head(connection: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! A TLS server with a certificate of its own, which nobody trusts unless told to.
+//! A TLS server with a self-signed certificate.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -23,7 +23,7 @@ impl TlsServer {
     }
 }
 
-/// Serves the sample service for `localhost` by one of `protocols`, as ALPN names them, for as long as the test's runtime lives.
+/// Serves the sample service for `localhost` with one of `protocols` (ALPN names) as long as the test's runtime lives.
 pub(crate) async fn start(protocols: &[&str]) -> TlsServer {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();

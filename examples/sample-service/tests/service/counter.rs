@@ -1,4 +1,4 @@
-//! The counter: exact, by route and by status class.
+//! Tests of the counter: exact counts by route and by status class.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn every_endpoint_exists_and_is_counted_by_its_route() {
 }
 
 #[tokio::test]
-async fn the_counter_can_be_read_and_reset_over_http() {
+async fn counter_can_be_read_and_reset_over_http() {
     let (service, client) = set_up();
     for path in ["/items/1", "/items/2", "/items/0", "/status/503"] {
         get(&service, &client, path).await;
@@ -82,7 +82,7 @@ async fn counts_are_exact_under_a_thousand_requests_at_once() {
 }
 
 #[tokio::test]
-async fn who_gives_up_was_seen_but_not_answered() {
+async fn disconnected_client_is_seen_but_not_answered() {
     let (service, client) = set_up();
     let request = tokio::spawn(client.get(service.url_of("/slow?ms=300")).send());
     while service.counter().seen == 0 {

@@ -1,4 +1,4 @@
-//! The endpoints that are about HTTP itself.
+//! Tests of the endpoints that are about HTTP itself.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ async fn http2_works_without_tls() {
 }
 
 #[tokio::test]
-async fn slow_takes_its_time() {
+async fn slow_waits_for_the_given_time() {
     let (service, client) = set_up();
     get(&service, &client, "/slow?ms=0").await;
     let start = Instant::now();
@@ -43,7 +43,7 @@ async fn slow_takes_its_time() {
 }
 
 #[tokio::test]
-async fn status_is_as_asked() {
+async fn status_returns_the_given_code() {
     let (service, _) = set_up();
     let client = builder().redirect(Policy::none()).build().unwrap();
     for code in [200, 201, 204, 205, 299, 302, 304, 404, 418, 429, 500, 503, 599] {
@@ -63,7 +63,7 @@ async fn status_is_as_asked() {
 }
 
 #[tokio::test]
-async fn flaky_fails_exactly_as_often_as_asked() {
+async fn flaky_fails_exactly_the_given_percentage() {
     let (service, client) = set_up();
     for (percent, failures) in [(0, 0), (7, 7), (50, 50), (100, 100)] {
         let mut failed = 0;
@@ -99,7 +99,7 @@ async fn redirects_end_at_home() {
 }
 
 #[tokio::test]
-async fn echo_returns_what_it_is_sent() {
+async fn echo_returns_the_request_body() {
     let (service, client) = set_up();
     let echo = || client.post(service.url_of("/echo"));
     let response = echo().header(CONTENT_TYPE, "text/csv").body("a,b\n").send().await.unwrap();
@@ -114,7 +114,7 @@ async fn echo_returns_what_it_is_sent() {
 }
 
 #[tokio::test]
-async fn bytes_are_as_many_as_asked() {
+async fn bytes_returns_the_given_length() {
     let (service, client) = set_up();
     for length in [0, 1, 65_537, 64 * 1024 * 1024] {
         let response = get(&service, &client, &format!("/bytes/{length}")).await;
@@ -128,7 +128,7 @@ async fn bytes_are_as_many_as_asked() {
 }
 
 #[tokio::test]
-async fn a_spawned_service_outlives_the_call() {
+async fn spawned_service_runs_after_the_call() {
     let client = builder().build().unwrap();
     let (first, second) = (sample_service::spawn(), sample_service::spawn());
     assert_ne!(first, second);

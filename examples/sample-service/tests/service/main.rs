@@ -1,4 +1,4 @@
-//! Every endpoint, through a real socket.
+//! Tests of every endpoint, over a real socket.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod counter;

@@ -1,4 +1,4 @@
-//! The small shop: items, signing in, buying.
+//! Tests of the shop: items, login, purchases.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
 use reqwest::{Client, Response, StatusCode};
@@ -50,7 +50,7 @@ async fn log_in(service: &SampleService, client: &Client, user: &str, password: 
 }
 
 #[tokio::test]
-async fn signing_in_gives_a_cookie_and_a_token() {
+async fn login_returns_a_cookie_and_a_token() {
     let (service, client) = set_up();
     let response = log_in(&service, &client, "ada", PASSWORD).await;
     assert_eq!(response.status(), StatusCode::OK);
@@ -78,7 +78,7 @@ async fn signing_in_gives_a_cookie_and_a_token() {
 }
 
 #[tokio::test]
-async fn a_cookie_jar_keeps_each_client_signed_in() {
+async fn cookie_jar_keeps_each_client_signed_in() {
     let service = start().unwrap();
     for user in ["ada", "grace"] {
         let client = builder().cookie_store(true).build().unwrap();
@@ -123,7 +123,7 @@ async fn buying_needs_a_session_and_an_item() {
 }
 
 #[tokio::test]
-async fn services_share_nothing() {
+async fn services_share_no_sessions_and_no_counts() {
     let (first, client) = set_up();
     let second = start().unwrap();
     let Token { token } = log_in(&first, &client, "ada", PASSWORD).await.json().await.unwrap();

@@ -1,4 +1,4 @@
-//! What these tests share: a service, a client, and what a refusal looks like.
+//! Helpers of these tests: a service, a client, and a check for error responses.
 
 use std::sync::LazyLock;
 

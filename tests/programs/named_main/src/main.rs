@@ -1,4 +1,4 @@
-//! A load test whose function is called `main`, with everything that a load test may take.
+//! A load test with a function named `main` and all kinds of parameters.
 
 use golo::{Context, Response, ResponseTag, Shared};
 
@@ -24,7 +24,7 @@ fn make_client(builder: golo::reqwest::ClientBuilder) -> golo::reqwest::Result<g
     builder.timeout(std::time::Duration::from_secs(1)).build()
 }
 
-/// Counts on.
+/// Adds to the visits.
 #[golo::loadtest(name = "not main", setup = prepare, teardown = clean_up, client = make_client)]
 #[cfg(not(any()))]
 async fn main(

@@ -1,4 +1,4 @@
-//! A load test whose name is a keyword, and whose name in reports is not raw.
+//! A load test with a raw identifier as its function name. Reports show its name without `r#`.
 
 #[golo::loadtest]
 async fn r#type() -> [golo::ResponseTag; 1] {

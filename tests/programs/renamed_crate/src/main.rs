@@ -1,4 +1,4 @@
-//! A load test whose crate knows `golo` under another name.
+//! A load test in a crate that imports `golo` under another name.
 
 #[load::loadtest(crate = load)]
 async fn journey(context: load::Context) -> Vec<load::ResponseTag> {

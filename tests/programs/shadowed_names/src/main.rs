@@ -1,4 +1,4 @@
-//! A load test among items that have the names an expansion would like to use.
+//! A load test among items that shadow the names an expansion might use.
 
 #![allow(dead_code, non_upper_case_globals, unused_imports, unused_macros)]
 

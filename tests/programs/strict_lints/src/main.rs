@@ -1,4 +1,4 @@
-//! A load test in a crate that denies every lint that an expansion could trip over.
+//! A load test in a crate that denies every lint that an expansion could violate.
 
 #![deny(warnings, missing_docs, unused, unreachable_pub, unused_qualifications, unused_results)]
 #![deny(clippy::all, clippy::pedantic, clippy::nursery, clippy::cargo, clippy::unwrap_used, clippy::expect_used)]

@@ -1,4 +1,4 @@
-//! A load test whose function its own unit tests call.
+//! A load test with unit tests that call its function.
 
 use golo::{Context, Response, Shared};
 
@@ -38,12 +38,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_visitor_passes() {
+    fn visitor_within_the_limit_passes() {
         assert_eq!(visit(&mut Visitor(0)), Ok(Response::default()));
     }
 
     #[test]
-    fn a_tired_visitor_fails() {
+    fn visitor_beyond_the_limit_fails() {
         assert_eq!(visit(&mut Visitor(3)), Err("4 visits".to_owned()));
     }
 }

@@ -1,9 +1,9 @@
-//! The program runs, and answers as its source says.
+//! Checks the response of the program.
 
 #![cfg(unix)]
 
 #[test]
-fn it_passes() {
+fn load_test_with_unit_tests_passes() {
     let response = golo_tests::once(env!("CARGO_BIN_EXE_program-unit-tests"));
     assert_eq!(response["jobName"], "journey");
     assert_eq!(response["output"], "");
