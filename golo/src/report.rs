@@ -3,7 +3,6 @@
 //! Public for the `golo` command only. It changes without notice; nothing else may use it.
 
 mod document;
-mod ending;
 mod files;
 #[cfg(feature = "html")]
 mod html;
@@ -11,6 +10,7 @@ mod jsonl;
 mod junit;
 pub(crate) mod lines;
 mod news;
+mod outcome;
 mod output;
 pub(crate) mod outputs;
 mod page;
@@ -27,7 +27,7 @@ mod units;
 mod verdict;
 
 pub use document::{Distribution, Document};
-pub use ending::{Ending, Moment, RunOutcome, Unwritten, Written};
+pub use outcome::{Moment, RunOutcome, Unwritten, Written};
 #[cfg(feature = "html")]
 pub use html::html;
 pub use news::News;

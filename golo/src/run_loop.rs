@@ -32,7 +32,7 @@ use crate::{
         snapshot::Snapshot,
     },
     error::chain,
-    report::{self, Ending, MetricsOutput, Moment, RunOutcome, Threshold, Timeline, Unwritten, Watch},
+    report::{self, MetricsOutput, Moment, RunOutcome, Threshold, Unwritten, Watch},
     support::{message::say, until::until},
 };
 
@@ -67,14 +67,14 @@ pub async fn run<D: Driver, C: Control>(
     outputs: &mut [Box<dyn MetricsOutput + '_>],
 ) -> RunOutcome {
     let watch = Watch::new(spec.thresholds.iter().cloned(), &spec.plan);
+    let not_started = Finished::not_started(spec.plan.clone(), spec.options.clone(), None);
     let run = Run {
         driver,
         spec,
         control,
         outputs,
         watch,
-        timeline: Timeline::default(),
-        ending: Ending::default(),
+        outcome: not_started.into(),
         begin_at: None,
         level: None,
         held_until: None,
@@ -92,8 +92,7 @@ struct Run<'a, 'o, D, C> {
     control: &'a mut C,
     outputs: &'a mut [Box<dyn MetricsOutput + 'o>],
     watch: Watch,
-    timeline: Timeline,
-    ending: Ending,
+    outcome: RunOutcome,
     /// When a held run is to begin, if that was ordered before it could.
     begin_at: Option<std::time::SystemTime>,
     /// The load that was ordered before there was an engine.
@@ -113,10 +112,10 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             Ok(false) => self.not_started(None),
             Err(error) => self.not_started(Some(&error)),
         };
-        self.ending.torn_down = self.tear_down().await.err().map(|error| chain(&error));
-        self.ending.thresholds = self.watch.judge(&finished);
-        self.timeline.finish(&finished);
-        RunOutcome { finished, timeline: self.timeline, ending: self.ending }
+        self.outcome.torn_down = self.tear_down().await.err().map(|error| chain(&error));
+        self.outcome.thresholds = self.watch.judge(&finished);
+        self.outcome.timeline.finish(&finished);
+        RunOutcome { finished, ..self.outcome }
     }
 
     fn not_started(&self, error: Option<&Error>) -> Finished {
@@ -139,7 +138,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                     Order::Start { at } => self.begin_at = Some(at),
                     Order::Adjust(level) => self.level = Some(level),
                     Order::Interrupt => {
-                        self.ending.is_interrupted = true;
+                        self.outcome.is_interrupted = true;
                         say(format_args!("{name}: giving up {what}"));
                         break;
                     }
@@ -147,7 +146,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                 },
             }
         }
-        self.ending.stopped = Some(Moment::Setup);
+        self.outcome.stopped = Some(Moment::Setup);
         drop(cut);
         // One that blocks its thread cannot be cut off.
         tokio::select! {
@@ -166,7 +165,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             Some(Ok(engine)) => self.drive(engine).await,
             Some(Err(error)) => self.not_started(Some(&error)),
             None => {
-                self.ending.stopped = Some(Moment::Start);
+                self.outcome.stopped = Some(Moment::Start);
                 self.not_started(None)
             }
         }
@@ -183,7 +182,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                     Order::Start { at } => self.begin_at = Some(at),
                     Order::Adjust(level) => self.level = Some(level),
                     Order::Interrupt => {
-                        self.ending.is_interrupted = true;
+                        self.outcome.is_interrupted = true;
                         say(format_args!("{name}: giving up before any load"));
                         return None;
                     }
@@ -210,16 +209,16 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                     Some(event) => self.event(&event, &mut *engine),
                     None => break,
                 },
-                reason = self.driver.died(), if self.ending.died.is_none() => {
-                    self.ending.died = Some(reason);
+                reason = self.driver.died(), if self.outcome.died.is_none() => {
+                    self.outcome.died = Some(reason);
                     engine.cut();
                 }
                 order = self.control.next() => self.obey(order, &mut *engine),
                 () = until(self.held_until.map(Instant::into_std)), if engine.started().is_none() => {
                     self.held_until = None;
-                    if self.ending.stopped.is_none() {
+                    if self.outcome.stopped.is_none() {
                         let held = self.spec.held.unwrap_or_default().as_secs_f64();
-                        self.ending.died = Some(format!("nobody had it begin within {held} s"));
+                        self.outcome.died = Some(format!("nobody had it begin within {held} s"));
                         self.stop(&mut *engine);
                     }
                 }
@@ -241,20 +240,20 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     async fn ended(&mut self, engine: &mut dyn EngineHandle) {
         if let Some(reason) = engine.ended_early() {
             // This explains more than the end of the connection.
-            self.ending.died = Some(reason);
+            self.outcome.died = Some(reason);
         }
-        if let (None, Some(broken)) = (&self.ending.died, engine.broken()) {
+        if let (None, Some(broken)) = (&self.outcome.died, engine.broken()) {
             // Mostly because the load test died, which explains more.
             let died = timeout(LAST_MOMENT, self.driver.died()).await;
-            self.ending.died = Some(died.unwrap_or(broken));
+            self.outcome.died = Some(died.unwrap_or(broken));
         }
         self.settle().await;
-        self.ending.missing = self.driver.missing();
+        self.outcome.missing = self.driver.missing();
         let lines = engine.outputs_lost();
         if lines > 0 {
             let reason = "nobody read them in time";
             let places = self.spec.lines.iter().cloned();
-            self.ending.unwritten = places.map(|place| Unwritten { lines, place, reason: reason.to_owned() }).collect();
+            self.outcome.unwritten = places.map(|place| Unwritten { lines, place, reason: reason.to_owned() }).collect();
         }
     }
 
@@ -273,7 +272,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                 }
             }
         }
-        self.ending.is_cut = true;
+        self.outcome.is_cut = true;
         self.driver.kill().await;
     }
 
@@ -282,17 +281,17 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             output.event(event, engine.totals());
         }
         let RunEvent::Second(progress) = event else { return };
-        self.timeline.add(progress);
+        self.outcome.timeline.add(progress);
         self.watch.second(progress);
         self.warn_of_pace(engine.totals());
-        if !self.spec.abort_on_fail || self.ending.aborted.is_some() || self.ending.stopped.is_some() {
+        if !self.spec.abort_on_fail || self.outcome.aborted.is_some() || self.outcome.stopped.is_some() {
             return;
         }
         if let Some(lost) = self.watch.lost(engine.totals(), progress.elapsed).cloned() {
             let why = lost.hidden(engine.totals()).map_or_else(String::new, |why| format!(": {why}"));
             self.say(format_args!("stopping, since `{lost}` can no longer hold{why}"));
             engine.stop(&StopReason::Threshold(lost.clone()));
-            self.ending.aborted = Some(lost);
+            self.outcome.aborted = Some(lost);
         }
     }
 
@@ -317,8 +316,8 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             Order::Stop => self.stop(engine),
             Order::Cut => {
                 let moment = moment(engine);
-                self.ending.stopped.get_or_insert(moment);
-                (self.ending.is_cut, self.cut_at) = (true, None);
+                self.outcome.stopped.get_or_insert(moment);
+                (self.outcome.is_cut, self.cut_at) = (true, None);
                 engine.cut();
             }
             Order::Interrupt => self.interrupt(engine),
@@ -327,7 +326,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
 
     fn stop(&mut self, engine: &mut dyn EngineHandle) {
         let moment = moment(engine);
-        let at = *self.ending.stopped.get_or_insert(moment);
+        let at = *self.outcome.stopped.get_or_insert(moment);
         // The grace period is for triggers, and as long again for users. What is left after both is cut off.
         let grace = 2 * self.spec.plan.graceful_stop() + LAST_MOMENT;
         self.cut_at.get_or_insert_with(|| Instant::now() + grace);
@@ -336,7 +335,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
 
     fn interrupt(&mut self, engine: &mut dyn EngineHandle) {
         let moment = moment(engine);
-        if self.ending.stopped.is_some() {
+        if self.outcome.stopped.is_some() {
             let what = if let Moment::Load(_) = moment { "what is in flight" } else { "what is still ending" };
             self.say(format_args!("cutting off {what}"));
             return engine.cut();
@@ -346,7 +345,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             Moment::Stop => "no trigger is in flight any more; a second signal cuts short what else is ending",
             _ => "stopping the users before any load; a second signal cuts that short",
         });
-        self.ending.is_interrupted = true;
+        self.outcome.is_interrupted = true;
         self.stop(engine);
     }
 
@@ -354,10 +353,10 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     async fn tear_down(&mut self) -> Result<(), Error> {
         let what = self.driver.tear_down_in_words();
         let grace = self.spec.plan.graceful_stop().max(LAST_MOMENT);
-        let is_bounded = self.ending.is_interrupted;
+        let is_bounded = self.outcome.is_interrupted;
         let deadline = is_bounded.then(|| std::time::Instant::now() + grace);
         if self.is_interrupt_pending {
-            self.ending.stopped.get_or_insert(Moment::Teardown);
+            self.outcome.stopped.get_or_insert(Moment::Teardown);
         } else {
             let mut tearing_down = pin!(self.driver.tear_down());
             loop {
@@ -366,11 +365,11 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                     () = until(deadline) => break,
                     order = self.control.next() => match order {
                         Order::Interrupt => {
-                            self.ending.stopped.get_or_insert(Moment::Teardown);
+                            self.outcome.stopped.get_or_insert(Moment::Teardown);
                             break;
                         }
                         Order::Cut => {
-                            self.ending.is_cut = true;
+                            self.outcome.is_cut = true;
                             break;
                         }
                         Order::Start { .. } | Order::Adjust(_) | Order::Stop => {}
@@ -378,7 +377,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                 }
             }
         }
-        if self.ending.is_cut {
+        if self.outcome.is_cut {
             self.driver.kill().await;
         } else {
             self.say(format_args!("cut off {what}"));

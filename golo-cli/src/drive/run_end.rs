@@ -134,22 +134,22 @@ impl TryFrom<Parameters> for RunEnd {
 /// Returns the last record of the only member of a run, which says how it ended.
 #[must_use]
 pub fn ended(outcome: &RunOutcome) -> Ended {
-    let RunOutcome { finished, ending, .. } = outcome;
-    let stopped = ending.stopped.map(|moment| moment.elapsed(finished.whole_time));
-    let (state, reason) = match (&finished.not_started, &ending.died, stopped) {
+    let finished = &outcome.finished;
+    let stopped = outcome.stopped.map(|moment| moment.elapsed(finished.whole_time));
+    let (state, reason) = match (&finished.not_started, &outcome.died, stopped) {
         (Some(reason), ..) | (None, Some(reason), _) => (State::Failed, reason.clone()),
-        (None, None, Some(_)) if ending.is_interrupted => (State::Cancelled, "a signal stopped it".to_owned()),
-        (None, None, Some(_)) if ending.is_cut => (State::Cancelled, "what was in flight was cut off".to_owned()),
+        (None, None, Some(_)) if outcome.is_interrupted => (State::Cancelled, "a signal stopped it".to_owned()),
+        (None, None, Some(_)) if outcome.is_cut => (State::Cancelled, "what was in flight was cut off".to_owned()),
         (None, None, Some(_)) => (State::Cancelled, "it was told to stop".to_owned()),
-        (None, None, None) => (State::Completed, ending.torn_down.clone().unwrap_or_default()),
+        (None, None, None) => (State::Completed, outcome.torn_down.clone().unwrap_or_default()),
     };
     Ended {
         state: state.into(),
         reason,
         stopped: stopped.map(nanoseconds),
-        died: ending.died.clone().unwrap_or_default(),
-        aborted: ending.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
-        missing: ending.missing.clone().unwrap_or_default(),
+        died: outcome.died.clone().unwrap_or_default(),
+        aborted: outcome.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
+        missing: outcome.missing.clone().unwrap_or_default(),
         ..Ended::default()
     }
 }

@@ -83,7 +83,7 @@ pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Res
     let replayed = replay_kept(store, &parts, |_| {})?;
     let summary = Summary::of(&replayed);
     // A part that is silent while others have ended is given up in the end: until then it is a matter of time.
-    if replayed.outcome.ending.not_ended.is_none() || parts.iter().all(|part| part.state == RUNNING) {
+    if replayed.outcome.not_ended.is_none() || parts.iter().all(|part| part.state == RUNNING) {
         new.push(Summarized::of(run, records, summary.clone()));
     }
     Ok(summary)

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use golo::{
     engine::{Options, Progress, plan::Plan, share::Share},
-    report::{Ending, Moment, RunOutcome, Threshold, Timeline, Watch},
+    report::{Moment, RunOutcome, Threshold, Timeline, Watch},
     wire,
 };
 use golo_proto::{
@@ -84,21 +84,22 @@ pub fn replay<'a>(
             merged.lose(number, reason);
         }
     }
-    let mut finished = merged.finish();
+    let finished = merged.finish();
     timeline.finish(&finished);
-    let mut ending = ending(&parts, &lost, finished.started_at.is_some());
-    // Of the loss of one that was ready it has died.
-    if finished.started_at.is_none() && died(&parts).any(|ended| ended.run_died_of.is_empty()) {
-        finished.not_started = ending.died.take();
+    let thresholds = watch.judge(&finished);
+    let not_ended = not_ended(&parts, missing.len(), of, now);
+    let mut outcome = RunOutcome { timeline, thresholds, not_ended, ..finished.into() };
+    add_ends(&mut outcome, &parts, &lost);
+    // A run that died before it started, other than by the loss of a ready agent, did not start.
+    if outcome.finished.started_at.is_none() && died(&parts).any(|ended| ended.run_died_of.is_empty()) {
+        outcome.finished.not_started = outcome.died.take();
     }
-    ending.thresholds = watch.judge(&finished);
-    ending.not_ended = not_ended(&parts, missing.len(), of, now);
     let begun_at = wire::moment(parts.iter().map(|part| part.begun_at).min().unwrap_or_default());
     Ok(Replayed {
         run: asked.run,
         load_test: asked.load_test,
         begun_at,
-        outcome: RunOutcome { finished, timeline, ending },
+        outcome,
     })
 }
 
@@ -243,23 +244,23 @@ fn lost(parts: &[Part<'_>]) -> Vec<Option<String>> {
 }
 
 /// How it ended, by what its parts say; those that are lost have no say in it.
-fn ending(parts: &[Part<'_>], lost: &[Option<String>], has_started: bool) -> Ending {
+fn add_ends(outcome: &mut RunOutcome, parts: &[Part<'_>], lost: &[Option<String>]) {
+    let has_started = outcome.finished.started_at.is_some();
     let is_one = parts.len() == 1;
-    let mut ending = Ending::default();
     for (part, lost) in parts.iter().zip(lost) {
         let Some(ended) = &part.ended else { continue };
         // What was told of the whole run counts, whichever part has it.
         let is_stopped = ended.state() == State::Cancelled && !tells_of_the_run(ended) && ended.run_lost.is_empty();
         let stopped = ended.stopped.or_else(|| is_stopped.then_some(0));
         if let Some(elapsed) = stopped.filter(|_| ended.run_stopped || lost.is_none()) {
-            ending.stopped = Some(match (ending.stopped, has_started) {
+            outcome.stopped = Some(match (outcome.stopped, has_started) {
                 (_, false) => Moment::Start,
                 (Some(Moment::Load(known)), true) => Moment::Load(known.max(Duration::from_nanos(elapsed))),
                 (_, true) => Moment::Load(Duration::from_nanos(elapsed)),
             });
         }
-        if ending.aborted.is_none() {
-            ending.aborted = ended.aborted.parse().ok();
+        if outcome.aborted.is_none() {
+            outcome.aborted = ended.aborted.parse().ok();
         }
         if lost.is_some() {
             continue;
@@ -270,18 +271,17 @@ fn ending(parts: &[Part<'_>], lost: &[Option<String>], has_started: bool) -> End
             "" if !part.has_finished && ended.state() == State::Failed => &*ended.reason,
             died => died,
         };
-        if ending.died.is_none() && !died.is_empty() {
-            ending.died = Some(named(died));
+        if outcome.died.is_none() && !died.is_empty() {
+            outcome.died = Some(named(died));
         }
-        if ending.missing.is_none() && !ended.missing.is_empty() {
-            ending.missing = Some(named(&ended.missing));
+        if outcome.missing.is_none() && !ended.missing.is_empty() {
+            outcome.missing = Some(named(&ended.missing));
         }
-        if ending.torn_down.is_none() && ended.state() == State::Completed && !ended.reason.is_empty() {
-            ending.torn_down = Some(named(&ended.reason));
+        if outcome.torn_down.is_none() && ended.state() == State::Completed && !ended.reason.is_empty() {
+            outcome.torn_down = Some(named(&ended.reason));
         }
     }
-    ending.died = died(parts).next().map(|ended| ended.run_died.clone()).or(ending.died);
-    ending
+    outcome.died = died(parts).next().map(|ended| ended.run_died.clone()).or(outcome.died.take());
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl<'a> Document<'a> {
     /// Returns the document of a run that has ended.
     #[must_use]
     pub fn of(outcome: &'a RunOutcome) -> Self {
-        let RunOutcome { finished, timeline, ending } = outcome;
+        let RunOutcome { finished, timeline, thresholds, .. } = outcome;
         let verdict = &outcome.verdict();
         let totals = &finished.totals;
         let requests = summary::Requests::of(totals);
@@ -173,9 +173,9 @@ impl<'a> Document<'a> {
             verdict: Said {
                 word: verdict.to_string(),
                 exit_code: outcome.exit() as u8,
-                text: summary::headline(finished, verdict, ending, &requests),
+                text: summary::headline(outcome, verdict, &requests),
             },
-            thresholds: ending.thresholds.iter().map(Threshold::of).collect(),
+            thresholds: thresholds.iter().map(Threshold::of).collect(),
             load: Load::of(finished),
             triggers: Triggers::of(&totals.triggers),
             journeys: Journeys::of(totals, &requests),

@@ -9,7 +9,7 @@ use quick_xml::{
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Ending, Judged, Page, RunOutcome, Verdict,
+    Judged, Page, RunOutcome, Verdict,
     outputs::{FileOutput, OutputKind},
     units::counted,
     verdict::nothing_succeeded,
@@ -29,9 +29,9 @@ pub(super) const KIND: OutputKind =
 /// Returns an error if writing to `to` fails.
 pub(super) fn junit(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
     let summary = &super::summary(outcome, Page::default());
-    let (finished, verdict, ending) = (&outcome.finished, &outcome.verdict(), &outcome.ending);
+    let (finished, verdict) = (&outcome.finished, &outcome.verdict());
     let job = text(&finished.options.job_name);
-    let cases = cases(finished, verdict, ending);
+    let cases = cases(outcome, verdict);
     let counted = |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count().to_string();
     let (all, failed) = (cases.len().to_string(), counted(|outcome| matches!(outcome, Outcome::Failed(_))));
     let broken = counted(|outcome| matches!(outcome, Outcome::Broken { .. }));
@@ -111,15 +111,15 @@ enum Outcome {
     },
 }
 
-fn cases(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Vec<Case> {
+fn cases(run: &RunOutcome, verdict: &Verdict) -> Vec<Case> {
     let mut cases =
-        vec![Case { class: "run", name: finished.plan.to_string(), outcome: of_run(finished, verdict, ending) }];
-    cases.extend(ending.thresholds.iter().map(of_threshold));
-    cases.extend(finished.totals.checks.iter().map(|(name, check)| of_check(name, *check)));
+        vec![Case { class: "run", name: run.finished.plan.to_string(), outcome: of_run(run, verdict) }];
+    cases.extend(run.thresholds.iter().map(of_threshold));
+    cases.extend(run.finished.totals.checks.iter().map(|(name, check)| of_check(name, *check)));
     cases
 }
 
-fn of_run(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Outcome {
+fn of_run(run: &RunOutcome, verdict: &Verdict) -> Outcome {
     let what = verdict.to_string();
     let message = match verdict {
         Verdict::NotStarted(reason) | Verdict::NotEnded(reason) | Verdict::Died(reason) => {
@@ -127,8 +127,8 @@ fn of_run(finished: &Finished, verdict: &Verdict, ending: &Ending) -> Outcome {
         }
         Verdict::Invalid(reasons) => format!("{verdict}: {}", reasons.join("; ")),
         Verdict::Stopped => format!("{verdict} by a signal"),
-        Verdict::Passed | Verdict::Failed(_) if !ending.is_whole() => ending.troubles().join("; "),
-        Verdict::Failed(_) => match nothing_succeeded(finished, ending) {
+        Verdict::Passed | Verdict::Failed(_) if !run.is_whole() => run.troubles().join("; "),
+        Verdict::Failed(_) => match nothing_succeeded(run) {
             Some(nothing) => return Outcome::Failed(nothing.reason),
             None => return Outcome::Passed,
         },

@@ -150,7 +150,7 @@ pub(crate) fn sinks(outputs: &[Box<dyn MetricsOutput>]) -> impl Iterator<Item = 
 pub(crate) fn finish(outputs: &mut [Box<dyn MetricsOutput>], outcome: &mut RunOutcome) {
     for output in outputs {
         let written = output.finish(outcome);
-        outcome.ending.files.extend(written);
+        outcome.files.extend(written);
     }
 }
 

@@ -42,14 +42,14 @@ const ROWS: usize = 50;
 /// Returns the summary of a run for people: the verdict, and the measurements that explain it.
 #[must_use]
 pub fn summary(outcome: &RunOutcome, page: Page) -> String {
-    let RunOutcome { finished, ending, .. } = outcome;
+    let finished = &outcome.finished;
     let verdict = &outcome.verdict();
     let totals = &finished.totals;
     let requests = Requests::of(totals);
     let rates = RateTime::of(finished);
-    let head = headline::lines(page, finished, verdict, ending, &requests);
+    let head = headline::lines(page, outcome, verdict, &requests);
     let sections = [
-        thresholds::lines(page, ending),
+        thresholds::lines(page, &outcome.thresholds),
         load::lines(page, finished, &requests),
         requests.lines(page, rates),
         requests.lines_of_steps(page, rates),
@@ -60,7 +60,7 @@ pub fn summary(outcome: &RunOutcome, page: Page) -> String {
         errors::statuses(page, &requests),
         errors::lines(page, totals),
         generator::lines(page, finished),
-        files::lines(page, ending),
+        files::lines(page, outcome),
     ];
     let titled = sections.into_iter().map(|mut lines| {
         if let Some(title) = lines.first_mut() {

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Ending, Judged, summary,
+    Judged, RunOutcome, summary,
     units::{count, counted, duration},
 };
 use crate::engine::{
@@ -35,26 +35,27 @@ pub enum Verdict {
 impl Verdict {
     /// Returns the verdict on a run that has ended.
     #[must_use]
-    pub fn of(finished: &Finished, ending: &Ending) -> Self {
+    pub fn of(outcome: &RunOutcome) -> Self {
+        let finished = &outcome.finished;
         if let Some(reason) = &finished.not_started {
             return Self::NotStarted(reason.clone());
         }
-        if let Some(known) = &ending.not_ended {
+        if let Some(known) = &outcome.not_ended {
             return Self::NotEnded(known.clone());
         }
-        if let Some(reason) = &ending.died {
+        if let Some(reason) = &outcome.died {
             return Self::Died(reason.clone());
         }
-        if ending.stopped.is_some() {
+        if outcome.stopped.is_some() {
             return Self::Stopped;
         }
         let mut reasons = invalid(finished);
-        reasons.extend(ending.missing.clone());
+        reasons.extend(outcome.missing.clone());
         if !reasons.is_empty() {
             return Self::Invalid(reasons);
         }
-        let mut failed: Vec<_> = ending.thresholds.iter().filter(|judged| !judged.passed).map(missed).collect();
-        failed.extend(nothing_succeeded(finished, ending).map(|nothing| nothing.reason));
+        let mut failed: Vec<_> = outcome.thresholds.iter().filter(|judged| !judged.passed).map(missed).collect();
+        failed.extend(nothing_succeeded(outcome).map(|nothing| nothing.reason));
         if failed.is_empty() { Self::Passed } else { Self::Failed(failed) }
     }
 }
@@ -78,8 +79,9 @@ pub(super) struct NothingSucceeded {
 /// failures.
 ///
 /// Requests decide. If there are none, measured steps decide; if there are none either, triggers.
-pub(super) fn nothing_succeeded(finished: &Finished, ending: &Ending) -> Option<NothingSucceeded> {
-    if ending.thresholds.iter().any(Judged::wants_failures) {
+pub(super) fn nothing_succeeded(outcome: &RunOutcome) -> Option<NothingSucceeded> {
+    let finished = &outcome.finished;
+    if outcome.thresholds.iter().any(Judged::wants_failures) {
         return None;
     }
     let totals = &finished.totals;

@@ -35,7 +35,7 @@ pub(crate) fn finish(outcome: RunOutcome, outputs: Vec<Box<dyn MetricsOutput>>) 
 
 fn finish_all(mut outcome: RunOutcome, mut outputs: Vec<Box<dyn MetricsOutput>>) -> ExitCode {
     outputs::finish(&mut outputs, &mut outcome);
-    for trouble in outcome.ending.troubles() {
+    for trouble in outcome.troubles() {
         say(format_args!("golo: {trouble}"));
     }
     outcome.exit().into()
@@ -109,7 +109,7 @@ pub fn show(mut outcome: RunOutcome, args: ReportArgs) -> ExitCode {
     };
     let printed = text.and_then(|text| print(&text));
     let mut is_whole = true;
-    for (path, error) in outcome.ending.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
+    for (path, error) in outcome.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
         is_whole = false;
         say(format_args!("golo: `{path}` could not be written: {error}"));
     }

@@ -87,8 +87,8 @@ fn the_seconds_of_parts_are_put_together_whatever_their_order() {
     let (replayed, seconds) = replayed(&parts, 6);
     // The last comes with the end of the first to end.
     assert_eq!(seconds, (1..=6).map(|second| (second, 10, 2)).collect::<Vec<_>>());
-    let RunOutcome { finished, timeline, ending } = &replayed.outcome;
-    assert_eq!((finished.totals.triggers.done, finished.options.workers, ending.not_ended.clone()), (12, 4, None));
+    let RunOutcome { finished, timeline, not_ended, .. } = &replayed.outcome;
+    assert_eq!((finished.totals.triggers.done, finished.options.workers, not_ended.clone()), (12, 4, None));
     assert_eq!(timeline.points().map(|point| point.done).collect::<Vec<_>>(), [2; 6]);
     assert_eq!((replayed.outcome.verdict(), replayed.name(), &*replayed.run), (Verdict::Passed, "shop", "r"));
 }
@@ -114,12 +114,12 @@ fn how_it_ended_is_known() {
         &[part("a", (0, 1), 12, Some(Ended { reason: "teardown failed".to_owned(), ..of(State::Completed) }))],
         12,
     );
-    assert_eq!(replayed.outcome.ending.torn_down.as_deref(), Some("teardown failed"));
+    assert_eq!(replayed.outcome.torn_down.as_deref(), Some("teardown failed"));
     let (replayed, _) = self::replayed(
         &[part("a", (0, 1), 12, Some(Ended { aborted: "iterations count>=10".to_owned(), ..Ended::default() }))],
         12,
     );
-    assert!(replayed.outcome.ending.aborted.is_some());
+    assert!(replayed.outcome.aborted.is_some());
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! The report files.
 
-use crate::report::{Ending, Page, text::clean};
+use crate::report::{Page, RunOutcome, text::clean};
 
-pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {
-    if ending.files.is_empty() {
+pub(super) fn lines(page: Page, outcome: &RunOutcome) -> Vec<String> {
+    if outcome.files.is_empty() {
         return Vec::new();
     }
     let mut lines = vec!["Files".to_owned()];
-    for file in &ending.files {
+    for file in &outcome.files {
         let place = format!("`{}`", file.path);
-        let lost = ending.unwritten.iter().find(|unwritten| file.kind == "jsonl" && unwritten.place == place);
+        let lost = outcome.unwritten.iter().find(|unwritten| file.kind == "jsonl" && unwritten.place == place);
         let text = match (&file.error, lost) {
             (Some(error), _) => clean(&format!("{}: not written: {error}", file.path)),
             (None, Some(lost)) => clean(&format!("{}: not whole: {}", file.path, lost.reason)),

@@ -10,7 +10,7 @@ use crate::{
         snapshot::Snapshot,
     },
     report::{
-        self, Ending, Moment, Page, Verdict,
+        self, Moment, Page, RunOutcome, Verdict,
         page::{BAD, GOOD, WARNING},
         pauses,
         text::clean,
@@ -21,12 +21,11 @@ use crate::{
 
 pub(super) fn lines(
     page: Page,
-    finished: &Finished,
+    outcome: &RunOutcome,
     verdict: &Verdict,
-    ending: &Ending,
     requests: &Requests,
 ) -> Vec<String> {
-    let (text, also) = texts(finished, verdict, ending, requests);
+    let (text, also) = texts(outcome, verdict, requests);
     let mut lines = page.wrap("", 2, &text);
     if let Some(first) = lines.first_mut() {
         let word = verdict.to_string();
@@ -45,28 +44,28 @@ pub(super) fn lines(
 
 /// Returns the verdict with its reason and the important problems, as one sentence.
 pub(in crate::report) fn headline(
-    finished: &Finished,
+    outcome: &RunOutcome,
     verdict: &Verdict,
-    ending: &Ending,
     requests: &Requests,
 ) -> String {
-    let (text, also) = texts(finished, verdict, ending, requests);
+    let (text, also) = texts(outcome, verdict, requests);
     if also.is_empty() { text } else { format!("{text}; also: {also}") }
 }
 
-fn texts(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Requests) -> (String, String) {
-    let mut concerns = concerns(finished, verdict, ending, requests);
-    concerns.extend(ending.troubles().iter().map(|trouble| clean(trouble)));
+fn texts(outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> (String, String) {
+    let finished = &outcome.finished;
+    let mut concerns = concerns(outcome, verdict, requests);
+    concerns.extend(outcome.troubles().iter().map(|trouble| clean(trouble)));
     let cleaned = |reasons: &[String]| reasons.iter().map(|reason| clean(reason)).collect::<Vec<_>>().join("; ");
     let text = match verdict {
         Verdict::NotStarted(reason) | Verdict::NotEnded(reason) => format!("{verdict}: {}", clean(reason)),
         Verdict::Died(reason) => format!("{verdict} after {}: {}", duration(finished.load_time), clean(reason)),
-        Verdict::Stopped => format!("{verdict} by a signal {}", when(finished, ending.stopped)),
+        Verdict::Stopped => format!("{verdict} by a signal {}", when(finished, outcome.stopped)),
         Verdict::Invalid(reasons) => {
             format!("{verdict}: the generator, not the target, was the limit: {}", cleaned(reasons))
         }
         Verdict::Failed(reasons) => {
-            let aborted = match &ending.aborted {
+            let aborted = match &outcome.aborted {
                 Some(_) => format!(" after {}, when that could no longer be mended", duration(finished.load_time)),
                 None => String::new(),
             };
@@ -109,11 +108,12 @@ fn when(finished: &Finished, moment: Option<Moment>) -> String {
 }
 
 /// Returns the problems that are too important to miss.
-fn concerns(finished: &Finished, verdict: &Verdict, ending: &Ending, requests: &Requests) -> Vec<String> {
+fn concerns(outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> Vec<String> {
+    let finished = &outcome.finished;
     let totals = &finished.totals;
     let mut concerns = Vec::new();
     // The reasons of the verdict are not repeated.
-    let nothing = verdict::nothing_succeeded(finished, ending).filter(|_| matches!(verdict, Verdict::Failed(_)));
+    let nothing = verdict::nothing_succeeded(outcome).filter(|_| matches!(verdict, Verdict::Failed(_)));
     let is_of_triggers = nothing.as_ref().is_some_and(|nothing| nothing.of_triggers);
     // A run that ended before the load has no results to comment on.
     if *verdict == Verdict::Passed || !finished.load_time.is_zero() {

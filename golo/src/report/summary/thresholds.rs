@@ -1,7 +1,7 @@
 //! The thresholds with their actual values.
 
 use crate::report::{
-    Ending, Judged, Page,
+    Judged, Page,
     page::{BAD, GOOD, together},
     text::{clean, width},
 };
@@ -9,8 +9,7 @@ use crate::report::{
 /// Maximum width of a threshold for its actual value to be aligned, in columns.
 const ALIGNED: usize = 56;
 
-pub(super) fn lines(page: Page, ending: &Ending) -> Vec<String> {
-    let thresholds = &ending.thresholds;
+pub(super) fn lines(page: Page, thresholds: &[Judged]) -> Vec<String> {
     if thresholds.is_empty() {
         return Vec::new();
     }

@@ -1,4 +1,4 @@
-//! The end of a run, in addition to what was measured.
+//! The outcome of a run: what was measured, how it ended, and what follows from both.
 
 use std::{
     fmt,
@@ -12,70 +12,12 @@ use crate::{
 };
 
 /// How a run ended and what was measured in it. The verdict, the exit code and every report are made of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RunOutcome {
-    /// What was measured.
+    /// Everything that the engine measured.
     pub finished: Finished,
     /// The same over time.
     pub timeline: Timeline,
-    /// Why and how the run ended.
-    pub ending: Ending,
-}
-
-impl From<Finished> for RunOutcome {
-    /// The outcome of a run that ended as planned, without thresholds and outputs.
-    fn from(finished: Finished) -> Self {
-        Self { finished, timeline: Timeline::default(), ending: Ending::default() }
-    }
-}
-
-impl RunOutcome {
-    /// Returns the verdict.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        Verdict::of(&self.finished, &self.ending)
-    }
-
-    /// Returns the exit code. A run that passed exits with 1 if something that was to come after it did not.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self.verdict() {
-            Verdict::NotStarted(_) | Verdict::Died(_) => Exit::NotStarted,
-            Verdict::Stopped => Exit::Interrupted,
-            Verdict::Invalid(_) => Exit::Invalid,
-            Verdict::Failed(_) => Exit::ThresholdFailed,
-            // No run of this process comes to that.
-            Verdict::NotEnded(_) => Exit::Failed,
-            Verdict::Passed if self.ending.is_whole() => Exit::Success,
-            Verdict::Passed => Exit::Failed,
-        }
-    }
-
-    /// Adds raw outputs that could not be written.
-    pub(crate) fn with_unwritten(mut self, unwritten: Vec<Unwritten>) -> Self {
-        for one in unwritten {
-            match self.ending.unwritten.iter_mut().find(|known| known.place == one.place) {
-                Some(known) => known.lines += one.lines,
-                None => self.ending.unwritten.push(one),
-            }
-        }
-        self
-    }
-
-    /// Adds the panics that came after the engine's end, as in `teardown`.
-    pub(crate) fn with_last_panics(mut self) -> Self {
-        let now = Instant::now();
-        let mut last = Snapshot::default();
-        last.add_stray_panics(now.checked_sub(self.finished.whole_time));
-        self.finished.totals.merge(&last);
-        self.finished.rest.merge(&last);
-        self
-    }
-}
-
-/// Information about the end of a run that the engine does not have.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ending {
     /// Description of the run, if its end was not reported.
     pub not_ended: Option<String>,
     /// Stage of the run at which a signal came, if one did.
@@ -100,7 +42,49 @@ pub struct Ending {
     pub unwritten: Vec<Unwritten>,
 }
 
-impl Ending {
+impl From<Finished> for RunOutcome {
+    /// The outcome of a run that ended as planned, without thresholds and outputs.
+    fn from(finished: Finished) -> Self {
+        Self {
+            finished,
+            timeline: Timeline::default(),
+            not_ended: None,
+            stopped: None,
+            is_interrupted: false,
+            is_cut: false,
+            died: None,
+            thresholds: Vec::new(),
+            aborted: None,
+            torn_down: None,
+            files: Vec::new(),
+            missing: None,
+            unwritten: Vec::new(),
+        }
+    }
+}
+
+impl RunOutcome {
+    /// Returns the verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(self)
+    }
+
+    /// Returns the exit code. A run that passed exits with 1 if something that was to come after it did not.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self.verdict() {
+            Verdict::NotStarted(_) | Verdict::Died(_) => Exit::NotStarted,
+            Verdict::Stopped => Exit::Interrupted,
+            Verdict::Invalid(_) => Exit::Invalid,
+            Verdict::Failed(_) => Exit::ThresholdFailed,
+            // No run of this process comes to that.
+            Verdict::NotEnded(_) => Exit::Failed,
+            Verdict::Passed if self.is_whole() => Exit::Success,
+            Verdict::Passed => Exit::Failed,
+        }
+    }
+
     /// Returns true if everything after the run succeeded.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -118,6 +102,27 @@ impl Ending {
             _ => format!("`{}` could not be written: {error}", file.path),
         }));
         troubles
+    }
+
+    /// Adds raw outputs that could not be written.
+    pub(crate) fn with_unwritten(mut self, unwritten: Vec<Unwritten>) -> Self {
+        for one in unwritten {
+            match self.unwritten.iter_mut().find(|known| known.place == one.place) {
+                Some(known) => known.lines += one.lines,
+                None => self.unwritten.push(one),
+            }
+        }
+        self
+    }
+
+    /// Adds the panics that came after the engine's end, as in `teardown`.
+    pub(crate) fn with_last_panics(mut self) -> Self {
+        let now = Instant::now();
+        let mut last = Snapshot::default();
+        last.add_stray_panics(now.checked_sub(self.finished.whole_time));
+        self.finished.totals.merge(&last);
+        self.finished.rest.merge(&last);
+        self
     }
 }
 
