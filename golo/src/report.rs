@@ -27,10 +27,10 @@ mod units;
 mod verdict;
 
 pub use document::{Distribution, Document};
-pub use outcome::{Moment, RunOutcome, Unwritten, Written};
 #[cfg(feature = "html")]
 pub use html::html;
 pub use news::News;
+pub use outcome::{Moment, RunOutcome, Unwritten, Written};
 pub use output::MetricsOutput;
 pub use outputs::{OutputArg, OutputKind};
 pub use page::Page;

@@ -253,7 +253,8 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         if lines > 0 {
             let reason = "nobody read them in time";
             let places = self.spec.lines.iter().cloned();
-            self.outcome.unwritten = places.map(|place| Unwritten { lines, place, reason: reason.to_owned() }).collect();
+            self.outcome.unwritten =
+                places.map(|place| Unwritten { lines, place, reason: reason.to_owned() }).collect();
         }
     }
 

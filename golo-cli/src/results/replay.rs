@@ -95,12 +95,7 @@ pub fn replay<'a>(
         outcome.finished.not_started = outcome.died.take();
     }
     let begun_at = wire::moment(parts.iter().map(|part| part.begun_at).min().unwrap_or_default());
-    Ok(Replayed {
-        run: asked.run,
-        load_test: asked.load_test,
-        begun_at,
-        outcome,
-    })
+    Ok(Replayed { run: asked.run, load_test: asked.load_test, begun_at, outcome })
 }
 
 /// What was asked for.

@@ -112,8 +112,7 @@ enum Outcome {
 }
 
 fn cases(run: &RunOutcome, verdict: &Verdict) -> Vec<Case> {
-    let mut cases =
-        vec![Case { class: "run", name: run.finished.plan.to_string(), outcome: of_run(run, verdict) }];
+    let mut cases = vec![Case { class: "run", name: run.finished.plan.to_string(), outcome: of_run(run, verdict) }];
     cases.extend(run.thresholds.iter().map(of_threshold));
     cases.extend(run.finished.totals.checks.iter().map(|(name, check)| of_check(name, *check)));
     cases

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::{Finished, Options, errors::ErrorKind, plan::Asked},
-        report::{Ending, Page, RunOutcome, summary},
+        report::{Page, summary},
         user::share::Share,
     };
 
@@ -186,8 +186,7 @@ mod tests {
 
     /// Returns the summary on a page of 400 columns.
     fn said(finished: &Finished) -> String {
-        let ending = Ending::default();
-        summary(&RunOutcome { ending, ..finished.clone().into() }, Page::new(400, false))
+        summary(&finished.clone().into(), Page::new(400, false))
     }
 
     #[track_caller]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use golo::{
     engine::{Finished, plan::Asked},
-    report::{Ending, RateTime, Verdict},
+    report::{RateTime, Verdict},
 };
 use tokio::sync::Barrier;
 
@@ -202,9 +202,7 @@ async fn worker_blocked_forever_is_lost() {
     assert!(due > 1 && done > 1, "the other worker's count");
     // Everything that the lost worker counted since its last second is lost too.
     assert!(dropped == 0 && interrupted <= 1);
-    let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, &Ending::default()) else {
-        panic!("{:?}", ran.finished)
-    };
+    let Verdict::Invalid(reasons) = ran.verdict() else { panic!("{:?}", ran.finished) };
     assert!(reasons.iter().any(|reason| reason.contains("lost, of 2: it did not answer")), "{reasons:?}");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use golo::{
     engine::{errors::ErrorKind, plan::Asked},
-    report::{Ending, Verdict},
+    report::Verdict,
 };
 use golo_tests::within;
 
@@ -77,9 +77,7 @@ async fn run_without_a_startable_user_is_not_started() {
         let ran = run(Probe::quick().users(start), asked, 2).await;
         assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 0));
         assert_eq!(said(&ran, ErrorKind::Start, "no table is free"), 5);
-        let Verdict::NotStarted(reason) = Verdict::of(&ran.finished, &Ending::default()) else {
-            panic!("{:?}", ran.finished)
-        };
+        let Verdict::NotStarted(reason) = ran.verdict() else { panic!("{:?}", ran.finished) };
         assert_eq!(reason, "no user could start");
     }
 }
@@ -93,7 +91,7 @@ async fn run_whose_triggers_all_lack_a_user_has_not_passed() {
         let (due, done, dropped, _) = ran.counts();
         assert_eq!((done, dropped, ran.triggers().dropped_unready), (0, due, due));
         assert!(due > 0 && ran.finished.totals.generator.users_failed == due);
-        assert_ne!(Verdict::of(&ran.finished, &Ending::default()), Verdict::Passed, "not one trigger was run");
+        assert_ne!(ran.verdict(), Verdict::Passed, "not one trigger was run");
     }
 }
 
@@ -117,7 +115,7 @@ async fn run_whose_preparation_fails_is_not_started() {
         let probe = Probe::quick().with_users().unprepared("the certificate has expired");
         let ran = run(probe, closed(8, 60 * SECOND), workers).await;
         assert_eq!((ran.counts(), ran.started().len()), ((0, 0, 0, 0), 0));
-        let verdict = Verdict::of(&ran.finished, &Ending::default());
+        let verdict = ran.verdict();
         assert_eq!(verdict, Verdict::NotStarted("the certificate has expired".to_owned()));
         ran.assert_each_is_stopped_once();
     }
@@ -132,9 +130,7 @@ async fn blocked_thread_makes_starts_late_and_the_run_invalid() {
     })
     .await;
     assert_eq!(ran.counts(), (25, 25, 0, 0), "whatever was due is made up for");
-    let Verdict::Invalid(reasons) = Verdict::of(&ran.finished, &Ending::default()) else {
-        panic!("{:?}", ran.finished)
-    };
+    let Verdict::Invalid(reasons) = ran.verdict() else { panic!("{:?}", ran.finished) };
     assert!(reasons.len() == 1 && reasons[0].starts_with("starts were late"), "{reasons:?}");
     let triggers = ran.triggers();
     assert!(triggers.response.max().unwrap() > triggers.service.max().unwrap());

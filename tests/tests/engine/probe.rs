@@ -21,7 +21,7 @@ use golo::{
         snapshot::Triggers,
         trigger::{Failure, Outcome, Trigger},
     },
-    report::{Ending, Moment, Verdict},
+    report::{Moment, RunOutcome, Verdict},
 };
 use golo_tests::{PATIENCE, within};
 use tokio::sync::Barrier;
@@ -395,16 +395,21 @@ impl Ran {
         counts
     }
 
+    /// Returns the verdict of the run.
+    pub(crate) fn verdict(&self) -> Verdict {
+        RunOutcome::from(self.finished.clone()).verdict()
+    }
+
     /// Returns the verdict of the run if a signal had stopped it.
     pub(crate) fn stopped(&self) -> Verdict {
         let stopped = Some(Moment::Load(self.finished.load_time));
-        Verdict::of(&self.finished, &Ending { stopped, ..Ending::default() })
+        RunOutcome { stopped, ..self.finished.clone().into() }.verdict()
     }
 
     /// Returns the reasons why the run is invalid. Panics if it is valid.
     #[track_caller]
     pub(crate) fn blamed(&self) -> Vec<String> {
-        match Verdict::of(&self.finished, &Ending::default()) {
+        match self.verdict() {
             Verdict::Invalid(reasons) => reasons,
             other => panic!("{other:?}: {:?}", self.finished),
         }
@@ -412,7 +417,7 @@ impl Ran {
 
     /// Returns the reasons why the run is invalid, except late starts, which a busy machine can cause.
     pub(crate) fn invalid(&self) -> Vec<String> {
-        match Verdict::of(&self.finished, &Ending::default()) {
+        match self.verdict() {
             Verdict::Passed => Vec::new(),
             // The triggers of the probe cause this, not the engine.
             Verdict::Failed(reasons) if reasons.iter().all(|reason| reason.starts_with("nothing succeeded")) => {

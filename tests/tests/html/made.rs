@@ -14,7 +14,7 @@ use golo::{
         share::Share,
         snapshot::Snapshot,
     },
-    report::{self, Document, Ending, Timeline, Verdict},
+    report::{self, RunOutcome, Timeline},
 };
 
 /// Measurements per second.

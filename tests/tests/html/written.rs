@@ -8,7 +8,7 @@ use golo::{
         plan::{Asked, Plan},
         share::Share,
     },
-    report::{self, Document, Ending, Timeline, Verdict},
+    report,
 };
 use golo_tests::{Program, command};
 use sample_service::SampleService;

@@ -19,12 +19,7 @@ use crate::{
     },
 };
 
-pub(super) fn lines(
-    page: Page,
-    outcome: &RunOutcome,
-    verdict: &Verdict,
-    requests: &Requests,
-) -> Vec<String> {
+pub(super) fn lines(page: Page, outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> Vec<String> {
     let (text, also) = texts(outcome, verdict, requests);
     let mut lines = page.wrap("", 2, &text);
     if let Some(first) = lines.first_mut() {
@@ -43,11 +38,7 @@ pub(super) fn lines(
 }
 
 /// Returns the verdict with its reason and the important problems, as one sentence.
-pub(in crate::report) fn headline(
-    outcome: &RunOutcome,
-    verdict: &Verdict,
-    requests: &Requests,
-) -> String {
+pub(in crate::report) fn headline(outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> String {
     let (text, also) = texts(outcome, verdict, requests);
     if also.is_empty() { text } else { format!("{text}; also: {also}") }
 }

@@ -6,7 +6,7 @@ use std::{
 use super::*;
 use crate::engine::Finished;
 use crate::error::exit::Exit;
-use crate::report::{Ending, Verdict};
+use crate::report::Verdict;
 use crate::{
     engine::{
         Options,
@@ -77,19 +77,15 @@ fn step(name: &str) -> Arc<Label> {
 }
 
 fn passed(finished: &Finished) -> String {
-    ended(finished, &Ending::default())
+    ended(&finished.clone().into())
 }
 
 fn stopped(finished: &Finished, moment: Moment) -> String {
-    ended(finished, &Ending { stopped: Some(moment), ..Ending::default() })
+    ended(&RunOutcome { stopped: Some(moment), ..finished.clone().into() })
 }
 
-fn outcome_of(finished: &Finished, ending: &Ending) -> RunOutcome {
-    RunOutcome { ending: ending.clone(), ..finished.clone().into() }
-}
-
-fn ended(finished: &Finished, ending: &Ending) -> String {
-    fitting(summary(&outcome_of(finished, ending), Page::default()))
+fn ended(outcome: &RunOutcome) -> String {
+    fitting(summary(outcome, Page::default()))
 }
 
 /// Asserts properties that every summary has.
@@ -219,8 +215,8 @@ fn nothing_succeeded_describes_what_was_tried() {
     finished.totals.errors.add(ErrorKind::Other, "a step's own words", SECOND);
     finished.totals.errors.add(ErrorKind::Other, "a step's own words", SECOND);
     finished.totals.errors.add(ErrorKind::Connect, "refused", SECOND);
-    let verdict = |finished: &Finished, ending: &Ending| Verdict::of(finished, ending);
-    let nothing = |finished: &Finished| match verdict(finished, &Ending::default()) {
+    let verdict = |finished: &Finished| RunOutcome::from(finished.clone()).verdict();
+    let nothing = |finished: &Finished| match verdict(finished) {
         Verdict::Failed(reasons) => reasons,
         verdict => vec![verdict.to_string()],
     };
@@ -251,19 +247,18 @@ fn threshold_that_asks_for_failures_lets_failing_run_pass() {
     add(&mut finished, &items(), Outcome::Answered { status: 503, failed: true }, 100, MILLI);
     let judged = |text: &str| {
         let thresholds = Watch::new([text.parse().unwrap()], &finished.plan).judge(&finished);
-        Ending { thresholds, ..Ending::default() }
+        RunOutcome { thresholds, ..finished.clone().into() }
     };
     for text in
         ["http_req_failed rate==100%", "http_req_duration{status:503} p(95)<10ms", "http_reqs{status:503} count>0"]
     {
-        let ending = judged(text);
-        let verdict = Verdict::of(&finished, &ending);
-        assert_eq!((&verdict, outcome_of(&finished, &ending).exit()), (&Verdict::Passed, Exit::Success), "{text}");
-        assert!(ended(&finished, &ending).starts_with("PASSED, but every request failed"), "{text}");
+        let outcome = judged(text);
+        assert_eq!((outcome.verdict(), outcome.exit()), (Verdict::Passed, Exit::Success), "{text}");
+        assert!(ended(&outcome).starts_with("PASSED, but every request failed"), "{text}");
     }
     for text in ["http_req_failed rate<=100%", "http_req_duration p(95)<10ms", "http_req_interrupted rate>0"] {
-        let ending = judged(text);
-        assert_eq!(outcome_of(&finished, &ending).exit(), Exit::ThresholdFailed, "{text}");
+        let outcome = judged(text);
+        assert_eq!(outcome.exit(), Exit::ThresholdFailed, "{text}");
     }
 }
 
@@ -288,7 +283,7 @@ fn passed_and_failed_requests_are_separate_above_one_percent_failures() {
         "{text}"
     );
     assert!(words.contains("passed 1,010 0% 101/s 101kB 7.49ms 7ms"), "{text}");
-    let narrow = summary(&outcome_of(&finished, &Ending::default()), Page::new(40, false));
+    let narrow = summary(&finished.clone().into(), Page::new(40, false));
     let list = narrow.lines().skip_while(|line| line.trim() != "passed").nth(1).unwrap();
     assert!(list.starts_with("    count 10 failed 0% rate 1/s"), "{narrow}");
 
@@ -557,8 +552,7 @@ fn unwritten_outputs_are_a_concern() {
     add(&mut finished, &items(), OK, 9, MILLI);
     let unwritten = |lines, reason: &str| Unwritten { lines, place: "`x`".to_owned(), reason: reason.to_owned() };
     let unwritten = vec![unwritten(1_234, "no space\u{7}"), unwritten(1, "no time")];
-    let ending = Ending { unwritten, ..Ending::default() };
-    let text = ended(&finished, &ending);
+    let text = ended(&RunOutcome { unwritten, ..finished.into() });
     has(
         &text,
         &[
@@ -705,20 +699,18 @@ fn largest_numbers_fit_into_summary() {
 }
 
 /// Returns a run in which one threshold passed, one failed and one had no samples.
-fn judged() -> (Finished, Ending) {
+fn judged() -> RunOutcome {
     let mut finished = users(5);
     add(&mut finished, &items(), OK, 99, 2 * MILLI);
     add(&mut finished, &items(), Outcome::Answered { status: 500, failed: true }, 1, 40 * MILLI);
     let watch = |texts: [&str; 3]| Watch::new(texts.map(|text| text.parse().unwrap()), &finished.plan);
     let watch = watch(["http_req_duration p(95)<200ms", "http_req_failed rate<0.1%", "checks rate>=99%"]);
-    let ending = Ending { thresholds: watch.judge(&finished), ..Ending::default() };
-    (finished, ending)
+    RunOutcome { thresholds: watch.judge(&finished), ..finished.into() }
 }
 
 #[test]
 fn thresholds_come_first_with_actual_values() {
-    let (finished, ending) = judged();
-    let text = ended(&finished, &ending);
+    let text = ended(&judged());
     let head: Vec<_> = text.lines().take(8).collect();
     assert_eq!(
         head,
@@ -737,10 +729,10 @@ fn thresholds_come_first_with_actual_values() {
 
 #[test]
 fn run_aborted_by_threshold_reports_time() {
-    let (mut finished, mut ending) = judged();
+    let mut outcome = judged();
     finished.load_time = 4 * SECOND;
-    ending.aborted = Some(ending.thresholds[1].threshold.clone());
-    let text = ended(&finished, &ending);
+    outcome.aborted = Some(outcome.thresholds[1].threshold.clone());
+    let text = ended(&outcome);
     assert!(text.starts_with("FAILED after 4s, when that could no longer be mended: http_req_failed"), "{text}");
 }
 
@@ -751,7 +743,7 @@ fn files_come_last_and_write_errors_are_in_headline() {
     let file =
         |kind, path: &str, error: Option<&str>| Written { kind, path: path.into(), error: error.map(str::to_owned) };
     let files = vec![file("summary", "s.json", None), file("csv", "r_stats.csv", Some("no space left"))];
-    let text = ended(&finished, &Ending { files, ..Ending::default() });
+    let text = ended(&RunOutcome { files, ..finished.into() });
     assert!(text.starts_with("PASSED, but `r_stats.csv` could not be written: no space left\n"), "{text}");
     assert!(
         text.ends_with("Files\n  summary      s.json\n  csv          r_stats.csv: not written: no space left\n"),
@@ -761,8 +753,8 @@ fn files_come_last_and_write_errors_are_in_headline() {
 
 #[test]
 fn wide_page_has_one_line_per_route_and_narrow_page_a_list() {
-    let (finished, ending) = judged();
-    let page = |columns| summary(&outcome_of(&finished, &ending), Page::new(columns, false));
+    let outcome = judged();
+    let page = |columns| summary(&outcome, Page::new(columns, false));
     let wide = page(140);
     let row = wide.lines().find(|line| line.starts_with("  GET /items/{id}  ")).unwrap();
     assert_eq!(row.split_whitespace().count(), 14, "{row}");
@@ -778,10 +770,10 @@ fn wide_page_has_one_line_per_route_and_narrow_page_a_list() {
 
 #[test]
 fn colours_do_not_change_text() {
-    let (finished, ending) = judged();
-    let coloured = summary(&outcome_of(&finished, &ending), Page::new(80, true));
+    let outcome = judged();
+    let coloured = summary(&outcome, Page::new(80, true));
     assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31mFAILED\u{1b}[0m: http_req_failed"), "{coloured:?}");
-    assert_eq!(console::strip_ansi_codes(&coloured), ended(&finished, &ending));
+    assert_eq!(console::strip_ansi_codes(&coloured), ended(&outcome));
 }
 
 #[test]
