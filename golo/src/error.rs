@@ -95,8 +95,7 @@ impl Error {
     }
 
     /// Returns true if the load test could not start, for example because its `setup` failed or its HTTP client could
-    /// not be
-    /// built.
+    /// not be built.
     #[must_use]
     pub fn is_start(&self) -> bool {
         self.inner.kind == ErrorKind::Start
@@ -147,10 +146,8 @@ impl StdError for Error {
 /// A request that got no complete response.
 ///
 /// [`Display`](fmt::Display) prints the request and the failure, without the URL's user and password. The underlying
-/// cause
-/// is the [`source`](StdError::source). At most one of the predicates below returns true. All return false if the cause
-/// is
-/// something else.
+/// cause is the [`source`](StdError::source). At most one of the predicates below returns true. All return false if the
+/// cause is something else.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), golo::RequestError> {
@@ -230,8 +227,8 @@ const SENT: [RequestErrorKind; 7] = [
     RequestErrorKind::Redirect,
 ];
 
-/// Returns true if a reason is, or has among its causes, the text of a [`RequestError`], as in
-/// `no cart: GET http://h/ timed out: …`.
+/// Returns true if a reason is, or has among its causes, the text of a [`RequestError`], as in `no cart: GET http://h/
+/// timed out: …`.
 pub fn is_request_error(reason: &str) -> bool {
     SENT.iter().map(|kind| kind.sentence()).any(|sentence| {
         reason.match_indices(sentence).any(|(at, _)| {
@@ -257,8 +254,7 @@ impl RequestError {
     }
 
     /// Creates the error of a request that failed. `url` has no credentials. `responded` is true if the response's head
-    /// had
-    /// arrived.
+    /// had arrived.
     pub(crate) fn new(method: &reqwest::Method, url: &reqwest::Url, source: reqwest::Error, responded: bool) -> Self {
         let kind = cause::kind(&source, url, responded);
         let request = Some(format!("{method} {url}"));

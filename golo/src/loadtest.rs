@@ -61,8 +61,7 @@ pub struct Loadtest {
 
 impl Loadtest {
     /// Creates a load test from a function of the trigger's [`Context`] and a [`Response`] prepared for it, like
-    /// go-lo's
-    /// `TriggerFunc`. Its name is `loadtest` unless [`name`](Self::name) sets another.
+    /// go-lo's `TriggerFunc`. Its name is `loadtest` unless [`name`](Self::name) sets another.
     pub fn new<F, R>(f: F) -> Self
     where
         F: Fn(Context, Response) -> R + Send + Sync + 'static,
@@ -111,9 +110,8 @@ impl Loadtest {
     }
 
     /// Sets the function that runs once before the first trigger of a run. It returns a `T` or a `Result` of one, which
-    /// every
-    /// trigger shares as [`Shared<T>`]. The load test does not start if it fails. Nothing that it does is measured as
-    /// load.
+    /// every trigger shares as [`Shared<T>`]. The load test does not start if it fails. Nothing that it does is
+    /// measured as load.
     #[must_use]
     pub fn setup<T>(mut self, f: impl Setup<Returned: Future<Output: IntoShared<T>> + Send + 'static>) -> Self
     where
@@ -127,8 +125,7 @@ impl Loadtest {
     }
 
     /// Sets the function that runs once after the last trigger and after the last user has stopped. It takes nothing or
-    /// a
-    /// [`Shared<T>`]. Nothing that it does is measured as load.
+    /// a [`Shared<T>`]. Nothing that it does is measured as load.
     #[must_use]
     pub fn teardown<T, M>(mut self, f: impl Teardown<T, M, Future: Future<Output: IntoOutcome> + Send>) -> Self
     where
@@ -167,8 +164,7 @@ impl Loadtest {
     /// yet.
     ///
     /// Never fails: if the load test fails, the returned [`Response`] has `error` set and the reason in `output`.
-    /// Dropping the
-    /// future drops the load test's future.
+    /// Dropping the future drops the load test's future.
     ///
     /// ```
     /// # async fn example() {
@@ -215,8 +211,7 @@ impl Loadtest {
     }
 
     /// Calls the load test in `scope` with the state of its user. If the load test panics, returns `Err` with the
-    /// panic's
-    /// message.
+    /// panic's message.
     pub(crate) fn call<'a>(
         &'a self,
         scope: &Arc<Scope>,

@@ -36,8 +36,7 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// Returns the same as [`chain`] for an error that the load test returned. Formatting and dropping such an error runs
-/// the
-/// load test's code. If that panics, the panic's text is returned.
+/// the load test's code. If that panics, the panic's text is returned.
 pub(crate) fn reason(error: BoxError) -> String {
     let reason = caught_now(|| chain(&*error));
     // A value that panicked once may panic again when it is dropped.

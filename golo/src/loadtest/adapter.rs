@@ -2,8 +2,7 @@
 //! calls.
 //!
 //! Every trait has diagnostics, so that a load test of an unsupported shape gets a clear compile error at the type in
-//! its
-//! source.
+//! its source.
 
 mod hooks;
 

@@ -14,8 +14,7 @@ use crate::{
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Like `Box::pin`, but creates the future in its final place: the future of a load test is large and is created for
-/// each
-/// trigger.
+/// each trigger.
 fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }

@@ -269,8 +269,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// Creates the scope of a user's code outside its triggers. It has the user's cookies, and `sink` receives its
-/// requests,
-/// which are not load.
+/// requests, which are not load.
 pub(crate) fn aside(jar: &Arc<Jar>, shared: &SharedValue, sink: Arc<dyn Sink>) -> Arc<Scope> {
     Arc::new(Scope::new(sink, Arc::clone(jar), Some(Arc::clone(shared))))
 }

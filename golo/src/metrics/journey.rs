@@ -115,8 +115,7 @@ pub(crate) struct Journeys(Vec<Journey<u32>>);
 
 impl Journeys {
     /// Adds a request to the journey `sequence_id`. `thought` is the trigger's think time so far. Ignores a request
-    /// without a
-    /// sequence ID.
+    /// without a sequence ID.
     pub(crate) fn add(&mut self, sequence_id: &str, step: Step<u32>, thought: Duration) {
         if sequence_id.is_empty() {
             return;

@@ -31,8 +31,7 @@ pub(crate) struct Left {
 /// One measured request to the target.
 ///
 /// [`Display`](fmt::Display) prints it as its JSON line. [`FromStr`] and serde read that line. Reading is lenient:
-/// unknown
-/// keys are ignored, a missing `error` means no error, and an `error` that is an object becomes its JSON text.
+/// unknown keys are ignored, a missing `error` means no error, and an `error` that is an object becomes its JSON text.
 ///
 /// ```
 /// let line = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":200,"size":12,
@@ -67,18 +66,15 @@ pub struct Output {
     /// True if the status is one that the load test expects. `None` if it did not name any.
     pub expected: Option<bool>,
     /// Bytes of the request's body that were passed to a connection, however the request ended. A redirect that asks
-    /// for
-    /// the body again adds them again. If the target refused a large body, up to 128 KiB more may be counted than its
-    /// socket
-    /// accepted. Not on the line if 0.
+    /// for the body again adds them again. If the target refused a large body, up to 128 KiB more may be counted than
+    /// its socket accepted. Not on the line if 0.
     pub sent: u64,
     /// Number of redirects that were followed. The target saw each as a separate request. Not on the line if 0.
     pub redirects: u32,
 }
 
 /// An [`Output`] that borrows its texts. A [`Sink`](crate::Sink) receives it, and [`OutputRef::parse`] creates it from
-/// a
-/// line without copying the texts.
+/// a line without copying the texts.
 ///
 /// ```
 /// let line = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":503,"size":0,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":412345,"error":null}"#;
@@ -130,10 +126,8 @@ impl Output {
     /// Creates an `Output` for a response that was received by other means than [`do_request`](crate::do_request).
     ///
     /// If `do_request` returned the response, the method, the URL before redirects, the bytes sent and the redirects
-    /// are
-    /// those of its request. Otherwise they are `GET`, the response's own URL, 0 and 0. `size` is the response's
-    /// content
-    /// length, or -1 if it is unknown. The timestamp is the current time.
+    /// are those of its request. Otherwise they are `GET`, the response's own URL, 0 and 0. `size` is the response's
+    /// content length, or -1 if it is unknown. The timestamp is the current time.
     ///
     /// ```no_run
     /// # async fn load_test() -> Result<(), golo::BoxError> {
@@ -224,8 +218,7 @@ impl<'a> OutputRef<'a> {
     }
 
     /// Returns true if the request counts as failed: it has an error, or its status is not one that the load test
-    /// expects.
-    /// If the load test expects no particular status, one of 400 or more counts as failed.
+    /// expects. If the load test expects no particular status, one of 400 or more counts as failed.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.error.is_some() || !self.expected.unwrap_or(self.status < 400)

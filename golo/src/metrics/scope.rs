@@ -72,8 +72,7 @@ impl Scope {
     }
 
     /// Seeds the random choices with `seed`, the user and the iteration, so that they are the same in each run. Has no
-    /// effect
-    /// if `context` names no user or no iteration.
+    /// effect if `context` names no user or no iteration.
     pub(crate) fn seeded_by(mut self, context: &Context, seed: u64) -> Self {
         self.seed = context.user.zip(context.iteration).map(|(user, iteration)| (user, iteration, seed));
         self
@@ -212,12 +211,10 @@ pub(crate) fn note_sequence(id: &str) {
 }
 
 /// [`tokio::spawn`](https://docs.rs/tokio/latest/tokio/fn.spawn.html) for a load test: the task keeps the user's
-/// cookies
-/// and belongs to the trigger's journey.
+/// cookies and belongs to the trigger's journey.
 ///
 /// A trigger does not wait for its tasks. Await the returned handle to wait for one. If the task panics, the report
-/// counts
-/// the panic as one outside of a trigger.
+/// counts the panic as one outside of a trigger.
 ///
 /// # Panics
 ///

@@ -27,8 +27,8 @@ thread_local! {
 
 /// Returns a new sequence ID: a random (version 4) UUID as text, 36 bytes long.
 ///
-/// Requests that share a sequence ID within one trigger are a journey. The first ID of a trigger becomes the
-/// `id` of its [`Response`](crate::Response), unless the load test sets one.
+/// Requests that share a sequence ID within one trigger are a journey. The first ID of a trigger becomes the `id` of
+/// its [`Response`](crate::Response), unless the load test sets one.
 ///
 /// Never fails and never panics. If the system has no source of randomness, returns [`DEFAULT_SEQUENCE_ID`].
 ///

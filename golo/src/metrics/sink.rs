@@ -17,8 +17,7 @@ use crate::OutputRef;
 /// drives itself.
 ///
 /// golo calls a sink on the request's thread, after the request has been measured. A sink must be fast and must not
-/// block.
-/// Set your own with [`Loadtest::sink`](crate::Loadtest::sink). This one counts failed requests:
+/// block. Set your own with [`Loadtest::sink`](crate::Loadtest::sink). This one counts failed requests:
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,8 +48,7 @@ pub trait Sink: Send + Sync + 'static {
     /// Returns `None` while the sink has room, and otherwise a future that completes once it has room again.
     ///
     /// A load test waits for that future after each measured request and before each trigger. So a sink that cannot
-    /// keep up
-    /// slows the load test down; memory does not grow and no output is lost.
+    /// keep up slows the load test down; memory does not grow and no output is lost.
     fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
         None
     }

@@ -57,8 +57,7 @@ impl Overlapping {
 
 impl Thought {
     /// Returns the time in which the trigger paused and measured nothing. A pause that has not ended is not included,
-    /// because
-    /// a background task may hold it.
+    /// because a background task may hold it.
     pub(crate) fn total(&self) -> Duration {
         let state = self.state();
         state.total + length(&state.ended)

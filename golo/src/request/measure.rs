@@ -14,8 +14,7 @@ pub(crate) const METHOD: &str = "MEASURE";
 /// `name`.
 ///
 /// Its [`Output`](crate::Output) has `name` as URL and route, the method `MEASURE`, and no status or size. An `Err`
-/// counts
-/// as failed, with its text as the error. Dropping the future before it ends records the error `cancelled`.
+/// counts as failed, with its text as the error. Dropping the future before it ends records the error `cancelled`.
 ///
 /// A step is not a request: reports show steps in a table of their own and leave them out of all figures of requests.
 /// Thresholds use the metrics `steps`, `step_duration` and `step_failed`, with the tag `{step:…}`.

@@ -6,8 +6,7 @@ use crate::{BoxError, Shared};
 /// Function that may be a `setup`: it has no parameters.
 pub trait Setup: Send + Sync + 'static {
     /// Value that the function returns. [`Loadtest::setup`](crate::Loadtest::setup) requires that it is a future. A
-    /// bound
-    /// here as well would report a `setup` that is not async twice.
+    /// bound here as well would report a `setup` that is not async twice.
     type Returned;
 
     /// Calls the function.

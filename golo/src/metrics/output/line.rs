@@ -72,10 +72,8 @@ pub(super) fn needs_no_escape(text: &[u8]) -> bool {
 }
 
 /// Returns true if [`must_be_escaped`] holds for any byte of `word`. Subtracting `n` from each byte borrows into its
-/// high
-/// bit if the byte was less than `n`. Bytes with the high bit set are not escaped. A borrow from a neighbouring byte
-/// can
-/// only follow a byte that was found.
+/// high bit if the byte was less than `n`. Bytes with the high bit set are not escaped. A borrow from a neighbouring
+/// byte can only follow a byte that was found.
 fn any_must_be_escaped(word: u64) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;

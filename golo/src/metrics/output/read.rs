@@ -1,6 +1,5 @@
 //! Reader of lines: a fast reader for lines as golo writes them, and a lenient one, by serde, for all others. Also
-//! writes
-//! the same keys by serde, for programs that put an `Output` into JSON of their own.
+//! writes the same keys by serde, for programs that put an `Output` into JSON of their own.
 
 mod own;
 

@@ -1,6 +1,5 @@
 //! RFC 3339 timestamps in UTC, with nanoseconds. The text of the current second is cached, because a busy load test
-//! writes
-//! thousands of lines in it.
+//! writes thousands of lines in it.
 
 use std::{
     cell::Cell,
