@@ -1,11 +1,11 @@
-//! Flags of other load testers, and what golo calls them.
+//! Advice for flags of other load testers.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::run_args::flags;
 use crate::engine::plan::parse_duration;
 
-/// Flags as k6, Locust, Goose, oha, hey, wrk, vegeta, ab and autocannon have them, and what `run` has instead.
+/// Flags of k6, Locust, Goose, oha, hey, wrk, vegeta, ab and autocannon, and advice on golo's counterpart.
 const CALLED: &[(&[&str], &str)] = &[
     (
         &["--vus", "--concurrency", "-c", "--connections", "--clients", "--num-users", "--virtual-users"],
@@ -55,8 +55,8 @@ const CALLED: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Returns what to write instead of what clap refused; nothing if that is not known. `subcommand` is the one that was called,
-/// by a program that is called `program`.
+/// Returns advice for an argument that clap rejected, if there is any. `subcommand` is the subcommand that was called,
+/// and `program` is the command that starts this program.
 pub(super) fn tip(error: &clap::Error, program: &str, subcommand: Option<&str>) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -70,7 +70,7 @@ pub(super) fn tip(error: &clap::Error, program: &str, subcommand: Option<&str>) 
     }
 }
 
-/// A tip for an argument that is none.
+/// Returns advice for an unknown argument.
 fn unknown(argument: &str, program: &str, subcommand: Option<&str>) -> Option<String> {
     let is_run = matches!(subcommand, Some("run" | "submit"));
     if subcommand.is_none() && flags::<()>().iter().any(|flag| flag.is(argument)) {
@@ -89,7 +89,7 @@ fn unknown(argument: &str, program: &str, subcommand: Option<&str>) -> Option<St
     }
 }
 
-/// A tip for a value that a flag cannot have. The flag is shown with its value's name.
+/// Returns advice for an invalid value. `argument` is the flag with the name of its value.
 fn wrong_value(argument: &str, value: &str) -> Option<String> {
     let flag = argument.split_whitespace().next()?;
     let rest = flag.strip_prefix("--")?.get(1..)?;
@@ -100,7 +100,7 @@ fn wrong_value(argument: &str, value: &str) -> Option<String> {
         .then(|| format!("golo calls the time of a run `--duration`, as in `-d {value}`; `-t` is a threshold"))
 }
 
-/// Whether a path is called as job files are.
+/// Returns true if a path has the extension of a job file.
 fn is_job_file(path: &str) -> bool {
     [".toml", ".yaml", ".yml"].iter().any(|end| path.to_ascii_lowercase().ends_with(end))
 }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_other_tools_are_translated() {
+    fn tip_translates_flags_of_other_tools() {
         for (line, expected) in [
             ("--vus 5", "golo calls it `--users`"),
             ("--vus=5", "golo calls it `--users`"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_run_without_run_are_explained() {
+    fn tip_explains_flags_of_run_without_run() {
         let unknown = |argument| unknown(argument, "shop", None).unwrap();
         assert_eq!(unknown("--users"), "`--users` is a flag of `run`, as in `shop run --users`");
         assert_eq!(unknown("-u"), "`-u` is a flag of `run`, as in `shop run -u`");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flag_of_run_is_in_the_table() {
+    fn table_contains_no_flag_of_run() {
         let flags = flags::<()>();
         for other in CALLED.iter().flat_map(|(flags, _)| *flags) {
             assert!(flags.iter().all(|flag| !flag.is(other)), "{other} is a flag of `run`");
