@@ -125,7 +125,7 @@ impl Runtimes {
         started.map_err(|error: std::io::Error| not_started(error.into()))
     }
 
-    /// Drops the load test and then all tasks that still run, whose requests are recorded as cancelled. Returns the
+    /// Drops the load test and then all tasks that still run. Their requests are recorded as cancelled. Returns the
     /// control runtime.
     fn end(self, loadtest: Arc<Loadtest>) -> Runtime {
         {

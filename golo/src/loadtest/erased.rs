@@ -19,7 +19,7 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
-/// State of a [`User`] whose type only its load test knows.
+/// State of a [`User`], with its type erased.
 pub(crate) type UserState = Box<dyn Any + Send>;
 
 pub(crate) trait Erased: Send + Sync + 'static {

@@ -41,13 +41,13 @@ pub(crate) struct Users {
     room: Arc<Semaphore>,
     /// Number of triggers that wait for room.
     waiting: AtomicUsize,
-    /// Idle users of triggers whose context names no user. The last used one is at the end.
+    /// Idle users that no context named. The last used one is at the end.
     idle: Mutex<Vec<Live>>,
     /// Users that a context named. The inner lock queues the triggers of one user.
     named: Mutex<HashMap<u64, Named>>,
     /// Tasks of users that are stopping.
     ending: Mutex<JoinSet<()>>,
-    /// Number of users that are stopping and have not stopped yet. A user whose stop is cut off is counted for good.
+    /// Number of users that are stopping and have not stopped yet. If a stop is cut off, its user stays counted.
     unstopped: Arc<AtomicUsize>,
 }
 
@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    /// Counts in the shared value how many users have begun to stop and have stopped. A user whose job is `slow` stops
+    /// Counts in the shared value how many users have begun to stop and have stopped. A user of the job `slow` stops
     /// slowly.
     struct Leaver {
         is_slow: bool,

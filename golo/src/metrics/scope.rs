@@ -27,7 +27,7 @@ pub(crate) use reqwest::cookie::Jar;
 #[derive(Debug, Default)]
 pub(crate) struct Jar;
 
-/// Value of a [`Shared`] whose type only its load test knows.
+/// Value of a [`Shared`], with its type erased.
 pub(crate) type SharedValue = Arc<dyn Any + Send + Sync>;
 
 tokio::task_local! {

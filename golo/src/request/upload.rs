@@ -49,7 +49,7 @@ pub(crate) struct Upload {
     pub(crate) whole: usize,
     /// Counter of the bytes that connections have taken of a body that is passed on in pieces.
     pub(crate) taken: Option<Taken>,
-    /// Follows a redirect of a request whose body is passed on in pieces.
+    /// Follows a redirect if the body is passed on in pieces.
     pub(crate) again: Option<Box<Again>>,
 }
 

@@ -103,7 +103,7 @@ fn returned(scope: &Scope, text: String) -> Failure {
     Failure { is_recorded, ..Failure::new(ErrorKind::Returned, text) }
 }
 
-/// Adds advice to a panic whose text is meant for users of tokio.
+/// Adds advice for load tests to a panic of tokio.
 fn with_hint(panicked: String) -> String {
     if panicked.contains("can call blocking only when running on the multi-threaded runtime") {
         return format!("{panicked}; a worker is one thread: use `tokio::task::spawn_blocking`");

@@ -68,7 +68,7 @@ impl<T: OwnFlags> JobFile<T> {
         args.into_call_with_params(params, binary)
     }
 
-    /// Reads a job file whose text `parse` understands. Flags in `off` stay off, whatever the file sets.
+    /// Reads a job file. `parse` parses its text. Flags in `off` stay off, whatever the file sets.
     pub(super) fn read(
         path: &Path,
         off: &[String],

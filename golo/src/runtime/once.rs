@@ -1,4 +1,4 @@
-//! `once`: one trigger, whose `Response` is printed as JSON.
+//! `once`: triggers the load test once and prints its `Response` as JSON.
 
 use std::{io::Write as _, pin::pin, process::ExitCode, sync::Arc};
 

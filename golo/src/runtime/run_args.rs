@@ -162,8 +162,7 @@ impl<T: OwnFlags> RunArgs<T> {
         }
     }
 
-    /// Completes these flags from the environment, then from the job file, whose text `parse` reads, then with the
-    /// defaults.
+    /// Completes these flags from the environment, then from the job file (read by `parse`), then with the defaults.
     ///
     /// # Errors
     ///

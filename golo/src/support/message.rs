@@ -43,15 +43,15 @@ pub(crate) fn keep_below(bar: Option<ProgressBar>) {
     *lock(&BAR) = bar;
 }
 
-/// Writes all of `text` on stdout.
+/// Writes all of `text` to stdout. Ignores a closed stdout.
 ///
 /// # Errors
 ///
-/// Where that cannot be written, unless nobody wants to read it.
+/// Returns an error if writing fails for another reason.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Who has closed stdout wants to read no more: the exit code says how it went.
+        // The reader has closed stdout, and the exit code still reports the result.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

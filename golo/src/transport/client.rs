@@ -28,7 +28,8 @@ use crate::{
 /// target that hangs fails instead of being cut off.
 const TIMEOUT: Duration = Duration::from_secs(25);
 const REDIRECTS: usize = 10;
-/// Number of runtimes whose clients are kept. A test binary starts a runtime for each test; old clients are dropped.
+/// Number of runtimes for which clients are kept. A test binary starts a runtime for each test; old clients are
+/// dropped.
 const KEPT: usize = 64;
 
 /// Headers that must not be sent to another host than the one they were set for.

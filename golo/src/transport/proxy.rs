@@ -76,7 +76,7 @@ pub(crate) fn used_for(url: &Url) -> Option<Url> {
     intercept.uri().to_string().parse().ok().map(with_port)
 }
 
-/// Adds the default port to a SOCKS proxy without one. `Url` does not know that default.
+/// Adds the default port to a SOCKS proxy without one. `Url` has no default port for SOCKS.
 pub(crate) fn with_port(mut proxy: Url) -> Url {
     if proxy.scheme().starts_with("socks") && proxy.port().is_none() {
         // Cannot fail, because there is a host.

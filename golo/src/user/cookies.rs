@@ -15,12 +15,12 @@ mod kept {
 
     use crate::metrics::scope;
 
-    /// Makes the client use the cookies of the user whose code is running.
+    /// Makes the client use the cookies of the current user.
     pub(crate) fn with_jars(builder: ClientBuilder) -> ClientBuilder {
         builder.cookie_provider(Arc::new(CurrentJar::default()))
     }
 
-    /// Cookie store of golo's client: the jar of the user whose code is running, or a jar of its own outside of a run.
+    /// Cookie store of golo's client: the jar of the current user, or a jar of its own outside of a run.
     #[derive(Default)]
     struct CurrentJar {
         outside: Jar,

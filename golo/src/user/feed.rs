@@ -64,8 +64,8 @@ pub fn feed<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Feed<T>, Erro
 ///
 /// # Several agents
 ///
-/// `golo submit` starts the load test on each agent, and each agent reads the whole file. A feed knows its member of
-/// the run, so you need not split the file:
+/// `golo submit` starts the load test on each agent, and each agent reads the whole file. You need not split the file,
+/// because a feed deals only the rows of its member of the run:
 ///
 /// | feed | rows that member `i` of `n` deals, counted from 0 |
 /// |---|---|
@@ -123,7 +123,7 @@ impl<T> Feed<T> {
 
     /// Deals a random row at each call, with equal probabilities.
     ///
-    /// The choice is seeded: a trigger whose [`Context`](crate::Context) names its user and iteration gets the same
+    /// The choice is seeded: a trigger with a user and an iteration in its [`Context`](crate::Context) gets the same
     /// rows each time it is run.
     #[must_use]
     pub fn random(self) -> Self {

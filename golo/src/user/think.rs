@@ -45,7 +45,7 @@ impl ThinkTime for RangeInclusive<Duration> {
 /// Pauses like a person between two steps, for a fixed time or a random one from a range with equal probabilities.
 ///
 /// The pause is not measured: it is not part of a trigger's `duration`, and the report shows how long triggers paused.
-/// The choice is seeded: a trigger whose [`Context`](crate::Context) names its user and iteration makes the same pause
+/// The choice is seeded: a trigger with a user and an iteration in its [`Context`](crate::Context) makes the same pause
 /// each time it is run. An empty range means its start.
 ///
 /// ```no_run

@@ -100,7 +100,7 @@ fn note(panic: &PanicHookInfo<'_>) {
     }
     let thread = std::thread::current();
     let there = match thread.name() {
-        // Names of runtime and worker threads tell the user nothing.
+        // The names of runtime and worker threads mean nothing to the user.
         Some(name) if name.starts_with("golo-worker-") || name.starts_with("tokio-") => "in a task".to_owned(),
         Some(name) => format!("in the thread `{name}`"),
         None => "in a thread".to_owned(),

@@ -194,7 +194,7 @@ fn skip_space(text: &str, at: usize) -> usize {
     text.len() - text[at..].trim_start_matches([' ', '\t', '\r', '\n']).len()
 }
 
-/// Locates a JSON error, whose line and column count from the byte `from` of `text`.
+/// Locates a JSON error. Its line and column count from the byte `from` of `text`.
 fn mistake_of_json(text: &str, from: usize, error: &serde_json::Error) -> Mistake {
     let lines_before = error.line().saturating_sub(1);
     let line = from + text[from..].split_inclusive('\n').take(lines_before).map(str::len).sum::<usize>();
