@@ -205,7 +205,7 @@ impl RequestErrorKind {
             Self::Build => "could not be built",
             Self::Dns => "could not look up the host",
             Self::Connect => "could not connect",
-            Self::Tls => "could not agree on TLS",
+            Self::Tls => "had a TLS error",
             Self::Timeout => "timed out",
             Self::Reset => "lost its connection before the response",
             Self::Body => "could not read the whole body",

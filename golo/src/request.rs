@@ -446,7 +446,7 @@ fn put_together(mut response: Response, body: Bytes, requested: Requested, amoun
         // `Output::parse` assumes these values by default.
         builder.url(url)
     };
-    #[expect(clippy::expect_used, reason = "a builder fails for a bad part, and is given none that could be")]
+    #[expect(clippy::expect_used, reason = "a builder fails only for an invalid part, and these are valid")]
     let mut whole = builder.body(body).expect("a URL and extensions make a response");
     *whole.status_mut() = response.status();
     *whole.version_mut() = response.version();

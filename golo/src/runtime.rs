@@ -147,7 +147,7 @@ async fn run_on<T: Send + 'static>(
     task.spawn_on(work, runtime);
     match task.join_next().await {
         Some(Ok(result)) => result,
-        Some(Err(error)) => Err(Error::io("a task of golo's own has ended early", error.into())),
+        Some(Err(error)) => Err(Error::io("an internal task of golo ended early", error.into())),
         None => std::future::pending().await,
     }
 }

@@ -87,7 +87,7 @@ impl<T: Send + Sync + 'static> FromTrigger for Shared<T> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a load test cannot return `{Self}`",
-    label = "not something a load test returns",
+    label = "not a type that a load test can return",
     note = "a load test returns `()`, `golo::Response`, tags (`Vec<golo::ResponseTag>` or an array), or a `Result` of one of these"
 )]
 pub trait IntoResponse {

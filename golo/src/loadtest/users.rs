@@ -326,11 +326,11 @@ mod tests {
             drop((lease(None).await, lease(Some(1)).await));
             let in_use = (lease(Some(2)).await, lease(None).await);
             tokio::time::sleep(IDLE * 2).await;
-            assert_eq!(STOPPED.load(SeqCst), 1, "the one called 1; the unnamed one was lent again");
-            assert_eq!(lock(&users.named).len(), 1, "its name is forgotten");
+            assert_eq!(STOPPED.load(SeqCst), 1, "user 1 has stopped; the unnamed user was lent again");
+            assert_eq!(lock(&users.named).len(), 1, "the entry of user 1 is removed");
             drop(in_use);
             tokio::time::sleep(IDLE / 2).await;
-            assert_eq!(STOPPED.load(SeqCst), 1, "they have not been idle for long");
+            assert_eq!(STOPPED.load(SeqCst), 1, "the others have not been idle for long enough");
             tokio::time::sleep(IDLE).await;
             assert_eq!(STOPPED.load(SeqCst), 3);
             assert_eq!(users.room.available_permits(), MOST);
@@ -408,10 +408,10 @@ mod tests {
             drop(leavers.lease("slow", Some(1)).await);
             drop(leavers.lease("", None).await);
             tokio::time::sleep(IDLE * 2).await;
-            assert_eq!(leavers.counts(), (2, 1), "the slow one is still on its way");
+            assert_eq!(leavers.counts(), (2, 1), "the slow user is still stopping");
             drop(leavers.lease("", Some(2)).await);
             tokio::time::sleep(IDLE * 2).await;
-            assert_eq!(leavers.counts(), (3, 2), "nor does it hold up who is idle later");
+            assert_eq!(leavers.counts(), (3, 2), "the slow stop does not delay a later user");
         };
         tokio::select! {
             () = leavers.users.end_idle() => {}
@@ -419,7 +419,7 @@ mod tests {
         }
         drop(leavers.lease("", None).await);
         assert!(tokio::time::timeout(SLOW / 2, leavers.users.end_all()).await.is_err());
-        assert_eq!(leavers.counts(), (4, 3), "a wait that is given up");
+        assert_eq!(leavers.counts(), (4, 3), "the slow user is still stopping");
     }
 
     #[tokio::test(start_paused = true)]
@@ -439,7 +439,7 @@ mod tests {
         drop(leavers.lease("slow", None).await);
         let _others = Arc::clone(&leavers.users.room).acquire_many_owned((MOST - 1) as u32).await;
         let impatient = tokio::time::timeout(SLOW / 2, leavers.lease("", Some(1)));
-        assert!(impatient.await.is_err(), "there is room for those only who have stopped");
+        assert!(impatient.await.is_err(), "only a stopped user makes room");
         assert_eq!(leavers.counts(), (1, 0));
         leavers.users.end_all().await;
         assert_eq!(leavers.counts(), (1, 1));

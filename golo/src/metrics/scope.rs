@@ -40,7 +40,7 @@ const FAILURES: usize = 16;
 /// Context of one trigger, or of one `start`, `stop`, `setup` or `teardown`.
 pub(crate) struct Scope {
     pub(crate) sink: Arc<dyn Sink>,
-    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "nobody asks for it"))]
+    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "only used with the feature"))]
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<SharedValue>,
     notes: Notes,

@@ -99,7 +99,7 @@ mod tests {
     fn default_id_is_used_without_randomness() {
         std::thread::spawn(|| {
             assert_eq!(fresh(|| None), DEFAULT_SEQUENCE_ID);
-            assert_ne!(new_sequence_id(), DEFAULT_SEQUENCE_ID, "and recovers with the system");
+            assert_ne!(new_sequence_id(), DEFAULT_SEQUENCE_ID, "recovers once there is randomness");
         })
         .join()
         .unwrap();

@@ -81,7 +81,7 @@ impl fmt::Debug for Received<'_> {
 ///
 /// `true` and `Ok` let the request pass. `false` and `Err` fail it. The report shows the error as the reason.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say whether a response is as expected",
+    message = "`{Self}` cannot be the result of an expectation",
     label = "expected `bool`, or a `Result` with an error that is `Into<Box<dyn Error + Send + Sync>>`"
 )]
 pub trait Expected: sealed::Sealed {

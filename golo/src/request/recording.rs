@@ -264,7 +264,7 @@ mod tests {
             recording.responded(StatusCode::INTERNAL_SERVER_ERROR);
             recording.finish(None);
         });
-        assert_eq!(waiting, Some(duration), "where all comes at once");
+        assert_eq!(waiting, Some(duration), "everything arrives at once");
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
         });
         let elapsed = started.elapsed();
         assert!(duration + pause <= elapsed, "{duration:?} of {elapsed:?}");
-        assert_eq!(waiting, Some(duration), "all of it came");
+        assert_eq!(waiting, Some(duration), "the whole response arrived");
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl<T: OwnFlags> JobFile<T> {
     }
 
     fn of_value_without(value: &Value, off: &[String]) -> Result<Self, Mistake> {
-        let table = value.table().ok_or_else(|| value.mistake("expected keys with values: a job"))?;
+        let table = value.table().ok_or_else(|| value.mistake("expected keys with values"))?;
         let go_lo = GO_LO.iter().find(|go_lo| table.iter().any(|(key, _)| key.name == go_lo.table));
         match go_lo {
             Some(go_lo) => Self::of_go_lo(table, go_lo),
@@ -112,7 +112,7 @@ impl<T: OwnFlags> JobFile<T> {
             // A job file cannot name another job file.
             let Some(flag) = flags.iter().find(|flag| flag.name == name && name != "file") else {
                 let known = flags.iter().map(|flag| &*flag.name).chain([ENV, BINARY]);
-                return Err(unknown(key, known, "a flag of `run` without its dashes"));
+                return Err(unknown(key, known, "the name of a flag of `run`"));
             };
             let said = arguments_of::<T>(flag, value)?;
             if !off.contains(&flag.name) {
@@ -133,7 +133,7 @@ impl<T: OwnFlags> JobFile<T> {
                     return Err(value.mistake(format!("expected `{shown}`")));
                 }
             } else if key.name == schema {
-                let table = value.table().ok_or_else(|| value.mistake(format!("`{schema}` is a table")))?;
+                let table = value.table().ok_or_else(|| value.mistake(format!("`{schema}`: expected a table")))?;
                 for (key, value) in once_each(table, |key| key.name.clone())? {
                     let name = &*key.name;
                     let flag = flags.iter().find(|flag| flag.name == name && GO_LO_KEYS.contains(&name));
@@ -141,7 +141,7 @@ impl<T: OwnFlags> JobFile<T> {
                     arguments.extend(arguments_of::<T>(flag, value)?);
                 }
             } else {
-                return Err(unknown(key, [kind, schema], &format!("a key of a go-lo job, beside `{schema}`")));
+                return Err(unknown(key, [kind, schema], &format!("a key of a go-lo job outside of `{schema}`")));
             }
         }
         let args = RunArgs::parse(&arguments).map_err(Mistake::anywhere)?;
@@ -178,12 +178,12 @@ fn argument<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Option<String>, M
     let argument = match (&value.kind, flag.takes_value) {
         (Kind::Bool(true), false) => format!("--{name}"),
         (Kind::Bool(false), false) => return Ok(None),
-        (_, false) => return Err(value.mistake(format!("`{name}` is true or false"))),
+        (_, false) => return Err(value.mistake(format!("`{name}`: expected true or false"))),
         (_, true) => match value.text() {
             Some(text) => format!("--{name}={text}"),
             None => {
                 let or_list = if flag.is_repeated { ", or a list of them" } else { "" };
-                return Err(value.mistake(format!("`{name}` is a string or a number{or_list}")));
+                return Err(value.mistake(format!("`{name}`: expected a string or a number{or_list}")));
             }
         },
     };
@@ -195,13 +195,13 @@ fn argument<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Option<String>, M
 fn path(value: &Value) -> Result<PathBuf, Mistake> {
     match &value.kind {
         Kind::Text(path) => Ok(PathBuf::from(path)),
-        _ => Err(value.mistake(format!("`{BINARY}` is a string: the path of a load test, or of its crate"))),
+        _ => Err(value.mistake(format!("`{BINARY}`: expected a string with the path of a load test or its crate"))),
     }
 }
 
 /// Reads the table of parameters.
 fn pairs(value: &Value) -> Result<Vec<(String, String)>, Mistake> {
-    let table = value.table().ok_or_else(|| value.mistake(format!("`{ENV}` is a table of parameters")))?;
+    let table = value.table().ok_or_else(|| value.mistake(format!("`{ENV}`: expected a table of parameters")))?;
     let pair = |(key, value): &(Key, Value)| {
         let text = match value.kind {
             Kind::Bool(is) => Some(is.to_string()),
@@ -210,7 +210,7 @@ fn pairs(value: &Value) -> Result<Vec<(String, String)>, Mistake> {
         let key = &key.name;
         match text {
             Some(text) => Ok((key.clone(), text)),
-            None => Err(value.mistake(format!("`{key}` is a string, a number, true or false"))),
+            None => Err(value.mistake(format!("`{key}`: expected a string, a number, true or false"))),
         }
     };
     once_each(table, |key| key.name.clone())?.iter().map(pair).collect()
@@ -261,7 +261,7 @@ mod tests {
             std::fs::write(&path, format!("binary = '{binary}'\nusers = 3\n")).unwrap();
             assert_eq!(<JobFile>::read(&path, &[], |_, text| toml(text)).unwrap().binary, Some(expected));
         }
-        assert!(read("binary = 7").unwrap_err().contains("`binary` is a string"));
+        assert!(read("binary = 7").unwrap_err().contains("`binary`: expected a string"));
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn mistake_contains_no_control_characters() {
         let error = read("users = 5\n\"a\\u001b[31m\" = 1\n").unwrap_err();
-        assert!(error.contains("`a [31m` is not a flag"), "{error}");
+        assert!(error.contains("`a [31m` is not the name of a flag"), "{error}");
         let error = read("users = '\u{9b}2J'").unwrap_err();
         assert!(!error.contains('\u{9b}'), "{error}");
     }
@@ -308,15 +308,15 @@ mod tests {
         .unwrap();
         assert_eq!((file.params.len(), file.binary.as_deref()), (3, Some(Path::new("id"))));
         let error = file.into_call().unwrap_err();
-        assert!(error.starts_with("`--duration` with `--stage`: "), "{error}");
+        assert!(error.starts_with("`--duration` cannot be combined with `--stage`: "), "{error}");
         let file: JobFile = read(serde_json::json!({"users": 10, "warm_up": "5s", "duration": 1.5})).unwrap();
         let (call, ()) = file.into_call().unwrap();
         assert_eq!(call.plan().to_string(), plan_of(<RunArgs>::parse(&args("-u 10 --warm-up 5s -d 1500ms")).unwrap()));
         for (json, message) in [
             (serde_json::json!({"users": -1}), "`users`: invalid digit found in string"),
-            (serde_json::json!({"users": null}), "`users` is a string or a number"),
-            (serde_json::json!({"user": 1}), "`user` is not a flag of `run` without its dashes; did you mean `users`?"),
-            (serde_json::json!([1]), "expected keys with values: a job"),
+            (serde_json::json!({"users": null}), "`users`: expected a string or a number"),
+            (serde_json::json!({"user": 1}), "`user` is not the name of a flag of `run`; did you mean `users`?"),
+            (serde_json::json!([1]), "expected keys with values"),
         ] {
             assert_eq!(read(json).map(|file: JobFile| file.params).unwrap_err().to_string(), message);
         }
@@ -326,17 +326,20 @@ mod tests {
     fn mistake_is_shown_with_its_position() {
         assert_wrong(
             "users = 5\nduratoin = '30s'\n",
-            "`job.toml`, line 2: `duratoin` is not a flag of `run` without its dashes; did you mean `duration`?\n  \
+            "`job.toml`, line 2: `duratoin` is not the name of a flag of `run`; did you mean `duration`?\n  \
              2 | duratoin = '30s'\n    | ^^^^^^^^",
         );
         assert_wrong(
             "# é\nusers = 'many'\n",
             "`job.toml`, line 2: `users`: invalid digit found in string\n  2 | users = 'many'\n    |         ^^^^^^",
         );
-        assert_wrong("quiet = 1", "`job.toml`, line 1: `quiet` is true or false\n  1 | quiet = 1\n    |         ^");
+        assert_wrong(
+            "quiet = 1",
+            "`job.toml`, line 1: `quiet`: expected true or false\n  1 | quiet = 1\n    |         ^",
+        );
         assert_wrong(
             "users = [1]",
-            "`job.toml`, line 1: `users` is a string or a number\n  1 | users = [1]\n    |         ^^^",
+            "`job.toml`, line 1: `users`: expected a string or a number\n  1 | users = [1]\n    |         ^^^",
         );
         assert_wrong(
             "warm-up = 1\nwarm_up = 2",

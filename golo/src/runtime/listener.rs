@@ -27,10 +27,10 @@ impl FromStr for Address {
             #[cfg(unix)]
             Some(path) => Ok(Self::Unix(path.into())),
             #[cfg(not(unix))]
-            Some(_) => Err("Unix sockets are for Unix; use HOST:PORT".to_owned()),
+            Some(_) => Err("Unix sockets are not supported on this system; use HOST:PORT".to_owned()),
             None => match text.rsplit_once(':') {
                 Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self::Tcp(text.to_owned())),
-                _ => Err("expected HOST:PORT, as 127.0.0.1:9999, or unix:PATH".to_owned()),
+                _ => Err("expected HOST:PORT, as in `127.0.0.1:9999`, or unix:PATH".to_owned()),
             },
         }
     }
@@ -104,7 +104,7 @@ impl Listener {
         };
         listener.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => Error::address(
-                format!("{address} is taken: stop what listens there, or give another with `--addr`"),
+                format!("`{address}` is already in use; stop the process that listens there, or set another address with `--addr`"),
                 None,
             ),
             _ => Error::address(format!("cannot listen on {address}"), Some(error.into())),
@@ -147,7 +147,7 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
             let is_dead =
                 UnixStream::connect(path).await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
             if !is_socket {
-                return Err(io::Error::other("it exists, and is no socket"));
+                return Err(io::Error::other("the file exists and is not a socket"));
             }
             if !is_dead {
                 return Err(error);

@@ -30,7 +30,7 @@ const CALLED: &[(&[&str], &str)] = &[
     ),
     (
         &["--host", "-H", "--base-url", "--url", "--target"],
-        "golo calls it a parameter, as in `-e TARGET_URL=http://127.0.0.1:8080`, if the load test reads it by `golo::param`",
+        "golo calls it a parameter, as in `-e TARGET_URL=http://127.0.0.1:8080`, if the load test reads it with `golo::param`",
     ),
     (&["--threads", "--processes", "--cpus"], "golo calls it `--workers`, as in `--workers 4`"),
     (
@@ -51,7 +51,7 @@ const CALLED: &[(&[&str], &str)] = &[
     (&["--master", "--worker", "--expect-workers"], "golo calls it `golo submit`, with an `--agent` for each machine"),
     (
         &["--method", "-m", "-X", "--header", "--body", "--data", "--timeout", "-T"],
-        "requests are written in the load test, with their method, headers, body and timeout",
+        "set the method, headers, body and timeout of requests in the code of the load test",
     ),
 ];
 
@@ -77,7 +77,7 @@ fn unknown(argument: &str, program: &str, subcommand: Option<&str>) -> Option<St
         return Some(format!("`{argument}` is a flag of `run`, as in `{program} run {argument}`"));
     }
     if is_run && is_job_file(argument) {
-        return Some(format!("give a job file by `--file`, as in `--file {argument}`"));
+        return Some(format!("pass a job file with `--file`, as in `--file {argument}`"));
     }
     if !is_run && subcommand.is_some() {
         return None;
@@ -85,7 +85,7 @@ fn unknown(argument: &str, program: &str, subcommand: Option<&str>) -> Option<St
     let (_, tip) = CALLED.iter().find(|(flags, _)| flags.contains(&argument))?;
     match subcommand {
         Some(_) => Some((*tip).to_owned()),
-        None => Some(format!("{tip}, of `{program} run`")),
+        None => Some(format!("{tip}; use it with `{program} run`")),
     }
 }
 
@@ -97,7 +97,7 @@ fn wrong_value(argument: &str, value: &str) -> Option<String> {
         return Some(format!("long flags begin with two dashes, as in `{flag}`"));
     }
     (flag == "--threshold" && parse_duration(value).is_ok())
-        .then(|| format!("golo calls the time of a run `--duration`, as in `-d {value}`; `-t` is a threshold"))
+        .then(|| format!("golo calls the length of a run `--duration`, as in `-d {value}`; `-t` is a threshold"))
 }
 
 /// Returns true if a path has the extension of a job file.
@@ -134,9 +134,9 @@ mod tests {
             ("--spawn-rate 5", "golo calls it `--stage`"),
             ("--run-time 30s", "golo calls it `--duration`"),
             ("--host http://127.0.0.1", "golo calls it a parameter"),
-            ("-t 30s", "golo calls the time of a run `--duration`, as in `-d 30s`"),
+            ("-t 30s", "golo calls the length of a run `--duration`, as in `-d 30s`"),
             ("-rate=50", "long flags begin with two dashes, as in `--rate`"),
-            ("job.YAML", "give a job file by `--file`, as in `--file job.YAML`"),
+            ("job.YAML", "pass a job file with `--file`, as in `--file job.YAML`"),
         ] {
             let tip = tip_for(line, Some("run")).unwrap_or_default();
             assert!(tip.starts_with(expected), "{line}: {tip}");
@@ -152,7 +152,7 @@ mod tests {
         let unknown = |argument| unknown(argument, "shop", None).unwrap();
         assert_eq!(unknown("--users"), "`--users` is a flag of `run`, as in `shop run --users`");
         assert_eq!(unknown("-u"), "`-u` is a flag of `run`, as in `shop run -u`");
-        assert_eq!(unknown("--vus"), "golo calls it `--users`, as in `--users 50`, of `shop run`");
+        assert_eq!(unknown("--vus"), "golo calls it `--users`, as in `--users 50`; use it with `shop run`");
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn parse_file(path: &Path, text: &str) -> Result<Value, Mistake> {
         .iter()
         .any(|name| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name)));
     toml(text).map_err(|mistake| match is_yaml {
-        true => Mistake { message: "expected TOML: YAML is what `golo run` reads".to_owned(), place: None },
+        true => Mistake { message: "expected TOML: only `golo run` reads YAML".to_owned(), place: None },
         false => mistake,
     })
 }
@@ -153,7 +153,7 @@ impl<T: OwnFlags> RunArgs<T> {
         match &self.how.file {
             Some(other) => {
                 let (path, other) = (path.display(), other.display());
-                Err(format!("`{path}` and `--file {other}` are two job files: give one of them"))
+                Err(format!("`{path}` and `--file {other}` are two job files: use only one of them"))
             }
             None => {
                 self.how.file = Some(path.to_owned());
@@ -375,7 +375,7 @@ pub(super) mod tests {
         std::fs::write(&path, "users: 5\n").unwrap();
         let path = path.display().to_string();
         let error = call(&["-f", &path], &[]).unwrap_err();
-        assert_eq!(error, format!("`{path}`: expected TOML: YAML is what `golo run` reads"));
+        assert_eq!(error, format!("`{path}`: expected TOML: only `golo run` reads YAML"));
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Serving<'_> {
             in_flight.cut_off();
             // Gives the clients time to receive the errors. A trigger that blocks its thread cannot be cut off.
             let _ = tokio::time::timeout(LAST_MOMENT, &mut serving).await;
-            say(format_args!("{name}: cut off what was still in flight"));
+            say(format_args!("{name}: cut off the triggers still in flight"));
         }
         let result = self.tear_down(loadtest, &mut signals, grace).await;
         tokio::select! {
@@ -169,7 +169,7 @@ fn at_least_a_moment(deadline: Instant) -> Instant {
 /// Prints the address of the load test, and how to send load, because serving alone sends none.
 fn greet(name: &str, address: &str) {
     let OwnCall { plain, optimised } = own_call();
-    say(format_args!("golo: serving golo.Job on {address}, until Ctrl-C; this alone sends no load"));
+    say(format_args!("golo: serving golo.Job on {address}, until Ctrl-C; this sends no load by itself"));
     say(format_args!("  to load the target:  {optimised} run"));
     say(format_args!("  to trigger it once:  {plain} once"));
     say(format_args!("  to trigger it from elsewhere, over gRPC: /golo.Job/Trigger {{\"jobName\": \"{name}\"}}"));

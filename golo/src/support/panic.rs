@@ -82,7 +82,7 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     match text {
         Some(text) => format!("panicked: {text}"),
-        None => "panicked with a payload that is no text".to_owned(),
+        None => "panicked with a payload that is not text".to_owned(),
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(caught(async { panic!("plain") }).await, Err::<(), _>("panicked: plain".to_owned()));
         assert_eq!(caught(async { panic!("with {number}") }).await, Err::<(), _>("panicked: with 7".to_owned()));
         let other = caught(async { std::panic::panic_any(number) }).await;
-        assert_eq!(other, Err::<(), _>("panicked with a payload that is no text".to_owned()));
+        assert_eq!(other, Err::<(), _>("panicked with a payload that is not text".to_owned()));
         assert_eq!(caught(async { number }).await, Ok(7));
     }
 }

@@ -166,7 +166,7 @@ fn build() -> Result<(Client, Option<Arc<str>>), Error> {
     let build = |builder: ClientBuilder| match &configure {
         Some(configure) => {
             if IS_BUILDING.replace(true) {
-                return Err("the function that builds the HTTP client asks for the client".into());
+                return Err("the function that builds the HTTP client uses the client itself".into());
             }
             let built = panic::caught_now(|| configure(builder));
             IS_BUILDING.set(false);

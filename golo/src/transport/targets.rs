@@ -75,7 +75,7 @@ fn check_against(targets: &[Target], url: &Url) -> Result<(), NotAllowed> {
     if targets.iter().any(|target| target.is_of(url)) {
         return Ok(());
     }
-    Err(NotAllowed { message: format!("its target is none of those that are allowed here: {}", list(targets)) })
+    Err(NotAllowed { message: format!("its target is not allowed; allowed targets: {}", list(targets)) })
 }
 
 #[cold]
@@ -84,7 +84,7 @@ fn check_proxy(targets: &[Target], proxy: &Url) -> Result<(), NotAllowed> {
         return Ok(());
     }
     let (proxy, list) = (proxy::shown(proxy), list(targets));
-    Err(NotAllowed { message: format!("the proxy {proxy} is none of the targets that are allowed here: {list}") })
+    Err(NotAllowed { message: format!("the proxy `{proxy}` is not allowed; allowed targets: {list}") })
 }
 
 fn list(targets: &[Target]) -> String {

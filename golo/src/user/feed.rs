@@ -215,7 +215,7 @@ mod tests {
         let feed = Feed::new(["a", "b", "c"]).unwrap();
         let dealt = Vec::from_iter((0..7).filter_map(|_| feed.next().copied()));
         assert_eq!(dealt, ["a", "b", "c", "a", "b", "c", "a"]);
-        assert_eq!(feed.random().sequential().next(), Some(&"b"), "where it was");
+        assert_eq!(feed.random().sequential().next(), Some(&"b"), "continues at the next row");
     }
 
     #[test]

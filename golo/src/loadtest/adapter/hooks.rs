@@ -29,9 +29,9 @@ where
 /// `T` is a type parameter and not an associated type: the macro names it, so that the compiler checks `setup` against
 /// it.
 #[diagnostic::on_unimplemented(
-    message = "`setup` returns `{Self}`, but the load test is to share `{T}`",
+    message = "`setup` returns `{Self}`, but the load test needs `{T}`",
     label = "returns something other than `{T}`",
-    note = "`setup` returns what the load test takes as `golo::Shared<T>`, either a `T` or a `Result` of one; `()` where it takes none"
+    note = "`setup` returns what the load test takes as `golo::Shared<T>`, either a `T` or a `Result` of one, or `()` if the load test takes none"
 )]
 pub trait IntoShared<T> {
     /// Returns the value to share.

@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for Timestamp {
         let Text(text) = Text::deserialize(deserializer)?;
         timestamp::read(&text)
             .map(Self)
-            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"a time as RFC 3339 has it"))
+            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"an RFC 3339 time"))
     }
 }
 

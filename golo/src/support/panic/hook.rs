@@ -86,7 +86,7 @@ fn limited(print: impl FnOnce()) {
     if let Ok(before) = LEFT.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
         above(print);
         if before == 1 {
-            say("golo: further panics are counted, and not printed");
+            say("golo: further panics are counted but not printed");
         }
     }
 }

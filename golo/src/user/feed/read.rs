@@ -42,7 +42,7 @@ pub(super) fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
         "jsonl" | "ndjson" => lines,
         _ => {
             let known = Reason("expected the extension .csv, .tsv, .json, .jsonl or .ndjson".to_owned());
-            return Err(Error::feed(format!("could not tell what kind of file `{shown}` is"), Some(known.into())));
+            return Err(Error::feed(format!("unknown format of `{shown}`"), Some(known.into())));
         }
     };
     let bytes = fs::read(path).map_err(|error| Error::feed(format!("could not read `{shown}`"), Some(error.into())))?;
@@ -93,7 +93,7 @@ fn separated<T: DeserializeOwned>(text: &str, delimiter: u8) -> Result<Vec<T>, M
             return Err(mistake);
         }
         if record.len() != header.len() {
-            let reason = format!("{} values where the header names {}", record.len(), header.len());
+            let reason = format!("{} values, but the header has {} fields", record.len(), header.len());
             return Err(Mistake::new(place(record.position()), reason));
         }
         rows.push(record.deserialize(Some(&header)).map_err(mistake)?);
@@ -126,7 +126,7 @@ fn reason_of_csv(kind: &ErrorKind) -> String {
     };
     let expected = match err.kind() {
         DeserializeErrorKind::Message(message) => return without_values(message),
-        DeserializeErrorKind::Unsupported(_) => return "its type is not one that a row can hold".to_owned(),
+        DeserializeErrorKind::Unsupported(_) => return "a row cannot contain a value of its type".to_owned(),
         DeserializeErrorKind::UnexpectedEndOfRow => return "fewer values than its type has fields".to_owned(),
         DeserializeErrorKind::InvalidUtf8(_) => "UTF-8 text",
         DeserializeErrorKind::ParseBool(_) => "`true` or `false`",
@@ -160,14 +160,14 @@ fn array<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Mistake> {
         match values.next() {
             Some(Ok(row)) => rows.push(row),
             Some(Err(error)) => return Err(mistake_of_json(text, at, &error)),
-            None => return Err(Mistake::new(text.len(), "the array does not end")),
+            None => return Err(Mistake::new(text.len(), "the array is not closed")),
         }
         at = skip_space(text, at + values.byte_offset());
         match text.as_bytes().get(at) {
             Some(b',') => at = skip_space(text, at + 1),
             Some(b']') => ended = true,
             Some(_) => return Err(Mistake::new(at, "expected `,` or `]`")),
-            None => return Err(Mistake::new(at, "the array does not end")),
+            None => return Err(Mistake::new(at, "the array is not closed")),
         }
     }
     match skip_space(text, at + 1) {
@@ -223,7 +223,7 @@ fn without_values(message: &str) -> String {
     let found = quotes.iter().find(|start| message.starts_with(**start)).zip(message.rsplit_once(", expected "));
     match found {
         Some((start, (_, expected))) => format!("{start}, expected {expected}"),
-        None => "its type refuses a value (why is left out, as that may quote the value)".to_owned(),
+        None => "its type rejects a value (the reason is left out because it may quote the value)".to_owned(),
     }
 }
 
@@ -326,10 +326,10 @@ mod tests {
     fn rows_rejects_unknown_extensions_and_empty_files() {
         assert_eq!(
             error::<Login>("users.txt", ""),
-            "could not tell what kind of file `users.txt` is: \
+            "unknown format of `users.txt`: \
              expected the extension .csv, .tsv, .json, .jsonl or .ndjson"
         );
-        assert!(error::<Login>("users", "").starts_with("could not tell what kind of file `users` is"));
+        assert!(error::<Login>("users", "").starts_with("unknown format of `users`"));
         for (name, contents) in [
             ("a.csv", ""),
             ("a.csv", "\n  \n"),
@@ -389,9 +389,12 @@ mod tests {
             ("a,Basic,3,true,hunter2,", "value 5: expected a number"),
             ("a,hunter2,3,true,1,", "unknown variant, expected `Basic` or `Admin`"),
             ("a,\"hunter2, expected hunter2\",3,true,1,", "unknown variant, expected `Basic` or `Admin`"),
-            ("a,Admin,3,true,1,hunter2", "its type refuses a value (why is left out, as that may quote the value)"),
-            ("a,hunter2", "2 values where the header names 6"),
-            ("a,b,c,d,e,f,hunter2", "7 values where the header names 6"),
+            (
+                "a,Admin,3,true,1,hunter2",
+                "its type rejects a value (the reason is left out because it may quote the value)",
+            ),
+            ("a,hunter2", "2 values, but the header has 6 fields"),
+            ("a,b,c,d,e,f,hunter2", "7 values, but the header has 6 fields"),
             ("a,Basic,3,true,1,\"hunter2\n\n", "a quoted value has no closing quote"),
         ] {
             for (before, line) in [("", 3), ("\n\n", 5), ("b,Basic,1,true,1,\n\n\n", 6)] {
@@ -451,7 +454,7 @@ mod tests {
         assert_eq!(
             error::<std::net::IpAddr>("a.json", "[ \"::1\", \"hunter2\"]"),
             "could not read line 1 of `a.json`: \
-             column 18: its type refuses a value (why is left out, as that may quote the value)"
+             column 18: its type rejects a value (the reason is left out because it may quote the value)"
         );
     }
 
@@ -461,9 +464,9 @@ mod tests {
             (r#"{"user":"hunter2"}"#, 1, "expected an array of rows"),
             ("\n\n\"hunter2\"", 3, "expected an array of rows"),
             ("[\n1\n2]", 3, "expected `,` or `]`"),
-            ("[1\n", 2, "the array does not end"),
-            ("[1,\n", 2, "the array does not end"),
-            ("[\n", 2, "the array does not end"),
+            ("[1\n", 2, "the array is not closed"),
+            ("[1,\n", 2, "the array is not closed"),
+            ("[\n", 2, "the array is not closed"),
             ("[1,\n]", 2, "column 1: expected value"),
             ("[1\n]\n2", 3, "expected nothing after the array"),
             ("[1]]", 1, "expected nothing after the array"),
