@@ -62,8 +62,8 @@ impl Requested {
 ///
 /// # Errors
 ///
-/// Returns a [`RequestError`] if no complete response arrived. The `Output` has the same error. Nothing was sent and no
-/// `Output` is recorded if the request could not be built, or if an agent does not allow its target. Dropping the
+/// Returns a [`RequestError`] if no complete response arrived. The `Output` contains the reason. Nothing was sent and
+/// no `Output` is recorded if the request could not be built, or if an agent does not allow its target. Dropping the
 /// future before it ends records the error `cancelled`.
 ///
 /// If a trigger fails with this error, by `?` or as a cause of its own error, the report does not list the trigger's

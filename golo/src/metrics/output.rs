@@ -63,7 +63,8 @@ pub struct Output {
     pub error: Option<String>,
     /// Route, if the load test named one.
     pub route: Option<String>,
-    /// True if the status is one that the load test expects. `None` if it did not name any.
+    /// True if the status is one that the load test expects. `None` if it expects no particular status, or if no
+    /// response arrived.
     pub expected: Option<bool>,
     /// Bytes of the request's body that were passed to a connection, however the request ended. A redirect that asks
     /// for the body again adds them again. If the target refused a large body, up to 128 KiB more may be counted than
