@@ -1,4 +1,4 @@
-//! What can go wrong: in the plumbing ([`Error`]) and in a request ([`RequestError`]).
+//! Errors of golo itself ([`Error`]) and of requests ([`RequestError`]).
 
 mod cause;
 pub(crate) mod exit;
@@ -10,7 +10,7 @@ use crate::support::secrets::without_credentials;
 pub use cause::chain;
 pub(crate) use cause::reason;
 
-/// Any error, as a load test, a `setup` or a user's `start` may return it: `?` makes one of nearly everything.
+/// Any error that a load test, a `setup` or a user's `start` may return. `?` converts nearly every error type into it.
 ///
 /// ```
 /// fn port(text: &str) -> Result<u16, golo::BoxError> {
@@ -24,9 +24,9 @@ pub(crate) use cause::reason;
 /// ```
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// An error of golo's own plumbing: what keeps a load test from being started or served, or a line from being read.
+/// Error of golo itself, for example if a load test cannot be started or served, or a line cannot be read.
 ///
-/// [`Display`](fmt::Display) says what was wrong; the reason below it is the [`source`](StdError::source).
+/// [`Display`](fmt::Display) prints this error alone. The underlying cause is its [`source`](StdError::source).
 ///
 /// ```
 /// use std::error::Error as _;
@@ -88,31 +88,32 @@ impl Error {
         Self::new(ErrorKind::Feed, message, source)
     }
 
-    /// Whether the address to serve on is at fault: it is taken, say, or is none.
+    /// Returns true if the address to serve on cannot be used, for example because it is taken or invalid.
     #[must_use]
     pub fn is_address(&self) -> bool {
         self.inner.kind == ErrorKind::Address
     }
 
-    /// Whether the load test could not start: its `setup` failed, say, or its HTTP client could not be built.
+    /// Returns true if the load test could not start, for example because its `setup` failed or its HTTP client could
+    /// not be built.
     #[must_use]
     pub fn is_start(&self) -> bool {
         self.inner.kind == ErrorKind::Start
     }
 
-    /// Whether the load test ran, and its `teardown` failed.
+    /// Returns true if the load test ran and its `teardown` failed.
     #[must_use]
     pub fn is_teardown(&self) -> bool {
         self.inner.kind == ErrorKind::Teardown
     }
 
-    /// Whether a text that was read is no [`Output`](crate::Output).
+    /// Returns true if a text could not be read as an [`Output`](crate::Output).
     #[must_use]
     pub fn is_output(&self) -> bool {
         self.inner.kind == ErrorKind::Output
     }
 
-    /// Whether a file of rows could not be read, or has none.
+    /// Returns true if a file of rows could not be read or has no rows.
     #[cfg(feature = "feed")]
     #[must_use]
     pub fn is_feed(&self) -> bool {
@@ -142,11 +143,11 @@ impl StdError for Error {
     }
 }
 
-/// A request that got no whole response.
+/// A request that got no complete response.
 ///
-/// [`Display`](fmt::Display) says which request and what became of it, without the URL's user and password; the
-/// reason below it is the [`source`](StdError::source). The predicates say of what kind it is; exactly one holds,
-/// or none where the reason is something else.
+/// [`Display`](fmt::Display) prints the request and the failure, without the URL's user and password. The underlying
+/// cause is the [`source`](StdError::source). At most one of the predicates below returns true. All return false if the
+/// cause is something else.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), golo::RequestError> {
@@ -164,9 +165,9 @@ pub struct RequestError {
 #[derive(Debug)]
 struct RequestErrorInner {
     kind: RequestErrorKind,
-    /// Method and URL, or nothing where the request could not be built.
+    /// Method and URL, or `None` if the request could not be built.
     request: Option<String>,
-    /// Nearly always a [`reqwest::Error`].
+    /// Usually a [`reqwest::Error`].
     source: BoxError,
 }
 
@@ -184,7 +185,7 @@ pub(crate) enum RequestErrorKind {
 }
 
 impl RequestErrorKind {
-    /// The word that an `Output`'s error starts with.
+    /// Returns the word at the start of an `Output`'s error.
     fn word(self) -> &'static str {
         match self {
             Self::Build => "build",
@@ -204,7 +205,7 @@ impl RequestErrorKind {
             Self::Build => "could not be built",
             Self::Dns => "could not look up the host",
             Self::Connect => "could not connect",
-            Self::Tls => "could not agree on TLS",
+            Self::Tls => "had a TLS error",
             Self::Timeout => "timed out",
             Self::Reset => "lost its connection before the response",
             Self::Body => "could not read the whole body",
@@ -214,8 +215,8 @@ impl RequestErrorKind {
     }
 }
 
-/// Kinds of requests that were sent and got no whole response; not [`RequestErrorKind::Other`], whose sentence anybody may
-/// write.
+/// Kinds of requests that were sent and got no complete response. [`RequestErrorKind::Other`] is left out, because its
+/// text `failed` is too common to recognize a request error by it.
 const SENT: [RequestErrorKind; 7] = [
     RequestErrorKind::Dns,
     RequestErrorKind::Connect,
@@ -226,7 +227,8 @@ const SENT: [RequestErrorKind; 7] = [
     RequestErrorKind::Redirect,
 ];
 
-/// Whether a reason is, or has among its causes, what a [`RequestError`] says: `no cart: GET http://h/ timed out: …`.
+/// Returns true if a reason is, or has among its causes, the text of a [`RequestError`], as in `no cart: GET http://h/
+/// timed out: …`.
 pub fn is_request_error(reason: &str) -> bool {
     SENT.iter().map(|kind| kind.sentence()).any(|sentence| {
         reason.match_indices(sentence).any(|(at, _)| {
@@ -236,7 +238,7 @@ pub fn is_request_error(reason: &str) -> bool {
     })
 }
 
-/// Whether a text ends with a method and a URL, as `no cart: GET http://h/ `.
+/// Returns true if a text ends with a method and a URL, as in `no cart: GET http://h/ `.
 fn ends_with_request(text: &str) -> bool {
     let mut words = text.strip_suffix(' ').unwrap_or_default().rsplitn(3, ' ');
     let (url, method, before) = (words.next(), words.next(), words.next());
@@ -251,75 +253,77 @@ impl RequestError {
         Self { inner: Box::new(RequestErrorInner { kind, request: None, source: source.without_url().into() }) }
     }
 
-    /// `url` is free of credentials; `responded` says whether the response's head had come.
+    /// Creates the error of a request that failed. `url` has no credentials. `responded` is true if the response's head
+    /// had arrived.
     pub(crate) fn new(method: &reqwest::Method, url: &reqwest::Url, source: reqwest::Error, responded: bool) -> Self {
         let kind = cause::kind(&source, url, responded);
         let request = Some(format!("{method} {url}"));
         Self { inner: Box::new(RequestErrorInner { kind, request, source: source.without_url().into() }) }
     }
 
-    /// One that was not sent, since it may not be. `url` is free of credentials.
+    /// Creates the error of a request that was not sent because its target is not allowed. `url` has no credentials.
     #[cold]
     pub(crate) fn not_allowed(method: &reqwest::Method, url: &reqwest::Url, source: NotAllowed) -> Self {
         let (kind, request) = (RequestErrorKind::Other, Some(format!("{method} {url}")));
         Self { inner: Box::new(RequestErrorInner { kind, request, source: source.into() }) }
     }
 
-    /// One that a redirect leads where nothing may be sent. `url` is free of credentials.
+    /// Creates the error of a request that was redirected to a target that is not allowed. `url` has no credentials.
     #[cold]
     pub(crate) fn not_followed(method: &reqwest::Method, url: &reqwest::Url, source: NotAllowed) -> Self {
         let (kind, request) = (RequestErrorKind::Redirect, Some(format!("{method} {url}")));
         Self { inner: Box::new(RequestErrorInner { kind, request, source: source.into() }) }
     }
 
-    /// The one string of an `Output`: the kind, and the innermost reason.
+    /// Returns the error text of an `Output`: the kind and the innermost cause.
     pub(crate) fn for_output(&self) -> String {
         format!("{}: {}", self.inner.kind.word(), without_credentials(&cause::innermost(&*self.inner.source)))
     }
 
-    /// Whether the request could not be built: its URL is none, say. It was not sent, and recorded no `Output`.
+    /// Returns true if the request could not be built, for example because its URL is invalid. It was not sent, and no
+    /// `Output` was recorded.
     #[must_use]
     pub fn is_build(&self) -> bool {
         self.inner.kind == RequestErrorKind::Build
     }
 
-    /// Whether the host's name could not be looked up.
+    /// Returns true if the host name could not be resolved.
     #[must_use]
     pub fn is_dns(&self) -> bool {
         self.inner.kind == RequestErrorKind::Dns
     }
 
-    /// Whether no connection could be made.
+    /// Returns true if no connection could be made.
     #[must_use]
     pub fn is_connect(&self) -> bool {
         self.inner.kind == RequestErrorKind::Connect
     }
 
-    /// Whether TLS is at fault: a certificate that is not trusted, say.
+    /// Returns true if TLS failed, for example because a certificate is not trusted.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.inner.kind == RequestErrorKind::Tls
     }
 
-    /// Whether a time limit of the client or the request ran out.
+    /// Returns true if a timeout of the client or the request expired.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.inner.kind == RequestErrorKind::Timeout
     }
 
-    /// Whether the connection was lost before the response's head had come.
+    /// Returns true if the connection was lost before the response's head arrived.
     #[must_use]
     pub fn is_reset(&self) -> bool {
         self.inner.kind == RequestErrorKind::Reset
     }
 
-    /// Whether the body was cut short or could not be decompressed.
+    /// Returns true if the body was cut short or could not be decompressed.
     #[must_use]
     pub fn is_body(&self) -> bool {
         self.inner.kind == RequestErrorKind::Body
     }
 
-    /// Whether a redirect could not be followed: there were too many, say.
+    /// Returns true if a redirect could not be followed, for example because there were too many.
     #[must_use]
     pub fn is_redirect(&self) -> bool {
         self.inner.kind == RequestErrorKind::Redirect
@@ -349,7 +353,7 @@ impl StdError for RequestError {
     }
 }
 
-/// A target that is not among those that are allowed.
+/// Reason why a target is not among the allowed targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotAllowed {
     pub(crate) message: String,
@@ -368,13 +372,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_as_small_as_a_pointer() {
+    fn errors_have_the_size_of_a_pointer() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
         assert_eq!(size_of::<RequestError>(), size_of::<usize>());
     }
 
     #[test]
-    fn the_error_of_a_request_is_found_among_causes() {
+    fn is_request_error_finds_the_error_of_a_request_among_causes() {
         for reason in [
             "GET http://h/ timed out",
             "no cart: GET http://h/x?… could not connect: Connection refused",
@@ -396,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_error_speaks_for_its_own_level() {
+    fn request_error_displays_without_its_source() {
         let source = crate::client().get("http://").build().unwrap_err();
         let error = RequestError::not_built(source);
         assert_eq!(error.to_string(), "request could not be built");

@@ -2,19 +2,19 @@
 //!
 //! ## Pages
 //!
-//! | page | answers |
+//! | page | contents |
 //! |---|---|
-//! | [`choosing_a_model`] | users or a rate: which kind of load answers which question |
-//! | [`reading_the_report`] | what the figures of a summary and of a page mean, and what to do about them |
+//! | [`choosing_a_model`] | users or a rate: the load model to use for each question |
+//! | [`reading_the_report`] | the meaning of the figures in a summary and a page, and what to do about them |
 //! | [`naming_routes`] | how requests are grouped into routes |
-//! | [`thresholds_in_ci`] | what a run must keep to, and how a pipeline uses it |
-//! | [`coming_from_go_lo`] | every name of go-lo, and what it is here |
+//! | [`thresholds_in_ci`] | pass and fail criteria of a run, and their use in a pipeline |
+//! | [`coming_from_go_lo`] | the names of go-lo and their counterparts in golo |
 //!
 //! ## Features
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `cookies` (on) | a jar of cookies for each user; without it each request costs less |
+//! | `cookies` (on) | a cookie jar for each user; each request costs less without it |
 //! | `feed` | `golo::feed` and `golo::Feed`: rows of test data from CSV and JSON files |
 //! | `html` | `--out html=FILE.html`: the report as a page with charts |
 //! | `mimalloc` | the allocator mimalloc, which makes requests cheaper |
@@ -63,9 +63,9 @@ pub mod thresholds_in_ci {
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The wire: the generated types of `golo.proto`, and client and server of its service `golo.Job`.
+/// Types generated from `golo.proto`, and the client and server of its service `golo.Job`.
 pub use golo_proto as pb;
-/// The HTTP client, for its types.
+/// The HTTP client crate, re-exported for its types.
 pub use reqwest;
 
 pub use error::{BoxError, Error, RequestError};

@@ -1,4 +1,4 @@
-//! `Loadtest`: a load test with its name and hooks, and what surrounds one trigger of it.
+//! `Loadtest`: a load test with its name and hooks, and the code around each of its triggers.
 
 pub(crate) mod adapter;
 pub(crate) mod erased;
@@ -28,8 +28,10 @@ use crate::{
 type SetUp = dyn Fn() -> BoxFuture<'static, Result<SharedValue, BoxError>> + Send + Sync;
 type TearDown = dyn Fn(SharedValue) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
 
-/// A load test with its name and hooks: what the `main` that [`#[golo::loadtest]`](macro@crate::loadtest) writes starts,
-/// for those who write their own.
+/// A load test with its name and hooks.
+///
+/// [`#[golo::loadtest]`](macro@crate::loadtest) generates a `main` that starts one. Use this type to write `main` by
+/// hand.
 ///
 /// ```no_run
 /// use golo::{Context, Response};
@@ -53,13 +55,13 @@ pub struct Loadtest {
     sink: Option<Arc<dyn Sink>>,
     adapter: Arc<dyn Erased>,
     users: Users,
-    /// What `setup` gave, or why it failed.
+    /// Value that `setup` returned, or the reason why it failed.
     shared: OnceCell<Result<SharedValue, String>>,
 }
 
 impl Loadtest {
-    /// A load test that is a function of the trigger's [`Context`] and of a [`Response`] prepared for it, as go-lo's
-    /// `TriggerFunc`. It is called `loadtest` until [`name`](Self::name) says otherwise.
+    /// Creates a load test from a function of the trigger's [`Context`] and a [`Response`] prepared for it, like
+    /// go-lo's `TriggerFunc`. Its name is `loadtest` unless [`name`](Self::name) sets another.
     pub fn new<F, R>(f: F) -> Self
     where
         F: Fn(Context, Response) -> R + Send + Sync + 'static,
@@ -68,12 +70,12 @@ impl Loadtest {
         Self::erased("loadtest", Arc::new(Stateless(Function(f))))
     }
 
-    /// A load test that is a [`Runner`], as the older go-lo has it.
+    /// Creates a load test from a [`Runner`], the interface of the older go-lo.
     pub fn runner(runner: impl Runner) -> Self {
         Self::erased("loadtest", Arc::new(Stateless(Run(runner))))
     }
 
-    /// The load test that an expansion of `#[golo::loadtest]` describes.
+    /// Creates the load test that an expansion of `#[golo::loadtest]` describes.
     #[doc(hidden)]
     pub fn adapter<A: Adapter>(name: &str, _: A) -> Self {
         Self::erased(name, Arc::new(Annotated::<A>(PhantomData)))
@@ -93,22 +95,23 @@ impl Loadtest {
         }
     }
 
-    /// Names the load test, for its messages and as the job's name of `once`.
+    /// Sets the name of the load test. Messages show it, and it is the job name of `once`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// What `--version` says.
+    /// Sets the version that `--version` prints.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Has `f` make, once a run and before its first trigger, what every trigger shares as [`Shared<T>`]: a `T` or a
-    /// `Result` of one. Where it fails the load test does not start. Nothing it does is measured as load.
+    /// Sets the function that runs once before the first trigger of a run. It returns a `T` or a `Result` of one, which
+    /// every trigger shares as [`Shared<T>`]. The load test does not start if it fails. Nothing that it does is
+    /// measured as load.
     #[must_use]
     pub fn setup<T>(mut self, f: impl Setup<Returned: Future<Output: IntoShared<T>> + Send + 'static>) -> Self
     where
@@ -121,8 +124,8 @@ impl Loadtest {
         self
     }
 
-    /// Has `f`, which takes nothing or a [`Shared<T>`], run once after the last trigger and the last user's stop.
-    /// Nothing it does is measured as load.
+    /// Sets the function that runs once after the last trigger and after the last user has stopped. It takes nothing or
+    /// a [`Shared<T>`]. Nothing that it does is measured as load.
     #[must_use]
     pub fn teardown<T, M>(mut self, f: impl Teardown<T, M, Future: Future<Output: IntoOutcome> + Send>) -> Self
     where
@@ -139,7 +142,7 @@ impl Loadtest {
         self
     }
 
-    /// Has `f` build the HTTP client: the same as [`set_client`](crate::set_client).
+    /// Sets the function that builds the HTTP client, like [`set_client`](crate::set_client).
     #[must_use]
     pub fn client<F, E>(self, f: F) -> Self
     where
@@ -150,17 +153,18 @@ impl Loadtest {
         self
     }
 
-    /// Hands the outputs of this load test's triggers to `sink` rather than to stdout.
+    /// Sends the outputs of this load test's triggers to `sink` instead of stdout.
     #[must_use]
     pub fn sink(mut self, sink: impl Sink) -> Self {
         self.sink = Some(Arc::new(sink));
         self
     }
 
-    /// Triggers the load test once, as a call of `golo.Job/Trigger` does; the first trigger runs `setup` if nothing has.
+    /// Triggers the load test once, like a call of `golo.Job/Trigger`. The first trigger runs `setup` if it has not run
+    /// yet.
     ///
-    /// Never fails: what goes wrong in the load test is in the [`Response`], `error` set and the reason in `output`.
-    /// Dropping the future drops the load test's.
+    /// Never fails: if the load test fails, the returned [`Response`] has `error` set and the reason in `output`.
+    /// Dropping the future drops the load test's future.
     ///
     /// ```
     /// # async fn example() {
@@ -206,7 +210,8 @@ impl Loadtest {
         clean(response)
     }
 
-    /// Calls the load test in `scope`, with the state of its user; a panic is an `Err` with its message.
+    /// Calls the load test in `scope` with the state of its user. If the load test panics, returns `Err` with the
+    /// panic's message.
     pub(crate) fn call<'a>(
         &'a self,
         scope: &Arc<Scope>,
@@ -217,17 +222,17 @@ impl Loadtest {
         Arc::clone(scope).run(caught(self.adapter.trigger(trigger, state)))
     }
 
-    /// What is behind its shape.
+    /// Returns the load test behind its common interface.
     pub(crate) fn erased_adapter(&self) -> &dyn Erased {
         &*self.adapter
     }
 
-    /// The sink that its outputs go to, where it has one of its own.
+    /// Returns the load test's own sink, if it has one.
     pub(crate) fn own_sink(&self) -> Option<Arc<dyn Sink>> {
         self.sink.clone()
     }
 
-    /// Runs `setup`, unless it has been run.
+    /// Runs `setup` unless it has run already, and returns its value.
     pub(crate) async fn set_up(&self) -> Result<SharedValue, Error> {
         let shared = self.shared.get_or_init(|| async {
             let Some(setup) = &self.setup else {
@@ -242,7 +247,7 @@ impl Loadtest {
         shared.await.clone().map_err(|reason| Error::start("`setup` failed", Some(reason.into())))
     }
 
-    /// Stops every user, then runs `teardown` if `setup` has succeeded.
+    /// Stops every user, then runs `teardown` if `setup` succeeded.
     pub(crate) async fn tear_down(&self) -> Result<(), Error> {
         let Some(Ok(shared)) = self.shared.get() else {
             return Ok(());
@@ -256,17 +261,17 @@ impl Loadtest {
         result.map_err(|error| Error::teardown("`teardown` failed", Some(reason(error).into())))
     }
 
-    /// How many users have begun to stop and have not stopped yet.
+    /// Returns the number of users that have begun to stop and have not stopped yet.
     pub(crate) fn unstopped_users(&self) -> usize {
         self.users.unstopped()
     }
 
-    /// Ends users that have been idle for long, for ever.
+    /// Ends users that have been idle for too long. Never returns.
     pub(crate) async fn end_idle_users(&self) {
         self.users.end_idle().await;
     }
 
-    /// Runs a hook: like a trigger, but what it does is no load.
+    /// Runs a hook in a scope of its own, like a trigger, but records none of its requests.
     async fn aside<F: Future>(&self, shared: Option<SharedValue>, hook: F) -> Result<F::Output, String> {
         let scope = Scope::new(Arc::new(sink::Discard), Arc::default(), shared);
         Arc::new(scope).run(caught(hook)).await
@@ -283,7 +288,7 @@ fn failed(prepared: Response, reason: String) -> Response {
     clean(Response { id: sequence::unnoted_sequence_id(), error: true, output: reason, ..prepared })
 }
 
-/// Takes credentials out of what the load test wrote.
+/// Removes credentials from the texts that the load test wrote.
 fn clean(mut response: Response) -> Response {
     let tags = response.tags.iter_mut().flat_map(|tag| [&mut tag.key, &mut tag.value]);
     for text in std::iter::once(&mut response.output).chain(tags) {

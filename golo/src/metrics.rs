@@ -1,4 +1,4 @@
-//! What a load test measures: outputs, checks, tags and journeys, and the scope of a trigger that collects them.
+//! Measurements of a load test: outputs, checks, tags and journeys, and the scope of a trigger that collects them.
 
 pub(crate) mod check;
 pub(crate) mod error_kind;

@@ -39,10 +39,10 @@ use crate::{
     },
 };
 
-/// A request as it was asked for, before redirects.
+/// A request as the load test made it, before redirects.
 struct Requested {
     method: Method,
-    /// Without user and password.
+    /// URL without user and password.
     url: Url,
 }
 
@@ -52,21 +52,22 @@ impl Requested {
     }
 }
 
-/// Sends a request, reads its whole body, and records one [`Output`](crate::Output) under the sequence `id`.
+/// Sends a request, reads its whole body, and records one [`Output`](crate::Output) under the sequence ID `id`.
 ///
-/// The response's body can still be read, by `text`, `json`, `bytes`. A status of 400 or more is no error: it counts as
-/// failed in the report. The short form of [`request`]`(id, req).send()`.
+/// The returned response still has its body, for `text`, `json` or `bytes`. A status of 400 or more is not an error: it
+/// counts as failed in the report. This is short for [`request`]`(id, req).send()`.
 ///
-/// Redirects are followed as the client says, and are part of the one `Output`; the report counts them apart.
+/// Redirects are followed as the client is configured to. They are part of the one `Output`, and the report counts them
+/// separately.
 ///
 /// # Errors
 ///
-/// Where no whole response came; [`RequestError`] says why. The `Output` says so too, unless the request could not be
-/// built, or an agent does not allow its target: then nothing was sent, and none is recorded. Dropping the future before it
-/// ends records the error `cancelled`.
+/// Returns a [`RequestError`] if no complete response arrived. The `Output` contains the reason. Nothing was sent and
+/// no `Output` is recorded if the request could not be built, or if an agent does not allow its target. Dropping the
+/// future before it ends records the error `cancelled`.
 ///
-/// A trigger that fails with this error, by `?` or as a cause of its own error, has no row of its own among the errors of a
-/// report: the request's row, which has the kind of its error, stands for both.
+/// If a trigger fails with this error, by `?` or as a cause of its own error, the report does not list the trigger's
+/// error separately. The row of the request's error, with its kind, stands for both.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -79,7 +80,7 @@ pub fn do_request(id: &str, req: impl IntoRequest) -> impl Future<Output = Resul
     request(id, req).send()
 }
 
-/// A request to be measured: [`do_request`] with more to say about it.
+/// Creates a request to be measured. [`do_request`] is the short form without options.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), golo::RequestError> {
@@ -94,7 +95,7 @@ pub fn request(id: &str, req: impl IntoRequest) -> Request<'_> {
     Request { id, request: req.into_request(), route: None, expected: Vec::new(), expectations: Vec::new() }
 }
 
-/// A request that [`request`] made and that is yet to be sent; see there for an example.
+/// A request made by [`request`], which has an example. It is not sent yet.
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request<'a> {
     id: &'a str,
@@ -121,34 +122,35 @@ impl fmt::Debug for Request<'_> {
 }
 
 impl<'a> Request<'a> {
-    /// Names the route, for reports: the URL with what varies taken out, as `/items/{id}`.
+    /// Names the route for reports: the URL with its variable parts replaced, as in `/items/{id}`.
     pub fn route(mut self, route: &'a str) -> Self {
         self.route = Some(without_credentials(route));
         self
     }
 
-    /// Says which status is right. Called again, each of them is; any other status counts as failed then.
+    /// Expects this status. Call it again to expect one of several. Any other status counts as failed then.
     pub fn expect_status(mut self, status: u16) -> Self {
         self.expected.push(status);
         self
     }
 
-    /// Fails the request unless the response is as expected, by its headers or its body.
+    /// Fails the request if `expectation` does not accept the response, by its headers or its body.
     ///
-    /// `expectation` gets the whole response, once its last byte has come, and returns a `bool` or a `Result`. On `false`
-    /// or `Err` the request counts as failed: its [`Output`](crate::Output) keeps its status and size, and has the error
-    /// `content: reason`. The time that `expectation` takes is no part of the request's.
+    /// `expectation` receives the response once its last byte has arrived, and returns a `bool` or a `Result`. On
+    /// `false` or `Err` the request counts as failed: its [`Output`](crate::Output) keeps its status and size, and its
+    /// error is `content: reason`. The time that `expectation` takes is not part of the request's duration.
     ///
-    /// Called again, each expectation must hold; the first that does not is the reason. Every response that came whole is
-    /// looked at, whatever its status. If the status fails the request already, that stays the reason.
+    /// Call it again to add more expectations. All must hold, and the first that fails is the reason. They run for
+    /// every complete response, whatever its status. If the status already fails the request, the status remains the
+    /// reason.
     ///
-    /// [`send`](Self::send) returns `Ok` all the same, as it does for a status of 400 or more.
+    /// [`send`](Self::send) still returns `Ok`, as it does for a status of 400 or more.
     ///
     /// # Panics
     ///
-    /// [`send`](Self::send) panics if `expectation` does, which fails the trigger. The request is recorded before that.
+    /// [`send`](Self::send) panics if `expectation` does, which fails the trigger. The request is recorded first.
     ///
-    /// A GraphQL server answers errors with the status 200:
+    /// A GraphQL server reports errors with the status 200:
     ///
     /// ```no_run
     /// #[derive(serde::Deserialize)]
@@ -178,7 +180,7 @@ impl<'a> Request<'a> {
     /// # Ok(()) }
     /// ```
     ///
-    /// A page that says sorry with the status 200:
+    /// An error page with the status 200:
     ///
     /// ```no_run
     /// # async fn load_test() -> Result<(), golo::RequestError> {
@@ -192,9 +194,9 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Does the same as [`expect`](Self::expect), and counts it as the [`check`](crate::check()) `name`.
+    /// Like [`expect`](Self::expect), and also counts the result as the [`check`](crate::check()) `name`.
     ///
-    /// A request that gets no whole response counts as a check that failed. The error of a request that fails by it is
+    /// A request without a complete response counts as a failed check. If this check fails a request, the error is
     /// `content: name`, followed by the reason if there is one.
     ///
     /// ```no_run
@@ -221,10 +223,10 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// As [`do_request`].
+    /// The same as [`do_request`].
     pub fn send(self) -> impl Future<Output = Result<Response, RequestError>> + Send + use<'a> {
         let Self { id, request, route, expected, expectations } = self;
-        // Every load test moves and keeps this future, so it is small: an `async fn` would have room for `self` twice.
+        // Load tests move and store this future often, so it should be small. An `async fn` would hold `self` twice.
         async move {
             let scope = scope::current();
             let sink = scope::sink_of(scope.as_deref());
@@ -236,7 +238,7 @@ impl<'a> Request<'a> {
             }
             let (requested, mut recording);
             let (sent, again) = {
-                // Gone before there is anything to wait for, so that the future has no room for it.
+                // This scope drops the request before the first await, so that the future does not hold it.
                 let (client, mut request) = request.map_err(RequestError::not_built)?;
                 let client = client.unwrap_or_else(client::client);
                 requested = Requested::of(&request);
@@ -272,7 +274,8 @@ impl<'a> Request<'a> {
                     Err(failed(failure, &requested, recording, scope.as_deref()))
                 }
             };
-            // Measured by now: it is the load test that waits. Before the request it waits too, for those that drop this.
+            // The request has been measured. Waiting before the request too covers load tests that drop this future
+            // early.
             if let Some(room) = scope::room(&*sink, scope.as_deref()) {
                 room.await;
             }
@@ -281,7 +284,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What [`request`] and [`do_request`] take: a [`reqwest::RequestBuilder`], or a [`reqwest::Request`], which
+/// Argument of [`request`] and [`do_request`]: a [`reqwest::RequestBuilder`], or a [`reqwest::Request`], which
 /// [`client`](crate::client()) then sends.
 ///
 /// ```no_run
@@ -312,7 +315,7 @@ impl IntoRequest for reqwest::Request {
     }
 }
 
-/// Not inlined: what this takes of the stack is free again before the response is polled for, and still in the cache.
+/// Not inlined, so that its stack space is free, and still in the cache, when the response is polled.
 #[inline(never)]
 fn execute(
     client: &Client,
@@ -321,10 +324,10 @@ fn execute(
     client.execute(request)
 }
 
-/// Why there is no whole response.
+/// Reason why there is no complete response.
 enum Failure {
     Sending(reqwest::Error),
-    /// A redirect led there.
+    /// A redirect leads to a target that is not allowed.
     NotAllowed(NotAllowed),
 }
 
@@ -346,7 +349,7 @@ where
     if let Some(followed) = again.take().and_then(|again| again.follow(&response)) {
         let (client, request) = followed.map_err(Failure::NotAllowed)?;
         recording.resending(Again::length(&request));
-        // Boxed, or every request would have room for it.
+        // Boxed, because otherwise the future of every request would have room for it.
         response = Box::pin(observed(execute(&client, request), recording.attempts())).await?;
     }
     recording.responded(response.status());
@@ -358,7 +361,7 @@ where
     Ok((response, body))
 }
 
-/// What comes next of the body; `recording` is told where that has to be waited for.
+/// Returns the next chunk of the body. Notifies `recording` if it has to wait for the chunk.
 async fn next_chunk(response: &mut Response, recording: &mut Recording<'_>) -> Result<Option<Bytes>, reqwest::Error> {
     let mut chunk = pin!(response.chunk());
     poll_fn(|context| {
@@ -371,14 +374,14 @@ async fn next_chunk(response: &mut Response, recording: &mut Recording<'_>) -> R
     .await
 }
 
-/// Copies what nobody else holds no more often than a growing `Vec` does.
+/// Appends `chunk`. If nothing else holds `body`, it is copied no more often than a growing `Vec` is.
 fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
     let mut body = BytesMut::from(body);
     body.extend_from_slice(chunk);
     body.freeze()
 }
 
-/// Looks at a whole response as the load test wants it, and records the request.
+/// Checks a complete response against the load test's expectations, and records the request.
 #[inline(never)]
 fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, mut recording: Recording<'_>) {
     recording.received_all();
@@ -396,7 +399,7 @@ fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, m
     }
 }
 
-/// Whether the response is that of another page than was requested: it was redirected.
+/// Returns true if the response's URL is not the requested one, because the request was redirected.
 fn is_elsewhere(response: &Response, requested: &Requested) -> bool {
     #[cold]
     fn differ(response: &Url, requested: &Url) -> bool {
@@ -410,7 +413,7 @@ fn is_elsewhere(response: &Response, requested: &Requested) -> bool {
     *response.url() != requested.url && differ(response.url(), &requested.url)
 }
 
-/// Records a request that got no whole response, unless nothing was sent.
+/// Records a request that got no complete response, unless it could not be built.
 #[cold]
 fn failed(failure: Failure, requested: &Requested, recording: Recording<'_>, scope: Option<&Scope>) -> RequestError {
     let (method, url) = (&requested.method, &requested.url);
@@ -427,7 +430,7 @@ fn failed(failure: Failure, requested: &Requested, recording: Recording<'_>, sco
     error
 }
 
-/// `response` again, with the body that was read from it.
+/// Returns `response` with the body that was read from it.
 #[inline(never)]
 fn put_together(mut response: Response, body: Bytes, requested: Requested, amounts: (u64, u32)) -> Response {
     let mut builder = http::Response::builder();
@@ -440,10 +443,10 @@ fn put_together(mut response: Response, body: Bytes, requested: Requested, amoun
     } else if method != Method::GET || amounts != (0, 0) {
         builder.url(url).extension(Left { method, url: None, amounts })
     } else {
-        // What `Output::parse` takes for granted.
+        // `Output::parse` assumes these values by default.
         builder.url(url)
     };
-    #[expect(clippy::expect_used, reason = "a builder fails for a bad part, and is given none that could be")]
+    #[expect(clippy::expect_used, reason = "a builder fails only for an invalid part, and these are valid")]
     let mut whole = builder.body(body).expect("a URL and extensions make a response");
     *whole.status_mut() = response.status();
     *whole.version_mut() = response.version();
@@ -452,7 +455,7 @@ fn put_together(mut response: Response, body: Bytes, requested: Requested, amoun
 }
 
 mod sealed {
-    /// Keeps `IntoRequest` ours, so that it can grow.
+    /// Seals `IntoRequest`, so that methods can be added later.
     pub trait Sealed {}
     impl Sealed for super::RequestBuilder {}
     impl Sealed for reqwest::Request {}

@@ -1,4 +1,4 @@
-//! What a load test's `main` does: reads the command line, then serves, or triggers once.
+//! A load test's `main`: parses the command line, then serves, runs or triggers the load test.
 
 mod args;
 mod in_process;
@@ -38,7 +38,7 @@ pub use run_args::{OwnFlags, RunArgs};
 pub use serve::Serve;
 pub use service::WireLayout;
 
-/// Where a load test is served unless it is told otherwise.
+/// Default address of a served load test.
 ///
 /// ```
 /// assert!(golo::RPC_ADDR.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback()));
@@ -46,15 +46,22 @@ pub use service::WireLayout;
 pub const RPC_ADDR: &str = "127.0.0.1:9999";
 
 impl Loadtest {
-    /// Does what the command line asks for: serves the load test, which is the default, drives it, or triggers it `once`.
+    /// Runs the command line: serves the load test (the default), drives it, or triggers it `once`.
     ///
-    /// Blocks until that is done, and gives the process's exit code: 0, or 1 for a failed trigger of `once` and anything
-    /// unforeseen, as a `teardown` that failed or raw outputs of `run` that could not be written, 96 where `run` could not
-    /// deliver its plan, 104 for a wrong command line or an address that is taken, 105 where a signal cut `run` or `once`
-    /// short, 107 where `setup` failed, the HTTP client could not be built, or the system has too few threads or
-    /// descriptors. What went wrong is on stderr.
+    /// Blocks until that is done and returns the process's exit code:
+    ///
+    /// | code | meaning |
+    /// |---|---|
+    /// | 0 | success |
+    /// | 1 | the trigger of `once` failed, or something unexpected happened, for example `teardown` failed or the raw outputs of `run` could not be written |
+    /// | 96 | `run` could not deliver its plan |
+    /// | 104 | the command line is invalid, or the address is taken |
+    /// | 105 | a signal cut `run` or `once` short |
+    /// | 107 | `setup` failed, the HTTP client could not be built, or the system has too few threads or descriptors |
+    ///
+    /// Errors are written to stderr.
     pub fn start(self) -> ExitCode {
-        // A runtime cannot be started from within one, as it would be under `#[tokio::main]`.
+        // A runtime cannot be started inside of another one, for example under `#[tokio::main]`.
         if tokio::runtime::Handle::try_current().is_ok() {
             let started = std::thread::scope(|scope| scope.spawn(|| self.start_on_this_thread()).join());
             return started.unwrap_or_else(|_| Exit::Failed.into());
@@ -91,18 +98,18 @@ impl Loadtest {
         }
     }
 
-    /// Builds the HTTP client and runs `setup`, so that what is wrong is known before the first trigger.
+    /// Builds the HTTP client and runs `setup`, so that errors appear before the first trigger.
     async fn prepare(&self) -> Result<(), Error> {
         client::current()?;
         self.set_up().await.map(drop)
     }
 }
 
-/// The load test's runtime, and one for signals and deadlines: a load test that blocks its threads must not keep those
-/// from being seen.
+/// Runtimes of a process: one for the load test, and one for signals and deadlines. A load test that blocks its threads
+/// must not delay those.
 struct Runtimes {
     load: Runtime,
-    /// Runs on the main thread alone.
+    /// Runs on the main thread only.
     control: Runtime,
 }
 
@@ -113,15 +120,16 @@ impl Runtimes {
             let load = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
             Ok(Self { load, control: Builder::new_current_thread().enable_all().build()? })
         };
-        // tokio panics where the system has too little left for its threads and signals.
+        // tokio panics if the system has too few threads or descriptors left.
         let started = caught_now(start).map_err(|panicked| not_started(panicked.into()))?;
         started.map_err(|error: std::io::Error| not_started(error.into()))
     }
 
-    /// Drops the load test, and then all that still runs: its requests are recorded as cancelled. Gives what is left.
+    /// Drops the load test and then all tasks that still run. Their requests are recorded as cancelled. Returns the
+    /// control runtime.
     fn end(self, loadtest: Arc<Loadtest>) -> Runtime {
         {
-            // What `setup` made may need its runtime in order to be dropped, and may panic.
+            // The value of `setup` may need its runtime to be dropped, and dropping it may panic.
             let _inside = self.load.enter();
             let _ = caught_now(|| drop(loadtest));
         }
@@ -139,7 +147,7 @@ async fn run_on<T: Send + 'static>(
     task.spawn_on(work, runtime);
     match task.join_next().await {
         Some(Ok(result)) => result,
-        Some(Err(error)) => Err(Error::io("a task of golo's own has ended early", error.into())),
+        Some(Err(error)) => Err(Error::io("an internal task of golo ended early", error.into())),
         None => std::future::pending().await,
     }
 }

@@ -1,4 +1,4 @@
-//! What carries requests to the target: the HTTP client, its connections and proxies, and which targets are allowed.
+//! Transport of requests to the target: the HTTP client, its connections and proxies, and the allowed targets.
 
 pub(crate) mod attempts;
 pub(crate) mod client;

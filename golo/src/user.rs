@@ -1,4 +1,4 @@
-//! Users: per-user state, what a load test takes as `&mut S`.
+//! Users: state of virtual users, which a load test takes as `&mut S`.
 
 pub(crate) mod cookies;
 #[cfg(feature = "feed")]
@@ -10,14 +10,15 @@ pub(crate) mod think;
 
 use crate::{BoxError, Context};
 
-/// The state of one virtual user, which a load test takes as `&mut S`.
+/// State of one virtual user, which a load test takes as `&mut S`.
 ///
-/// Nothing that `start` and `stop` do is measured as load: their requests reach no line and no report.
-/// A user keeps its cookies, from `start` through every trigger to `stop`.
+/// Nothing that `start` and `stop` do is measured as load: their requests are in no line and no report. A user keeps
+/// its cookies from `start` through all triggers to `stop`.
 ///
-/// When a load test is served, a [`Context`](crate::Context) that names its user gets that user's state, and that
-/// user's triggers queue; any other trigger is lent a state from a pool that grows on demand. States are bounded
-/// in number, and ended when they have been idle for a minute. After a panic a state is dropped, and set up anew.
+/// When a load test is served, a [`Context`](crate::Context) may name its user. The trigger then gets that user's
+/// state, and the triggers of one user run one after another. Any other trigger borrows a state from a pool that grows
+/// on demand. The number of states is limited, and a state is ended after it has been idle for a minute. After a panic
+/// the state is dropped and a new one is started.
 ///
 /// ```no_run
 /// struct Shopper {
@@ -46,22 +47,23 @@ use crate::{BoxError, Context};
     note = "a load test takes `&mut S` where `S: golo::User`, whose `start` sets up the state of one user"
 )]
 pub trait User: Send + Sized + 'static {
-    /// Sets a user up before its first trigger. In the open model that trigger is late by the time this takes, and the
-    /// report says so; a `--warm-up` starts users before measuring begins. `context` is that trigger's: it says which user this is, if any.
+    /// Starts a user before its first trigger. In the open model this makes that trigger late, which the report shows.
+    /// A `--warm-up` starts users before the measurement begins. `context` belongs to that trigger. It contains the
+    /// user's number, if there is one.
     ///
     /// # Errors
     ///
-    /// A user that fails to start does not run: its trigger fails with this reason, and the next one tries again.
+    /// If a user fails to start, its trigger fails with this error, and its next trigger tries again.
     fn start(context: &Context) -> impl Future<Output = Result<Self, BoxError>> + Send;
 
-    /// Ends a user that will not be triggered again. Does nothing unless the load test wants it. The report counts those
-    /// that panic, and those that take longer than the grace (`--graceful-stop`) and are cut off.
+    /// Stops a user that will not be triggered again. Does nothing by default. The report counts stops that panic, and
+    /// those that take longer than the grace (`--graceful-stop`) and are cut off.
     fn stop(self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// The user of a load test that keeps no state.
+/// User of a load test without state.
 #[diagnostic::do_not_recommend]
 impl User for () {
     async fn start(_: &Context) -> Result<Self, BoxError> {

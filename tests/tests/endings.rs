@@ -68,7 +68,7 @@ async fn blocked_load_test_ends_after_its_grace() {
     let finished = program.stop().await;
     assert!(started.elapsed() >= Duration::from_secs(1) && started.elapsed() < AT_ONCE);
     assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
-    assert!(place(&finished, "finishing the triggers") < place(&finished, "cut off what was still in flight"));
+    assert!(place(&finished, "finishing the triggers") < place(&finished, "cut off the triggers still in flight"));
     assert_eq!(finished.said("cut off `teardown`"), 1, "no thread is left to run it");
     assert!(within("the call", call).await.unwrap().is_err());
 }
@@ -85,7 +85,7 @@ async fn blocked_load_test_ends_on_a_second_signal() {
     let finished = program.finish().await;
     assert!(started.elapsed() < AT_ONCE);
     assert_eq!(finished.code, Some(0), "{:#?}", finished.stderr);
-    assert_eq!(finished.said("cut off what was still in flight"), 1, "{:#?}", finished.stderr);
+    assert_eq!(finished.said("cut off the triggers still in flight"), 1, "{:#?}", finished.stderr);
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn client_function_may_set_another() {
 async fn client_function_that_asks_for_its_own_client_fails() {
     let finished = run(endings(&["once", "-e", "CLIENT=asks for a client"])).await;
     assert_eq!(finished.code, Some(107), "{:#?}", finished.stderr);
-    let said = "the function that builds the HTTP client asks for the client";
+    let said = "the function that builds the HTTP client uses the client itself";
     assert!(
         finished.stderr.iter().any(|line| line.starts_with("golo: ") && line.contains(said)),
         "{:#?}",

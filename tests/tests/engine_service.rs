@@ -199,7 +199,7 @@ async fn adjusted_rate_shows_in_the_snapshots() {
     run.tell(What::Adjust(Adjust { level: Some(Level::Users(9)) }));
     run.tell(What::Adjust(Adjust { level: Some(Level::Rate(300 * PER_SECOND)) }));
     let ran = run.finish().await;
-    assert_eq!(ran.adjusted[0].refused, "`9` is in the wrong unit: the plan is a rate, so give one, as 500/s");
+    assert_eq!(ran.adjusted[0].refused, "`9` is in the wrong unit: the plan is a rate, so use a rate, as in 500/s");
     assert_eq!((ran.adjusted[1].refused.as_str(), &ran.adjusted[1].load), ("", &ran.finished().load));
     let due: Vec<_> =
         ran.seconds.iter().map(|second| second.snapshot.as_ref().unwrap().triggers.as_ref().unwrap().due).collect();
@@ -277,7 +277,7 @@ async fn unsupported_or_invalid_plan_is_refused_with_a_reason() {
             plan(Load { duration: None, ..rate(1, 1) }),
             "a plan without an end: it has neither a duration nor iterations",
         ),
-        (plan(users(0, 1)), "a plan that asks for no load"),
+        (plan(users(0, 1)), "a plan without load"),
         (Plan { share: Some(pb::Share { index: 0, of: 0 }), ..plan(rate(1, 1)) }, "the share 0 of 0"),
     ] {
         let status = Run::open(&program, plan).await.err().unwrap();

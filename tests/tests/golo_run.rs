@@ -263,7 +263,7 @@ async fn job_file_may_be_yaml_or_toml() {
     assert_eq!((finished.code, target.counter().seen), (Some(0), seen + 5), "{finished:#?}");
     fs::write(folder.path().join("bare.toml"), "users = 1\n").unwrap();
     for (call, said) in [
-        ("run job.yml -f job.yaml", "golo: `job.yml` and `--file job.yaml` are two job files: give one of them"),
+        ("run job.yml -f job.yaml", "golo: `job.yml` and `--file job.yaml` are two job files: use only one of them"),
         (
             "run bare.toml",
             "golo: no load test: give a program, the folder of a crate, or a job file with the key `binary`",
@@ -284,7 +284,7 @@ async fn job_file_may_be_yaml_or_toml() {
 
     let seen = target.counter().seen;
     for (text, said) in [
-        ("users: 5\nduratoin: 30s\n", "line 2: `duratoin` is not a flag of `run` without its dashes; did you mean"),
+        ("users: 5\nduratoin: 30s\n", "line 2: `duratoin` is not the name of a flag of `run`; did you mean"),
         ("users: 5\nduratoin: 30s\n", "    | ^^^^^^^^"),
         ("max-memory: 2XB\n", "line 1: `max-memory`: expected bytes above 0, as 2GiB"),
         ("users: 5\nrate: 5/s\n", "`--users` and `--rate` are two kinds of plan"),
@@ -313,7 +313,7 @@ async fn load_test_and_golo_refuse_the_same_command_lines() {
             ("run -c 5", "golo calls it `--users`, as in `--users 50`", "run "),
             ("run -n 100", "golo calls it `--iterations`, as in `--iterations 1000`", "run "),
             ("run --spawn-rate 5", "golo calls it `--stage`: `--stage 30s:100` ramps", "run "),
-            ("run -t 30s", "golo calls the time of a run `--duration`, as in `-d 30s`", "run "),
+            ("run -t 30s", "golo calls the length of a run `--duration`, as in `-d 30s`", "run "),
             ("run -rate=50", "long flags begin with two dashes, as in `--rate`", "run "),
             ("run -u 3 -r 5/s", "golo: `--users` and `--rate` are two kinds of plan", "run "),
             ("--users 5", "`--users` is a flag of `run`, as in", ""),

@@ -156,7 +156,7 @@ async fn triggers_are_cut_off_after_the_grace() {
         assert!(started.elapsed() >= Duration::from_millis(300), "what runs may finish until the grace ends");
         assert!(started.elapsed() < AT_ONCE);
         assert_cancelled(&finished, 3);
-        assert_eq!(finished.said("cut off what was still in flight"), 1, "{:#?}", finished.stderr);
+        assert_eq!(finished.said("cut off the triggers still in flight"), 1, "{:#?}", finished.stderr);
         hanging.join_all().await;
     }
 }
@@ -179,7 +179,9 @@ async fn taken_port_is_reported_in_one_line() {
     let address = taken.local_addr().unwrap().to_string();
     let finished = run(hooks(&["--addr", &address, "-e", "SETUP=hangs"])).await;
     assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0));
-    let expected = format!("golo: {address} is taken: stop what listens there, or give another with `--addr`");
+    let expected = format!(
+        "golo: `{address}` is already in use; stop the process that listens there, or set another address with `--addr`"
+    );
     assert_eq!(finished.stderr, [expected]);
 }
 
@@ -200,7 +202,7 @@ async fn unix_socket_in_use_is_refused() {
 
     let second = run(hooks(&["serve", "--addr", &address])).await;
     assert_eq!((second.code, second.stdout.len(), second.stderr.len()), (Some(104), 0, 1));
-    assert_eq!(second.said(&format!("{address} is taken")), 1, "{:#?}", second.stderr);
+    assert_eq!(second.said(&format!("`{address}` is already in use")), 1, "{:#?}", second.stderr);
 
     let channel = connect(&address).await;
     assert!(!trigger(&channel, job("hooks")).await.unwrap().error);
@@ -230,7 +232,7 @@ async fn regular_file_at_the_socket_path_is_refused() {
     let finished = run(hooks(&["--addr", &format!("unix:{}", path.display())])).await;
     assert_eq!((finished.code, finished.stdout.len()), (Some(104), 0), "{:#?}", finished.stderr);
     let [reason] = &finished.stderr[..] else { panic!("{:#?}", finished.stderr) };
-    assert!(reason.contains("notes.txt") && reason.ends_with("it exists, and is no socket"), "{reason}");
+    assert!(reason.contains("notes.txt") && reason.ends_with("the file exists and is not a socket"), "{reason}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 
@@ -431,7 +433,7 @@ async fn panic_fails_only_its_trigger() {
     for (name, reason) in [
         ("panic with a literal", "panicked: out of stock"),
         ("panic with a string", "panicked: 7 out of stock"),
-        ("panic with a number", "panicked with a payload that is no text"),
+        ("panic with a number", "panicked with a payload that is not text"),
     ] {
         let response = trigger(&channel, context(name, 1, 7)).await.unwrap();
         assert_eq!((response.error, &*response.output), (true, reason));

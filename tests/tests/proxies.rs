@@ -136,8 +136,7 @@ async fn proxy_outside_the_allowed_targets_is_refused() {
         let asked = ("GOLO_PROXY", if by.0 == "GOLO_PROXY" { &*url } else { "env" });
         let refused =
             ended(JOBS, &["once", "--name", "get"], &[by, asked, ("GOLO_ALLOW_TARGETS", "shop.invalid")]).await;
-        let reason =
-            format!("the proxy http://{} is none of the targets that are allowed here: shop.invalid", proxy.address);
+        let reason = format!("the proxy `http://{}` is not allowed; allowed targets: shop.invalid", proxy.address);
         assert!(text(&refused).contains(&reason) && !text(&refused).contains("secret"), "{}", text(&refused));
         assert_eq!((refused.code, proxy.taken()), (Some(1), 0));
         let both = format!("shop.invalid,{}", proxy.address);

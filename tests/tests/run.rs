@@ -404,10 +404,10 @@ async fn invalid_arguments_are_refused_before_setup() {
     for (flags, variables, said) in [
         ("-u 5 -r 5/s", &[][..], "`--users` and `--rate` are two kinds of plan"),
         ("-r 5", &[], "write `5/s`"),
-        ("-s 1s:5,1s:5/s", &[], "give all stages in one unit"),
+        ("-s 1s:5,1s:5/s", &[], "use the same unit for all stages"),
         ("-u 5 -s 1s:5/s", &[], "`--stage 1s:5/s`, which is a rate"),
-        ("-d 1s -s 1s:5", &[], "`--duration` with `--stage`"),
-        ("-u 0", &[], "asks for no load"),
+        ("-d 1s -s 1s:5", &[], "`--duration` cannot be combined with `--stage`"),
+        ("-u 0", &[], "means no load"),
         ("-i 0", &[], "`--iterations 0`"),
         ("-d soon", &[], "--duration"),
         ("--users=-1", &[], "--users"),

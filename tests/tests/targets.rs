@@ -20,7 +20,7 @@ async fn request_to_a_target_that_is_not_allowed_is_not_sent() {
     assert_eq!(allowed.code, Some(0), "{:#?}", allowed.stderr);
     let refused = once(url, "shop.example,127.0.0.1:1").await;
     assert_eq!(refused.code, Some(1), "{:#?}", refused.stdout);
-    let reason = "its target is none of those that are allowed here: shop.example, 127.0.0.1:1";
+    let reason = "its target is not allowed; allowed targets: shop.example, 127.0.0.1:1";
     assert!(refused.stdout.iter().any(|line| line.contains(reason)), "{:#?}", refused.stdout);
     assert_eq!(refused.stderr.len(), 0, "nothing was sent, so that there is no line: {:#?}", refused.stderr);
 }

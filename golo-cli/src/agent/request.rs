@@ -71,7 +71,7 @@ impl Request {
         let hold = match keys.get("hold") {
             None => false,
             Some(Value::Bool(hold)) => *hold,
-            Some(_) => return Err("`hold` is true or false".to_owned()),
+            Some(_) => return Err("`hold`: expected true or false".to_owned()),
         };
         let name = text("name")?.unwrap_or_else(|| NAMELESS.to_owned());
         if name.chars().count() > 200 || name.chars().any(char::is_control) {
@@ -198,15 +198,12 @@ mod tests {
         for (job, expected) in [
             (json!([]), "expected an object"),
             (json!({}), "`binary` is missing"),
-            (
-                json!({"binary": "b", "user": 3}),
-                "`user` is not a flag of `run` without its dashes; did you mean `users`?",
-            ),
+            (json!({"binary": "b", "user": 3}), "`user` is not the name of a flag of `run`; did you mean `users`?"),
             (json!({"binary": "b", "colour": 3}), "`colour` is not a flag of `run`"),
             (json!({"binary": "b", "users": "many"}), "`users`: invalid digit found in string"),
-            (json!({"binary": "b", "users": [1]}), "`users` is a string or a number"),
+            (json!({"binary": "b", "users": [1]}), "`users`: expected a string or a number"),
             (json!({"binary": "b", "users": 1, "rate": "5/s"}), "`--users` and `--rate` are two kinds of plan"),
-            (json!({"binary": "b", "insecure": 1}), "`insecure` is true or false"),
+            (json!({"binary": "b", "insecure": 1}), "`insecure`: expected true or false"),
             (json!({"binary": "b", "out": "html=/etc/passwd"}), "`out` makes no sense at an agent"),
             (json!({"binary": "b", "file": "/etc/passwd"}), "`file` makes no sense at an agent"),
             (json!({"binary": "b", "abort_on_fail": true}), "`abort_on_fail` makes no sense at an agent"),

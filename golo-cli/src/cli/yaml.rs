@@ -224,28 +224,31 @@ mod tests {
         for (text, expected) in [
             (
                 "users: 5\nduratoin: 30s\n",
-                "line 2: `duratoin` is not a flag of `run` without its dashes; did you mean `duration`?\n  2 | duratoin: 30s\n    | ^^^^^^^^",
+                "line 2: `duratoin` is not the name of a flag of `run`; did you mean `duration`?\n  2 | duratoin: 30s\n    | ^^^^^^^^",
             ),
             (
                 "# é\nusers: many # é\n",
                 "line 2: `users`: invalid digit found in string\n  2 | users: many # é\n    |        ^^^^",
             ),
             ("users: 0x10", "line 1: `users`: invalid digit found in string\n  1 | users: 0x10\n    |        ^^^^"),
-            ("quiet: yes", "line 1: `quiet` is true or false\n  1 | quiet: yes\n    |        ^^^"),
-            ("users:\nrate: 5/s", "line 1: `users` is a string or a number\n  1 | users:\n    | ^^^^^"),
-            ("a: 1\nusers: [1, 2]", "line 1: `a` is not a flag of `run` without its dashes\n  1 | a: 1\n    | ^"),
-            ("users: [1, 2]", "line 1: `users` is a string or a number\n  1 | users: [1, 2]\n    |        ^^^^^^"),
+            ("quiet: yes", "line 1: `quiet`: expected true or false\n  1 | quiet: yes\n    |        ^^^"),
+            ("users:\nrate: 5/s", "line 1: `users`: expected a string or a number\n  1 | users:\n    | ^^^^^"),
+            ("a: 1\nusers: [1, 2]", "line 1: `a` is not the name of a flag of `run`\n  1 | a: 1\n    | ^"),
+            (
+                "users: [1, 2]",
+                "line 1: `users`: expected a string or a number\n  1 | users: [1, 2]\n    |        ^^^^^^",
+            ),
             ("users: 1\nusers: 2", "line 2: `users` is given twice\n  2 | users: 2\n    | ^^^^^"),
             ("env:\n  A: 1\n  A: 1", "line 3: `A` is given twice\n  3 |   A: 1\n    |   ^"),
             (
                 "env:\n  A: {B: 1}",
-                "line 2: `A` is a string, a number, true or false\n  2 |   A: {B: 1}\n    |      ^^^^^^",
+                "line 2: `A`: expected a string, a number, true or false\n  2 |   A: {B: 1}\n    |      ^^^^^^",
             ),
-            ("env: 5", "line 1: `env` is a table of parameters\n  1 | env: 5\n    |      ^"),
-            ("- users", "line 1: expected keys with values: a job\n  1 | - users\n    | ^^^^^^^"),
+            ("env: 5", "line 1: `env`: expected a table of parameters\n  1 | env: 5\n    |      ^"),
+            ("- users", "line 1: expected keys with values\n  1 | - users\n    | ^^^^^^^"),
             (
                 "binary: 7",
-                "line 1: `binary` is a string: the path of a load test, or of its crate\n  1 | binary: 7\n    |         ^",
+                "line 1: `binary`: expected a string with the path of a load test or its crate\n  1 | binary: 7\n    |         ^",
             ),
             (
                 "version: job:v2\njob: {}",
@@ -255,7 +258,7 @@ mod tests {
                 "job:\n  user: 1",
                 "line 2: `user` is not a key of a go-lo job; did you mean `users`?\n  2 |   user: 1\n    |   ^^^^",
             ),
-            ("job: 5", "line 1: `job` is a table\n  1 | job: 5\n    |      ^"),
+            ("job: 5", "line 1: `job`: expected a table\n  1 | job: 5\n    |      ^"),
         ] {
             assert_eq!(read(text).unwrap_err(), format!("`job.yaml`, {expected}"));
         }

@@ -75,10 +75,7 @@ async fn invalid_job_is_refused_with_its_reason() {
     let agent = Agent::start();
     let binary = agent.load_test().await;
     for (job, reason) in [
-        (
-            json!({"binary": binary, "user": 5}),
-            "`user` is not a flag of `run` without its dashes; did you mean `users`?",
-        ),
+        (json!({"binary": binary, "user": 5}), "`user` is not the name of a flag of `run`; did you mean `users`?"),
         (json!({"binary": binary, "users": 5, "rate": "5/s"}), "`--users` and `--rate` are two kinds of plan"),
         (json!({"binary": binary, "duration": "soon"}), "`duration`: "),
         (json!({"binary": "0".repeat(64)}), "`binary` is not here"),
@@ -148,7 +145,7 @@ async fn job_beyond_a_limit_is_refused() {
         (json!({"users": 1, "graceful-stop": "2m"}), "graceful-stop of 120s is beyond"),
         (
             json!({"users": 1, "proxy": "http://ann:secret@127.0.0.1:2"}),
-            "the proxy http://127.0.0.1:2 is none of the targets that are allowed here: 127.0.0.1:1",
+            "the proxy `http://127.0.0.1:2` is not allowed; allowed targets: 127.0.0.1:1",
         ),
         (json!({"users": 1, "proxy": "http://ann:secret@h/path"}), "`--proxy`: `http://h/path`: expected `env`"),
     ] {

@@ -120,8 +120,10 @@ impl Plan {
         match (&mut model, level) {
             (Model::Closed { users, .. }, Target::Users(level)) => *users = users.level_from(at, level.min(MANY)),
             (Model::Open { rate, .. }, Target::Rate(level)) => *rate = rate.level_from(at, level.millionths_per_hour()),
-            (Model::Closed { .. }, Target::Rate(_)) => return Err(wrong("the plan is in users, so give users")),
-            (Model::Open { .. }, Target::Users(_)) => return Err(wrong("the plan is a rate, so give one, as 500/s")),
+            (Model::Closed { .. }, Target::Rate(_)) => return Err(wrong("the plan is in users, so use users")),
+            (Model::Open { .. }, Target::Users(_)) => {
+                return Err(wrong("the plan is a rate, so use a rate, as in 500/s"));
+            }
         }
         let times = (self.warm_up, self.graceful_stop);
         // The stride stays the same, so that existing users keep their phases.

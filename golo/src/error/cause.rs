@@ -1,4 +1,4 @@
-//! Why a request failed: the reasons below an error, in words and by kind.
+//! Causes of an error, as text and by kind.
 
 use std::{error::Error as StdError, io};
 
@@ -10,8 +10,8 @@ use crate::support::{
     secrets::{url_without_credentials, without_secrets},
 };
 
-/// `error` and what is below it, from the outside in. Goes into an [`io::Error`], whose own `source` passes over what
-/// it holds.
+/// Iterates over `error` and its causes, from the outermost to the innermost. Descends into the error inside an
+/// [`io::Error`], because [`io::Error`]'s own `source` skips it.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(held) => Some(held as &(dyn StdError + 'static)),
@@ -19,7 +19,7 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     })
 }
 
-/// `error` and its causes in one line, each said once, without secrets in URLs.
+/// Returns `error` and its causes on one line, without repetition and without secrets in URLs.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
@@ -35,21 +35,21 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
     without_secrets(&text).into_owned()
 }
 
-/// The same of an error that the load test gave: its text is the load test's code too, and so is what drops it. Where it
-/// panics, the panic's text is the reason.
+/// Returns the same as [`chain`] for an error that the load test returned. Formatting and dropping such an error runs
+/// the load test's code. If that panics, the panic's text is returned.
 pub(crate) fn reason(error: BoxError) -> String {
     let reason = caught_now(|| chain(&*error));
-    // What has panicked once may well panic again.
+    // A value that panicked once may panic again when it is dropped.
     let _ = caught_now(|| drop(error));
     reason.unwrap_or_else(|panicked| without_secrets(&panicked).into_owned())
 }
 
-/// What the last cause says.
+/// Returns the text of the last cause.
 pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// `requested` is free of credentials; `responded` says whether the response's head had come.
+/// Returns the kind of `error`. `requested` has no credentials. `responded` is true if the response's head had arrived.
 pub(super) fn kind(error: &reqwest::Error, requested: &Url, responded: bool) -> RequestErrorKind {
     if error.is_builder() && is_about(error, requested) {
         RequestErrorKind::Build
@@ -72,7 +72,7 @@ pub(super) fn kind(error: &reqwest::Error, requested: &Url, responded: bool) -> 
     }
 }
 
-/// Whether an error of building a request is about the one that was `requested`, rather than about where a redirect leads.
+/// Returns true if an error of building a request is about the `requested` URL and not about the target of a redirect.
 fn is_about(error: &reqwest::Error, requested: &Url) -> bool {
     error.url().is_none_or(|url| *url_without_credentials(url) == *requested)
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn chain_contains_each_cause_once() {
         #[derive(Debug)]
         struct Outer(io::Error);
         impl std::fmt::Display for Outer {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_panics_has_the_panics_text_as_its_reason() {
+    fn reason_of_an_error_that_panics_is_the_text_of_the_panic() {
         #[derive(Debug)]
         struct Trap;
         impl std::fmt::Display for Trap {

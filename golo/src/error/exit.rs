@@ -5,22 +5,22 @@ use std::process::ExitCode;
 use super::{Error, chain};
 use crate::support::message::say;
 
-/// Exit code of a process of golo.
+/// Exit code of a golo process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything went well.
+    /// Success.
     Success = 0,
-    /// Anything unforeseen, a trigger of `once` that failed, and something that could not be written.
+    /// An unexpected error, a failed trigger of `once`, or results that could not be written.
     Failed = 1,
-    /// The generator could not deliver the plan. `compare`: a run is not fit to be compared.
+    /// The generator could not deliver the plan. For `compare`: a run cannot be compared.
     Invalid = 96,
-    /// `compare`: the runs are too noisy or too short.
+    /// For `compare`: the runs are too noisy or too short.
     TooNoisy = 98,
-    /// A threshold failed, or nothing succeeded. `compare`: a regression.
+    /// A threshold failed, or nothing succeeded. For `compare`: a regression.
     ThresholdFailed = 99,
-    /// The command line, the environment or the address is wrong.
+    /// The command line, the environment or the address is invalid.
     BadConfiguration = 104,
-    /// A signal cut it short.
+    /// A signal cut the run short.
     Interrupted = 105,
     /// The load test could not start, or died.
     NotStarted = 107,

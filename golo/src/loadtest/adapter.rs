@@ -1,6 +1,8 @@
-//! The door between `#[golo::loadtest]` and a run: what its expansion implements and calls.
+//! Interface between the expansion of `#[golo::loadtest]` and a run: the traits that the expansion implements and
+//! calls.
 //!
-//! Every trait here is written to fail well: a load test that does not fit is told so in words, at the type it wrote.
+//! Every trait has diagnostics, so that a load test of an unsupported shape gets a clear compile error at the type in
+//! its source.
 
 mod hooks;
 
@@ -8,14 +10,14 @@ pub use hooks::{IntoOutcome, IntoShared, Setup, Teardown};
 
 use crate::{BoxError, Context, Response, ResponseTag, Shared, metrics::scope::SharedValue};
 
-/// What one call of a load test is told. The expansion of `#[golo::loadtest]` takes its parameters from it.
+/// Input of one trigger. The expansion of `#[golo::loadtest]` takes the load test's parameters from it.
 pub struct Trigger {
     pub(crate) context: Context,
     pub(crate) shared: Option<SharedValue>,
 }
 
 impl Trigger {
-    /// The `Response` that is prepared for this trigger: the job's name is set, the rest is empty.
+    /// Returns the `Response` prepared for this trigger: the job name is set, everything else is empty.
     #[must_use]
     pub fn into_prepared(self) -> Response {
         prepared(self.context.job_name)
@@ -26,9 +28,9 @@ fn prepared(job_name: String) -> Response {
     Response { job_name, ..Response::default() }
 }
 
-/// A load test, as the expansion of `#[golo::loadtest]` implements it on a type that nobody else can name.
+/// A load test. The expansion of `#[golo::loadtest]` implements this for a private type.
 pub trait Adapter: Send + Sync + 'static {
-    /// What the load test takes as `&mut S`, or `()`.
+    /// User state that the load test takes as `&mut S`, or `()`.
     type User: crate::User;
 
     /// Runs the load test once.
@@ -42,7 +44,7 @@ pub trait Adapter: Send + Sync + 'static {
     note = "a parameter is `golo::Context`, `golo::Response`, `golo::Shared<T>`, or `&mut S` where `S: golo::User`"
 )]
 pub trait FromTrigger: Sized {
-    /// Takes the parameter out of what the trigger was told.
+    /// Takes the parameter from the trigger's input.
     fn from_trigger(trigger: &Trigger) -> Self;
 }
 
@@ -61,8 +63,9 @@ impl FromTrigger for Response {
 impl<T: Send + Sync + 'static> FromTrigger for Shared<T> {
     /// # Panics
     ///
-    /// When the run shares no `T`. The macro lets the compiler hold `setup` to a `Shared<T>` that it can read. Behind a
-    /// type alias it cannot, so that only this call sees the difference.
+    /// Panics if the run shares no `T`. The macro makes the compiler check the type that `setup` returns against a
+    /// `Shared<T>` that it can see. It cannot see through a type alias, so a mismatch behind an alias is only found
+    /// here.
     fn from_trigger(trigger: &Trigger) -> Self {
         let shared = trigger.shared.clone().and_then(Self::from_any);
         let wanted = std::any::type_name::<T>();
@@ -70,7 +73,7 @@ impl<T: Send + Sync + 'static> FromTrigger for Shared<T> {
     }
 }
 
-/// What a load test may return: `()`, a [`Response`], tags, or a `Result` of one of these.
+/// A value that a load test may return: `()`, a [`Response`], tags, or a `Result` of one of these.
 ///
 /// ```
 /// fn fits<R: golo::IntoResponse>() {}
@@ -84,15 +87,15 @@ impl<T: Send + Sync + 'static> FromTrigger for Shared<T> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a load test cannot return `{Self}`",
-    label = "not something a load test returns",
+    label = "not a type that a load test can return",
     note = "a load test returns `()`, `golo::Response`, tags (`Vec<golo::ResponseTag>` or an array), or a `Result` of one of these"
 )]
 pub trait IntoResponse {
-    /// Makes the trigger's `Response`, from the one that was `prepared` for it where the load test gives only a part.
+    /// Returns the trigger's `Response`. Parts that the load test did not return are taken from `prepared`.
     ///
     /// # Errors
     ///
-    /// The load test's own: its trigger failed, for this reason.
+    /// Returns the load test's own error, which is the reason why the trigger failed.
     fn into_response(self, prepared: Response) -> Result<Response, BoxError>;
 }
 
@@ -126,7 +129,7 @@ impl<T: IntoResponse, E: IntoError> IntoResponse for Result<T, E> {
     }
 }
 
-/// The error of a load test or of a hook: `Into<BoxError>`, under a name that lets the compiler explain itself.
+/// Error of a load test or a hook: `Into<BoxError>` as a trait of its own, for better compile errors.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a load test",
     label = "does not convert into `Box<dyn Error + Send + Sync>`",
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_what_the_trigger_was_told() {
+    fn parameters_are_taken_from_the_trigger() {
         let trigger = trigger();
         assert_eq!(Context::from_trigger(&trigger), trigger.context);
         assert_eq!(Response::from_trigger(&trigger), prepared("checkout".to_owned()));
@@ -167,12 +170,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`setup` returned no `i64`, which the load test takes as `golo::Shared`")]
-    fn a_value_of_another_type_is_named() {
+    fn panic_names_the_missing_shared_type() {
         let _ = Shared::<i64>::from_trigger(&trigger());
     }
 
     #[test]
-    fn returns_fill_in_the_prepared_response() {
+    fn returned_values_complete_the_prepared_response() {
         let tag = ResponseTag { key: "status".to_owned(), value: "200".to_owned() };
         let prepared = trigger().into_prepared();
         let tagged = Response { tags: vec![tag.clone()], ..prepared.clone() };

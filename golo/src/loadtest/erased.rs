@@ -1,4 +1,4 @@
-//! Load tests of every shape behind one: an annotated function, a function given to `Loadtest::new`, a `Runner`.
+//! One interface for every kind of load test: an annotated function, a function passed to `Loadtest::new`, a `Runner`.
 
 use std::{
     any::{Any, TypeId},
@@ -13,19 +13,20 @@ use crate::{
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// As `Box::pin`, but the future is made where it stays: one of a load test is large, and made for each trigger.
+/// Like `Box::pin`, but creates the future in its final place: the future of a load test is large and is created for
+/// each trigger.
 fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
-/// A [`User`] whose type only its load test knows.
+/// State of a [`User`], with its type erased.
 pub(crate) type UserState = Box<dyn Any + Send>;
 
 pub(crate) trait Erased: Send + Sync + 'static {
-    /// Whether a user has anything to start and to stop.
+    /// Returns true if users have state to start and stop.
     fn has_users(&self) -> bool;
     fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>>;
-    /// Nothing of the load test runs until this is polled.
+    /// Runs the load test once. Runs no code of the load test before it is polled.
     fn trigger<'a>(&'a self, trigger: Trigger, user: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>>;
     fn stop(&self, user: UserState) -> BoxFuture<'static, ()>;
 }
@@ -56,7 +57,7 @@ impl<A: Adapter> Erased for Annotated<A> {
     }
 }
 
-/// A load test without state.
+/// A load test without user state.
 pub(crate) struct Stateless<F>(pub(crate) F);
 
 impl<F> Stateless<F> {
@@ -65,7 +66,7 @@ impl<F> Stateless<F> {
     }
 }
 
-/// How a [`Stateless`] load test is called.
+/// Calls a [`Stateless`] load test.
 pub(crate) trait Call: Send + Sync + 'static {
     fn call<'a>(&'a self, trigger: Trigger) -> BoxFuture<'a, Result<Response, BoxError>>;
 }
@@ -88,7 +89,7 @@ impl<C: Call> Erased for Stateless<C> {
     }
 }
 
-/// The function of `Loadtest::new`, as the later go-lo has it.
+/// The function passed to `Loadtest::new`, as in the later go-lo.
 pub(crate) struct Function<F>(pub(crate) F);
 
 impl<F, R> Call for Function<F>
@@ -105,7 +106,7 @@ where
     }
 }
 
-/// The struct of `Loadtest::runner`, as the older go-lo has it.
+/// The struct passed to `Loadtest::runner`, as in the older go-lo.
 pub(crate) struct Run<R>(pub(crate) R);
 
 impl<R: Runner> Call for Run<R> {

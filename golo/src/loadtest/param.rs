@@ -1,4 +1,4 @@
-//! Parameters: what the person who runs a load test tells it.
+//! Parameters that are passed to a load test.
 
 use std::{
     collections::HashMap,
@@ -7,15 +7,15 @@ use std::{
 
 type Values = RwLock<Option<HashMap<String, String>>>;
 
-/// By the command line.
+/// Values from the command line.
 static GIVEN: Values = RwLock::new(None);
-/// By a job file.
+/// Values from a job file.
 static OFFERED: Values = RwLock::new(None);
 
-/// The parameter `key`: what `-e KEY=VALUE` gave, else the environment variable of that name, else what a job file says,
-/// else `None`.
+/// Returns the value of the parameter `key`, from the first of these that has one: `-e KEY=VALUE`, the environment
+/// variable of that name, the job file. Returns `None` if none of them has one.
 ///
-/// `None` also where the environment's value is not Unicode.
+/// An environment variable that is not valid Unicode is ignored.
 ///
 /// ```
 /// let base = golo::param("TARGET_URL").unwrap_or_else(|| "http://127.0.0.1:8765/".to_owned());
@@ -30,12 +30,12 @@ pub fn param(key: &str) -> Option<String> {
     find(&GIVEN).or_else(|| std::env::var(key).ok()).or_else(|| find(&OFFERED))
 }
 
-/// Puts what the command line gave in place; a later value of a key wins.
+/// Sets parameters from the command line. A later value of a key replaces an earlier one.
 pub(crate) fn give(pairs: impl IntoIterator<Item = (String, String)>) {
     GIVEN.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().extend(pairs);
 }
 
-/// Puts what a job file says in place.
+/// Sets parameters from a job file.
 pub(crate) fn offer(pairs: impl IntoIterator<Item = (String, String)>) {
     OFFERED.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().extend(pairs);
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_comes_before_the_environment() {
+    fn given_value_takes_precedence_over_the_environment() {
         assert_eq!(param("CARGO_PKG_NAME").as_deref(), Some("golo"), "cargo sets it for tests");
         give([("CARGO_PKG_NAME".to_owned(), "given".to_owned())]);
         assert_eq!(param("CARGO_PKG_NAME").as_deref(), Some("given"));

@@ -1,6 +1,6 @@
-//! The older interface: a struct with a `run` method.
+//! `Runner`: the interface of the older go-lo, a struct with a `run` method.
 
-/// The older go-lo's interface: a struct that holds its configuration and runs once a trigger.
+/// A struct that holds its configuration and runs once for each trigger, as in the older go-lo.
 ///
 /// New load tests are functions with [`#[golo::loadtest]`](macro@crate::loadtest). Serve a runner with
 /// [`Loadtest::runner`](crate::Loadtest::runner):
@@ -22,6 +22,6 @@
 /// }
 /// ```
 pub trait Runner: Send + Sync + 'static {
-    /// One trigger. A panic fails the trigger with its message.
+    /// Runs one trigger. If it panics, the trigger fails with the panic's message.
     fn run(&self) -> impl Future<Output = ()> + Send;
 }

@@ -1,4 +1,4 @@
-//! The users of a load test that is triggered from outside: who has which state, and for how long.
+//! Users of a load test that is triggered from outside: a pool of user states, lent to one trigger at a time.
 
 use std::{
     collections::HashMap,
@@ -31,23 +31,23 @@ use crate::{
     },
 };
 
-/// Most users at a time; a trigger that needs one more waits.
+/// Largest number of users at a time. A trigger that needs another one waits.
 const MOST: usize = 10_000;
-/// How long a user may be idle before it is ended.
+/// Time after which an idle user is ended.
 const IDLE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Users {
     adapter: Arc<dyn Erased>,
     room: Arc<Semaphore>,
-    /// Triggers that wait for room.
+    /// Number of triggers that wait for room.
     waiting: AtomicUsize,
-    /// Those whom no context named, the one used last at the end.
+    /// Idle users that no context named. The last used one is at the end.
     idle: Mutex<Vec<Live>>,
-    /// Those whom a context named. The inner lock is the user's queue.
+    /// Users that a context named. The inner lock queues the triggers of one user.
     named: Mutex<HashMap<u64, Named>>,
-    /// Those who are being stopped.
+    /// Tasks of users that are stopping.
     ending: Mutex<JoinSet<()>>,
-    /// How many of those have not stopped yet; one whose stop is cut off never has.
+    /// Number of users that are stopping and have not stopped yet. If a stop is cut off, its user stays counted.
     unstopped: Arc<AtomicUsize>,
 }
 
@@ -75,11 +75,11 @@ impl Users {
         }
     }
 
-    /// Lends a user to a trigger: the one its context names, once it is free, or any.
+    /// Lends a user to a trigger: the user that its context names, once it is free, or else any idle one or a new one.
     ///
     /// # Errors
     ///
-    /// Why the user could not start.
+    /// Returns the reason if the user could not start.
     pub(crate) async fn lease(&self, context: &Context, shared: &SharedValue) -> Result<Lease<'_>, String> {
         let (home, live) = match context.user {
             Some(user) => {
@@ -105,12 +105,13 @@ impl Users {
         Ok(Live { state, jar, shared: Arc::clone(shared), last_used: Instant::now(), _room: room })
     }
 
-    /// Room for one more user: ends an idle one, or waits until there is one, where everything is taken.
+    /// Reserves room for one more user. If there is none, ends an idle user, and waits until there is room.
     async fn make_room(&self) -> OwnedSemaphorePermit {
         if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
             return room;
         }
-        // Said before the look at who is idle: who becomes idle after it makes room, see `make_room_for_others`.
+        // Counted before looking for an idle user: a user that becomes idle afterwards makes room, see
+        // `make_room_for_others`.
         let _waiting = Waiting::one(&self.waiting);
         if let Some(live) = self.take_idle() {
             self.end(live);
@@ -127,13 +128,13 @@ impl Users {
         }
     }
 
-    /// Any user that nobody uses.
+    /// Takes any idle user.
     fn take_idle(&self) -> Option<Live> {
         let unnamed = lock(&self.idle).pop();
         unnamed.or_else(|| lock(&self.named).values().find_map(|named| named.try_lock().ok()?.take()))
     }
 
-    /// Ends those who have been idle for long, and looks again, for ever.
+    /// Ends users that have been idle for too long. Checks regularly and never returns.
     pub(crate) async fn end_idle(&self) {
         let mut ticks = tokio::time::interval(IDLE / 6);
         loop {
@@ -146,7 +147,7 @@ impl Users {
         }
     }
 
-    /// Ends everyone who is not in use, and waits until all have stopped.
+    /// Ends all users that are not in use, and waits until they have stopped.
     pub(crate) async fn end_all(&self) {
         for live in self.take_where(|_| true) {
             self.end(live);
@@ -155,7 +156,7 @@ impl Users {
         while ending.join_next().await.is_some() {}
     }
 
-    /// How many users have begun to stop and have not stopped yet.
+    /// Returns the number of users that have begun to stop and have not stopped yet.
     pub(crate) fn unstopped(&self) -> usize {
         self.unstopped.load(SeqCst)
     }
@@ -163,7 +164,7 @@ impl Users {
     fn take_where(&self, wanted: impl Fn(&Live) -> bool) -> Vec<Live> {
         let mut taken: Vec<_> = lock(&self.idle).extract_if(.., |live| wanted(live)).collect();
         lock(&self.named).retain(|_, named| {
-            // Somebody holds the name, or is about to: nobody can take it while the map is locked.
+            // A trigger has or is about to get this user. No other can start to while the map is locked.
             if Arc::strong_count(named) > 1 {
                 return true;
             }
@@ -176,9 +177,9 @@ impl Users {
         taken
     }
 
-    /// Has a user stop in a task of its own: it may take its time, and whoever needs its room may give up.
+    /// Stops a user in a task of its own: stopping may take long, and a trigger that waits for the room may give up.
     fn end(&self, live: Live) {
-        // Without a runtime, as when one is being shut down, it is dropped without its `stop`.
+        // Without a runtime, for example while it shuts down, the user is dropped without its `stop`.
         if let Ok(runtime) = Handle::try_current() {
             self.unstopped.fetch_add(1, SeqCst);
             let (adapter, unstopped) = (Arc::clone(&self.adapter), Arc::clone(&self.unstopped));
@@ -196,24 +197,24 @@ async fn ended(adapter: Arc<dyn Erased>, live: Live) {
     stop(&*adapter, state, aside(&jar, &shared, Arc::new(Discard))).await;
 }
 
-/// Starts a user, in a scope [aside](aside()) from load.
+/// Starts a user in a scope from [`aside`].
 ///
 /// # Errors
 ///
-/// Why it could not start.
+/// Returns the reason if the user could not start.
 pub(crate) async fn start(adapter: &dyn Erased, context: &Context, scope: Arc<Scope>) -> Result<UserState, String> {
     let started = scope.run(caught(async { adapter.start(context).await })).await;
     started.and_then(|result| result.map_err(reason))
 }
 
-/// Stops a user, in a scope [aside](aside()) from load.
+/// Stops a user in a scope from [`aside`].
 pub(crate) async fn stop(adapter: &dyn Erased, state: UserState, scope: Arc<Scope>) {
-    // There is no trigger to fail.
+    // There is no trigger that could report the panic.
     let stopping = caught_and_counted("in a user's `stop`", async { adapter.stop(state).await });
     let _ = scope.run(stopping).await;
 }
 
-/// A user in a trigger's hands. Dropping it gives the user back, however the trigger ended.
+/// A user that is lent to a trigger. Dropping it returns the user to the pool, however the trigger ended.
 pub(crate) struct Lease<'a> {
     users: &'a Users,
     live: Option<Live>,
@@ -230,10 +231,10 @@ impl Lease<'_> {
         &mut self.live.as_mut().expect("a lease has its user").state
     }
 
-    /// Drops the user rather than giving it back: a panic has left it in a state nobody knows.
+    /// Drops the user instead of returning it: after a panic its state is unknown.
     pub(crate) fn discard(mut self) {
         let live = self.live.take();
-        // What a panic has left behind may well panic again.
+        // A value that was part of a panic may panic again when it is dropped.
         let _ = caught_now(|| drop(live));
     }
 }
@@ -251,7 +252,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// One more who waits, until this is dropped.
+/// Counts one more waiting trigger until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -267,8 +268,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The scope of what a user does outside its triggers: it has the user's cookies, and none of it is load. `sink` gets its
-/// requests.
+/// Creates the scope of a user's code outside its triggers. It has the user's cookies, and `sink` receives its
+/// requests, which are not load.
 pub(crate) fn aside(jar: &Arc<Jar>, shared: &SharedValue, sink: Arc<dyn Sink>) -> Arc<Scope> {
     Arc::new(Scope::new(sink, Arc::clone(jar), Some(Arc::clone(shared))))
 }
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_idle_for_long_is_ended_and_who_is_in_use_is_not() {
+    async fn idle_users_are_ended_and_users_in_use_are_not() {
         let users = Users::new(Arc::new(Annotated::<Counted>(PhantomData)));
         let shared: SharedValue = Arc::new(());
         let named = |user| Context { user, ..Context::default() };
@@ -325,11 +326,11 @@ mod tests {
             drop((lease(None).await, lease(Some(1)).await));
             let in_use = (lease(Some(2)).await, lease(None).await);
             tokio::time::sleep(IDLE * 2).await;
-            assert_eq!(STOPPED.load(SeqCst), 1, "the one called 1; the unnamed one was lent again");
-            assert_eq!(lock(&users.named).len(), 1, "its name is forgotten");
+            assert_eq!(STOPPED.load(SeqCst), 1, "user 1 has stopped; the unnamed user was lent again");
+            assert_eq!(lock(&users.named).len(), 1, "the entry of user 1 is removed");
             drop(in_use);
             tokio::time::sleep(IDLE / 2).await;
-            assert_eq!(STOPPED.load(SeqCst), 1, "they have not been idle for long");
+            assert_eq!(STOPPED.load(SeqCst), 1, "the others have not been idle for long enough");
             tokio::time::sleep(IDLE).await;
             assert_eq!(STOPPED.load(SeqCst), 3);
             assert_eq!(users.room.available_permits(), MOST);
@@ -340,7 +341,8 @@ mod tests {
         }
     }
 
-    /// Tells in what it shares how far its stop is; one whose job is `slow` takes its time there.
+    /// Counts in the shared value how many users have begun to stop and have stopped. A user of the job `slow` stops
+    /// slowly.
     struct Leaver {
         is_slow: bool,
     }
@@ -351,7 +353,7 @@ mod tests {
         ended: AtomicUsize,
     }
 
-    /// How long a slow user takes to stop.
+    /// Time that a slow user takes to stop.
     const SLOW: Duration = Duration::from_secs(3600);
 
     impl User for Leaver {
@@ -393,23 +395,23 @@ mod tests {
             self.users.lease(&context, &shared).await.unwrap_or_else(|reason| panic!("{reason}"))
         }
 
-        /// How many have begun to stop, and how many of them have stopped.
+        /// Returns the number of users that have begun to stop, and of those that have stopped.
         fn counts(&self) -> (usize, usize) {
             (self.leaving.begun.load(SeqCst), self.leaving.ended.load(SeqCst))
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_stop_holds_up_nobody_and_is_waited_for_at_the_end() {
+    async fn slow_stop_delays_no_other_user_and_end_all_waits_for_it() {
         let leavers = Leavers::new();
         let idle = async {
             drop(leavers.lease("slow", Some(1)).await);
             drop(leavers.lease("", None).await);
             tokio::time::sleep(IDLE * 2).await;
-            assert_eq!(leavers.counts(), (2, 1), "the slow one is still on its way");
+            assert_eq!(leavers.counts(), (2, 1), "the slow user is still stopping");
             drop(leavers.lease("", Some(2)).await);
             tokio::time::sleep(IDLE * 2).await;
-            assert_eq!(leavers.counts(), (3, 2), "nor does it hold up who is idle later");
+            assert_eq!(leavers.counts(), (3, 2), "the slow stop does not delay a later user");
         };
         tokio::select! {
             () = leavers.users.end_idle() => {}
@@ -417,11 +419,11 @@ mod tests {
         }
         drop(leavers.lease("", None).await);
         assert!(tokio::time::timeout(SLOW / 2, leavers.users.end_all()).await.is_err());
-        assert_eq!(leavers.counts(), (4, 3), "a wait that is given up");
+        assert_eq!(leavers.counts(), (4, 3), "the slow user is still stopping");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_waits_for_stops_that_are_under_way() {
+    async fn end_all_waits_for_stops_that_have_begun() {
         let leavers = Leavers::new();
         drop(leavers.lease("slow", None).await);
         let idle = tokio::time::timeout(IDLE * 2, leavers.users.end_idle());
@@ -432,12 +434,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_gives_up_waiting_for_room_interrupts_no_stop() {
+    async fn trigger_that_gives_up_waiting_for_room_interrupts_no_stop() {
         let leavers = Leavers::new();
         drop(leavers.lease("slow", None).await);
         let _others = Arc::clone(&leavers.users.room).acquire_many_owned((MOST - 1) as u32).await;
         let impatient = tokio::time::timeout(SLOW / 2, leavers.lease("", Some(1)));
-        assert!(impatient.await.is_err(), "there is room for those only who have stopped");
+        assert!(impatient.await.is_err(), "only a stopped user makes room");
         assert_eq!(leavers.counts(), (1, 0));
         leavers.users.end_all().await;
         assert_eq!(leavers.counts(), (1, 1));

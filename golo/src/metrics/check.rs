@@ -1,23 +1,23 @@
-//! Checks: what a load test says must hold, counted rather than enforced.
+//! Checks: named conditions that a load test counts instead of enforcing.
 
 use std::collections::BTreeMap;
 
 use crate::{metrics::scope, support::secrets::without_secrets};
 
-/// Most names of checks that are told apart.
+/// Largest number of check names that are counted separately.
 const NAMES: usize = 1000;
 
-/// How a check went.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Check {
-    /// How often it held.
+    /// Number of times the condition held.
     pub passed: u64,
-    /// How often it did not.
+    /// Number of times it did not hold.
     pub failed: u64,
 }
 
 impl Check {
-    /// A check that was made once.
+    /// Creates the result of a check that was made once.
     pub(crate) fn once(passed: bool) -> Self {
         Self { passed: passed.into(), failed: (!passed).into() }
     }
@@ -26,7 +26,7 @@ impl Check {
 /// Checks by name.
 pub(crate) type Checks = BTreeMap<Box<str>, Check>;
 
-/// Adds to the check `name`, or to `other` where there are too many names.
+/// Adds to the check `name`, or to `other` if there are too many names already.
 pub(crate) fn add(checks: &mut Checks, name: &str, more: Check) {
     let known = match checks.get_mut(name) {
         Some(known) => known,
@@ -39,9 +39,10 @@ pub(crate) fn add(checks: &mut Checks, name: &str, more: Check) {
     known.failed += more.failed;
 }
 
-/// Counts whether `passed` holds under `name`, and returns it.
+/// Counts a check: `passed` under `name`. Returns `passed`.
 ///
-/// A failed check fails nothing by itself: it is counted and shown. Use the value to fail the trigger too.
+/// A failed check does not fail the trigger. It is counted, and the report shows it. Use the returned value to fail the
+/// trigger as well.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_is_the_word_before_the_colon() {
+    fn of_reads_the_word_before_the_colon() {
         for kind in [ErrorKind::Dns, ErrorKind::Connect, ErrorKind::Tls, ErrorKind::Timeout, ErrorKind::Reset] {
             assert_eq!(ErrorKind::of(&format!("{kind}: something: else")), kind);
         }

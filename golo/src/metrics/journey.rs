@@ -1,35 +1,35 @@
-//! Journeys: the requests that share a sequence ID within one trigger, step by step.
+//! Journeys: the requests of one trigger that share a sequence ID, step by step.
 
 use std::time::{Duration, SystemTime};
 
-/// Most steps that a journey keeps; later ones are counted.
+/// Largest number of steps that a journey keeps. Later steps are only counted.
 pub(crate) const STEPS: usize = 64;
-/// Most journeys that one trigger keeps apart; the requests of any further one are in no journey.
+/// Largest number of journeys that one trigger keeps. Requests of further journeys belong to none.
 const JOURNEYS: usize = 64;
 
-/// One request of a journey. `Label` is what tells its series: a number while it lasts, then text.
+/// One request of a journey. `Label` names its series: a number during the run, text afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step<Label> {
-    /// What was requested.
+    /// Series of the request.
     pub label: Label,
-    /// When it was sent.
+    /// Time at which the request was sent.
     pub started: SystemTime,
-    /// From sending it to the last byte of its body.
+    /// Time from sending the request to the last byte of its body.
     pub duration: Duration,
-    /// The HTTP status, or 0 where no response came.
+    /// HTTP status, or 0 if no response arrived.
     pub status: u16,
-    /// Whether it counts as failed.
+    /// True if the request counts as failed.
     pub failed: bool,
 }
 
-/// The requests of one trigger that share a sequence ID.
+/// Requests of one trigger that share a sequence ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journey<Label> {
-    /// What the requests share.
+    /// The shared sequence ID.
     pub sequence_id: Box<str>,
-    /// The first 64 of them, in the order in which they ended.
+    /// The first 64 requests, in the order in which they ended.
     pub steps: Vec<Step<Label>>,
-    /// How many more there were.
+    /// Number of requests after those.
     pub further: u64,
     started: SystemTime,
     ended: SystemTime,
@@ -38,7 +38,7 @@ pub struct Journey<Label> {
 }
 
 impl<Label> Journey<Label> {
-    /// One of a single request so far; `thought` is the trigger's think time when it ended.
+    /// Creates a journey of a single request. `thought` is the trigger's think time when the request ended.
     pub fn begin(sequence_id: &str, step: Step<Label>, thought: Duration) -> Self {
         let (started, ended) = (step.started, step.started + step.duration);
         Self {
@@ -63,22 +63,22 @@ impl<Label> Journey<Label> {
         }
     }
 
-    /// When its first request was sent.
+    /// Returns the time at which the first request was sent.
     pub fn started(&self) -> SystemTime {
         self.started
     }
 
-    /// When its last request had ended.
+    /// Returns the time at which the last request ended.
     pub fn ended(&self) -> SystemTime {
         self.ended
     }
 
-    /// The think time between its requests.
+    /// Returns the think time between the requests.
     pub fn thought(&self) -> Duration {
         self.thought.1.saturating_sub(self.thought.0)
     }
 
-    /// One that was written down: `time` is from when to when it lasted, `thought` the think time in it.
+    /// Creates a journey from stored values: its start and end, and the think time between.
     pub(crate) fn restored(
         sequence_id: &str,
         steps: Vec<Step<Label>>,
@@ -89,13 +89,13 @@ impl<Label> Journey<Label> {
         Self { sequence_id: sequence_id.into(), steps, further, started, ended, thought: (Duration::ZERO, thought) }
     }
 
-    /// From sending the first request to the last byte of the last, without the think time between them.
+    /// Returns the time from sending the first request to the last byte of the last, without the think time between.
     pub fn duration(&self) -> Duration {
         let whole = self.ended.duration_since(self.started).unwrap_or_default();
         whole.saturating_sub(self.thought())
     }
 
-    /// The same journey, its steps told by something else.
+    /// Returns the same journey with other labels.
     pub fn relabel<Other>(self, mut relabel: impl FnMut(Label) -> Other) -> Journey<Other> {
         let Self { sequence_id, steps, further, started, ended, thought } = self;
         let steps = steps.into_iter().map(|step| Step {
@@ -109,13 +109,13 @@ impl<Label> Journey<Label> {
     }
 }
 
-/// The journeys of one trigger while it runs.
+/// Journeys of one trigger while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Journeys(Vec<Journey<u32>>);
 
 impl Journeys {
-    /// Adds a request to the journey `sequence_id`; `thought` is the trigger's think time so far. One without a sequence
-    /// is in no journey.
+    /// Adds a request to the journey `sequence_id`. `thought` is the trigger's think time so far. Ignores a request
+    /// without a sequence ID.
     pub(crate) fn add(&mut self, sequence_id: &str, step: Step<u32>, thought: Duration) {
         if sequence_id.is_empty() {
             return;
@@ -123,13 +123,13 @@ impl Journeys {
         if let Some(journey) = self.0.iter_mut().find(|journey| *journey.sequence_id == *sequence_id) {
             journey.add(step, thought);
         } else if self.0.len() < JOURNEYS {
-            // Most triggers have one, and a `Vec` would make room for four.
+            // Most triggers have one journey, but the first push to a `Vec` would reserve room for four.
             self.0.reserve_exact(usize::from(self.0.is_empty()));
             self.0.push(Journey::begin(sequence_id, step, thought));
         }
     }
 
-    /// The journeys, in the order in which their first requests ended.
+    /// Returns the journeys in the order in which their first requests ended.
     pub(crate) fn into_vec(self) -> Vec<Journey<u32>> {
         self.0
     }
@@ -147,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_journey_lasts_from_its_first_send_to_its_last_byte_without_think_time() {
+    fn duration_lasts_from_first_send_to_last_byte_without_think_time() {
         let mut journeys = Journeys::default();
         journeys.add("a", step(10, 5), Duration::ZERO);
         journeys.add("b", step(11, 1), Duration::ZERO);
         journeys.add("a", step(30, 20), Duration::from_millis(7));
-        // Sent beside the one before and done earlier.
+        // Sent while the request before is in flight, and done earlier.
         journeys.add("a", step(31, 3), Duration::from_millis(7));
         journeys.add("", step(0, 1000), Duration::ZERO);
         let journeys = journeys.into_vec();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_and_journeys_are_bounded_and_counted() {
+    fn steps_and_journeys_are_limited_and_counted() {
         let mut journeys = Journeys::default();
         for n in 0..100 {
             journeys.add("long", step(n, 1), Duration::ZERO);

@@ -1,4 +1,4 @@
-//! `Output`: one request to the target, measured; and the JSON line it is written as.
+//! `Output`: one measured request to the target, and its JSON line.
 
 mod line;
 mod read;
@@ -17,21 +17,21 @@ use crate::support::secrets::url_without_credentials;
 
 pub use line::nanoseconds;
 
-/// What [`do_request`](crate::do_request) leaves in a response for [`Output::parse`](crate::Output::parse), unless it is a `GET` without a
-/// body that was not redirected.
+/// Facts about a request that [`do_request`](crate::do_request) attaches to a response for
+/// [`Output::parse`](crate::Output::parse). Not attached for a `GET` without a body that was not redirected.
 #[derive(Clone)]
 pub(crate) struct Left {
     pub(crate) method: reqwest::Method,
-    /// The URL as requested, where the response has another.
+    /// The requested URL, if the response has another one.
     pub(crate) url: Option<reqwest::Url>,
-    /// Bytes of the request's body that were sent, and redirects that were followed.
+    /// Bytes of the request's body that were sent, and number of redirects that were followed.
     pub(crate) amounts: (u64, u32),
 }
 
-/// One request to the target, measured.
+/// One measured request to the target.
 ///
-/// [`Display`](fmt::Display) prints it as the JSON of its line, [`FromStr`] and serde read it back. Reading is lenient:
-/// unknown keys are ignored, a missing `error` is none, and an `error` that is an object becomes its JSON.
+/// [`Display`](fmt::Display) prints it as its JSON line. [`FromStr`] and serde read that line. Reading is lenient:
+/// unknown keys are ignored, a missing `error` means no error, and an `error` that is an object becomes its JSON text.
 ///
 /// ```
 /// let line = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":200,"size":12,
@@ -44,36 +44,38 @@ pub(crate) struct Left {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
-    /// What ties the requests of one journey together.
+    /// Sequence ID, which the requests of one journey share.
     pub sequence_id: String,
     /// The URL as requested, before redirects, without user and password.
     pub url: String,
     /// The method as requested.
     pub method: String,
-    /// The HTTP status, or 0 where no response came.
+    /// HTTP status, or 0 if no response arrived.
     pub status: u16,
-    /// Bytes of body as the user sees them (decompressed, if it was), 0 where no response came, -1 where unknown.
+    /// Size of the body in bytes as the load test sees it (after decompression), 0 if no response arrived, -1 if
+    /// unknown.
     pub size: i64,
-    /// When the response was complete.
+    /// Time at which the response was complete.
     pub timestamp: SystemTime,
-    /// From sending the request to the last byte of the body. Nanoseconds on the line.
+    /// Time from sending the request to the last byte of the body. In nanoseconds on the line.
     pub duration: Duration,
-    /// Why there is no whole response, or why the load test does not accept it, as `kind: reason`.
+    /// Reason why there is no complete response, or why the load test does not accept it, as `kind: reason`.
     pub error: Option<String>,
-    /// The route, where the load test named one.
+    /// Route, if the load test named one.
     pub route: Option<String>,
-    /// Whether the status was one of those the load test expects, where it said which.
+    /// True if the status is one that the load test expects. `None` if it expects no particular status, or if no
+    /// response arrived.
     pub expected: Option<bool>,
-    /// Bytes of the request's body that were handed to a connection, however the request ended. A redirect that asks for
-    /// the body again adds it again. Of a large body that the target refused, up to 128 KiB more may be counted than its
-    /// socket took. On the line unless it is 0.
+    /// Bytes of the request's body that were passed to a connection, however the request ended. A redirect that asks
+    /// for the body again adds them again. If the target refused a large body, up to 128 KiB more may be counted than
+    /// its socket accepted. Not on the line if 0.
     pub sent: u64,
-    /// Redirects that were followed: the target saw each as a request of its own. On the line unless it is 0.
+    /// Number of redirects that were followed. The target saw each as a separate request. Not on the line if 0.
     pub redirects: u32,
 }
 
-/// An [`Output`] whose text is borrowed: what a [`Sink`](crate::Sink) is handed, and what
-/// [`OutputRef::parse`] makes of a line without copying it.
+/// An [`Output`] that borrows its texts. A [`Sink`](crate::Sink) receives it, and [`OutputRef::parse`] creates it from
+/// a line without copying the texts.
 ///
 /// ```
 /// let line = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":503,"size":0,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":412345,"error":null}"#;
@@ -108,23 +110,25 @@ pub struct OutputRef<'a> {
     pub route: Option<Cow<'a, str>>,
     /// See [`Output::expected`].
     pub expected: Option<bool>,
-    /// From sending the request to its response's headers; `None` where no whole response came. No line says it.
+    /// Time from sending the request to the response's headers, or `None` if no complete response arrived. Not on the
+    /// line.
     pub waiting: Option<Duration>,
     /// See [`Output::sent`].
     pub sent: u64,
     /// See [`Output::redirects`].
     pub redirects: u32,
-    /// Whether `redirects` is the least there can have been: the load test's own client followed them. No line says it.
+    /// True if `redirects` is a lower bound, because the load test's own client followed them. Not on the line.
     pub redirects_are_hidden: bool,
-    /// When it ended, if that was in this process. No line says it.
+    /// Time at which the request ended, if it ran in this process. Not on the line.
     pub(crate) ended: Option<Instant>,
 }
 
 impl Output {
-    /// An `Output` for a response that was received by other means than [`do_request`](crate::do_request).
+    /// Creates an `Output` for a response that was received by other means than [`do_request`](crate::do_request).
     ///
-    /// The method, the URL before redirects, and what was sent and followed are what `do_request` left in the response;
-    /// else `GET`, the response's own URL, and 0. `size` is the response's content length, or -1 where it is not known. The timestamp is now.
+    /// If `do_request` returned the response, the method, the URL before redirects, the bytes sent and the redirects
+    /// are those of its request. Otherwise they are `GET`, the response's own URL, 0 and 0. `size` is the response's
+    /// content length, or -1 if it is unknown. The timestamp is the current time.
     ///
     /// ```no_run
     /// # async fn load_test() -> Result<(), golo::BoxError> {
@@ -143,7 +147,7 @@ impl Output {
         Self { sent, redirects, ..Self::parse_with(id, duration, response, &method, url) }
     }
 
-    /// As [`Output::parse`], for a caller that knows the method and the URL that were requested.
+    /// Like [`Output::parse`], for a caller that knows the requested method and URL.
     #[must_use]
     pub fn parse_with(
         id: &str,
@@ -168,13 +172,13 @@ impl Output {
         }
     }
 
-    /// Whether the request counts as failed: see [`OutputRef::is_failed`].
+    /// Returns true if the request counts as failed, see [`OutputRef::is_failed`].
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.as_ref().is_failed()
     }
 
-    /// This output with its text borrowed.
+    /// Returns this output with borrowed texts.
     #[must_use]
     pub fn as_ref(&self) -> OutputRef<'_> {
         OutputRef {
@@ -198,29 +202,30 @@ impl Output {
 }
 
 impl<'a> OutputRef<'a> {
-    /// Reads a line (its `\n` may be there or not), borrowing its text where JSON has not escaped it.
+    /// Reads a line, with or without its final `\n`. Texts are borrowed unless JSON escapes them.
     ///
     /// # Errors
     ///
-    /// Where the line is no JSON object, a key other than `error` is missing, or a value is out of its range.
+    /// Returns an error if the line is not a JSON object, a key other than `error` is missing, or a value is out of
+    /// range.
     pub fn parse(line: &'a str) -> Result<Self, crate::Error> {
         read::line(line).map_err(crate::Error::not_an_output)
     }
 
-    /// Appends the line, `\n` included, to `buffer`. Nothing is allocated where `buffer` has room.
+    /// Appends the line, including `\n`, to `buffer`. Allocates nothing if `buffer` has enough capacity.
     pub fn write_line(&self, buffer: &mut Vec<u8>) {
         line::write(self, buffer);
         buffer.push(b'\n');
     }
 
-    /// Whether the request counts as failed: there is an error, or the status is not among those the load test
-    /// expects, or it said nothing of that and the status is 400 or more.
+    /// Returns true if the request counts as failed: it has an error, or its status is not one that the load test
+    /// expects. If the load test expects no particular status, one of 400 or more counts as failed.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.error.is_some() || !self.expected.unwrap_or(self.status < 400)
     }
 
-    /// This output with text of its own.
+    /// Returns this output with owned texts.
     #[must_use]
     pub fn into_owned(self) -> Output {
         Output {

@@ -1,4 +1,4 @@
-//! The scope of a trigger: what code that runs within it can reach without being handed it.
+//! Scope of a trigger: the context that code within it can reach without being passed it.
 
 use std::{
     any::Any,
@@ -22,36 +22,36 @@ use crate::{
 #[cfg(feature = "cookies")]
 pub(crate) use reqwest::cookie::Jar;
 
-/// Stands for a cookie jar if the feature `cookies` is off.
+/// Placeholder for the cookie jar if the feature `cookies` is off.
 #[cfg(not(feature = "cookies"))]
 #[derive(Debug, Default)]
 pub(crate) struct Jar;
 
-/// A [`Shared`] whose type only its load test knows.
+/// Value of a [`Shared`], with its type erased.
 pub(crate) type SharedValue = Arc<dyn Any + Send + Sync>;
 
 tokio::task_local! {
     static SCOPE: Arc<Scope>;
 }
 
-/// Most failures that one trigger keeps in mind.
+/// Largest number of distinct failures that one trigger keeps.
 const FAILURES: usize = 16;
 
-/// One trigger (or one `start`, `stop`, `setup`, `teardown`) as seen from within.
+/// Context of one trigger, or of one `start`, `stop`, `setup` or `teardown`.
 pub(crate) struct Scope {
     pub(crate) sink: Arc<dyn Sink>,
-    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "nobody asks for it"))]
+    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "only used with the feature"))]
     pub(crate) jar: Arc<Jar>,
     pub(crate) shared: Option<SharedValue>,
     notes: Notes,
-    /// What failed requests and measured steps have said.
+    /// Errors of failed requests and measured steps.
     failures: Mutex<Vec<Box<str>>>,
     thought: Thought,
     seed: Option<(u64, u64, u64)>,
     random: OnceLock<Mutex<SmallRng>>,
 }
 
-/// What a trigger is told of its requests, for whoever asks it once it has ended.
+/// Facts about the trigger's requests that are collected for its end.
 enum Notes {
     FirstSequence(OnceLock<String>),
     Journeys(Mutex<Journeys>),
@@ -71,26 +71,27 @@ impl Scope {
         }
     }
 
-    /// Random choices of a trigger that says which user and iteration it is are the same each time, for one `seed`.
+    /// Seeds the random choices with `seed`, the user and the iteration, so that they are the same in each run. Has no
+    /// effect if `context` names no user or no iteration.
     pub(crate) fn seeded_by(mut self, context: &Context, seed: u64) -> Self {
         self.seed = context.user.zip(context.iteration).map(|(user, iteration)| (user, iteration, seed));
         self
     }
 
-    /// Keeps the journeys of its requests, rather than its first sequence.
+    /// Records the journeys of the requests instead of the first sequence ID.
     pub(crate) fn with_journeys(mut self) -> Self {
         self.notes = Notes::Journeys(Mutex::default());
         self
     }
 
-    /// Tells the trigger of a request it made.
+    /// Records a request of this trigger.
     pub(crate) fn note_step(&self, sequence_id: &str, step: Step<u32>) {
         if let Notes::Journeys(journeys) = &self.notes {
             lock(journeys).add(sequence_id, step, self.thought());
         }
     }
 
-    /// Tells the trigger that a request or a measured step has failed, in the words of its error.
+    /// Records the error of a failed request or measured step.
     #[cold]
     pub(crate) fn note_failure(&self, error: &str) {
         let mut failures = lock(&self.failures);
@@ -99,12 +100,12 @@ impl Scope {
         }
     }
 
-    /// Whether a reason is, or has among its causes, the error of a request or measured step that has failed.
+    /// Returns true if a reason is, or has among its causes, the error of a failed request or measured step.
     pub(crate) fn has_recorded(&self, reason: &str) -> bool {
         lock(&self.failures).iter().any(|error| is_among_causes(error, reason))
     }
 
-    /// The journeys so far.
+    /// Takes the journeys so far.
     pub(crate) fn take_journeys(&self) -> Vec<Journey<u32>> {
         match &self.notes {
             Notes::Journeys(journeys) => std::mem::take(&mut *lock(journeys)).into_vec(),
@@ -116,7 +117,7 @@ impl Scope {
         SCOPE.scope(self, future)
     }
 
-    /// Tells the trigger of a sequence it uses; it keeps the first that says anything.
+    /// Records a sequence ID. Only the first one that is not empty is kept.
     pub(crate) fn note_sequence(&self, id: &str) {
         if let Notes::FirstSequence(first) = &self.notes
             && !id.is_empty()
@@ -132,17 +133,18 @@ impl Scope {
         }
     }
 
-    /// Time that is no part of the trigger's duration.
+    /// Returns the time that is not part of the trigger's duration.
     pub(crate) fn thought(&self) -> Duration {
         self.thought.total()
     }
 
-    /// Time that is no part of the trigger's duration, and time in requests and measured steps, those that overlap once.
+    /// Returns the time that is not part of the trigger's duration, and the time spent in requests and measured steps.
+    /// Overlapping requests count once.
     pub(crate) fn times(&self) -> (Duration, Duration) {
         self.thought.totals()
     }
 
-    /// Begins a pause that is no part of the trigger's duration, until what this gives is dropped.
+    /// Starts a pause, which is not part of the trigger's duration. It lasts until the returned guard is dropped.
     pub(crate) fn pause(&self) -> Pause<'_> {
         self.thought.pause()
     }
@@ -166,7 +168,7 @@ impl Scope {
     }
 }
 
-/// Whether an error is one of the causes in `reason`, which are parted by colons.
+/// Returns true if `error` is one of the causes in `reason`, which are separated by colons.
 fn is_among_causes(error: &str, reason: &str) -> bool {
     reason.match_indices(error).any(|(at, _)| {
         let (before, after) = (&reason[..at], &reason[at + error.len()..]);
@@ -174,27 +176,27 @@ fn is_among_causes(error: &str, reason: &str) -> bool {
     })
 }
 
-/// A generator that differs each time.
+/// Returns a generator with a random seed.
 pub(crate) fn entropy() -> SmallRng {
     SmallRng::seed_from_u64(std::hash::RandomState::new().hash_one(()))
 }
 
-/// The scope this code runs in, if any.
+/// Returns the scope of the running code, if it has one.
 pub(crate) fn current() -> Option<Arc<Scope>> {
     SCOPE.try_with(Arc::clone).ok()
 }
 
-/// Has the scope this code runs in, if any.
+/// Calls `use_it` with the scope of the running code, if it has one.
 pub(crate) fn with_current<T>(use_it: impl FnOnce(&Scope) -> T) -> Option<T> {
     SCOPE.try_with(|scope| use_it(scope)).ok()
 }
 
-/// Where the outputs of code in this scope go, or of code in none.
+/// Returns the sink of `scope`, or the process's sink without a scope.
 pub(crate) fn sink_of(scope: Option<&Scope>) -> Arc<dyn Sink> {
     scope.map_or_else(sink::process, |scope| Arc::clone(&scope.sink))
 }
 
-/// Where `sink` cannot keep up: what to wait for. The wait is no part of the trigger's duration, which is the target's.
+/// Returns a future to wait for if `sink` cannot keep up. That wait is not part of the trigger's duration.
 pub(crate) fn room<'a>(sink: &'a dyn Sink, scope: Option<&'a Scope>) -> Option<impl Future<Output = ()> + Send + 'a> {
     let room = sink.backpressure()?;
     Some(async move {
@@ -203,7 +205,7 @@ pub(crate) fn room<'a>(sink: &'a dyn Sink, scope: Option<&'a Scope>) -> Option<i
     })
 }
 
-/// Tells the trigger this code runs in, if any, of a sequence it uses.
+/// Records a sequence ID in the scope of the running code, if it has one.
 pub(crate) fn note_sequence(id: &str) {
     let _ = SCOPE.try_with(|scope| scope.note_sequence(id));
 }
@@ -211,12 +213,12 @@ pub(crate) fn note_sequence(id: &str) {
 /// [`tokio::spawn`](https://docs.rs/tokio/latest/tokio/fn.spawn.html) for a load test: the task keeps the user's
 /// cookies and belongs to the trigger's journey.
 ///
-/// A trigger does not wait for its tasks: await the handle where it should. A panic of the task is counted in the report
-/// of the run, as one outside of a trigger.
+/// A trigger does not wait for its tasks. Await the returned handle to wait for one. If the task panics, the report
+/// counts the panic as one outside of a trigger.
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime, as `tokio::spawn` does.
+/// Panics outside of a tokio runtime, like `tokio::spawn`.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -245,7 +247,7 @@ mod tests {
     use super::is_among_causes;
 
     #[test]
-    fn a_cause_is_found_between_colons_alone() {
+    fn is_among_causes_matches_whole_causes_only() {
         let error = "GET http://h/ could not connect";
         for reason in [error, "GET http://h/ could not connect: refused", "no cart: GET http://h/ could not connect"] {
             assert!(is_among_causes(error, reason), "{reason}");

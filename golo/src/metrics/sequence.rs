@@ -1,4 +1,4 @@
-//! Sequence IDs: what ties the requests of one journey together.
+//! Sequence IDs, which the requests of one journey share.
 
 use std::cell::RefCell;
 
@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::metrics::scope;
 
-/// What [`new_sequence_id`] gives when the system has no randomness.
+/// ID that [`new_sequence_id`] returns if the system has no source of randomness.
 ///
-/// A version 5 UUID, where a fresh ID is a version 4 one, so the two are never equal.
+/// It is a version 5 UUID. A random ID is a version 4 UUID, so the two are never equal.
 ///
 /// ```
 /// assert_ne!(golo::new_sequence_id(), golo::DEFAULT_SEQUENCE_ID, "this system has randomness");
@@ -20,16 +20,17 @@ use crate::metrics::scope;
 pub const DEFAULT_SEQUENCE_ID: &str = "c276c8c7-6fec-5aa9-b6bd-4de12a49a9bb";
 
 thread_local! {
-    /// 256 bits of state a thread, seeded by the system: enough that IDs of a whole fleet do not meet.
+    /// Random generator with 256 bits of state for each thread, seeded by the system. IDs of a whole fleet do not
+    /// collide.
     static GENERATOR: RefCell<Option<SmallRng>> = const { RefCell::new(None) };
 }
 
-/// A fresh sequence ID: a random (version 4) UUID as text, 36 bytes long.
+/// Returns a new sequence ID: a random (version 4) UUID as text, 36 bytes long.
 ///
-/// Requests that share a sequence ID within one trigger are a journey. The first ID of a trigger becomes the
-/// `id` of its [`Response`](crate::Response), unless the load test sets one.
+/// Requests that share a sequence ID within one trigger are a journey. The first ID of a trigger becomes the `id` of
+/// its [`Response`](crate::Response), unless the load test sets one.
 ///
-/// Never fails and never panics: without randomness from the system it gives [`DEFAULT_SEQUENCE_ID`].
+/// Never fails and never panics. If the system has no source of randomness, returns [`DEFAULT_SEQUENCE_ID`].
 ///
 /// ```
 /// let journey = golo::new_sequence_id();
@@ -43,14 +44,14 @@ pub fn new_sequence_id() -> String {
     id
 }
 
-/// A fresh ID that no trigger takes note of.
+/// Returns a new ID that the current trigger does not record.
 pub(crate) fn unnoted_sequence_id() -> String {
     fresh(|| SmallRng::try_from_rng(&mut SysRng).ok())
 }
 
 fn fresh(seed: impl FnOnce() -> Option<SmallRng>) -> String {
     let bytes = GENERATOR
-        // A thread that is ending has no generator any more: one is made for this ID alone.
+        // The generator of a thread that is ending is gone, so this ID gets a temporary one.
         .try_with(|generator| {
             let mut generator = generator.borrow_mut();
             if generator.is_none() {
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_version_4_and_differ() {
+    fn new_ids_are_distinct_version_4_uuids() {
         let ids: std::collections::HashSet<_> = (0..10_000).map(|_| new_sequence_id()).collect();
         assert_eq!(ids.len(), 10_000);
         for id in ids {
@@ -89,23 +90,23 @@ mod tests {
     }
 
     #[test]
-    fn threads_do_not_share_a_stream() {
+    fn threads_have_independent_generators() {
         let [one, two] = [(); 2].map(|()| std::thread::spawn(new_sequence_id)).map(|t| t.join().unwrap());
         assert_ne!(one, two);
     }
 
     #[test]
-    fn without_randomness_it_is_the_default() {
+    fn default_id_is_used_without_randomness() {
         std::thread::spawn(|| {
             assert_eq!(fresh(|| None), DEFAULT_SEQUENCE_ID);
-            assert_ne!(new_sequence_id(), DEFAULT_SEQUENCE_ID, "and recovers with the system");
+            assert_ne!(new_sequence_id(), DEFAULT_SEQUENCE_ID, "recovers once there is randomness");
         })
         .join()
         .unwrap();
     }
 
     #[test]
-    fn the_default_is_a_version_5_uuid() {
+    fn default_id_is_a_version_5_uuid() {
         assert_eq!(Uuid::parse_str(DEFAULT_SEQUENCE_ID).unwrap().get_version_num(), 5);
     }
 }

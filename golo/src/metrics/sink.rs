@@ -1,4 +1,4 @@
-//! Sinks: what measured requests are handed to.
+//! Sinks: receivers of measured requests.
 
 use std::{
     io::Write as _,
@@ -13,10 +13,11 @@ use std::{
 
 use crate::OutputRef;
 
-/// What consumes [`Output`](crate::Output)s: stdout when a load test is served, a recorder when it drives itself.
+/// Receiver of [`Output`](crate::Output)s. Usually this is stdout when a load test is served, and a recorder when it
+/// drives itself.
 ///
-/// A sink is called on the thread of the request, after it has been measured: it must be quick and must not block.
-/// [`Loadtest::sink`](crate::Loadtest::sink) puts one of your own in place, as in this one that counts:
+/// golo calls a sink on the request's thread, after the request has been measured. A sink must be fast and must not
+/// block. Set your own with [`Loadtest::sink`](crate::Loadtest::sink). This one counts failed requests:
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,43 +32,43 @@ use crate::OutputRef;
 /// }
 /// ```
 pub trait Sink: Send + Sync + 'static {
-    /// One request has been measured.
+    /// Receives one measured request.
     fn output(&self, output: &OutputRef<'_>);
 
-    /// One [`check`](crate::check()) was made. Does nothing unless the sink wants it.
+    /// Receives the result of one [`check`](crate::check()). Does nothing by default.
     fn check(&self, name: &str, passed: bool) {
         let _ = (name, passed);
     }
 
-    /// golo's client has made a connection, in so long a time, TLS and all. Does nothing unless the sink wants it.
+    /// Receives the time that golo's client took to make one connection, including TLS. Does nothing by default.
     fn connected(&self, duration: Duration) {
         let _ = duration;
     }
 
-    /// `None` while there is room; otherwise a future that ends when there is room again.
+    /// Returns `None` while the sink has room, and otherwise a future that completes once it has room again.
     ///
-    /// A load test waits for it after a request has been measured and before a trigger starts, so that a sink that
-    /// cannot keep up slows the load test down rather than growing memory or losing an output.
+    /// A load test waits for that future after each measured request and before each trigger. So a sink that cannot
+    /// keep up slows the load test down; memory does not grow and no output is lost.
     fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
         None
     }
 }
 
-/// The sink of everything that runs in no trigger's scope.
+/// The sink of code that runs outside of any trigger's scope.
 static PROCESS: RwLock<Option<Arc<dyn Sink>>> = RwLock::new(None);
 
-/// Makes `sink` the one of the whole process: the runtime's, while it serves.
+/// Sets the sink of the whole process. The runtime does so while it serves.
 pub(crate) fn install(sink: Arc<dyn Sink>) {
     *PROCESS.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(sink);
 }
 
-/// The sink of the whole process, or stdout as it is outside any run.
+/// Returns the sink of the whole process, or [`Print`] if none is set.
 pub(crate) fn process() -> Arc<dyn Sink> {
     let installed = PROCESS.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     installed.unwrap_or_else(|| Arc::new(Print))
 }
 
-/// Outside any run, in a unit test say: prints the line at once.
+/// Prints each line to stdout at once. Used outside of a run, for example in a unit test.
 struct Print;
 
 static STDOUT_IS_CLOSED: AtomicBool = AtomicBool::new(false);
@@ -80,7 +81,7 @@ impl Sink for Print {
         if STDOUT_IS_CLOSED.load(Relaxed) {
             return;
         }
-        // `print!` is what the test harness captures, but it panics where stdout is closed.
+        // The test harness captures `print!`, but `print!` panics if stdout is closed.
         #[expect(clippy::print_stdout, reason = "the line belongs on stdout")]
         let printed = std::panic::catch_unwind(AssertUnwindSafe(|| {
             print!("{line}");
@@ -90,7 +91,7 @@ impl Sink for Print {
     }
 }
 
-/// Takes nothing down: for what is not load, as `start` and `stop` of a user.
+/// Discards outputs that are not load, for example those of a user's `start` and `stop`.
 pub(crate) struct Discard;
 
 impl Sink for Discard {

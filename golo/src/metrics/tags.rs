@@ -1,16 +1,16 @@
-//! Tags: what a load test says about a trigger.
+//! Tags: keys and values that a load test attaches to a trigger.
 
 use std::fmt::Display;
 
 use crate::ResponseTag;
 
-/// Turns pairs of a key and anything that can be displayed into tags, in the order given.
+/// Turns pairs of a key and a displayable value into tags, in the given order.
 ///
-/// A run records the tags of every trigger's [`Response`](crate::Response): how often each value came, and numbers as
-/// distributions. Reports show them, and thresholds judge them: `tag{size} p(95)<20000`, `tag{status:500} rate<1%`. See
-/// [Reading the report](crate::reading_the_report#tags).
+/// A run records the tags of every trigger's [`Response`](crate::Response): it counts how often each value occurs, and
+/// keeps the distribution of numbers. Reports show them, and thresholds can check them: `tag{size} p(95)<20000`,
+/// `tag{status:500} rate<1%`. See [Reading the report](crate::reading_the_report#tags).
 ///
-/// Values of different types go in by reference, as `&dyn Display`:
+/// Pass values of different types by reference, as `&dyn Display`:
 ///
 /// ```
 /// use std::fmt::Display;
@@ -34,14 +34,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_order_and_repeated_keys() {
+    fn tagify_keeps_order_and_repeated_keys() {
         let tags = tagify([("b", 1), ("a", 2), ("b", 3)]);
         let pairs: Vec<_> = tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
         assert_eq!(pairs, [("b", "1"), ("a", "2"), ("b", "3")]);
     }
 
     #[test]
-    fn takes_a_map() {
+    fn tagify_accepts_a_map() {
         let map = std::collections::BTreeMap::from([("x".to_owned(), 1.5)]);
         assert_eq!(tagify(map)[0].value, "1.5");
     }

@@ -1,4 +1,4 @@
-//! The think time of a trigger: moments in which somebody pauses and nothing is measured, however they overlap.
+//! Think time of a trigger: the time in which it pauses and measures nothing. Overlapping pauses count once.
 
 use std::{
     sync::{Mutex, MutexGuard},
@@ -13,21 +13,22 @@ pub(crate) struct Thought(Mutex<State>);
 #[derive(Default)]
 struct State {
     pauses: Overlapping,
-    /// Pauses that have ended, while another has not: in order, and apart.
+    /// Pauses that have ended while another is still open. Sorted, without overlaps.
     ended: Vec<(Mark, Mark)>,
-    /// Of all before them.
+    /// Think time of all pauses before `ended`.
     total: Duration,
     measurements: Overlapping,
 }
 
-/// A moment, and how long something had been measured by then.
+/// A time, and how long anything had been measured by then.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Mark {
     at: Instant,
     measured: Duration,
 }
 
-/// How many are open, since when any is, and how long any was before.
+/// Union of overlapping periods: the number of open ones, the start of the current union, and the length of earlier
+/// ones.
 #[derive(Default)]
 struct Overlapping {
     open: usize,
@@ -55,23 +56,23 @@ impl Overlapping {
 }
 
 impl Thought {
-    /// Time in which somebody paused and nothing was measured. A pause that has not ended is no part of it: nobody may
-    /// be waiting for it.
+    /// Returns the time in which the trigger paused and measured nothing. A pause that has not ended is not included,
+    /// because a background task may hold it.
     pub(crate) fn total(&self) -> Duration {
         let state = self.state();
         state.total + length(&state.ended)
     }
 
-    /// [`total`](Self::total), and the time in which anything was measured until now.
+    /// Returns [`total`](Self::total), and the time in which anything was measured until now.
     pub(crate) fn totals(&self) -> (Duration, Duration) {
         let state = self.state();
         let measurements = &state.measurements;
-        // Most triggers have nothing open any more, and then the clock need not be read.
+        // Most triggers have nothing open here, so reading the clock can be avoided.
         let measured = if measurements.open == 0 { measurements.before } else { measurements.until(Instant::now()) };
         (state.total + length(&state.ended), measured)
     }
 
-    /// Begins a pause, which ends when what this gives is dropped.
+    /// Starts a pause, which ends when the returned guard is dropped.
     pub(crate) fn pause(&self) -> Pause<'_> {
         let mut state = self.state();
         let now = Instant::now();
@@ -79,7 +80,7 @@ impl Thought {
         Pause { thought: self, started: state.mark(now) }
     }
 
-    /// Something is measured from `now` on.
+    /// Starts a measurement at `now`.
     pub(crate) fn begin_measurement(&self, now: Instant) {
         self.state().measurements.begin(now);
     }
@@ -137,7 +138,7 @@ mod tests {
     const LONG: Duration = Duration::from_millis(20);
 
     #[test]
-    fn a_moment_counts_once() {
+    fn overlapping_pauses_count_once() {
         let thought = Thought::default();
         let started = Instant::now();
         let outer = thought.pause();
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_has_not_ended_hides_no_other() {
+    fn open_pause_does_not_hide_a_finished_one() {
         let thought = Thought::default();
         let _background = thought.pause();
         std::thread::sleep(LONG);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn measurements_that_overlap_count_once_and_open_ones_until_now() {
+    fn overlapping_measurements_count_once_and_open_ones_count_until_now() {
         let thought = Thought::default();
         let before = Instant::now();
         thought.begin_measurement(before);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_meanwhile_is_no_thought() {
+    fn measured_time_during_a_pause_is_not_think_time() {
         let thought = Thought::default();
         let before = Instant::now();
         let pause = thought.pause();

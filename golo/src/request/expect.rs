@@ -1,4 +1,4 @@
-//! Expectations of a response: what a load test looks at before it says that a request passed.
+//! Expectations: conditions that a load test sets for a response to pass.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::{BoxError, Sink, error::reason, support::secrets::without_credentials};
 
-/// A whole response, as [`Request::expect`](crate::Request::expect) and [`Request::check`](crate::Request::check) show
-/// it. Nothing of it is copied.
+/// A complete response, as passed to [`Request::expect`](crate::Request::expect) and
+/// [`Request::check`](crate::Request::check). Nothing of it is copied.
 pub struct Received<'a> {
     head: &'a reqwest::Response,
     body: &'a Bytes,
@@ -32,13 +32,13 @@ impl<'a> Received<'a> {
         self.head.headers()
     }
 
-    /// Returns the URL that answered, after redirects.
+    /// Returns the URL of the response, after redirects.
     #[must_use]
     pub fn url(&self) -> &'a Url {
         self.head.url()
     }
 
-    /// Returns the version of HTTP.
+    /// Returns the HTTP version.
     #[must_use]
     pub fn version(&self) -> Version {
         self.head.version()
@@ -50,17 +50,17 @@ impl<'a> Received<'a> {
         self.body
     }
 
-    /// Returns the body as text. Bytes that are no UTF-8 become `�`.
+    /// Returns the body as text. Bytes that are not valid UTF-8 become `�`.
     #[must_use]
     pub fn text(&self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.body)
     }
 
-    /// Reads the body as JSON. The value may borrow from the body.
+    /// Parses the body as JSON. The value may borrow from the body.
     ///
     /// # Errors
     ///
-    /// The body is no JSON, or JSON of something else.
+    /// Returns an error if the body is not JSON, or not JSON of a `T`.
     pub fn json<T: Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(self.body)
     }
@@ -77,11 +77,11 @@ impl fmt::Debug for Received<'_> {
     }
 }
 
-/// What an expectation returns: a `bool`, or a `Result` with any value and any error that a load test may return.
+/// Result of an expectation: a `bool`, or a `Result` with any value and any error that a load test may return.
 ///
-/// `true` and `Ok` let the request pass. `false` and `Err` fail it; the error is the reason in the report.
+/// `true` and `Ok` let the request pass. `false` and `Err` fail it. The report shows the error as the reason.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say whether a response is as expected",
+    message = "`{Self}` cannot be the result of an expectation",
     label = "expected `bool`, or a `Result` with an error that is `Into<Box<dyn Error + Send + Sync>>`"
 )]
 pub trait Expected: sealed::Sealed {
@@ -105,7 +105,7 @@ type Look<'a> = Box<dyn FnOnce(&Received<'_>) -> Result<(), Option<BoxError>> + 
 
 /// One expectation of a response.
 pub(crate) struct Expectation<'a> {
-    /// The name under which it is counted, if it is a check.
+    /// Name under which the result is counted, if this is a check.
     check: Option<Cow<'a, str>>,
     look: Look<'a>,
 }
@@ -116,12 +116,12 @@ impl<'a> Expectation<'a> {
         Self { check: check.map(without_credentials), look }
     }
 
-    /// Returns the name under which it is counted, if it is a check.
+    /// Returns the name under which the result is counted, if this is a check.
     pub(crate) fn name(&self) -> Option<&str> {
         self.check.as_deref()
     }
 
-    /// Returns why the response is not as expected, if it is not.
+    /// Returns the reason if the response is not as expected.
     fn look(self, received: &Received<'_>) -> Option<String> {
         let error = (self.look)(received).err()?;
         Some(match (self.check, error.map(reason)) {
@@ -133,7 +133,7 @@ impl<'a> Expectation<'a> {
     }
 }
 
-/// Looks at a response with each of `expectations`, counts those that are checks, and returns the first reason why the
+/// Checks a response against all `expectations` and counts those that are checks. Returns the first reason why the
 /// response is not as expected, if there is one.
 pub(crate) fn unexpected(
     expectations: Vec<Expectation<'_>>,
@@ -152,13 +152,13 @@ pub(crate) fn unexpected(
     first
 }
 
-/// Counts the checks among `expectations` as failed: no whole response came.
+/// Counts the checks among `expectations` as failed, because no complete response arrived.
 pub(crate) fn none_came(expectations: &[Expectation<'_>], sink: &dyn Sink) {
     expectations.iter().filter_map(Expectation::name).for_each(|name| sink.check(name, false));
 }
 
 mod sealed {
-    /// Keeps `Expected` ours, so that it can grow.
+    /// Seals `Expected`, so that methods can be added later.
     pub trait Sealed {}
     impl Sealed for bool {}
     impl<T, E> Sealed for Result<T, E> {}

@@ -1,4 +1,4 @@
-//! Measuring what is not reqwest: SQL, gRPC, WebSocket, anything that is a future.
+//! Measured steps other than reqwest requests: SQL, gRPC, WebSocket, any future.
 
 use std::fmt::Display;
 
@@ -10,17 +10,18 @@ use crate::{
 /// The method of a measured step's `Output`.
 pub(crate) const METHOD: &str = "MEASURE";
 
-/// Times `future` as a step of the journey `id`, in a series of its own called `name`, and returns what it returns.
+/// Times `future` as a step of the journey `id` and returns its result. The step is in a series of its own called
+/// `name`.
 ///
-/// Its [`Output`](crate::Output) has `name` as URL and route, the method `MEASURE`, and neither status nor size. An `Err`
-/// counts as failed, with its text as the error; dropping the future before it ends records the error `cancelled`.
+/// Its [`Output`](crate::Output) has `name` as URL and route, the method `MEASURE`, and no status or size. An `Err`
+/// counts as failed, with its text as the error. Dropping the future before it ends records the error `cancelled`.
 ///
-/// A step is no request: reports have a table of steps, and no figure of requests has them in it. Thresholds know them as
-/// `steps`, `step_duration` and `step_failed`, with the tag `{step:…}`.
+/// A step is not a request: reports show steps in a table of their own and leave them out of all figures of requests.
+/// Thresholds use the metrics `steps`, `step_duration` and `step_failed`, with the tag `{step:…}`.
 ///
 /// # Errors
 ///
-/// Those of `future`, untouched.
+/// Returns the error of `future` unchanged.
 ///
 /// ```no_run
 /// # async fn load_test() -> std::io::Result<()> {

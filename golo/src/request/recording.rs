@@ -1,4 +1,4 @@
-//! One request, or measured step, while it lasts: it ends in one `Output`, however it ends.
+//! Measurement of one request or measured step. It ends in exactly one `Output`, however the request ends.
 
 use std::{
     borrow::Cow,
@@ -22,20 +22,20 @@ pub(crate) struct Recording<'a> {
     sink: &'a dyn Sink,
     scope: Option<&'a Scope>,
     started: Instant,
-    /// From the start to the headers, where the body was yet to come then.
+    /// Time from the start to the headers, if the body arrived later than those.
     waiting: Option<Duration>,
-    /// When it ended, once it has.
+    /// Time at which the request ended, once it has.
     ended: Option<Instant>,
-    /// Whether the whole response came, though the load test may not accept it.
+    /// True if the whole response arrived, even if the load test does not accept it.
     is_whole: bool,
     status: u16,
     size: u64,
-    /// Bytes of a body that is handed to a connection as a whole.
+    /// Size in bytes of a body that is passed to a connection as a whole.
     body: u64,
-    /// What connections have taken of a body that is counted on its way.
+    /// Counter of the bytes that connections have taken of a body that is passed on in pieces.
     taken: Option<Taken>,
     attempts: Attempts,
-    /// Whether it followed an unknown number of redirects.
+    /// True if an unknown number of redirects was followed.
     redirects_are_hidden: bool,
     open: bool,
 }
@@ -84,24 +84,24 @@ impl<'a> Recording<'a> {
         self
     }
 
-    /// The request has a body: so many bytes that are handed to a connection as a whole, or one that is counted.
+    /// Sets the body of the request: the size of one that is passed on as a whole, or the counter of any other.
     pub(crate) fn sending(mut self, bytes: usize, taken: Option<Taken>) -> Self {
         (self.body, self.taken) = (bytes as u64, taken);
         self
     }
 
-    /// golo follows a redirect itself, and hands the body to the next connection as a whole.
+    /// Records that golo itself follows a redirect, with a whole body of this size.
     pub(crate) fn resending(&mut self, bytes: usize) {
         self.body = bytes as u64;
         self.attempts.follow_counted();
     }
 
-    /// What reqwest does for this request.
+    /// Returns reqwest's attempts for this request.
     pub(crate) fn attempts(&mut self) -> &mut Attempts {
         &mut self.attempts
     }
 
-    /// It followed redirects of which golo knows only that there were some.
+    /// Records that an unknown number of redirects was followed.
     pub(crate) fn hidden_redirects(&mut self) {
         self.redirects_are_hidden = true;
     }
@@ -114,8 +114,8 @@ impl<'a> Recording<'a> {
         self.status != 0
     }
 
-    /// The body is waited for. The first time, the headers came just now; where it never is, all came at once, and the
-    /// clock need not be read for them.
+    /// Records that the body has to be waited for. The first time, the headers have just arrived. If this is never
+    /// called, everything arrived at once, and the clock need not be read for the headers.
     pub(crate) fn waits_for_body(&mut self) {
         self.waiting.get_or_insert_with(|| self.started.elapsed());
     }
@@ -124,7 +124,7 @@ impl<'a> Recording<'a> {
         self.size += bytes as u64;
     }
 
-    /// The whole response came just now. What the load test does with it before [`finish`](Self::finish) does not count.
+    /// Records that the whole response has just arrived. Time from now until [`finish`](Self::finish) is not measured.
     pub(crate) fn received_all(&mut self) {
         self.is_whole = true;
         self.end();
@@ -134,23 +134,23 @@ impl<'a> Recording<'a> {
         self.record(error);
     }
 
-    /// Whether the status is one that fails the request.
+    /// Returns true if the status fails the request.
     pub(crate) fn has_wrong_status(&self) -> bool {
         !self.is_expected().unwrap_or(self.status < 400)
     }
 
-    /// The sink that it is recorded in.
+    /// Returns the sink of the output.
     pub(crate) fn sink(&self) -> &'a dyn Sink {
         self.sink
     }
 
-    /// Nothing was sent, so nothing is recorded.
+    /// Ends the measurement without an output, because nothing was sent.
     pub(crate) fn discard(mut self) {
         self.open = false;
         self.end();
     }
 
-    /// When it ended.
+    /// Ends the measurement, unless it has ended, and returns its end.
     fn end(&mut self) -> Instant {
         let scope = self.scope;
         *self.ended.get_or_insert_with(|| {
@@ -187,18 +187,18 @@ impl<'a> Recording<'a> {
         });
     }
 
-    /// Bytes of the body that were handed to connections, and redirects that were followed.
+    /// Returns the bytes of the body that were passed to connections, and the number of redirects that were followed.
     pub(crate) fn amounts(&self, error: Option<&str>) -> (u64, u32) {
         (self.sent(error), self.attempts.redirects().max(self.redirects_are_hidden.into()))
     }
 
-    /// Bytes of the body that were handed to connections. One that is small goes out together with the head.
+    /// Returns the bytes of the body that were passed to connections. A small body is sent together with the head.
     fn sent(&self, error: Option<&str>) -> u64 {
         let taken = self.taken.as_ref().map_or(0, Taken::bytes);
         if self.body == 0 {
             return taken;
         }
-        // A client of the load test's own does not tell when it connects, but the error does.
+        // The load test's own client does not report its connections, but the error does.
         let never_connected = error
             .is_some_and(|error| matches!(ErrorKind::of(error), ErrorKind::Dns | ErrorKind::Connect | ErrorKind::Tls));
         let times = if never_connected && self.attempts.redirects() == 0 {
@@ -209,7 +209,7 @@ impl<'a> Recording<'a> {
         taken.saturating_add(self.body.saturating_mul(times.into()))
     }
 
-    /// `None` where the load test said nothing of it, or no response came.
+    /// Returns `None` if the load test expects no particular status, or if no response arrived.
     fn is_expected(&self) -> Option<bool> {
         (self.has_responded() && !self.expected.is_empty()).then(|| self.expected.contains(&self.status))
     }
@@ -218,7 +218,7 @@ impl<'a> Recording<'a> {
 impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if self.open {
-            // A sink is anybody's code, and a second panic while one is under way would end the process.
+            // A sink may be the user's code, and a second panic during a panic would end the process.
             let _ = catch_unwind(AssertUnwindSafe(|| self.record(Some("cancelled"))));
         }
     }
@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    /// What was said of each output that no line says: duration, waiting and bytes sent.
+    /// Records the parts of each output that are not on its line: duration, waiting time and bytes sent.
     #[derive(Default)]
     struct Said(Mutex<Vec<(Duration, Option<Duration>, u64)>>);
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_waited_for_until_the_body_has_to_be() {
+    fn waiting_time_ends_when_the_body_is_waited_for() {
         let pause = Duration::from_millis(5);
         let (duration, waiting, sent) = recorded(|mut recording| {
             thread::sleep(pause);
@@ -264,11 +264,11 @@ mod tests {
             recording.responded(StatusCode::INTERNAL_SERVER_ERROR);
             recording.finish(None);
         });
-        assert_eq!(waiting, Some(duration), "where all comes at once");
+        assert_eq!(waiting, Some(duration), "everything arrives at once");
     }
 
     #[test]
-    fn what_is_done_with_a_whole_response_takes_no_time() {
+    fn time_after_the_whole_response_is_not_measured() {
         let (pause, started) = (Duration::from_millis(5), Instant::now());
         let (duration, waiting, _) = recorded(|mut recording| {
             recording.responded(StatusCode::OK);
@@ -278,11 +278,11 @@ mod tests {
         });
         let elapsed = started.elapsed();
         assert!(duration + pause <= elapsed, "{duration:?} of {elapsed:?}");
-        assert_eq!(waiting, Some(duration), "all of it came");
+        assert_eq!(waiting, Some(duration), "the whole response arrived");
     }
 
     #[test]
-    fn without_a_whole_response_nothing_is_known_of_it() {
+    fn waiting_time_is_unknown_without_a_whole_response() {
         let (_, waiting, sent) = recorded(|recording| recording.finish(Some("connect: refused")));
         assert_eq!((waiting, sent), (None, 0));
         let (_, waiting, sent) = recorded(|recording| recording.finish(Some("timeout: operation timed out")));

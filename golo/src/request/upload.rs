@@ -1,4 +1,4 @@
-//! Bodies of requests, as they are handed to a connection: counted on their way, if they are large or come as a stream.
+//! Bodies of requests on their way to a connection. Large bodies and streams are counted as they are sent.
 
 use std::{
     pin::Pin,
@@ -25,11 +25,11 @@ use crate::{
     },
 };
 
-/// Largest body in memory that is handed over as a whole. It is sent together with the head, so either all of it has gone
-/// out or nothing.
+/// Largest body in memory that is passed on as a whole. It is sent together with the head, so either all or none of it
+/// is sent.
 const SMALL: usize = 64 << 10;
-/// Bytes of a large body that are handed over at a time. hyper takes 16 of these before it waits for the socket, so this
-/// decides how much more is counted than the socket has taken when the target refuses the rest.
+/// Bytes of a large body that are passed on at a time. hyper takes 16 of these before it waits for the socket. So this
+/// limits how many bytes are counted beyond those that the socket accepted if the target refuses the rest.
 const PIECE: usize = 8 << 10;
 
 /// Number of bytes that a connection has taken of a body.
@@ -42,19 +42,19 @@ impl Taken {
     }
 }
 
-/// How the body of a request is sent.
+/// The way in which a request's body is sent.
 #[derive(Default)]
 pub(crate) struct Upload {
-    /// Bytes that are handed over as a whole.
+    /// Number of bytes that are passed on as a whole.
     pub(crate) whole: usize,
-    /// What connections have taken of a body that is handed over piece by piece.
+    /// Counter of the bytes that connections have taken of a body that is passed on in pieces.
     pub(crate) taken: Option<Taken>,
-    /// How to follow a redirect with a body that is handed over piece by piece.
+    /// Follows a redirect if the body is passed on in pieces.
     pub(crate) again: Option<Box<Again>>,
 }
 
 impl Upload {
-    /// Has the body of `request`, which `client` is to send, counted on its way if it is large or a stream.
+    /// Prepares the body of `request`, which `client` is to send, so that it is counted if it is large or a stream.
     pub(crate) fn of(client: &Client, request: &mut Request) -> Self {
         let Some(body) = request.body() else { return Self::default() };
         match body.as_bytes().map(<[u8]>::len) {
@@ -78,16 +78,17 @@ impl Upload {
     }
 }
 
-/// A request as it was before its body was cut into pieces. reqwest cannot send such a body twice, so it follows no redirect
-/// that asks for it again: golo does, once, with the body as a whole. reqwest follows what comes after that.
+/// A request before its body was cut into pieces. reqwest cannot send such a body twice, so it does not follow a
+/// redirect that needs the body again. golo follows that one redirect with the whole body, and reqwest follows later
+/// ones.
 pub(crate) struct Again {
     client: Client,
     request: Request,
 }
 
 impl Again {
-    /// The request that `response` redirects to, and the client that sends it; nothing if it redirects nowhere. It is what
-    /// reqwest would send.
+    /// Returns the request that `response` redirects to, and the client that sends it. It is the request that reqwest
+    /// would send. Returns `None` if golo need not follow.
     pub(crate) fn follow(mut self: Box<Self>, response: &Response) -> Option<Result<(Client, Request), NotAllowed>> {
         let wants_body = match response.status() {
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
@@ -114,7 +115,7 @@ impl Again {
         Some(Ok((self.client, self.request)))
     }
 
-    /// Bytes of the body.
+    /// Returns the number of bytes of the body.
     pub(crate) fn length(request: &Request) -> usize {
         request.body().and_then(Body::as_bytes).map_or(0, <[u8]>::len)
     }
@@ -129,19 +130,19 @@ fn referer(next: &Url, previous: &Url) -> Option<HeaderValue> {
     referer.as_str().parse().ok()
 }
 
-/// Counts a body that is a stream.
+/// Counts the bytes of a streamed body.
 fn counted(stream: Body) -> (Body, Taken) {
     let taken = Taken::default();
     (Body::wrap(Counted { body: stream, taken: taken.clone() }), taken)
 }
 
-/// Counts a body that is in memory, piece by piece.
+/// Cuts a body in memory into pieces and counts their bytes.
 fn in_pieces(bytes: Bytes) -> (Body, Taken) {
     let taken = Taken::default();
     (Body::wrap(Counted { body: Pieces(bytes), taken: taken.clone() }), taken)
 }
 
-/// Takes the bytes of a body that is in memory.
+/// Takes the bytes of a body in memory. Returns `None` if the body is a stream.
 fn bytes_of(body: &mut Body) -> Option<Bytes> {
     body.as_bytes()?;
     let mut context = Context::from_waker(std::task::Waker::noop());
@@ -182,7 +183,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Counted<B> {
     }
 }
 
-/// What is left of a body in memory.
+/// The part of a body in memory that has not been sent.
 struct Pieces(Bytes);
 
 impl HttpBody for Pieces {
@@ -208,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_comes_out_as_it_went_in_and_is_counted_on_its_way() {
+    fn pieces_add_up_to_the_body_and_are_counted() {
         let content: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
         let mut body = Body::from(content.clone());
         let bytes = bytes_of(&mut body).unwrap();
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_not_in_memory() {
+    fn bytes_of_a_stream_are_not_taken() {
         let (mut body, _) = counted(Body::from("text"));
         assert_eq!(bytes_of(&mut body), None);
         assert_eq!(body.size_hint().exact(), Some(4), "its length is kept");

@@ -1,4 +1,4 @@
-//! The command line of a load test.
+//! Command line of a load test.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
     user::{member, share::Share},
 };
 
-/// A load test: drives itself, serves `golo.Job` to whatever triggers it, or triggers itself once
+/// Run this load test, serve it over gRPC (`golo.Job`), or trigger it once
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct CommandLine {
@@ -35,43 +35,43 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve `golo.Job` until SIGINT or SIGTERM: what a load test does unless told otherwise
+    /// Serve `golo.Job` until SIGINT or SIGTERM (the default)
     Serve(ServeArgs),
-    /// Drive the load test with users or at a rate, and print a summary
+    /// Run the load test with users or at a rate, and print a summary
     Run(Box<RunLine>),
-    /// Trigger the load test once and print its Response as JSON
+    /// Trigger the load test once, and print its Response as JSON
     Once(OnceArgs),
 }
 
 #[derive(Debug, Default, clap::Args)]
 struct ServeArgs {
-    /// Where to listen: HOST:PORT (port 0 takes a free one), or unix:PATH
+    /// Address to listen on: HOST:PORT (port 0 takes a free port), or unix:PATH
     /// [env: GOLO_ADDR] [default: 127.0.0.1:9999]
     #[arg(long, value_name = "ADDRESS")]
     addr: Option<Address>,
-    /// How long triggers in flight may finish after a signal: 30s, 1m30s, 500ms; a bare number is seconds
+    /// Time for triggers in flight to finish after a signal: 30s, 1m30s, 500ms; a bare number means seconds
     /// [env: GOLO_GRACEFUL_STOP] [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     graceful_stop: Option<Duration>,
-    /// A connection for each request
+    /// Use a new connection for each request
     /// [env: GOLO_NO_KEEP_ALIVE]
     #[arg(long)]
     no_keep_alive: bool,
-    /// Accept any certificate
+    /// Accept any TLS certificate
     /// [env: GOLO_INSECURE]
     #[arg(long)]
     insecure: bool,
-    /// Send requests through a proxy: http://HOST:PORT, or `env` for those of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
+    /// Send requests through a proxy: http://HOST:PORT, or `env` to use HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
     /// NO_PROXY, which are ignored otherwise
     /// [env: GOLO_PROXY] [default: none]
     #[arg(long, value_name = "URL|env|none")]
     proxy: Option<ProxyText>,
-    /// Nothing but what went wrong
+    /// Print errors and warnings only
     /// [env: GOLO_QUIET]
     #[arg(short, long)]
     quiet: bool,
-    /// Layout of responses: `documented` (golo.proto, and go-lo's documentation), or `later` (go-lo's last revision, for
-    /// clients that are generated from it) [env: GOLO_WIRE] [default: documented]
+    /// Field layout of responses: `documented` (golo.proto and go-lo's documentation) or `later` (go-lo's last
+    /// revision) [env: GOLO_WIRE] [default: documented]
     #[arg(long, value_name = "LAYOUT")]
     wire: Option<WireLayout>,
     #[command(flatten)]
@@ -91,11 +91,11 @@ struct RunLine {
 
 #[derive(Debug, clap::Args)]
 struct OnceArgs {
-    /// The job's name, which the load test finds in its Context
+    /// Job name, which the load test receives in its Context
     /// [env: GOLO_NAME] [default: the load test's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Send requests through a proxy: http://HOST:PORT, or `env` for those of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
+    /// Send requests through a proxy: http://HOST:PORT, or `env` to use HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
     /// NO_PROXY, which are ignored otherwise
     /// [env: GOLO_PROXY] [default: none]
     #[arg(long, value_name = "URL|env|none")]
@@ -106,12 +106,12 @@ struct OnceArgs {
 
 #[derive(Debug, Default, clap::Args)]
 struct Params {
-    /// A parameter for `golo::param` (may be repeated; comes before the environment)
+    /// Set a parameter for `golo::param`; takes precedence over its environment variable (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
 }
 
-/// What is asked for, of the command line, then of the environment.
+/// A parsed command line, completed from the environment.
 #[derive(Debug)]
 pub(super) enum Call {
     Serve {
@@ -130,7 +130,7 @@ pub(super) enum Call {
 }
 
 impl Call {
-    /// Returns the command line of a load test.
+    /// Returns the clap command of a load test.
     pub(super) fn command(loadtest: &Loadtest) -> clap::Command {
         let golo = concat!("golo ", env!("CARGO_PKG_VERSION"));
         let version = match &loadtest.version {
@@ -141,7 +141,7 @@ impl Call {
         CommandLine::command().name(name.clone()).bin_name(name).version(version)
     }
 
-    /// Reads the command line of this process and puts its parameters in place.
+    /// Parses the command line of this process and sets its parameters.
     pub(super) fn read(command: &mut clap::Command) -> Result<Self, clap::Error> {
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         let line = CommandLine::from_arg_matches(&matches)?;
@@ -206,7 +206,7 @@ impl Call {
     }
 }
 
-/// The proxy that is asked for, of the flag, then of its variable.
+/// Returns the proxy of the flag, or else of its environment variable.
 fn proxy(flag: Option<ProxyText>, variable: impl Fn(&str) -> Option<String>) -> Result<Proxy, String> {
     let (name, text) = match flag {
         Some(text) => ("--proxy", Some(text)),
@@ -217,19 +217,19 @@ fn proxy(flag: Option<ProxyText>, variable: impl Fn(&str) -> Option<String>) -> 
     Ok(proxy)
 }
 
-/// A variable of the environment; an empty one counts as none.
+/// Returns the value of an environment variable. An empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// How long triggers in flight may finish, unless told otherwise.
+/// Default time for triggers in flight to finish.
 const GRACEFUL_STOP: Duration = Duration::from_secs(30);
 
-/// Reads `KEY=VALUE`.
+/// Parses `KEY=VALUE`.
 ///
 /// # Errors
 ///
-/// Where there is no key, or no sign.
+/// Returns an error if there is no key or no `=`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -242,12 +242,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         CommandLine::command().debug_assert();
     }
 
     #[test]
-    fn a_flag_comes_before_its_variable_and_that_before_the_default() {
+    fn flag_takes_precedence_over_variable_and_default() {
         let serve = |address: Option<&str>, value: Option<&str>| {
             let addr = address.map(|address| address.parse().unwrap());
             Call::serve(&ServeArgs { addr, ..ServeArgs::default() }, |name| {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_has_a_key() {
+    fn pair_requires_a_key() {
         assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
         assert_eq!(pair("A="), Ok(("A".to_owned(), String::new())));
         assert!(pair("A").is_err() && pair("=b").is_err());

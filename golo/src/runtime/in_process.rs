@@ -1,4 +1,4 @@
-//! The load test of this process, as the engine drives it.
+//! The load test of this process as a trigger of the engine.
 
 use std::sync::Arc;
 
@@ -24,20 +24,20 @@ pub(super) struct InProcess {
     shared: SharedValue,
     seed: u64,
     measured: Arc<dyn Sink>,
-    /// The sink of triggers of the warm-up.
+    /// Sink of triggers of the warm-up.
     warm_up: Arc<dyn Sink>,
-    /// The sink of users that start and stop.
+    /// Sink of users that start and stop.
     aside: Arc<dyn Sink>,
 }
 
-/// What a user keeps: its state, and its cookies.
+/// A user's state and cookies.
 pub(super) struct User {
     state: UserState,
     jar: Arc<Jar>,
 }
 
 impl InProcess {
-    /// Has an engine of this process drive a load test.
+    /// Starts an engine in this process that drives a load test.
     pub(super) fn start(
         loadtest: &Arc<Loadtest>,
         shared: SharedValue,
@@ -81,7 +81,7 @@ impl Trigger for InProcess {
         let failure = match self.loadtest.call(&scope, context, &mut user.state).await {
             Ok(Ok(response)) => {
                 tags = response.tags;
-                // One that says so itself.
+                // The load test set `error` in its response.
                 response.error.then(|| returned(&scope, response.output))
             }
             Ok(Err(error)) => Some(returned(&scope, reason(error))),
@@ -97,13 +97,13 @@ impl Trigger for InProcess {
     }
 }
 
-/// A failure that the load test returned; often it is that of a request.
+/// Creates the failure of an error that the load test returned. Often it is the error of a request.
 fn returned(scope: &Scope, text: String) -> Failure {
     let is_recorded = scope.has_recorded(&text);
     Failure { is_recorded, ..Failure::new(ErrorKind::Returned, text) }
 }
 
-/// What to do about a panic that tokio words for its own users.
+/// Adds advice for load tests to a panic of tokio.
 fn with_hint(panicked: String) -> String {
     if panicked.contains("can call blocking only when running on the multi-threaded runtime") {
         return format!("{panicked}; a worker is one thread: use `tokio::task::spawn_blocking`");

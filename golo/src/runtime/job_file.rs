@@ -1,4 +1,4 @@
-//! Job files: what `run` may be told by a file, with the names of the flags as keys, or as a job of go-lo's.
+//! Job files: settings of `run` with the names of flags as keys, or a job file of go-lo.
 
 mod toml;
 mod value;
@@ -16,12 +16,12 @@ use super::run_args::{Flag, OwnFlags, RunArgs, flags};
 use crate::run_loop::RunCall;
 use crate::support::nearest::nearest;
 
-/// The table of parameters.
+/// Key of the table of parameters.
 const ENV: &str = "env";
-/// The load test that `golo run` is to run.
+/// Key of the load test that `golo run` starts.
 const BINARY: &str = "binary";
 
-/// How go-lo writes a job: what it is, beside a table of what to run.
+/// A format of go-lo's job files: a kind, and a table with the job.
 struct GoLo {
     kind: (&'static str, &'static str),
     /// The kind as it is written.
@@ -29,46 +29,46 @@ struct GoLo {
     table: &'static str,
 }
 
-/// In TOML, and in YAML.
+/// The formats in TOML and in YAML.
 const GO_LO: [GoLo; 2] = [
     GoLo { kind: ("type", "job"), shown: "type = \"job\"", table: "schema" },
     GoLo { kind: ("version", "job:latest"), shown: "version: job:latest", table: "job" },
 ];
-/// The keys of that table.
+/// Keys of that table.
 const GO_LO_KEYS: [&str; 3] = ["name", "users", "duration"];
 
-/// What a job file says. `T` is the flags that a command has beside those of `run`.
+/// Contents of a job file. `T` is the flags that a command has in addition to those of `run`.
 #[derive(Debug, Default)]
 pub struct JobFile<T: OwnFlags = ()> {
-    /// What it says of the flags.
+    /// Values of flags.
     pub args: RunArgs<T>,
     /// Parameters for `golo::param`.
     pub params: Vec<(String, String)>,
-    /// The load test, for `golo run`: beside the file, unless it says otherwise.
+    /// Load test for `golo run`. A relative path starts at the job file's folder.
     pub binary: Option<PathBuf>,
 }
 
 impl<T: OwnFlags> JobFile<T> {
-    /// What `value` says.
+    /// Reads a job from `value`.
     ///
     /// # Errors
     ///
-    /// Where it is no job: what is wrong, where, and what was expected.
+    /// Returns the mistake, its position and what was expected if `value` is not a job.
     pub fn of_value(value: &Value) -> Result<Self, Mistake> {
         Self::of_value_without(value, &[])
     }
 
-    /// What is to be done where nothing but the file says so.
+    /// Completes the settings with the defaults only.
     ///
     /// # Errors
     ///
-    /// Where what it says does not go together.
+    /// Returns an error if the settings contradict each other.
     pub fn into_call(self) -> Result<(RunCall, T), String> {
         let Self { args, params, binary } = self;
         args.into_call_with_params(params, binary)
     }
 
-    /// Reads one that `parse` understands; flags that are `off` stay so, whatever it says.
+    /// Reads a job file. `parse` parses its text. Flags in `off` stay off, whatever the file sets.
     pub(super) fn read(
         path: &Path,
         off: &[String],
@@ -84,7 +84,7 @@ impl<T: OwnFlags> JobFile<T> {
     }
 
     fn of_value_without(value: &Value, off: &[String]) -> Result<Self, Mistake> {
-        let table = value.table().ok_or_else(|| value.mistake("expected keys with values: a job"))?;
+        let table = value.table().ok_or_else(|| value.mistake("expected keys with values"))?;
         let go_lo = GO_LO.iter().find(|go_lo| table.iter().any(|(key, _)| key.name == go_lo.table));
         match go_lo {
             Some(go_lo) => Self::of_go_lo(table, go_lo),
@@ -109,10 +109,10 @@ impl<T: OwnFlags> JobFile<T> {
                 _ => {}
             }
             let name = flag_name(key);
-            // A file in a file would be one too many.
+            // A job file cannot name another job file.
             let Some(flag) = flags.iter().find(|flag| flag.name == name && name != "file") else {
                 let known = flags.iter().map(|flag| &*flag.name).chain([ENV, BINARY]);
-                return Err(unknown(key, known, "a flag of `run` without its dashes"));
+                return Err(unknown(key, known, "the name of a flag of `run`"));
             };
             let said = arguments_of::<T>(flag, value)?;
             if !off.contains(&flag.name) {
@@ -133,7 +133,7 @@ impl<T: OwnFlags> JobFile<T> {
                     return Err(value.mistake(format!("expected `{shown}`")));
                 }
             } else if key.name == schema {
-                let table = value.table().ok_or_else(|| value.mistake(format!("`{schema}` is a table")))?;
+                let table = value.table().ok_or_else(|| value.mistake(format!("`{schema}`: expected a table")))?;
                 for (key, value) in once_each(table, |key| key.name.clone())? {
                     let name = &*key.name;
                     let flag = flags.iter().find(|flag| flag.name == name && GO_LO_KEYS.contains(&name));
@@ -141,7 +141,7 @@ impl<T: OwnFlags> JobFile<T> {
                     arguments.extend(arguments_of::<T>(flag, value)?);
                 }
             } else {
-                return Err(unknown(key, [kind, schema], &format!("a key of a go-lo job, beside `{schema}`")));
+                return Err(unknown(key, [kind, schema], &format!("a key of a go-lo job outside of `{schema}`")));
             }
         }
         let args = RunArgs::parse(&arguments).map_err(Mistake::anywhere)?;
@@ -149,12 +149,12 @@ impl<T: OwnFlags> JobFile<T> {
     }
 }
 
-/// The flag that a key may be.
+/// Returns the name of the flag that a key would set.
 fn flag_name(key: &Key) -> String {
     key.name.replace('_', "-")
 }
 
-/// What is in a table, unless one name, as `named` has it, is there twice.
+/// Returns the table, unless two keys have the same name according to `named`.
 fn once_each(table: &[(Key, Value)], named: impl Fn(&Key) -> String) -> Result<&[(Key, Value)], Mistake> {
     let mut names = HashSet::new();
     match table.iter().find(|(key, _)| !names.insert(named(key))) {
@@ -163,7 +163,7 @@ fn once_each(table: &[(Key, Value)], named: impl Fn(&Key) -> String) -> Result<&
     }
 }
 
-/// The arguments that a key's value stands for.
+/// Returns the arguments that a key's value stands for.
 fn arguments_of<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Vec<String>, Mistake> {
     let values = match &value.kind {
         Kind::List(values) if flag.is_repeated => values.iter().collect(),
@@ -172,18 +172,18 @@ fn arguments_of<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Vec<String>, 
     values.into_iter().filter_map(|value| argument::<T>(flag, value).transpose()).collect()
 }
 
-/// One argument; none for a flag that is off.
+/// Returns one argument, or none for a flag that is off.
 fn argument<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Option<String>, Mistake> {
     let name = &flag.name;
     let argument = match (&value.kind, flag.takes_value) {
         (Kind::Bool(true), false) => format!("--{name}"),
         (Kind::Bool(false), false) => return Ok(None),
-        (_, false) => return Err(value.mistake(format!("`{name}` is true or false"))),
+        (_, false) => return Err(value.mistake(format!("`{name}`: expected true or false"))),
         (_, true) => match value.text() {
             Some(text) => format!("--{name}={text}"),
             None => {
                 let or_list = if flag.is_repeated { ", or a list of them" } else { "" };
-                return Err(value.mistake(format!("`{name}` is a string or a number{or_list}")));
+                return Err(value.mistake(format!("`{name}`: expected a string or a number{or_list}")));
             }
         },
     };
@@ -195,13 +195,13 @@ fn argument<T: OwnFlags>(flag: &Flag, value: &Value) -> Result<Option<String>, M
 fn path(value: &Value) -> Result<PathBuf, Mistake> {
     match &value.kind {
         Kind::Text(path) => Ok(PathBuf::from(path)),
-        _ => Err(value.mistake(format!("`{BINARY}` is a string: the path of a load test, or of its crate"))),
+        _ => Err(value.mistake(format!("`{BINARY}`: expected a string with the path of a load test or its crate"))),
     }
 }
 
-/// The parameters in a table.
+/// Reads the table of parameters.
 fn pairs(value: &Value) -> Result<Vec<(String, String)>, Mistake> {
-    let table = value.table().ok_or_else(|| value.mistake(format!("`{ENV}` is a table of parameters")))?;
+    let table = value.table().ok_or_else(|| value.mistake(format!("`{ENV}`: expected a table of parameters")))?;
     let pair = |(key, value): &(Key, Value)| {
         let text = match value.kind {
             Kind::Bool(is) => Some(is.to_string()),
@@ -210,7 +210,7 @@ fn pairs(value: &Value) -> Result<Vec<(String, String)>, Mistake> {
         let key = &key.name;
         match text {
             Some(text) => Ok((key.clone(), text)),
-            None => Err(value.mistake(format!("`{key}` is a string, a number, true or false"))),
+            None => Err(value.mistake(format!("`{key}`: expected a string, a number, true or false"))),
         }
     };
     once_each(table, |key| key.name.clone())?.iter().map(pair).collect()
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_the_flags_of_run() {
+    fn keys_set_the_flags_of_run() {
         let file = "users = 50\nduration = 30\nwarm-up = '5s'\ngraceful_stop = '1m'\nquiet = true\ninsecure = false\n\
                     [env]\nTARGET_URL = 'http://127.0.0.1:1/'\nITEMS = 7\nSLOW = true\n";
         let file = read(file).unwrap();
@@ -254,33 +254,33 @@ mod tests {
     }
 
     #[test]
-    fn a_load_test_is_beside_its_file() {
+    fn binary_is_relative_to_the_job_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("job.toml");
         for (binary, expected) in [("front", folder.path().join("front")), ("/bin/true", "/bin/true".into())] {
             std::fs::write(&path, format!("binary = '{binary}'\nusers = 3\n")).unwrap();
             assert_eq!(<JobFile>::read(&path, &[], |_, text| toml(text)).unwrap().binary, Some(expected));
         }
-        assert!(read("binary = 7").unwrap_err().contains("`binary` is a string"));
+        assert!(read("binary = 7").unwrap_err().contains("`binary`: expected a string"));
     }
 
     #[test]
-    fn numbers_are_what_they_are_however_they_are_written() {
+    fn numbers_may_be_written_in_any_base() {
         let asked = plan_of(<RunArgs>::parse(&args("-u 16 -i 1000")).unwrap());
         assert_eq!(plan_of(read("users = 0x10\niterations = 1_000").unwrap().args), asked);
         assert_eq!(plan_of(read("users = 0b10000\niterations = 0o1750").unwrap().args), asked);
     }
 
     #[test]
-    fn nothing_in_a_mistake_moves_the_cursor() {
+    fn mistake_contains_no_control_characters() {
         let error = read("users = 5\n\"a\\u001b[31m\" = 1\n").unwrap_err();
-        assert!(error.contains("`a [31m` is not a flag"), "{error}");
+        assert!(error.contains("`a [31m` is not the name of a flag"), "{error}");
         let error = read("users = '\u{9b}2J'").unwrap_err();
         assert!(!error.contains('\u{9b}'), "{error}");
     }
 
     #[test]
-    fn what_may_be_repeated_may_be_a_list() {
+    fn repeatable_flags_accept_a_list() {
         let asked = plan_of(<RunArgs>::parse(&args("-s 30s:10,1m:0")).unwrap());
         for text in ["stage = ['30s:10', '1m:0']", "stage = '30s:10,1m:0'"] {
             assert_eq!(plan_of(read(text).unwrap().args), asked);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_of_go_lo_is_read_as_it_is() {
+    fn go_lo_job_is_read() {
         let file = "type = \"job\"\n[schema]\nname = \"simple_job_runner\"\nusers = 10\nduration = 30\n";
         let asked = <RunArgs>::parse(&args("-u 10 -d 30 --name simple_job_runner")).unwrap();
         assert_eq!(plan_of(read(file).unwrap().args), plan_of(asked));
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_as_a_file_is() {
+    fn json_is_read_like_a_file() {
         let read = |json: serde_json::Value| JobFile::of_value(&(&json).into());
         let file: JobFile = read(serde_json::json!({
             "name": "checkout", "users": 10, "duration": 30, "stage": ["30s:10", "1m:0"], "quiet": true,
@@ -308,35 +308,38 @@ mod tests {
         .unwrap();
         assert_eq!((file.params.len(), file.binary.as_deref()), (3, Some(Path::new("id"))));
         let error = file.into_call().unwrap_err();
-        assert!(error.starts_with("`--duration` with `--stage`: "), "{error}");
+        assert!(error.starts_with("`--duration` cannot be combined with `--stage`: "), "{error}");
         let file: JobFile = read(serde_json::json!({"users": 10, "warm_up": "5s", "duration": 1.5})).unwrap();
         let (call, ()) = file.into_call().unwrap();
         assert_eq!(call.plan().to_string(), plan_of(<RunArgs>::parse(&args("-u 10 --warm-up 5s -d 1500ms")).unwrap()));
         for (json, message) in [
             (serde_json::json!({"users": -1}), "`users`: invalid digit found in string"),
-            (serde_json::json!({"users": null}), "`users` is a string or a number"),
-            (serde_json::json!({"user": 1}), "`user` is not a flag of `run` without its dashes; did you mean `users`?"),
-            (serde_json::json!([1]), "expected keys with values: a job"),
+            (serde_json::json!({"users": null}), "`users`: expected a string or a number"),
+            (serde_json::json!({"user": 1}), "`user` is not the name of a flag of `run`; did you mean `users`?"),
+            (serde_json::json!([1]), "expected keys with values"),
         ] {
             assert_eq!(read(json).map(|file: JobFile| file.params).unwrap_err().to_string(), message);
         }
     }
 
     #[test]
-    fn a_mistake_is_shown_where_it_is() {
+    fn mistake_is_shown_with_its_position() {
         assert_wrong(
             "users = 5\nduratoin = '30s'\n",
-            "`job.toml`, line 2: `duratoin` is not a flag of `run` without its dashes; did you mean `duration`?\n  \
+            "`job.toml`, line 2: `duratoin` is not the name of a flag of `run`; did you mean `duration`?\n  \
              2 | duratoin = '30s'\n    | ^^^^^^^^",
         );
         assert_wrong(
             "# é\nusers = 'many'\n",
             "`job.toml`, line 2: `users`: invalid digit found in string\n  2 | users = 'many'\n    |         ^^^^^^",
         );
-        assert_wrong("quiet = 1", "`job.toml`, line 1: `quiet` is true or false\n  1 | quiet = 1\n    |         ^");
+        assert_wrong(
+            "quiet = 1",
+            "`job.toml`, line 1: `quiet`: expected true or false\n  1 | quiet = 1\n    |         ^",
+        );
         assert_wrong(
             "users = [1]",
-            "`job.toml`, line 1: `users` is a string or a number\n  1 | users = [1]\n    |         ^^^",
+            "`job.toml`, line 1: `users`: expected a string or a number\n  1 | users = [1]\n    |         ^^^",
         );
         assert_wrong(
             "warm-up = 1\nwarm_up = 2",

@@ -1,4 +1,4 @@
-//! Where a load test is served: TCP, or a Unix socket.
+//! Listeners of a served load test: TCP or a Unix socket.
 
 use std::{fmt, io, str::FromStr};
 
@@ -8,7 +8,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::Error;
 
-/// An address on the command line.
+/// A listening address from the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
     /// `HOST:PORT`
@@ -27,10 +27,10 @@ impl FromStr for Address {
             #[cfg(unix)]
             Some(path) => Ok(Self::Unix(path.into())),
             #[cfg(not(unix))]
-            Some(_) => Err("Unix sockets are for Unix; use HOST:PORT".to_owned()),
+            Some(_) => Err("Unix sockets are not supported on this system; use HOST:PORT".to_owned()),
             None => match text.rsplit_once(':') {
                 Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self::Tcp(text.to_owned())),
-                _ => Err("expected HOST:PORT, as 127.0.0.1:9999, or unix:PATH".to_owned()),
+                _ => Err("expected HOST:PORT, as in `127.0.0.1:9999`, or unix:PATH".to_owned()),
             },
         }
     }
@@ -46,7 +46,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// What [`Loadtest::serve_on`](crate::Loadtest::serve_on) listens on: made of a tokio `TcpListener` or `UnixListener`.
+/// Listener for [`Loadtest::serve_on`](crate::Loadtest::serve_on), created from a tokio `TcpListener` or
+/// `UnixListener`.
 ///
 /// ```
 /// # async fn example() -> std::io::Result<()> {
@@ -56,7 +57,8 @@ impl fmt::Display for Address {
 /// ```
 #[derive(Debug)]
 pub struct Listener {
-    /// Taken away before the socket closes, or it might be another's by then.
+    /// Declared first, so that the file is removed before the socket closes. Afterwards it might belong to another
+    /// process.
     #[cfg(unix)]
     _file: Option<SocketFile>,
     socket: Socket,
@@ -69,7 +71,7 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// One accepted connection.
+/// An accepted connection.
 pub(super) enum Connection {
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -102,14 +104,14 @@ impl Listener {
         };
         listener.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => Error::address(
-                format!("{address} is taken: stop what listens there, or give another with `--addr`"),
+                format!("`{address}` is already in use; stop the process that listens there, or set another address with `--addr`"),
                 None,
             ),
             _ => Error::address(format!("cannot listen on {address}"), Some(error.into())),
         })
     }
 
-    /// The address as it can be connected to: a port 0 has become a real one.
+    /// Returns the address to connect to. Port 0 has become the actual port.
     pub(super) fn address(&self) -> String {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
@@ -125,7 +127,7 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // A small response must not wait for an acknowledgement. Fails only where the client is gone already.
+                // A small response must not wait for an acknowledgement. Fails only if the client is gone already.
                 let _ = stream.set_nodelay(true);
                 Ok(Connection::Tcp(stream))
             }
@@ -135,7 +137,7 @@ impl Listener {
     }
 }
 
-/// Binds to `path`; a socket that a process left there when it died is taken over.
+/// Binds to `path`. Replaces a socket that a dead process left there.
 #[cfg(unix)]
 async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
     use std::os::unix::fs::FileTypeExt as _;
@@ -145,7 +147,7 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
             let is_dead =
                 UnixStream::connect(path).await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
             if !is_socket {
-                return Err(io::Error::other("it exists, and is no socket"));
+                return Err(io::Error::other("the file exists and is not a socket"));
             }
             if !is_dead {
                 return Err(error);
@@ -158,7 +160,7 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
     Ok(Listener { socket: Socket::Unix(listener), _file: Some(SocketFile(path.to_owned())) })
 }
 
-/// Takes the socket's file away at the end.
+/// Removes the socket's file when dropped.
 #[cfg(unix)]
 #[derive(Debug)]
 struct SocketFile(std::path::PathBuf);
@@ -166,7 +168,7 @@ struct SocketFile(std::path::PathBuf);
 #[cfg(unix)]
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody else may have done so.
+        // Another process may have removed it already.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -176,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn address_parses_and_displays() {
         for address in ["127.0.0.1:0", "localhost:9999", "[::1]:80"] {
             assert_eq!(address.parse::<Address>().unwrap().to_string(), address);
         }
@@ -187,7 +189,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_unix_address_keeps_its_path() {
+    fn unix_address_keeps_its_path() {
         assert_eq!("unix:a b/c.sock".parse(), Ok(Address::Unix("a b/c.sock".into())));
     }
 }

@@ -1,4 +1,4 @@
-//! `once`: one trigger, whose `Response` is printed as JSON.
+//! `once`: triggers the load test once and prints its `Response` as JSON.
 
 use std::{io::Write as _, pin::pin, process::ExitCode, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::report::lines::{Lines, Stream};
 use crate::run_loop::{LAST_MOMENT, signals::Signals};
 use crate::{Context, Error, Loadtest, Response, error::chain, metrics::sink, support::message::say};
 
-/// Triggers the load test once, for a job of that name; its `Output` lines go to stderr.
+/// Triggers the load test once, for a job of that name. Its `Output` lines go to stderr.
 pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runtimes) -> ExitCode {
     let name = loadtest.name.clone();
     let lines = match Lines::start(Stream::Stderr) {
@@ -32,7 +32,7 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
             response = &mut triggering => response,
             () = signals.next() => {
                 drop(cut);
-                // One that blocks its thread cannot be cut off.
+                // A trigger that blocks its thread cannot be cut off.
                 let _ = tokio::time::timeout(LAST_MOMENT, &mut triggering).await;
                 Ok(None)
             }
@@ -58,7 +58,7 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
         (Ok(Some(response)), _) if response.error => (Exit::Failed.into(), None),
         _ => (ExitCode::SUCCESS, None),
     };
-    // Where nobody reads stderr a message would wait for ever, as the lines do: the exit code says it.
+    // If nothing reads stderr, a message would block for ever, as the lines do. The exit code still reports the result.
     if lines.unwritten() == 0 {
         lines.say_checks();
         if let Some(message) = message {
@@ -68,7 +68,7 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
     exit
 }
 
-/// Gives nothing where it was cut off, which it is once the other end is dropped.
+/// Triggers the load test. Returns `None` if it is cut off, that is, once the other end of `is_cut` is dropped.
 async fn trigger(
     loadtest: Arc<Loadtest>,
     context: Context,
@@ -85,7 +85,7 @@ async fn trigger(
     }
 }
 
-/// A `Response` under its names on the wire.
+/// A `Response` with the names of the wire format.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Printed<'a> {
@@ -94,7 +94,7 @@ struct Printed<'a> {
     error: bool,
     output: &'a str,
     tags: Vec<PrintedTag<'a>>,
-    /// Nanoseconds.
+    /// In nanoseconds.
     duration: u64,
 }
 
@@ -113,9 +113,9 @@ fn print(response: &Response) {
         tags: response.tags.iter().map(|tag| PrintedTag { key: &tag.key, value: &tag.value }).collect(),
         duration: response.duration,
     };
-    // Text and numbers always are JSON.
+    // Texts and numbers can always be written as JSON.
     let json = serde_json::to_string(&printed).unwrap_or_default();
     let mut stdout = std::io::stdout().lock();
-    // A closed stdout ends nothing: the exit code says how it went.
+    // A closed stdout is not an error: the exit code reports the result.
     let _ = writeln!(stdout, "{json}").and_then(|()| stdout.flush());
 }

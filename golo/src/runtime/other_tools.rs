@@ -1,11 +1,11 @@
-//! Flags of other load testers, and what golo calls them.
+//! Advice for flags of other load testers.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::run_args::flags;
 use crate::engine::plan::parse_duration;
 
-/// Flags as k6, Locust, Goose, oha, hey, wrk, vegeta, ab and autocannon have them, and what `run` has instead.
+/// Flags of k6, Locust, Goose, oha, hey, wrk, vegeta, ab and autocannon, and advice on golo's counterpart.
 const CALLED: &[(&[&str], &str)] = &[
     (
         &["--vus", "--concurrency", "-c", "--connections", "--clients", "--num-users", "--virtual-users"],
@@ -30,7 +30,7 @@ const CALLED: &[(&[&str], &str)] = &[
     ),
     (
         &["--host", "-H", "--base-url", "--url", "--target"],
-        "golo calls it a parameter, as in `-e TARGET_URL=http://127.0.0.1:8080`, if the load test reads it by `golo::param`",
+        "golo calls it a parameter, as in `-e TARGET_URL=http://127.0.0.1:8080`, if the load test reads it with `golo::param`",
     ),
     (&["--threads", "--processes", "--cpus"], "golo calls it `--workers`, as in `--workers 4`"),
     (
@@ -51,12 +51,12 @@ const CALLED: &[(&[&str], &str)] = &[
     (&["--master", "--worker", "--expect-workers"], "golo calls it `golo submit`, with an `--agent` for each machine"),
     (
         &["--method", "-m", "-X", "--header", "--body", "--data", "--timeout", "-T"],
-        "requests are written in the load test, with their method, headers, body and timeout",
+        "set the method, headers, body and timeout of requests in the code of the load test",
     ),
 ];
 
-/// Returns what to write instead of what clap refused; nothing if that is not known. `subcommand` is the one that was called,
-/// by a program that is called `program`.
+/// Returns advice for an argument that clap rejected, if there is any. `subcommand` is the subcommand that was called,
+/// and `program` is the command that starts this program.
 pub(super) fn tip(error: &clap::Error, program: &str, subcommand: Option<&str>) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -70,14 +70,14 @@ pub(super) fn tip(error: &clap::Error, program: &str, subcommand: Option<&str>) 
     }
 }
 
-/// A tip for an argument that is none.
+/// Returns advice for an unknown argument.
 fn unknown(argument: &str, program: &str, subcommand: Option<&str>) -> Option<String> {
     let is_run = matches!(subcommand, Some("run" | "submit"));
     if subcommand.is_none() && flags::<()>().iter().any(|flag| flag.is(argument)) {
         return Some(format!("`{argument}` is a flag of `run`, as in `{program} run {argument}`"));
     }
     if is_run && is_job_file(argument) {
-        return Some(format!("give a job file by `--file`, as in `--file {argument}`"));
+        return Some(format!("pass a job file with `--file`, as in `--file {argument}`"));
     }
     if !is_run && subcommand.is_some() {
         return None;
@@ -85,11 +85,11 @@ fn unknown(argument: &str, program: &str, subcommand: Option<&str>) -> Option<St
     let (_, tip) = CALLED.iter().find(|(flags, _)| flags.contains(&argument))?;
     match subcommand {
         Some(_) => Some((*tip).to_owned()),
-        None => Some(format!("{tip}, of `{program} run`")),
+        None => Some(format!("{tip}; use it with `{program} run`")),
     }
 }
 
-/// A tip for a value that a flag cannot have. The flag is shown with its value's name.
+/// Returns advice for an invalid value. `argument` is the flag with the name of its value.
 fn wrong_value(argument: &str, value: &str) -> Option<String> {
     let flag = argument.split_whitespace().next()?;
     let rest = flag.strip_prefix("--")?.get(1..)?;
@@ -97,10 +97,10 @@ fn wrong_value(argument: &str, value: &str) -> Option<String> {
         return Some(format!("long flags begin with two dashes, as in `{flag}`"));
     }
     (flag == "--threshold" && parse_duration(value).is_ok())
-        .then(|| format!("golo calls the time of a run `--duration`, as in `-d {value}`; `-t` is a threshold"))
+        .then(|| format!("golo calls the length of a run `--duration`, as in `-d {value}`; `-t` is a threshold"))
 }
 
-/// Whether a path is called as job files are.
+/// Returns true if a path has the extension of a job file.
 fn is_job_file(path: &str) -> bool {
     [".toml", ".yaml", ".yml"].iter().any(|end| path.to_ascii_lowercase().ends_with(end))
 }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_other_tools_are_translated() {
+    fn tip_translates_flags_of_other_tools() {
         for (line, expected) in [
             ("--vus 5", "golo calls it `--users`"),
             ("--vus=5", "golo calls it `--users`"),
@@ -134,9 +134,9 @@ mod tests {
             ("--spawn-rate 5", "golo calls it `--stage`"),
             ("--run-time 30s", "golo calls it `--duration`"),
             ("--host http://127.0.0.1", "golo calls it a parameter"),
-            ("-t 30s", "golo calls the time of a run `--duration`, as in `-d 30s`"),
+            ("-t 30s", "golo calls the length of a run `--duration`, as in `-d 30s`"),
             ("-rate=50", "long flags begin with two dashes, as in `--rate`"),
-            ("job.YAML", "give a job file by `--file`, as in `--file job.YAML`"),
+            ("job.YAML", "pass a job file with `--file`, as in `--file job.YAML`"),
         ] {
             let tip = tip_for(line, Some("run")).unwrap_or_default();
             assert!(tip.starts_with(expected), "{line}: {tip}");
@@ -148,15 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_run_without_run_are_explained() {
+    fn tip_explains_flags_of_run_without_run() {
         let unknown = |argument| unknown(argument, "shop", None).unwrap();
         assert_eq!(unknown("--users"), "`--users` is a flag of `run`, as in `shop run --users`");
         assert_eq!(unknown("-u"), "`-u` is a flag of `run`, as in `shop run -u`");
-        assert_eq!(unknown("--vus"), "golo calls it `--users`, as in `--users 50`, of `shop run`");
+        assert_eq!(unknown("--vus"), "golo calls it `--users`, as in `--users 50`; use it with `shop run`");
     }
 
     #[test]
-    fn no_flag_of_run_is_in_the_table() {
+    fn table_contains_no_flag_of_run() {
         let flags = flags::<()>();
         for other in CALLED.iter().flat_map(|(flags, _)| *flags) {
             assert!(flags.iter().all(|flag| !flag.is(other)), "{other} is a flag of `run`");

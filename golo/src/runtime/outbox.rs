@@ -1,4 +1,5 @@
-//! What whoever watches a plan is still to be told: state of its own, so that nobody waits for a reader to be able to go on.
+//! Events of a plan that wait to be sent to its client. They are kept apart from the run, so that a slow client does
+//! not delay it.
 
 use std::collections::VecDeque;
 
@@ -12,23 +13,24 @@ use crate::{
     wire,
 };
 
-/// Bytes of raw outputs that are on their way at most: two pieces. [`Told`](super::told::Told) keeps the others.
+/// Largest number of bytes of raw outputs that are on their way: two pieces. [`Told`](super::told::Told) keeps the
+/// others.
 const WINDOW: u64 = 2 * ENOUGH as u64;
-/// Seconds that wait one by one; what comes after them waits as one.
+/// Largest number of seconds that wait separately. Later ones are merged into the last.
 const SECONDS: usize = 60;
 
-/// Events that wait until there is room for them, in their order.
+/// Events that wait until they can be sent, in order.
 #[derive(Default)]
 pub(super) struct Outbox {
     waiting: VecDeque<Event>,
-    /// Bytes of raw outputs that have not found their reader.
+    /// Bytes of raw outputs that the client has not confirmed yet.
     on_the_way: u64,
-    /// Whoever was to be told is gone.
+    /// True if the client is gone.
     is_closed: bool,
 }
 
 impl Outbox {
-    /// Has `event` wait until it can be sent.
+    /// Queues `event` until it can be sent.
     pub(super) fn push(&mut self, event: Event) {
         if self.is_closed {
             return;
@@ -43,12 +45,12 @@ impl Outbox {
         }
     }
 
-    /// Whether raw outputs may be sent.
+    /// Returns true if raw outputs may be sent.
     pub(super) fn has_room(&self) -> bool {
         self.is_closed || self.on_the_way < WINDOW
     }
 
-    /// The same of raw outputs.
+    /// Queues raw outputs until they can be sent.
     pub(super) fn push_outputs(&mut self, lines: Vec<u8>) {
         if !self.is_closed {
             self.on_the_way += lines.len() as u64;
@@ -56,7 +58,7 @@ impl Outbox {
         }
     }
 
-    /// So many bytes of raw outputs have found their reader.
+    /// Records that the client has read this number of bytes of raw outputs.
     pub(super) fn taken(&mut self, bytes: u64) {
         self.on_the_way = self.on_the_way.saturating_sub(bytes);
     }
@@ -65,14 +67,14 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// Sends what has waited longest.
+    /// Sends the oldest event.
     pub(super) fn send(&mut self, permit: Permit<'_, Result<pb::Event, Status>>) {
         if let Some(event) = self.waiting.pop_front() {
             permit.send(Ok(wire::event(event)));
         }
     }
 
-    /// Drops the raw outputs that have not been sent, and gives how many lines those were.
+    /// Drops the raw outputs that have not been sent, and returns their number of lines.
     pub(super) fn forget_outputs(&mut self) -> u64 {
         let mut lines = 0;
         self.waiting.retain(|event| match event {
@@ -85,14 +87,14 @@ impl Outbox {
         lines
     }
 
-    /// Nobody is to be told anything any more.
+    /// Drops all events and ignores later ones, because the client is gone.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.waiting.clear();
     }
 }
 
-/// Two seconds, one after the other, as one.
+/// Merges two consecutive seconds into one.
 fn merged(last: &pb::Second, next: &pb::Second) -> Option<Event> {
     let (last, next) = (wire::progress(last).ok()?, wire::progress(next).ok()?);
     let mut second = last.second;
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn seconds_that_nobody_reads_take_no_more_memory_and_none_is_lost() {
+    async fn unread_seconds_are_merged_and_none_is_lost() {
         let mut outbox = Outbox::default();
         (1..=1000).for_each(|elapsed| outbox.push(second(elapsed)));
         assert_eq!(outbox.waiting.len(), SECONDS);
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_wait_for_their_reader_and_others_do_not() {
+    fn outputs_wait_for_the_client_and_other_events_do_not() {
         let mut outbox = Outbox::default();
         let mut sent = 0;
         while outbox.has_room() {

@@ -1,16 +1,17 @@
-//! The words with which a person called this program.
+//! The command that started this program, for messages.
 
 use std::{env, path::Path};
 
-/// How to call this program again.
+/// Commands that start this program again.
 pub(super) struct OwnCall {
-    /// As it was called.
+    /// The command as it was used.
     pub(super) plain: String,
-    /// The same, built with optimisations where cargo builds it.
+    /// The same command with an optimised build, if cargo builds the program.
     pub(super) optimised: String,
 }
 
-/// Returns how to call this program again: through `cargo run` if cargo started it, else by its path as it was typed.
+/// Returns the commands that start this program again: with `cargo run` if cargo started it, otherwise by its path as
+/// typed.
 pub(super) fn own_call() -> OwnCall {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let package = variable("CARGO_MANIFEST_DIR").zip(variable("CARGO_PKG_NAME")).map(|(folder, name)| {
@@ -20,7 +21,7 @@ pub(super) fn own_call() -> OwnCall {
     of(package, env::args().next())
 }
 
-/// `package` is whether this is the folder of the package that cargo runs, and the package's name.
+/// Returns the commands for `package`: whether the package is in the current folder, and its name.
 fn of(package: Option<(bool, String)>, typed: Option<String>) -> OwnCall {
     match package {
         Some((is_here, package)) => {
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_is_named_if_it_started_the_program() {
+    fn own_call_uses_cargo_if_cargo_started_the_program() {
         let call = |package, typed: &str| {
             let OwnCall { plain, optimised } = of(package, Some(typed.to_owned()));
             [plain, optimised]

@@ -1,4 +1,4 @@
-//! What is said of a wrong command line, by a load test and by `golo`.
+//! Error output for an invalid command line, of a load test and of `golo`.
 
 use std::process::ExitCode;
 
@@ -11,18 +11,18 @@ use clap::{
 use super::{Exit, other_tools::tip};
 use crate::support::message::say;
 
-/// How clap begins an error.
+/// Prefix of a clap error.
 const CLAPS: &str = "error:";
-/// How golo begins every error.
+/// Prefix of a golo error.
 const OURS: &str = "golo:";
-/// Where clap says that there is more to read.
+/// Text in which clap refers to the help.
 const HELP: &str = "try '--help'";
 
-/// Says what is wrong with the command line of this process, with what to write instead if that is known; or prints the help
-/// that it asks for. Returns the exit code. `program` is what a person types to call this program.
+/// Prints the error of this process's command line, with advice if there is some, or the help that it requests. Returns
+/// the exit code. `program` is the command that starts this program.
 pub fn refuse(mut error: clap::Error, command: &Command, program: &str) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // A closed stream is no reason for another exit code.
+        // A closed stream must not change the exit code.
         let _ = error.print();
         return if error.use_stderr() { Exit::BadConfiguration.into() } else { ExitCode::SUCCESS };
     }
@@ -41,9 +41,9 @@ pub fn refuse(mut error: clap::Error, command: &Command, program: &str) -> ExitC
     Exit::BadConfiguration.into()
 }
 
-/// Returns what is wrong with the values of a subcommand, with the usage of that subcommand.
+/// Returns an error about the values of a subcommand, with that subcommand's usage.
 pub fn wrong(command: &mut Command, subcommand: &str, kind: ErrorKind, message: String) -> clap::Error {
-    // Without this a subcommand does not know what it is part of.
+    // Without this the subcommand's usage lacks the names of its parent commands.
     command.build();
     match command.find_subcommand_mut(subcommand) {
         Some(subcommand) => subcommand.error(kind, message),

@@ -1,4 +1,4 @@
-//! What `run` may be told: by flags, by the environment, by a file, by default.
+//! Settings of `run`: from flags, environment variables, a job file, and defaults.
 
 mod flags;
 mod keys;
@@ -21,7 +21,7 @@ use crate::{
     transport::proxy::{Proxy, ProxyText},
 };
 
-/// The flags of `run`, as they are given, and those that a command has beside them.
+/// The flags of `run` as given, and the flags that a command has in addition.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs<T: OwnFlags = ()> {
     #[command(flatten)]
@@ -32,128 +32,128 @@ pub struct RunArgs<T: OwnFlags = ()> {
     own: T,
 }
 
-/// What is to be delivered.
+/// Flags for the load.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Load")]
 struct LoadArgs {
-    /// Closed model: so many users, each triggering again as soon as it is done [default: 25]
+    /// Closed model: N concurrent users; each starts its next trigger when the last one ends [default: 25]
     #[arg(short, long, value_name = "N")]
     users: Option<u64>,
-    /// Each user starts a trigger once in this time, not sooner
+    /// Closed model: start each user's triggers at least this time apart
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pace: Option<Duration>,
-    /// Open model: triggers start at this rate, whatever the target does: 500/s, 90/m, 10/h
+    /// Open model: start triggers at this rate, independent of the target: 500/s, 90/m, 10/h
     #[arg(short, long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Open model: the spacing of starts, constant or poisson [default: constant]
+    /// Open model: spacing of starts, constant or poisson [default: constant]
     #[arg(long, value_name = "SPACING")]
     arrivals: Option<Arrivals>,
-    /// Open model: most triggers in flight; a start beyond them is dropped and counted [default: 10000]
+    /// Open model: maximum triggers in flight; starts beyond it are dropped and counted [default: 10000]
     #[arg(long, value_name = "N")]
     max_users: Option<u64>,
-    /// Ramp to so many users, or to a rate, in this time: 30s:100, 1m:500/s (may be repeated, or a list with commas)
+    /// Ramp to a number of users or a rate in this time: 30s:100, 1m:500/s (may be repeated, or a list with commas)
     #[arg(short, long = "stage", value_name = "TIME:LOAD", value_delimiter = ',')]
     stage: Vec<Stage>,
-    /// How long: 30s, 1h30m, 500ms; a bare number is seconds [default: 10s, or until the iterations are done]
+    /// Length of the run: 30s, 1h30m, 500ms; a bare number means seconds [default: 10s, or until the iterations are
+    /// done]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Stop after so many triggers in all
+    /// Stop after this number of triggers in total
     #[arg(short, long, value_name = "N")]
     iterations: Option<u64>,
-    /// Run the opening load for so long first, without counting it [default: 0s]
+    /// Run the opening load for this time first, without measuring it [default: 0s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warm_up: Option<Duration>,
-    /// How long triggers in flight may finish; those cut off count as interrupted [default: 30s]
+    /// Time for triggers in flight to finish at the end; those cut off count as interrupted [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     graceful_stop: Option<Duration>,
 }
 
-/// How it is to be delivered and told.
+/// Flags for the run and its results.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Run")]
 struct HowArgs {
-    /// What the run must keep to, or exit with 99: 'http_req_duration p(95)<200ms', 'http_req_failed rate<1%' (may be
-    /// repeated)
+    /// Exit with 99 unless this holds: 'http_req_duration p(95)<200ms', 'http_req_failed rate<1%' (may be repeated)
     #[arg(short, long, value_name = "EXPR")]
     threshold: Vec<Threshold>,
     /// Stop as soon as a threshold can no longer hold
     #[arg(long, action = ArgAction::SetTrue)]
     abort_on_fail: bool,
-    /// The job's name, which the load test finds in its Context [default: the load test's name]
+    /// Job name, which the load test receives in its Context [default: the load test's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Worker threads [default: one a core]
+    /// Number of worker threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
-    /// What random choices depend on: the same seed, the same choices [default: 0]
+    /// Seed of random choices; the same seed leads to the same choices [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How late starts may be before the run is INVALID [default: 10ms, or a tenth of the time between two starts]
+    /// Longest delay of starts before the run is INVALID [default: 10ms, or a tenth of the time between two starts]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     max_lag: Option<Duration>,
-    /// A connection for each request
+    /// Use a new connection for each request
     #[arg(long, action = ArgAction::SetTrue)]
     no_keep_alive: bool,
-    /// Accept any certificate
+    /// Accept any TLS certificate
     #[arg(long, action = ArgAction::SetTrue)]
     insecure: bool,
-    /// Send requests through a proxy: http://HOST:PORT, or `env` for those of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
+    /// Send requests through a proxy: http://HOST:PORT, or `env` to use HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
     /// NO_PROXY, which are ignored otherwise [default: none]
     #[arg(long, value_name = "URL|env|none")]
     proxy: Option<ProxyText>,
-    /// Write what was measured (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, or
-    /// jsonl=FILE, which is every request as a line; jsonl=- is stdout, and the summary then goes to stderr
+    /// Write results (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, or jsonl=FILE
+    /// with one line per request; jsonl=- writes to stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
     out: Vec<OutputArg>,
-    /// Take what the flags do not say from a job file: TOML with their names as keys; YAML too, where `golo run` reads it
+    /// Read settings that no flag sets from a job file: TOML with the flags' names as keys (`golo run` also reads YAML)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Nothing but the summary, and what went wrong
+    /// Print the summary, errors and warnings only
     #[arg(short, long, action = ArgAction::SetTrue)]
     quiet: bool,
-    /// No news while it runs
+    /// Print no progress during the run
     #[arg(long, action = ArgAction::SetTrue)]
     no_progress: bool,
 }
 
 impl RunArgs {
-    /// These, and where they say nothing the environment's, then the file's, then the defaults.
+    /// Completes these flags from the environment, then from the job file, then with the defaults.
     ///
     /// # Errors
     ///
-    /// What is wrong with them, and what would be right.
+    /// Returns a message about the setting that is invalid, and what was expected.
     pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
         self.into_call_with(variable, parse_file).map(|(call, ())| call)
     }
 }
 
-/// The proxy that is asked for, or none.
+/// Parses the proxy. Returns `Proxy::None` if there is none.
 pub(super) fn read_proxy(text: Option<&ProxyText>) -> Result<Proxy, String> {
     text.map_or(Ok(Proxy::None), ProxyText::read)
 }
 
-/// A job file of a load test's own `run`.
+/// Parses a job file of a load test's own `run`.
 fn parse_file(path: &Path, text: &str) -> Result<Value, Mistake> {
     let is_yaml = ["yaml", "yml"]
         .iter()
         .any(|name| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name)));
     toml(text).map_err(|mistake| match is_yaml {
-        true => Mistake { message: "expected TOML: YAML is what `golo run` reads".to_owned(), place: None },
+        true => Mistake { message: "expected TOML: only `golo run` reads YAML".to_owned(), place: None },
         false => mistake,
     })
 }
 
 impl<T: OwnFlags> RunArgs<T> {
-    /// Takes what the flags do not say from this job file.
+    /// Sets the job file.
     ///
     /// # Errors
     ///
-    /// If the flags name another.
+    /// Returns an error if the flags name another job file.
     pub fn with_file(mut self, path: &Path) -> Result<Self, String> {
         match &self.how.file {
             Some(other) => {
                 let (path, other) = (path.display(), other.display());
-                Err(format!("`{path}` and `--file {other}` are two job files: give one of them"))
+                Err(format!("`{path}` and `--file {other}` are two job files: use only one of them"))
             }
             None => {
                 self.how.file = Some(path.to_owned());
@@ -162,12 +162,11 @@ impl<T: OwnFlags> RunArgs<T> {
         }
     }
 
-    /// These, and where they say nothing the environment's, then those of the file, whose text `parse` reads, then the
-    /// defaults.
+    /// Completes these flags from the environment, then from the job file (read by `parse`), then with the defaults.
     ///
     /// # Errors
     ///
-    /// What is wrong with them, and what would be right.
+    /// Returns a message about the setting that is invalid, and what was expected.
     pub fn into_call_with(
         self,
         variable: impl Fn(&str) -> Option<String>,
@@ -181,7 +180,7 @@ impl<T: OwnFlags> RunArgs<T> {
         call.map_err(|error| format!("with `{}`: {error}", path.display()))
     }
 
-    /// These alone, and the defaults.
+    /// Completes these flags with the defaults only.
     pub(super) fn into_call_with_params(
         self,
         params: Vec<(String, String)>,
@@ -210,7 +209,8 @@ impl<T: OwnFlags> RunArgs<T> {
         Ok((call, own))
     }
 
-    /// Every flag is a variable too: `--warm-up` is `GOLO_WARM_UP`. Gives also which flags are to be off.
+    /// Reads flags from environment variables: `--warm-up` is `GOLO_WARM_UP`. Also returns the flags that are turned
+    /// off.
     fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(Self, Vec<String>), String> {
         let mut all = Vec::new();
         let mut off = Vec::new();
@@ -233,14 +233,14 @@ impl<T: OwnFlags> RunArgs<T> {
         Ok((Self::parse(&all)?, off))
     }
 
-    /// What these say, and where they say nothing what `below` says.
+    /// Returns these flags, with those that are not set taken from `below`.
     fn over(self, below: Self) -> Self {
         Self { load: self.load.over(below.load), how: self.how.over(below.how), own: self.own.over(below.own) }
     }
 }
 
 impl LoadArgs {
-    /// What contradicts these in `below` does not count: it was said for another model.
+    /// Settings in `below` that contradict these are ignored: they belong to another load model.
     fn over(self, mut below: Self) -> Self {
         let stages = |is: fn(&Target) -> bool| self.stage.iter().any(|stage| is(&stage.target));
         let is_open = self.rate.is_some()
@@ -321,7 +321,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// The plan that they come to, in words.
+    /// Returns the resulting plan as text.
     pub(in crate::runtime) fn plan_of(args: RunArgs) -> String {
         args.into_call(|_| None).unwrap().plan.to_string()
     }
@@ -343,7 +343,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn flags_come_before_the_environment_and_that_before_the_defaults() {
+    fn flags_take_precedence_over_environment_and_defaults() {
         assert_eq!(plan(&[], &[]), plan(&["-u", "25", "-d", "10s"], &[]));
         assert_eq!(plan(&[], &[("GOLO_USERS", "7")]), plan(&["-u", "7"], &[]));
         assert_eq!(
@@ -356,7 +356,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_a_flag_contradicts_below_it_does_not_count() {
+    fn contradicted_settings_of_lower_precedence_are_ignored() {
         assert_eq!(plan(&["-r", "5/s"], &[("GOLO_USERS", "7"), ("GOLO_PACE", "1s")]), plan(&["-r", "5/s"], &[]));
         assert_eq!(plan(&["-u", "5"], &[("GOLO_RATE", "7/s"), ("GOLO_ARRIVALS", "poisson")]), plan(&["-u", "5"], &[]));
         assert_eq!(plan(&["-s", "1s:5"], &[("GOLO_DURATION", "7s")]), plan(&["-s", "1s:5"], &[]));
@@ -364,22 +364,22 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn stages_are_repeated_or_a_list() {
+    fn stages_may_be_repeated_or_a_list() {
         assert_eq!(plan(&["-s", "1s:5", "-s", "2s:0"], &[]), plan(&["-s", "1s:5,2s:0"], &[]));
     }
 
     #[test]
-    fn a_file_that_only_the_command_reads_is_no_puzzle() {
+    fn yaml_job_file_is_rejected_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("job.yaml");
         std::fs::write(&path, "users: 5\n").unwrap();
         let path = path.display().to_string();
         let error = call(&["-f", &path], &[]).unwrap_err();
-        assert_eq!(error, format!("`{path}`: expected TOML: YAML is what `golo run` reads"));
+        assert_eq!(error, format!("`{path}`: expected TOML: only `golo run` reads YAML"));
     }
 
     #[test]
-    fn a_wrong_variable_is_named_with_its_value_and_what_is_right() {
+    fn invalid_variable_is_reported_with_its_value_and_what_is_expected() {
         for (name, value, expected) in [
             ("GOLO_USERS", "many", "`GOLO_USERS` is `many`: invalid digit"),
             ("GOLO_RATE", "5", "`GOLO_RATE` is `5`: "),

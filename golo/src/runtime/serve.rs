@@ -1,4 +1,4 @@
-//! Serving a load test: accepting connections, and ending well.
+//! Serving a load test: accepting connections, and shutting down gracefully.
 
 use std::{pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
@@ -27,10 +27,10 @@ use crate::report::lines::{Lines, Loss};
 use crate::run_loop::{LAST_MOMENT, signals::Signals};
 use crate::{Error, Loadtest, report::counted, support::message::say};
 
-/// Triggers in flight on one connection, and cancelled ones that are not cleaned up yet: enough that no client is
-/// taken for an attacker.
+/// Limit of triggers in flight on one connection, and of cancelled ones that are not cleaned up yet. High enough that
+/// hyper does not take a client for an attacker.
 const TRIGGERS: u32 = 10_000;
-/// How long to wait where a connection cannot be accepted: for want of descriptors, say.
+/// Time to wait after a connection could not be accepted, for example because of too few descriptors.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Serves on the address of the command line until a signal.
@@ -49,7 +49,7 @@ pub(super) fn serve(
     let loadtest = Arc::new(loadtest);
     let (result, grace) = runtimes.control.block_on(serving.until_signal(&loadtest, &address));
     let control = runtimes.end(loadtest);
-    // The lines of what was cut off.
+    // Lines of the triggers that were cut off.
     let _ = control.block_on(async { tokio::time::timeout_at(at_least_a_moment(grace), lines.flush()).await });
     lines.say_checks();
     if let Some(Loss { lines, reason }) = lines.loss() {
@@ -64,7 +64,7 @@ pub(super) fn serve(
 struct Serving<'a> {
     name: &'a str,
     graceful_stop: Duration,
-    /// Whether only what went wrong is said.
+    /// True if only errors and warnings are printed.
     quiet: bool,
     wire: WireLayout,
     lines: &'a Lines,
@@ -72,7 +72,7 @@ struct Serving<'a> {
 }
 
 impl Serving<'_> {
-    /// Gives also the time until which the last lines may be written.
+    /// Serves until a signal. Also returns the time until which the last lines may be written.
     async fn until_signal(&self, loadtest: &Arc<Loadtest>, address: &Address) -> (Result<(), Error>, Instant) {
         let mut grace = Instant::now();
         let result = self.serve(loadtest, address, &mut grace).await;
@@ -116,9 +116,9 @@ impl Serving<'_> {
         };
         if is_cut_off {
             in_flight.cut_off();
-            // Until the clients have been told. One that blocks its thread cannot be cut off.
+            // Gives the clients time to receive the errors. A trigger that blocks its thread cannot be cut off.
             let _ = tokio::time::timeout(LAST_MOMENT, &mut serving).await;
-            say(format_args!("{name}: cut off what was still in flight"));
+            say(format_args!("{name}: cut off the triggers still in flight"));
         }
         let result = self.tear_down(loadtest, &mut signals, grace).await;
         tokio::select! {
@@ -151,7 +151,7 @@ impl Serving<'_> {
     }
 }
 
-/// Binds first, so that an address that is taken is known before `setup` does its work.
+/// Binds first, so that a taken address is reported before `setup` does its work.
 async fn start(
     loadtest: Arc<Loadtest>,
     address: Address,
@@ -166,16 +166,16 @@ fn at_least_a_moment(deadline: Instant) -> Instant {
     deadline.max(Instant::now() + LAST_MOMENT)
 }
 
-/// Says where the load test is served, and how to send load: serving alone sends none.
+/// Prints the address of the load test, and how to send load, because serving alone sends none.
 fn greet(name: &str, address: &str) {
     let OwnCall { plain, optimised } = own_call();
-    say(format_args!("golo: serving golo.Job on {address}, until Ctrl-C; this alone sends no load"));
+    say(format_args!("golo: serving golo.Job on {address}, until Ctrl-C; this sends no load by itself"));
     say(format_args!("  to load the target:  {optimised} run"));
     say(format_args!("  to trigger it once:  {plain} once"));
     say(format_args!("  to trigger it from elsewhere, over gRPC: /golo.Job/Trigger {{\"jobName\": \"{name}\"}}"));
 }
 
-/// A load test that can be reached.
+/// A load test and its services.
 struct Server<H> {
     loadtest: Arc<Loadtest>,
     services: Services<H>,
@@ -193,7 +193,7 @@ impl Server<()> {
 }
 
 impl<H: Health> Server<H> {
-    /// Accepts connections, and ends users that are idle, for ever.
+    /// Accepts connections and ends idle users. Never returns.
     async fn accept(&self, listener: &Listener) {
         tokio::join!(self.loadtest.end_idle_users(), async {
             loop {
@@ -210,7 +210,7 @@ impl<H: Health> Server<H> {
         });
     }
 
-    /// Answers the calls of one connection, in a task of its own.
+    /// Serves one connection in a task of its own.
     fn answer(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -220,12 +220,12 @@ impl<H: Health> Server<H> {
             .serve_connection(TokioIo::new(stream), self.services.clone());
         let connection = self.connections.watch(connection);
         tokio::spawn(async move {
-            // A client that goes away in the middle is no event: its triggers are dropped.
+            // A client that disconnects is not an error: its triggers are dropped.
             let _ = connection.await;
         });
     }
 
-    /// Serves until `stopped`, and then until every trigger in flight has been answered.
+    /// Serves until `stopped`, and then until all triggers in flight have ended.
     async fn run(self, listener: Listener, stopped: impl Future<Output = ()>) {
         tokio::select! {
             () = self.accept(&listener) => {}
@@ -239,26 +239,26 @@ impl<H: Health> Server<H> {
         self.in_flight.stop();
         for service in [SERVICE, ENGINE, ""] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
-            // Ends the streams of those who watch: they would keep their connections open.
+            // Ends the streams of clients that watch the health, which would keep their connections open.
             self.health.clear_service_status(service).await;
         }
         tokio::select! {
             () = self.connections.shutdown() => {}
-            // A client that reads nothing, or leaves a stream of reflection open, keeps its connection though nothing runs.
+            // A client that does not read, or keeps a reflection stream open, would keep its connection open for good.
             () = self.in_flight.none_for(LAST_MOMENT) => {}
         }
     }
 }
 
 impl Loadtest {
-    /// Serves `golo.Job` and health on a listener that is there already, for those who write their own `main`.
+    /// Serves `golo.Job` and health on an existing listener, for a `main` of your own.
     ///
-    /// Serves for as long as what this returns is awaited. Outputs are written to stdout as lines, unless
-    /// [`sink`](Self::sink) says otherwise. No signal is handled: give one to [`until`](Serve::until).
+    /// Serves for as long as the returned value is awaited. Outputs are written to stdout as lines, unless
+    /// [`sink`](Self::sink) sets another sink. Signals are not handled; pass one to [`until`](Serve::until).
     ///
     /// # Errors
     ///
-    /// When awaited: where the HTTP client could not be built, or `setup` or `teardown` failed.
+    /// Awaiting returns an error if the HTTP client could not be built, or if `setup` or `teardown` failed.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -277,7 +277,7 @@ impl Loadtest {
     }
 }
 
-/// A load test that is served, once this is awaited. [`Loadtest::serve_on`] makes it, and shows it.
+/// A load test that is served while this is awaited. [`Loadtest::serve_on`] creates it and has an example.
 #[must_use = "a load test is not served until this is awaited"]
 pub struct Serve {
     loadtest: Loadtest,
@@ -287,7 +287,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Writes responses in this layout.
+    /// Sets the field layout of responses.
     ///
     /// ```
     /// # async fn example() -> std::io::Result<()> {
@@ -300,8 +300,8 @@ impl Serve {
         Self { wire, ..self }
     }
 
-    /// Stops once `signal` has come: finishes the triggers in flight, stops the users, tears down, and writes what is
-    /// left of the lines.
+    /// Stops once `signal` completes: finishes the triggers in flight, stops the users, runs `teardown`, and writes the
+    /// remaining lines.
     pub fn until(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stopped = Box::pin(signal);
         self

@@ -1,4 +1,4 @@
-//! What is served: `golo.Job`, health, and reflection where the feature is on.
+//! Services of a load test: `golo.Job`, whole plans, health, and reflection if the feature is on.
 
 use std::{convert::Infallible, str::FromStr, sync::Arc, time::Duration};
 
@@ -21,21 +21,21 @@ use crate::{
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// The services' names, as health knows them.
+/// Names of the services in health checks.
 pub(super) const SERVICE: &str = JobServer::<Triggers>::NAME;
 pub(super) const ENGINE: &str = EngineServer::<Plans>::NAME;
 
-/// How a `Response` is laid out on the wire.
+/// Field layout of a `Response` on the wire.
 ///
-/// golo's own clients read either. A later revision of go-lo moved fields of `Response`; a client that is generated from that
-/// one needs [`Later`](Self::Later). `serve --wire later` and `GOLO_WIRE=later` set it from outside.
+/// golo's own clients read both layouts. A later revision of go-lo moved fields of `Response`. Clients generated from
+/// that revision need [`Later`](Self::Later). `serve --wire later` and `GOLO_WIRE=later` set it without a code change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WireLayout {
-    /// That of `golo.proto` and of go-lo's documentation: output 4, tags 5.
+    /// Layout of `golo.proto` and of go-lo's documentation: `output` 4, `tags` 5.
     #[default]
     Documented,
-    /// That of go-lo's last revision, `golo-later.proto`: duration 4, output 5, tags 6.
+    /// Layout of go-lo's last revision, `golo-later.proto`: `duration` 4, `output` 5, `tags` 6.
     Later,
 }
 
@@ -51,13 +51,13 @@ impl FromStr for WireLayout {
     }
 }
 
-/// Reads a trigger's request, and has the load test answer it.
+/// The service `golo.Job` of a load test.
 pub(super) struct Triggers {
     loadtest: Arc<Loadtest>,
     in_flight: InFlight,
 }
 
-/// The triggers that are being answered: how many, and whether they are to be cut off.
+/// Triggers in flight: their number, and whether they are to stop or be cut off.
 #[derive(Clone, Default)]
 pub(super) struct InFlight {
     count: watch::Sender<usize>,
@@ -66,7 +66,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// One more, until what this gives is dropped.
+    /// Counts one more trigger until the returned guard is dropped.
     pub(super) fn enter(&self) -> impl Drop + use<> {
         struct Entered(watch::Sender<usize>);
         impl Drop for Entered {
@@ -78,11 +78,12 @@ impl InFlight {
         Entered(self.count.clone())
     }
 
-    /// Waits until there have been none for so long: one may come before its client has heard that it is too late.
+    /// Waits until no trigger has been in flight for `time`. A trigger may still arrive before its client learns of the
+    /// stop.
     pub(super) async fn none_for(&self, time: Duration) {
         let mut count = self.count.subscribe();
         loop {
-            // Fails where there is no sender any more, and `self` is one.
+            // Fails only if there is no sender, and `self` is one.
             let _ = count.wait_for(|count| *count == 0).await;
             if tokio::time::timeout(time, count.wait_for(|count| *count > 0)).await.is_err() {
                 return;
@@ -90,7 +91,7 @@ impl InFlight {
         }
     }
 
-    /// Drops every load test's future that is running, and any that would still start.
+    /// Drops the futures of all running triggers, and of any that would still start.
     pub(super) fn cut_off(&self) {
         self.cut.send_replace(true);
     }
@@ -99,7 +100,7 @@ impl InFlight {
         let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
     }
 
-    /// Has whole plans stop: what is in flight may finish.
+    /// Stops whole plans. Triggers in flight may finish.
     pub(super) fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -122,7 +123,7 @@ impl Job for Triggers {
 }
 
 impl Loadtest {
-    /// The tonic service of this load test, for a server of one's own: `setup` runs with the first trigger, and
+    /// Returns the tonic service of this load test, for a server of your own. `setup` runs with the first trigger, and
     /// `teardown` does not run.
     ///
     /// ```
@@ -139,7 +140,7 @@ impl Loadtest {
     }
 }
 
-/// All services of a load test, by path. Cloning it is cheap: each connection has its own.
+/// All services of a load test, by path. Each connection has its own clone, which is cheap.
 pub(super) struct Services<H> {
     job: JobService,
     engine: EngineServer<Plans>,
@@ -183,7 +184,7 @@ impl<H> Clone for Services<H> {
     }
 }
 
-/// The services of `loadtest`, healthy from the start, and what tells that they are no more.
+/// Creates the services of `loadtest`, healthy from the start, and the reporter of their health.
 pub(super) async fn services(
     loadtest: Arc<Loadtest>,
     in_flight: InFlight,
@@ -222,7 +223,7 @@ impl<H: Health> hyper::service::Service<Request<Incoming>> for Services<H> {
 
 #[cfg(feature = "reflection")]
 mod reflection {
-    //! `grpc.reflection.v1`, so that `grpcurl` and the like need no .proto file.
+    //! `grpc.reflection.v1`, so that `grpcurl` and similar tools need no .proto file.
 
     use super::*;
     use tonic_reflection::server::{

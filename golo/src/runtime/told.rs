@@ -1,4 +1,4 @@
-//! Raw outputs of a plan that is run for somebody else: lines that gather until they are sent.
+//! Raw outputs of a plan that a client runs: lines that are collected until they are sent.
 
 use std::{
     collections::VecDeque,
@@ -17,18 +17,18 @@ use tokio::{
 
 use crate::{OutputRef, Sink, support::lock::lock};
 
-/// How long lines may gather.
+/// Longest time for which lines are collected.
 const GATHER: Duration = Duration::from_millis(20);
-/// Bytes that are sent without waiting for more. A piece ends with the line that reaches them.
+/// Number of bytes that are sent without waiting for more. A piece ends with the line that reaches it.
 pub(super) const ENOUGH: usize = 256 << 10;
-/// Bytes from which on load tests wait.
+/// Number of pending bytes from which load tests wait.
 const FULL: usize = 4 << 20;
 
-/// The lines that have not been sent.
+/// Lines that have not been sent.
 #[derive(Default)]
 pub(super) struct Told {
     pending: Mutex<Pending>,
-    /// There is something, or enough, to be sent.
+    /// Notified when there are lines, or enough lines, to send.
     work: Notify,
     is_full: AtomicBool,
     room: Notify,
@@ -36,13 +36,13 @@ pub(super) struct Told {
 
 #[derive(Default)]
 struct Pending {
-    /// Whole lines. Each but the last has [`ENOUGH`].
+    /// Whole lines. Each piece but the last has at least [`ENOUGH`] bytes.
     pieces: VecDeque<Vec<u8>>,
     bytes: usize,
 }
 
 impl Told {
-    /// Waits for lines, and gives a piece of those that have gathered. Dropping the future loses nothing.
+    /// Waits for lines and returns a piece of them. Dropping the future loses no lines.
     pub(super) async fn next(&self) -> Vec<u8> {
         let mut until: Option<Instant> = None;
         loop {
@@ -64,7 +64,7 @@ impl Told {
         }
     }
 
-    /// A piece of the lines that have gathered, if there are any.
+    /// Returns a piece of the pending lines, if there are any.
     pub(super) fn take(&self) -> Option<Vec<u8>> {
         let mut pending = lock(&self.pending);
         let piece = pending.pieces.pop_front()?;
@@ -78,13 +78,13 @@ impl Told {
         Some(piece)
     }
 
-    /// Drops all lines, and gives how many those were.
+    /// Drops all lines and returns their number.
     pub(super) fn forget(&self) -> u64 {
         std::iter::from_fn(|| self.take()).map(|piece| lines_of(&piece)).sum()
     }
 }
 
-/// How many lines a piece has.
+/// Returns the number of lines of a piece.
 pub(super) fn lines_of(piece: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', piece).count() as u64
 }
@@ -104,7 +104,7 @@ impl Sink for Told {
         }
         let length = pending.bytes;
         if length >= FULL {
-            // Under the lock, or it would undo what a take has found since.
+            // Set under the lock, so that it cannot overwrite the result of a later `take`.
             self.is_full.store(true, Relaxed);
         }
         drop(pending);
@@ -116,7 +116,7 @@ impl Sink for Told {
     fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
         let wait = async {
             loop {
-                // Listens before it looks, so that what happens in between is not missed.
+                // Registers before it checks, so that a notification in between is not missed.
                 let mut room = std::pin::pin!(self.room.notified());
                 room.as_mut().enable();
                 if !self.is_full.load(Relaxed) {
@@ -136,7 +136,7 @@ mod tests {
     const LINE: &str = r#"{"sequenceID":"s","url":"http://h/","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13Z","duration":1000,"error":null}"#;
 
     #[tokio::test]
-    async fn what_is_full_is_waited_for_and_nothing_is_lost() {
+    async fn full_buffer_applies_backpressure_and_loses_no_lines() {
         let told = Told::default();
         let output = OutputRef::parse(LINE).unwrap();
         let mut written = 0;
@@ -157,7 +157,7 @@ mod tests {
         assert!(!told.next().await.is_empty());
     }
 
-    /// What it gives now, if it does.
+    /// Returns the future's value if it is ready.
     async fn futures_ready<T>(future: Pin<&mut (dyn Future<Output = T> + Send)>) -> Option<T> {
         tokio::select! {
             biased;

@@ -1,18 +1,19 @@
-//! The time of day of a moment, without asking the system each time: a request costs few readings of a clock.
+//! Wall-clock time of an `Instant`, without a system call each time, because a request should read few clocks.
 
 use std::{
     cell::Cell,
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long a reading of both clocks is good for: the system's may be set, or slewed by half a millisecond a second.
+/// Time for which one reading of both clocks is used. The system clock may be set, or slewed by half a millisecond per
+/// second.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
 thread_local! {
     static READING: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
 }
 
-/// What the clock on the wall shows at `now`, which has just been read.
+/// Returns the wall-clock time at `now`, which has just been read.
 pub(crate) fn wall(now: Instant) -> SystemTime {
     if let Some((at, wall)) = READING.get()
         && let Some(since) = now.checked_duration_since(at)
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_time_of_day_and_goes_as_the_other_clock_goes() {
+    fn wall_is_the_time_of_day_and_advances_with_the_monotonic_clock() {
         let before = SystemTime::now();
         let now = Instant::now();
         let first = wall(now);

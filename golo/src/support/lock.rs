@@ -1,4 +1,4 @@
-//! Locks that go on after a panic: what they guard is whole between any two of its statements.
+//! Locks that ignore poisoning: no panic can leave the guarded data half changed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

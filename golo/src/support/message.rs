@@ -1,4 +1,4 @@
-//! What golo tells the person who runs a load test: on stderr, never on stdout.
+//! Messages to the person who runs a load test. They go to stderr, never to stdout.
 
 use std::{
     fmt::Display,
@@ -10,25 +10,25 @@ use indicatif::ProgressBar;
 
 use crate::support::lock::lock;
 
-/// Takes the cursor's line off a terminal.
+/// Clears the cursor's line of a terminal.
 const CLEAR: &[u8] = b"\r\x1b[2K";
 
-/// What is to stay the last line of the terminal.
+/// Progress bar that stays on the last line of the terminal.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Writes a line to stderr, in one piece: what a panic prints waits for nobody, and would come in between. A closed stderr
-/// is nobody's concern: `eprintln!` would panic.
+/// Writes a line to stderr with a single write, because the output of a panic takes no lock and could come between.
+/// Ignores a closed stderr, which would make `eprintln!` panic.
 pub fn say(message: impl Display) {
     let line = format!("{message}\n");
     above(|| _ = io::stderr().write_all(line.as_bytes()));
 }
 
-/// Runs what `write`s on the terminal while the bar is not there.
+/// Runs `write` while the progress bar is hidden.
 pub(crate) fn above(write: impl FnOnce()) {
     let bar = lock(&BAR).clone();
     match bar {
         Some(bar) => bar.suspend(|| {
-            // It draws nothing for a thread that panics, and so does not go away either.
+            // The bar does not draw, and so does not hide, on a thread that panics.
             if std::thread::panicking() {
                 let _ = io::stderr().write_all(CLEAR);
             }
@@ -38,20 +38,20 @@ pub(crate) fn above(write: impl FnOnce()) {
     }
 }
 
-/// From now on what is said appears above `bar`.
+/// Keeps `bar` below all messages from now on.
 pub(crate) fn keep_below(bar: Option<ProgressBar>) {
     *lock(&BAR) = bar;
 }
 
-/// Writes all of `text` on stdout.
+/// Writes all of `text` to stdout. Ignores a closed stdout.
 ///
 /// # Errors
 ///
-/// Where that cannot be written, unless nobody wants to read it.
+/// Returns an error if writing fails for another reason.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Who has closed stdout wants to read no more: the exit code says how it went.
+        // The reader has closed stdout, and the exit code still reports the result.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

@@ -1,8 +1,8 @@
-//! What somebody may have meant.
+//! Suggestions for misspelled names.
 
 use strsim::osa_distance;
 
-/// The one of `names` that is most like `word`, if any is like it.
+/// Returns the one of `names` that is most similar to `word`, if any is similar enough.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let most = (word.chars().count() / 3).max(1);
@@ -10,7 +10,7 @@ pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
     near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// Names as a sentence lists them: `` `a`, `b` or `c` ``.
+/// Lists names as in a sentence: `` `a`, `b` or `c` ``.
 pub(crate) fn one_of(names: &[&str]) -> String {
     let quoted = |name: &&str| format!("`{name}`");
     match names {
@@ -22,7 +22,7 @@ pub(crate) fn one_of(names: &[&str]) -> String {
     }
 }
 
-/// What to write instead of `word`: the name that is like it, or any of them.
+/// Suggests a replacement for `word`: the most similar name, or else all of them.
 pub(crate) fn instead(word: &str, names: &[&str]) -> String {
     match nearest(word, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_near() {
+    fn nearest_returns_a_similar_name_only() {
         let names = ["http_reqs", "http_req_duration", "vus"];
         let near = |word| nearest(word, names);
         assert_eq!(near("htp_reqs"), Some("http_reqs"));
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_listed() {
+    fn one_of_and_instead_list_names() {
         assert_eq!([one_of(&[]), one_of(&["a"]), one_of(&["a", "b", "c"])], ["", "`a`", "`a`, `b` or `c`"]);
         assert_eq!(instead("x", &["count", "rate"]), "expected `count` or `rate`");
     }

@@ -1,4 +1,5 @@
-//! Panics of a load test: caught, so that one trigger's never ends another's, and counted if nothing else tells of them.
+//! Panics of a load test. They are caught, so that one trigger cannot end another. Those that appear nowhere else in
+//! the report are counted.
 
 mod hook;
 mod stray;
@@ -15,7 +16,8 @@ pub(crate) use hook::{print_at_most, watch};
 use stray::count;
 pub(crate) use stray::{Stray, is_counted, take};
 
-/// Runs `future`; a panic becomes an `Err` with its message. What the panic left behind must be dropped by the caller.
+/// Runs `future`. If it panics, returns `Err` with the panic's message. The caller must drop what the panic left
+/// behind.
 pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| match catching(|| future.as_mut().poll(context)) {
@@ -25,7 +27,8 @@ pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
     .await
 }
 
-/// The same; a panic is counted as one outside of a trigger, `there` in the load test, since nothing else tells of it.
+/// Like [`caught`], but counts a panic as one outside of a trigger, because nothing else reports it. `there` describes
+/// its place in the load test, as in ``in a user's `stop` ``.
 pub(crate) async fn caught_and_counted<F: Future>(there: &str, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| match catching(|| future.as_mut().poll(context)) {
@@ -38,9 +41,9 @@ pub(crate) async fn caught_and_counted<F: Future>(there: &str, future: F) -> Opt
     .await
 }
 
-/// Runs `future`, a task of the load test; a panic is counted as one outside of a trigger, and goes on.
+/// Runs `future`, a task of the load test. A panic is counted as one outside of a trigger and then resumed.
 pub(crate) async fn counted<F: Future>(future: F) -> F::Output {
-    // Boxed, or the task would have room for it twice.
+    // Boxed, because the task would have room for the future twice otherwise.
     let mut future = Box::pin(future);
     std::future::poll_fn(|context| {
         catching(|| future.as_mut().poll(context)).unwrap_or_else(|panicked| {
@@ -51,10 +54,10 @@ pub(crate) async fn counted<F: Future>(future: F) -> F::Output {
     .await
 }
 
-/// A panic that was caught.
+/// A caught panic.
 struct Caught {
     payload: Box<dyn Any + Send>,
-    /// Where it was, if the hook has seen it.
+    /// Location of the panic, if the hook has seen it.
     place: Option<String>,
 }
 
@@ -64,13 +67,13 @@ impl Caught {
     }
 }
 
-/// Runs what may panic, and tells the hook that somebody catches that.
+/// Runs code that may panic, and lets the hook see that the panic is caught.
 fn catching<T>(run: impl FnOnce() -> T) -> Result<T, Caught> {
     let _catching = Catching::begin();
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Caught { payload, place: take_place() })
 }
 
-/// Runs what is no future; a panic becomes an `Err` with its message.
+/// Runs a closure. If it panics, returns `Err` with the panic's message.
 pub(crate) fn caught_now<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catching(run).map_err(|panicked| message(&*panicked.payload))
 }
@@ -79,7 +82,7 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     match text {
         Some(text) => format!("panicked: {text}"),
-        None => "panicked with a payload that is no text".to_owned(),
+        None => "panicked with a payload that is not text".to_owned(),
     }
 }
 
@@ -88,12 +91,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn both_kinds_of_text_are_kept() {
+    async fn caught_returns_the_text_of_a_panic() {
         let number = 7;
         assert_eq!(caught(async { panic!("plain") }).await, Err::<(), _>("panicked: plain".to_owned()));
         assert_eq!(caught(async { panic!("with {number}") }).await, Err::<(), _>("panicked: with 7".to_owned()));
         let other = caught(async { std::panic::panic_any(number) }).await;
-        assert_eq!(other, Err::<(), _>("panicked with a payload that is no text".to_owned()));
+        assert_eq!(other, Err::<(), _>("panicked with a payload that is not text".to_owned()));
         assert_eq!(caught(async { number }).await, Ok(7));
     }
 }

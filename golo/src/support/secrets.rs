@@ -1,12 +1,12 @@
-//! Secrets in URLs: queries hold keys and tokens, so no report, store or reason has them. Only lines of
-//! [`Output`](crate::Output) do.
+//! Secrets in URLs. Queries contain keys and tokens, so reports, stores and error messages leave them out. Only lines
+//! of [`Output`](crate::Output) have them.
 
 use std::borrow::Cow;
 
-/// Stands for a query.
+/// Placeholder for a query.
 const HIDDEN: &str = "…";
 
-/// `text` without the user and password, query and fragment of any URL in it.
+/// Returns `text` without the user, password, query and fragment of any URL in it.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     match without_credentials(text) {
         Cow::Borrowed(text) => without_queries(text),
@@ -14,10 +14,10 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `text` with `…` for the query and the fragment of each URL in it: `http://host/search?…`. A query of a path alone, as
-/// `/search?key=value`, is one too.
+/// Returns `text` with `…` for the query and the fragment of each URL in it: `http://host/search?…`. Also applies to
+/// the query of a path without a host, as in `/search?key=value`.
 pub(crate) fn without_queries(text: &str) -> Cow<'_, str> {
-    // The quicker look first: most texts have none.
+    // A quick check first, because most texts have no query.
     if memchr::memchr2(b'?', b'#', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
@@ -34,7 +34,7 @@ pub(crate) fn without_queries(text: &str) -> Cow<'_, str> {
     if hidden == text { Cow::Borrowed(text) } else { Cow::Owned(hidden) }
 }
 
-/// Whether a URL in a text ends before this character.
+/// Returns true if this character ends a URL in a text.
 fn ends_url(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>')
 }
@@ -46,7 +46,7 @@ fn hide(word: &str, to: &mut String) {
         None => word.find('?').filter(|at| *at > 0 && word[*at..].contains('=')),
     };
     let Some(start) = start else { return to.push_str(word) };
-    // Punctuation after a URL is no part of it.
+    // Punctuation after a URL does not belong to it.
     let query = word[start + 1..].trim_end_matches([')', ']', '}', ',', '.', ':', ';', '!', '?']);
     let end = start + 1 + query.len();
     to.push_str(&word[..=start]);
@@ -56,11 +56,11 @@ fn hide(word: &str, to: &mut String) {
     to.push_str(&word[end..]);
 }
 
-/// The name of a route with `{…}` for each value of a query in it. A placeholder stays: `/search?q={words}`.
+/// Returns the name of a route with `{…}` for each query value in it. Placeholders stay, as in `/search?q={words}`.
 pub(crate) fn without_query_values(name: &str) -> Cow<'_, str> {
     let Some((path, query)) = name.split_once('?') else { return Cow::Borrowed(name) };
     if query.is_empty() || query.contains(char::is_whitespace) {
-        // A question in words.
+        // A question in plain words, not a query.
         return Cow::Borrowed(name);
     }
     let is_placeholder = |value: &str| value.is_empty() || value.starts_with('{') && value.ends_with('}');
@@ -75,7 +75,7 @@ pub(crate) fn without_query_values(name: &str) -> Cow<'_, str> {
     if hidden == name { Cow::Borrowed(name) } else { Cow::Owned(hidden) }
 }
 
-/// `text` with the user and password of every URL in it taken out.
+/// Returns `text` without the user and password of any URL in it.
 pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
     let mut clean = String::new();
     let mut rest = text;
@@ -94,7 +94,8 @@ pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// How long the user and password are that `url`, a URL without its scheme and whatever follows it, begins with.
+/// Returns the length of the user and password at the start of `url`, which is a URL without its scheme, followed by
+/// any text.
 fn credentials(url: &str) -> usize {
     let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`')).unwrap_or(url.len());
     let url = &url[..end];
@@ -103,22 +104,22 @@ fn credentials(url: &str) -> usize {
     let after_colon = authority.split_once(':').filter(|_| !authority.starts_with('['));
     let at = match authority.rfind('@') {
         Some(at) => Some(at),
-        // What follows the colon is no port: a password, then, with a character in it that should have been escaped.
+        // The text after the colon is not a port, so it is a password with a character that should have been escaped.
         None if after_colon.is_some_and(|(_, after)| !is_port(after)) => url.rfind('@'),
         None => None,
     };
     at.map_or(0, |at| at + 1)
 }
 
-/// `url` without its user and password.
+/// Returns `url` without its user and password.
 pub(crate) fn url_without_credentials(url: &reqwest::Url) -> Cow<'_, reqwest::Url> {
-    // The quicker look first: without the sign there are none.
+    // A quick check first: without an `@` there are none.
     let has_sign = memchr::memchr(b'@', url.as_str().as_bytes()).is_some();
     if !has_sign || (url.username().is_empty() && url.password().is_none()) {
         return Cow::Borrowed(url);
     }
     let mut url = url.clone();
-    // Both fail for a URL that cannot have credentials, and so has none.
+    // Both fail for a URL that cannot have credentials and therefore has none.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Cow::Owned(url)
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_of_urls_and_paths_are_hidden() {
+    fn without_secrets_hides_queries_of_urls_and_paths() {
         for (text, expected) in [
             ("GET http://h/x?api_key=s3cret timed out", "GET http://h/x?… timed out"),
             ("for url (http://h/x?a=(1)&b=s3cret): refused", "for url (http://h/x?…): refused"),
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_a_named_routes_query_are_hidden_and_placeholders_are_not() {
+    fn without_query_values_hides_values_and_keeps_placeholders() {
         for (name, expected) in [
             ("/x?token=s3cret", "/x?token={…}"),
             ("/x?a=1&b={b}&s3cret&{c}", "/x?a={…}&b={b}&{…}&{c}"),
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_taken_out_and_nothing_else() {
+    fn without_credentials_removes_only_credentials() {
         for (text, clean) in [
             ("no url", "no url"),
             ("at http://u:p@h:1/x?y=a@b now", "at http://h:1/x?y=a@b now"),
@@ -186,7 +187,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_cleaned_once_and_for_all(text in "[a@:/ u?é\n]{0,40}") {
+        fn without_credentials_is_idempotent(text in "[a@:/ u?é\n]{0,40}") {
             let clean = without_credentials(&text).into_owned();
             proptest::prop_assert_eq!(without_credentials(&clean), clean.as_str());
         }

@@ -1,8 +1,8 @@
-//! Waiting for a moment that may never come.
+//! Waiting for an optional time.
 
 use std::time::Instant;
 
-/// Waits until `moment`, or for ever where there is none.
+/// Waits until `moment`, or forever if it is `None`.
 pub async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,

@@ -1,7 +1,7 @@
-//! What reqwest does while it sends one request: redirects that it follows, and connections that it makes.
+//! Record of reqwest's work for one request: the redirects that it follows and the connections that it makes.
 //!
-//! reqwest tells of neither. Its redirect policy and its connector are golo's, and both run while the request is polled,
-//! so they note what they see in a thread-local that belongs to the request for the time of that poll.
+//! reqwest reports neither. But its redirect policy and its connector belong to golo and run while the request is
+//! polled. They record what they see in a thread-local that belongs to the request during that poll.
 
 use std::{cell::Cell, future::poll_fn, pin::pin};
 
@@ -11,22 +11,22 @@ thread_local! {
     static CURRENT: Cell<Attempts> = const { Cell::new(Attempts::NONE) };
 }
 
-/// What was seen of one request so far.
+/// Events of one request so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Attempts {
-    /// Redirects that were followed.
+    /// Number of redirects that were followed.
     redirects: u32,
-    /// Those of them that golo followed itself, since reqwest could not send the body again.
+    /// Number of those that golo followed itself, because reqwest could not send the body again.
     own: u32,
-    /// How often the target has answered after it was handed the body.
+    /// Number of times that the target responded after it was sent the body.
     bodies: u32,
-    /// Whether a redirect turns it into a `GET`, unless the redirect says otherwise.
+    /// True if the request is a `POST`, which most redirects turn into a `GET`.
     is_post: bool,
-    /// Whether what is sent now has no body, since a redirect took it away.
+    /// True if the request has no body any more, because a redirect removed it.
     has_no_body: bool,
-    /// Whether a redirect came that is not followed.
+    /// True if a redirect arrived that is not followed.
     is_over: bool,
-    /// Whether a connection is being made for it.
+    /// True if a connection is being made for the request.
     is_connecting: bool,
 }
 
@@ -41,23 +41,23 @@ impl Attempts {
         is_connecting: false,
     };
 
-    /// A request that is yet to be sent.
+    /// Creates the record of a request that has not been sent.
     pub(crate) fn of(method: &Method) -> Self {
         Self { is_post: *method == Method::POST, ..Self::NONE }
     }
 
-    /// Number of redirects that were followed.
+    /// Returns the number of redirects that were followed.
     pub(crate) fn redirects(&self) -> u32 {
         self.redirects
     }
 
-    /// How often the body was handed to a connection, once the request has ended.
+    /// Returns the number of times that the body was passed to a connection, once the request has ended.
     pub(crate) fn bodies(&self, has_responded: bool) -> u32 {
         let is_handed = has_responded || !self.is_connecting;
         self.bodies + u32::from(is_handed && !self.has_no_body && !self.is_over)
     }
 
-    /// Notes a response that redirects.
+    /// Records a response that redirects.
     fn redirect(&mut self, status: StatusCode, is_followed: bool) {
         self.bodies += u32::from(!self.has_no_body);
         self.is_connecting = false;
@@ -72,7 +72,7 @@ impl Attempts {
         }
     }
 
-    /// Notes a redirect that golo follows itself. How much went out of the body so far is counted elsewhere.
+    /// Records a redirect that golo follows itself. The bytes sent so far are counted elsewhere.
     pub(crate) fn follow_counted(&mut self) {
         self.redirects += 1;
         self.own += 1;
@@ -92,17 +92,17 @@ pub(crate) async fn observed<F: Future>(future: F, attempts: &mut Attempts) -> F
     .await
 }
 
-/// Notes a response that redirects the request that is polled.
+/// Records a response that redirects the request being polled.
 pub(crate) fn redirected(status: StatusCode, is_followed: bool) {
     update(|attempts| attempts.redirect(status, is_followed));
 }
 
-/// Number of redirects that golo itself has followed for the request that is polled.
+/// Returns the number of redirects that golo itself has followed for the request being polled.
 pub(crate) fn followed_before() -> usize {
     CURRENT.get().own as usize
 }
 
-/// Notes whether a connection is being made for the request that is polled.
+/// Records whether a connection is being made for the request being polled.
 pub(crate) fn connecting(is_connecting: bool) {
     update(|attempts| attempts.is_connecting = is_connecting);
 }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_goes_out_again_unless_a_redirect_takes_it_away() {
+    fn body_is_sent_again_unless_a_redirect_removes_it() {
         assert_eq!(after(&Method::POST, &[]), (0, 1));
         assert_eq!(after(&Method::POST, &[307, 308]), (2, 3));
         assert_eq!(after(&Method::POST, &[302, 307]), (2, 1));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_not_handed_over_before_there_is_a_connection() {
+    fn body_is_not_counted_before_there_is_a_connection() {
         let mut attempts = Attempts { is_connecting: true, ..Attempts::of(&Method::PUT) };
         assert_eq!((attempts.bodies(false), attempts.bodies(true)), (0, 1));
         attempts.redirect(StatusCode::TEMPORARY_REDIRECT, true);
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_that_is_not_followed_is_no_request() {
+    fn redirect_that_is_not_followed_is_not_counted() {
         let mut attempts = Attempts::of(&Method::PUT);
         attempts.redirect(StatusCode::TEMPORARY_REDIRECT, false);
         assert_eq!((attempts.redirects(), attempts.bodies(false)), (0, 1));
     }
 
     #[tokio::test]
-    async fn what_is_noted_belongs_to_the_request_that_is_polled() {
+    async fn events_belong_to_the_request_being_polled() {
         let (mut outer, mut inner) = (Attempts::default(), Attempts::default());
         redirected(StatusCode::FOUND, true);
         let nested = async {

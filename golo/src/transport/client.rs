@@ -1,4 +1,4 @@
-//! The HTTP client: one a runtime, shared by all of its users.
+//! The HTTP client. Each runtime has one, which all of its users share.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,21 +24,22 @@ use crate::{
     user::cookies,
 };
 
-/// How long a request may take, body included, unless the load test says otherwise. Less than the default grace of 30 s, so
-/// that a request to a target that hangs fails rather than is cut off.
+/// Default time limit of a request, including its body. It is below the default grace of 30 s, so that a request to a
+/// target that hangs fails instead of being cut off.
 const TIMEOUT: Duration = Duration::from_secs(25);
 const REDIRECTS: usize = 10;
-/// Runtimes whose clients are kept. A test binary starts a runtime for each test; the clients of old ones are dropped.
+/// Number of runtimes for which clients are kept. A test binary starts a runtime for each test; old clients are
+/// dropped.
 const KEPT: usize = 64;
 
-/// Headers that are not for another host than the one they were given for.
+/// Headers that must not be sent to another host than the one they were set for.
 pub(crate) const SENSITIVE: [HeaderName; 5] =
     [AUTHORIZATION, COOKIE, HeaderName::from_static("cookie2"), PROXY_AUTHORIZATION, WWW_AUTHENTICATE];
 
 type Configure = dyn Fn(ClientBuilder) -> Result<Client, BoxError> + Send + Sync;
 
 static CONFIGURE: RwLock<Option<Arc<Configure>>> = RwLock::new(None);
-/// Counts the calls of `set_client`: a client of an earlier generation is not used again.
+/// Number of calls of `set_client`. A client of an earlier generation is not used again.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static CLIENTS: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
@@ -47,13 +48,13 @@ thread_local! {
     static IS_BUILDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A client's connections live on the runtime they were made on, so a client belongs to one.
+/// A client and its runtime. A client's connections live on the runtime that made them, so it belongs to one runtime.
 #[derive(Clone)]
 struct Kept {
     runtime: Option<runtime::Id>,
     generation: u64,
     client: Client,
-    /// What the client says of itself, if it follows redirects as golo does.
+    /// Debug text of the client, if it follows redirects by golo's policy.
     own: Option<Arc<str>>,
 }
 
@@ -63,16 +64,16 @@ impl Kept {
     }
 }
 
-/// The HTTP client of a load test: shared by all users of the worker this runs on, so that they share its connections.
+/// Returns the HTTP client of the load test. All users of a worker share it and its connections.
 ///
-/// It keeps connections alive, gives up on a request after 25 s, follows at most 10 redirects, never retries, asks for
-/// no compression, uses no proxy unless `--proxy` asks for one, and gives each user cookies of its own. [`set_client`] or
-/// the option `client = path` changes that.
-/// Cloning it is cheap, and so is calling this again.
+/// The client keeps connections alive, times out after 25 s, follows at most 10 redirects, never retries, requests no
+/// compression, uses no proxy without `--proxy`, and has separate cookies for each user. Change that with
+/// [`set_client`] or the option `client = path`. Calling this again is cheap, and so is cloning the client.
 ///
 /// # Panics
 ///
-/// Outside a run only, where the function given to [`set_client`] fails; a run does not start then.
+/// Panics if the function passed to [`set_client`] fails. This happens only outside of a run, because a run does not
+/// start then.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), golo::RequestError> {
@@ -86,11 +87,12 @@ pub fn client() -> Client {
     current().unwrap_or_else(|error| panic!("{}", chain(&error)))
 }
 
-/// Has `f` build the client from now on, for this process. The builder comes with golo's defaults, which `f` may change.
+/// Sets the function that builds the client from now on, for this process. The builder has golo's defaults, which `f`
+/// may change.
 ///
-/// If `f` sets a redirect policy, golo cannot count redirects: a request that was redirected counts as one redirect at
-/// least. A proxy that `f` sets is not in the report, and neither is one that reqwest takes from the environment for a
-/// client that is built without this builder.
+/// If `f` sets a redirect policy, golo cannot count redirects: a redirected request counts as at least one redirect.
+/// The report does not show a proxy that `f` sets, or one that reqwest takes from the environment because the client
+/// was built without this builder.
 ///
 /// ```
 /// golo::set_client(|builder| builder.user_agent("golo").build());
@@ -110,18 +112,18 @@ fn forget_clients() {
     lock(&CLIENTS).clear();
 }
 
-/// The current worker's client, built if it is not there yet.
+/// Returns the current worker's client. Builds it if needed.
 pub(crate) fn current() -> Result<Client, Error> {
     with_current(|kept| kept.client.clone())
 }
 
-/// Whether `client` follows redirects by golo's policy. reqwest tells no client from another, so this compares what they
-/// say of themselves; that costs some microseconds.
+/// Returns true if `client` follows redirects by golo's policy. reqwest cannot compare clients, so this compares their
+/// debug texts, which takes some microseconds.
 pub(crate) fn is_own(client: &Client) -> bool {
     with_current(|kept| kept.own.clone()).ok().flatten().is_some_and(|own| *own == *format!("{client:?}"))
 }
 
-/// Has the current worker's client, built if it is not there yet.
+/// Calls `use_it` with the current worker's client. Builds it if needed.
 fn with_current<T>(use_it: impl Fn(&Kept) -> T) -> Result<T, Error> {
     let runtime = runtime::Handle::try_current().ok().map(|handle| handle.id());
     let generation = GENERATION.load(Acquire);
@@ -132,7 +134,7 @@ fn with_current<T>(use_it: impl Fn(&Kept) -> T) -> Result<T, Error> {
     let known = lock(&CLIENTS).iter().find(is_current).cloned();
     let kept = match known {
         Some(kept) => kept,
-        // Without a lock: what builds it is the load test's, and may well ask for a client.
+        // Not under the lock: the load test's code builds the client, and it may ask for a client itself.
         None => {
             let (client, own) = build()?;
             keep(Kept { runtime, generation, client, own })
@@ -143,7 +145,7 @@ fn with_current<T>(use_it: impl Fn(&Kept) -> T) -> Result<T, Error> {
     Ok(used)
 }
 
-/// Keeps a new client, unless another worker of this runtime was quicker: then gives that one's.
+/// Keeps a new client. If another worker of this runtime was faster, returns that worker's client instead.
 fn keep(new: Kept) -> Kept {
     let mut clients = lock(&CLIENTS);
     if let Some(kept) = clients.iter().find(|kept| kept.is_for(new.runtime, new.generation)) {
@@ -156,15 +158,15 @@ fn keep(new: Kept) -> Kept {
     new
 }
 
-/// Gives the client, and what it says of itself if it follows redirects as golo does.
+/// Builds a client. Also returns its debug text, if it follows redirects by golo's policy.
 fn build() -> Result<(Client, Option<Arc<str>>), Error> {
-    // The policy holds the other half, and is gone if the load test has replaced it.
+    // The policy holds a clone, which is dropped if the load test replaces the policy.
     let policy = Arc::new(());
     let configure = CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).clone();
     let build = |builder: ClientBuilder| match &configure {
         Some(configure) => {
             if IS_BUILDING.replace(true) {
-                return Err("the function that builds the HTTP client asks for the client".into());
+                return Err("the function that builds the HTTP client uses the client itself".into());
             }
             let built = panic::caught_now(|| configure(builder));
             IS_BUILDING.set(false);
@@ -180,56 +182,56 @@ fn build() -> Result<(Client, Option<Arc<str>>), Error> {
         })
         .map_err(|error| Error::start("the HTTP client could not be built", Some(error)))?;
     let described = format!("{client:?}").to_lowercase();
-    // reqwest would add a default header again where a redirect leads to another host.
+    // reqwest would add a default header again when a redirect leads to another host.
     let is_safe = !SENSITIVE.iter().any(|name| described.contains(&format!("\"{name}\"")));
     let own = (Arc::strong_count(&policy) > 1 && is_safe).then(|| format!("{client:?}").into());
     Ok((client, own))
 }
 
-/// Puts the TLS provider in place, without which reqwest panics: for golo's clients, and for those that a load test makes
-/// by itself.
+/// Installs the TLS provider, without which reqwest panics. Used for golo's clients and for those that a load test
+/// builds itself.
 pub fn install_provider() {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        // Fails where the load test has installed one of its own choice, which then stands.
+        // Fails if the load test has installed a provider, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }
 
-/// How clients are built for one run, beside golo's defaults.
+/// Settings of the clients of one run, in addition to golo's defaults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
-    /// A connection for each request.
+    /// Use a new connection for each request.
     pub(crate) no_keep_alive: bool,
-    /// Any certificate will do.
+    /// Accept any certificate.
     pub(crate) insecure: bool,
-    /// The proxy that requests go through.
+    /// Proxy of the requests.
     pub(crate) proxy: Proxy,
 }
 
 static OPTIONS: RwLock<Options> = RwLock::new(Options { no_keep_alive: false, insecure: false, proxy: Proxy::None });
 
-/// Has clients built so from now on.
+/// Sets the options of all clients that are built from now on.
 pub(crate) fn set_options(options: Options) {
     options.proxy.install();
     *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = options;
     forget_clients();
 }
 
-/// Follows as many redirects as reqwest does by itself, and counts them.
+/// Follows as many redirects as reqwest does by default, and counts them.
 fn redirects(policy: &Arc<()>) -> Policy {
     let policy = Arc::clone(policy);
     Policy::custom(move |attempt| {
         let _ = &policy;
         let is_allowed = targets::check(attempt.url());
-        // The first of those before is the request itself.
+        // The first of the previous URLs is the request itself.
         let is_within = attempt.previous().len() + attempts::followed_before() <= REDIRECTS;
         let is_http = matches!(attempt.url().scheme(), "http" | "https");
         attempts::redirected(attempt.status(), is_allowed.is_ok() && is_within && is_http);
         match is_allowed {
             Err(reason) => attempt.error(reason),
             Ok(()) if !is_within => attempt.error("too many redirects"),
-            // reqwest refuses what is not HTTP.
+            // reqwest refuses other schemes than HTTP.
             Ok(()) => attempt.follow(),
         }
     })
@@ -255,8 +257,8 @@ fn defaults(policy: &Arc<()>) -> reqwest::Result<ClientBuilder> {
     Ok(builder)
 }
 
-/// On a machine without any CA root, where no builder can make a client that verifies by the system's: one that trusts
-/// no CA but those the load test adds, so that plain http can be tested.
+/// On a machine without CA roots, a builder that trusts only the CAs that the load test adds. Otherwise no client could
+/// be built there, not even for plain http.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn without_roots(policy: &Arc<()>) -> Option<ClientBuilder> {
     if !rustls_native_certs::load_native_certs().certs.is_empty() {

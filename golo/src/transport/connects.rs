@@ -1,4 +1,4 @@
-//! How long golo's client takes to make a connection: lookup, TCP and TLS, from where reqwest lets it be seen.
+//! Time that golo's client takes to make a connection, as far as reqwest shows it: lookup, TCP and TLS.
 
 use std::{
     future::poll_fn,
@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::{metrics::scope, transport::attempts};
 
-/// A layer round the client's connector.
+/// A layer around the client's connector.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TimeConnects;
 
@@ -25,7 +25,7 @@ impl<S> Layer<S> for TimeConnects {
     }
 }
 
-/// The connector, with a watch. reqwest clones it several times a request, so that is cheap.
+/// The connector with a timer. reqwest clones it several times per request, so cloning is cheap.
 #[derive(Debug)]
 pub(crate) struct Timed<S>(Arc<S>);
 
@@ -50,7 +50,7 @@ where
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
-        // The request's; the connecting may go on without it, for another.
+        // The sink of this request. The connecting may continue without the request and serve another one.
         let sink = scope::sink_of(scope::current().as_deref());
         attempts::connecting(true);
         let mut connector = S::clone(&self.0);

@@ -1,4 +1,4 @@
-//! The proxy that requests go through: none, unless it is asked for.
+//! Proxy of the requests. The default is none.
 
 use std::{
     fmt,
@@ -11,25 +11,25 @@ use reqwest::{ClientBuilder, Url};
 
 use crate::support::secrets::{url_without_credentials, without_credentials};
 
-/// The proxy in use, as a matcher of URLs.
+/// Proxy in use, as a matcher of URLs.
 static MATCHER: RwLock<Option<Arc<Matcher>>> = RwLock::new(None);
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
-/// What `--proxy` asks for. [`Display`](fmt::Display) and `Debug` leave out user and password.
+/// Value of `--proxy`. [`Display`](fmt::Display) and `Debug` leave out user and password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Proxy {
-    /// Send requests to the target itself.
+    /// Send requests directly to the target.
     #[default]
     None,
-    /// Use the proxies that the environment names, and with the feature `system-proxy` those of the system.
+    /// Use the proxies of the environment variables, and with the feature `system-proxy` those of the system.
     Environment,
     /// Use this proxy for every request.
     Url(Url),
 }
 
 impl Proxy {
-    /// Text that reads as the same, with user and password.
+    /// Returns a text that parses to the same value, including user and password.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
@@ -38,7 +38,7 @@ impl Proxy {
         }
     }
 
-    /// Checks that this program can use it.
+    /// Checks that this program supports the proxy.
     pub(crate) fn check_features(&self) -> Result<(), String> {
         match self {
             Self::Url(url) if url.scheme().starts_with("socks") && !cfg!(feature = "socks") => {
@@ -48,10 +48,10 @@ impl Proxy {
         }
     }
 
-    /// Configures a client.
+    /// Configures a client to use the proxy.
     pub(crate) fn apply(&self, builder: ClientBuilder) -> Result<ClientBuilder, reqwest::Error> {
         Ok(match self {
-            // reqwest would take those of the environment.
+            // Without this, reqwest would use the proxies of the environment.
             Self::None => builder.no_proxy(),
             Self::Environment => builder,
             Self::Url(url) => builder.no_proxy().proxy(reqwest::Proxy::all(url.clone())?),
@@ -69,28 +69,28 @@ impl Proxy {
     }
 }
 
-/// The proxy that a request to `url` goes through, without user and password.
+/// Returns the proxy that a request to `url` uses, without user and password.
 pub(crate) fn used_for(url: &Url) -> Option<Url> {
     let matcher = MATCHER.read().unwrap_or_else(PoisonError::into_inner).clone()?;
     let intercept = matcher.intercept(&url.as_str().parse().ok()?)?;
     intercept.uri().to_string().parse().ok().map(with_port)
 }
 
-/// `proxy` with its port, if it is one of SOCKS, whose usual port no URL knows.
+/// Adds the default port to a SOCKS proxy without one. `Url` has no default port for SOCKS.
 pub(crate) fn with_port(mut proxy: Url) -> Url {
     if proxy.scheme().starts_with("socks") && proxy.port().is_none() {
-        // It cannot fail: there is a host.
+        // Cannot fail, because there is a host.
         let _ = proxy.set_port(Some(1080));
     }
     proxy
 }
 
-/// A proxy in words, as reports name it.
+/// Returns a proxy's name for reports.
 pub(crate) fn shown(proxy: &Url) -> String {
     url_without_credentials(proxy).as_str().trim_end_matches('/').to_owned()
 }
 
-/// Proxies that requests to any of `origins` go through.
+/// Returns the proxies that requests to any of `origins` use.
 pub(crate) fn used_for_any<'o>(origins: impl IntoIterator<Item = &'o str>) -> Vec<String> {
     let urls = origins.into_iter().filter_map(|origin| origin.parse().ok());
     let mut proxies: Vec<_> = urls.filter_map(|url| used_for(&url)).map(|proxy| shown(&proxy)).collect();
@@ -138,16 +138,16 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The text of `--proxy` before it is read. clap repeats a value that it cannot read, and this one may have a password.
+/// Unparsed value of `--proxy`. clap prints a value that it cannot parse, and this one may contain a password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ProxyText(String);
 
 impl ProxyText {
-    /// Reads it.
+    /// Parses the value.
     ///
     /// # Errors
     ///
-    /// It is neither `env`, `none` nor the URL of a proxy.
+    /// Returns an error if it is not `env`, `none` or the URL of a proxy.
     pub(crate) fn read(&self) -> Result<Proxy, String> {
         self.0.parse()
     }
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_a_url_or_a_host_and_never_shows_a_password() {
+    fn proxy_parses_urls_and_hosts_and_never_shows_a_password() {
         for (text, shown, key) in [
             ("env", "env", "env"),
             ("none", "none", "none"),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_of_socks_needs_its_feature() {
+    fn socks_proxy_needs_its_feature() {
         let checked = "socks5://127.0.0.1".parse::<Proxy>().unwrap().check_features();
         assert_eq!(checked.is_ok(), cfg!(feature = "socks"));
         assert_eq!("http://127.0.0.1".parse::<Proxy>().unwrap().check_features(), Ok(()));

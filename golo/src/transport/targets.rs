@@ -1,4 +1,4 @@
-//! Which targets a load test may have, where whoever runs it says so: an agent with `--allow-target`.
+//! Targets that a load test may use, if they are limited, as by an agent's `--allow-target`.
 
 use std::{fmt, sync::OnceLock};
 
@@ -7,12 +7,12 @@ use reqwest::Url;
 use crate::error::NotAllowed;
 use crate::transport::proxy::{self, Proxy};
 
-/// Says so, with commas between: `127.0.0.1:8765,shop.example`.
+/// Environment variable with the allowed targets, separated by commas: `127.0.0.1:8765,shop.example`.
 const VARIABLE: &str = "GOLO_ALLOW_TARGETS";
 
 static ALLOWED: OnceLock<Option<Vec<Target>>> = OnceLock::new();
 
-/// A host, and its port unless any will do.
+/// A host, and its port unless any port is allowed.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
     host: String,
@@ -20,7 +20,7 @@ struct Target {
 }
 
 impl Target {
-    /// None where it is no target.
+    /// Parses `HOST` or `HOST:PORT`. Returns `None` if the text is neither.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (host, port) = match text.rsplit_once(':') {
@@ -45,13 +45,13 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether `text` is a target as `GOLO_ALLOW_TARGETS` has them: `HOST` or `HOST:PORT`.
+/// Returns true if `text` is a target as in `GOLO_ALLOW_TARGETS`: `HOST` or `HOST:PORT`.
 #[must_use]
 pub fn is_target(text: &str) -> bool {
     !text.contains(',') && Target::parse(text).is_some()
 }
 
-/// Checks that a request may be sent there. A proxy that it goes through must be allowed too, since it can reach anything.
+/// Checks that a request may be sent to `url`. A proxy on the way must be allowed too, because it can reach any target.
 pub(crate) fn check(url: &Url) -> Result<(), NotAllowed> {
     let Some(targets) = allowed() else { return Ok(()) };
     check_against(targets, url)?;
@@ -65,7 +65,7 @@ fn allowed() -> Option<&'static [Target]> {
     ALLOWED.get_or_init(|| std::env::var(VARIABLE).ok().and_then(|text| read(&text))).as_deref()
 }
 
-/// What is no target allows none, rather than all.
+/// Ignores texts that are not targets. So a list of only invalid targets allows none, not all.
 fn read(text: &str) -> Option<Vec<Target>> {
     (!text.is_empty()).then(|| text.split(',').filter_map(Target::parse).collect())
 }
@@ -75,7 +75,7 @@ fn check_against(targets: &[Target], url: &Url) -> Result<(), NotAllowed> {
     if targets.iter().any(|target| target.is_of(url)) {
         return Ok(());
     }
-    Err(NotAllowed { message: format!("its target is none of those that are allowed here: {}", list(targets)) })
+    Err(NotAllowed { message: format!("its target is not allowed; allowed targets: {}", list(targets)) })
 }
 
 #[cold]
@@ -84,18 +84,18 @@ fn check_proxy(targets: &[Target], proxy: &Url) -> Result<(), NotAllowed> {
         return Ok(());
     }
     let (proxy, list) = (proxy::shown(proxy), list(targets));
-    Err(NotAllowed { message: format!("the proxy {proxy} is none of the targets that are allowed here: {list}") })
+    Err(NotAllowed { message: format!("the proxy `{proxy}` is not allowed; allowed targets: {list}") })
 }
 
 fn list(targets: &[Target]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Checks a proxy against the targets that an agent allows, each as [`is_target`] wants it.
+/// Checks a proxy against the targets that an agent allows. Each must satisfy [`is_target`].
 ///
 /// # Errors
 ///
-/// It is none of them.
+/// Returns an error if the proxy is not one of the targets.
 pub fn check_proxy_among(targets: &[String], proxy: &Proxy) -> Result<(), String> {
     let Proxy::Url(url) = proxy else { return Ok(()) };
     let targets: Vec<_> = targets.iter().filter_map(|target| Target::parse(target)).collect();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_host_and_a_port_if_it_has_one() {
+    fn target_matches_its_host_and_port() {
         assert!(is_allowed("", "http://anywhere.example/"));
         assert!(is_allowed("127.0.0.1:8765", "http://127.0.0.1:8765/items?x=1"));
         assert!(is_allowed("shop.example, 127.0.0.1", "https://Shop.Example:8443/"));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target_is_told_apart() {
+    fn is_target_rejects_other_texts() {
         assert!(["127.0.0.1", "a.example:80", "[::1]", "[::1]:1"].into_iter().all(is_target));
         for text in ["", ":80", "a:b", "a:0", "::1", "http://a", "a/b", "u@a", "a,b", "a:99999"] {
             assert!(!is_target(text), "{text}");

@@ -1,4 +1,4 @@
-//! Cookies: a jar for each user over one shared client. Without the feature `cookies` there are none.
+//! Cookies: a separate jar for each user of a shared client. Without the feature `cookies` there are none.
 
 #[cfg(feature = "cookies")]
 pub(crate) use kept::with_jars;
@@ -15,13 +15,12 @@ mod kept {
 
     use crate::metrics::scope;
 
-    /// Has the client ask for the cookies of the user whose code is running.
+    /// Makes the client use the cookies of the current user.
     pub(crate) fn with_jars(builder: ClientBuilder) -> ClientBuilder {
         builder.cookie_provider(Arc::new(CurrentJar::default()))
     }
 
-    /// What golo's client asks for cookies: the jar of the user whose code is running, or one of the client's own
-    /// outside any run.
+    /// Cookie store of golo's client: the jar of the current user, or a jar of its own outside of a run.
     #[derive(Default)]
     struct CurrentJar {
         outside: Jar,

@@ -1,4 +1,4 @@
-//! Feeds: rows of test data, dealt to triggers.
+//! Feeds: rows of test data for triggers.
 
 mod read;
 
@@ -15,24 +15,24 @@ use crate::{Error, metrics::scope, user::member};
 
 /// Reads the rows of a file into a [`Feed`], for a load test's `setup`. Needs the feature `feed`.
 ///
-/// The file's extension says what it is:
+/// The file's extension determines its format:
 ///
 /// | extension | contents |
 /// |---|---|
 /// | `.csv` | comma-separated values; the first row is the header and names the fields of `T` |
 /// | `.tsv` | the same, separated by tabs |
 /// | `.json` | an array of rows |
-/// | `.jsonl`, `.ndjson` | a row a line |
+/// | `.jsonl`, `.ndjson` | one row per line |
 ///
-/// It is text in UTF-8, with or without a byte order mark. Blank lines between rows are skipped. It is read once and
-/// whole: every row is checked before the load begins, and stays in memory. A relative path starts at the working
+/// The file must be UTF-8, with or without a byte order mark. Blank lines between rows are skipped. The whole file is
+/// read once: every row is checked before the load begins, and stays in memory. A relative path starts at the working
 /// directory.
 ///
 /// # Errors
 ///
-/// Where the file cannot be read, its extension is unknown, it has no rows, or a row is not a `T`; the error says which
-/// line. Rows may hold secrets, so it never quotes them: a reason that the `Deserialize` of a type words itself is left
-/// out.
+/// Returns an error if the file cannot be read, its extension is unknown, it has no rows, or a row is not a `T`. The
+/// error names the line. It never quotes a row, because rows may contain secrets. So it leaves out messages that a
+/// type's own `Deserialize` produces.
 ///
 /// ```no_run
 /// #[derive(serde::Deserialize)]
@@ -57,24 +57,25 @@ pub fn feed<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Feed<T>, Erro
     read::rows(path.as_ref()).map(Feed::of)
 }
 
-/// Rows of test data (feature `feed`), dealt to the triggers of all users and workers: what [`feed`](feed()) reads from a file.
+/// Rows of test data (feature `feed`) for the triggers of all users and workers. [`feed`](feed()) reads them from a
+/// file.
 ///
-/// They are dealt in [sequence](Self::sequential) unless told otherwise. Every trigger takes rows, those of the warm-up too.
+/// Rows are dealt in [sequence](Self::sequential) by default. Every trigger takes rows, also during the warm-up.
 ///
 /// # Several agents
 ///
-/// `golo submit` starts the load test on each agent, and each of them reads the whole file. A feed knows which member of the
-/// run it belongs to, so nothing has to be split by hand:
+/// `golo submit` starts the load test on each agent, and each agent reads the whole file. You need not split the file,
+/// because a feed deals only the rows of its member of the run:
 ///
 /// | feed | rows that member `i` of `n` deals, counted from 0 |
 /// |---|---|
 /// | [unique](Self::unique) | `i`, `i + n`, `i + 2n`, …: no other member deals these |
-/// | [sequential](Self::sequential) | the same, and past the last row it goes on from the first, as if the rows were repeated |
-/// | [random](Self::random) | any row: users have other numbers on each member, and so other choices |
+/// | [sequential](Self::sequential) | the same, continued past the last row as if the rows were repeated |
+/// | [random](Self::random) | any row: users have other numbers on each member, and so get other rows |
 ///
-/// Of 20 rows each of three agents has 7, 7 and 6. A member that is out of rows gets `None`, even if another member still
-/// has some: rows are not handed over. So give a unique feed as many rows as there are triggers, or some more if agents
-/// differ in speed. The rows of an agent that was lost stay unused.
+/// With 20 rows, three agents have 7, 7 and 6. A member that is out of rows gets `None`, even if another member still
+/// has rows, because rows are not moved between members. So give a unique feed at least as many rows as there are
+/// triggers, and some more if the agents differ in speed. The rows of a lost agent stay unused.
 ///
 /// ```
 /// # fn main() -> Result<(), golo::Error> {
@@ -85,7 +86,7 @@ pub fn feed<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Feed<T>, Erro
 /// # Ok(()) }
 /// ```
 pub struct Feed<T> {
-    /// At least one.
+    /// Never empty.
     rows: Vec<T>,
     order: Order,
     dealt: AtomicU64,
@@ -99,11 +100,11 @@ enum Order {
 }
 
 impl<T> Feed<T> {
-    /// A feed of rows that are made in code.
+    /// Creates a feed of rows that are made in code.
     ///
     /// # Errors
     ///
-    /// Where there are none.
+    /// Returns an error if there are no rows.
     pub fn new(rows: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         let rows = Vec::from_iter(rows);
         if rows.is_empty() { Err(Error::feed("a feed needs at least one row", None)) } else { Ok(Self::of(rows)) }
@@ -113,24 +114,23 @@ impl<T> Feed<T> {
         Self { rows, order: Order::Sequential, dealt: AtomicU64::new(0) }
     }
 
-    /// Deals the rows in their order, each call the next one, and begins again after the last. Members of a run begin with
+    /// Deals the rows in order, one at each call, and starts again after the last. Members of a run start with
     /// different rows, see [above](Self#several-agents).
     #[must_use]
     pub fn sequential(self) -> Self {
         Self { order: Order::Sequential, ..self }
     }
 
-    /// Deals any row at each call, all equally likely.
+    /// Deals a random row at each call, with equal probabilities.
     ///
-    /// The choice is seeded: a trigger whose [`Context`](crate::Context) says which user and iteration it is gets the
-    /// same rows each time it is run.
+    /// The choice is seeded: a trigger with a user and an iteration in its [`Context`](crate::Context) gets the same
+    /// rows each time it is run.
     #[must_use]
     pub fn random(self) -> Self {
         Self { order: Order::Random, ..self }
     }
 
-    /// Deals the rows in their order, each once in the whole run: over all users, workers and
-    /// [agents](Self#several-agents).
+    /// Deals the rows in order, each once in the whole run, over all users, workers and [agents](Self#several-agents).
     ///
     /// ```
     /// # fn main() -> Result<(), golo::Error> {
@@ -145,8 +145,8 @@ impl<T> Feed<T> {
         Self { order: Order::Unique, ..self }
     }
 
-    /// The next row; `None` once a [unique](Self::unique) feed has dealt all rows of this member of the run, and never from
-    /// another feed.
+    /// Returns the next row. Returns `None` if a [unique](Self::unique) feed has dealt all rows of this member of the
+    /// run. Other feeds always return a row.
     #[must_use]
     pub fn next(&self) -> Option<&T> {
         let count = self.rows.len() as u64;
@@ -165,26 +165,26 @@ impl<T> Feed<T> {
         member::share().nth(self.dealt.fetch_add(1, Relaxed))
     }
 
-    /// All rows, in their order.
+    /// Returns all rows, in order.
     #[must_use]
     pub fn rows(&self) -> &[T] {
         &self.rows
     }
 
-    /// How many rows there are, dealt or not.
+    /// Returns the number of rows, dealt or not.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are no rows: never, as a feed without rows is an error.
+    /// Returns true if there are no rows. Always false, because a feed without rows cannot be created.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
-/// Rows may be secrets: how many there are, and their order.
+/// Prints the number of rows and their order. Rows may be secrets.
 impl<T> fmt::Debug for Feed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed").field("rows", &self.rows.len()).field("order", &self.order).finish()
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::metrics::scope::Scope;
 
-    /// How often each row is dealt when eight threads take `each` rows.
+    /// Returns how often each row is dealt when eight threads take `each` rows.
     fn dealt_to_eight_threads(feed: &Feed<u32>, each: usize) -> HashMap<u32, usize> {
         let rows = thread::scope(|threads| {
             let takers = [(); 8].map(|()| threads.spawn(|| Vec::from_iter((0..each).filter_map(|_| feed.next()))));
@@ -211,15 +211,15 @@ mod tests {
     }
 
     #[test]
-    fn sequential_begins_again_after_the_last_row() {
+    fn sequential_starts_again_after_the_last_row() {
         let feed = Feed::new(["a", "b", "c"]).unwrap();
         let dealt = Vec::from_iter((0..7).filter_map(|_| feed.next().copied()));
         assert_eq!(dealt, ["a", "b", "c", "a", "b", "c", "a"]);
-        assert_eq!(feed.random().sequential().next(), Some(&"b"), "where it was");
+        assert_eq!(feed.random().sequential().next(), Some(&"b"), "continues at the next row");
     }
 
     #[test]
-    fn sequential_is_even_over_threads() {
+    fn sequential_deals_evenly_over_threads() {
         let counts = dealt_to_eight_threads(&Feed::new(0..100).unwrap(), 1000);
         assert_eq!(counts, (0..100).map(|row| (row, 80)).collect());
     }
@@ -240,7 +240,7 @@ mod tests {
         assert!(counts.values().all(|count| (600..1000).contains(count)), "{counts:?}");
     }
 
-    /// What a trigger of this user and iteration is dealt.
+    /// Returns the rows that a trigger of this user and iteration gets.
     async fn dealt_to(feed: &Feed<u32>, user: u64, iteration: u64) -> Vec<u32> {
         let context = crate::Context { user: Some(user), iteration: Some(iteration), ..Default::default() };
         let scope = Scope::new(crate::metrics::sink::process(), Arc::default(), None).seeded_by(&context, 0);
@@ -257,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_row() {
+    fn debug_does_not_show_rows() {
         let feed = Feed::new(["hunter2"]).unwrap().unique();
         assert_eq!(format!("{feed:?}"), "Feed { rows: 1, order: Unique }");
     }
 
     #[test]
-    fn no_rows_are_no_feed() {
+    fn new_rejects_a_feed_without_rows() {
         let error = Feed::<String>::new([]).unwrap_err();
         assert!(error.is_feed());
         assert_eq!(error.to_string(), "a feed needs at least one row");

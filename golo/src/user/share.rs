@@ -1,4 +1,4 @@
-//! Equal parts of a whole: users and starts are dealt out to workers one by one, like cards.
+//! Equal parts of a whole. Users and starts are dealt to the workers in turn.
 
 /// One of `of` parts: the numbers `i` with `i % of == index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

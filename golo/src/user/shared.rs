@@ -1,10 +1,10 @@
-//! What `setup` made once and every trigger shares.
+//! `Shared`: the value that `setup` returned, for all triggers.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use crate::metrics::scope::SharedValue;
 
-/// What `setup` returned, handed to every trigger of the run. Cloning it is cheap; all clones are one value.
+/// The value that `setup` returned, shared by all triggers of the run. Cloning is cheap; all clones share one value.
 ///
 /// ```no_run
 /// struct Catalogue(Vec<String>);
@@ -25,7 +25,7 @@ use crate::metrics::scope::SharedValue;
 pub struct Shared<T>(Arc<T>);
 
 impl<T: Send + Sync + 'static> Shared<T> {
-    /// Wraps a value, to call a load test from a unit test.
+    /// Wraps a value, for example to call a load test from a unit test.
     pub fn new(value: T) -> Self {
         Self(Arc::new(value))
     }
@@ -38,9 +38,9 @@ impl<T: Send + Sync + 'static> Shared<T> {
         self.0
     }
 
-    /// What `setup` returned, from wherever the load test's code runs: a user's [`start`](crate::User::start), say.
+    /// Returns the value of `setup` from any code of the load test, for example a user's [`start`](crate::User::start).
     ///
-    /// `None` outside a run, where there is no `setup`, and where it returned another type.
+    /// Returns `None` outside of a run, if there is no `setup`, or if `setup` returned another type.
     #[must_use]
     pub fn current() -> Option<Self> {
         crate::metrics::scope::current()?.shared.clone().and_then(Self::from_any)

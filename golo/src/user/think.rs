@@ -1,4 +1,4 @@
-//! Think time: pauses as people make them.
+//! Think time: pauses between steps, as people make them.
 
 use std::{
     ops::{Range, RangeInclusive},
@@ -9,7 +9,7 @@ use rand::RngExt as _;
 
 use crate::metrics::scope::{self, Scope};
 
-/// How long to [`think`]: a [`Duration`], or a range of them to choose from at random.
+/// Length of a [`think`] pause: a [`Duration`], or a range of durations to choose from at random.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::metrics::scope::{self, Scope};
 /// assert_eq!((second..minute).bounds(), (second, minute));
 /// ```
 pub trait ThinkTime: sealed::Sealed {
-    /// The shortest and the longest pause.
+    /// Returns the shortest and the longest pause.
     fn bounds(self) -> (Duration, Duration);
 }
 
@@ -42,11 +42,11 @@ impl ThinkTime for RangeInclusive<Duration> {
     }
 }
 
-/// Pauses as a person would between two steps, for a fixed time or one chosen evenly from a range.
+/// Pauses like a person between two steps, for a fixed time or a random one from a range with equal probabilities.
 ///
-/// The pause is not measured: a trigger's `duration` leaves it out, and the report says how long triggers paused. The choice is seeded: a trigger whose
-/// [`Context`](crate::Context) says which user and iteration it is pauses as long each time it is run.
-/// An empty range is its start.
+/// The pause is not measured: it is not part of a trigger's `duration`, and the report shows how long triggers paused.
+/// The choice is seeded: a trigger with a user and an iteration in its [`Context`](crate::Context) makes the same pause
+/// each time it is run. An empty range means its start.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -74,7 +74,7 @@ pub async fn think(time: impl ThinkTime) {
 mod sealed {
     use super::{Duration, Range, RangeInclusive};
 
-    /// Keeps `ThinkTime` ours, so that it can grow.
+    /// Seals `ThinkTime`, so that methods can be added later.
     pub trait Sealed {}
     impl Sealed for Duration {}
     impl Sealed for Range<Duration> {}

@@ -65,11 +65,11 @@ async fn users_join_and_leave_when_adjusted() {
 async fn invalid_adjustment_is_refused_and_changes_nothing() {
     let mut run = Run::start(Probe::quick(), rate("100/s", SECOND), 1);
     let error = run.engine.adjust(level("7")).unwrap_err().to_string();
-    assert_eq!(error, "`7` is in the wrong unit: the plan is a rate, so give one, as 500/s");
+    assert_eq!(error, "`7` is in the wrong unit: the plan is a rate, so use a rate, as in 500/s");
     assert_eq!(run.finish().await.counts(), (100, 100, 0, 0));
     let mut run = Run::start(Probe::new(|_, _| Act::Take(MILLI)), closed(1, Duration::from_millis(200)), 1);
     let error = run.engine.adjust(level("7/s")).unwrap_err().to_string();
-    assert_eq!(error, "`7/s` is in the wrong unit: the plan is in users, so give users");
+    assert_eq!(error, "`7/s` is in the wrong unit: the plan is in users, so use users");
     assert_eq!(run.engine.adjust(level("10000001")).unwrap_err().to_string(), "more than 10000000 users");
     assert_eq!(run.finish().await.finished.most_users, 1);
 }

@@ -247,7 +247,7 @@ async fn lost_http_2_connections_and_streams_are_reset_or_body_errors() {
 async fn untrusted_certificate_is_a_tls_error() {
     let server = tls::start(&["http/1.1"]).await;
     let (error, output, reason) = failed("tls", golo::client().get(server.url())).await;
-    assert_eq!(error.to_string(), format!("GET {} could not agree on TLS", server.url()));
+    assert_eq!(error.to_string(), format!("GET {} had a TLS error", server.url()));
     assert!(reason.contains("certificate"), "{reason}");
     assert_eq!((output.status, output.size), (0, 0));
 }

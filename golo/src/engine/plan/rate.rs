@@ -69,11 +69,11 @@ impl FromStr for Rate {
         let Some((number, unit)) = text.split_once('/') else {
             return Err(match millionths(text) {
                 Ok(_) => format!("no unit; write `{text}/s`"),
-                Err(_) => "expected a number and a unit, as 500/s, 90/m or 10/h".to_owned(),
+                Err(_) => "expected a number and a unit, as in 500/s, 90/m or 10/h".to_owned(),
             });
         };
         let Some(&(_, per_hour)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("`{unit}` is no unit of a rate; write `{number}/s`, `/m` or `/h`"));
+            return Err(format!("`{unit}` is not a unit of a rate; write `{number}/s`, `/m` or `/h`"));
         };
         let rate = millionths(number)?.checked_mul(per_hour).and_then(Self::new);
         rate.ok_or_else(|| format!("more than {MOST_PER_SECOND}/s"))
@@ -85,7 +85,7 @@ fn millionths(text: &str) -> Result<u64, String> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number(whole) || !is_number(decimals) || (whole.is_empty() && decimals.is_empty()) {
-        return Err(format!("`{text}` is no number of starts; write 500/s, 1.5/s, 90/m or 10/h"));
+        return Err(format!("`{text}` is not a number of starts; write 500/s, 1.5/s, 90/m or 10/h"));
     }
     if decimals.len() > 6 {
         return Err(format!("`{text}` has more than six decimals"));
@@ -139,10 +139,10 @@ mod tests {
     fn invalid_rate_returns_a_helpful_error() {
         for (wrong, error) in [
             ("500", "no unit; write `500/s`"),
-            ("fast", "expected a number and a unit, as 500/s, 90/m or 10/h"),
-            ("500/d", "`d` is no unit of a rate; write `500/s`, `/m` or `/h`"),
-            ("-1/s", "`-1` is no number of starts; write 500/s, 1.5/s, 90/m or 10/h"),
-            ("./s", "`.` is no number of starts; write 500/s, 1.5/s, 90/m or 10/h"),
+            ("fast", "expected a number and a unit, as in 500/s, 90/m or 10/h"),
+            ("500/d", "`d` is not a unit of a rate; write `500/s`, `/m` or `/h`"),
+            ("-1/s", "`-1` is not a number of starts; write 500/s, 1.5/s, 90/m or 10/h"),
+            ("./s", "`.` is not a number of starts; write 500/s, 1.5/s, 90/m or 10/h"),
             ("1.1234567/s", "`1.1234567` has more than six decimals"),
             ("10000000.000001/s", "more than 10000000/s"),
             ("99999999999999999999999/h", "more than 10000000/s"),

@@ -66,7 +66,7 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
     }
     let zero = [plan.duration, plan.pace()].contains(&Some(Duration::ZERO));
     if zero || plan.iterations == Some(0) || most == 0 || curve.peak() == 0 {
-        return Err("a plan that asks for no load".to_owned());
+        return Err("a plan without load".to_owned());
     }
     if plan.duration.is_none() && plan.iterations.is_none() {
         return Err("a plan without an end: it has neither a duration nor iterations".to_owned());
@@ -93,38 +93,42 @@ fn flags_go_together(asked: &Asked) -> Result<(), String> {
     let in_users = asked.stages.iter().find(|stage| matches!(stage.target, Target::Users(_)));
     let in_rates = asked.stages.iter().find(|stage| matches!(stage.target, Target::Rate(_)));
     if asked.users.is_some() && asked.rate.is_some() {
-        return Err("`--users` and `--rate` are two kinds of plan: give the one or the other; \
+        return Err("`--users` and `--rate` are two kinds of plan: use only one of them; \
             with `--rate`, `--max-users` limits the triggers in flight"
             .to_owned());
     }
     if let (Some(users), Some(rate)) = (in_users, in_rates) {
         return Err(format!(
-            "`--stage {users}` is in users and `--stage {rate}` is a rate: give all stages in one unit"
+            "`--stage {users}` is in users and `--stage {rate}` is a rate: use the same unit for all stages"
         ));
     }
     if let (Some(_), Some(stage)) = (asked.users, in_rates) {
-        return Err(format!("`--users` with `--stage {stage}`, which is a rate: start from `--rate`, or give users"));
+        return Err(format!(
+            "`--users` cannot be combined with `--stage {stage}`, which is a rate: start from `--rate`, or use stages in users"
+        ));
     }
     if let (Some(rate), Some(stage)) = (asked.rate, in_users) {
         return Err(format!(
-            "`--rate {rate}` with `--stage {stage}`, which is in users: write `--stage {stage}/s`, or start from `--users`"
+            "`--rate {rate}` cannot be combined with `--stage {stage}`, which is in users: write `--stage {stage}/s`, or start from `--users`"
         ));
     }
     if is_open(asked) {
         if asked.pace.is_some() {
-            return Err("`--pace` is for users, and a rate says already when triggers start: give `--users` with \
-                `--pace`, or the rate alone"
+            return Err("`--pace` cannot be combined with a rate, which sets the times of starts: use `--users` with \
+                `--pace`, or only the rate"
                 .to_owned());
         }
     } else {
         let open_only = [("--max-users", asked.max_users.is_some()), ("--arrivals", asked.arrivals.is_some())];
         if let Some((flag, _)) = open_only.iter().find(|(_, is_given)| *is_given) {
-            return Err(format!("`{flag}` goes with a rate, and there is none: give `--rate 500/s`, or leave it out"));
+            return Err(format!("`{flag}` needs a rate: add `--rate 500/s`, or remove it"));
         }
     }
     if let (Some(duration), Some(last)) = (asked.duration, asked.stages.last()) {
         let more = Stage { duration, ..*last };
-        return Err(format!("`--duration` with `--stage`: stages set the duration; to stay on, add `--stage {more}`"));
+        return Err(format!(
+            "`--duration` cannot be combined with `--stage`: stages set the duration; to hold the last load, add `--stage {more}`"
+        ));
     }
     Ok(())
 }
@@ -140,10 +144,10 @@ fn within_limits(asked: &Asked) -> Result<(), String> {
         return Err(format!("`--stage {stage}` is more than {MOST_USERS} users"));
     }
     for (flag, is_zero, right) in [
-        ("--pace 0s", asked.pace == Some(Duration::ZERO), "without it each user starts again at once"),
-        ("--duration 0s", asked.duration == Some(Duration::ZERO), "give a time to run for, as `--duration 10s`"),
-        ("--iterations 0", asked.iterations == Some(0), "give 1 or more, or leave it out for no limit"),
-        ("--max-users 0", asked.max_users == Some(0), "no trigger could start; give 1 or more"),
+        ("--pace 0s", asked.pace == Some(Duration::ZERO), "remove it, and each user starts again at once"),
+        ("--duration 0s", asked.duration == Some(Duration::ZERO), "use a time above 0, as in `--duration 10s`"),
+        ("--iterations 0", asked.iterations == Some(0), "use 1 or more, or remove it for no limit"),
+        ("--max-users 0", asked.max_users == Some(0), "no trigger could start; use 1 or more"),
     ] {
         if is_zero {
             return Err(format!("`{flag}`: {right}"));
@@ -151,7 +155,7 @@ fn within_limits(asked: &Asked) -> Result<(), String> {
     }
     let staged = asked.stages.iter().map(|stage| stage.duration).fold(Duration::ZERO, Duration::saturating_add);
     if staged.is_zero() && !asked.stages.is_empty() {
-        return Err("the stages take no time: give at least one a time, as `--stage 30s:100`".to_owned());
+        return Err("the stages take no time: set a time for at least one, as in `--stage 30s:100`".to_owned());
     }
     for (flag, time) in [("--pace", asked.pace), ("--graceful-stop", asked.graceful_stop)] {
         if time.is_some_and(|time| time > LONGEST) {
@@ -171,17 +175,17 @@ fn asks_for_load(asked: &Asked) -> Result<(), String> {
     if asked.stages.is_empty() {
         return if curve.start() == 0 {
             let zero = asked.rate.map_or(Target::Users(0), Target::Rate);
-            Err(format!("`{flag} {zero}` asks for no load: give more, as `{flag} {right}`, or stages"))
+            Err(format!("`{flag} {zero}` means no load: use more, as in `{flag} {right}`, or stages"))
         } else {
             Ok(())
         };
     }
     if curve.twice_area(curve.length()) == 0 {
-        return Err("the stages never ask for any load: give one a target above 0".to_owned());
+        return Err("the stages contain no load: set a target above 0 for at least one".to_owned());
     }
     match asked.warm_up {
         Some(time) if !time.is_zero() && curve.whole_at(Duration::ZERO) == 0 => Err(format!(
-            "`--warm-up {}` runs the opening load, and the stages open with none: give `{flag} {right}` to start from",
+            "`--warm-up {}` runs the opening load, but the stages start with no load: add `{flag} {right}` to start from",
             Time(time)
         )),
         _ => Ok(()),
@@ -227,37 +231,37 @@ mod tests {
         let (users, rate) = (Some(100), Some("5/s".parse().unwrap()));
         assert_wrong(
             Asked { users, rate, ..asked(&[]) },
-            "`--users` and `--rate` are two kinds of plan: give the one or the other; with `--rate`, `--max-users` limits \
+            "`--users` and `--rate` are two kinds of plan: use only one of them; with `--rate`, `--max-users` limits \
              the triggers in flight",
         );
         assert_wrong(
             asked(&["1s:5/s", "30s:100"]),
-            "`--stage 30s:100` is in users and `--stage 1s:5/s` is a rate: give all stages in one unit",
+            "`--stage 30s:100` is in users and `--stage 1s:5/s` is a rate: use the same unit for all stages",
         );
         assert_wrong(
             Asked { users, ..asked(&["30s:100/s"]) },
-            "`--users` with `--stage 30s:100/s`, which is a rate: start from `--rate`, or give users",
+            "`--users` cannot be combined with `--stage 30s:100/s`, which is a rate: start from `--rate`, or use stages in users",
         );
         assert_wrong(
             Asked { rate, ..asked(&["30s:100"]) },
-            "`--rate 5/s` with `--stage 30s:100`, which is in users: write `--stage 30s:100/s`, or start from `--users`",
+            "`--rate 5/s` cannot be combined with `--stage 30s:100`, which is in users: write `--stage 30s:100/s`, or start from `--users`",
         );
     }
 
     #[test]
     fn flags_of_one_model_are_rejected_with_the_other() {
         let (pace, rate) = (Some(SECOND), Some("5/s".parse().unwrap()));
-        let error = "`--pace` is for users, and a rate says already when triggers start: give `--users` with `--pace`, or \
-            the rate alone";
+        let error = "`--pace` cannot be combined with a rate, which sets the times of starts: use `--users` with `--pace`, or \
+            only the rate";
         assert_wrong(Asked { pace, rate, ..asked(&[]) }, error);
         assert_wrong(Asked { pace, ..asked(&["30s:100/s"]) }, error);
         assert_wrong(
             Asked { max_users: Some(5), ..asked(&[]) },
-            "`--max-users` goes with a rate, and there is none: give `--rate 500/s`, or leave it out",
+            "`--max-users` needs a rate: add `--rate 500/s`, or remove it",
         );
         assert_wrong(
             Asked { arrivals: Some(super::super::Arrivals::Constant), ..asked(&["30s:100"]) },
-            "`--arrivals` goes with a rate, and there is none: give `--rate 500/s`, or leave it out",
+            "`--arrivals` needs a rate: add `--rate 500/s`, or remove it",
         );
     }
 
@@ -265,11 +269,11 @@ mod tests {
     fn stages_set_the_duration() {
         assert_wrong(
             Asked { duration: Some(60 * SECOND), ..asked(&["30s:100/s", "5s:50/s"]) },
-            "`--duration` with `--stage`: stages set the duration; to stay on, add `--stage 1m:50/s`",
+            "`--duration` cannot be combined with `--stage`: stages set the duration; to hold the last load, add `--stage 1m:50/s`",
         );
         assert_wrong(
             asked(&["0s:100", "0:50"]),
-            "the stages take no time: give at least one a time, as `--stage 30s:100`",
+            "the stages take no time: set a time for at least one, as in `--stage 30s:100`",
         );
     }
 
@@ -278,13 +282,13 @@ mod tests {
         let zero = Some("0/s".parse().unwrap());
         assert_wrong(
             Asked { users: Some(0), ..asked(&[]) },
-            "`--users 0` asks for no load: give more, as `--users 25`, or stages",
+            "`--users 0` means no load: use more, as in `--users 25`, or stages",
         );
         assert_wrong(
             Asked { rate: zero, ..asked(&[]) },
-            "`--rate 0/s` asks for no load: give more, as `--rate 500/s`, or stages",
+            "`--rate 0/s` means no load: use more, as in `--rate 500/s`, or stages",
         );
-        let never = "the stages never ask for any load: give one a target above 0";
+        let never = "the stages contain no load: set a target above 0 for at least one";
         assert_wrong(asked(&["10s:0", "5s:0"]), never);
         assert_wrong(Asked { users: Some(0), ..asked(&["10s:0"]) }, never);
         assert_wrong(Asked { users: Some(100), ..asked(&["0s:0", "10s:0"]) }, never);
@@ -299,11 +303,11 @@ mod tests {
         let warm_up = Some(5 * SECOND);
         assert_wrong(
             Asked { warm_up, ..asked(&["30s:100"]) },
-            "`--warm-up 5s` runs the opening load, and the stages open with none: give `--users 25` to start from",
+            "`--warm-up 5s` runs the opening load, but the stages start with no load: add `--users 25` to start from",
         );
         assert_wrong(
             Asked { warm_up, ..asked(&["30s:100/s"]) },
-            "`--warm-up 5s` runs the opening load, and the stages open with none: give `--rate 500/s` to start from",
+            "`--warm-up 5s` runs the opening load, but the stages start with no load: add `--rate 500/s` to start from",
         );
         assert!(Plan::new(Asked { warm_up, ..asked(&["0s:10", "30s:100"]) }).is_ok());
         assert!(Plan::new(Asked { warm_up, users: Some(1), ..asked(&["30s:100"]) }).is_ok());
@@ -318,18 +322,18 @@ mod tests {
         assert_wrong(Asked { max_users: too_many, rate, ..asked(&[]) }, "`--max-users` is more than 10000000");
         assert_wrong(asked(&["5s:10000001"]), "`--stage 5s:10000001` is more than 10000000 users");
         let zero = Some(Duration::ZERO);
-        assert_wrong(Asked { pace: zero, ..asked(&[]) }, "`--pace 0s`: without it each user starts again at once");
+        assert_wrong(Asked { pace: zero, ..asked(&[]) }, "`--pace 0s`: remove it, and each user starts again at once");
         assert_wrong(
             Asked { duration: zero, ..asked(&[]) },
-            "`--duration 0s`: give a time to run for, as `--duration 10s`",
+            "`--duration 0s`: use a time above 0, as in `--duration 10s`",
         );
         assert_wrong(
             Asked { iterations: Some(0), ..asked(&[]) },
-            "`--iterations 0`: give 1 or more, or leave it out for no limit",
+            "`--iterations 0`: use 1 or more, or remove it for no limit",
         );
         assert_wrong(
             Asked { max_users: Some(0), rate, ..asked(&[]) },
-            "`--max-users 0`: no trigger could start; give 1 or more",
+            "`--max-users 0`: no trigger could start; use 1 or more",
         );
     }
 

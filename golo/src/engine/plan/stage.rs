@@ -79,7 +79,8 @@ impl FromStr for Target {
         if text.contains('/') {
             return text.parse().map(Self::Rate);
         }
-        let users = text.parse().map_err(|_| format!("`{text}` is no number of users; write 100, or a rate as 100/s"));
+        let users =
+            text.parse().map_err(|_| format!("`{text}` is not a number of users; write 100, or a rate as in 100/s"));
         users.map(Self::Users)
     }
 }
@@ -98,9 +99,9 @@ impl FromStr for Stage {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some((duration, target)) = text.split_once(':') else {
-            return Err("expected TIME:TARGET, as 30s:100 or 30s:100/s".to_owned());
+            return Err("expected TIME:TARGET, as in 30s:100 or 30s:100/s".to_owned());
         };
-        let duration = parse_duration(duration).map_err(|error| format!("the time `{duration}`: {error}"))?;
+        let duration = parse_duration(duration).map_err(|error| format!("invalid time `{duration}`: {error}"))?;
         Ok(Self { duration, target: target.parse()? })
     }
 }
@@ -163,15 +164,15 @@ mod tests {
         assert_eq!(stage("30:1.5/s"), Ok(Stage { duration, target: Target::Rate("1.5/s".parse().unwrap()) }));
         assert_eq!(stage("1m30s:100/s").unwrap().to_string(), "1m30s:100/s");
         for (wrong, error) in [
-            ("100", "expected TIME:TARGET, as 30s:100 or 30s:100/s"),
-            ("30s:many", "`many` is no number of users; write 100, or a rate as 100/s"),
-            ("30s:1.5", "`1.5` is no number of users; write 100, or a rate as 100/s"),
-            ("30s:1/x", "`x` is no unit of a rate; write `1/s`, `/m` or `/h`"),
-            ("366d:1", "the time `366d`: longer than a year"),
+            ("100", "expected TIME:TARGET, as in 30s:100 or 30s:100/s"),
+            ("30s:many", "`many` is not a number of users; write 100, or a rate as in 100/s"),
+            ("30s:1.5", "`1.5` is not a number of users; write 100, or a rate as in 100/s"),
+            ("30s:1/x", "`x` is not a unit of a rate; write `1/s`, `/m` or `/h`"),
+            ("366d:1", "invalid time `366d`: longer than a year"),
         ] {
             assert_eq!(stage(wrong).unwrap_err(), error);
         }
-        assert!(stage(":100").unwrap_err().starts_with("the time ``: "));
+        assert!(stage(":100").unwrap_err().starts_with("invalid time ``: "));
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl<T: Trigger> Held<T> {
             _ => triggers.interrupted += 1,
         });
         if thread::panicking() && !is_counted() {
-            let text = "a task of the load test panicked where nothing could catch it";
+            let text = "a task of the load test panicked, and nothing caught the panic";
             recorder::with(|recorder| recorder.error(ErrorKind::Panic, text));
         }
         let mut users = worker.users();

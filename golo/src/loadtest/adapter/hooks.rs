@@ -1,12 +1,12 @@
-//! What `setup` and `teardown` may look like.
+//! Signatures of `setup` and `teardown`.
 
 use super::IntoError;
 use crate::{BoxError, Shared};
 
-/// What `setup` may be: a function without parameters.
+/// Function that may be a `setup`: it has no parameters.
 pub trait Setup: Send + Sync + 'static {
-    /// What the function returns. That it is a future is for [`Loadtest::setup`](crate::Loadtest::setup) to ask: asked
-    /// here too, a `setup` that is not async would be reported twice.
+    /// Value that the function returns. [`Loadtest::setup`](crate::Loadtest::setup) requires that it is a future. A
+    /// bound here as well would report a `setup` that is not async twice.
     type Returned;
 
     /// Calls the function.
@@ -24,20 +24,21 @@ where
     }
 }
 
-/// What `setup` may return when the load test takes `Shared<T>`: a `T`, or a `Result` of one.
+/// Value that `setup` may return if the load test takes `Shared<T>`: a `T`, or a `Result` of one.
 ///
-/// `T` is a parameter rather than an associated type: the macro names it, and the compiler holds `setup` to it.
+/// `T` is a type parameter and not an associated type: the macro names it, so that the compiler checks `setup` against
+/// it.
 #[diagnostic::on_unimplemented(
-    message = "`setup` returns `{Self}`, but the load test is to share `{T}`",
+    message = "`setup` returns `{Self}`, but the load test needs `{T}`",
     label = "returns something other than `{T}`",
-    note = "`setup` returns what the load test takes as `golo::Shared<T>`, either a `T` or a `Result` of one; `()` where it takes none"
+    note = "`setup` returns what the load test takes as `golo::Shared<T>`, either a `T` or a `Result` of one, or `()` if the load test takes none"
 )]
 pub trait IntoShared<T> {
-    /// The value to share.
+    /// Returns the value to share.
     ///
     /// # Errors
     ///
-    /// The reason why `setup` failed: nothing is run.
+    /// Returns the reason if `setup` failed. The run does not start then.
     fn into_shared(self) -> Result<T, BoxError>;
 }
 
@@ -53,16 +54,16 @@ impl<T, E: IntoError> IntoShared<T> for Result<T, E> {
     }
 }
 
-/// What `teardown` may be: an async function that takes nothing, or the `Shared<T>` of the load test.
+/// Function that may be a `teardown`: an async function that takes nothing or the `Shared<T>` of the load test.
 ///
-/// `Marker` is the function's type, found by inference: it keeps the two implementations apart.
+/// `Marker` is the inferred type of the function. It keeps the two implementations apart.
 #[diagnostic::on_unimplemented(
     message = "this function cannot be the `teardown` of a load test",
     label = "not an async function that takes nothing or `golo::Shared<{T}>`",
     note = "`teardown` is an `async fn` that takes nothing, or `golo::Shared<T>` where `T` is what `setup` returns"
 )]
 pub trait Teardown<T, Marker>: Send + Sync + 'static {
-    /// What the function returns.
+    /// Value that the function returns.
     type Future: Future;
 
     /// Calls the function.
@@ -93,18 +94,18 @@ where
     }
 }
 
-/// What `teardown` may return.
+/// Value that `teardown` may return.
 #[diagnostic::on_unimplemented(
     message = "`teardown` cannot return `{Self}`",
     label = "returns something other than `()` or `Result<(), E>`",
     note = "`teardown` returns `()` or `Result<(), E>`"
 )]
 pub trait IntoOutcome {
-    /// Whether `teardown` succeeded.
+    /// Converts the value into a `Result`.
     ///
     /// # Errors
     ///
-    /// The reason why `teardown` failed.
+    /// Returns the reason if `teardown` failed.
     fn into_outcome(self) -> Result<(), BoxError>;
 }
 

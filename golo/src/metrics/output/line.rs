@@ -1,4 +1,4 @@
-//! Writing a line: by hand, since it is written for every request.
+//! Writer of lines. Handwritten for speed, because it runs for every request.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use super::{OutputRef, timestamp};
 /// Appends the JSON of `output`, without a line end.
 pub(super) fn write(output: &OutputRef<'_>, buffer: &mut Vec<u8>) {
     let mut number = itoa::Buffer::new();
-    // What a line is beside its text: keys, timestamp, numbers.
+    // Room for everything but the texts: keys, timestamp and numbers.
     buffer.reserve(192 + output.sequence_id.len() + output.url.len() + output.method.len());
     buffer.extend_from_slice(b"{\"sequenceID\":");
     string(&output.sequence_id, buffer);
@@ -46,7 +46,7 @@ pub(super) fn write(output: &OutputRef<'_>, buffer: &mut Vec<u8>) {
     buffer.push(b'}');
 }
 
-/// A duration as the line has it; what does not fit (584 years) is the longest that does.
+/// Returns a duration in nanoseconds, at most `u64::MAX` (584 years).
 pub fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -62,7 +62,7 @@ fn string(text: &str, buffer: &mut Vec<u8>) {
     buffer.push(b'"');
 }
 
-/// Whether JSON has `text` as it is. Looks at eight bytes at a time.
+/// Returns true if JSON needs no escapes in `text`. Checks eight bytes at a time.
 pub(super) fn needs_no_escape(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk() else {
         return !text.iter().copied().any(must_be_escaped);
@@ -71,8 +71,9 @@ pub(super) fn needs_no_escape(text: &[u8]) -> bool {
     words.all(|&word| !any_must_be_escaped(u64::from_ne_bytes(word)))
 }
 
-/// [`must_be_escaped`] of any byte of `word`. Subtracting `n` from each byte borrows into its high bit where it was less
-/// than `n`; bytes whose high bit was set are text. A borrow from a neighbour can only follow one that was found.
+/// Returns true if [`must_be_escaped`] holds for any byte of `word`. Subtracting `n` from each byte borrows into its
+/// high bit if the byte was less than `n`. Bytes with the high bit set are not escaped. A borrow from a neighbouring
+/// byte can only follow a byte that was found.
 fn any_must_be_escaped(word: u64) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
@@ -95,7 +96,7 @@ fn escaped(text: &str, buffer: &mut Vec<u8>) {
             b'\r' => buffer.extend_from_slice(b"\\r"),
             b'\t' => buffer.extend_from_slice(b"\\t"),
             _ if must_be_escaped(byte) => {
-                // Writing to a `Vec` does not fail.
+                // Writing to a `Vec` cannot fail.
                 let _ = write!(buffer, "\\u{byte:04x}");
             }
             _ => buffer.push(byte),
@@ -109,14 +110,14 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn eight_at_a_time_is_one_at_a_time(text in proptest::collection::vec(proptest::num::u8::ANY, 0..40), plain in proptest::bool::ANY) {
-            // Mostly text without anything to escape, or the answer is always the same.
+        fn needs_no_escape_agrees_with_a_check_of_each_byte(text in proptest::collection::vec(proptest::num::u8::ANY, 0..40), plain in proptest::bool::ANY) {
+            // Mostly text that needs no escape, because otherwise the answer would nearly always be the same.
             let text: Vec<u8> = if plain { text.iter().map(|byte| byte % 90 + 35).collect() } else { text };
             proptest::prop_assert_eq!(needs_no_escape(&text), !text.iter().copied().any(must_be_escaped));
         }
 
         #[test]
-        fn one_byte_is_found_wherever_it_is(length in 1usize..40, at in 0usize..40, byte in proptest::num::u8::ANY) {
+        fn needs_no_escape_checks_the_byte_at_every_position(length in 1usize..40, at in 0usize..40, byte in proptest::num::u8::ANY) {
             let mut text = vec![b'x'; length];
             text[at % length] = byte;
             proptest::prop_assert_eq!(needs_no_escape(&text), !must_be_escaped(byte));

@@ -1,5 +1,5 @@
-//! Reading a line: by hand where it is as golo writes it, else leniently, by serde. And the same keys written by serde,
-//! for those who put an `Output` in JSON of their own.
+//! Reader of lines: a fast reader for lines as golo writes them, and a lenient one, by serde, for all others. Also
+//! writes the same keys by serde, for programs that put an `Output` into JSON of their own.
 
 mod own;
 
@@ -23,7 +23,7 @@ pub(super) fn line(line: &str) -> Result<OutputRef<'_>, serde_json::Error> {
     }
 }
 
-/// The keys of a line, in order.
+/// Keys of a line, in order.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Output", rename_all = "camelCase")]
 struct Keys<'a> {
@@ -49,7 +49,7 @@ struct Keys<'a> {
     redirects: Amount,
 }
 
-/// A number of golo's own. A program that is not golo's may mean something else by the key.
+/// A number that only golo writes. Other programs may use the key for something else.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Amount {
@@ -116,7 +116,7 @@ impl Serialize for OutputRef<'_> {
     }
 }
 
-/// `Option<Cow<str>>` borrows only through a type of its own.
+/// Newtype, because serde's `Option<Cow<str>>` would not borrow.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for Timestamp {
         let Text(text) = Text::deserialize(deserializer)?;
         timestamp::read(&text)
             .map(Self)
-            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"a time as RFC 3339 has it"))
+            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"an RFC 3339 time"))
     }
 }
 
@@ -154,7 +154,7 @@ impl Serialize for Nanoseconds {
     }
 }
 
-/// An `error`: null, text, or (as Go writes an error value) anything else, which is kept as its JSON.
+/// Value of `error`: null, text, or anything else (as Go writes an error value), which is kept as its JSON.
 #[derive(Default)]
 struct Reason<'a>(Option<Cow<'a, str>>);
 
@@ -235,18 +235,18 @@ mod tests {
     const LINE: &str = r#"{"sequenceID":"0d3b","url":"http://127.0.0.1:8765/","method":"GET","status":200,"size":12,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":412345,"error":null}"#;
 
     #[test]
-    fn a_line_is_printed_as_it_was_read() {
+    fn output_displays_as_the_line_it_was_read_from() {
         assert_eq!(LINE.parse::<Output>().unwrap().to_string(), LINE);
     }
 
     #[test]
-    fn text_is_borrowed_where_nothing_is_escaped() {
+    fn parse_borrows_text_without_escapes() {
         let output = OutputRef::parse(LINE).unwrap();
         assert!(matches!(output.url, std::borrow::Cow::Borrowed(_)));
     }
 
     #[test]
-    fn reading_is_lenient() {
+    fn parse_accepts_unknown_keys_and_other_error_types() {
         let parse = |line: String| line.parse::<Output>().unwrap();
         assert_eq!(parse(LINE.replace(",\"error\":null", "")).error, None);
         assert_eq!(parse(LINE.replace("null}", "{}}")).error.as_deref(), Some("{}"));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_output_is_refused_with_its_reason() {
+    fn parse_reports_the_reason_for_a_bad_line() {
         for (line, reason) in [
             ("", "EOF"),
             ("hello", "expected value"),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_is_an_error_or_a_status_that_was_not_expected() {
+    fn is_failed_depends_on_error_and_expected_status() {
         let mut output: Output = LINE.parse().unwrap();
         assert!(!output.is_failed());
         output.status = 404;
@@ -325,7 +325,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_output_is_one_line_that_reads_back(output in outputs()) {
+        fn any_output_survives_a_round_trip_as_one_line(output in outputs()) {
             let mut line = Vec::new();
             output.as_ref().write_line(&mut line);
             let line = String::from_utf8(line).unwrap();
@@ -337,14 +337,14 @@ mod tests {
         }
 
         #[test]
-        fn serde_reads_what_is_written_by_hand(output in outputs()) {
+        fn written_line_equals_serde_output(output in outputs()) {
             let by_hand: serde_json::Value = serde_json::from_str(&output.to_string()).unwrap();
             prop_assert_eq!(by_hand, serde_json::to_value(&output).unwrap());
         }
 
         #[test]
-        fn by_hand_is_read_what_serde_reads(output in outputs(), at in any::<prop::sample::Index>(), by in any::<char>()) {
-            // A line with one character changed: where both read it, they read the same.
+        fn fast_reader_agrees_with_serde(output in outputs(), at in any::<prop::sample::Index>(), by in any::<char>()) {
+            // A line with one character changed. If the fast reader accepts it, serde must read the same.
             let mut line: Vec<char> = output.to_string().chars().collect();
             *at.get_mut(&mut line) = by;
             let line: String = line.into_iter().collect();
@@ -354,7 +354,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
+        fn parse_never_panics(text in "(?s).{0,200}") {
             let _ = text.parse::<Output>();
         }
     }

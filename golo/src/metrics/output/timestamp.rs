@@ -1,5 +1,5 @@
-//! RFC 3339 timestamps with nanoseconds, in UTC. The second is formatted once and kept: a busy load test writes
-//! thousands of lines in it.
+//! RFC 3339 timestamps in UTC, with nanoseconds. The text of the current second is cached, because a busy load test
+//! writes thousands of lines in it.
 
 use std::{
     cell::Cell,
@@ -8,9 +8,9 @@ use std::{
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// `2026-11-22T10:05:13.123456789Z`
+/// Length of `2026-11-22T10:05:13.123456789Z`.
 const LENGTH: usize = 30;
-/// The seconds since 1970 of years 0 and 9999, all that RFC 3339 can say.
+/// First and last second, since 1970, of the years 0 to 9999, the range of RFC 3339.
 const FIRST: i64 = -62_167_219_200;
 const LAST: i64 = 253_402_300_799;
 
@@ -18,7 +18,7 @@ thread_local! {
     static SECOND: Cell<(i64, [u8; LENGTH])> = const { Cell::new((i64::MIN, [0; LENGTH])) };
 }
 
-/// Appends `time`; one that is outside the years 0 to 9999 becomes the nearest that is inside.
+/// Appends `time`. A time outside the years 0 to 9999 is clamped to that range.
 pub(super) fn write(time: SystemTime, buffer: &mut Vec<u8>) {
     let (second, nanosecond) = split(time);
     let (cached, mut text) = SECOND.get();
@@ -30,7 +30,7 @@ pub(super) fn write(time: SystemTime, buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(&text);
 }
 
-/// Writes `value` with as many digits as there is room for.
+/// Writes the last `room.len()` digits of `value`, padded with zeros.
 fn put_digits(room: &mut [u8], mut value: u32) {
     for digit in room.iter_mut().rev() {
         *digit = b'0' + (value % 10) as u8;
@@ -38,7 +38,7 @@ fn put_digits(room: &mut [u8], mut value: u32) {
     }
 }
 
-/// Reads a time exactly as [`write`] writes it, from 1970 on, or gives up.
+/// Reads a time of 1970 or later in exactly the form that [`write`] writes. Returns `None` for anything else.
 pub(super) fn read_own(text: &[u8]) -> Option<SystemTime> {
     let text: &[u8; LENGTH] = text.try_into().ok()?;
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (29, b'Z')];
@@ -57,13 +57,13 @@ pub(super) fn read_own(text: &[u8]) -> Option<SystemTime> {
         return None;
     }
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    // Days of a year before its months, and in all.
+    // Days of a year before each month, and in the whole year.
     let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
     let before = |month: u32| before[month as usize] + u32::from(is_leap && month >= 2);
     if day == 0 || day > before(month) - before(month - 1) {
         return None;
     }
-    // Whole years since 1970, and the leap days in them.
+    // Leap days in the whole years since 1970.
     let past = year - 1;
     let leap_days = (past / 4 - past / 100 + past / 400) - (1969 / 4 - 1969 / 100 + 1969 / 400);
     let days = u64::from((year - 1970) * 365 + leap_days + before(month - 1) + day - 1);
@@ -71,12 +71,12 @@ pub(super) fn read_own(text: &[u8]) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::new(seconds, nanosecond))
 }
 
-/// Reads RFC 3339 with any offset from UTC.
+/// Reads an RFC 3339 time with any offset from UTC.
 pub(super) fn read(text: &str) -> Result<SystemTime, time::error::Parse> {
     OffsetDateTime::parse(text, &Rfc3339).map(SystemTime::from)
 }
 
-/// Seconds since 1970, rounded down, and the nanoseconds after them.
+/// Returns the seconds since 1970, rounded down, and the remaining nanoseconds.
 fn split(time: SystemTime) -> (i64, u32) {
     let (second, nanosecond) = match time.duration_since(UNIX_EPOCH) {
         Ok(since) => (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos()),
@@ -99,7 +99,7 @@ fn split(time: SystemTime) -> (i64, u32) {
 }
 
 fn format_second(second: i64) -> [u8; LENGTH] {
-    // `split` keeps to the range that both accept.
+    // `split` has clamped the second to the valid range.
     let date = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let mut text = *b"0000-00-00T00:00:00.000000000Z";
     let mut put = |range: std::ops::Range<usize>, value| put_digits(&mut text[range], value);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn known_moments() {
+    fn write_formats_known_times() {
         assert_eq!(written(UNIX_EPOCH), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(written(UNIX_EPOCH - Duration::from_nanos(1)), "1969-12-31T23:59:59.999999999Z");
         let leap_day = UNIX_EPOCH + Duration::new(1_709_210_096, 5);
@@ -133,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn what_rfc_3339_cannot_say_is_clamped() {
+    fn write_clamps_to_the_range_of_rfc_3339() {
         assert_eq!(written(UNIX_EPOCH + Duration::from_secs(1 << 60)), "9999-12-31T23:59:59.999999999Z");
         assert_eq!(written(UNIX_EPOCH - Duration::from_secs(1 << 60)), "0000-01-01T00:00:00.000000000Z");
     }
 
     #[test]
-    fn any_offset_is_read() {
+    fn read_accepts_any_offset() {
         let local = read("2026-11-22T11:05:13.5+01:00").unwrap();
         assert_eq!(written(local), "2026-11-22T10:05:13.500000000Z");
         assert!(read("2026-11-22 10:05").is_err());
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn written_and_read_back(second in FIRST..=LAST, nanosecond in 0u32..1_000_000_000) {
+        fn time_survives_a_round_trip(second in FIRST..=LAST, nanosecond in 0u32..1_000_000_000) {
             let whole = if second < 0 {
                 UNIX_EPOCH - Duration::from_secs(second.unsigned_abs())
             } else {
@@ -160,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_by_hand_is_read_so_by_the_library(
+        fn read_own_agrees_with_read(
             text in "(19|20|21|99|00)[0-9]{2}-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{9}Z"
         ) {
             if let Some(time) = read_own(text.as_bytes()) {

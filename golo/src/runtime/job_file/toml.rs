@@ -7,11 +7,11 @@ use toml::{
 
 use super::value::{Key, Kind, Mistake, Value};
 
-/// What a text in TOML says.
+/// Parses a job file in TOML.
 ///
 /// # Errors
 ///
-/// Where it is no TOML.
+/// Returns an error if the text is not TOML.
 pub fn toml(text: &str) -> Result<Value, Mistake> {
     let table = DeTable::parse(text).map_err(|error| {
         let place = error.span().unwrap_or(text.len()..text.len());
@@ -31,7 +31,7 @@ fn table_of(table: &DeTable<'_>) -> Kind {
 fn value_of(value: &Spanned<DeValue<'_>>) -> Value {
     let kind = match value.get_ref() {
         DeValue::String(text) => Kind::Text(text.to_string()),
-        // A command line knows decimals alone.
+        // Command line values are decimal.
         DeValue::Integer(number) => {
             let read = i128::from_str_radix(number.as_str(), number.radix());
             Kind::Number(read.map_or_else(|_| number.to_string(), |number| number.to_string()))

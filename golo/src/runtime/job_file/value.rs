@@ -1,17 +1,17 @@
-//! What a job file says, whatever it is written in.
+//! Contents of a job file, independent of its format.
 
 use std::{fmt, fmt::Write as _, ops::Range};
 
 /// A value of a job file in TOML, YAML or JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {
-    /// What it is.
+    /// Type and contents.
     pub kind: Kind,
-    /// Where it stands in its file's text, in bytes, if it comes from one.
+    /// Position in the file's text, in bytes, if the value comes from a file.
     pub place: Option<Range<usize>>,
 }
 
-/// What a [`Value`] is.
+/// Type and contents of a [`Value`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A string.
@@ -20,25 +20,25 @@ pub enum Kind {
     Number(String),
     /// True or false.
     Bool(bool),
-    /// Values in a row.
+    /// A list of values.
     List(Vec<Value>),
-    /// Values with names; a name that comes twice is for [`JobFile::of_value`](super::JobFile::of_value) to refuse.
+    /// Named values. [`JobFile::of_value`](super::JobFile::of_value) rejects duplicate names.
     Table(Vec<(Key, Value)>),
-    /// What no key takes: a date, a null.
+    /// A value that no key accepts, such as a date or a null.
     Other,
 }
 
-/// The name of a value in a table.
+/// Name of a value in a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// As it is written, without quotes.
+    /// The name as written, without quotes.
     pub name: String,
-    /// Where it stands, as with a [`Value`].
+    /// Position in the file's text, in bytes, if the name comes from a file.
     pub place: Option<Range<usize>>,
 }
 
 impl Value {
-    /// A string or a number as it would be written on a command line.
+    /// Returns a string or a number as it would be written on a command line.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Text(text) | Kind::Number(text) => Some(text),
@@ -53,13 +53,13 @@ impl Value {
         }
     }
 
-    /// What is wrong with it.
+    /// Returns a mistake at this value.
     pub(super) fn mistake(&self, message: impl Into<String>) -> Mistake {
         Mistake { message: message.into(), place: self.place.clone() }
     }
 }
 
-/// Of a name that comes twice JSON has kept the last.
+/// If a name is used twice, `serde_json` has kept the last value.
 impl From<&serde_json::Value> for Value {
     fn from(value: &serde_json::Value) -> Self {
         use serde_json::Value as Json;
@@ -78,22 +78,22 @@ impl From<&serde_json::Value> for Value {
     }
 }
 
-/// A mistake in a job file. [`Display`](fmt::Display) says what is wrong, and [`shown`](Self::shown) also where.
+/// A mistake in a job file. [`Display`](fmt::Display) prints the message, and [`shown`](Self::shown) also the position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// What is wrong, and what would be right.
+    /// The mistake, and what was expected.
     pub message: String,
-    /// Where, in bytes of the file's text.
+    /// Position in the file's text, in bytes.
     pub place: Option<Range<usize>>,
 }
 
 impl Mistake {
-    /// One that has no place.
+    /// Creates a mistake without a position.
     pub(super) fn anywhere(message: impl Into<String>) -> Self {
         Self { message: message.into(), place: None }
     }
 
-    /// In words, with the line it is in: that of `text`, which the file `name` has.
+    /// Returns the message with the line of the mistake. `text` is the contents of the file `name`.
     #[must_use]
     pub fn shown(&self, name: &str, text: &str) -> String {
         let message = &self.message;
@@ -121,7 +121,7 @@ impl fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
-/// Nothing in a file moves the cursor or colours the terminal.
+/// Replaces control characters, so that a file cannot move the cursor or colour the terminal.
 fn harmless(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', " ")
 }

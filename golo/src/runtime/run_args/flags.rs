@@ -1,22 +1,22 @@
-//! The flags of `run`, as they can be said in other places than on its command line.
+//! Flags of `run`, as variables and keys of job files use them.
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
 
 use super::RunArgs;
 
-/// Flags that a command has beside those of `run`: they are variables and keys of job files as well.
+/// Flags that a command has in addition to those of `run`. They are also variables and keys of job files.
 pub trait OwnFlags: Args + Default {
-    /// These, and where they say nothing what `below` says.
+    /// Returns these flags, with those that are not set taken from `below`.
     #[must_use]
     fn over(self, below: Self) -> Self;
 }
 
-/// A load test's own `run` has none.
+/// A load test's own `run` has no further flags.
 impl OwnFlags for () {
     fn over(self, (): Self) {}
 }
 
-/// The flags of `run` alone.
+/// The flags of `run` without a command.
 #[derive(Parser)]
 #[command(no_binary_name = true, disable_help_flag = true)]
 struct Alone<T: OwnFlags> {
@@ -24,9 +24,9 @@ struct Alone<T: OwnFlags> {
     run: RunArgs<T>,
 }
 
-/// A flag of `run`, as it can be given in other places.
+/// A flag of `run`, for other sources than the command line.
 pub(in crate::runtime) struct Flag {
-    /// Without its dashes.
+    /// Long name without its dashes.
     pub(in crate::runtime) name: String,
     short: Option<char>,
     pub(in crate::runtime) takes_value: bool,
@@ -34,7 +34,7 @@ pub(in crate::runtime) struct Flag {
 }
 
 impl Flag {
-    /// Whether an argument is this flag, by its long or its short name.
+    /// Returns true if an argument is this flag, by its long or its short name.
     pub(in crate::runtime) fn is(&self, argument: &str) -> bool {
         match argument.strip_prefix("--") {
             Some(long) => long == self.name,
@@ -43,7 +43,7 @@ impl Flag {
     }
 }
 
-/// All of them.
+/// Returns all flags.
 pub(in crate::runtime) fn flags<T: OwnFlags>() -> Vec<Flag> {
     let command = Alone::<T>::command();
     let flag = |arg: &clap::Arg| {
@@ -58,14 +58,14 @@ pub(in crate::runtime) fn flags<T: OwnFlags>() -> Vec<Flag> {
 }
 
 impl<T: OwnFlags> RunArgs<T> {
-    /// Reads arguments of `run`; what is wrong with them is said without the frame of a command line.
+    /// Parses arguments of `run`. Error messages have no usage text around them.
     pub(in crate::runtime) fn parse(arguments: &[String]) -> Result<Self, String> {
         let matches = Alone::<T>::command().try_get_matches_from(arguments).map_err(|error| why(&error))?;
         Alone::<T>::from_arg_matches(&matches).map(|alone| alone.run).map_err(|error| why(&error))
     }
 }
 
-/// The reason in a clap error, without its frame.
+/// Returns the reason in a clap error, without the text around it.
 fn why(error: &clap::Error) -> String {
     use std::error::Error as _;
     match (error.kind(), error.source()) {

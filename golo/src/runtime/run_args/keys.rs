@@ -1,4 +1,4 @@
-//! A run as keys and values: how whoever runs it elsewhere is told of it.
+//! A run as keys and values, to pass it to another process.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl RunCall {
-    /// What is to be delivered and how, with the flags of `run` as keys: what was asked for, exactly, and nothing that was
-    /// not. What is about files and screens is not among it, nor are parameters.
+    /// Returns the load and the options of the run, with the flags of `run` as keys. Contains exactly what was set.
+    /// Leaves out flags about files and terminal output, and parameters.
     #[must_use]
     pub fn keys(&self) -> Map<String, Value> {
         let Asked { users, pace, rate, arrivals, max_users, stages, duration, iterations, warm_up, graceful_stop } =
@@ -51,7 +51,7 @@ mod tests {
     use super::super::{RunArgs, tests::call};
     use super::*;
 
-    /// The same as flags again.
+    /// Turns the keys back into flags.
     fn flags(keys: &Map<String, Value>) -> Vec<String> {
         let flag = |(key, value): (&String, &Value)| match value {
             Value::Array(values) => values.iter().map(|value| format!("--{key}={}", value.as_str().unwrap())).collect(),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_asked_for_again() {
+    fn keys_read_back_as_the_same_run() {
         for flags_given in [
             &[][..],
             &["-u", "7", "--pace", "1.0000005", "-d", "1h30m"],
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_not_said() {
+    fn keys_contain_only_what_was_set() {
         let keys = call(&["-q", "-o", "summary=run.json"], &[]).unwrap().keys();
         assert_eq!(Value::from(keys), json!({ "seed": 0 }));
         let keys = call(&["-i", "5"], &[("GOLO_USERS", "3")]).unwrap().keys();

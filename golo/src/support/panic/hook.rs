@@ -1,4 +1,4 @@
-//! The panic hook: prints no more than a few panics, and notes those that nothing catches.
+//! Panic hook. It prints only a limited number of panics, and counts those that nothing catches.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,26 +12,26 @@ use std::{
 use super::{message, stray};
 use crate::support::message::{above, say};
 
-/// Panics that may still be printed.
+/// Number of panics that may still be printed.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// How many callers on this thread's stack catch a panic and tell of it themselves.
+    /// Number of callers on this thread's stack that catch and report panics themselves.
     static CATCHERS: Cell<usize> = const { Cell::new(0) };
-    /// Where the last panic that somebody catches was, and whether that is known.
+    /// Location of the last caught panic, and whether the hook has seen one since the last catcher began.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
     static HAS_PLACE: Cell<bool> = const { Cell::new(false) };
-    /// Whether a hook of ours has noted the panic that is under way.
+    /// True while a hook of golo handles a panic.
     static IS_NOTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Somebody on this thread catches panics, until this is dropped.
+/// Marks this thread as one that catches panics, until this is dropped.
 pub(super) struct Catching(());
 
 impl Catching {
     pub(super) fn begin() -> Self {
         let _ = CATCHERS.try_with(|catchers| catchers.set(catchers.get() + 1));
-        // Of a panic that the load test has caught itself.
+        // Clears the location of a panic that the load test caught itself.
         drop(take_place());
         Self(())
     }
@@ -43,7 +43,7 @@ impl Drop for Catching {
     }
 }
 
-/// Takes the place of the panic that was caught on this thread last, if the hook has seen it.
+/// Takes the location of the last caught panic on this thread, if the hook has seen it.
 pub(super) fn take_place() -> Option<String> {
     let has_place = HAS_PLACE.try_with(|has_place| has_place.replace(false)).unwrap_or_default();
     if !has_place {
@@ -52,7 +52,7 @@ pub(super) fn take_place() -> Option<String> {
     PLACE.try_with(|place| place.borrow_mut().take()).ok().flatten()
 }
 
-/// Has only the first `most` panics from here on print what they print, and counts those outside of triggers.
+/// Prints only the first `most` panics from now on, and counts those outside of triggers.
 pub(crate) fn print_at_most(most: usize) {
     static INSTALLED: Once = Once::new();
     LEFT.store(most, Relaxed);
@@ -60,14 +60,14 @@ pub(crate) fn print_at_most(most: usize) {
     stray::forget();
 }
 
-/// Counts panics outside of triggers even if the load test has set a hook of its own since, as in its `setup`. That hook
-/// is called for each panic, as it would be without golo.
+/// Counts panics outside of triggers even if the load test has installed a hook of its own, for example in its `setup`.
+/// That hook is still called for each panic.
 pub(crate) fn watch() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| install(|panic, before| before(panic)));
 }
 
-/// Puts a hook in front of the one that is set.
+/// Installs a hook in front of the current one.
 fn install(call: impl Fn(&PanicHookInfo<'_>, &dyn Fn(&PanicHookInfo<'_>)) + Send + Sync + 'static) {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -86,7 +86,7 @@ fn limited(print: impl FnOnce()) {
     if let Ok(before) = LEFT.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
         above(print);
         if before == 1 {
-            say("golo: further panics are counted, and not printed");
+            say("golo: further panics are counted but not printed");
         }
     }
 }
@@ -100,7 +100,7 @@ fn note(panic: &PanicHookInfo<'_>) {
     }
     let thread = std::thread::current();
     let there = match thread.name() {
-        // Their names say nothing: the runtime's own, and golo's.
+        // The names of runtime and worker threads mean nothing to the user.
         Some(name) if name.starts_with("golo-worker-") || name.starts_with("tokio-") => "in a task".to_owned(),
         Some(name) => format!("in the thread `{name}`"),
         None => "in a thread".to_owned(),

@@ -1,17 +1,17 @@
-//! Panics outside of triggers, until the run takes them: nothing else would tell of them.
+//! Panics outside of triggers. They are kept here until the run takes them, because nothing else would report them.
 
 use std::{cell::Cell, collections::BTreeMap, sync::Mutex, time::Instant};
 
 use crate::{support::lock::lock, support::secrets::without_credentials};
 
-/// Most texts that are told apart.
+/// Largest number of texts that are counted separately.
 const TEXTS: usize = 20;
 
-/// Those that nothing has taken yet, by their text; `None` until a run counts them.
+/// Panics by text that have not been taken yet. `None` until a run counts them.
 static STRAY: Mutex<Option<BTreeMap<String, Stray>>> = Mutex::new(None);
 
 thread_local! {
-    /// Whether the last panic of this thread was counted here.
+    /// True if the last panic of this thread was counted here.
     static IS_COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -22,12 +22,13 @@ pub(crate) struct Stray {
     pub(crate) first: Instant,
 }
 
-/// Counts from here on, and from 0.
+/// Starts counting from 0.
 pub(super) fn forget() {
     *lock(&STRAY) = Some(BTreeMap::new());
 }
 
-/// Counts one if a run counts them: it was `there`, at this place of the code.
+/// Counts a panic if a run counts them. `there` describes its place in the load test, and `place` is its location in
+/// the code.
 pub(crate) fn count(there: &str, place: Option<&str>, panicked: &str) {
     let Some(stray) = &mut *lock(&STRAY) else { return };
     let _ = IS_COUNTED.try_with(|is_counted| is_counted.set(true));
@@ -41,12 +42,12 @@ pub(crate) fn count(there: &str, place: Option<&str>, panicked: &str) {
     stray.entry(text).or_insert(Stray { count: 0, first: now }).count += 1;
 }
 
-/// Whether the panic that unwinds this thread was counted.
+/// Returns true if the panic that unwinds this thread was counted, and resets that mark.
 pub(crate) fn is_counted() -> bool {
     IS_COUNTED.try_with(|is_counted| is_counted.replace(false)).unwrap_or_default()
 }
 
-/// Takes what was counted since the last time.
+/// Takes the panics that were counted since the last call.
 pub(crate) fn take() -> BTreeMap<String, Stray> {
     lock(&STRAY).as_mut().map(std::mem::take).unwrap_or_default()
 }

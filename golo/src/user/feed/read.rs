@@ -1,4 +1,4 @@
-//! Rows from files. No error quotes a row: it may hold secrets.
+//! Readers of rows from files. Errors never quote a row, because it may contain secrets.
 
 use std::{fmt, fs, path::Path};
 
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// What is wrong with a file's text, and at which byte of it.
+/// An error in a file's text, and the byte at which it is.
 struct Mistake {
     at: usize,
     reason: Reason,
@@ -19,7 +19,7 @@ impl Mistake {
     }
 }
 
-/// Why a row is none, without what it holds.
+/// Reason why a row is invalid, without its contents.
 #[derive(Debug)]
 struct Reason(String);
 
@@ -31,7 +31,7 @@ impl fmt::Display for Reason {
 
 impl std::error::Error for Reason {}
 
-/// The rows of the file, one at least.
+/// Reads the rows of the file. Returns at least one.
 pub(super) fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
     let shown = path.display();
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
@@ -42,7 +42,7 @@ pub(super) fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
         "jsonl" | "ndjson" => lines,
         _ => {
             let known = Reason("expected the extension .csv, .tsv, .json, .jsonl or .ndjson".to_owned());
-            return Err(Error::feed(format!("could not tell what kind of file `{shown}` is"), Some(known.into())));
+            return Err(Error::feed(format!("unknown format of `{shown}`"), Some(known.into())));
         }
     };
     let bytes = fs::read(path).map_err(|error| Error::feed(format!("could not read `{shown}`"), Some(error.into())))?;
@@ -65,7 +65,7 @@ fn newlines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// Rows of CSV, or of its like with another delimiter.
+/// Reads the rows of CSV, or of the same format with another delimiter.
 fn separated<T: DeserializeOwned>(text: &str, delimiter: u8) -> Result<Vec<T>, Mistake> {
     let start = blank_lines_before(text);
     let table = &text[start..];
@@ -74,7 +74,7 @@ fn separated<T: DeserializeOwned>(text: &str, delimiter: u8) -> Result<Vec<T>, M
 
     let place = |position: Option<&Position>| start + position.map_or(0, |position| record_start(table, position));
     let mistake = |error: csv::Error| Mistake::new(place(error.position()), reason_of_csv(error.kind()));
-    // The reader takes the end of the text for a closing quote, and so all after a quote too many for one value.
+    // The reader accepts the end of the text as a closing quote. So a stray quote makes one value of all that follows.
     let closed = table.trim_end().ends_with('"');
     let check = |record: &StringRecord, end: &Position| {
         let takes_the_rest = end.byte() >= table.len() as u64 && record.iter().next_back()?.contains('\n');
@@ -93,7 +93,7 @@ fn separated<T: DeserializeOwned>(text: &str, delimiter: u8) -> Result<Vec<T>, M
             return Err(mistake);
         }
         if record.len() != header.len() {
-            let reason = format!("{} values where the header names {}", record.len(), header.len());
+            let reason = format!("{} values, but the header has {} fields", record.len(), header.len());
             return Err(Mistake::new(place(record.position()), reason));
         }
         rows.push(record.deserialize(Some(&header)).map_err(mistake)?);
@@ -101,7 +101,7 @@ fn separated<T: DeserializeOwned>(text: &str, delimiter: u8) -> Result<Vec<T>, M
     Ok(rows)
 }
 
-/// What lines that look empty are made of. Tabs are values.
+/// Characters of lines that look empty. Tabs separate values.
 const BLANK: [char; 3] = [' ', '\r', '\n'];
 
 fn blank_lines_before(text: &str) -> usize {
@@ -114,7 +114,7 @@ fn blank_lines_after(text: &str) -> usize {
     blank.find('\n').map_or(0, |newline| blank.len() - newline)
 }
 
-/// The byte at which a record begins: csv's position is before the line ends and blank lines that it skips.
+/// Returns the byte at which a record begins. csv's position is before the line ends and blank lines that it skips.
 fn record_start(text: &str, position: &Position) -> usize {
     let before = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(text.len());
     text.len() - text[before..].trim_start_matches(['\r', '\n']).len()
@@ -126,7 +126,7 @@ fn reason_of_csv(kind: &ErrorKind) -> String {
     };
     let expected = match err.kind() {
         DeserializeErrorKind::Message(message) => return without_values(message),
-        DeserializeErrorKind::Unsupported(_) => return "its type is not one that a row can hold".to_owned(),
+        DeserializeErrorKind::Unsupported(_) => return "a row cannot contain a value of its type".to_owned(),
         DeserializeErrorKind::UnexpectedEndOfRow => return "fewer values than its type has fields".to_owned(),
         DeserializeErrorKind::InvalidUtf8(_) => "UTF-8 text",
         DeserializeErrorKind::ParseBool(_) => "`true` or `false`",
@@ -143,7 +143,7 @@ fn reason_of_csv(kind: &ErrorKind) -> String {
     }
 }
 
-/// Rows of a JSON array. They are read one by one, so that each is known by its line.
+/// Reads the rows of a JSON array one by one, so that the line of each is known.
 fn array<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Mistake> {
     let mut rows = Vec::new();
     let mut at = skip_space(text, 0);
@@ -160,14 +160,14 @@ fn array<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Mistake> {
         match values.next() {
             Some(Ok(row)) => rows.push(row),
             Some(Err(error)) => return Err(mistake_of_json(text, at, &error)),
-            None => return Err(Mistake::new(text.len(), "the array does not end")),
+            None => return Err(Mistake::new(text.len(), "the array is not closed")),
         }
         at = skip_space(text, at + values.byte_offset());
         match text.as_bytes().get(at) {
             Some(b',') => at = skip_space(text, at + 1),
             Some(b']') => ended = true,
             Some(_) => return Err(Mistake::new(at, "expected `,` or `]`")),
-            None => return Err(Mistake::new(at, "the array does not end")),
+            None => return Err(Mistake::new(at, "the array is not closed")),
         }
     }
     match skip_space(text, at + 1) {
@@ -176,7 +176,7 @@ fn array<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Mistake> {
     }
 }
 
-/// Rows of JSON Lines.
+/// Reads the rows of JSON Lines.
 fn lines<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Mistake> {
     let mut rows = Vec::new();
     let mut at = 0;
@@ -189,12 +189,12 @@ fn lines<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Mistake> {
     Ok(rows)
 }
 
-/// The first byte from `at` on that is no space of JSON.
+/// Returns the first byte from `at` on that is not JSON whitespace.
 fn skip_space(text: &str, at: usize) -> usize {
     text.len() - text[at..].trim_start_matches([' ', '\t', '\r', '\n']).len()
 }
 
-/// `error` counts lines and columns from the byte `from` of `text` on.
+/// Locates a JSON error. Its line and column count from the byte `from` of `text`.
 fn mistake_of_json(text: &str, from: usize, error: &serde_json::Error) -> Mistake {
     let lines_before = error.line().saturating_sub(1);
     let line = from + text[from..].split_inclusive('\n').take(lines_before).map(str::len).sum::<usize>();
@@ -204,14 +204,14 @@ fn mistake_of_json(text: &str, from: usize, error: &serde_json::Error) -> Mistak
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let message = message.strip_suffix(&place).unwrap_or(&message);
-    // Mistakes in the JSON itself are told in fixed words; a value that does not fit is quoted.
+    // Syntax errors have fixed texts. Errors about a value quote it.
     let reason = if error.is_data() { without_values(message) } else { message.to_owned() };
     Mistake::new(line, format!("column {column}: {reason}"))
 }
 
-/// What a message of serde says without the value it quotes: the names and expectations in it are the type's own.
+/// Returns a message of serde without the value that it quotes. The names and expectations in it belong to the type.
 ///
-/// Any other message is worded by a `Deserialize` of the user's or a library's, and may quote anything anywhere.
+/// Any other message comes from a `Deserialize` of the user or a library, and may quote anything.
 fn without_values(message: &str) -> String {
     let names = ["missing field `", "duplicate field `"];
     if let Some(name) = names.iter().find_map(|start| message.strip_prefix(start)?.strip_suffix('`'))
@@ -223,7 +223,7 @@ fn without_values(message: &str) -> String {
     let found = quotes.iter().find(|start| message.starts_with(**start)).zip(message.rsplit_once(", expected "));
     match found {
         Some((start, (_, expected))) => format!("{start}, expected {expected}"),
-        None => "its type refuses a value (why is left out, as that may quote the value)".to_owned(),
+        None => "its type rejects a value (the reason is left out because it may quote the value)".to_owned(),
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
         Login { user: user.to_owned(), password: password.to_owned() }
     }
 
-    /// The rows of a file of that name and contents, and its path.
+    /// Reads a file of this name and contents. Returns its rows and its path.
     fn read_at<T: DeserializeOwned>(name: &str, contents: impl AsRef<[u8]>) -> (Result<Vec<T>, Error>, String) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
@@ -259,7 +259,7 @@ mod tests {
         read_at(name, contents).0
     }
 
-    /// Message and reason, with the file's name for its path.
+    /// Returns message and reason, with the file's name instead of its path.
     fn error<T: DeserializeOwned>(name: &str, contents: impl AsRef<[u8]>) -> String {
         let (rows, path) = read_at::<T>(name, contents);
         let error = rows.err().unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format() {
+    fn rows_reads_every_format() {
         let rows = [login("ada", "one"), login("bob", "two, three")];
         for (name, contents) in [
             ("a.csv", "user,password\nada,one\nbob,\"two, three\"\n"),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_of_a_file_is_dealt() {
+    fn feed_deals_the_rows_of_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("users.csv");
         fs::write(&path, "user,password\nada,one\n").unwrap();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_values_hold_anything() {
+    fn quoted_values_may_contain_anything() {
         let contents = "user,password\n\"a \"\"b\"\"\",\"one\ntwo\r\n\"\n\n\"\",  spaces  \n\n";
         let rows = [login("a \"b\"", "one\ntwo\r\n"), login("", "  spaces  ")];
         assert_eq!(read::<Login>("a.csv", contents).unwrap(), rows);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_other_types() {
+    fn rows_reads_other_types() {
         assert_eq!(read::<(String, u16)>("a.csv", "host,port\nlocalhost,80\n").unwrap(), [("localhost".into(), 80)]);
         assert_eq!(read::<String>("a.csv", "url\n/a\n/b\n").unwrap(), ["/a", "/b"]);
         assert_eq!(read::<u8>("a.json", "[1,2 , 3]").unwrap(), [1, 2, 3]);
@@ -323,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_feed() {
+    fn rows_rejects_unknown_extensions_and_empty_files() {
         assert_eq!(
             error::<Login>("users.txt", ""),
-            "could not tell what kind of file `users.txt` is: \
+            "unknown format of `users.txt`: \
              expected the extension .csv, .tsv, .json, .jsonl or .ndjson"
         );
-        assert!(error::<Login>("users", "").starts_with("could not tell what kind of file `users` is"));
+        assert!(error::<Login>("users", "").starts_with("unknown format of `users`"));
         for (name, contents) in [
             ("a.csv", ""),
             ("a.csv", "\n  \n"),
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file() {
+    fn rows_reports_a_missing_file() {
         let error = feed::feed::<Login>("no/such/users.csv").unwrap_err();
         assert!(error.is_feed());
         assert_eq!(error.to_string(), "could not read `no/such/users.csv`");
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf_8() {
+    fn rows_rejects_text_that_is_not_utf_8() {
         assert_eq!(
             error::<Login>("a.csv", b"\xEF\xBB\xBFuser,password\nhunter2,\xFF\n"),
             "could not read line 2 of `a.csv`: not UTF-8 text"
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_rows_of_csv() {
+    fn rows_reports_bad_csv_rows() {
         let header = "name,kind,age,active,score,address";
         for (row, reason) in [
             ("a,Basic,hunter2,true,1,", "value 3: expected an integer"),
@@ -389,9 +389,12 @@ mod tests {
             ("a,Basic,3,true,hunter2,", "value 5: expected a number"),
             ("a,hunter2,3,true,1,", "unknown variant, expected `Basic` or `Admin`"),
             ("a,\"hunter2, expected hunter2\",3,true,1,", "unknown variant, expected `Basic` or `Admin`"),
-            ("a,Admin,3,true,1,hunter2", "its type refuses a value (why is left out, as that may quote the value)"),
-            ("a,hunter2", "2 values where the header names 6"),
-            ("a,b,c,d,e,f,hunter2", "7 values where the header names 6"),
+            (
+                "a,Admin,3,true,1,hunter2",
+                "its type rejects a value (the reason is left out because it may quote the value)",
+            ),
+            ("a,hunter2", "2 values, but the header has 6 fields"),
+            ("a,b,c,d,e,f,hunter2", "7 values, but the header has 6 fields"),
             ("a,Basic,3,true,1,\"hunter2\n\n", "a quoted value has no closing quote"),
         ] {
             for (before, line) in [("", 3), ("\n\n", 5), ("b,Basic,1,true,1,\n\n\n", 6)] {
@@ -407,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_does_not_fit() {
+    fn rows_reports_a_header_that_does_not_fit() {
         let place = "could not read line 2 of `a.csv`";
         assert_eq!(error::<Login>("a.csv", "user,pass\nada,hunter2\n"), format!("{place}: missing field `password`"));
         assert_eq!(error::<Login>("a.csv", "user,user\nada,hunter2\n"), format!("{place}: duplicate field `user`"));
@@ -427,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_rows_of_json() {
+    fn rows_reports_bad_json_rows() {
         for (row, reason) in [
             (r#"{"user":"a","password":1}"#, "column 24: invalid type, expected a string"),
             (r#"{"user":"hunter2"}"#, "column 18: missing field `password`"),
@@ -451,19 +454,19 @@ mod tests {
         assert_eq!(
             error::<std::net::IpAddr>("a.json", "[ \"::1\", \"hunter2\"]"),
             "could not read line 1 of `a.json`: \
-             column 18: its type refuses a value (why is left out, as that may quote the value)"
+             column 18: its type rejects a value (the reason is left out because it may quote the value)"
         );
     }
 
     #[test]
-    fn json_that_is_no_array() {
+    fn rows_rejects_json_that_is_not_an_array() {
         for (contents, line, reason) in [
             (r#"{"user":"hunter2"}"#, 1, "expected an array of rows"),
             ("\n\n\"hunter2\"", 3, "expected an array of rows"),
             ("[\n1\n2]", 3, "expected `,` or `]`"),
-            ("[1\n", 2, "the array does not end"),
-            ("[1,\n", 2, "the array does not end"),
-            ("[\n", 2, "the array does not end"),
+            ("[1\n", 2, "the array is not closed"),
+            ("[1,\n", 2, "the array is not closed"),
+            ("[\n", 2, "the array is not closed"),
             ("[1,\n]", 2, "column 1: expected value"),
             ("[1\n]\n2", 3, "expected nothing after the array"),
             ("[1]]", 1, "expected nothing after the array"),
@@ -492,7 +495,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(rows in prop::collection::vec(row(), 1..6), crlf: bool, tabs: bool) {
+        fn written_rows_are_read_back(rows in prop::collection::vec(row(), 1..6), crlf: bool, tabs: bool) {
             let terminator = if crlf { csv::Terminator::CRLF } else { csv::Terminator::default() };
             let delimiter = if tabs { b'\t' } else { b',' };
             let mut writer =
@@ -508,12 +511,12 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_reading_panic(contents: String, name in "a\\.(csv|tsv|json|jsonl)") {
+        fn reading_any_text_does_not_panic(contents: String, name in "a\\.(csv|tsv|json|jsonl)") {
             let _ = read::<Row>(&name, contents);
         }
 
         #[test]
-        fn nothing_like_a_table_makes_reading_panic(
+        fn reading_malformed_tables_does_not_panic(
             contents in "[a1,\\[\\]{}:\"\t\r\n é]{0,40}",
             name in "a\\.(csv|tsv|json|jsonl)",
         ) {

@@ -1,4 +1,4 @@
-//! Reading a line that is exactly as golo writes it, key after key, with nothing escaped: nearly every one is.
+//! Fast reader of lines exactly as golo writes them: keys in order, nothing escaped. Nearly every line is like that.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     metrics::output::{line::needs_no_escape, timestamp},
 };
 
-/// The output, or `None` where the line is other than expected in any way.
+/// Reads the output, or returns `None` if the line differs from that form in any way.
 pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
     let mut rest = Rest(line.strip_suffix('\n').unwrap_or(line));
     let sequence_id = rest.text("{\"sequenceID\":\"")?;
@@ -49,7 +49,7 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
     })
 }
 
-/// What is left of the line.
+/// The unread part of the line.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
@@ -67,7 +67,7 @@ impl<'a> Rest<'a> {
         (!must_be || self.is_next(expected)).then_some(())
     }
 
-    /// The text after `key`, up to the quote that ends it, which stays.
+    /// Reads the text after `key` up to the quote that ends it. The quote stays unread.
     fn text(&mut self, key: &str) -> Option<&'a str> {
         let rest = self.0.strip_prefix(key)?;
         let end = memchr::memchr(b'"', rest.as_bytes())?;
@@ -76,12 +76,13 @@ impl<'a> Rest<'a> {
         needs_no_escape(text.as_bytes()).then_some(text)
     }
 
-    /// The number after `key`, or 0 if there is no such key.
+    /// Reads the number after `key`. Returns 0 if the key is missing.
     fn number_or_zero(&mut self, key: &str) -> Option<u64> {
         if self.0.starts_with(key) { self.number(key) } else { Some(0) }
     }
 
-    /// The number after `key`, without sign, fraction or leading zero, of 19 digits at most: no more are sure to fit.
+    /// Reads the number after `key`: no sign, fraction or leading zero, and at most 19 digits, because more may
+    /// overflow.
     fn number(&mut self, key: &str) -> Option<u64> {
         let rest = self.0.strip_prefix(key)?;
         let (mut number, mut digits) = (0, 0);
