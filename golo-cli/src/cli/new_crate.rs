@@ -1,4 +1,4 @@
-//! `golo new`: a load test to begin with.
+//! `golo new`: creates a load test crate.
 
 use std::{
     fs,
@@ -6,17 +6,18 @@ use std::{
     process::Command,
 };
 
-/// The load test that is written.
+/// Source of the new load test.
 const MAIN: &str = include_str!("new_crate/main.rs.txt");
-/// What stands for the load test's name in it.
+/// Placeholder for the load test's name in [`MAIN`].
 const NAME: &str = "load_test_name";
 
-/// Makes the folder `path`, with a crate that is called like it and compiles, runs and has a test. In a workspace it becomes
-/// a member. Gives what to do next.
+/// Creates the folder `path` with a crate of the same name that compiles, runs and has a test. In a workspace the crate
+/// becomes a member. Returns the next steps, as text for the user.
 ///
 /// # Errors
 ///
-/// Where cargo cannot make it, as where the folder is there already: it has said why.
+/// Returns an error if cargo cannot create the crate, for example because the folder exists; cargo has printed the
+/// reason. Returns an error if `src/main.rs` cannot be written.
 pub fn new_crate(path: &Path) -> Result<String, String> {
     let shown = path.display();
     cargo(&["new", "--bin", "--quiet", "--"], Some(path), Path::new("."))?;
@@ -34,7 +35,8 @@ pub fn new_crate(path: &Path) -> Result<String, String> {
     ))
 }
 
-/// Where the SDK is: beside this command where it was built, as long as that is there, else where crates come from.
+/// Arguments of `cargo add` for the SDK: the path beside this command's source if it still exists, otherwise this
+/// version from the registry.
 fn golo() -> Vec<String> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../golo"));
     match beside.canonicalize() {

@@ -1,4 +1,4 @@
-//! How the collector itself is doing, as Prometheus reads it.
+//! Metrics of the collector itself, in the Prometheus text format.
 
 use std::{
     fmt::Write as _,
@@ -14,7 +14,7 @@ use axum::{
 use super::{Collector, refusals::Failed};
 use crate::results::store::Store;
 
-/// What has been kept since it started.
+/// Amount of data received since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     records: AtomicU64,

@@ -1,4 +1,4 @@
-//! `POST /push/{db}`: requests one by one, as agents of go-lo send them.
+//! `POST /push/{db}`: single requests, in the format of go-lo's agents.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Collector, Refusal, StoreError, body::Received, refusals::Failed};
 use crate::results::store::{Writing, check_database_name};
 
-/// Keeps outputs. What their type is said to be does not matter, since go-lo does not say.
+/// Stores outputs. The content type is ignored because go-lo sends none.
 pub(super) async fn push(
     State(collector): State<Collector>,
     Path(database): Path<String>,
