@@ -1,4 +1,4 @@
-//! A comparison as people read it.
+//! Text form of a comparison.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::{
 };
 use crate::results::keep::short;
 
-/// Rows that the first line names.
+/// Maximum number of rows named in the headline.
 const NAMED: usize = 3;
 
 impl Comparison {
-    /// On a page: what it comes to first.
+    /// Formats the comparison for a page, beginning with its outcome.
     #[must_use]
     pub fn text(&self, page: Page) -> String {
         let mut lines = page.wrap("", 2, &self.headline());
@@ -63,7 +63,7 @@ impl Comparison {
         }
     }
 
-    /// Names the first rows of these, each with its change.
+    /// Returns the names and changes of the first matching rows.
     fn named(&self, is_meant: impl Fn(&Row) -> bool) -> String {
         let mut rows = self.rows.iter().filter(|row| is_meant(row));
         let named: Vec<_> = rows.by_ref().take(NAMED).map(changed).collect();
@@ -74,7 +74,7 @@ impl Comparison {
         named.join(", ") + &more
     }
 
-    /// Says which rows decide, and what is said of rows.
+    /// Returns a line with the deciding rows and the meaning of the judgements.
     fn legend(&self) -> String {
         let deciding: Vec<_> = self.rows.iter().filter(|row| row.decides).collect();
         let deciding = match deciding.len() == self.rows.len() {
@@ -107,7 +107,7 @@ impl Comparison {
     }
 }
 
-/// A row with its change.
+/// Formats a row's name with its change.
 fn changed(row: &Row) -> String {
     match row.change {
         Some(_) => format!("{} {} ({})", row.name(), share(row.change), interval(row)),
@@ -115,7 +115,7 @@ fn changed(row: &Row) -> String {
     }
 }
 
-/// What would let the comparison be told.
+/// Formats the advice.
 fn advised(advice: &Advice) -> String {
     let longer = match advice.seconds {
         Some(seconds) => format!(
@@ -133,7 +133,7 @@ fn advised(advice: &Advice) -> String {
     }
 }
 
-/// A time of two digits at most, since it is an estimate: rounded up to 10 s, and from 10 minutes on to minutes.
+/// Rounds an estimate up to two digits or so: to 10 s, and from 10 minutes on to whole minutes.
 fn rounded(seconds: u64) -> Duration {
     let step = if seconds < 600 { 10 } else { 60 };
     Duration::from_secs(seconds.div_ceil(step) * step)
@@ -185,12 +185,12 @@ fn shown(value: Option<f64>, unit: Unit) -> String {
     }
 }
 
-/// A change: `+12.3%`.
+/// Formats a change, for example `+12.3%`.
 fn share(change: Option<f64>) -> String {
     match change {
         None => "-".to_owned(),
         Some(change) if change.is_infinite() => "+∞".to_owned(),
-        // No minus before nothing.
+        // Avoids `-0.0%`.
         Some(change) if change.abs() < 0.0005 => "0.0%".to_owned(),
         Some(change) if change.abs() >= 10.0 => format!("{:+.0}%", change * 100.0),
         Some(change) => format!("{:+.1}%", change * 100.0),

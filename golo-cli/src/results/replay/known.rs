@@ -1,4 +1,4 @@
-//! What can be said of a run whose end is not known.
+//! Description of a run whose end is not known.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,12 +7,13 @@ use golo::{report::duration, wire};
 use super::Part;
 use crate::support::moments::date;
 
-/// How long a part may be silent that others have outlived.
+/// Maximum silence of a part after another has ended.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What is known, unless every part has told its end, or is lost since others have ended long ago.
+/// Describes what is known of the run. Returns `None` if every part has ended, or is lost because others ended long
+/// ago.
 pub(super) fn not_ended(parts: &[Part<'_>], missing: usize, of: u64, now: SystemTime) -> Option<String> {
-    // Whose loss it was that the run died of is not waited for.
+    // The agent whose loss ended the run is not waited for.
     let died_of: Vec<_> = parts.iter().filter_map(|part| Some(&*part.ended.as_ref()?.run_died_of)).collect();
     let is_named = |part: &&Part<'_>| died_of.contains(&&*part.agent);
     let is_unknown = died_of.iter().any(|name| !name.is_empty() && parts.iter().all(|part| part.agent != *name));
@@ -43,7 +44,7 @@ pub(super) fn not_ended(parts: &[Part<'_>], missing: usize, of: u64, now: System
 }
 
 fn since(moment: u64, now: SystemTime) -> Duration {
-    // The clocks of two machines differ.
+    // Zero if the other machine's clock is ahead.
     now.duration_since(wire::moment(moment)).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Records of runs that were, and of those that still are.
+//! Tests with records of ended and unfinished runs.
 
 use golo::report::Verdict;
 
@@ -82,10 +82,10 @@ fn verdict(parts: &[Vec<Record>], now: u64) -> Verdict {
 }
 
 #[test]
-fn the_seconds_of_parts_are_put_together_whatever_their_order() {
+fn seconds_of_parts_are_merged_in_any_order() {
     let parts = [part("a", (0, 2), 6, Some(Ended::default())), part("b", (1, 2), 6, Some(Ended::default()))];
     let (replayed, seconds) = replayed(&parts, 6);
-    // The last comes with the end of the first to end.
+    // The last second arrives with the end of the first part.
     assert_eq!(seconds, (1..=6).map(|second| (second, 10, 2)).collect::<Vec<_>>());
     let RunOutcome { finished, timeline, not_ended, .. } = &replayed.outcome;
     assert_eq!((finished.totals.triggers.done, finished.options.workers, not_ended.clone()), (12, 4, None));
@@ -94,13 +94,13 @@ fn the_seconds_of_parts_are_put_together_whatever_their_order() {
 }
 
 #[test]
-fn thresholds_are_judged_anew() {
+fn thresholds_are_judged_again() {
     let parts = [part("a", (0, 1), 6, Some(Ended::default()))];
     assert_eq!(verdict(&parts, 6), Verdict::Failed(vec!["iterations count>=10 was 6".to_owned()]));
 }
 
 #[test]
-fn how_it_ended_is_known() {
+fn verdict_follows_the_recorded_end() {
     let verdict = |end: Ended| verdict(&[part("a", (0, 1), 12, Some(end))], 12);
     let of = |state: State| Ended { state: state.into(), ..Ended::default() };
     assert_eq!(verdict(Ended { stopped: Some(3 * SECOND), ..of(State::Cancelled) }), Verdict::Stopped);
@@ -123,7 +123,7 @@ fn how_it_ended_is_known() {
 }
 
 #[test]
-fn a_run_whose_end_nobody_told_has_not_ended() {
+fn run_without_recorded_end_has_not_ended() {
     let parts = [part("a", (0, 1), 5, None)];
     let (replayed, seconds) = replayed(&parts, 8);
     let expected = "it began at 2027-01-15T08:00:00Z; the last that is known is from 5s into it, 3s ago; it is running, or \
@@ -135,7 +135,7 @@ fn a_run_whose_end_nobody_told_has_not_ended() {
 }
 
 #[test]
-fn a_part_that_others_have_outlived_is_lost_after_a_minute() {
+fn silent_part_is_lost_a_minute_after_others_ended() {
     let parts = [part("a", (0, 2), 12, Some(Ended::default())), part("b", (1, 2), 4, None)];
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
     assert!(known.contains("the last that is known of b is from 4s into it, 11s ago; 1 of its parts"), "{known}");
@@ -144,7 +144,7 @@ fn a_part_that_others_have_outlived_is_lost_after_a_minute() {
 }
 
 #[test]
-fn a_part_that_never_came_is_named() {
+fn missing_part_is_named() {
     let parts = [part("b", (1, 3), 12, Some(Ended::default())), part("a", (0, 3), 12, Some(Ended::default()))];
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
     assert!(known.contains("nothing is known yet of 1 of its 3 parts"), "{known}");
@@ -153,7 +153,7 @@ fn a_part_that_never_came_is_named() {
 }
 
 #[test]
-fn what_was_told_of_the_whole_run_is_how_it_ended() {
+fn end_of_whole_run_overrides_ends_of_parts() {
     let of = |state: State| Ended { state: state.into(), ..Ended::default() };
     let cancelled = of(State::Cancelled);
     let died = Ended { run_died: "b was lost".to_owned(), run_died_of: "b".to_owned(), ..cancelled.clone() };
@@ -193,19 +193,19 @@ fn what_was_told_of_the_whole_run_is_how_it_ended() {
     let ready = |agent, index| vec![begun(agent, index, 2), ended(1, died.clone())];
     assert_eq!(verdict(&[ready("a", 0), ready("b", 1)], 2), of_the_run, "it was ready to begin");
 
-    // A third is on its way still.
+    // The third part is still running.
     let parts = |b: Option<Ended>| {
         [part("a", (0, 3), 6, Some(died.clone())), part("b", (1, 3), 6, None), part("c", (2, 3), 6, b)]
     };
     assert!(matches!(verdict(&parts(None), 9), Verdict::NotEnded(_)));
     assert_eq!(verdict(&parts(Some(died.clone())), 9), of_the_run);
-    // Nothing came of the lost one.
+    // The lost agent sent no records.
     let parts = [part("a", (0, 2), 6, Some(died))];
     assert_eq!(verdict(&parts, 9), of_the_run);
 }
 
 #[test]
-fn a_part_that_is_lost_is_not_the_run() {
+fn lost_part_makes_run_invalid() {
     let of = |state: State, reason: &str| Ended { state: state.into(), reason: reason.to_owned(), ..Ended::default() };
     let lost = |ended: Ended| {
         let parts = [part("a", (0, 2), 12, Some(Ended::default())), part("b", (1, 2), 6, Some(ended))];
@@ -221,7 +221,7 @@ fn a_part_that_is_lost_is_not_the_run() {
 }
 
 #[test]
-fn a_run_that_died_before_it_began_has_not_started() {
+fn run_that_died_before_start_has_not_started() {
     let told =
         Ended { state: State::Cancelled.into(), run_died: "the agent b: no licence".to_owned(), ..Ended::default() };
     let parts = [vec![begun("a", 0, 2), ended(1, told)]];
@@ -237,7 +237,7 @@ fn a_run_that_died_before_it_began_has_not_started() {
 }
 
 #[test]
-fn an_agent_that_died_with_it_has_said_so() {
+fn failed_end_of_only_part_is_death_of_run() {
     let mut records = part("a", (0, 1), 4, None);
     let reason = "the agent ended while it ran".to_owned();
     records.push(ended(9, Ended { state: State::Failed.into(), reason: reason.clone(), ..Ended::default() }));
@@ -245,7 +245,7 @@ fn an_agent_that_died_with_it_has_said_so() {
 }
 
 #[test]
-fn what_cannot_be_is_said() {
+fn invalid_records_are_reported() {
     let wrong = |records: Vec<Record>| {
         let records = Box::new(records.into_iter().map(Ok)) as Records<'_>;
         replay([records], wire::moment(START), |_| {}).unwrap_err()

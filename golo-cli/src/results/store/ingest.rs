@@ -1,4 +1,4 @@
-//! Keeping what a batch of records brings that is new.
+//! Storing the new records of a batch.
 
 use golo::wire::unix_nanoseconds;
 use golo_proto::results::{Begun, Record, record};
@@ -13,31 +13,30 @@ use super::{
     part::Part,
 };
 
-/// Most parts of a run: each that is missing is told of by name.
+/// Maximum number of parts of a run; reports name each missing part.
 const PARTS: u64 = 1000;
 
 /// Records of one agent's part of a run, in order.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// The run.
+    /// ID of the run.
     pub run: String,
-    /// Whose part of it.
+    /// Name of the agent.
     pub agent: String,
-    /// The job that tells it, as its agent calls it: where it is given, a part that another job has told is not taken for
-    /// this one's.
+    /// ID of the job at its agent. If given, it must be the job that the stored part belongs to.
     pub job: Option<String>,
-    /// The number of the first record.
+    /// Number of the first record.
     pub from: u64,
-    /// The records.
+    /// Records.
     pub records: Vec<Record>,
 }
 
-/// What became of a batch.
+/// Result of storing a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ingested {
-    /// How many of its records were new.
+    /// Number of records that were new.
     pub new: u64,
-    /// The number of the record that is wanted next.
+    /// Number of the next record that is expected.
     pub next: u64,
 }
 
@@ -77,7 +76,7 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
     Ok(Ingested { new: part.next_record - next, next: part.next_record })
 }
 
-/// That a part which is sent from its beginning is the one that is known.
+/// Checks that the first record of a resent part equals the stored one.
 fn is_the_same(connection: &Connection, part: &Part, first: &Record, agent: &str) -> Result<(), StoreError> {
     let select = "SELECT record FROM records WHERE part = ? AND number = 0";
     let kept: Option<Vec<u8>> = connection.prepare_cached(select)?.query_row([part.id], |row| row.get(0)).optional()?;
@@ -90,7 +89,7 @@ fn is_the_same(connection: &Connection, part: &Part, first: &Record, agent: &str
     }
 }
 
-/// The first record: makes the part, and the run where this is its first.
+/// Creates the part from its first record, and the run if it is new.
 fn begin(
     connection: &Connection,
     (run, agent, job): (&str, &str, Option<&str>),
@@ -121,10 +120,10 @@ fn begin(
     Ok(part)
 }
 
-/// What a `Begun` asks for.
+/// The plan of a `Begun` record.
 struct Asked<'a> {
     plan: &'a golo_proto::engine::Plan,
-    /// Which of how many.
+    /// Index of the share and number of shares.
     share: (u64, u64),
     words: String,
 }

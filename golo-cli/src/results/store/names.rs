@@ -1,19 +1,19 @@
-//! Names that others choose.
+//! Checks of names that clients choose.
 
 use super::StoreError;
 
-/// The longest name of a run or an agent.
+/// Maximum length in bytes of a run's or agent's name.
 const LONGEST: usize = 128;
-/// What finds the newest run, whatever it is called.
+/// Name that refers to the newest run.
 pub(super) const LATEST: &str = "latest";
-/// The longest name of a database of outputs.
+/// Maximum length in bytes of a name for a database of outputs.
 const LONGEST_DATABASE: usize = 64;
 
-/// Whether `name` can be what a run or an agent is called; `what` says which.
+/// Checks the name of a run or agent; `what` describes it in the error message.
 ///
 /// # Errors
 ///
-/// Where it cannot.
+/// Returns an error if the name is invalid.
 pub fn check_name(what: &str, name: &str) -> Result<(), StoreError> {
     let is_good = !name.is_empty() && name.len() <= LONGEST && !name.contains(|c: char| c.is_control() || c == '/');
     match is_good {
@@ -24,11 +24,11 @@ pub fn check_name(what: &str, name: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Whether `name` can be what a run is called.
+/// Checks the ID of a run.
 ///
 /// # Errors
 ///
-/// Where it cannot.
+/// Returns an error if the ID is invalid or is `latest`.
 pub fn check_run_name(name: &str) -> Result<(), StoreError> {
     if name == LATEST {
         return Err(StoreError::refused(format!(
@@ -38,11 +38,11 @@ pub fn check_run_name(name: &str) -> Result<(), StoreError> {
     check_name("a run", name)
 }
 
-/// Whether outputs can be pushed under `name`.
+/// Checks the name of a database of outputs.
 ///
 /// # Errors
 ///
-/// [`StoreError::Unknown`] where they cannot.
+/// [`StoreError::Unknown`] if the name is invalid.
 pub fn check_database_name(name: &str) -> Result<(), StoreError> {
     let is_good = (1..=LONGEST_DATABASE).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));

@@ -1,4 +1,4 @@
-//! Where the database is.
+//! Path of the database.
 
 use std::{
     io,
@@ -7,11 +7,12 @@ use std::{
 
 use crate::support::environment::data_folder;
 
-/// Where it is: what `--db` says, else `GOLO_DB`, else `golo/runs.db` in the user's folder of data, which is made.
+/// Returns the path of the database: `asked` from `--db`, else `GOLO_DB`, else `golo/runs.db` in the user's data
+/// folder. Creates that folder.
 ///
 /// # Errors
 ///
-/// Where there is no such folder, and it cannot be made.
+/// Returns an error if the data folder is unknown or cannot be created.
 pub fn place(asked: Option<PathBuf>) -> io::Result<PathBuf> {
     let variable = std::env::var_os("GOLO_DB").filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = asked.or(variable) {
