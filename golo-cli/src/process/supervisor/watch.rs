@@ -1,4 +1,4 @@
-//! `golo supervise`: starts the load test, watches it, and ends it and all that it started.
+//! `golo supervise`: starts and watches the load test, and ends all its processes.
 
 use golo::cli::Exit;
 use std::{
@@ -29,21 +29,21 @@ use super::{
     say,
 };
 
-/// How far apart two looks at the resident memory are.
+/// Minimum interval between measurements of resident memory.
 const WEIGHING: Duration = Duration::from_millis(200);
-/// How far apart they are at most, where looking takes its time: every process of the machine is looked at.
+/// Maximum interval between measurements, for machines on which a measurement is slow because it reads every process.
 const SELDOM: Duration = Duration::from_secs(1);
-/// Looking takes one part in this many of a core, within these bounds.
+/// Within these bounds, measuring uses at most one part in this many of a core.
 const SHARE: u32 = 50;
-/// How often the group is looked at while it ends. Not every end in it is told to the supervisor.
+/// Interval between checks of the group while it ends. The supervisor is not notified of every end in it.
 const ENDING: Duration = Duration::from_millis(10);
-/// How long a process that was killed and is another's child is waited for.
+/// Maximum wait for a killed process that is another process's child.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Supervises the load test that `arguments` name, until nothing is left of it. To be called by the only thread there is.
+/// Supervises the load test named in `arguments` until none of its processes is left. Must be called by the only
+/// thread.
 ///
-/// `golo` calls this through [`Supervised::start`](super::Supervised::start); its stdin must be the socket that comes from
-/// there.
+/// `golo` calls this through [`Supervised::start`](super::Supervised::start), with the socket from there as stdin.
 #[must_use]
 pub fn supervise(arguments: &[OsString]) -> ExitCode {
     call_itself("golo supervise");
@@ -64,23 +64,23 @@ pub fn supervise(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// A load test under watch.
+/// A watched load test.
 #[derive(Debug)]
 struct Watch {
     golo: Golo,
     signals: Signals,
     flags: Flags,
-    /// The load test, and its process group.
+    /// Process ID of the load test, and of its process group.
     group: Pid,
-    /// What `golo exec` says, until it is known whether it became the load test.
+    /// Pipe from `golo exec`, until it is known whether `golo exec` became the load test.
     exec: Option<pipe::Receiver>,
-    /// Whether the load test itself has been waited for: from then on its id may become another's, even a runaway's.
+    /// True once the load test has been waited for. From then on its ID may be reused.
     ended: bool,
-    /// When the group is killed, once it has been asked to stop.
+    /// Time to kill the group, once it has been asked to stop.
     deadline: Option<Instant>,
-    /// Why the group was killed.
+    /// Reason why the group was killed.
     killed: Option<End>,
-    /// When its memory is looked at next.
+    /// Time of the next memory measurement.
     weighing: Instant,
 }
 
@@ -111,10 +111,10 @@ impl Watch {
         self.leave_nothing().await;
     }
 
-    /// Whether there is nothing to wait for: the group is empty, or has been killed.
+    /// True if there is nothing to wait for: the group is empty or has been killed.
     ///
-    /// Once the load test itself has been waited for, the group's id is free when the last of it has gone. The kernel gives
-    /// ids in turn: that it comes round to this one between two looks is out of the question.
+    /// Once the load test has been waited for, the group's ID becomes free when its last process ends. The kernel
+    /// assigns IDs in turn, so this ID is not reused between two checks.
     fn is_over(&self) -> bool {
         self.killed.is_some() || self.deadline.is_some() && !descendants::group_lives(self.group)
     }
@@ -126,7 +126,7 @@ impl Watch {
         }
     }
 
-    /// SIGTERM, once. A process that is stopped cannot heed it before it is continued.
+    /// Sends SIGTERM once. SIGCONT follows because a stopped process cannot handle it.
     fn ask_to_stop(&mut self) {
         if self.deadline.is_none() {
             self.deadline = Some(Instant::now() + self.flags.grace);
@@ -155,7 +155,7 @@ impl Watch {
         self.weighing = started + (started.elapsed() * SHARE).clamp(WEIGHING, SELDOM);
     }
 
-    /// Waits for all that have ended, and says whether this process has children left.
+    /// Waits for all ended children. Returns whether this process has children left.
     async fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -167,7 +167,7 @@ impl Watch {
         }
     }
 
-    /// The load test itself has ended: whatever it left in its group is asked to follow.
+    /// Reports the end of the load test and asks the rest of its group to stop.
     async fn end(&mut self, status: WaitStatus) {
         self.ended = true;
         let mut refused = false;
@@ -190,8 +190,8 @@ impl Watch {
         }
     }
 
-    /// Kills whatever is still there. On Linux all of it descends from this process, and the end is when there are no
-    /// children any more. Elsewhere the rest of the group has another parent by now, which may be slow to wait for it.
+    /// Kills the remaining processes. On Linux they all descend from this process, and it is done when there are no
+    /// children. Elsewhere the rest of the group has another parent, which may be slow to wait for them.
     async fn leave_nothing(&mut self) {
         while self.reap().await {
             descendants::kill_children();
@@ -208,8 +208,8 @@ impl Watch {
     }
 }
 
-/// What became of `golo exec`: told once, and waited for in vain after that. Nothing is lost where this is dropped: it
-/// writes one short line at most, which comes in one piece.
+/// Returns the result of `golo exec`, once; later calls never return. Cancel-safe: the single short line arrives in one
+/// piece.
 async fn become_known(exec: &mut Option<pipe::Receiver>) -> Report {
     let Some(pipe) = exec else { return std::future::pending().await };
     let mut line = [0; 64];
@@ -222,25 +222,25 @@ async fn become_known(exec: &mut Option<pipe::Receiver>) -> Report {
     Report::Refused(String::from_utf8_lossy(&line[..length]).parse().unwrap_or_else(garbled))
 }
 
-/// Starts `golo exec` in a process group of its own.
+/// Starts `golo exec` in its own process group.
 fn spawn(arguments: &[OsString]) -> io::Result<(Pid, pipe::Receiver)> {
     let (exec, theirs) = io::pipe()?;
     let mut command = Command::new(own_executable()?);
     command.arg0(NAME).arg(EXEC).arg(format!("--supervisor={}", getpid())).args(arguments);
-    // Dropped at the end of this function, and with it the pipe's other end.
+    // Dropping the command at the end of this function closes this copy of the pipe's other end.
     let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).process_group(0).spawn()?;
     Ok((Pid::from_child(&child), pipe::Receiver::from_owned_fd(exec.into())?))
 }
 
-/// From now on orphans that descend from this process become its children.
+/// Makes this process the parent of orphaned descendants.
 fn adopt() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
     Ok(())
 }
 
-/// The signals that the supervisor hears. All but the one for its children it ignores: a handler rather than the kernel's
-/// own way of ignoring, which the load test would inherit.
+/// Signals of the supervisor. It handles the one for its children and ignores the others with a handler, because the
+/// load test would inherit signals that are ignored by the kernel.
 #[derive(Debug)]
 struct Signals {
     child: unix::Signal,
