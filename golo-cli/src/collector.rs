@@ -96,7 +96,7 @@ pub fn collect(line: CollectorLine) -> ExitCode {
 }
 
 async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
-    say(format_args!("golo collector: keeps what comes in {}", store.path().display()));
+    say(format_args!("golo collector: stores results in {}", store.path().display()));
     let collector =
         Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;
     let writer = collector.writer.clone();

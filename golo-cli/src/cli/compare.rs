@@ -22,7 +22,7 @@ Examples:
   golo compare main-checkout branch-checkout --tolerance 10%
   golo compare 3f2a91c0 latest --json | jq '.rows[] | select(.regression)'
 
-Each change has a 95% interval; those of rows that do not decide are wider, since they are many. Exit codes:
+Each change has a 95% interval; those of rows other than the five below are wider, because there are many. Exit codes:
    0  no regression: the harmful end of each deciding interval is within the tolerance
   96  a run is INVALID, died, did not start or has not ended, and `--force` is not given
   98  too noisy to tell: a deciding interval reaches past the tolerance, or the runs are too short
@@ -30,8 +30,8 @@ Each change has a 95% interval; those of rows that do not decide are wider, sinc
  104  no such run, or a file or collector that cannot be read, or wrong flags
    1  stdout cannot be written
 
-Requests and triggers per second, the share of failed requests, p50 and p95 of all requests decide, unless \
-`--all-metrics` is given.")]
+Five rows decide, unless `--all-metrics` is given: requests and triggers per second, the share of failed requests, p50 \
+and p95 of all requests.")]
 pub struct CompareLine {
     /// Baseline run: its ID or the beginning of it, the job's name, or `latest`
     #[arg(value_name = "A")]
@@ -75,7 +75,7 @@ pub fn compare(line: CompareLine) -> ExitCode {
         for reason in unfit {
             say(format_args!("golo: {reason}"));
         }
-        say("golo: such a run says little of the target, so nothing is compared; run it again, or give `--force`");
+        say("golo: such a run does not describe the target, so nothing is compared; run it again, or use `--force`");
         return Exit::Invalid.into();
     }
     let deciding = if all_metrics { Deciding::All } else { Deciding::Totals };

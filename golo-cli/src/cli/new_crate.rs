@@ -29,7 +29,7 @@ pub fn new_crate(path: &Path) -> Result<String, String> {
     let main = path.join("src/main.rs");
     fs::write(&main, MAIN.replace(NAME, &name)).map_err(|error| format!("`{}`: {error}", main.display()))?;
     Ok(format!(
-        "{shown} is a load test. What it loads is in src/main.rs; now:\n  cd {shown}\n  cargo test\n  \
+        "created the load test {shown}; its requests are in src/main.rs. Next steps:\n  cd {shown}\n  cargo test\n  \
          cargo run -- once -e TARGET_URL=http://127.0.0.1:8080/\n  \
          cargo run --release -- run --users 10 --duration 10s -e TARGET_URL=http://127.0.0.1:8080/"
     ))

@@ -46,7 +46,7 @@ fn is_job_file(path: &Path) -> bool {
 /// Flags of `golo run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable."
+    after_help = "Every flag except -e can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables."
 )]
 pub struct RunLine {
     /// Program that serves golo.Job, in any language; crate folder, built in release mode; or job file (job.toml,
@@ -103,7 +103,7 @@ pub fn run(line: RunLine) -> ExitCode {
     };
     if !is_free() {
         say(format_args!(
-            "golo: {} is taken: whatever listens there is not to be taken for the load test, so stop it first",
+            "golo: {} is in use: stop the process that listens there, which could be mistaken for the load test",
             golo::RPC_ADDR
         ));
         return Exit::BadConfiguration.into();

@@ -27,8 +27,8 @@ Examples:
   golo runs --json | jq -r '.[] | select(.verdict == \"FAILED\") | .run'
   golo runs --collector http://127.0.0.1:8082
 
-What stands in the first column is what `golo show` and `golo compare` take. A run that did not start is listed too, and \
-`golo show` says why; `latest` is the newest run that started.")]
+`golo show` and `golo compare` accept the ID in the first column. Runs that did not start are listed too, and `golo show` \
+prints the reason; `latest` is the newest run that started.")]
 pub struct RunsLine {
     /// Maximum number of runs to list
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -99,7 +99,7 @@ pub fn runs(line: RunsLine) -> ExitCode {
 /// Returns a table with two lines per run: its figures, and its name and plan.
 fn table(page: Page, runs: &[Listed]) -> String {
     if runs.is_empty() {
-        return "no run is kept yet: `golo run` keeps them\n".to_owned();
+        return "no run is stored yet: `golo run` stores them\n".to_owned();
     }
     let heads = ["run", "begun (UTC)", "verdict", "requests", "req/s", "p95", "failed"].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(heads).chain(runs.iter().map(cells)).collect();

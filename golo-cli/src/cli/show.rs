@@ -16,7 +16,7 @@ Examples:
   golo show checkout -o junit=checkout.xml -o csv=checkout
   golo show latest --json | jq .requests.total.duration.p99
 
-The exit code is 0 whatever the run came to: that is what `golo run` ended with.")]
+The exit code is 0 for every verdict of the run: only `golo run` and `golo submit` exit with the code of the verdict.")]
 pub struct ShowLine {
     /// Run: its ID or the beginning of it, the job's name for its newest run, or `latest`. A run that did not start is
     /// found by its ID

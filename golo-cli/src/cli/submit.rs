@@ -22,9 +22,8 @@ use crate::{
 };
 
 /// Error message for `--out jsonl=…`.
-const NO_LINES: &str = "`--out jsonl=…` is not there for `golo submit`: raw lines stay on the agents, and what comes from \
-                        them is what they measured each second; use summary=, html=, junit= or csv=, or `golo run` for \
-                        lines";
+const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw lines stay on the agents, which send only \
+                        measurements per second; use summary=, html=, junit= or csv=, or `golo run` for lines";
 
 /// Runs `golo submit`.
 #[must_use]
@@ -57,7 +56,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     let used = usize::try_from(useful(call.plan(), agents.len() as u64)).unwrap_or(usize::MAX);
     for (agent, _) in agents.drain(used.min(agents.len())..) {
         say(format_args!(
-            "{name}: the agent {agent} is not used, since no share would be left for it: {}",
+            "{name}: the agent {agent} is not used because the plan leaves no share for it: {}",
             call.plan()
         ));
     }

@@ -49,7 +49,9 @@ pub(super) struct Run {
 pub(super) async fn health(State(collector): State<Collector>) -> Result<Json<Value>, Refusal> {
     match collector.writer.trouble() {
         None => Ok(Json(json!({ "status": "ok" }))),
-        Some(reason) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("nothing can be kept: {reason}"))),
+        Some(reason) => {
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("results cannot be stored: {reason}")))
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal>
         let wrong = |reason: &dyn std::fmt::Display| Refusal::bad(format!("record {number} cannot be read: {reason}"));
         let length = decode_length_delimiter(&mut body).map_err(|error| wrong(&error))?;
         if length > body.len() {
-            return Err(wrong(&format_args!("it has {length} bytes, and {} came", body.len())));
+            return Err(wrong(&format_args!("it has {length} bytes, but only {} arrived", body.len())));
         }
         if length == 0 {
             return Err(wrong(&"it is empty"));
@@ -34,7 +34,7 @@ pub(super) fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal>
         let record = body.split_to(length);
         let more = RECORD.items(&record);
         if more > ITEMS {
-            return Err(wrong(&format_args!("there are {more} series, steps and texts in it, of {ITEMS} at most")));
+            return Err(wrong(&format_args!("it has {more} series, steps and texts: expected at most {ITEMS}")));
         }
         items += more;
         if items > ITEMS {

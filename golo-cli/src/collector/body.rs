@@ -51,7 +51,7 @@ impl Collector {
     /// Receives the body of a request.
     pub(super) async fn body(&self, mut request: Request) -> Result<Received, Refusal> {
         let Bodies { places, kibibytes } = self.bodies.clone();
-        let ending = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending");
+        let ending = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is shutting down");
         let place = places.acquire_owned().await.map_err(ending)?;
         DefaultBodyLimit::max(BODY).apply(&mut request);
         let bytes = match tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await {

@@ -8,7 +8,9 @@ use crate::http::server::ServerArgs;
 
 /// Flags of `golo collector`.
 #[derive(Debug, Args)]
-#[command(after_help = "It answers until SIGINT or SIGTERM. `sqlite3 FILE` reads what it keeps, also while it runs.")]
+#[command(
+    after_help = "Runs until SIGINT or SIGTERM. `sqlite3 FILE` can read the database, also while the collector runs."
+)]
 pub struct CollectorLine {
     /// Database file, created if it does not exist
     /// [env: GOLO_DB] [default: golo/runs.db in $XDG_DATA_HOME or ~/.local/share]

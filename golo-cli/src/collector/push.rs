@@ -22,7 +22,7 @@ pub(super) async fn push(
     let Received { bytes, room } = collector.body(request).await.map_err(Refusal::into_response)?;
     let reading = tokio::task::spawn_blocking(move || serde_json::from_slice::<Vec<Output>>(&bytes));
     let Ok(read) = reading.await else {
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending").into_response());
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is shutting down").into_response());
     };
     let outputs =
         read.map_err(|error| Refusal::bad(format!("expected a JSON array of outputs: {error}")).into_response())?;

@@ -33,7 +33,7 @@ impl Readers {
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ended = || StoreError::Unusable("the collector is ending".to_owned());
+        let ended = || StoreError::Unusable("the collector is shutting down".to_owned());
         let permit = Arc::clone(&self.0.free).acquire_owned().await.map_err(|_| ended())?;
         let shared = Arc::clone(&self.0);
         let reading = tokio::task::spawn_blocking(move || shared.read(permit, read));

@@ -50,7 +50,7 @@ pub(super) async fn ingest(
     let Received { bytes: body, room } = collector.body(request).await.map_err(Refusal::into_response)?;
     let bytes = body.len() as u64;
     let Ok(read) = tokio::task::spawn_blocking(move || batch::decode(body, from)).await else {
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending").into_response());
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is shutting down").into_response());
     };
     let records = read.map_err(Refusal::into_response)?;
     let has_ended = records.iter().any(|record| matches!(record.record, Some(Kind::Ended(_))));

@@ -50,7 +50,7 @@ impl Writer {
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let over = || StoreError::Unusable("the collector is ending".to_owned());
+        let over = || StoreError::Unusable("the collector is shutting down".to_owned());
         let job: Job = Box::new(move |writing| {
             let written = writing.map_or_else(|| Err(over()), write);
             Box::new(move |lost| {
@@ -99,12 +99,14 @@ fn tell(written: &Result<bool, StoreError>, trouble: &watch::Sender<Option<Strin
         Err(error) => {
             let reason = chain(error);
             if !had_trouble {
-                say(format_args!("golo collector: nothing can be kept: {reason}; agents keep it until it can"));
+                say(format_args!(
+                    "golo collector: results cannot be stored: {reason}; agents keep them until they can"
+                ));
             }
             trouble.send_replace(Some(reason));
         }
         Ok(true) if had_trouble => {
-            say("golo collector: what comes can be kept again");
+            say("golo collector: results can be stored again");
             trouble.send_replace(None);
         }
         Ok(_) => {}

@@ -46,12 +46,12 @@ impl OwnFlags for LimitArgs {
 /// Parses a memory limit. Returns an error on systems that cannot limit memory.
 fn memory(text: &str) -> Result<u64, String> {
     let bytes = bytes(text)?;
-    if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory is limited on Linux alone".to_owned()) }
+    if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory can be limited only on Linux".to_owned()) }
 }
 
 /// Parses a number of bytes.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "expected bytes above 0, as 2GiB, 512M or 1500000000".to_owned();
+    let wrong = || "expected a number of bytes above 0, for example 2GiB, 512M or 1500000000".to_owned();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let unit = unit.trim_start().to_ascii_lowercase();
     let (letter, base) = match unit.as_bytes() {

@@ -74,7 +74,7 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     }
     match &programs[..] {
         [(_, path)] => Ok(path.clone()),
-        [] => Err(format!("`{shown}` has no program: a load test has a `main`, which `#[golo::loadtest]` writes")),
+        [] => Err(format!("`{shown}` has no program: expected a `main` function, which `#[golo::loadtest]` generates")),
         many => {
             let names: Vec<_> = many.iter().map(|(name, _)| name.as_str()).collect();
             Err(format!("`{shown}` has several programs, {}; give the one to run", names.join(", ")))

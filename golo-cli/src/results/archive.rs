@@ -20,7 +20,7 @@ use remote::Remote;
 
 /// Location of the stored runs.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Where runs are kept")]
+#[command(next_help_heading = "Stored runs")]
 pub struct ArchiveArgs {
     /// Database file with the runs
     /// [env: GOLO_DB] [default: golo/runs.db in $XDG_DATA_HOME or ~/.local/share]
@@ -111,7 +111,7 @@ pub(crate) fn replay_kept(
     replay(parts, SystemTime::now(), on_second)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
 fn said(error: StoreError) -> String {
     chain(&error)
 }

@@ -56,7 +56,7 @@ pub fn replay<'a>(
 ) -> Result<Replayed, String> {
     let mut parts =
         parts.into_iter().filter_map(|records| Part::open(records).transpose()).collect::<Result<Vec<_>, _>>()?;
-    let asked = Asked::of(parts.first().ok_or("nothing is kept of it")?)?;
+    let asked = Asked::of(parts.first().ok_or("it has no stored records")?)?;
     let mut watch = Watch::new(asked.thresholds, &asked.plan);
     let missing: Vec<u64> = (0..asked.of).filter(|index| parts.iter().all(|part| part.share != *index)).collect();
     let of = asked.of;
@@ -64,7 +64,7 @@ pub fn replay<'a>(
     let names: Vec<_> = names.chain(missing.iter().map(|index| format!("share {} of {of}", index + 1))).collect();
     let mut merged = Merged::new(asked.plan, asked.options, names);
     for part in parts.len()..parts.len() + missing.len() {
-        merged.lose(part, "nothing was heard of it");
+        merged.lose(part, "it sent no records");
     }
     let mut timeline = Timeline::default();
     // Reading the part that is furthest behind keeps the seconds of all parts aligned.
@@ -156,7 +156,7 @@ impl<'a> Part<'a> {
     fn open(mut records: Records<'a>) -> Result<Option<Self>, String> {
         let Some(first) = records.next().transpose()? else { return Ok(None) };
         let Some(record::Record::Begun(begun)) = first.record else {
-            return Err("its first record does not say what was asked for".to_owned());
+            return Err("its first record is not a `Begun`".to_owned());
         };
         Ok(Some(Self {
             agent: begun.agent.clone(),
@@ -187,7 +187,7 @@ impl<'a> Part<'a> {
                 // A record kind of a later version.
                 Some(record::Record::Begun(_) | record::Record::Event(_)) | None => continue,
             };
-            merged.hear(number, &event).map_err(|error| format!("what {} told cannot be: {error}", self.agent))?;
+            merged.hear(number, &event).map_err(|error| format!("invalid record of {}: {error}", self.agent))?;
             match &event {
                 Event::Second(second) => {
                     self.seconds = Duration::from_nanos(second.elapsed).as_secs();
@@ -202,9 +202,7 @@ impl<'a> Part<'a> {
         if !self.has_finished {
             match self.ended.as_ref().map(fallen) {
                 Some(None) if !self.has_started => merged.leave(number),
-                fallen => {
-                    merged.lose(number, fallen.flatten().unwrap_or_else(|| "nothing more was heard of it".to_owned()))
-                }
+                fallen => merged.lose(number, fallen.flatten().unwrap_or_else(|| "it sent no more records".to_owned())),
             }
         }
         Ok(())

@@ -88,7 +88,7 @@ impl Store {
     /// newer golo.
     pub fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
-            return Err(StoreError::Unknown(format!("nothing is kept yet: there is no {}", path.display())));
+            return Err(StoreError::Unknown(format!("nothing is stored yet: there is no {}", path.display())));
         }
         let mut store = Self::connect(path)?;
         migrations::check(&store.connection, path)?;
@@ -219,7 +219,7 @@ fn look_at(path: &Path) -> Result<(), StoreError> {
     let read = File::open(path).and_then(|file| file.take(HEAD.len() as u64).read_to_end(&mut head));
     match read {
         Ok(_) if head.is_empty() || head == HEAD => Ok(()),
-        Ok(_) => Err(StoreError::Unusable(format!("cannot open {}: it is no database", path.display()))),
+        Ok(_) => Err(StoreError::Unusable(format!("cannot open {}: it is not a database", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::no_file(path, &error)),
     }

@@ -41,7 +41,7 @@ pub fn date(nanoseconds: u64) -> String {
 ///
 /// Returns an error if the format cannot express the time or the serializer fails.
 pub fn serialize<S: Serializer>(nanoseconds: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc_3339(*nanoseconds).ok_or_else(|| S::Error::custom("a moment too far away"))?)
+    serializer.serialize_str(&rfc_3339(*nanoseconds).ok_or_else(|| S::Error::custom("the time is out of range"))?)
 }
 
 /// Serializes an optional time as RFC 3339 or none.

@@ -26,15 +26,15 @@ Examples:
   golo submit target/release/shop -u 300 -d 5m --agent load1:8081 --agent load2:8081
   GOLO_HOSTS=load1:8081,load2:8081 golo submit . -r 2000/s -d 1m -o html=shop.html
 
-The plan is that of all agents together: of 300 users each of three agents has 100. All begin at the same moment, and
-what is printed, written and judged is what all of them measured. It exits as `golo run` does: 0 passed, 96 invalid, 99 a
-threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not started or died, as where an agent cannot be reached.
-Ctrl-C stops every agent, and it still reports.
+The plan is shared by all agents: of 300 users, each of three agents runs 100. All start at the same moment. The summary,
+outputs and thresholds cover the measurements of all agents. Exit codes are those of `golo run`: 0 passed, 96 invalid, 99 a
+threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not started or died, for example because an agent cannot be
+reached. Ctrl-C stops every agent and still prints the report.
 
---workers, --max-memory and --max-descriptors are for each agent. Raw lines (jsonl=) stay on the agents. What each agent
-measured is kept here, as by `golo run`; an agent that has a collector gives it the same by itself, under the same run.
+--workers, --max-memory and --max-descriptors apply to each agent. Raw lines (jsonl=) stay on the agents. The results of all
+agents are stored on this machine, as by `golo run`. Agents with a collector also send it their results, under the same run.
 
-Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable.";
+Every flag except -e can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables.";
 
 /// Flags of `golo submit`.
 #[derive(Debug, Args)]
@@ -84,8 +84,8 @@ impl SubmitLine {
         let addresses = match (&self.agent[..], variable("GOLO_HOSTS")) {
             ([], None) => {
                 return Err(
-                    "give the agents that are to run it, each by `--agent HOST:PORT`, or all in `GOLO_HOSTS`; \
-                            `golo run` runs it on this machine without one"
+                    "no agents: give each with `--agent HOST:PORT`, or all in `GOLO_HOSTS`; `golo run` runs a load test \
+                     without agents"
                         .to_owned(),
                 );
             }
@@ -106,7 +106,7 @@ fn addresses<'t>(from: &str, texts: impl Iterator<Item = &'t str>) -> Result<Vec
     for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
         let address = Address::parse(text, PORT).map_err(|error| format!("`{from}`: {error}"))?;
         if addresses.iter().any(|other| other.name() == address.name()) {
-            return Err(format!("`{from}`: the agent {} is there twice: give each of them once", address.name()));
+            return Err(format!("`{from}`: the agent {} is given twice", address.name()));
         }
         addresses.push(address);
     }
@@ -155,10 +155,10 @@ mod tests {
     fn errors_name_the_cause_without_the_token() {
         let hosts = |hosts| [("GOLO_HOSTS", hosts), ("GOLO_TOKEN", "hush hush")];
         for (flags, environment, said) in [
-            (&[][..], &[][..], "give the agents that are to run it, each by `--agent HOST:PORT`"),
+            (&[][..], &[][..], "no agents: give each with `--agent HOST:PORT`"),
             (&[], &hosts(" , "), "`GOLO_HOSTS` names no agent"),
             (&["--agent", "ftp://a"], &[], "`--agent`: `ftp://a`: expected HOST:PORT"),
-            (&["--agent", "a:1", "--agent", "http://a:1/"], &[], "`--agent`: the agent a:1 is there twice"),
+            (&["--agent", "a:1", "--agent", "http://a:1/"], &[], "`--agent`: the agent a:1 is given twice"),
             (&["--agent", "a"], &hosts("b"), "the token has blanks"),
             (&["--agent", "a", "--ca", "/none"], &[], "`--ca /none`: "),
             (&["--agent", "a"], &[("GOLO_ON_AGENT_LOSS", "wait")], "`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"),

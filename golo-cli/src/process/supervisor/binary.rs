@@ -55,10 +55,10 @@ pub fn check(path: &Path, name: impl fmt::Display) -> Result<(), StartError> {
         return Err(StartError::program(format_args!("`{name}` is a directory"), right));
     }
     if !about.is_file() {
-        return Err(StartError::program(format_args!("`{name}` is no file"), right));
+        return Err(StartError::program(format_args!("`{name}` is not a regular file"), right));
     }
     if about.permissions().mode() & 0o111 == 0 {
-        let right = format_args!("`chmod +x {name}` makes it so");
+        let right = format_args!("run `chmod +x {name}`");
         return Err(StartError::program(format_args!("`{name}` is not executable"), right));
     }
     match File::open(path) {
@@ -88,7 +88,7 @@ pub(super) fn loader(path: &Path) -> Option<String> {
 fn unreadable(path: &Path, error: io::Error) -> StartError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StartError::no_file(path),
-        _ => StartError::circumstances(format!("`{}` cannot be looked at", path.display()), error),
+        _ => StartError::circumstances(format!("`{}` cannot be inspected", path.display()), error),
     }
 }
 
@@ -111,7 +111,7 @@ fn content(name: &impl fmt::Display, file: &mut File, length: u64) -> Result<(),
         }
         [] => Err(StartError::program(format_args!("`{name}` is empty"), "copy or upload it again")),
         _ => Err(StartError::program(
-            format_args!("`{name}` is no program"),
+            format_args!("`{name}` is not a program"),
             "build it for this machine, or name a script's interpreter in its first line, as in `#!/bin/sh`",
         )),
     }
@@ -127,7 +127,7 @@ fn elsewhere(name: &impl fmt::Display, system: &str) -> StartError {
 fn fits(name: &impl fmt::Display, elf: &Elf, length: u64) -> Result<(), StartError> {
     if !elf.program {
         return Err(StartError::program(
-            format_args!("`{name}` is a part of a program"),
+            format_args!("`{name}` is only a part of a program"),
             "a load test is an executable file, such as `target/release/NAME`",
         ));
     }

@@ -75,15 +75,15 @@ impl fmt::Display for Ended {
                 write!(f, "the load test was killed by {name}")
             }
             Self::Killed { grace } => write!(f, "the load test did not stop within {grace:?} and was killed"),
-            Self::Cut => f.write_str("the load test was killed at once, as was asked"),
+            Self::Cut => f.write_str("the load test was killed on request"),
             Self::OutOfMemory { limit, used } => {
                 let (used, limit) = (Mebibytes(used), Mebibytes(limit));
-                write!(f, "the load test had {used} of memory, more than the {limit} it may have, and was killed")
+                write!(f, "the load test used {used} of memory, more than its limit of {limit}, and was killed")
             }
             Self::TooManyDescriptors { limit } => {
-                write!(f, "the load test failed with too many descriptors open: it may have {limit}")
+                write!(f, "the load test failed with too many open descriptors: its limit is {limit}")
             }
-            Self::SupervisorLost => f.write_str("the load test was killed because its supervisor was"),
+            Self::SupervisorLost => f.write_str("the load test was killed because its supervisor was killed"),
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn memory_is_formatted_in_mebibytes() {
         let ended = Ended::of(End::OutOfMemory((80 << 20) + (1 << 19)), Duration::ZERO, Some(64 << 20));
-        let told = "the load test had 80.5 MiB of memory, more than the 64.0 MiB it may have, and was killed";
+        let told = "the load test used 80.5 MiB of memory, more than its limit of 64.0 MiB, and was killed";
         assert_eq!(ended.to_string(), told);
     }
 }

@@ -76,8 +76,8 @@ impl StartError {
         match Errno::from_io_error(&error) {
             Some(Errno::NOENT) => match binary::loader(path) {
                 Some(loader) => Self::program(
-                    format_args!("`{name}` needs `{loader}` to run, which is not on this machine"),
-                    "install that, or build the load test statically, as for `x86_64-unknown-linux-musl`",
+                    format_args!("`{name}` needs `{loader}` to run, which this machine does not have"),
+                    "install it, or build the load test statically, for example for `x86_64-unknown-linux-musl`",
                 ),
                 None => Self::no_file(path),
             },
@@ -86,7 +86,7 @@ impl StartError {
                 "its permissions, those of the folders above it and the file system (`noexec`) must allow that",
             ),
             Some(Errno::NOEXEC) => Self::program(
-                format_args!("`{name}` is no program that this machine can run"),
+                format_args!("`{name}` is not a program that this machine can run"),
                 "a load test is an executable file, such as `target/release/NAME`",
             ),
             Some(Errno::TXTBSY) => {

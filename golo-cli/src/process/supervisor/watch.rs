@@ -86,10 +86,9 @@ struct Watch {
 
 impl Watch {
     async fn start(flags: Flags, arguments: &[OsString]) -> Result<Self, String> {
-        let signals = Signals::listen().map_err(|error| format!("signals cannot be listened to: {error}"))?;
-        adopt().map_err(|error| format!("orphans cannot be adopted: {error}"))?;
-        let mut golo =
-            Golo::on_stdin().map_err(|_| "this is what golo itself calls, as part of `golo run`".to_owned())?;
+        let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
+        adopt().map_err(|error| format!("orphaned processes cannot be adopted: {error}"))?;
+        let mut golo = Golo::on_stdin().map_err(|_| "this subcommand is internal: `golo run` starts it".to_owned())?;
         let (group, exec) = spawn(arguments).map_err(|error| format!("`golo {EXEC}` cannot be started: {error}"))?;
         golo.tell(Report::Group(group.as_raw_pid().unsigned_abs())).await;
         let weighing = Instant::now();

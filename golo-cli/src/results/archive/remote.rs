@@ -90,7 +90,7 @@ impl Remote {
     }
 
     fn stranger(&self) -> String {
-        self.said("it answers as no golo collector does")
+        self.said("its response is not that of a golo collector")
     }
 
     fn said(&self, reason: &str) -> String {

@@ -341,8 +341,8 @@ fn warnings(a: &Side, b: &Side) -> Vec<String> {
     for (which, side) in [("A", a), ("B", b)] {
         let why = match side.verdict {
             Verdict::Passed | Verdict::Failed(_) => continue,
-            Verdict::Invalid(_) => ": the generator was the limit, and not the target alone",
-            _ => ": only what was measured until then is compared",
+            Verdict::Invalid(_) => ": the load generator limited the run, not the target alone",
+            _ => ": only the results until then are compared",
         };
         warnings.push(format!("{which} is {}{why}", side.verdict));
     }

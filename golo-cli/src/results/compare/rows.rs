@@ -39,7 +39,9 @@ impl FromStr for Tolerance {
         };
         let share = number.parse().ok().map(|number: f64| number / unit).and_then(Self::new);
         // `5` most likely means 5 %.
-        share.filter(|share| unit > 1.0 || share.0 <= 1.0).ok_or_else(|| "expected a share, as 5% or 0.05".to_owned())
+        share
+            .filter(|share| unit > 1.0 || share.0 <= 1.0)
+            .ok_or_else(|| "expected a share, for example 5% or 0.05".to_owned())
     }
 }
 
@@ -309,7 +311,7 @@ mod tests {
             assert_eq!(text.parse::<Tolerance>().unwrap().to_string(), shown);
         }
         for text in ["", "5", "-1%", "five", "%", "nan", "inf%"] {
-            assert_eq!(text.parse::<Tolerance>().unwrap_err(), "expected a share, as 5% or 0.05", "{text}");
+            assert_eq!(text.parse::<Tolerance>().unwrap_err(), "expected a share, for example 5% or 0.05", "{text}");
         }
     }
 

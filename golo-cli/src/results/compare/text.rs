@@ -27,7 +27,7 @@ impl Comparison {
             lines.extend(page.wrap("  warning: ", 4, warning));
         }
         if let Some(advice) = &self.advice {
-            lines.extend(page.wrap("  to tell: ", 4, &advised(advice)));
+            lines.extend(page.wrap("  advice: ", 4, &advised(advice)));
         }
         if !self.rows.is_empty() {
             lines.push(String::new());
@@ -42,9 +42,9 @@ impl Comparison {
         let tolerance = self.tolerance;
         match self.outcome {
             Outcome::TooLittle => format!(
-                "TOO SHORT TO TELL: of A {}, of B {}; at least {FEWEST} of each are needed",
-                counts(self.a.seconds),
-                counts(self.b.seconds)
+                "TOO SHORT TO TELL: A has {}, B has {}; at least {FEWEST} of each are needed",
+                counted_seconds(self.a.seconds),
+                counted_seconds(self.b.seconds)
             ),
             Outcome::NoRegression => {
                 let unknown = self.rows.iter().filter(|row| row.outcome == Some(Shown::TooNoisy)).count() as u64;
@@ -82,7 +82,7 @@ impl Comparison {
             false => deciding.iter().map(|row| row.name()).collect::<Vec<_>>().join(", "),
         };
         format!(
-            "what decides: {deciding}; `worse` in any row is a regression; `noisy` is an interval that reaches past the tolerance"
+            "deciding rows: {deciding}; `worse` in any row is a regression; `noisy`: the interval reaches past the tolerance"
         )
     }
 
@@ -119,7 +119,7 @@ fn changed(row: &Row) -> String {
 fn advised(advice: &Advice) -> String {
     let longer = match advice.seconds {
         Some(seconds) => format!(
-            "by the noise of these runs, each would have to last about {} (an estimate: an interval shrinks with the square \
+            "with the noise of these runs, each would have to last about {} (an estimate: an interval shrinks with the square \
              root of the time)",
             duration(rounded(seconds))
         ),
@@ -139,16 +139,13 @@ fn rounded(seconds: u64) -> Duration {
     Duration::from_secs(seconds.div_ceil(step) * step)
 }
 
-fn counts(seconds: usize) -> String {
-    match seconds {
-        1 => "1 second counts".to_owned(),
-        seconds => format!("{} count", counted(seconds as u64, "second")),
-    }
+fn counted_seconds(seconds: usize) -> String {
+    counted(seconds as u64, "counted second")
 }
 
 fn described(side: &Described) -> String {
     let Described { run, name, plan, verdict, seconds, .. } = side;
-    clean(&format!("{} {name}: {plan}; {verdict}; {}", short(run), counts(*seconds)))
+    clean(&format!("{} {name}: {plan}; {verdict}; {}", short(run), counted_seconds(*seconds)))
 }
 
 fn cells(row: &Row) -> Vec<String> {

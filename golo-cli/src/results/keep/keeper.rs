@@ -81,7 +81,7 @@ impl Keeper {
             let _ = done.send(is_kept);
         };
         if let Err(error) = thread::Builder::new().name("golo-keep".to_owned()).spawn(writing) {
-            warn(&has_failed, &format!("no thread is left: {error}"));
+            warn(&has_failed, &format!("a thread cannot be started: {error}"));
         }
         (Self { records, has_failed }, keeping)
     }
@@ -112,7 +112,7 @@ impl Keeper {
     /// Queues the next record of a part. Never blocks.
     pub fn keep(&self, part: usize, record: Record) {
         if !self.has_failed.load(Relaxed) && self.records.try_send((part, record)).is_err() {
-            warn(&self.has_failed, "the disk is too slow for it");
+            warn(&self.has_failed, "the disk is too slow");
         }
     }
 }
@@ -127,10 +127,10 @@ impl Keeping {
                 // `golo show` reads `GOLO_DB` too, so `--db` can be left out if both name the same file.
                 let db = db.filter(|db| std::env::var_os("GOLO_DB").is_none_or(|variable| variable != db.as_os_str()));
                 let db = db.map_or_else(String::new, |db| format!(" --db {}", db.display()));
-                say(format_args!("kept as {short}: golo show {short}{db}"));
+                say(format_args!("stored as {short}: golo show {short}{db}"));
             }
             Err(RecvTimeoutError::Timeout) => {
-                warn(&has_failed, &format!("its file could not be written within {} s", PATIENCE.as_secs()));
+                warn(&has_failed, &format!("the file could not be written within {} s", PATIENCE.as_secs()));
             }
             // Nothing to show, or the error has been printed.
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {}
@@ -141,7 +141,9 @@ impl Keeping {
 /// Prints the first warning that a run is not stored, or only in part.
 fn warn(has_failed: &AtomicBool, reason: &str) {
     if !has_failed.swap(true, Relaxed) {
-        say(format_args!("golo: warning: the results are not kept, or not whole: {reason}; `--no-keep` keeps none"));
+        say(format_args!(
+            "golo: warning: the results are not stored, or only in part: {reason}; `--no-keep` turns storing off"
+        ));
     }
 }
 

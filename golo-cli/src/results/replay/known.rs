@@ -26,21 +26,21 @@ pub(super) fn not_ended(parts: &[Part<'_>], missing: usize, of: u64, now: System
         return None;
     }
     let begun = date(parts.iter().map(|part| part.begun_at).min()?);
-    let mut said = format!("it began at {begun}");
+    let mut text = format!("it began at {begun}");
     for part in &open {
-        let (told, ago) = (duration(Duration::from_secs(part.seconds)), duration(whole(since(part.heard_at, now))));
-        let whose = if of == 1 { String::new() } else { format!(" of {}", part.agent) };
-        said += &format!("; the last that is known{whose} is from {told} into it, {ago} ago");
+        let (elapsed, ago) = (duration(Duration::from_secs(part.seconds)), duration(whole(since(part.heard_at, now))));
+        let of_agent = if of == 1 { String::new() } else { format!(" of {}", part.agent) };
+        text += &format!("; the last record{of_agent} is from {elapsed} into the run, {ago} ago");
     }
     if missing > 0 {
-        said += &format!("; nothing is known yet of {missing} of its {of} parts");
+        text += &format!("; {missing} of its {of} parts have sent no records yet");
     }
     let ended = parts.iter().filter(|part| part.ended.is_some()).count();
     if ended > 0 {
-        said += &format!("; {ended} of its parts have ended");
+        text += &format!("; {ended} of its parts have ended");
     }
-    said += "; it is running, or whoever ran it was killed";
-    Some(said)
+    text += "; it is running, or the process that ran it was killed";
+    Some(text)
 }
 
 fn since(moment: u64, now: SystemTime) -> Duration {

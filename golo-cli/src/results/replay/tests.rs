@@ -126,8 +126,8 @@ fn verdict_follows_the_recorded_end() {
 fn run_without_recorded_end_has_not_ended() {
     let parts = [part("a", (0, 1), 5, None)];
     let (replayed, seconds) = replayed(&parts, 8);
-    let expected = "it began at 2027-01-15T08:00:00Z; the last that is known is from 5s into it, 3s ago; it is running, or \
-                    whoever ran it was killed";
+    let expected = "it began at 2027-01-15T08:00:00Z; the last record is from 5s into the run, 3s ago; it is running, or \
+                    the process that ran it was killed";
     assert_eq!((replayed.outcome.verdict(), seconds.len()), (Verdict::NotEnded(expected.to_owned()), 5));
     assert_eq!(replayed.outcome.finished.totals.triggers.done, 5);
     let only_begun = [vec![begun("a", 0, 1)]];
@@ -138,18 +138,18 @@ fn run_without_recorded_end_has_not_ended() {
 fn silent_part_is_lost_a_minute_after_others_ended() {
     let parts = [part("a", (0, 2), 12, Some(Ended::default())), part("b", (1, 2), 4, None)];
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
-    assert!(known.contains("the last that is known of b is from 4s into it, 11s ago; 1 of its parts"), "{known}");
+    assert!(known.contains("the last record of b is from 4s into the run, 11s ago; 1 of its parts"), "{known}");
     let Verdict::Invalid(reasons) = verdict(&parts, 100) else { panic!("it will not come") };
-    assert_eq!(reasons, ["the agent b was lost from 4s on: nothing more was heard of it"]);
+    assert_eq!(reasons, ["the agent b was lost from 4s on: it sent no more records"]);
 }
 
 #[test]
 fn missing_part_is_named() {
     let parts = [part("b", (1, 3), 12, Some(Ended::default())), part("a", (0, 3), 12, Some(Ended::default()))];
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
-    assert!(known.contains("nothing is known yet of 1 of its 3 parts"), "{known}");
+    assert!(known.contains("1 of its 3 parts have sent no records yet"), "{known}");
     let Verdict::Invalid(reasons) = verdict(&parts, 100) else { panic!("it will not come") };
-    assert_eq!(reasons, ["the agent share 3 of 3 was lost from the start on: nothing was heard of it"]);
+    assert_eq!(reasons, ["the agent share 3 of 3 was lost from the start on: it sent no records"]);
 }
 
 #[test]
@@ -250,8 +250,8 @@ fn invalid_records_are_reported() {
         let records = Box::new(records.into_iter().map(Ok)) as Records<'_>;
         replay([records], wire::moment(START), |_| {}).unwrap_err()
     };
-    assert_eq!(wrong(Vec::new()), "nothing is kept of it");
-    assert_eq!(wrong(vec![second(1, 1)]), "its first record does not say what was asked for");
+    assert_eq!(wrong(Vec::new()), "it has no stored records");
+    assert_eq!(wrong(vec![second(1, 1)]), "its first record is not a `Begun`");
     let broken = event(1, Event::Second(pb::Second { elapsed: SECOND, users: 1, snapshot: None }));
-    assert_eq!(wrong(vec![begun("a", 0, 1), broken]), "what a told cannot be: no snapshot of a second");
+    assert_eq!(wrong(vec![begun("a", 0, 1), broken]), "invalid record of a: no snapshot of a second");
 }

@@ -34,7 +34,7 @@ pub(super) fn record(record: &Record) -> Result<(), StoreError> {
             second.snapshot.as_ref().map_or(Ok(()), snapshot)
         }
         Event::Finished(finished) => {
-            let load = finished.load.as_ref().ok_or_else(|| StoreError::refused("an end without its load"))?;
+            let load = finished.load.as_ref().ok_or_else(|| StoreError::refused("a `Finished` without a load"))?;
             Plan::try_from(load)?;
             count("users", finished.most_users)?;
             finished.rest.as_ref().map_or(Ok(()), snapshot)

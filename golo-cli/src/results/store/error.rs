@@ -32,7 +32,7 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn open(path: &Path, error: rusqlite::Error) -> Self {
         let reason = match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => "it is no database".to_owned(),
+            Some(ErrorCode::NotADatabase) => "it is not a database".to_owned(),
             _ => error.to_string(),
         };
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
@@ -42,7 +42,7 @@ impl StoreError {
     pub(super) fn no_file(path: &Path, error: &io::Error) -> Self {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let reason = match folder {
-            Some(folder) => format!("there is no folder {}: make it first", folder.display()),
+            Some(folder) => format!("there is no folder {}: create it first", folder.display()),
             None => error.to_string(),
         };
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
@@ -94,10 +94,10 @@ impl fmt::Display for StoreError {
             Self::Full(_) => f.write_str("the database has no room left"),
             Self::Database(error) => f.write_str(match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    "another process has kept the database to itself for too long: end it, or try again"
+                    "another process has locked the database for too long: stop it, or try again"
                 }
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    "the database is damaged: put it aside for `sqlite3 FILE .recover`, and go on with another by `--db`"
+                    "the database is damaged: try `sqlite3 FILE .recover`, and use another file with `--db`"
                 }
                 Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to",
                 Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails",
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn database_errors_suggest_a_fix() {
         for (code, expected) in [
-            (ffi::SQLITE_BUSY, "another process has kept the database to itself for too long: end it, or try again"),
-            (ffi::SQLITE_CORRUPT, "the database is damaged: put it aside for `sqlite3 FILE .recover`"),
+            (ffi::SQLITE_BUSY, "another process has locked the database for too long: stop it, or try again"),
+            (ffi::SQLITE_CORRUPT, "the database is damaged: try `sqlite3 FILE .recover`"),
             (ffi::SQLITE_READONLY, "the database cannot be written to: "),
             (ffi::SQLITE_IOERR_WRITE, "the disk of the database fails: "),
             (ffi::SQLITE_FULL, "the database has no room left: "),

@@ -84,7 +84,7 @@ fn is_the_same(connection: &Connection, part: &Part, first: &Record, agent: &str
     match kept.is_none_or(|kept| kept.record == first.record) {
         true => Ok(()),
         false => Err(StoreError::refused(format!(
-            "agent {agent:?} has already told of another job in this run: each part needs an agent's name of its own"
+            "agent {agent:?} has already sent another job of this run: each part needs an agent name of its own"
         ))),
     }
 }
@@ -97,12 +97,12 @@ fn begin(
     now: i64,
 ) -> Result<Part, StoreError> {
     let Some(record::Record::Begun(begun)) = &record.record else {
-        return Err(StoreError::refused("record 0 is no `Begun`"));
+        return Err(StoreError::refused("record 0 is not a `Begun`"));
     };
     let job = job.unwrap_or(&begun.job);
     for (what, said, expected) in [("run", &begun.run, run), ("agent", &begun.agent, agent), ("job", &begun.job, job)] {
         if said != expected {
-            return Err(StoreError::refused(format!("record 0 is of the {what} {said:?}, and not of {expected:?}")));
+            return Err(StoreError::refused(format!("record 0 is of the {what} {said:?}: expected {expected:?}")));
         }
     }
     let asked = Asked::of(begun)?;
@@ -136,7 +136,7 @@ impl<'a> Asked<'a> {
         let share = plan.share.as_ref().map(golo::engine::share::Share::try_from).transpose()?;
         let share = share.map_or((0, 1), |share| (share.index(), share.of()));
         if share.1 > PARTS {
-            return Err(StoreError::refused(format!("record 0: a run has up to {PARTS} parts, and not {}", share.1)));
+            return Err(StoreError::refused(format!("record 0: a run has at most {PARTS} parts, not {}", share.1)));
         }
         check::thresholds(&begun.thresholds).map_err(|error| error.within(|| "record 0".to_owned()))?;
         Ok(Self { plan, share, words })
@@ -158,7 +158,7 @@ fn find_or_begin(connection: &Connection, begun: &Begun, asked: &Asked<'_>, now:
         return match is_same {
             true => Ok(run),
             false => Err(StoreError::refused(format!(
-                "a part of another plan: agent {agent:?} delivers a share of the run {:?} by one that is not the same",
+                "a part of another plan: agent {agent:?} runs a share of the run {:?} with a plan that differs",
                 begun.run
             ))),
         };

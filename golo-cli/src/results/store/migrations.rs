@@ -30,7 +30,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     }
     if version > MIGRATIONS.len() {
         return Err(StoreError::Unusable(format!(
-            "{} was written by a newer golo: its version is {version}, and this one knows those up to {}",
+            "{} was written by a newer golo: its version is {version}, and this golo supports versions up to {}",
             path.display(),
             MIGRATIONS.len()
         )));

@@ -19,7 +19,7 @@ pub fn check_name(what: &str, name: &str) -> Result<(), StoreError> {
     match is_good {
         true => Ok(()),
         false => Err(StoreError::refused(format!(
-            "{what} is called by 1 to {LONGEST} bytes without `/` and control characters, and not {name:?}"
+            "invalid name of {what}, {name:?}: expected 1 to {LONGEST} bytes without `/` and control characters"
         ))),
     }
 }
@@ -32,7 +32,7 @@ pub fn check_name(what: &str, name: &str) -> Result<(), StoreError> {
 pub fn check_run_name(name: &str) -> Result<(), StoreError> {
     if name == LATEST {
         return Err(StoreError::refused(format!(
-            "a run cannot be called `{LATEST}`, by which the newest of all is found: give it another id"
+            "a run cannot have the ID `{LATEST}`, which stands for the newest run: use another ID"
         )));
     }
     check_name("a run", name)

@@ -82,13 +82,13 @@ impl Part {
         let at = record.at;
         let mut second = None;
         match &mut record.record {
-            None => return refused("is of a kind that this golo does not know"),
+            None => return refused("is of a kind unknown to this golo"),
             Some(record::Record::Begun(_)) => return refused("is a second `Begun`"),
             Some(record::Record::Ended(ended)) => self.end(connection, ended, at)?,
             Some(record::Record::Event(pb::Event { event })) => match event {
-                None => return refused("is of a kind that this golo does not know"),
+                None => return refused("is of a kind unknown to this golo"),
                 Some(event::Event::Accepted(_) | event::Event::Outputs(_)) => {
-                    return refused("is an event that is not kept");
+                    return refused("is an event that is not stored");
                 }
                 Some(_) if self.has_finished => return refused("comes after the engine has finished"),
                 Some(event::Event::Ready(_) | event::Event::Adjusted(_)) => {}
@@ -96,7 +96,7 @@ impl Part {
                 Some(event::Event::Second(told)) => {
                     let at = seconds::second_of(told.elapsed);
                     if at < self.next_second {
-                        return refused(&format!("tells of second {at}, and so did one before"));
+                        return refused(&format!("contains second {at}, which is out of order"));
                     }
                     let Some(snapshot) = &mut told.snapshot else { return refused("is a second without a snapshot") };
                     self.snapshot(connection, at, Some(told.users), snapshot)?;

@@ -19,7 +19,7 @@ pub fn place(asked: Option<PathBuf>) -> io::Result<PathBuf> {
         return Ok(path);
     }
     let Some(data) = data_folder() else {
-        let message = "give `--db FILE`: neither XDG_DATA_HOME nor HOME says where data belongs";
+        let message = "no folder for data: give `--db FILE`, or set XDG_DATA_HOME or HOME";
         return Err(io::Error::new(io::ErrorKind::NotFound, message));
     };
     let folder = data.join("golo");
@@ -28,5 +28,5 @@ pub fn place(asked: Option<PathBuf>) -> io::Result<PathBuf> {
 }
 
 fn cannot_make(folder: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot make {}: {error}", folder.display()))
+    io::Error::new(error.kind(), format!("cannot create {}: {error}", folder.display()))
 }

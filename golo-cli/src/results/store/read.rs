@@ -114,10 +114,10 @@ impl Store {
             return match one("?1 = ?1", called)? {
                 Some(run) if run.started_at_ns.is_some() => Ok(run),
                 Some(run) => Err(StoreError::Unknown(format!(
-                    "no run that has started is kept yet: the newest is {}, which has not; give its id to see why",
+                    "no stored run has started: the newest is {}, which did not; give its ID to see the reason",
                     short(&run.run)
                 ))),
-                None => Err(StoreError::Unknown("no run is kept yet".to_owned())),
+                None => Err(StoreError::Unknown("no run is stored yet".to_owned())),
             };
         }
         if let Some(run) = one("name = ?", called)? {
@@ -130,7 +130,7 @@ impl Store {
         match (begin_so.next().transpose()?, begin_so.next().transpose()?) {
             (Some(run), None) if !called.is_empty() => Ok(run),
             (Some(_), Some(_)) if !called.is_empty() => {
-                Err(StoreError::Unknown(format!("more than one run begins with {called:?}: give more of its id")))
+                Err(StoreError::Unknown(format!("more than one run ID begins with {called:?}: give more of it")))
             }
             _ => Err(StoreError::Unknown(format!("no run is called {called:?}"))),
         }

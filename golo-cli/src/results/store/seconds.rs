@@ -50,7 +50,7 @@ pub(super) fn add(
         .durations(&Durations::of(&durations))
         .blob(written.durations.as_ref().map(pb::Histogram::encode_to_vec));
     match insert.execute(parameters.all())? {
-        0 => Err(StoreError::refused("a series stands twice in a snapshot")),
+        0 => Err(StoreError::refused("a series occurs twice in a snapshot")),
         _ => Ok(durations.count()),
     }
 }

@@ -92,7 +92,7 @@ fn run_is_no_regression_of_itself() {
     let text = comparison.text(Page::default());
     assert!(text.starts_with("NO REGRESSION within 5%\n"), "{text}");
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let deciding = "what decides: http_reqs rate, http_req_failed rate, http_req_duration p50, http_req_duration p95, iterations rate;";
+    let deciding = "deciding rows: http_reqs rate, http_req_failed rate, http_req_duration p50, http_req_duration p95, iterations rate;";
     assert!(joined.contains(deciding), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
@@ -112,7 +112,7 @@ fn interval_past_tolerance_is_too_noisy() {
     assert!(advice.seconds.is_none_or(|seconds| seconds > 40), "{advice:?}");
     let text = comparison.text(Page::default());
     assert!(text.starts_with("TOO NOISY TO TELL within 10%: http_req_duration p50 +"), "{text}");
-    assert!(text.contains("  to tell: ") && text.contains("noisy\n"), "{text}");
+    assert!(text.contains("  advice: ") && text.contains("noisy\n"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     // The advised tolerance must work.
     let percent = advice.tolerance_percent.unwrap();
@@ -272,7 +272,7 @@ fn short_runs_are_not_judged() {
     let comparison = compared(&side(20, 100, 5_000_000, 0), &side(8, 100, 50_000_000, 0), "5%");
     assert_eq!((comparison.outcome, worse(&comparison).len()), (Outcome::TooLittle, 0));
     let text = comparison.text(Page::default());
-    let first = "TOO SHORT TO TELL: of A 19 seconds count, of B 7 seconds count; at least 8 of\n";
+    let first = "TOO SHORT TO TELL: A has 19 counted seconds, B has 7 counted seconds; at least 8\n";
     assert!(text.starts_with(first) && text.contains("5.11ms  51.1ms       -         -"), "{text}");
     assert_eq!((comparison.advice, comparison.rows[0].outcome), (None, None));
 }
@@ -288,7 +288,7 @@ fn different_plan_or_verdict_is_a_warning() {
         comparison.warnings,
         [
             "the load was not the same: A is 25 users for 10s, B is 7 users for 10s",
-            "B is INVALID: the generator was the limit, and not the target alone"
+            "B is INVALID: the load generator limited the run, not the target alone"
         ]
     );
 }
