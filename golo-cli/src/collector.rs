@@ -26,7 +26,7 @@ pub use line::CollectorLine;
 use crate::{
     http::COLLECTOR_PORT,
     http::server::{Refusal, ServerOptions, Statuses, serve},
-    results::store::{Store, StoreError, place},
+    results::store::{Store, StoreError, database_path},
     support::environment::variable,
 };
 use body::Bodies;
@@ -76,7 +76,7 @@ impl Collector {
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
     let opened = line.server.into_options("collector", COLLECTOR_PORT, variable).and_then(|options| {
-        let path = place(line.db).map_err(|error| error.to_string())?;
+        let path = database_path(line.db).map_err(|error| error.to_string())?;
         Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
     });
     let ran = opened.and_then(|(options, store)| {

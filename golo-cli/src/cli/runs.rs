@@ -112,8 +112,8 @@ fn table(page: Page, runs: &[Listed]) -> String {
     for (number, line) in lines.iter().enumerate() {
         let _ = writeln!(text, "{line}");
         if let Some(run) = number.checked_sub(1).and_then(|at| runs.get(at)) {
-            let said = clean(&format!("{}: {}", run.name, run.plan));
-            page.wrap("          ", 10, &said).iter().for_each(|line| {
+            let description = clean(&format!("{}: {}", run.name, run.plan));
+            page.wrap("          ", 10, &description).iter().for_each(|line| {
                 let _ = writeln!(text, "{line}");
             });
         }

@@ -23,7 +23,7 @@ const SECONDS: u64 = 86_400;
 /// Maximum number of runs, and whether to include their summaries.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Most {
+pub(super) struct RunsQuery {
     limit: Option<u64>,
     #[serde(default)]
     summaries: bool,
@@ -32,7 +32,7 @@ pub(super) struct Most {
 /// Range of seconds, without `to`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Range {
+pub(super) struct SecondsQuery {
     from: Option<u64>,
     to: Option<u64>,
 }
@@ -78,7 +78,7 @@ impl SummarizedRun {
 
 pub(super) async fn runs(
     State(collector): State<Collector>,
-    Query(Most { limit, summaries }): Query<Most>,
+    Query(RunsQuery { limit, summaries }): Query<RunsQuery>,
 ) -> Result<Json<Value>, Failed> {
     let limit = limit.unwrap_or(LISTED);
     if !summaries {
@@ -114,7 +114,7 @@ pub(super) async fn series(
 pub(super) async fn seconds(
     State(collector): State<Collector>,
     Path(called): Path<String>,
-    Query(Range { from, to }): Query<Range>,
+    Query(SecondsQuery { from, to }): Query<SecondsQuery>,
 ) -> Result<Json<Value>, Response> {
     let from = from.unwrap_or_default();
     let to = to.unwrap_or(from.saturating_add(SECONDS));

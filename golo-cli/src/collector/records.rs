@@ -28,7 +28,7 @@ const CHUNKS: usize = 4;
 /// Number of the first record, and the ID of the job that the records belong to.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Since {
+pub(super) struct BatchQuery {
     from: u64,
     job: Option<String>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Since {
 /// ID of the job that the question is about.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asking {
+pub(super) struct JobQuery {
     job: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Asking {
 pub(super) async fn ingest(
     State(collector): State<Collector>,
     Path((run, agent)): Path<(String, String)>,
-    Query(Since { from, job }): Query<Since>,
+    Query(BatchQuery { from, job }): Query<BatchQuery>,
     request: Request,
 ) -> Result<Json<Value>, Response> {
     let Received { bytes: body, room } = collector.body(request).await.map_err(Refusal::into_response)?;
@@ -64,14 +64,14 @@ pub(super) async fn ingest(
     let Ingested { new, next } = kept.map_err(|error| Failed::from(error).into_response())?;
     collector.counts.records(new, bytes);
     if has_ended && new > 0 {
-        tokio::spawn(summarized(collector, run));
+        tokio::spawn(summarize_run(collector, run));
     }
     Ok(Json(json!({ "next": next })))
 }
 
 /// Computes and stores the summary of a run for later lists. If this fails, the summary is computed when the run is
 /// listed.
-async fn summarized(collector: Collector, run: String) {
+async fn summarize_run(collector: Collector, run: String) {
     let read = collector.readers.read(move |store| {
         let mut new = Vec::new();
         // An unreadable run is reported when it is listed.
@@ -89,7 +89,7 @@ async fn summarized(collector: Collector, run: String) {
 pub(super) async fn next(
     State(collector): State<Collector>,
     Path((run, agent)): Path<(String, String)>,
-    Query(Asking { job }): Query<Asking>,
+    Query(JobQuery { job }): Query<JobQuery>,
 ) -> Result<Json<Value>, Response> {
     let next = collector.readers.read(move |store| store.next(&run, &agent, job.as_deref())).await;
     let next = next.map_err(|error| Failed::from(error).into_response())?;
@@ -103,7 +103,7 @@ pub(super) async fn all(State(collector): State<Collector>, Path(called): Path<S
     let (chunks, body) = mpsc::channel(CHUNKS);
     tokio::spawn(async move {
         for part in parts {
-            if let Err(error) = give(&collector, part, &chunks).await {
+            if let Err(error) = send_part(&collector, part, &chunks).await {
                 // An aborted body tells the client that records are missing.
                 _ = chunks.send(Err(error)).await;
                 return;
@@ -115,7 +115,7 @@ pub(super) async fn all(State(collector): State<Collector>, Path(called): Path<S
 }
 
 /// Sends the records of a part until the client disconnects. A slow client occupies no reader between chunks.
-async fn give(
+async fn send_part(
     collector: &Collector,
     part: KeptPart,
     chunks: &mpsc::Sender<Result<Bytes, StoreError>>,

@@ -83,7 +83,7 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Job>, trouble: &watch::Send
             answers.extend(jobs.drain(..).map(|job| job(Some(&mut *writing))));
             writing.is_changed()
         });
-        tell(&written, trouble);
+        report(&written, trouble);
         let lost = written.err();
         answers.extend(jobs.drain(..).map(|job| job(None)));
         for answer in answers {
@@ -93,7 +93,7 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Job>, trouble: &watch::Send
 }
 
 /// Reports once that nothing can be stored and once that it works again. A transaction without changes proves neither.
-fn tell(written: &Result<bool, StoreError>, trouble: &watch::Sender<Option<String>>) {
+fn report(written: &Result<bool, StoreError>, trouble: &watch::Sender<Option<String>>) {
     let had_trouble = trouble.borrow().is_some();
     match written {
         Err(error) => {

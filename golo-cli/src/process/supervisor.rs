@@ -94,7 +94,7 @@ fn own_executable() -> io::Result<PathBuf> {
 }
 
 /// Sets the name in process lists, which would be `exe` after starting `/proc/self/exe`.
-fn call_itself(name: &str) {
+fn set_process_name(name: &str) {
     if cfg!(target_os = "linux") {
         _ = std::fs::write("/proc/self/comm", name);
     }

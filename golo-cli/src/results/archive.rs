@@ -12,7 +12,7 @@ use crate::{
     results::{
         listed::{Listed, list},
         replay::{Records, Replayed, replay},
-        store::{KeptPart, Store, StoreError, place},
+        store::{KeptPart, Store, StoreError, database_path},
     },
     support::environment::variable,
 };
@@ -56,8 +56,8 @@ impl Archive {
             let ca = ca.or_else(|| variable("GOLO_CA").map(PathBuf::from));
             return Remote::new(&url, variable("GOLO_TOKEN").map(Secret::from), ca.as_deref()).map(Self::Collector);
         }
-        let place = place(db).map_err(|error| error.to_string())?;
-        Store::open_to_read(&place).map(Self::File).map_err(said)
+        let path = database_path(db).map_err(|error| error.to_string())?;
+        Store::open_to_read(&path).map(Self::File).map_err(describe)
     }
 
     /// Returns the newest runs, newest first: a line for each, or the reason why it cannot be read.
@@ -68,7 +68,7 @@ impl Archive {
     pub fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
         match self {
             Self::File(store) => {
-                let (runs, new) = list(store, most).map_err(said)?;
+                let (runs, new) = list(store, most).map_err(describe)?;
                 if !new.is_empty() {
                     // If this fails, the summaries are computed again next time.
                     _ = Store::open(store.path()).and_then(|mut store| store.summarize(&new));
@@ -87,7 +87,7 @@ impl Archive {
     pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, String> {
         let replayed = match self {
             Self::File(store) => {
-                let parts = store.find(called).and_then(|run| store.parts(&run)).map_err(said)?;
+                let parts = store.find(called).and_then(|run| store.parts(&run)).map_err(describe)?;
                 replay_kept(store, &parts, on_second)
             }
             Self::Collector(remote) => {
@@ -107,11 +107,11 @@ pub(crate) fn replay_kept(
     on_second: impl FnMut(&Progress),
 ) -> Result<Replayed, String> {
     let parts =
-        parts.iter().map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(said))) as Records<'_>);
+        parts.iter().map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(describe))) as Records<'_>);
     replay(parts, SystemTime::now(), on_second)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
-fn said(error: StoreError) -> String {
+fn describe(error: StoreError) -> String {
     chain(&error)
 }

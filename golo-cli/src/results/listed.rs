@@ -73,13 +73,13 @@ pub fn list(store: &Store, most: u64) -> Result<(Runs, Vec<Summarized>), StoreEr
 ///
 /// Returns an error if the run cannot be read.
 pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Result<Summary, String> {
-    let said = |error: StoreError| chain(&error);
+    let describe = |error: StoreError| chain(&error);
     // The count is read first: records that arrive during the computation make the summary outdated, not wrong.
-    let records = store.records_of(run).map_err(said)?;
-    if let Some(summary) = store.summary(run, records).map_err(said)? {
+    let records = store.records_of(run).map_err(describe)?;
+    if let Some(summary) = store.summary(run, records).map_err(describe)? {
         return Ok(summary);
     }
-    let parts = store.parts(run).map_err(said)?;
+    let parts = store.parts(run).map_err(describe)?;
     let replayed = replay_kept(store, &parts, |_| {})?;
     let summary = Summary::of(&replayed);
     // A part that stays silent while others have ended is given up after a time, so the summary is not final yet.

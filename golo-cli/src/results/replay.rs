@@ -144,7 +144,7 @@ struct Part<'a> {
     /// Number of the last second that has been read.
     seconds: u64,
     /// Time of the last record that has been read.
-    heard_at: u64,
+    last_record_at: u64,
     has_started: bool,
     has_finished: bool,
     ended: Option<Ended>,
@@ -165,7 +165,7 @@ impl<'a> Part<'a> {
             begun_at: first.at,
             records,
             seconds: 0,
-            heard_at: first.at,
+            last_record_at: first.at,
             has_started: false,
             has_finished: false,
             ended: None,
@@ -177,7 +177,7 @@ impl<'a> Part<'a> {
     fn advance(&mut self, number: usize, merged: &mut Merged) -> Result<(), String> {
         for record in self.records.by_ref() {
             let Record { at, record } = record?;
-            self.heard_at = at;
+            self.last_record_at = at;
             let event = match record {
                 Some(record::Record::Event(pb::Event { event: Some(event) })) => event,
                 Some(record::Record::Ended(ended)) => {
@@ -200,9 +200,9 @@ impl<'a> Part<'a> {
         }
         self.is_read = true;
         if !self.has_finished {
-            match self.ended.as_ref().map(fallen) {
+            match self.ended.as_ref().map(early_end) {
                 Some(None) if !self.has_started => merged.leave(number),
-                fallen => merged.lose(number, fallen.flatten().unwrap_or_else(|| "it sent no more records".to_owned())),
+                reason => merged.lose(number, reason.flatten().unwrap_or_else(|| "it sent no more records".to_owned())),
             }
         }
         Ok(())
@@ -210,17 +210,17 @@ impl<'a> Part<'a> {
 }
 
 /// Returns the reason why a part ended early, unless it ended because the whole run did.
-fn fallen(ended: &Ended) -> Option<String> {
+fn early_end(ended: &Ended) -> Option<String> {
     match ended.state() {
         _ if !ended.run_lost.is_empty() => Some(ended.run_lost.clone()),
         State::Failed => Some(has_failed(ended)),
-        State::Cancelled if !tells_of_the_run(ended) => Some(was_stopped(ended)),
+        State::Cancelled if !contains_run_end(ended) => Some(was_stopped(ended)),
         State::Completed | State::Cancelled => None,
     }
 }
 
 /// True if the part's end contains the end of the whole run.
-fn tells_of_the_run(ended: &Ended) -> bool {
+fn contains_run_end(ended: &Ended) -> bool {
     ended.run_stopped || !ended.aborted.is_empty() || !ended.run_died.is_empty()
 }
 
@@ -231,9 +231,9 @@ fn died<'a>(parts: &'a [Part<'_>]) -> impl Iterator<Item = &'a Ended> {
 
 /// Returns the reason for each lost part. If all parts were lost, none is: that is then the end of the run.
 fn lost(parts: &[Part<'_>]) -> Vec<Option<String>> {
-    let fallen: Vec<_> = parts.iter().map(|part| part.ended.as_ref().map(fallen)).collect();
-    let went_on = fallen.contains(&Some(None));
-    fallen.into_iter().map(|fallen| fallen.flatten().filter(|_| went_on)).collect()
+    let reasons: Vec<_> = parts.iter().map(|part| part.ended.as_ref().map(early_end)).collect();
+    let went_on = reasons.contains(&Some(None));
+    reasons.into_iter().map(|reason| reason.flatten().filter(|_| went_on)).collect()
 }
 
 /// Adds the ends of the parts to the outcome. Lost parts are ignored, except for what they report about the whole run.
@@ -243,7 +243,7 @@ fn add_ends(outcome: &mut RunOutcome, parts: &[Part<'_>], lost: &[Option<String>
     for (part, lost) in parts.iter().zip(lost) {
         let Some(ended) = &part.ended else { continue };
         // An end of the whole run counts even if a lost part reports it.
-        let is_stopped = ended.state() == State::Cancelled && !tells_of_the_run(ended) && ended.run_lost.is_empty();
+        let is_stopped = ended.state() == State::Cancelled && !contains_run_end(ended) && ended.run_lost.is_empty();
         let stopped = ended.stopped.or_else(|| is_stopped.then_some(0));
         if let Some(elapsed) = stopped.filter(|_| ended.run_stopped || lost.is_none()) {
             outcome.stopped = Some(match (outcome.stopped, has_started) {

@@ -12,7 +12,7 @@ mod migrations;
 mod names;
 mod outputs;
 mod part;
-mod place;
+mod path;
 mod read;
 mod records;
 mod seconds;
@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub use ingest::{Batch, Ingested};
 pub use merge::MergedRequests;
 pub use names::{check_database_name, check_name, check_run_name};
-pub use place::place;
+pub use path::database_path;
 pub use read::{KeptPart, KeptRun};
 pub use records::Records;
 pub use seconds::{KeptRequests, KeptRoute, KeptSecond, MergedSecond};
@@ -98,7 +98,7 @@ impl Store {
     }
 
     fn connect(path: &Path) -> Result<Self, StoreError> {
-        is_none_or_a_database(path)?;
+        check_is_database(path)?;
         // Each connection is used by one thread at a time. Without the URI flag a path that begins with `file:` is an
         // ordinary path.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -202,19 +202,19 @@ fn make(path: &Path) -> Result<(), StoreError> {
 /// A file is checked only before the first connection of this process. Closing any descriptor of a file drops all POSIX
 /// locks that the process has on it, also SQLite's. Another process could then delete the log that connections here
 /// still write to: <https://sqlite.org/howtocorrupt.html>, 2.2.
-fn is_none_or_a_database(path: &Path) -> Result<(), StoreError> {
-    static LOOKED_AT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+fn check_is_database(path: &Path) -> Result<(), StoreError> {
+    static CHECKED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let Ok(whole) = path.canonicalize() else { return Ok(()) };
-    let mut looked_at = LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
-    if looked_at.contains(&whole) {
+    let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if checked.contains(&whole) {
         return Ok(());
     }
-    look_at(path)?;
-    looked_at.insert(whole);
+    check_head(path)?;
+    checked.insert(whole);
     Ok(())
 }
 
-fn look_at(path: &Path) -> Result<(), StoreError> {
+fn check_head(path: &Path) -> Result<(), StoreError> {
     let mut head = Vec::with_capacity(HEAD.len());
     let read = File::open(path).and_then(|file| file.take(HEAD.len() as u64).read_to_end(&mut head));
     match read {

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn errors_name_the_cause_without_the_token() {
         let hosts = |hosts| [("GOLO_HOSTS", hosts), ("GOLO_TOKEN", "hush hush")];
-        for (flags, environment, said) in [
+        for (flags, environment, expected_error) in [
             (&[][..], &[][..], "no agents: give each with `--agent HOST:PORT`"),
             (&[], &hosts(" , "), "`GOLO_HOSTS` names no agent"),
             (&["--agent", "ftp://a"], &[], "`--agent`: `ftp://a`: expected HOST:PORT"),
@@ -164,7 +164,7 @@ mod tests {
             (&["--agent", "a"], &[("GOLO_ON_AGENT_LOSS", "wait")], "`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"),
         ] {
             let error = agents(flags, environment).unwrap_err();
-            assert!(error.starts_with(said) && !error.contains("hush"), "{error}");
+            assert!(error.starts_with(expected_error) && !error.contains("hush"), "{error}");
         }
     }
 }

@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn memory_is_formatted_in_mebibytes() {
         let ended = Ended::of(End::OutOfMemory((80 << 20) + (1 << 19)), Duration::ZERO, Some(64 << 20));
-        let told = "the load test used 80.5 MiB of memory, more than its limit of 64.0 MiB, and was killed";
-        assert_eq!(ended.to_string(), told);
+        let expected = "the load test used 80.5 MiB of memory, more than its limit of 64.0 MiB, and was killed";
+        assert_eq!(ended.to_string(), expected);
     }
 }

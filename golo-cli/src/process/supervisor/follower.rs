@@ -102,7 +102,7 @@ impl Follower {
                 },
             }
         }
-        self.bury().await;
+        self.finish().await;
     }
 
     async fn pass_on(&mut self) {
@@ -119,7 +119,7 @@ impl Follower {
     }
 
     /// Waits for the supervisor, cleans up if it failed to, and publishes how the load test ended.
-    pub(super) async fn bury(mut self) -> Flags {
+    pub(super) async fn finish(mut self) -> Flags {
         let done = self.supervisor.wait().await.is_ok_and(|status| status.success());
         if !done {
             leave_nothing(self.reports.group(), &self.mark).await;

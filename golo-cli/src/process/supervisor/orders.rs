@@ -59,7 +59,7 @@ impl Golo {
     }
 
     /// Sends a report, if `golo` still exists.
-    pub(super) async fn tell(&mut self, report: Report) {
+    pub(super) async fn send(&mut self, report: Report) {
         _ = self.reports.write_all(format!("{report}\n").as_bytes()).await;
     }
 }

@@ -148,7 +148,7 @@ async fn follow(
         }
         outcome => {
             drop(stdout);
-            let flags = follower.bury().await;
+            let flags = follower.finish().await;
             Err(match outcome {
                 Some(Report::Refused(refusal)) => StartError::refused(refusal, &flags),
                 _ => StartError::supervisor(&stderr.text()),

@@ -49,10 +49,10 @@ impl StartError {
     }
 
     /// Creates the error of a supervisor that ended early, with its stderr.
-    pub(super) fn supervisor(words: &str) -> Self {
-        let words = words.trim_end().replace('\n', ", ");
+    pub(super) fn supervisor(stderr: &str) -> Self {
+        let stderr = stderr.trim_end().replace('\n', ", ");
         let before = "the supervisor ended before the load test was started";
-        Self::circumstances(if words.is_empty() { before.to_owned() } else { format!("{before}: {words}") }, None)
+        Self::circumstances(if stderr.is_empty() { before.to_owned() } else { format!("{before}: {stderr}") }, None)
     }
 
     /// Creates the error from the refusal of `golo exec`.

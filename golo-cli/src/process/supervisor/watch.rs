@@ -21,18 +21,18 @@ use tokio::{
 };
 
 use super::{
-    EXEC, NAME, SUPERVISE, call_itself, descendants,
+    EXEC, NAME, SUPERVISE, descendants,
     flags::Flags,
     orders::{Golo, Order},
     own_executable,
     report::{End, Refusal, Report, Step},
-    say,
+    say, set_process_name,
 };
 
 /// Minimum interval between measurements of resident memory.
-const WEIGHING: Duration = Duration::from_millis(200);
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum interval between measurements, for machines on which a measurement is slow because it reads every process.
-const SELDOM: Duration = Duration::from_secs(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(1);
 /// Within these bounds, measuring uses at most one part in this many of a core.
 const SHARE: u32 = 50;
 /// Interval between checks of the group while it ends. The supervisor is not notified of every end in it.
@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// `golo` calls this through [`Supervised::start`](super::Supervised::start), with the socket from there as stdin.
 #[must_use]
 pub fn supervise(arguments: &[OsString]) -> ExitCode {
-    call_itself("golo supervise");
+    set_process_name("golo supervise");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let flags = Flags::parse(arguments)?;
@@ -81,31 +81,41 @@ struct Watch {
     /// Reason why the group was killed.
     killed: Option<End>,
     /// Time of the next memory measurement.
-    weighing: Instant,
+    next_check: Instant,
 }
 
 impl Watch {
     async fn start(flags: Flags, arguments: &[OsString]) -> Result<Self, String> {
         let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
-        adopt().map_err(|error| format!("orphaned processes cannot be adopted: {error}"))?;
+        become_subreaper().map_err(|error| format!("orphaned processes cannot be adopted: {error}"))?;
         let mut golo = Golo::on_stdin().map_err(|_| "this subcommand is internal: `golo run` starts it".to_owned())?;
         let (group, exec) = spawn(arguments).map_err(|error| format!("`golo {EXEC}` cannot be started: {error}"))?;
-        golo.tell(Report::Group(group.as_raw_pid().unsigned_abs())).await;
-        let weighing = Instant::now();
-        Ok(Self { golo, signals, flags, group, exec: Some(exec), ended: false, deadline: None, killed: None, weighing })
+        golo.send(Report::Group(group.as_raw_pid().unsigned_abs())).await;
+        let next_check = Instant::now();
+        Ok(Self {
+            golo,
+            signals,
+            flags,
+            group,
+            exec: Some(exec),
+            ended: false,
+            deadline: None,
+            killed: None,
+            next_check,
+        })
     }
 
     async fn run(mut self) {
         while !self.is_over() {
             tokio::select! {
                 _ = self.signals.child.recv() => {}
-                report = become_known(&mut self.exec) => self.golo.tell(report).await,
+                report = exec_result(&mut self.exec) => self.golo.send(report).await,
                 order = self.golo.order() => self.obey(order),
-                () = sleep_until(self.weighing), if self.flags.memory.is_some() => self.weigh(),
+                () = sleep_until(self.next_check), if self.flags.memory.is_some() => self.check_memory(),
                 () = sleep(ENDING), if self.deadline.is_some() => {}
             }
             self.reap().await;
-            self.look_at_the_clock();
+            self.check_deadline();
         }
         self.leave_nothing().await;
     }
@@ -134,7 +144,7 @@ impl Watch {
         }
     }
 
-    fn look_at_the_clock(&mut self) {
+    fn check_deadline(&mut self) {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.kill(End::Killed);
         }
@@ -145,13 +155,13 @@ impl Watch {
         _ = kill_process_group(self.group, Signal::KILL);
     }
 
-    fn weigh(&mut self) {
+    fn check_memory(&mut self) {
         let started = Instant::now();
         let resident = descendants::resident();
         if self.flags.memory.is_some_and(|most| resident > most) {
             self.kill(End::OutOfMemory(resident));
         }
-        self.weighing = started + (started.elapsed() * SHARE).clamp(WEIGHING, SELDOM);
+        self.next_check = started + (started.elapsed() * SHARE).clamp(MIN_INTERVAL, MAX_INTERVAL);
     }
 
     /// Waits for all ended children. Returns whether this process has children left.
@@ -171,17 +181,17 @@ impl Watch {
         self.ended = true;
         let mut refused = false;
         if self.exec.is_some() {
-            let report = become_known(&mut self.exec).await;
+            let report = exec_result(&mut self.exec).await;
             refused = report != Report::Started;
-            self.golo.tell(report).await;
+            self.golo.send(report).await;
         }
         if !refused {
-            self.golo.tell(Report::Ended(self.meaning(status))).await;
+            self.golo.send(Report::Ended(self.end_of(status))).await;
         }
         self.ask_to_stop();
     }
 
-    fn meaning(&self, status: WaitStatus) -> End {
+    fn end_of(&self, status: WaitStatus) -> End {
         match (status.terminating_signal(), self.killed) {
             (Some(signal), Some(why)) if signal == Signal::KILL.as_raw() => why,
             (Some(signal), _) => End::Signalled(signal),
@@ -209,7 +219,7 @@ impl Watch {
 
 /// Returns the result of `golo exec`, once; later calls never return. Cancel-safe: the single short line arrives in one
 /// piece.
-async fn become_known(exec: &mut Option<pipe::Receiver>) -> Report {
+async fn exec_result(exec: &mut Option<pipe::Receiver>) -> Report {
     let Some(pipe) = exec else { return std::future::pending().await };
     let mut line = [0; 64];
     let length = pipe.read(&mut line).await.unwrap_or(0);
@@ -232,7 +242,7 @@ fn spawn(arguments: &[OsString]) -> io::Result<(Pid, pipe::Receiver)> {
 }
 
 /// Makes this process the parent of orphaned descendants.
-fn adopt() -> io::Result<()> {
+fn become_subreaper() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
     Ok(())

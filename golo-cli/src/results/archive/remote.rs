@@ -56,7 +56,7 @@ impl Remote {
     /// Returns the newest runs, newest first: a line for each, or the reason why it cannot be read.
     pub(super) fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
         let body = self.get(&["api", "runs"], Some(&format!("limit={most}&summaries=true")))?;
-        let Runs { runs } = serde_json::from_slice(&body).map_err(|_| self.stranger())?;
+        let Runs { runs } = serde_json::from_slice(&body).map_err(|_| self.unexpected_response())?;
         let listed = |run: Run| {
             let Run { run, name, load_test, plan, summary, unreadable } = run;
             match summary {
@@ -73,7 +73,7 @@ impl Remote {
         let mut parts: Vec<Vec<Record>> = Vec::new();
         let mut rest = &*body;
         while !rest.is_empty() {
-            let record = Record::decode_length_delimited(&mut rest).map_err(|_| self.stranger())?;
+            let record = Record::decode_length_delimited(&mut rest).map_err(|_| self.unexpected_response())?;
             // A `Begun` record is the first of each part.
             match (&record.record, parts.last_mut()) {
                 (Some(record::Record::Begun(_)), _) | (_, None) => parts.push(vec![record]),
@@ -86,14 +86,14 @@ impl Remote {
     fn get(&self, path: &[&str], query: Option<&str>) -> Result<Vec<u8>, String> {
         let request = self.client.request(Method::GET, &self.address, path.iter().copied(), query);
         let loaded = self.runtime.block_on(self.client.load(request, SILENCE));
-        loaded.map_err(|error| self.said(&error.to_string()))
+        loaded.map_err(|error| self.error(&error.to_string()))
     }
 
-    fn stranger(&self) -> String {
-        self.said("its response is not that of a golo collector")
+    fn unexpected_response(&self) -> String {
+        self.error("its response is not that of a golo collector")
     }
 
-    fn said(&self, reason: &str) -> String {
+    fn error(&self, reason: &str) -> String {
         format!("the collector {}: {reason}", self.address.name())
     }
 }

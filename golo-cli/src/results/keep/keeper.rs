@@ -25,7 +25,7 @@ use super::KeepArgs;
 use crate::{
     results::{
         listed::summarize,
-        store::{Batch, Store, StoreError, place},
+        store::{Batch, Store, StoreError, database_path},
     },
     support::{environment::machine, moments::now},
 };
@@ -91,21 +91,21 @@ impl Keeper {
     pub fn start_alone(args: &KeepArgs, name: &str, call: &RunCall) -> (Self, Keeping) {
         let begun = begun(golo::new_sequence_id(), name, call, &call.options(name));
         let (keeper, keeping) = Self::start(args, &begun.run, vec![begun.agent.clone()], call.is_quiet());
-        keeper.tell(record::Record::Begun(begun));
+        keeper.record(record::Record::Begun(begun));
         (keeper, keeping)
     }
 
     /// Stores an event of the only part.
     pub fn event(&self, event: Event) {
-        self.tell(record::Record::Event(wire::event(event)));
+        self.record(record::Record::Event(wire::event(event)));
     }
 
     /// Stores the end of the only part.
     pub fn ended(&self, ended: Ended) {
-        self.tell(record::Record::Ended(ended));
+        self.record(record::Record::Ended(ended));
     }
 
-    fn tell(&self, record: record::Record) {
+    fn record(&self, record: record::Record) {
         self.keep(0, Record { at: now(), record: Some(record) });
     }
 
@@ -184,9 +184,9 @@ fn write(
     waiting: &Receiver<(usize, Record)>,
 ) -> Result<bool, String> {
     let Ok(mut first) = waiting.recv() else { return Ok(false) };
-    let place = place(db).map_err(|error| error.to_string())?;
-    let mut store = Store::open(&place).map_err(|error| chain(&error))?;
-    let failed = |error: StoreError| format!("{}: {}", place.display(), chain(&error));
+    let path = database_path(db).map_err(|error| error.to_string())?;
+    let mut store = Store::open(&path).map_err(|error| chain(&error))?;
+    let failed = |error: StoreError| format!("{}: {}", path.display(), chain(&error));
     let batch =
         |agent: &String| Batch { run: run.to_owned(), agent: agent.clone(), job: None, from: 0, records: Vec::new() };
     let mut batches: Vec<Batch> = agents.iter().map(batch).collect();
@@ -197,8 +197,8 @@ fn write(
             running = running.saturating_sub(usize::from(is_last));
             batches[part].records.push(record);
         }
-        let told = batches.iter().filter(|batch| !batch.records.is_empty());
-        let kept = store.write(|writing| told.cloned().try_for_each(|batch| writing.ingest(batch).map(drop)));
+        let filled = batches.iter().filter(|batch| !batch.records.is_empty());
+        let kept = store.write(|writing| filled.cloned().try_for_each(|batch| writing.ingest(batch).map(drop)));
         kept.and_then(|kept| kept).map_err(failed)?;
         for batch in &mut batches {
             batch.from += batch.records.drain(..).len() as u64;

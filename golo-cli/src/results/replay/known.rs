@@ -18,17 +18,18 @@ pub(super) fn not_ended(parts: &[Part<'_>], missing: usize, of: u64, now: System
     let is_named = |part: &&Part<'_>| died_of.contains(&&*part.agent);
     let is_unknown = died_of.iter().any(|name| !name.is_empty() && parts.iter().all(|part| part.agent != *name));
     let missing = missing.saturating_sub(is_unknown.into());
-    let last_end = parts.iter().filter(|part| part.ended.is_some()).map(|part| part.heard_at).max();
+    let last_end = parts.iter().filter(|part| part.ended.is_some()).map(|part| part.last_record_at).max();
     let is_given_up = last_end.is_some_and(|end| since(end, now) > SILENCE);
     let open: Vec<_> = parts.iter().filter(|part| part.ended.is_none() && !is_named(part)).collect();
-    let is_open = |part: &&Part<'_>| !is_given_up || since(part.heard_at, now) <= SILENCE;
+    let is_open = |part: &&Part<'_>| !is_given_up || since(part.last_record_at, now) <= SILENCE;
     if !open.iter().any(is_open) && (missing == 0 || is_given_up) {
         return None;
     }
     let begun = date(parts.iter().map(|part| part.begun_at).min()?);
     let mut text = format!("it began at {begun}");
     for part in &open {
-        let (elapsed, ago) = (duration(Duration::from_secs(part.seconds)), duration(whole(since(part.heard_at, now))));
+        let (elapsed, ago) =
+            (duration(Duration::from_secs(part.seconds)), duration(whole(since(part.last_record_at, now))));
         let of_agent = if of == 1 { String::new() } else { format!(" of {}", part.agent) };
         text += &format!("; the last record{of_agent} is from {elapsed} into the run, {ago} ago");
     }

@@ -222,9 +222,9 @@ fn lost_part_makes_run_invalid() {
 
 #[test]
 fn run_that_died_before_start_has_not_started() {
-    let told =
+    let cancelled =
         Ended { state: State::Cancelled.into(), run_died: "the agent b: no licence".to_owned(), ..Ended::default() };
-    let parts = [vec![begun("a", 0, 2), ended(1, told)]];
+    let parts = [vec![begun("a", 0, 2), ended(1, cancelled)]];
     let reason = "the agent b: no licence".to_owned();
     let failed = Ended { state: State::Failed.into(), reason: "no licence".to_owned(), ..Ended::default() };
     let both = [parts[0].clone(), vec![begun("b", 1, 2), ended(1, failed)]];

@@ -149,8 +149,8 @@ mod tests {
             (ffi::SQLITE_ERROR, "the database fails: "),
         ] {
             let error = StoreError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
-            let said = chain(&error);
-            assert!(said.starts_with(expected), "{said}");
+            let text = chain(&error);
+            assert!(text.starts_with(expected), "{text}");
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
         return Err(StoreError::Gap { next });
     }
     if let (0, Some(part), Some(first)) = (from, &part, records.first()) {
-        is_the_same(connection, part, first, &agent)?;
+        check_first_record(connection, part, first, &agent)?;
     }
     let known = usize::try_from(next - from).unwrap_or(usize::MAX);
     let mut records = records.into_iter().skip(known).peekable();
@@ -77,7 +77,7 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
 }
 
 /// Checks that the first record of a resent part equals the stored one.
-fn is_the_same(connection: &Connection, part: &Part, first: &Record, agent: &str) -> Result<(), StoreError> {
+fn check_first_record(connection: &Connection, part: &Part, first: &Record, agent: &str) -> Result<(), StoreError> {
     let select = "SELECT record FROM records WHERE part = ? AND number = 0";
     let kept: Option<Vec<u8>> = connection.prepare_cached(select)?.query_row([part.id], |row| row.get(0)).optional()?;
     let kept = kept.and_then(|kept| Record::decode(&*kept).ok());
@@ -100,9 +100,10 @@ fn begin(
         return Err(StoreError::refused("record 0 is not a `Begun`"));
     };
     let job = job.unwrap_or(&begun.job);
-    for (what, said, expected) in [("run", &begun.run, run), ("agent", &begun.agent, agent), ("job", &begun.job, job)] {
-        if said != expected {
-            return Err(StoreError::refused(format!("record 0 is of the {what} {said:?}: expected {expected:?}")));
+    for (what, found, expected) in [("run", &begun.run, run), ("agent", &begun.agent, agent), ("job", &begun.job, job)]
+    {
+        if found != expected {
+            return Err(StoreError::refused(format!("record 0 is of the {what} {found:?}: expected {expected:?}")));
         }
     }
     let asked = Asked::of(begun)?;
@@ -125,21 +126,21 @@ struct Asked<'a> {
     plan: &'a golo_proto::engine::Plan,
     /// Index of the share and number of shares.
     share: (u64, u64),
-    words: String,
+    description: String,
 }
 
 impl<'a> Asked<'a> {
     fn of(begun: &'a Begun) -> Result<Self, StoreError> {
         let plan = begun.plan.as_ref().ok_or_else(|| StoreError::refused("record 0 has no plan"))?;
         let load = plan.load.as_ref().ok_or_else(|| StoreError::refused("record 0 has a plan without a load"))?;
-        let words = golo::engine::plan::Plan::try_from(load)?.to_string();
+        let description = golo::engine::plan::Plan::try_from(load)?.to_string();
         let share = plan.share.as_ref().map(golo::engine::share::Share::try_from).transpose()?;
         let share = share.map_or((0, 1), |share| (share.index(), share.of()));
         if share.1 > PARTS {
             return Err(StoreError::refused(format!("record 0: a run has at most {PARTS} parts, not {}", share.1)));
         }
         check::thresholds(&begun.thresholds).map_err(|error| error.within(|| "record 0".to_owned()))?;
-        Ok(Self { plan, share, words })
+        Ok(Self { plan, share, description })
     }
 }
 
@@ -170,6 +171,6 @@ fn find_or_begin(connection: &Connection, begun: &Begun, asked: &Asked<'_>, now:
     let name = if asked.plan.job_name.is_empty() { &begun.load_test } else { &asked.plan.job_name };
     let thresholds = begun.thresholds.join("\n");
     let parts = integer(asked.share.1);
-    insert.execute(params![begun.run, name, begun.load_test, asked.words, thresholds, parts, now])?;
+    insert.execute(params![begun.run, name, begun.load_test, asked.description, thresholds, parts, now])?;
     Ok(connection.last_insert_rowid())
 }

@@ -93,13 +93,15 @@ impl Part {
                 Some(_) if self.has_finished => return refused("comes after the engine has finished"),
                 Some(event::Event::Ready(_) | event::Event::Adjusted(_)) => {}
                 Some(event::Event::Started(started)) => self.start(connection, started.at)?,
-                Some(event::Event::Second(told)) => {
-                    let at = seconds::second_of(told.elapsed);
+                Some(event::Event::Second(received)) => {
+                    let at = seconds::second_of(received.elapsed);
                     if at < self.next_second {
                         return refused(&format!("contains second {at}, which is out of order"));
                     }
-                    let Some(snapshot) = &mut told.snapshot else { return refused("is a second without a snapshot") };
-                    self.snapshot(connection, at, Some(told.users), snapshot)?;
+                    let Some(snapshot) = &mut received.snapshot else {
+                        return refused("is a second without a snapshot");
+                    };
+                    self.snapshot(connection, at, Some(received.users), snapshot)?;
                     second = Some(at);
                 }
                 Some(event::Event::Finished(finished)) => {

@@ -73,7 +73,7 @@ impl Store {
 pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Series) -> Result<(i64, bool), StoreError> {
     let pb::Label { origin, route, method, priority } =
         written.label.as_ref().ok_or_else(|| StoreError::refused("a series without a label"))?;
-    let (outcome, status, error, is_failed) = words(written.outcome, written.is_content)?;
+    let (outcome, status, error, is_failed) = columns_of(written.outcome, written.is_content)?;
     let known = connection
         .prepare_cached("SELECT id, priority FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?
         .query_row(params![run, origin, route, method], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -113,7 +113,7 @@ fn priority_of_both(one: i32, other: i32, is_other: bool) -> i32 {
 }
 
 /// Returns the columns of an outcome: its name, status and error, and whether it counts as failed.
-fn words(outcome: Option<Outcome>, is_content: bool) -> Result<(&'static str, u16, String, bool), StoreError> {
+fn columns_of(outcome: Option<Outcome>, is_content: bool) -> Result<(&'static str, u16, String, bool), StoreError> {
     let status = |status: u32| {
         u16::try_from(status).map_err(|_| StoreError::refused(format!("a series with the status {status}")))
     };

@@ -13,7 +13,7 @@ use crate::support::environment::data_folder;
 /// # Errors
 ///
 /// Returns an error if the data folder is unknown or cannot be created.
-pub fn place(asked: Option<PathBuf>) -> io::Result<PathBuf> {
+pub fn database_path(asked: Option<PathBuf>) -> io::Result<PathBuf> {
     let variable = std::env::var_os("GOLO_DB").filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = asked.or(variable) {
         return Ok(path);
@@ -23,10 +23,10 @@ pub fn place(asked: Option<PathBuf>) -> io::Result<PathBuf> {
         return Err(io::Error::new(io::ErrorKind::NotFound, message));
     };
     let folder = data.join("golo");
-    std::fs::create_dir_all(&folder).map_err(|error| cannot_make(&folder, &error))?;
+    std::fs::create_dir_all(&folder).map_err(|error| cannot_create(&folder, &error))?;
     Ok(folder.join("runs.db"))
 }
 
-fn cannot_make(folder: &Path, error: &io::Error) -> io::Error {
+fn cannot_create(folder: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot create {}: {error}", folder.display()))
 }
