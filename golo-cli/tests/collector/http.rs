@@ -80,7 +80,7 @@ async fn invalid_records_are_refused_with_a_reason() {
         (format!("{path}?from=0"), many_steps(200_000), 400, "it has 200001 series, steps and texts"),
         (format!("{path}?from=0"), many_thresholds(200_001), 400, "it has 200001 series, steps and texts"),
         (format!("{path}?from=0&job=another"), whole.clone(), 400, "of the job"),
-        ("/api/runs/latest/agents/a/records?from=0".to_owned(), whole.clone(), 400, "cannot be called `latest`"),
+        ("/api/runs/latest/agents/a/records?from=0".to_owned(), whole.clone(), 400, "cannot have the ID `latest`"),
     ] {
         let (answered, answer) = post(address, &path, body).await;
         assert_eq!(answered, status, "{path}: {answer}");

@@ -127,8 +127,8 @@ fn invalid_batch_is_refused_and_not_stored() {
     let a = ("r", "a");
     assert_eq!(refused(ingest(&mut store, a, 0, &whole[1..])), "record 0 is not a `Begun`");
     assert!(matches!(store.find("r"), Err(StoreError::Unknown(_))), "nothing is kept of what was refused");
-    assert!(refused(ingest(&mut store, ("r", "b"), 0, &whole)).contains(r#"of the agent "a", and not of "b""#));
-    assert!(refused(ingest(&mut store, ("s", "a"), 0, &whole)).contains(r#"of the run "r", and not of "s""#));
+    assert!(refused(ingest(&mut store, ("r", "b"), 0, &whole)).contains(r#"of the agent "a": expected "b""#));
+    assert!(refused(ingest(&mut store, ("s", "a"), 0, &whole)).contains(r#"of the run "r": expected "s""#));
     assert!(
         refused(ingest(&mut store, ("", "a"), 0, &whole))
             .contains("invalid name of a run, \"\": expected 1 to 128 bytes")
@@ -189,7 +189,7 @@ fn part_belongs_to_the_first_job_that_sent_it() {
         from: from as u64,
         records: whole[from..from + 2].to_vec(),
     };
-    assert!(refused(store.ingest(batch("another", 0))).contains(r#"of the job "job-of-a", and not of "another""#));
+    assert!(refused(store.ingest(batch("another", 0))).contains(r#"of the job "job-of-a": expected "another""#));
     assert_eq!(store.next("r", "a", Some("another")).unwrap(), 0, "nothing is known yet");
     store.ingest(batch("job-of-a", 0)).unwrap();
     // Refused in all cases: the next records, known records, and records after a gap.
@@ -215,7 +215,7 @@ fn records_that_cannot_be_displayed_are_refused() {
     let parts = begun("r", "a", plan(1001, 0, 3));
     assert_eq!(refused(ingest(&mut store, a, 0, &[parts])), "record 0: a run has at most 1000 parts, not 1001");
     let latest = begun("latest", "a", plan(1, 0, 3));
-    assert!(refused(ingest(&mut store, ("latest", "a"), 0, &[latest])).contains("cannot be called `latest`"));
+    assert!(refused(ingest(&mut store, ("latest", "a"), 0, &[latest])).contains("cannot have the ID `latest`"));
 
     ingest(&mut store, a, 0, &part("r", ("a", 0, 1), 3)[..4]).unwrap();
     let no_model = Some(pb::Load::default());
