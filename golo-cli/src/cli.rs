@@ -1,4 +1,4 @@
-//! The command line: the types that clap reads, and one file a command.
+//! The command line: the types that clap parses, and one file per command.
 
 pub mod arguments;
 pub mod command;

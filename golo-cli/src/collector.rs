@@ -1,4 +1,4 @@
-//! The collector: receives what agents measured, keeps it, and gives it back.
+//! The collector: receives results from agents, stores them and serves them.
 //!
 #![doc = include_str!("../docs/collector.md")]
 
@@ -26,7 +26,7 @@ pub use line::CollectorLine;
 use crate::{
     http::COLLECTOR_PORT,
     http::server::{Refusal, ServerOptions, Statuses, serve},
-    results::store::{Store, StoreError, place},
+    results::store::{Store, StoreError, database_path},
     support::environment::variable,
 };
 use body::Bodies;
@@ -34,7 +34,7 @@ use metrics::Counts;
 use readers::Readers;
 use writer::Writer;
 
-/// A collector, for each request.
+/// State of a collector, cloned for each request.
 #[derive(Clone)]
 pub struct Collector {
     writer: Writer,
@@ -45,17 +45,17 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// One that keeps what comes in `store`. `statuses` is what its metrics tell of.
+    /// Starts a collector that writes to `store`. `statuses` are the response counts for its metrics.
     ///
     /// # Errors
     ///
-    /// Where the system has no thread left.
+    /// Returns an error if the system cannot start a thread.
     pub fn start(store: Store, statuses: Statuses) -> std::io::Result<Self> {
         let readers = Readers::of(store.path());
         Ok(Self { writer: Writer::start(store)?, readers, counts: Arc::default(), statuses, bodies: Bodies::default() })
     }
 
-    /// Its HTTP interface.
+    /// Returns the HTTP routes.
     pub fn router(self) -> Router {
         Router::new()
             .route("/push/{db}", post(push::push))
@@ -72,11 +72,11 @@ impl Collector {
     }
 }
 
-/// `golo collector`: collects until it is told to stop.
+/// Runs `golo collector` until a signal stops it.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
     let opened = line.server.into_options("collector", COLLECTOR_PORT, variable).and_then(|options| {
-        let path = place(line.db).map_err(|error| error.to_string())?;
+        let path = database_path(line.db).map_err(|error| error.to_string())?;
         Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
     });
     let ran = opened.and_then(|(options, store)| {
@@ -96,11 +96,11 @@ pub fn collect(line: CollectorLine) -> ExitCode {
 }
 
 async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
-    say(format_args!("golo collector: keeps what comes in {}", store.path().display()));
+    say(format_args!("golo collector: stores results in {}", store.path().display()));
     let collector =
         Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;
     let writer = collector.writer.clone();
-    // Before anybody is told that it listens.
+    // Signals must be handled before the log reports that the collector listens.
     let mut signals = Signals::listen().map_err(|error| chain(&error))?;
     serve(collector.router(), options, async move { signals.next().await }).await?;
     writer.close().await;

@@ -1,6 +1,6 @@
-//! The `golo` command, as a library: what its binary and its tests are made of.
+//! Implementation of the `golo` command, as a library that its binary and its tests share.
 //!
-//! Nothing else may use it: it changes without notice.
+//! It is not a public interface: it changes without notice.
 
 #[cfg(not(unix))]
 compile_error!("the command `golo` needs Unix; a load test itself, its `run` and `serve`, works without it");

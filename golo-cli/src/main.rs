@@ -1,4 +1,4 @@
-//! The command `golo`.
+//! Entry point of the `golo` command.
 
 fn main() -> std::process::ExitCode {
     golo_cli::main()

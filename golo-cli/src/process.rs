@@ -1,4 +1,4 @@
-//! The load test as a process: found, started under a supervisor, limited and ended.
+//! The load test as a process: found, started under a supervisor, limited and stopped.
 
 pub mod limits;
 pub mod load_test;

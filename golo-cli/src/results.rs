@@ -1,4 +1,4 @@
-//! Results of runs: kept in a database, replayed, listed and compared.
+//! Results of runs: stored in a database, replayed, listed and compared.
 
 pub mod archive;
 pub mod compare;

@@ -1,4 +1,4 @@
-//! Small helpers that every other folder may use.
+//! Small helpers for all other modules.
 
 pub mod environment;
 pub mod moments;

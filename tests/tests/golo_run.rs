@@ -286,7 +286,7 @@ async fn job_file_may_be_yaml_or_toml() {
     for (text, said) in [
         ("users: 5\nduratoin: 30s\n", "line 2: `duratoin` is not the name of a flag of `run`; did you mean"),
         ("users: 5\nduratoin: 30s\n", "    | ^^^^^^^^"),
-        ("max-memory: 2XB\n", "line 1: `max-memory`: expected bytes above 0, as 2GiB"),
+        ("max-memory: 2XB\n", "line 1: `max-memory`: expected a number of bytes above 0, for example 2GiB"),
         ("users: 5\nrate: 5/s\n", "`--users` and `--rate` are two kinds of plan"),
         ("users: 5\n---\n", "line 2: a job file is one document"),
     ] {

@@ -57,7 +57,7 @@ impl Kept {
 /// Returns the ID under which a run is stored.
 #[track_caller]
 fn kept_as(ran: &Finished) -> String {
-    let kept = ran.stderr.iter().find_map(|line| line.strip_prefix("kept as ")).unwrap_or_else(|| panic!("{ran:#?}"));
+    let kept = ran.stderr.iter().find_map(|line| line.strip_prefix("stored as ")).unwrap_or_else(|| panic!("{ran:#?}"));
     let (id, how) = kept.split_once(": ").unwrap();
     assert_eq!((id.len(), how), (8, &*format!("golo show {id}")));
     id.to_owned()
@@ -210,17 +210,17 @@ async fn unusable_database_does_not_stop_a_run() {
     let ran = kept.run(&[&flags[..], &["--no-keep"]].concat()).await;
     assert_eq!((ran.code, kept.file("runs.db").exists()), (Some(0), false), "{ran:#?}");
     let nothing = kept.golo(&["runs"]).await;
-    assert_eq!((nothing.code, nothing.said("golo: nothing is kept yet")), (Some(104), 1), "{nothing:#?}");
+    assert_eq!((nothing.code, nothing.said("golo: nothing is stored yet")), (Some(104), 1), "{nothing:#?}");
     fs::write(kept.file("text"), "no database".repeat(100)).unwrap();
     for db in ["text", "no/such/folder/runs.db", "."] {
         let ran = kept.run(&[&flags[..], &["--db", db]].concat()).await;
         assert_eq!(ran.code, Some(0), "{ran:#?}");
-        let warned = (ran.said("golo: warning: the results are not kept, or not whole: "), ran.said("kept as"));
+        let warned = (ran.said("golo: warning: the results are not stored, or only in part: "), ran.said("stored as"));
         assert_eq!(warned, (1, 0), "{ran:#?}");
     }
     assert_eq!(fs::read_to_string(kept.file("text")).unwrap(), "no database".repeat(100));
     let ran = kept.run(&[&flags[..], &["-q"]].concat()).await;
-    assert_eq!((ran.code, ran.said("kept as"), ran.said("warning")), (Some(0), 0, 0), "it is kept, and not said");
+    assert_eq!((ran.code, ran.said("stored as"), ran.said("warning")), (Some(0), 0, 0), "it is kept, and not said");
     assert_eq!(kept.json(&["runs"]).await.as_array().unwrap().len(), 1);
 }
 
@@ -259,7 +259,7 @@ async fn stopped_run_is_stored_as_stopped_and_killed_run_as_not_ended() {
     let refused = kept.golo(&["compare", "get", "latest"]).await;
     assert_eq!((refused.code, refused.stdout.len()), (Some(96), 0), "{refused:#?}");
     assert_eq!(refused.said("is NOT ENDED: it began at "), 1, "a run that was stopped is compared: {refused:#?}");
-    assert_eq!(refused.said("so nothing is compared; run it again, or give `--force`"), 1, "{refused:#?}");
+    assert_eq!(refused.said("so nothing is compared; run it again, or use `--force`"), 1, "{refused:#?}");
     assert!(refused.stderr.iter().all(|line| line.starts_with("golo: ")), "{refused:#?}");
     let forced = kept.golo(&["compare", "get", "latest", "--force"]).await;
     assert_eq!((forced.code, &*forced.stderr), (Some(98), &[][..]), "they are short: {forced:#?}");
@@ -297,7 +297,7 @@ async fn run_that_did_not_start_is_kept_and_is_not_the_latest() {
     };
     let first = not_started().await;
     let none = kept.golo(&["show"]).await;
-    let said = format!("golo: no run that has started is kept yet: the newest is {first}, which has not");
+    let said = format!("golo: no stored run has started: the newest is {first}, which did not");
     assert_eq!((none.code, none.said(&said)), (Some(104), 1), "{none:#?}");
     let started = kept_as(&kept.run(&["-u", "1", "-i", "2", "--name", "get"]).await);
     let last = not_started().await;
@@ -336,7 +336,7 @@ async fn slower_run_is_a_regression_and_equal_run_is_none() {
     let noisy = compare(&fast, &fast, "0%").await;
     assert_eq!(noisy.code, Some(98), "{noisy:#?}");
     assert!(noisy.stdout[0].starts_with("TOO NOISY TO TELL within 0%: http_req"), "{noisy:#?}");
-    assert!(noisy.stdout.iter().any(|line| line.starts_with("  to tell: ")), "{noisy:#?}");
+    assert!(noisy.stdout.iter().any(|line| line.starts_with("  advice: ")), "{noisy:#?}");
     let worse = compare(&fast, &slow, "10%").await;
     assert_eq!(worse.code, Some(99), "{worse:#?}");
     assert!(worse.stdout[0].starts_with("REGRESSION beyond 10%: http_req_duration p50 +"), "{worse:#?}");

@@ -267,11 +267,11 @@ async fn invalid_command_line_queues_no_job() {
     let fleet = Fleet::start(1).await;
     let name = &fleet.agents[0].name;
     for (flags, said) in [
-        (format!("--agent {name} --agent {name}"), "is there twice: give each of them once"),
+        (format!("--agent {name} --agent {name}"), "is given twice"),
         (format!("--agent {name} --out jsonl=-"), "raw lines stay on the agents"),
         (format!("--agent {name} -u 3 -r 5/s"), "`--users` and `--rate` are two kinds of plan"),
         (format!("--agent {name} --on-agent-loss wait"), "expected `fail` or `continue`"),
-        (String::new(), "give the agents that are to run it"),
+        (String::new(), "no agents: give each with `--agent HOST:PORT`"),
     ] {
         let mut command = golo_tests::command(env!("CARGO_BIN_EXE_golo-command"));
         command.env_remove("GOLO_HOSTS").args(["submit", JOBS]).args(flags.split_whitespace());

@@ -1,4 +1,4 @@
-//! The command line of `golo`.
+//! The subcommands of `golo`.
 
 use std::path::PathBuf;
 
@@ -10,36 +10,36 @@ use crate::{
     collector::CollectorLine,
 };
 
-/// Load testing as ordinary async Rust: runs load tests, whatever they are written in
+/// Load testing as ordinary async Rust: runs load tests written in any language
 #[derive(Debug, Parser)]
 #[command(name = "golo", version, disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Arguments {
-    /// What it is to do.
+    /// Subcommand to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What `golo` can do.
+/// Subcommands of `golo`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a load test crate that compiles and runs
+    /// Create a new load test crate
     New {
-        /// Its folder, after which it is called
+        /// Folder of the new crate; its last part is the crate's name
         #[arg(value_name = "NAME")]
         path: PathBuf,
     },
-    /// Run a load test on this machine, and print a summary
+    /// Run a load test on this machine and print a summary
     Run(Box<RunLine>),
-    /// Have agents run a load test together, and print one summary
+    /// Run a load test on several agents together and print one summary
     Submit(Box<SubmitLine>),
-    /// Run load tests for others: take jobs over HTTP, one at a time, and keep what they measure
+    /// Run load tests for others: accept jobs over HTTP, run them one at a time and keep the results
     Agent(Box<AgentLine>),
-    /// Keep what agents measure in an SQLite database, and give it back, over HTTP
+    /// Store results from agents in an SQLite database and serve them over HTTP
     Collector(Box<CollectorLine>),
-    /// List the runs that are kept, the newest first
+    /// List stored runs, newest first
     Runs(RunsLine),
-    /// Print the summary of a run that is kept, and write its reports
+    /// Print the summary of a stored run and write its reports
     Show(ShowLine),
-    /// Compare two kept runs: exit with 0 if the second is no worse, 99 if it is, 98 if that cannot be told
+    /// Compare two stored runs; exit with 0 if the second is no worse, 99 if it is worse, 98 if the data are too noisy
     Compare(CompareLine),
 }

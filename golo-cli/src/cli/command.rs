@@ -1,4 +1,4 @@
-//! What the command does with its command line.
+//! Parses the command line and runs the subcommand.
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -18,13 +18,13 @@ use crate::{
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{refuse, say, wrong};
 
-/// What a person types.
+/// Name of the command as users type it.
 const GOLO: &str = "golo";
 
-/// The command `golo`: reads the command line of this process and does what it says.
+/// Runs the `golo` command with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    // The processes between `golo` and a load test, which must have one thread.
+    // The supervisor processes between `golo` and a load test: they must stay single-threaded.
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Some(code) = supervisor::answer(&arguments) {
         return code;
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the flags of a subcommand.
+/// Prints a usage error of a subcommand and returns its exit code.
 pub(crate) fn refused(subcommand: &str, kind: ErrorKind, message: String) -> ExitCode {
     let mut command = Arguments::command();
     let error = wrong(&mut command, subcommand, kind, message);

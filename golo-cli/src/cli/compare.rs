@@ -1,4 +1,4 @@
-//! `golo compare`: two runs that are kept, side by side.
+//! `golo compare`: compares two stored runs.
 #![doc = include_str!("../../docs/comparing-runs.md")]
 
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::results::{
     compare::{Comparison, Deciding, Outcome, Side, Tolerance},
 };
 
-/// `golo compare`.
+/// Flags of `golo compare`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +22,7 @@ Examples:
   golo compare main-checkout branch-checkout --tolerance 10%
   golo compare 3f2a91c0 latest --json | jq '.rows[] | select(.regression)'
 
-Each change has a 95% interval; those of rows that do not decide are wider, since they are many. Exit codes:
+Each change has a 95% interval; those of rows other than the five below are wider, because there are many. Exit codes:
    0  no regression: the harmful end of each deciding interval is within the tolerance
   96  a run is INVALID, died, did not start or has not ended, and `--force` is not given
   98  too noisy to tell: a deciding interval reaches past the tolerance, or the runs are too short
@@ -30,33 +30,33 @@ Each change has a 95% interval; those of rows that do not decide are wider, sinc
  104  no such run, or a file or collector that cannot be read, or wrong flags
    1  stdout cannot be written
 
-Requests and triggers per second, the share of failed requests, p50 and p95 of all requests decide, unless \
-`--all-metrics` is given.")]
+Five rows decide, unless `--all-metrics` is given: requests and triggers per second, the share of failed requests, p50 \
+and p95 of all requests.")]
 pub struct CompareLine {
-    /// Baseline run: its id, or what that begins with; the job's name; or `latest`
+    /// Baseline run: its ID or the beginning of it, the job's name, or `latest`
     #[arg(value_name = "A")]
     a: String,
     /// Run to compare with the baseline
     #[arg(value_name = "B")]
     b: String,
-    /// Regression tolerance: 5%, or 0.05
+    /// Regression tolerance, for example 5% or 0.05
     #[arg(long, value_name = "SHARE", default_value = "10%")]
     tolerance: Tolerance,
-    /// Let every row decide, those of each route, p90, p99 and p99.9 too: all must be within the tolerance
+    /// Judge all rows, also those of routes and p90, p99 and p99.9: each must be within the tolerance
     #[arg(long, action = ArgAction::SetTrue)]
     all_metrics: bool,
-    /// Compare runs that are INVALID, died or have not ended, too
+    /// Also compare runs that are INVALID, died or have not ended
     #[arg(long, action = ArgAction::SetTrue)]
     force: bool,
     /// Print the comparison as JSON
     #[arg(long, action = ArgAction::SetTrue)]
     json: bool,
-    /// Where.
+    /// Archive with the runs.
     #[command(flatten)]
     archive: ArchiveArgs,
 }
 
-/// Compares two runs.
+/// Compares two stored runs and prints the comparison.
 #[must_use]
 pub fn compare(line: CompareLine) -> ExitCode {
     let CompareLine { a, b, tolerance, all_metrics, force, json, archive } = line;
@@ -69,13 +69,13 @@ pub fn compare(line: CompareLine) -> ExitCode {
         }
     };
     let mut unfit: Vec<_> = [&a, &b].into_iter().filter_map(Side::unfit).collect();
-    // A run that is compared with itself.
+    // Both sides can be the same run.
     unfit.dedup();
     if !unfit.is_empty() && !force {
         for reason in unfit {
             say(format_args!("golo: {reason}"));
         }
-        say("golo: such a run says little of the target, so nothing is compared; run it again, or give `--force`");
+        say("golo: such a run does not describe the target, so nothing is compared; run it again, or use `--force`");
         return Exit::Invalid.into();
     }
     let deciding = if all_metrics { Deciding::All } else { Deciding::Totals };

@@ -1,4 +1,4 @@
-//! `golo new`: a load test to begin with.
+//! `golo new`: creates a load test crate.
 
 use std::{
     fs,
@@ -6,17 +6,18 @@ use std::{
     process::Command,
 };
 
-/// The load test that is written.
+/// Source of the new load test.
 const MAIN: &str = include_str!("new_crate/main.rs.txt");
-/// What stands for the load test's name in it.
+/// Placeholder for the load test's name in [`MAIN`].
 const NAME: &str = "load_test_name";
 
-/// Makes the folder `path`, with a crate that is called like it and compiles, runs and has a test. In a workspace it becomes
-/// a member. Gives what to do next.
+/// Creates the folder `path` with a crate of the same name that compiles, runs and has a test. In a workspace the crate
+/// becomes a member. Returns the next steps, as text for the user.
 ///
 /// # Errors
 ///
-/// Where cargo cannot make it, as where the folder is there already: it has said why.
+/// Returns an error if cargo cannot create the crate, for example because the folder exists; cargo has printed the
+/// reason. Returns an error if `src/main.rs` cannot be written.
 pub fn new_crate(path: &Path) -> Result<String, String> {
     let shown = path.display();
     cargo(&["new", "--bin", "--quiet", "--"], Some(path), Path::new("."))?;
@@ -28,13 +29,14 @@ pub fn new_crate(path: &Path) -> Result<String, String> {
     let main = path.join("src/main.rs");
     fs::write(&main, MAIN.replace(NAME, &name)).map_err(|error| format!("`{}`: {error}", main.display()))?;
     Ok(format!(
-        "{shown} is a load test. What it loads is in src/main.rs; now:\n  cd {shown}\n  cargo test\n  \
+        "created the load test {shown}; its requests are in src/main.rs. Next steps:\n  cd {shown}\n  cargo test\n  \
          cargo run -- once -e TARGET_URL=http://127.0.0.1:8080/\n  \
          cargo run --release -- run --users 10 --duration 10s -e TARGET_URL=http://127.0.0.1:8080/"
     ))
 }
 
-/// Where the SDK is: beside this command where it was built, as long as that is there, else where crates come from.
+/// Arguments of `cargo add` for the SDK: the path beside this command's source if it still exists, otherwise this
+/// version from the registry.
 fn golo() -> Vec<String> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../golo"));
     match beside.canonicalize() {

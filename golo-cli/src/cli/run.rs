@@ -16,16 +16,16 @@ use crate::{
     support::environment::variable,
 };
 
-/// What is said if no load test is given.
+/// Error message if no load test is given.
 pub const NO_LOAD_TEST: &str =
     "no load test: give a program, the folder of a crate, or a job file with the key `binary`";
 
-/// The load test on the command line, if there is one, and what its run is to be. A job file in its place is taken for
-/// `--file`.
+/// Returns the path of the load test on the command line, if there is one, and the options of its run. A job file in
+/// place of the load test is read as `--file`.
 ///
 /// # Errors
 ///
-/// If two job files are given, or a value is wrong.
+/// Returns an error if two job files are given or a value is invalid.
 pub fn subject(given: Option<PathBuf>, run: RunArgs<RunOwn>) -> Result<(Option<PathBuf>, RunCall, RunOwn), String> {
     let (given, run) = match given {
         Some(path) if is_job_file(&path) => (None, run.with_file(&path)?),
@@ -35,7 +35,7 @@ pub fn subject(given: Option<PathBuf>, run: RunArgs<RunOwn>) -> Result<(Option<P
     Ok((given, call, own))
 }
 
-/// Whether a path is called as job files are, and is no folder, which would be a crate.
+/// True if the path has the extension of a job file and is not a folder, which would be a crate.
 fn is_job_file(path: &Path) -> bool {
     let is_called_so = path
         .extension()
@@ -43,35 +43,35 @@ fn is_job_file(path: &Path) -> bool {
     is_called_so && !path.is_dir()
 }
 
-/// `golo run`.
+/// Flags of `golo run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable."
+    after_help = "Every flag except -e can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables."
 )]
 pub struct RunLine {
-    /// A program that serves golo.Job, in any language; the folder of a crate, which is built in release; or a job file
-    /// (job.toml, job.yaml) that names one of them as `binary`
+    /// Program that serves golo.Job, in any language; crate folder, built in release mode; or job file (job.toml,
+    /// job.yaml) with the key `binary`
     #[arg(value_name = "BINARY|CRATE_DIR|JOB_FILE")]
     pub load_test: Option<PathBuf>,
-    /// What to deliver, and how.
+    /// Plan, outputs and other options of the run.
     #[command(flatten)]
     pub run: RunArgs<RunOwn>,
-    /// A parameter, which the load test finds in its environment (may be repeated)
+    /// Set a parameter (environment variable) of the load test (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "Run")]
     pub env: Vec<(String, String)>,
-    /// Who runs the plan: the load test's own engine (plan), or this one, with a call for each trigger, as it does for
-    /// load tests that were not built with golo (trigger) [default: plan where the load test can]
+    /// Engine that runs the plan: the load test's own (plan), or this command's, with one call per trigger, which load
+    /// tests built without golo need (trigger) [default: plan if the load test can]
     #[arg(long, value_name = "WAY", help_heading = "Run")]
     pub drive: Option<DriveBy>,
 }
 
-/// The flags of `golo run` beside those that every load test has.
+/// Flags of `golo run` and `golo submit` that a load test's own command line does not have.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunOwn {
-    /// What it may use.
+    /// Limits of the load test's process.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// Where its results go.
+    /// Store for the results.
     #[command(flatten)]
     pub keep: KeepArgs,
 }
@@ -103,7 +103,7 @@ pub fn run(line: RunLine) -> ExitCode {
     };
     if !is_free() {
         say(format_args!(
-            "golo: {} is taken: whatever listens there is not to be taken for the load test, so stop it first",
+            "golo: {} is in use: stop the process that listens there, which could be mistaken for the load test",
             golo::RPC_ADDR
         ));
         return Exit::BadConfiguration.into();

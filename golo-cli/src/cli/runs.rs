@@ -1,4 +1,4 @@
-//! `golo runs`: the runs that are kept, the newest first.
+//! `golo runs`: lists stored runs, newest first.
 
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     support::moments::date,
 };
 
-/// `golo runs`.
+/// Flags of `golo runs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,16 +27,16 @@ Examples:
   golo runs --json | jq -r '.[] | select(.verdict == \"FAILED\") | .run'
   golo runs --collector http://127.0.0.1:8082
 
-What stands in the first column is what `golo show` and `golo compare` take. A run that did not start is listed too, and \
-`golo show` says why; `latest` is the newest run that started.")]
+`golo show` and `golo compare` accept the ID in the first column. Runs that did not start are listed too, and `golo show` \
+prints the reason; `latest` is the newest run that started.")]
 pub struct RunsLine {
-    /// Most runs
+    /// Maximum number of runs to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: u64,
-    /// Print them as JSON
+    /// Print the runs as JSON
     #[arg(long, action = ArgAction::SetTrue)]
     json: bool,
-    /// Where.
+    /// Archive with the runs.
     #[command(flatten)]
     archive: ArchiveArgs,
 }
@@ -45,7 +45,7 @@ fn cells(listed: &Listed) -> Vec<String> {
     let Listed { run, summary, .. } = listed;
     vec![
         short(run).to_owned(),
-        // To the minute.
+        // `YYYY-MM-DD HH:MM`: the first 16 characters of the date.
         date(summary.begun_at_ns).chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
         summary.verdict.clone(),
         count(summary.requests),
@@ -55,7 +55,7 @@ fn cells(listed: &Listed) -> Vec<String> {
     ]
 }
 
-/// Requests per second. An older collector does not tell over which time they are.
+/// Returns requests per second. The reply of an older collector does not contain the time that they were counted over.
 fn requests_rate(summary: &Summary) -> String {
     match summary.rate_time_ns {
         0 => rate(summary.requests, Duration::from_nanos(summary.whole_time_ns)),
@@ -63,7 +63,7 @@ fn requests_rate(summary: &Summary) -> String {
     }
 }
 
-/// Lists runs.
+/// Lists stored runs.
 #[must_use]
 pub fn runs(line: RunsLine) -> ExitCode {
     let RunsLine { limit, json, archive } = line;
@@ -96,25 +96,24 @@ pub fn runs(line: RunsLine) -> ExitCode {
     if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A line of figures for each, and one that says what was run.
+/// Returns a table with two lines per run: its figures, and its name and plan.
 fn table(page: Page, runs: &[Listed]) -> String {
     if runs.is_empty() {
-        return "no run is kept yet: `golo run` keeps them\n".to_owned();
+        return "no run is stored yet: `golo run` stores them\n".to_owned();
     }
     let heads = ["run", "begun (UTC)", "verdict", "requests", "req/s", "p95", "failed"].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(heads).chain(runs.iter().map(cells)).collect();
     let lines = page.table(&rows, &[0, 1, 2]);
     if lines.len() != rows.len() {
-        // Too narrow for a table, so that it is a list.
+        // The page is too narrow for a table, so `Page::table` returned a list.
         return lines.join("\n") + "\n";
     }
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
-        // Nothing can go wrong with that.
         let _ = writeln!(text, "{line}");
         if let Some(run) = number.checked_sub(1).and_then(|at| runs.get(at)) {
-            let said = clean(&format!("{}: {}", run.name, run.plan));
-            page.wrap("          ", 10, &said).iter().for_each(|line| {
+            let description = clean(&format!("{}: {}", run.name, run.plan));
+            page.wrap("          ", 10, &description).iter().for_each(|line| {
                 let _ = writeln!(text, "{line}");
             });
         }

@@ -1,4 +1,4 @@
-//! `golo show`: a run that is kept, reported as it was when it ended.
+//! `golo show`: reports a stored run as at its end.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use golo::cli::{Exit, ReportArgs, say, show as report_outcome};
 
 use crate::results::archive::{Archive, ArchiveArgs};
 
-/// `golo show`.
+/// Flags of `golo show`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -16,21 +16,21 @@ Examples:
   golo show checkout -o junit=checkout.xml -o csv=checkout
   golo show latest --json | jq .requests.total.duration.p99
 
-The exit code is 0 whatever the run came to: that is what `golo run` ended with.")]
+The exit code is 0 for every verdict of the run: only `golo run` and `golo submit` exit with the code of the verdict.")]
 pub struct ShowLine {
-    /// Its id, or what that begins with; the job's name, for its newest run; or `latest`. A run that did not start is found
-    /// by its id
+    /// Run: its ID or the beginning of it, the job's name for its newest run, or `latest`. A run that did not start is
+    /// found by its ID
     #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
-    /// How.
+    /// Report files and formats.
     #[command(flatten)]
     report: ReportArgs,
-    /// Where.
+    /// Archive with the runs.
     #[command(flatten)]
     archive: ArchiveArgs,
 }
 
-/// Shows a run.
+/// Prints the report of a stored run.
 #[must_use]
 pub fn show(line: ShowLine) -> ExitCode {
     let ShowLine { run, report, archive } = line;

@@ -1,4 +1,4 @@
-//! `golo submit`: has agents run a load test together, and reports as `golo run` does.
+//! `golo submit`: runs a load test on several agents and reports as `golo run` does.
 
 mod line;
 
@@ -21,12 +21,11 @@ use crate::{
     support::environment::variable,
 };
 
-/// Why raw lines cannot be had.
-const NO_LINES: &str = "`--out jsonl=…` is not there for `golo submit`: raw lines stay on the agents, and what comes from \
-                        them is what they measured each second; use summary=, html=, junit= or csv=, or `golo run` for \
-                        lines";
+/// Error message for `--out jsonl=…`.
+const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw lines stay on the agents, which send only \
+                        measurements per second; use summary=, html=, junit= or csv=, or `golo run` for lines";
 
-/// `golo submit`.
+/// Runs `golo submit`.
 #[must_use]
 pub fn run(line: SubmitLine) -> ExitCode {
     let agents = line.agents(variable);
@@ -57,7 +56,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     let used = usize::try_from(useful(call.plan(), agents.len() as u64)).unwrap_or(usize::MAX);
     for (agent, _) in agents.drain(used.min(agents.len())..) {
         say(format_args!(
-            "{name}: the agent {agent} is not used, since no share would be left for it: {}",
+            "{name}: the agent {agent} is not used because the plan leaves no share for it: {}",
             call.plan()
         ));
     }
@@ -72,7 +71,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     run_driver(&name, &call, vec![Box::new(StoreOfAgents(keeping))], |_| Fleet::new(order, agents))
 }
 
-/// The job, as all agents are told of it.
+/// Returns the job as JSON for the agents.
 fn job(
     call: &RunCall,
     load_test: &str,
@@ -83,7 +82,7 @@ fn job(
     let mut job = call.keys();
     job.insert("name".to_owned(), call.options(load_test).job_name.into());
     job.extend(limits.keys().map(|(key, value)| (key.to_owned(), value.into())));
-    // As where the load test has this environment: it comes before a file, and flags before it.
+    // Same precedence as on this machine: flags, then the environment, then the file.
     let of_file =
         call.params().iter().map(|(key, value)| (key.clone(), variable(key).unwrap_or_else(|| value.clone())));
     let params: Map<String, Value> = of_file.chain(params).map(|(key, value)| (key, value.into())).collect();
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_what_was_asked_for() {
+    fn job_contains_flags_and_variables() {
         assert_eq!(job_of(&[], &[]), json!({ "name": "shop", "seed": 0 }));
         let flags = ["-u", "9", "--name", "sale", "--max-memory", "2KiB", "-e", "A=1", "-e", "A=2", "-e", "B="];
         assert_eq!(
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_a_file_come_after_the_environment() {
+    fn flags_and_environment_override_parameters_of_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("job.toml");
         std::fs::write(&path, "users = 3\n[env]\nA = 'file'\nB = 'file'\nC = 'file'\n").unwrap();

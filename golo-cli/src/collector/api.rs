@@ -1,4 +1,4 @@
-//! What is kept, as JSON: read and never changed.
+//! Read-only JSON interface to the stored runs.
 
 use axum::{
     Json,
@@ -15,29 +15,29 @@ use crate::results::{
     store::{KeptPart, KeptRun, Summary},
 };
 
-/// Runs that are listed unless more are asked for.
+/// Default maximum number of listed runs.
 const LISTED: u64 = 100;
-/// Most seconds of a run in one answer: a day.
+/// Maximum number of seconds in one response: a day.
 const SECONDS: u64 = 86_400;
 
-/// How many runs, and whether what they came to is wanted too.
+/// Maximum number of runs, and whether to include their summaries.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Most {
+pub(super) struct RunsQuery {
     limit: Option<u64>,
     #[serde(default)]
     summaries: bool,
 }
 
-/// Seconds, without the last.
+/// Range of seconds, without `to`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Range {
+pub(super) struct SecondsQuery {
     from: Option<u64>,
     to: Option<u64>,
 }
 
-/// A run with its parts.
+/// A run and its parts.
 #[derive(Serialize)]
 pub(super) struct Run {
     #[serde(flatten)]
@@ -45,21 +45,23 @@ pub(super) struct Run {
     parts: Vec<KeptPart>,
 }
 
-/// Whether what comes can be kept, as it was tried last.
+/// Returns 503 if the last attempt to write to the store failed.
 pub(super) async fn health(State(collector): State<Collector>) -> Result<Json<Value>, Refusal> {
     match collector.writer.trouble() {
         None => Ok(Json(json!({ "status": "ok" }))),
-        Some(reason) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("nothing can be kept: {reason}"))),
+        Some(reason) => {
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("results cannot be stored: {reason}")))
+        }
     }
 }
 
-/// A run with what it came to.
+/// A run and its summary.
 #[derive(Serialize)]
 struct SummarizedRun {
     #[serde(flatten)]
     run: KeptRun,
     summary: Option<Summary>,
-    /// Why there is none.
+    /// Reason if the summary is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable: Option<String>,
 }
@@ -76,7 +78,7 @@ impl SummarizedRun {
 
 pub(super) async fn runs(
     State(collector): State<Collector>,
-    Query(Most { limit, summaries }): Query<Most>,
+    Query(RunsQuery { limit, summaries }): Query<RunsQuery>,
 ) -> Result<Json<Value>, Failed> {
     let limit = limit.unwrap_or(LISTED);
     if !summaries {
@@ -85,7 +87,7 @@ pub(super) async fn runs(
     }
     let (runs, new) = collector.readers.read(move |store| list(store, limit)).await?;
     if !new.is_empty() {
-        // Where that cannot be, it is worked out again the next time.
+        // If this fails, the summaries are computed again next time.
         _ = collector.writer.write(move |writing| writing.summarize(&new)).await;
     }
     let runs: Vec<_> = runs.into_iter().map(|(run, summary)| SummarizedRun::of(run, summary)).collect();
@@ -112,7 +114,7 @@ pub(super) async fn series(
 pub(super) async fn seconds(
     State(collector): State<Collector>,
     Path(called): Path<String>,
-    Query(Range { from, to }): Query<Range>,
+    Query(SecondsQuery { from, to }): Query<SecondsQuery>,
 ) -> Result<Json<Value>, Response> {
     let from = from.unwrap_or_default();
     let to = to.unwrap_or(from.saturating_add(SECONDS));

@@ -1,4 +1,4 @@
-//! A batch of records, as it is read: what is small on its way and large in memory is counted before it is made.
+//! Decoding a batch of records. Small messages can become large in memory, so their items are counted before decoding.
 
 use axum::body::Bytes;
 use golo_proto::results::Record;
@@ -11,13 +11,13 @@ use prost::{
 
 use super::Refusal;
 
-/// Most records that are taken at a time: they keep all others waiting while they are written.
+/// Maximum number of records per batch: other writers wait until a batch is written.
 const RECORDS: usize = 10_000;
-/// Most messages and texts in them: each may be of 2 bytes, and takes some 200 in memory.
+/// Maximum number of messages and texts in a batch: each can be 2 bytes long and takes about 200 bytes in memory.
 const ITEMS: usize = 200_000;
 
-/// Reads records of which the first has the number `from`. Of more than are taken at a time it gives the first, and it is
-/// up to who sends them to go on with those after.
+/// Decodes records; the first has the number `from`. If there are more than a batch may contain, the first ones are
+/// returned and the sender is expected to send the others again.
 pub(super) fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal> {
     let mut records = Vec::new();
     let mut items = 0;
@@ -26,7 +26,7 @@ pub(super) fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal>
         let wrong = |reason: &dyn std::fmt::Display| Refusal::bad(format!("record {number} cannot be read: {reason}"));
         let length = decode_length_delimiter(&mut body).map_err(|error| wrong(&error))?;
         if length > body.len() {
-            return Err(wrong(&format_args!("it has {length} bytes, and {} came", body.len())));
+            return Err(wrong(&format_args!("it has {length} bytes, but only {} arrived", body.len())));
         }
         if length == 0 {
             return Err(wrong(&"it is empty"));
@@ -34,7 +34,7 @@ pub(super) fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal>
         let record = body.split_to(length);
         let more = RECORD.items(&record);
         if more > ITEMS {
-            return Err(wrong(&format_args!("there are {more} series, steps and texts in it, of {ITEMS} at most")));
+            return Err(wrong(&format_args!("it has {more} series, steps and texts: expected at most {ITEMS}")));
         }
         items += more;
         if items > ITEMS {
@@ -45,7 +45,8 @@ pub(super) fn decode(mut body: Bytes, from: u64) -> Result<Vec<Record>, Refusal>
     Ok(records)
 }
 
-/// What of a message is counted: by its number, what repeats, and what has something within that does.
+/// Fields of a message that are counted: `items` are the numbers of repeated fields, `within` those of messages that
+/// contain counted fields.
 struct Counted {
     items: &'static [u32],
     within: &'static [(u32, &'static Counted)],
@@ -61,7 +62,7 @@ const TAG: Counted = Counted { items: &[2], within: &[] };
 const JOURNEY: Counted = Counted { items: &[2], within: &[] };
 
 impl Counted {
-    /// How many there are. What cannot be read is not counted: it is not made either.
+    /// Returns the number of items in a message. Counting stops at the first invalid byte, as decoding does.
     fn items(&self, mut message: &[u8]) -> usize {
         let mut items = 0;
         while message.has_remaining() {

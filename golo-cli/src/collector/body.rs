@@ -1,4 +1,4 @@
-//! Bodies with records or outputs, and the memory that they take until what is in them is kept.
+//! Request bodies with records or outputs, and limits of the memory that they use until they are written.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,17 +11,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Collector, Refusal};
 
-/// Most bytes of a body.
+/// Maximum size of a body in bytes.
 const BODY: usize = 16 << 20;
-/// How long it may take.
+/// Maximum time to receive a body.
 const BODY_TIME: Duration = Duration::from_secs(60);
-/// Most of them that are read, or wait to be kept, at the same time.
+/// Maximum number of bodies that are received or wait to be written at the same time.
 const BODIES: usize = 32;
-/// Most KiB of bodies that are made sense of, or wait to be kept, at the same time: read, they take up to ten times as
-/// much.
+/// Maximum size in KiB of all bodies that are decoded or wait to be written at the same time. Decoded, they use up to
+/// ten times as much memory.
 const KIBIBYTES: usize = 64 << 10;
 
-/// What bodies may take up.
+/// Limits shared by all bodies.
 #[derive(Clone)]
 pub(super) struct Bodies {
     places: Arc<Semaphore>,
@@ -34,24 +34,24 @@ impl Default for Bodies {
     }
 }
 
-/// A body.
+/// A received body.
 pub(super) struct Received {
     pub(super) bytes: Bytes,
-    /// What it takes up: dropped once nothing of it is in memory any more.
+    /// Reservation for the body; to be dropped once its content is no longer in memory.
     pub(super) room: Room,
 }
 
-/// A place among bodies, and memory.
+/// A reserved place and reserved memory for a body.
 pub(super) struct Room {
     _place: OwnedSemaphorePermit,
     _kibibytes: OwnedSemaphorePermit,
 }
 
 impl Collector {
-    /// The body of a request.
+    /// Receives the body of a request.
     pub(super) async fn body(&self, mut request: Request) -> Result<Received, Refusal> {
         let Bodies { places, kibibytes } = self.bodies.clone();
-        let ending = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending");
+        let ending = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is shutting down");
         let place = places.acquire_owned().await.map_err(ending)?;
         DefaultBodyLimit::max(BODY).apply(&mut request);
         let bytes = match tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await {

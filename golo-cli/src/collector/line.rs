@@ -1,4 +1,4 @@
-//! The command line of `golo collector`.
+//! Command line of `golo collector`.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,17 @@ use clap::Args;
 
 use crate::http::server::ServerArgs;
 
-/// `golo collector`.
+/// Flags of `golo collector`.
 #[derive(Debug, Args)]
-#[command(after_help = "It answers until SIGINT or SIGTERM. `sqlite3 FILE` reads what it keeps, also while it runs.")]
+#[command(
+    after_help = "Runs until SIGINT or SIGTERM. `sqlite3 FILE` can read the database, also while the collector runs."
+)]
 pub struct CollectorLine {
-    /// The database, which is made where there is none
+    /// Database file, created if it does not exist
     /// [env: GOLO_DB] [default: golo/runs.db in $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Where to listen, and to whom.
+    /// Address, TLS and token of the server.
     #[command(flatten)]
     pub server: ServerArgs,
 }

@@ -1,4 +1,4 @@
-//! How the collector itself is doing, as Prometheus reads it.
+//! Metrics of the collector itself, in the Prometheus text format.
 
 use std::{
     fmt::Write as _,
@@ -14,7 +14,7 @@ use axum::{
 use super::{Collector, refusals::Failed};
 use crate::results::store::Store;
 
-/// What has been kept since it started.
+/// Amount of data received since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     records: AtomicU64,
@@ -38,15 +38,15 @@ pub(super) async fn metrics(State(collector): State<Collector>) -> Result<Respon
     let Counts { records, record_bytes, outputs } = &*collector.counts;
     let mut text = String::new();
     for (name, kind, help, value) in [
-        ("golo_collector_records_total", "counter", "Records of runs that were new.", records.load(Relaxed)),
+        ("golo_collector_records_total", "counter", "New records of runs.", records.load(Relaxed)),
         (
             "golo_collector_record_bytes_total",
             "counter",
-            "Bytes of records that came, new or not.",
+            "Bytes of received records, new or not.",
             record_bytes.load(Relaxed),
         ),
-        ("golo_collector_outputs_total", "counter", "Outputs that were pushed.", outputs.load(Relaxed)),
-        ("golo_collector_database_bytes", "gauge", "Bytes of disk that the database takes.", bytes),
+        ("golo_collector_outputs_total", "counter", "Pushed outputs.", outputs.load(Relaxed)),
+        ("golo_collector_database_bytes", "gauge", "Size of the database on disk.", bytes),
     ] {
         _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
     }

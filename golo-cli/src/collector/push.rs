@@ -1,4 +1,4 @@
-//! `POST /push/{db}`: requests one by one, as agents of go-lo send them.
+//! `POST /push/{db}`: single requests, in the format of go-lo's agents.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Collector, Refusal, StoreError, body::Received, refusals::Failed};
 use crate::results::store::{Writing, check_database_name};
 
-/// Keeps outputs. What their type is said to be does not matter, since go-lo does not say.
+/// Stores outputs. The content type is ignored because go-lo sends none.
 pub(super) async fn push(
     State(collector): State<Collector>,
     Path(database): Path<String>,
@@ -22,7 +22,7 @@ pub(super) async fn push(
     let Received { bytes, room } = collector.body(request).await.map_err(Refusal::into_response)?;
     let reading = tokio::task::spawn_blocking(move || serde_json::from_slice::<Vec<Output>>(&bytes));
     let Ok(read) = reading.await else {
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending").into_response());
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is shutting down").into_response());
     };
     let outputs =
         read.map_err(|error| Refusal::bad(format!("expected a JSON array of outputs: {error}")).into_response())?;

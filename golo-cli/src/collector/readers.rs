@@ -1,4 +1,4 @@
-//! Connections that read, beside the one that writes.
+//! A pool of read-only connections to the store.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,10 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::results::store::{Store, StoreError};
 
-/// Most that read at the same time; more wait.
+/// Maximum number of concurrent reads; further reads wait.
 const READERS: usize = 8;
 
-/// Reads a store, from anywhere.
+/// Handle to the pool; clones share it.
 #[derive(Clone)]
 pub(super) struct Readers(Arc<Shared>);
 
@@ -28,12 +28,12 @@ impl Readers {
         Self(Arc::new(shared))
     }
 
-    /// What `read` gives, on a thread that may block.
+    /// Runs `read` on a thread that may block and returns its result.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ended = || StoreError::Unusable("the collector is ending".to_owned());
+        let ended = || StoreError::Unusable("the collector is shutting down".to_owned());
         let permit = Arc::clone(&self.0.free).acquire_owned().await.map_err(|_| ended())?;
         let shared = Arc::clone(&self.0);
         let reading = tokio::task::spawn_blocking(move || shared.read(permit, read));

@@ -1,4 +1,4 @@
-//! Records of runs: taken from agents, and given back.
+//! Records of runs: received from agents and served to clients.
 
 use axum::{
     Json,
@@ -20,37 +20,37 @@ use crate::results::{
     store::{Batch, Ingested, KeptPart, Store, Writing},
 };
 
-/// Bytes of a response that are sent at a time, at least.
+/// Minimum size in bytes of a chunk of a response, except for the last.
 const CHUNK: usize = 64 << 10;
-/// Chunks that wait for a client.
+/// Maximum number of chunks that wait for a client.
 const CHUNKS: usize = 4;
 
-/// From which record on, and which job tells them.
+/// Number of the first record, and the ID of the job that the records belong to.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Since {
+pub(super) struct BatchQuery {
     from: u64,
     job: Option<String>,
 }
 
-/// Which job asks.
+/// ID of the job that the question is about.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asking {
+pub(super) struct JobQuery {
     job: Option<String>,
 }
 
-/// Keeps records of an agent's part of a run, which it makes where it is new.
+/// Stores records of an agent's part of a run. Creates the part if it is new.
 pub(super) async fn ingest(
     State(collector): State<Collector>,
     Path((run, agent)): Path<(String, String)>,
-    Query(Since { from, job }): Query<Since>,
+    Query(BatchQuery { from, job }): Query<BatchQuery>,
     request: Request,
 ) -> Result<Json<Value>, Response> {
     let Received { bytes: body, room } = collector.body(request).await.map_err(Refusal::into_response)?;
     let bytes = body.len() as u64;
     let Ok(read) = tokio::task::spawn_blocking(move || batch::decode(body, from)).await else {
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is ending").into_response());
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is shutting down").into_response());
     };
     let records = read.map_err(Refusal::into_response)?;
     let has_ended = records.iter().any(|record| matches!(record.record, Some(Kind::Ended(_))));
@@ -64,16 +64,17 @@ pub(super) async fn ingest(
     let Ingested { new, next } = kept.map_err(|error| Failed::from(error).into_response())?;
     collector.counts.records(new, bytes);
     if has_ended && new > 0 {
-        tokio::spawn(summarized(collector, run));
+        tokio::spawn(summarize_run(collector, run));
     }
     Ok(Json(json!({ "next": next })))
 }
 
-/// Works out what a run came to, so that lists have it at hand. Where that cannot be, it is done once the run is listed.
-async fn summarized(collector: Collector, run: String) {
+/// Computes and stores the summary of a run for later lists. If this fails, the summary is computed when the run is
+/// listed.
+async fn summarize_run(collector: Collector, run: String) {
     let read = collector.readers.read(move |store| {
         let mut new = Vec::new();
-        // Why it cannot be read is said to whoever lists it.
+        // An unreadable run is reported when it is listed.
         _ = summarize(store, &store.find(&run)?, &mut new);
         Ok(new)
     });
@@ -84,26 +85,26 @@ async fn summarized(collector: Collector, run: String) {
     }
 }
 
-/// The number of the record that is wanted next.
+/// Returns the number of the next record that is missing.
 pub(super) async fn next(
     State(collector): State<Collector>,
     Path((run, agent)): Path<(String, String)>,
-    Query(Asking { job }): Query<Asking>,
+    Query(JobQuery { job }): Query<JobQuery>,
 ) -> Result<Json<Value>, Response> {
     let next = collector.readers.read(move |store| store.next(&run, &agent, job.as_deref())).await;
     let next = next.map_err(|error| Failed::from(error).into_response())?;
     Ok(Json(json!({ "next": next })))
 }
 
-/// Every record of a run, part by part: each begins with its `Begun`, which says whose it is.
+/// Returns all records of a run, part by part. Each part begins with its `Begun` record, which identifies the part.
 pub(super) async fn all(State(collector): State<Collector>, Path(called): Path<String>) -> Result<Response, Failed> {
     let find = move |store: &Store| store.find(&called).and_then(|run| store.parts(&run));
     let parts = collector.readers.read(find).await?;
     let (chunks, body) = mpsc::channel(CHUNKS);
     tokio::spawn(async move {
         for part in parts {
-            if let Err(error) = give(&collector, part, &chunks).await {
-                // A body that breaks off is no whole one.
+            if let Err(error) = send_part(&collector, part, &chunks).await {
+                // An aborted body tells the client that records are missing.
                 _ = chunks.send(Err(error)).await;
                 return;
             }
@@ -113,8 +114,8 @@ pub(super) async fn all(State(collector): State<Collector>, Path(called): Path<S
     Ok((kind, Body::from_stream(ReceiverStream::new(body))).into_response())
 }
 
-/// Sends the records of a part, until the client is gone. Nobody else waits while it takes its time.
-async fn give(
+/// Sends the records of a part until the client disconnects. A slow client occupies no reader between chunks.
+async fn send_part(
     collector: &Collector,
     part: KeptPart,
     chunks: &mpsc::Sender<Result<Bytes, StoreError>>,
@@ -130,12 +131,12 @@ async fn give(
     }
 }
 
-/// Records from a number on, and the number of the one after them.
+/// Returns a chunk of records that begins at the number `from`, and the number of the record after it.
 fn chunk(store: &Store, part: &KeptPart, from: u64) -> Result<(Bytes, u64), StoreError> {
     let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
     let mut next = from;
     for record in store.records(part, from) {
-        // A vector grows as it has to.
+        // Encoding into a growing vector cannot fail.
         _ = record?.encode_length_delimited(&mut buffer);
         next += 1;
         if buffer.len() >= CHUNK {

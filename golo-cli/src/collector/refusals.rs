@@ -1,4 +1,4 @@
-//! What is wrong with a database, as callers read it.
+//! HTTP responses for store errors.
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use golo::cli::chain;
 
 use super::{Refusal, StoreError};
 
-/// What was not kept, or not found.
+/// A store error as an HTTP response.
 pub(super) struct Failed(StoreError);
 
 impl From<StoreError> for Failed {
@@ -22,7 +22,7 @@ impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let reason = chain(&self.0);
         let status = match self.0 {
-            // Whoever sends the records takes up from there.
+            // The sender continues at `next`.
             StoreError::Gap { next } => {
                 let answer = serde_json::json!({ "error": reason, "next": next });
                 return (StatusCode::CONFLICT, Json(answer)).into_response();

@@ -1,5 +1,5 @@
-//! The one thread that writes. What has queued up while it wrote is the next transaction, so that many who write at once
-//! wait for the disk once.
+//! The thread that writes to the store. All jobs that queue up during one transaction go into the next, so that
+//! concurrent writers share one wait for the disk.
 
 use std::{
     io,
@@ -12,19 +12,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::results::store::{Store, StoreError, Writing};
 
-/// Most that wait; more wait to be let in.
+/// Maximum number of queued jobs; further callers wait for a place.
 const WAITING: usize = 64;
 
-/// What is written in a transaction, if one could begin; it gives what is done once that is over, kept or not.
+/// A job of a transaction. The argument is `None` if the transaction could not begin. Returns the callback for the
+/// transaction's end, which receives the error of a failed commit.
 type Job = Box<dyn FnOnce(Option<&mut Writing<'_>>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
 
-/// Writes to a store, from anywhere.
+/// Handle to the writing thread; clones share it.
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
-    /// Why nothing can be kept, since it was tried last.
+    /// Reason why the last transaction failed, if it did.
     trouble: watch::Receiver<Option<String>>,
 }
 
@@ -37,22 +38,23 @@ impl Writer {
         Ok(Self { jobs, thread: Arc::new(Mutex::new(Some(thread))), trouble })
     }
 
-    /// Why nothing can be kept, where that was so when it was tried last.
+    /// Returns the reason why the last transaction failed, if it did.
     pub(super) fn trouble(&self) -> Option<String> {
         self.trouble.borrow().clone()
     }
 
-    /// Answers once it is kept for good, or never will be. A caller that is gone by then changes nothing of that.
+    /// Runs `write` in a transaction and returns once it is committed or has failed. It is written even if the caller
+    /// does not wait.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let over = || StoreError::Unusable("the collector is ending".to_owned());
+        let over = || StoreError::Unusable("the collector is shutting down".to_owned());
         let job: Job = Box::new(move |writing| {
             let written = writing.map_or_else(|| Err(over()), write);
             Box::new(move |lost| {
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 _ = answer.send(lost.map_or(written, Err));
             })
         });
@@ -60,13 +62,14 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(over()))
     }
 
-    /// Waits until all is written that has been asked for. Every other one must be gone by then, or about to go.
+    /// Waits until all queued jobs are written. All clones must have been dropped, or the wait ends with the last of
+    /// them.
     pub(super) async fn close(self) {
         let Self { jobs, thread, .. } = self;
         drop(jobs);
         let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // Only a panic fails it, which has been told of.
+            // Joining fails only after a panic, which has been printed.
             _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
@@ -80,7 +83,7 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Job>, trouble: &watch::Send
             answers.extend(jobs.drain(..).map(|job| job(Some(&mut *writing))));
             writing.is_changed()
         });
-        tell(&written, trouble);
+        report(&written, trouble);
         let lost = written.err();
         answers.extend(jobs.drain(..).map(|job| job(None)));
         for answer in answers {
@@ -89,19 +92,21 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Job>, trouble: &watch::Send
     }
 }
 
-/// Says once that nothing can be kept, and once that it can be again: what was only refused tells neither.
-fn tell(written: &Result<bool, StoreError>, trouble: &watch::Sender<Option<String>>) {
+/// Reports once that nothing can be stored and once that it works again. A transaction without changes proves neither.
+fn report(written: &Result<bool, StoreError>, trouble: &watch::Sender<Option<String>>) {
     let had_trouble = trouble.borrow().is_some();
     match written {
         Err(error) => {
             let reason = chain(error);
             if !had_trouble {
-                say(format_args!("golo collector: nothing can be kept: {reason}; agents keep it until it can"));
+                say(format_args!(
+                    "golo collector: results cannot be stored: {reason}; agents keep them until they can"
+                ));
             }
             trouble.send_replace(Some(reason));
         }
         Ok(true) if had_trouble => {
-            say("golo collector: what comes can be kept again");
+            say("golo collector: results can be stored again");
             trouble.send_replace(None);
         }
         Ok(_) => {}

@@ -1,4 +1,4 @@
-//! What a load test may use of the machine, as flags of `golo run`.
+//! Resource limits of a load test, as flags.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use golo::cli::OwnFlags;
 
 use crate::process::supervisor::Limits;
 
-/// What a load test may use.
+/// Resource limits of a load test.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Most memory that the load test and all that it starts may have, or the run ends with 107: 2GiB or 2G (powers of
-    /// 1024, also K, M, T), 2GB (powers of 1000), or a number of bytes [default: no limit]
+    /// Memory limit of the load test with everything it starts; beyond it the run ends with 107. 2GiB or 2G (powers of
+    /// 1024, also K, M, T), 2GB (powers of 1000), or bytes [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = memory)]
     max_memory: Option<u64>,
-    /// Most descriptors that each of its processes may have open [default: as many as golo may]
+    /// Maximum number of open descriptors of each process [default: as many as golo may have]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_descriptors: Option<u64>,
 }
 
 impl LimitArgs {
-    /// The limits of a load test that has so much time to stop.
+    /// Returns the limits, with `grace` as the time to stop.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Limits {
         Limits { grace, memory: self.max_memory, descriptors: self.max_descriptors }
     }
 
-    /// Those that were asked for, with their flags as keys.
+    /// Returns the limits that are set, with their flags as keys.
     pub fn keys(self) -> impl Iterator<Item = (&'static str, u64)> {
         let keys = [("max-memory", self.max_memory), ("max-descriptors", self.max_descriptors)];
         keys.into_iter().filter_map(|(key, value)| Some((key, value?)))
@@ -43,15 +43,15 @@ impl OwnFlags for LimitArgs {
     }
 }
 
-/// A limit that can be kept here.
+/// Parses a memory limit. Returns an error on systems that cannot limit memory.
 fn memory(text: &str) -> Result<u64, String> {
     let bytes = bytes(text)?;
-    if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory is limited on Linux alone".to_owned()) }
+    if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory can be limited only on Linux".to_owned()) }
 }
 
-/// Reads a number of bytes.
+/// Parses a number of bytes.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "expected bytes above 0, as 2GiB, 512M or 1500000000".to_owned();
+    let wrong = || "expected a number of bytes above 0, for example 2GiB, 512M or 1500000000".to_owned();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let unit = unit.trim_start().to_ascii_lowercase();
     let (letter, base) = match unit.as_bytes() {
@@ -67,7 +67,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let unit = base.pow(power);
     let bytes = match number.parse::<u64>() {
         Ok(number) => number.checked_mul(unit).ok_or_else(wrong)?,
-        // Of `1.5GiB` no byte is missed.
+        // Fractions such as `1.5GiB` are exact enough as floating-point numbers.
         Err(_) => number.parse::<f64>().map_err(|_| wrong()).map(|number| (number * unit as f64) as u64)?,
     };
     if bytes == 0 { Err(wrong()) } else { Ok(bytes) }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_the_units_that_people_give_them() {
+    fn byte_sizes_parse_with_common_units() {
         for (text, expected) in [
             ("1500000000", 1_500_000_000),
             ("512b", 512),

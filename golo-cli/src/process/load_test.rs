@@ -1,4 +1,4 @@
-//! The load test that is to be run: a program, or a crate that is built first.
+//! The load test to run: a program, or a crate that is built first.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -8,22 +8,22 @@ use std::{
 
 use serde::Deserialize;
 
-/// What `golo run` was given.
+/// A load test that can be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadTest {
-    /// What it is called: its file's name.
+    /// Name: the file name without its extension.
     pub name: String,
-    /// The program.
+    /// Path of the program.
     pub path: PathBuf,
 }
 
 impl LoadTest {
-    /// The program at `path`, or that of the crate there, built in release.
+    /// Finds the program at `path`, or builds the crate there in release mode.
     ///
     /// # Errors
     ///
-    /// Where there is nothing, where it is no program or crate, or where the crate cannot be built: why, and what would be
-    /// right.
+    /// Returns an error if there is no file, the folder is not a crate, or the crate cannot be built or has not exactly
+    /// one program. The message says what is expected.
     pub fn find(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let about = path.metadata().map_err(|error| format!("`{shown}`: {error}"))?;
@@ -34,7 +34,7 @@ impl LoadTest {
     }
 }
 
-/// A line of what cargo says of a build.
+/// A line of cargo's JSON output.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -48,7 +48,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Builds the crate in a folder; cargo's messages are passed through.
+/// Builds the crate in a folder. Cargo's messages go to the terminal.
 fn build(folder: &Path) -> Result<PathBuf, String> {
     let shown = folder.display();
     if !folder.join("Cargo.toml").is_file() {
@@ -74,7 +74,7 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     }
     match &programs[..] {
         [(_, path)] => Ok(path.clone()),
-        [] => Err(format!("`{shown}` has no program: a load test has a `main`, which `#[golo::loadtest]` writes")),
+        [] => Err(format!("`{shown}` has no program: expected a `main` function, which `#[golo::loadtest]` generates")),
         many => {
             let names: Vec<_> = many.iter().map(|(name, _)| name.as_str()).collect();
             Err(format!("`{shown}` has several programs, {}; give the one to run", names.join(", ")))
@@ -82,7 +82,7 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// A program that was built, and its name.
+/// Returns the name and path of a program that was built.
 fn program(message: Message) -> Option<(String, PathBuf)> {
     let target = message.target.filter(|target| target.kind.iter().any(|kind| kind == "bin"))?;
     (message.reason == "compiler-artifact").then_some((target.name, message.executable?))
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_load_test_is_said() {
+    fn missing_file_and_plain_folder_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let error = LoadTest::find(&folder.path().join("none")).unwrap_err();
         assert!(error.ends_with("(os error 2)"), "{error}");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_called_by_its_files_name() {
+    fn load_test_is_named_after_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("front.bin");
         std::fs::write(&path, "").unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn only_programs_are_programs() {
+    fn only_bin_artifacts_are_programs() {
         let message = |text: &str| program(serde_json::from_str(text).unwrap());
         let built =
             r#"{"reason":"compiler-artifact","target":{"name":"front","kind":["bin"]},"executable":"/t/front"}"#;

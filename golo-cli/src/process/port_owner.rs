@@ -1,10 +1,10 @@
-//! Who listens on a port: a load test that knows nothing of `GOLO_ADDR` is found by its port, and a stranger must not be
-//! taken for it.
+//! The process group that listens on a port. A load test that ignores `GOLO_ADDR` is found by its port, and another
+//! process there must not be mistaken for it.
 
 #[cfg(target_os = "linux")]
 use std::{collections::HashSet, fs, net::SocketAddr};
 
-/// Whether a process of the group `group` listens on `address`. Where the system does not say, it is taken to.
+/// True if a process of the group `group` listens on `address`, also if the system does not tell.
 #[must_use]
 #[cfg(target_os = "linux")]
 pub fn listens(group: u32, address: &SocketAddr) -> bool {
@@ -14,14 +14,14 @@ pub fn listens(group: u32, address: &SocketAddr) -> bool {
     ids.filter(|id| group_of(*id) == Some(group)).any(|id| has_any(id, &inodes))
 }
 
-/// Whether a process of the group `group` listens on `address`. Where the system does not say, it is taken to.
+/// True if a process of the group `group` listens on `address`, also if the system does not tell.
 #[must_use]
 #[cfg(not(target_os = "linux"))]
 pub fn listens(_group: u32, _address: &std::net::SocketAddr) -> bool {
     true
 }
 
-/// The inodes of the sockets that listen there, or on every address; proc(5) has the format.
+/// Returns the inodes of the sockets that listen on this port, on any address. The format is described in proc(5).
 #[cfg(target_os = "linux")]
 fn listening(address: &SocketAddr) -> HashSet<String> {
     const LISTEN: &str = "0A";
@@ -36,7 +36,7 @@ fn listening(address: &SocketAddr) -> HashSet<String> {
     .collect()
 }
 
-/// The third number after the name, which is in brackets and may be anything.
+/// Returns the process group: the third field after the name, which is in parentheses and may contain anything.
 #[cfg(target_os = "linux")]
 fn group_of(id: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_listens_is_known_and_nobody_else_is_taken_for_it() {
+    fn listener_is_found_only_in_its_own_group() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let group = group_of(std::process::id()).unwrap();

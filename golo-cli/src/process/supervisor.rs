@@ -1,41 +1,43 @@
-//! The supervisor: the small process between `golo` and a load test, that leaves nothing of it running however `golo` ends.
+//! The supervisor: a small process between `golo` and a load test that leaves nothing of the load test running, however
+//! `golo` ends.
 //!
 //! ```text
-//! golo ── golo supervise ── golo exec, which becomes the load test ── whatever that starts
+//! golo ── golo supervise ── golo exec, which becomes the load test ── its child processes
 //! ```
 //!
 //! `golo` starts itself again as `golo supervise` ([`Supervised::start`]), and that starts itself again as `golo exec`,
-//! which becomes the load test. Supervisor and load test each lead a process group of their own: a terminal's Ctrl-C
-//! reaches `golo` alone, which decides.
+//! which becomes the load test. Supervisor and load test each lead a process group of their own, so Ctrl-C in a
+//! terminal reaches only `golo`, which decides what to do.
 //!
-//! | who dies | who notices | what happens |
+//! | process that dies | noticed by | action |
 //! |---|---|---|
-//! | `golo` | the supervisor, whose socket is closed | SIGTERM, the grace, SIGKILL; then whatever has left the group |
-//! | the load test | the supervisor, whose child it is | the same for what it left behind, and `golo` is told |
-//! | the supervisor | the kernel (Linux), and `golo`, whose socket is closed | the load test gets SIGKILL from the kernel, its group and what bears its mark from `golo` |
+//! | `golo` | the supervisor: its socket is closed | SIGTERM, the grace period, SIGKILL; then the same for processes that left the group |
+//! | the load test | the supervisor: its child ended | the same for the remaining processes, and a report to `golo` |
+//! | the supervisor | the kernel (Linux), and `golo`: its socket is closed | SIGKILL from the kernel for the load test, from `golo` for its group and the processes that bear its mark |
 //!
-//! On Linux the supervisor is the subreaper of all that the load test starts, so that nothing gets away by leaving the
-//! group, the session or its parent: it is done when the kernel says that it has no children. Elsewhere the group is all.
+//! On Linux the supervisor is the subreaper of all processes that the load test starts. None escapes by leaving the
+//! group, the session or its parent: the supervisor ends when the kernel reports that it has no children. Elsewhere
+//! only the group is known.
 //!
-//! # What they tell each other
+//! # Messages between `golo` and the supervisor
 //!
-//! The supervisor's stdin is a socket whose other end `golo` alone holds. Over it go lines. `golo` says:
+//! The supervisor's stdin is a socket; only `golo` holds the other end. Both send lines. `golo` sends:
 //!
-//! | line | means |
+//! | line | meaning |
 //! |---|---|
-//! | `stop` | SIGTERM now, SIGKILL after the grace; closing the socket says the same |
+//! | `stop` | SIGTERM now, SIGKILL after the grace period; closing the socket means the same |
 //! | `kill` | SIGKILL now |
 //!
-//! The supervisor says, in this order, and exits with 0 when nothing is left:
+//! The supervisor sends, in this order, and exits with 0 when no process is left:
 //!
-//! | line | means |
+//! | line | meaning |
 //! |---|---|
-//! | `group ID` | the load test's process and process group, before it is known whether it can run |
-//! | `started`, or `refused STEP ERRNO` | whether it runs, or what it failed at: `folder`, `descriptors` or `program` |
-//! | `exited CODE`, `signalled SIGNAL`, `killed` (after the grace), `cut` (by `kill`), or `memory BYTES` | how it ended; not said of one that was refused |
+//! | `group ID` | the load test's process and process group, sent before it is known whether it can run |
+//! | `started`, or `refused STEP ERRNO` | the load test runs, or the step that failed: `folder`, `descriptors` or `program` |
+//! | `exited CODE`, `signalled SIGNAL`, `killed` (after the grace period), `cut` (by `kill`), or `memory BYTES` | how it ended; not sent after `refused` |
 //!
-//! `golo exec` has a pipe as its stdin, and writes `STEP ERRNO` there, in one piece, where it fails. The pipe is closed by
-//! what succeeds: the `exec`. The load test's stdin is `/dev/null`; its stdout and its stderr are `golo`'s pipes, untouched.
+//! `golo exec` has a pipe as its stdin and writes `STEP ERRNO` there, in one piece, if it fails. A successful `exec`
+//! closes the pipe. The load test's stdin is `/dev/null`; its stdout and stderr are `golo`'s pipes, unchanged.
 
 mod binary;
 mod descendants;
@@ -67,15 +69,15 @@ pub use start_error::StartError;
 pub use supervised::{Limits, Program, Supervised};
 pub use watch::supervise;
 
-/// What the processes in between are called by their first argument.
+/// Name of the processes in between, as their argument 0.
 const NAME: &str = "golo";
-/// The hidden subcommand that is the supervisor.
+/// Hidden subcommand that runs the supervisor.
 const SUPERVISE: &str = "supervise";
-/// The hidden subcommand that becomes the load test.
+/// Hidden subcommand that becomes the load test.
 const EXEC: &str = "exec";
 
-/// Answers the hidden subcommands, where `arguments` (without the program's own name) are one: to be asked first thing in
-/// `main`, before there is a second thread.
+/// Runs the hidden subcommand in `arguments` (without the program's own name), if there is one. Must be called first in
+/// `main`, before a second thread exists.
 #[must_use]
 pub fn answer(arguments: &[OsString]) -> Option<ExitCode> {
     let (subcommand, rest) = arguments.split_first()?;
@@ -86,19 +88,19 @@ pub fn answer(arguments: &[OsString]) -> Option<ExitCode> {
     }
 }
 
-/// The running executable, even where another has taken its place on disk since.
+/// Returns the path of the running executable, even if the file on disk has been replaced.
 fn own_executable() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
 }
 
-/// What the process is called in lists of processes: `/proc/self/exe` would be called `exe`.
-fn call_itself(name: &str) {
+/// Sets the name in process lists, which would be `exe` after starting `/proc/self/exe`.
+fn set_process_name(name: &str) {
     if cfg!(target_os = "linux") {
         _ = std::fs::write("/proc/self/comm", name);
     }
 }
 
-/// Says on stderr what keeps a hidden subcommand from its work. A closed stderr is nobody's concern.
+/// Prints an error of a hidden subcommand to stderr. A closed stderr is ignored.
 fn say(subcommand: &str, message: impl std::fmt::Display) {
     _ = writeln!(io::stderr(), "golo {subcommand}: {message}");
 }

@@ -1,4 +1,4 @@
-//! Where runs are kept that are looked at again: a file, or a collector.
+//! Stored runs to read again: in a database file or at a collector.
 
 mod remote;
 
@@ -12,65 +12,65 @@ use crate::{
     results::{
         listed::{Listed, list},
         replay::{Records, Replayed, replay},
-        store::{KeptPart, Store, StoreError, place},
+        store::{KeptPart, Store, StoreError, database_path},
     },
     support::environment::variable,
 };
 use remote::Remote;
 
-/// Where they are.
+/// Location of the stored runs.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Where runs are kept")]
+#[command(next_help_heading = "Stored runs")]
 pub struct ArchiveArgs {
-    /// The file that they are in
+    /// Database file with the runs
     /// [env: GOLO_DB] [default: golo/runs.db in $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
-    /// Ask a collector rather than a file: HOST:PORT, or a URL where it speaks TLS, as https://store:8082; its token is taken
-    /// from GOLO_TOKEN
+    /// Read from a collector instead: HOST:PORT, or a URL if it uses TLS, for example https://store:8082; its token is
+    /// read from GOLO_TOKEN
     #[arg(long, value_name = "URL", conflicts_with = "db")]
     collector: Option<String>,
-    /// Who vouches for the collector's certificate, beside those whom this machine trusts
+    /// File with CA certificates to trust for the collector, in addition to those of this machine
     /// [env: GOLO_CA]
     #[arg(long, value_name = "FILE.pem", requires = "collector")]
     ca: Option<PathBuf>,
 }
 
-/// Runs that are kept.
+/// An open archive of runs.
 pub enum Archive {
-    /// In a file.
+    /// A database file.
     File(Store),
-    /// At a collector.
+    /// A collector.
     Collector(Remote),
 }
 
 impl Archive {
-    /// Opens it.
+    /// Opens the archive.
     ///
     /// # Errors
     ///
-    /// Where there is none.
+    /// Returns an error if the file cannot be opened, or the collector's URL, token or certificates are invalid.
     pub fn open(args: ArchiveArgs) -> Result<Self, String> {
         let ArchiveArgs { db, collector, ca } = args;
         if let Some(url) = collector {
             let ca = ca.or_else(|| variable("GOLO_CA").map(PathBuf::from));
             return Remote::new(&url, variable("GOLO_TOKEN").map(Secret::from), ca.as_deref()).map(Self::Collector);
         }
-        let place = place(db).map_err(|error| error.to_string())?;
-        Store::open_to_read(&place).map(Self::File).map_err(said)
+        let path = database_path(db).map_err(|error| error.to_string())?;
+        Store::open_to_read(&path).map(Self::File).map_err(describe)
     }
 
-    /// The newest runs, each in a line or with the reason why it cannot be read, the newest first.
+    /// Returns the newest runs, newest first: a line for each, or the reason why it cannot be read.
     ///
     /// # Errors
     ///
-    /// Where none can be read.
+    /// Returns an error if the archive cannot be read.
     pub fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
         match self {
             Self::File(store) => {
-                let (runs, new) = list(store, most).map_err(said)?;
+                let (runs, new) = list(store, most).map_err(describe)?;
                 if !new.is_empty() {
-                    // Where that cannot be, it is worked out again the next time.
+                    // If this fails, the summaries are computed again next time.
                     _ = Store::open(store.path()).and_then(|mut store| store.summarize(&new));
                 }
                 Ok(runs.into_iter().map(|(run, summary)| Listed::of(run, summary)).collect())
@@ -79,15 +79,15 @@ impl Archive {
         }
     }
 
-    /// Replays the run that is called so: by its id or what that begins with, by the job's name, or `latest`.
+    /// Replays a run. `called` is its ID or the beginning of it, the job's name, or `latest`.
     ///
     /// # Errors
     ///
-    /// Where there is none, or it cannot be read.
+    /// Returns an error if there is no such run or it cannot be read.
     pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, String> {
         let replayed = match self {
             Self::File(store) => {
-                let parts = store.find(called).and_then(|run| store.parts(&run)).map_err(said)?;
+                let parts = store.find(called).and_then(|run| store.parts(&run)).map_err(describe)?;
                 replay_kept(store, &parts, on_second)
             }
             Self::Collector(remote) => {
@@ -100,18 +100,18 @@ impl Archive {
     }
 }
 
-/// Replays a run of the parts that are kept of it.
+/// Replays a run from its stored parts.
 pub(crate) fn replay_kept(
     store: &Store,
     parts: &[KeptPart],
     on_second: impl FnMut(&Progress),
 ) -> Result<Replayed, String> {
     let parts =
-        parts.iter().map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(said))) as Records<'_>);
+        parts.iter().map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(describe))) as Records<'_>);
     replay(parts, SystemTime::now(), on_second)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-fn said(error: StoreError) -> String {
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
+fn describe(error: StoreError) -> String {
     chain(&error)
 }

@@ -1,4 +1,4 @@
-//! Two runs side by side: rows of metrics, each with an interval from bootstrapped seconds.
+//! Comparison of two runs: rows of metrics, each with an interval from bootstrapped seconds.
 
 pub mod bootstrap;
 mod comparison;

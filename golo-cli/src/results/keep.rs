@@ -1,5 +1,5 @@
-//! Keeping what a run measures: `golo run` and `golo submit` write it into a file as it comes, and nothing that goes wrong
-//! with that touches the run.
+//! Writing the results of `golo run` and `golo submit` into the store during the run. An error in that does not affect
+//! the run.
 
 mod keeper;
 mod output;
@@ -12,22 +12,22 @@ use golo::cli::OwnFlags;
 pub use keeper::{Keeper, Keeping, short};
 pub use output::{StoreOfAgents, StoreOutput};
 
-/// Whether what is measured is kept, and where.
+/// Storing of the results.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Results")]
 pub struct KeepArgs {
-    /// Keep the results in this file, for `golo runs`, `show` and `compare`
+    /// Store the results in this file, for `golo runs`, `show` and `compare`
     /// [default: golo/runs.db in $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Keep nothing but what is printed and what `--out` asks for
+    /// Do not store results; only print the summary and write the outputs of `--out`
     #[arg(long, action = ArgAction::SetTrue)]
     pub no_keep: bool,
 }
 
 impl OwnFlags for KeepArgs {
     fn over(self, below: Self) -> Self {
-        // Who says where, wants it kept.
+        // A flag with a file overrides a `no-keep` of the job file or environment.
         let no_keep = self.no_keep || (self.db.is_none() && below.no_keep);
         Self { db: self.db.or(below.db), no_keep }
     }

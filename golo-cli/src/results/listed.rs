@@ -1,4 +1,4 @@
-//! A run in one line: what it was, and what it came to.
+//! One line per run: its name, plan and summary.
 
 use golo::{
     cli::chain,
@@ -18,27 +18,27 @@ use crate::results::{
     store::{KeptRun, Store, StoreError, Summarized, Summary},
 };
 
-/// What parts are that have not told their end.
+/// State of a part that has not reported its end.
 const RUNNING: &str = "running";
 
-/// A run in one line.
+/// A run as one line of a list.
 #[derive(Debug, Clone, Serialize)]
 pub struct Listed {
-    /// What it is called by.
+    /// ID of the run.
     pub run: String,
-    /// The job's name.
+    /// Name of the job.
     pub name: String,
-    /// The load test.
+    /// Name of the load test.
     pub load_test: String,
-    /// The plan, in words.
+    /// Description of the plan.
     pub plan: String,
-    /// What it came to.
+    /// Summary of the results.
     #[serde(flatten)]
     pub summary: Summary,
 }
 
 impl Listed {
-    /// A run that is kept.
+    /// Returns the line of a stored run, or the reason why there is no summary.
     pub(crate) fn of(run: KeptRun, summary: Result<Summary, String>) -> Result<Self, String> {
         let KeptRun { run, name, load_test, plan, .. } = run;
         match summary {
@@ -48,15 +48,15 @@ impl Listed {
     }
 }
 
-/// Runs, each with what it came to, or why that cannot be read: one that cannot hides no other.
+/// Runs, each with its summary or the reason why it cannot be read. An unreadable run does not hide the others.
 pub type Runs = Vec<(KeptRun, Result<Summary, String>)>;
 
-/// The newest runs, the newest first; and those summaries that had to be worked out, and will have to be again unless they
-/// are [kept](crate::results::store::Writing::summarize).
+/// Returns the newest runs, newest first, and the summaries that had to be computed. These are computed again each time
+/// unless they are [stored](crate::results::store::Writing::summarize).
 ///
 /// # Errors
 ///
-/// Where the database fails.
+/// Returns an error if the database cannot be read.
 pub fn list(store: &Store, most: u64) -> Result<(Runs, Vec<Summarized>), StoreError> {
     let mut new = Vec::new();
     let mut summarized = |run: KeptRun| {
@@ -67,22 +67,22 @@ pub fn list(store: &Store, most: u64) -> Result<(Runs, Vec<Summarized>), StoreEr
     Ok((runs, new))
 }
 
-/// What a run came to; adds that to `new` where it had to be worked out, and will not change by itself.
+/// Returns the summary of a run. If it had to be computed and is final, it is also added to `new`.
 ///
 /// # Errors
 ///
-/// Where it cannot be read.
+/// Returns an error if the run cannot be read.
 pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Result<Summary, String> {
-    let said = |error: StoreError| chain(&error);
-    // What comes while it is worked out makes it one of fewer records than there are.
-    let records = store.records_of(run).map_err(said)?;
-    if let Some(summary) = store.summary(run, records).map_err(said)? {
+    let describe = |error: StoreError| chain(&error);
+    // The count is read first: records that arrive during the computation make the summary outdated, not wrong.
+    let records = store.records_of(run).map_err(describe)?;
+    if let Some(summary) = store.summary(run, records).map_err(describe)? {
         return Ok(summary);
     }
-    let parts = store.parts(run).map_err(said)?;
+    let parts = store.parts(run).map_err(describe)?;
     let replayed = replay_kept(store, &parts, |_| {})?;
     let summary = Summary::of(&replayed);
-    // A part that is silent while others have ended is given up in the end: until then it is a matter of time.
+    // A part that stays silent while others have ended is given up after a time, so the summary is not final yet.
     if replayed.outcome.not_ended.is_none() || parts.iter().all(|part| part.state == RUNNING) {
         new.push(Summarized::of(run, records, summary.clone()));
     }
@@ -109,7 +109,7 @@ impl Summary {
     }
 }
 
-/// How long requests took that ended, and how many of them ended after the load.
+/// Returns the durations of all completed requests, and how many of them ended after the load.
 fn requests(totals: &Snapshot) -> (Histogram, u64) {
     let (mut durations, mut after_load) = (Histogram::new(), 0_u64);
     let is_counted = |series: &Series| series.outcome != Outcome::Interrupted && !series.is_step();

@@ -1,4 +1,4 @@
-//! What is kept of a run, told again: its records become what the run itself was reported by, with the same code.
+//! Replays a stored run: computes its outcome from its records, with the same code as the run itself.
 
 mod known;
 
@@ -20,35 +20,35 @@ use crate::drive::{
 };
 use known::not_ended;
 
-/// The records of one part of a run, in order.
+/// Records of one part of a run, in order.
 pub type Records<'a> = Box<dyn Iterator<Item = Result<Record, String>> + 'a>;
 
-/// A run that was replayed.
+/// A replayed run.
 #[derive(Debug)]
 pub struct Replayed {
-    /// What it is called by.
+    /// ID of the run.
     pub run: String,
-    /// The load test.
+    /// Name of the load test.
     pub load_test: String,
-    /// When its first part began.
+    /// Time of the first record.
     pub begun_at: SystemTime,
-    /// How it ended and what it measured.
+    /// End and measurements of the run.
     pub outcome: RunOutcome,
 }
 
 impl Replayed {
-    /// The job's name.
+    /// Returns the name of the job.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.outcome.finished.options.job_name
     }
 }
 
-/// Replays a run of all its parts, as far as they are known at `now`; `on_second` gets each second of it that is over.
+/// Replays a run from all its parts, as far as they are known at `now`. Calls `on_second` for each completed second.
 ///
 /// # Errors
 ///
-/// Where records cannot be read, or cannot be.
+/// Returns an error if records cannot be read or contain impossible values.
 pub fn replay<'a>(
     parts: impl IntoIterator<Item = Records<'a>>,
     now: SystemTime,
@@ -56,7 +56,7 @@ pub fn replay<'a>(
 ) -> Result<Replayed, String> {
     let mut parts =
         parts.into_iter().filter_map(|records| Part::open(records).transpose()).collect::<Result<Vec<_>, _>>()?;
-    let asked = Asked::of(parts.first().ok_or("nothing is kept of it")?)?;
+    let asked = Asked::of(parts.first().ok_or("it has no stored records")?)?;
     let mut watch = Watch::new(asked.thresholds, &asked.plan);
     let missing: Vec<u64> = (0..asked.of).filter(|index| parts.iter().all(|part| part.share != *index)).collect();
     let of = asked.of;
@@ -64,10 +64,10 @@ pub fn replay<'a>(
     let names: Vec<_> = names.chain(missing.iter().map(|index| format!("share {} of {of}", index + 1))).collect();
     let mut merged = Merged::new(asked.plan, asked.options, names);
     for part in parts.len()..parts.len() + missing.len() {
-        merged.lose(part, "nothing was heard of it");
+        merged.lose(part, "it sent no records");
     }
     let mut timeline = Timeline::default();
-    // The part that has told least comes next, so that no second of one is taken for a later one of another.
+    // Reading the part that is furthest behind keeps the seconds of all parts aligned.
     while let Some((number, part)) =
         parts.iter_mut().enumerate().filter(|(_, part)| !part.is_read).min_by_key(|(_, part)| part.seconds)
     {
@@ -98,14 +98,14 @@ pub fn replay<'a>(
     Ok(Replayed { run: asked.run, load_test: asked.load_test, begun_at, outcome })
 }
 
-/// What was asked for.
+/// The plan and options from the first record.
 struct Asked {
     run: String,
     load_test: String,
     plan: Plan,
     options: Options,
     thresholds: Vec<Threshold>,
-    /// Over so many parts it is shared.
+    /// Number of parts that share the plan.
     of: u64,
 }
 
@@ -138,13 +138,13 @@ struct Part<'a> {
     agent: String,
     begun: Begun,
     begun_at: u64,
-    /// Which share of the plan it is.
+    /// Index of its share of the plan.
     share: u64,
     records: Records<'a>,
-    /// Seconds it has told of.
+    /// Number of the last second that has been read.
     seconds: u64,
-    /// When the last of its records was written.
-    heard_at: u64,
+    /// Time of the last record that has been read.
+    last_record_at: u64,
     has_started: bool,
     has_finished: bool,
     ended: Option<Ended>,
@@ -152,11 +152,11 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Gives nothing where it has no records.
+    /// Returns `None` if there are no records.
     fn open(mut records: Records<'a>) -> Result<Option<Self>, String> {
         let Some(first) = records.next().transpose()? else { return Ok(None) };
         let Some(record::Record::Begun(begun)) = first.record else {
-            return Err("its first record does not say what was asked for".to_owned());
+            return Err("its first record is not a `Begun`".to_owned());
         };
         Ok(Some(Self {
             agent: begun.agent.clone(),
@@ -165,7 +165,7 @@ impl<'a> Part<'a> {
             begun_at: first.at,
             records,
             seconds: 0,
-            heard_at: first.at,
+            last_record_at: first.at,
             has_started: false,
             has_finished: false,
             ended: None,
@@ -173,21 +173,21 @@ impl<'a> Part<'a> {
         }))
     }
 
-    /// Reads on until another second is over, or there is no more.
+    /// Reads until the end of the next second or the last record.
     fn advance(&mut self, number: usize, merged: &mut Merged) -> Result<(), String> {
         for record in self.records.by_ref() {
             let Record { at, record } = record?;
-            self.heard_at = at;
+            self.last_record_at = at;
             let event = match record {
                 Some(record::Record::Event(pb::Event { event: Some(event) })) => event,
                 Some(record::Record::Ended(ended)) => {
                     self.ended = Some(ended);
                     continue;
                 }
-                // Of a later version.
+                // A record kind of a later version.
                 Some(record::Record::Begun(_) | record::Record::Event(_)) | None => continue,
             };
-            merged.hear(number, &event).map_err(|error| format!("what {} told cannot be: {error}", self.agent))?;
+            merged.hear(number, &event).map_err(|error| format!("invalid record of {}: {error}", self.agent))?;
             match &event {
                 Event::Second(second) => {
                     self.seconds = Duration::from_nanos(second.elapsed).as_secs();
@@ -200,52 +200,50 @@ impl<'a> Part<'a> {
         }
         self.is_read = true;
         if !self.has_finished {
-            match self.ended.as_ref().map(fallen) {
+            match self.ended.as_ref().map(early_end) {
                 Some(None) if !self.has_started => merged.leave(number),
-                fallen => {
-                    merged.lose(number, fallen.flatten().unwrap_or_else(|| "nothing more was heard of it".to_owned()))
-                }
+                reason => merged.lose(number, reason.flatten().unwrap_or_else(|| "it sent no more records".to_owned())),
             }
         }
         Ok(())
     }
 }
 
-/// Why a part ended before its time, where that is not since the run did.
-fn fallen(ended: &Ended) -> Option<String> {
+/// Returns the reason why a part ended early, unless it ended because the whole run did.
+fn early_end(ended: &Ended) -> Option<String> {
     match ended.state() {
         _ if !ended.run_lost.is_empty() => Some(ended.run_lost.clone()),
         State::Failed => Some(has_failed(ended)),
-        State::Cancelled if !tells_of_the_run(ended) => Some(was_stopped(ended)),
+        State::Cancelled if !contains_run_end(ended) => Some(was_stopped(ended)),
         State::Completed | State::Cancelled => None,
     }
 }
 
-/// Whether whoever ran it has said how the run ended.
-fn tells_of_the_run(ended: &Ended) -> bool {
+/// True if the part's end contains the end of the whole run.
+fn contains_run_end(ended: &Ended) -> bool {
     ended.run_stopped || !ended.aborted.is_empty() || !ended.run_died.is_empty()
 }
 
-/// The ends of those that were told that the run had died.
+/// Returns the ends of the parts that report the death of the run.
 fn died<'a>(parts: &'a [Part<'_>]) -> impl Iterator<Item = &'a Ended> {
     parts.iter().filter_map(|part| part.ended.as_ref()).filter(|ended| !ended.run_died.is_empty())
 }
 
-/// Why each part is lost that is. Where all have fallen, that is how the run ended.
+/// Returns the reason for each lost part. If all parts were lost, none is: that is then the end of the run.
 fn lost(parts: &[Part<'_>]) -> Vec<Option<String>> {
-    let fallen: Vec<_> = parts.iter().map(|part| part.ended.as_ref().map(fallen)).collect();
-    let went_on = fallen.contains(&Some(None));
-    fallen.into_iter().map(|fallen| fallen.flatten().filter(|_| went_on)).collect()
+    let reasons: Vec<_> = parts.iter().map(|part| part.ended.as_ref().map(early_end)).collect();
+    let went_on = reasons.contains(&Some(None));
+    reasons.into_iter().map(|reason| reason.flatten().filter(|_| went_on)).collect()
 }
 
-/// How it ended, by what its parts say; those that are lost have no say in it.
+/// Adds the ends of the parts to the outcome. Lost parts are ignored, except for what they report about the whole run.
 fn add_ends(outcome: &mut RunOutcome, parts: &[Part<'_>], lost: &[Option<String>]) {
     let has_started = outcome.finished.started_at.is_some();
     let is_one = parts.len() == 1;
     for (part, lost) in parts.iter().zip(lost) {
         let Some(ended) = &part.ended else { continue };
-        // What was told of the whole run counts, whichever part has it.
-        let is_stopped = ended.state() == State::Cancelled && !tells_of_the_run(ended) && ended.run_lost.is_empty();
+        // An end of the whole run counts even if a lost part reports it.
+        let is_stopped = ended.state() == State::Cancelled && !contains_run_end(ended) && ended.run_lost.is_empty();
         let stopped = ended.stopped.or_else(|| is_stopped.then_some(0));
         if let Some(elapsed) = stopped.filter(|_| ended.run_stopped || lost.is_none()) {
             outcome.stopped = Some(match (outcome.stopped, has_started) {
@@ -262,7 +260,7 @@ fn add_ends(outcome: &mut RunOutcome, parts: &[Part<'_>], lost: &[Option<String>
         }
         let named = |text: &str| if is_one { text.to_owned() } else { format!("{}: {text}", part.agent) };
         let died = match &*ended.died {
-            // Somebody else told its end.
+            // Another part may have reported the end of the run.
             "" if !part.has_finished && ended.state() == State::Failed => &*ended.reason,
             died => died,
         };

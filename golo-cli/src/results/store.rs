@@ -1,7 +1,7 @@
-//! Where results are kept: one SQLite file, which `sqlite3` and Grafana read as well.
+//! The store: one SQLite database of results, which `sqlite3` and Grafana can read too.
 //!
-//! What a run told comes as numbered records, and each is kept once however often it comes. What is acknowledged is on
-//! the disk. [`collector`](crate::collector) says what the tables are, and how they are asked.
+//! Results arrive as numbered records. A record is stored once, however often it is sent, and is on disk before it is
+//! acknowledged. [`collector`](crate::collector) describes the tables and queries.
 
 mod check;
 mod columns;
@@ -12,7 +12,7 @@ mod migrations;
 mod names;
 mod outputs;
 mod part;
-mod place;
+mod path;
 mod read;
 mod records;
 mod seconds;
@@ -35,20 +35,20 @@ pub use error::StoreError;
 pub use ingest::{Batch, Ingested};
 pub use merge::MergedRequests;
 pub use names::{check_database_name, check_name, check_run_name};
-pub use place::place;
+pub use path::database_path;
 pub use read::{KeptPart, KeptRun};
 pub use records::Records;
 pub use seconds::{KeptRequests, KeptRoute, KeptSecond, MergedSecond};
 pub use series::KeptSeries;
 pub use summaries::{Summarized, Summary};
 
-/// How long another process that writes is waited for.
+/// Maximum wait for another process that writes, in milliseconds.
 const PATIENCE_MS: u32 = 10_000;
-/// What a database begins with.
+/// First bytes of a database file.
 const HEAD: &[u8] = b"SQLite format 3\0";
-/// Bytes of a page.
+/// Page size in bytes.
 const PAGE: u32 = 8192;
-/// Statements that stay prepared.
+/// Maximum number of cached prepared statements.
 const STATEMENTS: usize = 64;
 
 /// An open database of results.
@@ -58,19 +58,21 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database to write to it, and makes it where there is none. Several processes may.
+    /// Opens the database for writing and creates it if it does not exist. Several processes may do so at the same
+    /// time.
     ///
     /// # Errors
     ///
-    /// Where it cannot be opened, is no database of golo, or one of a newer golo.
+    /// Returns an error if the file cannot be opened, is not a database of golo, or was written by a newer golo.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         make(path)?;
         let mut store = Self::connect(path)?;
-        // A database of others is left as it is.
+        // Checked first, so that another program's database is not changed.
         migrations::check(&store.connection, path)?;
-        // Only a new file takes it. Rows with a histogram have a few thousand bytes, and hardly fit into less.
+        // Takes effect only in a new file. Rows with a histogram have a few thousand bytes and hardly fit into a
+        // smaller page.
         store.set("page_size", PAGE)?;
-        // What is acknowledged survives a loss of power.
+        // Acknowledged records must survive a power failure.
         store.set("journal_mode", "wal")?;
         store.set("synchronous", "full")?;
         store.set("journal_size_limit", 64 << 20)?;
@@ -78,14 +80,15 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the database to read from it alone.
+    /// Opens the database read-only, apart from schema migrations.
     ///
     /// # Errors
     ///
-    /// Where there is none, it cannot be opened, is no database of golo, or one of a newer golo.
+    /// Returns an error if the file does not exist, cannot be opened, is not a database of golo, or was written by a
+    /// newer golo.
     pub fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
-            return Err(StoreError::Unknown(format!("nothing is kept yet: there is no {}", path.display())));
+            return Err(StoreError::Unknown(format!("nothing is stored yet: there is no {}", path.display())));
         }
         let mut store = Self::connect(path)?;
         migrations::check(&store.connection, path)?;
@@ -95,8 +98,9 @@ impl Store {
     }
 
     fn connect(path: &Path) -> Result<Self, StoreError> {
-        is_none_or_a_database(path)?;
-        // Each connection stays in one thread at a time. A path is no `file:` URI, whatever it begins with.
+        check_is_database(path)?;
+        // Each connection is used by one thread at a time. Without the URI flag a path that begins with `file:` is an
+        // ordinary path.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, error))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -107,7 +111,7 @@ impl Store {
     }
 
     fn set(&self, pragma: &str, value: impl rusqlite::ToSql) -> Result<(), StoreError> {
-        // Some of them answer with a row, others do not.
+        // Some pragmas return a row, others do not.
         let answer = self.connection.pragma_update_and_check(None, pragma, value, |_| Ok(()));
         match answer {
             Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
@@ -115,13 +119,13 @@ impl Store {
         }
     }
 
-    /// Where it is.
+    /// Returns the path of the database.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes of the disk that it takes, with what has not been moved into the file yet.
+    /// Returns the size on disk in bytes, including the write-ahead log.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let beside = |suffix: &str| {
@@ -132,22 +136,21 @@ impl Store {
         beside("") + beside("-wal")
     }
 
-    /// Lets the database grow to so many bytes and no further: what would need more is refused as by a full disk. Holds
-    /// for this connection.
+    /// Limits the size of the database. Writes beyond it fail as on a full disk. Applies to this connection only.
     ///
     /// # Errors
     ///
-    /// Where the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn limit_bytes(&self, bytes: u64) -> Result<(), StoreError> {
         let page: i64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
         self.set("max_page_count", columns::integer(bytes) / page.max(1))
     }
 
-    /// One transaction with whatever `write` writes; what it gives back holds only where this does not fail.
+    /// Runs `write` in one transaction. The returned value is valid only if the transaction was committed.
     ///
     /// # Errors
     ///
-    /// Where the database fails, or is full: then nothing of all this is kept.
+    /// Returns an error if the database fails or is full; nothing is stored then.
     pub fn write<T>(&mut self, write: impl FnOnce(&mut Writing<'_>) -> T) -> Result<T, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut writing = Writing { transaction, lost: None, is_changed: false };
@@ -161,7 +164,7 @@ impl Store {
         }
     }
 
-    /// Keeps what of a batch is new, in a transaction of its own.
+    /// Stores the new records of a batch in a transaction of its own.
     ///
     /// # Errors
     ///
@@ -170,18 +173,18 @@ impl Store {
         self.write(|writing| writing.ingest(batch))?
     }
 
-    /// Keeps what runs came to, in a transaction of its own.
+    /// Stores summaries in a transaction of its own.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn summarize(&mut self, summarized: &[Summarized]) -> Result<(), StoreError> {
         self.write(|writing| writing.summarize(summarized))?
     }
 }
 
-/// Makes an empty file where there is none, for its owner alone: URLs with queries are in it. SQLite gives what it puts
-/// beside it the same rights.
+/// Creates an empty file if there is none, readable by its owner only, because it contains URLs with queries. SQLite
+/// creates its other files with the same permissions.
 fn make(path: &Path) -> Result<(), StoreError> {
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -194,77 +197,78 @@ fn make(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// SQLite takes what is shorter than a page for an empty database, and would write over it.
+/// Rejects a file that is not a database. SQLite would treat a file shorter than a page as empty and overwrite it.
 ///
-/// A file is looked at before this process has connected to it, and never again: closing any descriptor of a file drops all
-/// locks that a process has on it, POSIX says, SQLite's too. Another process would then take itself for the last one, and
-/// remove the log that connections here go on writing to: <https://sqlite.org/howtocorrupt.html>, 2.2.
-fn is_none_or_a_database(path: &Path) -> Result<(), StoreError> {
-    static LOOKED_AT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// A file is checked only before the first connection of this process. Closing any descriptor of a file drops all POSIX
+/// locks that the process has on it, also SQLite's. Another process could then delete the log that connections here
+/// still write to: <https://sqlite.org/howtocorrupt.html>, 2.2.
+fn check_is_database(path: &Path) -> Result<(), StoreError> {
+    static CHECKED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let Ok(whole) = path.canonicalize() else { return Ok(()) };
-    let mut looked_at = LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
-    if looked_at.contains(&whole) {
+    let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if checked.contains(&whole) {
         return Ok(());
     }
-    look_at(path)?;
-    looked_at.insert(whole);
+    check_head(path)?;
+    checked.insert(whole);
     Ok(())
 }
 
-fn look_at(path: &Path) -> Result<(), StoreError> {
+fn check_head(path: &Path) -> Result<(), StoreError> {
     let mut head = Vec::with_capacity(HEAD.len());
     let read = File::open(path).and_then(|file| file.take(HEAD.len() as u64).read_to_end(&mut head));
     match read {
         Ok(_) if head.is_empty() || head == HEAD => Ok(()),
-        Ok(_) => Err(StoreError::Unusable(format!("cannot open {}: it is no database", path.display()))),
+        Ok(_) => Err(StoreError::Unusable(format!("cannot open {}: it is not a database", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::no_file(path, &error)),
     }
 }
 
-/// A transaction that is under way. Each of its parts is kept whole or not at all, whatever becomes of the others.
+/// An open transaction. Each write is stored completely or not at all, independent of the others.
 pub struct Writing<'a> {
     transaction: rusqlite::Transaction<'a>,
-    /// Why nothing of it can be kept.
+    /// Error because of which the whole transaction is lost.
     lost: Option<StoreError>,
-    /// Whether there is anything new in it.
+    /// True if anything new was written.
     is_changed: bool,
 }
 
 impl Writing<'_> {
-    /// Keeps what of a batch is new.
+    /// Stores the new records of a batch.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Gap`] where records before the batch are missing, [`StoreError::Refused`] where they cannot be.
+    /// [`StoreError::Gap`] if records before the batch are missing, [`StoreError::Refused`] if records are invalid,
+    /// [`StoreError::OtherJob`] if the part belongs to another job. Otherwise if the database fails.
     pub fn ingest(&mut self, batch: Batch) -> Result<Ingested, StoreError> {
         let ingested = self.whole(|connection| ingest::ingest(connection, batch))?;
         self.is_changed |= ingested.new > 0;
         Ok(ingested)
     }
 
-    /// Keeps outputs under the name of a database, and says how many.
+    /// Stores outputs under a database name and returns their number.
     ///
     /// # Errors
     ///
-    /// Where the name is none.
+    /// Returns an error if the name is invalid or the database fails.
     pub fn push(&mut self, database: &str, outputs: &[golo::Output]) -> Result<u64, StoreError> {
         let stored = self.whole(|connection| outputs::push(connection, database, outputs))?;
         self.is_changed |= stored > 0;
         Ok(stored)
     }
 
-    /// Whether there is anything new in it.
+    /// True if anything new was written.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         self.is_changed
     }
 
-    /// Keeps what runs came to.
+    /// Stores summaries of runs.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn summarize(&mut self, summarized: &[Summarized]) -> Result<(), StoreError> {
         self.whole(|connection| summaries::keep(connection, summarized))
     }
@@ -273,13 +277,13 @@ impl Writing<'_> {
         if let Some(error) = &self.lost {
             return Err(error.again());
         }
-        // Dropped without a commit, it takes back what was written.
+        // Without a commit, dropping the savepoint rolls back.
         let done = self.transaction.savepoint().map_err(StoreError::from).and_then(|savepoint| {
             let written = write(&savepoint)?;
             savepoint.commit()?;
             Ok(written)
         });
-        // SQLite may have taken back all of the transaction.
+        // SQLite may have rolled back the whole transaction.
         if let Err(error) = &done
             && !error.is_callers()
         {

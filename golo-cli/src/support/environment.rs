@@ -1,33 +1,33 @@
-//! What this machine and this user's environment say.
+//! Environment variables, the user's data folder and the machine's name.
 
 use std::path::PathBuf;
 
-/// The longest name of a machine.
+/// Maximum length of a machine's name, in bytes.
 const LONGEST: usize = 64;
 
-/// A variable, where it is not empty.
+/// Returns an environment variable if it is set and not empty.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The folder of this user's data, as the XDG base directory specification has it.
+/// Returns the folder for this user's data, following the XDG base directory specification.
 #[must_use]
 pub fn data_folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // The specification has a relative path count as none.
+    // The specification says to ignore a relative path.
     let data = folder("XDG_DATA_HOME").filter(|path| path.is_absolute());
     data.or_else(|| folder("HOME").map(|home| home.join(".local/share")))
 }
 
-/// Whether a machine can be called so: it can stand in URLs and in names of files.
+/// True if `name` is a valid name for a machine: it can be part of URLs and file names.
 #[must_use]
 pub fn is_machine(name: &str) -> bool {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=LONGEST).contains(&name.len()) && name.chars().all(is_fine) && !name.starts_with('.')
 }
 
-/// What this machine is called, as far as it [can be](is_machine).
+/// Returns this machine's name without the characters that are not [allowed](is_machine), or `localhost`.
 #[must_use]
 pub fn machine() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -42,7 +42,7 @@ fn elf() -> Vec<u8> {
 async fn upload_that_this_machine_cannot_run_is_refused() {
     let agent = Agent::start();
     for (bytes, reason) in [
-        (b"just a text\n".to_vec(), "`checkout` is no program: "),
+        (b"just a text\n".to_vec(), "`checkout` is not a program: "),
         (Vec::new(), "`checkout` is empty: "),
         (b"MZ\x90\0".to_vec(), "`checkout` is a program for Windows: "),
         (elf(), "`checkout` is built for "),

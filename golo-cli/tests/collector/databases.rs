@@ -74,14 +74,17 @@ fn file_that_is_no_database_is_refused() {
     let place = Place::new();
     std::fs::write(place.db(), "hello, this is a text that is longer than the head of a database. ".repeat(20))
         .unwrap();
-    assert!(refused(Store::open(&place.db())).contains("it is no database"));
+    assert!(refused(Store::open(&place.db())).contains("it is not a database"));
     let folder = place.db().parent().unwrap().to_owned();
     assert!(refused(Store::open(&folder)).contains("cannot open"));
     let nowhere = folder.join("no/runs.db");
-    let expected =
-        format!("cannot open {}: there is no folder {}: make it first", nowhere.display(), folder.join("no").display());
+    let expected = format!(
+        "cannot open {}: there is no folder {}: create it first",
+        nowhere.display(),
+        folder.join("no").display()
+    );
     assert_eq!(refused(Store::open(&nowhere)), expected);
-    assert!(refused(Store::open_to_read(&folder.join("none.db"))).contains("nothing is kept yet"));
+    assert!(refused(Store::open_to_read(&folder.join("none.db"))).contains("nothing is stored yet"));
 }
 
 #[cfg(unix)]

@@ -70,17 +70,17 @@ async fn invalid_records_are_refused_with_a_reason() {
         (format!("{path}?from=0&to=3"), whole.clone(), 400, "unknown field `to`"),
         (format!("{path}?from=0"), whole[..whole.len() - 3].to_vec(), 400, "record 6 cannot be read"),
         (format!("{path}?from=0"), b"hello".to_vec(), 400, "record 0 cannot be read"),
-        (format!("{path}?from=0"), body(&records[1..]), 400, "record 0 is no `Begun`"),
+        (format!("{path}?from=0"), body(&records[1..]), 400, "record 0 is not a `Begun`"),
         ("/api/runs/r/agents/b/records?from=0".to_owned(), whole.clone(), 400, "of the agent"),
         (format!("/api/runs/{}/agents/b/records?from=0", "r".repeat(200)), whole.clone(), 400, "a run is called"),
         ("/api/runs/a%2Fb/agents/b/records?from=0".to_owned(), whole.clone(), 400, "a run is called"),
         (format!("{path}?from=0"), vec![0; (16 << 20) + 1], 413, "larger than 16 MiB"),
         (format!("{path}?from=0"), vec![0; 2 << 20], 400, "record 0 cannot be read: it is empty"),
-        (format!("{path}?from=0"), many_series(200_001), 400, "there are 200001 series, steps and texts in it"),
-        (format!("{path}?from=0"), many_steps(200_000), 400, "there are 200001 series, steps and texts in it"),
-        (format!("{path}?from=0"), many_thresholds(200_001), 400, "there are 200001 series, steps and texts in it"),
+        (format!("{path}?from=0"), many_series(200_001), 400, "it has 200001 series, steps and texts"),
+        (format!("{path}?from=0"), many_steps(200_000), 400, "it has 200001 series, steps and texts"),
+        (format!("{path}?from=0"), many_thresholds(200_001), 400, "it has 200001 series, steps and texts"),
         (format!("{path}?from=0&job=another"), whole.clone(), 400, "of the job"),
-        ("/api/runs/latest/agents/a/records?from=0".to_owned(), whole.clone(), 400, "cannot be called `latest`"),
+        ("/api/runs/latest/agents/a/records?from=0".to_owned(), whole.clone(), 400, "cannot have the ID `latest`"),
     ] {
         let (answered, answer) = post(address, &path, body).await;
         assert_eq!(answered, status, "{path}: {answer}");
@@ -279,7 +279,7 @@ async fn full_database_is_answered_with_507_and_keeps_acknowledged_records() {
 
     let (status, health) = get(address, "/healthz").await;
     assert_eq!(status, 503);
-    assert!(health["error"].as_str().unwrap().starts_with("nothing can be kept: the database has no room left"));
+    assert!(health["error"].as_str().unwrap().starts_with("results cannot be stored: the database has no room left"));
     // Requests with known or refused records need no room, so they do not show that there is room again.
     assert_eq!(post(address, "/api/runs/r/agents/a/records?from=0", body(&records[..2])).await.0, 200);
     assert_eq!(post(address, "/api/runs/r/agents/b/records?from=0", body(&records[..2])).await.0, 400);

@@ -125,11 +125,14 @@ fn invalid_batch_is_refused_and_not_stored() {
     let mut store = place.store();
     let whole = part("r", ("a", 0, 2), 3);
     let a = ("r", "a");
-    assert_eq!(refused(ingest(&mut store, a, 0, &whole[1..])), "record 0 is no `Begun`");
+    assert_eq!(refused(ingest(&mut store, a, 0, &whole[1..])), "record 0 is not a `Begun`");
     assert!(matches!(store.find("r"), Err(StoreError::Unknown(_))), "nothing is kept of what was refused");
-    assert!(refused(ingest(&mut store, ("r", "b"), 0, &whole)).contains(r#"of the agent "a", and not of "b""#));
-    assert!(refused(ingest(&mut store, ("s", "a"), 0, &whole)).contains(r#"of the run "r", and not of "s""#));
-    assert!(refused(ingest(&mut store, ("", "a"), 0, &whole)).contains("a run is called by 1 to 128 bytes"));
+    assert!(refused(ingest(&mut store, ("r", "b"), 0, &whole)).contains(r#"of the agent "a": expected "b""#));
+    assert!(refused(ingest(&mut store, ("s", "a"), 0, &whole)).contains(r#"of the run "r": expected "s""#));
+    assert!(
+        refused(ingest(&mut store, ("", "a"), 0, &whole))
+            .contains("invalid name of a run, \"\": expected 1 to 128 bytes")
+    );
     let no_plan = Record {
         at: 1,
         record: Some(record::Record::Begun(golo_proto::results::Begun {
@@ -144,10 +147,10 @@ fn invalid_batch_is_refused_and_not_stored() {
     let next = |record: Record| vec![whole[5].clone(), record];
     for (record, expected) in [
         (whole[0].clone(), "record 6 is a second `Begun`"),
-        (Record::default(), "record 6 is of a kind that this golo does not know"),
-        (told(1, pb::Event::default()), "record 6 is of a kind that this golo does not know"),
-        (told(1, golo::wire::event(Event::Outputs(pb::Outputs::default()))), "record 6 is an event that is not kept"),
-        (whole[5].clone(), "record 6 tells of second 2, and so did one before"),
+        (Record::default(), "record 6 is of a kind unknown to this golo"),
+        (told(1, pb::Event::default()), "record 6 is of a kind unknown to this golo"),
+        (told(1, golo::wire::event(Event::Outputs(pb::Outputs::default()))), "record 6 is an event that is not stored"),
+        (whole[5].clone(), "record 6 contains second 2, which is out of order"),
         (
             told(1, golo::wire::event(Event::Second(pb::Second { elapsed: 9_000_000_000, ..Default::default() }))),
             "record 6 is a second without a snapshot",
@@ -170,7 +173,7 @@ fn invalid_batch_is_refused_and_not_stored() {
     assert!(refused(ingest(&mut store, ("r", "b"), 0, &other)).starts_with("a part of another plan"));
     let mut again = whole.clone();
     again[0] = begun("r", "a", plan(2, 1, 3));
-    assert!(refused(ingest(&mut store, a, 0, &again)).contains("already told of another job"));
+    assert!(refused(ingest(&mut store, a, 0, &again)).contains("already sent another job"));
     assert_eq!(sorted(kept(&store, "r", "a")), sorted(whole));
 }
 
@@ -186,7 +189,7 @@ fn part_belongs_to_the_first_job_that_sent_it() {
         from: from as u64,
         records: whole[from..from + 2].to_vec(),
     };
-    assert!(refused(store.ingest(batch("another", 0))).contains(r#"of the job "job-of-a", and not of "another""#));
+    assert!(refused(store.ingest(batch("another", 0))).contains(r#"of the job "job-of-a": expected "another""#));
     assert_eq!(store.next("r", "a", Some("another")).unwrap(), 0, "nothing is known yet");
     store.ingest(batch("job-of-a", 0)).unwrap();
     // Refused in all cases: the next records, known records, and records after a gap.
@@ -210,9 +213,9 @@ fn records_that_cannot_be_displayed_are_refused() {
     asked.thresholds.push("http_reqs rate".to_owned());
     assert!(refused(ingest(&mut store, a, 0, &[first])).starts_with("record 0: its threshold `http_reqs rate`: "));
     let parts = begun("r", "a", plan(1001, 0, 3));
-    assert_eq!(refused(ingest(&mut store, a, 0, &[parts])), "record 0: a run has up to 1000 parts, and not 1001");
+    assert_eq!(refused(ingest(&mut store, a, 0, &[parts])), "record 0: a run has at most 1000 parts, not 1001");
     let latest = begun("latest", "a", plan(1, 0, 3));
-    assert!(refused(ingest(&mut store, ("latest", "a"), 0, &[latest])).contains("cannot be called `latest`"));
+    assert!(refused(ingest(&mut store, ("latest", "a"), 0, &[latest])).contains("cannot have the ID `latest`"));
 
     ingest(&mut store, a, 0, &part("r", ("a", 0, 1), 3)[..4]).unwrap();
     let no_model = Some(pb::Load::default());
@@ -222,7 +225,7 @@ fn records_that_cannot_be_displayed_are_refused() {
     for (record, expected) in [
         (adjusted(no_model.clone()), "record 4: no model of the load"),
         (finished(no_model), "record 4: no model of the load"),
-        (finished(None), "record 4: an end without its load"),
+        (finished(None), "record 4: a `Finished` without a load"),
     ] {
         assert_eq!(refused(ingest(&mut store, a, 4, &[record])), expected);
     }
@@ -324,12 +327,12 @@ fn run_ends_after_its_last_part_with_the_worst_state() {
 fn run_is_found_by_id_prefix_name_or_latest() {
     let place = Place::new();
     let mut store = place.store();
-    assert!(store.find("latest").unwrap_err().to_string().contains("no run is kept yet"));
+    assert!(store.find("latest").unwrap_err().to_string().contains("no run is stored yet"));
     for run in ["aa1", "aa2", "b%_"] {
         ingest(&mut store, (run, "x"), 0, &[begun(run, "x", plan(1, 0, 1))]).unwrap();
     }
     let not_started = store.find("latest").unwrap_err().to_string();
-    assert!(not_started.starts_with("no run that has started is kept yet: the newest is b%_"), "{not_started}");
+    assert!(not_started.starts_with("no stored run has started: the newest is b%_"), "{not_started}");
     assert_eq!(store.find("shop").unwrap().run, "b%_", "the newest of that name, since none started");
     for run in ["aa1", "aa2"] {
         ingest(&mut store, (run, "x"), 1, &[started()]).unwrap();
@@ -339,7 +342,7 @@ fn run_is_found_by_id_prefix_name_or_latest() {
     assert_eq!(found("latest").unwrap(), "aa2", "the newest that started");
     assert_eq!(found("shop").unwrap(), "aa2", "the newest of that name that started");
     assert_eq!(found("b%").unwrap(), "b%_");
-    assert!(found("aa").unwrap_err().contains("more than one run begins"));
+    assert!(found("aa").unwrap_err().contains("more than one run ID begins"));
     assert!(found("%").unwrap_err().contains("no run is called"));
     assert!(found("").unwrap_err().contains("no run is called"));
     assert_eq!(store.runs(2).unwrap().iter().map(|run| &*run.run).collect::<Vec<_>>(), ["b%_", "aa2"]);

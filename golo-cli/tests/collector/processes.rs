@@ -202,9 +202,9 @@ async fn full_disk_and_its_end_are_each_reported_once() {
     std::io::Read::read_to_string(&mut collector.stderr, &mut said).unwrap();
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines.len(), 2, "{said}");
-    assert!(lines[0].starts_with("golo collector: nothing can be kept: "), "{said}");
-    assert!(lines[0].ends_with("; agents keep it until it can"), "{said}");
-    assert_eq!(lines[1], "golo collector: what comes can be kept again");
+    assert!(lines[0].starts_with("golo collector: results cannot be stored: "), "{said}");
+    assert!(lines[0].ends_with("; agents keep them until they can"), "{said}");
+    assert_eq!(lines[1], "golo collector: results can be stored again");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn unsafe_or_invalid_arguments_are_refused_before_listening() {
     let output = command(&place.db(), &["--addr", "127.0.0.1:0"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(104), "{said}");
-    assert!(said.contains("it is no database"), "{said}");
+    assert!(said.contains("it is not a database"), "{said}");
 }
 
 #[tokio::test]

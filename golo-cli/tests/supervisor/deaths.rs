@@ -43,7 +43,7 @@ async fn killed_supervisor_leaves_no_process() {
     signal(running.load_test.supervisor_id(), Signal::KILL);
     let ended = within("its end", running.load_test.ended()).await;
     assert_eq!(ended, Ended::SupervisorLost);
-    assert_eq!(ended.to_string(), "the load test was killed because its supervisor was");
+    assert_eq!(ended.to_string(), "the load test was killed because its supervisor was killed");
     running.nothing_is_left();
 }
 

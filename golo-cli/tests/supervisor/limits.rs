@@ -23,7 +23,7 @@ async fn load_test_beyond_its_memory_limit_is_killed() {
         let ended = within("its end", running.load_test.ended()).await;
         let Ended::OutOfMemory { limit: told, used } = ended else { panic!("{ended}") };
         assert!(told == limit && used > limit, "{ended}");
-        assert!(ended.to_string().ends_with("more than the 64.0 MiB it may have, and was killed"), "{ended}");
+        assert!(ended.to_string().ends_with("more than its limit of 64.0 MiB, and was killed"), "{ended}");
         running.nothing_is_left();
     }
 }
@@ -47,7 +47,7 @@ async fn too_many_descriptors_are_reported_as_the_reason() {
     let mut running = Running::start("echo 'open: Too many open files (os error 24)' >&2; exit 1", &limits).await;
     let ended = within("its end", running.load_test.ended()).await;
     assert_eq!(ended, Ended::TooManyDescriptors { limit: 12 });
-    assert_eq!(ended.to_string(), "the load test failed with too many descriptors open: it may have 12");
+    assert_eq!(ended.to_string(), "the load test failed with too many open descriptors: its limit is 12");
     running.nothing_is_left();
 }
 

@@ -58,9 +58,9 @@ async fn path_that_is_no_executable_file_is_refused() {
     let file = folder.executable("plain", "#!/bin/sh\n");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let name = file.display();
-    assert_eq!(refused(&file).await.to_string(), format!("`{name}` is not executable: `chmod +x {name}` makes it so"));
+    assert_eq!(refused(&file).await.to_string(), format!("`{name}` is not executable: run `chmod +x {name}`"));
 
-    assert_eq!(refused("/dev/null").await.to_string(), format!("`/dev/null` is no file: {right}"));
+    assert_eq!(refused("/dev/null").await.to_string(), format!("`/dev/null` is not a regular file: {right}"));
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn program_for_another_machine_is_refused() {
     let mut object = own.clone();
     object[16..18].copy_from_slice(&1_u16.to_ne_bytes());
     let error = refused(folder.executable("object", &object)).await;
-    assert!(error.to_string().contains("/object` is a part of a program: "), "{error}");
+    assert!(error.to_string().contains("/object` is only a part of a program: "), "{error}");
 
     // SPARC, which none of the test machines has.
     own[18..20].copy_from_slice(&43_u16.to_ne_bytes());
@@ -110,7 +110,7 @@ async fn program_for_another_machine_is_refused() {
 async fn text_file_without_an_interpreter_is_refused() {
     let folder = Folder::new();
     let error = refused(folder.executable("text", "echo hello\n")).await;
-    assert!(error.to_string().contains("/text` is no program: "), "{error}");
+    assert!(error.to_string().contains("/text` is not a program: "), "{error}");
     assert!(error.to_string().ends_with("name a script's interpreter in its first line, as in `#!/bin/sh`"), "{error}");
 
     let error = refused(folder.executable("empty", "")).await;
@@ -118,12 +118,15 @@ async fn text_file_without_an_interpreter_is_refused() {
 
     let error = refused(folder.executable("lost", "#! /no/such/shell -e\n")).await;
     assert!(
-        error.to_string().contains("/lost` needs `/no/such/shell` to run, which is not on this machine: "),
+        error.to_string().contains("/lost` needs `/no/such/shell` to run, which this machine does not have: "),
         "{error}"
     );
 
     let error = refused(folder.executable("dos", "#!/bin/sh\r\nexit 5\r\n")).await;
-    assert!(error.to_string().contains("/dos` needs `/bin/sh\\r` to run, which is not on this machine: "), "{error}");
+    assert!(
+        error.to_string().contains("/dos` needs `/bin/sh\\r` to run, which this machine does not have: "),
+        "{error}"
+    );
 
     let path = folder.executable("script", "#!/bin/sh\nexit 5\n");
     let program = Program { path, ..Program::default() };
@@ -181,7 +184,7 @@ async fn supervise_called_by_a_person_is_refused() {
     let output = within("its end", command.output()).await.unwrap();
     assert_eq!(output.status.code(), Some(104));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, "golo supervise: this is what golo itself calls, as part of `golo run`\n");
+    assert_eq!(told, "golo supervise: this subcommand is internal: `golo run` starts it\n");
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ async fn load_test_beyond_its_memory_limit_is_killed_and_reported() {
     ran.assert_ended_with(107, "DIED after").await;
     let summary = ran.summary();
     let verdict = summary["verdict"]["text"].as_str().unwrap();
-    let reason = "more than the 250.0 MiB it may have, and was killed; also: 1 of 21 triggers cut off";
+    let reason = "more than its limit of 250.0 MiB, and was killed; also: 1 of 21 triggers cut off";
     assert!(verdict.ends_with(reason), "{verdict}");
     let load = &summary["load"];
     assert_eq!([&load["due"], &load["done"], &load["interrupted"]], [21, 20, 1], "none fails because it is gone");
@@ -92,7 +92,7 @@ async fn limits_apply_before_the_load_test_serves() {
     let folder = tempfile::tempdir().unwrap();
     let path = script(&folder, "{ head -c 200000000 /dev/zero; sleep 1000; } | tail").display().to_string();
     let ran = Call::new(&path, "", "-d 1 --max-memory 64M").finish().await;
-    ran.assert_ended_with(107, "more than the 64.0 MiB it may have").await;
+    ran.assert_ended_with(107, "more than its limit of 64.0 MiB").await;
 
     let path = script(&folder, "ulimit -n; ulimit -n >&2; exit 1").display().to_string();
     let mut call = Call::new(&path, "", "-d 1");
@@ -100,8 +100,8 @@ async fn limits_apply_before_the_load_test_serves() {
     call.finish().await.assert_ended_with(107, "the last it said: 77").await;
 
     for (flag, said) in [
-        ("--max-memory=0", "expected bytes above 0"),
-        ("--max-memory=2XB", "expected bytes above 0"),
+        ("--max-memory=0", "expected a number of bytes above 0"),
+        ("--max-memory=2XB", "expected a number of bytes above 0"),
         ("--max-descriptors=0", "0 is not in"),
     ] {
         Call::new(&path, "", flag).finish().await.assert_ended_with(104, said).await;

@@ -47,7 +47,7 @@ async fn load_test_refused_by_an_agent_is_not_started() {
     let ran = Call::new(&fleet, &program("other", b"MZ and more"), "", "-u 2 -d 1").finish().await;
     ran.assert_ended_with(107, "is a program for Windows");
     let ran = Call::new(&fleet, &program("text", b"no program"), "", "-u 2 -d 1").finish().await;
-    ran.assert_ended_with(107, "is no program");
+    ran.assert_ended_with(107, "is not a program");
     for agent in &fleet.agents {
         assert!(agent.jobs().await.is_empty());
     }

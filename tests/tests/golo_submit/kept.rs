@@ -100,7 +100,7 @@ impl Kept {
 #[track_caller]
 fn kept_as(ran: &Finished) -> String {
     let last = ran.stderr.last().unwrap();
-    let (id, how) = last.strip_prefix("kept as ").and_then(|kept| kept.split_once(": ")).expect(last);
+    let (id, how) = last.strip_prefix("stored as ").and_then(|kept| kept.split_once(": ")).expect(last);
     assert_eq!(how, format!("golo show {id}"));
     id.to_owned()
 }
@@ -253,7 +253,7 @@ async fn run_is_not_stored_with_no_keep_or_without_records() {
     let target = sample();
     let ran = kept.call(target.url(), "-i 4 --no-keep", &kept.own()).finish().await;
     ran.assert_ended_with(0, "PASSED");
-    assert_eq!((ran.finished.said("kept as"), kept.own().exists()), (0, false), "{:#?}", ran.finished);
+    assert_eq!((ran.finished.said("stored as"), kept.own().exists()), (0, false), "{:#?}", ran.finished);
     for agent in &mut kept.fleet.agents {
         agent.kill().await;
     }

@@ -1,4 +1,4 @@
-//! The command line of `golo submit`.
+//! Command line of `golo submit`.
 
 use std::path::PathBuf;
 
@@ -14,66 +14,66 @@ use crate::{
     },
 };
 
-/// The usual port of an agent.
+/// Default port of an agent.
 const PORT: u16 = 8081;
 
-/// What is said of token and certificates.
+/// Names of the token and of the CA flag in error messages.
 const NAMES: Names = Names { token: "`GOLO_TOKEN` or `--token`", ca: "--ca" };
 
-/// What stands below all flags.
+/// Help text below the flags.
 const AFTER: &str = "\
 Examples:
   golo submit target/release/shop -u 300 -d 5m --agent load1:8081 --agent load2:8081
   GOLO_HOSTS=load1:8081,load2:8081 golo submit . -r 2000/s -d 1m -o html=shop.html
 
-The plan is that of all agents together: of 300 users each of three agents has 100. All begin at the same moment, and
-what is printed, written and judged is what all of them measured. It exits as `golo run` does: 0 passed, 96 invalid, 99 a
-threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not started or died, as where an agent cannot be reached.
-Ctrl-C stops every agent, and it still reports.
+The plan is shared by all agents: of 300 users, each of three agents runs 100. All start at the same moment. The summary,
+outputs and thresholds cover the measurements of all agents. Exit codes are those of `golo run`: 0 passed, 96 invalid, 99 a
+threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not started or died, for example because an agent cannot be
+reached. Ctrl-C stops every agent and still prints the report.
 
---workers, --max-memory and --max-descriptors are for each agent. Raw lines (jsonl=) stay on the agents. What each agent
-measured is kept here, as by `golo run`; an agent that has a collector gives it the same by itself, under the same run.
+--workers, --max-memory and --max-descriptors apply to each agent. Raw lines (jsonl=) stay on the agents. The results of all
+agents are stored on this machine, as by `golo run`. Agents with a collector also send it their results, under the same run.
 
-Every flag but -e is a variable too: --warm-up is GOLO_WARM_UP. A flag comes before its variable.";
+Every flag except -e can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables.";
 
-/// `golo submit`.
+/// Flags of `golo submit`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct SubmitLine {
-    /// A program that serves golo.Job, in any language, for the agents' machines; the folder of a crate, which is built in
-    /// release; or a job file (job.toml, job.yaml) that names one of them as `binary`
+    /// Program that serves golo.Job, in any language, built for the agents' machines; crate folder, built in release
+    /// mode; or job file (job.toml, job.yaml) with the key `binary`
     #[arg(value_name = "BINARY|CRATE_DIR|JOB_FILE")]
     pub load_test: Option<PathBuf>,
-    /// An agent: HOST:PORT, or a URL where it speaks TLS, as https://load1:8081 (may be repeated)
-    /// [env: GOLO_HOSTS, with commas or blanks between them]
+    /// Agent as HOST:PORT, or as a URL if it uses TLS, for example https://load1:8081 (may be repeated)
+    /// [env: GOLO_HOSTS, separated by commas or spaces]
     #[arg(long, value_name = "URL", help_heading = "Agents")]
     pub agent: Vec<String>,
-    /// The agents' token. Other users of this machine can read command lines, so the variable is the better place
+    /// Bearer token of the agents. Prefer the variable: other users of this machine can read command lines
     /// [env: GOLO_TOKEN]
     #[arg(long, value_name = "TOKEN", help_heading = "Agents")]
     pub token: Option<Secret>,
-    /// Who vouches for the agents' certificates, beside those whom this machine trusts
+    /// File with CA certificates to trust for the agents, in addition to those of this machine
     /// [env: GOLO_CA]
     #[arg(long, value_name = "FILE.pem", help_heading = "Agents")]
     pub ca: Option<PathBuf>,
-    /// What becomes of the run when an agent is lost, which it is after 10 s of silence: `fail` stops everything and exits
-    /// with 107; with `continue` the others go on with their shares, the report says which load is missing from when on,
-    /// and it exits with 96 [env: GOLO_ON_AGENT_LOSS] [default: fail]
+    /// Reaction to the loss of an agent (10 s of silence): `fail` stops the run and exits with 107; `continue` goes on
+    /// without its share, reports the missing load and exits with 96 [env: GOLO_ON_AGENT_LOSS] [default: fail]
     #[arg(long, value_name = "fail|continue", value_enum, hide_possible_values = true, help_heading = "Agents")]
     pub on_agent_loss: Option<OnAgentLoss>,
-    /// What to deliver, and how.
+    /// Plan, outputs and other options of the run.
     #[command(flatten)]
     pub run: RunArgs<RunOwn>,
-    /// A parameter, which the load test finds in its environment on each agent (may be repeated)
+    /// Set a parameter (environment variable) of the load test on each agent (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "Run")]
     pub env: Vec<(String, String)>,
 }
 
-/// The agents, each with its name, in the order in which they were given.
+/// Names and clients of the agents, in the order of the command line.
 pub(super) type Agents = Vec<(String, Agent)>;
 
 impl SubmitLine {
-    /// The agents, of the flags, then of the environment; and what becomes of a run when one is lost.
+    /// Returns the agents from the flags, or from the environment if there are none, and the reaction to the loss of
+    /// one.
     pub(super) fn agents(&self, variable: impl Fn(&str) -> Option<String>) -> Result<(Agents, OnAgentLoss), String> {
         let on_loss = match (self.on_agent_loss, variable("GOLO_ON_AGENT_LOSS")) {
             (Some(on_loss), _) => on_loss,
@@ -84,8 +84,8 @@ impl SubmitLine {
         let addresses = match (&self.agent[..], variable("GOLO_HOSTS")) {
             ([], None) => {
                 return Err(
-                    "give the agents that are to run it, each by `--agent HOST:PORT`, or all in `GOLO_HOSTS`; \
-                            `golo run` runs it on this machine without one"
+                    "no agents: give each with `--agent HOST:PORT`, or all in `GOLO_HOSTS`; `golo run` runs a load test \
+                     without agents"
                         .to_owned(),
                 );
             }
@@ -100,13 +100,13 @@ impl SubmitLine {
     }
 }
 
-/// The addresses in some texts, each once.
+/// Parses addresses and rejects duplicates. Empty texts are skipped; `from` is the flag or variable for error messages.
 fn addresses<'t>(from: &str, texts: impl Iterator<Item = &'t str>) -> Result<Vec<Address>, String> {
     let mut addresses: Vec<Address> = Vec::new();
     for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
         let address = Address::parse(text, PORT).map_err(|error| format!("`{from}`: {error}"))?;
         if addresses.iter().any(|other| other.name() == address.name()) {
-            return Err(format!("`{from}`: the agent {} is there twice: give each of them once", address.name()));
+            return Err(format!("`{from}`: the agent {} is given twice", address.name()));
         }
         addresses.push(address);
     }
@@ -134,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_definition_is_valid() {
         Line::command().debug_assert();
     }
 
     #[test]
-    fn agents_are_those_of_the_flags_or_else_of_the_environment_in_their_order() {
+    fn agents_come_from_flags_or_else_environment_in_given_order() {
         let hosts = [("GOLO_HOSTS", " b:1,a:2 http://c:3\n,[::1]:4 ")];
         let expected = |names: &[&str], on_loss| Ok((names.iter().map(ToString::to_string).collect(), on_loss));
         assert_eq!(agents(&[], &hosts), expected(&["b:1", "a:2", "c:3", "[::1]:4"], OnAgentLoss::Fail));
@@ -152,19 +152,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_no_token_is() {
+    fn errors_name_the_cause_without_the_token() {
         let hosts = |hosts| [("GOLO_HOSTS", hosts), ("GOLO_TOKEN", "hush hush")];
-        for (flags, environment, said) in [
-            (&[][..], &[][..], "give the agents that are to run it, each by `--agent HOST:PORT`"),
+        for (flags, environment, expected_error) in [
+            (&[][..], &[][..], "no agents: give each with `--agent HOST:PORT`"),
             (&[], &hosts(" , "), "`GOLO_HOSTS` names no agent"),
             (&["--agent", "ftp://a"], &[], "`--agent`: `ftp://a`: expected HOST:PORT"),
-            (&["--agent", "a:1", "--agent", "http://a:1/"], &[], "`--agent`: the agent a:1 is there twice"),
+            (&["--agent", "a:1", "--agent", "http://a:1/"], &[], "`--agent`: the agent a:1 is given twice"),
             (&["--agent", "a"], &hosts("b"), "the token has blanks"),
             (&["--agent", "a", "--ca", "/none"], &[], "`--ca /none`: "),
             (&["--agent", "a"], &[("GOLO_ON_AGENT_LOSS", "wait")], "`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"),
         ] {
             let error = agents(flags, environment).unwrap_err();
-            assert!(error.starts_with(said) && !error.contains("hush"), "{error}");
+            assert!(error.starts_with(expected_error) && !error.contains("hush"), "{error}");
         }
     }
 }

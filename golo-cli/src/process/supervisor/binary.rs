@@ -1,6 +1,7 @@
-//! Whether a file is a program for this machine, found out before it is started: a message can then say what would be.
+//! Checks before the start whether a file is a program for this machine, to give a helpful error.
 //!
-//! It must be found out before. What the kernel does not know, the C library's `execvp` feeds to `/bin/sh`.
+//! The check must come before the start: the C library's `execvp` runs files that the kernel does not know with
+//! `/bin/sh`.
 
 use std::{
     env::consts::{ARCH, OS},
@@ -13,7 +14,7 @@ use std::{
 
 use super::{elf::Elf, start_error::StartError};
 
-/// `e_machine` of ELF, and Rust's name of it.
+/// Values of `e_machine` in ELF, with Rust's names for the architectures.
 const MACHINES: [(u16, &str); 12] = [
     (3, "x86"),
     (8, "mips"),
@@ -28,9 +29,9 @@ const MACHINES: [(u16, &str); 12] = [
     (247, "bpf"),
     (258, "loongarch64"),
 ];
-/// Machines of two widths, whose kernel may run either.
+/// Pairs of 64-bit and 32-bit architectures; a kernel may run programs of either.
 const COUSINS: [(&str, &str); 3] = [("x86_64", "x86"), ("aarch64", "arm"), ("powerpc64", "powerpc")];
-/// How programs of macOS begin: thin ones of either byte order and width, and fat ones.
+/// First bytes of macOS programs: thin ones of either byte order and width, and universal ones.
 const MACH_O: [[u8; 4]; 5] = [
     [0xfe, 0xed, 0xfa, 0xce],
     [0xfe, 0xed, 0xfa, 0xcf],
@@ -38,14 +39,15 @@ const MACH_O: [[u8; 4]; 5] = [
     [0xcf, 0xfa, 0xed, 0xfe],
     [0xca, 0xfe, 0xba, 0xbe],
 ];
-/// As much of a script's first line as the kernel reads.
+/// Length of a script's first line that the kernel reads, in bytes.
 const FIRST_LINE: u64 = 256;
 
-/// Says why the file at `path`, which is called `name`, cannot be run here, if that can be seen.
+/// Checks whether the file at `path` can run here, as far as the file shows that. `name` stands for it in messages.
 ///
 /// # Errors
 ///
-/// It is not there, is not executable, is another machine's, is cut short, or is no program at all.
+/// Returns an error if the file does not exist, is not executable, is for another machine, is truncated, or is not a
+/// program.
 pub fn check(path: &Path, name: impl fmt::Display) -> Result<(), StartError> {
     let right = "a load test is an executable file, such as `target/release/NAME`";
     let about = fs::metadata(path).map_err(|error| unreadable(path, error))?;
@@ -53,20 +55,20 @@ pub fn check(path: &Path, name: impl fmt::Display) -> Result<(), StartError> {
         return Err(StartError::program(format_args!("`{name}` is a directory"), right));
     }
     if !about.is_file() {
-        return Err(StartError::program(format_args!("`{name}` is no file"), right));
+        return Err(StartError::program(format_args!("`{name}` is not a regular file"), right));
     }
     if about.permissions().mode() & 0o111 == 0 {
-        let right = format_args!("`chmod +x {name}` makes it so");
+        let right = format_args!("run `chmod +x {name}`");
         return Err(StartError::program(format_args!("`{name}` is not executable"), right));
     }
     match File::open(path) {
         Ok(mut file) => content(&name, &mut file, about.len()),
-        // It may be run all the same.
+        // A program without read permission can still be run.
         Err(_) => Ok(()),
     }
 }
 
-/// What runs the file at `path`: a script's interpreter, or a program's loader.
+/// Returns the interpreter of a script or the loader of a program.
 pub(super) fn loader(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let mut start = Vec::new();
@@ -74,7 +76,8 @@ pub(super) fn loader(path: &Path) -> Option<String> {
     match start.strip_prefix(b"#!") {
         Some(line) => {
             let line = line.split(|&byte| byte == b'\n').next()?;
-            // As the kernel reads it. A line that ends in `\r\n` names an interpreter that ends in `\r`: that is to be seen.
+            // Split as the kernel does: a first line that ends in `\r\n` names an interpreter that ends in `\r`, and
+            // the message should show it.
             let mut words = line.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty());
             words.next().map(|word| word.escape_ascii().to_string())
         }
@@ -85,7 +88,7 @@ pub(super) fn loader(path: &Path) -> Option<String> {
 fn unreadable(path: &Path, error: io::Error) -> StartError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StartError::no_file(path),
-        _ => StartError::circumstances(format!("`{}` cannot be looked at", path.display()), error),
+        _ => StartError::circumstances(format!("`{}` cannot be inspected", path.display()), error),
     }
 }
 
@@ -108,7 +111,7 @@ fn content(name: &impl fmt::Display, file: &mut File, length: u64) -> Result<(),
         }
         [] => Err(StartError::program(format_args!("`{name}` is empty"), "copy or upload it again")),
         _ => Err(StartError::program(
-            format_args!("`{name}` is no program"),
+            format_args!("`{name}` is not a program"),
             "build it for this machine, or name a script's interpreter in its first line, as in `#!/bin/sh`",
         )),
     }
@@ -124,7 +127,7 @@ fn elsewhere(name: &impl fmt::Display, system: &str) -> StartError {
 fn fits(name: &impl fmt::Display, elf: &Elf, length: u64) -> Result<(), StartError> {
     if !elf.program {
         return Err(StartError::program(
-            format_args!("`{name}` is a part of a program"),
+            format_args!("`{name}` is only a part of a program"),
             "a load test is an executable file, such as `target/release/NAME`",
         ));
     }
@@ -145,8 +148,8 @@ fn fits(name: &impl fmt::Display, elf: &Elf, length: u64) -> Result<(), StartErr
     Ok(())
 }
 
-/// Whether this machine runs programs for `machine`, by itself or by an emulator that the kernel knows. Where that is not
-/// certain it is left to the kernel.
+/// True if this machine runs programs for `machine`, itself or with an emulator registered in the kernel. Uncertain
+/// cases are left to the kernel.
 fn runs(machine: u16) -> bool {
     let Some((_, machine)) = MACHINES.iter().find(|(number, _)| *number == machine) else { return false };
     let known = MACHINES.iter().any(|(_, known)| *known == ARCH);
@@ -155,7 +158,7 @@ fn runs(machine: u16) -> bool {
     *machine == ARCH || !known || cousin || emulated()
 }
 
-/// What QEMU calls a machine.
+/// Returns QEMU's name of an architecture.
 fn emulator(machine: &str) -> &str {
     match machine {
         "x86" => "i386",

@@ -1,4 +1,4 @@
-//! What descends from this process. Only Linux lets that be known for certain.
+//! Descendants of this process. Only Linux can list them reliably.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -15,20 +15,20 @@ mod other {
         process::{Pid, test_kill_process_group},
     };
 
-    /// Whether anything is in this process group: one that is dead and not yet waited for is.
+    /// True if the process group contains a process, including dead ones that have not been waited for.
     pub(crate) fn group_lives(group: Pid) -> bool {
         test_kill_process_group(group) != Err(Errno::SRCH)
     }
 
-    /// Kills nobody: the group is all that is known.
+    /// Does nothing: only the group is known here.
     pub(crate) fn kill_children() {}
 
-    /// Finds nobody: what is in another's environment is not to be seen.
+    /// Returns false: the environment of other processes is not readable here.
     pub(crate) fn kill_marked(_: &str) -> bool {
         false
     }
 
-    /// No memory is known, so that no limit is reached.
+    /// Returns 0: memory is not measured here, so limits never apply.
     pub(crate) fn resident() -> u64 {
         0
     }

@@ -1,10 +1,10 @@
-//! How a load test ended, in a line that a person reads.
+//! The end of a load test, described in one line.
 
 use std::{fmt, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
 use super::report::End;
 
-/// How a load test ended.
+/// Reason why a load test ended.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,27 +19,27 @@ use super::report::End;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// By itself or because it was asked to, with this exit code.
+    /// It exited with this code, by itself or when asked to stop.
     Exited(i32),
-    /// By this signal, which is golo's own SIGTERM if it was asked to stop and does not handle that.
+    /// It was killed by this signal: golo's own SIGTERM if it was asked to stop and does not handle it.
     Signalled(i32),
-    /// It did not stop when it was asked to, and was killed after this time.
+    /// It did not stop when asked to, and was killed after this time.
     Killed {
-        /// How long it may take to stop.
+        /// Time it had to stop.
         grace: Duration,
     },
-    /// It was killed because nobody would wait for it: [`kill`](super::Supervised::kill).
+    /// It was killed without waiting: [`kill`](super::Supervised::kill).
     Cut,
-    /// It and what it started had more resident memory than they may, and were killed.
+    /// It and its child processes exceeded their memory limit and were killed.
     OutOfMemory {
-        /// What they may have, in bytes.
+        /// Limit in bytes.
         limit: u64,
-        /// What they had, in bytes.
+        /// Resident memory in bytes.
         used: u64,
     },
-    /// It failed, and said on its stderr that it had too many descriptors open, as many as it may.
+    /// It failed and reported on stderr that it had reached its limit of open descriptors.
     TooManyDescriptors {
-        /// What each of its processes may have open.
+        /// Limit of open descriptors per process.
         limit: u64,
     },
     /// The supervisor was killed, and the load test after it.
@@ -47,13 +47,13 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Whether it exited with the code 0.
+    /// True if the load test exited with code 0.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Exited(0)
     }
 
-    /// What the supervisor reported, with the limits that it does not repeat.
+    /// Converts the supervisor's report, adding the limits.
     pub(super) fn of(end: End, grace: Duration, memory: Option<u64>) -> Self {
         match end {
             End::Exited(code) => Self::Exited(code),
@@ -75,20 +75,20 @@ impl fmt::Display for Ended {
                 write!(f, "the load test was killed by {name}")
             }
             Self::Killed { grace } => write!(f, "the load test did not stop within {grace:?} and was killed"),
-            Self::Cut => f.write_str("the load test was killed at once, as was asked"),
+            Self::Cut => f.write_str("the load test was killed on request"),
             Self::OutOfMemory { limit, used } => {
                 let (used, limit) = (Mebibytes(used), Mebibytes(limit));
-                write!(f, "the load test had {used} of memory, more than the {limit} it may have, and was killed")
+                write!(f, "the load test used {used} of memory, more than its limit of {limit}, and was killed")
             }
             Self::TooManyDescriptors { limit } => {
-                write!(f, "the load test failed with too many descriptors open: it may have {limit}")
+                write!(f, "the load test failed with too many open descriptors: its limit is {limit}")
             }
-            Self::SupervisorLost => f.write_str("the load test was killed because its supervisor was"),
+            Self::SupervisorLost => f.write_str("the load test was killed because its supervisor was killed"),
         }
     }
 }
 
-/// Bytes as a person reads them.
+/// Number of bytes, formatted in MiB.
 struct Mebibytes(u64);
 
 impl fmt::Display for Mebibytes {
@@ -103,9 +103,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_told_in_mebibytes() {
+    fn memory_is_formatted_in_mebibytes() {
         let ended = Ended::of(End::OutOfMemory((80 << 20) + (1 << 19)), Duration::ZERO, Some(64 << 20));
-        let told = "the load test had 80.5 MiB of memory, more than the 64.0 MiB it may have, and was killed";
-        assert_eq!(ended.to_string(), told);
+        let expected = "the load test used 80.5 MiB of memory, more than its limit of 64.0 MiB, and was killed";
+        assert_eq!(ended.to_string(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! `golo exec`: what becomes the load test. Only from within a process can its limits and its death signal be set.
+//! `golo exec`: becomes the load test. A process must set its limits and its parent-death signal itself.
 
 use golo::cli::Exit;
 use std::{
@@ -20,11 +20,11 @@ use super::{
     say,
 };
 
-/// How often, and how far apart, a program is tried that somebody still holds open for writing: a process that was started
-/// while the file was written holds it until its own `exec`.
+/// Number of attempts, and their interval, to run a program that is still open for writing: a process that was forked
+/// while the file was written keeps it open until its own `exec`.
 const BUSY: (u32, Duration) = (100, Duration::from_millis(10));
 
-/// Becomes the load test, or says on the pipe that is its stdin why it cannot.
+/// Becomes the load test, or writes the reason why it cannot to the pipe that is its stdin.
 #[must_use]
 pub fn exec(arguments: &[OsString]) -> ExitCode {
     let flags = match Flags::parse(arguments) {
@@ -34,16 +34,16 @@ pub fn exec(arguments: &[OsString]) -> ExitCode {
             return Exit::BadConfiguration.into();
         }
     };
-    // A duplicate that is closed by `exec`: its end says that all went well.
+    // `exec` closes this duplicate, and the end of the pipe reports success.
     let Ok(pipe) = io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
     if let Some(refusal) = attempt(&flags) {
-        // In one piece, as it is read.
+        // In one write, because the reader reads once.
         _ = File::from(pipe).write_all(refusal.to_string().as_bytes());
     }
     ExitCode::FAILURE
 }
 
-/// Returns only where it fails: without a reason where nobody is left to be told.
+/// Becomes the load test. Returns only if that fails; returns `None` if the supervisor is dead.
 fn attempt(flags: &Flags) -> Option<Refusal> {
     die_with(flags.supervisor)?;
     match prepare(flags) {
@@ -52,8 +52,8 @@ fn attempt(flags: &Flags) -> Option<Refusal> {
     }
 }
 
-/// From now on the supervisor's death is this process's, and that of the program it becomes. Nothing, where the supervisor
-/// is dead by now.
+/// Makes the kernel kill this process, and the program that it becomes, when the supervisor dies. Returns `None` if the
+/// supervisor is dead already.
 fn die_with(supervisor: Option<u32>) -> Option<()> {
     #[cfg(target_os = "linux")]
     {
@@ -64,7 +64,7 @@ fn die_with(supervisor: Option<u32>) -> Option<()> {
     supervisor.is_none_or(|id| u32::try_from(parent) == Ok(id)).then_some(())
 }
 
-/// Sets folder and limits. What the program's stdin will be is opened before there may be no descriptor left for it.
+/// Sets folder and limits. Opens the program's stdin first, before the limit may leave no descriptor for it.
 fn prepare(flags: &Flags) -> Result<File, Refusal> {
     let null = File::open("/dev/null").map_err(|error| Refusal::new(Step::Program, &error))?;
     if let Some(folder) = &flags.folder {
@@ -76,13 +76,13 @@ fn prepare(flags: &Flags) -> Result<File, Refusal> {
     Ok(null)
 }
 
-/// No more than `most`, and no more than were allowed before.
+/// Limits the number of open descriptors, to no more than the current maximum.
 fn limit_descriptors(most: u64) -> io::Result<()> {
     let most = getrlimit(Resource::Nofile).maximum.map_or(most, |maximum| maximum.min(most));
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
-/// Returns only where it fails.
+/// Executes the program. Returns only if that fails.
 fn become_program(flags: &Flags, null: File) -> io::Error {
     let mut command = Command::new(&flags.program);
     command.args(&flags.arguments).stdin(Stdio::from(null));

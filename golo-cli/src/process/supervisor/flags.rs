@@ -1,4 +1,4 @@
-//! What `golo supervise` and `golo exec` are told on their command lines: by golo itself, never by a person.
+//! Flags of `golo supervise` and `golo exec`. Only golo itself uses them.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -12,20 +12,20 @@ use std::{
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
     pub(super) grace: Duration,
-    /// Most resident memory, in bytes.
+    /// Maximum resident memory, in bytes.
     pub(super) memory: Option<u64>,
-    /// Most descriptors a process may have.
+    /// Maximum number of open descriptors per process.
     pub(super) descriptors: Option<u64>,
-    /// Where it runs.
+    /// Working directory.
     pub(super) folder: Option<PathBuf>,
-    /// Whose death ends `golo exec` and what it becomes.
+    /// Process ID of the supervisor; its death ends `golo exec` and the load test.
     pub(super) supervisor: Option<u32>,
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,
 }
 
 impl Flags {
-    /// The command line that [`parse`](Self::parse) reads.
+    /// Returns the command line that [`parse`](Self::parse) reads.
     pub(super) fn line(&self) -> Vec<OsString> {
         let mut line = vec![OsString::from(format!("--grace={}", self.grace.as_millis()))];
         line.extend(self.memory.map(|bytes| format!("--memory={bytes}").into()));
@@ -41,11 +41,11 @@ impl Flags {
         line
     }
 
-    /// Reads a command line.
+    /// Parses a command line.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// Returns a message about the wrong argument.
     pub(super) fn parse(line: &[OsString]) -> Result<Self, String> {
         let mut flags = Self::default();
         let mut line = line.iter();
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_as_it_was_written() {
+    fn written_line_parses_back() {
         let all = Flags {
             grace: Duration::from_millis(1500),
             memory: Some(64 << 20),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_none() {
+    fn wrong_line_is_an_error() {
         for (line, wrong) in [
             (vec![], "`-- PROGRAM` is missing"),
             (vec!["--grace=1"], "`-- PROGRAM` is missing"),

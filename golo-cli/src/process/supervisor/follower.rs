@@ -1,4 +1,4 @@
-//! The task in `golo` that follows one supervisor to its end, whether anybody waits for that or not.
+//! The task in `golo` that follows one supervisor to its end, independent of any caller that waits for it.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use super::{
     stderr::Stderr,
 };
 
-/// How long processes that were killed are waited for, where nobody says when they are gone.
+/// Maximum wait for killed processes to disappear.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often they are looked at.
+/// Interval between checks for them.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long the end of stderr is waited for when all who write to it are gone.
+/// Maximum wait for the end of stderr after all its writers have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// What a load test says that had too many descriptors open.
+/// Texts on stderr of a load test that has reached its limit of descriptors.
 const TOO_MANY: [&str; 2] = ["too many open files", "os error 24"];
 
-/// What the supervisor tells.
+/// Reports from the supervisor.
 #[derive(Debug)]
 pub(super) struct Reports {
     lines: Lines<BufReader<OwnedReadHalf>>,
@@ -42,12 +42,12 @@ impl Reports {
         Self { lines, group: None, end: None }
     }
 
-    /// The load test's process group, once that is known.
+    /// Returns the load test's process group once it is known.
     pub(super) fn group(&self) -> Option<u32> {
         self.group
     }
 
-    /// Waits until it is known whether the load test runs: nothing, where the supervisor is gone before that.
+    /// Waits until the load test runs or has been refused. Returns `None` if the supervisor ends before that.
     pub(super) async fn outcome(&mut self) -> Option<Report> {
         loop {
             match self.next().await? {
@@ -57,11 +57,11 @@ impl Reports {
         }
     }
 
-    /// Nothing, when the supervisor is gone. May be dropped and called again.
+    /// Returns the next report, or `None` when the supervisor has ended. Cancel-safe.
     async fn next(&mut self) -> Option<Report> {
         loop {
             let line = self.lines.next_line().await.ok()??;
-            // A line that is none says that the supervisor is of another version, which cannot be: it is this executable.
+            // Lines that do not parse are skipped. They cannot occur: the supervisor is this same executable.
             let Ok(report) = line.parse() else { continue };
             match report {
                 Report::Group(group) => self.group = Some(group),
@@ -73,36 +73,36 @@ impl Reports {
     }
 }
 
-/// All that belongs to one supervisor.
+/// Everything that belongs to one supervisor.
 #[derive(Debug)]
 pub(super) struct Follower {
     pub(super) supervisor: Child,
     pub(super) reports: Reports,
-    /// Where orders go, while there may be one.
+    /// Socket for orders; `None` once it is closed.
     pub(super) orders: Option<OwnedWriteHalf>,
     pub(super) order: watch::Receiver<Option<Order>>,
     pub(super) flags: Flags,
     pub(super) mark: String,
     pub(super) stderr: Stderr,
-    /// What reads it.
+    /// Task that reads stderr.
     pub(super) reader: Option<JoinHandle<()>>,
     pub(super) end: watch::Sender<Option<Ended>>,
 }
 
 impl Follower {
-    /// Passes on what is wanted, and says at last how it ended.
+    /// Passes on orders until the supervisor ends, then publishes how the load test ended.
     pub(super) async fn follow(mut self) {
         loop {
             tokio::select! {
                 report = self.reports.next() => if report.is_none() { break },
                 changed = self.order.changed(), if self.orders.is_some() => match changed {
                     Ok(()) => self.pass_on().await,
-                    // Nobody holds the load test any more: closing this half of the socket asks it to stop.
+                    // The `Supervised` was dropped: closing this half of the socket asks the load test to stop.
                     Err(_) => self.orders = None,
                 },
             }
         }
-        self.bury().await;
+        self.finish().await;
     }
 
     async fn pass_on(&mut self) {
@@ -113,13 +113,13 @@ impl Follower {
             None => return,
         };
         if let Some(orders) = &mut self.orders {
-            // Where this fails the supervisor is gone, which the reports say.
+            // If this fails, the supervisor has ended, and the reports end too.
             _ = orders.write_all(line.as_bytes()).await;
         }
     }
 
-    /// Waits for the supervisor, makes up for what it could not do, and says how the load test ended.
-    pub(super) async fn bury(mut self) -> Flags {
+    /// Waits for the supervisor, cleans up if it failed to, and publishes how the load test ended.
+    pub(super) async fn finish(mut self) -> Flags {
         let done = self.supervisor.wait().await.is_ok_and(|status| status.success());
         if !done {
             leave_nothing(self.reports.group(), &self.mark).await;
@@ -150,8 +150,8 @@ fn says_too_many(stderr: &str) -> bool {
     TOO_MANY.iter().any(|words| stderr.contains(words))
 }
 
-/// Kills what a supervisor that was itself killed has left: the group, and on Linux whatever bears the mark. Gives up after
-/// a while: what cannot be killed is waiting for the kernel.
+/// Kills the processes that a killed supervisor has left: the group, and on Linux all processes with the mark. Gives up
+/// after a while, because a process that waits for the kernel cannot be killed.
 async fn leave_nothing(group: Option<u32>, mark: &str) {
     let group = group.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let until = Instant::now() + PATIENCE;

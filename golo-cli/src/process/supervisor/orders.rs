@@ -1,4 +1,4 @@
-//! `golo`, as its supervisor sees it: orders come from it, reports go to it, and one day it is gone.
+//! The supervisor's connection to `golo`: receives orders and sends reports.
 
 use std::{io, os::fd::AsFd as _};
 
@@ -12,26 +12,28 @@ use tokio::{
 
 use super::report::Report;
 
-/// What `golo` wants.
+/// An order from `golo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Stop,
     Kill,
 }
 
-/// The socket that is the supervisor's stdin.
+/// Socket that is the supervisor's stdin.
 #[derive(Debug)]
 pub(super) struct Golo {
     orders: Lines<BufReader<OwnedReadHalf>>,
     reports: OwnedWriteHalf,
-    /// Whether the other end is closed.
+    /// True once the other end is closed.
     gone: bool,
 }
 
 impl Golo {
+    /// Opens the socket.
+    ///
     /// # Errors
     ///
-    /// Where stdin is no socket: a person typed this.
+    /// Returns an error if stdin is not a socket, because a user started the subcommand.
     pub(super) fn on_stdin() -> io::Result<Self> {
         let socket = std::os::unix::net::UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         socket.peer_addr()?;
@@ -40,7 +42,7 @@ impl Golo {
         Ok(Self { orders: BufReader::new(orders).lines(), reports, gone: false })
     }
 
-    /// The next order. `golo`'s end is one, and the last: to stop.
+    /// Returns the next order. When `golo` ends, returns a last order to stop.
     pub(super) async fn order(&mut self) -> Order {
         while !self.gone {
             match self.orders.next_line().await.ok().flatten().as_deref() {
@@ -56,8 +58,8 @@ impl Golo {
         std::future::pending().await
     }
 
-    /// Tells it something, if it is still there.
-    pub(super) async fn tell(&mut self, report: Report) {
+    /// Sends a report, if `golo` still exists.
+    pub(super) async fn send(&mut self, report: Report) {
         _ = self.reports.write_all(format!("{report}\n").as_bytes()).await;
     }
 }

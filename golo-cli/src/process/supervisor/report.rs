@@ -1,10 +1,10 @@
-//! The lines that the supervisor tells `golo`, and the one by which `golo exec` says why it could not become the load test.
+//! Lines that the supervisor sends to `golo`, and the line with which `golo exec` reports a failure.
 
 use std::{fmt, io, str::FromStr};
 
 use rustix::io::Errno;
 
-/// What a line tells.
+/// Content of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Report {
     Group(u32),
@@ -13,27 +13,27 @@ pub(super) enum Report {
     Ended(End),
 }
 
-/// How the load test ended, as the supervisor saw it.
+/// End of the load test as seen by the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Exited(i32),
     Signalled(i32),
-    /// By SIGKILL, after the grace.
+    /// By SIGKILL, after the grace period.
     Killed,
-    /// By SIGKILL, because `golo` would not wait.
+    /// By SIGKILL, on the order to kill.
     Cut,
-    /// By SIGKILL, because it had this many bytes.
+    /// By SIGKILL, because its resident memory was this many bytes.
     OutOfMemory(u64),
 }
 
-/// Why `golo exec` could not become the load test.
+/// Reason why `golo exec` could not become the load test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) step: Step,
     pub(super) errno: i32,
 }
 
-/// What it failed at.
+/// Step that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Folder,
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_as_it_was_written() {
+    fn written_line_parses_back() {
         for (line, report) in [
             ("group 12", Report::Group(12)),
             ("started", Report::Started),

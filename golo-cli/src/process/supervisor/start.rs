@@ -1,4 +1,4 @@
-//! How `golo` starts a load test: the supervisor first, which says what became of it.
+//! Starting a load test: starts the supervisor, which reports whether the load test runs.
 
 use std::{
     fmt, io,
@@ -24,16 +24,16 @@ use super::{
     stderr::{Sink, Stderr},
 };
 
-/// The variable whose value all processes of one load test share, and no others.
+/// Variable with a unique value for all processes of one load test.
 const MARK: &str = "GOLO_SUPERVISED";
 
-/// Variables that are golo's own: whoever knows them can have an agent run anything.
+/// Variables removed from the load test's environment: with them it could have an agent run anything.
 const SECRETS: [&str; 2] = ["GOLO_TOKEN", "GOLO_COLLECTOR_TOKEN"];
 
-/// A grace that is as good as for ever, and that a clock can still be set to.
+/// Maximum grace period: practically unlimited, and still in the range of a clock.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How load tests are started, where [`Supervised::start`] does not do.
+/// Options for starting load tests that [`Supervised::start`] does not offer.
 ///
 /// ```no_run
 /// # use golo_cli::process::supervisor::{Limits, Program, Supervisor};
@@ -51,30 +51,30 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Another executable than this process's own: one whose `main` begins with [`answer`](super::answer).
+    /// Sets another executable than this process's own. Its `main` must begin with [`answer`](super::answer).
     #[must_use]
     pub fn executable(mut self, path: impl Into<PathBuf>) -> Self {
         self.executable = Some(path.into());
         self
     }
 
-    /// Hands over each line of the load test's stderr as it comes, besides keeping the last ones. It must not take long: the
-    /// load test waits for it when its pipe is full, and so does this thread.
+    /// Calls `take` with each line of the load test's stderr, in addition to keeping the last ones. It must be fast: it
+    /// blocks this thread, and the load test once its pipe is full.
     #[must_use]
     pub fn on_stderr(mut self, take: impl FnMut(&str) + Send + 'static) -> Self {
         self.sink = Some(Box::new(take));
         self
     }
 
-    /// Starts `program`. A load test whose start is dropped before it is done is ended.
+    /// Starts `program`. Dropping this future ends the load test.
     ///
     /// # Errors
     ///
-    /// Where the program cannot be run, or no process can be started.
+    /// Returns an error if the program cannot be run or a process cannot be started.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime that drives I/O and time.
+    /// Panics outside a tokio runtime with I/O and time.
     pub async fn start(self, program: &Program, limits: &Limits) -> Result<Supervised, StartError> {
         let flags = flags(program, limits)?;
         binary::check(&flags.program, flags.program.display())?;
@@ -94,7 +94,7 @@ impl fmt::Debug for Supervisor {
 }
 
 fn flags(program: &Program, limits: &Limits) -> Result<Flags, StartError> {
-    // The load test may run in another folder, which its own path is not relative to.
+    // Made absolute because the load test may run in another folder.
     let absolute = path::absolute(&program.path).map_err(|_| StartError::no_file(&program.path))?;
     Ok(Flags {
         grace: limits.grace.min(LONGEST_GRACE),
@@ -117,11 +117,11 @@ fn spawn(own: PathBuf, program: &Program, flags: &Flags, mark: &str) -> io::Resu
     command.envs(program.environment.iter().map(|(key, value)| (key, value)));
     command.envs(mark.split_once('='));
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    // The command holds the socket's other end: when this function ends, the supervisor alone does.
+    // Dropping the command closes this process's copy of the supervisor's end of the socket.
     Ok((tokio::process::Command::from(command).spawn()?, golo))
 }
 
-/// Waits until it is known what became of the load test, and has it followed from then on.
+/// Waits for the result of the start and spawns a task that follows the supervisor from then on.
 async fn follow(
     mut supervisor: Child,
     golo: UnixStream,
@@ -148,7 +148,7 @@ async fn follow(
         }
         outcome => {
             drop(stdout);
-            let flags = follower.bury().await;
+            let flags = follower.finish().await;
             Err(match outcome {
                 Some(Report::Refused(refusal)) => StartError::refused(refusal, &flags),
                 _ => StartError::supervisor(&stderr.text()),

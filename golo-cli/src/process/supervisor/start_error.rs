@@ -1,4 +1,4 @@
-//! Why a load test could not be started, and what would be right.
+//! Errors of starting a load test, with what is expected instead.
 
 use std::{
     error::Error as StdError,
@@ -14,10 +14,10 @@ use super::{
     report::{Refusal, Step},
 };
 
-/// Why a load test could not be started.
+/// Error of starting a load test.
 ///
-/// [`Display`](fmt::Display) says in a line what was wrong and what would be right; where the system had a reason, that is
-/// the [`source`](StdError::source).
+/// [`Display`](fmt::Display) writes one line with the problem and what is expected. An error of the system is the
+/// [`source`](StdError::source).
 #[derive(Debug)]
 pub struct StartError {
     message: String,
@@ -32,14 +32,14 @@ enum Fault {
 }
 
 impl StartError {
-    /// Whether it is the program that cannot be run here, whenever it is tried: it is a directory, say, or another
-    /// machine's. Else its folder, its limits or this machine's state are at fault.
+    /// True if the program itself cannot run here at any time, for example because it is a directory or for another
+    /// machine. Otherwise its folder, its limits or the state of this machine is the cause.
     #[must_use]
     pub fn is_program(&self) -> bool {
         self.at_fault == Fault::Program
     }
 
-    /// The program is at fault; `right` says what would be right.
+    /// Creates an error caused by the program; `right` says what is expected.
     pub(super) fn program(wrong: impl fmt::Display, right: impl fmt::Display) -> Self {
         Self { message: format!("{wrong}: {right}"), at_fault: Fault::Program, source: None }
     }
@@ -48,14 +48,14 @@ impl StartError {
         Self { message: message.into(), at_fault: Fault::Circumstances, source: source.into() }
     }
 
-    /// The supervisor itself is gone, with these last words.
-    pub(super) fn supervisor(words: &str) -> Self {
-        let words = words.trim_end().replace('\n', ", ");
+    /// Creates the error of a supervisor that ended early, with its stderr.
+    pub(super) fn supervisor(stderr: &str) -> Self {
+        let stderr = stderr.trim_end().replace('\n', ", ");
         let before = "the supervisor ended before the load test was started";
-        Self::circumstances(if words.is_empty() { before.to_owned() } else { format!("{before}: {words}") }, None)
+        Self::circumstances(if stderr.is_empty() { before.to_owned() } else { format!("{before}: {stderr}") }, None)
     }
 
-    /// What the system said when the load test was to begin.
+    /// Creates the error from the refusal of `golo exec`.
     pub(super) fn refused(refusal: Refusal, flags: &Flags) -> Self {
         let error = io::Error::from_raw_os_error(refusal.errno);
         match refusal.step {
@@ -76,8 +76,8 @@ impl StartError {
         match Errno::from_io_error(&error) {
             Some(Errno::NOENT) => match binary::loader(path) {
                 Some(loader) => Self::program(
-                    format_args!("`{name}` needs `{loader}` to run, which is not on this machine"),
-                    "install that, or build the load test statically, as for `x86_64-unknown-linux-musl`",
+                    format_args!("`{name}` needs `{loader}` to run, which this machine does not have"),
+                    "install it, or build the load test statically, for example for `x86_64-unknown-linux-musl`",
                 ),
                 None => Self::no_file(path),
             },
@@ -86,7 +86,7 @@ impl StartError {
                 "its permissions, those of the folders above it and the file system (`noexec`) must allow that",
             ),
             Some(Errno::NOEXEC) => Self::program(
-                format_args!("`{name}` is no program that this machine can run"),
+                format_args!("`{name}` is not a program that this machine can run"),
                 "a load test is an executable file, such as `target/release/NAME`",
             ),
             Some(Errno::TXTBSY) => {

@@ -1,4 +1,4 @@
-//! The load test's stderr: read at its own speed, kept as its last lines, and never more of it than that.
+//! The load test's stderr: read without delay, with only the last lines kept in memory.
 
 use std::{
     fmt,
@@ -7,14 +7,14 @@ use std::{
 
 use tokio::{io::AsyncReadExt as _, process::ChildStderr};
 
-/// How much is kept, in bytes.
+/// Number of bytes that are kept.
 const KEPT: usize = 64 << 10;
-/// The longest line, in bytes: what is beyond is counted.
+/// Maximum length of a line in bytes; the rest is only counted.
 const LINE: usize = 8 << 10;
-/// Read at once, in bytes; what a pipe holds.
+/// Bytes per read: the capacity of a pipe.
 const CHUNK: usize = 64 << 10;
 
-/// Where each line goes as it comes, besides being kept.
+/// Callback for each line, in addition to keeping it.
 pub(super) type Sink = Box<dyn FnMut(&str) + Send>;
 
 /// The last lines.
@@ -22,7 +22,7 @@ pub(super) type Sink = Box<dyn FnMut(&str) + Send>;
 pub(super) struct Stderr(Arc<Mutex<String>>);
 
 impl Stderr {
-    /// The last whole lines, at most 64 KiB of them.
+    /// Returns the last complete lines, at most 64 KiB.
     pub(super) fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept[outside(&kept)..].to_owned()
@@ -45,7 +45,7 @@ impl Stderr {
         }
     }
 
-    /// Forgets what is too much only once that is as much again: moving the rest for each line would take its time.
+    /// Drops old lines only after as much again has been added, because moving the rest for each line would be slow.
     fn keep(&self, line: &str) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_str(line);
@@ -57,23 +57,23 @@ impl Stderr {
     }
 }
 
-/// How much of what is kept is too much: whole lines.
+/// Returns the length of the lines to drop.
 fn outside(kept: &str) -> usize {
     let least = kept.len().saturating_sub(KEPT);
     if least == 0 {
         return 0;
     }
-    // From the byte before: the line that begins exactly here is not too much.
+    // Includes the byte before, because a line that begins exactly at the limit is kept.
     let end = kept.as_bytes()[least - 1..].iter().position(|&byte| byte == b'\n');
     end.map_or(kept.len(), |at| least + at)
 }
 
-/// Makes lines of bytes as they come.
+/// Splits bytes into lines.
 #[derive(Debug, Default)]
 struct Lines {
-    /// The beginning of a line whose end has not come.
+    /// Beginning of a line whose end has not been read.
     begun: Vec<u8>,
-    /// How much more of it has come.
+    /// Number of further bytes of that line.
     beyond: usize,
 }
 
@@ -90,7 +90,7 @@ impl Lines {
         }
     }
 
-    /// What has no end is a line too, when nothing comes any more.
+    /// Passes on a last line without a line break.
     fn end(mut self, mut take: impl FnMut(&str)) {
         if !self.begun.is_empty() {
             self.finish(&mut take);
@@ -115,7 +115,7 @@ impl Lines {
     }
 }
 
-/// What stands in place of the rest of a long line.
+/// Replacement for the rest of a long line.
 struct Beyond(usize);
 
 impl fmt::Display for Beyond {
@@ -139,18 +139,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_come_in_pieces() {
+    fn line_may_arrive_in_pieces() {
         assert_eq!(lines(&[b"one\ntw", b"o\r\n", b"\n", b"thr", b"ee"]), ["one", "two", "", "three"]);
         assert_eq!(lines(&[]), [""; 0]);
     }
 
     #[test]
-    fn a_line_that_is_no_text_is_one_all_the_same() {
+    fn invalid_utf8_is_replaced() {
         assert_eq!(lines(&[b"caf\xe9\n"]), ["caf\u{fffd}"]);
     }
 
     #[test]
-    fn a_long_line_is_cut() {
+    fn long_line_is_cut() {
         let long = [b'x'; 3 * LINE];
         let lines = lines(&[&long, &long, b"\nnext\n"]);
         assert!(lines[0].ends_with(&format!("xx… ({} bytes more)", 5 * LINE)), "{}", &lines[0][LINE - 2..]);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_kept_whole() {
+    fn last_lines_are_kept_complete() {
         let stderr = Stderr::default();
         for number in 0..100_000 {
             stderr.keep(&format!("line {number}"));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_as_much_as_is_kept_is_kept() {
+    fn text_of_exactly_the_limit_is_kept() {
         let stderr = Stderr::default();
         let line = "y".repeat(1023);
         for _ in 0..64 {

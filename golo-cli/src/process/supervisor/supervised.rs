@@ -1,4 +1,4 @@
-//! A load test that runs under a supervisor, as `golo` holds it.
+//! A load test that runs under a supervisor, as seen by `golo`.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -6,39 +6,39 @@ use tokio::{process::ChildStdout, sync::watch};
 
 use super::{Ended, StartError, orders::Order, start::Supervisor, stderr::Stderr};
 
-/// What to run.
+/// A program to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
-    /// The executable. It is never looked up in `PATH`.
+    /// Path of the executable; `PATH` is not searched.
     pub path: PathBuf,
-    /// What it is called with.
+    /// Command-line arguments.
     pub arguments: Vec<OsString>,
-    /// Variables beside those of this process. They are the supervisor's too.
+    /// Variables in addition to those of this process. The supervisor has them too.
     pub environment: Vec<(OsString, OsString)>,
-    /// Where it runs; else where this process does.
+    /// Working directory; `None` for that of this process.
     pub folder: Option<PathBuf>,
 }
 
-/// What a load test may do.
+/// Limits of a load test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// How long it may take to stop when it is asked to, in whole milliseconds.
+    /// Time to stop after the request to stop, in whole milliseconds.
     pub grace: Duration,
-    /// Most resident memory that it and all that it starts may have together, in bytes. Looked at five times a second (once,
-    /// where the machine has thousands of processes), and on Linux alone. What processes share counts for each of them.
+    /// Maximum resident memory of all its processes together, in bytes. Checked five times a second (once a second on
+    /// machines with thousands of processes), and only on Linux. Shared memory counts for each process.
     pub memory: Option<u64>,
-    /// Most descriptors that each of its processes may have open. It never has more than this process might.
+    /// Maximum number of open descriptors of each process. Never more than this process may have.
     pub descriptors: Option<u64>,
 }
 
 impl Default for Limits {
-    /// 30 s to stop, as much memory as there is, and as many descriptors as this process may have.
+    /// Returns 30 s to stop, no memory limit, and the descriptor limit of this process.
     fn default() -> Self {
         Self { grace: Duration::from_secs(30), memory: None, descriptors: None }
     }
 }
 
-/// A load test that runs. Dropping this asks it to stop, kills it after its grace, and waits for neither.
+/// A running load test. Dropping this asks it to stop and kills it after its grace period, without waiting for either.
 ///
 /// ```no_run
 /// use golo_cli::process::supervisor::{Limits, Program, Supervised};
@@ -61,73 +61,73 @@ pub struct Supervised {
     pub(super) supervisor: u32,
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Stderr,
-    /// What is wanted of it: nothing, while it shall run.
+    /// Last order; `None` while the load test should run.
     pub(super) wanted: watch::Sender<Option<Order>>,
     pub(super) ended: watch::Receiver<Option<Ended>>,
 }
 
 impl Supervised {
-    /// Starts `program` under a supervisor, which is this process's own executable: its `main` begins with
-    /// [`answer`](super::answer). Another executable is what [`Supervisor`] is for.
+    /// Starts `program` under a supervisor, which is this process's own executable: its `main` must begin with
+    /// [`answer`](super::answer). Use [`Supervisor`] for another executable.
     ///
     /// # Errors
     ///
-    /// Where the program cannot be run, or no process can be started.
+    /// Returns an error if the program cannot be run or a process cannot be started.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime that drives I/O and time.
+    /// Panics outside a tokio runtime with I/O and time.
     pub async fn start(program: &Program, limits: &Limits) -> Result<Self, StartError> {
         Supervisor::default().start(program, limits).await
     }
 
-    /// The load test's stdout, untouched, the first time this is asked for. Whoever has it must read it: a load test waits
-    /// for its reader. It ends when nothing of the load test is left.
+    /// Takes the load test's stdout, unchanged. Returns `None` from the second call on. The caller must read it,
+    /// because a full pipe blocks the load test. It ends when no process of the load test is left.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.stdout.take()
     }
 
-    /// The last lines of the load test's stderr, whole ones, at most 64 KiB of them. Of a line that is longer than 8 KiB the
-    /// rest is counted.
+    /// Returns the last complete lines of the load test's stderr, at most 64 KiB. Lines are cut after 8 KiB, with the
+    /// number of further bytes.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// The id of the load test's process, and of its process group.
+    /// Returns the ID of the load test's process, which is also that of its process group.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// The id of the supervisor's process.
+    /// Returns the ID of the supervisor's process.
     #[must_use]
     pub fn supervisor_id(&self) -> u32 {
         self.supervisor
     }
 
-    /// Waits until the load test has ended and nothing of it is left. May be dropped and called again.
+    /// Waits until the load test has ended and none of its processes is left. Cancel-safe.
     pub async fn ended(&mut self) -> Ended {
         let ended = self.ended.wait_for(Option::is_some).await;
-        // None is left to tell where the runtime that it was started on is gone: that has closed the supervisor's socket.
+        // The sender is gone if its runtime has been shut down, which also closed the supervisor's socket.
         ended.ok().and_then(|ended| *ended).unwrap_or(Ended::SupervisorLost)
     }
 
-    /// Asks it to stop with SIGTERM, kills it after the grace, and waits until nothing of it is left. May be dropped: it
-    /// stops all the same.
+    /// Sends SIGTERM, kills the load test after the grace period, and waits until none of its processes is left. The
+    /// load test stops even if this future is dropped.
     pub async fn stop(&mut self) -> Ended {
         self.want(Order::Stop);
         self.ended().await
     }
 
-    /// Kills it at once, also while it is asked to stop, and waits until nothing of it is left.
+    /// Kills the load test at once, even while it is stopping, and waits until none of its processes is left.
     pub async fn kill(&mut self) -> Ended {
         self.want(Order::Kill);
         self.ended().await
     }
 
     fn want(&self, order: Order) {
-        // Whoever has ended wants nothing.
+        // Sending fails only after the load test has ended.
         _ = self.wanted.send(Some(order));
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_may_be_started_and_held_by_any_task() {
+    fn supervised_is_send_and_static() {
         fn may<T: Send + 'static>(_: impl FnOnce() -> T) {}
         may(|| async {
             let mut load_test = Supervised::start(&Program::default(), &Limits::default()).await?;

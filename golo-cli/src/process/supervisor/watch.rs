@@ -1,4 +1,4 @@
-//! `golo supervise`: starts the load test, watches it, and ends it and all that it started.
+//! `golo supervise`: starts and watches the load test, and ends all its processes.
 
 use golo::cli::Exit;
 use std::{
@@ -21,32 +21,32 @@ use tokio::{
 };
 
 use super::{
-    EXEC, NAME, SUPERVISE, call_itself, descendants,
+    EXEC, NAME, SUPERVISE, descendants,
     flags::Flags,
     orders::{Golo, Order},
     own_executable,
     report::{End, Refusal, Report, Step},
-    say,
+    say, set_process_name,
 };
 
-/// How far apart two looks at the resident memory are.
-const WEIGHING: Duration = Duration::from_millis(200);
-/// How far apart they are at most, where looking takes its time: every process of the machine is looked at.
-const SELDOM: Duration = Duration::from_secs(1);
-/// Looking takes one part in this many of a core, within these bounds.
+/// Minimum interval between measurements of resident memory.
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// Maximum interval between measurements, for machines on which a measurement is slow because it reads every process.
+const MAX_INTERVAL: Duration = Duration::from_secs(1);
+/// Within these bounds, measuring uses at most one part in this many of a core.
 const SHARE: u32 = 50;
-/// How often the group is looked at while it ends. Not every end in it is told to the supervisor.
+/// Interval between checks of the group while it ends. The supervisor is not notified of every end in it.
 const ENDING: Duration = Duration::from_millis(10);
-/// How long a process that was killed and is another's child is waited for.
+/// Maximum wait for a killed process that is another process's child.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Supervises the load test that `arguments` name, until nothing is left of it. To be called by the only thread there is.
+/// Supervises the load test named in `arguments` until none of its processes is left. Must be called by the only
+/// thread.
 ///
-/// `golo` calls this through [`Supervised::start`](super::Supervised::start); its stdin must be the socket that comes from
-/// there.
+/// `golo` calls this through [`Supervised::start`](super::Supervised::start), with the socket from there as stdin.
 #[must_use]
 pub fn supervise(arguments: &[OsString]) -> ExitCode {
-    call_itself("golo supervise");
+    set_process_name("golo supervise");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let flags = Flags::parse(arguments)?;
@@ -64,57 +64,66 @@ pub fn supervise(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// A load test under watch.
+/// A watched load test.
 #[derive(Debug)]
 struct Watch {
     golo: Golo,
     signals: Signals,
     flags: Flags,
-    /// The load test, and its process group.
+    /// Process ID of the load test, and of its process group.
     group: Pid,
-    /// What `golo exec` says, until it is known whether it became the load test.
+    /// Pipe from `golo exec`, until it is known whether `golo exec` became the load test.
     exec: Option<pipe::Receiver>,
-    /// Whether the load test itself has been waited for: from then on its id may become another's, even a runaway's.
+    /// True once the load test has been waited for. From then on its ID may be reused.
     ended: bool,
-    /// When the group is killed, once it has been asked to stop.
+    /// Time to kill the group, once it has been asked to stop.
     deadline: Option<Instant>,
-    /// Why the group was killed.
+    /// Reason why the group was killed.
     killed: Option<End>,
-    /// When its memory is looked at next.
-    weighing: Instant,
+    /// Time of the next memory measurement.
+    next_check: Instant,
 }
 
 impl Watch {
     async fn start(flags: Flags, arguments: &[OsString]) -> Result<Self, String> {
-        let signals = Signals::listen().map_err(|error| format!("signals cannot be listened to: {error}"))?;
-        adopt().map_err(|error| format!("orphans cannot be adopted: {error}"))?;
-        let mut golo =
-            Golo::on_stdin().map_err(|_| "this is what golo itself calls, as part of `golo run`".to_owned())?;
+        let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
+        become_subreaper().map_err(|error| format!("orphaned processes cannot be adopted: {error}"))?;
+        let mut golo = Golo::on_stdin().map_err(|_| "this subcommand is internal: `golo run` starts it".to_owned())?;
         let (group, exec) = spawn(arguments).map_err(|error| format!("`golo {EXEC}` cannot be started: {error}"))?;
-        golo.tell(Report::Group(group.as_raw_pid().unsigned_abs())).await;
-        let weighing = Instant::now();
-        Ok(Self { golo, signals, flags, group, exec: Some(exec), ended: false, deadline: None, killed: None, weighing })
+        golo.send(Report::Group(group.as_raw_pid().unsigned_abs())).await;
+        let next_check = Instant::now();
+        Ok(Self {
+            golo,
+            signals,
+            flags,
+            group,
+            exec: Some(exec),
+            ended: false,
+            deadline: None,
+            killed: None,
+            next_check,
+        })
     }
 
     async fn run(mut self) {
         while !self.is_over() {
             tokio::select! {
                 _ = self.signals.child.recv() => {}
-                report = become_known(&mut self.exec) => self.golo.tell(report).await,
+                report = exec_result(&mut self.exec) => self.golo.send(report).await,
                 order = self.golo.order() => self.obey(order),
-                () = sleep_until(self.weighing), if self.flags.memory.is_some() => self.weigh(),
+                () = sleep_until(self.next_check), if self.flags.memory.is_some() => self.check_memory(),
                 () = sleep(ENDING), if self.deadline.is_some() => {}
             }
             self.reap().await;
-            self.look_at_the_clock();
+            self.check_deadline();
         }
         self.leave_nothing().await;
     }
 
-    /// Whether there is nothing to wait for: the group is empty, or has been killed.
+    /// True if there is nothing to wait for: the group is empty or has been killed.
     ///
-    /// Once the load test itself has been waited for, the group's id is free when the last of it has gone. The kernel gives
-    /// ids in turn: that it comes round to this one between two looks is out of the question.
+    /// Once the load test has been waited for, the group's ID becomes free when its last process ends. The kernel
+    /// assigns IDs in turn, so this ID is not reused between two checks.
     fn is_over(&self) -> bool {
         self.killed.is_some() || self.deadline.is_some() && !descendants::group_lives(self.group)
     }
@@ -126,7 +135,7 @@ impl Watch {
         }
     }
 
-    /// SIGTERM, once. A process that is stopped cannot heed it before it is continued.
+    /// Sends SIGTERM once. SIGCONT follows because a stopped process cannot handle it.
     fn ask_to_stop(&mut self) {
         if self.deadline.is_none() {
             self.deadline = Some(Instant::now() + self.flags.grace);
@@ -135,7 +144,7 @@ impl Watch {
         }
     }
 
-    fn look_at_the_clock(&mut self) {
+    fn check_deadline(&mut self) {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.kill(End::Killed);
         }
@@ -146,16 +155,16 @@ impl Watch {
         _ = kill_process_group(self.group, Signal::KILL);
     }
 
-    fn weigh(&mut self) {
+    fn check_memory(&mut self) {
         let started = Instant::now();
         let resident = descendants::resident();
         if self.flags.memory.is_some_and(|most| resident > most) {
             self.kill(End::OutOfMemory(resident));
         }
-        self.weighing = started + (started.elapsed() * SHARE).clamp(WEIGHING, SELDOM);
+        self.next_check = started + (started.elapsed() * SHARE).clamp(MIN_INTERVAL, MAX_INTERVAL);
     }
 
-    /// Waits for all that have ended, and says whether this process has children left.
+    /// Waits for all ended children. Returns whether this process has children left.
     async fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -167,22 +176,22 @@ impl Watch {
         }
     }
 
-    /// The load test itself has ended: whatever it left in its group is asked to follow.
+    /// Reports the end of the load test and asks the rest of its group to stop.
     async fn end(&mut self, status: WaitStatus) {
         self.ended = true;
         let mut refused = false;
         if self.exec.is_some() {
-            let report = become_known(&mut self.exec).await;
+            let report = exec_result(&mut self.exec).await;
             refused = report != Report::Started;
-            self.golo.tell(report).await;
+            self.golo.send(report).await;
         }
         if !refused {
-            self.golo.tell(Report::Ended(self.meaning(status))).await;
+            self.golo.send(Report::Ended(self.end_of(status))).await;
         }
         self.ask_to_stop();
     }
 
-    fn meaning(&self, status: WaitStatus) -> End {
+    fn end_of(&self, status: WaitStatus) -> End {
         match (status.terminating_signal(), self.killed) {
             (Some(signal), Some(why)) if signal == Signal::KILL.as_raw() => why,
             (Some(signal), _) => End::Signalled(signal),
@@ -190,8 +199,8 @@ impl Watch {
         }
     }
 
-    /// Kills whatever is still there. On Linux all of it descends from this process, and the end is when there are no
-    /// children any more. Elsewhere the rest of the group has another parent by now, which may be slow to wait for it.
+    /// Kills the remaining processes. On Linux they all descend from this process, and it is done when there are no
+    /// children. Elsewhere the rest of the group has another parent, which may be slow to wait for them.
     async fn leave_nothing(&mut self) {
         while self.reap().await {
             descendants::kill_children();
@@ -208,9 +217,9 @@ impl Watch {
     }
 }
 
-/// What became of `golo exec`: told once, and waited for in vain after that. Nothing is lost where this is dropped: it
-/// writes one short line at most, which comes in one piece.
-async fn become_known(exec: &mut Option<pipe::Receiver>) -> Report {
+/// Returns the result of `golo exec`, once; later calls never return. Cancel-safe: the single short line arrives in one
+/// piece.
+async fn exec_result(exec: &mut Option<pipe::Receiver>) -> Report {
     let Some(pipe) = exec else { return std::future::pending().await };
     let mut line = [0; 64];
     let length = pipe.read(&mut line).await.unwrap_or(0);
@@ -222,25 +231,25 @@ async fn become_known(exec: &mut Option<pipe::Receiver>) -> Report {
     Report::Refused(String::from_utf8_lossy(&line[..length]).parse().unwrap_or_else(garbled))
 }
 
-/// Starts `golo exec` in a process group of its own.
+/// Starts `golo exec` in its own process group.
 fn spawn(arguments: &[OsString]) -> io::Result<(Pid, pipe::Receiver)> {
     let (exec, theirs) = io::pipe()?;
     let mut command = Command::new(own_executable()?);
     command.arg0(NAME).arg(EXEC).arg(format!("--supervisor={}", getpid())).args(arguments);
-    // Dropped at the end of this function, and with it the pipe's other end.
+    // Dropping the command at the end of this function closes this copy of the pipe's other end.
     let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).process_group(0).spawn()?;
     Ok((Pid::from_child(&child), pipe::Receiver::from_owned_fd(exec.into())?))
 }
 
-/// From now on orphans that descend from this process become its children.
-fn adopt() -> io::Result<()> {
+/// Makes this process the parent of orphaned descendants.
+fn become_subreaper() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
     Ok(())
 }
 
-/// The signals that the supervisor hears. All but the one for its children it ignores: a handler rather than the kernel's
-/// own way of ignoring, which the load test would inherit.
+/// Signals of the supervisor. It handles the one for its children and ignores the others with a handler, because the
+/// load test would inherit signals that are ignored by the kernel.
 #[derive(Debug)]
 struct Signals {
     child: unix::Signal,

@@ -1,4 +1,4 @@
-//! A collector that is asked for runs.
+//! Client for the stored runs of a collector.
 
 use std::{path::Path, time::Duration};
 
@@ -17,12 +17,12 @@ use crate::{
     results::{listed::Listed, store::Summary},
 };
 
-/// How long nothing may come.
+/// Maximum time without data from the collector.
 const SILENCE: Duration = Duration::from_secs(30);
-/// What is said of token and certificates.
+/// Names of the token and of the CA flag in error messages.
 const NAMES: Names = Names { token: "`GOLO_TOKEN`", ca: "--ca" };
 
-/// A collector.
+/// Connection to a collector.
 pub struct Remote {
     runtime: Runtime,
     client: HttpClient,
@@ -41,7 +41,7 @@ struct Run {
     load_test: String,
     plan: String,
     summary: Option<Summary>,
-    /// Why there is none.
+    /// Reason if the summary is missing.
     unreadable: Option<String>,
 }
 
@@ -53,10 +53,10 @@ impl Remote {
         Ok(Self { runtime, client, address })
     }
 
-    /// The newest runs, each in a line, the newest first.
+    /// Returns the newest runs, newest first: a line for each, or the reason why it cannot be read.
     pub(super) fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
         let body = self.get(&["api", "runs"], Some(&format!("limit={most}&summaries=true")))?;
-        let Runs { runs } = serde_json::from_slice(&body).map_err(|_| self.stranger())?;
+        let Runs { runs } = serde_json::from_slice(&body).map_err(|_| self.unexpected_response())?;
         let listed = |run: Run| {
             let Run { run, name, load_test, plan, summary, unreadable } = run;
             match summary {
@@ -67,14 +67,14 @@ impl Remote {
         Ok(runs.into_iter().map(listed).collect())
     }
 
-    /// The records of each part of a run.
+    /// Returns the records of a run, one list per part.
     pub(super) fn records(&self, called: &str) -> Result<Vec<Vec<Record>>, String> {
         let body = self.get(&["api", "runs", called, "records"], None)?;
         let mut parts: Vec<Vec<Record>> = Vec::new();
         let mut rest = &*body;
         while !rest.is_empty() {
-            let record = Record::decode_length_delimited(&mut rest).map_err(|_| self.stranger())?;
-            // Each part begins with what was asked for.
+            let record = Record::decode_length_delimited(&mut rest).map_err(|_| self.unexpected_response())?;
+            // A `Begun` record is the first of each part.
             match (&record.record, parts.last_mut()) {
                 (Some(record::Record::Begun(_)), _) | (_, None) => parts.push(vec![record]),
                 (_, Some(part)) => part.push(record),
@@ -86,14 +86,14 @@ impl Remote {
     fn get(&self, path: &[&str], query: Option<&str>) -> Result<Vec<u8>, String> {
         let request = self.client.request(Method::GET, &self.address, path.iter().copied(), query);
         let loaded = self.runtime.block_on(self.client.load(request, SILENCE));
-        loaded.map_err(|error| self.said(&error.to_string()))
+        loaded.map_err(|error| self.error(&error.to_string()))
     }
 
-    fn stranger(&self) -> String {
-        self.said("it answers as no golo collector does")
+    fn unexpected_response(&self) -> String {
+        self.error("its response is not that of a golo collector")
     }
 
-    fn said(&self, reason: &str) -> String {
+    fn error(&self, reason: &str) -> String {
         format!("the collector {}: {reason}", self.address.name())
     }
 }

@@ -1,57 +1,57 @@
-//! How far two runs differ, with the interval that this is known to: a moving-block bootstrap over their seconds.
+//! Changes between two runs, with intervals from a moving-block bootstrap over their seconds.
 //!
-//! Neighbouring seconds depend on each other (a queue that builds up, a garbage collection), so that resampling single
-//! seconds would make intervals that are too narrow. Blocks of neighbouring seconds keep that dependence (H. R. Künsch,
-//! "The jackknife and the bootstrap for general stationary observations", Annals of Statistics 17, 1989). Of the resampled
-//! changes the 2.5th and the 97.5th percentile are the interval (B. Efron and R. J. Tibshirani, "An Introduction to the
-//! Bootstrap", 1993, chapter 13).
+//! Neighbouring seconds depend on each other (a queue that builds up, a garbage collection). Resampling single seconds
+//! would therefore give intervals that are too narrow. Blocks of neighbouring seconds keep that dependence (H. R.
+//! Künsch, "The jackknife and the bootstrap for general stationary observations", Annals of Statistics 17, 1989). The
+//! 2.5th and the 97.5th percentile of the resampled changes are the interval (B. Efron and R. J. Tibshirani, "An
+//! Introduction to the Bootstrap", 1993, chapter 13).
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-/// How often the seconds are resampled.
+/// Number of resamples.
 pub const RESAMPLES: usize = 10_000;
-/// The share of resampled changes that an interval holds, unless it is one of many.
+/// Share of the resampled changes within an interval, unless the interval is one of many.
 pub const CONFIDENCE: f64 = 0.95;
-/// The same two runs have the same interval.
+/// Fixed seed, so that the same two runs have the same interval.
 const SEED: u64 = 0x676f_6c6f;
-/// Most resamples without a value, as a share: beyond, nothing is known.
+/// Maximum share of resamples without a value; with more of them a change is unknown.
 const MOST_UNDEFINED: f64 = 0.05;
 
-/// A metric of a run by the second, as what it is the ratio of: requests over seconds, failed requests over all of them, a
-/// percentile over one. A second that says nothing is 0 over 0. The metric of several seconds is the sum of the first over
-/// the sum of the second.
+/// A metric of a run, second by second, as pairs of numerator and denominator: requests and seconds, failed requests
+/// and all requests, a percentile and one. A second without data is (0, 0). The metric of several seconds is the sum of
+/// the numerators over the sum of the denominators.
 pub type Series = Vec<(f64, f64)>;
 
 /// A change from one run to the other, as a share of the first: 0.05 is 5 % more.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
-    /// The change that was measured.
+    /// Measured change.
     pub change: f64,
-    /// The lower end of the interval.
+    /// Lower end of the interval.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end of the interval.
     pub high: f64,
-    /// The second run's value less the first run's, in the metric's own unit.
+    /// The second run's value minus the first run's, in the unit of the metric.
     pub difference: f64,
-    /// The upper end of that difference's interval.
+    /// Upper end of the interval of `difference`.
     pub most_more: f64,
 }
 
-/// How many neighbouring seconds are resampled together: the cube root of how many there are, rounded.
+/// Returns the number of neighbouring seconds in a block: the cube root of `seconds`, rounded, at least 1.
 #[must_use]
 pub fn block(seconds: usize) -> usize {
     ((seconds as f64).cbrt().round() as usize).max(1)
 }
 
-/// The metric of all seconds; none where they say nothing.
+/// Returns the metric over all seconds, or `None` if they contain no data.
 #[must_use]
 pub fn value(series: &[(f64, f64)]) -> Option<f64> {
     let (sum, of) = series.iter().fold((0.0, 0.0), |(sum, of), (value, weight)| (sum + value, of + weight));
     (of > 0.0).then(|| sum / of)
 }
 
-/// Returns the change of each metric from `a` to `b`, with an interval of the confidence of that metric; none if it cannot be
-/// told. All series of a run are of the same seconds.
+/// Returns the change of each metric from `a` to `b`, with an interval of that metric's confidence. A change is `None`
+/// if it is unknown. All series of a run must cover the same seconds.
 #[must_use]
 pub fn changes(a: &[Series], b: &[Series], confidences: &[f64]) -> Vec<Option<Change>> {
     let mut random = SmallRng::seed_from_u64(SEED);
@@ -69,7 +69,7 @@ pub fn changes(a: &[Series], b: &[Series], confidences: &[f64]) -> Vec<Option<Ch
     measured.zip(resampled).map(|((measured, &confidence), pairs)| interval(measured?, &pairs, confidence)).collect()
 }
 
-/// From nothing to something is beyond every tolerance.
+/// Returns the relative change. A change from zero to anything is infinite, so it exceeds every tolerance.
 fn relative(a: f64, b: f64) -> f64 {
     match (a, b) {
         (0.0, 0.0) => 0.0,
@@ -78,7 +78,7 @@ fn relative(a: f64, b: f64) -> f64 {
     }
 }
 
-/// The change between two values, with the interval of those that were resampled.
+/// Returns the change between two values, with the interval of the resampled values.
 fn interval((a, b): (f64, f64), resampled: &[(f64, f64)], confidence: f64) -> Option<Change> {
     if (resampled.len() as f64) < (1.0 - MOST_UNDEFINED) * RESAMPLES as f64 {
         return None;
@@ -88,7 +88,7 @@ fn interval((a, b): (f64, f64), resampled: &[(f64, f64)], confidence: f64) -> Op
     Some(Change { change: relative(a, b), low, high, difference: b - a, most_more })
 }
 
-/// The ends of the interval that holds this share of the values.
+/// Returns the ends of the central interval that contains the share `confidence` of the values.
 fn ends(values: impl Iterator<Item = f64>, confidence: f64) -> Option<(f64, f64)> {
     let mut values: Vec<_> = values.collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -97,9 +97,9 @@ fn ends(values: impl Iterator<Item = f64>, confidence: f64) -> Option<(f64, f64)
     Some((values[outside.min(last)], values[last.saturating_sub(outside)]))
 }
 
-/// The series of a run, summed up so that a block costs no more than a second.
+/// Prefix sums of a run's series, which make the sum of a block as cheap as a single second.
 struct Sums {
-    /// Of each series, the sums of its first 0, 1, 2, … seconds.
+    /// For each series, the sums of its first 0, 1, 2, … seconds.
     sums: Vec<Vec<(f64, f64)>>,
     seconds: usize,
     block: usize,
@@ -118,7 +118,7 @@ impl Sums {
         Self { sums: series.iter().map(sum).collect(), seconds, block: block(seconds).min(seconds.max(1)) }
     }
 
-    /// Blocks that are as many seconds as there are, the last of them cut to that.
+    /// Draws random blocks with as many seconds in total as the run has; the last block is cut to fit.
     fn blocks(&self, random: &mut SmallRng) -> Vec<(usize, usize)> {
         let mut blocks = Vec::with_capacity(self.seconds.div_ceil(self.block));
         let mut left = self.seconds;

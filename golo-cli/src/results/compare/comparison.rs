@@ -1,4 +1,4 @@
-//! Two runs held against each other.
+//! Comparison of two runs.
 
 use std::collections::BTreeSet;
 
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::results::{archive::Archive, keep::short, replay::Replayed};
 
-/// With fewer seconds there is too little to tell.
+/// Minimum number of counted seconds of each run.
 pub(super) const FEWEST: usize = 8;
 
-/// Routes of one run alone that are named.
+/// Maximum number of routes named in a warning about routes that only one run has.
 const NAMED: usize = 8;
 
-/// A run that is compared.
+/// One of the two compared runs.
 #[derive(Debug)]
 pub struct Side {
     run: String,
@@ -35,18 +35,18 @@ pub struct Side {
 }
 
 impl Side {
-    /// Reads the run that is called so.
+    /// Reads a run. `called` is as for [`Archive::replay`].
     ///
     /// # Errors
     ///
-    /// Where there is none, or it cannot be read.
+    /// Returns an error if there is no such run or it cannot be read.
     pub fn read(archive: &Archive, called: &str) -> Result<Self, String> {
         let mut seconds = Seconds::default();
         let replayed = archive.replay(called, |second| seconds.add(second))?;
         Ok(Self::of(&replayed, seconds))
     }
 
-    /// A run that was replayed, and its seconds.
+    /// Creates a side from a replayed run and its seconds.
     #[must_use]
     pub fn of(replayed: &Replayed, mut seconds: Seconds) -> Self {
         let finished = &replayed.outcome.finished;
@@ -61,7 +61,8 @@ impl Side {
         }
     }
 
-    /// Why comparing it would mislead, if it would: nothing can be said of the target by what it measured.
+    /// Returns the reason why a comparison with this run would mislead, if there is one: its results do not describe
+    /// the target.
     #[must_use]
     pub fn unfit(&self) -> Option<String> {
         let reason = match &self.verdict {
@@ -84,7 +85,7 @@ impl Side {
         }
     }
 
-    /// Whether its requests went to more than one place.
+    /// True if the requests went to more than one origin.
     fn has_origins(&self) -> bool {
         let labels = self.seconds.labels();
         let origins: BTreeSet<_> =
@@ -92,7 +93,7 @@ impl Side {
         origins.len() > 1
     }
 
-    /// What its requests are called: with where they went, or without.
+    /// Returns the name of each route, with or without its origin.
     fn routes(&self, with_origins: bool) -> Vec<(String, &Label)> {
         let name = |label: &Label| match label {
             label if label.is_other() => "other".to_owned(),
@@ -106,7 +107,7 @@ impl Side {
     }
 }
 
-/// What a run was.
+/// Description of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Described {
     pub(super) run: String,
@@ -114,9 +115,9 @@ pub(super) struct Described {
     load_test: String,
     pub(super) plan: String,
     pub(super) verdict: String,
-    /// How many seconds count.
+    /// Number of counted seconds.
     pub(super) seconds: usize,
-    /// How many of them are resampled together.
+    /// Number of seconds per block of the bootstrap.
     block: usize,
 }
 
@@ -126,24 +127,25 @@ pub(super) struct Described {
 pub enum Outcome {
     /// A row is worse by more than the tolerance.
     Regression,
-    /// No row is, and those that decide are within the tolerance.
+    /// No row is worse, and the deciding rows are within the tolerance.
     NoRegression,
-    /// A row that decides may be within the tolerance or past it.
+    /// A deciding row may be within the tolerance or past it.
     TooNoisy,
     /// The runs are too short to judge any row.
     TooLittle,
 }
 
-/// The rows that have to be within the tolerance for a comparison to show no regression.
+/// Selection of the rows that must be within the tolerance for a comparison to show no regression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deciding {
-    /// Those of all requests without the rare ones, and triggers.
+    /// The main metrics of all requests and triggers, without rare percentiles.
     Totals,
     /// Every row.
     All,
 }
 
-/// Metrics of all requests that decide: p99 and p99.9 of a second are few requests, and mostly chance.
+/// Deciding metrics of all requests and triggers. p99 and p99.9 are left out: within one second they depend on few
+/// requests and are mostly chance.
 const DECIDING: [(&str, &str); 5] = [
     ("http_reqs", "rate"),
     ("http_req_failed", "rate"),
@@ -152,7 +154,7 @@ const DECIDING: [(&str, &str); 5] = [
     ("iterations", "rate"),
 ];
 
-/// Two runs, side by side.
+/// Comparison of two runs.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
     pub(super) outcome: Outcome,
@@ -161,7 +163,7 @@ pub struct Comparison {
     pub(super) tolerance: Tolerance,
     confidence: f64,
     resamples: usize,
-    /// What would let it be told, if it is too noisy.
+    /// Advice if the comparison is too noisy.
     pub(super) advice: Option<Advice>,
     pub(super) warnings: Vec<String>,
     pub(super) rows: Vec<Row>,
@@ -174,7 +176,7 @@ impl Comparison {
         let mut table = Table::default();
         table.requests(a.seconds.requests(None), b.seconds.requests(None), None);
         table.add(("iterations", "rate"), None, Unit::PerSecond, a.seconds.iterations(), b.seconds.iterations());
-        // Both are called alike, or none would be found again.
+        // Names must be formed the same way in both runs to match.
         let with_origins = a.has_origins() || b.has_origins();
         let (of_a, mut only_b) = (a.routes(with_origins), b.routes(with_origins));
         let mut only_a = Vec::new();
@@ -216,20 +218,20 @@ impl Comparison {
         }
     }
 
-    /// Returns what the comparison comes to.
+    /// Returns the outcome of the comparison.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// Each metric of both.
+    /// Returns the rows, one per metric.
     #[must_use]
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 }
 
-/// The rows, and what they are made of.
+/// Rows of the comparison, with the series of both runs that belong to them.
 #[derive(Default)]
 struct Table {
     rows: Vec<Row>,
@@ -246,7 +248,7 @@ impl Table {
         }
     }
 
-    /// The tags of both: numbers where both have some, and the share of each value that either has.
+    /// Adds the tags of both runs: numbers, and the share of each value that occurs in either run.
     fn tags(&mut self, a: &Seconds, b: &Seconds) {
         let mut subjects = a.tags();
         for subject in b.tags() {
@@ -267,7 +269,7 @@ impl Table {
         self.add_row(metric, (route, None), unit, a, b);
     }
 
-    /// Leaves out what neither run has.
+    /// Adds a row unless neither run has a value.
     fn add_row(
         &mut self,
         (metric, stat): (&'static str, &'static str),
@@ -302,10 +304,10 @@ impl Table {
         self.b.push(b);
     }
 
-    /// Marks the rows that decide. Steps take the place of requests if there are none of those.
+    /// Marks the deciding rows. Measured steps take the place of requests if there are no requests.
     ///
-    /// One of many rows is past the tolerance by chance sooner or later. So the intervals of all rows that are not deciding by
-    /// themselves are as wide as it takes for them together to have the confidence that each deciding one has (Bonferroni).
+    /// With many rows, some exceed the tolerance by chance. So the intervals of the rows outside the main metrics are
+    /// widened until all of them together have the confidence of one main row (Bonferroni).
     fn decide(&mut self, deciding: Deciding) {
         let has_requests = self.rows.iter().any(|row| row.route.is_none() && row.unit == Unit::Nanoseconds);
         let is_main = |row: &Row| (row.route.is_none() || !has_requests) && DECIDING.contains(&(row.metric, row.stat));
@@ -327,7 +329,7 @@ impl Table {
     }
 }
 
-/// Why the comparison may say something else than it seems to.
+/// Returns warnings about differences that distort the comparison.
 fn warnings(a: &Side, b: &Side) -> Vec<String> {
     let mut warnings = Vec::new();
     if a.plan != b.plan {
@@ -339,15 +341,15 @@ fn warnings(a: &Side, b: &Side) -> Vec<String> {
     for (which, side) in [("A", a), ("B", b)] {
         let why = match side.verdict {
             Verdict::Passed | Verdict::Failed(_) => continue,
-            Verdict::Invalid(_) => ": the generator was the limit, and not the target alone",
-            _ => ": only what was measured until then is compared",
+            Verdict::Invalid(_) => ": the load generator limited the run, not the target alone",
+            _ => ": only the results until then are compared",
         };
         warnings.push(format!("{which} is {}{why}", side.verdict));
     }
     warnings
 }
 
-/// That a run has requests which cannot be compared, since the other has none of them.
+/// Returns a warning with the routes that only one run has.
 fn only(which: &str, names: Vec<String>) -> Option<String> {
     let more = match names.len().saturating_sub(NAMED) {
         0 => String::new(),

@@ -1,25 +1,26 @@
-//! What would let a comparison that is too noisy be told: longer runs, or a larger tolerance.
+//! Advice for a comparison that is too noisy: longer runs, or a larger tolerance.
 
 use serde::Serialize;
 
 use super::rows::Row;
 
-/// Runs of more than a day are no advice.
+/// Maximum advised duration of a run in seconds: a day.
 const LONGEST: f64 = 86_400.0;
-/// Nor is a tolerance of more than this.
+/// Maximum advised tolerance: 100 %.
 const LARGEST: f64 = 1.0;
 
-/// Advice for a comparison in which deciding rows are too noisy.
+/// Advice for a comparison with deciding rows that are too noisy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Advice {
-    /// Estimated number of seconds that each run would have to count; none if no length up to a day is known to do.
+    /// Estimated number of counted seconds that each run needs; `None` if even a day would not be enough.
     pub(super) seconds: Option<u64>,
-    /// The least tolerance with which these runs show no regression, in whole percents; none if it is over 100 %.
+    /// Smallest tolerance, in whole percent, with which these runs show no regression; `None` if it is over 100 %.
     pub(super) tolerance_percent: Option<u64>,
 }
 
 impl Advice {
-    /// Advice for the rows that decide, of runs of so many seconds. Returns nothing if none of them is too noisy.
+    /// Returns advice from the deciding rows of runs with `seconds` counted seconds. Returns `None` if none of the rows
+    /// is too noisy.
     pub(super) fn of(rows: &[Row], seconds: usize) -> Option<Self> {
         let noises = || rows.iter().filter(|row| row.decides).filter_map(|row| row.noise);
         noises().next()?;

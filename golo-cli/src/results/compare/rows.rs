@@ -1,4 +1,4 @@
-//! The rows of a comparison: a metric of both runs, its change, and whether that is a regression.
+//! Rows of a comparison: a metric of both runs, its change, and whether that is a regression.
 
 use std::{fmt, str::FromStr};
 
@@ -7,16 +7,16 @@ use serde::Serialize;
 
 use super::bootstrap::Change;
 
-/// Failures that are rare: an increase by less than 0.1 percentage points needs no larger share of the requests to be known.
+/// An increase of the failure rate by at most this share, 0.1 percentage points, is never a regression.
 pub(super) const RARE: f64 = 0.001;
 
-/// How much worse is no regression, as a share.
+/// Regression tolerance, as a share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Tolerance(f64);
 
 impl Tolerance {
-    /// A share from 0 to 1, or more.
+    /// Creates a tolerance. Returns `None` if the share is negative or not finite.
     #[must_use]
     pub fn new(share: f64) -> Option<Self> {
         (share.is_finite() && share >= 0.0).then_some(Self(share))
@@ -38,34 +38,36 @@ impl FromStr for Tolerance {
             None => (text, 1.0),
         };
         let share = number.parse().ok().map(|number: f64| number / unit).and_then(Self::new);
-        // 5 is more likely to be meant as 5%.
-        share.filter(|share| unit > 1.0 || share.0 <= 1.0).ok_or_else(|| "expected a share, as 5% or 0.05".to_owned())
+        // `5` most likely means 5 %.
+        share
+            .filter(|share| unit > 1.0 || share.0 <= 1.0)
+            .ok_or_else(|| "expected a share, for example 5% or 0.05".to_owned())
     }
 }
 
 impl fmt::Display for Tolerance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the noise of a division.
+        // Rounded, because the division adds floating-point noise.
         write!(f, "{}%", (self.0 * 1e8).round() / 1e6)
     }
 }
 
-/// What a metric is measured in, and so how it is shown.
+/// Unit of a metric; determines the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// So many a second.
+    /// Number per second.
     PerSecond,
-    /// A share of all requests, from 0 to 1.
+    /// Share of all requests, from 0 to 1.
     Share,
     /// A duration.
     Nanoseconds,
-    /// A number of no unit.
+    /// Number without a unit.
     Number,
 }
 
 impl Unit {
-    /// Whether less of it is better.
+    /// True if smaller values are better.
     fn is_cost(self) -> bool {
         self != Self::PerSecond
     }
@@ -74,59 +76,59 @@ impl Unit {
 /// A metric of both runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// As thresholds call it.
+    /// Name of the metric in thresholds.
     pub metric: &'static str,
-    /// What of it: a rate, or a percentile.
+    /// Statistic: a rate or a percentile.
     pub stat: &'static str,
-    /// The requests that it is of; none where it is of all of them, or of triggers.
+    /// Route of the requests; `None` for all requests and for triggers.
     pub route: Option<String>,
-    /// The key of triggers' tags that it is of, or `KEY:VALUE`. Whether more of it is better is not known, so that it is no
-    /// regression.
+    /// Key of the triggers' tags, or `KEY:VALUE`. Tags are never judged, because it is unknown which direction is
+    /// better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// What the numbers are.
+    /// Unit of the values.
     pub unit: Unit,
-    /// Of the first run, over the seconds that count.
+    /// Value of the first run, over the counted seconds.
     pub a: Option<f64>,
-    /// Of the second run.
+    /// Value of the second run.
     pub b: Option<f64>,
-    /// As a share of the first run's; none where it is from nothing, or cannot be told.
+    /// Change as a share of the first run's value; `None` in JSON if it is infinite, and if it is unknown.
     #[serde(serialize_with = "finite")]
     pub change: Option<f64>,
-    /// The lower end of its interval.
+    /// Lower end of the change's interval.
     #[serde(serialize_with = "finite")]
     pub low: Option<f64>,
-    /// The upper end; none also where it is beyond every number.
+    /// Upper end of the interval; `None` in JSON also if it is infinite.
     #[serde(serialize_with = "finite")]
     pub high: Option<f64>,
-    /// What the interval shows; none if nothing was judged, since the runs are too short.
+    /// Result of the interval; `None` if the runs are too short to judge.
     pub outcome: Option<Shown>,
-    /// Whether the comparison shows no regression only if this row does.
+    /// True if the comparison can show no regression only if this row shows none.
     pub decides: bool,
     /// Confidence of the interval.
     pub confidence: f64,
-    /// Whether the whole interval is worse than the tolerance allows.
+    /// True if the whole interval is worse than the tolerance allows.
     pub regression: bool,
-    /// Whether the whole interval is better by more than that.
+    /// True if the whole interval is better by more than the tolerance.
     pub improvement: bool,
-    /// How far the row is from being told, for rows that are too noisy.
+    /// Distance to a clear result, if the row is too noisy.
     #[serde(skip)]
     pub(super) noise: Option<Noise>,
 }
 
-/// What the interval of a row shows.
+/// Result of a row's interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {
-    /// Its harmful end is within the tolerance.
+    /// The harmful end is within the tolerance.
     NoRegression,
-    /// All of it is past the tolerance.
+    /// The whole interval is past the tolerance.
     Regression,
-    /// It reaches past the tolerance, and begins before.
+    /// The interval contains the tolerance.
     TooNoisy,
 }
 
-/// An interval in the direction that does harm: 0.05 is 5 % worse.
+/// An interval measured in the harmful direction: 0.05 is 5 % worse.
 #[derive(Debug, Clone, Copy)]
 struct Harm {
     best: f64,
@@ -134,12 +136,12 @@ struct Harm {
     worst: f64,
 }
 
-/// How far a row is from being told.
+/// Distance of a noisy row to a clear result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Noise {
-    /// The harmful end of the interval.
+    /// Harmful end of the interval.
     pub(super) worst: f64,
-    /// How many times longer the runs would have to be; infinite if no length is known to do.
+    /// Factor by which the runs would have to be longer; infinite if no length is enough.
     pub(super) times: f64,
 }
 
@@ -155,7 +157,7 @@ impl Row {
         };
         let Change { change, low, high, most_more, .. } = found;
         if self.tag.is_some() {
-            // Whether more of a tag is better or worse is not known, so it never decides.
+            // Never judged: which direction is better is unknown.
             return Self { change: Some(found.change), low: Some(found.low), high: Some(found.high), ..self };
         }
         let harm = match self.unit.is_cost() {
@@ -185,7 +187,7 @@ impl Row {
         }
     }
 
-    /// What it is of, in words.
+    /// Returns the full name of the row.
     pub(super) fn name(&self) -> String {
         if let Some(tag) = &self.tag {
             return format!("{}{{{}}} {}", self.metric, clean(tag), self.stat);
@@ -196,8 +198,8 @@ impl Row {
 }
 
 impl Harm {
-    /// Estimates how many times longer the runs would have to be for the interval to end before the tolerance, or to begin
-    /// after it: its width shrinks with the square root of the time.
+    /// Estimates the factor by which the runs would have to be longer for the interval to lie entirely on one side of
+    /// the tolerance. The interval's width shrinks with the square root of the time.
     fn times(self, Tolerance(tolerance): Tolerance) -> f64 {
         let Self { best, measured, worst } = self;
         let (width, gap) = match measured <= tolerance {
@@ -208,12 +210,12 @@ impl Harm {
     }
 }
 
-/// The same for failures to be known as rare.
+/// Estimates the factor after which an increase of failures is known to be below [`RARE`].
 fn times_rare(Change { difference, most_more, .. }: Change) -> f64 {
     times(most_more - difference, RARE - difference)
 }
 
-/// How many times longer runs have to be for a width to shrink to `gap`; infinite if it cannot.
+/// Returns the factor by which runs have to be longer for a width to shrink to `gap`; infinite if it cannot.
 fn times(width: f64, gap: f64) -> f64 {
     let times = (width / gap).powi(2);
     if gap > 0.0 && times.is_finite() { times } else { f64::INFINITY }
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn row_is_a_regression_or_none_or_too_noisy_to_tell() {
+    fn row_is_judged_by_interval_and_tolerance() {
         use Shown::{NoRegression, Regression, TooNoisy};
         for (unit, low, high, expected) in [
             (Unit::Nanoseconds, 0.06, 0.10, (Regression, false)),
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_stay_rare_are_no_regression() {
+    fn rare_failures_are_no_regression() {
         let row = |change, difference, most_more| {
             let row = row(Unit::Share, 0.0, 1.0, "5%");
             row.judged(Some(Change { change, low: 0.0, high: f64::INFINITY, difference, most_more }), Tolerance(0.05))
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_have_to_be_longer_by_the_square_of_the_width() {
+    fn required_length_grows_with_square_of_width() {
         let times = |low, high| row(Unit::Nanoseconds, low, high, "5%").noise.unwrap().times;
         assert!((times(-0.1, 0.1) - 4.0).abs() < 1e-9, "{}", times(-0.1, 0.1));
         assert!(
@@ -302,19 +304,19 @@ mod tests {
     }
 
     #[test]
-    fn a_tolerance_is_a_share() {
+    fn tolerance_parses_percent_and_share() {
         for (text, shown) in
             [("5%", "5%"), ("0.05", "5%"), ("0", "0%"), ("150%", "150%"), ("2.5 %", "2.5%"), ("1", "100%")]
         {
             assert_eq!(text.parse::<Tolerance>().unwrap().to_string(), shown);
         }
         for text in ["", "5", "-1%", "five", "%", "nan", "inf%"] {
-            assert_eq!(text.parse::<Tolerance>().unwrap_err(), "expected a share, as 5% or 0.05", "{text}");
+            assert_eq!(text.parse::<Tolerance>().unwrap_err(), "expected a share, for example 5% or 0.05", "{text}");
         }
     }
 
     #[test]
-    fn what_is_beyond_every_number_is_none_in_json() {
+    fn infinite_value_is_null_in_json() {
         let row = row(Unit::Share, 0.0, f64::INFINITY, "5%");
         let json = serde_json::to_value(&row).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What is compared of a run: its whole seconds, one by one.
+//! The data of a run that are compared: its whole seconds, one by one.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,25 +11,25 @@ use golo::engine::{
 
 use super::{bootstrap::Series, tags};
 
-/// The percentiles that are compared.
+/// Percentiles that are compared.
 pub(super) const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// A run by the second.
+/// A run, second by second.
 #[derive(Debug, Default)]
 pub struct Seconds {
     seconds: Vec<Second>,
     until: Duration,
-    /// The tags of all of them.
+    /// Tags of all seconds.
     tags: Tags,
 }
 
-/// What was measured in a second.
+/// Data of a second.
 #[derive(Debug)]
 struct Second {
-    /// How much of the run was over at its end.
+    /// Time from the start of the run to the end of this second.
     until: Duration,
-    /// How long it was: longer where a worker was late.
+    /// Length of the second; more than 1 s if a worker was late.
     length: Duration,
     iterations: u64,
     requests: Requests,
@@ -37,7 +37,7 @@ struct Second {
     tags: tags::Second,
 }
 
-/// The requests of a second.
+/// Requests of a second.
 #[derive(Debug, Clone, Default)]
 struct Requests {
     count: u64,
@@ -45,7 +45,7 @@ struct Requests {
     quantiles: Vec<Option<u64>>,
 }
 
-/// The metrics of requests: how many a second, the share that failed, and each percentile.
+/// Series of requests: rate per second, share of failures, and each percentile.
 pub(super) struct RequestSeries {
     pub(super) rate: Series,
     pub(super) failed: Series,
@@ -53,7 +53,7 @@ pub(super) struct RequestSeries {
 }
 
 impl Seconds {
-    /// Adds the next.
+    /// Appends the next second.
     pub fn add(&mut self, progress: &Progress) {
         let mut all = Measured::default();
         let mut routes: BTreeMap<&Label, Measured> = BTreeMap::new();
@@ -79,8 +79,8 @@ impl Seconds {
         self.tags.merge(&progress.second.tags);
     }
 
-    /// Leaves out what does not count: the first second, in which connections are made, and whatever comes after starts were
-    /// made for so long.
+    /// Removes the seconds that do not count: the first, in which connections are opened, and those that end after
+    /// `load_time`, the time during which triggers are started.
     pub fn keep_whole(&mut self, load_time: Duration) {
         let mut number = 0_usize;
         self.seconds.retain(|second| {
@@ -89,19 +89,19 @@ impl Seconds {
         });
     }
 
-    /// How many there are.
+    /// Returns the number of seconds.
     #[must_use]
     pub fn len(&self) -> usize {
         self.seconds.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no seconds.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.seconds.is_empty()
     }
 
-    /// What was requested in any of them.
+    /// Returns the labels of all requests, sorted and without duplicates.
     pub(super) fn labels(&self) -> Vec<&Label> {
         let mut labels: Vec<_> = self.seconds.iter().flat_map(|second| second.routes.keys()).collect();
         labels.sort_unstable();
@@ -109,22 +109,22 @@ impl Seconds {
         labels
     }
 
-    /// The triggers that ended, a second.
+    /// Returns the number of ended triggers per second.
     pub(super) fn iterations(&self) -> Series {
         self.seconds.iter().map(|second| (second.iterations as f64, second.length.as_secs_f64())).collect()
     }
 
-    /// What may be compared of its triggers' tags.
+    /// Returns the subjects of comparison in the tags.
     pub(super) fn tags(&self) -> Vec<tags::Subject> {
         tags::subjects(&self.tags)
     }
 
-    /// What was measured of a tag each second.
+    /// Returns the series of a tag.
     pub(super) fn tag(&self, subject: &tags::Subject) -> Vec<(&'static str, Series)> {
         subject.series(self.seconds.iter().map(|second| &second.tags))
     }
 
-    /// The requests of a route, or all.
+    /// Returns the series of one route, or of all requests.
     pub(super) fn requests(&self, label: Option<&Label>) -> RequestSeries {
         let none = Requests::default();
         let of = |second: &Second| -> Requests {

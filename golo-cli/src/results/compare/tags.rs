@@ -1,4 +1,4 @@
-//! The tags of triggers, second by second.
+//! Tags of triggers, second by second.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use golo::engine::tags::{REPEATING, Tag, Tags};
 
 use super::bootstrap::Series;
 
-/// What is compared of numbers.
+/// Figures of numeric tags that are compared.
 const FIGURES: [(&str, Option<f64>); 4] = [("avg", None), ("p50", Some(0.5)), ("p95", Some(0.95)), ("p99", Some(0.99))];
 
-/// The tags of a second, by key.
+/// Tags of a second, by key.
 pub(super) type Second = BTreeMap<Box<str>, OfKey>;
 
-/// The tags of a second under one key.
+/// Tags of a second with the same key.
 #[derive(Debug)]
 pub(super) struct OfKey {
     count: u64,
-    /// How often each value came, unless there are too many.
+    /// Number of occurrences of each value; empty if there are too many values.
     values: BTreeMap<Box<str>, u64>,
-    /// [`FIGURES`] of the values, if all are numbers.
+    /// [`FIGURES`] of the values if all are numbers, otherwise empty.
     figures: Vec<Option<f64>>,
 }
 
@@ -42,21 +42,21 @@ impl OfKey {
     }
 }
 
-/// The tags of a second.
+/// Returns the tags of a second.
 pub(super) fn second(tags: &Tags) -> Second {
     tags.iter().map(|(key, tag)| (key.into(), OfKey::of(tag))).collect()
 }
 
-/// What may be compared of tags: the keys whose values are numbers, and the values that repeat.
+/// A subject of comparison: a key with numeric values, or one repeating value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// A key.
+    /// Key with numeric values.
     Numbers(String),
-    /// A key and a value.
+    /// Key and value.
     Value(String, String),
 }
 
-/// What may be compared of some tags.
+/// Returns the subjects of comparison in some tags.
 pub(super) fn subjects(tags: &Tags) -> Vec<Subject> {
     let of_key = |(key, tag): (&str, &Tag)| match tag.is_distribution() {
         true => vec![Subject::Numbers(key.to_owned())],
@@ -69,7 +69,7 @@ pub(super) fn subjects(tags: &Tags) -> Vec<Subject> {
 }
 
 impl Subject {
-    /// As a threshold has it in braces.
+    /// Returns the name as thresholds write it in braces.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Numbers(key) => key.clone(),
@@ -77,7 +77,7 @@ impl Subject {
         }
     }
 
-    /// What is measured of it each second: the figures of numbers, or the share that a value has.
+    /// Returns one series per figure for numbers, or the share of triggers with the value.
     pub(super) fn series<'a>(&self, seconds: impl Iterator<Item = &'a Second> + Clone) -> Vec<(&'static str, Series)> {
         match self {
             Self::Numbers(key) => {

@@ -1,4 +1,4 @@
-//! A comparison as people read it.
+//! Text form of a comparison.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::{
 };
 use crate::results::keep::short;
 
-/// Rows that the first line names.
+/// Maximum number of rows named in the headline.
 const NAMED: usize = 3;
 
 impl Comparison {
-    /// On a page: what it comes to first.
+    /// Formats the comparison for a page, beginning with its outcome.
     #[must_use]
     pub fn text(&self, page: Page) -> String {
         let mut lines = page.wrap("", 2, &self.headline());
@@ -27,7 +27,7 @@ impl Comparison {
             lines.extend(page.wrap("  warning: ", 4, warning));
         }
         if let Some(advice) = &self.advice {
-            lines.extend(page.wrap("  to tell: ", 4, &advised(advice)));
+            lines.extend(page.wrap("  advice: ", 4, &advised(advice)));
         }
         if !self.rows.is_empty() {
             lines.push(String::new());
@@ -42,9 +42,9 @@ impl Comparison {
         let tolerance = self.tolerance;
         match self.outcome {
             Outcome::TooLittle => format!(
-                "TOO SHORT TO TELL: of A {}, of B {}; at least {FEWEST} of each are needed",
-                counts(self.a.seconds),
-                counts(self.b.seconds)
+                "TOO SHORT TO TELL: A has {}, B has {}; at least {FEWEST} of each are needed",
+                counted_seconds(self.a.seconds),
+                counted_seconds(self.b.seconds)
             ),
             Outcome::NoRegression => {
                 let unknown = self.rows.iter().filter(|row| row.outcome == Some(Shown::TooNoisy)).count() as u64;
@@ -63,7 +63,7 @@ impl Comparison {
         }
     }
 
-    /// Names the first rows of these, each with its change.
+    /// Returns the names and changes of the first matching rows.
     fn named(&self, is_meant: impl Fn(&Row) -> bool) -> String {
         let mut rows = self.rows.iter().filter(|row| is_meant(row));
         let named: Vec<_> = rows.by_ref().take(NAMED).map(changed).collect();
@@ -74,7 +74,7 @@ impl Comparison {
         named.join(", ") + &more
     }
 
-    /// Says which rows decide, and what is said of rows.
+    /// Returns a line with the deciding rows and the meaning of the judgements.
     fn legend(&self) -> String {
         let deciding: Vec<_> = self.rows.iter().filter(|row| row.decides).collect();
         let deciding = match deciding.len() == self.rows.len() {
@@ -82,7 +82,7 @@ impl Comparison {
             false => deciding.iter().map(|row| row.name()).collect::<Vec<_>>().join(", "),
         };
         format!(
-            "what decides: {deciding}; `worse` in any row is a regression; `noisy` is an interval that reaches past the tolerance"
+            "deciding rows: {deciding}; `worse` in any row is a regression; `noisy`: the interval reaches past the tolerance"
         )
     }
 
@@ -107,7 +107,7 @@ impl Comparison {
     }
 }
 
-/// A row with its change.
+/// Formats a row's name with its change.
 fn changed(row: &Row) -> String {
     match row.change {
         Some(_) => format!("{} {} ({})", row.name(), share(row.change), interval(row)),
@@ -115,11 +115,11 @@ fn changed(row: &Row) -> String {
     }
 }
 
-/// What would let the comparison be told.
+/// Formats the advice.
 fn advised(advice: &Advice) -> String {
     let longer = match advice.seconds {
         Some(seconds) => format!(
-            "by the noise of these runs, each would have to last about {} (an estimate: an interval shrinks with the square \
+            "with the noise of these runs, each would have to last about {} (an estimate: an interval shrinks with the square \
              root of the time)",
             duration(rounded(seconds))
         ),
@@ -133,22 +133,19 @@ fn advised(advice: &Advice) -> String {
     }
 }
 
-/// A time of two digits at most, since it is an estimate: rounded up to 10 s, and from 10 minutes on to minutes.
+/// Rounds an estimate up to two digits or so: to 10 s, and from 10 minutes on to whole minutes.
 fn rounded(seconds: u64) -> Duration {
     let step = if seconds < 600 { 10 } else { 60 };
     Duration::from_secs(seconds.div_ceil(step) * step)
 }
 
-fn counts(seconds: usize) -> String {
-    match seconds {
-        1 => "1 second counts".to_owned(),
-        seconds => format!("{} count", counted(seconds as u64, "second")),
-    }
+fn counted_seconds(seconds: usize) -> String {
+    counted(seconds as u64, "counted second")
 }
 
 fn described(side: &Described) -> String {
     let Described { run, name, plan, verdict, seconds, .. } = side;
-    clean(&format!("{} {name}: {plan}; {verdict}; {}", short(run), counts(*seconds)))
+    clean(&format!("{} {name}: {plan}; {verdict}; {}", short(run), counted_seconds(*seconds)))
 }
 
 fn cells(row: &Row) -> Vec<String> {
@@ -185,12 +182,12 @@ fn shown(value: Option<f64>, unit: Unit) -> String {
     }
 }
 
-/// A change: `+12.3%`.
+/// Formats a change, for example `+12.3%`.
 fn share(change: Option<f64>) -> String {
     match change {
         None => "-".to_owned(),
         Some(change) if change.is_infinite() => "+∞".to_owned(),
-        // No minus before nothing.
+        // Avoids `-0.0%`.
         Some(change) if change.abs() < 0.0005 => "0.0%".to_owned(),
         Some(change) if change.abs() >= 10.0 => format!("{:+.0}%", change * 100.0),
         Some(change) => format!("{:+.1}%", change * 100.0),

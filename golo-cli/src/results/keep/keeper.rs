@@ -1,4 +1,4 @@
-//! The thread that writes records into the file, and how it went.
+//! The thread that writes records into the store.
 
 use std::{
     path::PathBuf,
@@ -25,45 +25,45 @@ use super::KeepArgs;
 use crate::{
     results::{
         listed::summarize,
-        store::{Batch, Store, StoreError, place},
+        store::{Batch, Store, StoreError, database_path},
     },
     support::{environment::machine, moments::now},
 };
 
-/// Records that wait to be written: some minutes of a disk that does not answer.
+/// Maximum number of queued records: enough for some minutes without a response from the disk.
 const WAITING: usize = 1024;
-/// How long the end of a run waits for what is still to be written.
+/// Maximum time that the end of a run waits for the remaining records to be written.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Characters of an id that tell a run from the others of one file.
+/// Number of characters of a short run ID.
 const SHORT: usize = 8;
 
-/// The first characters of a run's id: enough to call it by.
+/// Returns the first characters of a run's ID, enough to identify it in a store.
 #[must_use]
 pub fn short(run: &str) -> &str {
     run.char_indices().nth(SHORT).map_or(run, |(at, _)| &run[..at])
 }
 
-/// Takes what is to be kept. Whatever goes wrong is said once, and then nothing more is kept.
+/// Handle for the records of a run. The first error is printed as a warning; after it, no more records are stored.
 #[derive(Debug, Clone)]
 pub struct Keeper {
-    /// Each with the number of the part that tells it.
+    /// Records, each with the number of its part.
     records: SyncSender<(usize, Record)>,
-    /// Whether nothing more can be kept, and that was said.
+    /// True once an error has been printed.
     has_failed: Arc<AtomicBool>,
 }
 
-/// The other end of a [`Keeper`], for once the run is over.
+/// The end of the writing thread, to be awaited after the run.
 pub struct Keeping {
     run: String,
     db: Option<PathBuf>,
     is_quiet: bool,
     has_failed: Arc<AtomicBool>,
-    /// Gives whether anything was kept; the thread drops it in any case.
+    /// Receives whether anything was stored. The thread drops the sender in any case.
     is_done: Receiver<bool>,
 }
 
 impl Keeper {
-    /// Begins to keep a run of which each of some agents delivers a part.
+    /// Starts to store a run with one part per agent.
     #[must_use]
     pub fn start(args: &KeepArgs, run: &str, agents: Vec<String>, is_quiet: bool) -> (Self, Keeping) {
         let (records, waiting) = sync_channel(WAITING);
@@ -77,71 +77,73 @@ impl Keeper {
                 warn(&failed, &error);
                 false
             });
-            // Nobody waits for it any more where the run was given up.
+            // The receiver may have been dropped.
             let _ = done.send(is_kept);
         };
         if let Err(error) = thread::Builder::new().name("golo-keep".to_owned()).spawn(writing) {
-            warn(&has_failed, &format!("no thread is left: {error}"));
+            warn(&has_failed, &format!("a thread cannot be started: {error}"));
         }
         (Self { records, has_failed }, keeping)
     }
 
-    /// Begins to keep a run that this machine delivers alone, of the load test `name`.
+    /// Starts to store a run of the load test `name` that this machine runs alone.
     #[must_use]
     pub fn start_alone(args: &KeepArgs, name: &str, call: &RunCall) -> (Self, Keeping) {
         let begun = begun(golo::new_sequence_id(), name, call, &call.options(name));
         let (keeper, keeping) = Self::start(args, &begun.run, vec![begun.agent.clone()], call.is_quiet());
-        keeper.tell(record::Record::Begun(begun));
+        keeper.record(record::Record::Begun(begun));
         (keeper, keeping)
     }
 
-    /// Keeps an event of the only part.
+    /// Stores an event of the only part.
     pub fn event(&self, event: Event) {
-        self.tell(record::Record::Event(wire::event(event)));
+        self.record(record::Record::Event(wire::event(event)));
     }
 
-    /// Keeps how the only part ended.
+    /// Stores the end of the only part.
     pub fn ended(&self, ended: Ended) {
-        self.tell(record::Record::Ended(ended));
+        self.record(record::Record::Ended(ended));
     }
 
-    fn tell(&self, record: record::Record) {
+    fn record(&self, record: record::Record) {
         self.keep(0, Record { at: now(), record: Some(record) });
     }
 
-    /// Keeps the next record of a part. Never waits.
+    /// Queues the next record of a part. Never blocks.
     pub fn keep(&self, part: usize, record: Record) {
         if !self.has_failed.load(Relaxed) && self.records.try_send((part, record)).is_err() {
-            warn(&self.has_failed, "the disk is too slow for it");
+            warn(&self.has_failed, "the disk is too slow");
         }
     }
 }
 
 impl Keeping {
-    /// Waits until everything is written, and says what the run can be called by.
+    /// Waits until all records are written and prints the ID of the stored run.
     pub fn finish(self) {
         let Self { run, db, is_quiet, has_failed, is_done } = self;
         match is_done.recv_timeout(PATIENCE) {
             Ok(true) if !is_quiet => {
                 let short = short(&run);
-                // What the variable says, it says to `show` as well.
+                // `golo show` reads `GOLO_DB` too, so `--db` can be left out if both name the same file.
                 let db = db.filter(|db| std::env::var_os("GOLO_DB").is_none_or(|variable| variable != db.as_os_str()));
                 let db = db.map_or_else(String::new, |db| format!(" --db {}", db.display()));
-                say(format_args!("kept as {short}: golo show {short}{db}"));
+                say(format_args!("stored as {short}: golo show {short}{db}"));
             }
             Err(RecvTimeoutError::Timeout) => {
-                warn(&has_failed, &format!("its file could not be written within {} s", PATIENCE.as_secs()));
+                warn(&has_failed, &format!("the file could not be written within {} s", PATIENCE.as_secs()));
             }
-            // There is nothing to show, or what went wrong was said.
+            // Nothing to show, or the error has been printed.
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {}
         }
     }
 }
 
-/// Says, the first time, why a run is not kept, or no further.
+/// Prints the first warning that a run is not stored, or only in part.
 fn warn(has_failed: &AtomicBool, reason: &str) {
     if !has_failed.swap(true, Relaxed) {
-        say(format_args!("golo: warning: the results are not kept, or not whole: {reason}; `--no-keep` keeps none"));
+        say(format_args!(
+            "golo: warning: the results are not stored, or only in part: {reason}; `--no-keep` turns storing off"
+        ));
     }
 }
 
@@ -156,7 +158,7 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         outputs: false,
         speaks: pb::REVISION,
         max_lag: options.max_lag.map(wire::nanoseconds),
-        // The thresholds below say which.
+        // The thresholds below contain them.
         selected_routes: Vec::new(),
     };
     Begun {
@@ -166,14 +168,15 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         load_test: name.to_owned(),
         plan: Some(plan),
         thresholds: call.thresholds().iter().map(ToString::to_string).collect(),
-        // It is not read for that alone.
+        // Hashing the file only for this would be too slow.
         binary: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
-/// Writes records as they come, those that have come meanwhile together, until every part has told its end or nothing more
-/// comes; gives whether there were any. Others may keep the same run in the same file: what they have kept is passed over.
+/// Writes records as they arrive, all queued ones in one transaction, until every part has ended or the sender is gone.
+/// Returns whether there were any records. Other writers may store the same run in the same file; records that are
+/// already stored are skipped.
 fn write(
     db: Option<PathBuf>,
     run: &str,
@@ -181,9 +184,9 @@ fn write(
     waiting: &Receiver<(usize, Record)>,
 ) -> Result<bool, String> {
     let Ok(mut first) = waiting.recv() else { return Ok(false) };
-    let place = place(db).map_err(|error| error.to_string())?;
-    let mut store = Store::open(&place).map_err(|error| chain(&error))?;
-    let failed = |error: StoreError| format!("{}: {}", place.display(), chain(&error));
+    let path = database_path(db).map_err(|error| error.to_string())?;
+    let mut store = Store::open(&path).map_err(|error| chain(&error))?;
+    let failed = |error: StoreError| format!("{}: {}", path.display(), chain(&error));
     let batch =
         |agent: &String| Batch { run: run.to_owned(), agent: agent.clone(), job: None, from: 0, records: Vec::new() };
     let mut batches: Vec<Batch> = agents.iter().map(batch).collect();
@@ -194,8 +197,8 @@ fn write(
             running = running.saturating_sub(usize::from(is_last));
             batches[part].records.push(record);
         }
-        let told = batches.iter().filter(|batch| !batch.records.is_empty());
-        let kept = store.write(|writing| told.cloned().try_for_each(|batch| writing.ingest(batch).map(drop)));
+        let filled = batches.iter().filter(|batch| !batch.records.is_empty());
+        let kept = store.write(|writing| filled.cloned().try_for_each(|batch| writing.ingest(batch).map(drop)));
         kept.and_then(|kept| kept).map_err(failed)?;
         for batch in &mut batches {
             batch.from += batch.records.drain(..).len() as u64;
@@ -208,7 +211,7 @@ fn write(
             Err(_) => break,
         }
     }
-    // Lists have it at hand then; where that cannot be, it is worked out once it is listed.
+    // Lists read the summary. If this fails, it is computed when the run is listed.
     let mut new = Vec::new();
     if let Ok(kept) = store.find(run)
         && summarize(&store, &kept, &mut new).is_ok()

@@ -9,7 +9,7 @@ use golo_proto::engine::{self as pb, event::Event};
 use super::{Keeper, Keeping};
 use crate::drive::run_end::ended;
 
-/// Keeps what a run on this machine measures, second by second.
+/// Stores the results of a run on this machine, second by second.
 pub struct StoreOutput {
     keeper: Keeper,
     keeping: Option<Keeping>,
@@ -19,7 +19,7 @@ pub struct StoreOutput {
 }
 
 impl StoreOutput {
-    /// Writes records with `keeper`, and waits for `keeping` in the end.
+    /// Creates the output. Records go to `keeper`; the end of the run waits for `keeping`.
     #[must_use]
     pub fn new((keeper, keeping): (Keeper, Keeping)) -> Self {
         Self { keeper, keeping: Some(keeping), interrupted: 0, has_finished: false }

@@ -1,4 +1,4 @@
-//! What can be said of a run whose end is not known.
+//! Description of a run whose end is not known.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,43 +7,45 @@ use golo::{report::duration, wire};
 use super::Part;
 use crate::support::moments::date;
 
-/// How long a part may be silent that others have outlived.
+/// Maximum silence of a part after another has ended.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What is known, unless every part has told its end, or is lost since others have ended long ago.
+/// Describes what is known of the run. Returns `None` if every part has ended, or is lost because others ended long
+/// ago.
 pub(super) fn not_ended(parts: &[Part<'_>], missing: usize, of: u64, now: SystemTime) -> Option<String> {
-    // Whose loss it was that the run died of is not waited for.
+    // The agent whose loss ended the run is not waited for.
     let died_of: Vec<_> = parts.iter().filter_map(|part| Some(&*part.ended.as_ref()?.run_died_of)).collect();
     let is_named = |part: &&Part<'_>| died_of.contains(&&*part.agent);
     let is_unknown = died_of.iter().any(|name| !name.is_empty() && parts.iter().all(|part| part.agent != *name));
     let missing = missing.saturating_sub(is_unknown.into());
-    let last_end = parts.iter().filter(|part| part.ended.is_some()).map(|part| part.heard_at).max();
+    let last_end = parts.iter().filter(|part| part.ended.is_some()).map(|part| part.last_record_at).max();
     let is_given_up = last_end.is_some_and(|end| since(end, now) > SILENCE);
     let open: Vec<_> = parts.iter().filter(|part| part.ended.is_none() && !is_named(part)).collect();
-    let is_open = |part: &&Part<'_>| !is_given_up || since(part.heard_at, now) <= SILENCE;
+    let is_open = |part: &&Part<'_>| !is_given_up || since(part.last_record_at, now) <= SILENCE;
     if !open.iter().any(is_open) && (missing == 0 || is_given_up) {
         return None;
     }
     let begun = date(parts.iter().map(|part| part.begun_at).min()?);
-    let mut said = format!("it began at {begun}");
+    let mut text = format!("it began at {begun}");
     for part in &open {
-        let (told, ago) = (duration(Duration::from_secs(part.seconds)), duration(whole(since(part.heard_at, now))));
-        let whose = if of == 1 { String::new() } else { format!(" of {}", part.agent) };
-        said += &format!("; the last that is known{whose} is from {told} into it, {ago} ago");
+        let (elapsed, ago) =
+            (duration(Duration::from_secs(part.seconds)), duration(whole(since(part.last_record_at, now))));
+        let of_agent = if of == 1 { String::new() } else { format!(" of {}", part.agent) };
+        text += &format!("; the last record{of_agent} is from {elapsed} into the run, {ago} ago");
     }
     if missing > 0 {
-        said += &format!("; nothing is known yet of {missing} of its {of} parts");
+        text += &format!("; {missing} of its {of} parts have sent no records yet");
     }
     let ended = parts.iter().filter(|part| part.ended.is_some()).count();
     if ended > 0 {
-        said += &format!("; {ended} of its parts have ended");
+        text += &format!("; {ended} of its parts have ended");
     }
-    said += "; it is running, or whoever ran it was killed";
-    Some(said)
+    text += "; it is running, or the process that ran it was killed";
+    Some(text)
 }
 
 fn since(moment: u64, now: SystemTime) -> Duration {
-    // The clocks of two machines differ.
+    // Zero if the other machine's clock is ahead.
     now.duration_since(wire::moment(moment)).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Records of runs that were, and of those that still are.
+//! Tests with records of ended and unfinished runs.
 
 use golo::report::Verdict;
 
@@ -82,10 +82,10 @@ fn verdict(parts: &[Vec<Record>], now: u64) -> Verdict {
 }
 
 #[test]
-fn the_seconds_of_parts_are_put_together_whatever_their_order() {
+fn seconds_of_parts_are_merged_in_any_order() {
     let parts = [part("a", (0, 2), 6, Some(Ended::default())), part("b", (1, 2), 6, Some(Ended::default()))];
     let (replayed, seconds) = replayed(&parts, 6);
-    // The last comes with the end of the first to end.
+    // The last second arrives with the end of the first part.
     assert_eq!(seconds, (1..=6).map(|second| (second, 10, 2)).collect::<Vec<_>>());
     let RunOutcome { finished, timeline, not_ended, .. } = &replayed.outcome;
     assert_eq!((finished.totals.triggers.done, finished.options.workers, not_ended.clone()), (12, 4, None));
@@ -94,13 +94,13 @@ fn the_seconds_of_parts_are_put_together_whatever_their_order() {
 }
 
 #[test]
-fn thresholds_are_judged_anew() {
+fn thresholds_are_judged_again() {
     let parts = [part("a", (0, 1), 6, Some(Ended::default()))];
     assert_eq!(verdict(&parts, 6), Verdict::Failed(vec!["iterations count>=10 was 6".to_owned()]));
 }
 
 #[test]
-fn how_it_ended_is_known() {
+fn verdict_follows_the_recorded_end() {
     let verdict = |end: Ended| verdict(&[part("a", (0, 1), 12, Some(end))], 12);
     let of = |state: State| Ended { state: state.into(), ..Ended::default() };
     assert_eq!(verdict(Ended { stopped: Some(3 * SECOND), ..of(State::Cancelled) }), Verdict::Stopped);
@@ -123,11 +123,11 @@ fn how_it_ended_is_known() {
 }
 
 #[test]
-fn a_run_whose_end_nobody_told_has_not_ended() {
+fn run_without_recorded_end_has_not_ended() {
     let parts = [part("a", (0, 1), 5, None)];
     let (replayed, seconds) = replayed(&parts, 8);
-    let expected = "it began at 2027-01-15T08:00:00Z; the last that is known is from 5s into it, 3s ago; it is running, or \
-                    whoever ran it was killed";
+    let expected = "it began at 2027-01-15T08:00:00Z; the last record is from 5s into the run, 3s ago; it is running, or \
+                    the process that ran it was killed";
     assert_eq!((replayed.outcome.verdict(), seconds.len()), (Verdict::NotEnded(expected.to_owned()), 5));
     assert_eq!(replayed.outcome.finished.totals.triggers.done, 5);
     let only_begun = [vec![begun("a", 0, 1)]];
@@ -135,25 +135,25 @@ fn a_run_whose_end_nobody_told_has_not_ended() {
 }
 
 #[test]
-fn a_part_that_others_have_outlived_is_lost_after_a_minute() {
+fn silent_part_is_lost_a_minute_after_others_ended() {
     let parts = [part("a", (0, 2), 12, Some(Ended::default())), part("b", (1, 2), 4, None)];
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
-    assert!(known.contains("the last that is known of b is from 4s into it, 11s ago; 1 of its parts"), "{known}");
+    assert!(known.contains("the last record of b is from 4s into the run, 11s ago; 1 of its parts"), "{known}");
     let Verdict::Invalid(reasons) = verdict(&parts, 100) else { panic!("it will not come") };
-    assert_eq!(reasons, ["the agent b was lost from 4s on: nothing more was heard of it"]);
+    assert_eq!(reasons, ["the agent b was lost from 4s on: it sent no more records"]);
 }
 
 #[test]
-fn a_part_that_never_came_is_named() {
+fn missing_part_is_named() {
     let parts = [part("b", (1, 3), 12, Some(Ended::default())), part("a", (0, 3), 12, Some(Ended::default()))];
     let Verdict::NotEnded(known) = verdict(&parts, 15) else { panic!("it may come") };
-    assert!(known.contains("nothing is known yet of 1 of its 3 parts"), "{known}");
+    assert!(known.contains("1 of its 3 parts have sent no records yet"), "{known}");
     let Verdict::Invalid(reasons) = verdict(&parts, 100) else { panic!("it will not come") };
-    assert_eq!(reasons, ["the agent share 3 of 3 was lost from the start on: nothing was heard of it"]);
+    assert_eq!(reasons, ["the agent share 3 of 3 was lost from the start on: it sent no records"]);
 }
 
 #[test]
-fn what_was_told_of_the_whole_run_is_how_it_ended() {
+fn end_of_whole_run_overrides_ends_of_parts() {
     let of = |state: State| Ended { state: state.into(), ..Ended::default() };
     let cancelled = of(State::Cancelled);
     let died = Ended { run_died: "b was lost".to_owned(), run_died_of: "b".to_owned(), ..cancelled.clone() };
@@ -193,19 +193,19 @@ fn what_was_told_of_the_whole_run_is_how_it_ended() {
     let ready = |agent, index| vec![begun(agent, index, 2), ended(1, died.clone())];
     assert_eq!(verdict(&[ready("a", 0), ready("b", 1)], 2), of_the_run, "it was ready to begin");
 
-    // A third is on its way still.
+    // The third part is still running.
     let parts = |b: Option<Ended>| {
         [part("a", (0, 3), 6, Some(died.clone())), part("b", (1, 3), 6, None), part("c", (2, 3), 6, b)]
     };
     assert!(matches!(verdict(&parts(None), 9), Verdict::NotEnded(_)));
     assert_eq!(verdict(&parts(Some(died.clone())), 9), of_the_run);
-    // Nothing came of the lost one.
+    // The lost agent sent no records.
     let parts = [part("a", (0, 2), 6, Some(died))];
     assert_eq!(verdict(&parts, 9), of_the_run);
 }
 
 #[test]
-fn a_part_that_is_lost_is_not_the_run() {
+fn lost_part_makes_run_invalid() {
     let of = |state: State, reason: &str| Ended { state: state.into(), reason: reason.to_owned(), ..Ended::default() };
     let lost = |ended: Ended| {
         let parts = [part("a", (0, 2), 12, Some(Ended::default())), part("b", (1, 2), 6, Some(ended))];
@@ -221,10 +221,10 @@ fn a_part_that_is_lost_is_not_the_run() {
 }
 
 #[test]
-fn a_run_that_died_before_it_began_has_not_started() {
-    let told =
+fn run_that_died_before_start_has_not_started() {
+    let cancelled =
         Ended { state: State::Cancelled.into(), run_died: "the agent b: no licence".to_owned(), ..Ended::default() };
-    let parts = [vec![begun("a", 0, 2), ended(1, told)]];
+    let parts = [vec![begun("a", 0, 2), ended(1, cancelled)]];
     let reason = "the agent b: no licence".to_owned();
     let failed = Ended { state: State::Failed.into(), reason: "no licence".to_owned(), ..Ended::default() };
     let both = [parts[0].clone(), vec![begun("b", 1, 2), ended(1, failed)]];
@@ -237,7 +237,7 @@ fn a_run_that_died_before_it_began_has_not_started() {
 }
 
 #[test]
-fn an_agent_that_died_with_it_has_said_so() {
+fn failed_end_of_only_part_is_death_of_run() {
     let mut records = part("a", (0, 1), 4, None);
     let reason = "the agent ended while it ran".to_owned();
     records.push(ended(9, Ended { state: State::Failed.into(), reason: reason.clone(), ..Ended::default() }));
@@ -245,13 +245,13 @@ fn an_agent_that_died_with_it_has_said_so() {
 }
 
 #[test]
-fn what_cannot_be_is_said() {
+fn invalid_records_are_reported() {
     let wrong = |records: Vec<Record>| {
         let records = Box::new(records.into_iter().map(Ok)) as Records<'_>;
         replay([records], wire::moment(START), |_| {}).unwrap_err()
     };
-    assert_eq!(wrong(Vec::new()), "nothing is kept of it");
-    assert_eq!(wrong(vec![second(1, 1)]), "its first record does not say what was asked for");
+    assert_eq!(wrong(Vec::new()), "it has no stored records");
+    assert_eq!(wrong(vec![second(1, 1)]), "its first record is not a `Begun`");
     let broken = event(1, Event::Second(pb::Second { elapsed: SECOND, users: 1, snapshot: None }));
-    assert_eq!(wrong(vec![begun("a", 0, 1), broken]), "what a told cannot be: no snapshot of a second");
+    assert_eq!(wrong(vec![begun("a", 0, 1), broken]), "invalid record of a: no snapshot of a second");
 }

@@ -1,4 +1,4 @@
-//! What must be true of a record before it is kept: that what is made of it later, in SQL or by a replay, can be.
+//! Checks of records before they are stored, so that SQL queries and replays can process them later.
 
 use golo::{engine::plan::Plan, report::Threshold};
 use golo_proto::{
@@ -8,14 +8,15 @@ use golo_proto::{
 
 use super::StoreError;
 
-/// The largest count: the sum of those of a thousand parts is an integer of SQLite still, and JSON has each exactly.
+/// Maximum value of a count. The sum over a thousand parts still fits into an SQLite integer, and JSON represents each
+/// count exactly.
 const MOST: u64 = 1 << 53;
 
-/// Thresholds, as a replay reads them.
+/// Checks that a replay can parse the thresholds.
 pub(super) fn thresholds(written: &[String]) -> Result<(), StoreError> {
     for text in written {
         if let Err(error) = text.parse::<Threshold>() {
-            // The lines after the first show the place, to a terminal.
+            // The further lines mark the place in the text, for terminals.
             let error = error.to_string();
             let reason = error.lines().next().unwrap_or_default();
             return Err(StoreError::refused(format!("its threshold `{text}`: {reason}")));
@@ -24,7 +25,7 @@ pub(super) fn thresholds(written: &[String]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What the tables and a replay make of an event, beside its snapshot's form.
+/// Checks the values of an event. The form of its snapshot is checked elsewhere.
 pub(super) fn record(record: &Record) -> Result<(), StoreError> {
     let Some(record::Record::Event(pb::Event { event: Some(event) })) = &record.record else { return Ok(()) };
     match event {
@@ -33,7 +34,7 @@ pub(super) fn record(record: &Record) -> Result<(), StoreError> {
             second.snapshot.as_ref().map_or(Ok(()), snapshot)
         }
         Event::Finished(finished) => {
-            let load = finished.load.as_ref().ok_or_else(|| StoreError::refused("an end without its load"))?;
+            let load = finished.load.as_ref().ok_or_else(|| StoreError::refused("a `Finished` without a load"))?;
             Plan::try_from(load)?;
             count("users", finished.most_users)?;
             finished.rest.as_ref().map_or(Ok(()), snapshot)

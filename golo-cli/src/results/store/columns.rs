@@ -1,4 +1,4 @@
-//! Numbers as SQLite has them, and the columns that a histogram becomes.
+//! Conversion of numbers and histograms to SQLite columns.
 
 use golo::engine::histogram::Histogram;
 use rusqlite::{
@@ -6,50 +6,50 @@ use rusqlite::{
     types::{Null, ToSqlOutput},
 };
 
-/// The percentiles that have a column.
+/// Percentiles with a column of their own.
 pub(super) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
-/// An integer as SQLite has them; what is beyond those is the largest.
+/// Converts to an SQLite integer. Larger values become the maximum.
 pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A number that is kept as [`integer`].
+/// Reads a column written with [`integer`].
 pub(super) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     row.get(at).map(|value: i64| value.max(0).unsigned_abs())
 }
 
-/// [`number`], where there may be none.
+/// As [`number`], for a column that may be null.
 pub(super) fn optional(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<u64>> {
     row.get(at).map(|value: Option<i64>| value.map(|value| value.max(0).unsigned_abs()))
 }
 
-/// Durations in numbers: what stands in the columns of a table.
+/// Statistics of durations, one per column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Durations {
-    /// Of all of them; the mean is this over their count.
+    /// Sum; the mean is this divided by the count.
     pub sum_ns: u64,
-    /// The shortest; absent, as all that follow, where there is none.
+    /// Minimum. This and all following are `None` if there are no durations.
     pub min_ns: Option<u64>,
-    /// Percentiles, as reports have them: by nearest rank.
+    /// Median. Percentiles use nearest rank, as in reports.
     pub p50_ns: Option<u64>,
-    /// The 90th.
+    /// 90th percentile.
     pub p90_ns: Option<u64>,
-    /// The 95th.
+    /// 95th percentile.
     pub p95_ns: Option<u64>,
-    /// The 99th.
+    /// 99th percentile.
     pub p99_ns: Option<u64>,
-    /// The 99.9th.
+    /// 99.9th percentile.
     pub p999_ns: Option<u64>,
-    /// The longest.
+    /// Maximum.
     pub max_ns: Option<u64>,
 }
 
 impl Durations {
-    /// Columns that one takes.
+    /// Number of columns.
     pub(super) const COLUMNS: usize = 8;
 
-    /// Those of a histogram.
+    /// Computes the statistics of a histogram.
     pub(super) fn of(histogram: &Histogram) -> Self {
         let quantiles = histogram.quantiles(&QUANTILES);
         let quantile = |at: usize| quantiles.get(at).copied().flatten();
@@ -65,7 +65,7 @@ impl Durations {
         }
     }
 
-    /// Those that begin at a column.
+    /// Reads the statistics from the columns that begin at `at`.
     pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
         Ok(Self {
             sum_ns: number(row, at)?,
@@ -79,47 +79,47 @@ impl Durations {
         })
     }
 
-    /// As columns, in their order.
+    /// Returns the column values in order.
     pub(super) fn columns(&self) -> [Option<i64>; Self::COLUMNS] {
         let Self { sum_ns, min_ns, p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, max_ns } = *self;
         [Some(sum_ns), min_ns, p50_ns, p90_ns, p95_ns, p99_ns, p999_ns, max_ns].map(|value| value.map(integer))
     }
 }
 
-/// Parameters of a statement, in order, whatever they are.
+/// Parameters of a statement, in order.
 pub(super) struct Parameters(Vec<ToSqlOutput<'static>>);
 
 impl Parameters {
-    /// Numbers.
+    /// Creates parameters from numbers.
     pub(super) fn of(numbers: impl IntoIterator<Item = i64>) -> Self {
         Self(Vec::with_capacity(32)).numbers(numbers)
     }
 
-    /// And more numbers.
+    /// Appends numbers.
     pub(super) fn numbers(mut self, numbers: impl IntoIterator<Item = i64>) -> Self {
         self.0.extend(numbers.into_iter().map(ToSqlOutput::from));
         self
     }
 
-    /// And durations.
+    /// Appends the columns of durations.
     pub(super) fn durations(mut self, durations: &Durations) -> Self {
         self.0.extend(durations.columns().map(nullable));
         self
     }
 
-    /// And a number that may be missing.
+    /// Appends a number or null.
     pub(super) fn optional(mut self, value: Option<i64>) -> Self {
         self.0.push(nullable(value));
         self
     }
 
-    /// And bytes that may be missing.
+    /// Appends bytes or null.
     pub(super) fn blob(mut self, bytes: Option<Vec<u8>>) -> Self {
         self.0.push(bytes.map_or(ToSqlOutput::from(Null), ToSqlOutput::from));
         self
     }
 
-    /// As a statement takes them.
+    /// Returns the parameters for a statement.
     pub(super) fn all(&self) -> impl Params {
         rusqlite::params_from_iter(&self.0)
     }

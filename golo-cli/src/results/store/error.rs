@@ -1,48 +1,48 @@
-//! What can be wrong with a database, or with what is to be kept in it.
+//! Errors of the store.
 
 use std::{fmt, io, path::Path, sync::Arc};
 
 use rusqlite::ffi::ErrorCode;
 
-/// Why something was not kept, or not found.
+/// Error of a read or write of the store.
 #[derive(Debug)]
 pub enum StoreError {
-    /// Records before those that came are missing.
+    /// Records before the batch are missing.
     Gap {
-        /// The number of the first of them.
+        /// Number of the first missing record.
         next: u64,
     },
-    /// The part is known as that of another job than the one that tells it now.
+    /// The stored part belongs to another job than the one that sends records.
     OtherJob {
-        /// The one that is known.
+        /// ID of the job that the part belongs to.
         known: String,
     },
-    /// What came cannot be, for this reason.
+    /// The data are invalid, for this reason.
     Refused(String),
-    /// There is no such thing.
+    /// The requested object does not exist.
     Unknown(String),
-    /// No room is left.
+    /// The disk or the database is full.
     Full(Arc<rusqlite::Error>),
     /// The file cannot be used, for this reason.
     Unusable(String),
-    /// The database fails.
+    /// The database failed.
     Database(Arc<rusqlite::Error>),
 }
 
 impl StoreError {
     pub(super) fn open(path: &Path, error: rusqlite::Error) -> Self {
         let reason = match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => "it is no database".to_owned(),
+            Some(ErrorCode::NotADatabase) => "it is not a database".to_owned(),
             _ => error.to_string(),
         };
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
     }
 
-    /// The file itself can neither be read nor made.
+    /// The file can neither be read nor created.
     pub(super) fn no_file(path: &Path, error: &io::Error) -> Self {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let reason = match folder {
-            Some(folder) => format!("there is no folder {}: make it first", folder.display()),
+            Some(folder) => format!("there is no folder {}: create it first", folder.display()),
             None => error.to_string(),
         };
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
@@ -56,7 +56,7 @@ impl StoreError {
         Self::Refused(reason.into())
     }
 
-    /// The same, with the place where something was refused.
+    /// Adds the place to the reason of a refusal.
     pub(super) fn within(self, place: impl FnOnce() -> String) -> Self {
         match self {
             Self::Refused(reason) => Self::Refused(format!("{}: {reason}", place())),
@@ -64,13 +64,13 @@ impl StoreError {
         }
     }
 
-    /// Whether it is the fault of who asked, and nothing is wrong with the database.
+    /// True if the caller made the error and the database works.
     #[must_use]
     pub fn is_callers(&self) -> bool {
         matches!(self, Self::Gap { .. } | Self::OtherJob { .. } | Self::Refused(_) | Self::Unknown(_))
     }
 
-    /// The same, for others whom it concerns.
+    /// Returns a copy, for further callers.
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Gap { next } => Self::Gap { next: *next },
@@ -88,16 +88,16 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gap { next } => write!(f, "records from number {next} on are missing"),
-            // Agents know it by these words.
+            // Agents recognise this text.
             Self::OtherJob { .. } => f.write_str("told by another job"),
             Self::Refused(reason) | Self::Unknown(reason) | Self::Unusable(reason) => f.write_str(reason),
             Self::Full(_) => f.write_str("the database has no room left"),
             Self::Database(error) => f.write_str(match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    "another process has kept the database to itself for too long: end it, or try again"
+                    "another process has locked the database for too long: stop it, or try again"
                 }
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    "the database is damaged: put it aside for `sqlite3 FILE .recover`, and go on with another by `--db`"
+                    "the database is damaged: try `sqlite3 FILE .recover`, and use another file with `--db`"
                 }
                 Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to",
                 Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails",
@@ -139,18 +139,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fails_says_what_would_help() {
+    fn database_errors_suggest_a_fix() {
         for (code, expected) in [
-            (ffi::SQLITE_BUSY, "another process has kept the database to itself for too long: end it, or try again"),
-            (ffi::SQLITE_CORRUPT, "the database is damaged: put it aside for `sqlite3 FILE .recover`"),
+            (ffi::SQLITE_BUSY, "another process has locked the database for too long: stop it, or try again"),
+            (ffi::SQLITE_CORRUPT, "the database is damaged: try `sqlite3 FILE .recover`"),
             (ffi::SQLITE_READONLY, "the database cannot be written to: "),
             (ffi::SQLITE_IOERR_WRITE, "the disk of the database fails: "),
             (ffi::SQLITE_FULL, "the database has no room left: "),
             (ffi::SQLITE_ERROR, "the database fails: "),
         ] {
             let error = StoreError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
-            let said = chain(&error);
-            assert!(said.starts_with(expected), "{said}");
+            let text = chain(&error);
+            assert!(text.starts_with(expected), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Keeping what a batch of records brings that is new.
+//! Storing the new records of a batch.
 
 use golo::wire::unix_nanoseconds;
 use golo_proto::results::{Begun, Record, record};
@@ -13,31 +13,30 @@ use super::{
     part::Part,
 };
 
-/// Most parts of a run: each that is missing is told of by name.
+/// Maximum number of parts of a run; reports name each missing part.
 const PARTS: u64 = 1000;
 
 /// Records of one agent's part of a run, in order.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// The run.
+    /// ID of the run.
     pub run: String,
-    /// Whose part of it.
+    /// Name of the agent.
     pub agent: String,
-    /// The job that tells it, as its agent calls it: where it is given, a part that another job has told is not taken for
-    /// this one's.
+    /// ID of the job at its agent. If given, it must be the job that the stored part belongs to.
     pub job: Option<String>,
-    /// The number of the first record.
+    /// Number of the first record.
     pub from: u64,
-    /// The records.
+    /// Records.
     pub records: Vec<Record>,
 }
 
-/// What became of a batch.
+/// Result of storing a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ingested {
-    /// How many of its records were new.
+    /// Number of records that were new.
     pub new: u64,
-    /// The number of the record that is wanted next.
+    /// Number of the next record that is expected.
     pub next: u64,
 }
 
@@ -54,7 +53,7 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
         return Err(StoreError::Gap { next });
     }
     if let (0, Some(part), Some(first)) = (from, &part, records.first()) {
-        is_the_same(connection, part, first, &agent)?;
+        check_first_record(connection, part, first, &agent)?;
     }
     let known = usize::try_from(next - from).unwrap_or(usize::MAX);
     let mut records = records.into_iter().skip(known).peekable();
@@ -77,20 +76,20 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
     Ok(Ingested { new: part.next_record - next, next: part.next_record })
 }
 
-/// That a part which is sent from its beginning is the one that is known.
-fn is_the_same(connection: &Connection, part: &Part, first: &Record, agent: &str) -> Result<(), StoreError> {
+/// Checks that the first record of a resent part equals the stored one.
+fn check_first_record(connection: &Connection, part: &Part, first: &Record, agent: &str) -> Result<(), StoreError> {
     let select = "SELECT record FROM records WHERE part = ? AND number = 0";
     let kept: Option<Vec<u8>> = connection.prepare_cached(select)?.query_row([part.id], |row| row.get(0)).optional()?;
     let kept = kept.and_then(|kept| Record::decode(&*kept).ok());
     match kept.is_none_or(|kept| kept.record == first.record) {
         true => Ok(()),
         false => Err(StoreError::refused(format!(
-            "agent {agent:?} has already told of another job in this run: each part needs an agent's name of its own"
+            "agent {agent:?} has already sent another job of this run: each part needs an agent name of its own"
         ))),
     }
 }
 
-/// The first record: makes the part, and the run where this is its first.
+/// Creates the part from its first record, and the run if it is new.
 fn begin(
     connection: &Connection,
     (run, agent, job): (&str, &str, Option<&str>),
@@ -98,12 +97,13 @@ fn begin(
     now: i64,
 ) -> Result<Part, StoreError> {
     let Some(record::Record::Begun(begun)) = &record.record else {
-        return Err(StoreError::refused("record 0 is no `Begun`"));
+        return Err(StoreError::refused("record 0 is not a `Begun`"));
     };
     let job = job.unwrap_or(&begun.job);
-    for (what, said, expected) in [("run", &begun.run, run), ("agent", &begun.agent, agent), ("job", &begun.job, job)] {
-        if said != expected {
-            return Err(StoreError::refused(format!("record 0 is of the {what} {said:?}, and not of {expected:?}")));
+    for (what, found, expected) in [("run", &begun.run, run), ("agent", &begun.agent, agent), ("job", &begun.job, job)]
+    {
+        if found != expected {
+            return Err(StoreError::refused(format!("record 0 is of the {what} {found:?}: expected {expected:?}")));
         }
     }
     let asked = Asked::of(begun)?;
@@ -121,26 +121,26 @@ fn begin(
     Ok(part)
 }
 
-/// What a `Begun` asks for.
+/// The plan of a `Begun` record.
 struct Asked<'a> {
     plan: &'a golo_proto::engine::Plan,
-    /// Which of how many.
+    /// Index of the share and number of shares.
     share: (u64, u64),
-    words: String,
+    description: String,
 }
 
 impl<'a> Asked<'a> {
     fn of(begun: &'a Begun) -> Result<Self, StoreError> {
         let plan = begun.plan.as_ref().ok_or_else(|| StoreError::refused("record 0 has no plan"))?;
         let load = plan.load.as_ref().ok_or_else(|| StoreError::refused("record 0 has a plan without a load"))?;
-        let words = golo::engine::plan::Plan::try_from(load)?.to_string();
+        let description = golo::engine::plan::Plan::try_from(load)?.to_string();
         let share = plan.share.as_ref().map(golo::engine::share::Share::try_from).transpose()?;
         let share = share.map_or((0, 1), |share| (share.index(), share.of()));
         if share.1 > PARTS {
-            return Err(StoreError::refused(format!("record 0: a run has up to {PARTS} parts, and not {}", share.1)));
+            return Err(StoreError::refused(format!("record 0: a run has at most {PARTS} parts, not {}", share.1)));
         }
         check::thresholds(&begun.thresholds).map_err(|error| error.within(|| "record 0".to_owned()))?;
-        Ok(Self { plan, share, words })
+        Ok(Self { plan, share, description })
     }
 }
 
@@ -159,7 +159,7 @@ fn find_or_begin(connection: &Connection, begun: &Begun, asked: &Asked<'_>, now:
         return match is_same {
             true => Ok(run),
             false => Err(StoreError::refused(format!(
-                "a part of another plan: agent {agent:?} delivers a share of the run {:?} by one that is not the same",
+                "a part of another plan: agent {agent:?} runs a share of the run {:?} with a plan that differs",
                 begun.run
             ))),
         };
@@ -171,6 +171,6 @@ fn find_or_begin(connection: &Connection, begun: &Begun, asked: &Asked<'_>, now:
     let name = if asked.plan.job_name.is_empty() { &begun.load_test } else { &asked.plan.job_name };
     let thresholds = begun.thresholds.join("\n");
     let parts = integer(asked.share.1);
-    insert.execute(params![begun.run, name, begun.load_test, asked.words, thresholds, parts, now])?;
+    insert.execute(params![begun.run, name, begun.load_test, asked.description, thresholds, parts, now])?;
     Ok(connection.last_insert_rowid())
 }

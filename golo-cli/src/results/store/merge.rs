@@ -1,4 +1,5 @@
-//! Requests of a second, merged over parts and outcomes: percentiles cannot be made of percentiles.
+//! Requests of a second, merged over parts and outcomes. Percentiles cannot be computed from percentiles, so histograms
+//! are merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,29 +12,29 @@ use super::{
     seconds::histogram,
 };
 
-/// The method of a measured step.
+/// Method of a measured step.
 const STEP: &str = "MEASURE";
 
-/// All routes together, where a route is asked for.
+/// Route number of the rows for all routes together.
 pub(super) const ALL: i64 = 0;
 
-/// Requests of some series together.
+/// Merged requests of several series.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MergedRequests {
-    /// Those that failed.
+    /// Number of failed requests.
     pub failed: u64,
-    /// Those that the run cut off, which are in nothing else here.
+    /// Number of requests interrupted by the end of the run; no other field includes them.
     pub interrupted: u64,
-    /// Bytes of responses' bodies.
+    /// Bytes of response bodies.
     pub received_bytes: u64,
-    /// Bytes of requests' bodies.
+    /// Bytes of request bodies.
     pub sent_bytes: u64,
-    /// How long they took.
+    /// Durations of the requests.
     pub durations: Histogram,
 }
 
 impl MergedRequests {
-    /// What [`SERIES`] begins with.
+    /// Adds a row that begins with the columns of [`SERIES`].
     pub(super) fn add(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
         let requests = number(row, 2)?;
         if row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? == "interrupted" {
@@ -49,7 +50,7 @@ impl MergedRequests {
         Ok(())
     }
 
-    /// Adds those of other series.
+    /// Adds the requests of other series.
     pub fn merge(&mut self, other: &Self) {
         let Self { failed, interrupted, received_bytes, sent_bytes, durations } = other;
         for (to, from) in [
@@ -68,7 +69,7 @@ impl MergedRequests {
 pub(super) const SERIES: &str = "series.outcome, series.failed, seconds.requests, seconds.received_bytes, \
      seconds.sent_bytes, seconds.durations, series.route";
 
-/// Makes the merged rows of a second anew. The row of all routes has the requests alone: measured steps are none.
+/// Recomputes the merged rows of a second. The row for all routes contains requests only, no measured steps.
 pub(super) fn second(connection: &Connection, run: i64, second: u64) -> Result<(), StoreError> {
     let second = integer(second);
     let mut routes: BTreeMap<i64, MergedRequests> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The versions of the database's schema. Each is a numbered file that makes it of the one before.
+//! Versions of the database schema. Each is a numbered SQL file that upgrades the version before.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
 
-/// What makes version `n + 1` of version `n`.
+/// SQL that upgrades version `n` to version `n + 1`.
 const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_runs.sql"),
     include_str!("migrations/0002_tags.sql"),
@@ -14,10 +14,10 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0004_rates.sql"),
 ];
 
-/// `golo`: that a file is one of ours, whatever its version. `file` shows it.
+/// Application ID `golo`, which marks a database of any version; the `file` command shows it.
 const APPLICATION: i32 = i32::from_be_bytes(*b"golo");
 
-/// Refuses a database of another program, and one of a newer golo.
+/// Rejects databases of other programs and of newer versions of golo.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let read = || -> rusqlite::Result<(i32, usize, bool)> {
         let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -30,7 +30,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     }
     if version > MIGRATIONS.len() {
         return Err(StoreError::Unusable(format!(
-            "{} was written by a newer golo: its version is {version}, and this one knows those up to {}",
+            "{} was written by a newer golo: its version is {version}, and this golo supports versions up to {}",
             path.display(),
             MIGRATIONS.len()
         )));
@@ -38,14 +38,14 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Brings the database to the latest version.
+/// Upgrades the database to the latest version.
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let mut migrate = || -> rusqlite::Result<()> {
         if version(connection)? >= MIGRATIONS.len() {
             return Ok(());
         }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have been quicker.
+        // Another process may have upgraded it in the meantime.
         for migration in MIGRATIONS.iter().skip(version(&transaction)?) {
             transaction.execute_batch(migration)?;
         }

@@ -1,4 +1,4 @@
-//! Requests one by one, as `POST /push/{db}` brings them.
+//! Single requests from `POST /push/{db}`.
 
 use golo::{
     Output,

@@ -1,4 +1,4 @@
-//! One agent's part of a run, as its records come.
+//! One agent's part of a run while its records arrive.
 
 use golo::{engine::snapshot::Snapshot, wire::WireError};
 use golo_proto::{
@@ -14,11 +14,11 @@ use super::{
     seconds, series, tags,
 };
 
-/// What is known of a part before its next record.
+/// State of a part before its next record.
 pub(super) struct Part {
     pub(super) id: i64,
     pub(super) run: i64,
-    /// The job that tells it, as its agent calls it.
+    /// ID of its job at the agent.
     job: String,
     pub(super) next_record: u64,
     next_second: u64,
@@ -27,7 +27,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The part of `agent`, where it has begun.
+    /// Returns the part of `agent` if it exists.
     pub(super) fn find(connection: &Connection, run: &str, agent: &str) -> Result<Option<Self>, StoreError> {
         let mut select = connection.prepare_cached(
             "SELECT parts.id, runs.id, parts.next_record, parts.next_second, parts.has_finished, parts.state <> 'running',
@@ -48,12 +48,12 @@ impl Part {
         Ok(select.query_row([run, agent], part).optional()?)
     }
 
-    /// One whose first record has come.
+    /// Creates the state after the first record.
     pub(super) fn begun(id: i64, run: i64, job: &str) -> Self {
         Self { id, run, job: job.to_owned(), next_record: 1, next_second: 0, has_finished: false, has_ended: false }
     }
 
-    /// That `job`, where it is given, is the one that tells this part.
+    /// Checks that `job`, if given, is the job that this part belongs to.
     pub(super) fn check_job(&self, job: Option<&str>) -> Result<(), StoreError> {
         match job.is_none_or(|job| job == self.job) {
             true => Ok(()),
@@ -61,7 +61,7 @@ impl Part {
         }
     }
 
-    /// Writes down how far it has come.
+    /// Saves the state.
     pub(super) fn keep(&self, connection: &Connection, now: i64) -> Result<(), StoreError> {
         let mut update = connection.prepare_cached(
             "UPDATE parts SET next_record = ?, next_second = ?, has_finished = ?, heard_at_ns = ? WHERE id = ?",
@@ -71,7 +71,7 @@ impl Part {
         Ok(())
     }
 
-    /// Keeps the next record. Gives the second that it has told of, if it is about any.
+    /// Stores the next record. Returns the second that it belongs to, if any.
     pub(super) fn add(&mut self, connection: &Connection, mut record: Record) -> Result<Option<u64>, StoreError> {
         let number = self.next_record;
         let refused = |reason: &str| Err(StoreError::refused(format!("record {number} {reason}")));
@@ -82,24 +82,26 @@ impl Part {
         let at = record.at;
         let mut second = None;
         match &mut record.record {
-            None => return refused("is of a kind that this golo does not know"),
+            None => return refused("is of a kind unknown to this golo"),
             Some(record::Record::Begun(_)) => return refused("is a second `Begun`"),
             Some(record::Record::Ended(ended)) => self.end(connection, ended, at)?,
             Some(record::Record::Event(pb::Event { event })) => match event {
-                None => return refused("is of a kind that this golo does not know"),
+                None => return refused("is of a kind unknown to this golo"),
                 Some(event::Event::Accepted(_) | event::Event::Outputs(_)) => {
-                    return refused("is an event that is not kept");
+                    return refused("is an event that is not stored");
                 }
                 Some(_) if self.has_finished => return refused("comes after the engine has finished"),
                 Some(event::Event::Ready(_) | event::Event::Adjusted(_)) => {}
                 Some(event::Event::Started(started)) => self.start(connection, started.at)?,
-                Some(event::Event::Second(told)) => {
-                    let at = seconds::second_of(told.elapsed);
+                Some(event::Event::Second(received)) => {
+                    let at = seconds::second_of(received.elapsed);
                     if at < self.next_second {
-                        return refused(&format!("tells of second {at}, and so did one before"));
+                        return refused(&format!("contains second {at}, which is out of order"));
                     }
-                    let Some(snapshot) = &mut told.snapshot else { return refused("is a second without a snapshot") };
-                    self.snapshot(connection, at, Some(told.users), snapshot)?;
+                    let Some(snapshot) = &mut received.snapshot else {
+                        return refused("is a second without a snapshot");
+                    };
+                    self.snapshot(connection, at, Some(received.users), snapshot)?;
                     second = Some(at);
                 }
                 Some(event::Event::Finished(finished)) => {
@@ -120,7 +122,7 @@ impl Part {
         Ok(second)
     }
 
-    /// Keeps a record's own part: what is not in other tables.
+    /// Stores the rest of a record, which is not in other tables.
     pub(super) fn record(&self, connection: &Connection, number: u64, record: &Record) -> Result<(), StoreError> {
         let mut insert = connection.prepare_cached("INSERT INTO records (part, number, record) VALUES (?, ?, ?)")?;
         insert.execute(params![self.id, integer(number), record.encode_to_vec()])?;
@@ -134,7 +136,7 @@ impl Part {
         Ok(())
     }
 
-    /// What was measured in a second, whose series it takes out.
+    /// Stores the snapshot of a second and removes the request series from it.
     fn snapshot(
         &mut self,
         connection: &Connection,
@@ -203,7 +205,7 @@ impl Part {
         let state = match ended::State::try_from(ended.state) {
             Ok(ended::State::Completed) => "completed",
             Ok(ended::State::Cancelled) => "cancelled",
-            // One that a later version may know did not complete, as far as can be told.
+            // A state of a later version counts as failed.
             Ok(ended::State::Failed) | Err(_) => "failed",
         };
         let update = "UPDATE parts SET state = ?, reason = ?, ended_at_ns = ? WHERE id = ?";
@@ -212,7 +214,7 @@ impl Part {
         self.end_run(connection)
     }
 
-    /// The run's state, which is that of its parts once all have ended: the worst of them.
+    /// Sets the state of the run once all parts have ended: the worst state of its parts.
     fn end_run(&self, connection: &Connection) -> Result<(), StoreError> {
         let mut update = connection.prepare_cached(
             "UPDATE runs SET

@@ -1,4 +1,4 @@
-//! Runs and their parts, and finding one by what a person calls it.
+//! Reading runs and their parts, and finding runs by ID or name.
 
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::Serialize;
@@ -11,69 +11,69 @@ use super::{
 };
 use crate::{results::keep::short, support::moments};
 
-/// A run that is kept. Moments are nanoseconds since the Unix epoch; as JSON, RFC 3339.
+/// A stored run. Times are nanoseconds since the Unix epoch; in JSON, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptRun {
     #[serde(skip)]
     pub(super) id: i64,
-    /// What agents and reports call it.
+    /// ID that agents and reports use.
     pub run: String,
-    /// The job's name.
+    /// Name of the job.
     pub name: String,
-    /// The load test.
+    /// Name of the load test.
     pub load_test: String,
-    /// The plan, in words.
+    /// Description of the plan.
     pub plan: String,
-    /// What it must keep to.
+    /// Thresholds.
     pub thresholds: Vec<String>,
     /// `running`, `completed`, `failed` or `cancelled`.
     pub state: String,
-    /// Why it failed or was cancelled.
+    /// Reason for a failure or cancellation.
     pub reason: String,
-    /// Over so many agents the plan is shared.
+    /// Number of agents that share the plan.
     pub parts_expected: u64,
-    /// When the measured part began.
+    /// Start of the measured part.
     #[serde(rename = "started_at", serialize_with = "moments::serialize_optional")]
     pub started_at_ns: Option<u64>,
-    /// When the last of its parts was over.
+    /// End of the last part.
     #[serde(rename = "ended_at", serialize_with = "moments::serialize_optional")]
     pub ended_at_ns: Option<u64>,
-    /// When the database first heard of it.
+    /// Time at which the first record was stored.
     #[serde(rename = "added_at", serialize_with = "moments::serialize")]
     pub added_at_ns: u64,
-    /// Requests until now.
+    /// Number of requests so far.
     pub requests: u64,
-    /// Those of them that failed.
+    /// Number of failed requests so far.
     pub requests_failed: u64,
 }
 
-/// What one agent delivers of a run. Moments are nanoseconds since the Unix epoch; as JSON, RFC 3339.
+/// One agent's part of a run. Times are nanoseconds since the Unix epoch; in JSON, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptPart {
     #[serde(skip)]
     pub(super) id: i64,
-    /// Whose it is.
+    /// Name of the agent.
     pub agent: String,
-    /// The job, as the agent calls it.
+    /// ID of the job at the agent.
     pub job: String,
-    /// Which share of the plan it is, from 0.
+    /// Index of its share of the plan, from 0.
     pub share_index: u64,
-    /// Of how many.
+    /// Number of shares.
     pub share_of: u64,
-    /// The load test's SHA-256; empty where it is not known.
+    /// SHA-256 of the load test; empty if unknown.
     pub binary_sha256: String,
-    /// What wrote it.
+    /// Version of golo that wrote the records.
     pub golo_version: String,
-    /// Records that are kept.
+    /// Number of stored records.
     pub records: u64,
     /// `running`, `completed`, `failed` or `cancelled`.
     pub state: String,
-    /// Why it failed or was cancelled.
+    /// Reason for a failure or cancellation.
     pub reason: String,
-    /// When it was over, by the agent's clock.
+    /// End, by the agent's clock.
     #[serde(rename = "ended_at", serialize_with = "moments::serialize_optional")]
     pub ended_at_ns: Option<u64>,
-    /// When its last record was kept, by the clock of whoever kept it.
+    /// Time at which the last record was stored, by the storing machine's clock.
     #[serde(rename = "heard_at", serialize_with = "moments::serialize")]
     pub heard_at_ns: u64,
 }
@@ -81,27 +81,27 @@ pub struct KeptPart {
 const RUN: &str = "SELECT id, run, name, load_test, plan, thresholds, state, reason, parts_expected, started_at_ns, \
      ended_at_ns, added_at_ns, requests, requests_failed FROM runs";
 const NEWEST_FIRST: &str = "ORDER BY added_at_ns DESC, id DESC LIMIT";
-/// The same, with runs that never started after all others.
+/// As [`NEWEST_FIRST`], with runs that never started last.
 const STARTED_FIRST: &str = "ORDER BY started_at_ns IS NULL, added_at_ns DESC, id DESC LIMIT";
 
 impl Store {
-    /// The newest runs, the newest first.
+    /// Returns the newest runs, newest first.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn runs(&self, most: u64) -> Result<Vec<KeptRun>, StoreError> {
         let mut select = self.connection.prepare_cached(&format!("{RUN} {NEWEST_FIRST} ?"))?;
         let runs = select.query_map([integer(most)], KeptRun::read)?;
         Ok(runs.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the run that is called so: by its id, `latest`, its name (the newest of that name), or by what its id alone
-    /// begins with. A run that never started is not `latest`, and is found by its name only if no run of that name started.
+    /// Returns a run by its ID, `latest`, its name (the newest of that name), or the unique beginning of its ID. A run
+    /// that never started is not `latest`, and is found by name only if no run of that name started.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unknown`] where there is none, or more than one.
+    /// [`StoreError::Unknown`] if there is no such run, or more than one.
     pub fn find(&self, called: &str) -> Result<KeptRun, StoreError> {
         let one = |which: &str, parameter: &str| -> Result<Option<KeptRun>, StoreError> {
             let mut select = self.connection.prepare_cached(&format!("{RUN} WHERE {which} {STARTED_FIRST} 1"))?;
@@ -114,10 +114,10 @@ impl Store {
             return match one("?1 = ?1", called)? {
                 Some(run) if run.started_at_ns.is_some() => Ok(run),
                 Some(run) => Err(StoreError::Unknown(format!(
-                    "no run that has started is kept yet: the newest is {}, which has not; give its id to see why",
+                    "no stored run has started: the newest is {}, which did not; give its ID to see the reason",
                     short(&run.run)
                 ))),
-                None => Err(StoreError::Unknown("no run is kept yet".to_owned())),
+                None => Err(StoreError::Unknown("no run is stored yet".to_owned())),
             };
         }
         if let Some(run) = one("name = ?", called)? {
@@ -130,17 +130,17 @@ impl Store {
         match (begin_so.next().transpose()?, begin_so.next().transpose()?) {
             (Some(run), None) if !called.is_empty() => Ok(run),
             (Some(_), Some(_)) if !called.is_empty() => {
-                Err(StoreError::Unknown(format!("more than one run begins with {called:?}: give more of its id")))
+                Err(StoreError::Unknown(format!("more than one run ID begins with {called:?}: give more of it")))
             }
             _ => Err(StoreError::Unknown(format!("no run is called {called:?}"))),
         }
     }
 
-    /// The parts of a run, in the order of their shares.
+    /// Returns the parts of a run, ordered by share.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn parts(&self, run: &KeptRun) -> Result<Vec<KeptPart>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT id, agent, job, share_index, share_of, binary_sha256, golo_version, next_record, state, reason,
@@ -166,11 +166,11 @@ impl Store {
         Ok(parts.collect::<Result<_, _>>()?)
     }
 
-    /// The number of the record that is wanted next of an agent's part; 0 where nothing is known of it.
+    /// Returns the number of the next expected record of an agent's part; 0 if the part is unknown.
     ///
     /// # Errors
     ///
-    /// [`StoreError::OtherJob`] where `job` is given, and another one told what is known; where the database fails.
+    /// [`StoreError::OtherJob`] if `job` is given and the part belongs to another job. Otherwise if the database fails.
     pub fn next(&self, run: &str, agent: &str, job: Option<&str>) -> Result<u64, StoreError> {
         let Some(part) = Part::find(&self.connection, run, agent)? else { return Ok(0) };
         part.check_job(job)?;

@@ -1,4 +1,4 @@
-//! Records as they were told: put together again of what the tables have of them.
+//! Original records, reassembled from the tables.
 
 use std::collections::VecDeque;
 
@@ -15,10 +15,10 @@ use super::{
     series,
 };
 
-/// Records that are read at a time: between pages nothing is held, so that a slow reader keeps nobody waiting.
+/// Number of records read at once. No lock is held between pages, so a slow reader does not block others.
 const PAGE: u64 = 64;
 
-/// The records of a part, in order. Those that come while it is read may be among them.
+/// Iterator over the records of a part, in order. May include records that are stored during the iteration.
 pub struct Records<'a> {
     store: &'a Store,
     part: i64,
@@ -27,7 +27,8 @@ pub struct Records<'a> {
 }
 
 impl Store {
-    /// The records of a part from a number on. The series of a snapshot may stand in another order than they came in.
+    /// Returns the records of a part, beginning at the number `from`. The series of a snapshot may have another order
+    /// than originally.
     #[must_use]
     pub fn records(&self, part: &KeptPart, from: u64) -> Records<'_> {
         Records { store: self, part: part.id, next: from, page: VecDeque::new() }
@@ -48,7 +49,7 @@ impl Store {
         Ok(records)
     }
 
-    /// Puts the series back that were taken out of an event.
+    /// Restores the series that were removed from an event.
     fn fill(&self, part: i64, record: u64, event: &mut event::Event) -> Result<(), StoreError> {
         let (second, snapshot) = match event {
             event::Event::Second(second) => (Some(second_of(second.elapsed)), &mut second.snapshot),
@@ -61,7 +62,7 @@ impl Store {
         Ok(())
     }
 
-    /// The second under which the rest is kept that a record told of.
+    /// Returns the second under which the rest of a finished event is stored.
     fn rest(&self, part: i64, record: u64) -> Result<Option<u64>, StoreError> {
         let select = "SELECT second FROM triggers WHERE part = ? AND record = ?";
         let mut select = self.connection.prepare_cached(select)?;

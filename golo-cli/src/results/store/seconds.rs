@@ -1,4 +1,4 @@
-//! What a run did, second by second.
+//! Results of a run, second by second.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -23,12 +23,12 @@ use super::{
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Which second is over when so many nanoseconds are.
+/// Returns the number of the second that ends at `elapsed` nanoseconds.
 pub(super) fn second_of(elapsed: u64) -> u64 {
     elapsed.div_ceil(SECOND).saturating_sub(1)
 }
 
-/// Keeps the requests of a series in a second of a part, and says how many there were.
+/// Stores the requests of a series in a second of a part. Returns their number.
 pub(super) fn add(
     connection: &Connection,
     (part, second, series): (i64, u64, i64),
@@ -50,12 +50,12 @@ pub(super) fn add(
         .durations(&Durations::of(&durations))
         .blob(written.durations.as_ref().map(pb::Histogram::encode_to_vec));
     match insert.execute(parameters.all())? {
-        0 => Err(StoreError::refused("a series stands twice in a snapshot")),
+        0 => Err(StoreError::refused("a series occurs twice in a snapshot")),
         _ => Ok(durations.count()),
     }
 }
 
-/// What a column has of a histogram.
+/// Reads a histogram column.
 pub(super) fn histogram(column: ValueRef<'_>) -> Result<Histogram, StoreError> {
     match column.as_blob_or_null().map_err(rusqlite::Error::from)? {
         Some(blob) => Histogram::try_from(&written::<pb::Histogram>(blob)?).map_err(StoreError::damaged),
@@ -63,15 +63,15 @@ pub(super) fn histogram(column: ValueRef<'_>) -> Result<Histogram, StoreError> {
     }
 }
 
-/// A message that is kept.
+/// Decodes a stored message.
 pub(super) fn written<M: prost::Message + Default>(blob: &[u8]) -> Result<M, StoreError> {
     M::decode(blob).map_err(StoreError::damaged)
 }
 
-/// A second of a run, all parts together.
+/// A second of a run, over all parts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KeptSecond {
-    /// Of the measured part, from 0.
+    /// Number of the second since the start of the measured part, from 0.
     pub second: u64,
     /// Users at its end; in an open model, triggers in flight.
     pub users: u64,
@@ -79,66 +79,66 @@ pub struct KeptSecond {
     pub requests: KeptRequests,
     /// Requests by route.
     pub routes: Vec<KeptRoute>,
-    /// Starts that the plan asked for.
+    /// Number of starts due according to the plan.
     pub triggers_due: u64,
-    /// Triggers that ended, failed ones among them.
+    /// Number of ended triggers, including failed ones.
     pub triggers_done: u64,
-    /// Triggers that failed.
+    /// Number of failed triggers.
     pub triggers_failed: u64,
-    /// Triggers that were cut off.
+    /// Number of interrupted triggers.
     pub triggers_interrupted: u64,
-    /// Starts that did not happen.
+    /// Number of dropped starts.
     pub triggers_dropped: u64,
 }
 
-/// The requests of a route in a second.
+/// Requests of a route in a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptRoute {
-    /// The scheme, host and port; empty for what is no HTTP.
+    /// Scheme, host and port; empty if the request is not HTTP.
     pub origin: String,
-    /// As the load test named it, or the path with what varies as `{id}`.
+    /// Name from the load test, or the path with `{id}` for its variable parts.
     pub route: String,
-    /// The method, or `MEASURE`.
+    /// HTTP method, or `MEASURE`.
     pub method: String,
-    /// Its requests.
+    /// Requests of the route.
     #[serde(flatten)]
     pub requests: KeptRequests,
 }
 
-/// Requests in a second. Those that the run cut off are counted apart.
+/// Requests of a second. Interrupted requests are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct KeptRequests {
-    /// How many ended.
+    /// Number of ended requests.
     pub requests: u64,
-    /// How many of them failed.
+    /// Number of failed requests.
     pub failed: u64,
-    /// How many the run cut off.
+    /// Number of requests interrupted by the end of the run.
     pub interrupted: u64,
-    /// Bytes of responses' bodies.
+    /// Bytes of response bodies.
     pub received_bytes: u64,
-    /// Bytes of requests' bodies.
+    /// Bytes of request bodies.
     pub sent_bytes: u64,
-    /// How long they took.
+    /// Durations of the requests.
     pub duration: Durations,
 }
 
-/// A second of a run, all parts together, with all that is known of how long things took.
+/// A second of a run, over all parts, with complete histograms.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MergedSecond {
     /// Users at its end; in an open model, triggers in flight.
     pub users: u64,
-    /// What became of triggers.
+    /// Counts and durations of triggers.
     pub triggers: Triggers,
-    /// Requests by what was requested.
+    /// Requests by label.
     pub requests: BTreeMap<Label, MergedRequests>,
 }
 
 impl Store {
-    /// The seconds of a run, in order, as the tables have them.
+    /// Returns the seconds of a run in order, as stored in the tables.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn seconds(&self, run: &KeptRun, range: Range<u64>) -> Result<Vec<KeptSecond>, StoreError> {
         let mut seconds: Vec<KeptSecond> = Vec::new();
         let mut select = self.connection.prepare_cached(
@@ -158,7 +158,7 @@ impl Store {
                 sent_bytes: number(row, 5)?,
                 duration: Durations::read(row, 6)?,
             };
-            // The row of all routes comes first.
+            // The row for all routes is the first of each second.
             if row.get::<_, i64>(14)? == merge::ALL {
                 seconds.push(KeptSecond::of(number(row, 0)?, requests));
             } else if let Some(second) = seconds.last_mut() {
@@ -192,12 +192,12 @@ impl Store {
         Ok(())
     }
 
-    /// The seconds of a run by their number, merged of all histograms that there are: what the percentiles of more than a
-    /// second, or of more than a route, are made of.
+    /// Returns the seconds of a run by number, with merged histograms. Percentiles over several seconds or routes are
+    /// computed from these.
     ///
     /// # Errors
     ///
-    /// Where the database fails, or is damaged.
+    /// Returns an error if the database fails or is damaged.
     pub fn merged(&self, run: &KeptRun, range: Range<u64>) -> Result<BTreeMap<u64, MergedSecond>, StoreError> {
         let mut seconds: BTreeMap<u64, MergedSecond> = BTreeMap::new();
         let labels = self.labels(run)?;
@@ -270,7 +270,7 @@ fn bounds(run: &KeptRun, range: &Range<u64>) -> impl rusqlite::Params {
     [run.id, integer(range.start), integer(range.end)]
 }
 
-/// What a record tells of triggers.
+/// Returns the triggers of a record's snapshot.
 fn triggers_of(record: &Record) -> Option<&pb::Triggers> {
     let Some(record::Record::Event(pb::Event { event: Some(event) })) = &record.record else { return None };
     let snapshot = match event {

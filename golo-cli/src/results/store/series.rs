@@ -1,4 +1,4 @@
-//! Series: what was requested, and how that ended.
+//! Series: request labels with their outcomes.
 
 use golo_proto::engine::{self as pb, ErrorKind, series::Outcome};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -6,43 +6,43 @@ use serde::Serialize;
 
 use super::{KeptRun, Store, StoreError, columns::number};
 
-/// What a name of [`ErrorKind`] begins with on the wire.
+/// Prefix of [`ErrorKind`] names in the protocol.
 const PREFIX: &str = "ERROR_KIND_";
 
-/// A series of a run, and all that it came to.
+/// A series of a run, with totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptSeries {
-    /// The scheme, host and port; empty for what is no HTTP.
+    /// Scheme, host and port; empty if the request is not HTTP.
     pub origin: String,
-    /// As the load test named it, or the path with what varies as `{id}`.
+    /// Name from the load test, or the path with `{id}` for its variable parts.
     pub route: String,
-    /// The method, or `MEASURE`.
+    /// HTTP method, or `MEASURE`.
     pub method: String,
     /// `answered`, `unexpected`, `failed` or `interrupted`.
     pub outcome: String,
-    /// The response's status; 0 where there is none.
+    /// HTTP status of the response; 0 if there is none.
     pub status: u64,
-    /// The kind of error; empty if there is none. Of `unexpected` it is `content` if the load test does not accept the
-    /// content, and empty if the status is the reason.
+    /// Kind of error; empty if there is none. For `unexpected`, it is `content` if the load test rejected the content,
+    /// and empty if it rejected the status.
     pub error: String,
-    /// Whether such a request counts as failed.
+    /// True if such a request counts as failed.
     pub failed: bool,
-    /// How many there were.
+    /// Number of requests.
     pub requests: u64,
-    /// Bytes of responses' bodies.
+    /// Bytes of response bodies.
     pub received_bytes: u64,
-    /// Bytes of requests' bodies that were handed to a connection.
+    /// Bytes of request bodies that were handed to a connection.
     pub sent_bytes: u64,
 }
 
 impl Store {
-    /// The series of a run, by route.
+    /// Returns the series of a run, ordered by route.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn series(&self, run: &KeptRun) -> Result<Vec<KeptSeries>, StoreError> {
-        // A `sum` fails where it is no integer any more; a total is exact up to 2^53.
+        // `sum` fails on integer overflow; `total` is exact up to 2^53.
         let mut select = self.connection.prepare_cached(
             "SELECT origin, routes.route, method, outcome, status, error, series.failed,
                  CAST(total(requests) AS INTEGER), CAST(total(received_bytes) AS INTEGER),
@@ -69,11 +69,11 @@ impl Store {
     }
 }
 
-/// The number of a series, and whether it counts as failed.
+/// Returns the ID of a series, and whether it counts as failed.
 pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Series) -> Result<(i64, bool), StoreError> {
     let pb::Label { origin, route, method, priority } =
         written.label.as_ref().ok_or_else(|| StoreError::refused("a series without a label"))?;
-    let (outcome, status, error, is_failed) = words(written.outcome, written.is_content)?;
+    let (outcome, status, error, is_failed) = columns_of(written.outcome, written.is_content)?;
     let known = connection
         .prepare_cached("SELECT id, priority FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?
         .query_row(params![run, origin, route, method], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -106,14 +106,14 @@ pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Serie
     Ok((series, is_failed))
 }
 
-/// The priority of a route that two senders tell of. Of the route that stands for all others, an unknown one stays unknown.
+/// Returns the priority of a route that two senders report. For the route that stands for all others, unknown wins.
 fn priority_of_both(one: i32, other: i32, is_other: bool) -> i32 {
     let unknown = i32::from(pb::Priority::Unknown);
     if is_other && (one == unknown || other == unknown) { unknown } else { one.max(other) }
 }
 
-/// An outcome as its columns: in words, the status, the error, and whether it counts as failed.
-fn words(outcome: Option<Outcome>, is_content: bool) -> Result<(&'static str, u16, String, bool), StoreError> {
+/// Returns the columns of an outcome: its name, status and error, and whether it counts as failed.
+fn columns_of(outcome: Option<Outcome>, is_content: bool) -> Result<(&'static str, u16, String, bool), StoreError> {
     let status = |status: u32| {
         u16::try_from(status).map_err(|_| StoreError::refused(format!("a series with the status {status}")))
     };
@@ -128,14 +128,14 @@ fn words(outcome: Option<Outcome>, is_content: bool) -> Result<(&'static str, u1
     })
 }
 
-/// `dns`; of one that only a later version knows, its number.
+/// Returns the name of an error, for example `dns`, or the number of an error from a later version.
 fn error(kind: i32) -> String {
     ErrorKind::try_from(kind)
         .map_or_else(|_| kind.to_string(), |kind| kind.as_str_name().trim_start_matches(PREFIX).to_ascii_lowercase())
 }
 
-/// The label and outcome that begin at a column, and whether that is for its content: origin, route, method, priority,
-/// outcome, status, error.
+/// Reads the label, the outcome and whether it was caused by the content, from the columns that begin at `at`: origin,
+/// route, method, priority, outcome, status, error.
 pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Outcome, bool)> {
     let label = pb::Label {
         origin: row.get(at)?,

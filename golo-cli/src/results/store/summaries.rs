@@ -1,4 +1,4 @@
-//! What runs came to, each in a row: worked out of all their records once, and not whenever they are listed.
+//! Summaries of runs, one row each. A summary is computed once from all records, not whenever the run is listed.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
@@ -9,36 +9,36 @@ use super::{
 };
 use crate::support::moments;
 
-/// What a run came to. Durations are nanoseconds.
+/// Summary of a run. Durations are nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// When its first part began, in nanoseconds since the Unix epoch; as JSON, RFC 3339 to the second.
+    /// Time of the first record, in nanoseconds since the Unix epoch; in JSON, RFC 3339 to the second.
     #[serde(rename = "begun_at", with = "moments::seconds")]
     pub begun_at_ns: u64,
-    /// The verdict, as `PASSED`.
+    /// Verdict, for example `PASSED`.
     pub verdict: String,
-    /// Requests that ended.
+    /// Number of ended requests.
     pub requests: u64,
-    /// Those of them that failed.
+    /// Number of failed requests.
     pub requests_failed: u64,
-    /// How long it took.
+    /// Total duration of the run.
     #[serde(rename = "whole_time")]
     pub whole_time_ns: u64,
-    /// Requests that the run cut off.
+    /// Number of requests interrupted by the end of the run.
     #[serde(default)]
     pub requests_interrupted: u64,
-    /// Requests that the rate per second counts: not those that ended after the load.
+    /// Number of requests in the rate per second: those that ended during the load.
     #[serde(default)]
     pub rated_requests: u64,
-    /// Over which time that rate is; 0 in the answer of an older collector.
+    /// Time that the rate is computed over; 0 in the reply of an older collector.
     #[serde(rename = "rate_time", default)]
     pub rate_time_ns: u64,
-    /// The 95th percentile of how long requests took, where there were any.
+    /// 95th percentile of the request durations, if there were requests.
     #[serde(rename = "p95")]
     pub p95_ns: Option<u64>,
 }
 
-/// A summary that was worked out, to be kept.
+/// A computed summary to be stored.
 #[derive(Debug, Clone)]
 pub struct Summarized {
     pub(super) run: i64,
@@ -47,7 +47,7 @@ pub struct Summarized {
 }
 
 impl Summarized {
-    /// That of a run, of which there were so many records when it was begun to be worked out.
+    /// Creates the summary of a run that had `records` records before it was computed.
     #[must_use]
     pub fn of(run: &KeptRun, records: u64, summary: Summary) -> Self {
         Self { run: run.id, records, summary }
@@ -55,22 +55,22 @@ impl Summarized {
 }
 
 impl Store {
-    /// How many records of a run are kept.
+    /// Returns the number of stored records of a run.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn records_of(&self, run: &KeptRun) -> Result<u64, StoreError> {
         let mut select =
             self.connection.prepare_cached("SELECT coalesce(sum(next_record), 0) FROM parts WHERE run = ?")?;
         Ok(select.query_row([run.id], |row| number(row, 0))?)
     }
 
-    /// What a run came to by that many records, if that was kept.
+    /// Returns the stored summary of a run if it was computed from this number of records.
     ///
     /// # Errors
     ///
-    /// Where the database fails.
+    /// Returns an error if the database fails.
     pub fn summary(&self, run: &KeptRun, records: u64) -> Result<Option<Summary>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT begun_at_ns, verdict, requests, requests_failed, whole_time_ns, duration_p95_ns,

@@ -1,11 +1,11 @@
-//! The tags of triggers in a second, in rows that SQL can read.
+//! Tags of triggers per second, as rows for SQL.
 
 use golo::engine::tags::{Tag, Tags};
 use rusqlite::{Connection, params};
 
 use super::{StoreError, columns::integer};
 
-/// Keeps the tags of a second of a part.
+/// Stores the tags of a second of a part.
 pub(super) fn add(connection: &Connection, part: i64, second: u64, tags: &Tags) -> Result<(), StoreError> {
     if tags.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Who descends from whom, as `/proc` says: every process names its parent, and the kernel hands orphans to the supervisor.
+//! Process tree from `/proc`. Each process names its parent, and the kernel makes the supervisor the parent of orphans.
 
 use std::{collections::HashMap, fs};
 
@@ -7,19 +7,19 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process_group},
 };
 
-/// What `/proc/ID/stat` says of a process.
+/// Fields of `/proc/ID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Process {
     id: i32,
     parent: i32,
     group: i32,
-    /// Whether it is dead, and only waits to be waited for.
+    /// True if it is dead and has not been waited for.
     dead: bool,
 }
 
-/// Kills every child of this process. Those of a child become children of this process when it dies: their turn is next.
+/// Kills every child of this process. Their children become children of this process, for the next call.
 ///
-/// A child keeps its id until this process has waited for it: no stranger can be hit.
+/// A child keeps its ID until this process has waited for it, so no other process can be hit.
 pub(crate) fn kill_children() {
     let own = getpid().as_raw_pid();
     for child in all().filter(|process| process.parent == own) {
@@ -29,15 +29,16 @@ pub(crate) fn kill_children() {
     }
 }
 
-/// Whether anything lives in this process group. What is dead and not yet waited for does not: its parent may never do so.
+/// True if the process group contains a living process. Dead processes do not count, because their parent may never
+/// wait for them.
 pub(crate) fn group_lives(group: Pid) -> bool {
     let lives = |process: Process| process.group == group.as_raw_pid() && !process.dead;
-    // The load test itself is there most of the time: then nobody else is looked at.
+    // Usually the load test itself is alive, which saves reading all processes.
     test_kill_process_group(group) != Err(Errno::SRCH)
         && (process(group.as_raw_pid()).is_some_and(lives) || all().any(lives))
 }
 
-/// The resident memory of all that descends from this process, in bytes. What several of them share counts for each.
+/// Returns the resident memory of all descendants in bytes. Shared memory counts for each process.
 pub(crate) fn resident() -> u64 {
     let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
     for process in all() {
@@ -46,7 +47,7 @@ pub(crate) fn resident() -> u64 {
     let mut bytes = 0;
     let mut parents = vec![getpid().as_raw_pid()];
     while let Some(parent) = parents.pop() {
-        // Taken out, since the ids are not all read at one moment: a cycle would go round for ever.
+        // Removed from the map because IDs are not read at one moment, and a cycle would never end.
         for process in children.remove(&parent).unwrap_or_default() {
             bytes += resident_of(process.id);
             parents.push(process.id);
@@ -55,7 +56,7 @@ pub(crate) fn resident() -> u64 {
     bytes
 }
 
-/// The resident memory of a process, in bytes; none of one that is gone.
+/// Returns the resident memory of a process in bytes; 0 if it has ended.
 fn resident_of(id: i32) -> u64 {
     let status = fs::read(format!("/proc/{id}/status")).unwrap_or_default();
     let status = String::from_utf8_lossy(&status);
@@ -64,11 +65,11 @@ fn resident_of(id: i32) -> u64 {
     kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
 }
 
-/// Kills every process whose environment has `mark`, a whole `KEY=VALUE`, and says whether there was one.
+/// Kills every process with `mark`, a complete `KEY=VALUE`, in its environment. Returns whether there was one.
 pub(crate) fn kill_marked(mark: &str) -> bool {
     let mut found = false;
     for id in ids().filter_map(Pid::from_raw) {
-        // The handle comes first: what is read after is about the process that it stands for, if that still lives.
+        // The handle is opened before reading, so that both refer to the same process even if the ID is reused.
         let Ok(handle) = pidfd_open(id, PidfdFlags::empty()) else { continue };
         if has_mark(id, mark) {
             found = true;
@@ -78,7 +79,7 @@ pub(crate) fn kill_marked(mark: &str) -> bool {
     found
 }
 
-/// A process that is dead and not yet waited for has no environment any more.
+/// True if the process has the mark. A dead process has no environment any more.
 fn has_mark(id: Pid, mark: &str) -> bool {
     let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
     environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
@@ -97,7 +98,7 @@ fn ids() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// `12 (a (name)) S 1 12 …`: the fields are counted from behind the name, which may be any bytes.
+/// Parses `12 (a (name)) S 1 12 …`. The fields are counted from behind the name, which may contain any bytes.
 fn read(id: i32, stat: &[u8]) -> Option<Process> {
     let stat = String::from_utf8_lossy(stat);
     let (_, rest) = stat.rsplit_once(')')?;
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_contain_anything() {
+    fn process_name_may_contain_any_bytes() {
         let stat =
             b"7 (\xff a) S 1 (b)) S 3 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 99 1000 42 18446744073709551615 1\n";
         assert_eq!(read(7, stat), Some(Process { id: 7, parent: 3, group: 8, dead: false }));
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_among_all() {
+    fn own_process_is_listed() {
         let own = getpid().as_raw_pid();
         let found = all().find(|process| process.id == own).unwrap();
         assert!(found.parent > 0 && found.group > 0 && !found.dead && resident_of(own) > 0);

@@ -1,14 +1,14 @@
-//! The interval against series whose truth is known.
+//! Tests with series whose true change is known.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Seconds about `mean`, each of which depends on the one before by `memory`.
+/// Returns a series around `mean` in which each second depends on the one before by the factor `memory`.
 fn noise(random: &mut SmallRng, seconds: usize, mean: f64, memory: f64) -> Series {
     let mut last = 0.0;
     let second = |_| {
-        // The sum of twelve is as good as normal.
+        // The sum of twelve uniform numbers is nearly normal.
         let normal = (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
         last = memory * last + normal;
         (mean * (1.0 + 0.1 * last), 1.0)
@@ -20,7 +20,7 @@ fn change(a: &Series, b: &Series) -> Change {
     changes(std::slice::from_ref(a), std::slice::from_ref(b), &[CONFIDENCE])[0].unwrap()
 }
 
-/// In how many pairs of runs of the same distribution the interval leaves 0 out.
+/// Returns the numbers of pairs of runs with the same distribution whose interval lies above 0 and below 0.
 fn false_alarms(seconds: usize, memory: f64) -> (u32, u32) {
     let mut random = SmallRng::seed_from_u64(7);
     let (mut worse, mut better) = (0, 0);
@@ -36,7 +36,7 @@ fn false_alarms(seconds: usize, memory: f64) -> (u32, u32) {
 const PAIRS: u32 = 100;
 
 #[test]
-fn the_interval_leaves_out_the_truth_about_as_often_as_it_says() {
+fn interval_misses_true_change_about_as_often_as_expected() {
     for (seconds, memory, most) in [(60, 0.0, 0.10), (100, 0.3, 0.12)] {
         let (worse, better) = false_alarms(seconds, memory);
         let share = f64::from(worse + better) / f64::from(PAIRS);
@@ -45,7 +45,7 @@ fn the_interval_leaves_out_the_truth_about_as_often_as_it_says() {
 }
 
 #[test]
-fn neighbours_that_are_alike_make_the_interval_wider() {
+fn dependent_seconds_widen_the_interval() {
     let mut random = SmallRng::seed_from_u64(3);
     let a = noise(&mut random, 300, 100.0, 0.8);
     let mut shuffled = a.clone();
@@ -60,21 +60,21 @@ fn neighbours_that_are_alike_make_the_interval_wider() {
 }
 
 #[test]
-fn the_same_runs_have_the_same_interval() {
+fn same_runs_have_same_interval() {
     let mut random = SmallRng::seed_from_u64(5);
     let [a, b] = [(); 2].map(|()| noise(&mut random, 30, 100.0, 0.2));
     assert_eq!(change(&a, &b), change(&a, &b));
 }
 
 #[test]
-fn from_nothing_to_something_is_beyond_every_number() {
+fn change_from_zero_is_infinite() {
     let none = vec![(0.0, 10.0); 20];
     let some = vec![(1.0, 10.0); 20];
     let of = |change, difference| Change { change, low: change, high: change, difference, most_more: difference };
     assert_eq!(change(&none, &some), of(f64::INFINITY, 0.1));
     assert_eq!(change(&none, &none), of(0.0, 0.0));
     assert_eq!(change(&some, &none), of(-1.0, -0.1));
-    // One second of twenty is in no resample of every third.
+    // About a third of the resamples of twenty seconds miss a given second.
     let mut once = none.clone();
     once[9] = (1.0, 10.0);
     let Change { low, high, difference, most_more, .. } = change(&none, &once);
@@ -83,7 +83,7 @@ fn from_nothing_to_something_is_beyond_every_number() {
 }
 
 #[test]
-fn what_says_nothing_has_no_change() {
+fn series_without_data_has_no_change() {
     let silent = vec![(0.0, 0.0); 20];
     let some = vec![(1.0, 1.0); 20];
     let confidences = [CONFIDENCE; 2];
@@ -94,19 +94,19 @@ fn what_says_nothing_has_no_change() {
 }
 
 #[test]
-fn interval_of_more_confidence_is_wider() {
+fn higher_confidence_widens_interval() {
     let mut random = SmallRng::seed_from_u64(9);
     let [a, b] = [(); 2].map(|()| noise(&mut random, 60, 100.0, 0.0));
     let found = changes(&[a.clone(), a], &[b.clone(), b], &[0.95, 0.999]);
     let [Some(narrow), Some(wide)] = found[..] else { panic!("{found:?}") };
     assert_eq!(narrow.change, wide.change);
-    // Of a normal distribution they are 1.96 and 3.29 standard deviations wide.
+    // For a normal distribution the half-widths are 1.96 and 3.29 standard deviations.
     let ratio = (wide.high - wide.low) / (narrow.high - narrow.low);
     assert!((1.45..1.95).contains(&ratio), "{ratio}");
 }
 
 #[test]
-fn a_block_is_the_cube_root() {
+fn block_is_cube_root_of_seconds() {
     assert_eq!([0, 1, 8, 27, 600].map(block), [1, 1, 2, 3, 8]);
 }
 
@@ -118,13 +118,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_run_is_no_worse_than_itself(series in seconds()) {
+    fn run_is_not_worse_than_itself(series in seconds()) {
         let Change { change, low, high, .. } = change(&series, &series);
         prop_assert!(change == 0.0 && low <= 0.0 && 0.0 <= high, "{low} {high}");
     }
 
     #[test]
-    fn a_shift_is_found(series in seconds(), factor in 2.0_f64..4.0) {
+    fn shift_is_detected(series in seconds(), factor in 2.0_f64..4.0) {
         let shifted: Series = series.iter().map(|(value, weight)| (value * factor, *weight)).collect();
         let Change { change, low, high, .. } = change(&series, &shifted);
         prop_assert!((change - (factor - 1.0)).abs() < 1e-9);

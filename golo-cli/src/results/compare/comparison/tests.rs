@@ -1,4 +1,4 @@
-//! Runs that differ in one thing.
+//! Tests with runs that differ in one thing.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::*;
 
-/// A run in which each second has so many requests of a route, which take so long, of which some fail.
+/// Returns a run with one route. Per second it has `requests` requests that take `nanos` ns; `failed` of them fail.
 fn side(seconds: u64, requests: u64, nanos: u64, failed: u64) -> Side {
     side_of(&[("http://a", "/items")], seconds, (requests, nanos, failed))
 }
 
-/// The same of more than one route.
+/// Returns a run with several routes that have the same requests.
 fn side_of(routes: &[(&str, &str)], seconds: u64, of: (u64, u64, u64)) -> Side {
     side_by_second(routes, seconds, |_| of)
 }
 
-/// Seconds with a measured step and no request.
+/// Returns seconds with a measured step and no request.
 fn steps(seconds: u64, nanos: u64) -> Seconds {
     let mut run = Seconds::default();
     for second in 1..=seconds {
@@ -42,7 +42,7 @@ fn steps(seconds: u64, nanos: u64) -> Seconds {
     run
 }
 
-/// The same, where each second says how many requests it has, how long they take, and how many of them fail.
+/// Returns a run; `of` returns the number of requests of a second, their duration in ns and the number of failures.
 fn side_by_second(routes: &[(&str, &str)], seconds: u64, of: impl Fn(u64) -> (u64, u64, u64)) -> Side {
     let mut run = Seconds::default();
     for second in 1..=seconds {
@@ -55,7 +55,7 @@ fn side_by_second(routes: &[(&str, &str)], seconds: u64, of: impl Fn(u64) -> (u6
                 (Ended::Answered { status: 500, failed: true }, failed),
             ] {
                 let mut durations = Histogram::new();
-                // Seconds are not all alike.
+                // Seconds must differ a little.
                 durations.record_n(nanos + nanos / 50 * (second % 3), count);
                 let label = Label::new(*origin, *route, "GET");
                 let series = Of { label: label.into(), outcome };
@@ -84,7 +84,7 @@ fn worse(comparison: &Comparison) -> Vec<String> {
 }
 
 #[test]
-fn a_run_is_no_regression_of_itself() {
+fn run_is_no_regression_of_itself() {
     let run = side(20, 100, 5_000_000, 1);
     let comparison = compared(&run, &run, "5%");
     assert_eq!((comparison.outcome, comparison.warnings.len()), (Outcome::NoRegression, 0));
@@ -92,19 +92,19 @@ fn a_run_is_no_regression_of_itself() {
     let text = comparison.text(Page::default());
     assert!(text.starts_with("NO REGRESSION within 5%\n"), "{text}");
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let deciding = "what decides: http_reqs rate, http_req_failed rate, http_req_duration p50, http_req_duration p95, iterations rate;";
+    let deciding = "deciding rows: http_reqs rate, http_req_failed rate, http_req_duration p50, http_req_duration p95, iterations rate;";
     assert!(joined.contains(deciding), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 
-/// A run that has one second which is much slower than the others, every so many.
+/// Returns a run in which one of `every` seconds is much slower than the others.
 fn spiky(seconds: u64, every: u64, requests: u64) -> Side {
     let slow = |second: u64| if second.is_multiple_of(every) { 20_000_000 } else { 5_000_000 };
     side_by_second(&[("http://a", "/items")], seconds, |second| (requests, slow(second), 0))
 }
 
 #[test]
-fn interval_that_reaches_past_the_tolerance_is_too_noisy_to_tell() {
+fn interval_past_tolerance_is_too_noisy() {
     let (a, b) = (spiky(40, 10, 100), spiky(40, 8, 100));
     let comparison = compared(&a, &b, "10%");
     assert_eq!(comparison.outcome(), Outcome::TooNoisy, "{:?}", comparison.rows);
@@ -112,33 +112,33 @@ fn interval_that_reaches_past_the_tolerance_is_too_noisy_to_tell() {
     assert!(advice.seconds.is_none_or(|seconds| seconds > 40), "{advice:?}");
     let text = comparison.text(Page::default());
     assert!(text.starts_with("TOO NOISY TO TELL within 10%: http_req_duration p50 +"), "{text}");
-    assert!(text.contains("  to tell: ") && text.contains("noisy\n"), "{text}");
+    assert!(text.contains("  advice: ") && text.contains("noisy\n"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    // What is advised does.
+    // The advised tolerance must work.
     let percent = advice.tolerance_percent.unwrap();
     assert_eq!(compared(&a, &b, &format!("{percent}%")).outcome(), Outcome::NoRegression);
     assert_eq!(compared(&a, &b, &format!("{}%", percent - 1)).outcome(), Outcome::TooNoisy);
 }
 
 #[test]
-fn runs_as_long_as_estimated_can_be_told() {
+fn runs_of_advised_length_are_decided() {
     let (a, b) = (spiky(60, 10, 100), spiky(60, 10, 100));
     let noisy = compared(&a, &b, "10%");
     assert_eq!(noisy.outcome(), Outcome::TooNoisy);
     let seconds = noisy.advice.unwrap().seconds.unwrap();
     assert!((61..20_000).contains(&seconds), "{seconds}");
-    // It is an estimate: twice as long is long enough.
+    // The advised length is an estimate: twice as long must be enough.
     let longer = spiky(2 * seconds, 10, 100);
     assert_eq!(compared(&longer, &longer, "10%").outcome(), Outcome::NoRegression);
 }
 
-/// A run of a minute with 100 requests a second, whose durations are as widely spread as those of services are: log-normal.
+/// Returns a run of a minute with 100 requests per second whose durations are log-normal, as those of real services.
 fn healthy(random: &mut SmallRng) -> Side {
     let mut run = Seconds::default();
     for second in 1..=60 {
         let mut durations = Histogram::new();
         for _ in 0..100 {
-            // The sum of twelve is as good as normal.
+            // The sum of twelve uniform numbers is nearly normal.
             let normal = (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
             durations.record_n((20e6 * (0.5 * normal).exp()) as u64, 1);
         }
@@ -154,7 +154,7 @@ fn healthy(random: &mut SmallRng) -> Side {
 }
 
 #[test]
-fn healthy_runs_of_a_minute_are_mostly_no_regression() {
+fn healthy_runs_of_a_minute_mostly_show_no_regression() {
     let mut random = SmallRng::seed_from_u64(11);
     let mut outcomes = Vec::new();
     for _ in 0..PAIRS {
@@ -169,7 +169,7 @@ fn healthy_runs_of_a_minute_are_mostly_no_regression() {
 const PAIRS: usize = 10;
 
 #[test]
-fn rows_that_do_not_decide_may_be_noisy_and_are_counted() {
+fn noisy_rows_outside_main_metrics_do_not_decide() {
     let of = |spikes: u64| {
         side_by_second(&[("http://a", "/items"), ("http://a", "/rare")], 40, |second| {
             let is_slow = second.is_multiple_of(spikes);
@@ -184,7 +184,7 @@ fn rows_that_do_not_decide_may_be_noisy_and_are_counted() {
     let all = Comparison::of(&of(9), &of(7), "10%".parse().unwrap(), Deciding::All);
     assert!(all.rows.iter().all(|row| row.decides) && noisy(&all) == noisy(&comparison));
 
-    // Of 100 requests of a route each second p99.9 is one request: here and there a slow one.
+    // With 100 requests per second, p99.9 depends on a single request, which is sometimes slow.
     let rare = |shift: u64| {
         side_by_second(&[("http://a", "/items")], 60, |second| {
             (100, if (second + shift).is_multiple_of(30) { 6_500_000 } else { 5_000_000 }, 0)
@@ -199,7 +199,7 @@ fn rows_that_do_not_decide_may_be_noisy_and_are_counted() {
 }
 
 #[test]
-fn steps_decide_if_there_are_no_requests() {
+fn steps_decide_without_requests() {
     let of = |nanos: u64| {
         let mut side = side(20, 100, nanos, 0);
         side.seconds = steps(20, nanos);
@@ -212,7 +212,7 @@ fn steps_decide_if_there_are_no_requests() {
 }
 
 #[test]
-fn run_that_says_nothing_of_the_target_is_unfit() {
+fn invalid_or_unfinished_run_is_unfit() {
     let mut run = side(20, 100, 5_000_000, 0);
     assert_eq!(run.unfit(), None);
     for (verdict, expected) in [
@@ -234,7 +234,7 @@ fn run_that_says_nothing_of_the_target_is_unfit() {
 }
 
 #[test]
-fn slower_and_failing_and_fewer_are_regressions() {
+fn slower_failing_and_fewer_requests_are_regressions() {
     let a = side(20, 100, 5_000_000, 1);
     let slower = compared(&a, &side(20, 100, 6_000_000, 1), "5%");
     assert_eq!(slower.outcome(), Outcome::Regression);
@@ -254,31 +254,31 @@ fn slower_and_failing_and_fewer_are_regressions() {
 }
 
 #[test]
-fn what_is_no_regression_is_none_with_a_larger_tolerance() {
+fn larger_tolerance_finds_fewer_regressions() {
     let (a, b) = (side(20, 100, 5_000_000, 1), side(20, 95, 5_600_000, 2));
     let found = ["0%", "5%", "10%", "20%", "100%", "200%"].map(|tolerance| worse(&compared(&a, &b, tolerance)).len());
     assert!(found.is_sorted_by(|more, fewer| more >= fewer) && found[0] > 0 && found[5] == 0, "{found:?}");
 }
 
 #[test]
-fn from_no_failure_to_some_is_a_regression() {
+fn first_failures_are_a_regression() {
     let comparison = compared(&side(20, 100, 5_000_000, 0), &side(20, 100, 5_000_000, 1), "50%");
     assert_eq!(worse(&comparison).len(), 2);
     assert!(comparison.text(Page::default()).contains("+∞ to +∞"), "{}", comparison.text(Page::default()));
 }
 
 #[test]
-fn runs_that_are_too_short_tell_nothing() {
+fn short_runs_are_not_judged() {
     let comparison = compared(&side(20, 100, 5_000_000, 0), &side(8, 100, 50_000_000, 0), "5%");
     assert_eq!((comparison.outcome, worse(&comparison).len()), (Outcome::TooLittle, 0));
     let text = comparison.text(Page::default());
-    let first = "TOO SHORT TO TELL: of A 19 seconds count, of B 7 seconds count; at least 8 of\n";
+    let first = "TOO SHORT TO TELL: A has 19 counted seconds, B has 7 counted seconds; at least 8\n";
     assert!(text.starts_with(first) && text.contains("5.11ms  51.1ms       -         -"), "{text}");
     assert_eq!((comparison.advice, comparison.rows[0].outcome), (None, None));
 }
 
 #[test]
-fn what_is_not_the_same_is_warned_of() {
+fn different_plan_or_verdict_is_a_warning() {
     let a = side(20, 100, 5_000_000, 0);
     let mut b = side(20, 100, 5_000_000, 0);
     b.plan = Plan::new(Asked { users: Some(7), ..Asked::default() }).unwrap();
@@ -288,13 +288,13 @@ fn what_is_not_the_same_is_warned_of() {
         comparison.warnings,
         [
             "the load was not the same: A is 25 users for 10s, B is 7 users for 10s",
-            "B is INVALID: the generator was the limit, and not the target alone"
+            "B is INVALID: the load generator limited the run, not the target alone"
         ]
     );
 }
 
 #[test]
-fn a_route_that_only_one_run_has_is_warned_of() {
+fn route_of_only_one_run_is_a_warning() {
     let of = |routes: &[(&str, &str)]| side_of(routes, 20, (100, 5_000_000, 0));
     let both = of(&[("http://a", "/items"), ("http://a", "/")]);
     let one = of(&[("http://a", "/items")]);
@@ -309,7 +309,7 @@ fn a_route_that_only_one_run_has_is_warned_of() {
 }
 
 #[test]
-fn where_requests_went_tells_routes_apart_in_both_runs_or_in_none() {
+fn route_names_have_origins_in_both_runs_or_in_neither() {
     let of = |routes: &[(&str, &str)]| side_of(routes, 20, (100, 5_000_000, 0));
     let routes = |comparison: &Comparison| {
         let mut routes: Vec<_> = comparison.rows.iter().filter_map(|row| row.route.clone()).collect();
@@ -325,14 +325,15 @@ fn where_requests_went_tells_routes_apart_in_both_runs_or_in_none() {
 }
 
 #[test]
-fn a_second_that_was_cut_short_does_not_count() {
+fn partial_last_second_does_not_count() {
     let mut run = side(20, 100, 5_000_000, 0);
     run.seconds.keep_whole(Duration::from_millis(15_500));
-    // The first goes once more.
+    // `keep_whole` removes the first second once more.
     assert_eq!(run.seconds.len(), 13);
 }
 
-/// A run whose triggers have tags: sizes that are multiples of `step`, and so many failed of 40 a second.
+/// Returns a run whose triggers have tags: `size`, a multiple of `step`, and `status`. Of 40 triggers per second,
+/// `failed` fail.
 fn tagged(step: u64, failed: u64) -> Side {
     let mut run = Seconds::default();
     for second in 1..=30 {
@@ -349,7 +350,7 @@ fn tagged(step: u64, failed: u64) -> Side {
 }
 
 #[test]
-fn tags_are_compared_and_never_judged() {
+fn tags_are_compared_but_not_judged() {
     let (a, b) = (tagged(1000, 0), tagged(3000, 20));
     let comparison = compared(&a, &b, "5%");
     let row = |name: &str| comparison.rows().iter().find(|row| row.name() == name).unwrap();
