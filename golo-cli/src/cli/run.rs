@@ -11,8 +11,9 @@ use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, pair, run_driver, say};
 use crate::{
     cli::{command::refused, yaml},
     drive::served::{DriveBy, Served, is_free},
+    outputs,
     process::{limits::LimitArgs, load_test::LoadTest},
-    results::keep::{KeepArgs, Keeper, StoreOutput},
+    results::keep::KeepArgs,
     support::environment::variable,
 };
 
@@ -109,9 +110,8 @@ pub fn run(line: RunLine) -> ExitCode {
         return Exit::BadConfiguration.into();
     }
     let name = load_test.name.clone();
-    // Started with the run, so that a plan that is refused leaves nothing behind.
-    let store = (!keep.no_keep).then(|| Box::new(StoreOutput::new(Keeper::start_alone(&keep, &name, &call))) as _);
-    run_driver(&name, &call, store.into_iter().collect(), |runtime| {
+    let outputs = || outputs::of_run(&keep, &name, &call);
+    run_driver(&name, &call, outputs, |runtime| {
         Served::new(load_test, env, &call, runtime.clone()).limited(limits).driven_by(drive)
     })
 }

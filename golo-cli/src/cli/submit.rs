@@ -2,7 +2,7 @@
 
 mod line;
 
-use std::process::ExitCode;
+use std::{cell::OnceCell, process::ExitCode};
 
 use clap::error::ErrorKind;
 use golo::cli::{Exit, RunCall, run_driver, say};
@@ -17,7 +17,8 @@ use crate::{
     },
     fleet::{Fleet, Order, part::useful},
     process::{limits::LimitArgs, load_test::LoadTest},
-    results::keep::{Keeper, StoreOfAgents},
+    outputs::store::StoreOfAgents,
+    results::keep::Keeper,
     support::environment::variable,
 };
 
@@ -62,13 +63,17 @@ pub fn run(line: SubmitLine) -> ExitCode {
     }
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet) = (golo::new_sequence_id(), call.is_quiet());
-    let kept = (!keep.no_keep).then(|| {
-        let names = agents.iter().map(|(name, _)| name.clone()).collect();
-        Keeper::start(&keep, &run, names, is_quiet)
-    });
-    let (keeper, keeping) = kept.unzip();
-    let order = Order { run, load_test, job, on_loss, is_quiet, keeper };
-    run_driver(&name, &call, vec![Box::new(StoreOfAgents(keeping))], |_| Fleet::new(order, agents))
+    let names = agents.iter().map(|(name, _)| name.clone()).collect();
+    let store = OnceCell::new();
+    let outputs = || {
+        let (keeper, keeping) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
+        let _ = store.set(keeper);
+        vec![Box::new(StoreOfAgents(keeping)) as _]
+    };
+    run_driver(&name, &call, outputs, |_| {
+        let keeper = store.get().cloned().flatten();
+        Fleet::new(Order { run: run.clone(), load_test, job, on_loss, is_quiet, keeper }, agents)
+    })
 }
 
 /// Returns the job as JSON for the agents.

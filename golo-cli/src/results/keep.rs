@@ -2,7 +2,6 @@
 //! the run.
 
 mod keeper;
-mod output;
 
 use std::path::PathBuf;
 
@@ -10,7 +9,6 @@ use clap::{ArgAction, Args};
 use golo::cli::OwnFlags;
 
 pub use keeper::{Keeper, Keeping, short};
-pub use output::{StoreOfAgents, StoreOutput};
 
 /// Storing of the results.
 #[derive(Debug, Clone, Default, Args)]

@@ -33,15 +33,15 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
         say("golo: built without optimisations; to measure, use `cargo run --release`");
     }
     let name = loadtest.name.clone();
-    deliver(&name, &call, Vec::new(), |outputs| drive(loadtest, &call, outputs))
+    deliver(&name, &call, Vec::new, |outputs| drive(loadtest, &call, outputs))
 }
 
-/// Drives what `driver` returns as planned, and reports: for the `golo` command. `further` are outputs beside those that the
-/// call asks for.
+/// Drives what `driver` returns as planned, and reports: for the `golo` command. `further` returns outputs
+/// beside those that the call asks for; it is called once those are open.
 pub fn run_driver<D: Driver>(
     name: &str,
     call: &RunCall,
-    further: Vec<Box<dyn MetricsOutput>>,
+    further: impl FnOnce() -> Vec<Box<dyn MetricsOutput>>,
     driver: impl FnOnce(&Handle) -> D,
 ) -> ExitCode {
     deliver(name, call, further, |outputs| {
@@ -61,14 +61,14 @@ pub fn run_driver<D: Driver>(
 fn deliver(
     name: &str,
     call: &RunCall,
-    further: Vec<Box<dyn MetricsOutput>>,
+    further: impl FnOnce() -> Vec<Box<dyn MetricsOutput>>,
     drive: impl FnOnce(&mut [Box<dyn MetricsOutput>]) -> Result<RunOutcome, Error>,
 ) -> ExitCode {
     let mut outputs = match call.outputs() {
         Ok(outputs) => outputs,
         Err(error) => return report(&error),
     };
-    outputs.extend(further);
+    outputs.extend(further());
     let outcome = match drive(&mut outputs) {
         Err(error) if error.is_start() => {
             let finished = Finished::not_started(call.plan.clone(), call.options(name), Some(chain(&error)));

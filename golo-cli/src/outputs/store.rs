@@ -6,8 +6,10 @@ use golo::{
 };
 use golo_proto::engine::{self as pb, event::Event};
 
-use super::{Keeper, Keeping};
-use crate::drive::run_end::ended;
+use crate::{
+    drive::run_end::ended,
+    results::keep::{Keeper, Keeping},
+};
 
 /// Stores the results of a run on this machine, second by second.
 pub struct StoreOutput {
