@@ -80,7 +80,7 @@ impl Loadtest {
                 client::set_options(client);
                 member::join(share);
                 self.on_every_core(|loadtest, runtimes| {
-                    serve::serve(loadtest, address, (graceful_stop, quiet, wire), runtimes)
+                    serve::serve(loadtest, address, graceful_stop, quiet, wire, runtimes)
                 })
             }
             Call::Run(run) => run::run(self, *run),

@@ -37,7 +37,9 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(super) fn serve(
     loadtest: Loadtest,
     address: Address,
-    (graceful_stop, quiet, wire): (Duration, bool, WireLayout),
+    graceful_stop: Duration,
+    quiet: bool,
+    wire: WireLayout,
     runtimes: Runtimes,
 ) -> ExitCode {
     let name = loadtest.name.clone();

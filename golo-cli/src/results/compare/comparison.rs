@@ -260,20 +260,21 @@ impl Table {
         for subject in subjects {
             let unit = if matches!(subject, Subject::Numbers(_)) { Unit::Number } else { Unit::Share };
             for ((stat, a), (_, b)) in a.tag(&subject).into_iter().zip(b.tag(&subject)) {
-                self.add_row(("tag", stat), (None, Some(subject.name())), unit, a, b);
+                self.add_row(("tag", stat), None, Some(subject.name()), unit, a, b);
             }
         }
     }
 
     fn add(&mut self, metric: (&'static str, &'static str), route: Option<&str>, unit: Unit, a: Series, b: Series) {
-        self.add_row(metric, (route, None), unit, a, b);
+        self.add_row(metric, route, None, unit, a, b);
     }
 
     /// Adds a row unless neither run has a value.
     fn add_row(
         &mut self,
         (metric, stat): (&'static str, &'static str),
-        (route, tag): (Option<&str>, Option<String>),
+        route: Option<&str>,
+        tag: Option<String>,
         unit: Unit,
         a: Series,
         b: Series,

@@ -64,7 +64,7 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
     let mut touched = Vec::new();
     for record in records {
         match &mut part {
-            None => part = Some(begin(connection, (&run, &agent, job.as_deref()), record, now)?),
+            None => part = Some(begin(connection, &run, &agent, job.as_deref(), record, now)?),
             Some(part) => touched.extend(part.add(connection, record)?),
         }
     }
@@ -92,7 +92,9 @@ fn check_first_record(connection: &Connection, part: &Part, first: &Record, agen
 /// Creates the part from its first record, and the run if it is new.
 fn begin(
     connection: &Connection,
-    (run, agent, job): (&str, &str, Option<&str>),
+    run: &str,
+    agent: &str,
+    job: Option<&str>,
     record: Record,
     now: i64,
 ) -> Result<Part, StoreError> {
