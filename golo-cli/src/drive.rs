@@ -1,4 +1,5 @@
-//! Ways to drive a load test: the engine of this process, the load test's own engine over gRPC, or its stdout lines.
+//! Ways to drive a load test: its own engine over gRPC, or the engine of this process with gRPC triggers and stdout
+//! lines.
 
 pub mod driven;
 pub mod engine_client;

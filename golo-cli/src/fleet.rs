@@ -1,6 +1,6 @@
-//! Agents that run one plan together: what `golo submit` drives, as `golo run` drives a load test of its own.
+//! Agents that run one plan together, for `golo submit`.
 //!
-//! [`Fleet`] gets them ready (each has the load test, a job with its share, and users who have started), and makes a
+//! [`Fleet`] prepares them: each gets the load test and a job with its share, and starts its users. It then makes a
 //! [`Delivery`], which is the engine of the run.
 
 pub mod agent;
@@ -47,12 +47,12 @@ use orders::Given;
 use part::Part;
 use upload::{Binary, upload};
 
-/// How long the last records of agents are waited for.
+/// Longest time to wait for the last records of agents.
 const LAST: Duration = Duration::from_secs(2);
-/// Records that are not taken yet.
+/// Capacity of the channel of records.
 const RECORDS: usize = 64;
 
-/// What becomes of a run when an agent is lost.
+/// Reaction of a run to the loss of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnAgentLoss {
     /// Everything is stopped, and the run has died
@@ -61,20 +61,20 @@ pub enum OnAgentLoss {
     Continue,
 }
 
-/// What a fleet is to do.
+/// Settings of a fleet's run.
 #[derive(Debug)]
 pub struct Order {
-    /// What the run is called by.
+    /// ID of the run.
     pub run: String,
     /// The load test.
     pub load_test: LoadTest,
-    /// The job, but for what is each agent's own and the load test.
+    /// Keys of the job that are the same for all agents, without the load test.
     pub job: Map<String, Value>,
-    /// What becomes of it when an agent is lost.
+    /// Reaction to the loss of an agent.
     pub on_loss: OnAgentLoss,
-    /// Whether nothing is said but what went wrong.
+    /// True if only problems are printed.
     pub is_quiet: bool,
-    /// Who keeps what each agent measures, if anybody does.
+    /// Stores what each agent measures, if that is wanted.
     pub keeper: Option<Keeper>,
 }
 
@@ -82,16 +82,16 @@ pub struct Order {
 pub struct Fleet {
     order: Order,
     parts: Vec<Arc<Part>>,
-    /// What is heard of them, until a delivery listens.
+    /// Channel of the agents' events, until a delivery takes it.
     heard: Option<(Heard, mpsc::Sender<(usize, Told)>)>,
     following: JoinSet<()>,
-    /// What its parts are to do, and how the run ends.
+    /// Orders to the parts, with the reasons for the end of the run.
     orders: watch::Sender<Given>,
     torn_down: watch::Sender<Vec<String>>,
 }
 
 impl Fleet {
-    /// These agents, each called by its name, in the order in which they get their shares.
+    /// Creates a fleet of these named agents. They get their shares in this order.
     #[must_use]
     pub fn new(order: Order, agents: Vec<(String, Agent)>) -> Self {
         let shares = Share::WHOLE.split(agents.len() as u64);
@@ -113,7 +113,7 @@ impl Fleet {
         }
     }
 
-    /// Takes note of how the run ends.
+    /// Records a reason for the end of the run.
     fn know(&self, run: &RunEnd) {
         self.orders.send_modify(|given| given.run.add(run));
     }
@@ -136,14 +136,14 @@ impl Fleet {
         let job = Arc::new(job);
         let queueing = |part: Arc<Part>| {
             let job = Arc::clone(&job);
-            // Goes on to its end where nobody waits for it any more: what was asked for is to be known.
+            // Runs to its end even if it is not awaited any more, so that the outcome of the request is recorded.
             let asking = tokio::spawn(async move { part.queue(&job).await });
             async move { asking.await.unwrap_or_else(|error| Err(CallError::Away(error.to_string()))) }
         };
         each(&self.parts, queueing).await.map(drop)
     }
 
-    /// Sees who is before us, and whether two of the agents are one.
+    /// Reports jobs that are queued before this run's. Returns an error if two addresses lead to the same agent.
     async fn look_around(&self) -> Result<(), String> {
         let lists = each(&self.parts, |part| async move { part.agent.jobs().await }).await?;
         for (part, jobs) in self.parts.iter().zip(lists) {
@@ -160,7 +160,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Follows all agents from now on, and waits until all are ready.
+    /// Starts to follow all agents, and waits until all are ready.
     async fn wait_until_ready(&mut self) -> Result<(), String> {
         let (told, mut heard) = mpsc::channel(RECORDS);
         for (index, part) in self.parts.iter().enumerate() {
@@ -252,7 +252,7 @@ impl Driver for Fleet {
             async move { part.withdraw(&run).await }
         }))
         .await;
-        // The end of those that were withdrawn is kept as well.
+        // The last records of withdrawn parts are stored as well.
         let followed = async { while self.following.join_next().await.is_some() {} };
         _ = timeout(LAST, followed).await;
         self.following.shutdown().await;
@@ -263,7 +263,7 @@ impl Driver for Fleet {
         }
         let mut troubles = self.torn_down.borrow().clone();
         for reason in withdrawn.into_iter().filter_map(Result::err) {
-            // One that is lost is said to be, and may well be dead.
+            // The loss of an agent has been reported already, and the agent may be dead.
             self.say(reason);
         }
         troubles.dedup();
@@ -271,7 +271,7 @@ impl Driver for Fleet {
     }
 }
 
-/// Runs them at the same time, and gives what each comes to, in their order.
+/// Runs the futures concurrently, and returns their results in the given order.
 async fn join<T: Send + 'static>(futures: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
     let mut running = JoinSet::new();
     let mut count = 0;
@@ -283,7 +283,7 @@ async fn join<T: Send + 'static>(futures: impl Iterator<Item = impl Future<Outpu
     while let Some(joined) = running.join_next().await {
         match joined {
             Ok((index, value)) => all[index] = Some(value),
-            // A task that panics takes its caller with it, as the same code would without a task.
+            // A panic in a task continues in the caller, as without a task.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
         }
@@ -291,7 +291,7 @@ async fn join<T: Send + 'static>(futures: impl Iterator<Item = impl Future<Outpu
     all.into_iter().flatten().collect()
 }
 
-/// Does something with each part at the same time, and gives what each comes to.
+/// Calls `what` for all parts concurrently, and returns the results in their order.
 async fn each_result<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Vec<Result<T, CallError>>
 where
     T: Send + 'static,
@@ -300,11 +300,11 @@ where
     join(parts.iter().map(|part| what(Arc::clone(part)))).await
 }
 
-/// The same, where all have to succeed.
+/// Calls `what` for all parts concurrently, and returns their values.
 ///
 /// # Errors
 ///
-/// Which do not, and why.
+/// Returns an error that names all failed agents, each with its reason.
 async fn each<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Result<Vec<T>, String>
 where
     T: Send + 'static,
@@ -322,7 +322,7 @@ where
     if failed.is_empty() { Ok(all) } else { Err(said_of(&failed)) }
 }
 
-/// What is said of agents, each with its reason, and each reason once.
+/// Lists agents by reason, so that each reason occurs once.
 fn said_of(failed: &[(&str, String)]) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (name, reason) in failed {
@@ -343,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_that_several_have_is_said_once() {
+    fn shared_reason_of_several_agents_is_listed_once() {
         let failed = [("a:1", "it is full"), ("b:1", "it is gone"), ("c:1", "it is full")];
         let failed = failed.map(|(name, reason)| (name, reason.to_owned()));
         assert_eq!(said_of(&failed), "each of the agents a:1, c:1: it is full; the agent b:1: it is gone");

@@ -1,8 +1,8 @@
-//! The loop that drives every run: orders in, events out, one outcome.
+//! The loop that drives every run: it receives orders, reports events and returns one outcome.
 //!
-//! A load test's own `run`, `golo run`, a job of an agent, a plan that a served load test runs and `golo submit` all go
-//! through [`run`]. What differs is the [`Driver`] (what is driven), the [`Control`] (who gives orders) and the
-//! [`MetricsOutput`]s (where events and results go).
+//! A load test's own `run`, `golo run`, a job of an agent, a plan that a served load test runs and `golo submit` all
+//! use [`run`]. They differ in three parts: the [`Driver`] prepares the load test and starts the engine, the
+//! [`Control`] supplies orders, and the [`MetricsOutput`]s receive events and results.
 
 pub mod call;
 pub mod control;
@@ -36,29 +36,29 @@ use crate::{
     support::{message::say, until::until},
 };
 
-/// Time for the last lines, for tear-down and for what is cut off, once the grace period is over.
+/// Time for the last lines, for `teardown` and for cutting off triggers after the grace period.
 pub(crate) const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// What the run loop must know of a run.
+/// Settings of one run.
 #[derive(Debug, Clone)]
 pub struct RunSpec {
-    /// What is to be delivered.
+    /// Plan of the load.
     pub plan: Plan,
-    /// How it is to be delivered.
+    /// Options of the engine.
     pub options: Options,
-    /// Thresholds that the run must keep.
+    /// Thresholds that the run must pass.
     pub thresholds: Vec<Threshold>,
-    /// Stop as soon as a threshold can no longer hold.
+    /// True if the run stops as soon as a threshold can no longer pass.
     pub abort_on_fail: bool,
-    /// Report only what went wrong.
+    /// True if only problems are reported.
     pub is_quiet: bool,
-    /// If the run is held once its users have started: how long it waits for [`Order::Start`].
+    /// Longest time to wait for [`Order::Start`] after the users have started, if the run is held.
     pub held: Option<Duration>,
-    /// Where raw outputs go, in words.
+    /// Destinations of raw outputs, as text.
     pub lines: Vec<String>,
 }
 
-/// Drives a run from set-up to tear-down, and returns how it ended. `outputs` get each event as it comes.
+/// Drives a run from set-up to tear-down and returns its outcome. `outputs` receive each event when it happens.
 pub async fn run<D: Driver, C: Control>(
     driver: &mut D,
     spec: RunSpec,
@@ -85,7 +85,7 @@ pub async fn run<D: Driver, C: Control>(
     run.to_the_end(sinks).await
 }
 
-/// A run that is under way.
+/// State of a run.
 struct Run<'a, 'o, D, C> {
     driver: &'a mut D,
     spec: RunSpec,
@@ -93,14 +93,14 @@ struct Run<'a, 'o, D, C> {
     outputs: &'a mut [Box<dyn MetricsOutput + 'o>],
     watch: Watch,
     outcome: RunOutcome,
-    /// When a held run is to begin, if that was ordered before it could.
+    /// Start time of a held run, if the order came before the engine could begin.
     begin_at: Option<std::time::SystemTime>,
-    /// The load that was ordered before there was an engine.
+    /// Load from an order that came before there was an engine.
     level: Option<Target>,
     held_until: Option<Instant>,
-    /// When what is in flight after a stop is cut off.
+    /// Time at which remaining work is cut off after a stop.
     cut_at: Option<Instant>,
-    /// A signal came while nothing could react to it.
+    /// Set if a signal came while the run loop could not act on it.
     is_interrupt_pending: bool,
     is_slow_pace_reported: bool,
 }
@@ -126,7 +126,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         say(format_args!("{}: {text}", self.driver.name()));
     }
 
-    /// Returns true if the load test is ready, which it is unless the run was stopped.
+    /// Prepares the load test. Returns false if the run was stopped meanwhile.
     async fn set_up(&mut self, sinks: &Sinks) -> Result<bool, Error> {
         let (what, name) = (self.driver.set_up_in_words(), self.driver.name().to_owned());
         let (cut, is_cut) = oneshot::channel::<()>();
@@ -148,7 +148,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
         self.outcome.stopped = Some(Moment::Setup);
         drop(cut);
-        // One that blocks its thread cannot be cut off.
+        // A `setup` that blocks its thread cannot be cut off, so wait for a limited time.
         tokio::select! {
             result = &mut setting_up => result.map(|_| false),
             () = sleep(LAST_MOMENT) => Ok(false),
@@ -171,7 +171,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    /// Starts the engine; `None` if the run was stopped first.
+    /// Starts the engine. Returns `None` if the run was stopped first.
     async fn start(&mut self, sinks: Sinks) -> Option<Result<Box<dyn EngineHandle>, Error>> {
         let name = self.driver.name().to_owned();
         let mut starting = pin!(self.driver.start(&self.spec.plan, &self.spec.options, sinks));
@@ -236,14 +236,14 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         finished
     }
 
-    /// Records why the engine ended, and waits for what has not arrived.
+    /// Records why the engine ended, and waits for measurements that are still on their way.
     async fn ended(&mut self, engine: &mut dyn EngineHandle) {
         if let Some(reason) = engine.ended_early() {
-            // This explains more than the end of the connection.
+            // This reason is more specific than the end of the connection.
             self.outcome.died = Some(reason);
         }
         if let (None, Some(broken)) = (&self.outcome.died, engine.broken()) {
-            // Mostly because the load test died, which explains more.
+            // The connection usually breaks because the load test died, and that reason is more specific.
             let died = timeout(LAST_MOMENT, self.driver.died()).await;
             self.outcome.died = Some(died.unwrap_or(broken));
         }
@@ -258,7 +258,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    /// Waits until everything that was measured has arrived, unless the run is cut before.
+    /// Waits until all measurements have arrived, or until the run is cut.
     async fn settle(&mut self) {
         {
             let mut settling = pin!(self.driver.settle());
@@ -296,7 +296,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    /// Warns once, as soon as the load test cannot keep its pace.
+    /// Warns once if the load test cannot keep its pace.
     fn warn_of_pace(&mut self, totals: &Snapshot) {
         if self.is_slow_pace_reported || self.spec.is_quiet {
             return;
@@ -328,7 +328,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     fn stop(&mut self, engine: &mut dyn EngineHandle) {
         let moment = moment(engine);
         let at = *self.outcome.stopped.get_or_insert(moment);
-        // The grace period is for triggers, and as long again for users. What is left after both is cut off.
+        // The triggers have one grace period, and the users have another. The rest is cut off.
         let grace = 2 * self.spec.plan.graceful_stop() + LAST_MOMENT;
         self.cut_at.get_or_insert_with(|| Instant::now() + grace);
         engine.stop(&StopReason::Order(at));
@@ -350,7 +350,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         self.stop(engine);
     }
 
-    /// Ends the load test. After a stop by a signal it has the grace period, and no more.
+    /// Tears the load test down. After a stop by a signal, this may take the grace period at most.
     async fn tear_down(&mut self) -> Result<(), Error> {
         let what = self.driver.tear_down_in_words();
         let grace = self.spec.plan.graceful_stop().max(LAST_MOMENT);
@@ -387,7 +387,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     }
 }
 
-/// Returns where a run is.
+/// Returns the current stage of the run.
 fn moment(engine: &mut dyn EngineHandle) -> Moment {
     match engine.started() {
         None => Moment::Start,

@@ -1,4 +1,4 @@
-//! What the engines of one run tell, put together: one of `golo run`, or one on each agent.
+//! Merges the events of all engines of a run: one engine of `golo run`, or one on each agent.
 
 use std::{
     collections::BTreeMap,
@@ -16,34 +16,34 @@ use golo::{
     wire::{self, WireError},
 };
 
-/// A run, as far as it has been told of.
+/// The merged measurements of a run.
 pub struct Merged {
     plan: Plan,
     options: Options,
     parts: Vec<Part>,
-    /// What has come of seconds that have not been given, by their number.
+    /// Measurements of seconds that were not returned yet, by the number of the second.
     coming: BTreeMap<u64, Coming>,
-    /// The last that was given.
+    /// Number of the last second that was returned.
     seconds: u64,
     totals: Snapshot,
     most_users: u64,
 }
 
-/// A second, as far as it has been told of.
+/// A second that not all engines have reported yet.
 #[derive(Default)]
 struct Coming {
     snapshot: Snapshot,
     users: u64,
 }
 
-/// The part of one engine.
+/// State of one engine's part of the run.
 struct Part {
     name: String,
     state: State,
-    /// Seconds it has told of.
+    /// Number of seconds that the engine has reported.
     seconds: u64,
     started_at: Option<SystemTime>,
-    /// Why it ended as it should not have, though it told its end.
+    /// Reason why the part failed, although its engine reported its end.
     failed: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Part {
 }
 
 impl Merged {
-    /// A run of `plan` with `options`, shared by engines of these names.
+    /// Creates an empty run of `plan` with `options`, shared by engines of these names.
     #[must_use]
     pub fn new(plan: Plan, options: Options, names: impl IntoIterator<Item = String>) -> Self {
         let part = |name| Part { name, state: State::Running, seconds: 0, started_at: None, failed: None };
@@ -75,11 +75,11 @@ impl Merged {
         }
     }
 
-    /// Takes what an engine has told.
+    /// Adds an event of the engine number `part`.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// Returns an error if the event is invalid.
     pub fn hear(&mut self, part: usize, event: &Event) -> Result<(), WireError> {
         let part = &mut self.parts[part];
         match event {
@@ -93,7 +93,7 @@ impl Merged {
             }
             Event::Finished(finished) => {
                 let finished = wire::finished(finished, self.options.clone())?;
-                // Of a second that others may tell of still, or else of the end.
+                // Add the rest to the next second if other engines still report it. Otherwise it belongs to the end.
                 let coming = self.coming.entry(part.seconds.max(self.seconds) + 1).or_default();
                 coming.snapshot.merge(&finished.rest);
                 part.state = State::Finished(Box::new(finished));
@@ -108,7 +108,7 @@ impl Merged {
         Ok(())
     }
 
-    /// Nothing more is heard of an engine, for this reason; or what it told the end of was no end of its own.
+    /// Marks an engine as lost for this reason. If it has reported its end already, marks its part as failed.
     pub fn lose(&mut self, part: usize, reason: impl Into<String>) {
         let part = &mut self.parts[part];
         match part.state {
@@ -118,13 +118,13 @@ impl Merged {
         }
     }
 
-    /// An engine was left before it had started: it has nothing to tell.
+    /// Marks an engine as finished that was left before it started. It has no measurements.
     pub fn leave(&mut self, part: usize) {
         let finished = Finished::not_started(self.plan.clone(), self.options.clone(), None);
         self.parts[part].state = State::Finished(Box::new(finished));
     }
 
-    /// The next second, if every engine that still runs has told of it.
+    /// Returns the next second, if all running engines have reported it.
     pub fn progress(&mut self) -> Option<Progress> {
         let running = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min();
         let told = running.or_else(|| self.parts.iter().map(|part| part.seconds).max())?;
@@ -136,38 +136,38 @@ impl Merged {
         Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
     }
 
-    /// The plan, with the last change of its load.
+    /// Returns the plan, with the last change of its load.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// What was measured until the last second.
+    /// Returns everything that was measured up to the last returned second.
     #[must_use]
     pub fn totals(&self) -> &Snapshot {
         &self.totals
     }
 
-    /// Whether an engine has told how it ended.
+    /// Returns true if the engine has reported its end.
     #[must_use]
     pub fn has_finished(&self, part: usize) -> bool {
         matches!(self.parts[part].state, State::Finished(_))
     }
 
-    /// Whether no engine ended as it should have, or still may.
+    /// Returns true if every engine was lost or has failed.
     #[must_use]
     pub fn have_all_failed(&self) -> bool {
         let has_failed = |part: &Part| matches!(part.state, State::Lost(_)) || part.failed.is_some();
         self.parts.iter().all(has_failed)
     }
 
-    /// Whether no engine runs any more.
+    /// Returns true if no engine is running any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
         !self.parts.iter().any(Part::is_running)
     }
 
-    /// The engines of which nothing more is heard, with how many seconds they had told of, and why.
+    /// Returns the lost engines, each with its name, the number of seconds it has reported, and the reason.
     pub fn lost(&self) -> impl Iterator<Item = (&str, u64, &str)> {
         self.parts.iter().filter_map(|part| match &part.state {
             State::Lost(reason) => Some((&*part.name, part.seconds, &**reason)),
@@ -175,7 +175,7 @@ impl Merged {
         })
     }
 
-    /// Everything, once it has ended; an engine that has not is lost.
+    /// Returns all measurements after the end of the run. Engines that are still running count as lost.
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let mut rest = Snapshot::default();
@@ -209,9 +209,9 @@ impl Merged {
                 }
                 State::Running | State::Lost(_) => {
                     workers += 1;
-                    // What it had told of was measured for that long.
+                    // The reported seconds are the time that was measured.
                     let told = Duration::from_secs(part.seconds);
-                    // Its grace is no part of the load.
+                    // The grace period is not part of the load time.
                     let load = merged.plan.duration().map_or(told, |duration| duration.min(told));
                     merged.load_time = merged.load_time.max(load);
                     merged.whole_time = merged.whole_time.max(told);
@@ -227,7 +227,7 @@ impl Merged {
             merged.health.lost_agents.extend(not_started);
         }
         if self.parts.iter().any(|part| !matches!(part.state, State::Finished(_))) {
-            // What was started, and of which nobody told the end.
+            // The lost engines have not reported the end of these triggers.
             let triggers = &mut self.totals.triggers;
             let ended = triggers.done + triggers.interrupted + triggers.dropped();
             triggers.interrupted += triggers.due.saturating_sub(ended);
@@ -237,7 +237,7 @@ impl Merged {
     }
 }
 
-/// Adds how one engine's part ended.
+/// Merges the end of one engine's part.
 fn merge(merged: &mut Finished, part: &Finished) {
     merged.started_at = merged.started_at.into_iter().chain(part.started_at).min();
     merged.load_time = merged.load_time.max(part.load_time);
@@ -255,7 +255,7 @@ fn merge(merged: &mut Finished, part: &Finished) {
     {
         health.worst_lag = Some(lag);
     }
-    // Of several machines the one that has the fewest left says most.
+    // Of several machines, report the one that has the smallest share of descriptors left.
     let used = |descriptors: &Descriptors| match descriptors.limit {
         Some(limit) => descriptors.open as f64 / limit.max(1) as f64,
         None => 0.0,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_over_once_everybody_has_told_of_it() {
+    fn second_is_returned_once_all_engines_have_reported_it() {
         let mut run = merged(2);
         run.hear(0, &second(1, 10)).unwrap();
         run.hear(0, &second(2, 10)).unwrap();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_that_of_all() {
+    fn end_is_merged_over_all_engines() {
         let mut run = merged(2);
         run.hear(0, &second(1, 10)).unwrap();
         let lag = |p99| Some(pb::Lag { from: 3, p99, limit: 10 });
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_lost_is_named_with_what_is_missing() {
+    fn lost_engine_is_named_with_its_missing_time() {
         let mut run = merged(2);
         run.hear(0, &second(1, 10)).unwrap();
         run.hear(1, &second(1, 10)).unwrap();
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_has_not_started_where_no_part_of_it_has() {
+    fn run_has_not_started_if_no_part_has_started() {
         let not_started =
             || finished(pb::Finished { not_started: Some("no user could start".to_owned()), ..Default::default() });
         let mut run = merged(2);
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grace_of_a_part_that_is_lost_is_no_part_of_the_load() {
+    fn grace_period_of_lost_part_does_not_count_as_load_time() {
         let mut run = merged(2);
         let planned = Plan::new(Asked::default()).unwrap().duration().unwrap();
         for part in 0..2 {
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_those_of_an_older_golo_if_any_part_is() {
+    fn rates_follow_older_golo_if_any_part_is_older() {
         let mut run = merged(2);
         run.hear(0, &finished(pb::Finished { tells_after_load: true, ..Default::default() })).unwrap();
         run.hear(1, &finished(pb::Finished::default())).unwrap();
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_that_waited_for_one_who_is_lost_are_given_one_by_one() {
+    fn seconds_that_waited_for_lost_engine_are_returned_one_by_one() {
         let mut run = merged(2);
         run.hear(1, &second(1, 1)).unwrap();
         for elapsed in 1..5 {
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_no_end_is_one_of_the_lost() {
+    fn failed_part_counts_as_lost_although_it_finished() {
         let mut run = merged(2);
         run.hear(0, &finished(pb::Finished { load_time: 2_000_000_000, ..Default::default() })).unwrap();
         run.hear(1, &finished(pb::Finished { load_time: 9_000_000_000, ..Default::default() })).unwrap();

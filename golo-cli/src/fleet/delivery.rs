@@ -1,5 +1,5 @@
-//! A run on several agents, as one engine: it starts together, is followed and stopped as a whole, and what the agents
-//! measure is one measurement.
+//! A run on several agents as one engine. The agents start together, are followed and stopped together, and their
+//! measurements are merged.
 
 use std::{
     collections::VecDeque,
@@ -40,56 +40,56 @@ use crate::drive::{
     run_end::{RunEnd, has_failed, said, was_stopped},
 };
 
-/// Lines of a load test's stderr that are passed on, where it failed.
+/// Number of stderr lines that are printed of a failed load test.
 const LAST_LINES: usize = 5;
 
-/// The pause between two tries to stop what is left on an agent that was lost.
+/// Pause between attempts to stop the job of a lost agent.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What is heard of the parts, by their numbers.
+/// Channel of the parts' events, each with the number of its part.
 pub type Heard = mpsc::Receiver<(usize, Told)>;
 
 /// A run on several agents.
 pub struct Delivery {
-    /// What it is called in messages.
+    /// Name of the load test for messages.
     name: String,
     is_quiet: bool,
     on_loss: OnAgentLoss,
     parts: Vec<Following>,
     heard: Heard,
-    /// Events that have not been taken.
+    /// Events that were not returned yet.
     waiting: VecDeque<RunEvent>,
     merged: Merged,
     clock: Clock,
-    /// How far each agent's clock is ahead of ours, once that is known.
+    /// Difference between each agent's clock and the local one, once it is known.
     offsets: watch::Receiver<Vec<Option<Offset>>>,
     orders: watch::Sender<Given>,
-    /// When the measured part begins.
+    /// Start of the measured time.
     started: Option<Instant>,
     has_said_skew: bool,
     torn_down: watch::Sender<Vec<String>>,
-    /// Those who start it, carry out orders, and clear up.
+    /// Tasks that start the run, carry out orders, and clear up.
     working: JoinSet<()>,
 }
 
-/// A part, as far as it was heard of.
+/// A part and its reported state.
 struct Following {
     part: Arc<Part>,
     is_open: bool,
-    /// When it started, by the clock of its agent.
+    /// Start time by the agent's clock.
     started: Option<u64>,
 }
 
-/// What a run is told that others wait for.
+/// Channels from a run to its fleet.
 pub struct Tell {
-    /// What went wrong after it.
+    /// Errors after the run.
     pub torn_down: watch::Sender<Vec<String>>,
-    /// What its parts are to do, and how it ends.
+    /// Orders to the parts, with the reasons for the end of the run.
     pub orders: watch::Sender<Given>,
 }
 
 impl Delivery {
-    /// Starts what is ready on every agent.
+    /// Starts the held jobs of all parts.
     #[must_use]
     pub fn start(
         (name, is_quiet, on_loss): (String, bool, OnAgentLoss),
@@ -183,7 +183,7 @@ impl Delivery {
             State::Cancelled if is_stopping => self.close(index),
             State::Cancelled => self.lose(index, was_stopped(ended)),
             State::Failed => {
-                // Once is enough where all of them fail in the same way.
+                // If all load tests fail in the same way, the first one is enough.
                 if self.broken().is_none() {
                     say_stderr(&self.name, &self.parts[index].part.name, &ended.stderr);
                 }
@@ -192,10 +192,10 @@ impl Delivery {
         }
     }
 
-    /// It has told its end.
+    /// Ends a part that has reported its end.
     fn close(&mut self, index: usize) {
         self.parts[index].is_open = false;
-        // Without one it is lost all the same.
+        // A part without the engine's last event counts as lost.
         if !self.merged.has_finished(index) {
             self.merged.lose(index, "it ended without telling what it measured last");
         }
@@ -214,7 +214,7 @@ impl Delivery {
             say(format_args!("{}: {text}; {then}", self.name));
         }
         if goes_on {
-            // It may be there still, and send load that nobody counts.
+            // The agent may still be running, and send load that is not counted.
             let part = Arc::clone(&self.parts[index].part);
             self.working.spawn(async move {
                 while part.withdraw(&RunEnd::default()).await.is_err() {
@@ -226,7 +226,7 @@ impl Delivery {
         }
     }
 
-    /// Says how far apart the agents started, once all have that are still there.
+    /// Prints how far apart the agents started, once all remaining ones have started.
     fn say_skew(&mut self) {
         let mut open = self.parts.iter().filter(|following| following.is_open);
         if self.has_said_skew || self.is_quiet || !open.clone().all(|following| following.started.is_some()) {
@@ -261,14 +261,14 @@ impl Delivery {
     }
 }
 
-/// As `0.4 ms`.
+/// Formats a duration, for example `0.4 ms`.
 fn milliseconds(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1e3;
     let digits = if milliseconds < 0.1 { 3 } else { 1 };
     format!("{milliseconds:.digits$} ms")
 }
 
-/// What a load test said last that failed.
+/// Prints the last lines of stderr of a failed load test.
 pub fn say_stderr(name: &str, agent: &str, stderr: &str) {
     let lines: Vec<_> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_in_milliseconds() {
+    fn durations_are_in_milliseconds() {
         let said = |nanos| milliseconds(Duration::from_nanos(nanos));
         assert_eq!(
             [said(0), said(12_345), said(412_345), said(12_000_000)],

@@ -1,4 +1,4 @@
-//! Takes what an agent measures, record after record, for as long as it can be reached.
+//! Receives the records of an agent's job while the agent can be reached.
 
 use std::{
     sync::Arc,
@@ -12,25 +12,25 @@ use tokio::{sync::mpsc, time::sleep};
 use super::part::Part;
 use crate::{http::client::CallError, results::keep::Keeper};
 
-/// How long an agent is waited for that cannot be reached.
+/// Longest time that an agent may be unreachable.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a call may wait for records.
+/// Longest time that a call may wait for records.
 const WAIT: Duration = Duration::from_secs(2);
-/// The pause after a call that failed: twice as long after each, up to the longest.
+/// Pause after the first failed call. It doubles after each further one, up to [`LONGEST`].
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// What is heard of a part.
+/// An event of a part.
 #[derive(Debug)]
 pub enum Told {
-    /// This was recorded.
+    /// The agent has recorded this.
     Record(Box<Record>),
-    /// Nothing more comes, for this reason.
+    /// The agent was lost for this reason, and no further record comes.
     Lost(String),
 }
 
-/// Sends what is recorded of part number `index` to `told`, and has it kept, in order and once, until that is all or the
-/// agent is lost.
+/// Sends the records of part number `index` to `told` and stores them with `keeper`, in order and each once. Returns
+/// after the last record, or once the agent is lost.
 pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize, Told)>, keeper: Option<Keeper>) {
     let Some(job) = part.job() else { return };
     let mut next = 0;
@@ -72,7 +72,7 @@ pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize
     }
 }
 
-/// Whether it is no use to ask again.
+/// Returns true if it is useless to repeat the call.
 fn is_final(error: &CallError) -> bool {
     match error {
         CallError::Away(_) => false,

@@ -1,10 +1,10 @@
-//! What an agent tells, with every moment by the clock here.
+//! Converts the times in an agent's events to the local clock.
 
 use golo::pb::engine::{Snapshot, event::Event};
 
 use super::clock::Offset;
 
-/// Changes the moments in `event`, which are by a clock that is so far ahead.
+/// Converts the times in `event`, which are by the agent's clock, to the local one.
 pub(super) fn in_our_clock(event: &mut Event, offset: &Offset) {
     match event {
         Event::Started(started) => started.at = offset.here(started.at),
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_moved_and_durations_are_not() {
+    fn times_are_converted_and_durations_are_not() {
         let offset = Offset { ahead: 100, uncertainty: Duration::ZERO };
         let snapshot = |by: u64| {
             let steps = vec![Step { started: 1_100 - by, duration: 5, ..Step::default() }];

@@ -1,4 +1,4 @@
-//! Has all agents begin at the same moment, each by its own clock.
+//! Starts all agents at the same time, each by its own clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::http::client::CallError;
 
-/// How often each agent is asked what time it is.
+/// Number of times that each agent is asked for its time.
 const ROUNDS: usize = 9;
-/// The shortest time from the agreement to the start.
+/// Shortest time between the call to start and the start.
 const AHEAD: Duration = Duration::from_millis(200);
 
-/// Measures how far each agent's clock is ahead, tells that to `known`, and has all begin. Whoever cannot is told of to
-/// `told` as lost; once there is an order to stop, nobody begins.
+/// Measures the offset of each agent's clock, sends the offsets to `known`, and starts all parts. Reports parts that
+/// cannot start to `told` as lost. Gives up once there is an order to stop.
 pub(super) async fn start(
     parts: Vec<Arc<Part>>,
     clock: Clock,
@@ -38,7 +38,7 @@ pub(super) async fn start(
             offsets.push(measured.ok());
         }
         known.send_replace(offsets.clone());
-        // A trip is twice as long as what is not known for it.
+        // A round trip takes twice the uncertainty.
         let worst = offsets.iter().flatten().map(|offset| 2 * offset.uncertainty).max().unwrap_or_default();
         let at = clock.now() + nanoseconds(AHEAD.max(4 * worst));
         let offsets = Arc::new(offsets);
@@ -48,7 +48,7 @@ pub(super) async fn start(
             async move {
                 match (offset, part.job()) {
                     (Some(offset), Some(job)) => part.agent.start(&job, offset.there(at)).await,
-                    // It is lost already.
+                    // Reported as lost already.
                     _ => Ok(()),
                 }
             }

@@ -1,7 +1,8 @@
-//! The service `golo.engine.v1.Engine`: runs whole plans for the client that holds the stream.
+//! The service `golo.engine.v1.Engine`: runs a whole plan for the client that opened the stream.
 //!
-//! A plan goes through the [run loop](crate::run_loop) as every run does. Orders come from the client and from the signals
-//! of this process. Events go to an [`Outbox`], which another task sends, so that a slow client delays nothing.
+//! A plan runs in the [run loop](crate::run_loop), as every run does. Orders come from the client and from the signals
+//! of this process. Events go to an [`Outbox`]. A separate task sends them, so that a slow client does not delay the
+//! run.
 
 use std::{
     pin::Pin,
@@ -40,18 +41,18 @@ use crate::{
     wire,
 };
 
-/// Events that are being sent; others wait in the [`Outbox`].
+/// Capacity of the channel to the client. Further events wait in the [`Outbox`].
 const EVENTS: usize = 1;
-/// Panics that are printed: a load test that panics may do so thousands of times.
+/// Number of panics that are printed. A load test may panic thousands of times.
 const PANICS: usize = 3;
-/// How long a plan waits for the client to let it begin: for ever.
+/// Longest time that a plan waits for the client to start it: practically unlimited.
 const HELD: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Runs plans of one load test, one at a time.
 pub(super) struct Plans {
     loadtest: Arc<Loadtest>,
     in_flight: InFlight,
-    /// Held by the plan that is running.
+    /// Locked by the running plan.
     turn: Arc<Mutex<()>>,
 }
 
@@ -83,14 +84,14 @@ impl pb::engine_server::Engine for Plans {
     }
 }
 
-/// A plan that came over the wire.
+/// A plan from a client.
 struct Asked {
     plan: Plan,
     options: Options,
     /// Routes that thresholds select.
     selected: Selected,
     wants_outputs: bool,
-    /// The revision that is spoken.
+    /// Revision of the protocol that both sides speak.
     revision: u32,
 }
 
@@ -134,7 +135,7 @@ impl Asked {
     }
 }
 
-/// A plan that is being run.
+/// A plan with everything that its run needs.
 struct Running {
     served: Served,
     spec: RunSpec,
@@ -142,7 +143,7 @@ struct Running {
     events: Events,
     outbox: Outbox,
     in_flight: InFlight,
-    /// The sink of the process, until it has it back.
+    /// Previous sink of the process. It is installed again after the run.
     process: Arc<dyn Sink>,
     turn: OwnedMutexGuard<()>,
 }
@@ -155,7 +156,7 @@ impl Running {
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
         let failed = |error: crate::Error| Status::new(Code::Aborted, chain(&error));
-        // Before `setup`, which may deal rows.
+        // Before `setup`, which may distribute the rows of a feed.
         member::join(options.share);
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
         let outputs = wants_outputs.then(Arc::<Told>::default);
@@ -166,7 +167,7 @@ impl Running {
         let mut engine = LocalEngine::new(engine);
         engine.hold();
         print_at_most(PANICS);
-        // `setup` may have set a panic hook of its own.
+        // `setup` may have replaced the panic hook.
         watch();
         let process = sink::process();
         sink::install(outside);
@@ -200,7 +201,7 @@ impl Running {
         let Ok(outbox) = sending.await else { return };
         sink::install(process);
         let finished = outcome.finished;
-        // The grace begins with the end of the plan's time, and a plan of iterations may have ended before.
+        // The grace period begins at the end of the planned time. A plan of iterations may have ended earlier.
         let time = if finished.plan.iterations().is_some() { finished.whole_time } else { finished.load_time };
         let started = *crate::support::lock::lock(&started);
         let over = started.map_or_else(Instant::now, |start: Instant| start + time);
@@ -210,15 +211,15 @@ impl Running {
         last.tell(&events, finished, is_stopped, &mut commands, &in_flight).await;
         drop(turn);
         if commands.is_some() {
-            // If this process ends too, a reader that writes to the closed connection finds it broken and loses what it has
-            // not read. So the reader closes first.
+            // If this process exits now, a client that writes to the closed connection gets an error and loses what it
+            // has not read. So the client closes first.
             let closed = async { while next_command(&mut commands).await.is_some() {} };
             let _ = timeout(LAST_MOMENT, closed).await;
         }
     }
 }
 
-/// The load test of this process, which is set up before its plan is accepted.
+/// The load test of this process. It is set up before its plan is accepted.
 struct Served {
     name: String,
     engine: Option<LocalEngine>,
@@ -247,19 +248,19 @@ impl Driver for Served {
     }
 
     async fn tear_down(&mut self) -> Result<(), crate::Error> {
-        // The process tears down once it is to end: further plans may come.
+        // Further plans may come, so `teardown` runs when the process ends.
         Ok(())
     }
 }
 
-/// Orders of the client that holds the stream, and of the signals of this process.
+/// Orders from the client of the stream and from the signals of this process.
 struct Client {
-    /// `None` once the client is gone.
+    /// `None` once the client has closed the stream.
     commands: Option<Streaming<pb::Command>>,
     mail: mpsc::UnboundedSender<Letter>,
     events: Events,
     in_flight: InFlight,
-    /// True once this process was told to stop.
+    /// Set once this process was asked to stop.
     is_stopped: bool,
     is_cut: bool,
 }
@@ -274,7 +275,7 @@ impl Client {
         Self { commands: Some(commands), mail, events, in_flight, is_stopped: false, is_cut: false }
     }
 
-    /// Nobody wants this load any more.
+    /// Cuts the run, because its client has gone.
     fn gone(&mut self) -> Order {
         self.commands = None;
         self.is_cut = true;
@@ -282,7 +283,7 @@ impl Client {
         Order::Cut
     }
 
-    /// Returns the order of a command, if it is one.
+    /// Returns the order of a command. Other commands are handled here.
     fn order(&mut self, command: Command) -> Option<Order> {
         match command {
             Command::Start(pb::Start { at }) => Some(Order::Start { at: wire::moment(at) }),
@@ -306,7 +307,7 @@ impl Client {
                 let _ = self.mail.send(Letter::Taken(bytes));
                 None
             }
-            // A command of a later revision comes only with a plan that needs it.
+            // A later revision's command comes only with a plan that needs that revision.
             Command::Plan(_) | Command::Adjust(_) => None,
         }
     }
@@ -340,12 +341,12 @@ impl Control for Client {
     }
 }
 
-/// Something for the task that sends.
+/// A message to the task that sends events.
 enum Letter {
     Event(Event),
-    /// So many bytes of raw outputs have found their reader.
+    /// The client has processed this number of bytes of raw outputs.
     Taken(u64),
-    /// The client is gone.
+    /// The client has gone.
     Close,
 }
 
@@ -365,7 +366,8 @@ impl MetricsOutput for EventStream {
     }
 }
 
-/// Sends events and raw outputs as the client takes them, until nobody writes letters any more. Returns what is unsent.
+/// Sends events and raw outputs at the client's pace, until all senders of `letters` are dropped. Returns the outbox
+/// with everything that is unsent.
 async fn send(
     mut outbox: Outbox,
     events: Events,
@@ -386,15 +388,15 @@ async fn send(
     }
 }
 
-/// What is told once nothing is in flight any more: the rest of the raw outputs, and the end.
+/// Everything to send after the last trigger has ended: the remaining raw outputs and the `Finished` event.
 struct Last {
     outbox: Outbox,
     outputs: Option<Arc<Told>>,
-    /// How long raw outputs are waited for that nobody takes.
+    /// Time until which raw outputs wait for the client.
     until: Instant,
-    /// When some were taken last.
+    /// Time at which the client last confirmed raw outputs.
     taken: Instant,
-    /// Lines that were not taken in time.
+    /// Number of lines that the client did not take in time.
     lost: u64,
 }
 
@@ -447,7 +449,7 @@ impl Last {
         }
     }
 
-    /// Sends what raw outputs there is room for.
+    /// Moves raw outputs to the outbox while it has room.
     fn gather(&mut self) {
         while let Some(outputs) = &self.outputs
             && self.outbox.has_room()
@@ -465,12 +467,12 @@ impl Last {
     }
 }
 
-/// Waits for what is commanded next; gives nothing once nobody commands any more.
+/// Waits for the next command. Returns `None` once the client has closed the stream.
 async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<Command> {
     let Some(commands) = commands else { return std::future::pending().await };
     loop {
         match commands.message().await {
-            // Of a later revision.
+            // A command of a later revision.
             Ok(Some(pb::Command { command: None })) => {}
             Ok(Some(command)) => return command.command,
             Ok(None) | Err(_) => return None,
@@ -478,7 +480,7 @@ async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<C
     }
 }
 
-/// Waits for lines, where they are wanted.
+/// Waits for raw outputs. Never returns if the client did not ask for them.
 async fn lines(outputs: Option<&Told>) -> Vec<u8> {
     match outputs {
         Some(outputs) => outputs.next().await,
