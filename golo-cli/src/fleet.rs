@@ -55,9 +55,9 @@ const RECORDS: usize = 64;
 /// Reaction of a run to the loss of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnAgentLoss {
-    /// Everything is stopped, and the run has died
+    /// Stop everything and report that the run died
     Fail,
-    /// The other agents go on with their shares, and the run is invalid
+    /// Continue with the shares of the other agents; the run is invalid
     Continue,
 }
 
@@ -149,7 +149,7 @@ impl Fleet {
         for (part, jobs) in self.parts.iter().zip(lists) {
             let own: Vec<_> = jobs.iter().filter(|job| job.run == part.run).map(|job| &*job.agent).collect();
             if let [one, other, ..] = own[..] {
-                return Err(format!("{one} and {other} are the same agent: give each of them once"));
+                return Err(format!("{one} and {other} are the same agent: give each agent once"));
             }
             match jobs.iter().filter(|job| job.run != part.run && !job.is_over()).count() {
                 0 => {}
@@ -168,7 +168,9 @@ impl Fleet {
         }
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
         while !waiting.is_empty() {
-            let Some((index, told)) = heard.recv().await else { return Err("no agent is followed".to_owned()) };
+            let Some((index, told)) = heard.recv().await else {
+                return Err("no records of the agents arrive any more".to_owned());
+            };
             let name = &self.parts[index].name;
             let record = match told {
                 Told::Lost(reason) => return Err(format!("the agent {name}: {reason}")),
@@ -185,8 +187,8 @@ impl Fleet {
                     let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
                     let meanwhile = match others[..] {
                         [] => String::new(),
-                        [other] => format!(", while {} was waited for", self.parts[*other].name),
-                        _ => format!(", while {} others were waited for", others.len()),
+                        [other] => format!(", while the run waited for {}", self.parts[*other].name),
+                        _ => format!(", while the run waited for {} others", others.len()),
                     };
                     return Err(format!("the agent {name}: {}{meanwhile}", said(&ended.reason)));
                 }
@@ -231,7 +233,7 @@ impl Driver for Fleet {
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
-        let heard = self.heard.take().ok_or_else(|| not_started("the agents were not waited for", None))?;
+        let heard = self.heard.take().ok_or_else(|| not_started("the agents are not ready", None))?;
         let how = (self.order.load_test.name.clone(), self.order.is_quiet, self.order.on_loss);
         let tell = Tell { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
         Ok(Box::new(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell)))

@@ -158,7 +158,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
 
     async fn start_and_drive(&mut self, sinks: Sinks) -> Finished {
         if !self.spec.is_quiet {
-            self.say(format_args!("{}; Ctrl-C stops it, and it still reports", self.spec.plan));
+            self.say(format_args!("{}; Ctrl-C stops it and still prints the report", self.spec.plan));
         }
         let started = self.start(sinks).await;
         match started {
@@ -218,7 +218,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                     self.held_until = None;
                     if self.outcome.stopped.is_none() {
                         let held = self.spec.held.unwrap_or_default().as_secs_f64();
-                        self.outcome.died = Some(format!("nobody had it begin within {held} s"));
+                        self.outcome.died = Some(format!("no order to begin came within {held} s"));
                         self.stop(&mut *engine);
                     }
                 }
@@ -251,7 +251,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         self.outcome.missing = self.driver.missing();
         let lines = engine.outputs_lost();
         if lines > 0 {
-            let reason = "nobody read them in time";
+            let reason = "they were not read in time";
             let places = self.spec.lines.iter().cloned();
             self.outcome.unwritten =
                 places.map(|place| Unwritten { lines, place, reason: reason.to_owned() }).collect();
@@ -337,14 +337,14 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     fn interrupt(&mut self, engine: &mut dyn EngineHandle) {
         let moment = moment(engine);
         if self.outcome.stopped.is_some() {
-            let what = if let Moment::Load(_) = moment { "what is in flight" } else { "what is still ending" };
+            let what = if let Moment::Load(_) = moment { "the triggers in flight" } else { "the end of the run" };
             self.say(format_args!("cutting off {what}"));
             return engine.cut();
         }
         self.say(match moment {
             Moment::Load(_) => "finishing the triggers in flight; a second signal cuts them off",
-            Moment::Stop => "no trigger is in flight any more; a second signal cuts short what else is ending",
-            _ => "stopping the users before any load; a second signal cuts that short",
+            Moment::Stop => "no trigger is in flight any more; a second signal cuts off the rest",
+            _ => "stopping the users before any load; a second signal cuts them off",
         });
         self.outcome.is_interrupted = true;
         self.stop(engine);

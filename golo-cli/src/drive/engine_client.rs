@@ -86,7 +86,9 @@ impl EngineClient {
     ///
     /// Returns an error if the load test refuses this plan.
     pub async fn open(address: &Address, plan: &Plan, options: &Options, sinks: &Sinks) -> Result<Opened, Error> {
-        let channel = address.channel().map_err(|error| not_started("its address is none", Some(error.into())))?;
+        let channel = address
+            .channel()
+            .map_err(|error| not_started("the address of the load test is invalid", Some(error.into())))?;
         let mut client = engine_client::EngineClient::new(channel).max_decoding_message_size(LARGEST);
         let (commands, stream) = mpsc::unbounded_channel();
         let workers = u32::try_from(options.workers).unwrap_or(u32::MAX);
@@ -165,13 +167,13 @@ impl EngineClient {
                 () = until(give_up_at) => {
                     match give_up_at {
                         Some(limit) if limit.elapsed() > STOOD_STILL => self.forbear(),
-                        _ => self.broke("it did not end in its time".to_owned()),
+                        _ => self.broke("the load test did not end in time".to_owned()),
                     }
                     continue;
                 }
                 () = until(silent_at) => {
                     self.has_said_silence = true;
-                    say(format_args!("golo: nothing has come from the load test for {} s", SILENCE.as_secs()));
+                    say(format_args!("golo: the load test has sent nothing for {} s", SILENCE.as_secs()));
                     continue;
                 }
             };
@@ -211,9 +213,9 @@ impl EngineClient {
             }
             Event::Accepted(accepted) if !(self.needs..=pb::REVISION).contains(&accepted.revision) => {
                 return self.broke(format!(
-                    "the load test, built with golo {}, speaks revision {} of golo.engine.v1, and this is {}, of revision {}",
-                    accepted.version,
+                    "the load test uses revision {} of golo.engine.v1 and was built with golo {}; this is golo {} with revision {}",
                     accepted.revision,
+                    accepted.version,
                     env!("CARGO_PKG_VERSION"),
                     pb::REVISION
                 ));
@@ -227,7 +229,7 @@ impl EngineClient {
             Event::Adjusted(_) | Event::Accepted(_) => {}
         }
         if let Err(error) = self.merged.hear(0, &event) {
-            return self.broke(format!("the load test tells what cannot be: {error}"));
+            return self.broke(format!("the load test sent an invalid event: {error}"));
         }
         if let Event::Adjusted(adjusted) = &event {
             let plan = match &adjusted.load {
@@ -254,12 +256,12 @@ impl EngineClient {
             return None;
         }
         if finished.stopped {
-            return Some("the load test was told to stop by somebody else".to_owned());
+            return Some("the load test was stopped by another process".to_owned());
         }
         // Failed users and lost threads are reported elsewhere.
         let is_explained = self.cut.is_some() || self.users_failed > 0 || !finished.lost.is_empty();
         let planned = planned.filter(|_| !is_explained)?;
-        Some(format!("the load test ended after {time:.1?} of {planned:.1?}, and does not say why"))
+        Some(format!("the load test ended after {time:.1?} of {planned:.1?} and gave no reason"))
     }
 
     fn forbear(&mut self) {
@@ -308,7 +310,7 @@ fn refused(status: &Status) -> Error {
         code if says_why.contains(&code) => status.message().to_owned(),
         code => format!("golo.engine.v1.Engine/Run failed: {code}: {}", status.message()),
     };
-    not_started(format!("the load test does not take the plan: {said}"), None)
+    not_started(format!("the load test refused the plan: {said}"), None)
 }
 
 impl EngineHandle for EngineClient {

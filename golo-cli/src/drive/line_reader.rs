@@ -48,8 +48,8 @@ impl fmt::Display for Junk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooLong => "longer than 1 MiB",
-            Self::NoText => "no UTF-8",
-            Self::NoOutput => "no `Output`",
+            Self::NoText => "not UTF-8",
+            Self::NoOutput => "not an `Output`",
         })
     }
 }
@@ -222,7 +222,7 @@ impl Reader {
             let shown = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
             let cut = if line.len() > SHOWN { "…" } else { "" };
             say(format_args!(
-                "{}: a line on stdout is {junk}; it and those like it are counted and passed over: {:?}{cut}",
+                "{}: a line on stdout is {junk}; such lines are counted and skipped: {:?}{cut}",
                 self.name, shown
             ));
         }

@@ -62,7 +62,7 @@ impl Passing {
             match std::str::from_utf8(line).map(OutputRef::parse) {
                 Ok(Ok(output)) => self.to.pass_on(&output),
                 _ if !std::mem::replace(&mut self.has_said, true) => {
-                    say("golo: an output of the load test cannot be read, and is not passed on");
+                    say("golo: an output of the load test cannot be read and is not passed on");
                 }
                 _ => {}
             }

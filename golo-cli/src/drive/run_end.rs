@@ -68,7 +68,7 @@ impl RunEnd {
     pub fn reason(&self) -> Option<String> {
         match self {
             Self { died: Some(death), .. } => Some(format!("the run has died: {}", death.reason)),
-            Self { lost: Some(reason), .. } => Some(format!("the run goes on without it: {reason}")),
+            Self { lost: Some(reason), .. } => Some(format!("the run continues without it: {reason}")),
             Self { stopped: Some(_), .. } => Some("the run was stopped".to_owned()),
             Self { aborted: Some(threshold), .. } => Some(format!("`{threshold}` can no longer hold")),
             _ => None,
@@ -121,12 +121,12 @@ impl TryFrom<Parameters> for RunEnd {
         };
         let (died, of, lost) = (text("died", died)?, text("died-of", died_of)?, text("lost", lost)?);
         if died.is_none() && of.is_some() {
-            return Err("`died-of` comes with `died`".to_owned());
+            return Err("`died-of` needs `died`".to_owned());
         }
         let aborted = aborted.map(|threshold| threshold.parse()).transpose();
         Ok(Self {
             stopped: stopped.map(Duration::from_nanos),
-            aborted: aborted.map_err(|error| format!("`aborted` is no threshold: {error}"))?,
+            aborted: aborted.map_err(|error| format!("`aborted` is not a threshold: {error}"))?,
             died: died.map(|reason| Death { reason, of }),
             lost,
         })
@@ -141,8 +141,8 @@ pub fn ended(outcome: &RunOutcome) -> Ended {
     let (state, reason) = match (&finished.not_started, &outcome.died, stopped) {
         (Some(reason), ..) | (None, Some(reason), _) => (State::Failed, reason.clone()),
         (None, None, Some(_)) if outcome.is_interrupted => (State::Cancelled, "a signal stopped it".to_owned()),
-        (None, None, Some(_)) if outcome.is_cut => (State::Cancelled, "what was in flight was cut off".to_owned()),
-        (None, None, Some(_)) => (State::Cancelled, "it was told to stop".to_owned()),
+        (None, None, Some(_)) if outcome.is_cut => (State::Cancelled, "triggers in flight were cut off".to_owned()),
+        (None, None, Some(_)) => (State::Cancelled, "an order stopped it".to_owned()),
         (None, None, None) => (State::Completed, outcome.torn_down.clone().unwrap_or_default()),
     };
     Ended {
@@ -159,7 +159,7 @@ pub fn ended(outcome: &RunOutcome) -> Ended {
 /// Returns a reason from another process in a printable form.
 #[must_use]
 pub fn said(reason: &str) -> String {
-    cleaned(reason).unwrap_or_else(|| "it does not say why".to_owned())
+    cleaned(reason).unwrap_or_else(|| "no reason was given".to_owned())
 }
 
 /// Describes the loss of a part whose job failed.
@@ -211,10 +211,10 @@ mod tests {
         let shown =
             |name: &'static str, value: &str| read(&[(name, value.to_owned())]).map(|end| end.reason().unwrap());
         assert_eq!(shown("died", " \u{1b}[31mgone\nnow "), Ok("the run has died: \\u{1b}[31mgone\\nnow".to_owned()));
-        assert_eq!(shown("lost", &"x".repeat(9999)).unwrap().len(), "the run goes on without it: ".len() + LONGEST);
+        assert_eq!(shown("lost", &"x".repeat(9999)).unwrap().len(), "the run continues without it: ".len() + LONGEST);
         assert_eq!(shown("died", " "), Err("`died` is empty".to_owned()));
-        assert_eq!(shown("died-of", "a"), Err("`died-of` comes with `died`".to_owned()));
-        assert!(shown("aborted", "fast").unwrap_err().starts_with("`aborted` is no threshold: "));
+        assert_eq!(shown("died-of", "a"), Err("`died-of` needs `died`".to_owned()));
+        assert!(shown("aborted", "fast").unwrap_err().starts_with("`aborted` is not a threshold: "));
     }
 
     #[test]

@@ -177,8 +177,9 @@ impl Served {
 
     /// Starts the process and returns the address at which it answers.
     async fn launch(&mut self, sinks: &Sinks) -> Result<Address, Error> {
-        let folder = TempDir::with_prefix("golo-")
-            .map_err(|error| not_started("no folder for its socket", Some(error.into())))?;
+        let folder = TempDir::with_prefix("golo-").map_err(|error| {
+            not_started("could not create a folder for the socket of the load test", Some(error.into()))
+        })?;
         let socket = folder.path().join("job.sock");
         self.folder = Some(folder);
         let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
@@ -196,20 +197,24 @@ impl Served {
         let reader = Reader::new(&self.load_test.name, sinks, self.has_warm_up, journeys, self.runtime.clone());
         self.lines = reader.lines();
         let stdout = child.take_stdout().map(ChildStdout::into_owned_fd).transpose();
-        if let Some(stdout) = stdout.map_err(|error| not_started("its stdout cannot be read", Some(error.into())))? {
+        if let Some(stdout) =
+            stdout.map_err(|error| not_started("could not read the stdout of the load test", Some(error.into())))?
+        {
             let reading = reader.start(std::fs::File::from(stdout));
-            self.reader = Some(reading.map_err(|error| not_started("no thread is left", Some(error.into())))?);
+            self.reader = Some(reading.map_err(|error| {
+                not_started("could not start a thread for the stdout of the load test", Some(error.into()))
+            })?);
         }
         let child = self.child.insert(child);
         tokio::select! {
             address = answering(socket, child.id()) => Ok(address),
             ended = child.ended() => {
                 self.is_told = true;
-                Err(not_started(format!("the load test ended before it was served: {ended}{}", last_said(child)), None))
+                Err(not_started(format!("the load test ended before it was ready: {ended}{}", last_said(child)), None))
             }
             () = sleep(START) => {
                 let text = format!(
-                    "the load test is not served: within {} s nothing answered on GOLO_ADDR or {}",
+                    "the load test did not answer within {} s, neither on GOLO_ADDR nor on {}",
                     START.as_secs(),
                     golo::RPC_ADDR
                 );
@@ -270,7 +275,7 @@ impl Driver for Served {
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
-        let address = self.address.clone().ok_or_else(|| not_started("the load test was not waited for", None))?;
+        let address = self.address.clone().ok_or_else(|| not_started("the load test is not ready", None))?;
         if self.drive != Some(DriveBy::Trigger) {
             let is_asked = self.drive == Some(DriveBy::Plan);
             match self.open(&address, plan, options, &sinks).await? {
@@ -282,13 +287,13 @@ impl Driver for Served {
                     return Ok(engine);
                 }
                 Opened::RunsNone if is_asked => {
-                    return Err(not_started("the load test runs no plans: it does not serve golo.engine.v1", None));
+                    return Err(not_started("the load test cannot run plans: it does not serve golo.engine.v1", None));
                 }
                 Opened::Nothing if is_asked => {
-                    return Err(not_started("the load test does not say whether it runs plans", None));
+                    return Err(not_started("the load test did not answer whether it runs plans", None));
                 }
                 Opened::RunsNone => {}
-                Opened::Nothing => say("golo: the load test does not say whether it runs plans: it is triggered"),
+                Opened::Nothing => say("golo: the load test did not answer whether it runs plans, so golo triggers it"),
             }
         }
         let job = ServedJob::new(address, Arc::clone(&self.journeys));
@@ -296,7 +301,7 @@ impl Driver for Served {
         let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);
         // Only the load test knows which proxy its requests used.
         let asked =
-            |proxy: &String| format!("{proxy} was asked for; a load test that is not built with golo ignores it");
+            |proxy: &String| format!("{proxy} was requested; a load test that is not built with golo ignores it");
         let proxies: Vec<_> = self.proxy.iter().map(asked).collect();
         let engine = engine.map_err(|error| not_started("the workers could not be started", Some(error.into())))?;
         let mut engine = LocalEngine::new(engine).with_proxies(proxies);
@@ -333,13 +338,14 @@ impl Driver for Served {
         // Another process may hold the stdout open and write nothing.
         self.is_missing_lines = !self.wait_for_lines(LINES, |_, since| since.elapsed() < QUIET).await;
         if self.is_missing_lines {
-            say(format_args!("golo: the load test still tells of requests {} s after its end", LINES.as_secs()));
+            say(format_args!("golo: output lines of the load test still arrive {} s after its end", LINES.as_secs()));
         }
     }
 
     fn missing(&self) -> Option<String> {
         let read = self.lines.outputs();
-        self.is_missing_lines.then(|| format!("requests are missing: {read} were read in time, and more were to come"))
+        self.is_missing_lines
+            .then(|| format!("requests are missing: {read} were read in time, and more were still arriving"))
     }
 
     async fn tear_down(&mut self) -> Result<(), Error> {
@@ -349,10 +355,10 @@ impl Driver for Served {
             // Reported already, as the reason for the end of the run.
             _ if self.is_told => Ok(()),
             // A failing `teardown` does this, and prints its error to stderr.
-            Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("at its end {ended}"))),
+            Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("at the end, {ended}"))),
             Ended::Exited(0) | Ended::Signalled(SIGTERM) => Ok(()),
             _ => {
-                say(format_args!("golo: at its end {ended}"));
+                say(format_args!("golo: at the end, {ended}"));
                 Ok(())
             }
         }
@@ -385,7 +391,7 @@ impl Served {
             ended = child.ended() => ended,
         };
         self.is_told = true;
-        Err(not_started(format!("the load test ended before it began: {ended}{}", last_said(child)), None))
+        Err(not_started(format!("the load test ended before the plan started: {ended}{}", last_said(child)), None))
     }
 
     /// Waits for more lines while `is_so` returns true for the time of the last line. Returns false if it still does
@@ -416,5 +422,5 @@ impl Served {
 fn last_said(child: &Supervised) -> String {
     let stderr = child.stderr();
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
-    last.map_or_else(String::new, |line| format!("; the last it said: {}", without_secrets(line)))
+    last.map_or_else(String::new, |line| format!("; last line of stderr: {}", without_secrets(line)))
 }

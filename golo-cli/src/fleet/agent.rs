@@ -243,7 +243,7 @@ impl Agent {
 
 /// Creates the error for an answer that does not come from an agent.
 fn stranger() -> CallError {
-    CallError::Refused(StatusCode::OK, "it answers as no golo agent does".to_owned())
+    CallError::Refused(StatusCode::OK, "it does not answer like a golo agent".to_owned())
 }
 
 #[derive(Deserialize)]

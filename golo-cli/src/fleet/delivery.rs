@@ -166,7 +166,7 @@ impl Delivery {
             self.started = Some(self.started.map_or(at, |earliest| earliest.min(at)));
         }
         if let Err(error) = self.merged.hear(index, &event) {
-            self.lose(index, format!("it tells what cannot be: {error}"));
+            self.lose(index, format!("it sent an invalid event: {error}"));
         }
     }
 
@@ -197,7 +197,7 @@ impl Delivery {
         self.parts[index].is_open = false;
         // A part without the engine's last event counts as lost.
         if !self.merged.has_finished(index) {
-            self.merged.lose(index, "it ended without telling what it measured last");
+            self.merged.lose(index, "it ended without its last measurements");
         }
     }
 
@@ -209,7 +209,7 @@ impl Delivery {
         let is_last = self.parts.iter().all(|following| !following.is_open) && self.merged.have_all_failed();
         let goes_on = self.on_loss == OnAgentLoss::Continue && !is_last;
         let text = format!("the agent {name} was lost: {reason}");
-        let then = if goes_on { "the others go on" } else { "stopping" };
+        let then = if goes_on { "the others continue" } else { "stopping" };
         if self.broken().is_none() {
             say(format_args!("{}: {text}; {then}", self.name));
         }
@@ -274,7 +274,7 @@ pub fn say_stderr(name: &str, agent: &str, stderr: &str) {
     if lines.is_empty() {
         return;
     }
-    say(format_args!("{name}: the last that the load test said on {agent}:"));
+    say(format_args!("{name}: last lines of the load test's stderr on {agent}:"));
     for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
         let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         say(format_args!("  {line}"));
@@ -297,7 +297,7 @@ impl Delivery {
                 Some((index, told)) => self.hear(index, told),
                 None => {
                     for index in 0..self.parts.len() {
-                        self.hear(index, Told::Lost("it is followed no more".to_owned()));
+                        self.hear(index, Told::Lost("its records are not received any more".to_owned()));
                     }
                 }
             }

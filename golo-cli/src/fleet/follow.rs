@@ -58,7 +58,7 @@ pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize
             }
             Err(error) if is_final(&error) || heard.elapsed() >= PATIENCE => {
                 let reason = match error {
-                    CallError::Refused(StatusCode::NOT_FOUND, _) => "it knows nothing of its job any more".to_owned(),
+                    CallError::Refused(StatusCode::NOT_FOUND, _) => "it does not have its job any more".to_owned(),
                     error => error.to_string(),
                 };
                 _ = told.send((index, Told::Lost(reason))).await;

@@ -139,7 +139,7 @@ impl Part {
         if !self.is_kept_open.load(Relaxed) {
             return None;
         }
-        let lost = self.lost.get().map_or("it has not told its end", |lost| lost).to_owned();
+        let lost = self.lost.get().map_or("its end was not reported", |lost| lost).to_owned();
         let run = RunEnd { lost: Some(lost), ..run.clone() };
         Some(run.of(Ended { state: State::Cancelled.into(), ..Ended::default() }))
     }
@@ -162,10 +162,10 @@ impl Part {
                 return Ok(());
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not say that it has ended".to_owned(),
+            Err(_) => "its end was not confirmed".to_owned(),
         };
         let job = self.job().unwrap_or_else(|| format!("of the run {}", self.run));
-        Err(format!("the job {job} may be left on the agent {}: {reason}", self.name))
+        Err(format!("the job {job} may still be on the agent {}: {reason}", self.name))
     }
 
     async fn try_to_withdraw(&self, run: &RunEnd) -> Result<(), CallError> {

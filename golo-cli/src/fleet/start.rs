@@ -71,5 +71,5 @@ async fn measure(part: &Part, clock: &Clock) -> Result<Offset, CallError> {
     for _ in 0..ROUNDS {
         rounds.push(part.agent.time(clock).await?);
     }
-    Offset::estimate(&rounds).ok_or_else(|| CallError::Away("its clock is not known".to_owned()))
+    Offset::estimate(&rounds).ok_or_else(|| CallError::Away("its clock could not be read".to_owned()))
 }

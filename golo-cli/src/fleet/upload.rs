@@ -87,7 +87,7 @@ pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, 
             if hash == binary.hash {
                 return Ok(());
             }
-            Err(CallError::Away("the load test changed while it was uploaded, or arrived as another file".to_owned()))
+            Err(CallError::Away("the load test changed during the upload, or did not arrive intact".to_owned()))
         }
     };
     tokio::select! {

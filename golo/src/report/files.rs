@@ -96,7 +96,7 @@ pub(crate) fn refuse_streams(path: &Path) -> io::Result<()> {
         for (stream, name) in [(stdout.as_fd(), "stdout"), (stderr.as_fd(), "stderr")] {
             let known = stream.try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
             if known.is_ok_and(|known| (known.dev(), known.ino()) == (file.dev(), file.ino())) {
-                return Err(io::Error::other(format!("{name} goes there")));
+                return Err(io::Error::other(format!("{name} is redirected to it")));
             }
         }
     }

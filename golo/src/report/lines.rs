@@ -148,7 +148,7 @@ impl Lines {
     pub(crate) fn loss(&self) -> Option<Loss> {
         let state = lock(&self.0.state);
         let lines = state.pending_lines + state.batch_lines + state.dropped;
-        let reason = || state.trouble.clone().unwrap_or_else(|| "nobody read them in time".to_owned());
+        let reason = || state.trouble.clone().unwrap_or_else(|| "they were not read in time".to_owned());
         (lines > 0).then(|| Loss { lines, reason: reason() })
     }
 
@@ -175,7 +175,7 @@ impl Lines {
     fn close(&self, stream: &Stream, error: &io::Error) {
         let is_unread = stream.is_closed_by(error);
         let what = if is_unread { "is closed" } else { "cannot be written" };
-        say(format_args!("golo: {stream} {what}, so output lines are dropped from here on: {}", chain(error)));
+        say(format_args!("golo: {stream} {what}, so output lines are dropped from now on: {}", chain(error)));
         let mut state = lock(&self.0.state);
         let (dropped, trouble) = match is_unread {
             true => (0, None),

@@ -87,7 +87,7 @@ impl FromStr for OutputArg {
         };
         if argument == "-" && kind.name != jsonl::KIND.name {
             let name = kind.name;
-            return Err(format!("`-` is stdout, where only jsonl= can go; for a file of that name write {name}=./-"));
+            return Err(format!("`-` is stdout, which only jsonl= can use; for a file of that name, use {name}=./-"));
         }
         (kind.check)(argument)?;
         Ok(Self { kind, argument: argument.to_owned() })
@@ -242,7 +242,7 @@ mod tests {
             assert!(argument(text).unwrap_err().starts_with("expected summary=FILE.json, "), "{text}");
         }
         for text in ["summary=-", "html=-", "junit=-", "csv=-"] {
-            assert!(argument(text).unwrap_err().starts_with("`-` is stdout, where only jsonl= can go"), "{text}");
+            assert!(argument(text).unwrap_err().starts_with("`-` is stdout, which only jsonl= can use"), "{text}");
         }
         #[cfg(not(feature = "html"))]
         assert!(argument("html=page.html").unwrap_err().contains("golo's feature `html`"));

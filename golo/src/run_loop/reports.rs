@@ -53,7 +53,7 @@ async fn unless_interrupted(mut is_done: oneshot::Receiver<ExitCode>) -> ExitCod
         match timeout(LAST_MOMENT, &mut is_done).await {
             Ok(code) => return code.unwrap_or(ExitCode::FAILURE),
             Err(_) => {
-                say(format_args!("golo: gave up writing reports, since nobody reads them"));
+                say(format_args!("golo: gave up writing reports because they are not read"));
                 return Exit::Interrupted.into();
             }
         }
@@ -79,7 +79,7 @@ pub struct ReportArgs {
 fn report_file(text: &str) -> Result<OutputArg, String> {
     match text.parse::<OutputArg>()? {
         lines if lines.is_lines() => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml or csv=PREFIX: \
-                                          requests are kept by the second, and not one by one"
+                                          measurements are stored per second, not per request"
             .to_owned()),
         output => Ok(output),
     }

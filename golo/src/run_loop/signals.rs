@@ -20,7 +20,7 @@ impl Signals {
     pub fn listen() -> Result<Self, Error> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen =
-            |kind| signal(kind).map_err(|error| Error::start("signals cannot be listened to", Some(error.into())));
+            |kind| signal(kind).map_err(|error| Error::start("could not listen for signals", Some(error.into())));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
@@ -50,7 +50,7 @@ impl Signals {
     pub fn listen() -> Result<Self, Error> {
         let interrupt = tokio::signal::windows::ctrl_c();
         Ok(Self {
-            interrupt: interrupt.map_err(|error| Error::start("Ctrl-C cannot be listened to", Some(error.into())))?,
+            interrupt: interrupt.map_err(|error| Error::start("could not listen for Ctrl-C", Some(error.into())))?,
         })
     }
 

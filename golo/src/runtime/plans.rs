@@ -73,10 +73,10 @@ impl pb::engine_server::Engine for Plans {
         let mut commands = request.into_inner();
         let asked = match commands.message().await?.and_then(|first| first.command) {
             Some(Command::Plan(plan)) => Asked::read(plan, &self.loadtest.name)?,
-            _ => return Err(Status::invalid_argument("the first command is a plan")),
+            _ => return Err(Status::invalid_argument("the first command must be a plan")),
         };
         let turn = Arc::clone(&self.turn).try_lock_owned();
-        let turn = turn.map_err(|_| Status::resource_exhausted("another plan is running; one runs at a time"))?;
+        let turn = turn.map_err(|_| Status::resource_exhausted("another plan is running; only one runs at a time"))?;
         let (events, told) = mpsc::channel(EVENTS);
         let running = Running::start(self, asked, events, turn).await?;
         tokio::spawn(running.run(commands));
@@ -101,23 +101,23 @@ impl Asked {
             written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
-                "the plan needs revision {needs} of golo.engine.v1, and this load test was built with golo {}, which speaks \
-                 {}: build it with a later golo",
+                "the plan needs revision {needs} of golo.engine.v1, but this load test was built with golo {}, which supports up \
+                 to revision {}: build it with a later golo",
                 env!("CARGO_PKG_VERSION"),
                 pb::REVISION
             )));
         }
         let revision = pb::spoken_with(speaks).ok_or_else(|| {
             Status::failed_precondition(format!(
-                "revision {} of golo.engine.v1 is the latest that is understood there, and this load test was built with golo \
-                 {}, which speaks none before {}: use a later golo",
+                "the client supports golo.engine.v1 up to revision {}, but this load test was built with golo {}, which needs at \
+                 least revision {}: use a later golo",
                 speaks.max(1),
                 env!("CARGO_PKG_VERSION"),
                 pb::EARLIEST
             ))
         })?;
         let wrong = |error: wire::WireError| Status::invalid_argument(error.to_string());
-        let load = load.ok_or_else(|| Status::invalid_argument("no load"))?;
+        let load = load.ok_or_else(|| Status::invalid_argument("the plan has no load"))?;
         let options = Options {
             job_name: if job_name.is_empty() { name.to_owned() } else { job_name },
             workers: if workers == 0 { cores() } else { workers as usize },
@@ -243,7 +243,8 @@ impl Driver for Served {
     }
 
     async fn start(&mut self, _: &Plan, _: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, crate::Error> {
-        let engine = self.engine.take().ok_or_else(|| crate::Error::start("the plan has been started", None))?;
+        let engine =
+            self.engine.take().ok_or_else(|| crate::Error::start("the plan has been started already", None))?;
         Ok(Box::new(engine))
     }
 
