@@ -7,8 +7,8 @@ pub mod agent;
 pub mod clock;
 pub mod delivery;
 pub mod follow;
+mod local_time;
 mod orders;
-mod our_clock;
 pub mod part;
 mod start;
 pub mod upload;
@@ -34,16 +34,16 @@ use tokio::{
 };
 
 use crate::{
-    drive::run_end::{RunEnd, said},
+    drive::run_end::{RunEnd, printable_reason},
     http::client::CallError,
     process::load_test::LoadTest,
     results::keep::Keeper,
     support::moments,
 };
 use agent::Agent;
-use delivery::{Delivery, Heard, Tell, say_stderr};
-use follow::{Told, follow};
-use orders::Given;
+use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
+use follow::{MemberEvent, follow};
+use orders::OrderState;
 use part::Part;
 use upload::{Binary, upload};
 
@@ -63,7 +63,7 @@ pub enum OnAgentLoss {
 
 /// Settings of a fleet's run.
 #[derive(Debug)]
-pub struct Order {
+pub struct FleetSettings {
     /// ID of the run.
     pub run: String,
     /// The load test.
@@ -80,27 +80,27 @@ pub struct Order {
 
 /// Agents that run one plan together.
 pub struct Fleet {
-    order: Order,
+    settings: FleetSettings,
     parts: Vec<Arc<Part>>,
     /// Channel of the agents' events, until a delivery takes it.
-    heard: Option<(Heard, mpsc::Sender<(usize, Told)>)>,
+    events: Option<(MemberEvents, mpsc::Sender<(usize, MemberEvent)>)>,
     following: JoinSet<()>,
     /// Orders to the parts, with the reasons for the end of the run.
-    orders: watch::Sender<Given>,
+    orders: watch::Sender<OrderState>,
     torn_down: watch::Sender<Vec<String>>,
 }
 
 impl Fleet {
     /// Creates a fleet of these named agents. They get their shares in this order.
     #[must_use]
-    pub fn new(order: Order, agents: Vec<(String, Agent)>) -> Self {
+    pub fn new(settings: FleetSettings, agents: Vec<(String, Agent)>) -> Self {
         let shares = Share::WHOLE.split(agents.len() as u64);
-        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, order.run.clone()));
+        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, settings.run.clone()));
         let parts = agents.into_iter().zip(shares).map(part).collect();
         Self {
-            order,
+            settings,
             parts,
-            heard: None,
+            events: None,
             following: JoinSet::new(),
             orders: watch::Sender::default(),
             torn_down: watch::Sender::default(),
@@ -108,30 +108,30 @@ impl Fleet {
     }
 
     fn say(&self, text: impl Display) {
-        if !self.order.is_quiet {
-            say(format_args!("{}: {text}", self.order.load_test.name));
+        if !self.settings.is_quiet {
+            say(format_args!("{}: {text}", self.settings.load_test.name));
         }
     }
 
     /// Records a reason for the end of the run.
-    fn know(&self, run: &RunEnd) {
-        self.orders.send_modify(|given| given.run.add(run));
+    fn record_end(&self, run: &RunEnd) {
+        self.orders.send_modify(|orders| orders.run.add(run));
     }
 
     async fn prepare(&mut self) -> Result<(), String> {
         each(&self.parts, |part| async move { part.agent.check().await }).await?;
-        let path = self.order.load_test.path.clone();
+        let path = self.settings.load_test.path.clone();
         let shown = path.display().to_string();
         let binary = spawn_blocking(move || Binary::read(&path)).await.map_err(|error| error.to_string())?;
         let binary = binary.map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-        upload(&self.parts, &self.order.load_test, &binary, self.order.is_quiet).await?;
+        upload(&self.parts, &self.settings.load_test, &binary, self.settings.is_quiet).await?;
         self.queue(binary.hash).await?;
-        self.look_around().await?;
+        self.check_agents().await?;
         self.wait_until_ready().await
     }
 
     async fn queue(&self, hash: String) -> Result<(), String> {
-        let mut job = self.order.job.clone();
+        let mut job = self.settings.job.clone();
         job.insert("binary".to_owned(), hash.into());
         let job = Arc::new(job);
         let queueing = |part: Arc<Part>| {
@@ -144,7 +144,7 @@ impl Fleet {
     }
 
     /// Reports jobs that are queued before this run's. Returns an error if two addresses lead to the same agent.
-    async fn look_around(&self) -> Result<(), String> {
+    async fn check_agents(&self) -> Result<(), String> {
         let lists = each(&self.parts, |part| async move { part.agent.jobs().await }).await?;
         for (part, jobs) in self.parts.iter().zip(lists) {
             let own: Vec<_> = jobs.iter().filter(|job| job.run == part.run).map(|job| &*job.agent).collect();
@@ -162,19 +162,19 @@ impl Fleet {
 
     /// Starts to follow all agents, and waits until all are ready.
     async fn wait_until_ready(&mut self) -> Result<(), String> {
-        let (told, mut heard) = mpsc::channel(RECORDS);
+        let (event_sender, mut events) = mpsc::channel(RECORDS);
         for (index, part) in self.parts.iter().enumerate() {
-            self.following.spawn(follow((index, Arc::clone(part)), told.clone(), self.order.keeper.clone()));
+            self.following.spawn(follow((index, Arc::clone(part)), event_sender.clone(), self.settings.keeper.clone()));
         }
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
         while !waiting.is_empty() {
-            let Some((index, told)) = heard.recv().await else {
+            let Some((index, event)) = events.recv().await else {
                 return Err("no records of the agents arrive any more".to_owned());
             };
             let name = &self.parts[index].name;
-            let record = match told {
-                Told::Lost(reason) => return Err(format!("the agent {name}: {reason}")),
-                Told::Record(record) => record.record,
+            let record = match event {
+                MemberEvent::Lost(reason) => return Err(format!("the agent {name}: {reason}")),
+                MemberEvent::Record(record) => record.record,
             };
             match record {
                 Some(Kind::Event(event)) => {
@@ -183,26 +183,26 @@ impl Fleet {
                     }
                 }
                 Some(Kind::Ended(ended)) => {
-                    say_stderr(&self.order.load_test.name, name, &ended.stderr);
+                    print_stderr(&self.settings.load_test.name, name, &ended.stderr);
                     let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
                     let meanwhile = match others[..] {
                         [] => String::new(),
                         [other] => format!(", while the run waited for {}", self.parts[*other].name),
                         _ => format!(", while the run waited for {} others", others.len()),
                     };
-                    return Err(format!("the agent {name}: {}{meanwhile}", said(&ended.reason)));
+                    return Err(format!("the agent {name}: {}{meanwhile}", printable_reason(&ended.reason)));
                 }
                 Some(Kind::Begun(_)) | None => {}
             }
         }
-        self.heard = Some((heard, told));
+        self.events = Some((events, event_sender));
         Ok(())
     }
 }
 
 impl Driver for Fleet {
     fn name(&self) -> &str {
-        &self.order.load_test.name
+        &self.settings.load_test.name
     }
 
     fn set_up_in_words(&self) -> &'static str {
@@ -222,26 +222,26 @@ impl Driver for Fleet {
         match prepared {
             Some(Ok(())) => Ok(true),
             Some(Err(reason)) => {
-                self.know(&RunEnd::died(&reason, None));
+                self.record_end(&RunEnd::died(&reason, None));
                 Err(not_started(reason, None))
             }
             None => {
-                self.know(&RunEnd { stopped: Some(Duration::ZERO), ..RunEnd::default() });
+                self.record_end(&RunEnd { stopped: Some(Duration::ZERO), ..RunEnd::default() });
                 Ok(false)
             }
         }
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
-        let heard = self.heard.take().ok_or_else(|| not_started("the agents are not ready", None))?;
-        let how = (self.order.load_test.name.clone(), self.order.is_quiet, self.order.on_loss);
-        let tell = Tell { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
-        Ok(Box::new(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell)))
+        let events = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
+        let how = (self.settings.load_test.name.clone(), self.settings.is_quiet, self.settings.on_loss);
+        let channels = FleetChannels { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
+        Ok(Box::new(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), events, channels)))
     }
 
     async fn died(&mut self) -> String {
         let mut orders = self.orders.subscribe();
-        match orders.wait_for(|given| given.run.died.is_some()).await.map(|given| given.run.died.clone()) {
+        match orders.wait_for(|orders| orders.run.died.is_some()).await.map(|orders| orders.run.died.clone()) {
             Ok(Some(death)) => death.reason,
             _ => std::future::pending().await,
         }
@@ -259,7 +259,7 @@ impl Driver for Fleet {
         _ = timeout(LAST, followed).await;
         self.following.shutdown().await;
         for (index, part) in self.parts.iter().enumerate() {
-            if let (Some(keeper), Some(ended)) = (&self.order.keeper, part.missing_end(&run)) {
+            if let (Some(keeper), Some(ended)) = (&self.settings.keeper, part.missing_end(&run)) {
                 keeper.keep(index, Record { at: moments::now(), record: Some(Kind::Ended(ended)) });
             }
         }
@@ -321,11 +321,11 @@ where
             Err(error) => failed.push((&*part.name, error.to_string())),
         }
     }
-    if failed.is_empty() { Ok(all) } else { Err(said_of(&failed)) }
+    if failed.is_empty() { Ok(all) } else { Err(describe_failures(&failed)) }
 }
 
 /// Lists agents by reason, so that each reason occurs once.
-fn said_of(failed: &[(&str, String)]) -> String {
+fn describe_failures(failed: &[(&str, String)]) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (name, reason) in failed {
         match reasons.iter_mut().find(|(known, _)| known == reason) {
@@ -333,11 +333,11 @@ fn said_of(failed: &[(&str, String)]) -> String {
             None => reasons.push((reason, vec![name])),
         }
     }
-    let said = reasons.iter().map(|(reason, names)| match &names[..] {
+    let described = reasons.iter().map(|(reason, names)| match &names[..] {
         [name] => format!("the agent {name}: {reason}"),
         names => format!("each of the agents {}: {reason}", names.join(", ")),
     });
-    said.collect::<Vec<_>>().join("; ")
+    described.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -348,6 +348,6 @@ mod tests {
     fn shared_reason_of_several_agents_is_listed_once() {
         let failed = [("a:1", "it is full"), ("b:1", "it is gone"), ("c:1", "it is full")];
         let failed = failed.map(|(name, reason)| (name, reason.to_owned()));
-        assert_eq!(said_of(&failed), "each of the agents a:1, c:1: it is full; the agent b:1: it is gone");
+        assert_eq!(describe_failures(&failed), "each of the agents a:1, c:1: it is full; the agent b:1: it is gone");
     }
 }

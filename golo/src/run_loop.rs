@@ -82,7 +82,7 @@ pub async fn run<D: Driver, C: Control>(
         is_interrupt_pending: false,
         is_slow_pace_reported: false,
     };
-    run.to_the_end(sinks).await
+    run.run_to_end(sinks).await
 }
 
 /// State of a run.
@@ -106,7 +106,7 @@ struct Run<'a, 'o, D, C> {
 }
 
 impl<D: Driver, C: Control> Run<'_, '_, D, C> {
-    async fn to_the_end(mut self, sinks: Sinks) -> RunOutcome {
+    async fn run_to_end(mut self, sinks: Sinks) -> RunOutcome {
         let finished = match self.set_up(&sinks).await {
             Ok(true) => self.start_and_drive(sinks).await,
             Ok(false) => self.not_started(None),
@@ -213,7 +213,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                     self.outcome.died = Some(reason);
                     engine.cut();
                 }
-                order = self.control.next() => self.obey(order, &mut *engine),
+                order = self.control.next() => self.carry_out(order, &mut *engine),
                 () = until(self.held_until.map(Instant::into_std)), if engine.started().is_none() => {
                     self.held_until = None;
                     if self.outcome.stopped.is_none() {
@@ -307,7 +307,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    fn obey(&mut self, order: Order, engine: &mut dyn EngineHandle) {
+    fn carry_out(&mut self, order: Order, engine: &mut dyn EngineHandle) {
         match order {
             Order::Start { at } => {
                 self.held_until = None;

@@ -15,7 +15,7 @@ use crate::{
         command::refused,
         run::{NO_LOAD_TEST, RunOwn, subject},
     },
-    fleet::{Fleet, Order, part::useful},
+    fleet::{Fleet, FleetSettings, part::useful},
     process::{limits::LimitArgs, load_test::LoadTest},
     results::keep::{Keeper, StoreOfAgents},
     support::environment::variable,
@@ -67,8 +67,8 @@ pub fn run(line: SubmitLine) -> ExitCode {
         Keeper::start(&keep, &run, names, is_quiet)
     });
     let (keeper, keeping) = kept.unzip();
-    let order = Order { run, load_test, job, on_loss, is_quiet, keeper };
-    run_driver(&name, &call, vec![Box::new(StoreOfAgents(keeping))], |_| Fleet::new(order, agents))
+    let settings = FleetSettings { run, load_test, job, on_loss, is_quiet, keeper };
+    run_driver(&name, &call, vec![Box::new(StoreOfAgents(keeping))], |_| Fleet::new(settings, agents))
 }
 
 /// Returns the job as JSON for the agents.

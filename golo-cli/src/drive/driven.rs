@@ -40,7 +40,7 @@ pub struct Job {
     pub held: Option<Duration>,
 }
 
-/// Runs a job and returns how it ended. `tell` receives each event when it happens, and `Finished` as the last one.
+/// Runs a job and returns how it ended. `on_event` receives each event when it happens, and `Finished` as the last one.
 /// `on_stderr` receives each line of the load test's stderr. The job stops once all senders of `orders` are dropped.
 /// Dropping the future ends the load test.
 ///
@@ -51,7 +51,7 @@ pub async fn drive(
     job: Job,
     orders: mpsc::Receiver<Order>,
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
-    tell: impl FnMut(pb::Event) + Send,
+    on_event: impl FnMut(pb::Event) + Send,
 ) -> Ended {
     let Job { load_test, call, params, share, limits, held } = job;
     let sinks = Sinks::selecting(call.selected(), Vec::new());
@@ -61,7 +61,7 @@ pub async fn drive(
     let spec = RunSpec { options, thresholds: Vec::new(), abort_on_fail: false, is_quiet: true, held, ..spec };
     let served = Served::new(load_test, params, &call, Handle::current());
     let mut served = served.limited(limits).sharing(share).held(held.is_some()).on_stderr(on_stderr);
-    let mut outputs: [Box<dyn MetricsOutput + '_>; 1] = [Box::new(Events(tell))];
+    let mut outputs: [Box<dyn MetricsOutput + '_>; 1] = [Box::new(Events(on_event))];
     let outcome = run_loop::run(&mut served, spec, sinks, &mut Orders::from(orders), &mut outputs).await;
     for output in &mut outputs {
         output.finish(&outcome);

@@ -25,7 +25,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use crate::drive::{job_client::Address, merged::Merged, passing::Passing};
+use crate::drive::{job_client::Address, merged_run::MergedRun, output_relay::OutputRelay};
 
 /// Largest event that is accepted, in bytes. An event contains at most 6,000 series. A series with the widest possible
 /// histogram takes half a MiB, and most take a few KiB at most.
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest silence of a load test that has started, before a warning is printed.
 const SILENCE: Duration = Duration::from_secs(5);
 /// If a deadline is noticed this late, then this process itself was paused, for example by a suspended machine.
-const STOOD_STILL: Duration = Duration::from_secs(1);
+const PAUSED: Duration = Duration::from_secs(1);
 
 /// Answer of a load test to a plan.
 pub enum Opened {
@@ -53,10 +53,10 @@ pub enum Opened {
 pub struct EngineClient {
     commands: mpsc::UnboundedSender<pb::Command>,
     events: Streaming<pb::Event>,
-    merged: Merged,
+    merged: MergedRun,
     /// Events that were received and not yet returned.
     waiting: VecDeque<RunEvent>,
-    outputs: Passing,
+    outputs: OutputRelay,
     plan: Plan,
     share: Share,
     /// Lowest revision of the protocol that supports the plan.
@@ -69,8 +69,8 @@ pub struct EngineClient {
     /// Time at which the load test was ordered to cut off its triggers.
     cut: Option<Instant>,
     /// Time of the last message from the load test.
-    heard: Instant,
-    has_said_silence: bool,
+    last_message: Instant,
+    has_warned_of_silence: bool,
     /// Number of starts in the received events.
     due: u64,
     users_failed: u64,
@@ -92,7 +92,7 @@ impl EngineClient {
         let mut client = engine_client::EngineClient::new(channel).max_decoding_message_size(LARGEST);
         let (commands, stream) = mpsc::unbounded_channel();
         let workers = u32::try_from(options.workers).unwrap_or(u32::MAX);
-        let mut asked = pb::Plan {
+        let mut requested = pb::Plan {
             needs: 0,
             load: Some(plan.into()),
             share: Some(options.share.into()),
@@ -104,10 +104,10 @@ impl EngineClient {
             max_lag: options.max_lag.map(wire::nanoseconds),
             selected_routes: sinks.measured.selected().routes().map(str::to_owned).collect(),
         };
-        let needs = pb::needs(&asked);
-        asked.needs = needs;
+        let needs = pb::needs(&requested);
+        requested.needs = needs;
         // The receiver is in the stream below.
-        let _ = commands.send(command(Command::Plan(asked)));
+        let _ = commands.send(command(Command::Plan(requested)));
         let events = match timeout(ANSWER, client.run(UnboundedReceiverStream::new(stream))).await {
             Ok(Ok(response)) => response.into_inner(),
             Ok(Err(status)) if status.code() == Code::Unimplemented => return Ok(Opened::RunsNone),
@@ -117,9 +117,9 @@ impl EngineClient {
         Ok(Opened::Runs(Box::new(Self {
             commands,
             events,
-            merged: Merged::new(plan.clone(), options.clone(), [options.job_name.clone()]),
+            merged: MergedRun::new(plan.clone(), options.clone(), [options.job_name.clone()]),
             waiting: VecDeque::new(),
-            outputs: Passing::new(sinks.measured.clone()),
+            outputs: OutputRelay::new(sinks.measured.clone()),
             plan: plan.clone(),
             share: options.share,
             needs,
@@ -127,8 +127,8 @@ impl EngineClient {
             started: None,
             stopped: None,
             cut: None,
-            heard: Instant::now(),
-            has_said_silence: false,
+            last_message: Instant::now(),
+            has_warned_of_silence: false,
             due: 0,
             users_failed: 0,
             broken: None,
@@ -166,30 +166,30 @@ impl EngineClient {
                 () = self.outputs.room(), if self.outputs.has_some() => continue,
                 () = until(give_up_at) => {
                     match give_up_at {
-                        Some(limit) if limit.elapsed() > STOOD_STILL => self.forbear(),
-                        _ => self.broke("the load test did not end in time".to_owned()),
+                        Some(limit) if limit.elapsed() > PAUSED => self.extend_deadlines(),
+                        _ => self.fail("the load test did not end in time".to_owned()),
                     }
                     continue;
                 }
                 () = until(silent_at) => {
-                    self.has_said_silence = true;
+                    self.has_warned_of_silence = true;
                     say(format_args!("golo: the load test has sent nothing for {} s", SILENCE.as_secs()));
                     continue;
                 }
             };
-            self.heard = Instant::now();
+            self.last_message = Instant::now();
             match message {
-                Ok(Some(pb::Event { event: Some(event) })) => self.hear(event),
+                Ok(Some(pb::Event { event: Some(event) })) => self.receive(event),
                 // An event of a later revision.
                 Ok(Some(_)) => {}
-                Ok(None) => self.broke("the load test ended its stream before the run had ended".to_owned()),
-                Err(status) => self.broke(format!("the stream from the load test broke: {}", status.message())),
+                Ok(None) => self.fail("the load test ended its stream before the run had ended".to_owned()),
+                Err(status) => self.fail(format!("the stream from the load test broke: {}", status.message())),
             }
         }
     }
 
     /// Handles an event from the load test.
-    fn hear(&mut self, event: Event) {
+    fn receive(&mut self, event: Event) {
         match &event {
             Event::Ready(ready) => {
                 if !self.is_held {
@@ -212,7 +212,7 @@ impl EngineClient {
                 return;
             }
             Event::Accepted(accepted) if !(self.needs..=pb::REVISION).contains(&accepted.revision) => {
-                return self.broke(format!(
+                return self.fail(format!(
                     "the load test uses revision {} of golo.engine.v1 and was built with golo {}; this is golo {} with revision {}",
                     accepted.revision,
                     accepted.version,
@@ -228,8 +228,8 @@ impl EngineClient {
             }
             Event::Adjusted(_) | Event::Accepted(_) => {}
         }
-        if let Err(error) = self.merged.hear(0, &event) {
-            return self.broke(format!("the load test sent an invalid event: {error}"));
+        if let Err(error) = self.merged.receive(0, &event) {
+            return self.fail(format!("the load test sent an invalid event: {error}"));
         }
         if let Event::Adjusted(adjusted) = &event {
             let plan = match &adjusted.load {
@@ -264,14 +264,14 @@ impl EngineClient {
         Some(format!("the load test ended after {time:.1?} of {planned:.1?} and gave no reason"))
     }
 
-    fn forbear(&mut self) {
+    fn extend_deadlines(&mut self) {
         // Messages from the time of the pause may still be on their way.
         let now = Instant::now();
-        self.heard = now;
+        self.last_message = now;
         self.cut = self.cut.map(|_| now);
     }
 
-    fn broke(&mut self, reason: String) {
+    fn fail(&mut self, reason: String) {
         // The load test's last second is lost with the connection.
         self.merged.lose(0, &reason);
         self.broken.get_or_insert(reason);
@@ -288,14 +288,14 @@ impl EngineClient {
         let over = [end, self.stopped].into_iter().flatten().min();
         // The triggers have one grace period, and the users have another. A load test that still sends events is waited
         // for.
-        let over = over.map(|over| (over + 2 * self.plan.graceful_stop()).max(self.heard));
+        let over = over.map(|over| (over + 2 * self.plan.graceful_stop()).max(self.last_message));
         [over, self.cut].into_iter().flatten().min().map(|over| over + PATIENCE)
     }
 
     /// Returns the time at which to warn about the load test's silence.
     fn silent_at(&self) -> Option<Instant> {
-        let started = self.started.filter(|_| !self.has_said_silence)?;
-        Some(started.max(self.heard) + SILENCE)
+        let started = self.started.filter(|_| !self.has_warned_of_silence)?;
+        Some(started.max(self.last_message) + SILENCE)
     }
 }
 
@@ -306,11 +306,11 @@ fn command(command: Command) -> pb::Command {
 /// Creates the error for a load test that refuses a plan.
 fn refused(status: &Status) -> Error {
     let says_why = [Code::FailedPrecondition, Code::InvalidArgument, Code::ResourceExhausted, Code::Aborted];
-    let said = match status.code() {
+    let reason = match status.code() {
         code if says_why.contains(&code) => status.message().to_owned(),
         code => format!("golo.engine.v1.Engine/Run failed: {code}: {}", status.message()),
     };
-    not_started(format!("the load test refused the plan: {said}"), None)
+    not_started(format!("the load test refused the plan: {reason}"), None)
 }
 
 impl EngineHandle for EngineClient {

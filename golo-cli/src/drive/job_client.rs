@@ -130,7 +130,7 @@ impl ServedJob {
 
     /// Records requests in `measured` from the tags of responses, for load tests that print no `Output`.
     #[must_use]
-    pub fn told_by_tags(self, measured: Arc<RecorderSink>) -> Self {
+    pub fn measured_by_tags(self, measured: Arc<RecorderSink>) -> Self {
         Self { measured: Some(measured), ..self }
     }
 }
@@ -173,9 +173,9 @@ impl Trigger for ServedJob {
             }
             Err(status) if broke_off(&status) => {
                 sleep(BROKEN).await;
-                Outcome { thought: BROKEN, ..failed(said(&status)) }
+                Outcome { thought: BROKEN, ..failed(error_message(&status)) }
             }
-            Err(status) => failed(said(&status)),
+            Err(status) => failed(error_message(&status)),
         }
     }
 
@@ -195,6 +195,6 @@ fn broke_off(status: &Status) -> bool {
 }
 
 /// Returns the error message of a failed call.
-fn said(status: &Status) -> String {
+fn error_message(status: &Status) -> String {
     format!("golo.Job/Trigger failed: {}: {}", status.code(), status.message())
 }

@@ -158,20 +158,20 @@ pub fn ended(outcome: &RunOutcome) -> Ended {
 
 /// Returns a reason from another process in a printable form.
 #[must_use]
-pub fn said(reason: &str) -> String {
+pub fn printable_reason(reason: &str) -> String {
     cleaned(reason).unwrap_or_else(|| "no reason was given".to_owned())
 }
 
 /// Describes the loss of a part whose job failed.
 #[must_use]
-pub fn has_failed(ended: &Ended) -> String {
-    format!("its job failed: {}", said(&ended.reason))
+pub fn describe_failed_job(ended: &Ended) -> String {
+    format!("its job failed: {}", printable_reason(&ended.reason))
 }
 
 /// Describes the loss of a part whose job was stopped.
 #[must_use]
-pub fn was_stopped(ended: &Ended) -> String {
-    format!("its job was stopped: {}", said(&ended.reason))
+pub fn describe_stopped_job(ended: &Ended) -> String {
+    format!("its job was stopped: {}", printable_reason(&ended.reason))
 }
 
 /// Returns a reason that is safe to print and to store, or `None` if it is empty.

@@ -83,7 +83,7 @@ pub struct Served {
     /// Address of the load test, once it has answered.
     address: Option<Address>,
     /// Set once the end of the process was reported.
-    is_told: bool,
+    is_end_reported: bool,
     /// True if the run is held after its users have started.
     is_held: bool,
     /// Requested engine, if any.
@@ -129,7 +129,7 @@ impl Served {
             journeys: Arc::default(),
             folder: None,
             address: None,
-            is_told: false,
+            is_end_reported: false,
             is_held: false,
             drive: None,
             runs_plans: false,
@@ -209,8 +209,8 @@ impl Served {
         tokio::select! {
             address = answering(socket, child.id()) => Ok(address),
             ended = child.ended() => {
-                self.is_told = true;
-                Err(not_started(format!("the load test ended before it was ready: {ended}{}", last_said(child)), None))
+                self.is_end_reported = true;
+                Err(not_started(format!("the load test ended before it was ready: {ended}{}", last_line(child)), None))
             }
             () = sleep(START) => {
                 let text = format!(
@@ -297,7 +297,7 @@ impl Driver for Served {
             }
         }
         let job = ServedJob::new(address, Arc::clone(&self.journeys));
-        let trigger = Arc::new(job.told_by_tags(Arc::clone(&sinks.measured)));
+        let trigger = Arc::new(job.measured_by_tags(Arc::clone(&sinks.measured)));
         let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);
         // Only the load test knows which proxy its requests used.
         let asked =
@@ -315,7 +315,7 @@ impl Driver for Served {
         match &mut self.child {
             Some(child) => {
                 let ended = child.ended().await;
-                self.is_told = true;
+                self.is_end_reported = true;
                 ended.to_string()
             }
             None => std::future::pending().await,
@@ -353,7 +353,7 @@ impl Driver for Served {
         let ended = child.stop().await;
         match ended {
             // Reported already, as the reason for the end of the run.
-            _ if self.is_told => Ok(()),
+            _ if self.is_end_reported => Ok(()),
             // A failing `teardown` does this, and prints its error to stderr.
             Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("at the end, {ended}"))),
             Ended::Exited(0) | Ended::Signalled(SIGTERM) => Ok(()),
@@ -390,8 +390,8 @@ impl Served {
             },
             ended = child.ended() => ended,
         };
-        self.is_told = true;
-        Err(not_started(format!("the load test ended before the plan started: {ended}{}", last_said(child)), None))
+        self.is_end_reported = true;
+        Err(not_started(format!("the load test ended before the plan started: {ended}{}", last_line(child)), None))
     }
 
     /// Waits for more lines while `is_so` returns true for the time of the last line. Returns false if it still does
@@ -419,7 +419,7 @@ impl Served {
 }
 
 /// Returns the last line of stderr, as the end of a message.
-fn last_said(child: &Supervised) -> String {
+fn last_line(child: &Supervised) -> String {
     let stderr = child.stderr();
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
     last.map_or_else(String::new, |line| format!("; last line of stderr: {}", without_secrets(line)))

@@ -70,7 +70,7 @@ impl Agent {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
         let body = self.send(request).await?.bytes().await.map_err(|error| self.client.away(&error))?;
-        serde_json::from_slice(&body).map_err(|_| stranger())
+        serde_json::from_slice(&body).map_err(|_| not_an_agent())
     }
 
     /// Checks that the server is an agent and accepts the token.
@@ -84,7 +84,7 @@ impl Agent {
             self.json::<Now>(self.call(Method::GET, &["clock"])).await.map(drop)
         };
         checked.await.map_err(|error| match error {
-            CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => stranger(),
+            CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => not_an_agent(),
             error => error,
         })
     }
@@ -100,7 +100,7 @@ impl Agent {
         // The body has come with the head, or is on its way.
         let received = clock.now();
         let body = response.bytes().await.map_err(|error| self.client.away(&error))?;
-        let Now { now: there } = serde_json::from_slice(&body).map_err(|_| stranger())?;
+        let Now { now: there } = serde_json::from_slice(&body).map_err(|_| not_an_agent())?;
         Ok(Round { sent, received, there })
     }
 
@@ -230,19 +230,19 @@ impl Agent {
         }
         let is_records = |kind: &reqwest::header::HeaderValue| kind == "application/octet-stream";
         if !response.headers().get(CONTENT_TYPE).is_some_and(is_records) {
-            return Err(stranger());
+            return Err(not_an_agent());
         }
         let mut body = response.bytes().await.map_err(|error| self.client.away(&error))?;
         let mut records = Vec::new();
         while body.has_remaining() {
-            records.push(Record::decode_length_delimited(&mut body).map_err(|_| stranger())?);
+            records.push(Record::decode_length_delimited(&mut body).map_err(|_| not_an_agent())?);
         }
         Ok(records)
     }
 }
 
 /// Creates the error for an answer that does not come from an agent.
-fn stranger() -> CallError {
+fn not_an_agent() -> CallError {
     CallError::Refused(StatusCode::OK, "it does not answer like a golo agent".to_owned())
 }
 

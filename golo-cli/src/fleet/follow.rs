@@ -22,24 +22,28 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// An event of a part.
 #[derive(Debug)]
-pub enum Told {
+pub enum MemberEvent {
     /// The agent has recorded this.
     Record(Box<Record>),
     /// The agent was lost for this reason, and no further record comes.
     Lost(String),
 }
 
-/// Sends the records of part number `index` to `told` and stores them with `keeper`, in order and each once. Returns
+/// Sends the records of part number `index` to `events` and stores them with `keeper`, in order and each once. Returns
 /// after the last record, or once the agent is lost.
-pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize, Told)>, keeper: Option<Keeper>) {
+pub async fn follow(
+    (index, part): (usize, Arc<Part>),
+    events: mpsc::Sender<(usize, MemberEvent)>,
+    keeper: Option<Keeper>,
+) {
     let Some(job) = part.job() else { return };
     let mut next = 0;
-    let mut heard = Instant::now();
+    let mut last_answer = Instant::now();
     let mut pause = PAUSE;
     loop {
         match part.agent.records(&job, next, WAIT).await {
             Ok(records) => {
-                (heard, pause) = (Instant::now(), PAUSE);
+                (last_answer, pause) = (Instant::now(), PAUSE);
                 for record in records {
                     next += 1;
                     let is_last = matches!(record.record, Some(Kind::Ended(_)));
@@ -50,22 +54,22 @@ pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize
                     if is_last {
                         part.end();
                     }
-                    let is_heard = told.send((index, Told::Record(Box::new(record)))).await.is_ok();
-                    if is_last || (!is_heard && keeper.is_none()) {
+                    let is_received = events.send((index, MemberEvent::Record(Box::new(record)))).await.is_ok();
+                    if is_last || (!is_received && keeper.is_none()) {
                         return;
                     }
                 }
             }
-            Err(error) if is_final(&error) || heard.elapsed() >= PATIENCE => {
+            Err(error) if is_final(&error) || last_answer.elapsed() >= PATIENCE => {
                 let reason = match error {
                     CallError::Refused(StatusCode::NOT_FOUND, _) => "it does not have its job any more".to_owned(),
                     error => error.to_string(),
                 };
-                _ = told.send((index, Told::Lost(reason))).await;
+                _ = events.send((index, MemberEvent::Lost(reason))).await;
                 return;
             }
             Err(_) => {
-                sleep(pause.min(PATIENCE.saturating_sub(heard.elapsed()))).await;
+                sleep(pause.min(PATIENCE.saturating_sub(last_answer.elapsed()))).await;
                 pause = (2 * pause).min(LONGEST);
             }
         }

@@ -24,40 +24,40 @@ pub(crate) enum Order {
 
 /// An order and the known reasons for the end of the run.
 #[derive(Debug, Clone, Default)]
-pub struct Given {
+pub struct OrderState {
     pub(super) order: Order,
     pub(super) run: RunEnd,
 }
 
-impl Given {
+impl OrderState {
     /// Adds an order and reasons. The stronger order applies.
-    pub(super) fn give(&mut self, order: Order, run: &RunEnd) {
+    pub(super) fn add(&mut self, order: Order, run: &RunEnd) {
         self.order = self.order.max(order);
         self.run.add(run);
     }
 }
 
 /// Passes orders on to an agent until its part is over.
-pub(super) async fn obey(part: Arc<Part>, mut given: watch::Receiver<Given>) {
+pub(super) async fn carry_out_orders(part: Arc<Part>, mut orders: watch::Receiver<OrderState>) {
     let Some(job) = part.job() else { return };
-    let Given { order: mut passed_on, run: mut told } = Given::default();
+    let OrderState { order: mut passed_on, run: mut reported } = OrderState::default();
     loop {
-        let Given { order, run } = given.borrow_and_update().clone();
-        while passed_on < order || told != run {
+        let OrderState { order, run } = orders.borrow_and_update().clone();
+        while passed_on < order || reported != run {
             if part.is_over() {
                 return;
             }
             // A call with reasons may be repeated and cuts nothing off. A call without reasons cuts off.
-            let is_cut = passed_on == Order::Stop && told == run;
-            let said = if is_cut { RunEnd::default() } else { run.clone() };
-            match part.agent.stop(&job, &said).await {
+            let is_cut = passed_on == Order::Stop && reported == run;
+            let reasons = if is_cut { RunEnd::default() } else { run.clone() };
+            match part.agent.stop(&job, &reasons).await {
                 Ok(_) if is_cut => passed_on = Order::Cut,
-                Ok(_) => (passed_on, told) = (passed_on.max(Order::Stop), run.clone()),
+                Ok(_) => (passed_on, reported) = (passed_on.max(Order::Stop), run.clone()),
                 Err(CallError::Refused(status, _)) if !status.is_server_error() => return,
                 Err(_) => sleep(PAUSE).await,
             }
         }
-        if given.changed().await.is_err() {
+        if orders.changed().await.is_err() {
             return;
         }
     }

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use super::{
     clock::{Clock, Offset},
     each_result,
-    follow::Told,
-    orders::{Given, Order},
+    follow::MemberEvent,
+    orders::{Order, OrderState},
     part::Part,
 };
 use crate::http::client::CallError;
@@ -20,20 +20,20 @@ const ROUNDS: usize = 9;
 const AHEAD: Duration = Duration::from_millis(200);
 
 /// Measures the offset of each agent's clock, sends the offsets to `known`, and starts all parts. Reports parts that
-/// cannot start to `told` as lost. Gives up once there is an order to stop.
+/// cannot start to `events` as lost. Gives up once there is an order to stop.
 pub(super) async fn start(
     parts: Vec<Arc<Part>>,
     clock: Clock,
     known: watch::Sender<Vec<Option<Offset>>>,
-    mut given: watch::Receiver<Given>,
-    told: mpsc::Sender<(usize, Told)>,
+    mut orders: watch::Receiver<OrderState>,
+    events: mpsc::Sender<(usize, MemberEvent)>,
 ) {
     let starting = async {
         let measured = each_result(&parts, |part| async move { measure(&part, &clock).await }).await;
         let mut offsets = Vec::new();
         for (index, measured) in measured.into_iter().enumerate() {
             if let Err(error) = &measured {
-                _ = told.send((index, Told::Lost(error.to_string()))).await;
+                _ = events.send((index, MemberEvent::Lost(error.to_string()))).await;
             }
             offsets.push(measured.ok());
         }
@@ -56,13 +56,13 @@ pub(super) async fn start(
         .await;
         for (index, begun) in begun.into_iter().enumerate() {
             if let Err(error) = begun {
-                _ = told.send((index, Told::Lost(format!("it could not be started: {error}")))).await;
+                _ = events.send((index, MemberEvent::Lost(format!("it could not be started: {error}")))).await;
             }
         }
     };
     tokio::select! {
         () = starting => {}
-        _ = given.wait_for(|given| given.order > Order::Run) => {}
+        _ = orders.wait_for(|orders| orders.order > Order::Run) => {}
     }
 }
 

@@ -19,7 +19,7 @@ use super::{each, part::Part};
 use crate::{http::client::CallError, process::load_test::LoadTest};
 
 /// Interval between updates of the progress line.
-const NEWS: Duration = Duration::from_millis(200);
+const REDRAW: Duration = Duration::from_millis(200);
 /// Number of bytes that are hashed at once.
 const PIECE: usize = 256 << 10;
 
@@ -78,9 +78,9 @@ pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, 
         [part] => part.name.clone(),
         many => format!("{} agents", many.len()),
     };
-    let news = News::start(&load_test.name, &to, binary.length * missing.len() as u64, is_quiet);
+    let progress = UploadProgress::start(&load_test.name, &to, binary.length * missing.len() as u64, is_quiet);
     let uploading = |part: Arc<Part>| {
-        let (path, binary, sent) = (load_test.path.clone(), binary.clone(), Arc::clone(&news.sent));
+        let (path, binary, sent) = (load_test.path.clone(), binary.clone(), Arc::clone(&progress.sent));
         async move {
             let count = move |bytes| _ = sent.fetch_add(bytes, Relaxed);
             let hash = part.agent.upload(&path, binary.length, count).await?;
@@ -92,19 +92,19 @@ pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, 
     };
     tokio::select! {
         uploaded = each(&missing, uploading) => uploaded.map(drop),
-        () = news.tell() => Ok(()),
+        () = progress.show() => Ok(()),
     }
 }
 
 /// Progress of an upload: a line that is redrawn and removed on a terminal, and a message at the beginning elsewhere.
-struct News {
+struct UploadProgress {
     text: String,
     total: u64,
     sent: Arc<AtomicU64>,
     is_live: bool,
 }
 
-impl News {
+impl UploadProgress {
     fn start(name: &str, to: &str, total: u64, is_quiet: bool) -> Self {
         let text = format!("{name}: uploading {:.1} MB to {to}", total as f64 / 1e6);
         let is_live = !is_quiet && io::stderr().is_terminal();
@@ -115,8 +115,8 @@ impl News {
     }
 
     /// Redraws the progress line. Never returns.
-    async fn tell(&self) {
-        let mut ticks = interval(NEWS);
+    async fn show(&self) {
+        let mut ticks = interval(REDRAW);
         loop {
             ticks.tick().await;
             if self.is_live {
@@ -127,7 +127,7 @@ impl News {
     }
 }
 
-impl Drop for News {
+impl Drop for UploadProgress {
     fn drop(&mut self) {
         if self.is_live {
             draw("\r\x1b[K");

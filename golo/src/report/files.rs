@@ -19,9 +19,9 @@ pub(crate) struct ReportFile {
 
 enum Place {
     /// A temporary file in the same folder, which replaces `file` when it is complete.
-    Beside { new: NamedTempFile, file: PathBuf },
+    Temporary { new: NamedTempFile, file: PathBuf },
     /// A file that cannot be replaced because it is not a regular one, for example a pipe.
-    Itself(File),
+    InPlace(File),
 }
 
 impl ReportFile {
@@ -30,8 +30,8 @@ impl ReportFile {
         refuse_streams(path)?;
         let file = followed(path);
         let place = match is_special(path) || file.is_symlink() {
-            true => Place::Itself(OpenOptions::new().write(true).open(path)?),
-            false => Place::Beside { new: beside(&file)?, file },
+            true => Place::InPlace(OpenOptions::new().write(true).open(path)?),
+            false => Place::Temporary { new: temporary_file(&file)?, file },
         };
         Ok(Self { path: path.to_owned(), place })
     }
@@ -43,8 +43,8 @@ impl ReportFile {
     /// Writes the report and replaces the file with it.
     pub(crate) fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         match self.place {
-            Place::Itself(file) => whole(&file, write),
-            Place::Beside { new, file } => {
+            Place::InPlace(file) => whole(&file, write),
+            Place::Temporary { new, file } => {
                 whole(new.as_file(), write)?;
                 new.persist(&file).map(drop).or_else(|failed| {
                     // A file that is a mount point of its own, for example in a container, can be written but not
@@ -105,7 +105,7 @@ pub(crate) fn refuse_streams(path: &Path) -> io::Result<()> {
 
 /// Creates a temporary file in the same folder, because a file can be moved atomically only within one file system. It
 /// gets the permissions of the file that it replaces, or the usual ones.
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
+fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
     // The file may be read-only although its folder is not.
     let known = path.exists().then(|| OpenOptions::new().write(true).open(path)?.metadata()).transpose()?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -153,7 +153,7 @@ impl Lines {
     }
 
     /// Prints the results of the checks, if there were any.
-    pub(crate) fn say_checks(&self) {
+    pub(crate) fn print_checks(&self) {
         for (name, check) in &*lock(&self.0.checks) {
             say(format_args!("check {name:?}: {} passed, {} failed", check.passed, check.failed));
         }

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{in_process::InProcess, outbox::Outbox, service::InFlight, told::Told};
+use super::{in_process::InProcess, line_buffer::LineBuffer, outbox::Outbox, service::InFlight};
 use crate::{
     Loadtest, Sink,
     engine::{
@@ -71,21 +71,21 @@ impl pb::engine_server::Engine for Plans {
 
     async fn run(&self, request: Request<Streaming<pb::Command>>) -> Result<Response<Answer>, Status> {
         let mut commands = request.into_inner();
-        let asked = match commands.message().await?.and_then(|first| first.command) {
-            Some(Command::Plan(plan)) => Asked::read(plan, &self.loadtest.name)?,
+        let requested = match commands.message().await?.and_then(|first| first.command) {
+            Some(Command::Plan(plan)) => RequestedPlan::read(plan, &self.loadtest.name)?,
             _ => return Err(Status::invalid_argument("the first command must be a plan")),
         };
         let turn = Arc::clone(&self.turn).try_lock_owned();
         let turn = turn.map_err(|_| Status::resource_exhausted("another plan is running; only one runs at a time"))?;
-        let (events, told) = mpsc::channel(EVENTS);
-        let running = Running::start(self, asked, events, turn).await?;
+        let (events, received) = mpsc::channel(EVENTS);
+        let running = Running::start(self, requested, events, turn).await?;
         tokio::spawn(running.run(commands));
-        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(received))))
     }
 }
 
 /// A plan from a client.
-struct Asked {
+struct RequestedPlan {
     plan: Plan,
     options: Options,
     /// Routes that thresholds select.
@@ -95,7 +95,7 @@ struct Asked {
     revision: u32,
 }
 
-impl Asked {
+impl RequestedPlan {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
         let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } =
             written;
@@ -139,7 +139,7 @@ impl Asked {
 struct Running {
     served: Served,
     spec: RunSpec,
-    outputs: Option<Arc<Told>>,
+    outputs: Option<Arc<LineBuffer>>,
     events: Events,
     outbox: Outbox,
     in_flight: InFlight,
@@ -151,7 +151,7 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        Asked { plan, options, selected, wants_outputs, revision }: Asked,
+        RequestedPlan { plan, options, selected, wants_outputs, revision }: RequestedPlan,
         events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
@@ -159,9 +159,9 @@ impl Running {
         // Before `setup`, which may distribute the rows of a feed.
         member::join(options.share);
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
-        let outputs = wants_outputs.then(Arc::<Told>::default);
-        let beside = outputs.iter().map(|told| Arc::<Told>::clone(told) as Arc<dyn Sink>);
-        let sinks = Sinks::selecting(selected, beside.chain(plans.loadtest.own_sink()).collect());
+        let outputs = wants_outputs.then(Arc::<LineBuffer>::default);
+        let buffer = outputs.iter().map(|buffer| Arc::<LineBuffer>::clone(buffer) as Arc<dyn Sink>);
+        let sinks = Sinks::selecting(selected, buffer.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
         let engine = InProcess::start(&plans.loadtest, shared, plan.clone(), options.clone(), sinks).map_err(failed)?;
         let mut engine = LocalEngine::new(engine);
@@ -189,15 +189,16 @@ impl Running {
     async fn run(self, commands: Streaming<pb::Command>) {
         let Self { mut served, spec, outputs, events, outbox, in_flight, process, turn } = self;
         let _entered = in_flight.enter();
-        let (mail, letters) = mpsc::unbounded_channel();
-        let sending = tokio::spawn(send(outbox, events.clone(), outputs.clone(), letters));
-        let mut client = Client::new(commands, mail.clone(), events.clone(), in_flight.clone());
+        let (to_outbox, messages) = mpsc::unbounded_channel();
+        let sending = tokio::spawn(send(outbox, events.clone(), outputs.clone(), messages));
+        let mut client = Client::new(commands, to_outbox.clone(), events.clone(), in_flight.clone());
         let started = Arc::default();
-        let mut stream: [Box<dyn MetricsOutput>; 1] = [Box::new(EventStream { mail, started: Arc::clone(&started) })];
+        let mut stream: [Box<dyn MetricsOutput>; 1] =
+            [Box::new(EventStream { to_outbox, started: Arc::clone(&started) })];
         let outcome = run_loop::run(&mut served, spec, Sinks::new(Vec::new()), &mut client, &mut stream).await;
         drop(stream);
-        let Client { commands, is_stopped, is_cut, mail, .. } = client;
-        drop(mail);
+        let Client { commands, is_stopped, is_cut, to_outbox, .. } = client;
+        drop(to_outbox);
         let Ok(outbox) = sending.await else { return };
         sink::install(process);
         let finished = outcome.finished;
@@ -206,9 +207,9 @@ impl Running {
         let started = *crate::support::lock::lock(&started);
         let over = started.map_or_else(Instant::now, |start: Instant| start + time);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
-        let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };
+        let last = FinalEvents { outbox, outputs, until, taken: Instant::now(), lost: 0 };
         let mut commands = commands;
-        last.tell(&events, finished, is_stopped, &mut commands, &in_flight).await;
+        last.send(&events, finished, is_stopped, &mut commands, &in_flight).await;
         drop(turn);
         if commands.is_some() {
             // If this process exits now, a client that writes to the closed connection gets an error and loses what it
@@ -258,7 +259,7 @@ impl Driver for Served {
 struct Client {
     /// `None` once the client has closed the stream.
     commands: Option<Streaming<pb::Command>>,
-    mail: mpsc::UnboundedSender<Letter>,
+    to_outbox: mpsc::UnboundedSender<OutboxMessage>,
     events: Events,
     in_flight: InFlight,
     /// Set once this process was asked to stop.
@@ -269,18 +270,18 @@ struct Client {
 impl Client {
     fn new(
         commands: Streaming<pb::Command>,
-        mail: mpsc::UnboundedSender<Letter>,
+        to_outbox: mpsc::UnboundedSender<OutboxMessage>,
         events: Events,
         in_flight: InFlight,
     ) -> Self {
-        Self { commands: Some(commands), mail, events, in_flight, is_stopped: false, is_cut: false }
+        Self { commands: Some(commands), to_outbox, events, in_flight, is_stopped: false, is_cut: false }
     }
 
     /// Cuts the run, because its client has gone.
     fn gone(&mut self) -> Order {
         self.commands = None;
         self.is_cut = true;
-        let _ = self.mail.send(Letter::Close);
+        let _ = self.to_outbox.send(OutboxMessage::Close);
         Order::Cut
     }
 
@@ -295,7 +296,9 @@ impl Client {
                 Some(rate) => Some(Order::Adjust(Target::Rate(rate))),
                 None => {
                     let refused = "a rate that is too high".to_owned();
-                    let _ = self.mail.send(Letter::Event(Event::Adjusted(pb::Adjusted { refused, load: None })));
+                    let _ = self
+                        .to_outbox
+                        .send(OutboxMessage::Event(Event::Adjusted(pb::Adjusted { refused, load: None })));
                     None
                 }
             },
@@ -305,7 +308,7 @@ impl Client {
                 Some(Order::Cut)
             }
             Command::Taken(pb::Taken { bytes }) => {
-                let _ = self.mail.send(Letter::Taken(bytes));
+                let _ = self.to_outbox.send(OutboxMessage::Taken(bytes));
                 None
             }
             // A later revision's command comes only with a plan that needs that revision.
@@ -343,7 +346,7 @@ impl Control for Client {
 }
 
 /// A message to the task that sends events.
-enum Letter {
+enum OutboxMessage {
     Event(Event),
     /// The client has processed this number of bytes of raw outputs.
     Taken(u64),
@@ -353,7 +356,7 @@ enum Letter {
 
 /// Passes events of the engine to the task that sends them.
 struct EventStream {
-    mail: mpsc::UnboundedSender<Letter>,
+    to_outbox: mpsc::UnboundedSender<OutboxMessage>,
     started: Arc<std::sync::Mutex<Option<Instant>>>,
 }
 
@@ -363,24 +366,24 @@ impl MetricsOutput for EventStream {
             let since = at.elapsed().unwrap_or_default();
             *crate::support::lock::lock(&self.started) = Instant::now().checked_sub(since);
         }
-        let _ = self.mail.send(Letter::Event(event.into()));
+        let _ = self.to_outbox.send(OutboxMessage::Event(event.into()));
     }
 }
 
-/// Sends events and raw outputs at the client's pace, until all senders of `letters` are dropped. Returns the outbox
+/// Sends events and raw outputs at the client's pace, until all senders of `messages` are dropped. Returns the outbox
 /// with everything that is unsent.
 async fn send(
     mut outbox: Outbox,
     events: Events,
-    outputs: Option<Arc<Told>>,
-    mut letters: mpsc::UnboundedReceiver<Letter>,
+    outputs: Option<Arc<LineBuffer>>,
+    mut messages: mpsc::UnboundedReceiver<OutboxMessage>,
 ) -> Outbox {
     loop {
         tokio::select! {
-            letter = letters.recv() => match letter {
-                Some(Letter::Event(event)) => outbox.push(event),
-                Some(Letter::Taken(bytes)) => outbox.taken(bytes),
-                Some(Letter::Close) => outbox.close(),
+            message = messages.recv() => match message {
+                Some(OutboxMessage::Event(event)) => outbox.push(event),
+                Some(OutboxMessage::Taken(bytes)) => outbox.taken(bytes),
+                Some(OutboxMessage::Close) => outbox.close(),
                 None => return outbox,
             },
             Ok(permit) = events.reserve(), if !outbox.is_empty() => outbox.send(permit),
@@ -390,9 +393,9 @@ async fn send(
 }
 
 /// Everything to send after the last trigger has ended: the remaining raw outputs and the `Finished` event.
-struct Last {
+struct FinalEvents {
     outbox: Outbox,
-    outputs: Option<Arc<Told>>,
+    outputs: Option<Arc<LineBuffer>>,
     /// Time until which raw outputs wait for the client.
     until: Instant,
     /// Time at which the client last confirmed raw outputs.
@@ -401,8 +404,8 @@ struct Last {
     lost: u64,
 }
 
-impl Last {
-    async fn tell(
+impl FinalEvents {
+    async fn send(
         mut self,
         events: &Events,
         finished: Finished,
@@ -482,7 +485,7 @@ async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<C
 }
 
 /// Waits for raw outputs. Never returns if the client did not ask for them.
-async fn lines(outputs: Option<&Told>) -> Vec<u8> {
+async fn lines(outputs: Option<&LineBuffer>) -> Vec<u8> {
     match outputs {
         Some(outputs) => outputs.next().await,
         None => std::future::pending().await,

@@ -96,19 +96,20 @@ fn drive(loadtest: Loadtest, call: &RunCall, outputs: &mut [Box<dyn MetricsOutpu
     sink::install(Arc::<Outside>::clone(&sinks.outside));
     let spec = call.spec(&loadtest.name);
     let loadtest = Arc::new(loadtest);
-    let mut itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
+    let mut driver =
+        OwnLoadtest { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
     let outcome = runtimes.control.block_on(async {
         let mut signals = Signals::listen()?;
-        Ok(run_loop::run(&mut itself, spec, sinks, &mut signals, outputs).await)
+        Ok(run_loop::run(&mut driver, spec, sinks, &mut signals, outputs).await)
     });
-    drop(itself);
+    drop(driver);
     let control = runtimes.end(loadtest);
     let unwritten = control.block_on(flush(outputs));
     outcome.map(|outcome: RunOutcome| outcome.with_unwritten(unwritten).with_last_panics())
 }
 
 /// The load test of this process.
-struct Itself {
+struct OwnLoadtest {
     loadtest: Arc<Loadtest>,
     /// Runtime of `setup` and `teardown`.
     load: Handle,
@@ -116,7 +117,7 @@ struct Itself {
     shared: Option<SharedValue>,
 }
 
-impl Driver for Itself {
+impl Driver for OwnLoadtest {
     fn name(&self) -> &str {
         &self.loadtest.name
     }

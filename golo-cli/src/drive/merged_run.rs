@@ -17,12 +17,12 @@ use golo::{
 };
 
 /// The merged measurements of a run.
-pub struct Merged {
+pub struct MergedRun {
     plan: Plan,
     options: Options,
     parts: Vec<Part>,
     /// Measurements of seconds that were not returned yet, by the number of the second.
-    coming: BTreeMap<u64, Coming>,
+    pending: BTreeMap<u64, PendingSecond>,
     /// Number of the last second that was returned.
     seconds: u64,
     totals: Snapshot,
@@ -31,7 +31,7 @@ pub struct Merged {
 
 /// A second that not all engines have reported yet.
 #[derive(Default)]
-struct Coming {
+struct PendingSecond {
     snapshot: Snapshot,
     users: u64,
 }
@@ -59,7 +59,7 @@ impl Part {
     }
 }
 
-impl Merged {
+impl MergedRun {
     /// Creates an empty run of `plan` with `options`, shared by engines of these names.
     #[must_use]
     pub fn new(plan: Plan, options: Options, names: impl IntoIterator<Item = String>) -> Self {
@@ -68,7 +68,7 @@ impl Merged {
             plan,
             options,
             parts: names.into_iter().map(part).collect(),
-            coming: BTreeMap::new(),
+            pending: BTreeMap::new(),
             seconds: 0,
             totals: Snapshot::default(),
             most_users: 0,
@@ -80,22 +80,22 @@ impl Merged {
     /// # Errors
     ///
     /// Returns an error if the event is invalid.
-    pub fn hear(&mut self, part: usize, event: &Event) -> Result<(), WireError> {
+    pub fn receive(&mut self, part: usize, event: &Event) -> Result<(), WireError> {
         let part = &mut self.parts[part];
         match event {
             Event::Started(started) => part.started_at = Some(wire::moment(started.at)),
             Event::Second(second) => {
                 let Progress { elapsed, second, users } = wire::progress(second)?;
                 part.seconds = elapsed.as_secs();
-                let coming = self.coming.entry(part.seconds.max(self.seconds + 1)).or_default();
-                coming.snapshot.merge(&second);
-                coming.users += users;
+                let pending = self.pending.entry(part.seconds.max(self.seconds + 1)).or_default();
+                pending.snapshot.merge(&second);
+                pending.users += users;
             }
             Event::Finished(finished) => {
                 let finished = wire::finished(finished, self.options.clone())?;
                 // Add the rest to the next second if other engines still report it. Otherwise it belongs to the end.
-                let coming = self.coming.entry(part.seconds.max(self.seconds) + 1).or_default();
-                coming.snapshot.merge(&finished.rest);
+                let pending = self.pending.entry(part.seconds.max(self.seconds) + 1).or_default();
+                pending.snapshot.merge(&finished.rest);
                 part.state = State::Finished(Box::new(finished));
             }
             Event::Adjusted(adjusted) => {
@@ -127,9 +127,9 @@ impl Merged {
     /// Returns the next second, if all running engines have reported it.
     pub fn progress(&mut self) -> Option<Progress> {
         let running = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min();
-        let told = running.or_else(|| self.parts.iter().map(|part| part.seconds).max())?;
-        let first = self.coming.first_entry().filter(|first| *first.key() <= told)?;
-        let (seconds, Coming { snapshot: second, users }) = first.remove_entry();
+        let reported = running.or_else(|| self.parts.iter().map(|part| part.seconds).max())?;
+        let first = self.pending.first_entry().filter(|first| *first.key() <= reported)?;
+        let (seconds, PendingSecond { snapshot: second, users }) = first.remove_entry();
         self.seconds = seconds;
         self.most_users = self.most_users.max(users);
         self.totals.merge(&second);
@@ -179,7 +179,7 @@ impl Merged {
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let mut rest = Snapshot::default();
-        self.coming.values().for_each(|coming| rest.merge(&coming.snapshot));
+        self.pending.values().for_each(|pending| rest.merge(&pending.snapshot));
         self.totals.merge(&rest);
         let started_at = self.parts.iter().filter_map(|part| part.started_at).min();
         let plan = self.plan.clone();
@@ -210,13 +210,13 @@ impl Merged {
                 State::Running | State::Lost(_) => {
                     workers += 1;
                     // The reported seconds are the time that was measured.
-                    let told = Duration::from_secs(part.seconds);
+                    let reported = Duration::from_secs(part.seconds);
                     // The grace period is not part of the load time.
-                    let load = merged.plan.duration().map_or(told, |duration| duration.min(told));
+                    let load = merged.plan.duration().map_or(reported, |duration| duration.min(reported));
                     merged.load_time = merged.load_time.max(load);
-                    merged.whole_time = merged.whole_time.max(told);
+                    merged.whole_time = merged.whole_time.max(reported);
                     let reason = if let State::Lost(reason) = &part.state { reason } else { "it did not end" };
-                    merged.health.lost_agents.extend(lost(part, told, reason));
+                    merged.health.lost_agents.extend(lost(part, reported, reason));
                 }
             }
         }
@@ -276,10 +276,10 @@ mod tests {
 
     use super::*;
 
-    fn merged(parts: usize) -> Merged {
+    fn merged(parts: usize) -> MergedRun {
         let plan = Plan::new(Asked::default()).unwrap();
         let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
-        Merged::new(plan, options, (0..parts).map(|part| format!("agent-{part}")))
+        MergedRun::new(plan, options, (0..parts).map(|part| format!("agent-{part}")))
     }
 
     fn second(elapsed: u64, done: u64) -> Event {
@@ -296,28 +296,28 @@ mod tests {
     #[test]
     fn second_is_returned_once_all_engines_have_reported_it() {
         let mut run = merged(2);
-        run.hear(0, &second(1, 10)).unwrap();
-        run.hear(0, &second(2, 10)).unwrap();
+        run.receive(0, &second(1, 10)).unwrap();
+        run.receive(0, &second(2, 10)).unwrap();
         assert!(run.progress().is_none());
-        run.hear(1, &second(1, 5)).unwrap();
+        run.receive(1, &second(1, 5)).unwrap();
         let progress = run.progress().unwrap();
         assert_eq!((progress.elapsed.as_secs(), progress.users, progress.second.triggers.done), (1, 4, 15));
         assert!(run.progress().is_none());
         run.lose(1, "it is gone");
-        assert_eq!(run.progress().unwrap().elapsed.as_secs(), 2, "who is gone is not waited for");
+        assert_eq!(run.progress().unwrap().elapsed.as_secs(), 2, "the lost engine is not waited for");
         assert_eq!(run.totals().triggers.done, 25);
     }
 
     #[test]
     fn end_is_merged_over_all_engines() {
         let mut run = merged(2);
-        run.hear(0, &second(1, 10)).unwrap();
+        run.receive(0, &second(1, 10)).unwrap();
         let lag = |p99| Some(pb::Lag { from: 3, p99, limit: 10 });
         let rest = pb::Snapshot {
             triggers: Some(pb::Triggers { done: 1, interrupted: 1, due: 1, ..pb::Triggers::default() }),
             ..pb::Snapshot::default()
         };
-        run.hear(
+        run.receive(
             0,
             &finished(pb::Finished {
                 load_time: 3,
@@ -329,7 +329,7 @@ mod tests {
         )
         .unwrap();
         assert!(!run.is_over());
-        run.hear(
+        run.receive(
             1,
             &finished(pb::Finished {
                 load_time: 4,
@@ -352,14 +352,14 @@ mod tests {
     #[test]
     fn lost_engine_is_named_with_its_missing_time() {
         let mut run = merged(2);
-        run.hear(0, &second(1, 10)).unwrap();
-        run.hear(1, &second(1, 10)).unwrap();
-        run.hear(0, &finished(pb::Finished::default())).unwrap();
+        run.receive(0, &second(1, 10)).unwrap();
+        run.receive(1, &second(1, 10)).unwrap();
+        run.receive(0, &finished(pb::Finished::default())).unwrap();
         run.lose(1, "the connection was lost");
         assert_eq!(run.lost().collect::<Vec<_>>(), [("agent-1", 1, "the connection was lost")]);
         let end = run.finish();
         assert_eq!(end.health.lost_agents, [lost("agent-1", Duration::from_secs(1), "the connection was lost")]);
-        assert_eq!((end.totals.triggers.due, end.totals.triggers.interrupted), (22, 2), "nobody told their end");
+        assert_eq!((end.totals.triggers.due, end.totals.triggers.interrupted), (22, 2), "their end was not reported");
         assert_eq!(end.options.workers, 3);
     }
 
@@ -368,12 +368,12 @@ mod tests {
         let not_started =
             || finished(pb::Finished { not_started: Some("no user could start".to_owned()), ..Default::default() });
         let mut run = merged(2);
-        run.hear(0, &not_started()).unwrap();
-        run.hear(1, &not_started()).unwrap();
+        run.receive(0, &not_started()).unwrap();
+        run.receive(1, &not_started()).unwrap();
         assert_eq!(run.finish().not_started.unwrap(), "agent-0: no user could start");
         let mut run = merged(2);
-        run.hear(0, &not_started()).unwrap();
-        run.hear(1, &finished(pb::Finished::default())).unwrap();
+        run.receive(0, &not_started()).unwrap();
+        run.receive(1, &finished(pb::Finished::default())).unwrap();
         let end = run.finish();
         let expected = [lost("agent-0", Duration::ZERO, "no user could start")];
         assert_eq!((end.not_started, &end.health.lost_agents[..]), (None, &expected[..]));
@@ -384,9 +384,9 @@ mod tests {
         let mut run = merged(2);
         let planned = Plan::new(Asked::default()).unwrap().duration().unwrap();
         for part in 0..2 {
-            run.hear(part, &second(planned.as_secs() + 20, 10)).unwrap();
+            run.receive(part, &second(planned.as_secs() + 20, 10)).unwrap();
         }
-        run.hear(0, &finished(pb::Finished { load_time: 1, tells_after_load: true, ..Default::default() })).unwrap();
+        run.receive(0, &finished(pb::Finished { load_time: 1, tells_after_load: true, ..Default::default() })).unwrap();
         run.lose(1, "the connection was lost");
         let end = run.finish();
         assert_eq!((end.load_time, end.whole_time), (planned, planned + Duration::from_secs(20)));
@@ -396,27 +396,27 @@ mod tests {
     #[test]
     fn rates_follow_older_golo_if_any_part_is_older() {
         let mut run = merged(2);
-        run.hear(0, &finished(pb::Finished { tells_after_load: true, ..Default::default() })).unwrap();
-        run.hear(1, &finished(pb::Finished::default())).unwrap();
+        run.receive(0, &finished(pb::Finished { tells_after_load: true, ..Default::default() })).unwrap();
+        run.receive(1, &finished(pb::Finished::default())).unwrap();
         assert!(!run.finish().tells_after_load);
     }
 
     #[test]
     fn seconds_that_waited_for_lost_engine_are_returned_one_by_one() {
         let mut run = merged(2);
-        run.hear(1, &second(1, 1)).unwrap();
+        run.receive(1, &second(1, 1)).unwrap();
         for elapsed in 1..5 {
-            run.hear(0, &second(elapsed, elapsed)).unwrap();
+            run.receive(0, &second(elapsed, elapsed)).unwrap();
         }
-        run.hear(0, &finished(pb::Finished { load_time: 4_500_000_000, ..Default::default() })).unwrap();
-        let given = |run: &mut Merged| {
+        run.receive(0, &finished(pb::Finished { load_time: 4_500_000_000, ..Default::default() })).unwrap();
+        let returned = |run: &mut MergedRun| {
             std::iter::from_fn(|| run.progress())
                 .map(|progress| (progress.elapsed.as_secs(), progress.second.triggers.done, progress.users))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(given(&mut run), [(1, 2, 4)]);
+        assert_eq!(returned(&mut run), [(1, 2, 4)]);
         run.lose(1, "it is gone");
-        assert_eq!(given(&mut run), [(2, 2, 2), (3, 3, 2), (4, 4, 2)]);
+        assert_eq!(returned(&mut run), [(2, 2, 2), (3, 3, 2), (4, 4, 2)]);
         assert!(run.is_over());
         assert_eq!(run.finish().totals.triggers.done, 11);
     }
@@ -424,8 +424,8 @@ mod tests {
     #[test]
     fn failed_part_counts_as_lost_although_it_finished() {
         let mut run = merged(2);
-        run.hear(0, &finished(pb::Finished { load_time: 2_000_000_000, ..Default::default() })).unwrap();
-        run.hear(1, &finished(pb::Finished { load_time: 9_000_000_000, ..Default::default() })).unwrap();
+        run.receive(0, &finished(pb::Finished { load_time: 2_000_000_000, ..Default::default() })).unwrap();
+        run.receive(1, &finished(pb::Finished { load_time: 9_000_000_000, ..Default::default() })).unwrap();
         run.lose(0, "the load test was killed");
         let end = run.finish();
         assert_eq!(end.health.lost_agents, [lost("agent-0", Duration::from_secs(2), "the load test was killed")]);

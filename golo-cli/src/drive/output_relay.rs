@@ -6,18 +6,18 @@ use golo::{OutputRef, Sink as _, cli::say, engine::recorder::RecorderSink};
 
 /// Relay with a queue of pieces of lines that were received and not passed on yet. The queue stays short: the load test
 /// sends further lines only after earlier ones were confirmed.
-pub struct Passing {
+pub struct OutputRelay {
     to: Arc<RecorderSink>,
     pieces: VecDeque<Vec<u8>>,
     /// Set once an unreadable output was reported.
-    has_said: bool,
+    has_warned: bool,
 }
 
-impl Passing {
+impl OutputRelay {
     /// Creates a relay to the sinks that receive raw outputs from `to`.
     #[must_use]
     pub fn new(to: Arc<RecorderSink>) -> Self {
-        Self { to, pieces: VecDeque::new(), has_said: false }
+        Self { to, pieces: VecDeque::new(), has_warned: false }
     }
 
     /// Adds a received piece to the queue.
@@ -61,7 +61,7 @@ impl Passing {
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match std::str::from_utf8(line).map(OutputRef::parse) {
                 Ok(Ok(output)) => self.to.pass_on(&output),
-                _ if !std::mem::replace(&mut self.has_said, true) => {
+                _ if !std::mem::replace(&mut self.has_warned, true) => {
                     say("golo: an output of the load test cannot be read and is not passed on");
                 }
                 _ => {}
