@@ -1,11 +1,12 @@
-//! Ways to drive a load test: the engine of this process, the load test's own engine over gRPC, or its stdout lines.
+//! Ways to drive a load test: its own engine over gRPC, or the engine of this process with gRPC triggers and stdout
+//! lines.
 
 pub mod driven;
 pub mod engine_client;
 pub mod job_client;
 pub mod journeys;
 pub mod line_reader;
-pub mod merged;
-pub mod passing;
+pub mod merged_run;
+pub mod output_relay;
 pub mod run_end;
 pub mod served;

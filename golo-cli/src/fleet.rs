@@ -1,14 +1,14 @@
-//! Agents that run one plan together: what `golo submit` drives, as `golo run` drives a load test of its own.
+//! Agents that run one plan together, for `golo submit`.
 //!
-//! [`Fleet`] gets them ready (each has the load test, a job with its share, and users who have started), and makes a
+//! [`Fleet`] prepares them: each gets the load test and a job with its share, and starts its users. It then makes a
 //! [`Delivery`], which is the engine of the run.
 
 pub mod agent;
 pub mod clock;
 pub mod delivery;
 pub mod follow;
+mod local_time;
 mod orders;
-mod our_clock;
 pub mod part;
 mod start;
 pub mod upload;
@@ -34,73 +34,73 @@ use tokio::{
 };
 
 use crate::{
-    drive::run_end::{RunEnd, said},
+    drive::run_end::{RunEnd, printable_reason},
     http::client::CallError,
     process::load_test::LoadTest,
     results::keep::Keeper,
     support::moments,
 };
 use agent::Agent;
-use delivery::{Delivery, Heard, Tell, say_stderr};
-use follow::{Told, follow};
-use orders::Given;
+use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
+use follow::{MemberEvent, follow};
+use orders::OrderState;
 use part::Part;
 use upload::{Binary, upload};
 
-/// How long the last records of agents are waited for.
+/// Longest time to wait for the last records of agents.
 const LAST: Duration = Duration::from_secs(2);
-/// Records that are not taken yet.
+/// Capacity of the channel of records.
 const RECORDS: usize = 64;
 
-/// What becomes of a run when an agent is lost.
+/// Reaction of a run to the loss of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnAgentLoss {
-    /// Everything is stopped, and the run has died
+    /// Stop everything and report that the run died
     Fail,
-    /// The other agents go on with their shares, and the run is invalid
+    /// Continue with the shares of the other agents; the run is invalid
     Continue,
 }
 
-/// What a fleet is to do.
+/// Settings of a fleet's run.
 #[derive(Debug)]
-pub struct Order {
-    /// What the run is called by.
+pub struct FleetSettings {
+    /// ID of the run.
     pub run: String,
     /// The load test.
     pub load_test: LoadTest,
-    /// The job, but for what is each agent's own and the load test.
+    /// Keys of the job that are the same for all agents, without the load test.
     pub job: Map<String, Value>,
-    /// What becomes of it when an agent is lost.
+    /// Reaction to the loss of an agent.
     pub on_loss: OnAgentLoss,
-    /// Whether nothing is said but what went wrong.
+    /// True if only problems are printed.
     pub is_quiet: bool,
-    /// Who keeps what each agent measures, if anybody does.
+    /// Stores what each agent measures, if that is wanted.
     pub keeper: Option<Keeper>,
 }
 
 /// Agents that run one plan together.
 pub struct Fleet {
-    order: Order,
+    settings: FleetSettings,
     parts: Vec<Arc<Part>>,
-    /// What is heard of them, until a delivery listens.
-    heard: Option<(Heard, mpsc::Sender<(usize, Told)>)>,
+    /// Channel of the agents' events, until a delivery takes it.
+    events: Option<(MemberEvents, mpsc::Sender<(usize, MemberEvent)>)>,
     following: JoinSet<()>,
-    /// What its parts are to do, and how the run ends.
-    orders: watch::Sender<Given>,
+    /// Orders to the parts, with the reasons for the end of the run.
+    orders: watch::Sender<OrderState>,
     torn_down: watch::Sender<Vec<String>>,
 }
 
 impl Fleet {
-    /// These agents, each called by its name, in the order in which they get their shares.
+    /// Creates a fleet of these named agents. They get their shares in this order.
     #[must_use]
-    pub fn new(order: Order, agents: Vec<(String, Agent)>) -> Self {
+    pub fn new(settings: FleetSettings, agents: Vec<(String, Agent)>) -> Self {
         let shares = Share::WHOLE.split(agents.len() as u64);
-        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, order.run.clone()));
+        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, settings.run.clone()));
         let parts = agents.into_iter().zip(shares).map(part).collect();
         Self {
-            order,
+            settings,
             parts,
-            heard: None,
+            events: None,
             following: JoinSet::new(),
             orders: watch::Sender::default(),
             torn_down: watch::Sender::default(),
@@ -108,48 +108,48 @@ impl Fleet {
     }
 
     fn say(&self, text: impl Display) {
-        if !self.order.is_quiet {
-            say(format_args!("{}: {text}", self.order.load_test.name));
+        if !self.settings.is_quiet {
+            say(format_args!("{}: {text}", self.settings.load_test.name));
         }
     }
 
-    /// Takes note of how the run ends.
-    fn know(&self, run: &RunEnd) {
-        self.orders.send_modify(|given| given.run.add(run));
+    /// Records a reason for the end of the run.
+    fn record_end(&self, run: &RunEnd) {
+        self.orders.send_modify(|orders| orders.run.add(run));
     }
 
     async fn prepare(&mut self) -> Result<(), String> {
         each(&self.parts, |part| async move { part.agent.check().await }).await?;
-        let path = self.order.load_test.path.clone();
+        let path = self.settings.load_test.path.clone();
         let shown = path.display().to_string();
         let binary = spawn_blocking(move || Binary::read(&path)).await.map_err(|error| error.to_string())?;
         let binary = binary.map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-        upload(&self.parts, &self.order.load_test, &binary, self.order.is_quiet).await?;
+        upload(&self.parts, &self.settings.load_test, &binary, self.settings.is_quiet).await?;
         self.queue(binary.hash).await?;
-        self.look_around().await?;
+        self.check_agents().await?;
         self.wait_until_ready().await
     }
 
     async fn queue(&self, hash: String) -> Result<(), String> {
-        let mut job = self.order.job.clone();
+        let mut job = self.settings.job.clone();
         job.insert("binary".to_owned(), hash.into());
         let job = Arc::new(job);
         let queueing = |part: Arc<Part>| {
             let job = Arc::clone(&job);
-            // Goes on to its end where nobody waits for it any more: what was asked for is to be known.
+            // Runs to its end even if it is not awaited any more, so that the outcome of the request is recorded.
             let asking = tokio::spawn(async move { part.queue(&job).await });
             async move { asking.await.unwrap_or_else(|error| Err(CallError::Away(error.to_string()))) }
         };
         each(&self.parts, queueing).await.map(drop)
     }
 
-    /// Sees who is before us, and whether two of the agents are one.
-    async fn look_around(&self) -> Result<(), String> {
+    /// Reports jobs that are queued before this run's. Returns an error if two addresses lead to the same agent.
+    async fn check_agents(&self) -> Result<(), String> {
         let lists = each(&self.parts, |part| async move { part.agent.jobs().await }).await?;
         for (part, jobs) in self.parts.iter().zip(lists) {
             let own: Vec<_> = jobs.iter().filter(|job| job.run == part.run).map(|job| &*job.agent).collect();
             if let [one, other, ..] = own[..] {
-                return Err(format!("{one} and {other} are the same agent: give each of them once"));
+                return Err(format!("{one} and {other} are the same agent: give each agent once"));
             }
             match jobs.iter().filter(|job| job.run != part.run && !job.is_over()).count() {
                 0 => {}
@@ -160,19 +160,21 @@ impl Fleet {
         Ok(())
     }
 
-    /// Follows all agents from now on, and waits until all are ready.
+    /// Starts to follow all agents, and waits until all are ready.
     async fn wait_until_ready(&mut self) -> Result<(), String> {
-        let (told, mut heard) = mpsc::channel(RECORDS);
+        let (event_sender, mut events) = mpsc::channel(RECORDS);
         for (index, part) in self.parts.iter().enumerate() {
-            self.following.spawn(follow((index, Arc::clone(part)), told.clone(), self.order.keeper.clone()));
+            self.following.spawn(follow((index, Arc::clone(part)), event_sender.clone(), self.settings.keeper.clone()));
         }
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
         while !waiting.is_empty() {
-            let Some((index, told)) = heard.recv().await else { return Err("no agent is followed".to_owned()) };
+            let Some((index, event)) = events.recv().await else {
+                return Err("no records of the agents arrive any more".to_owned());
+            };
             let name = &self.parts[index].name;
-            let record = match told {
-                Told::Lost(reason) => return Err(format!("the agent {name}: {reason}")),
-                Told::Record(record) => record.record,
+            let record = match event {
+                MemberEvent::Lost(reason) => return Err(format!("the agent {name}: {reason}")),
+                MemberEvent::Record(record) => record.record,
             };
             match record {
                 Some(Kind::Event(event)) => {
@@ -181,26 +183,26 @@ impl Fleet {
                     }
                 }
                 Some(Kind::Ended(ended)) => {
-                    say_stderr(&self.order.load_test.name, name, &ended.stderr);
+                    print_stderr(&self.settings.load_test.name, name, &ended.stderr);
                     let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
                     let meanwhile = match others[..] {
                         [] => String::new(),
-                        [other] => format!(", while {} was waited for", self.parts[*other].name),
-                        _ => format!(", while {} others were waited for", others.len()),
+                        [other] => format!(", while the run waited for {}", self.parts[*other].name),
+                        _ => format!(", while the run waited for {} others", others.len()),
                     };
-                    return Err(format!("the agent {name}: {}{meanwhile}", said(&ended.reason)));
+                    return Err(format!("the agent {name}: {}{meanwhile}", printable_reason(&ended.reason)));
                 }
                 Some(Kind::Begun(_)) | None => {}
             }
         }
-        self.heard = Some((heard, told));
+        self.events = Some((events, event_sender));
         Ok(())
     }
 }
 
 impl Driver for Fleet {
     fn name(&self) -> &str {
-        &self.order.load_test.name
+        &self.settings.load_test.name
     }
 
     fn set_up_in_words(&self) -> &'static str {
@@ -220,26 +222,26 @@ impl Driver for Fleet {
         match prepared {
             Some(Ok(())) => Ok(true),
             Some(Err(reason)) => {
-                self.know(&RunEnd::died(&reason, None));
+                self.record_end(&RunEnd::died(&reason, None));
                 Err(not_started(reason, None))
             }
             None => {
-                self.know(&RunEnd { stopped: Some(Duration::ZERO), ..RunEnd::default() });
+                self.record_end(&RunEnd { stopped: Some(Duration::ZERO), ..RunEnd::default() });
                 Ok(false)
             }
         }
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
-        let heard = self.heard.take().ok_or_else(|| not_started("the agents were not waited for", None))?;
-        let how = (self.order.load_test.name.clone(), self.order.is_quiet, self.order.on_loss);
-        let tell = Tell { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
-        Ok(Box::new(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), heard, tell)))
+        let events = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
+        let how = (self.settings.load_test.name.clone(), self.settings.is_quiet, self.settings.on_loss);
+        let channels = FleetChannels { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
+        Ok(Box::new(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), events, channels)))
     }
 
     async fn died(&mut self) -> String {
         let mut orders = self.orders.subscribe();
-        match orders.wait_for(|given| given.run.died.is_some()).await.map(|given| given.run.died.clone()) {
+        match orders.wait_for(|orders| orders.run.died.is_some()).await.map(|orders| orders.run.died.clone()) {
             Ok(Some(death)) => death.reason,
             _ => std::future::pending().await,
         }
@@ -252,18 +254,18 @@ impl Driver for Fleet {
             async move { part.withdraw(&run).await }
         }))
         .await;
-        // The end of those that were withdrawn is kept as well.
+        // The last records of withdrawn parts are stored as well.
         let followed = async { while self.following.join_next().await.is_some() {} };
         _ = timeout(LAST, followed).await;
         self.following.shutdown().await;
         for (index, part) in self.parts.iter().enumerate() {
-            if let (Some(keeper), Some(ended)) = (&self.order.keeper, part.missing_end(&run)) {
+            if let (Some(keeper), Some(ended)) = (&self.settings.keeper, part.missing_end(&run)) {
                 keeper.keep(index, Record { at: moments::now(), record: Some(Kind::Ended(ended)) });
             }
         }
         let mut troubles = self.torn_down.borrow().clone();
         for reason in withdrawn.into_iter().filter_map(Result::err) {
-            // One that is lost is said to be, and may well be dead.
+            // The loss of an agent has been reported already, and the agent may be dead.
             self.say(reason);
         }
         troubles.dedup();
@@ -271,7 +273,7 @@ impl Driver for Fleet {
     }
 }
 
-/// Runs them at the same time, and gives what each comes to, in their order.
+/// Runs the futures concurrently, and returns their results in the given order.
 async fn join<T: Send + 'static>(futures: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
     let mut running = JoinSet::new();
     let mut count = 0;
@@ -283,7 +285,7 @@ async fn join<T: Send + 'static>(futures: impl Iterator<Item = impl Future<Outpu
     while let Some(joined) = running.join_next().await {
         match joined {
             Ok((index, value)) => all[index] = Some(value),
-            // A task that panics takes its caller with it, as the same code would without a task.
+            // A panic in a task continues in the caller, as without a task.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
         }
@@ -291,7 +293,7 @@ async fn join<T: Send + 'static>(futures: impl Iterator<Item = impl Future<Outpu
     all.into_iter().flatten().collect()
 }
 
-/// Does something with each part at the same time, and gives what each comes to.
+/// Calls `what` for all parts concurrently, and returns the results in their order.
 async fn each_result<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Vec<Result<T, CallError>>
 where
     T: Send + 'static,
@@ -300,11 +302,11 @@ where
     join(parts.iter().map(|part| what(Arc::clone(part)))).await
 }
 
-/// The same, where all have to succeed.
+/// Calls `what` for all parts concurrently, and returns their values.
 ///
 /// # Errors
 ///
-/// Which do not, and why.
+/// Returns an error that names all failed agents, each with its reason.
 async fn each<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Result<Vec<T>, String>
 where
     T: Send + 'static,
@@ -319,11 +321,11 @@ where
             Err(error) => failed.push((&*part.name, error.to_string())),
         }
     }
-    if failed.is_empty() { Ok(all) } else { Err(said_of(&failed)) }
+    if failed.is_empty() { Ok(all) } else { Err(describe_failures(&failed)) }
 }
 
-/// What is said of agents, each with its reason, and each reason once.
-fn said_of(failed: &[(&str, String)]) -> String {
+/// Lists agents by reason, so that each reason occurs once.
+fn describe_failures(failed: &[(&str, String)]) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (name, reason) in failed {
         match reasons.iter_mut().find(|(known, _)| known == reason) {
@@ -331,11 +333,11 @@ fn said_of(failed: &[(&str, String)]) -> String {
             None => reasons.push((reason, vec![name])),
         }
     }
-    let said = reasons.iter().map(|(reason, names)| match &names[..] {
+    let described = reasons.iter().map(|(reason, names)| match &names[..] {
         [name] => format!("the agent {name}: {reason}"),
         names => format!("each of the agents {}: {reason}", names.join(", ")),
     });
-    said.collect::<Vec<_>>().join("; ")
+    described.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -343,9 +345,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_that_several_have_is_said_once() {
+    fn shared_reason_of_several_agents_is_listed_once() {
         let failed = [("a:1", "it is full"), ("b:1", "it is gone"), ("c:1", "it is full")];
         let failed = failed.map(|(name, reason)| (name, reason.to_owned()));
-        assert_eq!(said_of(&failed), "each of the agents a:1, c:1: it is full; the agent b:1: it is gone");
+        assert_eq!(describe_failures(&failed), "each of the agents a:1, c:1: it is full; the agent b:1: it is gone");
     }
 }

@@ -1,4 +1,4 @@
-//! What the expansion of `#[golo::loadtest]` uses, and nothing else may: it changes without notice.
+//! Items that the expansion of `#[golo::loadtest]` uses. Nothing else may use them: they change without notice.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ pub use crate::loadtest::adapter::{
     Adapter, FromTrigger, IntoError, IntoOutcome, IntoResponse, IntoShared, Setup, Teardown, Trigger,
 };
 
-/// The body of the generated `main`.
+/// Runs the load test. The generated `main` calls this function.
 pub fn main(loadtest: Loadtest) -> ExitCode {
     loadtest.start()
 }

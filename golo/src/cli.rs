@@ -1,6 +1,6 @@
-//! What the `golo` command shares with a load test's own `run`.
+//! Functions that the `golo` command shares with a load test's own `run`.
 //!
-//! Public for that command, and nothing else may use it: it changes without notice.
+//! Only the `golo` command may use this module. It changes without notice.
 
 use crate::{BoxError, Error};
 pub use crate::{
@@ -24,12 +24,12 @@ pub use crate::{
     },
 };
 
-/// An error of what comes after a run.
+/// Creates an error of the tear-down.
 pub fn torn_down(message: impl Into<String>) -> Error {
     Error::teardown(message, None)
 }
 
-/// An error that keeps a load test from being started.
+/// Creates an error for a load test that could not start.
 pub fn not_started(message: impl Into<String>, source: Option<BoxError>) -> Error {
     Error::start(message, source)
 }

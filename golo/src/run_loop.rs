@@ -1,8 +1,8 @@
-//! The loop that drives every run: orders in, events out, one outcome.
+//! The loop that drives every run: it receives orders, reports events and returns one outcome.
 //!
-//! A load test's own `run`, `golo run`, a job of an agent, a plan that a served load test runs and `golo submit` all go
-//! through [`run`]. What differs is the [`Driver`] (what is driven), the [`Control`] (who gives orders) and the
-//! [`MetricsOutput`]s (where events and results go).
+//! A load test's own `run`, `golo run`, a job of an agent, a plan that a served load test runs and `golo submit` all
+//! use [`run`]. They differ in three parts: the [`Driver`] prepares the load test and starts the engine, the
+//! [`Control`] supplies orders, and the [`MetricsOutput`]s receive events and results.
 
 pub mod call;
 pub mod control;
@@ -36,29 +36,29 @@ use crate::{
     support::{message::say, until::until},
 };
 
-/// Time for the last lines, for tear-down and for what is cut off, once the grace period is over.
+/// Time for the last lines, for `teardown` and for cutting off triggers after the grace period.
 pub(crate) const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// What the run loop must know of a run.
+/// Settings of one run.
 #[derive(Debug, Clone)]
 pub struct RunSpec {
-    /// What is to be delivered.
+    /// Plan of the load.
     pub plan: Plan,
-    /// How it is to be delivered.
+    /// Options of the engine.
     pub options: Options,
-    /// Thresholds that the run must keep.
+    /// Thresholds that the run must pass.
     pub thresholds: Vec<Threshold>,
-    /// Stop as soon as a threshold can no longer hold.
+    /// True if the run stops as soon as a threshold can no longer pass.
     pub abort_on_fail: bool,
-    /// Report only what went wrong.
+    /// True if only problems are reported.
     pub is_quiet: bool,
-    /// If the run is held once its users have started: how long it waits for [`Order::Start`].
+    /// Longest time to wait for [`Order::Start`] after the users have started, if the run is held.
     pub held: Option<Duration>,
-    /// Where raw outputs go, in words.
+    /// Destinations of raw outputs, as text.
     pub lines: Vec<String>,
 }
 
-/// Drives a run from set-up to tear-down, and returns how it ended. `outputs` get each event as it comes.
+/// Drives a run from set-up to tear-down and returns its outcome. `outputs` receive each event when it happens.
 pub async fn run<D: Driver, C: Control>(
     driver: &mut D,
     spec: RunSpec,
@@ -82,10 +82,10 @@ pub async fn run<D: Driver, C: Control>(
         is_interrupt_pending: false,
         is_slow_pace_reported: false,
     };
-    run.to_the_end(sinks).await
+    run.run_to_end(sinks).await
 }
 
-/// A run that is under way.
+/// State of a run.
 struct Run<'a, 'o, D, C> {
     driver: &'a mut D,
     spec: RunSpec,
@@ -93,20 +93,20 @@ struct Run<'a, 'o, D, C> {
     outputs: &'a mut [Box<dyn MetricsOutput + 'o>],
     watch: Watch,
     outcome: RunOutcome,
-    /// When a held run is to begin, if that was ordered before it could.
+    /// Start time of a held run, if the order came before the engine could begin.
     begin_at: Option<std::time::SystemTime>,
-    /// The load that was ordered before there was an engine.
+    /// Load from an order that came before there was an engine.
     level: Option<Target>,
     held_until: Option<Instant>,
-    /// When what is in flight after a stop is cut off.
+    /// Time at which remaining work is cut off after a stop.
     cut_at: Option<Instant>,
-    /// A signal came while nothing could react to it.
+    /// Set if a signal came while the run loop could not act on it.
     is_interrupt_pending: bool,
     is_slow_pace_reported: bool,
 }
 
 impl<D: Driver, C: Control> Run<'_, '_, D, C> {
-    async fn to_the_end(mut self, sinks: Sinks) -> RunOutcome {
+    async fn run_to_end(mut self, sinks: Sinks) -> RunOutcome {
         let finished = match self.set_up(&sinks).await {
             Ok(true) => self.start_and_drive(sinks).await,
             Ok(false) => self.not_started(None),
@@ -126,7 +126,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         say(format_args!("{}: {text}", self.driver.name()));
     }
 
-    /// Returns true if the load test is ready, which it is unless the run was stopped.
+    /// Prepares the load test. Returns false if the run was stopped meanwhile.
     async fn set_up(&mut self, sinks: &Sinks) -> Result<bool, Error> {
         let (what, name) = (self.driver.set_up_in_words(), self.driver.name().to_owned());
         let (cut, is_cut) = oneshot::channel::<()>();
@@ -148,7 +148,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
         self.outcome.stopped = Some(Moment::Setup);
         drop(cut);
-        // One that blocks its thread cannot be cut off.
+        // A `setup` that blocks its thread cannot be cut off, so wait for a limited time.
         tokio::select! {
             result = &mut setting_up => result.map(|_| false),
             () = sleep(LAST_MOMENT) => Ok(false),
@@ -158,7 +158,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
 
     async fn start_and_drive(&mut self, sinks: Sinks) -> Finished {
         if !self.spec.is_quiet {
-            self.say(format_args!("{}; Ctrl-C stops it, and it still reports", self.spec.plan));
+            self.say(format_args!("{}; Ctrl-C stops it and still prints the report", self.spec.plan));
         }
         let started = self.start(sinks).await;
         match started {
@@ -171,7 +171,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    /// Starts the engine; `None` if the run was stopped first.
+    /// Starts the engine. Returns `None` if the run was stopped first.
     async fn start(&mut self, sinks: Sinks) -> Option<Result<Box<dyn EngineHandle>, Error>> {
         let name = self.driver.name().to_owned();
         let mut starting = pin!(self.driver.start(&self.spec.plan, &self.spec.options, sinks));
@@ -213,12 +213,12 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
                     self.outcome.died = Some(reason);
                     engine.cut();
                 }
-                order = self.control.next() => self.obey(order, &mut *engine),
+                order = self.control.next() => self.carry_out(order, &mut *engine),
                 () = until(self.held_until.map(Instant::into_std)), if engine.started().is_none() => {
                     self.held_until = None;
                     if self.outcome.stopped.is_none() {
                         let held = self.spec.held.unwrap_or_default().as_secs_f64();
-                        self.outcome.died = Some(format!("nobody had it begin within {held} s"));
+                        self.outcome.died = Some(format!("no order to begin came within {held} s"));
                         self.stop(&mut *engine);
                     }
                 }
@@ -236,14 +236,14 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         finished
     }
 
-    /// Records why the engine ended, and waits for what has not arrived.
+    /// Records why the engine ended, and waits for measurements that are still on their way.
     async fn ended(&mut self, engine: &mut dyn EngineHandle) {
         if let Some(reason) = engine.ended_early() {
-            // This explains more than the end of the connection.
+            // This reason is more specific than the end of the connection.
             self.outcome.died = Some(reason);
         }
         if let (None, Some(broken)) = (&self.outcome.died, engine.broken()) {
-            // Mostly because the load test died, which explains more.
+            // The connection usually breaks because the load test died, and that reason is more specific.
             let died = timeout(LAST_MOMENT, self.driver.died()).await;
             self.outcome.died = Some(died.unwrap_or(broken));
         }
@@ -251,14 +251,14 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         self.outcome.missing = self.driver.missing();
         let lines = engine.outputs_lost();
         if lines > 0 {
-            let reason = "nobody read them in time";
+            let reason = "they were not read in time";
             let places = self.spec.lines.iter().cloned();
             self.outcome.unwritten =
                 places.map(|place| Unwritten { lines, place, reason: reason.to_owned() }).collect();
         }
     }
 
-    /// Waits until everything that was measured has arrived, unless the run is cut before.
+    /// Waits until all measurements have arrived, or until the run is cut.
     async fn settle(&mut self) {
         {
             let mut settling = pin!(self.driver.settle());
@@ -296,7 +296,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    /// Warns once, as soon as the load test cannot keep its pace.
+    /// Warns once if the load test cannot keep its pace.
     fn warn_of_pace(&mut self, totals: &Snapshot) {
         if self.is_slow_pace_reported || self.spec.is_quiet {
             return;
@@ -307,7 +307,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    fn obey(&mut self, order: Order, engine: &mut dyn EngineHandle) {
+    fn carry_out(&mut self, order: Order, engine: &mut dyn EngineHandle) {
         match order {
             Order::Start { at } => {
                 self.held_until = None;
@@ -328,7 +328,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     fn stop(&mut self, engine: &mut dyn EngineHandle) {
         let moment = moment(engine);
         let at = *self.outcome.stopped.get_or_insert(moment);
-        // The grace period is for triggers, and as long again for users. What is left after both is cut off.
+        // The triggers have one grace period, and the users have another. The rest is cut off.
         let grace = 2 * self.spec.plan.graceful_stop() + LAST_MOMENT;
         self.cut_at.get_or_insert_with(|| Instant::now() + grace);
         engine.stop(&StopReason::Order(at));
@@ -337,20 +337,20 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     fn interrupt(&mut self, engine: &mut dyn EngineHandle) {
         let moment = moment(engine);
         if self.outcome.stopped.is_some() {
-            let what = if let Moment::Load(_) = moment { "what is in flight" } else { "what is still ending" };
+            let what = if let Moment::Load(_) = moment { "the triggers in flight" } else { "the end of the run" };
             self.say(format_args!("cutting off {what}"));
             return engine.cut();
         }
         self.say(match moment {
             Moment::Load(_) => "finishing the triggers in flight; a second signal cuts them off",
-            Moment::Stop => "no trigger is in flight any more; a second signal cuts short what else is ending",
-            _ => "stopping the users before any load; a second signal cuts that short",
+            Moment::Stop => "no trigger is in flight any more; a second signal cuts off the rest",
+            _ => "stopping the users before any load; a second signal cuts them off",
         });
         self.outcome.is_interrupted = true;
         self.stop(engine);
     }
 
-    /// Ends the load test. After a stop by a signal it has the grace period, and no more.
+    /// Tears the load test down. After a stop by a signal, this may take the grace period at most.
     async fn tear_down(&mut self) -> Result<(), Error> {
         let what = self.driver.tear_down_in_words();
         let grace = self.spec.plan.graceful_stop().max(LAST_MOMENT);
@@ -387,7 +387,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     }
 }
 
-/// Returns where a run is.
+/// Returns the current stage of the run.
 fn moment(engine: &mut dyn EngineHandle) -> Moment {
     match engine.started() {
         None => Moment::Start,

@@ -3,6 +3,7 @@
 mod args;
 mod in_process;
 mod job_file;
+mod line_buffer;
 mod listener;
 mod once;
 mod other_tools;
@@ -14,7 +15,6 @@ mod run;
 mod run_args;
 mod serve;
 mod service;
-mod told;
 
 use std::{process::ExitCode, sync::Arc};
 

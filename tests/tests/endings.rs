@@ -48,7 +48,8 @@ fn place(finished: &Finished, part: &str) -> usize {
 #[track_caller]
 fn lost(finished: &Finished) -> usize {
     let line = &finished.stderr[place(finished, "output lines were lost")];
-    let lost = line.strip_prefix("golo: ").and_then(|line| line.split_once(" output lines were lost: nobody read"));
+    let lost =
+        line.strip_prefix("golo: ").and_then(|line| line.split_once(" output lines were lost: they were not read"));
     lost.unwrap_or_else(|| panic!("{line}")).0.parse().unwrap()
 }
 

@@ -217,7 +217,7 @@ async fn disconnected_client_ends_its_load_and_frees_the_engine() {
     until("there is load", || target.counter().seen > 20).await;
     let other = Run::open(&program, plan(users(4, 600))).await.err().unwrap();
     assert_eq!(other.code(), Code::ResourceExhausted);
-    assert_eq!(other.message(), "another plan is running; one runs at a time");
+    assert_eq!(other.message(), "another plan is running; only one runs at a time");
     drop(run);
     within("the end of the load", async {
         while Run::open(&program, plan(rate(1, 1))).await.is_err() {
@@ -272,7 +272,7 @@ async fn unsupported_or_invalid_plan_is_refused_with_a_reason() {
     let said = late.message();
     assert!(said.contains("needs revision 99") && said.contains("build it with a later golo"), "{said}");
     for (plan, expected) in [
-        (Plan { load: None, ..plan(rate(1, 1)) }, "no load"),
+        (Plan { load: None, ..plan(rate(1, 1)) }, "the plan has no load"),
         (
             plan(Load { duration: None, ..rate(1, 1) }),
             "a plan without an end: it has neither a duration nor iterations",
@@ -285,7 +285,7 @@ async fn unsupported_or_invalid_plan_is_refused_with_a_reason() {
     }
     let channel = connect(&program.address).await;
     let status = Run::open_with(channel.clone(), What::Stop(Stop {})).await.err().unwrap();
-    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "the first command is a plan"));
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "the first command must be a plan"));
     assert!(!trigger(&channel, job("get")).await.unwrap().error, "it is there as before");
     program.stop().await;
 }

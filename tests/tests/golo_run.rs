@@ -404,7 +404,7 @@ async fn program_that_fails_before_serving_is_not_started() {
     let folder = tempfile::tempdir().unwrap();
     let path = |text: &str| script(&folder, text).display().to_string();
     let ran = Call::new(&path("echo no licence >&2; exit 3"), "", "-d 1").finish().await;
-    ran.assert_ended_with(107, "NOT STARTED: the load test ended before it was served").await;
+    ran.assert_ended_with(107, "NOT STARTED: the load test ended before it was ready").await;
     let text = ran.finished.stdout.join(" ");
     assert!(text.contains("no licence"), "{text}");
 
@@ -438,7 +438,7 @@ async fn junk_on_stdout_is_reported_and_ignored() {
     let text = format!("seq 1000000; head -c 10000000 /dev/zero | tr '\\\\0' x; echo; exec {JOBS}");
     let path = script(&folder, &text).display().to_string();
     let ran = Call::new(&path, target.url(), "--name get -i 50").finish().await;
-    ran.assert_ended_with(0, "a line on stdout is no `Output`").await;
+    ran.assert_ended_with(0, "a line on stdout is not an `Output`").await;
     assert_eq!((ran.requests(), target.counter().seen), (50, 50));
     assert_eq!(ran.finished.said("a line on stdout is"), 2, "{:#?}", ran.finished.stderr);
 }

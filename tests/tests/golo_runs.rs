@@ -198,7 +198,7 @@ async fn reports_of_a_stored_run_are_written_unchanged() {
     assert!(fs::read_to_string(kept.file("page.html")).unwrap().starts_with("<!"));
     assert_eq!(kept.json(&["show", &id]).await, read(&kept.file("s.json")));
     let refused = kept.golo(&["show", &id, "-o", "jsonl=a"]).await;
-    assert_eq!((refused.code, refused.said("requests are kept by the second")), (Some(104), 1), "{refused:#?}");
+    assert_eq!((refused.code, refused.said("measurements are stored per second")), (Some(104), 1), "{refused:#?}");
     let refused = kept.golo(&["show", &id, "-o", "summary=no/such/folder"]).await;
     assert_eq!((refused.code, refused.said("`no/such/folder` cannot be written")), (Some(104), 1), "{refused:#?}");
 }
@@ -310,7 +310,7 @@ async fn run_that_did_not_start_is_kept_and_is_not_the_latest() {
     let verdicts: Vec<_> = listed.as_array().unwrap().iter().map(|run| &run["verdict"]).collect();
     assert_eq!(verdicts, ["NOT STARTED", "PASSED", "NOT STARTED"]);
     let shown = kept.golo(&["show", &last]).await;
-    assert!(shown.stdout[0].starts_with("NOT STARTED: the load test ended before it was served"), "{shown:#?}");
+    assert!(shown.stdout[0].starts_with("NOT STARTED: the load test ended before it was ready"), "{shown:#?}");
     let refused = kept.golo(&["compare", &started, &last]).await;
     assert_eq!((refused.code, refused.said("is NOT STARTED: ")), (Some(96), 1), "{refused:#?}");
 }

@@ -536,7 +536,7 @@ async fn reader_that_never_resumes_does_not_block_the_end() {
     finished.outputs();
     assert_eq!(finished.said("output lines were lost"), 1, "{:#?}", finished.stderr);
     let lost = finished.stderr.iter().find_map(|line| {
-        line.strip_prefix("golo: ")?.strip_suffix(" output lines were lost: nobody read them in time")?.parse().ok()
+        line.strip_prefix("golo: ")?.strip_suffix(" output lines were lost: they were not read in time")?.parse().ok()
     });
     let lost: usize = lost.expect("how many");
     assert!(lost > FLOOD && lost + finished.stdout.len() <= 8 * FLOOD, "{lost} lost, {} read", finished.stdout.len());

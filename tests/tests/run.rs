@@ -193,7 +193,7 @@ async fn second_signal_cuts_off_requests_and_the_run_reports() {
         running.program.signal(Signal::INT);
         let ran = running.finish().await;
         ran.assert_ended_with(105, "STOPPED");
-        assert_eq!(ran.finished.said("cutting off what is in flight"), 1, "{:#?}", ran.finished.stderr);
+        assert_eq!(ran.finished.said("cutting off the triggers in flight"), 1, "{:#?}", ran.finished.stderr);
         assert_eq!(ran.kinds(), [("cancelled".to_owned(), 5)].into());
         let counts = target.counter();
         assert_eq!((counts.seen, counts.answered), (5, 0));
@@ -532,7 +532,7 @@ async fn lines_that_cannot_be_written_are_reported() {
         let lines = if flags.ends_with("5000") { "5,000" } else { "50" };
         let lost = format!("{lines} output lines could not be written to `/dev/full`: No space left on device");
         assert!(summary.replace("  ", "").contains(&format!("PASSED, but {lost}")), "{summary}");
-        assert_eq!((finished.said(&lost), finished.said("nobody read")), (1, 0), "{:#?}", finished.stderr);
+        assert_eq!((finished.said(&lost), finished.said("not read in time")), (1, 0), "{:#?}", finished.stderr);
     }
     let arguments = ["run", "--name", "fail to be a name", "-o", "jsonl=/dev/full", "-i", "5"];
     let finished = ended(env!("CARGO_BIN_EXE_jobs"), &arguments, &variables).await;

@@ -15,7 +15,7 @@ use crate::{
         command::refused,
         run::{NO_LOAD_TEST, RunOwn, subject},
     },
-    fleet::{Fleet, Order, part::useful},
+    fleet::{Fleet, FleetSettings, part::useful},
     process::{limits::LimitArgs, load_test::LoadTest},
     outputs::store::StoreOfAgents,
     results::keep::Keeper,
@@ -72,7 +72,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     };
     run_driver(&name, &call, outputs, |_| {
         let keeper = store.get().cloned().flatten();
-        Fleet::new(Order { run: run.clone(), load_test, job, on_loss, is_quiet, keeper }, agents)
+        Fleet::new(FleetSettings { run: run.clone(), load_test, job, on_loss, is_quiet, keeper }, agents)
     })
 }
 

@@ -1,4 +1,4 @@
-//! The client of `golo.engine.v1.Engine`: a load test in another process that runs a whole plan itself.
+//! The client of `golo.engine.v1.Engine`: lets a load test in another process run a whole plan itself.
 
 use std::{
     collections::VecDeque,
@@ -25,53 +25,53 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use crate::drive::{job_client::Address, merged::Merged, passing::Passing};
+use crate::drive::{job_client::Address, merged_run::MergedRun, output_relay::OutputRelay};
 
-/// The largest event that is taken. All series that are told apart are 6,000; one with the widest histogram there is takes half
-/// a MiB, and hardly any takes more than a few KiB.
+/// Largest event that is accepted, in bytes. An event contains at most 6,000 series. A series with the widest possible
+/// histogram takes half a MiB, and most take a few KiB at most.
 const LARGEST: usize = 1 << 30;
-/// How long a load test may take to say whether it runs plans: it has been set up, so that it knows at once.
+/// Longest time for the answer whether the load test runs plans. It has been set up already, so it can answer at once.
 const ANSWER: Duration = Duration::from_secs(3);
-/// How long beyond its time a load test is waited for that says nothing.
+/// Longest silence of a load test after the end of its time, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a load test that has started may say nothing before that is said.
+/// Longest silence of a load test that has started, before a warning is printed.
 const SILENCE: Duration = Duration::from_secs(5);
-/// A limit that is noticed this much later has passed while this process stood still itself.
-const STOOD_STILL: Duration = Duration::from_secs(1);
+/// If a deadline is noticed this late, then this process itself was paused, for example by a suspended machine.
+const PAUSED: Duration = Duration::from_secs(1);
 
-/// What a load test says to a plan.
+/// Answer of a load test to a plan.
 pub enum Opened {
-    /// It runs it.
+    /// The load test runs the plan.
     Runs(Box<EngineClient>),
-    /// It runs none: it serves `golo.Job` alone.
+    /// The load test serves `golo.Job` only.
     RunsNone,
-    /// Nothing, in all the time that it had.
+    /// The load test did not answer in time.
     Nothing,
 }
 
-/// A load test's own engine.
+/// The engine of a load test in another process.
 pub struct EngineClient {
     commands: mpsc::UnboundedSender<pb::Command>,
     events: Streaming<pb::Event>,
-    merged: Merged,
-    /// Events that have come and have not been taken.
+    merged: MergedRun,
+    /// Events that were received and not yet returned.
     waiting: VecDeque<RunEvent>,
-    outputs: Passing,
+    outputs: OutputRelay,
     plan: Plan,
     share: Share,
-    /// The lowest revision that understands the plan.
+    /// Lowest revision of the protocol that supports the plan.
     needs: u32,
-    /// Whether it begins as soon as it is ready.
+    /// True if the run waits for [`begin`](EngineHandle::begin) after its users have started.
     is_held: bool,
     started: Option<Instant>,
-    /// When it was told to stop.
+    /// Time at which the load test was ordered to stop.
     stopped: Option<Instant>,
-    /// When what is in flight was told to be cut off.
+    /// Time at which the load test was ordered to cut off its triggers.
     cut: Option<Instant>,
-    /// When it told anything last.
-    heard: Instant,
-    has_said_silence: bool,
-    /// Starts and users that failed, of those it has told of.
+    /// Time of the last message from the load test.
+    last_message: Instant,
+    has_warned_of_silence: bool,
+    /// Number of starts in the received events.
     due: u64,
     users_failed: u64,
     broken: Option<String>,
@@ -80,17 +80,19 @@ pub struct EngineClient {
 }
 
 impl EngineClient {
-    /// Hands the plan to the load test at `address`, where that runs plans itself.
+    /// Sends the plan to the load test at `address`, and reports whether it runs plans itself.
     ///
     /// # Errors
     ///
-    /// Why it does not take this plan.
+    /// Returns an error if the load test refuses this plan.
     pub async fn open(address: &Address, plan: &Plan, options: &Options, sinks: &Sinks) -> Result<Opened, Error> {
-        let channel = address.channel().map_err(|error| not_started("its address is none", Some(error.into())))?;
+        let channel = address
+            .channel()
+            .map_err(|error| not_started("the address of the load test is invalid", Some(error.into())))?;
         let mut client = engine_client::EngineClient::new(channel).max_decoding_message_size(LARGEST);
         let (commands, stream) = mpsc::unbounded_channel();
         let workers = u32::try_from(options.workers).unwrap_or(u32::MAX);
-        let mut asked = pb::Plan {
+        let mut requested = pb::Plan {
             needs: 0,
             load: Some(plan.into()),
             share: Some(options.share.into()),
@@ -102,10 +104,10 @@ impl EngineClient {
             max_lag: options.max_lag.map(wire::nanoseconds),
             selected_routes: sinks.measured.selected().routes().map(str::to_owned).collect(),
         };
-        let needs = pb::needs(&asked);
-        asked.needs = needs;
-        // The other end is in the stream below.
-        let _ = commands.send(command(Command::Plan(asked)));
+        let needs = pb::needs(&requested);
+        requested.needs = needs;
+        // The receiver is in the stream below.
+        let _ = commands.send(command(Command::Plan(requested)));
         let events = match timeout(ANSWER, client.run(UnboundedReceiverStream::new(stream))).await {
             Ok(Ok(response)) => response.into_inner(),
             Ok(Err(status)) if status.code() == Code::Unimplemented => return Ok(Opened::RunsNone),
@@ -115,9 +117,9 @@ impl EngineClient {
         Ok(Opened::Runs(Box::new(Self {
             commands,
             events,
-            merged: Merged::new(plan.clone(), options.clone(), [options.job_name.clone()]),
+            merged: MergedRun::new(plan.clone(), options.clone(), [options.job_name.clone()]),
             waiting: VecDeque::new(),
-            outputs: Passing::new(sinks.measured.clone()),
+            outputs: OutputRelay::new(sinks.measured.clone()),
             plan: plan.clone(),
             share: options.share,
             needs,
@@ -125,8 +127,8 @@ impl EngineClient {
             started: None,
             stopped: None,
             cut: None,
-            heard: Instant::now(),
-            has_said_silence: false,
+            last_message: Instant::now(),
+            has_warned_of_silence: false,
             due: 0,
             users_failed: 0,
             broken: None,
@@ -135,7 +137,7 @@ impl EngineClient {
         })))
     }
 
-    /// Holds the run, once its users have started, until it may [begin](Self::begin).
+    /// Holds the run after its users have started, until [`begin`](EngineHandle::begin) is called.
     pub fn hold(&mut self) {
         self.is_held = true;
     }
@@ -152,7 +154,7 @@ impl EngineClient {
                 self.outputs.pass_on_all();
                 return None;
             }
-            // Where raw outputs are not taken as fast as they come, the load test waits; whatever else it tells is heard.
+            // If raw outputs are written too slowly, the load test waits with further ones. Other events still arrive.
             let bytes = self.outputs.pass_on();
             if bytes > 0 {
                 self.command(Command::Taken(pb::Taken { bytes }));
@@ -164,30 +166,30 @@ impl EngineClient {
                 () = self.outputs.room(), if self.outputs.has_some() => continue,
                 () = until(give_up_at) => {
                     match give_up_at {
-                        Some(limit) if limit.elapsed() > STOOD_STILL => self.forbear(),
-                        _ => self.broke("it did not end in its time".to_owned()),
+                        Some(limit) if limit.elapsed() > PAUSED => self.extend_deadlines(),
+                        _ => self.fail("the load test did not end in time".to_owned()),
                     }
                     continue;
                 }
                 () = until(silent_at) => {
-                    self.has_said_silence = true;
-                    say(format_args!("golo: nothing has come from the load test for {} s", SILENCE.as_secs()));
+                    self.has_warned_of_silence = true;
+                    say(format_args!("golo: the load test has sent nothing for {} s", SILENCE.as_secs()));
                     continue;
                 }
             };
-            self.heard = Instant::now();
+            self.last_message = Instant::now();
             match message {
-                Ok(Some(pb::Event { event: Some(event) })) => self.hear(event),
-                // Of a later revision.
+                Ok(Some(pb::Event { event: Some(event) })) => self.receive(event),
+                // An event of a later revision.
                 Ok(Some(_)) => {}
-                Ok(None) => self.broke("the load test ended its stream before the run had ended".to_owned()),
-                Err(status) => self.broke(format!("the stream from the load test broke: {}", status.message())),
+                Ok(None) => self.fail("the load test ended its stream before the run had ended".to_owned()),
+                Err(status) => self.fail(format!("the stream from the load test broke: {}", status.message())),
             }
         }
     }
 
-    /// Takes an event of the load test.
-    fn hear(&mut self, event: Event) {
+    /// Handles an event from the load test.
+    fn receive(&mut self, event: Event) {
         match &event {
             Event::Ready(ready) => {
                 if !self.is_held {
@@ -210,10 +212,10 @@ impl EngineClient {
                 return;
             }
             Event::Accepted(accepted) if !(self.needs..=pb::REVISION).contains(&accepted.revision) => {
-                return self.broke(format!(
-                    "the load test, built with golo {}, speaks revision {} of golo.engine.v1, and this is {}, of revision {}",
-                    accepted.version,
+                return self.fail(format!(
+                    "the load test uses revision {} of golo.engine.v1 and was built with golo {}; this is golo {} with revision {}",
                     accepted.revision,
+                    accepted.version,
                     env!("CARGO_PKG_VERSION"),
                     pb::REVISION
                 ));
@@ -226,8 +228,8 @@ impl EngineClient {
             }
             Event::Adjusted(_) | Event::Accepted(_) => {}
         }
-        if let Err(error) = self.merged.hear(0, &event) {
-            return self.broke(format!("the load test tells what cannot be: {error}"));
+        if let Err(error) = self.merged.receive(0, &event) {
+            return self.fail(format!("the load test sent an invalid event: {error}"));
         }
         if let Event::Adjusted(adjusted) = &event {
             let plan = match &adjusted.load {
@@ -244,7 +246,7 @@ impl EngineClient {
         self.users_failed += measured.generator.as_ref().map_or(0, |generator| generator.users_failed);
     }
 
-    /// Why it has not delivered all of the plan, where nobody here had it stop.
+    /// Returns the reason why the load test did not deliver the whole plan, unless this process stopped it.
     fn why_early(&self, finished: &pb::Finished) -> Option<String> {
         let time = Duration::from_nanos(finished.load_time);
         let is_used_up = self.plan.iterations().is_some_and(|all| self.due >= self.share.count(all));
@@ -254,45 +256,46 @@ impl EngineClient {
             return None;
         }
         if finished.stopped {
-            return Some("the load test was told to stop by somebody else".to_owned());
+            return Some("the load test was stopped by another process".to_owned());
         }
-        // Users that fail and threads that are lost are told of.
+        // Failed users and lost threads are reported elsewhere.
         let is_explained = self.cut.is_some() || self.users_failed > 0 || !finished.lost.is_empty();
         let planned = planned.filter(|_| !is_explained)?;
-        Some(format!("the load test ended after {time:.1?} of {planned:.1?}, and does not say why"))
+        Some(format!("the load test ended after {time:.1?} of {planned:.1?} and gave no reason"))
     }
 
-    fn forbear(&mut self) {
-        // What it has told meanwhile may be on its way.
+    fn extend_deadlines(&mut self) {
+        // Messages from the time of the pause may still be on their way.
         let now = Instant::now();
-        self.heard = now;
+        self.last_message = now;
         self.cut = self.cut.map(|_| now);
     }
 
-    fn broke(&mut self, reason: String) {
-        // What it did in its last second dies with it.
+    fn fail(&mut self, reason: String) {
+        // The load test's last second is lost with the connection.
         self.merged.lose(0, &reason);
         self.broken.get_or_insert(reason);
     }
 
     fn command(&self, what: Command) {
-        // Whoever is gone obeys nothing, and that is told where events are waited for.
+        // The stream of events reports that the load test has gone.
         let _ = self.commands.send(command(what));
     }
 
-    /// From when on it is not waited for any more.
+    /// Returns the time at which this client stops to wait for the load test.
     fn give_up_at(&self) -> Option<Instant> {
         let end = self.started.zip(self.plan.duration()).map(|(start, duration)| start + duration);
         let over = [end, self.stopped].into_iter().flatten().min();
-        // The grace is for triggers, and as long again for users; and who still talks has not gone.
-        let over = over.map(|over| (over + 2 * self.plan.graceful_stop()).max(self.heard));
+        // The triggers have one grace period, and the users have another. A load test that still sends events is waited
+        // for.
+        let over = over.map(|over| (over + 2 * self.plan.graceful_stop()).max(self.last_message));
         [over, self.cut].into_iter().flatten().min().map(|over| over + PATIENCE)
     }
 
-    /// From when on its silence is worth a word.
+    /// Returns the time at which to warn about the load test's silence.
     fn silent_at(&self) -> Option<Instant> {
-        let started = self.started.filter(|_| !self.has_said_silence)?;
-        Some(started.max(self.heard) + SILENCE)
+        let started = self.started.filter(|_| !self.has_warned_of_silence)?;
+        Some(started.max(self.last_message) + SILENCE)
     }
 }
 
@@ -300,14 +303,14 @@ fn command(command: Command) -> pb::Command {
     pb::Command { command: Some(command) }
 }
 
-/// Why a load test does not take a plan.
+/// Creates the error for a load test that refuses a plan.
 fn refused(status: &Status) -> Error {
     let says_why = [Code::FailedPrecondition, Code::InvalidArgument, Code::ResourceExhausted, Code::Aborted];
-    let said = match status.code() {
+    let reason = match status.code() {
         code if says_why.contains(&code) => status.message().to_owned(),
         code => format!("golo.engine.v1.Engine/Run failed: {code}: {}", status.message()),
     };
-    not_started(format!("the load test does not take the plan: {said}"), None)
+    not_started(format!("the load test refused the plan: {reason}"), None)
 }
 
 impl EngineHandle for EngineClient {

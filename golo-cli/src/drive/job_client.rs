@@ -1,4 +1,4 @@
-//! The client of `golo.Job`: how the engine triggers a load test that another process serves.
+//! The client of `golo.Job`: triggers a load test that another process serves.
 
 use std::{
     cell::RefCell,
@@ -26,29 +26,31 @@ use tower::service_fn;
 
 use crate::drive::journeys::OpenJourneys;
 
-/// Connections of each worker: one call at a time on each would cost six times what many on few do.
+/// Connections of each worker. One connection for each call in flight would cost six times as much as many calls on few
+/// connections.
 const CONNECTIONS: usize = 4;
-/// How long making a connection may take.
+/// Longest time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a trigger whose call broke off waits for the run to end: what made it break off is most often the load test's
-/// death, and users that went on meanwhile would fail as often as they can.
+/// Pause after a call that broke off. It usually broke off because the load test died, and the run ends soon. Without
+/// the pause, users would fail as fast as they can until then.
 const BROKEN: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// Those of one worker, which live on its runtime.
+    /// Connections of one worker. They belong to the worker's runtime.
     static CONNECTED: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A connection to the load test.
 struct Connection {
     client: JobClient<Channel>,
-    /// Held by each call in flight as well.
+    /// Reference count of the calls in flight, each of which holds a clone.
     calls: Arc<()>,
 }
 
 impl Connection {
-    /// The one with the fewest calls, and what a call on it holds. What was answered together is asked again on the same
-    /// connection then, and so together too: calls that take turns cost three times as many writes and reads.
+    /// Returns the connection with the fewest calls in flight, and a guard that the new call must hold. Users whose
+    /// calls were answered together then call together on the same connection again. Taking turns would cost three
+    /// times as many writes and reads.
     fn least_busy() -> Option<(JobClient<Channel>, Arc<()>)> {
         CONNECTED.with_borrow(|connected| {
             let least = connected.iter().min_by_key(|connection| Arc::strong_count(&connection.calls))?;
@@ -57,7 +59,7 @@ impl Connection {
     }
 }
 
-/// Where a load test is served.
+/// Address of a served load test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A Unix socket.
@@ -67,11 +69,11 @@ pub enum Address {
 }
 
 impl Address {
-    /// A connection that is made when it is first needed.
+    /// Creates a connection that is established when it is first used.
     ///
     /// # Errors
     ///
-    /// Where the address is none.
+    /// Returns an error if the address is invalid.
     pub fn channel(&self) -> Result<Channel, Error> {
         Ok(match self {
             Self::Tcp(address) => endpoint(address)?.connect_lazy(),
@@ -82,7 +84,7 @@ impl Address {
         })
     }
 
-    /// Whether anything answers there.
+    /// Returns true if a server accepts connections at the address.
     pub async fn answers(&self) -> bool {
         let connected = match self {
             Self::Tcp(address) => match endpoint(address) {
@@ -112,7 +114,7 @@ async fn connect(path: impl AsRef<Path>) -> std::io::Result<TokioIo<UnixStream>>
     UnixStream::connect(path).await.map(TokioIo::new)
 }
 
-/// A load test behind `golo.Job`.
+/// A load test that is triggered over `golo.Job`.
 pub struct ServedJob {
     address: Address,
     journeys: Arc<OpenJourneys>,
@@ -120,15 +122,15 @@ pub struct ServedJob {
 }
 
 impl ServedJob {
-    /// The one that is served at `address`, whose journeys end with its answers.
+    /// Creates a client of the load test at `address`. Each answer ends the open journey of its trigger.
     #[must_use]
     pub fn new(address: Address, journeys: Arc<OpenJourneys>) -> Self {
         Self { address, journeys, measured: None }
     }
 
-    /// The same; if it prints no `Output`, the tags of its responses tell `measured` of its requests.
+    /// Records requests in `measured` from the tags of responses, for load tests that print no `Output`.
     #[must_use]
-    pub fn told_by_tags(self, measured: Arc<RecorderSink>) -> Self {
+    pub fn measured_by_tags(self, measured: Arc<RecorderSink>) -> Self {
         Self { measured: Some(measured), ..self }
     }
 }
@@ -154,7 +156,7 @@ impl Trigger for ServedJob {
     }
 
     async fn trigger(&self, context: Context, (): &mut (), is_measured: bool) -> Outcome {
-        // Every worker has been prepared.
+        // `prepare` has run on every worker.
         let Some((mut client, _call)) = Connection::least_busy() else {
             return failed("the worker has no connection".to_owned());
         };
@@ -171,9 +173,9 @@ impl Trigger for ServedJob {
             }
             Err(status) if broke_off(&status) => {
                 sleep(BROKEN).await;
-                Outcome { thought: BROKEN, ..failed(said(&status)) }
+                Outcome { thought: BROKEN, ..failed(error_message(&status)) }
             }
-            Err(status) => failed(said(&status)),
+            Err(status) => failed(error_message(&status)),
         }
     }
 
@@ -181,18 +183,18 @@ impl Trigger for ServedJob {
 }
 
 fn failed(text: String) -> Outcome {
-    // Its line has recorded the request.
+    // An output line has recorded the failed request already.
     let is_recorded = golo::cli::is_request_error(&text);
     let failure = Failure { is_recorded, ..Failure::new(ErrorKind::Returned, text) };
     Outcome { failure: Some(failure), ..Outcome::default() }
 }
 
-/// Whether it is no answer: only what is made up on this side has a source.
+/// Returns true if the call got no answer. Only an error of this side of the connection has a source.
 fn broke_off(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
 }
 
-/// A call that brought no answer.
-fn said(status: &Status) -> String {
+/// Returns the error message of a failed call.
+fn error_message(status: &Status) -> String {
     format!("golo.Job/Trigger failed: {}: {}", status.code(), status.message())
 }

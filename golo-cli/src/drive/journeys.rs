@@ -1,4 +1,5 @@
-//! Journeys of a load test in another process: its outputs that share a sequence ID, until its trigger has answered.
+//! Journeys of a load test in another process: outputs with the same sequence ID, collected until their trigger has
+//! answered.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,27 +12,27 @@ use golo::{
 };
 use rustc_hash::FxHashMap;
 
-/// Most journeys that are open; the requests of any further one are in no journey.
+/// Largest number of open journeys. Requests of further sequences belong to no journey.
 const OPEN: usize = 10_000;
-/// One that is silent for so long has ended.
+/// A journey ends after this time without a request.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Lines may come so much later than the answer of their trigger.
+/// Longest time that lines may come after the answer of their trigger.
 const LATE: Duration = Duration::from_secs(1);
 
-/// The journeys that have not ended.
+/// The journeys that have not ended yet.
 #[derive(Debug, Default)]
 pub struct OpenJourneys(Mutex<FxHashMap<Box<str>, Open>>);
 
 #[derive(Debug)]
 struct Open {
     journey: Option<Journey<u32>>,
-    /// When it ends if nothing more comes.
+    /// Time at which the journey ends unless another request comes.
     ends: Instant,
     has_answered: bool,
 }
 
 impl OpenJourneys {
-    /// A request of the label `label` was sent at `sent`, and has ended.
+    /// Adds a request with the label number `label` that was sent at `sent`.
     pub fn add(&self, label: u32, sent: SystemTime, output: &OutputRef<'_>) {
         let id = &*output.sequence_id;
         if id.is_empty() {
@@ -54,7 +55,7 @@ impl OpenJourneys {
         }
     }
 
-    /// The trigger of the sequence `id` has answered: what has not come by then comes soon.
+    /// Records that the trigger of the sequence `id` has answered. The journey ends a second later.
     pub fn answered(&self, id: &str) {
         let ends = Instant::now() + LATE;
         let mut all = self.lock();
@@ -65,13 +66,13 @@ impl OpenJourneys {
         }
     }
 
-    /// Takes those that have ended by `now`.
+    /// Removes and returns the journeys that have ended by `now`.
     pub fn take_ended(&self, now: Instant) -> Vec<Journey<u32>> {
         let mut all = self.lock();
         all.extract_if(|_, open| open.ends <= now).filter_map(|(_, open)| open.journey).collect()
     }
 
-    /// Takes all of them: nothing more comes.
+    /// Removes and returns all journeys at the end of the run.
     pub fn take_all(&self) -> Vec<Journey<u32>> {
         self.lock().drain().filter_map(|(_, open)| open.journey).collect()
     }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journey_ends_soon_after_its_answer_and_late_where_there_is_none() {
+    fn journey_ends_soon_after_answer_and_later_without_one() {
         let journeys = OpenJourneys::default();
         let now = Instant::now();
         for id in ["a", "a", "b", ""] {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_may_come_before_the_lines() {
+    fn answer_may_come_before_lines() {
         let journeys = OpenJourneys::default();
         journeys.answered("a");
         journeys.answered("nothing was requested");
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_only_so_many() {
+    fn number_of_open_journeys_is_limited() {
         let journeys = OpenJourneys::default();
         (0..OPEN + 100).for_each(|id| add(&journeys, &id.to_string()));
         assert_eq!(journeys.take_all().len(), OPEN);

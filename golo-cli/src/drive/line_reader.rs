@@ -1,5 +1,5 @@
-//! The line reader: the stdout of a load test in another process, at full speed and in bounded memory. An `Output` goes
-//! straight into the recorder; anything else is counted, and said once for each kind.
+//! The line reader: reads the stdout of a load test in another process at full speed and in bounded memory. It records
+//! each `Output`. Other lines are counted, and the first one of each kind is printed.
 
 use std::{
     fmt,
@@ -24,23 +24,23 @@ use tokio::{runtime::Handle, sync::watch};
 
 use crate::{drive::journeys::OpenJourneys, support::moments::on_the_wall};
 
-/// The longest line that is read; of a longer one nothing is kept.
+/// Longest line that is read, in bytes. Longer ones are dropped.
 pub const LONGEST: usize = 1 << 20;
-/// What is read at a time.
+/// Size of the read buffer at the beginning, in bytes.
 const CHUNK: usize = 256 << 10;
-/// How often it is looked for journeys that have ended.
+/// Interval between searches for journeys that have ended.
 const LOOK: Duration = Duration::from_secs(1);
-/// Bytes of a line that is no `Output` that are shown.
+/// Largest number of bytes that are printed of a line that is not an `Output`.
 const SHOWN: usize = 120;
 
-/// Why a line is no `Output`.
+/// Reason why a line is not an `Output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Junk {
-    /// It is longer than [`LONGEST`].
+    /// Longer than [`LONGEST`].
     TooLong,
-    /// It is no text.
+    /// Not valid UTF-8.
     NoText,
-    /// It is no JSON, or JSON of something else.
+    /// Not JSON, or JSON of another kind.
     NoOutput,
 }
 
@@ -48,67 +48,67 @@ impl fmt::Display for Junk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooLong => "longer than 1 MiB",
-            Self::NoText => "no UTF-8",
-            Self::NoOutput => "no `Output`",
+            Self::NoText => "not UTF-8",
+            Self::NoOutput => "not an `Output`",
         })
     }
 }
 
-/// What has been read so far.
+/// Counters and state of a reader, shared with the run.
 #[derive(Debug, Default)]
 pub struct Lines {
     outputs: AtomicU64,
     junk: [AtomicU64; 3],
-    /// Whether the reader waits for a sink that cannot keep up.
+    /// True while the reader waits for a sink that is too slow.
     is_waiting: AtomicBool,
-    /// The reader waits for none any more.
+    /// Set once the reader must not wait for sinks any more.
     is_hurrying: watch::Sender<bool>,
 }
 
 impl Lines {
-    /// `Output`s, whether or not they count.
+    /// Returns the number of `Output`s, including those that are not recorded.
     #[must_use]
     pub fn outputs(&self) -> u64 {
         self.outputs.load(Relaxed)
     }
 
-    /// Whether the reader waits for a sink that cannot keep up.
+    /// Returns true while the reader waits for a sink that is too slow.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.is_waiting.load(Relaxed)
     }
 
-    /// Has the reader wait for no sink any more: the run is over, and what is still to come was measured in it. There is
-    /// little of that.
+    /// Stops waiting for sinks. The run is over, and only a few lines are still to come.
     pub fn hurry(&self) {
         self.is_hurrying.send_replace(true);
     }
 
-    /// Lines that were none, by what they were instead.
+    /// Returns the number of other lines of this kind.
     #[must_use]
     pub fn junk(&self, junk: Junk) -> u64 {
         self.junk[junk as usize].load(Relaxed)
     }
 }
 
-/// What a reader does with what it reads.
+/// Reader of a load test's stdout.
 pub struct Reader {
-    /// What the load test is called in messages.
+    /// Name of the load test for messages.
     name: String,
     lines: Arc<Lines>,
     sink: Arc<RecorderSink>,
-    /// Knows when the measured part starts.
+    /// Provides the start of the measured time.
     outside: Arc<Outside>,
     start: OnceLock<SystemTime>,
-    /// Requests before the start are the warm-up's. Without a warm-up there are none, whatever the clocks say.
+    /// Requests before the start belong to the warm-up. Without a warm-up there are no such requests, even if the
+    /// clocks disagree.
     has_warm_up: bool,
     journeys: Arc<OpenJourneys>,
-    /// Where a sink that cannot keep up is waited for.
+    /// Runtime on which the reader waits for slow sinks.
     runtime: Handle,
 }
 
 impl Reader {
-    /// One that records what it reads of the load test `name`; a sink that cannot keep up is waited for on `runtime`.
+    /// Creates a reader that records the outputs of the load test `name`. It waits for slow sinks on `runtime`.
     #[must_use]
     pub fn new(name: &str, sinks: &Sinks, has_warm_up: bool, journeys: Arc<OpenJourneys>, runtime: Handle) -> Self {
         Self {
@@ -123,25 +123,25 @@ impl Reader {
         }
     }
 
-    /// What it counts.
+    /// Returns the counters.
     #[must_use]
     pub fn lines(&self) -> Arc<Lines> {
         Arc::clone(&self.lines)
     }
 
-    /// Reads to the end, on a thread of its own.
+    /// Reads until the end of the stream, on a new thread.
     ///
     /// # Errors
     ///
-    /// Where the system has no thread left.
+    /// Returns an error if the system cannot start a thread.
     pub fn start(self, from: impl Read + Send + 'static) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name("golo-line-reader".to_owned()).spawn(move || self.read(from))
     }
 
-    /// Reads to the end.
+    /// Reads until the end of the stream.
     pub fn read(&self, mut from: impl Read) {
         let mut buffer = vec![0; CHUNK];
-        // What has been read of a line that is not whole yet.
+        // Length of the incomplete line at the beginning of the buffer.
         let mut filled = 0;
         let mut is_too_long = false;
         let mut looked = Instant::now();
@@ -203,11 +203,11 @@ impl Reader {
     fn output(&self, output: &OutputRef<'_>) {
         self.lines.outputs.fetch_add(1, Relaxed);
         let sent = output.timestamp.checked_sub(output.duration).unwrap_or(output.timestamp);
-        // Tags have told of that request already.
+        // The tags of a response have recorded this request already.
         if self.sink.output_came(output.timestamp) {
             return;
         }
-        // Before that it is no load.
+        // Requests before the measured time are not part of the load.
         let Some(start) = self.outside.measured_from() else { return };
         if self.has_warm_up && sent < *self.start.get_or_init(|| on_the_wall(start)) {
             return self.sink.read_of_warm_up(output);
@@ -222,13 +222,13 @@ impl Reader {
             let shown = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
             let cut = if line.len() > SHOWN { "…" } else { "" };
             say(format_args!(
-                "{}: a line on stdout is {junk}; it and those like it are counted and passed over: {:?}{cut}",
+                "{}: a line on stdout is {junk}; such lines are counted and skipped: {:?}{cut}",
                 self.name, shown
             ));
         }
     }
 
-    /// Where raw outputs are not taken as fast as they come, the load test waits, as it would for any reader.
+    /// Waits if raw outputs are written too slowly. The load test then waits too, as it does for any reader.
     fn wait_for_room(&self) {
         let Some(room) = self.sink.backpressure() else { return };
         let mut hurrying = self.lines.is_hurrying.subscribe();
@@ -254,7 +254,7 @@ mod tests {
 
     const LINE: &str = r#"{"sequenceID":"s","url":"http://h/","method":"GET","status":200,"size":3,"timestamp":"2026-11-22T10:05:13.123456789Z","duration":1000,"error":null}"#;
 
-    /// Gives what it has in pieces.
+    /// A stream that returns its bytes in pieces.
     struct Pieces(VecDeque<Vec<u8>>);
 
     impl Read for Pieces {
@@ -269,7 +269,7 @@ mod tests {
         }
     }
 
-    /// Outputs and junk of each kind, in a stream that comes in pieces of this length.
+    /// Returns the numbers of outputs and of other lines of each kind, read from a stream in pieces of this length.
     fn read(stream: &[u8], piece: usize) -> (u64, [u64; 3]) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sinks = Sinks::new(Vec::new());
@@ -281,14 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_whole_however_they_come() {
+    fn lines_are_complete_for_any_size_of_pieces() {
         let stream = format!("{LINE}\n\n{LINE}\r\nstarting…\n{LINE}\n{{\"level\":\"info\"}}\n{LINE}");
         for piece in [1, 2, 3, 7, 100, 1000, 1 << 20] {
             assert_eq!(read(stream.as_bytes(), piece), (4, [0, 0, 2]), "in pieces of {piece}");
         }
     }
 
-    /// Takes everything, and never has room.
+    /// A sink that accepts everything and never reports free space.
     struct Full;
 
     impl Sink for Full {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_hurries_waits_for_no_sink() {
+    fn hurried_reader_does_not_wait_for_sinks() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let sinks = Sinks::new(vec![Arc::new(Full)]);
         sinks.outside.measure_from(Instant::now());
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_or_too_long_is_counted_and_what_follows_is_read() {
+    fn reader_counts_invalid_lines_and_reads_the_next_ones() {
         let mut stream = vec![0xff, 0xfe, b'\n'];
         for length in [LONGEST - 1, LONGEST + 1, 3 * LONGEST + 17] {
             stream.extend(std::iter::repeat_n(b'x', length));

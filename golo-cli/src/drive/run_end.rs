@@ -1,4 +1,5 @@
-//! How a whole run ends before its time, as whoever runs it tells each of its parts, and each part keeps.
+//! The early end of a whole run: how the process that drives the run reports it to each part, and how each part records
+//! it.
 
 use std::time::Duration;
 
@@ -9,32 +10,33 @@ use golo::{
 use golo_proto::results::{Ended, ended::State};
 use serde::Deserialize;
 
-/// Characters of a reason that are kept.
+/// Largest number of characters of a reason.
 const LONGEST: usize = 1000;
 
-/// What is known of it. Several may be so: what the run comes to then is judged as of any run.
+/// Known reasons for the early end of a run. There may be several. The verdict then follows the same rules as for any
+/// run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunEnd {
-    /// It was stopped, with so much of its measured part over.
+    /// Elapsed part of the measured time when the run was stopped, if it was.
     pub stopped: Option<Duration>,
-    /// This threshold of it can no longer hold.
+    /// Threshold that could no longer pass, if the run was aborted for it.
     pub aborted: Option<Threshold>,
-    /// It has died.
+    /// Reason why the run died, if it did.
     pub died: Option<Death>,
-    /// Why it goes on without the part that is told so.
+    /// Reason why the run continues without the receiving part, if it does.
     pub lost: Option<String>,
 }
 
-/// Why a run has died.
+/// Reason why a run died.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Death {
-    /// In words.
+    /// The reason as text.
     pub reason: String,
-    /// The part whose loss it was, if it was one's.
+    /// Name of the part that was lost, if that is the reason.
     pub of: Option<String>,
 }
 
-/// What is known of it, as parameters of a URL.
+/// A [`RunEnd`] as parameters of a URL.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parameters {
@@ -46,14 +48,14 @@ pub struct Parameters {
 }
 
 impl RunEnd {
-    /// It has died for this reason, of the loss of the part `of`, if of one's.
+    /// Creates the end of a run that died for this reason, because of the loss of the part `of` if there is one.
     #[must_use]
     pub fn died(reason: &str, of: Option<&str>) -> Self {
         let death = Death { reason: reason.to_owned(), of: of.map(str::to_owned) };
         Self { died: Some(death), ..Self::default() }
     }
 
-    /// Adds what is known now. What was known stays as it was.
+    /// Adds the reasons of `other`. Known reasons are kept.
     pub fn add(&mut self, other: &Self) {
         self.stopped = self.stopped.or(other.stopped);
         self.aborted = self.aborted.take().or_else(|| other.aborted.clone());
@@ -61,19 +63,19 @@ impl RunEnd {
         self.lost = self.lost.take().or_else(|| other.lost.clone());
     }
 
-    /// In words, if anything is known.
+    /// Describes the end in words. Returns `None` if nothing is known.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         match self {
             Self { died: Some(death), .. } => Some(format!("the run has died: {}", death.reason)),
-            Self { lost: Some(reason), .. } => Some(format!("the run goes on without it: {reason}")),
+            Self { lost: Some(reason), .. } => Some(format!("the run continues without it: {reason}")),
             Self { stopped: Some(_), .. } => Some("the run was stopped".to_owned()),
             Self { aborted: Some(threshold), .. } => Some(format!("`{threshold}` can no longer hold")),
             _ => None,
         }
     }
 
-    /// How a part has ended that was told so.
+    /// Returns the last record of a part that was told of this end.
     #[must_use]
     pub fn of(&self, ended: Ended) -> Ended {
         let Some(reason) = self.reason() else { return ended };
@@ -83,7 +85,7 @@ impl RunEnd {
             died.map(|death| (death.reason, death.of.unwrap_or_default())).unwrap_or_default();
         Ended {
             reason: if is_stopped { reason } else { ended.reason },
-            // Nobody stopped the run, unless that was said.
+            // True only if the driving process reported a stop.
             run_stopped: stopped.is_some(),
             stopped: stopped.map(nanoseconds),
             aborted: aborted.map(|threshold| threshold.to_string()).unwrap_or_default(),
@@ -94,7 +96,7 @@ impl RunEnd {
         }
     }
 
-    /// The same as parameters of a URL.
+    /// Returns the end as parameters of a URL.
     #[must_use]
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         let Self { stopped, aborted, died, lost } = self;
@@ -119,19 +121,19 @@ impl TryFrom<Parameters> for RunEnd {
         };
         let (died, of, lost) = (text("died", died)?, text("died-of", died_of)?, text("lost", lost)?);
         if died.is_none() && of.is_some() {
-            return Err("`died-of` comes with `died`".to_owned());
+            return Err("`died-of` needs `died`".to_owned());
         }
         let aborted = aborted.map(|threshold| threshold.parse()).transpose();
         Ok(Self {
             stopped: stopped.map(Duration::from_nanos),
-            aborted: aborted.map_err(|error| format!("`aborted` is no threshold: {error}"))?,
+            aborted: aborted.map_err(|error| format!("`aborted` is not a threshold: {error}"))?,
             died: died.map(|reason| Death { reason, of }),
             lost,
         })
     }
 }
 
-/// Returns the last record of the only member of a run, which says how it ended.
+/// Returns the last record of a run with one member, which contains how the run ended.
 #[must_use]
 pub fn ended(outcome: &RunOutcome) -> Ended {
     let finished = &outcome.finished;
@@ -139,8 +141,8 @@ pub fn ended(outcome: &RunOutcome) -> Ended {
     let (state, reason) = match (&finished.not_started, &outcome.died, stopped) {
         (Some(reason), ..) | (None, Some(reason), _) => (State::Failed, reason.clone()),
         (None, None, Some(_)) if outcome.is_interrupted => (State::Cancelled, "a signal stopped it".to_owned()),
-        (None, None, Some(_)) if outcome.is_cut => (State::Cancelled, "what was in flight was cut off".to_owned()),
-        (None, None, Some(_)) => (State::Cancelled, "it was told to stop".to_owned()),
+        (None, None, Some(_)) if outcome.is_cut => (State::Cancelled, "triggers in flight were cut off".to_owned()),
+        (None, None, Some(_)) => (State::Cancelled, "an order stopped it".to_owned()),
         (None, None, None) => (State::Completed, outcome.torn_down.clone().unwrap_or_default()),
     };
     Ended {
@@ -154,25 +156,25 @@ pub fn ended(outcome: &RunOutcome) -> Ended {
     }
 }
 
-/// What is said of a reason that somebody else gave.
+/// Returns a reason from another process in a printable form.
 #[must_use]
-pub fn said(reason: &str) -> String {
-    cleaned(reason).unwrap_or_else(|| "it does not say why".to_owned())
+pub fn printable_reason(reason: &str) -> String {
+    cleaned(reason).unwrap_or_else(|| "no reason was given".to_owned())
 }
 
-/// Why a part that failed is lost to its run.
+/// Describes the loss of a part whose job failed.
 #[must_use]
-pub fn has_failed(ended: &Ended) -> String {
-    format!("its job failed: {}", said(&ended.reason))
+pub fn describe_failed_job(ended: &Ended) -> String {
+    format!("its job failed: {}", printable_reason(&ended.reason))
 }
 
-/// The same of one that was stopped.
+/// Describes the loss of a part whose job was stopped.
 #[must_use]
-pub fn was_stopped(ended: &Ended) -> String {
-    format!("its job was stopped: {}", said(&ended.reason))
+pub fn describe_stopped_job(ended: &Ended) -> String {
+    format!("its job was stopped: {}", printable_reason(&ended.reason))
 }
 
-/// A reason that a terminal may show and a disk may keep, if there is anything in it.
+/// Returns a reason that is safe to print and to store, or `None` if it is empty.
 fn cleaned(text: &str) -> Option<String> {
     let clean: String = clean(text.trim()).chars().take(LONGEST).collect();
     Some(clean).filter(|clean| !clean.is_empty())
@@ -203,20 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_what_is_known() {
+    fn parameters_keep_the_end_of_the_run() {
         assert_eq!(read(&all().parameters()), Ok(all()));
         assert_eq!(read(&[]), Ok(RunEnd::default()));
         let shown =
             |name: &'static str, value: &str| read(&[(name, value.to_owned())]).map(|end| end.reason().unwrap());
         assert_eq!(shown("died", " \u{1b}[31mgone\nnow "), Ok("the run has died: \\u{1b}[31mgone\\nnow".to_owned()));
-        assert_eq!(shown("lost", &"x".repeat(9999)).unwrap().len(), "the run goes on without it: ".len() + LONGEST);
+        assert_eq!(shown("lost", &"x".repeat(9999)).unwrap().len(), "the run continues without it: ".len() + LONGEST);
         assert_eq!(shown("died", " "), Err("`died` is empty".to_owned()));
-        assert_eq!(shown("died-of", "a"), Err("`died-of` comes with `died`".to_owned()));
-        assert!(shown("aborted", "fast").unwrap_err().starts_with("`aborted` is no threshold: "));
+        assert_eq!(shown("died-of", "a"), Err("`died-of` needs `died`".to_owned()));
+        assert!(shown("aborted", "fast").unwrap_err().starts_with("`aborted` is not a threshold: "));
     }
 
     #[test]
-    fn what_comes_later_is_added_and_changes_nothing() {
+    fn later_reasons_are_added_and_do_not_replace_earlier_ones() {
         let stopped = |seconds| RunEnd { stopped: Some(Duration::from_secs(seconds)), ..RunEnd::default() };
         let mut end = RunEnd::default();
         end.add(&RunEnd::default());
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_was_told_keeps_it_and_a_failure_of_its_own() {
+    fn part_records_reported_end_and_keeps_its_own_failure() {
         let of = |state: State| Ended { state: state.into(), reason: "its own".to_owned(), ..Ended::default() };
         let ended = all().of(of(State::Cancelled));
         assert_eq!(

@@ -1,5 +1,5 @@
-//! A load test in another process: started under the supervisor, handed the plan or triggered over `golo.Job`, read line by
-//! line.
+//! A load test in another process: starts it under the supervisor, sends it the plan or triggers it over `golo.Job`,
+//! and reads its lines.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -39,35 +39,35 @@ use crate::{
     },
 };
 
-/// Who runs the plan.
+/// Engine that runs the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DriveBy {
     /// The load test's own engine.
     Plan,
-    /// This one, trigger by trigger.
+    /// The engine of this process, with a call for each trigger.
     Trigger,
 }
 
-/// How long a load test may take until it answers.
+/// Longest time until a load test answers after its start.
 const START: Duration = Duration::from_secs(30);
-/// How long a connection to this machine may take.
+/// Longest time to connect on this machine.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How often it is tried.
+/// Interval between attempts.
 const TRY: Duration = Duration::from_millis(10);
-/// No line comes this much later than the one before it: a load test keeps one back for 100 ms at most.
+/// No further line comes after this silence: a load test keeps a line back for 100 ms at most.
 const QUIET: Duration = Duration::from_millis(200);
-/// What a load test is asked to stop with.
+/// Signal that asks a load test to stop.
 const SIGTERM: i32 = 15;
-/// How long the reason is waited for of a call that broke off.
+/// After a call broke off, longest time to wait for the load test's end, which is the better reason.
 const REASON: Duration = Duration::from_secs(1);
-/// How long lines are waited for at the end.
+/// Longest time to wait for lines at the end.
 const LINES: Duration = Duration::from_secs(10);
 
-/// A load test that is run by `golo`.
+/// A load test that `golo` runs in a process of its own.
 pub struct Served {
     load_test: LoadTest,
     environment: Vec<(String, String)>,
-    /// The proxy that it was told to use, in words.
+    /// Description of the proxy that the load test was told to use.
     proxy: Option<String>,
     grace: Duration,
     limits: LimitArgs,
@@ -78,40 +78,40 @@ pub struct Served {
     reader: Option<JoinHandle<()>>,
     lines: Arc<Lines>,
     journeys: Arc<OpenJourneys>,
-    /// Where its socket is.
+    /// Folder of the socket.
     folder: Option<TempDir>,
-    /// Where it answers, once it does.
+    /// Address of the load test, once it has answered.
     address: Option<Address>,
-    /// Whether it is known how it ended.
-    is_told: bool,
-    /// True if the run is held once its users have started.
+    /// Set once the end of the process was reported.
+    is_end_reported: bool,
+    /// True if the run is held after its users have started.
     is_held: bool,
-    /// Who is to run the plan, where that is said.
+    /// Requested engine, if any.
     drive: Option<DriveBy>,
-    /// Whether its own engine runs the plan.
+    /// True if the load test's own engine runs the plan.
     runs_plans: bool,
-    /// Whether lines still came when they were not waited for any more.
+    /// True if lines were still coming when the run stopped waiting for them.
     is_missing_lines: bool,
     on_stderr: Arc<OnLine>,
 }
 
-/// What is done with a line of stderr.
+/// Function that handles a line of stderr.
 type OnLine = dyn Fn(&str) + Send + Sync;
 
 impl Served {
-    /// The load test as `call` wants it, with these parameters.
+    /// Creates a load test with the settings of `call` and these parameters.
     #[must_use]
     pub fn new(load_test: LoadTest, params: Vec<(String, String)>, call: &RunCall, runtime: Handle) -> Self {
         let (no_keep_alive, insecure) = call.client_options();
         let mut environment = call.params().to_vec();
         environment.retain(|(key, _)| std::env::var_os(key).is_none());
         environment.extend(params);
-        // Where it is served, and that it ends, is golo's to say.
+        // golo decides the load test's address and its end.
         for (is_set, name) in [(no_keep_alive, "GOLO_NO_KEEP_ALIVE"), (insecure, "GOLO_INSECURE"), (true, "GOLO_QUIET")]
         {
             environment.extend(is_set.then(|| (name.to_owned(), "1".to_owned())));
         }
-        // Also if there is none, so that a variable of this process decides nothing that the call has decided.
+        // Set even without a proxy, so that the variable of this process does not override the call.
         environment.push(("GOLO_PROXY".to_owned(), call.proxy().key()));
         let proxy = (*call.proxy() != Proxy::None).then(|| call.proxy().to_string());
         Self {
@@ -129,7 +129,7 @@ impl Served {
             journeys: Arc::default(),
             folder: None,
             address: None,
-            is_told: false,
+            is_end_reported: false,
             is_held: false,
             drive: None,
             runs_plans: false,
@@ -138,47 +138,48 @@ impl Served {
         }
     }
 
-    /// Does this with each line of its stderr, rather than to say it.
+    /// Passes each line of the load test's stderr to `on_line` instead of printing it.
     #[must_use]
     pub fn on_stderr(mut self, on_line: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_stderr = Arc::new(on_line);
         self
     }
 
-    /// The last that it said on stderr.
+    /// Returns the last lines of the load test's stderr.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.child.as_ref().map_or_else(String::new, Supervised::stderr)
     }
 
-    /// The same load test, whose run is held once its users have started.
+    /// Sets whether the run is held after its users have started.
     #[must_use]
     pub fn held(self, is_held: bool) -> Self {
         Self { is_held, ..self }
     }
 
-    /// The same with limits.
+    /// Sets resource limits.
     #[must_use]
     pub fn limited(self, limits: LimitArgs) -> Self {
         Self { limits, ..self }
     }
 
-    /// The same for one member of a run: the load test learns its share before its `setup` runs.
+    /// Sets the share of one member of a run. The load test learns it before its `setup` runs.
     #[must_use]
     pub fn sharing(self, share: Share) -> Self {
         Self { share, ..self }
     }
 
-    /// The same, where it is said who runs the plan.
+    /// Sets the engine that runs the plan.
     #[must_use]
     pub fn driven_by(self, drive: Option<DriveBy>) -> Self {
         Self { drive, ..self }
     }
 
-    /// Gives where it answers.
+    /// Starts the process and returns the address at which it answers.
     async fn launch(&mut self, sinks: &Sinks) -> Result<Address, Error> {
-        let folder = TempDir::with_prefix("golo-")
-            .map_err(|error| not_started("no folder for its socket", Some(error.into())))?;
+        let folder = TempDir::with_prefix("golo-").map_err(|error| {
+            not_started("could not create a folder for the socket of the load test", Some(error.into()))
+        })?;
         let socket = folder.path().join("job.sock");
         self.folder = Some(folder);
         let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
@@ -196,20 +197,24 @@ impl Served {
         let reader = Reader::new(&self.load_test.name, sinks, self.has_warm_up, journeys, self.runtime.clone());
         self.lines = reader.lines();
         let stdout = child.take_stdout().map(ChildStdout::into_owned_fd).transpose();
-        if let Some(stdout) = stdout.map_err(|error| not_started("its stdout cannot be read", Some(error.into())))? {
+        if let Some(stdout) =
+            stdout.map_err(|error| not_started("could not read the stdout of the load test", Some(error.into())))?
+        {
             let reading = reader.start(std::fs::File::from(stdout));
-            self.reader = Some(reading.map_err(|error| not_started("no thread is left", Some(error.into())))?);
+            self.reader = Some(reading.map_err(|error| {
+                not_started("could not start a thread for the stdout of the load test", Some(error.into()))
+            })?);
         }
         let child = self.child.insert(child);
         tokio::select! {
             address = answering(socket, child.id()) => Ok(address),
             ended = child.ended() => {
-                self.is_told = true;
-                Err(not_started(format!("the load test ended before it was served: {ended}{}", last_said(child)), None))
+                self.is_end_reported = true;
+                Err(not_started(format!("the load test ended before it was ready: {ended}{}", last_line(child)), None))
             }
             () = sleep(START) => {
                 let text = format!(
-                    "the load test is not served: within {} s nothing answered on GOLO_ADDR or {}",
+                    "the load test did not answer within {} s, neither on GOLO_ADDR nor on {}",
                     START.as_secs(),
                     golo::RPC_ADDR
                 );
@@ -219,26 +224,27 @@ impl Served {
     }
 }
 
-/// Where a load test is found that knows nothing of `GOLO_ADDR`.
+/// Returns the address of load tests that do not support `GOLO_ADDR`.
 fn usual_address() -> SocketAddr {
-    // A test holds the constant to being one.
+    // A test checks that the constant is a valid address.
     golo::RPC_ADDR.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 9999)))
 }
 
-/// Whether nobody listens there: whoever does now is a stranger.
+/// Returns true if no process listens at [`RPC_ADDR`](golo::RPC_ADDR). Such a process could be mistaken for the load
+/// test.
 #[must_use]
 pub fn is_free() -> bool {
     TcpStream::connect_timeout(&usual_address(), CONNECT).is_err()
 }
 
-/// Waits until the load test, whose processes are the group `group`, answers, and gives where.
+/// Waits until the load test answers, and returns its address. `group` is the process group of the load test.
 async fn answering(socket: PathBuf, group: u32) -> Address {
     let (socket, tcp) = (Address::Socket(socket), Address::Tcp(golo::RPC_ADDR.to_owned()));
     loop {
         if socket.answers().await {
             return socket;
         }
-        // Another load test may have taken the port meanwhile.
+        // Another process may have taken the port meanwhile.
         if tcp.answers().await && port_owner::listens(group, &usual_address()) {
             return tcp;
         }
@@ -269,7 +275,7 @@ impl Driver for Served {
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, sinks: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
-        let address = self.address.clone().ok_or_else(|| not_started("the load test was not waited for", None))?;
+        let address = self.address.clone().ok_or_else(|| not_started("the load test is not ready", None))?;
         if self.drive != Some(DriveBy::Trigger) {
             let is_asked = self.drive == Some(DriveBy::Plan);
             match self.open(&address, plan, options, &sinks).await? {
@@ -281,21 +287,21 @@ impl Driver for Served {
                     return Ok(engine);
                 }
                 Opened::RunsNone if is_asked => {
-                    return Err(not_started("the load test runs no plans: it does not serve golo.engine.v1", None));
+                    return Err(not_started("the load test cannot run plans: it does not serve golo.engine.v1", None));
                 }
                 Opened::Nothing if is_asked => {
-                    return Err(not_started("the load test does not say whether it runs plans", None));
+                    return Err(not_started("the load test did not answer whether it runs plans", None));
                 }
                 Opened::RunsNone => {}
-                Opened::Nothing => say("golo: the load test does not say whether it runs plans: it is triggered"),
+                Opened::Nothing => say("golo: the load test did not answer whether it runs plans, so golo triggers it"),
             }
         }
         let job = ServedJob::new(address, Arc::clone(&self.journeys));
-        let trigger = Arc::new(job.told_by_tags(Arc::clone(&sinks.measured)));
+        let trigger = Arc::new(job.measured_by_tags(Arc::clone(&sinks.measured)));
         let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);
-        // Only the load test knows which proxy its requests went through.
+        // Only the load test knows which proxy its requests used.
         let asked =
-            |proxy: &String| format!("{proxy} was asked for; a load test that is not built with golo ignores it");
+            |proxy: &String| format!("{proxy} was requested; a load test that is not built with golo ignores it");
         let proxies: Vec<_> = self.proxy.iter().map(asked).collect();
         let engine = engine.map_err(|error| not_started("the workers could not be started", Some(error.into())))?;
         let mut engine = LocalEngine::new(engine).with_proxies(proxies);
@@ -309,7 +315,7 @@ impl Driver for Served {
         match &mut self.child {
             Some(child) => {
                 let ended = child.ended().await;
-                self.is_told = true;
+                self.is_end_reported = true;
                 ended.to_string()
             }
             None => std::future::pending().await,
@@ -318,40 +324,41 @@ impl Driver for Served {
 
     async fn settle(&mut self) {
         if self.runs_plans {
-            // It has told everything.
+            // Its engine has reported everything.
             return;
         }
-        // Whoever reads raw outputs has the grace to do so.
+        // A reader of raw outputs has the grace period to read them.
         let grace = self.grace.clamp(Duration::from_secs(1), LINES);
         self.wait_for_lines(grace, |lines, since| since.elapsed() < QUIET || lines.is_waiting()).await;
         self.lines.hurry();
-        // It writes the rest when it is asked to stop.
+        // The load test writes its last lines when it is asked to stop.
         if let Some(child) = &mut self.child {
             child.stop().await;
         }
-        // A stranger may hold its stdout open, and then nothing comes.
+        // Another process may hold the stdout open and write nothing.
         self.is_missing_lines = !self.wait_for_lines(LINES, |_, since| since.elapsed() < QUIET).await;
         if self.is_missing_lines {
-            say(format_args!("golo: the load test still tells of requests {} s after its end", LINES.as_secs()));
+            say(format_args!("golo: output lines of the load test still arrive {} s after its end", LINES.as_secs()));
         }
     }
 
     fn missing(&self) -> Option<String> {
         let read = self.lines.outputs();
-        self.is_missing_lines.then(|| format!("requests are missing: {read} were read in time, and more were to come"))
+        self.is_missing_lines
+            .then(|| format!("requests are missing: {read} were read in time, and more were still arriving"))
     }
 
     async fn tear_down(&mut self) -> Result<(), Error> {
         let Some(child) = &mut self.child else { return Ok(()) };
         let ended = child.stop().await;
         match ended {
-            // It is why the run ended.
-            _ if self.is_told => Ok(()),
-            // As `teardown` does that fails, and says so on stderr.
-            Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("at its end {ended}"))),
+            // Reported already, as the reason for the end of the run.
+            _ if self.is_end_reported => Ok(()),
+            // A failing `teardown` does this, and prints its error to stderr.
+            Ended::Exited(1..) if self.runs_plans => Err(torn_down(format!("at the end, {ended}"))),
             Ended::Exited(0) | Ended::Signalled(SIGTERM) => Ok(()),
             _ => {
-                say(format_args!("golo: at its end {ended}"));
+                say(format_args!("golo: at the end, {ended}"));
                 Ok(())
             }
         }
@@ -365,7 +372,8 @@ impl Driver for Served {
 }
 
 impl Served {
-    /// Asks the load test to run the plan itself; that it ends meanwhile says more than what becomes of the call.
+    /// Asks the load test to run the plan itself. If the process ends meanwhile, reports that instead of the failed
+    /// call.
     async fn open(
         &mut self,
         address: &Address,
@@ -382,12 +390,12 @@ impl Served {
             },
             ended = child.ended() => ended,
         };
-        self.is_told = true;
-        Err(not_started(format!("the load test ended before it began: {ended}{}", last_said(child)), None))
+        self.is_end_reported = true;
+        Err(not_started(format!("the load test ended before the plan started: {ended}{}", last_line(child)), None))
     }
 
-    /// Waits for more lines for as long as this is so, with when the last came; gives whether there are no more, or it is not
-    /// so any more, within `time`.
+    /// Waits for more lines while `is_so` returns true for the time of the last line. Returns false if it still does
+    /// after `time` and the stream has not ended.
     async fn wait_for_lines(&self, time: Duration, is_so: impl Fn(&Lines, Instant) -> bool) -> bool {
         let (mut before, mut since) = (self.lines.outputs(), Instant::now());
         let until = since + time;
@@ -404,15 +412,15 @@ impl Served {
         true
     }
 
-    /// Whether there are no more lines.
+    /// Returns true if there are no more lines.
     fn has_ended(&self) -> bool {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
-/// The last that it said on stderr, as the end of a message.
-fn last_said(child: &Supervised) -> String {
+/// Returns the last line of stderr, as the end of a message.
+fn last_line(child: &Supervised) -> String {
     let stderr = child.stderr();
     let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
-    last.map_or_else(String::new, |line| format!("; the last it said: {}", without_secrets(line)))
+    last.map_or_else(String::new, |line| format!("; last line of stderr: {}", without_secrets(line)))
 }

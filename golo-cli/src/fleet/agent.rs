@@ -1,4 +1,4 @@
-//! An agent, as whoever asks it to run something calls it.
+//! The client of an agent's HTTP API.
 
 use std::{path::Path, time::Duration};
 
@@ -18,35 +18,35 @@ use crate::{
     http::client::{Address, CallError, HttpClient},
 };
 
-/// How long a call may take that needs no time to be answered.
+/// Timeout of calls that an agent answers at once.
 const CALL: Duration = Duration::from_secs(10);
-/// How long an agent may take to put a load test on its disk, once it has it.
+/// Timeout of an upload, which includes the time to write the load test to disk.
 const UPLOAD: Duration = Duration::from_secs(3600);
-/// Bytes of a load test that are sent at once.
+/// Number of bytes of a load test that are sent at once.
 const PIECE: usize = 256 << 10;
 
-/// An agent.
+/// Client of one agent.
 #[derive(Debug, Clone)]
 pub struct Agent {
     client: HttpClient,
     address: Address,
 }
 
-/// What an agent says of a job.
+/// A job as the agent describes it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct JobView {
-    /// Its id.
+    /// ID of the job.
     pub id: String,
-    /// The run that it is a part of.
+    /// ID of the run that it belongs to.
     pub run: String,
-    /// What the part is called.
+    /// Name of the part.
     pub agent: String,
-    /// Where it is in its life.
+    /// Name of its [`State`].
     pub state: String,
 }
 
 impl JobView {
-    /// Whether it will never run any more.
+    /// Returns true if the job has ended or will never run.
     #[must_use]
     pub fn is_over(&self) -> bool {
         State::ALL.iter().any(|state| state.is_over() && state.name() == self.state)
@@ -54,7 +54,7 @@ impl JobView {
 }
 
 impl Agent {
-    /// The one at an address.
+    /// Creates a client of the agent at this address.
     #[must_use]
     pub fn new(client: HttpClient, address: Address) -> Self {
         Self { client, address }
@@ -70,45 +70,45 @@ impl Agent {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
         let body = self.send(request).await?.bytes().await.map_err(|error| self.client.away(&error))?;
-        serde_json::from_slice(&body).map_err(|_| stranger())
+        serde_json::from_slice(&body).map_err(|_| not_an_agent())
     }
 
-    /// Whether it is an agent, and takes our token.
+    /// Checks that the server is an agent and accepts the token.
     ///
     /// # Errors
     ///
-    /// Why it cannot be used.
+    /// Returns an error if the agent cannot be used.
     pub async fn check(&self) -> Result<(), CallError> {
         let checked = async {
             self.send(self.call(Method::GET, &["healthz"])).await?;
             self.json::<Now>(self.call(Method::GET, &["clock"])).await.map(drop)
         };
         checked.await.map_err(|error| match error {
-            CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => stranger(),
+            CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => not_an_agent(),
             error => error,
         })
     }
 
-    /// Asks what time it is there.
+    /// Asks the agent for its time.
     ///
     /// # Errors
     ///
-    /// Why there was no answer.
+    /// Returns an error if there is no valid answer.
     pub async fn time(&self, clock: &Clock) -> Result<Round, CallError> {
         let sent = clock.now();
         let response = self.send(self.call(Method::GET, &["clock"])).await?;
-        // The rest has come with the head, or is under way.
+        // The body has come with the head, or is on its way.
         let received = clock.now();
         let body = response.bytes().await.map_err(|error| self.client.away(&error))?;
-        let Now { now: there } = serde_json::from_slice(&body).map_err(|_| stranger())?;
+        let Now { now: there } = serde_json::from_slice(&body).map_err(|_| not_an_agent())?;
         Ok(Round { sent, received, there })
     }
 
-    /// Whether it has the load test of this hash.
+    /// Returns true if the agent has the load test with this hash.
     ///
     /// # Errors
     ///
-    /// Why that is not known.
+    /// Returns an error if the agent does not answer the question.
     pub async fn has(&self, hash: &str) -> Result<bool, CallError> {
         match self.send(self.call(Method::HEAD, &["binaries", hash])).await {
             Ok(_) => Ok(true),
@@ -117,11 +117,12 @@ impl Agent {
         }
     }
 
-    /// Gives it the load test at `path`, and tells how many bytes of it are on their way; gives what it calls it.
+    /// Uploads the load test at `path` and returns the agent's ID for it. Calls `sent` with the number of bytes of each
+    /// piece when it is handed to the connection.
     ///
     /// # Errors
     ///
-    /// Why it does not have it.
+    /// Returns an error if the upload failed.
     pub async fn upload(
         &self,
         path: &Path,
@@ -144,7 +145,7 @@ impl Agent {
                     Err(error) => Err(error),
                 };
                 let length = piece.as_ref().map(|piece| piece.len() as u64).ok();
-                // Where nobody takes it any more, the call has failed.
+                // The receiver is dropped if the call has failed.
                 let (Ok(()), Some(length)) = (pieces.send(piece).await, length) else { return };
                 sent(length);
             }
@@ -159,11 +160,11 @@ impl Agent {
         Ok(uploaded?.binary)
     }
 
-    /// Queues a job, and gives its id.
+    /// Queues a job and returns its ID.
     ///
     /// # Errors
     ///
-    /// Why it is not queued; or, where there was no answer, may not be.
+    /// Returns an error if the job is not queued. Without an answer from the agent, the job may be queued nevertheless.
     pub async fn queue(&self, job: &Map<String, Value>) -> Result<String, CallError> {
         #[derive(Deserialize)]
         struct Queued {
@@ -172,53 +173,54 @@ impl Agent {
         Ok(self.json::<Queued>(self.call(Method::POST, &["queue"]).json(job)).await?.job)
     }
 
-    /// All that it knows of.
+    /// Returns all jobs of the agent.
     ///
     /// # Errors
     ///
-    /// Why it does not say.
+    /// Returns an error if there is no valid answer.
     pub async fn jobs(&self) -> Result<Vec<JobView>, CallError> {
         self.json(self.call(Method::GET, &["jobs"])).await
     }
 
-    /// A job.
+    /// Returns a job.
     ///
     /// # Errors
     ///
-    /// Why it does not say.
+    /// Returns an error if there is no valid answer.
     pub async fn job(&self, id: &str) -> Result<JobView, CallError> {
         self.json(self.call(Method::GET, &["jobs", id])).await
     }
 
-    /// Has a job that is held begin, at so many nanoseconds since the Unix epoch by the clock there.
+    /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock.
     ///
     /// # Errors
     ///
-    /// Why it does not.
+    /// Returns an error if the agent refuses, or does not answer.
     pub async fn start(&self, id: &str, at: u64) -> Result<(), CallError> {
         self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at }))).await.map(drop)
     }
 
-    /// Has a job stop; the second time, cuts it. `run` is what is known of the end of its run: a call that says anything of it
-    /// is noted, and cuts nothing.
+    /// Stops a job. A second call cuts it off. `run` contains the known reasons for the end of the run: a call that
+    /// adds reasons is recorded and never cuts the job off.
     ///
     /// # Errors
     ///
-    /// Why it does not.
+    /// Returns an error if the agent refuses, or does not answer.
     pub async fn stop(&self, id: &str, run: &RunEnd) -> Result<JobView, CallError> {
         let call = || self.call(Method::DELETE, &["jobs", id]);
         match self.json(call().query(&run.parameters())).await {
-            // One that does not understand why is to stop all the same.
+            // An older agent that refuses the parameters must still stop the job.
             Err(CallError::Refused(StatusCode::BAD_REQUEST, _)) => self.json(call()).await,
             stopped => stopped,
         }
     }
 
-    /// A job's records from number `from` on: those there are, or the first that come within `wait`.
+    /// Returns a job's records from number `from` on. If there are none yet, waits for the first ones for at most
+    /// `wait`.
     ///
     /// # Errors
     ///
-    /// Why there are none, or not all.
+    /// Returns an error if the agent refuses, does not answer, or sends invalid records.
     pub async fn records(&self, id: &str, from: u64, wait: Duration) -> Result<Vec<Record>, CallError> {
         let query = format!("from={from}&wait={}", wait.as_secs());
         let request = self.client.request(Method::GET, &self.address, ["jobs", id, "records"], Some(&query));
@@ -228,20 +230,20 @@ impl Agent {
         }
         let is_records = |kind: &reqwest::header::HeaderValue| kind == "application/octet-stream";
         if !response.headers().get(CONTENT_TYPE).is_some_and(is_records) {
-            return Err(stranger());
+            return Err(not_an_agent());
         }
         let mut body = response.bytes().await.map_err(|error| self.client.away(&error))?;
         let mut records = Vec::new();
         while body.has_remaining() {
-            records.push(Record::decode_length_delimited(&mut body).map_err(|_| stranger())?);
+            records.push(Record::decode_length_delimited(&mut body).map_err(|_| not_an_agent())?);
         }
         Ok(records)
     }
 }
 
-/// An answer that no agent gives.
-fn stranger() -> CallError {
-    CallError::Refused(StatusCode::OK, "it answers as no golo agent does".to_owned())
+/// Creates the error for an answer that does not come from an agent.
+fn not_an_agent() -> CallError {
+    CallError::Refused(StatusCode::OK, "it does not answer like a golo agent".to_owned())
 }
 
 #[derive(Deserialize)]

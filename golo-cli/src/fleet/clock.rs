@@ -1,31 +1,32 @@
-//! How far the clocks of two machines are apart, as calls over the network show it.
+//! Estimates the difference between the clocks of two machines from calls over the network.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use golo::wire::unix_nanoseconds;
 
-/// One question what time it is there. Moments are nanoseconds since the Unix epoch.
+/// Times of one call that asked another machine for its time. All are in nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Round {
-    /// When it was asked, by the clock here.
+    /// Time of the call, by the local clock.
     pub sent: u64,
-    /// When the answer had come, by the clock here.
+    /// Time of the answer's arrival, by the local clock.
     pub received: u64,
-    /// The answer.
+    /// The answer: the time by the remote clock.
     pub there: u64,
 }
 
-/// How far a clock is ahead of the one here.
+/// Difference between a remote clock and the local one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
-    /// Nanoseconds; below 0 where it is behind.
+    /// Nanoseconds by which the remote clock is ahead. Negative if it is behind.
     pub ahead: i128,
-    /// How much that may be wrong, either way.
+    /// Largest error of `ahead` in either direction.
     pub uncertainty: Duration,
 }
 
 impl Offset {
-    /// What rounds tell: the one that took the least time tells most, since the answer was made somewhere in it.
+    /// Estimates the difference from several rounds. The shortest round is the most exact one, because the answer was
+    /// made at some time during it. Returns `None` if there are no rounds.
     #[must_use]
     pub fn estimate(rounds: &[Round]) -> Option<Self> {
         let trip = |round: &Round| round.received.saturating_sub(round.sent);
@@ -34,13 +35,13 @@ impl Offset {
         Some(Self { ahead: i128::from(best.there) - middle, uncertainty: Duration::from_nanos(trip(best).div_ceil(2)) })
     }
 
-    /// A moment here, by the clock there.
+    /// Converts a local time to the remote clock.
     #[must_use]
     pub fn there(&self, here: u64) -> u64 {
         moved(here, self.ahead)
     }
 
-    /// A moment by the clock there, by the one here.
+    /// Converts a time of the remote clock to the local one.
     #[must_use]
     pub fn here(&self, there: u64) -> u64 {
         moved(there, -self.ahead)
@@ -51,7 +52,7 @@ fn moved(moment: u64, by: i128) -> u64 {
     u64::try_from((i128::from(moment) + by).max(0)).unwrap_or(u64::MAX)
 }
 
-/// The clock here, which goes on evenly whatever is done to that of the machine.
+/// The local clock. It advances evenly, even if the system time is changed.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     wall: SystemTime,
@@ -59,19 +60,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// As the machine's is now.
+    /// Creates a clock with the current system time.
     #[must_use]
     pub fn start() -> Self {
         Self { wall: SystemTime::now(), since: Instant::now() }
     }
 
-    /// Nanoseconds since the Unix epoch.
+    /// Returns the time in nanoseconds since the Unix epoch.
     #[must_use]
     pub fn now(&self) -> u64 {
         unix_nanoseconds(self.wall + self.since.elapsed())
     }
 
-    /// The moment that is so many nanoseconds after the Unix epoch.
+    /// Converts nanoseconds since the Unix epoch to an [`Instant`].
     #[must_use]
     pub fn instant(&self, unix_nanoseconds: u64) -> Instant {
         let now = Instant::now();
@@ -82,7 +83,7 @@ impl Clock {
     }
 }
 
-/// How far apart moments are, each by a clock that is so far known: the largest distance, and how wrong that may be.
+/// Returns the largest difference between times, and the largest uncertainty of any of them.
 #[must_use]
 pub fn skew(moments: &[(u64, Duration)]) -> Option<(Duration, Duration)> {
     let first = moments.iter().min_by_key(|(moment, _)| *moment)?;
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quickest_round_tells_most() {
+    fn estimate_uses_shortest_round() {
         let rounds = [round(0, 9_000, 10_000), round(20_000, 25_400, 21_000), round(30_000, 39_000, 34_000)];
         let offset = Offset::estimate(&rounds).unwrap();
         assert_eq!(offset, Offset { ahead: 4_900, uncertainty: Duration::from_nanos(500) });
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_may_be_behind_and_by_far() {
+    fn remote_clock_may_be_far_behind() {
         let year = 31_536_000_000_000_000_i64;
         let offset = Offset::estimate(&[round(1_000, 1_500 - year, 2_000)]).unwrap();
         assert_eq!(offset.ahead, -i128::from(year));
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_truth_is_within_the_uncertainty_wherever_in_a_round_the_answer_was_made() {
+    fn offset_is_within_uncertainty_for_any_time_of_answer() {
         for made in [0, 1, 400, 999, 1_000] {
             let ahead = 123_456_789;
             let answer = round(0, made + ahead, 1_000);
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn skew_is_the_largest_distance() {
+    fn skew_is_largest_difference() {
         let known = |moment, uncertainty| (moment, Duration::from_nanos(uncertainty));
         let moments = [known(1_000, 5), known(1_400, 9), known(1_100, 7)];
         assert_eq!(skew(&moments), Some((Duration::from_nanos(400), Duration::from_nanos(9))));
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_here_are_instants() {
+    fn local_times_convert_to_instants() {
         let clock = Clock::start();
         let now = Instant::now();
         let later = clock.instant(clock.now() + 5_000_000_000);

@@ -1,5 +1,5 @@
-//! A run on several agents, as one engine: it starts together, is followed and stopped as a whole, and what the agents
-//! measure is one measurement.
+//! A run on several agents as one engine. The agents start together, are followed and stopped together, and their
+//! measurements are merged.
 
 use std::{
     collections::VecDeque,
@@ -29,116 +29,116 @@ use tokio::{
 use super::{
     OnAgentLoss,
     clock::{Clock, Offset, skew},
-    follow::Told,
-    orders::{Given, Order, obey},
-    our_clock::in_our_clock,
+    follow::MemberEvent,
+    local_time::to_local_time,
+    orders::{Order, OrderState, carry_out_orders},
     part::Part,
     start::start,
 };
 use crate::drive::{
-    merged::Merged,
-    run_end::{RunEnd, has_failed, said, was_stopped},
+    merged_run::MergedRun,
+    run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason},
 };
 
-/// Lines of a load test's stderr that are passed on, where it failed.
+/// Number of stderr lines that are printed of a failed load test.
 const LAST_LINES: usize = 5;
 
-/// The pause between two tries to stop what is left on an agent that was lost.
+/// Pause between attempts to stop the job of a lost agent.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What is heard of the parts, by their numbers.
-pub type Heard = mpsc::Receiver<(usize, Told)>;
+/// Channel of the parts' events, each with the number of its part.
+pub type MemberEvents = mpsc::Receiver<(usize, MemberEvent)>;
 
 /// A run on several agents.
 pub struct Delivery {
-    /// What it is called in messages.
+    /// Name of the load test for messages.
     name: String,
     is_quiet: bool,
     on_loss: OnAgentLoss,
     parts: Vec<Following>,
-    heard: Heard,
-    /// Events that have not been taken.
+    events: MemberEvents,
+    /// Events that were not returned yet.
     waiting: VecDeque<RunEvent>,
-    merged: Merged,
+    merged: MergedRun,
     clock: Clock,
-    /// How far each agent's clock is ahead of ours, once that is known.
+    /// Difference between each agent's clock and the local one, once it is known.
     offsets: watch::Receiver<Vec<Option<Offset>>>,
-    orders: watch::Sender<Given>,
-    /// When the measured part begins.
+    orders: watch::Sender<OrderState>,
+    /// Start of the measured time.
     started: Option<Instant>,
-    has_said_skew: bool,
+    has_printed_skew: bool,
     torn_down: watch::Sender<Vec<String>>,
-    /// Those who start it, carry out orders, and clear up.
+    /// Tasks that start the run, carry out orders, and clear up.
     working: JoinSet<()>,
 }
 
-/// A part, as far as it was heard of.
+/// A part and its reported state.
 struct Following {
     part: Arc<Part>,
     is_open: bool,
-    /// When it started, by the clock of its agent.
+    /// Start time by the agent's clock.
     started: Option<u64>,
 }
 
-/// What a run is told that others wait for.
-pub struct Tell {
-    /// What went wrong after it.
+/// Channels from a run to its fleet.
+pub struct FleetChannels {
+    /// Errors after the run.
     pub torn_down: watch::Sender<Vec<String>>,
-    /// What its parts are to do, and how it ends.
-    pub orders: watch::Sender<Given>,
+    /// Orders to the parts, with the reasons for the end of the run.
+    pub orders: watch::Sender<OrderState>,
 }
 
 impl Delivery {
-    /// Starts what is ready on every agent.
+    /// Starts the held jobs of all parts.
     #[must_use]
     pub fn start(
         (name, is_quiet, on_loss): (String, bool, OnAgentLoss),
         parts: &[Arc<Part>],
         (plan, options): (Plan, Options),
-        (heard, told): (Heard, mpsc::Sender<(usize, Told)>),
-        tell: Tell,
+        (events, event_sender): (MemberEvents, mpsc::Sender<(usize, MemberEvent)>),
+        channels: FleetChannels,
     ) -> Self {
         let clock = Clock::start();
-        let (orders, order) = (tell.orders.clone(), tell.orders.subscribe());
+        let (orders, order) = (channels.orders.clone(), channels.orders.subscribe());
         let (known, offsets) = watch::channel(vec![None; parts.len()]);
         let mut working = JoinSet::new();
         for part in parts {
-            working.spawn(obey(Arc::clone(part), order.clone()));
+            working.spawn(carry_out_orders(Arc::clone(part), order.clone()));
         }
-        working.spawn(start(parts.to_vec(), clock, known, order, told));
+        working.spawn(start(parts.to_vec(), clock, known, order, event_sender));
         let names = parts.iter().map(|part| part.name.clone());
         let following = |part: &Arc<Part>| Following { part: Arc::clone(part), is_open: true, started: None };
         Self {
             name,
             is_quiet,
             on_loss,
-            merged: Merged::new(plan, options, names),
+            merged: MergedRun::new(plan, options, names),
             parts: parts.iter().map(following).collect(),
-            heard,
+            events,
             waiting: VecDeque::new(),
             clock,
             offsets,
             orders,
             started: None,
-            has_said_skew: false,
-            torn_down: tell.torn_down,
+            has_printed_skew: false,
+            torn_down: channels.torn_down,
             working,
         }
     }
 
-    fn give(&self, order: Order, run: &RunEnd) {
-        self.orders.send_modify(|given| given.give(order, run));
+    fn order(&self, order: Order, run: &RunEnd) {
+        self.orders.send_modify(|orders| orders.add(order, run));
     }
 
-    fn hear(&mut self, index: usize, told: Told) {
+    fn receive(&mut self, index: usize, event: MemberEvent) {
         if !self.parts[index].is_open {
             return;
         }
-        match told {
-            Told::Lost(reason) => self.lose(index, reason),
-            Told::Record(record) => self.record(index, *record),
+        match event {
+            MemberEvent::Lost(reason) => self.lose(index, reason),
+            MemberEvent::Record(record) => self.record(index, *record),
         }
-        self.say_skew();
+        self.print_skew();
     }
 
     fn record(&mut self, index: usize, record: Record) {
@@ -159,14 +159,14 @@ impl Delivery {
         }
         let offset = self.offsets.borrow()[index];
         if let Some(offset) = offset {
-            in_our_clock(&mut event, &offset);
+            to_local_time(&mut event, &offset);
         }
         if let Event::Started(started) = &event {
             let at = self.clock.instant(started.at);
             self.started = Some(self.started.map_or(at, |earliest| earliest.min(at)));
         }
-        if let Err(error) = self.merged.hear(index, &event) {
-            self.lose(index, format!("it tells what cannot be: {error}"));
+        if let Err(error) = self.merged.receive(index, &event) {
+            self.lose(index, format!("it sent an invalid event: {error}"));
         }
     }
 
@@ -175,29 +175,29 @@ impl Delivery {
         match ended.state() {
             State::Completed => {
                 if !ended.reason.is_empty() {
-                    let text = format!("{}: {}", self.parts[index].part.name, said(&ended.reason));
+                    let text = format!("{}: {}", self.parts[index].part.name, printable_reason(&ended.reason));
                     self.torn_down.send_modify(|all| all.push(text));
                 }
                 self.close(index);
             }
             State::Cancelled if is_stopping => self.close(index),
-            State::Cancelled => self.lose(index, was_stopped(ended)),
+            State::Cancelled => self.lose(index, describe_stopped_job(ended)),
             State::Failed => {
-                // Once is enough where all of them fail in the same way.
+                // If all load tests fail in the same way, the first one is enough.
                 if self.broken().is_none() {
-                    say_stderr(&self.name, &self.parts[index].part.name, &ended.stderr);
+                    print_stderr(&self.name, &self.parts[index].part.name, &ended.stderr);
                 }
-                self.lose(index, has_failed(ended));
+                self.lose(index, describe_failed_job(ended));
             }
         }
     }
 
-    /// It has told its end.
+    /// Ends a part that has reported its end.
     fn close(&mut self, index: usize) {
         self.parts[index].is_open = false;
-        // Without one it is lost all the same.
+        // A part without the engine's last event counts as lost.
         if !self.merged.has_finished(index) {
-            self.merged.lose(index, "it ended without telling what it measured last");
+            self.merged.lose(index, "it ended without its last measurements");
         }
     }
 
@@ -209,12 +209,12 @@ impl Delivery {
         let is_last = self.parts.iter().all(|following| !following.is_open) && self.merged.have_all_failed();
         let goes_on = self.on_loss == OnAgentLoss::Continue && !is_last;
         let text = format!("the agent {name} was lost: {reason}");
-        let then = if goes_on { "the others go on" } else { "stopping" };
+        let then = if goes_on { "the others continue" } else { "stopping" };
         if self.broken().is_none() {
             say(format_args!("{}: {text}; {then}", self.name));
         }
         if goes_on {
-            // It may be there still, and send load that nobody counts.
+            // The agent may still be running, and send load that is not counted.
             let part = Arc::clone(&self.parts[index].part);
             self.working.spawn(async move {
                 while part.withdraw(&RunEnd::default()).await.is_err() {
@@ -222,20 +222,20 @@ impl Delivery {
                 }
             });
         } else {
-            self.give(Order::Cut, &RunEnd::died(&text, Some(&name)));
+            self.order(Order::Cut, &RunEnd::died(&text, Some(&name)));
         }
     }
 
-    /// Says how far apart the agents started, once all have that are still there.
-    fn say_skew(&mut self) {
+    /// Prints how far apart the agents started, once all remaining ones have started.
+    fn print_skew(&mut self) {
         let mut open = self.parts.iter().filter(|following| following.is_open);
-        if self.has_said_skew || self.is_quiet || !open.clone().all(|following| following.started.is_some()) {
+        if self.has_printed_skew || self.is_quiet || !open.clone().all(|following| following.started.is_some()) {
             return;
         }
         if open.next().is_none() {
             return;
         }
-        self.has_said_skew = true;
+        self.has_printed_skew = true;
         let offsets = self.offsets.borrow();
         let known = self.parts.iter().zip(offsets.iter()).filter(|(following, _)| following.is_open);
         let starts: Vec<_> = known
@@ -261,20 +261,20 @@ impl Delivery {
     }
 }
 
-/// As `0.4 ms`.
+/// Formats a duration, for example `0.4 ms`.
 fn milliseconds(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1e3;
     let digits = if milliseconds < 0.1 { 3 } else { 1 };
     format!("{milliseconds:.digits$} ms")
 }
 
-/// What a load test said last that failed.
-pub fn say_stderr(name: &str, agent: &str, stderr: &str) {
+/// Prints the last lines of stderr of a failed load test.
+pub fn print_stderr(name: &str, agent: &str, stderr: &str) {
     let lines: Vec<_> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
         return;
     }
-    say(format_args!("{name}: the last that the load test said on {agent}:"));
+    say(format_args!("{name}: last lines of the load test's stderr on {agent}:"));
     for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
         let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         say(format_args!("  {line}"));
@@ -293,11 +293,11 @@ impl Delivery {
             if !self.parts.iter().any(|following| following.is_open) {
                 return None;
             }
-            match self.heard.recv().await {
-                Some((index, told)) => self.hear(index, told),
+            match self.events.recv().await {
+                Some((index, event)) => self.receive(index, event),
                 None => {
                     for index in 0..self.parts.len() {
-                        self.hear(index, Told::Lost("it is followed no more".to_owned()));
+                        self.receive(index, MemberEvent::Lost("its records are not received any more".to_owned()));
                     }
                 }
             }
@@ -323,11 +323,11 @@ impl EngineHandle for Delivery {
             }
             StopReason::Threshold(lost) => RunEnd { aborted: Some(lost.clone()), ..RunEnd::default() },
         };
-        self.give(Order::Stop, &run);
+        self.order(Order::Stop, &run);
     }
 
     fn cut(&mut self) {
-        self.give(Order::Cut, &RunEnd::default());
+        self.order(Order::Cut, &RunEnd::default());
     }
 
     fn totals(&self) -> &Snapshot {
@@ -356,10 +356,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_in_milliseconds() {
-        let said = |nanos| milliseconds(Duration::from_nanos(nanos));
+    fn durations_are_in_milliseconds() {
+        let text = |nanos| milliseconds(Duration::from_nanos(nanos));
         assert_eq!(
-            [said(0), said(12_345), said(412_345), said(12_000_000)],
+            [text(0), text(12_345), text(412_345), text(12_000_000)],
             ["0.000 ms", "0.012 ms", "0.4 ms", "12.0 ms"]
         );
     }

@@ -1,4 +1,4 @@
-//! Takes what an agent measures, record after record, for as long as it can be reached.
+//! Receives the records of an agent's job while the agent can be reached.
 
 use std::{
     sync::Arc,
@@ -12,34 +12,38 @@ use tokio::{sync::mpsc, time::sleep};
 use super::part::Part;
 use crate::{http::client::CallError, results::keep::Keeper};
 
-/// How long an agent is waited for that cannot be reached.
+/// Longest time that an agent may be unreachable.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a call may wait for records.
+/// Longest time that a call may wait for records.
 const WAIT: Duration = Duration::from_secs(2);
-/// The pause after a call that failed: twice as long after each, up to the longest.
+/// Pause after the first failed call. It doubles after each further one, up to [`LONGEST`].
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// What is heard of a part.
+/// An event of a part.
 #[derive(Debug)]
-pub enum Told {
-    /// This was recorded.
+pub enum MemberEvent {
+    /// The agent has recorded this.
     Record(Box<Record>),
-    /// Nothing more comes, for this reason.
+    /// The agent was lost for this reason, and no further record comes.
     Lost(String),
 }
 
-/// Sends what is recorded of part number `index` to `told`, and has it kept, in order and once, until that is all or the
-/// agent is lost.
-pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize, Told)>, keeper: Option<Keeper>) {
+/// Sends the records of part number `index` to `events` and stores them with `keeper`, in order and each once. Returns
+/// after the last record, or once the agent is lost.
+pub async fn follow(
+    (index, part): (usize, Arc<Part>),
+    events: mpsc::Sender<(usize, MemberEvent)>,
+    keeper: Option<Keeper>,
+) {
     let Some(job) = part.job() else { return };
     let mut next = 0;
-    let mut heard = Instant::now();
+    let mut last_answer = Instant::now();
     let mut pause = PAUSE;
     loop {
         match part.agent.records(&job, next, WAIT).await {
             Ok(records) => {
-                (heard, pause) = (Instant::now(), PAUSE);
+                (last_answer, pause) = (Instant::now(), PAUSE);
                 for record in records {
                     next += 1;
                     let is_last = matches!(record.record, Some(Kind::Ended(_)));
@@ -50,29 +54,29 @@ pub async fn follow((index, part): (usize, Arc<Part>), told: mpsc::Sender<(usize
                     if is_last {
                         part.end();
                     }
-                    let is_heard = told.send((index, Told::Record(Box::new(record)))).await.is_ok();
-                    if is_last || (!is_heard && keeper.is_none()) {
+                    let is_received = events.send((index, MemberEvent::Record(Box::new(record)))).await.is_ok();
+                    if is_last || (!is_received && keeper.is_none()) {
                         return;
                     }
                 }
             }
-            Err(error) if is_final(&error) || heard.elapsed() >= PATIENCE => {
+            Err(error) if is_final(&error) || last_answer.elapsed() >= PATIENCE => {
                 let reason = match error {
-                    CallError::Refused(StatusCode::NOT_FOUND, _) => "it knows nothing of its job any more".to_owned(),
+                    CallError::Refused(StatusCode::NOT_FOUND, _) => "it does not have its job any more".to_owned(),
                     error => error.to_string(),
                 };
-                _ = told.send((index, Told::Lost(reason))).await;
+                _ = events.send((index, MemberEvent::Lost(reason))).await;
                 return;
             }
             Err(_) => {
-                sleep(pause.min(PATIENCE.saturating_sub(heard.elapsed()))).await;
+                sleep(pause.min(PATIENCE.saturating_sub(last_answer.elapsed()))).await;
                 pause = (2 * pause).min(LONGEST);
             }
         }
     }
 }
 
-/// Whether it is no use to ask again.
+/// Returns true if it is useless to repeat the call.
 fn is_final(error: &CallError) -> bool {
     match error {
         CallError::Away(_) => false,

@@ -1,4 +1,4 @@
-//! One agent's part of a run: which share of the plan it has, and what is known of its job.
+//! One agent's part of a run: its share of the plan, and the state of its job.
 
 use std::{
     sync::{
@@ -18,46 +18,46 @@ use tokio::time::{sleep, timeout};
 use super::agent::Agent;
 use crate::{drive::run_end::RunEnd, http::client::CallError};
 
-/// How long a job may take to be over that was cut.
+/// Longest time for a job to end after it was cut off.
 const OVER: Duration = Duration::from_secs(5);
-/// How often an agent is asked that does not answer, and the pause in between.
+/// Number of attempts to reach an agent, and the pause between them.
 const TRIES: u32 = 3;
 const AGAIN: Duration = Duration::from_millis(200);
-/// How often that is looked at.
+/// Interval between looks at the state of a job.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// One agent's part of a run.
 #[derive(Debug)]
 pub struct Part {
-    /// What the agent is called.
+    /// Name of the agent.
     pub name: String,
-    /// The agent.
+    /// Client of the agent.
     pub agent: Agent,
-    /// What of the plan is its.
+    /// Share of the plan.
     pub share: Share,
-    /// The run.
+    /// ID of the run.
     pub run: String,
-    /// Held while it is asked to queue the job.
+    /// Locked while the agent is asked to queue the job.
     asking: tokio::sync::Mutex<Asked>,
     job: Mutex<Option<String>>,
     is_over: AtomicBool,
-    /// Why the run goes on without it, if it does.
+    /// Reason why the run continues without this part, if it does.
     lost: OnceLock<String>,
-    /// Whether some of its records are kept, and its last one is not.
+    /// True if some of its records are stored, but not the last one.
     is_kept_open: AtomicBool,
 }
 
-/// Whether a job was asked for.
+/// Whether the agent was asked to queue the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     No,
-    /// It may be there: nobody said.
+    /// Asked, without a clear answer: the job may exist.
     Maybe,
     Yes,
 }
 
 impl Part {
-    /// One of which there is no job yet.
+    /// Creates a part without a job.
     #[must_use]
     pub fn new(name: String, agent: Agent, share: Share, run: String) -> Self {
         let asking = tokio::sync::Mutex::new(Asked::No);
@@ -74,11 +74,11 @@ impl Part {
         }
     }
 
-    /// Queues its job, which is `job` and what is its alone.
+    /// Queues the part's job. Adds the keys that are its own to `job`, which is the same for all parts.
     ///
     /// # Errors
     ///
-    /// Why it is not queued.
+    /// Returns an error if the job is not queued.
     pub async fn queue(&self, job: &Map<String, Value>) -> Result<(), CallError> {
         let mut asked = self.asking.lock().await;
         let mut job = job.clone();
@@ -106,49 +106,49 @@ impl Part {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its job, once there is one.
+    /// Returns the ID of the job, if there is one.
     #[must_use]
     pub fn job(&self) -> Option<String> {
         self.lock().clone()
     }
 
-    /// Its job is over.
+    /// Records that the job is over.
     pub fn end(&self) {
         self.is_over.store(true, Relaxed);
     }
 
-    /// Whether its job is over.
+    /// Returns true if the job is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
 
-    /// The run goes on without it, for this reason.
+    /// Records why the run continues without this part.
     pub fn lose(&self, reason: String) {
         _ = self.lost.set(reason);
     }
 
-    /// A record of it is kept, which is its last or not.
+    /// Records that a record was stored, and whether it was the last one.
     pub fn keep(&self, is_last: bool) {
         self.is_kept_open.store(!is_last, Relaxed);
     }
 
-    /// What is kept as its end once the run has ended, where some of it is kept and its end is not.
+    /// Returns the last record to store after the run, if some records of the part are stored and its last one is not.
     #[must_use]
     pub fn missing_end(&self, run: &RunEnd) -> Option<Ended> {
         if !self.is_kept_open.load(Relaxed) {
             return None;
         }
-        let lost = self.lost.get().map_or("it has not told its end", |lost| lost).to_owned();
+        let lost = self.lost.get().map_or("its end was not reported", |lost| lost).to_owned();
         let run = RunEnd { lost: Some(lost), ..run.clone() };
         Some(run.of(Ended { state: State::Cancelled.into(), ..Ended::default() }))
     }
 
-    /// Leaves nothing of the run on the agent, whatever there is; `run` is what is known of the run's end.
+    /// Ends the part's job, in whatever state it is. `run` contains the known reasons for the end of the run.
     ///
     /// # Errors
     ///
-    /// Why there may be something.
+    /// Returns an error if the job may still be on the agent.
     pub async fn withdraw(&self, run: &RunEnd) -> Result<(), String> {
         let asked = *self.asking.lock().await;
         if asked == Asked::No || self.is_over() {
@@ -162,16 +162,16 @@ impl Part {
                 return Ok(());
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not say that it has ended".to_owned(),
+            Err(_) => "its end was not confirmed".to_owned(),
         };
         let job = self.job().unwrap_or_else(|| format!("of the run {}", self.run));
-        Err(format!("the job {job} may be left on the agent {}: {reason}", self.name))
+        Err(format!("the job {job} may still be on the agent {}: {reason}", self.name))
     }
 
     async fn try_to_withdraw(&self, run: &RunEnd) -> Result<(), CallError> {
         for _ in 1..TRIES {
             match self.withdraw_job(run).await {
-                // A connection that was kept may be closed by now, as where the agent stood still.
+                // A kept-alive connection may be closed by now, for example if the agent was paused.
                 Err(CallError::Away(_)) => sleep(AGAIN).await,
                 withdrawn => return withdrawn,
             }
@@ -188,7 +188,7 @@ impl Part {
                 None => return Ok(()),
             },
         };
-        // What says how the run ends stops, and what says nothing cuts.
+        // A call with reasons stops the job. A call without reasons cuts it off.
         let mut job = self.agent.stop(&id, run).await?;
         if !job.is_over() {
             job = self.agent.stop(&id, &RunEnd::default()).await?;
@@ -201,7 +201,8 @@ impl Part {
     }
 }
 
-/// How many of `agents` there is something to do for: each has a user, where users are what there is, and a trigger.
+/// Returns how many of `agents` have something to do. Each needs a user, if the plan has a number of users, and a
+/// trigger.
 #[must_use]
 pub fn useful(plan: &Plan, agents: u64) -> u64 {
     agents.min(plan.peak_users()).min(plan.iterations().unwrap_or(u64::MAX)).max(1)
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_agent_is_left_without_anything_to_do() {
+    fn number_of_useful_agents_depends_on_plan() {
         let plan = |asked| Plan::new(asked).unwrap();
         assert_eq!(useful(&plan(Asked::default()), 3), 3);
         assert_eq!(useful(&plan(Asked { users: Some(2), ..Asked::default() }), 3), 2);

@@ -1,4 +1,4 @@
-//! Has all agents begin at the same moment, each by its own clock.
+//! Starts all agents at the same time, each by its own clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,37 +8,37 @@ use tokio::sync::{mpsc, watch};
 use super::{
     clock::{Clock, Offset},
     each_result,
-    follow::Told,
-    orders::{Given, Order},
+    follow::MemberEvent,
+    orders::{Order, OrderState},
     part::Part,
 };
 use crate::http::client::CallError;
 
-/// How often each agent is asked what time it is.
+/// Number of times that each agent is asked for its time.
 const ROUNDS: usize = 9;
-/// The shortest time from the agreement to the start.
+/// Shortest time between the call to start and the start.
 const AHEAD: Duration = Duration::from_millis(200);
 
-/// Measures how far each agent's clock is ahead, tells that to `known`, and has all begin. Whoever cannot is told of to
-/// `told` as lost; once there is an order to stop, nobody begins.
+/// Measures the offset of each agent's clock, sends the offsets to `known`, and starts all parts. Reports parts that
+/// cannot start to `events` as lost. Gives up once there is an order to stop.
 pub(super) async fn start(
     parts: Vec<Arc<Part>>,
     clock: Clock,
     known: watch::Sender<Vec<Option<Offset>>>,
-    mut given: watch::Receiver<Given>,
-    told: mpsc::Sender<(usize, Told)>,
+    mut orders: watch::Receiver<OrderState>,
+    events: mpsc::Sender<(usize, MemberEvent)>,
 ) {
     let starting = async {
         let measured = each_result(&parts, |part| async move { measure(&part, &clock).await }).await;
         let mut offsets = Vec::new();
         for (index, measured) in measured.into_iter().enumerate() {
             if let Err(error) = &measured {
-                _ = told.send((index, Told::Lost(error.to_string()))).await;
+                _ = events.send((index, MemberEvent::Lost(error.to_string()))).await;
             }
             offsets.push(measured.ok());
         }
         known.send_replace(offsets.clone());
-        // A trip is twice as long as what is not known for it.
+        // A round trip takes twice the uncertainty.
         let worst = offsets.iter().flatten().map(|offset| 2 * offset.uncertainty).max().unwrap_or_default();
         let at = clock.now() + nanoseconds(AHEAD.max(4 * worst));
         let offsets = Arc::new(offsets);
@@ -48,7 +48,7 @@ pub(super) async fn start(
             async move {
                 match (offset, part.job()) {
                     (Some(offset), Some(job)) => part.agent.start(&job, offset.there(at)).await,
-                    // It is lost already.
+                    // Reported as lost already.
                     _ => Ok(()),
                 }
             }
@@ -56,13 +56,13 @@ pub(super) async fn start(
         .await;
         for (index, begun) in begun.into_iter().enumerate() {
             if let Err(error) = begun {
-                _ = told.send((index, Told::Lost(format!("it could not be started: {error}")))).await;
+                _ = events.send((index, MemberEvent::Lost(format!("it could not be started: {error}")))).await;
             }
         }
     };
     tokio::select! {
         () = starting => {}
-        _ = given.wait_for(|given| given.order > Order::Run) => {}
+        _ = orders.wait_for(|orders| orders.order > Order::Run) => {}
     }
 }
 
@@ -71,5 +71,5 @@ async fn measure(part: &Part, clock: &Clock) -> Result<Offset, CallError> {
     for _ in 0..ROUNDS {
         rounds.push(part.agent.time(clock).await?);
     }
-    Offset::estimate(&rounds).ok_or_else(|| CallError::Away("its clock is not known".to_owned()))
+    Offset::estimate(&rounds).ok_or_else(|| CallError::Away("its clock could not be read".to_owned()))
 }

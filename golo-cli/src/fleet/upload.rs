@@ -1,4 +1,4 @@
-//! Gives a load test to the agents that do not have it, to all of them at the same time.
+//! Uploads a load test to all agents that do not have it, concurrently.
 
 use std::{
     fs::File,
@@ -18,26 +18,26 @@ use tokio::time::interval;
 use super::{each, part::Part};
 use crate::{http::client::CallError, process::load_test::LoadTest};
 
-/// How often it is said how far it is.
-const NEWS: Duration = Duration::from_millis(200);
-/// Bytes that are hashed at once.
+/// Interval between updates of the progress line.
+const REDRAW: Duration = Duration::from_millis(200);
+/// Number of bytes that are hashed at once.
 const PIECE: usize = 256 << 10;
 
-/// A file, and what it is known by.
+/// Hash and length of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binary {
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256 in hexadecimal digits.
     pub hash: String,
-    /// Its bytes.
+    /// Length in bytes.
     pub length: u64,
 }
 
 impl Binary {
-    /// The file at `path`.
+    /// Reads the file at `path`.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let (mut hash, mut length) = (Sha256::new(), 0);
@@ -58,11 +58,11 @@ impl Binary {
     }
 }
 
-/// Uploads it where it is missing.
+/// Uploads the load test to the agents that do not have it.
 ///
 /// # Errors
 ///
-/// Which agents do not have it now, and why.
+/// Returns an error that names the agents that do not have the load test now, each with its reason.
 pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, is_quiet: bool) -> Result<(), String> {
     let hash = Arc::new(binary.hash.clone());
     let asking = |part: Arc<Part>| {
@@ -78,33 +78,33 @@ pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, 
         [part] => part.name.clone(),
         many => format!("{} agents", many.len()),
     };
-    let news = News::start(&load_test.name, &to, binary.length * missing.len() as u64, is_quiet);
+    let progress = UploadProgress::start(&load_test.name, &to, binary.length * missing.len() as u64, is_quiet);
     let uploading = |part: Arc<Part>| {
-        let (path, binary, sent) = (load_test.path.clone(), binary.clone(), Arc::clone(&news.sent));
+        let (path, binary, sent) = (load_test.path.clone(), binary.clone(), Arc::clone(&progress.sent));
         async move {
             let count = move |bytes| _ = sent.fetch_add(bytes, Relaxed);
             let hash = part.agent.upload(&path, binary.length, count).await?;
             if hash == binary.hash {
                 return Ok(());
             }
-            Err(CallError::Away("the load test changed while it was uploaded, or arrived as another file".to_owned()))
+            Err(CallError::Away("the load test changed during the upload, or did not arrive intact".to_owned()))
         }
     };
     tokio::select! {
         uploaded = each(&missing, uploading) => uploaded.map(drop),
-        () = news.tell() => Ok(()),
+        () = progress.show() => Ok(()),
     }
 }
 
-/// How far it is, on a terminal, as one line that goes away; anywhere else it is said that it begins.
-struct News {
+/// Progress of an upload: a line that is redrawn and removed on a terminal, and a message at the beginning elsewhere.
+struct UploadProgress {
     text: String,
     total: u64,
     sent: Arc<AtomicU64>,
     is_live: bool,
 }
 
-impl News {
+impl UploadProgress {
     fn start(name: &str, to: &str, total: u64, is_quiet: bool) -> Self {
         let text = format!("{name}: uploading {:.1} MB to {to}", total as f64 / 1e6);
         let is_live = !is_quiet && io::stderr().is_terminal();
@@ -114,9 +114,9 @@ impl News {
         Self { text, total, sent: Arc::default(), is_live }
     }
 
-    /// Never ends.
-    async fn tell(&self) {
-        let mut ticks = interval(NEWS);
+    /// Redraws the progress line. Never returns.
+    async fn show(&self) {
+        let mut ticks = interval(REDRAW);
         loop {
             ticks.tick().await;
             if self.is_live {
@@ -127,7 +127,7 @@ impl News {
     }
 }
 
-impl Drop for News {
+impl Drop for UploadProgress {
     fn drop(&mut self) {
         if self.is_live {
             draw("\r\x1b[K");
@@ -135,7 +135,7 @@ impl Drop for News {
     }
 }
 
-/// A closed stderr is nobody's concern.
+/// Errors are ignored, for example a closed stderr.
 fn draw(text: &str) {
     _ = io::stderr().write_all(text.as_bytes());
 }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_known_by_its_hash() {
+    fn binary_has_hash_and_length_of_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "abc").unwrap();

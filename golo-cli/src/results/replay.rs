@@ -15,8 +15,8 @@ use golo_proto::{
 };
 
 use crate::drive::{
-    merged::Merged,
-    run_end::{has_failed, was_stopped},
+    merged_run::MergedRun,
+    run_end::{describe_failed_job, describe_stopped_job},
 };
 use known::not_ended;
 
@@ -62,7 +62,7 @@ pub fn replay<'a>(
     let of = asked.of;
     let names = parts.iter().map(|part| part.agent.clone());
     let names: Vec<_> = names.chain(missing.iter().map(|index| format!("share {} of {of}", index + 1))).collect();
-    let mut merged = Merged::new(asked.plan, asked.options, names);
+    let mut merged = MergedRun::new(asked.plan, asked.options, names);
     for part in parts.len()..parts.len() + missing.len() {
         merged.lose(part, "it sent no records");
     }
@@ -174,7 +174,7 @@ impl<'a> Part<'a> {
     }
 
     /// Reads until the end of the next second or the last record.
-    fn advance(&mut self, number: usize, merged: &mut Merged) -> Result<(), String> {
+    fn advance(&mut self, number: usize, merged: &mut MergedRun) -> Result<(), String> {
         for record in self.records.by_ref() {
             let Record { at, record } = record?;
             self.last_record_at = at;
@@ -187,7 +187,7 @@ impl<'a> Part<'a> {
                 // A record kind of a later version.
                 Some(record::Record::Begun(_) | record::Record::Event(_)) | None => continue,
             };
-            merged.hear(number, &event).map_err(|error| format!("invalid record of {}: {error}", self.agent))?;
+            merged.receive(number, &event).map_err(|error| format!("invalid record of {}: {error}", self.agent))?;
             match &event {
                 Event::Second(second) => {
                     self.seconds = Duration::from_nanos(second.elapsed).as_secs();
@@ -213,8 +213,8 @@ impl<'a> Part<'a> {
 fn early_end(ended: &Ended) -> Option<String> {
     match ended.state() {
         _ if !ended.run_lost.is_empty() => Some(ended.run_lost.clone()),
-        State::Failed => Some(has_failed(ended)),
-        State::Cancelled if !contains_run_end(ended) => Some(was_stopped(ended)),
+        State::Failed => Some(describe_failed_job(ended)),
+        State::Cancelled if !contains_run_end(ended) => Some(describe_stopped_job(ended)),
         State::Completed | State::Cancelled => None,
     }
 }

@@ -89,9 +89,9 @@ async fn load_of_a_running_job_can_be_changed() {
         assert!(status == 400 && answer["error"].as_str().unwrap().starts_with(reason), "{answer}");
     }
     for (wrong, reason) in [
-        ("aborted=fast", "`aborted` is no threshold"),
+        ("aborted=fast", "`aborted` is not a threshold"),
         ("died=", "`died` is empty"),
-        ("died-of=a", "`died-of` comes with `died`"),
+        ("died-of=a", "`died-of` needs `died`"),
         ("stopped=soon", "expected nothing, or how the run ends"),
         ("because=x", "expected nothing, or how the run ends"),
     ] {

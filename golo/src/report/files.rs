@@ -1,4 +1,4 @@
-//! The files of a run's reports: known to be writable before there is any load, and whole or not there at all.
+//! Report files: checked before the load begins, and replaced only by a complete report.
 
 use std::{
     fs::{File, OpenOptions},
@@ -8,30 +8,30 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// Most links that lead from one to the other: what Linux follows.
+/// Largest number of symbolic links that are followed, as on Linux.
 const LINKS: usize = 40;
 
-/// A file that is to be written once the run is over.
+/// A file that is written after the run.
 pub(crate) struct ReportFile {
     path: PathBuf,
     place: Place,
 }
 
 enum Place {
-    /// A new file beside the one that is meant, that takes its place once it is whole.
-    Beside { new: NamedTempFile, file: PathBuf },
-    /// What is no regular file, as a pipe, cannot be replaced.
-    Itself(File),
+    /// A temporary file in the same folder, which replaces `file` when it is complete.
+    Temporary { new: NamedTempFile, file: PathBuf },
+    /// A file that cannot be replaced because it is not a regular one, for example a pipe.
+    InPlace(File),
 }
 
 impl ReportFile {
-    /// Opens it; what was there stays until [`write`](Self::write) has succeeded.
+    /// Opens the file. Its old contents stay until [`write`](Self::write) has succeeded.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         refuse_streams(path)?;
         let file = followed(path);
         let place = match is_special(path) || file.is_symlink() {
-            true => Place::Itself(OpenOptions::new().write(true).open(path)?),
-            false => Place::Beside { new: beside(&file)?, file },
+            true => Place::InPlace(OpenOptions::new().write(true).open(path)?),
+            false => Place::Temporary { new: temporary_file(&file)?, file },
         };
         Ok(Self { path: path.to_owned(), place })
     }
@@ -40,14 +40,15 @@ impl ReportFile {
         &self.path
     }
 
-    /// Puts what `write` writes in its place.
+    /// Writes the report and replaces the file with it.
     pub(crate) fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         match self.place {
-            Place::Itself(file) => whole(&file, write),
-            Place::Beside { new, file } => {
+            Place::InPlace(file) => whole(&file, write),
+            Place::Temporary { new, file } => {
                 whole(new.as_file(), write)?;
                 new.persist(&file).map(drop).or_else(|failed| {
-                    // One that is mounted by itself, as into a container, can be written and not replaced.
+                    // A file that is a mount point of its own, for example in a container, can be written but not
+                    // replaced.
                     copy(&failed.file, &file).map_err(|_| failed.error)
                 })
             }
@@ -66,12 +67,13 @@ fn copy(from: &NamedTempFile, to: &Path) -> io::Result<()> {
     io::copy(&mut from.reopen()?, &mut to).map(drop)
 }
 
-/// Whether it is there, and no regular file.
+/// Returns true if the path exists and is not a regular file.
 pub(crate) fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|known| !known.is_file())
 }
 
-/// The file that a link leads to, there already or not: a link is to stay one. It is a link itself if that leads nowhere.
+/// Returns the target of a symbolic link, whether or not it exists, so that the link itself is kept. Returns a link if
+/// the links form a circle.
 pub(crate) fn followed(path: &Path) -> PathBuf {
     let mut file = path.to_owned();
     for _ in 0..LINKS {
@@ -81,7 +83,7 @@ pub(crate) fn followed(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or(file)
 }
 
-/// What stdout or stderr goes to cannot be written by another way at the same time: each would overwrite the other.
+/// Returns an error if stdout or stderr is redirected to the file. Two writers would overwrite each other's text.
 pub(crate) fn refuse_streams(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -94,17 +96,17 @@ pub(crate) fn refuse_streams(path: &Path) -> io::Result<()> {
         for (stream, name) in [(stdout.as_fd(), "stdout"), (stderr.as_fd(), "stderr")] {
             let known = stream.try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
             if known.is_ok_and(|known| (known.dev(), known.ino()) == (file.dev(), file.ino())) {
-                return Err(io::Error::other(format!("{name} goes there")));
+                return Err(io::Error::other(format!("{name} is redirected to it")));
             }
         }
     }
     Ok(())
 }
 
-/// In the same folder, since a file is moved whole within one file system only; with the permissions of the one it is to
-/// replace, or with the usual ones.
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
-    // It may be read-only although its folder is not.
+/// Creates a temporary file in the same folder, because a file can be moved atomically only within one file system. It
+/// gets the permissions of the file that it replaces, or the usual ones.
+fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
+    // The file may be read-only although its folder is not.
     let known = path.exists().then(|| OpenOptions::new().write(true).open(path)?.metadata()).transpose()?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new();
@@ -121,7 +123,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// An error that does not name the file that nobody has asked for.
+/// Removes the path of the temporary file from an error, because the user has not asked for that file.
 fn without_path(error: io::Error) -> io::Error {
     let text = error.to_string();
     io::Error::new(error.kind(), text.split(" at path ").next().unwrap_or_default())
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_stays_until_the_new_is_whole() {
+    fn old_report_stays_until_new_one_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.json");
         std::fs::write(&path, "old").unwrap();
@@ -154,7 +156,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_one_and_what_it_leads_to_is_written() {
+    fn target_of_symbolic_link_is_written() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("runs")).unwrap();
         let link = folder.path().join("latest.json");
@@ -170,7 +172,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn permissions_stay_as_they_were() {
+    fn permissions_of_replaced_file_are_kept() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.json");
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_known_at_once() {
+    fn open_fails_if_file_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let error = ReportFile::open(&folder.path().join("missing/summary.json")).err().unwrap().to_string();
         assert!(!error.contains(".golo-"), "{error}");
@@ -191,7 +193,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_device_is_written_and_not_replaced() {
+    fn device_is_written_and_not_replaced() {
         let full = ReportFile::open(Path::new("/dev/full")).unwrap();
         let error = full.write(|to| to.write_all(b"{}")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);

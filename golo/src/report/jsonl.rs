@@ -1,4 +1,4 @@
-//! `jsonl=`: every request as a line of JSON, in a file or on stdout.
+//! `jsonl=`: writes every request as a line of JSON to a file or to stdout.
 
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ pub(super) const KIND: OutputKind = OutputKind {
     open,
 };
 
-/// Returns where the lines of this argument go.
+/// Returns the destination of the lines for this argument.
 pub(super) fn stream(argument: &str) -> Stream {
     if argument == "-" { Stream::Stdout } else { Stream::File(argument.into()) }
 }

@@ -1,7 +1,7 @@
-//! The lines of a served load test: formatted into memory by the requests, written in batches by one thread.
+//! The writer of output lines: requests format them into memory, and one thread writes them in batches.
 //!
-//! A request never waits for a system call. Where the reader does not keep up, memory fills to a mark and load tests
-//! wait, after a request has been measured; nothing is lost.
+//! A request never waits for a system call. If the reader is too slow, the memory fills up to a limit. Triggers then
+//! wait after a request was measured, and no line is lost.
 
 use std::{
     fmt,
@@ -28,27 +28,27 @@ use crate::{
     support::{lock::lock, message::say},
 };
 
-/// How long lines may gather before they are written.
+/// Longest time that lines are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(20);
-/// Bytes that are written without waiting for more.
+/// Number of bytes that are written without waiting for more.
 const ENOUGH: usize = 64 << 10;
-/// Bytes in memory from which on load tests wait.
+/// Number of bytes in memory from which triggers wait.
 const FULL: usize = 1 << 20;
-/// How long to wait before a write that failed for want of room is tried again.
+/// Pause before a write is repeated that failed because the disk was full.
 const RETRY: Duration = Duration::from_millis(100);
-/// Most bytes of whole lines in one write. A pipe takes that many at once or not at all (`PIPE_BUF` on Linux), so
-/// that a line is never torn, even where the process is killed or shares the pipe with others.
+/// Largest number of bytes of whole lines in one write. A pipe takes that many at once or not at all (`PIPE_BUF` on
+/// Linux), so a line is never torn, even if the process is killed or shares the pipe with others.
 const PIECE: usize = 4096;
 
-/// The sink of a served load test. Cloning it gives the same one.
+/// The sink that writes output lines. Clones share the same writer.
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// There is something for the writer to do.
+    /// Signals the writer that there is something to do.
     work: Condvar,
-    /// The writer has written a batch.
+    /// Signals that the writer has written a batch.
     progress: Notify,
     is_full: AtomicBool,
     room: Notify,
@@ -58,21 +58,21 @@ struct Shared {
 #[derive(Default)]
 struct State {
     pending: Vec<u8>,
-    /// Lines in `pending`.
+    /// Number of lines in `pending`.
     pending_lines: u64,
-    /// Lines of the batch that is being written, and are not yet.
+    /// Number of lines of the current batch that are not written yet.
     batch_lines: u64,
-    /// Nothing is written any more.
+    /// Set once no further line is written.
     is_closed: bool,
-    /// Lines that were not written before it was closed, or came after that.
+    /// Number of lines that were unwritten when the stream was closed, or came afterwards.
     dropped: u64,
-    /// Why lines cannot be written, where that is not for want of a reader.
+    /// Reason why lines cannot be written, unless the reader closed the stream.
     trouble: Option<String>,
-    /// Nobody waits for more lines to gather.
+    /// Set if the writer must not wait for more lines.
     is_ending: bool,
 }
 
-/// Where lines are written.
+/// Destination of lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stream {
     Stdout,
@@ -88,7 +88,7 @@ pub(crate) struct Loss {
 }
 
 impl Lines {
-    /// Starts the writer's thread. It ends with the process.
+    /// Starts the writer's thread, which runs until the process ends.
     pub(crate) fn start(stream: Stream) -> Result<Self, Error> {
         let file = stream.open()?;
         Self::write_to(stream, file).map_err(not_started)
@@ -109,7 +109,7 @@ impl Lines {
         Ok(lines)
     }
 
-    /// The one that writes to stdout for the whole process: a process has one stdout, whatever it serves.
+    /// Returns the writer of the process's stdout. There is one for the whole process.
     pub(crate) fn of_process() -> Result<Self, Error> {
         static LINES: Mutex<Option<Lines>> = Mutex::new(None);
         let mut lines = lock(&LINES);
@@ -126,7 +126,7 @@ impl Lines {
         lock(&self.0.state).is_ending = true;
         self.0.work.notify_one();
         loop {
-            // Listens before it looks, so that what happens in between is not missed.
+            // Registers before it checks, so that no notification in between is missed.
             let mut progress = std::pin::pin!(self.0.progress.notified());
             progress.as_mut().enable();
             if self.unwritten() == 0 {
@@ -137,22 +137,23 @@ impl Lines {
         lock(&self.0.state).is_ending = false;
     }
 
-    /// The number of lines that are not written yet.
+    /// Returns the number of lines that are not written yet.
     pub(crate) fn unwritten(&self) -> u64 {
         let state = lock(&self.0.state);
         state.pending_lines + state.batch_lines
     }
 
-    /// What has not been written by now, and why. That nobody reads the stream any more is no loss.
+    /// Returns the number of unwritten lines and the reason. Lines do not count as lost if the reader closed the
+    /// stream.
     pub(crate) fn loss(&self) -> Option<Loss> {
         let state = lock(&self.0.state);
         let lines = state.pending_lines + state.batch_lines + state.dropped;
-        let reason = || state.trouble.clone().unwrap_or_else(|| "nobody read them in time".to_owned());
+        let reason = || state.trouble.clone().unwrap_or_else(|| "they were not read in time".to_owned());
         (lines > 0).then(|| Loss { lines, reason: reason() })
     }
 
-    /// Tells how the checks went, if there were any.
-    pub(crate) fn say_checks(&self) {
+    /// Prints the results of the checks, if there were any.
+    pub(crate) fn print_checks(&self) {
         for (name, check) in &*lock(&self.0.checks) {
             say(format_args!("check {name:?}: {} passed, {} failed", check.passed, check.failed));
         }
@@ -170,11 +171,11 @@ impl Lines {
         }
     }
 
-    /// Drops all lines from here on, for this reason.
+    /// Drops all further lines for this reason.
     fn close(&self, stream: &Stream, error: &io::Error) {
         let is_unread = stream.is_closed_by(error);
         let what = if is_unread { "is closed" } else { "cannot be written" };
-        say(format_args!("golo: {stream} {what}, so output lines are dropped from here on: {}", chain(error)));
+        say(format_args!("golo: {stream} {what}, so output lines are dropped from now on: {}", chain(error)));
         let mut state = lock(&self.0.state);
         let (dropped, trouble) = match is_unread {
             true => (0, None),
@@ -207,8 +208,8 @@ impl Lines {
         self.0.room.notify_waiters();
     }
 
-    /// Writes whole lines, a piece at a time. The stream is locked for a piece, so that a `println!` of the load test
-    /// comes before or after it. An error means that no line can be written any more.
+    /// Writes whole lines, one piece at a time. The stream is locked during a piece, so that a `println!` of the load
+    /// test comes before or after it. Returns an error if no further line can be written.
     fn write(&self, batch: &[u8], stream: &Stream, file: &mut File) -> io::Result<()> {
         let wait = |error| self.wait_for_room(stream, error);
         let mut rest = batch;
@@ -234,13 +235,13 @@ impl Lines {
         Ok(())
     }
 
-    /// Waits a while after a write that failed, where it may be tried again.
+    /// Waits before a failed write is repeated. Returns the error if repeating it is useless.
     fn wait_for_room(&self, stream: &Stream, error: io::Error) -> io::Result<()> {
         static WARNING: Once = Once::new();
         match error.kind() {
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => std::thread::sleep(RETRY / 100),
-            // A run would come to a stand for the sake of a file that is a by-product.
+            // A file is a by-product, so a full disk must not stop the run for it.
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded if !matches!(stream, Stream::File(_)) => {
                 lock(&self.0.state).trouble = Some(chain(&error));
                 WARNING.call_once(|| {
@@ -261,8 +262,8 @@ fn not_started(error: io::Error) -> Error {
 }
 
 impl Stream {
-    /// A new file; or the stream without std's buffer, in which a `print!` of the load test may have left the beginning of a
-    /// line.
+    /// Opens the file, or duplicates the stream. The duplicate bypasses std's buffer, in which a `print!` of the load
+    /// test may have left the beginning of a line.
     fn open(&self) -> Result<File, Error> {
         match self {
             Self::File(path) => File::create(path)
@@ -290,7 +291,7 @@ impl Stream {
         stream.try_clone_to_owned().map(File::from)
     }
 
-    /// Whether an error means that its reader is gone, who has read what there was to read.
+    /// Returns true if the error means that the reader has closed the stream. It has then read everything it wanted.
     fn is_closed_by(&self, error: &io::Error) -> bool {
         error.kind() == ErrorKind::BrokenPipe && !matches!(self, Self::File(_))
     }
@@ -310,7 +311,7 @@ impl Sink for Lines {
         if after >= FULL {
             self.0.is_full.store(true, Release);
         }
-        // The writer sleeps until there is a first line, and then until there are enough.
+        // The writer sleeps until the first line arrives, and then until there are enough.
         if before == 0 || (before < ENOUGH && after >= ENOUGH) {
             self.0.work.notify_one();
         }
@@ -326,7 +327,7 @@ impl Sink for Lines {
         }
         Some(Box::pin(async {
             loop {
-                // Listens before it looks, so that what happens in between is not missed.
+                // Registers before it checks, so that no notification in between is missed.
                 let mut room = std::pin::pin!(self.0.room.notified());
                 room.as_mut().enable();
                 if !self.0.is_full.load(Acquire) {
@@ -348,13 +349,13 @@ impl fmt::Display for Stream {
     }
 }
 
-/// How many bytes to write at once: as many whole lines as a piece holds, or one longer line.
+/// Returns the length of the next write: as many whole lines as fit into [`PIECE`], or one longer line.
 fn piece_of(lines: &[u8]) -> usize {
     let fitting = memchr::memrchr(b'\n', &lines[..lines.len().min(PIECE)]);
     fitting.or_else(|| memchr::memchr(b'\n', lines)).map_or(lines.len(), |newline| newline + 1)
 }
 
-/// Writes all of `piece`; an error that `wait` does not pass on is one to try again after.
+/// Writes all of `piece`. After an error that `wait` does not return, the write is repeated.
 fn write_piece(piece: &[u8], stream: &mut impl Write, wait: impl Fn(io::Error) -> io::Result<()>) -> io::Result<()> {
     let mut rest = piece;
     while !rest.is_empty() {
@@ -367,7 +368,7 @@ fn write_piece(piece: &[u8], stream: &mut impl Write, wait: impl Fn(io::Error) -
     Ok(())
 }
 
-/// The same at the end of a file, in which no part of a line stays behind.
+/// Writes `piece` at the end of a file. Removes an incomplete piece after an error.
 fn write_or_nothing(piece: &[u8], file: &mut File, wait: impl Fn(io::Error) -> io::Result<()>) -> io::Result<()> {
     let begin = file.stream_position();
     let written = write_piece(piece, file, wait);
@@ -382,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_whole_lines() {
+    fn piece_contains_whole_lines() {
         assert_eq!(piece_of(b"a\nbc\n"), 5);
         let short = [b"x".repeat(3000), b"\n".to_vec()].concat();
         let lines = short.repeat(3);
@@ -391,7 +392,7 @@ mod tests {
         assert_eq!(piece_of(&long), 10_001, "a long line is one piece");
     }
 
-    /// Takes a few bytes at a time, and fails now and then.
+    /// A stream that takes a few bytes at a time and fails now and then.
     #[derive(Default)]
     struct Narrow {
         taken: Vec<u8>,
@@ -418,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_written_whole_however_narrow_the_stream() {
+    fn piece_is_written_completely_to_stream_with_short_writes() {
         let mut narrow = Narrow::default();
         let again = |error: io::Error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
@@ -429,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_nobody_reads_is_an_error() {
+    fn write_fails_if_stream_has_no_reader() {
         struct Closed;
         impl Write for Closed {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

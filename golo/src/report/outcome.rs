@@ -1,4 +1,4 @@
-//! The outcome of a run: what was measured, how it ended, and what follows from both.
+//! The outcome of a run: measurements, reasons for its end, and the resulting verdict.
 
 use std::{
     fmt,
@@ -11,20 +11,20 @@ use crate::{
     error::exit::Exit,
 };
 
-/// How a run ended and what was measured in it. The verdict, the exit code and every report are made of it.
+/// Measurements of a run and how it ended. The verdict, the exit code and all reports are computed from it.
 #[derive(Debug, Clone)]
 pub struct RunOutcome {
     /// Everything that the engine measured.
     pub finished: Finished,
-    /// The same over time.
+    /// Measurements over time.
     pub timeline: Timeline,
     /// Description of the run, if its end was not reported.
     pub not_ended: Option<String>,
     /// Stage of the run at which a signal came, if one did.
     pub stopped: Option<Moment>,
-    /// True if a signal stopped it, not an order of a program.
+    /// True if a signal stopped the run, rather than an order of a program.
     pub is_interrupted: bool,
-    /// True if an order of a program cut it off.
+    /// True if an order of a program cut off the run.
     pub is_cut: bool,
     /// Reason why the load test could not go on, if it died.
     pub died: Option<String>,
@@ -43,7 +43,7 @@ pub struct RunOutcome {
 }
 
 impl From<Finished> for RunOutcome {
-    /// The outcome of a run that ended as planned, without thresholds and outputs.
+    /// Returns the outcome of a run that ended as planned, without thresholds and outputs.
     fn from(finished: Finished) -> Self {
         Self {
             finished,
@@ -70,7 +70,7 @@ impl RunOutcome {
         Verdict::of(self)
     }
 
-    /// Returns the exit code. A run that passed exits with 1 if something that was to come after it did not.
+    /// Returns the exit code. It is 1 if the run passed and something after the run failed.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self.verdict() {
@@ -78,7 +78,7 @@ impl RunOutcome {
             Verdict::Stopped => Exit::Interrupted,
             Verdict::Invalid(_) => Exit::Invalid,
             Verdict::Failed(_) => Exit::ThresholdFailed,
-            // No run of this process comes to that.
+            // No run of this process has this verdict.
             Verdict::NotEnded(_) => Exit::Failed,
             Verdict::Passed if self.is_whole() => Exit::Success,
             Verdict::Passed => Exit::Failed,
@@ -115,7 +115,7 @@ impl RunOutcome {
         self
     }
 
-    /// Adds the panics that came after the engine's end, as in `teardown`.
+    /// Adds the panics that came after the engine's end, for example in `teardown`.
     pub(crate) fn with_last_panics(mut self) -> Self {
         let now = Instant::now();
         let mut last = Snapshot::default();

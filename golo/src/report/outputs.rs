@@ -1,6 +1,6 @@
-//! The list of metrics outputs that `--out` may name, and the outputs that a run has.
+//! The metrics outputs that `--out` can name, and the outputs of a run.
 //!
-//! To add one, write a file with an [`OutputKind`] and name it in [`KINDS`].
+//! To add one, write a file with an [`OutputKind`] and add it to [`KINDS`].
 
 use std::{
     collections::HashSet,
@@ -17,20 +17,20 @@ use super::{
 };
 use crate::{Error, Sink, error::chain};
 
-/// All kinds of outputs, in the order in which they finish. The last ones report how the others went.
+/// All kinds of outputs, in the order in which they finish. The last ones report the errors of the others.
 const KINDS: [&OutputKind; 5] = [&jsonl::KIND, &tables::KIND, &junit::KIND, &HTML, &document::KIND];
 
 #[cfg(feature = "html")]
 use super::html::KIND as HTML;
 
-/// A page that cannot be made.
+/// Placeholder for the web page, which this build cannot write.
 #[cfg(not(feature = "html"))]
 const HTML: OutputKind = OutputKind {
     check: |_| Err(WITHOUT_HTML.to_owned()),
     ..OutputKind::file("html", "html=FILE.html", |_| Err(Error::address(WITHOUT_HTML, None)))
 };
 
-/// The error if the page is asked for.
+/// Error message if the web page is requested.
 #[cfg(not(feature = "html"))]
 const WITHOUT_HTML: &str = "this load test was built without golo's feature `html`; turn it on with \
                             `cargo add golo --features html`";
@@ -40,18 +40,18 @@ const WITHOUT_HTML: &str = "this load test was built without golo's feature `htm
 pub struct OutputKind {
     /// Name before the `=`.
     pub name: &'static str,
-    /// How it is asked for, in words: `summary=FILE.json`.
+    /// Example for help texts, such as `summary=FILE.json`.
     pub example: &'static str,
-    /// Returns the files that it writes for an argument.
+    /// Returns the files that are written for an argument.
     pub files: fn(&str) -> Vec<PathBuf>,
     /// Checks the argument without opening anything.
     pub check: fn(&str) -> Result<(), String>,
-    /// Opens what it writes.
+    /// Opens the files for an argument.
     pub open: fn(&str) -> Result<Box<dyn MetricsOutput>, Error>,
 }
 
 impl OutputKind {
-    /// A kind that writes one file once the run is over.
+    /// Creates a kind that writes one file after the run.
     pub(super) const fn file(
         name: &'static str,
         example: &'static str,
@@ -61,7 +61,7 @@ impl OutputKind {
     }
 }
 
-/// An output that was asked for: `KIND=ARGUMENT`.
+/// A requested output: `KIND=ARGUMENT`.
 #[derive(Debug, Clone)]
 pub struct OutputArg {
     kind: &'static OutputKind,
@@ -87,7 +87,7 @@ impl FromStr for OutputArg {
         };
         if argument == "-" && kind.name != jsonl::KIND.name {
             let name = kind.name;
-            return Err(format!("`-` is stdout, where only jsonl= can go; for a file of that name write {name}=./-"));
+            return Err(format!("`-` is stdout, which only jsonl= can use; for a file of that name, use {name}=./-"));
         }
         (kind.check)(argument)?;
         Ok(Self { kind, argument: argument.to_owned() })
@@ -99,19 +99,19 @@ impl OutputArg {
         "summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, jsonl=FILE, or jsonl=- for stdout".to_owned()
     }
 
-    /// Returns true if it writes every request as a line.
+    /// Returns true if the output writes every request as a line.
     #[must_use]
     pub fn is_lines(&self) -> bool {
         self.kind.name == jsonl::KIND.name
     }
 
-    /// Returns true if it writes to stdout.
+    /// Returns true if the output writes to stdout.
     #[must_use]
     pub fn is_stdout(&self) -> bool {
         self.is_lines() && self.argument == "-"
     }
 
-    /// Returns where raw outputs go, in words, if it writes them.
+    /// Returns the destination of raw outputs as text, if the output writes them.
     #[must_use]
     pub fn lines_place(&self) -> Option<String> {
         self.is_lines().then(|| jsonl::stream(&self.argument).to_string())
@@ -122,15 +122,15 @@ impl OutputArg {
     }
 }
 
-/// Opens all outputs before any load is sent, so that what cannot be written is known by then. They are in the order in
+/// Opens all outputs before the load begins, so that unwritable files are reported early. Returns them in the order in
 /// which they finish.
 ///
 /// # Errors
 ///
-/// Which file cannot be written, or would be written twice.
+/// Returns an error if a file cannot be written, or if two outputs would write the same file.
 pub(crate) fn open(arguments: &[OutputArg]) -> Result<Vec<Box<dyn MetricsOutput>>, Error> {
     refuse_twice(arguments)?;
-    // In reverse: lines come last, since what was in their files is gone once they are open.
+    // In reverse order: opening a file for lines truncates it, so such files come last.
     let mut opened = Vec::new();
     for kind in KINDS.into_iter().rev() {
         for argument in arguments.iter().rev().filter(|argument| argument.kind.name == kind.name) {
@@ -141,12 +141,12 @@ pub(crate) fn open(arguments: &[OutputArg]) -> Result<Vec<Box<dyn MetricsOutput>
     Ok(opened)
 }
 
-/// Returns the sinks of outputs that take every request.
+/// Returns the sinks of the outputs that take every request.
 pub(crate) fn sinks(outputs: &[Box<dyn MetricsOutput>]) -> impl Iterator<Item = Arc<dyn Sink>> {
     outputs.iter().filter_map(|output| output.sink())
 }
 
-/// Finishes all outputs: one that cannot be written keeps no other from it.
+/// Finishes all outputs. An output that fails does not keep the others from being written.
 pub(crate) fn finish(outputs: &mut [Box<dyn MetricsOutput>], outcome: &mut RunOutcome) {
     for output in outputs {
         let written = output.finish(outcome);
@@ -154,7 +154,7 @@ pub(crate) fn finish(outputs: &mut [Box<dyn MetricsOutput>], outcome: &mut RunOu
     }
 }
 
-/// A file can be one thing only.
+/// Returns an error if two outputs would write the same file.
 fn refuse_twice(arguments: &[OutputArg]) -> Result<(), Error> {
     let mut known = HashSet::new();
     let twice = |what: String| Err(Error::address(format!("{what} would be written twice"), None));
@@ -173,18 +173,18 @@ fn refuse_twice(arguments: &[OutputArg]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The error that a file cannot be written.
+/// Creates the error for a file that cannot be written.
 pub(super) fn cannot_be_written(path: &Path, error: io::Error) -> Error {
     Error::address(format!("`{}` cannot be written", path.display()), Some(error.into()))
 }
 
-/// Files that are written once the run is over.
+/// Files that are written after the run.
 pub(super) struct FileOutput {
     kind: &'static str,
     files: Vec<(ReportFile, WriteReport)>,
 }
 
-/// Writes a report of a run.
+/// Function that writes a report of a run.
 pub(super) type WriteReport = fn(&RunOutcome, &mut dyn Write) -> io::Result<()>;
 
 impl FileOutput {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn known_kinds_are_accepted() {
+    fn output_argument_accepts_known_kinds() {
         for (text, files) in [
             ("jsonl=-", 0),
             ("jsonl=a=b", 1),
@@ -242,7 +242,7 @@ mod tests {
             assert!(argument(text).unwrap_err().starts_with("expected summary=FILE.json, "), "{text}");
         }
         for text in ["summary=-", "html=-", "junit=-", "csv=-"] {
-            assert!(argument(text).unwrap_err().starts_with("`-` is stdout, where only jsonl= can go"), "{text}");
+            assert!(argument(text).unwrap_err().starts_with("`-` is stdout, which only jsonl= can use"), "{text}");
         }
         #[cfg(not(feature = "html"))]
         assert!(argument("html=page.html").unwrap_err().contains("golo's feature `html`"));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_written_by_two_outputs() {
+    fn outputs_are_refused_if_they_share_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let to = |kind: &str, name: &str| argument(&format!("{kind}={}", folder.path().join(name).display())).unwrap();
         let stdout = || argument("jsonl=-").unwrap();

@@ -1,4 +1,4 @@
-//! The terminal: a bar or a line every few seconds while the run goes on, and the summary once it is over.
+//! Terminal output: a progress bar or a line every few seconds during the run, and the summary at the end.
 
 use std::io::IsTerminal as _;
 
@@ -11,18 +11,18 @@ use crate::{
 };
 
 const BAR: &str = "{bar:16.cyan/dim} {wide_msg}";
-/// Columns that the bar itself takes, with the space after it.
+/// Columns of the bar itself, with the space after it.
 const BAR_WIDTH: usize = 17;
-/// Without an end that is known there is no bar to fill.
+/// Template without a bar, for a run whose end is unknown.
 const NO_BAR: &str = "{wide_msg}";
-/// Columns of a line that goes to no terminal.
+/// Columns of a line, if stderr is not a terminal.
 const LINE_WIDTH: usize = 79;
 /// Seconds between lines.
 const LINES: u64 = 5;
-/// So often it is drawn at most.
+/// Highest number of redraws per second.
 const HERTZ: u8 = 4;
 
-/// The terminal as an output.
+/// The terminal as a metrics output.
 pub(crate) struct Terminal {
     is_progress_wanted: bool,
     /// True if raw outputs go to stdout; the summary then goes to stderr.
@@ -32,7 +32,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Shows progress if it is wanted, and the summary at the end.
+    /// Creates an output that prints the summary, and shows progress if `is_progress_wanted`.
     pub(crate) fn new(is_progress_wanted: bool, is_stdout_taken: bool) -> Self {
         Self { is_progress_wanted, is_stdout_taken, plan: None, live: Live::Nothing }
     }
@@ -69,7 +69,7 @@ impl MetricsOutput for Terminal {
     }
 }
 
-/// What is shown while the run goes on.
+/// Progress display during the run.
 enum Live {
     Nothing,
     Lines(News),
@@ -77,8 +77,8 @@ enum Live {
 }
 
 impl Live {
-    /// Shows a bar on a terminal, and lines anywhere else. If raw outputs go to the same terminal there is no bar: their
-    /// lines would begin behind it.
+    /// Shows a bar on a terminal, and lines elsewhere. There is no bar if raw outputs go to the same terminal, because
+    /// their lines would begin behind it.
     fn start(is_wanted: bool, is_stdout_taken: bool, plan: &Plan) -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let is_disturbed = is_stdout_taken && std::io::stdout().is_terminal();
@@ -95,7 +95,7 @@ impl Live {
         let length = plan.duration().map(|duration| duration.as_millis() as u64).or(plan.iterations());
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(HERTZ));
         let template = if length.is_some() { BAR } else { NO_BAR };
-        // Both are constants that a test has tried.
+        // A test checks both constants.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
@@ -103,7 +103,7 @@ impl Live {
         Self::Bar(bar, News::every(1, LINE_WIDTH))
     }
 
-    /// Shows a second that is over.
+    /// Shows the progress after a second.
     fn show(&mut self, progress: &Progress, totals: &Snapshot, plan: &Plan) {
         match self {
             Self::Nothing => {}
@@ -128,7 +128,7 @@ impl Live {
 }
 
 impl Drop for Live {
-    /// The bar leaves the terminal as it was.
+    /// Removes the bar from the terminal.
     fn drop(&mut self) {
         if let Self::Bar(bar, _) = self {
             message::keep_below(None);
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_templates_are_right() {
+    fn progress_templates_are_valid() {
         for template in [BAR, NO_BAR] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }

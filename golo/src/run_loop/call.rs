@@ -1,4 +1,4 @@
-//! What a run was asked to do, as flags, environment and job file say together.
+//! Settings of a run, merged from flags, environment and job file.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,10 +19,10 @@ use crate::{
     user::share::Share,
 };
 
-/// What `run` is to do.
+/// Everything that `run` was asked to do.
 #[derive(Debug)]
 pub struct RunCall {
-    /// What the plan was made of.
+    /// Values from which the plan was made.
     pub(crate) asked: Asked,
     pub(crate) plan: Plan,
     pub(crate) job_name: Option<String>,
@@ -35,22 +35,22 @@ pub struct RunCall {
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) abort_on_fail: bool,
     pub(crate) out: Vec<OutputArg>,
-    /// Parameters that a file gave.
+    /// Parameters from a job file.
     pub(crate) params: Vec<(String, String)>,
-    /// The load test that a file names.
+    /// Load test that a job file names.
     pub(crate) load_test: Option<PathBuf>,
     pub(crate) quiet: bool,
     pub(crate) progress: bool,
 }
 
 impl RunCall {
-    /// What is to be delivered.
+    /// Returns the plan of the load.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// How it is to be run, of the load test `name`.
+    /// Returns the engine's options for the load test `name`.
     #[must_use]
     pub fn options(&self, name: &str) -> Options {
         Options {
@@ -62,7 +62,7 @@ impl RunCall {
         }
     }
 
-    /// Returns what the run loop must know of the run of the load test `name`.
+    /// Returns the settings of a run of the load test `name`.
     #[must_use]
     pub fn spec(&self, name: &str) -> RunSpec {
         RunSpec {
@@ -76,56 +76,56 @@ impl RunCall {
         }
     }
 
-    /// Returns the outputs that were asked for, and the terminal.
+    /// Opens the requested outputs and adds the terminal.
     pub(crate) fn outputs(&self) -> Result<Vec<Box<dyn MetricsOutput>>, Error> {
         let mut outputs = outputs::open(&self.out)?;
         outputs.push(Box::new(Terminal::new(self.progress, self.out.iter().any(OutputArg::is_stdout))));
         Ok(outputs)
     }
 
-    /// What the run must keep to.
+    /// Returns the thresholds that the run must pass.
     #[must_use]
     pub fn thresholds(&self) -> &[Threshold] {
         &self.thresholds
     }
 
-    /// The routes that thresholds select.
+    /// Returns the routes that thresholds select.
     #[must_use]
     pub fn selected(&self) -> Selected {
         self.thresholds.iter().filter_map(Threshold::route).collect()
     }
 
-    /// Parameters that a file gave.
+    /// Returns the parameters from a job file.
     #[must_use]
     pub fn params(&self) -> &[(String, String)] {
         &self.params
     }
 
-    /// The load test that a file names.
+    /// Returns the load test that a job file names.
     #[must_use]
     pub fn load_test(&self) -> Option<&Path> {
         self.load_test.as_deref()
     }
 
-    /// Whether every request is to be written down as a line.
+    /// Returns true if an output writes one line for every request.
     #[must_use]
     pub fn wants_lines(&self) -> bool {
         self.out.iter().any(OutputArg::is_lines)
     }
 
-    /// Whether nothing is to be said but the summary, and what went wrong.
+    /// Returns true if only the summary and problems are printed.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Whether each request is to have a connection of its own, and whether any certificate will do.
+    /// Returns two options: one connection for each request, and no check of TLS certificates.
     #[must_use]
     pub fn client_options(&self) -> (bool, bool) {
         (self.no_keep_alive, self.insecure)
     }
 
-    /// The proxy that requests go through.
+    /// Returns the proxy for requests.
     #[must_use]
     pub fn proxy(&self) -> &Proxy {
         &self.proxy

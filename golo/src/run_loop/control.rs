@@ -1,4 +1,4 @@
-//! Orders for a run: from signals, and from a channel.
+//! Orders for a run, from signals or from a channel.
 
 use std::time::SystemTime;
 
@@ -10,24 +10,24 @@ use crate::engine::plan::Target;
 /// An order for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Begin at this time, by the clock of this machine, or as soon as the run is ready. Without effect unless it is held.
+    /// Begins a held run at this time, or as soon as it is ready. Other runs ignore it.
     Start {
-        /// When.
+        /// Start time by the clock of this machine.
         at: SystemTime,
     },
-    /// Change the load from now on.
+    /// Changes the load from now on.
     Adjust(Target),
-    /// Start nothing any more; what is in flight may finish within the grace period.
+    /// Starts no further triggers. Triggers in flight may finish within the grace period.
     Stop,
-    /// Cut off what is in flight.
+    /// Cuts off the triggers in flight.
     Cut,
-    /// A signal of a person who waits: the first one stops the run, the next cuts off what is in flight.
+    /// A signal, for example Ctrl-C. The first one stops the run, and the second one cuts off the triggers in flight.
     Interrupt,
 }
 
-/// Where the orders for a run come from.
+/// Source of the orders for a run.
 pub trait Control {
-    /// Waits for the next order. Dropping the future loses none.
+    /// Waits for the next order. Dropping the future loses no order.
     fn next(&mut self) -> impl Future<Output = Order> + Send;
 }
 
@@ -38,7 +38,7 @@ impl Control for Signals {
     }
 }
 
-/// Orders of a channel. Once all its senders are gone the run stops.
+/// Orders from a channel. The run stops once all senders are dropped.
 #[derive(Debug)]
 pub struct Orders {
     orders: mpsc::Receiver<Order>,

@@ -1,4 +1,4 @@
-//! What a run drives: the load test of this process, one in another process, or a fleet of agents.
+//! The load test that a run drives: in this process, in another process, or on a fleet of agents.
 
 use tokio::sync::oneshot;
 
@@ -8,22 +8,22 @@ use crate::{
     engine::{Options, Sinks, plan::Plan},
 };
 
-/// A load test that is ready to run a plan once it is set up. The [run loop](super::run) calls the methods in this order.
+/// A load test that can run a plan after it was set up. The [run loop](super::run) calls the methods in this order.
 pub trait Driver {
-    /// Name of the load test in messages.
+    /// Returns the name of the load test for messages.
     fn name(&self) -> &str;
 
-    /// What [`set_up`](Self::set_up) does, in words: "giving up …".
+    /// Returns the object of "giving up …" in the message that [`set_up`](Self::set_up) was interrupted.
     fn set_up_in_words(&self) -> &'static str;
 
-    /// What [`tear_down`](Self::tear_down) does, in words: "cut off …".
+    /// Returns the object of "cut off …" in the message that [`tear_down`](Self::tear_down) was interrupted.
     fn tear_down_in_words(&self) -> &'static str;
 
-    /// Prepares the load test. Returns false if that was cut off, as it is once the other end of `is_cut` is dropped.
+    /// Prepares the load test. Returns false if it was cut off, which happens when the sender of `is_cut` is dropped.
     ///
     /// # Errors
     ///
-    /// Why the run cannot start.
+    /// Returns an error if the run cannot start.
     fn set_up(
         &mut self,
         sinks: &Sinks,
@@ -34,7 +34,7 @@ pub trait Driver {
     ///
     /// # Errors
     ///
-    /// Why the run cannot start.
+    /// Returns an error if the run cannot start.
     fn start(
         &mut self,
         plan: &Plan,
@@ -42,17 +42,17 @@ pub trait Driver {
         sinks: Sinks,
     ) -> impl Future<Output = Result<Box<dyn EngineHandle>, Error>> + Send;
 
-    /// Waits until the load test dies, and returns why. What is in flight is then cut off.
+    /// Waits until the load test dies, and returns the reason. The run loop then cuts off the triggers in flight.
     fn died(&mut self) -> impl Future<Output = String> + Send {
         std::future::pending()
     }
 
-    /// Waits until everything that was measured has arrived, once nothing is in flight any more.
+    /// Waits until all measurements have arrived, after the last trigger has ended.
     fn settle(&mut self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
-    /// Returns what has not arrived all the same, in words.
+    /// Describes measurements that have not arrived after [`settle`](Self::settle), if any.
     fn missing(&self) -> Option<String> {
         None
     }
@@ -61,7 +61,7 @@ pub trait Driver {
     ///
     /// # Errors
     ///
-    /// What went wrong with that.
+    /// Returns an error if the tear-down fails.
     fn tear_down(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Ends the load test at once.

@@ -1,4 +1,4 @@
-//! Engines as the run loop sees them: that of this process, and others elsewhere.
+//! Engines that the run loop can drive: the engine of this process and remote ones.
 
 use std::{
     collections::VecDeque,
@@ -12,21 +12,21 @@ use crate::{
     transport::proxy,
 };
 
-/// The next event of an engine, or `None` once the run has ended.
+/// Future of an engine's next event. It is `None` once the run has ended.
 pub type NextEvent<'a> = Pin<Box<dyn Future<Output = Option<RunEvent>> + Send + 'a>>;
 
-/// Why a run is stopped before its plan has ended.
+/// Reason to stop a run before the end of its plan.
 #[derive(Debug, Clone)]
 pub enum StopReason {
-    /// An order of whoever controls the run, which came at this point of it.
+    /// An order from the [control](super::Control), with the stage of the run at which it came.
     Order(Moment),
-    /// This threshold can no longer hold.
+    /// This threshold can no longer pass.
     Threshold(Threshold),
 }
 
-/// An engine that runs a plan: in this process, in the process of the load test, or on agents.
+/// An engine that runs a plan: in this process, in the load test's process, or on agents.
 pub trait EngineHandle: Send {
-    /// Waits for the next event; `None` once the run has ended. Dropping the future loses nothing.
+    /// Waits for the next event. Returns `None` once the run has ended. Dropping the future loses no event.
     fn next(&mut self) -> NextEvent<'_>;
 
     /// Lets a held run begin at this time, or as soon as its users have started.
@@ -34,40 +34,40 @@ pub trait EngineHandle: Send {
         let _ = at;
     }
 
-    /// Changes the load from now on; the answer is an event.
+    /// Changes the load from now on. The engine answers with [`RunEvent::Adjusted`].
     fn adjust(&mut self, level: Target);
 
-    /// Starts no further trigger; those in flight may finish within the grace period.
+    /// Starts no further triggers. Triggers in flight may finish within the grace period.
     fn stop(&mut self, reason: &StopReason);
 
-    /// Cuts off what is in flight.
+    /// Cuts off the triggers in flight.
     fn cut(&mut self);
 
-    /// Returns what was measured until the last second.
+    /// Returns everything that was measured up to the last reported second.
     fn totals(&self) -> &Snapshot;
 
-    /// Returns when the measured part started, once that is known.
+    /// Returns the start of the measured time, if it is known.
     fn started(&self) -> Option<Instant>;
 
-    /// Returns true once nothing is in flight any more.
+    /// Returns true if no trigger is in flight any more.
     fn has_drained(&mut self) -> bool;
 
-    /// Returns why the connection to the engine broke before the run had ended.
+    /// Returns the reason why the connection to the engine broke before the end of the run.
     fn broken(&self) -> Option<String> {
         None
     }
 
-    /// Returns why the engine did not deliver the whole plan, if nobody here stopped it.
+    /// Returns the reason why the engine did not deliver the whole plan, unless this process stopped it.
     fn ended_early(&self) -> Option<String> {
         None
     }
 
-    /// Number of raw outputs that were lost on the way here.
+    /// Returns the number of raw outputs that the engine produced and this process did not receive.
     fn outputs_lost(&self) -> u64 {
         0
     }
 
-    /// Returns everything that was measured, once the run has ended.
+    /// Returns all measurements, once the run has ended.
     fn finish(self: Box<Self>) -> Finished;
 }
 
@@ -77,24 +77,25 @@ pub struct LocalEngine {
     is_ready: bool,
     has_started: bool,
     adjusted: VecDeque<RunEvent>,
-    /// Proxies in words, if they are known before the run; otherwise those that requests used are looked up at the end.
+    /// Descriptions of the proxies, if they are known before the run. Otherwise they are looked up at the end, from the
+    /// origins of the requests.
     proxies: Option<Vec<String>>,
 }
 
 impl LocalEngine {
-    /// An engine whose requests are made in this process.
+    /// Creates a handle to an engine whose requests are made in this process.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self { engine, is_ready: false, has_started: false, adjusted: VecDeque::new(), proxies: None }
     }
 
-    /// The same engine for requests that another process makes through these proxies.
+    /// Sets the proxies of an engine whose requests are made in another process.
     #[must_use]
     pub fn with_proxies(self, proxies: Vec<String>) -> Self {
         Self { proxies: Some(proxies), ..self }
     }
 
-    /// Holds the run once its users have started, until it may [begin](EngineHandle::begin).
+    /// Holds the run after its users have started, until [`begin`](EngineHandle::begin) is called.
     pub fn hold(&mut self) {
         self.engine.hold();
     }
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn changes_of_the_load_are_answered_in_order() {
+    async fn load_changes_are_answered_in_order() {
         let sinks = Sinks::new(Vec::new());
         let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let plan = Plan::new(Asked { users: Some(9), ..Asked::default() }).unwrap();

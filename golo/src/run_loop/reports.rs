@@ -1,4 +1,4 @@
-//! The end of a run: its outputs finish, and the exit code is told.
+//! The end of a run: finishes its outputs and returns the exit code.
 
 use std::{io, path::PathBuf, process::ExitCode, sync::mpsc, thread};
 
@@ -15,16 +15,16 @@ use crate::{
     },
 };
 
-/// Finishes all outputs of a run and returns its exit code. A signal ends that if nobody reads what is written.
+/// Finishes all outputs of a run and returns its exit code. A signal ends this if a reader blocks an output.
 pub(crate) fn finish(outcome: RunOutcome, outputs: Vec<Box<dyn MetricsOutput>>) -> ExitCode {
     let reporting: Reporting = Box::new(move || finish_all(outcome, outputs));
     let (hand_over, handed_over) = mpsc::channel::<Reporting>();
     let (done, is_done) = oneshot::channel();
     let writing = thread::Builder::new().name("golo-reports".to_owned()).spawn(move || {
-        // The receiver is gone if the reports were given up.
+        // The receiver is dropped if writing the reports was given up.
         let _ = handed_over.recv().map(|reporting| done.send(reporting()));
     });
-    // tokio panics if the system has too little left for it. Then nothing watches over the reports.
+    // tokio panics if the system is out of resources. The reports are then written without listening to signals.
     let runtime = || writing.and_then(|_| Builder::new_current_thread().enable_all().build());
     let Ok(Ok(runtime)) = caught_now(runtime) else { return reporting() };
     match hand_over.send(reporting) {
@@ -43,7 +43,7 @@ fn finish_all(mut outcome: RunOutcome, mut outputs: Vec<Box<dyn MetricsOutput>>)
 
 type Reporting = Box<dyn FnOnce() -> ExitCode + Send>;
 
-/// Waits for the reports. After a signal they have one more moment, which is enough if anybody reads them.
+/// Waits for the reports. After a signal it waits [`LAST_MOMENT`] longer, which is enough unless a reader blocks.
 async fn unless_interrupted(mut is_done: oneshot::Receiver<ExitCode>) -> ExitCode {
     if let Ok(mut signals) = Signals::listen() {
         tokio::select! {
@@ -53,7 +53,7 @@ async fn unless_interrupted(mut is_done: oneshot::Receiver<ExitCode>) -> ExitCod
         match timeout(LAST_MOMENT, &mut is_done).await {
             Ok(code) => return code.unwrap_or(ExitCode::FAILURE),
             Err(_) => {
-                say(format_args!("golo: gave up writing reports, since nobody reads them"));
+                say(format_args!("golo: gave up writing reports because they are not read"));
                 return Exit::Interrupted.into();
             }
         }
@@ -61,7 +61,7 @@ async fn unless_interrupted(mut is_done: oneshot::Receiver<ExitCode>) -> ExitCod
     is_done.await.unwrap_or(ExitCode::FAILURE)
 }
 
-/// How a run that is over is reported.
+/// Flags for the reports of a run that has ended.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ReportArgs {
     /// Write a page with charts
@@ -75,18 +75,18 @@ pub struct ReportArgs {
     json: bool,
 }
 
-/// Reads an output that can be written once the run is over.
+/// Parses an output that can be written after the run has ended.
 fn report_file(text: &str) -> Result<OutputArg, String> {
     match text.parse::<OutputArg>()? {
         lines if lines.is_lines() => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml or csv=PREFIX: \
-                                          requests are kept by the second, and not one by one"
+                                          measurements are stored per second, not per request"
             .to_owned()),
         output => Ok(output),
     }
 }
 
-/// Writes the reports of a run that is over, and prints its summary. Returns 0 whatever the run came to, 104 if a file
-/// cannot be written at all, and 1 if something was not written whole.
+/// Writes the reports of a run that has ended, and prints its summary. Returns 0 for every verdict, 104 if a file
+/// cannot be opened, and 1 if something could not be written completely.
 #[must_use]
 pub fn show(mut outcome: RunOutcome, args: ReportArgs) -> ExitCode {
     let ReportArgs { html, out, json } = args;

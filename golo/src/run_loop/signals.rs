@@ -1,8 +1,8 @@
-//! The signals that ask a load test to stop: SIGINT and SIGTERM, or Ctrl-C where there are no others.
+//! The signals that stop a load test: SIGINT and SIGTERM on Unix, Ctrl-C on Windows.
 
 use crate::Error;
 
-/// Both of them, which are heard from when it listens on.
+/// Listener for SIGINT and SIGTERM.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct Signals {
@@ -12,19 +12,19 @@ pub struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Listens from now on: neither signal ends the process by itself any more.
+    /// Starts to listen. From now on neither signal ends the process by itself.
     ///
     /// # Errors
     ///
-    /// Where the system does not let it.
+    /// Returns an error if the system refuses to install the handlers.
     pub fn listen() -> Result<Self, Error> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen =
-            |kind| signal(kind).map_err(|error| Error::start("signals cannot be listened to", Some(error.into())));
+            |kind| signal(kind).map_err(|error| Error::start("could not listen for signals", Some(error.into())));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -33,7 +33,7 @@ impl Signals {
     }
 }
 
-/// Ctrl-C.
+/// Listener for Ctrl-C.
 #[cfg(windows)]
 #[derive(Debug)]
 pub struct Signals {
@@ -42,19 +42,19 @@ pub struct Signals {
 
 #[cfg(windows)]
 impl Signals {
-    /// Listens from now on: Ctrl-C does not end the process by itself any more.
+    /// Starts to listen. From now on Ctrl-C does not end the process by itself.
     ///
     /// # Errors
     ///
-    /// Where the system does not let it.
+    /// Returns an error if the system refuses to install the handler.
     pub fn listen() -> Result<Self, Error> {
         let interrupt = tokio::signal::windows::ctrl_c();
         Ok(Self {
-            interrupt: interrupt.map_err(|error| Error::start("Ctrl-C cannot be listened to", Some(error.into())))?,
+            interrupt: interrupt.map_err(|error| Error::start("could not listen for Ctrl-C", Some(error.into())))?,
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next Ctrl-C.
     pub async fn next(&mut self) {
         self.interrupt.recv().await;
     }

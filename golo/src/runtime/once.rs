@@ -60,7 +60,7 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
     };
     // If nothing reads stderr, a message would block for ever, as the lines do. The exit code still reports the result.
     if lines.unwritten() == 0 {
-        lines.say_checks();
+        lines.print_checks();
         if let Some(message) = message {
             say(format_args!("golo: {message}"));
         }

@@ -6,15 +6,15 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc::Permit;
 use tonic::Status;
 
-use super::told::{ENOUGH, lines_of};
+use super::line_buffer::{ENOUGH, lines_of};
 use crate::{
     engine::Progress,
     pb::{engine as pb, engine::event::Event},
     wire,
 };
 
-/// Largest number of bytes of raw outputs that are on their way: two pieces. [`Told`](super::told::Told) keeps the
-/// others.
+/// Largest number of bytes of raw outputs that are on their way: two pieces. The
+/// [`LineBuffer`](super::line_buffer::LineBuffer) keeps the others.
 const WINDOW: u64 = 2 * ENOUGH as u64;
 /// Largest number of seconds that wait separately. Later ones are merged into the last.
 const SECONDS: usize = 60;
@@ -117,11 +117,11 @@ mod tests {
         let mut outbox = Outbox::default();
         (1..=1000).for_each(|elapsed| outbox.push(second(elapsed)));
         assert_eq!(outbox.waiting.len(), SECONDS);
-        let (events, mut told) = tokio::sync::mpsc::channel(1);
+        let (events, mut sent) = tokio::sync::mpsc::channel(1);
         let mut done = 0;
         while !outbox.is_empty() {
             outbox.send(events.reserve().await.unwrap());
-            let Some(Event::Second(second)) = told.recv().await.unwrap().unwrap().event else { panic!("no second") };
+            let Some(Event::Second(second)) = sent.recv().await.unwrap().unwrap().event else { panic!("no second") };
             done += second.snapshot.unwrap().triggers.unwrap().done;
             assert!(!outbox.is_empty() || (second.elapsed, second.users) == (1000 * 1_000_000_000, 1000));
         }

@@ -1,7 +1,8 @@
-//! The service `golo.engine.v1.Engine`: runs whole plans for the client that holds the stream.
+//! The service `golo.engine.v1.Engine`: runs a whole plan for the client that opened the stream.
 //!
-//! A plan goes through the [run loop](crate::run_loop) as every run does. Orders come from the client and from the signals
-//! of this process. Events go to an [`Outbox`], which another task sends, so that a slow client delays nothing.
+//! A plan runs in the [run loop](crate::run_loop), as every run does. Orders come from the client and from the signals
+//! of this process. Events go to an [`Outbox`]. A separate task sends them, so that a slow client does not delay the
+//! run.
 
 use std::{
     pin::Pin,
@@ -16,7 +17,7 @@ use tokio::{
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{in_process::InProcess, outbox::Outbox, service::InFlight, told::Told};
+use super::{in_process::InProcess, line_buffer::LineBuffer, outbox::Outbox, service::InFlight};
 use crate::{
     Loadtest, Sink,
     engine::{
@@ -40,18 +41,18 @@ use crate::{
     wire,
 };
 
-/// Events that are being sent; others wait in the [`Outbox`].
+/// Capacity of the channel to the client. Further events wait in the [`Outbox`].
 const EVENTS: usize = 1;
-/// Panics that are printed: a load test that panics may do so thousands of times.
+/// Number of panics that are printed. A load test may panic thousands of times.
 const PANICS: usize = 3;
-/// How long a plan waits for the client to let it begin: for ever.
+/// Longest time that a plan waits for the client to start it: practically unlimited.
 const HELD: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Runs plans of one load test, one at a time.
 pub(super) struct Plans {
     loadtest: Arc<Loadtest>,
     in_flight: InFlight,
-    /// Held by the plan that is running.
+    /// Locked by the running plan.
     turn: Arc<Mutex<()>>,
 }
 
@@ -70,53 +71,53 @@ impl pb::engine_server::Engine for Plans {
 
     async fn run(&self, request: Request<Streaming<pb::Command>>) -> Result<Response<Answer>, Status> {
         let mut commands = request.into_inner();
-        let asked = match commands.message().await?.and_then(|first| first.command) {
-            Some(Command::Plan(plan)) => Asked::read(plan, &self.loadtest.name)?,
-            _ => return Err(Status::invalid_argument("the first command is a plan")),
+        let requested = match commands.message().await?.and_then(|first| first.command) {
+            Some(Command::Plan(plan)) => RequestedPlan::read(plan, &self.loadtest.name)?,
+            _ => return Err(Status::invalid_argument("the first command must be a plan")),
         };
         let turn = Arc::clone(&self.turn).try_lock_owned();
-        let turn = turn.map_err(|_| Status::resource_exhausted("another plan is running; one runs at a time"))?;
-        let (events, told) = mpsc::channel(EVENTS);
-        let running = Running::start(self, asked, events, turn).await?;
+        let turn = turn.map_err(|_| Status::resource_exhausted("another plan is running; only one runs at a time"))?;
+        let (events, received) = mpsc::channel(EVENTS);
+        let running = Running::start(self, requested, events, turn).await?;
         tokio::spawn(running.run(commands));
-        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(received))))
     }
 }
 
-/// A plan that came over the wire.
-struct Asked {
+/// A plan from a client.
+struct RequestedPlan {
     plan: Plan,
     options: Options,
     /// Routes that thresholds select.
     selected: Selected,
     wants_outputs: bool,
-    /// The revision that is spoken.
+    /// Revision of the protocol that both sides speak.
     revision: u32,
 }
 
-impl Asked {
+impl RequestedPlan {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
         let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } =
             written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
-                "the plan needs revision {needs} of golo.engine.v1, and this load test was built with golo {}, which speaks \
-                 {}: build it with a later golo",
+                "the plan needs revision {needs} of golo.engine.v1, but this load test was built with golo {}, which supports up \
+                 to revision {}: build it with a later golo",
                 env!("CARGO_PKG_VERSION"),
                 pb::REVISION
             )));
         }
         let revision = pb::spoken_with(speaks).ok_or_else(|| {
             Status::failed_precondition(format!(
-                "revision {} of golo.engine.v1 is the latest that is understood there, and this load test was built with golo \
-                 {}, which speaks none before {}: use a later golo",
+                "the client supports golo.engine.v1 up to revision {}, but this load test was built with golo {}, which needs at \
+                 least revision {}: use a later golo",
                 speaks.max(1),
                 env!("CARGO_PKG_VERSION"),
                 pb::EARLIEST
             ))
         })?;
         let wrong = |error: wire::WireError| Status::invalid_argument(error.to_string());
-        let load = load.ok_or_else(|| Status::invalid_argument("no load"))?;
+        let load = load.ok_or_else(|| Status::invalid_argument("the plan has no load"))?;
         let options = Options {
             job_name: if job_name.is_empty() { name.to_owned() } else { job_name },
             workers: if workers == 0 { cores() } else { workers as usize },
@@ -134,15 +135,15 @@ impl Asked {
     }
 }
 
-/// A plan that is being run.
+/// A plan with everything that its run needs.
 struct Running {
     served: Served,
     spec: RunSpec,
-    outputs: Option<Arc<Told>>,
+    outputs: Option<Arc<LineBuffer>>,
     events: Events,
     outbox: Outbox,
     in_flight: InFlight,
-    /// The sink of the process, until it has it back.
+    /// Previous sink of the process. It is installed again after the run.
     process: Arc<dyn Sink>,
     turn: OwnedMutexGuard<()>,
 }
@@ -150,23 +151,23 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        Asked { plan, options, selected, wants_outputs, revision }: Asked,
+        RequestedPlan { plan, options, selected, wants_outputs, revision }: RequestedPlan,
         events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
         let failed = |error: crate::Error| Status::new(Code::Aborted, chain(&error));
-        // Before `setup`, which may deal rows.
+        // Before `setup`, which may distribute the rows of a feed.
         member::join(options.share);
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
-        let outputs = wants_outputs.then(Arc::<Told>::default);
-        let beside = outputs.iter().map(|told| Arc::<Told>::clone(told) as Arc<dyn Sink>);
-        let sinks = Sinks::selecting(selected, beside.chain(plans.loadtest.own_sink()).collect());
+        let outputs = wants_outputs.then(Arc::<LineBuffer>::default);
+        let buffer = outputs.iter().map(|buffer| Arc::<LineBuffer>::clone(buffer) as Arc<dyn Sink>);
+        let sinks = Sinks::selecting(selected, buffer.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
         let engine = InProcess::start(&plans.loadtest, shared, plan.clone(), options.clone(), sinks).map_err(failed)?;
         let mut engine = LocalEngine::new(engine);
         engine.hold();
         print_at_most(PANICS);
-        // `setup` may have set a panic hook of its own.
+        // `setup` may have replaced the panic hook.
         watch();
         let process = sink::process();
         sink::install(outside);
@@ -188,37 +189,38 @@ impl Running {
     async fn run(self, commands: Streaming<pb::Command>) {
         let Self { mut served, spec, outputs, events, outbox, in_flight, process, turn } = self;
         let _entered = in_flight.enter();
-        let (mail, letters) = mpsc::unbounded_channel();
-        let sending = tokio::spawn(send(outbox, events.clone(), outputs.clone(), letters));
-        let mut client = Client::new(commands, mail.clone(), events.clone(), in_flight.clone());
+        let (to_outbox, messages) = mpsc::unbounded_channel();
+        let sending = tokio::spawn(send(outbox, events.clone(), outputs.clone(), messages));
+        let mut client = Client::new(commands, to_outbox.clone(), events.clone(), in_flight.clone());
         let started = Arc::default();
-        let mut stream: [Box<dyn MetricsOutput>; 1] = [Box::new(EventStream { mail, started: Arc::clone(&started) })];
+        let mut stream: [Box<dyn MetricsOutput>; 1] =
+            [Box::new(EventStream { to_outbox, started: Arc::clone(&started) })];
         let outcome = run_loop::run(&mut served, spec, Sinks::new(Vec::new()), &mut client, &mut stream).await;
         drop(stream);
-        let Client { commands, is_stopped, is_cut, mail, .. } = client;
-        drop(mail);
+        let Client { commands, is_stopped, is_cut, to_outbox, .. } = client;
+        drop(to_outbox);
         let Ok(outbox) = sending.await else { return };
         sink::install(process);
         let finished = outcome.finished;
-        // The grace begins with the end of the plan's time, and a plan of iterations may have ended before.
+        // The grace period begins at the end of the planned time. A plan of iterations may have ended earlier.
         let time = if finished.plan.iterations().is_some() { finished.whole_time } else { finished.load_time };
         let started = *crate::support::lock::lock(&started);
         let over = started.map_or_else(Instant::now, |start: Instant| start + time);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
-        let last = Last { outbox, outputs, until, taken: Instant::now(), lost: 0 };
+        let last = FinalEvents { outbox, outputs, until, taken: Instant::now(), lost: 0 };
         let mut commands = commands;
-        last.tell(&events, finished, is_stopped, &mut commands, &in_flight).await;
+        last.send(&events, finished, is_stopped, &mut commands, &in_flight).await;
         drop(turn);
         if commands.is_some() {
-            // If this process ends too, a reader that writes to the closed connection finds it broken and loses what it has
-            // not read. So the reader closes first.
+            // If this process exits now, a client that writes to the closed connection gets an error and loses what it
+            // has not read. So the client closes first.
             let closed = async { while next_command(&mut commands).await.is_some() {} };
             let _ = timeout(LAST_MOMENT, closed).await;
         }
     }
 }
 
-/// The load test of this process, which is set up before its plan is accepted.
+/// The load test of this process. It is set up before its plan is accepted.
 struct Served {
     name: String,
     engine: Option<LocalEngine>,
@@ -242,24 +244,25 @@ impl Driver for Served {
     }
 
     async fn start(&mut self, _: &Plan, _: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, crate::Error> {
-        let engine = self.engine.take().ok_or_else(|| crate::Error::start("the plan has been started", None))?;
+        let engine =
+            self.engine.take().ok_or_else(|| crate::Error::start("the plan has been started already", None))?;
         Ok(Box::new(engine))
     }
 
     async fn tear_down(&mut self) -> Result<(), crate::Error> {
-        // The process tears down once it is to end: further plans may come.
+        // Further plans may come, so `teardown` runs when the process ends.
         Ok(())
     }
 }
 
-/// Orders of the client that holds the stream, and of the signals of this process.
+/// Orders from the client of the stream and from the signals of this process.
 struct Client {
-    /// `None` once the client is gone.
+    /// `None` once the client has closed the stream.
     commands: Option<Streaming<pb::Command>>,
-    mail: mpsc::UnboundedSender<Letter>,
+    to_outbox: mpsc::UnboundedSender<OutboxMessage>,
     events: Events,
     in_flight: InFlight,
-    /// True once this process was told to stop.
+    /// Set once this process was asked to stop.
     is_stopped: bool,
     is_cut: bool,
 }
@@ -267,22 +270,22 @@ struct Client {
 impl Client {
     fn new(
         commands: Streaming<pb::Command>,
-        mail: mpsc::UnboundedSender<Letter>,
+        to_outbox: mpsc::UnboundedSender<OutboxMessage>,
         events: Events,
         in_flight: InFlight,
     ) -> Self {
-        Self { commands: Some(commands), mail, events, in_flight, is_stopped: false, is_cut: false }
+        Self { commands: Some(commands), to_outbox, events, in_flight, is_stopped: false, is_cut: false }
     }
 
-    /// Nobody wants this load any more.
+    /// Cuts the run, because its client has gone.
     fn gone(&mut self) -> Order {
         self.commands = None;
         self.is_cut = true;
-        let _ = self.mail.send(Letter::Close);
+        let _ = self.to_outbox.send(OutboxMessage::Close);
         Order::Cut
     }
 
-    /// Returns the order of a command, if it is one.
+    /// Returns the order of a command. Other commands are handled here.
     fn order(&mut self, command: Command) -> Option<Order> {
         match command {
             Command::Start(pb::Start { at }) => Some(Order::Start { at: wire::moment(at) }),
@@ -293,7 +296,9 @@ impl Client {
                 Some(rate) => Some(Order::Adjust(Target::Rate(rate))),
                 None => {
                     let refused = "a rate that is too high".to_owned();
-                    let _ = self.mail.send(Letter::Event(Event::Adjusted(pb::Adjusted { refused, load: None })));
+                    let _ = self
+                        .to_outbox
+                        .send(OutboxMessage::Event(Event::Adjusted(pb::Adjusted { refused, load: None })));
                     None
                 }
             },
@@ -303,10 +308,10 @@ impl Client {
                 Some(Order::Cut)
             }
             Command::Taken(pb::Taken { bytes }) => {
-                let _ = self.mail.send(Letter::Taken(bytes));
+                let _ = self.to_outbox.send(OutboxMessage::Taken(bytes));
                 None
             }
-            // A command of a later revision comes only with a plan that needs it.
+            // A later revision's command comes only with a plan that needs that revision.
             Command::Plan(_) | Command::Adjust(_) => None,
         }
     }
@@ -340,18 +345,18 @@ impl Control for Client {
     }
 }
 
-/// Something for the task that sends.
-enum Letter {
+/// A message to the task that sends events.
+enum OutboxMessage {
     Event(Event),
-    /// So many bytes of raw outputs have found their reader.
+    /// The client has processed this number of bytes of raw outputs.
     Taken(u64),
-    /// The client is gone.
+    /// The client has gone.
     Close,
 }
 
 /// Passes events of the engine to the task that sends them.
 struct EventStream {
-    mail: mpsc::UnboundedSender<Letter>,
+    to_outbox: mpsc::UnboundedSender<OutboxMessage>,
     started: Arc<std::sync::Mutex<Option<Instant>>>,
 }
 
@@ -361,23 +366,24 @@ impl MetricsOutput for EventStream {
             let since = at.elapsed().unwrap_or_default();
             *crate::support::lock::lock(&self.started) = Instant::now().checked_sub(since);
         }
-        let _ = self.mail.send(Letter::Event(event.into()));
+        let _ = self.to_outbox.send(OutboxMessage::Event(event.into()));
     }
 }
 
-/// Sends events and raw outputs as the client takes them, until nobody writes letters any more. Returns what is unsent.
+/// Sends events and raw outputs at the client's pace, until all senders of `messages` are dropped. Returns the outbox
+/// with everything that is unsent.
 async fn send(
     mut outbox: Outbox,
     events: Events,
-    outputs: Option<Arc<Told>>,
-    mut letters: mpsc::UnboundedReceiver<Letter>,
+    outputs: Option<Arc<LineBuffer>>,
+    mut messages: mpsc::UnboundedReceiver<OutboxMessage>,
 ) -> Outbox {
     loop {
         tokio::select! {
-            letter = letters.recv() => match letter {
-                Some(Letter::Event(event)) => outbox.push(event),
-                Some(Letter::Taken(bytes)) => outbox.taken(bytes),
-                Some(Letter::Close) => outbox.close(),
+            message = messages.recv() => match message {
+                Some(OutboxMessage::Event(event)) => outbox.push(event),
+                Some(OutboxMessage::Taken(bytes)) => outbox.taken(bytes),
+                Some(OutboxMessage::Close) => outbox.close(),
                 None => return outbox,
             },
             Ok(permit) = events.reserve(), if !outbox.is_empty() => outbox.send(permit),
@@ -386,20 +392,20 @@ async fn send(
     }
 }
 
-/// What is told once nothing is in flight any more: the rest of the raw outputs, and the end.
-struct Last {
+/// Everything to send after the last trigger has ended: the remaining raw outputs and the `Finished` event.
+struct FinalEvents {
     outbox: Outbox,
-    outputs: Option<Arc<Told>>,
-    /// How long raw outputs are waited for that nobody takes.
+    outputs: Option<Arc<LineBuffer>>,
+    /// Time until which raw outputs wait for the client.
     until: Instant,
-    /// When some were taken last.
+    /// Time at which the client last confirmed raw outputs.
     taken: Instant,
-    /// Lines that were not taken in time.
+    /// Number of lines that the client did not take in time.
     lost: u64,
 }
 
-impl Last {
-    async fn tell(
+impl FinalEvents {
+    async fn send(
         mut self,
         events: &Events,
         finished: Finished,
@@ -447,7 +453,7 @@ impl Last {
         }
     }
 
-    /// Sends what raw outputs there is room for.
+    /// Moves raw outputs to the outbox while it has room.
     fn gather(&mut self) {
         while let Some(outputs) = &self.outputs
             && self.outbox.has_room()
@@ -465,12 +471,12 @@ impl Last {
     }
 }
 
-/// Waits for what is commanded next; gives nothing once nobody commands any more.
+/// Waits for the next command. Returns `None` once the client has closed the stream.
 async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<Command> {
     let Some(commands) = commands else { return std::future::pending().await };
     loop {
         match commands.message().await {
-            // Of a later revision.
+            // A command of a later revision.
             Ok(Some(pb::Command { command: None })) => {}
             Ok(Some(command)) => return command.command,
             Ok(None) | Err(_) => return None,
@@ -478,8 +484,8 @@ async fn next_command(commands: &mut Option<Streaming<pb::Command>>) -> Option<C
     }
 }
 
-/// Waits for lines, where they are wanted.
-async fn lines(outputs: Option<&Told>) -> Vec<u8> {
+/// Waits for raw outputs. Never returns if the client did not ask for them.
+async fn lines(outputs: Option<&LineBuffer>) -> Vec<u8> {
     match outputs {
         Some(outputs) => outputs.next().await,
         None => std::future::pending().await,

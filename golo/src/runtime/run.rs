@@ -1,4 +1,4 @@
-//! `run`: the load test drives itself, and reports.
+//! `run`: the load test drives itself and reports.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -19,12 +19,13 @@ use crate::{
     transport::client,
 };
 
-/// Panics that are printed: a load test that panics may do so thousands of times.
+/// Number of panics that are printed. A load test may panic thousands of times.
 const PANICS: usize = 3;
-/// Threads of the load test's runtime, where only `setup` and `teardown` run: one more than a `setup` can block by itself.
+/// Threads of the load test's runtime, which runs `setup` and `teardown` only: one more than a blocking `setup`
+/// occupies.
 const THREADS: usize = 2;
 
-/// Drives the load test as planned, and reports.
+/// Runs the load test with its own engine, reports, and returns the exit code.
 pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
     let (no_keep_alive, insecure) = call.client_options();
     client::set_options(client::Options { no_keep_alive, insecure, proxy: call.proxy().clone() });
@@ -36,8 +37,8 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
     deliver(&name, &call, Vec::new, |outputs| drive(loadtest, &call, outputs))
 }
 
-/// Drives what `driver` returns as planned, and reports: for the `golo` command. `further` returns outputs
-/// beside those that the call asks for; it is called once those are open.
+/// Runs the [`Driver`] that `driver` returns, reports, and returns the exit code. The `golo` command uses this.
+/// `further` returns outputs in addition to those of the call; it is called once those are open.
 pub fn run_driver<D: Driver>(
     name: &str,
     call: &RunCall,
@@ -57,7 +58,7 @@ pub fn run_driver<D: Driver>(
     })
 }
 
-/// Opens the outputs, makes the run with `drive`, and reports.
+/// Opens the outputs, runs `drive` and reports.
 fn deliver(
     name: &str,
     call: &RunCall,
@@ -80,7 +81,7 @@ fn deliver(
     reports::finish(outcome, outputs)
 }
 
-/// Waits until every raw output is written, and returns those that are not.
+/// Waits until all raw outputs are written, and returns those that are not.
 async fn flush(outputs: &mut [Box<dyn MetricsOutput>]) -> Vec<Unwritten> {
     let mut unwritten = Vec::new();
     for output in outputs {
@@ -95,27 +96,28 @@ fn drive(loadtest: Loadtest, call: &RunCall, outputs: &mut [Box<dyn MetricsOutpu
     sink::install(Arc::<Outside>::clone(&sinks.outside));
     let spec = call.spec(&loadtest.name);
     let loadtest = Arc::new(loadtest);
-    let mut itself = Itself { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
+    let mut driver =
+        OwnLoadtest { loadtest: Arc::clone(&loadtest), load: runtimes.load.handle().clone(), shared: None };
     let outcome = runtimes.control.block_on(async {
         let mut signals = Signals::listen()?;
-        Ok(run_loop::run(&mut itself, spec, sinks, &mut signals, outputs).await)
+        Ok(run_loop::run(&mut driver, spec, sinks, &mut signals, outputs).await)
     });
-    drop(itself);
+    drop(driver);
     let control = runtimes.end(loadtest);
     let unwritten = control.block_on(flush(outputs));
     outcome.map(|outcome: RunOutcome| outcome.with_unwritten(unwritten).with_last_panics())
 }
 
 /// The load test of this process.
-struct Itself {
+struct OwnLoadtest {
     loadtest: Arc<Loadtest>,
-    /// The runtime of `setup` and `teardown`.
+    /// Runtime of `setup` and `teardown`.
     load: Handle,
-    /// The value that `setup` returned.
+    /// Value that `setup` returned.
     shared: Option<SharedValue>,
 }
 
-impl Driver for Itself {
+impl Driver for OwnLoadtest {
     fn name(&self) -> &str {
         &self.loadtest.name
     }
@@ -138,7 +140,7 @@ impl Driver for Itself {
             }
         };
         self.shared = run_on(&self.load, setting_up).await?;
-        // `setup` may have set a panic hook of its own.
+        // `setup` may have replaced the panic hook.
         watch();
         Ok(self.shared.is_some())
     }

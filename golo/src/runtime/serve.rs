@@ -53,7 +53,7 @@ pub(super) fn serve(
     let control = runtimes.end(loadtest);
     // Lines of the triggers that were cut off.
     let _ = control.block_on(async { tokio::time::timeout_at(at_least_a_moment(grace), lines.flush()).await });
-    lines.say_checks();
+    lines.print_checks();
     if let Some(Loss { lines, reason }) = lines.loss() {
         say(format_args!("golo: {lines} output lines were lost: {reason}"));
     }

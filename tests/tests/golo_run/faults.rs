@@ -54,7 +54,8 @@ async fn unanswered_triggers_are_interrupted() {
 
 #[tokio::test]
 async fn printed_junk_takes_little_memory() {
-    for (job, enough, said) in [("print junk", 64, "no `Output`"), ("print a long line first", 5, "longer than 1 MiB")]
+    for (job, enough, said) in
+        [("print junk", 64, "not an `Output`"), ("print a long line first", 5, "longer than 1 MiB")]
     {
         let target = sample();
         let mut call = Call::new(JOBS, target.url(), "-u 1 -d 60");
@@ -97,7 +98,7 @@ async fn limits_apply_before_the_load_test_serves() {
     let path = script(&folder, "ulimit -n; ulimit -n >&2; exit 1").display().to_string();
     let mut call = Call::new(&path, "", "-d 1");
     call.command.env("GOLO_MAX_DESCRIPTORS", "77");
-    call.finish().await.assert_ended_with(107, "the last it said: 77").await;
+    call.finish().await.assert_ended_with(107, "last line of stderr: 77").await;
 
     for (flag, said) in [
         ("--max-memory=0", "expected a number of bytes above 0"),

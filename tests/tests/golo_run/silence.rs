@@ -22,7 +22,7 @@ async fn load_test_stopped_from_outside_has_not_passed() {
         until("there is load", || target.counter().seen > before + 20).await;
         running(&mark, JOBS).into_iter().for_each(|id| signal(id, Signal::TERM));
         let ran = Ran { finished: program.finish().await, folder, mark };
-        ran.assert_ended_with(107, "the load test was told to stop by somebody else").await;
+        ran.assert_ended_with(107, "the load test was stopped by another process").await;
         assert_eq!(ran.requests(), target.counter().seen - before, "it told everything");
     }
 }
@@ -30,7 +30,7 @@ async fn load_test_stopped_from_outside_has_not_passed() {
 #[tokio::test]
 async fn load_test_that_ends_early_has_not_passed() {
     let ran = pretend("to be done early", "-u 1 -d 10").finish().await;
-    ran.assert_ended_with(107, "the load test ended after 1.0ms of 10.0s, and does not say why").await;
+    ran.assert_ended_with(107, "the load test ended after 1.0ms of 10.0s and gave no reason").await;
 }
 
 #[tokio::test]
@@ -40,11 +40,11 @@ async fn signal_ends_the_run_of_a_frozen_load_test() {
     let (mut program, folder, mark) = Call::new(JOBS, target.url(), flags).spawn();
     until("there is load", || target.counter().seen > 20).await;
     running(&mark, JOBS).into_iter().for_each(|id| signal(id, Signal::STOP));
-    program.stderr.wait_for("nothing has come from the load test for 5 s").await;
+    program.stderr.wait_for("the load test has sent nothing for 5 s").await;
     program.signal(Signal::INT);
     let ran = Ran { finished: program.finish().await, folder, mark };
-    ran.assert_ended_with(107, "it did not end in its time").await;
-    assert_eq!(ran.finished.said("nothing has come from the load test"), 1);
+    ran.assert_ended_with(107, "the load test did not end in time").await;
+    assert_eq!(ran.finished.said("the load test has sent nothing"), 1);
 }
 
 #[tokio::test]
@@ -56,27 +56,32 @@ async fn signal_ends_the_run_of_a_load_test_that_is_never_ready() {
     // The signal may arrive while the load test is still being asked to accept the plan.
     match ran.finished.code {
         Some(105) => ran.assert_ended_with(105, "STOPPED by a signal while users started").await,
-        _ => ran.assert_ended_with(107, "it did not end in its time").await,
+        _ => ran.assert_ended_with(107, "the load test did not end in time").await,
     }
 }
 
 #[tokio::test]
 async fn refused_plan_is_reported_without_falling_back_to_triggers() {
     let ran = pretend("to have an error", "-u 1 -d 1").finish().await;
-    let said = "NOT STARTED: the load test does not take the plan: golo.engine.v1.Engine/Run failed: Internal error: the \
+    let said = "NOT STARTED: the load test refused the plan: golo.engine.v1.Engine/Run failed: Internal error: the \
                 kitchen is on fire";
     let text = ran.finished.stdout.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(ran.finished.code == Some(107) && text.contains(said), "{:#?}", ran.finished);
     let ran = pretend("to be of a later revision", "-u 1 -d 1").finish().await;
-    ran.assert_ended_with(107, "speaks revision 99").await;
+    ran.assert_ended_with(107, "uses revision 99").await;
 }
 
 #[tokio::test]
 async fn silent_load_test_is_driven_by_triggers_with_a_message() {
     let call = Call::new(MUTE, "", "-u 1 -d 1 --graceful-stop 0s").finish().await;
-    assert_eq!(call.finished.said("does not say whether it runs plans: it is triggered"), 1, "{:#?}", call.finished);
+    assert_eq!(
+        call.finished.said("did not answer whether it runs plans, so golo triggers it"),
+        1,
+        "{:#?}",
+        call.finished
+    );
     let ran = Call::new(MUTE, "", "-u 1 -d 1 --drive plan").finish().await;
-    ran.assert_ended_with(107, "does not say whether it runs plans").await;
+    ran.assert_ended_with(107, "did not answer whether it runs plans").await;
 
     let (mut program, folder, mark) = Call::new(MUTE, "", "-u 1 -d 1 --drive plan").spawn();
     program.stderr.wait_for("Ctrl-C stops it").await;
@@ -87,7 +92,7 @@ async fn silent_load_test_is_driven_by_triggers_with_a_message() {
     program.stderr.wait_for("Ctrl-C stops it").await;
     running(&mark, MUTE).into_iter().for_each(kill);
     let ran = Ran { finished: program.finish().await, folder, mark };
-    ran.assert_ended_with(107, "NOT STARTED: the load test ended before it began").await;
+    ran.assert_ended_with(107, "NOT STARTED: the load test ended before the plan started").await;
 }
 
 /// Drives a load test with an agent's engine. Returns the printed end.
@@ -103,14 +108,14 @@ async fn drive(load_test: &str, flags: &str, variables: &[(&str, &str)]) -> Stri
 async fn agent_gives_up_a_held_run_that_is_never_started() {
     let flags = "-u 1 -d 60 --graceful-stop 0s";
     let ended = drive(JOBS, flags, &[("HELD", "300")]).await;
-    assert_eq!(ended, "Failed: nobody had it begin within 0.3 s");
+    assert_eq!(ended, "Failed: no order to begin came within 0.3 s");
     let ended = drive(PRETENDER, flags, &[("HELD", "300"), ("PRETEND", "never to be ready")]).await;
-    assert_eq!(ended, "Failed: nobody had it begin within 0.3 s");
+    assert_eq!(ended, "Failed: no order to begin came within 0.3 s");
 }
 
 #[tokio::test]
 async fn agent_cuts_off_a_load_test_that_does_not_stop() {
     let flags = "-u 1 -i 1000 --graceful-stop 100ms";
     let ended = drive(PRETENDER, flags, &[("STOP", "yes"), ("PRETEND", "never to stop")]).await;
-    assert_eq!(ended, "Failed: it did not end in its time");
+    assert_eq!(ended, "Failed: the load test did not end in time");
 }

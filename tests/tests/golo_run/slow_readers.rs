@@ -16,7 +16,7 @@ fn unread(way: &str, flags: &str) -> (Program, TempDir, String) {
 
 /// Returns the reported number of outputs that could not be written.
 fn unwritten(ran: &Ran) -> u64 {
-    let said = " output lines could not be written to stdout: nobody read them in time";
+    let said = " output lines could not be written to stdout: they were not read in time";
     let line = ran.finished.stderr.iter().find_map(|line| line.split_once(said)).expect("lines that were not written");
     let digits = line.0.rsplit([' ', '(']).next().unwrap_or_default();
     digits.replace(',', "").parse().unwrap_or_else(|error| panic!("{error}: {}", line.0))

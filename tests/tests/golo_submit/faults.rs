@@ -19,7 +19,7 @@ async fn unreachable_agent_is_named_and_no_job_is_queued() {
 
     let stranger = format!("--agent {}", target.url());
     let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 1").alone().args(&stranger).finish().await;
-    ran.assert_ended_with(107, "it answers as no golo agent does");
+    ran.assert_ended_with(107, "it does not answer like a golo agent");
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn same_agent_under_two_names_is_refused() {
     let port = fleet.agents[0].name.rsplit_once(':').unwrap().1;
     let other = format!("--agent localhost:{port}");
     let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 1").args(&other).finish().await;
-    ran.assert_ended_with(107, "are the same agent: give each of them once");
+    ran.assert_ended_with(107, "are the same agent: give each agent once");
     fleet.assert_idle().await;
     assert_eq!(target.counter().seen, 0);
 }

@@ -42,7 +42,7 @@ async fn report_to_the_file_of_stdout_is_refused() {
         call.command.stdout(std::fs::File::create(&path).unwrap()).arg("-o").arg(format!("{out}{}", path.display()));
         let ran = call.finish().await;
         assert_eq!(
-            (ran.finished.code, ran.finished.said("stdout goes there")),
+            (ran.finished.code, ran.finished.said("stdout is redirected to it")),
             (Some(104), 1),
             "{:#?}",
             ran.finished.stderr

@@ -54,7 +54,7 @@ async fn second_signal_still_writes_all_reports() {
     let target = sample();
     let mut running = Call::new(&target, "hang", "-u 5 -d 60").spawn();
     until("all are in flight", || target.counter().seen == 5).await;
-    for said in ["a second signal cuts them off", "cutting off what is in flight"] {
+    for said in ["a second signal cuts them off", "cutting off the triggers in flight"] {
         running.program.signal(Signal::INT);
         running.program.stderr.wait_for(said).await;
     }
@@ -104,5 +104,5 @@ async fn signal_ends_reports_to_an_unread_pipe() {
     running.program.signal(Signal::INT);
     let ran = running.finish().await;
     assert_eq!(ran.finished.code, Some(105), "{:#?}", ran.finished.stderr);
-    assert_eq!(ran.finished.said("gave up writing reports, since nobody reads them"), 1);
+    assert_eq!(ran.finished.said("gave up writing reports because they are not read"), 1);
 }

@@ -1,4 +1,4 @@
-//! What the engines of one run tell, put together: one of `golo run`, or one on each agent.
+//! Merges the events of all engines of a run: one engine of `golo run`, or one on each agent.
 
 use std::{
     collections::BTreeMap,
@@ -16,34 +16,34 @@ use golo::{
     wire::{self, WireError},
 };
 
-/// A run, as far as it has been told of.
-pub struct Merged {
+/// The merged measurements of a run.
+pub struct MergedRun {
     plan: Plan,
     options: Options,
     parts: Vec<Part>,
-    /// What has come of seconds that have not been given, by their number.
-    coming: BTreeMap<u64, Coming>,
-    /// The last that was given.
+    /// Measurements of seconds that were not returned yet, by the number of the second.
+    pending: BTreeMap<u64, PendingSecond>,
+    /// Number of the last second that was returned.
     seconds: u64,
     totals: Snapshot,
     most_users: u64,
 }
 
-/// A second, as far as it has been told of.
+/// A second that not all engines have reported yet.
 #[derive(Default)]
-struct Coming {
+struct PendingSecond {
     snapshot: Snapshot,
     users: u64,
 }
 
-/// The part of one engine.
+/// State of one engine's part of the run.
 struct Part {
     name: String,
     state: State,
-    /// Seconds it has told of.
+    /// Number of seconds that the engine has reported.
     seconds: u64,
     started_at: Option<SystemTime>,
-    /// Why it ended as it should not have, though it told its end.
+    /// Reason why the part failed, although its engine reported its end.
     failed: Option<String>,
 }
 
@@ -59,8 +59,8 @@ impl Part {
     }
 }
 
-impl Merged {
-    /// A run of `plan` with `options`, shared by engines of these names.
+impl MergedRun {
+    /// Creates an empty run of `plan` with `options`, shared by engines of these names.
     #[must_use]
     pub fn new(plan: Plan, options: Options, names: impl IntoIterator<Item = String>) -> Self {
         let part = |name| Part { name, state: State::Running, seconds: 0, started_at: None, failed: None };
@@ -68,34 +68,34 @@ impl Merged {
             plan,
             options,
             parts: names.into_iter().map(part).collect(),
-            coming: BTreeMap::new(),
+            pending: BTreeMap::new(),
             seconds: 0,
             totals: Snapshot::default(),
             most_users: 0,
         }
     }
 
-    /// Takes what an engine has told.
+    /// Adds an event of the engine number `part`.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
-    pub fn hear(&mut self, part: usize, event: &Event) -> Result<(), WireError> {
+    /// Returns an error if the event is invalid.
+    pub fn receive(&mut self, part: usize, event: &Event) -> Result<(), WireError> {
         let part = &mut self.parts[part];
         match event {
             Event::Started(started) => part.started_at = Some(wire::moment(started.at)),
             Event::Second(second) => {
                 let Progress { elapsed, second, users } = wire::progress(second)?;
                 part.seconds = elapsed.as_secs();
-                let coming = self.coming.entry(part.seconds.max(self.seconds + 1)).or_default();
-                coming.snapshot.merge(&second);
-                coming.users += users;
+                let pending = self.pending.entry(part.seconds.max(self.seconds + 1)).or_default();
+                pending.snapshot.merge(&second);
+                pending.users += users;
             }
             Event::Finished(finished) => {
                 let finished = wire::finished(finished, self.options.clone())?;
-                // Of a second that others may tell of still, or else of the end.
-                let coming = self.coming.entry(part.seconds.max(self.seconds) + 1).or_default();
-                coming.snapshot.merge(&finished.rest);
+                // Add the rest to the next second if other engines still report it. Otherwise it belongs to the end.
+                let pending = self.pending.entry(part.seconds.max(self.seconds) + 1).or_default();
+                pending.snapshot.merge(&finished.rest);
                 part.state = State::Finished(Box::new(finished));
             }
             Event::Adjusted(adjusted) => {
@@ -108,7 +108,7 @@ impl Merged {
         Ok(())
     }
 
-    /// Nothing more is heard of an engine, for this reason; or what it told the end of was no end of its own.
+    /// Marks an engine as lost for this reason. If it has reported its end already, marks its part as failed.
     pub fn lose(&mut self, part: usize, reason: impl Into<String>) {
         let part = &mut self.parts[part];
         match part.state {
@@ -118,56 +118,56 @@ impl Merged {
         }
     }
 
-    /// An engine was left before it had started: it has nothing to tell.
+    /// Marks an engine as finished that was left before it started. It has no measurements.
     pub fn leave(&mut self, part: usize) {
         let finished = Finished::not_started(self.plan.clone(), self.options.clone(), None);
         self.parts[part].state = State::Finished(Box::new(finished));
     }
 
-    /// The next second, if every engine that still runs has told of it.
+    /// Returns the next second, if all running engines have reported it.
     pub fn progress(&mut self) -> Option<Progress> {
         let running = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min();
-        let told = running.or_else(|| self.parts.iter().map(|part| part.seconds).max())?;
-        let first = self.coming.first_entry().filter(|first| *first.key() <= told)?;
-        let (seconds, Coming { snapshot: second, users }) = first.remove_entry();
+        let reported = running.or_else(|| self.parts.iter().map(|part| part.seconds).max())?;
+        let first = self.pending.first_entry().filter(|first| *first.key() <= reported)?;
+        let (seconds, PendingSecond { snapshot: second, users }) = first.remove_entry();
         self.seconds = seconds;
         self.most_users = self.most_users.max(users);
         self.totals.merge(&second);
         Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
     }
 
-    /// The plan, with the last change of its load.
+    /// Returns the plan, with the last change of its load.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// What was measured until the last second.
+    /// Returns everything that was measured up to the last returned second.
     #[must_use]
     pub fn totals(&self) -> &Snapshot {
         &self.totals
     }
 
-    /// Whether an engine has told how it ended.
+    /// Returns true if the engine has reported its end.
     #[must_use]
     pub fn has_finished(&self, part: usize) -> bool {
         matches!(self.parts[part].state, State::Finished(_))
     }
 
-    /// Whether no engine ended as it should have, or still may.
+    /// Returns true if every engine was lost or has failed.
     #[must_use]
     pub fn have_all_failed(&self) -> bool {
         let has_failed = |part: &Part| matches!(part.state, State::Lost(_)) || part.failed.is_some();
         self.parts.iter().all(has_failed)
     }
 
-    /// Whether no engine runs any more.
+    /// Returns true if no engine is running any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
         !self.parts.iter().any(Part::is_running)
     }
 
-    /// The engines of which nothing more is heard, with how many seconds they had told of, and why.
+    /// Returns the lost engines, each with its name, the number of seconds it has reported, and the reason.
     pub fn lost(&self) -> impl Iterator<Item = (&str, u64, &str)> {
         self.parts.iter().filter_map(|part| match &part.state {
             State::Lost(reason) => Some((&*part.name, part.seconds, &**reason)),
@@ -175,11 +175,11 @@ impl Merged {
         })
     }
 
-    /// Everything, once it has ended; an engine that has not is lost.
+    /// Returns all measurements after the end of the run. Engines that are still running count as lost.
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let mut rest = Snapshot::default();
-        self.coming.values().for_each(|coming| rest.merge(&coming.snapshot));
+        self.pending.values().for_each(|pending| rest.merge(&pending.snapshot));
         self.totals.merge(&rest);
         let started_at = self.parts.iter().filter_map(|part| part.started_at).min();
         let plan = self.plan.clone();
@@ -209,14 +209,14 @@ impl Merged {
                 }
                 State::Running | State::Lost(_) => {
                     workers += 1;
-                    // What it had told of was measured for that long.
-                    let told = Duration::from_secs(part.seconds);
-                    // Its grace is no part of the load.
-                    let load = merged.plan.duration().map_or(told, |duration| duration.min(told));
+                    // The reported seconds are the time that was measured.
+                    let reported = Duration::from_secs(part.seconds);
+                    // The grace period is not part of the load time.
+                    let load = merged.plan.duration().map_or(reported, |duration| duration.min(reported));
                     merged.load_time = merged.load_time.max(load);
-                    merged.whole_time = merged.whole_time.max(told);
+                    merged.whole_time = merged.whole_time.max(reported);
                     let reason = if let State::Lost(reason) = &part.state { reason } else { "it did not end" };
-                    merged.health.lost_agents.extend(lost(part, told, reason));
+                    merged.health.lost_agents.extend(lost(part, reported, reason));
                 }
             }
         }
@@ -227,7 +227,7 @@ impl Merged {
             merged.health.lost_agents.extend(not_started);
         }
         if self.parts.iter().any(|part| !matches!(part.state, State::Finished(_))) {
-            // What was started, and of which nobody told the end.
+            // The lost engines have not reported the end of these triggers.
             let triggers = &mut self.totals.triggers;
             let ended = triggers.done + triggers.interrupted + triggers.dropped();
             triggers.interrupted += triggers.due.saturating_sub(ended);
@@ -237,7 +237,7 @@ impl Merged {
     }
 }
 
-/// Adds how one engine's part ended.
+/// Merges the end of one engine's part.
 fn merge(merged: &mut Finished, part: &Finished) {
     merged.started_at = merged.started_at.into_iter().chain(part.started_at).min();
     merged.load_time = merged.load_time.max(part.load_time);
@@ -255,7 +255,7 @@ fn merge(merged: &mut Finished, part: &Finished) {
     {
         health.worst_lag = Some(lag);
     }
-    // Of several machines the one that has the fewest left says most.
+    // Of several machines, report the one that has the smallest share of descriptors left.
     let used = |descriptors: &Descriptors| match descriptors.limit {
         Some(limit) => descriptors.open as f64 / limit.max(1) as f64,
         None => 0.0,
@@ -276,10 +276,10 @@ mod tests {
 
     use super::*;
 
-    fn merged(parts: usize) -> Merged {
+    fn merged(parts: usize) -> MergedRun {
         let plan = Plan::new(Asked::default()).unwrap();
         let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
-        Merged::new(plan, options, (0..parts).map(|part| format!("agent-{part}")))
+        MergedRun::new(plan, options, (0..parts).map(|part| format!("agent-{part}")))
     }
 
     fn second(elapsed: u64, done: u64) -> Event {
@@ -294,30 +294,30 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_over_once_everybody_has_told_of_it() {
+    fn second_is_returned_once_all_engines_have_reported_it() {
         let mut run = merged(2);
-        run.hear(0, &second(1, 10)).unwrap();
-        run.hear(0, &second(2, 10)).unwrap();
+        run.receive(0, &second(1, 10)).unwrap();
+        run.receive(0, &second(2, 10)).unwrap();
         assert!(run.progress().is_none());
-        run.hear(1, &second(1, 5)).unwrap();
+        run.receive(1, &second(1, 5)).unwrap();
         let progress = run.progress().unwrap();
         assert_eq!((progress.elapsed.as_secs(), progress.users, progress.second.triggers.done), (1, 4, 15));
         assert!(run.progress().is_none());
         run.lose(1, "it is gone");
-        assert_eq!(run.progress().unwrap().elapsed.as_secs(), 2, "who is gone is not waited for");
+        assert_eq!(run.progress().unwrap().elapsed.as_secs(), 2, "the lost engine is not waited for");
         assert_eq!(run.totals().triggers.done, 25);
     }
 
     #[test]
-    fn the_end_is_that_of_all() {
+    fn end_is_merged_over_all_engines() {
         let mut run = merged(2);
-        run.hear(0, &second(1, 10)).unwrap();
+        run.receive(0, &second(1, 10)).unwrap();
         let lag = |p99| Some(pb::Lag { from: 3, p99, limit: 10 });
         let rest = pb::Snapshot {
             triggers: Some(pb::Triggers { done: 1, interrupted: 1, due: 1, ..pb::Triggers::default() }),
             ..pb::Snapshot::default()
         };
-        run.hear(
+        run.receive(
             0,
             &finished(pb::Finished {
                 load_time: 3,
@@ -329,7 +329,7 @@ mod tests {
         )
         .unwrap();
         assert!(!run.is_over());
-        run.hear(
+        run.receive(
             1,
             &finished(pb::Finished {
                 load_time: 4,
@@ -350,43 +350,43 @@ mod tests {
     }
 
     #[test]
-    fn who_is_lost_is_named_with_what_is_missing() {
+    fn lost_engine_is_named_with_its_missing_time() {
         let mut run = merged(2);
-        run.hear(0, &second(1, 10)).unwrap();
-        run.hear(1, &second(1, 10)).unwrap();
-        run.hear(0, &finished(pb::Finished::default())).unwrap();
+        run.receive(0, &second(1, 10)).unwrap();
+        run.receive(1, &second(1, 10)).unwrap();
+        run.receive(0, &finished(pb::Finished::default())).unwrap();
         run.lose(1, "the connection was lost");
         assert_eq!(run.lost().collect::<Vec<_>>(), [("agent-1", 1, "the connection was lost")]);
         let end = run.finish();
         assert_eq!(end.health.lost_agents, [lost("agent-1", Duration::from_secs(1), "the connection was lost")]);
-        assert_eq!((end.totals.triggers.due, end.totals.triggers.interrupted), (22, 2), "nobody told their end");
+        assert_eq!((end.totals.triggers.due, end.totals.triggers.interrupted), (22, 2), "their end was not reported");
         assert_eq!(end.options.workers, 3);
     }
 
     #[test]
-    fn a_run_has_not_started_where_no_part_of_it_has() {
+    fn run_has_not_started_if_no_part_has_started() {
         let not_started =
             || finished(pb::Finished { not_started: Some("no user could start".to_owned()), ..Default::default() });
         let mut run = merged(2);
-        run.hear(0, &not_started()).unwrap();
-        run.hear(1, &not_started()).unwrap();
+        run.receive(0, &not_started()).unwrap();
+        run.receive(1, &not_started()).unwrap();
         assert_eq!(run.finish().not_started.unwrap(), "agent-0: no user could start");
         let mut run = merged(2);
-        run.hear(0, &not_started()).unwrap();
-        run.hear(1, &finished(pb::Finished::default())).unwrap();
+        run.receive(0, &not_started()).unwrap();
+        run.receive(1, &finished(pb::Finished::default())).unwrap();
         let end = run.finish();
         let expected = [lost("agent-0", Duration::ZERO, "no user could start")];
         assert_eq!((end.not_started, &end.health.lost_agents[..]), (None, &expected[..]));
     }
 
     #[test]
-    fn the_grace_of_a_part_that_is_lost_is_no_part_of_the_load() {
+    fn grace_period_of_lost_part_does_not_count_as_load_time() {
         let mut run = merged(2);
         let planned = Plan::new(Asked::default()).unwrap().duration().unwrap();
         for part in 0..2 {
-            run.hear(part, &second(planned.as_secs() + 20, 10)).unwrap();
+            run.receive(part, &second(planned.as_secs() + 20, 10)).unwrap();
         }
-        run.hear(0, &finished(pb::Finished { load_time: 1, tells_after_load: true, ..Default::default() })).unwrap();
+        run.receive(0, &finished(pb::Finished { load_time: 1, tells_after_load: true, ..Default::default() })).unwrap();
         run.lose(1, "the connection was lost");
         let end = run.finish();
         assert_eq!((end.load_time, end.whole_time), (planned, planned + Duration::from_secs(20)));
@@ -394,38 +394,38 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_those_of_an_older_golo_if_any_part_is() {
+    fn rates_follow_older_golo_if_any_part_is_older() {
         let mut run = merged(2);
-        run.hear(0, &finished(pb::Finished { tells_after_load: true, ..Default::default() })).unwrap();
-        run.hear(1, &finished(pb::Finished::default())).unwrap();
+        run.receive(0, &finished(pb::Finished { tells_after_load: true, ..Default::default() })).unwrap();
+        run.receive(1, &finished(pb::Finished::default())).unwrap();
         assert!(!run.finish().tells_after_load);
     }
 
     #[test]
-    fn seconds_that_waited_for_one_who_is_lost_are_given_one_by_one() {
+    fn seconds_that_waited_for_lost_engine_are_returned_one_by_one() {
         let mut run = merged(2);
-        run.hear(1, &second(1, 1)).unwrap();
+        run.receive(1, &second(1, 1)).unwrap();
         for elapsed in 1..5 {
-            run.hear(0, &second(elapsed, elapsed)).unwrap();
+            run.receive(0, &second(elapsed, elapsed)).unwrap();
         }
-        run.hear(0, &finished(pb::Finished { load_time: 4_500_000_000, ..Default::default() })).unwrap();
-        let given = |run: &mut Merged| {
+        run.receive(0, &finished(pb::Finished { load_time: 4_500_000_000, ..Default::default() })).unwrap();
+        let returned = |run: &mut MergedRun| {
             std::iter::from_fn(|| run.progress())
                 .map(|progress| (progress.elapsed.as_secs(), progress.second.triggers.done, progress.users))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(given(&mut run), [(1, 2, 4)]);
+        assert_eq!(returned(&mut run), [(1, 2, 4)]);
         run.lose(1, "it is gone");
-        assert_eq!(given(&mut run), [(2, 2, 2), (3, 3, 2), (4, 4, 2)]);
+        assert_eq!(returned(&mut run), [(2, 2, 2), (3, 3, 2), (4, 4, 2)]);
         assert!(run.is_over());
         assert_eq!(run.finish().totals.triggers.done, 11);
     }
 
     #[test]
-    fn an_end_that_was_no_end_is_one_of_the_lost() {
+    fn failed_part_counts_as_lost_although_it_finished() {
         let mut run = merged(2);
-        run.hear(0, &finished(pb::Finished { load_time: 2_000_000_000, ..Default::default() })).unwrap();
-        run.hear(1, &finished(pb::Finished { load_time: 9_000_000_000, ..Default::default() })).unwrap();
+        run.receive(0, &finished(pb::Finished { load_time: 2_000_000_000, ..Default::default() })).unwrap();
+        run.receive(1, &finished(pb::Finished { load_time: 9_000_000_000, ..Default::default() })).unwrap();
         run.lose(0, "the load test was killed");
         let end = run.finish();
         assert_eq!(end.health.lost_agents, [lost("agent-0", Duration::from_secs(2), "the load test was killed")]);

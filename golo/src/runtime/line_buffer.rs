@@ -26,7 +26,7 @@ const FULL: usize = 4 << 20;
 
 /// Lines that have not been sent.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct LineBuffer {
     pending: Mutex<Pending>,
     /// Notified when there are lines, or enough lines, to send.
     work: Notify,
@@ -41,7 +41,7 @@ struct Pending {
     bytes: usize,
 }
 
-impl Told {
+impl LineBuffer {
     /// Waits for lines and returns a piece of them. Dropping the future loses no lines.
     pub(super) async fn next(&self) -> Vec<u8> {
         let mut until: Option<Instant> = None;
@@ -89,7 +89,7 @@ pub(super) fn lines_of(piece: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', piece).count() as u64
 }
 
-impl Sink for Told {
+impl Sink for LineBuffer {
     fn output(&self, output: &OutputRef<'_>) {
         let mut pending = lock(&self.pending);
         let before = pending.bytes;
@@ -137,31 +137,31 @@ mod tests {
 
     #[tokio::test]
     async fn full_buffer_applies_backpressure_and_loses_no_lines() {
-        let told = Told::default();
+        let buffer = LineBuffer::default();
         let output = OutputRef::parse(LINE).unwrap();
         let mut written = 0;
-        while told.backpressure().is_none() {
-            told.output(&output);
+        while buffer.backpressure().is_none() {
+            buffer.output(&output);
             written += 1;
         }
-        let mut waiting = std::pin::pin!(told.backpressure().unwrap());
+        let mut waiting = std::pin::pin!(buffer.backpressure().unwrap());
         assert!(futures_ready(waiting.as_mut()).await.is_none());
-        let piece = told.next().await;
+        let piece = buffer.next().await;
         assert!(piece.len() < 2 * ENOUGH && piece.ends_with(b"\n"), "{} bytes at once", piece.len());
         waiting.await;
-        assert!(told.backpressure().is_none());
-        let next = told.next().await;
-        assert_eq!(lines_of(&piece) + lines_of(&next) + told.forget(), written);
-        assert!(told.take().is_none());
-        told.output(&output);
-        assert!(!told.next().await.is_empty());
+        assert!(buffer.backpressure().is_none());
+        let next = buffer.next().await;
+        assert_eq!(lines_of(&piece) + lines_of(&next) + buffer.forget(), written);
+        assert!(buffer.take().is_none());
+        buffer.output(&output);
+        assert!(!buffer.next().await.is_empty());
     }
 
     /// Returns the future's value if it is ready.
     async fn futures_ready<T>(future: Pin<&mut (dyn Future<Output = T> + Send)>) -> Option<T> {
         tokio::select! {
             biased;
-            given = future => Some(given),
+            value = future => Some(value),
             () = std::future::ready(()) => None,
         }
     }

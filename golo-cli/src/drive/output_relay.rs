@@ -1,44 +1,44 @@
-//! Raw outputs of a load test that runs a plan itself, on their way to whoever wants them.
+//! Relays raw outputs from a load test that runs a plan itself to the outputs of this process.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use golo::{OutputRef, Sink as _, cli::say, engine::recorder::RecorderSink};
 
-/// Pieces of lines that have come and not been passed on. There are few: what is not said to be taken keeps the load test
-/// from sending more.
-pub struct Passing {
+/// Relay with a queue of pieces of lines that were received and not passed on yet. The queue stays short: the load test
+/// sends further lines only after earlier ones were confirmed.
+pub struct OutputRelay {
     to: Arc<RecorderSink>,
     pieces: VecDeque<Vec<u8>>,
-    /// Whether one that could not be read has been said.
-    has_said: bool,
+    /// Set once an unreadable output was reported.
+    has_warned: bool,
 }
 
-impl Passing {
-    /// On their way to whoever gets what `to` passes on.
+impl OutputRelay {
+    /// Creates a relay to the sinks that receive raw outputs from `to`.
     #[must_use]
     pub fn new(to: Arc<RecorderSink>) -> Self {
-        Self { to, pieces: VecDeque::new(), has_said: false }
+        Self { to, pieces: VecDeque::new(), has_warned: false }
     }
 
-    /// Takes a piece that has come.
+    /// Adds a received piece to the queue.
     pub fn add(&mut self, piece: Vec<u8>) {
         self.pieces.push_back(piece);
     }
 
-    /// Whether there is one.
+    /// Returns true if the queue has a piece.
     #[must_use]
     pub fn has_some(&self) -> bool {
         !self.pieces.is_empty()
     }
 
-    /// Waits until there is room for one more.
+    /// Waits until the sinks have room for another piece.
     pub async fn room(&self) {
         if let Some(room) = self.to.backpressure() {
             room.await;
         }
     }
 
-    /// Passes on what there is room for, and gives how many bytes that was.
+    /// Passes on pieces while the sinks have room. Returns the number of bytes passed on.
     pub fn pass_on(&mut self) -> u64 {
         let mut bytes = 0;
         while self.to.backpressure().is_none()
@@ -50,7 +50,7 @@ impl Passing {
         bytes
     }
 
-    /// Passes on all there is: whether it is written in time is no matter of this any more.
+    /// Passes on all pieces, without waiting for room.
     pub fn pass_on_all(&mut self) {
         for piece in std::mem::take(&mut self.pieces) {
             self.pass(&piece);
@@ -61,8 +61,8 @@ impl Passing {
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match std::str::from_utf8(line).map(OutputRef::parse) {
                 Ok(Ok(output)) => self.to.pass_on(&output),
-                _ if !std::mem::replace(&mut self.has_said, true) => {
-                    say("golo: an output of the load test cannot be read, and is not passed on");
+                _ if !std::mem::replace(&mut self.has_warned, true) => {
+                    say("golo: an output of the load test cannot be read and is not passed on");
                 }
                 _ => {}
             }

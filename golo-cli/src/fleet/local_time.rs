@@ -1,11 +1,11 @@
-//! What an agent tells, with every moment by the clock here.
+//! Converts the times in an agent's events to the local clock.
 
 use golo::pb::engine::{Snapshot, event::Event};
 
 use super::clock::Offset;
 
-/// Changes the moments in `event`, which are by a clock that is so far ahead.
-pub(super) fn in_our_clock(event: &mut Event, offset: &Offset) {
+/// Converts the times in `event`, which are by the agent's clock, to the local one.
+pub(super) fn to_local_time(event: &mut Event, offset: &Offset) {
     match event {
         Event::Started(started) => started.at = offset.here(started.at),
         Event::Second(second) => second.snapshot.iter_mut().for_each(|snapshot| change(snapshot, offset)),
@@ -36,14 +36,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_moved_and_durations_are_not() {
+    fn times_are_converted_and_durations_are_not() {
         let offset = Offset { ahead: 100, uncertainty: Duration::ZERO };
         let snapshot = |by: u64| {
             let steps = vec![Step { started: 1_100 - by, duration: 5, ..Step::default() }];
             let slowest = vec![Journey { started: 1_100 - by, ended: 1_200 - by, steps, ..Journey::default() }];
             Some(Snapshot { slowest, ..Snapshot::default() })
         };
-        let told = |by: u64| {
+        let events = |by: u64| {
             [
                 Event::Started(Started { at: 1_000 - by }),
                 Event::Second(Second { elapsed: 7, users: 1, snapshot: snapshot(by) }),
@@ -55,8 +55,8 @@ mod tests {
                 }),
             ]
         };
-        let mut moved = told(0);
-        moved.iter_mut().for_each(|event| in_our_clock(event, &offset));
-        assert_eq!(moved, told(100));
+        let mut moved = events(0);
+        moved.iter_mut().for_each(|event| to_local_time(event, &offset));
+        assert_eq!(moved, events(100));
     }
 }
