@@ -164,7 +164,7 @@ impl Fleet {
     async fn wait_until_ready(&mut self) -> Result<(), String> {
         let (event_sender, mut events) = mpsc::channel(RECORDS);
         for (index, part) in self.parts.iter().enumerate() {
-            self.following.spawn(follow((index, Arc::clone(part)), event_sender.clone(), self.settings.keeper.clone()));
+            self.following.spawn(follow(index, Arc::clone(part), event_sender.clone(), self.settings.keeper.clone()));
         }
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
         while !waiting.is_empty() {
@@ -233,10 +233,10 @@ impl Driver for Fleet {
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
-        let events = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
-        let how = (self.settings.load_test.name.clone(), self.settings.is_quiet, self.settings.on_loss);
-        let channels = FleetChannels { torn_down: self.torn_down.clone(), orders: self.orders.clone() };
-        Ok(Box::new(Delivery::start(how, &self.parts, (plan.clone(), options.clone()), events, channels)))
+        let (events, event_sender) = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
+        let (torn_down, orders) = (self.torn_down.clone(), self.orders.clone());
+        let channels = FleetChannels { events, event_sender, torn_down, orders };
+        Ok(Box::new(Delivery::start(&self.settings, &self.parts, plan.clone(), options.clone(), channels)))
     }
 
     async fn died(&mut self) -> String {

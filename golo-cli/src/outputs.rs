@@ -12,7 +12,8 @@ use store::StoreOutput;
 pub fn of_run(keep: &KeepArgs, name: &str, call: &RunCall) -> Vec<Box<dyn MetricsOutput>> {
     let mut outputs: Vec<Box<dyn MetricsOutput>> = Vec::new();
     if !keep.no_keep {
-        outputs.push(Box::new(StoreOutput::new(Keeper::start_alone(keep, name, call))));
+        let (keeper, keeping) = Keeper::start_alone(keep, name, call);
+        outputs.push(Box::new(StoreOutput::new(keeper, keeping)));
     }
     outputs
 }

@@ -16,8 +16,8 @@ use crate::{
         run::{NO_LOAD_TEST, RunOwn, subject},
     },
     fleet::{Fleet, FleetSettings, part::useful},
-    process::{limits::LimitArgs, load_test::LoadTest},
     outputs::store::StoreOfAgents,
+    process::{limits::LimitArgs, load_test::LoadTest},
     results::keep::Keeper,
     support::environment::variable,
 };

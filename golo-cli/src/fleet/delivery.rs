@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    OnAgentLoss,
+    FleetSettings, OnAgentLoss,
     clock::{Clock, Offset, skew},
     follow::MemberEvent,
     local_time::to_local_time,
@@ -82,6 +82,10 @@ struct Following {
 
 /// Channels from a run to its fleet.
 pub struct FleetChannels {
+    /// Events of the parts.
+    pub events: MemberEvents,
+    /// Sender of events that are not of a part's records.
+    pub event_sender: mpsc::Sender<(usize, MemberEvent)>,
     /// Errors after the run.
     pub torn_down: watch::Sender<Vec<String>>,
     /// Orders to the parts, with the reasons for the end of the run.
@@ -92,10 +96,10 @@ impl Delivery {
     /// Starts the held jobs of all parts.
     #[must_use]
     pub fn start(
-        (name, is_quiet, on_loss): (String, bool, OnAgentLoss),
+        settings: &FleetSettings,
         parts: &[Arc<Part>],
-        (plan, options): (Plan, Options),
-        (events, event_sender): (MemberEvents, mpsc::Sender<(usize, MemberEvent)>),
+        plan: Plan,
+        options: Options,
         channels: FleetChannels,
     ) -> Self {
         let clock = Clock::start();
@@ -105,16 +109,16 @@ impl Delivery {
         for part in parts {
             working.spawn(carry_out_orders(Arc::clone(part), order.clone()));
         }
-        working.spawn(start(parts.to_vec(), clock, known, order, event_sender));
+        working.spawn(start(parts.to_vec(), clock, known, order, channels.event_sender));
         let names = parts.iter().map(|part| part.name.clone());
         let following = |part: &Arc<Part>| Following { part: Arc::clone(part), is_open: true, started: None };
         Self {
-            name,
-            is_quiet,
-            on_loss,
+            name: settings.load_test.name.clone(),
+            is_quiet: settings.is_quiet,
+            on_loss: settings.on_loss,
             merged: MergedRun::new(plan, options, names),
             parts: parts.iter().map(following).collect(),
-            events,
+            events: channels.events,
             waiting: VecDeque::new(),
             clock,
             offsets,

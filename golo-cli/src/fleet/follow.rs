@@ -31,11 +31,7 @@ pub enum MemberEvent {
 
 /// Sends the records of part number `index` to `events` and stores them with `keeper`, in order and each once. Returns
 /// after the last record, or once the agent is lost.
-pub async fn follow(
-    (index, part): (usize, Arc<Part>),
-    events: mpsc::Sender<(usize, MemberEvent)>,
-    keeper: Option<Keeper>,
-) {
+pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, MemberEvent)>, keeper: Option<Keeper>) {
     let Some(job) = part.job() else { return };
     let mut next = 0;
     let mut last_answer = Instant::now();

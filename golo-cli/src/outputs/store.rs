@@ -23,7 +23,7 @@ pub struct StoreOutput {
 impl StoreOutput {
     /// Creates the output. Records go to `keeper`; the end of the run waits for `keeping`.
     #[must_use]
-    pub fn new((keeper, keeping): (Keeper, Keeping)) -> Self {
+    pub fn new(keeper: Keeper, keeping: Keeping) -> Self {
         Self { keeper, keeping: Some(keeping), interrupted: 0, has_finished: false }
     }
 }
