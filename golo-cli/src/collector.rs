@@ -8,7 +8,6 @@ mod body;
 mod line;
 mod metrics;
 mod push;
-mod readers;
 mod records;
 mod refusals;
 mod writer;
@@ -26,12 +25,14 @@ pub use line::CollectorLine;
 use crate::{
     http::COLLECTOR_PORT,
     http::server::{Refusal, ServerOptions, Statuses, serve},
-    results::store::{Store, StoreError, place},
+    results::{
+        readers::Readers,
+        store::{Store, StoreError, place},
+    },
     support::environment::variable,
 };
 use body::Bodies;
 use metrics::Counts;
-use readers::Readers;
 use writer::Writer;
 
 /// A collector, for each request.

@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use golo_proto::results::record::Record as Kind;
-use prost::Message as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -17,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Collector, Refusal, StoreError, batch, body::Received, refusals::Failed};
 use crate::results::{
     listed::summarize,
-    store::{Batch, Ingested, KeptPart, Store, Writing},
+    store::{Batch, Chunk, Ingested, KeptPart, Store, Writing},
 };
 
 /// Bytes of a response that are sent at a time, at least.
@@ -122,25 +121,11 @@ async fn give(
     let mut from = 0;
     loop {
         let part = part.clone();
-        let (chunk, next) = collector.readers.read(move |store| chunk(store, &part, from)).await?;
-        if chunk.is_empty() || chunks.send(Ok(chunk)).await.is_err() {
+        let read = collector.readers.read(move |store| store.chunk(&part, from, CHUNK)).await?;
+        let Some(Chunk { bytes, next, .. }) = read else { return Ok(()) };
+        if chunks.send(Ok(bytes)).await.is_err() {
             return Ok(());
         }
         from = next;
     }
-}
-
-/// Records from a number on, and the number of the one after them.
-fn chunk(store: &Store, part: &KeptPart, from: u64) -> Result<(Bytes, u64), StoreError> {
-    let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
-    let mut next = from;
-    for record in store.records(part, from) {
-        // A vector grows as it has to.
-        _ = record?.encode_length_delimited(&mut buffer);
-        next += 1;
-        if buffer.len() >= CHUNK {
-            break;
-        }
-    }
-    Ok((buffer.into(), next))
 }

@@ -18,6 +18,7 @@ mod records;
 mod seconds;
 mod series;
 mod summaries;
+mod sweep;
 mod tags;
 
 use std::{
@@ -32,12 +33,12 @@ use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
 
 pub use columns::Durations;
 pub use error::StoreError;
-pub use ingest::{Batch, Ingested};
+pub use ingest::{Batch, Ingested, MAX_PARTS};
 pub use merge::MergedRequests;
 pub use names::{check_database_name, check_name, check_run_name};
 pub use place::place;
 pub use read::{KeptPart, KeptRun};
-pub use records::Records;
+pub use records::{Chunk, Records};
 pub use seconds::{KeptRequests, KeptRoute, KeptSecond, MergedSecond};
 pub use series::KeptSeries;
 pub use summaries::{Summarized, Summary};
@@ -64,12 +65,20 @@ impl Store {
     ///
     /// Where it cannot be opened, is no database of golo, or one of a newer golo.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, false)
+    }
+
+    fn open_with(path: &Path, can_shrink: bool) -> Result<Self, StoreError> {
         make(path)?;
         let mut store = Self::connect(path)?;
         // A database of others is left as it is.
         migrations::check(&store.connection, path)?;
         // Only a new file takes it. Rows with a histogram have a few thousand bytes, and hardly fit into less.
         store.set("page_size", PAGE)?;
+        if can_shrink {
+            // Only a new file takes this too.
+            store.set("auto_vacuum", "incremental")?;
+        }
         // What is acknowledged survives a loss of power.
         store.set("journal_mode", "wal")?;
         store.set("synchronous", "full")?;

@@ -13,8 +13,8 @@ use super::{
     part::Part,
 };
 
-/// Most parts of a run: each that is missing is told of by name.
-const PARTS: u64 = 1000;
+/// Most parts of a run: reports name each part that is missing.
+pub const MAX_PARTS: u64 = 1000;
 
 /// Records of one agent's part of a run, in order.
 #[derive(Debug, Clone)]
@@ -136,8 +136,11 @@ impl<'a> Asked<'a> {
         let words = golo::engine::plan::Plan::try_from(load)?.to_string();
         let share = plan.share.as_ref().map(golo::engine::share::Share::try_from).transpose()?;
         let share = share.map_or((0, 1), |share| (share.index(), share.of()));
-        if share.1 > PARTS {
-            return Err(StoreError::refused(format!("record 0: a run has up to {PARTS} parts, and not {}", share.1)));
+        if share.1 > MAX_PARTS {
+            return Err(StoreError::refused(format!(
+                "record 0: a run has up to {MAX_PARTS} parts, and not {}",
+                share.1
+            )));
         }
         check::thresholds(&begun.thresholds).map_err(|error| error.within(|| "record 0".to_owned()))?;
         Ok(Self { plan, share, words })

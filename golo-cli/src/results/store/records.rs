@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use golo_proto::{
     engine::{self as pb, event},
     results::{Record, record},
 };
+use prost::Message as _;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{
@@ -17,6 +19,20 @@ use super::{
 
 /// Records that are read at a time: between pages nothing is held, so that a slow reader keeps nobody waiting.
 const PAGE: u64 = 64;
+
+/// Most records of a chunk: a collector takes no more at once.
+const CHUNK: u64 = 10_000;
+
+/// Some records of a part, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Each record after its length.
+    pub bytes: Bytes,
+    /// The number of the record after them.
+    pub next: u64,
+    /// True if they end with the part's last record.
+    pub has_ended: bool,
+}
 
 /// The records of a part, in order. Those that come while it is read may be among them.
 pub struct Records<'a> {
@@ -31,6 +47,28 @@ impl Store {
     #[must_use]
     pub fn records(&self, part: &KeptPart, from: u64) -> Records<'_> {
         Records { store: self, part: part.id, next: from, page: VecDeque::new() }
+    }
+
+    /// Returns the records of a part from number `from` on, until there are at least `bytes` bytes of them; `None` if there
+    /// is no such record yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails or is damaged.
+    pub fn chunk(&self, part: &KeptPart, from: u64, bytes: usize) -> Result<Option<Chunk>, StoreError> {
+        let mut buffer = Vec::new();
+        let (mut next, mut has_ended) = (from, false);
+        for record in self.records(part, from) {
+            let record = record?;
+            has_ended = matches!(record.record, Some(record::Record::Ended(_)));
+            // A vector grows as it has to.
+            _ = record.encode_length_delimited(&mut buffer);
+            next += 1;
+            if buffer.len() >= bytes || next - from >= CHUNK {
+                break;
+            }
+        }
+        Ok((next > from).then(|| Chunk { bytes: buffer.into(), next, has_ended }))
     }
 
     fn page(&self, part: i64, from: u64) -> Result<VecDeque<Record>, StoreError> {
