@@ -3,8 +3,6 @@
 pub mod binaries;
 mod ending;
 mod folder;
-mod frame;
-mod index;
 pub mod job;
 pub mod jobs;
 pub mod kept;
@@ -14,11 +12,10 @@ mod metrics;
 pub mod pusher;
 pub mod queue;
 pub mod request;
+pub mod results;
 mod routes;
 mod runner;
-pub mod spool;
 mod sweep;
-mod writer;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -62,7 +59,7 @@ async fn serve(settings: Settings) -> Result<(), String> {
     let Settings { server, agent, collector } = settings;
     let signals = Signals::listen().map_err(|error| chain(&error))?;
     let server = Server::bind(server).await?;
-    let (agent, cut_short) = Agent::open(agent)?;
+    let (agent, cut_short) = Agent::open(agent).map_err(|error| chain(&error))?;
     for job in cut_short {
         let agent = Arc::clone(&agent);
         tokio::spawn(async move { agent.resume(&job).await });

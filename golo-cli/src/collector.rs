@@ -8,7 +8,6 @@ mod body;
 mod line;
 mod metrics;
 mod push;
-mod readers;
 mod records;
 mod refusals;
 mod writer;
@@ -26,12 +25,14 @@ pub use line::CollectorLine;
 use crate::{
     http::COLLECTOR_PORT,
     http::server::{Refusal, ServerOptions, Statuses, serve},
-    results::store::{Store, StoreError, database_path},
+    results::{
+        readers::Readers,
+        store::{Store, StoreError, database_path},
+    },
     support::environment::variable,
 };
 use body::Bodies;
 use metrics::Counts;
-use readers::Readers;
 use writer::Writer;
 
 /// State of a collector, cloned for each request.

@@ -4,5 +4,6 @@ pub mod archive;
 pub mod compare;
 pub mod keep;
 pub mod listed;
+pub mod readers;
 pub mod replay;
 pub mod store;

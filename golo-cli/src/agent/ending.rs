@@ -1,23 +1,32 @@
 //! The first record of a job and its last one, which is written whatever it takes.
 
-use std::{fs, io, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
-use golo::{cli::say, wire};
+use golo::{
+    cli::{chain, say},
+    wire,
+};
 use golo_proto::{
     engine,
     results::{Begun, Ended, Record, ended, record},
 };
-use prost::Message as _;
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{job::Job, jobs::Agent, kept::State, request::Request};
-use crate::support::moments::now;
+use super::{
+    job::Job,
+    jobs::Agent,
+    kept::{KeepError, State},
+    request::Request,
+    results::Extent,
+};
+use crate::{
+    results::store::{Store, StoreError},
+    support::moments::now,
+};
 
 /// How long is waited before the end of a job is written again, and how often that is done once the agent is to stop.
 const AGAIN: Duration = Duration::from_secs(1);
 const TRIES: u32 = 3;
-/// Bytes of records that are looked through at once.
-const REPLAYED: u64 = 1 << 20;
 
 impl Agent {
     /// A job is over: its last record is written, whatever it takes.
@@ -30,7 +39,7 @@ impl Agent {
             let Ok(Err(error)) = written else { break };
             tries += 1;
             if tries == 1 {
-                say(format_args!("golo agent: the end of job {} cannot be kept yet: {error}", job.id));
+                say(format_args!("golo agent: the end of job {} cannot be kept yet: {}", job.id, chain(&error)));
             }
             if *self.stopping.borrow() && tries > TRIES {
                 break;
@@ -41,20 +50,25 @@ impl Agent {
         self.news.notify_one();
     }
 
-    fn write_end(&self, job: &Job, ended: &Ended) -> io::Result<()> {
+    fn write_end(&self, job: &Job, ended: &Ended) -> Result<(), KeepError> {
         // What became of it may find room where its last record does not.
         let saved = job.save();
-        let extent = job.recover()?;
-        if extent.next == 0 {
-            job.spool.append(&self.begun(job), true)?;
-        }
+        let extent = job.extent();
         if !extent.has_ended {
-            job.spool.append(&record(record::Record::Ended(ended.clone())), true)?;
+            let mut records = Vec::from_iter((extent.next == 0).then(|| self.begun(job)));
+            records.push(record(record::Record::Ended(ended.clone())));
+            match self.results.append(job, records) {
+                // It would be refused the next time too, and others wait for their turn.
+                Err(error) if error.is_callers() => {
+                    say(format_args!("golo agent: the end of job {} is not kept: {}", job.id, chain(&error)));
+                    job.set_extent(Extent { has_ended: true, ..extent });
+                }
+                appended => appended?,
+            }
         }
         fs::write(job.folder().join("stderr"), job.stderr().as_deref().unwrap_or(&ended.stderr))?;
         job.forget_stderr();
-        let records = job.spool.extent().borrow().next;
-        job.change(|kept| kept.records = records);
+        job.change(|kept| kept.records = job.extent().next);
         saved.and_then(|()| job.save())?;
         self.set_aside();
         Ok(())
@@ -93,9 +107,15 @@ impl Agent {
     /// Ends a job that ran when the agent ended, or whose end could not be kept: it is what its last record says, if it has
     /// one, and has measured what its records say.
     pub async fn resume(self: &Arc<Self>, job: &Arc<Job>) {
-        let (kept, reading) = (job.kept(), Arc::clone(job));
-        let last = spawn_blocking(move || replay(&reading)).await.ok().and_then(Result::ok).flatten();
+        let (kept, next, reading) = (job.kept(), job.extent().next, Arc::clone(job));
+        let replayed = self.results.readers.read(move |store| replay(store, &reading)).await;
+        let last = replayed.unwrap_or_else(|error| {
+            say(format_args!("golo agent: the records of job {} cannot be read: {}", job.id, chain(&error)));
+            None
+        });
         let (state, reason) = match kept.state {
+            // They were counted once all of them were committed.
+            _ if kept.records > next => (ended::State::Failed, format!("its records from {next} on are lost")),
             State::Completed => (ended::State::Completed, kept.reason),
             State::Failed => (ended::State::Failed, kept.reason),
             State::Cancelled => (ended::State::Cancelled, kept.reason),
@@ -112,21 +132,18 @@ pub(super) fn record(record: record::Record) -> Record {
     Record { at: now(), record: Some(record) }
 }
 
-/// Takes note of all that a job's records say, and gives how it ended, if the last of them says so.
-fn replay(job: &Job) -> io::Result<Option<Ended>> {
-    job.recover()?;
+/// Takes note of all that a job's records say, and returns how it ended, if the last of them says so.
+fn replay(store: &Store, job: &Job) -> Result<Option<Ended>, StoreError> {
     job.forget_events();
-    let (mut from, mut last) = (0, None);
-    while let Some(chunk) = job.spool.read(from, REPLAYED)? {
-        let mut bytes = chunk.bytes;
-        while !bytes.is_empty() {
-            match Record::decode_length_delimited(&mut bytes)?.record {
+    let mut last = None;
+    if let Some(part) = store.part_of_job(&job.kept().run, &job.id)? {
+        for record in store.records(&part, 0) {
+            match record?.record {
                 Some(record::Record::Event(event)) => job.note(&event),
                 Some(record::Record::Ended(ended)) => last = Some(ended),
                 Some(record::Record::Begun(_)) | None => {}
             }
         }
-        from = chunk.next;
     }
     Ok(last)
 }

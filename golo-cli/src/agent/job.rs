@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     kept::{Kept, State},
-    spool::{Extent, Spool},
+    results::Extent,
 };
 use crate::{
     drive::{driven::Command, run_end::RunEnd},
@@ -57,8 +57,8 @@ pub struct Job {
     /// Its id.
     pub id: String,
     folder: PathBuf,
-    /// What it measured.
-    pub spool: Spool,
+    /// How many of its records are committed.
+    extent: watch::Sender<Extent>,
     inner: Mutex<(Kept, Live)>,
     /// Held by whoever writes down what is kept of it, so that nothing older is written over what is newer.
     saving: Mutex<()>,
@@ -69,14 +69,13 @@ pub struct Job {
 }
 
 impl Job {
-    /// One whose files are in `folder`.
+    /// Returns a job whose files are in `folder`, and so many of whose records are committed.
     #[must_use]
-    pub fn new(kept: Kept, folder: PathBuf) -> Self {
-        let extent = Extent { next: kept.records, has_ended: kept.state.is_over() };
+    pub fn new(kept: Kept, folder: PathBuf, extent: Extent) -> Self {
         Self {
             id: kept.id.clone(),
-            spool: Spool::at(folder.join("records"), extent),
             folder,
+            extent: watch::Sender::new(extent),
             inner: Mutex::new((kept, Live::default())),
             saving: Mutex::default(),
             adjusted: watch::Sender::default(),
@@ -84,13 +83,20 @@ impl Job {
         }
     }
 
-    /// The one in a folder.
-    ///
-    /// # Errors
-    ///
-    /// Where there is none that can be read.
-    pub fn read(folder: PathBuf) -> io::Result<Self> {
-        Ok(Self::new(Kept::read(&folder)?, folder))
+    /// How many of its records are committed.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        *self.extent.borrow()
+    }
+
+    /// Changes whenever more of its records are committed.
+    #[must_use]
+    pub fn extents(&self) -> watch::Receiver<Extent> {
+        self.extent.subscribe()
+    }
+
+    pub(super) fn set_extent(&self, extent: Extent) {
+        self.extent.send_replace(extent);
     }
 
     /// Where its files are.
@@ -134,31 +140,6 @@ impl Job {
     pub fn save(&self) -> io::Result<()> {
         let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         self.kept().write(&self.folder)
-    }
-
-    /// Sees to it that its records can be read, as far as they can; one that is over has failed where they were damaged.
-    ///
-    /// # Errors
-    ///
-    /// Where the disk does not let it.
-    pub fn recover(&self) -> io::Result<Extent> {
-        let mut extent = self.spool.recover()?;
-        // What it has was counted once all of it was on disk, its end too.
-        if !extent.has_ended && self.change(|kept| kept.state.is_over() && kept.records > 0 && !kept.is_swept) {
-            extent = self.spool.end_damaged()?;
-        }
-        let Some(damage) = self.spool.damage() else { return Ok(extent) };
-        let is_news = self.change(|kept| {
-            let is_news = kept.state.is_over() && kept.reason != damage.reason;
-            if is_news {
-                (kept.state, kept.reason, kept.records) = (State::Failed, damage.reason, extent.next);
-            }
-            is_news
-        });
-        if is_news {
-            self.save()?;
-        }
-        Ok(extent)
     }
 
     /// The collector has all of its records, so many: that is on disk before it is said.
@@ -376,7 +357,7 @@ impl Job {
     #[must_use]
     pub fn view(&self) -> Value {
         let state = self.state();
-        let records = self.spool.extent().borrow().next;
+        let records = self.extent().next;
         let inner = self.lock();
         let (kept, live) = &*inner;
         let (requests, failed) = kept.requests;

@@ -3,9 +3,8 @@
 //! ```text
 //! DATA/binaries/SHA256            load tests
 //! DATA/jobs/ID/job.json           what was asked for, and what became of it
-//! DATA/jobs/ID/records            what was measured
-//! DATA/jobs/ID/records.damaged    what could not be read of it
 //! DATA/jobs/ID/stderr             the last that the load test said
+//! DATA/results.db                 what was measured: the tables of `golo run` and `golo collector`
 //! DATA/golo-agent.lock            says that all of this is an agent's
 //! DATA/uploads                    load tests that are coming
 //! DATA/reserve                    room for the end of a job on a disk that is full
@@ -30,12 +29,13 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{
     binaries::{Binaries, is_full, unwritten},
-    folder,
+    folder::{self, DataError},
     job::Job,
     kept::{Kept, State},
     limits::JobLimits,
     queue::{Full, Queue, ROOM},
     request::Request,
+    results::{Extent, Results},
 };
 use crate::{
     drive::run_end::RunEnd,
@@ -68,12 +68,13 @@ pub struct AgentOptions {
 }
 
 /// An agent.
-#[derive(Debug)]
 pub struct Agent {
     /// What it was told.
     pub options: AgentOptions,
     /// Its load tests.
     pub binaries: Binaries,
+    /// What its jobs measured.
+    pub results: Results,
     /// Turns of uploads at the disk.
     pub writing: Semaphore,
     /// How many there were.
@@ -117,21 +118,28 @@ fn full() -> Refusal {
 }
 
 impl Agent {
-    /// The agent whose data is in a folder; gives also what ran when it ended.
+    /// Returns the agent whose data is in a folder, and the jobs whose end it has not kept yet.
     ///
     /// # Errors
     ///
-    /// Where that cannot be made or read, or where another agent has it.
-    pub fn open(options: AgentOptions) -> Result<(Arc<Self>, Vec<Arc<Job>>), String> {
+    /// Returns an error if the folder cannot be used, see [`DataError`].
+    pub fn open(options: AgentOptions) -> Result<(Arc<Self>, Vec<Arc<Job>>), DataError> {
         let data = options.data.clone();
-        let wrong = |error: io::Error| format!("`{}` cannot be used: {error}", data.display());
+        let wrong = |error: io::Error| DataError::Failed(data.clone(), error);
         let lock = folder::take(&data)?;
         let binaries = Binaries::open(&data, options.max_upload).map_err(wrong)?;
+        let results = Results::open(&data)?;
+        let mut extents = results.extents()?;
         let mut jobs = Jobs::default();
         for folder in fs::read_dir(data.join("jobs")).map_err(wrong)? {
             let folder = folder.map_err(wrong)?.path();
-            match Job::read(folder.clone()) {
-                Ok(job) => jobs.all.push(Arc::new(job)),
+            match Kept::read(&folder) {
+                Ok(kept) => {
+                    let swept = Extent { next: kept.records, has_ended: true };
+                    let found = extents.remove(&kept.id).unwrap_or_default();
+                    let extent = if kept.is_swept { swept } else { found };
+                    jobs.all.push(Arc::new(Job::new(kept, folder, extent)));
+                }
                 Err(error) => say(format_args!("golo agent: `{}` is no job: {error}", folder.display())),
             }
         }
@@ -141,12 +149,15 @@ impl Agent {
         for job in &jobs.all {
             match job.state() {
                 State::Queued => jobs.queue.restore(&job.id),
-                state if !state.is_over() || job.kept().records == 0 => cut_short.push(Arc::clone(job)),
+                state if !state.is_over() || !job.extent().has_ended || job.kept().records == 0 => {
+                    cut_short.push(Arc::clone(job));
+                }
                 _ => {}
             }
         }
         let agent = Self {
             binaries,
+            results,
             writing: Semaphore::new(WRITERS),
             uploads: AtomicU64::new(0),
             queued: Notify::new(),
@@ -202,7 +213,7 @@ impl Agent {
         self.lock().check(&request.run, &request.agent)?;
         let kept = self.kept(asked, &request);
         let folder = self.options.data.join("jobs").join(&kept.id);
-        let job = Arc::new(Job::new(kept, folder.clone()));
+        let job = Arc::new(Job::new(kept, folder.clone(), Extent::default()));
         let written = fs::create_dir(&folder).and_then(|()| job.save());
         let taken = written.map_err(|error| unwritten(&error)).and_then(|()| self.take_in(&job, &request));
         if let Err(refusal) = taken {

@@ -1,4 +1,4 @@
-//! What is kept of a job on disk, beside its records.
+//! What is kept of a job on disk, beside its records: a file of its own, which a small rest of room is enough for.
 
 use std::{
     fs,
@@ -10,8 +10,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
+use crate::results::store::StoreError;
+
 /// Its file, in the job's folder.
 const FILE: &str = "job.json";
+
+/// Why something of a job cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// A file in its folder cannot be written.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The database does not take its records.
+    #[error(transparent)]
+    Results(#[from] StoreError),
+}
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -112,7 +125,7 @@ pub struct Kept {
     /// Since when that is so.
     #[serde(default)]
     pub refused_at: Option<u64>,
-    /// Whether its records have been deleted.
+    /// Whether its records have been deleted, or are about to be.
     pub is_swept: bool,
 }
 

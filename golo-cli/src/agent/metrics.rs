@@ -4,8 +4,8 @@ use std::{fmt::Write as _, sync::atomic::Ordering::Relaxed};
 
 use super::{jobs::Agent, kept::State};
 
-/// All of it.
-pub(super) fn text(agent: &Agent) -> String {
+/// Returns all of it. The database has so many `bytes`.
+pub(super) fn text(agent: &Agent, bytes: u64) -> String {
     let mut text = String::new();
     let jobs = agent.jobs();
     head(&mut text, "golo_agent_jobs", "gauge", "Jobs that are listed, by state.");
@@ -35,11 +35,10 @@ pub(super) fn text(agent: &Agent) -> String {
     let (requests, failed) = totals.fold((0, 0), |(all, bad), (requests, failed)| (all + requests, bad + failed));
     one(&mut text, "golo_agent_requests", "gauge", "Requests of all jobs that are listed.", requests);
     one(&mut text, "golo_agent_requests_failed", "gauge", "Those of them that failed.", failed);
-    let spooled: u64 = jobs.iter().map(|job| job.spool.size()).sum();
-    one(&mut text, "golo_agent_spool_bytes", "gauge", "Bytes of records on disk.", spooled);
+    one(&mut text, "golo_agent_spool_bytes", "gauge", "Bytes of records on disk.", bytes);
     let waiting = jobs.iter().map(|job| {
         let kept = job.kept();
-        let records = job.spool.extent().borrow().next;
+        let records = job.extent().next;
         if kept.for_collector && !kept.is_swept { records.saturating_sub(kept.committed) } else { 0 }
     });
     let waiting: u64 = waiting.sum();

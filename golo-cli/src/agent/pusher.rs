@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use golo::cli::say;
+use golo::cli::{chain, say};
 use reqwest::{Method, RequestBuilder, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::{task::spawn_blocking, time::timeout};
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Most bytes of records that are sent at once.
-const BATCH: u64 = 1 << 20;
+const BATCH: usize = 1 << 20;
 /// How long a whole call may take.
 const CALL: Duration = Duration::from_secs(30);
 /// The pause after a call that failed: twice as long after each, up to the longest.
@@ -155,7 +155,7 @@ impl From<CallError> for Unpushed {
 #[must_use]
 pub fn is_pending(job: &Job) -> bool {
     let kept = job.kept();
-    let extent = *job.spool.extent().borrow();
+    let extent = job.extent();
     kept.for_collector
         && kept.committed_at.is_none()
         && !kept.is_swept
@@ -194,7 +194,7 @@ async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String
         if refused.contains_key(&job.id) {
             continue;
         }
-        match give(job, collector).await {
+        match give(agent, job, collector).await {
             Ok(()) => _ = note(job, None).await,
             Err(Unpushed::Away(reason)) => return Err(reason),
             Err(Unpushed::Refused(reason)) => {
@@ -216,23 +216,16 @@ async fn note(job: &Arc<Job>, reason: Option<String>) -> bool {
 }
 
 /// Gives what there is of a job.
-async fn give(job: &Arc<Job>, collector: &Collector) -> Result<(), Unpushed> {
+async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<(), Unpushed> {
     let kept = job.kept();
     let mut next = collector.next(&kept).await?;
-    let mut is_given = false;
     loop {
-        let reading = Arc::clone(job);
-        let read = spawn_blocking(move || reading.recover().and_then(|_| reading.spool.read(next, BATCH))).await;
-        let unread = |error: String| Unpushed::Refused(format!("its records cannot be read: {error}"));
-        let chunk = read.map_err(|error| unread(error.to_string()))?.map_err(|error| unread(error.to_string()))?;
-        let extent = *job.spool.extent().borrow();
-        let Some(chunk) = chunk else {
+        let unread = |error| Unpushed::Refused(format!("its records cannot be read: {}", chain(&error)));
+        let read = agent.results.read(job, next, BATCH).await.map_err(unread)?;
+        let extent = job.extent();
+        let Some(chunk) = read else {
             if next > extent.next {
                 return Err(Unpushed::Refused(format!("it has {next} records, and there are {} here", extent.next)));
-            }
-            // It has what was damaged here, whose place the end of the job has taken.
-            if !is_given && let Some(damage) = job.spool.damage() {
-                return Err(Unpushed::Refused(format!("it has {next} records, and {}", damage.reason)));
             }
             let is_done = extent.has_ended && next == extent.next;
             if is_done {
@@ -246,7 +239,6 @@ async fn give(job: &Arc<Job>, collector: &Collector) -> Result<(), Unpushed> {
         };
         let (asked, end, is_last) = (next, chunk.next, chunk.has_ended);
         next = collector.push(&kept, asked, chunk.bytes).await?;
-        is_given = true;
         if next <= asked {
             return Err(Unpushed::Refused(format!("it wants record {next} after it was given those from {asked} on")));
         }

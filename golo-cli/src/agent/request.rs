@@ -6,7 +6,7 @@ use golo::{
 };
 use serde_json::{Map, Value};
 
-use crate::process::limits::LimitArgs;
+use crate::{process::limits::LimitArgs, results::store::MAX_PARTS};
 
 /// What a job is called that has no name.
 const NAMELESS: &str = "dead_letter";
@@ -16,8 +16,6 @@ const OWN: [&str; 5] = ["binary", "run", "agent", "share", "hold"];
 const ELSEWHERE: [&str; 5] = ["out", "file", "quiet", "no-progress", "abort-on-fail"];
 /// What no run can be called.
 const LATEST: &str = "latest";
-/// Most parts of a run.
-const PARTS: u64 = 10_000;
 /// Variables that are golo's own.
 const OURS: &str = "GOLO_";
 
@@ -147,7 +145,7 @@ fn share(value: Option<&Value>) -> Result<Share, String> {
     let Some(value) = value else { return Ok(Share::WHOLE) };
     let part = |key: &str| value.get(key).and_then(Value::as_u64);
     let share = match (part("index"), part("of")) {
-        (Some(index), Some(of)) if of <= PARTS && value.as_object().is_some_and(|keys| keys.len() == 2) => {
+        (Some(index), Some(of)) if of <= MAX_PARTS && value.as_object().is_some_and(|keys| keys.len() == 2) => {
             Share::new(index, of)
         }
         _ => None,

@@ -13,6 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use golo::{
+    cli::chain,
     engine::plan::{Rate, Target},
     wire::moment,
 };
@@ -20,17 +21,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, spool::Chunk};
+use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request};
 use crate::{
     drive::{driven::Command, run_end},
     http::server::Refusal,
+    results::store::{Chunk, Store},
     support::moments::now,
 };
 
 /// What a form needs beside the file, in bytes.
 const FORM: u64 = 64 << 10;
 /// Most bytes of records that are given at once.
-const RECORDS: u64 = 4 << 20;
+const RECORDS: usize = 4 << 20;
 /// The longest that records are waited for.
 const WAIT: Duration = Duration::from_secs(30);
 /// The furthest that a start may be ahead, in nanoseconds.
@@ -216,7 +218,7 @@ async fn records(
     if job.kept().is_swept {
         return Err(gone());
     }
-    let mut extent = job.spool.extent();
+    let mut extent = job.extents();
     let mut stopping = agent.stopping.subscribe();
     let come = extent.wait_for(|extent| extent.has_ended || extent.next > from);
     tokio::select! {
@@ -224,21 +226,21 @@ async fn records(
         _ = timeout(Duration::from_secs(wait).min(WAIT), come) => {}
         _ = async { stopping.wait_for(|is| *is).await.is_ok() && agent.running().is_none() || std::future::pending().await } => {}
     }
-    let spool = Arc::clone(&job);
-    let read = spawn_blocking(move || spool.recover().and_then(|_| spool.spool.read(from, RECORDS))).await;
-    if job.kept().is_swept && !matches!(read, Ok(Ok(Some(_)))) {
+    let read = agent.results.read(&job, from, RECORDS).await;
+    if job.kept().is_swept && !matches!(read, Ok(Some(_))) {
         return Err(gone());
     }
-    let unread =
-        |error: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("its records cannot be read: {error}"));
-    let chunk = read.map_err(|error| unread(error.to_string()))?.map_err(|error| unread(error.to_string()))?;
-    Ok(match chunk {
+    let read = read.map_err(|error| {
+        let reason = format!("its records cannot be read: {}", chain(&error));
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
+    })?;
+    Ok(match read {
         Some(Chunk { bytes, next, has_ended }) => {
             let kind = HeaderValue::from_static("application/octet-stream");
             (place(next, has_ended), [(header::CONTENT_TYPE, kind)], bytes).into_response()
         }
         None => {
-            let extent = *job.spool.extent().borrow();
+            let extent = job.extent();
             (StatusCode::NO_CONTENT, place(extent.next, extent.has_ended)).into_response()
         }
     })
@@ -265,6 +267,7 @@ async fn stderr(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answ
 }
 
 async fn metrics(State(agent): State<Arc<Agent>>) -> Response {
+    let bytes = agent.results.readers.read(|store: &Store| Ok(store.bytes())).await.unwrap_or_default();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, metrics::text(&agent)).into_response()
+    (kind, metrics::text(&agent, bytes)).into_response()
 }

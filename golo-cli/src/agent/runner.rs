@@ -1,23 +1,36 @@
 //! Runs jobs, one after the other.
 
-use std::{sync::Arc, thread};
+use std::{
+    iter,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
 
-use golo_proto::results::{Ended, ended};
+use golo::cli::chain;
+use golo_proto::{
+    engine::{Event, event},
+    results::{Ended, ended, record},
+};
 use tokio::{
     runtime::Builder,
     sync::{mpsc, oneshot},
-    task::spawn_blocking,
+    task::{JoinHandle, spawn_blocking},
 };
 
 use super::{
+    ending::record as now,
     job::{Job, Stop},
     jobs::Agent,
+    kept::KeepError,
     request::Request,
-    writer::Writer,
 };
 use crate::{
     drive::driven::{self, Command},
     process::load_test::LoadTest,
+    results::store::StoreError,
 };
 
 /// Why a job is stopped when its agent is.
@@ -57,17 +70,22 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
         job.stop_once(STOPPED);
     }
     let driving = driven_job(agent, job)?;
-    let (starting, first) = (Arc::clone(job), agent.begun(job));
-    let begun = spawn_blocking(move || starting.save().and_then(|()| starting.spool.append(&first, true))).await;
-    let unkept = |error: std::io::Error| format!("what it measures cannot be kept: {error}");
-    begun.map_err(|error| error.to_string())?.map_err(unkept)?;
+    let begun = on_a_thread(agent, job, |agent, job| {
+        job.save()?;
+        Ok(agent.results.append(job, vec![agent.begun(job)])?)
+    });
+    let unkept = |error: String| format!("what it measures cannot be kept: {error}");
+    begun.await.map_err(|error| error.to_string())?.map_err(unkept)?;
     agent.news.notify_one();
-    let writer = Writer::start(Arc::clone(agent), Arc::clone(job)).map_err(unkept)?;
-    let ended = drive(driving, told, job, &writer)?;
-    let ended = ended.await;
-    let kept = writer.finish().await;
+    let (events, come) = channel();
+    let keeping = on_a_thread(agent, job, move |agent, job| {
+        // Load that is not measured is for nothing.
+        keep(agent, job, &come).inspect_err(|_| job.stop_once("what was measured could not be kept"))?;
+        Ok(())
+    });
+    let ended = drive(driving, told, job, events)?.await;
     let ended = ended.unwrap_or_else(|_| failed("the engine ended before the job did".to_owned()));
-    Ok(match kept {
+    Ok(match keeping.await.unwrap_or_else(|error| Err(error.to_string())) {
         Err(error) => Ended {
             state: ended::State::Failed.into(),
             reason: format!("what it measured cannot be kept: {error}"),
@@ -75,6 +93,38 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
         },
         Ok(()) => with_reason(ended, job),
     })
+}
+
+/// Starts to keep something of a job, on a thread that may wait for the disk. Returns the reason if it is not kept.
+fn on_a_thread(
+    agent: &Arc<Agent>,
+    job: &Arc<Job>,
+    keep: impl FnOnce(&Agent, &Job) -> Result<(), KeepError> + Send + 'static,
+) -> JoinHandle<Result<(), String>> {
+    let (agent, job) = (Arc::clone(agent), Arc::clone(job));
+    spawn_blocking(move || keep(&agent, &job).map_err(|error| chain(&error)))
+}
+
+/// Commits events as they come, those that have come meanwhile together, until all are kept.
+fn keep(agent: &Agent, job: &Job, events: &Receiver<Event>) -> Result<(), StoreError> {
+    while let Ok(first) = events.recv() {
+        let come = iter::once(first).chain(events.try_iter()).filter(is_kept);
+        let records: Vec<_> = come.map(|event| now(record::Record::Event(event))).collect();
+        if !records.is_empty() {
+            agent.results.append(job, records)?;
+            agent.news.notify_one();
+        }
+    }
+    Ok(())
+}
+
+/// True for an event that tells something of the run.
+fn is_kept(event: &Event) -> bool {
+    match &event.event {
+        None | Some(event::Event::Accepted(_) | event::Event::Outputs(_)) => false,
+        Some(event::Event::Adjusted(adjusted)) => adjusted.refused.is_empty(),
+        Some(_) => true,
+    }
 }
 
 /// Who stopped it is what its engine does not know.
@@ -108,10 +158,10 @@ fn drive(
     driving: driven::Job,
     told: mpsc::Receiver<Command>,
     job: &Arc<Job>,
-    writer: &Writer,
+    events: Sender<Event>,
 ) -> Result<oneshot::Receiver<Ended>, String> {
     let (tell, ended) = oneshot::channel();
-    let (job, events) = (Arc::clone(job), writer.events());
+    let job = Arc::clone(job);
     let thread = thread::Builder::new().name("golo-job".to_owned()).spawn(move || {
         let saying = Arc::clone(&job);
         let ended = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {

@@ -1,71 +1,85 @@
-//! Deletes what nobody waits for any more.
+//! Deletes records, jobs and load tests that are no longer needed.
 
-use std::{fs, io, mem, time::Duration};
+use std::{collections::HashSet, fs, mem, time::Duration};
 
-use golo::cli::say;
+use golo::cli::{chain, say};
 
-use super::{job::Job, jobs::Agent, kept::Kept};
-use crate::support::moments::now;
+use super::{jobs::Agent, kept::Kept};
+use crate::{results::store::StoreError, support::moments::now};
 
 /// Most jobs that are over and still listed.
 const LISTED: usize = 1000;
 
 impl Agent {
-    /// Records that were kept long enough, jobs that are listed no more, and load tests that nobody uses.
+    /// Deletes records that were kept long enough, the oldest of too many jobs, and load tests that no job uses.
     pub fn sweep(&self) {
         let keep = self.options.keep;
         let jobs = self.jobs();
-        for job in &jobs {
-            let kept = job.kept();
+        let is_kept_enough = |kept: &Kept| {
             let free = if kept.for_collector { kept.committed_at.or(kept.refused_at) } else { kept.ended };
             // One whose records have not been counted is still being ended.
-            if kept.state.is_over()
-                && kept.records > 0
-                && free.is_some_and(|free| Duration::from_nanos(now().saturating_sub(free)) > keep)
-            {
-                delete_records(job);
+            kept.records > 0 && free.is_some_and(|free| Duration::from_nanos(now().saturating_sub(free)) > keep)
+        };
+        let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none() && !kept.is_swept;
+        let over: Vec<_> = jobs.iter().filter(|job| job.change(|kept| kept.state.is_over())).collect();
+        let (mut forgotten, oldest) = (Vec::new(), over.len().saturating_sub(LISTED));
+        let (mut is_news, mut unsaved) = (false, Vec::new());
+        for (number, job) in over.into_iter().enumerate() {
+            let kept = job.kept();
+            let is_forgotten = number < oldest && !is_wanted(&kept);
+            if is_forgotten {
+                forgotten.push(job);
+            }
+            // Reported before they are gone: else the job would seem to have lost them.
+            if (is_forgotten || is_kept_enough(&kept)) && job.change(|kept| !mem::replace(&mut kept.is_swept, true)) {
+                is_news = true;
+                if job.save().is_err() {
+                    unsaved.push(job);
+                }
             }
         }
-        let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none() && !kept.is_swept;
-        let over = jobs.iter().filter(|job| job.state().is_over());
-        let forgotten: Vec<_> = over.clone().take(over.count().saturating_sub(LISTED)).collect();
-        for job in forgotten.into_iter().filter(|job| !is_wanted(&job.kept())) {
-            self.forget(&job.id);
-            _ = fs::remove_dir_all(job.folder());
+        let swept: HashSet<_> =
+            jobs.iter().filter(|job| job.change(|kept| kept.is_swept)).map(|job| job.id.as_str()).collect();
+        let mut done = self.results.sweep(|id| swept.contains(id));
+        if let Err(StoreError::Full(_)) = done {
+            // To delete takes a little room too.
+            self.release();
+            done = self.results.sweep(|id| swept.contains(id));
         }
+        match done {
+            Ok(()) => {
+                for job in forgotten {
+                    self.forget(&job.id);
+                    _ = fs::remove_dir_all(job.folder());
+                }
+            }
+            Err(error) if is_news => {
+                say(format_args!("golo agent: records cannot be deleted, and that is tried again: {}", chain(&error)));
+            }
+            Err(_) => {}
+        }
+        // A full disk has room now.
+        unsaved.into_iter().for_each(|job| _ = job.save());
+        self.set_aside();
         let used: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept().binary).collect();
         self.binaries.sweep(keep, |hash| used.iter().any(|used| used == hash));
     }
 }
 
-/// Deletes a job's records, if they are still there.
-fn delete_records(job: &Job) {
-    // Said before they are gone, or whoever looks in between takes it for one that has lost them.
-    let is_news = job.change(|kept| !mem::replace(&mut kept.is_swept, true));
-    let is_said = !is_news || job.save().is_ok();
-    let path = job.folder().join("records");
-    match fs::remove_file(&path) {
-        Err(error) if is_news && error.kind() != io::ErrorKind::NotFound => {
-            say(format_args!("golo agent: `{}` cannot be deleted, and is tried again: {error}", path.display()));
-        }
-        _ => {}
-    }
-    if !is_said {
-        // A full disk has room now.
-        _ = job.save();
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, sync::Arc};
 
+    use golo_proto::{
+        engine::event,
+        results::{Ended, ended, record},
+    };
     use serde_json::json;
 
     use super::*;
-    use crate::agent::{jobs::AgentOptions, kept::State};
+    use crate::agent::{ending::record, job::Job, jobs::AgentOptions, kept::State};
 
-    fn agent(data: &Path) -> std::sync::Arc<Agent> {
+    fn agent(data: &Path) -> Arc<Agent> {
         let options = AgentOptions {
             name: "a".to_owned(),
             data: data.to_owned(),
@@ -78,51 +92,85 @@ mod tests {
         Agent::open(options).unwrap().0
     }
 
-    /// A job that was over long ago.
-    fn over(agent: &Agent) -> std::sync::Arc<Job> {
+    fn queued(agent: &Agent) -> Arc<Job> {
         let hash = "0".repeat(64);
         fs::write(agent.options.data.join("binaries").join(&hash), "").unwrap();
-        let job = agent.queue(json!({ "binary": hash })).unwrap();
-        job.change(|kept| (kept.state, kept.ended, kept.records) = (State::Completed, Some(1), 3));
+        agent.queue(json!({ "binary": hash })).unwrap()
+    }
+
+    /// A job that was over long ago, and whose first and last records are kept.
+    async fn over(agent: &Arc<Agent>) -> Arc<Job> {
+        let job = queued(agent);
+        agent.end(&job, Ended { state: ended::State::Completed.into(), ..Ended::default() }).await;
+        job.change(|kept| kept.ended = Some(1));
         job
     }
 
-    #[test]
-    fn records_are_deleted_that_nobody_waits_for_and_no_others() {
+    async fn records(agent: &Agent, job: &Job) -> Option<u64> {
+        agent.results.read(job, 0, usize::MAX).await.unwrap().map(|chunk| chunk.next)
+    }
+
+    #[tokio::test]
+    async fn sweep_deletes_records_that_were_kept_long_enough_and_no_others() {
         let data = tempfile::tempdir().unwrap();
         let agent = agent(data.path());
-        let with = |change: &dyn Fn(&mut Kept)| {
-            let job = over(&agent);
-            fs::write(job.folder().join("records"), "what was measured").unwrap();
+        let with = async |change: &dyn Fn(&mut Kept)| {
+            let job = over(&agent).await;
             job.change(change);
             job
         };
-        let free = with(&|_| {});
+        let free = with(&|_| {}).await;
         let others = [
-            with(&|kept| (kept.state, kept.ended) = (State::Running, None)),
+            with(&|kept| (kept.state, kept.ended) = (State::Running, None)).await,
             // Its agent was killed before it had counted them.
-            with(&|kept| kept.records = 0),
-            with(&|kept| kept.for_collector = true),
-            with(&|kept| kept.ended = Some(now() + 1_000_000_000_000)),
+            with(&|kept| kept.records = 0).await,
+            with(&|kept| kept.for_collector = true).await,
+            with(&|kept| kept.ended = Some(now() + 1_000_000_000_000)).await,
         ];
         agent.sweep();
-        let has = |job: &Job| job.folder().join("records").exists();
-        assert_eq!((has(&free), others.each_ref().map(|job| has(job))), (false, [true; 4]));
-        assert!(Kept::read(free.folder()).unwrap().is_swept && others.iter().all(|job| !job.kept().is_swept));
+        assert_eq!(records(&agent, &free).await, None);
+        assert!(Kept::read(free.folder()).unwrap().is_swept);
+        for other in others {
+            assert_eq!((records(&agent, &other).await, other.kept().is_swept), (Some(2), false));
+        }
     }
 
-    #[test]
-    fn what_cannot_be_deleted_is_tried_again_and_said_to_be_gone() {
+    #[tokio::test]
+    async fn sweep_gives_room_back_to_the_disk() {
         let data = tempfile::tempdir().unwrap();
         let agent = agent(data.path());
-        let job = over(&agent);
-        let path = job.folder().join("records");
-        fs::create_dir(&path).unwrap();
+        let path = data.path().join("results.db");
+        let size = || {
+            let other = rusqlite::Connection::open(&path).unwrap();
+            other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+            path.metadata().unwrap().len()
+        };
+        let empty = size();
+        let job = queued(&agent);
+        agent.results.append(&job, vec![agent.begun(&job)]).unwrap();
+        let ready = record(record::Record::Event(golo::wire::event(event::Event::Ready(Default::default()))));
+        agent.results.append(&job, vec![ready; 20_000]).unwrap();
+        agent.end(&job, Ended { state: ended::State::Completed.into(), ..Ended::default() }).await;
+        let full = size();
         agent.sweep();
-        assert!(path.exists() && Kept::read(job.folder()).unwrap().is_swept);
-        fs::remove_dir(&path).unwrap();
-        fs::write(&path, "what was measured").unwrap();
+        assert!(job.kept().is_swept && full > empty + (400 << 10), "{full}, and empty it was {empty}");
+        assert!(size() <= empty + (64 << 10), "{} is left of {full}, and empty it was {empty}", size());
+    }
+
+    #[tokio::test]
+    async fn records_that_cannot_be_deleted_are_deleted_by_a_later_sweep() {
+        let data = tempfile::tempdir().unwrap();
+        let agent = agent(data.path());
+        let job = over(&agent).await;
+        let other = rusqlite::Connection::open(data.path().join("results.db")).unwrap();
+        other
+            .execute_batch("CREATE TRIGGER held BEFORE DELETE ON parts BEGIN SELECT RAISE(ABORT, 'held'); END")
+            .unwrap();
         agent.sweep();
-        assert!(!path.exists());
+        assert_eq!(records(&agent, &job).await, Some(2));
+        assert!(Kept::read(job.folder()).unwrap().is_swept);
+        other.execute_batch("DROP TRIGGER held").unwrap();
+        agent.sweep();
+        assert_eq!(records(&agent, &job).await, None);
     }
 }

@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use golo_proto::results::record::Record as Kind;
-use prost::Message as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -17,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Collector, Refusal, StoreError, batch, body::Received, refusals::Failed};
 use crate::results::{
     listed::summarize,
-    store::{Batch, Ingested, KeptPart, Store, Writing},
+    store::{Batch, Chunk, Ingested, KeptPart, Store, Writing},
 };
 
 /// Minimum size in bytes of a chunk of a response, except for the last.
@@ -123,25 +122,11 @@ async fn send_part(
     let mut from = 0;
     loop {
         let part = part.clone();
-        let (chunk, next) = collector.readers.read(move |store| chunk(store, &part, from)).await?;
-        if chunk.is_empty() || chunks.send(Ok(chunk)).await.is_err() {
+        let read = collector.readers.read(move |store| store.chunk(&part, from, CHUNK)).await?;
+        let Some(Chunk { bytes, next, .. }) = read else { return Ok(()) };
+        if chunks.send(Ok(bytes)).await.is_err() {
             return Ok(());
         }
         from = next;
     }
-}
-
-/// Returns a chunk of records that begins at the number `from`, and the number of the record after it.
-fn chunk(store: &Store, part: &KeptPart, from: u64) -> Result<(Bytes, u64), StoreError> {
-    let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
-    let mut next = from;
-    for record in store.records(part, from) {
-        // Encoding into a growing vector cannot fail.
-        _ = record?.encode_length_delimited(&mut buffer);
-        next += 1;
-        if buffer.len() >= CHUNK {
-            break;
-        }
-    }
-    Ok((buffer.into(), next))
 }

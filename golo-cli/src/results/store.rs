@@ -18,6 +18,7 @@ mod records;
 mod seconds;
 mod series;
 mod summaries;
+mod sweep;
 mod tags;
 
 use std::{
@@ -32,12 +33,12 @@ use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
 
 pub use columns::Durations;
 pub use error::StoreError;
-pub use ingest::{Batch, Ingested};
+pub use ingest::{Batch, Ingested, MAX_PARTS};
 pub use merge::MergedRequests;
 pub use names::{check_database_name, check_name, check_run_name};
 pub use path::database_path;
 pub use read::{KeptPart, KeptRun};
-pub use records::Records;
+pub use records::{Chunk, Records};
 pub use seconds::{KeptRequests, KeptRoute, KeptSecond, MergedSecond};
 pub use series::KeptSeries;
 pub use summaries::{Summarized, Summary};
@@ -65,6 +66,10 @@ impl Store {
     ///
     /// Returns an error if the file cannot be opened, is not a database of golo, or was written by a newer golo.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, false)
+    }
+
+    fn open_with(path: &Path, can_shrink: bool) -> Result<Self, StoreError> {
         make(path)?;
         let mut store = Self::connect(path)?;
         // Checked first, so that another program's database is not changed.
@@ -72,7 +77,11 @@ impl Store {
         // Takes effect only in a new file. Rows with a histogram have a few thousand bytes and hardly fit into a
         // smaller page.
         store.set("page_size", PAGE)?;
-        // Acknowledged records must survive a power failure.
+        if can_shrink {
+            // Only a new file takes this too.
+            store.set("auto_vacuum", "incremental")?;
+        }
+        // What is acknowledged survives a loss of power.
         store.set("journal_mode", "wal")?;
         store.set("synchronous", "full")?;
         store.set("journal_size_limit", 64 << 20)?;

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
-use crate::support::{Agent, Start, kind, until};
+use crate::support::{Agent, Start, decoded, kind, until};
 
 /// Returns the number of processes that have this value in their environment.
 fn processes(value: &str) -> usize {
@@ -27,13 +27,16 @@ async fn killed_agent_leaves_no_process_and_its_job_has_failed() {
     let is_linux = std::path::Path::new("/proc/self/environ").exists();
     assert!(!is_linux || processes(&mark) > 0);
     let data = Arc::clone(&agent.data);
-    let records = data.path().join("jobs").join(&first).join("records");
+    let kept = agent.call(reqwest::Method::GET, &format!("/jobs/{first}/records"), None).await;
+    let kept = decoded(&kept.bytes().await.unwrap());
+    assert!(kept.len() > 4);
     agent.signal(Signal::KILL);
     drop(agent);
     until("the load test is gone", || processes(&mark) == 0).await;
     // Simulates a power failure while a record was written.
-    let whole = std::fs::read(&records).unwrap();
-    std::fs::write(&records, [&whole[..], &[0x80, 0x01, 0x00, 0x00, 0x7f, 0xfe, 0xff, 0xff, 0x0a]].concat()).unwrap();
+    let log = data.path().join("results.db-wal");
+    let whole = std::fs::read(&log).unwrap();
+    std::fs::write(&log, [&whole[..], &[0x00, 0x00, 0x00, 0x02, 0x7f, 0xfe, 0xff, 0xff, 0x0a]].concat()).unwrap();
 
     let agent = Start::with(&[]).agent_in(data);
     let job = agent.until(&first, "failed").await;
@@ -50,7 +53,7 @@ async fn killed_agent_leaves_no_process_and_its_job_has_failed() {
     assert!(kinds[3..kinds.len() - 1].iter().all(|kind| *kind == "second"), "{kinds:?}");
     let Some(record::Record::Ended(ended)) = &all.last().unwrap().record else { panic!("{all:?}") };
     assert_eq!((ended.state(), ended.reason.as_str()), (ended::State::Failed, "the agent ended while it ran"));
-    assert!(std::fs::read(&records).unwrap().starts_with(&whole), "what was kept is as it was");
+    assert!(all.starts_with(&kept), "what was reported is as it was");
     // The queued job runs now.
     agent.until(&second, "completed").await;
 }
@@ -58,7 +61,7 @@ async fn killed_agent_leaves_no_process_and_its_job_has_failed() {
 #[tokio::test]
 async fn job_fails_when_its_records_cannot_be_written_and_keeps_earlier_records() {
     // A file size limit acts like a full disk: existing data stays, and nothing can be added.
-    let mut agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 16;").agent();
+    let mut agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 2048;").agent();
     let binary = agent.load_test().await;
     let id = agent.queue(json!({"binary": binary, "users": 1, "duration": 600})).await;
     agent.until(&id, "running").await;

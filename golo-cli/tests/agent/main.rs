@@ -6,6 +6,7 @@
 
 mod bounds;
 mod collector;
+mod databases;
 mod deaths;
 mod jobs;
 mod load_test;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     collector::{Collector, Kept},
-    support::{Agent, Start, kind, until},
+    support::{Agent, PATIENCE, Start, kind, until},
 };
 
 fn part() -> (String, String) {
@@ -25,6 +25,16 @@ async fn committed(agent: &Agent, id: &str) -> Vec<Record> {
     let records = agent.records(id).await;
     agent.until_it(id, "committed", |job| job["committed"] == records.len()).await;
     records
+}
+
+/// Waits until the records of a job are deleted.
+async fn swept(agent: &Agent, id: &str) {
+    let path = format!("/jobs/{id}/records");
+    let started = std::time::Instant::now();
+    while agent.get(&path).await.0 != 410 {
+        assert!(started.elapsed() < PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -117,8 +127,7 @@ async fn part_sent_by_another_job_is_refused_once() {
     let data = Arc::clone(&other.data);
     drop(other);
     let other = Start::with(&["--collector", &url, "--keep", "0"]).agent_in(data);
-    let records = other.data.path().join("jobs").join(&id).join("records");
-    until("it is swept away", || !records.exists()).await;
+    swept(&other, &id).await;
     assert_eq!(other.job(&id).await["refused"], "told by another job");
 }
 
@@ -134,58 +143,7 @@ async fn server_that_is_no_collector_counts_as_away() {
 }
 
 #[tokio::test]
-async fn damaged_records_fail_the_job_with_a_reason() {
-    let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
-    let (address, url) = (collector.address, format!("http://{}", collector.address));
-    drop(collector);
-    let agent = Start::with(&["--collector", &url]).agent();
-    let id = queued(&agent, "1s").await;
-    let whole = agent.records(&id).await;
-    agent.until(&id, "completed").await;
-    let data = Arc::clone(&agent.data);
-    drop(agent);
-    let path = data.path().join("jobs").join(&id).join("records");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x10;
-    std::fs::write(&path, &bytes).unwrap();
-
-    let _collector = Collector::at(address, Arc::clone(&store)).await;
-    let agent = Start::with(&["--collector", &url]).agent_in(data);
-    let job = agent.until(&id, "failed").await;
-    let records = committed(&agent, &id).await;
-    let kept = records.len() - 1;
-    assert_eq!(job["reason"], format!("its records are damaged from {kept} on"));
-    assert!(kept > 0 && records[..kept] == whole[..kept]);
-    assert!(store.lock().unwrap().records[&part()] == records);
-    assert!(agent.said().contains("is damaged from byte"), "{}", agent.said());
-    assert!(bytes.ends_with(&std::fs::read(path.with_extension("damaged")).unwrap()));
-}
-
-#[tokio::test]
-async fn truncated_records_fail_the_job_with_a_reason() {
-    let agent = Agent::start();
-    let id = queued(&agent, "100ms").await;
-    let whole = agent.records(&id).await;
-    agent.until_it(&id, "kept", |job| job["state"] == "completed").await;
-    let path = agent.data.path().join("jobs").join(&id).join("records");
-    agent.until_kept(&id, "how much there is", |kept| kept["records"] == whole.len()).await;
-    let data = Arc::clone(&agent.data);
-    drop(agent);
-    let bytes = std::fs::read(&path).unwrap();
-    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    let agent = Start::with(&[]).agent_in(data);
-    let records = agent.records(&id).await;
-    let left = whole.len() - 1;
-    assert!(records.len() == whole.len() && records[..left] == whole[..left] && kind(&records[left]) == "ended");
-    let job = agent.job(&id).await;
-    assert_eq!(job["reason"], format!("its records are damaged from {left} on"));
-    assert_eq!(job["state"], "failed");
-}
-
-#[tokio::test]
-async fn committed_records_are_swept_and_the_job_stays_listed() {
+async fn committed_records_are_deleted_and_the_job_stays_listed() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let url = format!("http://{}", collector.address);
@@ -198,11 +156,12 @@ async fn committed_records_are_swept_and_the_job_stays_listed() {
     drop(agent);
     // An agent sweeps when it starts, and then once a minute.
     let agent = Start::with(&["--collector", &url, "--keep", "0"]).agent_in(data);
-    let path = format!("/jobs/{id}/records");
-    let started = std::time::Instant::now();
-    while agent.get(&path).await.0 != 410 {
-        assert!(started.elapsed() < crate::support::PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(agent.job(&id).await["state"], "completed");
+    swept(&agent, &id).await;
+    let job = agent.job(&id).await;
+    assert_eq!((&job["state"], &job["records"]), (&json!("completed"), &job["committed"]));
+    // Nor does the next agent take it for one that has lost them.
+    let data = Arc::clone(&agent.data);
+    drop(agent);
+    let agent = Start::with(&["--collector", &url]).agent_in(data);
+    assert_eq!(agent.job(&id).await, job);
 }

@@ -108,15 +108,15 @@ async fn form_without_a_file_is_refused() {
 #[tokio::test]
 async fn full_disk_is_answered_with_507() {
     // For the agent, a file size limit causes the same errors as a full disk.
-    let agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 64;").agent();
+    let agent = Start::with(&[]).before("trap '' XFSZ; ulimit -f 1950;").agent();
     let mut large = load_test::script();
-    large.resize(1 << 20, b'\n');
+    large.resize(4 << 20, b'\n');
     let (status, answer) = agent.upload(large).await;
     assert_eq!(status, 507, "{answer}");
     assert_eq!((agent.files("binaries"), agent.files("uploads")), (0, 0));
     let binary = agent.load_test().await;
     let job = |text: &str| json!({"binary": binary, "duration": "100ms", "env": {"TEXT": text}});
-    let (status, answer) = agent.post("/queue", job(&"x".repeat(100_000))).await;
+    let (status, answer) = agent.post("/queue", job(&"x".repeat(1_020_000))).await;
     assert_eq!((status.as_u16(), agent.files("jobs")), (507, 0), "{answer}");
     let id = agent.queue(job("x")).await;
     agent.until(&id, "completed").await;

@@ -166,3 +166,32 @@ fn full_database_rolls_back_the_whole_transaction() {
     });
     assert!(one.unwrap().is_ok(), "what is refused to one concerns no other");
 }
+
+#[test]
+fn deleted_part_leaves_others_and_takes_its_run_with_the_last() {
+    let place = Place::new();
+    let mut store = Store::open_to_sweep(&place.db()).unwrap();
+    let parts = [("r", "a", 0, 2), ("r", "b", 1, 2), ("s", "a", 0, 1)]
+        .map(|(run, agent, index, of)| (run, agent, part(run, (agent, index, of), 5)));
+    for (run, agent, records) in &parts {
+        ingest(&mut store, (run, agent), 0, records).unwrap();
+    }
+    for (deleted, (run, agent, _)) in parts.iter().enumerate() {
+        let whole = store.part_of_job(run, &format!("job-of-{agent}")).unwrap().unwrap();
+        store.delete(&whole).unwrap();
+        store.delete(&whole).unwrap();
+        for (run, agent, records) in &parts[deleted + 1..] {
+            assert_eq!(sorted(kept(&store, run, agent)), sorted(records.clone()));
+        }
+        let dangling =
+            place.sql().query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0));
+        assert_eq!(dangling, Ok(0));
+        let runs: Vec<_> = store.runs(9).unwrap().into_iter().map(|run| run.run).collect();
+        assert_eq!(runs, [&["s", "r"][..], &["s"], &[]][deleted]);
+    }
+    let tables = ["runs", "parts", "records", "routes", "series", "seconds", "triggers", "merged_seconds", "tags"];
+    for table in tables {
+        let rows = place.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows, Ok(0), "{table}");
+    }
+}

@@ -11,7 +11,7 @@ fn job(folder: &Path) -> Job {
         "ended": null, "elapsed": 0, "requests": [0, 0], "records": 0, "for_collector": false, "committed": 0,
         "committed_at": null, "is_swept": false
     });
-    Job::new(serde_json::from_value(kept).unwrap(), folder.to_owned())
+    Job::new(serde_json::from_value(kept).unwrap(), folder.to_owned(), Extent::default())
 }
 
 #[test]

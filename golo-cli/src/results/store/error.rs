@@ -4,6 +4,9 @@ use std::{fmt, io, path::Path, sync::Arc};
 
 use rusqlite::ffi::ErrorCode;
 
+/// Advice for a damaged database.
+const RECOVER: &str = "try `sqlite3 FILE .recover` on it, and continue with a new one";
+
 /// Error of a read or write of the store.
 #[derive(Debug)]
 pub enum StoreError {
@@ -33,6 +36,7 @@ impl StoreError {
     pub(super) fn open(path: &Path, error: rusqlite::Error) -> Self {
         let reason = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => "it is not a database".to_owned(),
+            Some(ErrorCode::DatabaseCorrupt) => format!("it is damaged: {RECOVER}"),
             _ => error.to_string(),
         };
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
@@ -97,7 +101,7 @@ impl fmt::Display for StoreError {
                     "another process has locked the database for too long: stop it, or try again"
                 }
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    "the database is damaged: try `sqlite3 FILE .recover`, and use another file with `--db`"
+                    return write!(f, "the database is damaged: {RECOVER}");
                 }
                 Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to",
                 Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails",

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Maximum number of parts of a run; reports name each missing part.
-const PARTS: u64 = 1000;
+pub const MAX_PARTS: u64 = 1000;
 
 /// Records of one agent's part of a run, in order.
 #[derive(Debug, Clone)]
@@ -138,8 +138,8 @@ impl<'a> Asked<'a> {
         let description = golo::engine::plan::Plan::try_from(load)?.to_string();
         let share = plan.share.as_ref().map(golo::engine::share::Share::try_from).transpose()?;
         let share = share.map_or((0, 1), |share| (share.index(), share.of()));
-        if share.1 > PARTS {
-            return Err(StoreError::refused(format!("record 0: a run has at most {PARTS} parts, not {}", share.1)));
+        if share.1 > MAX_PARTS {
+            return Err(StoreError::refused(format!("record 0: a run has at most {MAX_PARTS} parts, not {}", share.1)));
         }
         check::thresholds(&begun.thresholds).map_err(|error| error.within(|| "record 0".to_owned()))?;
         Ok(Self { plan, share, description })

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{results::keep::short, support::moments};
 
-/// A stored run. Times are nanoseconds since the Unix epoch; in JSON, RFC 3339.
+/// State of a part whose last record is not stored yet.
+const RUNNING: &str = "running";
+
+/// A stored run. Times are nanoseconds since the Unix epoch; as JSON, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptRun {
     #[serde(skip)]
@@ -80,6 +83,8 @@ pub struct KeptPart {
 
 const RUN: &str = "SELECT id, run, name, load_test, plan, thresholds, state, reason, parts_expected, started_at_ns, \
      ended_at_ns, added_at_ns, requests, requests_failed FROM runs";
+const PART: &str = "SELECT id, agent, job, share_index, share_of, binary_sha256, golo_version, next_record, state, \
+     reason, ended_at_ns, heard_at_ns FROM parts";
 const NEWEST_FIRST: &str = "ORDER BY added_at_ns DESC, id DESC LIMIT";
 /// As [`NEWEST_FIRST`], with runs that never started last.
 const STARTED_FIRST: &str = "ORDER BY started_at_ns IS NULL, added_at_ns DESC, id DESC LIMIT";
@@ -142,31 +147,35 @@ impl Store {
     ///
     /// Returns an error if the database fails.
     pub fn parts(&self, run: &KeptRun) -> Result<Vec<KeptPart>, StoreError> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT id, agent, job, share_index, share_of, binary_sha256, golo_version, next_record, state, reason,
-                 ended_at_ns, heard_at_ns
-             FROM parts WHERE run = ? ORDER BY share_index, id",
-        )?;
-        let parts = select.query_map([run.id], |row| {
-            Ok(KeptPart {
-                id: row.get(0)?,
-                agent: row.get(1)?,
-                job: row.get(2)?,
-                share_index: number(row, 3)?,
-                share_of: number(row, 4)?,
-                binary_sha256: row.get(5)?,
-                golo_version: row.get(6)?,
-                records: number(row, 7)?,
-                state: row.get(8)?,
-                reason: row.get(9)?,
-                ended_at_ns: optional(row, 10)?,
-                heard_at_ns: number(row, 11)?,
-            })
-        })?;
+        let mut select = self.connection.prepare_cached(&format!("{PART} WHERE run = ? ORDER BY share_index, id"))?;
+        let parts = select.query_map([run.id], KeptPart::read)?;
         Ok(parts.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the number of the next expected record of an agent's part; 0 if the part is unknown.
+    /// Returns the parts of all runs, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub fn all_parts(&self) -> Result<Vec<KeptPart>, StoreError> {
+        let mut select = self.connection.prepare_cached(&format!("{PART} ORDER BY id"))?;
+        let parts = select.query_map([], KeptPart::read)?;
+        Ok(parts.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the part that a job measured, if any record of it is kept.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub fn part_of_job(&self, run: &str, job: &str) -> Result<Option<KeptPart>, StoreError> {
+        let mut select = self
+            .connection
+            .prepare_cached(&format!("{PART} WHERE run = (SELECT id FROM runs WHERE run = ?) AND job = ?"))?;
+        Ok(select.query_row([run, job], KeptPart::read).optional()?)
+    }
+
+    /// Returns the number of the next record that is expected of an agent's part; 0 if the store has none of it.
     ///
     /// # Errors
     ///
@@ -175,6 +184,31 @@ impl Store {
         let Some(part) = Part::find(&self.connection, run, agent)? else { return Ok(0) };
         part.check_job(job)?;
         Ok(part.next_record)
+    }
+}
+
+impl KeptPart {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            agent: row.get(1)?,
+            job: row.get(2)?,
+            share_index: number(row, 3)?,
+            share_of: number(row, 4)?,
+            binary_sha256: row.get(5)?,
+            golo_version: row.get(6)?,
+            records: number(row, 7)?,
+            state: row.get(8)?,
+            reason: row.get(9)?,
+            ended_at_ns: optional(row, 10)?,
+            heard_at_ns: number(row, 11)?,
+        })
+    }
+
+    /// True if its last record is kept.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.state != RUNNING
     }
 }
 

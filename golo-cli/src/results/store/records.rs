@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use golo_proto::{
     engine::{self as pb, event},
     results::{Record, record},
 };
+use prost::Message as _;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{
@@ -18,7 +20,21 @@ use super::{
 /// Number of records read at once. No lock is held between pages, so a slow reader does not block others.
 const PAGE: u64 = 64;
 
-/// Iterator over the records of a part, in order. May include records that are stored during the iteration.
+/// Maximum number of records in a chunk: a collector takes no more at once.
+const CHUNK: u64 = 10_000;
+
+/// Consecutive records of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Each record after its length.
+    pub bytes: Bytes,
+    /// The number of the record after them.
+    pub next: u64,
+    /// True if they end with the part's last record.
+    pub has_ended: bool,
+}
+
+/// The records of a part, in order. Records that arrive during the iteration may be included.
 pub struct Records<'a> {
     store: &'a Store,
     part: i64,
@@ -32,6 +48,28 @@ impl Store {
     #[must_use]
     pub fn records(&self, part: &KeptPart, from: u64) -> Records<'_> {
         Records { store: self, part: part.id, next: from, page: VecDeque::new() }
+    }
+
+    /// Returns the records of a part from number `from` on, until there are at least `bytes` bytes of them; `None` if there
+    /// is no such record yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails or is damaged.
+    pub fn chunk(&self, part: &KeptPart, from: u64, bytes: usize) -> Result<Option<Chunk>, StoreError> {
+        let mut buffer = Vec::new();
+        let (mut next, mut has_ended) = (from, false);
+        for record in self.records(part, from) {
+            let record = record?;
+            has_ended = matches!(record.record, Some(record::Record::Ended(_)));
+            // A vector grows as it has to.
+            _ = record.encode_length_delimited(&mut buffer);
+            next += 1;
+            if buffer.len() >= bytes || next - from >= CHUNK {
+                break;
+            }
+        }
+        Ok((next > from).then(|| Chunk { bytes: buffer.into(), next, has_ended }))
     }
 
     fn page(&self, part: i64, from: u64) -> Result<VecDeque<Record>, StoreError> {

@@ -1,4 +1,4 @@
-//! A pool of read-only connections to the store.
+//! A pool of connections that read a database, beside the one that writes to it.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,14 +7,14 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::results::store::{Store, StoreError};
+use super::store::{Store, StoreError};
 
 /// Maximum number of concurrent reads; further reads wait.
 const READERS: usize = 8;
 
-/// Handle to the pool; clones share it.
+/// The connections. Clones share them.
 #[derive(Clone)]
-pub(super) struct Readers(Arc<Shared>);
+pub struct Readers(Arc<Shared>);
 
 struct Shared {
     path: PathBuf,
@@ -23,17 +23,23 @@ struct Shared {
 }
 
 impl Readers {
-    pub(super) fn of(path: &Path) -> Self {
+    /// Returns a pool for the database at `path`, which opens a connection when one is needed.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
         let shared = Shared { path: path.to_owned(), idle: Mutex::default(), free: Arc::new(Semaphore::new(READERS)) };
         Self(Arc::new(shared))
     }
 
-    /// Runs `read` on a thread that may block and returns its result.
-    pub(super) async fn read<T: Send + 'static>(
+    /// Runs `read` on a thread that may block, and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be opened, if `read` fails, or if the program is ending.
+    pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let ended = || StoreError::Unusable("the collector is shutting down".to_owned());
+        let ended = || StoreError::Unusable("the program is ending".to_owned());
         let permit = Arc::clone(&self.0.free).acquire_owned().await.map_err(|_| ended())?;
         let shared = Arc::clone(&self.0);
         let reading = tokio::task::spawn_blocking(move || shared.read(permit, read));

@@ -1,0 +1,73 @@
+//! Deletes what an agent's job measured, and gives the room back to the disk.
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension as _, TransactionBehavior};
+
+use super::{KeptPart, Store, StoreError};
+
+/// Most pages that one transaction gives back: it keeps other writers waiting.
+const PAGES: u32 = 1000;
+
+impl Store {
+    /// Opens a database that parts are deleted from, and creates it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn open_to_sweep(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_with(path, true)?;
+        // `seconds` has no index by series: SQLite would scan all of it for each series that is deleted.
+        store.set("foreign_keys", false)?;
+        Ok(store)
+    }
+
+    /// Deletes a part with all its records, and the run with its last part. Until then the run's totals and merged
+    /// seconds stay those of all its parts.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails; then nothing is deleted.
+    pub fn delete(&mut self, part: &KeptPart) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let select = "SELECT run FROM parts WHERE id = ?";
+        let run: Option<i64> = transaction.query_row(select, [part.id], |row| row.get(0)).optional()?;
+        for table in ["records", "seconds", "triggers", "tags"] {
+            transaction.execute(&format!("DELETE FROM {table} WHERE part = ?"), [part.id])?;
+        }
+        transaction.execute("DELETE FROM parts WHERE id = ?", [part.id])?;
+        let has_parts = "SELECT EXISTS (SELECT 1 FROM parts WHERE run = ?)";
+        if let Some(run) = run
+            && !transaction.query_row(has_parts, [run], |row| row.get(0))?
+        {
+            let series = "DELETE FROM series WHERE route IN (SELECT id FROM routes WHERE run = ?)";
+            transaction.execute(series, [run])?;
+            for table in ["routes", "merged_seconds", "summaries"] {
+                transaction.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run])?;
+            }
+            transaction.execute("DELETE FROM runs WHERE id = ?", [run])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Gives some free pages back to the disk, and returns true if there are more. Does nothing to a database that was
+    /// not created by [`Store::open_to_sweep`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub fn shrink(&mut self) -> Result<bool, StoreError> {
+        // Each step of the statement frees one page.
+        let mut vacuum = self.connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        let mut pages = vacuum.query([])?;
+        let mut freed = 0;
+        while pages.next()?.is_some() {
+            freed += 1;
+        }
+        drop(pages);
+        drop(vacuum);
+        // The file itself shrinks once what is in the log has been moved into it.
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(freed == PAGES)
+    }
+}
