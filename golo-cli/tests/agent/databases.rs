@@ -48,7 +48,7 @@ async fn agent_does_not_start_with_a_damaged_database() {
     for (damaged, reason) in [
         (begins(&whole[..8192]), "it is damaged: put it aside for `sqlite3 FILE .recover`, and go on with a new one"),
         (begins(&whole[..100]), "it is damaged: put it aside"),
-        (begins(b""), "it is no database"),
+        (begins(b""), "it is not a database"),
     ] {
         std::fs::write(&path, damaged).unwrap();
         let (code, said) = Start::with(&["--addr", "127.0.0.1:0"]).refused_in(data.path());
