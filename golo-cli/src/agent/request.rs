@@ -197,7 +197,7 @@ mod tests {
             (json!([]), "expected an object"),
             (json!({}), "`binary` is missing"),
             (json!({"binary": "b", "user": 3}), "`user` is not the name of a flag of `run`; did you mean `users`?"),
-            (json!({"binary": "b", "colour": 3}), "`colour` is not a flag of `run`"),
+            (json!({"binary": "b", "colour": 3}), "`colour` is not the name of a flag of `run`"),
             (json!({"binary": "b", "users": "many"}), "`users`: invalid digit found in string"),
             (json!({"binary": "b", "users": [1]}), "`users`: expected a string or a number"),
             (json!({"binary": "b", "users": 1, "rate": "5/s"}), "`--users` and `--rate` are two kinds of plan"),
