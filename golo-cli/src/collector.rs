@@ -13,7 +13,7 @@ mod records;
 mod refusals;
 mod writer;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io, process::ExitCode, sync::Arc};
 
 use axum::{
     Router,
@@ -25,7 +25,7 @@ pub use line::CollectorLine;
 
 use crate::{
     http::COLLECTOR_PORT,
-    http::server::{Refusal, ServerOptions, Statuses, serve},
+    http::server::{Refusal, ServerError, Statuses, serve},
     results::store::{Store, StoreError, place},
     support::environment::variable,
 };
@@ -50,7 +50,7 @@ impl Collector {
     /// # Errors
     ///
     /// Where the system has no thread left.
-    pub fn start(store: Store, statuses: Statuses) -> std::io::Result<Self> {
+    pub fn start(store: Store, statuses: Statuses) -> io::Result<Self> {
         let readers = Readers::of(store.path());
         Ok(Self { writer: Writer::start(store)?, readers, counts: Arc::default(), statuses, bodies: Bodies::default() })
     }
@@ -72,37 +72,44 @@ impl Collector {
     }
 }
 
+/// Why the collector cannot start.
+#[derive(Debug, thiserror::Error)]
+enum CollectorError {
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Signals(#[from] golo::Error),
+    #[error("cannot start")]
+    System(#[from] io::Error),
+}
+
 /// `golo collector`: collects until it is told to stop.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
-    let opened = line.server.into_options("collector", COLLECTOR_PORT, variable).and_then(|options| {
-        let path = place(line.db).map_err(|error| error.to_string())?;
-        Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
-    });
-    let ran = opened.and_then(|(options, store)| {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start: {error}"))?;
-        runtime.block_on(run(options, store))
-    });
-    match ran {
+    match run(line) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(error) => {
+            say(format_args!("golo: {}", chain(&error)));
             Exit::BadConfiguration.into()
         }
     }
 }
 
-async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
-    say(format_args!("golo collector: keeps what comes in {}", store.path().display()));
-    let collector =
-        Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;
-    let writer = collector.writer.clone();
-    // Before anybody is told that it listens.
-    let mut signals = Signals::listen().map_err(|error| chain(&error))?;
-    serve(collector.router(), options, async move { signals.next().await }).await?;
-    writer.close().await;
-    Ok(())
+fn run(line: CollectorLine) -> Result<(), CollectorError> {
+    let options = line.server.into_options("collector", COLLECTOR_PORT, variable)?;
+    let path = place(line.db).map_err(|error| StoreError::Unusable(error.to_string()))?;
+    let store = Store::open(&path)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        say(format_args!("golo collector: keeps what comes in {}", store.path().display()));
+        let collector = Collector::start(store, options.statuses.clone())?;
+        let writer = collector.writer.clone();
+        // Callers may send a signal as soon as they read the address.
+        let mut signals = Signals::listen()?;
+        serve(collector.router(), options, async move { signals.next().await }).await?;
+        writer.close().await;
+        Ok(())
+    })
 }
