@@ -1,7 +1,6 @@
-//! Why a load test could not be started, and what would be right.
+//! Reasons why a load test cannot be started.
 
 use std::{
-    error::Error as StdError,
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -14,11 +13,12 @@ use super::{
     report::{Refusal, Step},
 };
 
-/// Why a load test could not be started.
+/// Why a load test cannot be started.
 ///
-/// [`Display`](fmt::Display) says in a line what was wrong and what would be right; where the system had a reason, that is
-/// the [`source`](StdError::source).
-#[derive(Debug)]
+/// [`Display`](fmt::Display) prints one line with what is wrong and what would be right. The
+/// [`source`](std::error::Error::source) is the system's reason, if there is one.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct StartError {
     message: String,
     at_fault: Fault,
@@ -32,14 +32,14 @@ enum Fault {
 }
 
 impl StartError {
-    /// Whether it is the program that cannot be run here, whenever it is tried: it is a directory, say, or another
-    /// machine's. Else its folder, its limits or this machine's state are at fault.
+    /// True if the program can never run here: it is a directory, for example, or built for another machine. False if its
+    /// folder, its limits or the state of this machine are the reason.
     #[must_use]
     pub fn is_program(&self) -> bool {
         self.at_fault == Fault::Program
     }
 
-    /// The program is at fault; `right` says what would be right.
+    /// Returns the error of a program that can never run here. `right` is what would be right.
     pub(super) fn program(wrong: impl fmt::Display, right: impl fmt::Display) -> Self {
         Self { message: format!("{wrong}: {right}"), at_fault: Fault::Program, source: None }
     }
@@ -48,14 +48,14 @@ impl StartError {
         Self { message: message.into(), at_fault: Fault::Circumstances, source: source.into() }
     }
 
-    /// The supervisor itself is gone, with these last words.
+    /// Returns the error of a supervisor that has ended, with what it printed.
     pub(super) fn supervisor(words: &str) -> Self {
         let words = words.trim_end().replace('\n', ", ");
         let before = "the supervisor ended before the load test was started";
         Self::circumstances(if words.is_empty() { before.to_owned() } else { format!("{before}: {words}") }, None)
     }
 
-    /// What the system said when the load test was to begin.
+    /// Returns the error of the system's refusal to start the load test.
     pub(super) fn refused(refusal: Refusal, flags: &Flags) -> Self {
         let error = io::Error::from_raw_os_error(refusal.errno);
         match refusal.step {
@@ -101,17 +101,5 @@ impl StartError {
             format_args!("there is no file `{}`", path.display()),
             "a load test is an executable file, such as `target/release/NAME`",
         )
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl StdError for StartError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| source as _)
     }
 }

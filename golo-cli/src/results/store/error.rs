@@ -1,32 +1,39 @@
-//! What can be wrong with a database, or with what is to be kept in it.
+//! Errors of the store.
 
 use std::{fmt, io, path::Path, sync::Arc};
 
 use rusqlite::ffi::ErrorCode;
 
-/// Why something was not kept, or not found.
-#[derive(Debug)]
+/// Why something was not stored, or not found.
+#[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Records before those that came are missing.
+    /// Records are missing before those that were sent.
+    #[error("records from number {next} on are missing")]
     Gap {
-        /// The number of the first of them.
+        /// Number of the first missing record.
         next: u64,
     },
-    /// The part is known as that of another job than the one that tells it now.
+    /// The part belongs to another job than the one that sends it now. Agents recognise the message.
+    #[error("told by another job")]
     OtherJob {
-        /// The one that is known.
+        /// The job that it belongs to.
         known: String,
     },
-    /// What came cannot be, for this reason.
+    /// The sent data is wrong, for this reason.
+    #[error("{0}")]
     Refused(String),
     /// There is no such thing.
+    #[error("{0}")]
     Unknown(String),
-    /// No room is left.
-    Full(Arc<rusqlite::Error>),
+    /// The disk is full.
+    #[error("the database has no room left")]
+    Full(#[source] Arc<rusqlite::Error>),
     /// The file cannot be used, for this reason.
+    #[error("{0}")]
     Unusable(String),
     /// The database fails.
-    Database(Arc<rusqlite::Error>),
+    #[error("{}", failure(.0))]
+    Database(#[source] Arc<rusqlite::Error>),
 }
 
 impl StoreError {
@@ -38,7 +45,7 @@ impl StoreError {
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
     }
 
-    /// The file itself can neither be read nor made.
+    /// Returns the error of a file that can neither be read nor made.
     pub(super) fn no_file(path: &Path, error: &io::Error) -> Self {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let reason = match folder {
@@ -56,7 +63,7 @@ impl StoreError {
         Self::Refused(reason.into())
     }
 
-    /// The same, with the place where something was refused.
+    /// Adds the place to the reason of a refusal.
     pub(super) fn within(self, place: impl FnOnce() -> String) -> Self {
         match self {
             Self::Refused(reason) => Self::Refused(format!("{}: {reason}", place())),
@@ -64,13 +71,13 @@ impl StoreError {
         }
     }
 
-    /// Whether it is the fault of who asked, and nothing is wrong with the database.
+    /// True if the caller made a mistake, and nothing is wrong with the database.
     #[must_use]
     pub fn is_callers(&self) -> bool {
         matches!(self, Self::Gap { .. } | Self::OtherJob { .. } | Self::Refused(_) | Self::Unknown(_))
     }
 
-    /// The same, for others whom it concerns.
+    /// Returns a copy, for several callers of one transaction.
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Gap { next } => Self::Gap { next: *next },
@@ -84,35 +91,17 @@ impl StoreError {
     }
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gap { next } => write!(f, "records from number {next} on are missing"),
-            // Agents know it by these words.
-            Self::OtherJob { .. } => f.write_str("told by another job"),
-            Self::Refused(reason) | Self::Unknown(reason) | Self::Unusable(reason) => f.write_str(reason),
-            Self::Full(_) => f.write_str("the database has no room left"),
-            Self::Database(error) => f.write_str(match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    "another process has kept the database to itself for too long: end it, or try again"
-                }
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    "the database is damaged: put it aside for `sqlite3 FILE .recover`, and go on with another by `--db`"
-                }
-                Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to",
-                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails",
-                _ => "the database fails",
-            }),
+fn failure(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process has kept the database to itself for too long: end it, or try again"
         }
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Full(error) | Self::Database(error) => Some(&**error),
-            _ => None,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "the database is damaged: put it aside for `sqlite3 FILE .recover`, and go on with another by `--db`"
         }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to",
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails",
+        _ => "the database fails",
     }
 }
 
@@ -139,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fails_says_what_would_help() {
+    fn message_says_what_would_help() {
         for (code, expected) in [
             (ffi::SQLITE_BUSY, "another process has kept the database to itself for too long: end it, or try again"),
             (ffi::SQLITE_CORRUPT, "the database is damaged: put it aside for `sqlite3 FILE .recover`"),
