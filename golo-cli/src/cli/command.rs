@@ -1,4 +1,4 @@
-//! What the command does with its command line.
+//! Runs the subcommand of a command line.
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -18,13 +18,13 @@ use crate::{
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{refuse, say, wrong};
 
-/// What a person types.
+/// Name of the command.
 const GOLO: &str = "golo";
 
-/// The command `golo`: reads the command line of this process and does what it says.
+/// The command `golo`: reads the command line of this process and runs the subcommand.
 #[must_use]
 pub fn main() -> ExitCode {
-    // The processes between `golo` and a load test, which must have one thread.
+    // The processes between `golo` and a load test must have only one thread.
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Some(code) = supervisor::answer(&arguments) {
         return code;
@@ -45,10 +45,30 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the flags of a subcommand.
-pub(crate) fn refused(subcommand: &str, kind: ErrorKind, message: String) -> ExitCode {
+/// A command line that cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct UsageError {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl UsageError {
+    /// Returns the error of an argument with a wrong value.
+    pub(crate) fn wrong(message: impl ToString) -> Self {
+        Self { kind: ErrorKind::ValueValidation, message: message.to_string() }
+    }
+
+    /// Returns the error of an argument that is missing.
+    pub(crate) fn missing(message: impl ToString) -> Self {
+        Self { kind: ErrorKind::MissingRequiredArgument, message: message.to_string() }
+    }
+}
+
+/// Prints what is wrong with the command line of a subcommand, and returns the exit code.
+pub(crate) fn refused(subcommand: &str, error: UsageError) -> ExitCode {
     let mut command = Arguments::command();
-    let error = wrong(&mut command, subcommand, kind, message);
+    let error = wrong(&mut command, subcommand, error.kind, error.message);
     refuse(error, &command, GOLO)
 }
 
@@ -58,8 +78,8 @@ fn new(path: &Path) -> ExitCode {
             say(next);
             ExitCode::SUCCESS
         }
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(error) => {
+            say(format_args!("golo: {error}"));
             ExitCode::FAILURE
         }
     }
