@@ -12,7 +12,7 @@ mod records;
 mod refusals;
 mod writer;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io, process::ExitCode, sync::Arc};
 
 use axum::{
     Router,
@@ -24,7 +24,7 @@ pub use line::CollectorLine;
 
 use crate::{
     http::COLLECTOR_PORT,
-    http::server::{Refusal, ServerOptions, Statuses, serve},
+    http::server::{Refusal, ServerError, Statuses, serve},
     results::{
         readers::Readers,
         store::{Store, StoreError, database_path},
@@ -50,8 +50,8 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// Returns an error if the system cannot start a thread.
-    pub fn start(store: Store, statuses: Statuses) -> std::io::Result<Self> {
+    /// Where the system has no thread left.
+    pub fn start(store: Store, statuses: Statuses) -> io::Result<Self> {
         let readers = Readers::of(store.path());
         Ok(Self { writer: Writer::start(store)?, readers, counts: Arc::default(), statuses, bodies: Bodies::default() })
     }
@@ -73,37 +73,44 @@ impl Collector {
     }
 }
 
-/// Runs `golo collector` until a signal stops it.
+/// Why the collector cannot start.
+#[derive(Debug, thiserror::Error)]
+enum CollectorError {
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Signals(#[from] golo::Error),
+    #[error("cannot start")]
+    System(#[from] io::Error),
+}
+
+/// `golo collector`: collects until it is told to stop.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
-    let opened = line.server.into_options("collector", COLLECTOR_PORT, variable).and_then(|options| {
-        let path = database_path(line.db).map_err(|error| error.to_string())?;
-        Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
-    });
-    let ran = opened.and_then(|(options, store)| {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start: {error}"))?;
-        runtime.block_on(run(options, store))
-    });
-    match ran {
+    match run(line) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(error) => {
+            say(format_args!("golo: {}", chain(&error)));
             Exit::BadConfiguration.into()
         }
     }
 }
 
-async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
-    say(format_args!("golo collector: stores results in {}", store.path().display()));
-    let collector =
-        Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;
-    let writer = collector.writer.clone();
-    // Signals must be handled before the log reports that the collector listens.
-    let mut signals = Signals::listen().map_err(|error| chain(&error))?;
-    serve(collector.router(), options, async move { signals.next().await }).await?;
-    writer.close().await;
-    Ok(())
+fn run(line: CollectorLine) -> Result<(), CollectorError> {
+    let options = line.server.into_options("collector", COLLECTOR_PORT, variable)?;
+    let path = database_path(line.db).map_err(|error| StoreError::Unusable(error.to_string()))?;
+    let store = Store::open(&path)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        say(format_args!("golo collector: keeps what comes in {}", store.path().display()));
+        let collector = Collector::start(store, options.statuses.clone())?;
+        let writer = collector.writer.clone();
+        // Callers may send a signal as soon as they read the address.
+        let mut signals = Signals::listen()?;
+        serve(collector.router(), options, async move { signals.next().await }).await?;
+        writer.close().await;
+        Ok(())
+    })
 }

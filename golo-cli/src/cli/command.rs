@@ -1,4 +1,4 @@
-//! Parses the command line and runs the subcommand.
+//! Runs the subcommand of a command line.
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -18,13 +18,13 @@ use crate::{
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{refuse, say, wrong};
 
-/// Name of the command as users type it.
+/// Name of the command.
 const GOLO: &str = "golo";
 
-/// Runs the `golo` command with the arguments of this process.
+/// The command `golo`: reads the command line of this process and runs the subcommand.
 #[must_use]
 pub fn main() -> ExitCode {
-    // The supervisor processes between `golo` and a load test: they must stay single-threaded.
+    // The processes between `golo` and a load test must have only one thread.
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Some(code) = supervisor::answer(&arguments) {
         return code;
@@ -45,10 +45,30 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a usage error of a subcommand and returns its exit code.
-pub(crate) fn refused(subcommand: &str, kind: ErrorKind, message: String) -> ExitCode {
+/// A command line that cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct UsageError {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl UsageError {
+    /// Returns the error of an argument with a wrong value.
+    pub(crate) fn wrong(message: impl ToString) -> Self {
+        Self { kind: ErrorKind::ValueValidation, message: message.to_string() }
+    }
+
+    /// Returns the error of an argument that is missing.
+    pub(crate) fn missing(message: impl ToString) -> Self {
+        Self { kind: ErrorKind::MissingRequiredArgument, message: message.to_string() }
+    }
+}
+
+/// Prints what is wrong with the command line of a subcommand, and returns the exit code.
+pub(crate) fn refused(subcommand: &str, error: UsageError) -> ExitCode {
     let mut command = Arguments::command();
-    let error = wrong(&mut command, subcommand, kind, message);
+    let error = wrong(&mut command, subcommand, error.kind, error.message);
     refuse(error, &command, GOLO)
 }
 
@@ -58,8 +78,8 @@ fn new(path: &Path) -> ExitCode {
             say(next);
             ExitCode::SUCCESS
         }
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(error) => {
+            say(format_args!("golo: {error}"));
             ExitCode::FAILURE
         }
     }

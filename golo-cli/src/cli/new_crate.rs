@@ -1,4 +1,4 @@
-//! `golo new`: creates a load test crate.
+//! `golo new`: makes a load test to start with.
 
 use std::{
     fs,
@@ -8,17 +8,21 @@ use std::{
 
 /// Source of the new load test.
 const MAIN: &str = include_str!("new_crate/main.rs.txt");
-/// Placeholder for the load test's name in [`MAIN`].
+/// Placeholder of the load test's name in the source.
 const NAME: &str = "load_test_name";
 
-/// Creates the folder `path` with a crate of the same name that compiles, runs and has a test. In a workspace the crate
-/// becomes a member. Returns the next steps, as text for the user.
+/// Why a crate cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NewCrateError(String);
+
+/// Makes the folder `path` with a crate of the same name that compiles, runs and has a test. In a workspace it becomes a
+/// member. Returns the next steps for the user.
 ///
 /// # Errors
 ///
-/// Returns an error if cargo cannot create the crate, for example because the folder exists; cargo has printed the
-/// reason. Returns an error if `src/main.rs` cannot be written.
-pub fn new_crate(path: &Path) -> Result<String, String> {
+/// Returns an error if cargo cannot make the crate, for example because the folder exists.
+pub fn new_crate(path: &Path) -> Result<String, NewCrateError> {
     let shown = path.display();
     cargo(&["new", "--bin", "--quiet", "--"], Some(path), Path::new("."))?;
     let golo = golo();
@@ -27,7 +31,8 @@ pub fn new_crate(path: &Path) -> Result<String, String> {
     cargo(&["add", "--quiet", "--dev", "tokio", "--features", "macros,rt"], None, path)?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().replace(['-', ' '], "_");
     let main = path.join("src/main.rs");
-    fs::write(&main, MAIN.replace(NAME, &name)).map_err(|error| format!("`{}`: {error}", main.display()))?;
+    fs::write(&main, MAIN.replace(NAME, &name))
+        .map_err(|error| NewCrateError(format!("`{}`: {error}", main.display())))?;
     Ok(format!(
         "created the load test {shown}; its requests are in src/main.rs. Next steps:\n  cd {shown}\n  cargo test\n  \
          cargo run -- once -e TARGET_URL=http://127.0.0.1:8080/\n  \
@@ -35,8 +40,7 @@ pub fn new_crate(path: &Path) -> Result<String, String> {
     ))
 }
 
-/// Arguments of `cargo add` for the SDK: the path beside this command's source if it still exists, otherwise this
-/// version from the registry.
+/// Returns the arguments of `cargo add` for the SDK: the folder beside this crate if it exists, else the published version.
 fn golo() -> Vec<String> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../golo"));
     match beside.canonicalize() {
@@ -47,9 +51,9 @@ fn golo() -> Vec<String> {
     }
 }
 
-fn cargo(arguments: &[&str], last: Option<&Path>, folder: &Path) -> Result<(), String> {
+fn cargo(arguments: &[&str], last: Option<&Path>, folder: &Path) -> Result<(), NewCrateError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo).args(arguments).args(last).current_dir(folder).status();
-    let status = status.map_err(|error| format!("cargo cannot be run: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", arguments[0])) }
+    let status = status.map_err(|error| NewCrateError(format!("cargo cannot be run: {error}")))?;
+    if status.success() { Ok(()) } else { Err(NewCrateError(format!("`cargo {}` failed", arguments[0]))) }
 }

@@ -5,11 +5,14 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, error::ErrorKind};
+use clap::Args;
 use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, pair, run_driver, say};
 
 use crate::{
-    cli::{command::refused, yaml},
+    cli::{
+        command::{UsageError, refused},
+        yaml,
+    },
     drive::served::{DriveBy, Served, is_free},
     outputs,
     process::{limits::LimitArgs, load_test::LoadTest},
@@ -17,26 +20,50 @@ use crate::{
     support::environment::variable,
 };
 
-/// Error message if no load test is given.
-pub const NO_LOAD_TEST: &str =
-    "no load test: give a program, the folder of a crate, or a job file with the key `binary`";
-
-/// Returns the path of the load test on the command line, if there is one, and the options of its run. A job file in
-/// place of the load test is read as `--file`.
-///
-/// # Errors
-///
-/// Returns an error if two job files are given or a value is invalid.
-pub fn subject(given: Option<PathBuf>, run: RunArgs<RunOwn>) -> Result<(Option<PathBuf>, RunCall, RunOwn), String> {
-    let (given, run) = match given {
-        Some(path) if is_job_file(&path) => (None, run.with_file(&path)?),
-        given => (given, run),
-    };
-    let (call, own) = run.into_call_with(variable, yaml::parse)?;
-    Ok((given, call, own))
+/// A run as the command line describes it.
+pub struct Asked {
+    /// The load test, if one is given.
+    load_test: Option<PathBuf>,
+    /// What to deliver, and how.
+    pub call: RunCall,
+    /// The other flags.
+    pub own: RunOwn,
 }
 
-/// True if the path has the extension of a job file and is not a folder, which would be a crate.
+impl Asked {
+    /// Combines the arguments of a command line with the environment and a job file. A job file in place of the load test
+    /// is read as `--file`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if two job files are given, or a value is wrong.
+    pub fn read(given: Option<PathBuf>, run: RunArgs<RunOwn>) -> Result<Self, UsageError> {
+        let (load_test, run) = match given {
+            Some(path) if is_job_file(&path) => (None, run.with_file(&path).map_err(UsageError::wrong)?),
+            given => (given, run),
+        };
+        let (call, own) = run.into_call_with(variable, yaml::parse).map_err(UsageError::wrong)?;
+        Ok(Self { load_test, call, own })
+    }
+
+    /// Finds the load test: that of the command line, else that of the job file.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, prints the reason as the subcommand does, and returns the exit code.
+    pub fn load_test(&self, subcommand: &str) -> Result<LoadTest, ExitCode> {
+        let Some(path) = self.load_test.as_deref().or_else(|| self.call.load_test()) else {
+            let missing = "no load test: give a program, the folder of a crate, or a job file with the key `binary`";
+            return Err(refused(subcommand, UsageError::missing(missing)));
+        };
+        LoadTest::find(path).map_err(|error| {
+            say(format_args!("golo: {error}"));
+            Exit::BadConfiguration.into()
+        })
+    }
+}
+
+/// True if a path has the extension of a job file, and is not a folder, which would be a crate.
 fn is_job_file(path: &Path) -> bool {
     let is_called_so = path
         .extension()
@@ -87,21 +114,15 @@ impl OwnFlags for RunOwn {
 #[must_use]
 pub fn run(line: RunLine) -> ExitCode {
     let RunLine { load_test, run, env, drive } = line;
-    let refused = |kind, message| refused("run", kind, message);
-    let (load_test, call, RunOwn { limits, keep }) = match subject(load_test, run) {
+    let asked = match Asked::read(load_test, run) {
         Ok(asked) => asked,
-        Err(message) => return refused(ErrorKind::ValueValidation, message),
+        Err(error) => return refused("run", error),
     };
-    let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
-        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.to_owned());
-    };
-    let load_test = match LoadTest::find(path) {
+    let load_test = match asked.load_test("run") {
         Ok(load_test) => load_test,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
-            return Exit::BadConfiguration.into();
-        }
+        Err(code) => return code,
     };
+    let Asked { call, own: RunOwn { limits, keep }, .. } = asked;
     if !is_free() {
         say(format_args!(
             "golo: {} is in use: stop the process that listens there, which could be mistaken for the load test",

@@ -4,20 +4,19 @@ mod line;
 
 use std::{cell::OnceCell, process::ExitCode};
 
-use clap::error::ErrorKind;
-use golo::cli::{Exit, RunCall, run_driver, say};
+use golo::cli::{RunCall, run_driver, say};
 use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
 
 use crate::{
     cli::{
-        command::refused,
-        run::{NO_LOAD_TEST, RunOwn, subject},
+        command::{UsageError, refused},
+        run::{Asked, RunOwn},
     },
     fleet::{Fleet, FleetSettings, part::useful},
     outputs::store::StoreOfAgents,
-    process::{limits::LimitArgs, load_test::LoadTest},
+    process::limits::LimitArgs,
     results::keep::Keeper,
     support::environment::variable,
 };
@@ -29,30 +28,22 @@ const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw
 /// Runs `golo submit`.
 #[must_use]
 pub fn run(line: SubmitLine) -> ExitCode {
-    let agents = line.agents(variable);
+    let agents = line.agents(variable).and_then(|agents| Ok((agents, line.on_agent_loss(variable)?)));
     let SubmitLine { load_test, run, env, .. } = line;
-    let refused = |kind, message| refused("submit", kind, message);
-    let (load_test, call, RunOwn { limits, keep }) = match subject(load_test, run) {
+    let asked = match Asked::read(load_test, run) {
+        Ok(asked) if asked.call.wants_lines() => return refused("submit", UsageError::wrong(NO_LINES)),
         Ok(asked) => asked,
-        Err(message) => return refused(ErrorKind::ValueValidation, message),
+        Err(error) => return refused("submit", error),
     };
-    if call.wants_lines() {
-        return refused(ErrorKind::ValueValidation, NO_LINES.to_owned());
-    }
     let (mut agents, on_loss) = match agents {
         Ok(agents) => agents,
-        Err(message) => return refused(ErrorKind::ValueValidation, message),
+        Err(error) => return refused("submit", error),
     };
-    let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
-        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.to_owned());
-    };
-    let load_test = match LoadTest::find(path) {
+    let load_test = match asked.load_test("submit") {
         Ok(load_test) => load_test,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
-            return Exit::BadConfiguration.into();
-        }
+        Err(code) => return code,
     };
+    let Asked { call, own: RunOwn { limits, keep }, .. } = asked;
     let name = load_test.name.clone();
     let used = usize::try_from(useful(call.plan(), agents.len() as u64)).unwrap_or(usize::MAX);
     for (agent, _) in agents.drain(used.min(agents.len())..) {

@@ -1,18 +1,21 @@
 //! Job files in YAML.
+//!
+//! serde-saphyr would need more code here: it parses numbers, which are to stay as they are written, and reports only where
+//! a list or a table starts. Its parser is used instead.
 
 use std::{ops::Range, path::Path};
 
 use golo::cli::{Key, Kind, Mistake, Value, toml};
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput};
 
-/// How deep values may be in one another, which in a job is two.
+/// Deepest nesting of values. A job needs two levels.
 const DEEPEST: usize = 16;
 
-/// What a job file says: in YAML where its name ends so, in TOML otherwise.
+/// Parses a job file: as YAML if the name of the file ends in `.yaml` or `.yml`, as TOML otherwise.
 ///
 /// # Errors
 ///
-/// Where its text is neither.
+/// Returns an error if the text is not valid in that format.
 pub fn parse(path: &Path, text: &str) -> Result<Value, Mistake> {
     let is_yaml = ["yaml", "yml"]
         .iter()
@@ -20,11 +23,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Value, Mistake> {
     if is_yaml { yaml(text) } else { toml(text) }
 }
 
-/// What a text in YAML says: one document, of which numbers stay as they are written.
+/// Parses one document of YAML. Numbers stay as they are written.
 ///
 /// # Errors
 ///
-/// Where it is no YAML, or has what a job needs none of: anchors, merge keys, tags.
+/// Returns an error if the text is not valid YAML, or if it has anchors, merge keys or tags, which a job does not need.
 ///
 /// ```
 /// use golo::cli::JobFile;
@@ -35,133 +38,110 @@ pub fn parse(path: &Path, text: &str) -> Result<Value, Mistake> {
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub fn yaml(text: &str) -> Result<Value, Mistake> {
-    let bytes = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-    Reader { parser: Parser::new_from_str(text), bytes }.document()
+    let mut options = Options::default();
+    (options.flow_nesting_limit, options.block_nesting_limit) = (DEEPEST, DEEPEST);
+    let mut reader = Reader { text, parser: Parser::new_from_str_with_options(text, options) };
+    let mut document = None;
+    loop {
+        match reader.next()? {
+            (Event::StreamEnd, _) => {
+                return Ok(document.unwrap_or(Value { kind: Kind::Table(Vec::new()), place: None }));
+            }
+            (Event::DocumentStart(..), place) if document.is_some() => {
+                return Err(wrong(place, "a job file is one document, and here a second one starts"));
+            }
+            (event, place) if event.is_node() => document = Some(reader.value(event, place)?),
+            _ => {}
+        }
+    }
 }
 
 struct Reader<'t> {
+    text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
-    /// Where each character of the text is, in bytes: the parser counts characters.
-    bytes: Vec<usize>,
 }
 
 impl<'t> Reader<'t> {
-    fn document(&mut self) -> Result<Value, Mistake> {
-        let mut value = None;
-        loop {
-            let (event, place) = self.next()?;
-            match event {
-                Event::StreamEnd => return Ok(value.unwrap_or(Value { kind: Kind::Table(Vec::new()), place: None })),
-                Event::DocumentStart(_) if value.is_some() => {
-                    return Err(wrong(place, "a job file is one document, and here a second one starts"));
-                }
-                Event::DocumentStart(_) => {
-                    let (event, place) = self.next()?;
-                    value = Some(self.value(event, place, 0)?);
-                }
-                _ => {}
-            }
-        }
-    }
-
     fn next(&mut self) -> Result<(Event<'t>, Range<usize>), Mistake> {
+        let end = self.text.len();
         match self.parser.next_event() {
-            Some(Ok((event, Span { start, end }))) => Ok((event, self.at(start.index())..self.at(end.index()))),
-            Some(Err(error)) => Err(self.garbled(&error)),
-            None => Ok((Event::StreamEnd, self.at(usize::MAX)..self.at(usize::MAX))),
+            Some(Ok((event, span))) => Ok((event, span.byte_range().unwrap_or(end..end))),
+            Some(Err(error)) => {
+                let start = error.marker().byte_offset().unwrap_or(end);
+                let width = self.text.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+                Err(wrong(start..start + width, error.info()))
+            }
+            None => Ok((Event::StreamEnd, end..end)),
         }
     }
 
-    /// The value that begins with `event`, inside of so many others.
-    fn value(&mut self, event: Event<'t>, place: Range<usize>, depth: usize) -> Result<Value, Mistake> {
-        if depth > DEEPEST {
-            return Err(wrong(place, "nothing in a job is that deep"));
-        }
-        let (anchor, is_tagged) = match &event {
-            Event::Scalar(_, _, anchor, tag) => (*anchor, tag.is_some()),
-            Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => (*anchor, tag.is_some()),
-            Event::Alias(anchor) => (*anchor, false),
-            _ => (0, false),
-        };
-        if anchor > 0 {
+    /// Reads the value that starts with `event`.
+    fn value(&mut self, event: Event<'t>, mut place: Range<usize>) -> Result<Value, Mistake> {
+        if event.is_alias() || event.anchor_id().is_some() {
             return Err(wrong(place, "anchors and aliases are not read here: write the value wherever it is needed"));
         }
-        if is_tagged {
+        if event.tag().is_some() {
             return Err(wrong(place, "tags are not read here: leave out what begins with `!`"));
         }
-        let start = place.start;
-        let (kind, end) = match event {
-            Event::Scalar(text, ScalarStyle::Plain, ..) => (plain(&text), place.end),
-            Event::Scalar(text, ..) => (Kind::Text(text.into_owned()), place.end),
-            Event::SequenceStart(..) => self.list(depth)?,
-            Event::MappingStart(..) => self.table(depth)?,
-            _ => (Kind::Other, place.end),
-        };
-        Ok(Value { kind, place: Some(start..end.max(start)) })
-    }
-
-    fn list(&mut self, depth: usize) -> Result<(Kind, usize), Mistake> {
-        let mut values = Vec::new();
-        loop {
-            match self.next()? {
-                (Event::SequenceEnd, place) => return Ok((Kind::List(values), place.end)),
-                (event, place) => values.push(self.value(event, place, depth + 1)?),
-            }
-        }
-    }
-
-    fn table(&mut self, depth: usize) -> Result<(Kind, usize), Mistake> {
-        let mut table = Vec::new();
-        loop {
-            let (name, place) = match self.next()? {
-                (Event::MappingEnd, place) => return Ok((Kind::Table(table), place.end)),
-                (Event::Scalar(name, style, 0, None), place) => match (&*name, style) {
-                    ("<<", ScalarStyle::Plain) => {
-                        return Err(wrong(
-                            place,
-                            "merge keys are not read here: write the keys wherever they are needed",
-                        ));
+        let kind = match event {
+            Event::Scalar(text, ScalarStyle::Plain, ..) => plain(&text),
+            Event::Scalar(text, ..) => Kind::Text(text.into_owned()),
+            Event::SequenceStart(..) => {
+                let mut values = Vec::new();
+                place.end = loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, end) => break end.end,
+                        (event, place) => values.push(self.value(event, place)?),
                     }
-                    _ => (name.into_owned(), place),
-                },
-                (_, place) => return Err(wrong(place, "a key is a word, and nothing else")),
-            };
-            let (event, at) = self.next()?;
-            let mut value = self.value(event, at, depth + 1)?;
-            if value.place.as_ref().is_none_or(Range::is_empty) {
-                // Where nothing stands, the key shows where that is.
-                value.place = Some(place.clone());
+                };
+                Kind::List(values)
             }
-            table.push((Key { name, place: Some(place) }, value));
+            Event::MappingStart(..) => {
+                let mut table = Vec::new();
+                place.end = loop {
+                    match self.next()? {
+                        (Event::MappingEnd, end) => break end.end,
+                        (event, place) => table.push(self.pair(&event, place)?),
+                    }
+                };
+                Kind::Table(table)
+            }
+            _ => Kind::Other,
+        };
+        Ok(Value { kind, place: Some(place) })
+    }
+
+    /// Reads the value of the key `event`.
+    fn pair(&mut self, event: &Event<'t>, place: Range<usize>) -> Result<(Key, Value), Mistake> {
+        let name = match event.scalar().filter(|_| event.anchor_id().is_none() && event.tag().is_none()) {
+            Some(("<<", ScalarStyle::Plain)) => {
+                return Err(wrong(place, "merge keys are not read here: write the keys wherever they are needed"));
+            }
+            Some((name, _)) => name.to_owned(),
+            None => return Err(wrong(place, "a key is a word, and nothing else")),
+        };
+        let (event, value_place) = self.next()?;
+        let mut value = self.value(event, value_place)?;
+        if value.place.as_ref().is_none_or(Range::is_empty) {
+            // A missing value is shown by its key.
+            value.place = Some(place.clone());
         }
-    }
-
-    fn garbled(&self, error: &ScanError) -> Mistake {
-        let at = error.marker().index();
-        wrong(self.at(at)..self.at(at.saturating_add(1)), error.info())
-    }
-
-    /// Where a character is, in bytes.
-    fn at(&self, character: usize) -> usize {
-        self.bytes.get(character).or(self.bytes.last()).copied().unwrap_or_default()
+        Ok((Key { name, place: Some(place) }, value))
     }
 }
 
-/// What stands there without quotes.
+/// Interprets a scalar without quotes.
 fn plain(text: &str) -> Kind {
     match text {
         "true" | "True" | "TRUE" => Kind::Bool(true),
         "false" | "False" | "FALSE" => Kind::Bool(false),
         "" | "~" | "null" | "Null" | "NULL" => Kind::Other,
-        _ if is_number(text) => Kind::Number(text.to_owned()),
+        // `nan` and `infinity` are words.
+        _ if text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok() => {
+            Kind::Number(text.to_owned())
+        }
         _ => Kind::Text(text.to_owned()),
     }
-}
-
-fn is_number(text: &str) -> bool {
-    let digits = text.trim_start_matches(['+', '-', '.']);
-    digits.starts_with(|c: char| c.is_ascii_digit())
-        && (text.parse::<f64>().is_ok() || digits.starts_with("0x") || digits.starts_with("0o"))
 }
 
 fn wrong(place: Range<usize>, message: impl Into<String>) -> Mistake {

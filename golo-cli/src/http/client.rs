@@ -1,6 +1,6 @@
-//! Calls of agents and collectors over HTTP: who is called, with which token, and what became of it in words.
+//! HTTP calls of agents and collectors, with errors that people understand.
 
-use std::{error::Error as _, fmt, path::Path, time::Duration};
+use std::{error::Error as _, fmt::Display, path::Path, time::Duration};
 
 use golo::cli::{chain, install_provider};
 use reqwest::{
@@ -11,63 +11,64 @@ use tokio::time::timeout;
 
 use crate::http::server::{Secret, Token};
 
-/// How long connecting may take.
+/// Longest time for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Most characters of a reason that others give.
+/// Most characters of a reason that a server sends.
 const REASON: usize = 500;
-/// What is said of one that is there, and silent.
+/// Reason if a server accepts the connection and does not answer.
 const SILENT: &str = "it does not answer";
 
-/// Where an agent or a collector is.
+/// Address of an agent or a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     url: Url,
 }
 
 impl Address {
-    /// Reads `HOST:PORT` or a URL; without a port and a scheme it is at `port`.
+    /// Reads `HOST:PORT` or a URL. `port` is used if the text has neither a port nor a scheme.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and what would be right.
-    pub fn parse(text: &str, port: u16) -> Result<Self, String> {
+    /// Returns an error if the text is not an address, or has a user or a password.
+    pub fn parse(text: &str, port: u16) -> Result<Self, AddressError> {
         let right = format!("expected HOST:PORT or a URL, as 127.0.0.1:{port} or https://load1.example:{port}");
         let has_scheme = text.contains("://");
         let whole = if has_scheme { text.to_owned() } else { format!("http://{text}") };
-        // What cannot be read may have a password in it.
-        let mut url = Url::parse(&whole).map_err(|error| match text.contains('@') {
-            true => format!("an address cannot be read: {error}; {right}"),
-            false => format!("`{text}` cannot be read: {error}; {right}"),
+        let mut url = Url::parse(&whole).map_err(|error| {
+            // A text with `@` may contain a password.
+            let address = if text.contains('@') { "an address" } else { &format!("`{text}`") };
+            AddressError(format!("{address} cannot be read: {error}; {right}"))
         })?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("an address has a user or a password, where a token is what is asked for".to_owned());
+            let wrong = "an address has a user or a password, where a token is what is asked for";
+            return Err(AddressError(wrong.to_owned()));
         }
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("`{text}`: {right}"));
+            return Err(AddressError(format!("`{text}`: {right}")));
         }
         if !has_scheme && !has_port(text) {
-            url.set_port(Some(port)).map_err(|()| right)?;
+            url.set_port(Some(port)).map_err(|()| AddressError(right))?;
         }
         Ok(Self { url })
     }
 
-    /// `HOST:PORT`: what it is called.
+    /// Returns its name, `HOST:PORT`.
     #[must_use]
     pub fn name(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         format!("{host}:{}", self.url.port_or_known_default().unwrap_or_default())
     }
 
-    /// Its URL.
+    /// Returns its URL.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// A place there.
+    /// Returns the URL of a path there.
     fn at<'s>(&self, path: impl IntoIterator<Item = &'s str>) -> Url {
         let mut url = self.url.clone();
-        // One with a host has a path.
+        // A URL with a host always has a path.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
@@ -75,42 +76,51 @@ impl Address {
     }
 }
 
-/// Whether an address without a scheme says which port.
+/// True if an address without a scheme has a port.
 fn has_port(text: &str) -> bool {
     let authority = text.split('/').next().unwrap_or_default();
     let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
     after_host.contains(':')
 }
 
-/// Why a call came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallError {
-    /// There was no answer, or not all of one.
-    Away(String),
-    /// It was answered, and not carried out.
-    Refused(StatusCode, String),
-}
+/// Why a text is not an address.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AddressError(String);
 
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Away(reason) | Self::Refused(_, reason) => f.write_str(reason),
-        }
+/// Why a client cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ClientError(String);
+
+// For callers that only report a message.
+impl From<ClientError> for String {
+    fn from(error: ClientError) -> Self {
+        error.0
     }
 }
 
-impl std::error::Error for CallError {}
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There was no response, or not all of one.
+    #[error("{0}")]
+    Away(String),
+    /// The server refused the call.
+    #[error("{1}")]
+    Refused(StatusCode, String),
+}
 
-/// What a client was given its token and certificates by, for what is said of them.
+/// Names of the settings of a client, for its messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
-    /// The variable or flag of the token, between backticks.
+    /// Variable or flag of the token, in backticks.
     pub token: &'static str,
-    /// The flag of the file of certificates.
+    /// Flag of the file of certificates.
     pub ca: &'static str,
 }
 
-/// What makes calls.
+/// Calls agents and collectors.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: Client,
@@ -119,20 +129,20 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// One that says `token` to everybody it calls, and trusts whom `ca` names, in PEM, beside those that this machine
-    /// trusts. It goes through no proxy.
+    /// Returns a client that sends `token` with every call, and that trusts the certificates in the file `ca`, in PEM, besides
+    /// those that this machine trusts. It uses no proxy.
     ///
     /// # Errors
     ///
-    /// Where the token can be in no header, or the file cannot be read.
-    pub fn new(token: Option<Secret>, ca: Option<&Path>, names: Names) -> Result<Self, String> {
+    /// Returns an error if the token cannot be sent in a header, or the file cannot be read.
+    pub fn new(token: Option<Secret>, ca: Option<&Path>, names: Names) -> Result<Self, ClientError> {
         if let Some(token) = &token {
-            Token::new(token).map_err(|error| format!("the token {error}"))?;
+            Token::new(token).map_err(|error| ClientError(format!("the token {error}")))?;
         }
         let mut certificates = Vec::new();
         if let Some(path) = ca {
-            let wrong = |error: &dyn fmt::Display| {
-                format!("`{} {}`: {error}; expected a file in PEM", names.ca, path.display())
+            let wrong = |error: &dyn Display| {
+                ClientError(format!("`{} {}`: {error}; expected a file in PEM", names.ca, path.display()))
             };
             let text = std::fs::read(path).map_err(|error| wrong(&error))?;
             certificates = Certificate::from_pem_bundle(&text).map_err(|error| wrong(&chain(&error)))?;
@@ -146,13 +156,13 @@ impl HttpClient {
             false => builder().tls_certs_merge(certificates.clone()).build(),
             true => builder().build(),
         };
-        // A machine without any root can use plain HTTP still, and trust those whom it was given.
+        // A machine without any root can still use plain HTTP, and trust the given certificates.
         let built = built.or_else(|_| builder().tls_certs_only(certificates).build());
-        let client = built.map_err(|error| format!("no HTTP client: {}", chain(&error)))?;
+        let client = built.map_err(|error| ClientError(format!("no HTTP client: {}", chain(&error))))?;
         Ok(Self { client, token, names })
     }
 
-    /// A call that is to be [sent](Self::send).
+    /// Returns a call, to be [sent](Self::send).
     pub fn request<'s>(
         &self,
         method: Method,
@@ -169,20 +179,20 @@ impl HttpClient {
         }
     }
 
-    /// Sends it, and gives the answer of one that was carried out.
+    /// Sends a call, and returns the response if its status is a success.
     ///
     /// # Errors
     ///
-    /// Why it was not.
+    /// Returns an error if there is no response, or another status.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, CallError> {
         self.send_for(request, |status| status.is_success()).await
     }
 
-    /// Sends it, and gives an answer with a status that `is_wanted`.
+    /// Sends a call, and returns the response if its status `is_wanted`.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// Returns an error if there is no response, or another status.
     pub async fn send_for(
         &self,
         request: RequestBuilder,
@@ -197,12 +207,11 @@ impl HttpClient {
         Err(CallError::Refused(status, self.refusal(status, &said)))
     }
 
-    /// Sends it, and gives all of the answer of one that was carried out, however long that is, for as long as something
-    /// comes within `silence`.
+    /// Sends a call, and returns the whole body of the response. `silence` is the longest pause while it is received.
     ///
     /// # Errors
     ///
-    /// Why it was not, or why there is not all of it.
+    /// Returns an error if the status is not a success, or if the body is not complete.
     pub async fn load(&self, request: RequestBuilder, silence: Duration) -> Result<Vec<u8>, CallError> {
         let silent = |_| CallError::Away(SILENT.to_owned());
         let mut response = timeout(silence, self.send(request)).await.map_err(silent)??;
@@ -233,7 +242,7 @@ impl HttpClient {
         }
     }
 
-    /// What became of a call that was not answered, or not to its end.
+    /// Returns the error of a call that was not answered, or not completely.
     #[must_use]
     pub fn away(&self, error: &reqwest::Error) -> CallError {
         let texts: Vec<String> =
@@ -262,12 +271,12 @@ impl HttpClient {
     }
 }
 
-/// A reason as the end of a sentence.
+/// Returns a reason as the end of a sentence.
 fn lower(text: &str) -> String {
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();
     match (rest.next(), rest.clone().next()) {
-        // Not of an abbreviation.
+        // An abbreviation stays as it is.
         (Some(first), Some(second)) if second.is_lowercase() => format!("{}{}", first.to_lowercase(), rest.as_str()),
         _ => text.to_owned(),
     }
@@ -278,11 +287,11 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> String {
-        Address::parse(text, 8081).map_or_else(|error| error, |address| address.name())
+        Address::parse(text, 8081).map_or_else(|error| error.to_string(), |address| address.name())
     }
 
     #[test]
-    fn an_address_has_a_host_and_a_port() {
+    fn address_has_a_host_and_a_port() {
         assert_eq!(name("load1.example:9000"), "load1.example:9000");
         assert_eq!([name("load1.example"), name("[::1]")], ["load1.example:8081", "[::1]:8081"]);
         assert_eq!(
@@ -296,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_said_without_a_password() {
+    fn error_never_shows_a_password() {
         for (text, said) in [
             ("", "`` cannot be read: empty host; expected HOST:PORT or a URL, as 127.0.0.1:8081"),
             ("a:b", "`a:b` cannot be read: invalid port number; expected HOST:PORT"),
@@ -311,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_the_end_of_a_sentence() {
+    fn reason_starts_in_lower_case() {
         assert_eq!(lower("Connection refused (os error 111)"), "connection refused");
         assert_eq!([lower("UnknownIssuer"), lower("TLS failed"), lower("")], ["unknownIssuer", "TLS failed", ""]);
     }

@@ -1,59 +1,63 @@
-//! What agent and collector share as HTTP servers: who may call them, and how much of them one caller can take up.
+//! The HTTP server that agent and collector share: who may call it, and how much of it one caller can take up.
 //!
-//! Off loopback a server starts only with a token or with TLS. A web page cannot use one, wherever it comes from: `guard`
-//! says how that is known. What a client sends, and how slowly, is bounded: see [`Bounds`]. Whatever goes wrong is answered
-//! as `{"error":"…"}`.
+//! On an address that other machines reach, a server starts only with a token or with TLS. Web pages cannot call it:
+//! `guard` describes how they are recognised. The size and the slowness of what a client sends are bounded, see [`Bounds`].
+//! Every error is answered as `{"error":"…"}`.
+//!
+//! The accept loop is our own: `axum::serve` has no timeout for heads, no TLS and no limit of connections.
 
 mod args;
 mod connection;
+mod connections;
 mod guard;
-mod pace;
 mod refusal;
 mod statuses;
 mod timed_body;
 mod tls;
 mod token;
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use golo::cli::say;
 use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    net::{TcpListener, lookup_host},
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 pub use args::ServerArgs;
 pub use refusal::Refusal;
 pub use statuses::Statuses;
 pub use token::{Secret, Token};
 
+use connection::Service;
+use connections::Connections;
 use guard::Guard;
-use pace::Paces;
 
-/// How long is waited where no connection can be taken, as without a descriptor.
+/// Pause after a connection could not be accepted, for example because no descriptor was free.
 const RECOVERY: Duration = Duration::from_millis(100);
 
-/// How much a client may take up.
+/// Limits of what clients may take up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Most connections; for one more the slowest is closed, where there is one that keeps the server waiting.
+    /// Most connections. For one more the slowest is closed, if there is one that keeps the server waiting.
     pub connections: usize,
-    /// How long the head of a request may take, a TLS handshake, and the pause between two requests.
+    /// Longest time for the head of a request, for a TLS handshake, and between two requests.
     pub head: Duration,
-    /// How long a body may stall that is received, or a response that is sent.
+    /// Longest pause while a body is received or a response is sent.
     pub stall: Duration,
-    /// How long a body may take that is received, and a second more for each 16 KiB of it that have come.
+    /// Longest time for receiving a body, plus a second for each 16 KiB of it that have been received.
     pub body_time: Duration,
-    /// Most bytes of a body, unless a route says otherwise.
+    /// Most bytes of a body, unless a route has its own limit.
     pub body: usize,
-    /// How long answers under way may take once the server is to stop.
+    /// Longest time for open requests once the server is to stop.
     pub drain: Duration,
 }
 
 impl Default for Bounds {
-    /// 256 connections, 10 s for a head, 30 s of stalling, 60 s for a body, 1 MiB of it, 5 s in the end.
+    /// Returns 256 connections, 10 s for a head, 30 s for a pause, 60 s and 1 MiB for a body, and 5 s for the end.
     fn default() -> Self {
         Self {
             connections: 256,
@@ -66,22 +70,22 @@ impl Default for Bounds {
     }
 }
 
-/// How to serve.
+/// Settings of a server.
 #[derive(Clone)]
 pub struct ServerOptions {
-    /// What it is called in messages: `agent`.
+    /// Name of the server in messages: `agent`.
     pub name: &'static str,
-    /// Where to listen: `HOST:PORT`; port 0 takes a free one.
+    /// Address to listen on: `HOST:PORT`. Port 0 takes a free one.
     pub addr: String,
-    /// What a caller must know.
+    /// Token that callers must send.
     pub token: Option<Token>,
-    /// The certificate, where it is served over TLS.
+    /// Certificate and key, if the server uses TLS.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Names that a request's `Host` may have, beside its own address and loopback's.
+    /// Names that a request's `Host` may have, besides the server's own address and loopback.
     pub hosts: Vec<String>,
-    /// How much a client may take up.
+    /// Limits of what clients may take up.
     pub bounds: Bounds,
-    /// Counts what was answered.
+    /// Counts the responses.
     pub statuses: Statuses,
 }
 
@@ -98,7 +102,19 @@ impl fmt::Debug for ServerOptions {
     }
 }
 
-/// A server that listens, and does not answer yet.
+/// Why a server cannot start. [`Display`](fmt::Display) says what is wrong, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ServerError(String);
+
+// For callers that only report a message.
+impl From<ServerError> for String {
+    fn from(error: ServerError) -> Self {
+        error.0
+    }
+}
+
+/// A server that listens, but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -107,58 +123,54 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens.
+    /// Starts to listen.
     ///
     /// # Errors
     ///
-    /// Where the address is none or is taken, or is not loopback's and there is neither token nor TLS: in a line that says
-    /// what would be right.
-    pub async fn bind(options: ServerOptions) -> Result<Self, String> {
+    /// Returns an error if the address is wrong or taken, or if other machines reach it and there is neither TLS nor a token
+    /// that is hard to guess.
+    pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
         let addr = &options.addr;
-        let wrong = |error: std::io::Error| format!("cannot listen on `{addr}`: {error}");
-        let found: Vec<_> = tokio::net::lookup_host(addr).await.map_err(wrong)?.collect();
-        if let Some(open) = found.iter().find(|address| !address.ip().is_loopback())
-            && options.token.is_none()
-            && options.tls.is_none()
-        {
-            return Err(format!(
-                "`{}` can be reached from other machines, and whoever reaches this {} can use it: give a token by `GOLO_TOKEN` or \
-                 `--token`, or a certificate by `--tls-cert` and `--tls-key`, or listen on `127.0.0.1:{}`",
-                options.addr,
-                options.name,
-                open.port()
-            ));
+        let failed = |error: io::Error| ServerError(format!("cannot listen on `{addr}`: {error}"));
+        let found: Vec<_> = lookup_host(addr).await.map_err(failed)?.collect();
+        if let Some(open) = found.iter().find(|address| !address.ip().is_loopback()) {
+            let (name, port) = (options.name, open.port());
+            let needed = match &options.token {
+                None if options.tls.is_none() => format!(
+                    "whoever reaches this {name} can use it: give a token by `GOLO_TOKEN` or `--token`, or a certificate by \
+                     `--tls-cert` and `--tls-key`"
+                ),
+                Some(token) if token.is_short() => format!(
+                    "the token has fewer than {} characters: give one that is hard to guess, as `openssl rand -hex 16` makes it",
+                    token::LEAST
+                ),
+                _ => String::new(),
+            };
+            if !needed.is_empty() {
+                return Err(ServerError(format!(
+                    "`{addr}` can be reached from other machines, and {needed}, or listen on `127.0.0.1:{port}`"
+                )));
+            }
         }
-        if let Some(open) = found.iter().find(|address| !address.ip().is_loopback())
-            && options.token.as_ref().is_some_and(Token::is_short)
-        {
-            return Err(format!(
-                "`{}` can be reached from other machines, and the token has fewer than {} characters: give one that is hard to \
-                 guess, as `openssl rand -hex 16` makes it, or listen on `127.0.0.1:{}`",
-                options.addr,
-                token::LEAST,
-                open.port()
-            ));
-        }
-        let listener = TcpListener::bind(&found[..]).await.map_err(wrong)?;
-        let address = listener.local_addr().map_err(wrong)?;
+        let listener = TcpListener::bind(&found[..]).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address, options })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it is called.
+    /// Returns its URL.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.options.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// What is not wrong and may still surprise.
+    /// Returns warnings about settings that are allowed but may be unexpected.
     fn warnings(&self) -> impl Iterator<Item = &'static str> {
         let is_open = !self.address.ip().is_loopback();
         let (has_token, has_tls) = (self.options.token.is_some(), self.options.tls.is_some());
@@ -169,79 +181,7 @@ impl Server {
         warnings.into_iter().filter_map(move |(holds, text)| (is_open && holds).then_some(text))
     }
 
-    /// Answers until `shutdown`; then nothing new is taken, and what is under way has a moment to finish.
-    pub async fn run(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let Self { listener, options, .. } = self;
-        let bounds = options.bounds;
-        let guard = Arc::new(Guard::of(&options));
-        let router = router.fallback(|| async { Refusal::not_found("there is nothing here") });
-        // Around it, rather than within: a router adds to an answer what its own layers do not see.
-        let router = Router::new()
-            .fallback_service(router)
-            .layer(DefaultBodyLimit::max(bounds.body))
-            .layer(middleware::from_fn_with_state(guard, guard::answer));
-        let (stop, stopped) = watch::channel(false);
-        let free = Arc::new(Semaphore::new(bounds.connections));
-        let mut shutdown = std::pin::pin!(shutdown);
-        let paces = Paces::default();
-        loop {
-            let accepted = async {
-                let accepted = listener.accept().await;
-                (accepted, place(&free, &paces).await)
-            };
-            let (accepted, permit) = tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                accepted = accepted => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let (pace, paces, stopped) = (paces.add(), paces.clone(), stopped.clone());
-                    let (tls, router) = (options.tls.clone(), router.clone());
-                    tokio::spawn(async move {
-                        connection::serve(stream, tls, router, bounds, Arc::clone(&pace), stopped).await;
-                        paces.remove(&pace);
-                        drop(permit);
-                    });
-                }
-                Err(_) => sleep(RECOVERY).await,
-            }
-        }
-        drop(listener);
-        stop.send_replace(true);
-        let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
-        // Whoever is not done by then is not waited for.
-        _ = timeout(bounds.drain, free.acquire_many(all)).await;
-    }
-}
-
-/// Room for one more connection, which others give way for.
-async fn place(free: &Arc<Semaphore>, paces: &Paces) -> Option<OwnedSemaphorePermit> {
-    loop {
-        if let Ok(permit) = Arc::clone(free).try_acquire_owned() {
-            return Some(permit);
-        }
-        paces.make_room();
-        if let Ok(permit) = timeout(RECOVERY, Arc::clone(free).acquire_owned()).await {
-            return permit.ok();
-        }
-    }
-}
-
-/// Listens, says where, and answers until `shutdown`.
-///
-/// # Errors
-///
-/// As [`Server::bind`].
-pub async fn serve(router: Router, options: ServerOptions, shutdown: impl Future<Output = ()>) -> Result<(), String> {
-    let server = Server::bind(options).await?;
-    server.announce();
-    server.run(router, shutdown).await;
-    Ok(())
-}
-
-impl Server {
-    /// Says where it listens.
+    /// Prints the address, and warnings about the settings.
     pub fn announce(&self) {
         let name = self.options.name;
         for warning in self.warnings() {
@@ -249,4 +189,57 @@ impl Server {
         }
         say(format_args!("golo {name}: listens on {}", self.url()));
     }
+
+    /// Answers requests until `shutdown` completes. Then it accepts no more connections, and open requests have
+    /// [`Bounds::drain`] to finish.
+    pub async fn run(self, router: Router, shutdown: impl Future<Output = ()>) {
+        let Self { listener, options, .. } = self;
+        let bounds = options.bounds;
+        let guard = Arc::new(Guard::new(&options));
+        let router = router.fallback(|| async { Refusal::not_found("there is nothing here") });
+        // The layers are outside the router, because they do not see what a router itself adds to a response.
+        let router = Router::new()
+            .fallback_service(router)
+            .layer(DefaultBodyLimit::max(bounds.body))
+            .layer(middleware::from_fn_with_state(guard, guard::answer));
+        let stop = CancellationToken::new();
+        let service = Service { tls: options.tls.map(TlsAcceptor::from), router, bounds, stop: stop.clone() };
+        let mut connections = Connections::default();
+        let accepting = async {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    sleep(RECOVERY).await;
+                    continue;
+                };
+                connections.make_room(bounds.connections).await;
+                let service = service.clone();
+                connections.spawn(|pace| async { _ = service.serve(stream, pace).await });
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = accepting => {}
+        }
+        drop(listener);
+        stop.cancel();
+        // The rest is cut off.
+        _ = timeout(bounds.drain, connections.closed()).await;
+    }
+}
+
+/// Listens, prints the address, and answers requests until `shutdown` completes.
+///
+/// # Errors
+///
+/// Returns the errors of [`Server::bind`].
+pub async fn serve(
+    router: Router,
+    options: ServerOptions,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let server = Server::bind(options).await?;
+    server.announce();
+    server.run(router, shutdown).await;
+    Ok(())
 }

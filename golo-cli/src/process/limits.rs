@@ -1,4 +1,4 @@
-//! Resource limits of a load test, as flags.
+//! Limits of what a load test may use of the machine, as flags of `golo run`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use golo::cli::OwnFlags;
 
 use crate::process::supervisor::Limits;
 
-/// Resource limits of a load test.
+/// Limits of a load test.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
@@ -21,13 +21,13 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// Returns the limits, with `grace` as the time to stop.
+    /// Returns the limits, with the time that the load test has to stop.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Limits {
         Limits { grace, memory: self.max_memory, descriptors: self.max_descriptors }
     }
 
-    /// Returns the limits that are set, with their flags as keys.
+    /// Returns the limits that were given, with their flags as keys.
     pub fn keys(self) -> impl Iterator<Item = (&'static str, u64)> {
         let keys = [("max-memory", self.max_memory), ("max-descriptors", self.max_descriptors)];
         keys.into_iter().filter_map(|(key, value)| Some((key, value?)))
@@ -43,34 +43,39 @@ impl OwnFlags for LimitArgs {
     }
 }
 
-/// Parses a memory limit. Returns an error on systems that cannot limit memory.
-fn memory(text: &str) -> Result<u64, String> {
+/// Why a text is not a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LimitError(&'static str);
+
+/// Reads a limit of memory in bytes.
+fn memory(text: &str) -> Result<u64, LimitError> {
     let bytes = bytes(text)?;
-    if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory can be limited only on Linux".to_owned()) }
+    if cfg!(target_os = "linux") { Ok(bytes) } else { Err(LimitError("memory can be limited only on Linux")) }
 }
 
-/// Parses a number of bytes.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "expected a number of bytes above 0, for example 2GiB, 512M or 1500000000".to_owned();
+/// Reads a number of bytes.
+pub(crate) fn bytes(text: &str) -> Result<u64, LimitError> {
+    let wrong = LimitError("expected a number of bytes above 0, for example 2GiB, 512M or 1500000000");
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let unit = unit.trim_start().to_ascii_lowercase();
     let (letter, base) = match unit.as_bytes() {
         [] | [b'b'] => (None, 1_u64),
         [letter] | [letter, b'i', b'b'] => (Some(letter), 1024),
         [letter, b'b'] => (Some(letter), 1000),
-        _ => return Err(wrong()),
+        _ => return Err(wrong),
     };
     let power = match letter {
-        Some(letter) => b"kmgt".iter().zip(1..).find(|(known, _)| *known == letter).ok_or_else(wrong)?.1,
+        Some(letter) => b"kmgt".iter().zip(1..).find(|(known, _)| *known == letter).ok_or(wrong)?.1,
         None => 0,
     };
     let unit = base.pow(power);
     let bytes = match number.parse::<u64>() {
-        Ok(number) => number.checked_mul(unit).ok_or_else(wrong)?,
-        // Fractions such as `1.5GiB` are exact enough as floating-point numbers.
-        Err(_) => number.parse::<f64>().map_err(|_| wrong()).map(|number| (number * unit as f64) as u64)?,
+        Ok(number) => number.checked_mul(unit).ok_or(wrong)?,
+        // A fraction, as `1.5GiB`.
+        Err(_) => number.parse::<f64>().map_err(|_| wrong).map(|number| (number * unit as f64) as u64)?,
     };
-    if bytes == 0 { Err(wrong()) } else { Ok(bytes) }
+    if bytes == 0 { Err(wrong) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -78,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn byte_sizes_parse_with_common_units() {
+    fn bytes_may_have_a_unit() {
         for (text, expected) in [
             ("1500000000", 1_500_000_000),
             ("512b", 512),

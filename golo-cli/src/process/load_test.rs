@@ -1,40 +1,44 @@
 //! The load test to run: a program, or a crate that is built first.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use serde::Deserialize;
 
-/// A load test that can be started.
+/// A load test on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadTest {
-    /// Name: the file name without its extension.
+    /// Its name: that of its file, without extension.
     pub name: String,
     /// Path of the program.
     pub path: PathBuf,
 }
 
+/// Why there is no load test. [`Display`](std::fmt::Display) says what is wrong, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LoadTestError(String);
+
 impl LoadTest {
-    /// Finds the program at `path`, or builds the crate there in release mode.
+    /// Returns the program at `path`. If `path` is the folder of a crate, its program is built in release.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no file, the folder is not a crate, or the crate cannot be built or has not exactly
-    /// one program. The message says what is expected.
-    pub fn find(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        let about = path.metadata().map_err(|error| format!("`{shown}`: {error}"))?;
+    /// Returns an error if there is no program or crate at `path`, or if the crate cannot be built.
+    pub fn find(path: &Path) -> Result<Self, LoadTestError> {
+        let unreadable = |path: &Path, error: io::Error| LoadTestError(format!("`{}`: {error}", path.display()));
+        let about = path.metadata().map_err(|error| unreadable(path, error))?;
         let path = if about.is_dir() { build(path)? } else { path.to_owned() };
-        let path = path.canonicalize().map_err(|error| format!("`{}`: {error}", path.display()))?;
+        let path = path.canonicalize().map_err(|error| unreadable(&path, error))?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, path })
     }
 }
 
-/// A line of cargo's JSON output.
+/// A message of cargo about a build.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -48,12 +52,13 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Builds the crate in a folder. Cargo's messages go to the terminal.
-fn build(folder: &Path) -> Result<PathBuf, String> {
-    let shown = folder.display();
+/// Builds the crate in a folder, and returns its program. Cargo's messages are passed through.
+fn build(folder: &Path) -> Result<PathBuf, LoadTestError> {
+    let wrong = |reason: &str| LoadTestError(format!("`{}` {reason}", folder.display()));
     if !folder.join("Cargo.toml").is_file() {
-        return Err(format!("`{shown}` is a folder without a Cargo.toml; give a program, or the folder of a crate"));
+        return Err(wrong("is a folder without a Cargo.toml; give a program, or the folder of a crate"));
     }
+    let failed = |error: io::Error| LoadTestError(format!("cargo cannot be run: {error}"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut building = Command::new(cargo)
         .args(["build", "--release", "--message-format=json-render-diagnostics"])
@@ -61,31 +66,31 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+        .map_err(failed)?;
     let mut programs = Vec::new();
     if let Some(stdout) = building.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             programs.extend(serde_json::from_str(&line).ok().and_then(program));
         }
     }
-    let status = building.wait().map_err(|error| format!("cargo cannot be waited for: {error}"))?;
-    if !status.success() {
-        return Err(format!("`{shown}` could not be built"));
+    if !building.wait().map_err(failed)?.success() {
+        return Err(wrong("could not be built"));
     }
     match &programs[..] {
-        [(_, path)] => Ok(path.clone()),
-        [] => Err(format!("`{shown}` has no program: expected a `main` function, which `#[golo::loadtest]` generates")),
+        [program] => Ok(program.path.clone()),
+        [] => Err(wrong("has no program: expected a `main` function, which `#[golo::loadtest]` generates")),
         many => {
-            let names: Vec<_> = many.iter().map(|(name, _)| name.as_str()).collect();
-            Err(format!("`{shown}` has several programs, {}; give the one to run", names.join(", ")))
+            let names: Vec<_> = many.iter().map(|program| program.name.as_str()).collect();
+            Err(wrong(&format!("has several programs, {}; give the one to run", names.join(", "))))
         }
     }
 }
 
-/// Returns the name and path of a program that was built.
-fn program(message: Message) -> Option<(String, PathBuf)> {
+/// Returns the program that a message is about, if any.
+fn program(message: Message) -> Option<LoadTest> {
     let target = message.target.filter(|target| target.kind.iter().any(|kind| kind == "bin"))?;
-    (message.reason == "compiler-artifact").then_some((target.name, message.executable?))
+    let path = message.executable.filter(|_| message.reason == "compiler-artifact")?;
+    Some(LoadTest { name: target.name, path })
 }
 
 #[cfg(test)]
@@ -93,11 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_file_and_plain_folder_are_errors() {
+    fn error_names_what_is_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let error = LoadTest::find(&folder.path().join("none")).unwrap_err();
+        let error = LoadTest::find(&folder.path().join("none")).unwrap_err().to_string();
         assert!(error.ends_with("(os error 2)"), "{error}");
-        let error = LoadTest::find(folder.path()).unwrap_err();
+        let error = LoadTest::find(folder.path()).unwrap_err().to_string();
         assert!(
             error.ends_with("is a folder without a Cargo.toml; give a program, or the folder of a crate"),
             "{error}"
@@ -105,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn load_test_is_named_after_its_file() {
+    fn program_has_the_name_of_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("front.bin");
         std::fs::write(&path, "").unwrap();
@@ -113,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn only_bin_artifacts_are_programs() {
+    fn only_binaries_are_programs() {
         let message = |text: &str| program(serde_json::from_str(text).unwrap());
         let built =
             r#"{"reason":"compiler-artifact","target":{"name":"front","kind":["bin"]},"executable":"/t/front"}"#;
-        assert_eq!(message(built), Some(("front".to_owned(), "/t/front".into())));
+        assert_eq!(message(built), Some(LoadTest { name: "front".to_owned(), path: "/t/front".into() }));
         let script =
             r#"{"reason":"compiler-artifact","target":{"name":"build","kind":["custom-build"]},"executable":"/t/b"}"#;
         assert_eq!([message(script), message(r#"{"reason":"build-finished","success":true}"#)], [None, None]);

@@ -72,7 +72,12 @@ async fn invalid_records_are_refused_with_a_reason() {
         (format!("{path}?from=0"), b"hello".to_vec(), 400, "record 0 cannot be read"),
         (format!("{path}?from=0"), body(&records[1..]), 400, "record 0 is not a `Begun`"),
         ("/api/runs/r/agents/b/records?from=0".to_owned(), whole.clone(), 400, "of the agent"),
-        (format!("/api/runs/{}/agents/b/records?from=0", "r".repeat(200)), whole.clone(), 400, "invalid name of a run, "),
+        (
+            format!("/api/runs/{}/agents/b/records?from=0", "r".repeat(200)),
+            whole.clone(),
+            400,
+            "invalid name of a run, ",
+        ),
         ("/api/runs/a%2Fb/agents/b/records?from=0".to_owned(), whole.clone(), 400, "invalid name of a run, "),
         (format!("{path}?from=0"), vec![0; (16 << 20) + 1], 413, "larger than 16 MiB"),
         (format!("{path}?from=0"), vec![0; 2 << 20], 400, "record 0 cannot be read: it is empty"),

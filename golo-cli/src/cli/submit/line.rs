@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum as _};
 use golo::cli::{RunArgs, pair};
 
 use crate::{
-    cli::run::RunOwn,
+    cli::{command::UsageError, run::RunOwn},
     fleet::{OnAgentLoss, agent::Agent},
     http::{
         client::{Address, HttpClient, Names},
@@ -68,49 +68,67 @@ pub struct SubmitLine {
     pub env: Vec<(String, String)>,
 }
 
-/// Names and clients of the agents, in the order of the command line.
+/// Agents with their names, in the given order.
 pub(super) type Agents = Vec<(String, Agent)>;
 
 impl SubmitLine {
-    /// Returns the agents from the flags, or from the environment if there are none, and the reaction to the loss of
-    /// one.
-    pub(super) fn agents(&self, variable: impl Fn(&str) -> Option<String>) -> Result<(Agents, OnAgentLoss), String> {
-        let on_loss = match (self.on_agent_loss, variable("GOLO_ON_AGENT_LOSS")) {
-            (Some(on_loss), _) => on_loss,
-            (None, Some(text)) => OnAgentLoss::from_str(&text, false)
-                .map_err(|_| format!("`GOLO_ON_AGENT_LOSS` is `{text}`: expected `fail` or `continue`"))?,
-            (None, None) => OnAgentLoss::Fail,
-        };
+    /// Returns the agents: those of the flags, else those of the environment.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no agent is given, or one of them twice, or if an address, the token or the file of
+    /// certificates is wrong.
+    pub(super) fn agents(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Agents, UsageError> {
         let addresses = match (&self.agent[..], variable("GOLO_HOSTS")) {
             ([], None) => {
-                return Err(
+                return Err(UsageError::wrong(
                     "no agents: give each with `--agent HOST:PORT`, or all in `GOLO_HOSTS`; `golo run` runs a load test \
-                     without agents"
-                        .to_owned(),
-                );
+                     without agents",
+                ));
             }
             ([], Some(hosts)) => addresses("GOLO_HOSTS", hosts.split([',', ' ', '\t', '\n', '\r']))?,
             (given, _) => addresses("--agent", given.iter().map(String::as_str))?,
         };
         let token = self.token.clone().or_else(|| variable("GOLO_TOKEN").map(Secret::from));
         let ca = self.ca.clone().or_else(|| variable("GOLO_CA").map(PathBuf::from));
-        let client = HttpClient::new(token, ca.as_deref(), NAMES)?;
+        let client = HttpClient::new(token, ca.as_deref(), NAMES).map_err(UsageError::wrong)?;
         let agent = |address: Address| (address.name(), Agent::new(client.clone(), address));
-        Ok((addresses.into_iter().map(agent).collect(), on_loss))
+        Ok(addresses.into_iter().map(agent).collect())
+    }
+
+    /// Returns what happens to the run if an agent is lost.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the variable has a wrong value.
+    pub(super) fn on_agent_loss(&self, variable: impl Fn(&str) -> Option<String>) -> Result<OnAgentLoss, UsageError> {
+        match (self.on_agent_loss, variable("GOLO_ON_AGENT_LOSS")) {
+            (Some(on_loss), _) => Ok(on_loss),
+            (None, Some(text)) => OnAgentLoss::from_str(&text, false).map_err(|_| {
+                UsageError::wrong(format_args!("`GOLO_ON_AGENT_LOSS` is `{text}`: expected `fail` or `continue`"))
+            }),
+            (None, None) => Ok(OnAgentLoss::Fail),
+        }
     }
 }
 
-/// Parses addresses and rejects duplicates. Empty texts are skipped; `from` is the flag or variable for error messages.
-fn addresses<'t>(from: &str, texts: impl Iterator<Item = &'t str>) -> Result<Vec<Address>, String> {
+/// Reads addresses, of which none may be given twice.
+fn addresses<'t>(from: &str, texts: impl Iterator<Item = &'t str>) -> Result<Vec<Address>, UsageError> {
     let mut addresses: Vec<Address> = Vec::new();
     for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
-        let address = Address::parse(text, PORT).map_err(|error| format!("`{from}`: {error}"))?;
+        let address =
+            Address::parse(text, PORT).map_err(|error| UsageError::wrong(format_args!("`{from}`: {error}")))?;
         if addresses.iter().any(|other| other.name() == address.name()) {
-            return Err(format!("`{from}`: the agent {} is given twice", address.name()));
+            let name = address.name();
+            let twice = format_args!("`{from}`: the agent {name} is given twice");
+            return Err(UsageError::wrong(twice));
         }
         addresses.push(address);
     }
-    if addresses.is_empty() { Err(format!("`{from}` names no agent")) } else { Ok(addresses) }
+    if addresses.is_empty() {
+        return Err(UsageError::wrong(format_args!("`{from}` names no agent")));
+    }
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -129,7 +147,8 @@ mod tests {
         let line = Line::try_parse_from(["submit"].iter().chain(flags)).map_err(|error| error.to_string())?.submit;
         let variable =
             |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
-        let (agents, on_loss) = line.agents(variable)?;
+        let agents = line.agents(variable).map_err(|error| error.to_string())?;
+        let on_loss = line.on_agent_loss(variable).map_err(|error| error.to_string())?;
         Ok((agents.into_iter().map(|(name, _)| name).collect(), on_loss))
     }
 

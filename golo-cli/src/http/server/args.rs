@@ -1,12 +1,12 @@
-//! The flags that agent and collector have in common.
+//! The flags that agent and collector share.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Bounds, Secret, ServerOptions, Statuses, Token, tls};
+use super::{Bounds, Secret, ServerError, ServerOptions, Statuses, Token, tls};
 
-/// Where to listen, and to whom.
+/// Address of a server, and who may call it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
@@ -32,26 +32,28 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// These, then the environment, then the defaults. `name` is what serves, `port` its usual one.
+    /// Returns the settings: flags first, then the environment, then the defaults. `name` is the name of the server, `port`
+    /// its usual port.
     ///
     /// # Errors
     ///
-    /// What is wrong with them, and what would be right.
+    /// Returns an error if a flag or a variable has a wrong value.
     pub fn into_options(
         self,
         name: &'static str,
         port: u16,
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<ServerOptions, String> {
+    ) -> Result<ServerOptions, ServerError> {
         let addr = self.addr.unwrap_or_else(|| format!("127.0.0.1:{port}"));
         let Some((host, _)) = addr.rsplit_once(':').filter(|(host, _)| !host.is_empty()) else {
-            return Err(format!("`--addr` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}"));
+            return Err(ServerError(format!("`--addr` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}")));
         };
-        let token = match (self.token, variable("GOLO_TOKEN")) {
-            (Some(token), _) => Some(Token::new(&token).map_err(|error| format!("`--token` {error}"))?),
-            (None, Some(token)) => Some(Token::new(&token.into()).map_err(|error| format!("`GOLO_TOKEN` {error}"))?),
-            (None, None) => None,
+        let (from, token) = match self.token {
+            Some(token) => ("--token", Some(token)),
+            None => ("GOLO_TOKEN", variable("GOLO_TOKEN").map(Secret::from)),
         };
+        let token = token.map(|token| Token::new(&token)).transpose();
+        let token = token.map_err(|error| ServerError(format!("`{from}` {error}")))?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(tls::config(certificate, key)?),
             _ => None,
@@ -60,7 +62,9 @@ impl ServerArgs {
         for host in self.host {
             let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
             if host.is_empty() || (!is_address && host.contains([':', '/'])) {
-                return Err(format!("`--host` is `{host}`: expected a name without a port, as load1.example"));
+                return Err(ServerError(format!(
+                    "`--host` is `{host}`: expected a name without a port, as load1.example"
+                )));
             }
             hosts.push(host);
         }
@@ -72,12 +76,12 @@ impl ServerArgs {
 mod tests {
     use super::*;
 
-    fn options(args: ServerArgs, token: Option<&str>) -> Result<ServerOptions, String> {
+    fn options(args: ServerArgs, token: Option<&str>) -> Result<ServerOptions, ServerError> {
         args.into_options("agent", 8081, |name| token.filter(|_| name == "GOLO_TOKEN").map(str::to_owned))
     }
 
     #[test]
-    fn a_token_is_never_shown() {
+    fn token_is_never_shown() {
         let args = ServerArgs { token: Some("hush-hush".to_owned().into()), ..ServerArgs::default() };
         assert!(!format!("{args:?}").contains("hush"), "{args:?}");
         let options = options(args, Some("elsewhere")).unwrap();
@@ -87,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn error_names_the_flag_and_the_expected_value() {
         for (args, expected) in [
             (
                 ServerArgs { addr: Some("8081".to_owned()), ..ServerArgs::default() },
@@ -99,10 +103,10 @@ mod tests {
             ),
             (ServerArgs { token: Some(String::new().into()), ..ServerArgs::default() }, "`--token` is empty"),
         ] {
-            let error = options(args, None).unwrap_err();
+            let error = options(args, None).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        let error = options(ServerArgs::default(), Some("two words")).unwrap_err();
+        let error = options(ServerArgs::default(), Some("two words")).unwrap_err().to_string();
         assert!(error.starts_with("`GOLO_TOKEN` has"), "{error}");
     }
 }

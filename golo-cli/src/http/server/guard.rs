@@ -1,8 +1,8 @@
-//! Who may call: whoever knows the token, and no web page.
+//! Refuses callers without the token, and web pages.
 //!
-//! A page can make a browser send requests to whatever its user reaches, loopback among it. Three things give that away:
-//! an `Origin` that is not the server's own, a `Sec-Fetch-Site` that is not `same-origin`, and, where a name of the page's
-//! own has been pointed at this machine, a `Host` that is none of the server's.
+//! A page can make a browser send requests to every server that its user reaches, also on loopback. Three headers reveal
+//! such a request: an `Origin` that is not the server's own, a `Sec-Fetch-Site` that is not `same-origin`, and a `Host` that
+//! is not a name of the server, if the page has pointed a name of its own at this machine.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,16 +17,15 @@ use axum::{
 use super::{
     Bounds, ServerOptions, Statuses, Token,
     connection::Reached,
-    pace::Pace,
-    refusal::Refusal,
-    refusal::in_json,
-    timed_body::{Arrival, TimedBody},
+    connections::Pace,
+    refusal::{Refusal, in_json},
+    timed_body::{Arrival, End, TimedBody},
 };
 
-/// What anybody may ask.
+/// Path that needs no token.
 const OPEN: &str = "/healthz";
 
-/// What a server knows of its callers.
+/// What a request is checked against.
 pub(super) struct Guard {
     name: &'static str,
     token: Option<Token>,
@@ -36,7 +35,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn of(options: &ServerOptions) -> Self {
+    pub(super) fn new(options: &ServerOptions) -> Self {
         let mut hosts: Vec<_> = options.hosts.iter().map(|host| plain(host)).collect();
         hosts.push("localhost".to_owned());
         Self {
@@ -98,12 +97,12 @@ impl Guard {
     }
 }
 
-/// A name as names are compared.
+/// Returns a name in the form in which names are compared.
 fn plain(host: &str) -> String {
     host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// Whom the request is for.
+/// Returns the host that the request is for.
 fn host(headers: &HeaderMap, uri: &Uri) -> Result<Authority, Refusal> {
     let mut given = headers.get_all(header::HOST).iter();
     let host = match (given.next(), given.next()) {
@@ -117,7 +116,7 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Result<Authority, Refusal> {
     }
 }
 
-/// Whether an origin is the host that was called.
+/// True if an origin is the host that was called.
 fn is_origin(origin: &HeaderValue, host: &Authority) -> bool {
     let Ok(uri) = origin.to_str().unwrap_or_default().parse::<Uri>() else { return false };
     let usual = match uri.scheme_str() {
@@ -129,7 +128,7 @@ fn is_origin(origin: &HeaderValue, host: &Authority) -> bool {
     uri.authority().is_some_and(|own| plain(own.host()) == plain(host.host()) && port(own) == port(host))
 }
 
-/// Has a request answered that may be, and counts the answer.
+/// Answers a request, or refuses it, and counts the response.
 pub(super) async fn answer(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let pace = request.extensions().get::<Arc<Pace>>().cloned();
     let mut response = match guard.check(&request) {
@@ -151,15 +150,14 @@ pub(super) async fn answer(State(guard): State<Arc<Guard>>, request: Request, ne
 }
 
 async fn guarded(guard: &Guard, request: Request, next: Next, pace: Option<Arc<Pace>>) -> Response {
-    let arrival = Arrival::of(pace);
+    let arrival = Arrival::new(pace);
     let watched = arrival.clone();
     let response = next.run(request.map(|body| Body::new(TimedBody::new(body, guard.bounds, watched)))).await;
-    let late = if arrival.has_stalled() {
-        Some(format!("nothing more of the body came for {:?}", guard.bounds.stall))
-    } else if arrival.is_slow() {
-        Some(format!("the body was not there after {:?}, and did not come fast enough", guard.bounds.body_time))
-    } else {
-        None
+    let Bounds { stall, body_time, .. } = guard.bounds;
+    let late = match arrival.end() {
+        Some(End::Stalled) => Some(format!("nothing more of the body came for {stall:?}")),
+        Some(End::Slow) => Some(format!("the body was not there after {body_time:?}, and did not come fast enough")),
+        Some(End::Whole) | None => None,
     };
     let mut response = match late {
         Some(reason) if !response.status().is_success() => {
@@ -167,8 +165,8 @@ async fn guarded(guard: &Guard, request: Request, next: Next, pace: Option<Arc<P
         }
         _ => in_json(response, guard.bounds.body).await,
     };
-    if !arrival.is_whole() {
-        // Nobody reads the rest, so that nothing can come after it.
+    if arrival.end() != Some(End::Whole) {
+        // The rest of the body is not read, so no other request can follow.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_the_host_that_was_called_and_no_other() {
+    fn origin_is_accepted_only_if_it_is_the_called_host() {
         assert!(origin("http://127.0.0.1:8081", "127.0.0.1:8081"));
         assert!(origin("https://Load1.example", "load1.example:443"));
         assert!(origin("http://[::1]:8081", "[::1]:8081"));

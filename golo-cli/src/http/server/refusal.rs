@@ -1,4 +1,4 @@
-//! Why a request is refused, as its caller reads it: `{"error":"…"}`.
+//! Refusals of requests, which callers receive as `{"error":"…"}`.
 
 use axum::{
     Json,
@@ -7,35 +7,35 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// Most of an answer in plain text that becomes the reason.
+/// Most bytes of a response in plain text that become the reason.
 const REASON: usize = 4 << 10;
 
-/// A status, and why.
+/// A status with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// 400 or more.
     pub status: StatusCode,
-    /// What was wrong, and what would be right.
+    /// What is wrong, and what would be right.
     pub reason: String,
 }
 
 impl Refusal {
-    /// With any status.
+    /// Returns a refusal with any status.
     pub fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Self { status, reason: reason.into() }
     }
 
-    /// 400: what was sent is wrong.
+    /// Returns 400: the request is wrong.
     pub fn bad(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
 
-    /// 404: there is no such thing.
+    /// Returns 404: there is no such thing.
     pub fn not_found(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, reason)
     }
 
-    /// 409: it is not the moment for that.
+    /// Returns 409: this is not possible at the moment.
     pub fn conflict(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, reason)
     }
@@ -47,8 +47,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An answer whose error, if it is one, is JSON: axum's own are plain text or nothing. A body may have `most` bytes, unless
-/// a route says otherwise, which then says so itself.
+/// Turns a response that is an error into JSON: axum's own errors are plain text or empty. `most` is the usual limit of a
+/// body in bytes. A route with its own limit writes its own error.
 pub(super) async fn in_json(response: Response, most: usize) -> Response {
     let status = response.status();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");

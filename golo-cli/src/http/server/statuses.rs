@@ -1,4 +1,4 @@
-//! How often which status was answered.
+//! Number of responses by status.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 
 use axum::http::StatusCode;
 
-/// Counts answers by their status.
+/// Counts responses by their status.
 #[derive(Debug, Clone, Default)]
 pub struct Statuses(Arc<Mutex<BTreeMap<u16, u64>>>);
 
@@ -17,7 +17,7 @@ impl Statuses {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(status.as_u16()).or_default() += 1;
     }
 
-    /// Writes them as a counter of Prometheus, `name` with the label `status`.
+    /// Writes them as the Prometheus counter `name` with the label `status`.
     pub fn write(&self, text: &mut String, name: &str) {
         _ = writeln!(text, "# HELP {name} HTTP requests that were answered, by status.\n# TYPE {name} counter");
         for (status, count) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -1,12 +1,11 @@
-//! The body of a request, which may take its time, and may neither stop coming nor trickle in.
+//! A request's body that fails if it stalls or arrives too slowly.
+//!
+//! tower-http's body timeout only bounds the pause between two frames: one byte now and then would pass.
 
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,71 +15,65 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Bounds, pace::Pace};
+use super::{Bounds, connections::Pace};
 
-/// How far a body has come, as whoever answers knows it.
-#[derive(Debug, Clone)]
-pub(super) struct Arrival(Arc<AtomicU8>, Option<Arc<Pace>>);
-
-/// Bytes for which a body may take a second more.
+/// Number of bytes that extend the time for a body by one second.
 const RATE: f64 = 16_384.0;
 
-const WHOLE: u8 = 1;
-const STALLED: u8 = 2;
-const SLOW: u8 = 3;
+/// How a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// All of it was received.
+    Whole,
+    /// It was given up because nothing more came.
+    Stalled,
+    /// It was given up because it took too long.
+    Slow,
+}
+
+/// The end of a body, which the code that answers the request can read.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    end: Arc<OnceLock<End>>,
+    pace: Option<Arc<Pace>>,
+}
 
 impl Arrival {
-    /// That of a connection's body.
-    pub(super) fn of(pace: Option<Arc<Pace>>) -> Self {
-        Self(Arc::default(), pace)
+    pub(super) fn new(pace: Option<Arc<Pace>>) -> Self {
+        Self { end: Arc::default(), pace }
     }
 
-    /// Whether all of it has come.
-    pub(super) fn is_whole(&self) -> bool {
-        self.0.load(Relaxed) == WHOLE
+    /// Returns the end, or `None` if the body has not been read to its end.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end.get().copied()
     }
 
-    /// Whether it was given up, since nothing more came.
-    pub(super) fn has_stalled(&self) -> bool {
-        self.0.load(Relaxed) == STALLED
-    }
-
-    /// Whether it was given up, since it took too long.
-    pub(super) fn is_slow(&self) -> bool {
-        self.0.load(Relaxed) == SLOW
-    }
-
-    fn note(&self, what: u8) {
-        self.0.store(what, Relaxed);
-        if let (WHOLE, Some(pace)) = (what, &self.1) {
+    fn set(&self, end: End) {
+        // The first end is final.
+        _ = self.end.set(end);
+        if let (End::Whole, Some(pace)) = (end, &self.pace) {
             pace.begin_answer();
         }
     }
 }
 
-/// Fails where nothing comes for a time, or too little.
+/// A body with a time limit.
 pub(super) struct TimedBody {
     body: Body,
     bounds: Bounds,
-    waiting: Option<(Pin<Box<Sleep>>, u8)>,
     arrival: Arrival,
-    /// By when the rest is to be there: later with all that comes.
+    /// Time by which the rest must be received. Each received byte moves it. `None` until the first poll.
     due: Option<Instant>,
+    /// Timer of the current wait, and the end that the body has if the timer fires.
+    waiting: Option<(Pin<Box<Sleep>>, End)>,
 }
 
 impl TimedBody {
     pub(super) fn new(body: Body, bounds: Bounds, arrival: Arrival) -> Self {
         if body.is_end_stream() {
-            arrival.note(WHOLE);
+            arrival.set(End::Whole);
         }
-        Self { body, bounds, waiting: None, arrival, due: None }
-    }
-
-    /// What it waits for, and what is the matter once that has passed.
-    fn patience(&self, due: Instant) -> (Pin<Box<Sleep>>, u8) {
-        let stalled = Instant::now() + self.bounds.stall;
-        let (until, what) = if due < stalled { (due, SLOW) } else { (stalled, STALLED) };
-        (Box::pin(sleep_until(until)), what)
+        Self { body, bounds, arrival, due: None, waiting: None }
     }
 }
 
@@ -92,24 +85,26 @@ impl HttpBody for TimedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let due = self.due.unwrap_or_else(|| Instant::now() + self.bounds.body_time);
-        self.due = Some(due);
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.waiting = None;
-            let come = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-            self.due = Some(due + Duration::from_secs_f64(come as f64 / RATE));
-            if frame.is_none() || self.body.is_end_stream() {
-                self.arrival.note(WHOLE);
+        let Self { body, bounds, arrival, due, waiting } = &mut *self;
+        let due = due.get_or_insert_with(|| Instant::now() + bounds.body_time);
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
+            *waiting = None;
+            let received = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+            *due += Duration::from_secs_f64(received as f64 / RATE);
+            if frame.is_none() || body.is_end_stream() {
+                arrival.set(End::Whole);
             }
             return Poll::Ready(frame);
         }
-        let mut waiting = self.waiting.take().unwrap_or_else(|| self.patience(due));
-        if waiting.0.as_mut().poll(context).is_pending() {
-            self.waiting = Some(waiting);
-            return Poll::Pending;
-        }
-        self.arrival.note(waiting.1);
-        Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
+        let (timer, end) = waiting.get_or_insert_with(|| {
+            let stalled = Instant::now() + bounds.stall;
+            let (until, end) = if *due < stalled { (*due, End::Slow) } else { (stalled, End::Stalled) };
+            (Box::pin(sleep_until(until)), end)
+        });
+        timer.as_mut().poll(context).map(|()| {
+            arrival.set(*end);
+            Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))))
+        })
     }
 
     fn is_end_stream(&self) -> bool {

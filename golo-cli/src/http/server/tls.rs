@@ -1,20 +1,22 @@
-//! The certificate of a server, from its files.
+//! TLS of a server, from the files of its certificate and key.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt::Display, path::Path, sync::Arc};
 
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-/// How a server with this certificate speaks TLS.
+use super::ServerError;
+
+/// Returns the TLS settings of a server with this certificate.
 ///
 /// # Errors
 ///
-/// Where a file cannot be read, or the two do not belong together.
-pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
-    let wrong = |flag: &str, path: &Path, error: &dyn std::fmt::Display| {
-        format!("`{flag}` is `{}`: {error}; expected a file in PEM", path.display())
+/// Returns an error if a file cannot be read, or if certificate and key do not belong together.
+pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, ServerError> {
+    let wrong = |flag: &str, path: &Path, error: &dyn Display| {
+        ServerError(format!("`{flag}` is `{}`: {error}; expected a file in PEM", path.display()))
     };
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| wrong("--tls-cert", certificate, &error))?;
@@ -25,10 +27,10 @@ pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .map_err(|error| format!("`{}` and `{}` make no server: {error}", certificate.display(), key.display()))?;
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
+        .map_err(|error| {
+            ServerError(format!("`{}` and `{}` make no server: {error}", certificate.display(), key.display()))
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

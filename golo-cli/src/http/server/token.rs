@@ -1,16 +1,16 @@
-//! The token that a caller must know.
+//! The token that callers must send.
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// A text that is never shown.
+/// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -37,22 +37,22 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a caller must know, kept as its hash: comparing hashes takes the same time whatever was guessed.
+/// A token that callers must send. It is kept as its hash: comparing hashes takes the same time for every guess.
 #[derive(Clone)]
 pub struct Token {
     hash: [u8; 32],
     is_short: bool,
 }
 
-/// The fewest characters of a token that is asked for by whoever reaches this machine.
+/// Fewest characters of a token that other machines can try to guess.
 pub(super) const LEAST: usize = 16;
 
 impl Token {
-    /// The token that is this text.
+    /// Returns the token with this text.
     ///
     /// # Errors
     ///
-    /// Where it is empty, or has what no header may have: what is wrong, as the end of a sentence.
+    /// Returns what is wrong, as the end of a sentence, if the text is empty or has characters that a header may not have.
     pub fn new(text: &Secret) -> Result<Self, &'static str> {
         match text.reveal() {
             "" => Err("is empty: expected a text that is hard to guess"),
@@ -65,13 +65,13 @@ impl Token {
         }
     }
 
-    /// Whether it is `text`.
+    /// True if `text` is this token.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
         self.hash.ct_eq(&hash(text)).into()
     }
 
-    /// Whether it can be guessed by trying.
+    /// True if trying can find it.
     pub(super) fn is_short(&self) -> bool {
         self.is_short
     }

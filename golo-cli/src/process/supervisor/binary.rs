@@ -7,27 +7,32 @@ use std::{
     env::consts::{ARCH, OS},
     fmt,
     fs::{self, File},
-    io::{self, Read as _, Seek as _},
+    io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
+use object::elf::{
+    EM_386, EM_AARCH64, EM_ARM, EM_BPF, EM_LOONGARCH, EM_MIPS, EM_PPC, EM_PPC64, EM_RISCV, EM_S390, EM_SPARCV9,
+    EM_X86_64, Machine,
+};
+
 use super::{elf::Elf, start_error::StartError};
 
-/// Values of `e_machine` in ELF, with Rust's names for the architectures.
-const MACHINES: [(u16, &str); 12] = [
-    (3, "x86"),
-    (8, "mips"),
-    (20, "powerpc"),
-    (21, "powerpc64"),
-    (22, "s390x"),
-    (40, "arm"),
-    (43, "sparc64"),
-    (62, "x86_64"),
-    (183, "aarch64"),
-    (243, "riscv64"),
-    (247, "bpf"),
-    (258, "loongarch64"),
+/// Machines of ELF, with the names that Rust uses.
+const MACHINES: [(Machine, &str); 12] = [
+    (EM_386, "x86"),
+    (EM_MIPS, "mips"),
+    (EM_PPC, "powerpc"),
+    (EM_PPC64, "powerpc64"),
+    (EM_S390, "s390x"),
+    (EM_ARM, "arm"),
+    (EM_SPARCV9, "sparc64"),
+    (EM_X86_64, "x86_64"),
+    (EM_AARCH64, "aarch64"),
+    (EM_RISCV, "riscv64"),
+    (EM_BPF, "bpf"),
+    (EM_LOONGARCH, "loongarch64"),
 ];
 /// Pairs of 64-bit and 32-bit architectures; a kernel may run programs of either.
 const COUSINS: [(&str, &str); 3] = [("x86_64", "x86"), ("aarch64", "arm"), ("powerpc64", "powerpc")];
@@ -81,7 +86,7 @@ pub(super) fn loader(path: &Path) -> Option<String> {
             let mut words = line.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty());
             words.next().map(|word| word.escape_ascii().to_string())
         }
-        None => Elf::read(&mut file).ok()?.loader,
+        None => Elf::read(file)?.loader,
     }
 }
 
@@ -100,7 +105,7 @@ fn content(name: &impl fmt::Display, file: &mut File, length: u64) -> Result<(),
     match start.as_slice() {
         [b'#', b'!', ..] => Ok(()),
         b"\x7fELF" if cfg!(target_os = "macos") => Err(elsewhere(name, "Linux")),
-        b"\x7fELF" => file.rewind().and_then(|()| Elf::read(file)).map_or(Ok(()), |elf| fits(name, &elf, length)),
+        b"\x7fELF" => fits(name, Elf::read(file), length),
         [b'M', b'Z', ..] => Err(elsewhere(name, "Windows")),
         start if MACH_O.iter().any(|magic| magic == start) => {
             if cfg!(target_os = "macos") {
@@ -124,8 +129,13 @@ fn elsewhere(name: &impl fmt::Display, system: &str) -> StartError {
     )
 }
 
-fn fits(name: &impl fmt::Display, elf: &Elf, length: u64) -> Result<(), StartError> {
-    if !elf.program {
+fn fits(name: &impl fmt::Display, elf: Option<Elf>, length: u64) -> Result<(), StartError> {
+    let damaged = || {
+        let wrong = format_args!("`{name}` is damaged, or cut short after {length} bytes");
+        StartError::program(wrong, "copy or upload it again")
+    };
+    let elf = elf.ok_or_else(damaged)?;
+    if !elf.is_program {
         return Err(StartError::program(
             format_args!("`{name}` is only a part of a program"),
             "a load test is an executable file, such as `target/release/NAME`",
@@ -133,24 +143,22 @@ fn fits(name: &impl fmt::Display, elf: &Elf, length: u64) -> Result<(), StartErr
     }
     if !runs(elf.machine) {
         let machine = MACHINES.iter().find(|(number, _)| *number == elf.machine);
-        let machine = machine.map_or_else(|| format!("machine {}", elf.machine), |(_, machine)| (*machine).to_owned());
+        let machine =
+            machine.map_or_else(|| format!("machine {}", elf.machine.0), |(_, machine)| (*machine).to_owned());
         return Err(StartError::program(
             format_args!("`{name}` is built for {machine}"),
             format_args!("build it for this machine, which is {ARCH}"),
         ));
     }
     if elf.length.is_none_or(|least| length < least) {
-        return Err(StartError::program(
-            format_args!("`{name}` is damaged, or cut short after {length} bytes"),
-            "copy or upload it again",
-        ));
+        return Err(damaged());
     }
     Ok(())
 }
 
-/// True if this machine runs programs for `machine`, itself or with an emulator registered in the kernel. Uncertain
-/// cases are left to the kernel.
-fn runs(machine: u16) -> bool {
+/// Whether this machine runs programs for `machine`, by itself or by an emulator that the kernel knows. Where that is not
+/// certain it is left to the kernel.
+fn runs(machine: Machine) -> bool {
     let Some((_, machine)) = MACHINES.iter().find(|(number, _)| *number == machine) else { return false };
     let known = MACHINES.iter().any(|(_, known)| *known == ARCH);
     let cousin = COUSINS.iter().any(|&pair| pair == (ARCH, *machine) || pair == (*machine, ARCH));

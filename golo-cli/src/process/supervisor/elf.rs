@@ -1,112 +1,55 @@
-//! What the head of an ELF file says: which machine it is for, which loader it wants, and how long it must be.
+//! The headers of an ELF file, which show if the file can be executed here.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 
-/// Most program headers that are read: a program has a dozen.
-const HEADERS: u64 = 256;
-/// What `e_type` says of a program, one that may be loaded anywhere among them.
-const PROGRAMS: [u64; 2] = [2, 3];
-/// A part of the file that is mapped into memory.
-const LOAD: u64 = 1;
-/// The name of the loader.
-const INTERPRETER: u64 = 3;
-/// The longest name of a loader.
-const NAME: u64 = 4096;
+use object::{
+    Endianness,
+    elf::{ET_DYN, ET_EXEC, FileHeader32, FileHeader64, Machine, PT_INTERP, PT_LOAD},
+    read::{
+        ReadCache, ReadRef as _,
+        elf::{FileHeader, ProgramHeader as _},
+    },
+};
+
+/// Longest path of a loader that is read, in bytes.
+const LOADER: u64 = 4096;
 
 /// An ELF file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Elf {
-    /// Whether it is a program or a library, rather than a part of one.
-    pub(super) program: bool,
-    /// `e_machine`.
-    pub(super) machine: u16,
-    /// Where the last part ends that is mapped into memory, in bytes; nothing where not even the list of parts is whole.
+    /// True if it is a program or a library, false if it is an object file or a core dump.
+    pub(super) is_program: bool,
+    pub(super) machine: Machine,
+    /// End of the last segment that is loaded into memory, in bytes of the file. `None` if the table of segments is cut
+    /// short.
     pub(super) length: Option<u64>,
-    /// The loader it wants.
+    /// Path of the loader that the program needs.
     pub(super) loader: Option<String>,
 }
 
 impl Elf {
-    /// Reads the head of one, that is known to begin as one.
-    ///
-    /// # Errors
-    ///
-    /// Where `file` cannot be read; a file that ends early is none.
-    pub(super) fn read(file: &mut (impl Read + Seek)) -> io::Result<Self> {
-        let head = part(file, 0, 64)?;
-        let form = Form { wide: head.get(4) == Some(&2), big: head.get(5) == Some(&2) };
-        let machine = u16::try_from(form.number(&head, 18, 2).unwrap_or_default()).unwrap_or_default();
-        let program = form.number(&head, 16, 2).is_some_and(|kind| PROGRAMS.contains(&kind));
-        let mut elf = Self { program, machine, length: None, loader: None };
-        if let Some((at, size, count)) = form.table(&head)
-            && size == form.header_size() as u64
-            && count <= HEADERS
-        {
-            let table = part(file, at, size * count)?;
-            if table.len() as u64 == size * count {
-                elf.read_table(file, form, &table)?;
-            }
-        }
-        Ok(elf)
+    /// Reads the headers. Returns `None` if the file header is invalid or cut short.
+    pub(super) fn read(file: impl Read + Seek) -> Option<Self> {
+        let file = ReadCache::new(file);
+        Self::read_as::<FileHeader64<Endianness>>(&file).or_else(|| Self::read_as::<FileHeader32<Endianness>>(&file))
     }
 
-    fn read_table(&mut self, file: &mut (impl Read + Seek), form: Form, table: &[u8]) -> io::Result<()> {
-        self.length = Some(0);
-        for header in table.chunks_exact(form.header_size()) {
-            let Some((kind, at, length)) = form.header(header) else { continue };
-            match kind {
-                LOAD => self.length = self.length.max(Some(at.saturating_add(length))),
-                INTERPRETER => {
-                    let name = part(file, at, length.min(NAME))?;
-                    self.loader = Some(String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned());
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    fn read_as<H: FileHeader<Endian = Endianness>>(file: &ReadCache<impl Read + Seek>) -> Option<Self> {
+        let header = H::parse(file).ok()?;
+        let endian = header.endian().ok()?;
+        let table = header.program_headers(endian, file).ok();
+        let segments = |kind| {
+            let segments = table.unwrap_or_default().iter().filter(move |segment| segment.p_type(endian) == kind);
+            segments.map(|segment| segment.file_range(endian))
+        };
+        let loader = segments(PT_INTERP).next().and_then(|(at, size)| file.read_bytes_at(at, size.min(LOADER)).ok());
+        Some(Self {
+            is_program: matches!(header.e_type(endian), ET_EXEC | ET_DYN),
+            machine: header.e_machine(endian),
+            length: table.map(|_| segments(PT_LOAD).map(|(at, size)| at.saturating_add(size)).max().unwrap_or(0)),
+            loader: loader.map(|path| String::from_utf8_lossy(path).trim_end_matches('\0').to_owned()),
+        })
     }
-}
-
-/// How numbers are written in a file.
-#[derive(Debug, Clone, Copy)]
-struct Form {
-    /// 64 bits.
-    wide: bool,
-    /// The most significant byte first.
-    big: bool,
-}
-
-impl Form {
-    fn number(self, bytes: &[u8], at: usize, size: usize) -> Option<u64> {
-        let bytes = bytes.get(at..at + size)?;
-        let push = |number, byte: &u8| number << 8 | u64::from(*byte);
-        Some(if self.big { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) })
-    }
-
-    /// Where the program headers are, how long each is, and how many there are.
-    fn table(self, head: &[u8]) -> Option<(u64, u64, u64)> {
-        let (at, size, count) = if self.wide { ((32, 8), 54, 56) } else { ((28, 4), 42, 44) };
-        Some((self.number(head, at.0, at.1)?, self.number(head, size, 2)?, self.number(head, count, 2)?))
-    }
-
-    /// How long a program header is, in bytes.
-    fn header_size(self) -> usize {
-        if self.wide { 56 } else { 32 }
-    }
-
-    /// What kind of part it is about, where that is in the file, and how long.
-    fn header(self, header: &[u8]) -> Option<(u64, u64, u64)> {
-        let (at, length, size) = if self.wide { (8, 32, 8) } else { (4, 16, 4) };
-        Some((self.number(header, 0, 4)?, self.number(header, at, size)?, self.number(header, length, size)?))
-    }
-}
-
-/// `length` bytes from `at` on, or as many as there are.
-fn part(file: &mut (impl Read + Seek), at: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(at))?;
-    file.take(length).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -125,7 +68,7 @@ mod tests {
             }
         };
         let mut file = vec![0; 200];
-        file[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 1 + u8::from(wide), 1 + u8::from(big)]);
+        file[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 1 + u8::from(wide), 1 + u8::from(big), 1]);
         put(&mut file, 16, 2, 3);
         put(&mut file, 18, 2, machine);
         let (size, numbers) = if wide {
@@ -134,7 +77,7 @@ mod tests {
             (32, [(28, 4, 64), (42, 2, 32), (44, 2, 2)])
         };
         numbers.into_iter().for_each(|(at, size, number)| put(&mut file, at, size, number));
-        for (index, (kind, at, length)) in [(LOAD, 900, 100), (INTERPRETER, 180, 6)].into_iter().enumerate() {
+        for (index, (kind, at, length)) in [(1, 900, 100), (3, 180, 6)].into_iter().enumerate() {
             let start = 64 + index * size;
             let (offset, filled, width) = if wide { (8, 32, 8) } else { (4, 16, 4) };
             put(&mut file, start, 4, kind);
@@ -146,28 +89,29 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_read() {
+    fn headers_of_every_width_and_byte_order_are_read() {
         for (wide, big, machine) in [(true, false, 62), (true, true, 22), (false, false, 40), (false, true, 8)] {
-            let elf = Elf::read(&mut Cursor::new(file(wide, big, machine))).unwrap();
-            let machine = u16::try_from(machine).unwrap();
-            assert_eq!(elf, Elf { program: true, machine, length: Some(1000), loader: Some("/ld.1".to_owned()) });
+            let elf = Elf::read(Cursor::new(file(wide, big, machine))).unwrap();
+            let machine = Machine(u16::try_from(machine).unwrap());
+            assert_eq!(elf, Elf { is_program: true, machine, length: Some(1000), loader: Some("/ld.1".to_owned()) });
         }
     }
 
     #[test]
-    fn a_file_that_ends_early_is_read_as_far_as_it_goes() {
+    fn file_that_ends_early_is_read_as_far_as_it_goes() {
         let whole = file(true, false, 62);
         for length in 0..whole.len() {
-            let elf = Elf::read(&mut Cursor::new(whole[..length].to_vec())).unwrap();
-            assert_eq!(elf.length.is_some(), length >= 64 + 2 * 56, "{length}");
+            let elf = Elf::read(Cursor::new(whole[..length].to_vec()));
+            assert_eq!(elf.is_some(), length >= 64, "{length}");
+            assert_eq!(elf.is_some_and(|elf| elf.length.is_some()), length >= 64 + 2 * 56, "{length}");
         }
     }
 
     #[test]
-    fn this_program_is_as_long_as_it_must_be() {
-        let mut own = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    fn own_executable_is_as_long_as_its_segments_require() {
+        let own = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
         if cfg!(target_os = "linux") {
-            let elf = Elf::read(&mut own).unwrap();
+            let elf = Elf::read(&own).unwrap();
             assert!((1..=own.metadata().unwrap().len()).contains(&elf.length.unwrap()));
         }
     }

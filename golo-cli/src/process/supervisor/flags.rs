@@ -1,4 +1,4 @@
-//! Flags of `golo supervise` and `golo exec`. Only golo itself uses them.
+//! The command lines of `golo supervise` and `golo exec`, which golo itself writes.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -24,6 +24,13 @@ pub(super) struct Flags {
     pub(super) arguments: Vec<OsString>,
 }
 
+const MISSING: &str = "is missing";
+
+/// What is wrong with a command line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` {1}")]
+pub(super) struct FlagsError(String, &'static str);
+
 impl Flags {
     /// Returns the command line that [`parse`](Self::parse) reads.
     pub(super) fn line(&self) -> Vec<OsString> {
@@ -45,24 +52,24 @@ impl Flags {
     ///
     /// # Errors
     ///
-    /// Returns a message about the wrong argument.
-    pub(super) fn parse(line: &[OsString]) -> Result<Self, String> {
+    /// Returns an error if a flag is unknown or has a wrong value, or if the program is missing.
+    pub(super) fn parse(line: &[OsString]) -> Result<Self, FlagsError> {
         let mut flags = Self::default();
         let mut line = line.iter();
         loop {
             match line.next().map(|argument| (argument, argument.as_bytes())) {
                 Some((_, b"--")) => break,
                 Some((flag, bytes)) => flags.set(flag, bytes)?,
-                None => return Err("`-- PROGRAM` is missing".to_owned()),
+                None => return Err(FlagsError("-- PROGRAM".to_owned(), MISSING)),
             }
         }
-        flags.program = line.next().ok_or("`PROGRAM` is missing")?.into();
+        flags.program = line.next().ok_or_else(|| FlagsError("PROGRAM".to_owned(), MISSING))?.into();
         flags.arguments = line.cloned().collect();
         Ok(flags)
     }
 
-    fn set(&mut self, flag: &OsStr, bytes: &[u8]) -> Result<(), String> {
-        let wrong = || format!("`{}` is not understood", flag.display());
+    fn set(&mut self, flag: &OsStr, bytes: &[u8]) -> Result<(), FlagsError> {
+        let wrong = || FlagsError(flag.display().to_string(), "is not understood");
         let at = bytes.iter().position(|&byte| byte == b'=').ok_or_else(wrong)?;
         let value = OsString::from_vec(bytes[at + 1..].to_vec());
         match &bytes[..at] {
@@ -86,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_line_parses_back() {
+    fn written_line_is_read_back() {
         let all = Flags {
             grace: Duration::from_millis(1500),
             memory: Some(64 << 20),
@@ -103,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_line_is_an_error() {
+    fn error_names_the_wrong_flag() {
         for (line, wrong) in [
             (vec![], "`-- PROGRAM` is missing"),
             (vec!["--grace=1"], "`-- PROGRAM` is missing"),
@@ -113,7 +120,7 @@ mod tests {
             (vec!["--colour=red", "--", "x"], "`--colour=red` is not understood"),
         ] {
             let line: Vec<OsString> = line.into_iter().map(OsString::from).collect();
-            assert_eq!(Flags::parse(&line), Err(wrong.to_owned()));
+            assert_eq!(Flags::parse(&line).unwrap_err().to_string(), wrong);
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Errors of starting a load test, with what is expected instead.
+//! Reasons why a load test cannot be started.
 
 use std::{
-    error::Error as StdError,
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -14,11 +13,12 @@ use super::{
     report::{Refusal, Step},
 };
 
-/// Error of starting a load test.
+/// Why a load test cannot be started.
 ///
-/// [`Display`](fmt::Display) writes one line with the problem and what is expected. An error of the system is the
-/// [`source`](StdError::source).
-#[derive(Debug)]
+/// [`Display`](fmt::Display) prints one line with what is wrong and what would be right. The
+/// [`source`](std::error::Error::source) is the system's reason, if there is one.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct StartError {
     message: String,
     at_fault: Fault,
@@ -32,14 +32,14 @@ enum Fault {
 }
 
 impl StartError {
-    /// True if the program itself cannot run here at any time, for example because it is a directory or for another
-    /// machine. Otherwise its folder, its limits or the state of this machine is the cause.
+    /// True if the program can never run here: it is a directory, for example, or built for another machine. False if its
+    /// folder, its limits or the state of this machine are the reason.
     #[must_use]
     pub fn is_program(&self) -> bool {
         self.at_fault == Fault::Program
     }
 
-    /// Creates an error caused by the program; `right` says what is expected.
+    /// Returns the error of a program that can never run here. `right` is what would be right.
     pub(super) fn program(wrong: impl fmt::Display, right: impl fmt::Display) -> Self {
         Self { message: format!("{wrong}: {right}"), at_fault: Fault::Program, source: None }
     }
@@ -48,14 +48,14 @@ impl StartError {
         Self { message: message.into(), at_fault: Fault::Circumstances, source: source.into() }
     }
 
-    /// Creates the error of a supervisor that ended early, with its stderr.
+    /// Returns the error of a supervisor that has ended, with what it printed.
     pub(super) fn supervisor(stderr: &str) -> Self {
         let stderr = stderr.trim_end().replace('\n', ", ");
         let before = "the supervisor ended before the load test was started";
         Self::circumstances(if stderr.is_empty() { before.to_owned() } else { format!("{before}: {stderr}") }, None)
     }
 
-    /// Creates the error from the refusal of `golo exec`.
+    /// Returns the error of the system's refusal to start the load test.
     pub(super) fn refused(refusal: Refusal, flags: &Flags) -> Self {
         let error = io::Error::from_raw_os_error(refusal.errno);
         match refusal.step {
@@ -101,17 +101,5 @@ impl StartError {
             format_args!("there is no file `{}`", path.display()),
             "a load test is an executable file, such as `target/release/NAME`",
         )
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl StdError for StartError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| source as _)
     }
 }

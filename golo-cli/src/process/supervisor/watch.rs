@@ -49,7 +49,7 @@ pub fn supervise(arguments: &[OsString]) -> ExitCode {
     set_process_name("golo supervise");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
-        let flags = Flags::parse(arguments)?;
+        let flags = Flags::parse(arguments).map_err(|error| error.to_string())?;
         runtime.block_on(async {
             Watch::start(flags, arguments).await?.run().await;
             Ok(())

@@ -8,28 +8,35 @@ use rusqlite::ffi::ErrorCode;
 const RECOVER: &str = "try `sqlite3 FILE .recover` on it, and continue with a new one";
 
 /// Error of a read or write of the store.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Records before the batch are missing.
+    /// Records are missing before those that were sent.
+    #[error("records from number {next} on are missing")]
     Gap {
         /// Number of the first missing record.
         next: u64,
     },
-    /// The stored part belongs to another job than the one that sends records.
+    /// The part belongs to another job than the one that sends it now. Agents recognise the message.
+    #[error("told by another job")]
     OtherJob {
-        /// ID of the job that the part belongs to.
+        /// The job that it belongs to.
         known: String,
     },
-    /// The data are invalid, for this reason.
+    /// The sent data is wrong, for this reason.
+    #[error("{0}")]
     Refused(String),
-    /// The requested object does not exist.
+    /// There is no such thing.
+    #[error("{0}")]
     Unknown(String),
-    /// The disk or the database is full.
-    Full(Arc<rusqlite::Error>),
+    /// The disk is full.
+    #[error("the database has no room left")]
+    Full(#[source] Arc<rusqlite::Error>),
     /// The file cannot be used, for this reason.
+    #[error("{0}")]
     Unusable(String),
-    /// The database failed.
-    Database(Arc<rusqlite::Error>),
+    /// The database fails.
+    #[error("{}", failure(.0))]
+    Database(#[source] Arc<rusqlite::Error>),
 }
 
 impl StoreError {
@@ -42,7 +49,7 @@ impl StoreError {
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
     }
 
-    /// The file can neither be read nor created.
+    /// Returns the error of a file that can neither be read nor made.
     pub(super) fn no_file(path: &Path, error: &io::Error) -> Self {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let reason = match folder {
@@ -68,13 +75,13 @@ impl StoreError {
         }
     }
 
-    /// True if the caller made the error and the database works.
+    /// True if the caller made a mistake, and nothing is wrong with the database.
     #[must_use]
     pub fn is_callers(&self) -> bool {
         matches!(self, Self::Gap { .. } | Self::OtherJob { .. } | Self::Refused(_) | Self::Unknown(_))
     }
 
-    /// Returns a copy, for further callers.
+    /// Returns a copy, for several callers of one transaction.
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Gap { next } => Self::Gap { next: *next },
@@ -88,35 +95,17 @@ impl StoreError {
     }
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gap { next } => write!(f, "records from number {next} on are missing"),
-            // Agents recognise this text.
-            Self::OtherJob { .. } => f.write_str("told by another job"),
-            Self::Refused(reason) | Self::Unknown(reason) | Self::Unusable(reason) => f.write_str(reason),
-            Self::Full(_) => f.write_str("the database has no room left"),
-            Self::Database(error) => f.write_str(match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    "another process has locked the database for too long: stop it, or try again"
-                }
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    return write!(f, "the database is damaged: {RECOVER}");
-                }
-                Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to",
-                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails",
-                _ => "the database fails",
-            }),
+fn failure(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process has locked the database for too long: stop it, or try again".to_owned()
         }
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Full(error) | Self::Database(error) => Some(&**error),
-            _ => None,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            format!("the database is damaged: {RECOVER}")
         }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "the database cannot be written to".to_owned(),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "the disk of the database fails".to_owned(),
+        _ => "the database fails".to_owned(),
     }
 }
 
@@ -143,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn database_errors_suggest_a_fix() {
+    fn message_says_what_would_help() {
         for (code, expected) in [
             (ffi::SQLITE_BUSY, "another process has locked the database for too long: stop it, or try again"),
             (ffi::SQLITE_CORRUPT, "the database is damaged: try `sqlite3 FILE .recover`"),
