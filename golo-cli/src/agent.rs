@@ -32,11 +32,11 @@ use jobs::Agent;
 use line::Settings;
 use runner::STOPPED;
 
-/// How often it is looked for what nobody waits for any more.
+/// Interval between sweeps of records, jobs and load tests that are no longer needed.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How long a collector has to take the rest in the end.
+/// Maximum time that a stop waits until the collector has the remaining records.
 const REST: Duration = Duration::from_secs(5);
-/// How long those who watch a job have to take its end.
+/// Time that clients which follow a job's records have to fetch its end.
 const WATCHERS: Duration = Duration::from_secs(1);
 
 /// `golo agent`: runs until SIGINT or SIGTERM.
@@ -76,7 +76,8 @@ async fn serve(settings: Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// Waits until nothing runs any more, and whoever waits for what was measured has had a moment to take it.
+/// Waits until the agent is to stop and the running job is over, and then, for a limited time, until the collector and
+/// other clients have its records.
 async fn finished(agent: Arc<Agent>, working: tokio::task::JoinHandle<()>, collector: Option<Arc<Collector>>) {
     let mut stopping = agent.stopping.subscribe();
     _ = stopping.wait_for(|is| *is).await;
@@ -107,7 +108,7 @@ async fn sweep(agent: Arc<Agent>) {
     }
 }
 
-/// The first signal has the running job stop, every further one cuts it.
+/// Handles signals: the first one stops the running job with its grace, every further one cuts it off.
 async fn obey(agent: Arc<Agent>, mut signals: Signals) {
     loop {
         signals.next().await;

@@ -1,5 +1,5 @@
-//! The load tests that were uploaded, each under the SHA-256 of what it is: the same twice is one, and nobody can put
-//! another in its place.
+//! Uploaded load tests, each in a file named by the SHA-256 of its content. The same load test is stored once, and an
+//! upload cannot replace another load test.
 
 use std::{
     fs::{self, File, Permissions},
@@ -22,31 +22,32 @@ use tokio::{
 
 use crate::{http::server::Refusal, process::supervisor};
 
-/// Written to disk at once, in bytes.
+/// Size of a write to disk, in bytes.
 const BLOCK: usize = 256 << 10;
-/// What the names of those that come begin with.
+/// Prefix of the file names of uploads in progress.
 const COMING: &str = ".tmp";
-/// Bytes that uploads leave free on the disk, which is the one that records go to.
+/// Number of bytes that uploads leave free on the disk for records.
 const FREE: u64 = 256 << 20;
-/// How often that is looked at, in bytes.
+/// Number of bytes after which the free space is checked again.
 const LOOK: u64 = 4 << 20;
 
-/// Where they are.
+/// Folder of uploaded load tests.
 #[derive(Debug)]
 pub struct Binaries {
     folder: PathBuf,
-    /// Where they are while they come.
+    /// Folder of uploads in progress.
     coming: PathBuf,
-    /// Most bytes of one.
+    /// Maximum size of a load test in bytes.
     most: u64,
 }
 
 impl Binaries {
-    /// Those in a data folder, which has its folders. What was not whole when the agent ended is gone.
+    /// Opens the load tests of a data folder, in which the folders `binaries` and `uploads` exist. Deletes unfinished
+    /// uploads of an earlier agent.
     ///
     /// # Errors
     ///
-    /// Where that cannot be deleted.
+    /// Returns an error if the unfinished uploads cannot be listed or deleted.
     pub fn open(data: &Path, most: u64) -> io::Result<Self> {
         let this = Self { folder: data.join("binaries"), coming: data.join("uploads"), most };
         for left in fs::read_dir(&this.coming)? {
@@ -58,21 +59,23 @@ impl Binaries {
         Ok(this)
     }
 
-    /// The program with this hash, if it is here.
+    /// Returns the path of the load test with this hash, or `None` if it was not uploaded.
     #[must_use]
     pub fn find(&self, hash: &str) -> Option<PathBuf> {
         let path = self.folder.join(is_hash(hash).then_some(hash)?);
         let file = File::open(&path).ok()?;
-        // It is wanted, so it is not swept away yet.
+        // `sweep` deletes load tests by their modification time.
         _ = file.set_modified(SystemTime::now());
         Some(path)
     }
 
-    /// Takes one in as it comes, and gives its hash. As many write at a time as `writing` lets. Where it does not come to its end, nothing of it is left.
+    /// Receives a load test and returns its hash. Each write takes a permit of `writing`. An upload that fails leaves
+    /// no file.
     ///
     /// # Errors
     ///
-    /// Where it is too large, does not come whole, is no program for this machine, or cannot be written.
+    /// Returns an error if the load test is too large, incomplete, not a program for this machine, or cannot be
+    /// written.
     pub async fn receive(&self, mut field: Field<'_>, writing: &Semaphore) -> Result<String, Refusal> {
         let name = said_name(field.file_name());
         let made = tempfile::Builder::new().prefix(COMING).tempfile_in(&self.coming);
@@ -88,7 +91,7 @@ impl Binaries {
                 looked = length + LOOK;
                 self.check_room(LOOK)?;
             }
-            // While it waits for its sender, it keeps nobody else waiting.
+            // Held only during a write, so that a slow sender does not block other uploads.
             let _turn = writing.acquire().await;
             hash.update(&bytes);
             file.write_all(&bytes).await.map_err(|error| unwritten(&error))?;
@@ -97,17 +100,17 @@ impl Binaries {
         let file = file.into_inner().into_std().await;
         let hash = format!("{:x}", hash.finalize());
         let place = self.folder.join(&hash);
-        // Not to be cut off in the middle: a blocking task ends where its request does not.
+        // A blocking task runs to its end even if the client disconnects.
         let kept = tokio::task::spawn_blocking(move || keep(file, path, &place, &name)).await;
         kept.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the upload could not be looked at"))??;
         Ok(hash)
     }
 
-    /// Says why there is no room for so many more bytes.
+    /// Checks that the disk has room for `more` bytes. Succeeds if the file system does not report its free space.
     ///
     /// # Errors
     ///
-    /// Where there is none. A file system that does not say what it has is not asked.
+    /// Returns an error if less than [`FREE`] would be left.
     pub fn check_room(&self, more: u64) -> Result<(), Refusal> {
         match rustix::fs::statvfs(&self.coming) {
             Ok(about) => check_room(about.f_bavail.saturating_mul(about.f_frsize), more),
@@ -115,7 +118,7 @@ impl Binaries {
         }
     }
 
-    /// What is said of a form that cannot be read to its end.
+    /// Returns the refusal of a form that cannot be read completely.
     #[must_use]
     pub fn unread(&self, error: &MultipartError) -> Refusal {
         match error.status() {
@@ -124,20 +127,20 @@ impl Binaries {
         }
     }
 
-    /// What is said of a file that is too large.
+    /// Returns the refusal of a load test that is too large.
     #[must_use]
     pub fn too_large(&self) -> Refusal {
         let reason = format!("a load test may have {} bytes here: `--max-upload` sets that", self.most);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
     }
 
-    /// Removes those that nobody has wanted for `age`, but for those in use.
+    /// Deletes load tests that were not requested for longer than `age`, except those for which `is_used` is true.
     pub fn sweep(&self, age: Duration, is_used: impl Fn(&str) -> bool) {
         for file in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let modified = file.metadata().and_then(|about| about.modified()).ok();
             let is_old = modified.and_then(|time| time.elapsed().ok()).is_some_and(|passed| passed > age);
             let name = file.file_name();
-            // What somebody else has put there is not the agent's to delete.
+            // Foreign files are left alone.
             if is_old && name.to_str().is_some_and(|name| is_hash(name) && !is_used(name)) {
                 _ = fs::remove_file(file.path());
             }
@@ -145,7 +148,7 @@ impl Binaries {
     }
 }
 
-/// Puts a file in its place, if it is a program for this machine.
+/// Moves an upload to `place` if it is a program for this machine.
 fn keep(file: File, path: TempPath, place: &Path, name: &str) -> Result<(), Refusal> {
     file.set_permissions(Permissions::from_mode(0o700)).map_err(|error| unwritten(&error))?;
     supervisor::check(&path, name).map_err(|error| Refusal::bad(error.to_string()))?;
@@ -156,12 +159,12 @@ fn keep(file: File, path: TempPath, place: &Path, name: &str) -> Result<(), Refu
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritten(&error))
 }
 
-/// Whether a name is a hash, as load tests are called here.
+/// Returns true if a file name is a SHA-256 in lower-case hex.
 fn is_hash(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Says why an upload may not take so many more bytes of a disk that has so many.
+/// Checks that an upload of `more` bytes leaves [`FREE`] of the `free` bytes.
 fn check_room(free: u64, more: u64) -> Result<(), Refusal> {
     if free >= more.saturating_add(FREE) {
         return Ok(());
@@ -170,14 +173,14 @@ fn check_room(free: u64, more: u64) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::INSUFFICIENT_STORAGE, reason))
 }
 
-/// What a file is called in messages: the end of what its sender calls it.
+/// Returns the name of an upload in messages: the last component of the sender's file name, without control characters.
 fn said_name(name: Option<&str>) -> String {
     let name = name.unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control() && *c != '`').take(100).collect();
     if name.is_empty() { "the upload".to_owned() } else { name }
 }
 
-/// What is said where the disk does not take what is to be kept.
+/// Returns the refusal of a request whose data cannot be written to disk.
 pub(super) fn unwritten(error: &io::Error) -> Refusal {
     let reason = format!("it cannot be kept on this machine: {error}");
     match is_full(error) {
@@ -186,7 +189,7 @@ pub(super) fn unwritten(error: &io::Error) -> Refusal {
     }
 }
 
-/// Whether there is no room for what was to be written.
+/// Returns true if the error means that the disk is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
@@ -197,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upload_leaves_room_for_what_is_measured() {
+    fn upload_leaves_free_space_for_records() {
         assert_eq!(check_room(FREE + 5, 5), Ok(()));
         for (free, more) in [(FREE + 5, 6), (0, 0), (u64::MAX - 1, u64::MAX)] {
             let refusal = check_room(free, more).unwrap_err();

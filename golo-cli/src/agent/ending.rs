@@ -1,4 +1,4 @@
-//! The first record of a job and its last one, which is written whatever it takes.
+//! First and last record of a job. Writing the last one is retried until it succeeds.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -24,12 +24,14 @@ use crate::{
     support::moments::now,
 };
 
-/// How long is waited before the end of a job is written again, and how often that is done once the agent is to stop.
+/// Pause before another attempt to write the end of a job.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Maximum number of retries once the agent is stopping.
 const TRIES: u32 = 3;
 
 impl Agent {
-    /// A job is over: its last record is written, whatever it takes.
+    /// Ends a job and writes its last record. Retries until that succeeds; once the agent is stopping, at most
+    /// [`TRIES`] times.
     pub async fn end(self: &Arc<Self>, job: &Arc<Job>, ended: Ended) {
         job.end(&ended);
         let mut tries = 0;
@@ -51,14 +53,14 @@ impl Agent {
     }
 
     fn write_end(&self, job: &Job, ended: &Ended) -> Result<(), KeepError> {
-        // What became of it may find room where its last record does not.
+        // The job's file is small and may fit on a disk that has no room for the last record.
         let saved = job.save();
         let extent = job.extent();
         if !extent.has_ended {
             let mut records = Vec::from_iter((extent.next == 0).then(|| self.begun(job)));
             records.push(record(record::Record::Ended(ended.clone())));
             match self.results.append(job, records) {
-                // It would be refused the next time too, and others wait for their turn.
+                // A retry would be refused too, and would block the waiting jobs.
                 Err(error) if error.is_callers() => {
                     say(format_args!("golo agent: the end of job {} is not kept: {}", job.id, chain(&error)));
                     job.set_extent(Extent { has_ended: true, ..extent });
@@ -74,7 +76,7 @@ impl Agent {
         Ok(())
     }
 
-    /// The first record of a job.
+    /// Returns the first record of a job.
     #[must_use]
     pub fn begun(&self, job: &Job) -> Record {
         let kept = job.kept();
@@ -89,7 +91,7 @@ impl Agent {
             outputs: false,
             speaks: engine::REVISION,
             max_lag: request.call.options(&kept.name).max_lag.map(wire::nanoseconds),
-            // The thresholds below say which.
+            // The thresholds below contain them.
             selected_routes: Vec::new(),
         });
         record(record::Record::Begun(Begun {
@@ -104,8 +106,8 @@ impl Agent {
         }))
     }
 
-    /// Ends a job that ran when the agent ended, or whose end could not be kept: it is what its last record says, if it has
-    /// one, and has measured what its records say.
+    /// Ends a job that was running when an earlier agent ended, or whose end was not completely written. Its outcome is
+    /// that of its last record, if there is one, and its measurements are restored from its records.
     pub async fn resume(self: &Arc<Self>, job: &Arc<Job>) {
         let (kept, next, reading) = (job.kept(), job.extent().next, Arc::clone(job));
         let replayed = self.results.readers.read(move |store| replay(store, &reading)).await;
@@ -114,7 +116,7 @@ impl Agent {
             None
         });
         let (state, reason) = match kept.state {
-            // They were counted once all of them were committed.
+            // The job's file has the number of records only after all of them were committed.
             _ if kept.records > next => (ended::State::Failed, format!("its records from {next} on are lost")),
             State::Completed => (ended::State::Completed, kept.reason),
             State::Failed => (ended::State::Failed, kept.reason),
@@ -126,13 +128,13 @@ impl Agent {
     }
 }
 
-/// A record of this moment.
+/// Creates a record with the current time.
 #[must_use]
 pub(super) fn record(record: record::Record) -> Record {
     Record { at: now(), record: Some(record) }
 }
 
-/// Takes note of all that a job's records say, and returns how it ended, if the last of them says so.
+/// Replays a job's records into its state. Returns the content of its last record if it has one.
 fn replay(store: &Store, job: &Job) -> Result<Option<Ended>, StoreError> {
     job.forget_events();
     let mut last = None;

@@ -1,4 +1,4 @@
-//! The data folder of an agent: one that is golo's and nobody else's, and no two agents' at a time.
+//! The data folder of an agent. It contains no other files, and only one agent at a time can use it.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -9,46 +9,46 @@ use std::{
 
 use crate::results::store::StoreError;
 
-/// The file that says that a folder is an agent's, and is locked as long as that one lives.
+/// File that marks a folder as an agent's data folder. A running agent holds a lock on it.
 const MARK: &str = "golo-agent.lock";
-/// What is in it.
+/// Folders in the data folder.
 const FOLDERS: [&str; 3] = ["binaries", "jobs", "uploads"];
 
-/// The file in a job's folder that an older golo kept the job's records in.
+/// File in a job's folder in which an older golo stored the job's records.
 const OLD_RECORDS: &str = "records";
 
-/// Why a data folder cannot be used.
+/// Reason why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// It cannot be created, read or written to.
+    /// The folder cannot be created, read or written.
     #[error("`{}` cannot be used", .0.display())]
     Failed(PathBuf, #[source] io::Error),
-    /// It is in use for something else.
+    /// The folder contains files that do not belong to an agent.
     #[error(
         "`{}` has files that are not golo's, and an agent deletes what it finds: give `--data` a folder that is empty or not \
          there yet", .0.display()
     )]
     NotOurs(PathBuf),
-    /// Another agent runs in it.
+    /// Another agent uses the folder.
     #[error("another agent uses `{}`: give this one a folder of its own by `--data`", .0.display())]
     InUse(PathBuf),
-    /// It has records in the format of an older golo, in this file.
+    /// The folder contains this file with records in the format of an older golo.
     #[error(
         "`{}` holds records of an older golo, which this one does not read: let the older `golo agent` push them to a \
          collector, then move its folder `jobs` away; or give `--data` another folder", .0.display()
     )]
     OldRecords(PathBuf),
-    /// Its database cannot be used.
+    /// The folder's database cannot be used.
     #[error(transparent)]
     Results(#[from] StoreError),
 }
 
-/// Takes a folder, and creates it if there is none; the folder is held until the file is dropped.
+/// Locks a data folder, and creates it if it does not exist. The lock is released when the returned file is dropped.
 ///
 /// # Errors
 ///
-/// Returns an error if the folder cannot be created, has files that are not golo's or that this golo does not read, or is
-/// held by another agent.
+/// Returns an error if the folder cannot be created, contains foreign files or records of an older golo, or is in use
+/// by another agent.
 pub(super) fn take(data: &Path) -> Result<File, DataError> {
     let wrong = |error: io::Error| DataError::Failed(data.to_owned(), error);
     if let Some(parent) = data.parent() {
@@ -74,7 +74,7 @@ pub(super) fn take(data: &Path) -> Result<File, DataError> {
     Ok(lock)
 }
 
-/// Makes a folder that its owner alone can enter. One that is there stays as it is.
+/// Creates a folder that only its owner can access. An existing folder stays as it is.
 fn make(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(_) if folder.is_dir() => Ok(()),

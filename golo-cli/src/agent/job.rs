@@ -1,4 +1,4 @@
-//! A job from when it is queued until it is forgotten: what is known of it, and what it can be told.
+//! A job: its record, its live state, and the commands to its engine.
 
 use std::{
     io,
@@ -23,53 +23,53 @@ use crate::{
     support::moments::{now, rfc_3339},
 };
 
-/// How much of a load test's stderr is kept, in bytes.
+/// Number of bytes that are kept of the end of a load test's stderr.
 const STDERR: usize = 64 << 10;
 
-/// What is known while it runs.
+/// State of a running job, which is not written to disk.
 #[derive(Debug, Default)]
 struct Live {
     is_ready: bool,
     has_started: bool,
     users: u64,
-    /// Requests per second, of the last second.
+    /// Requests per second in the last second.
     rate: f64,
     commands: Option<mpsc::Sender<Command>>,
-    /// Why it was told to stop.
+    /// Set once the job was asked to stop.
     stop: Option<Stop>,
     is_start_asked: bool,
-    /// The last that its load test said.
+    /// The end of the load test's stderr.
     stderr: Option<String>,
 }
 
-/// Why a job is to stop.
+/// Reason why a job is to stop.
 #[derive(Debug, Clone)]
 pub struct Stop {
-    /// Its agent's reason, in words.
+    /// The agent's reason, as text.
     pub reason: &'static str,
-    /// What is known of the end of its run.
+    /// The run's end, as far as the client has reported it.
     pub run: RunEnd,
 }
 
-/// A job.
+/// A job of an agent.
 #[derive(Debug)]
 pub struct Job {
-    /// Its id.
+    /// ID of the job.
     pub id: String,
     folder: PathBuf,
-    /// How many of its records are committed.
+    /// Number of committed records.
     extent: watch::Sender<Extent>,
     inner: Mutex<(Kept, Live)>,
-    /// Held by whoever writes down what is kept of it, so that nothing older is written over what is newer.
+    /// Held while the job's file is written, so that an older state never overwrites a newer one.
     saving: Mutex<()>,
-    /// How often its load was changed, and why that was refused the last time.
+    /// Number of answers to changes of the load, and the reason of the last one if it was refused.
     adjusted: watch::Sender<(u64, String)>,
-    /// Held by whoever changes its load.
+    /// Held while the load is changed.
     pub adjusting: tokio::sync::Mutex<()>,
 }
 
 impl Job {
-    /// Returns a job whose files are in `folder`, and so many of whose records are committed.
+    /// Creates a job. `folder` has its files, `extent` is the number of its committed records.
     #[must_use]
     pub fn new(kept: Kept, folder: PathBuf, extent: Extent) -> Self {
         Self {
@@ -83,13 +83,13 @@ impl Job {
         }
     }
 
-    /// How many of its records are committed.
+    /// Returns the number of committed records.
     #[must_use]
     pub fn extent(&self) -> Extent {
         *self.extent.borrow()
     }
 
-    /// Changes whenever more of its records are committed.
+    /// Returns a receiver that is notified when more records are committed.
     #[must_use]
     pub fn extents(&self) -> watch::Receiver<Extent> {
         self.extent.subscribe()
@@ -99,7 +99,7 @@ impl Job {
         self.extent.send_replace(extent);
     }
 
-    /// Where its files are.
+    /// Returns the folder of the job's files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -109,13 +109,13 @@ impl Job {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is kept of it.
+    /// Returns a copy of the job's record.
     #[must_use]
     pub fn kept(&self) -> Kept {
         self.lock().0.clone()
     }
 
-    /// Where it is in its life.
+    /// Returns the job's state.
     #[must_use]
     pub fn state(&self) -> State {
         let inner = self.lock();
@@ -127,26 +127,26 @@ impl Job {
         }
     }
 
-    /// Changes what is kept of it.
+    /// Changes the job's record in memory.
     pub fn change<T>(&self, change: impl FnOnce(&mut Kept) -> T) -> T {
         change(&mut self.lock().0)
     }
 
-    /// Writes down what is kept of it.
+    /// Writes the job's record to disk.
     ///
     /// # Errors
     ///
-    /// Where the disk does not take it; what was there before still is.
+    /// Returns an error if the file cannot be written; then the previous file remains.
     pub fn save(&self) -> io::Result<()> {
         let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         self.kept().write(&self.folder)
     }
 
-    /// The collector has all of its records, so many: that is on disk before it is said.
+    /// Marks all of the job's `records` as committed by the collector. This is written to disk before it is reported.
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save); it is said all the same, and after a restart the collector is asked again.
+    /// As [`save`](Self::save); it is reported nevertheless, and after a restart the collector is asked again.
     pub fn commit(&self, records: u64) -> io::Result<()> {
         let moment = now();
         let commit = |kept: &mut Kept| {
@@ -161,11 +161,12 @@ impl Job {
         written
     }
 
-    /// The collector does not take its records, or takes them again; gives whether that is news, which is written down.
+    /// Sets the reason why the collector refuses the job's records, or clears it with `None`. A change is written to
+    /// disk. Returns true if it is a change.
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save); it is known all the same.
+    /// As [`save`](Self::save); in memory the reason is set nevertheless.
     pub fn refuse(&self, reason: Option<String>) -> io::Result<bool> {
         let is_news = self.change(|kept| {
             let is_news = kept.refused != reason;
@@ -179,7 +180,7 @@ impl Job {
         Ok(is_news)
     }
 
-    /// It starts, and is told what is sent to `commands`.
+    /// Marks the job as starting. Its commands are sent to `commands` from now on.
     pub fn begin(&self, commands: mpsc::Sender<Command>) {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
@@ -190,12 +191,12 @@ impl Job {
         live.commands = Some(commands);
     }
 
-    /// Forgets what its engine told, to be told all of it again.
+    /// Resets everything that [`note`](Self::note) has counted, before the events are replayed.
     pub fn forget_events(&self) {
         self.change(|kept| (kept.started, kept.elapsed, kept.requests) = (None, 0, (0, 0)));
     }
 
-    /// Takes note of what its engine tells.
+    /// Updates the job's state from an event of its engine.
     pub fn note(&self, event: &Event) {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
@@ -230,16 +231,16 @@ impl Job {
         }
     }
 
-    /// Tells its engine something; gives whether there is one to tell.
+    /// Sends a command to the engine. Returns false if there is no engine that can receive it.
     pub fn command(&self, command: Command) -> bool {
         self.lock().1.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok())
     }
 
-    /// Starts the clock of one that waits for that, once.
+    /// Starts the clock of a held job at the time `at`.
     ///
     /// # Errors
     ///
-    /// Why that cannot be.
+    /// Returns the reason if the job was not queued with `hold`, is not ready, has been started, or is over.
     pub fn start(&self, at: SystemTime) -> Result<(), &'static str> {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
@@ -260,7 +261,7 @@ impl Job {
         if sent { Ok(()) } else { Err("the job is over, or about to be") }
     }
 
-    /// Has it stop for this reason, with the grace of its plan, unless it has been told to already.
+    /// Stops the job with the grace of its plan, unless it was already asked to stop.
     pub fn stop_once(&self, reason: &'static str) {
         let mut inner = self.lock();
         let live = &mut inner.1;
@@ -272,8 +273,8 @@ impl Job {
         }
     }
 
-    /// Has it stop for this reason, with the grace of its plan; the second time at once. A call that says how the run
-    /// ends is noted and cuts nothing, so that it can be repeated.
+    /// Stops the job with the grace of its plan; the second call cuts it off. A call with a `run` that is not the
+    /// default is recorded and never cuts the job off, so that it can be repeated.
     pub fn stop(&self, reason: &'static str, run: &RunEnd) {
         let mut inner = self.lock();
         let live = &mut inner.1;
@@ -295,13 +296,13 @@ impl Job {
         }
     }
 
-    /// Why it was told to stop, if it was.
+    /// Returns the reason to stop if the job was asked to stop.
     #[must_use]
     pub fn stop_asked(&self) -> Option<Stop> {
         self.lock().1.stop.clone()
     }
 
-    /// Takes note of a line of its load test's stderr.
+    /// Adds a line of the load test's stderr.
     pub fn say(&self, line: &str) {
         let mut inner = self.lock();
         let text = inner.1.stderr.get_or_insert_default();
@@ -315,19 +316,20 @@ impl Job {
         }
     }
 
-    /// The last that its load test said, while it runs.
+    /// Returns the end of the load test's stderr while the job is running.
     #[must_use]
     pub fn stderr(&self) -> Option<String> {
         self.lock().1.stderr.clone()
     }
 
-    /// Changes whenever its engine says what became of a change of its load.
+    /// Returns a receiver that is notified when the engine answers a change of the load: the number of answers, and the
+    /// reason of the last one if it was refused.
     #[must_use]
     pub fn adjusted(&self) -> watch::Receiver<(u64, String)> {
         self.adjusted.subscribe()
     }
 
-    /// It is over.
+    /// Sets the job's final state.
     pub fn end(&self, ended: &Ended) {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
@@ -341,19 +343,19 @@ impl Job {
         (live.commands, live.users, live.rate) = (None, 0, 0.0);
     }
 
-    /// What it said is on disk.
+    /// Drops the load test's stderr from memory, once it is on disk.
     pub fn forget_stderr(&self) {
         self.lock().1.stderr = None;
     }
 
-    /// Users now, and requests per second.
+    /// Returns the current number of users and the requests per second.
     #[must_use]
     pub fn load(&self) -> (u64, f64) {
         let inner = self.lock();
         (inner.1.users, inner.1.rate)
     }
 
-    /// What is said of it.
+    /// Returns the job as JSON, as in the HTTP API.
     #[must_use]
     pub fn view(&self) -> Value {
         let state = self.state();
@@ -388,7 +390,7 @@ impl Job {
     }
 }
 
-/// Adds the requests of a snapshot that ended, and returns how many there are.
+/// Adds the snapshot's completed requests to the job's record. Returns their number.
 fn count(snapshot: Option<&Snapshot>, kept: &mut Kept) -> u64 {
     let mut all = 0;
     let is_counted =

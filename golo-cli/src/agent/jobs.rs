@@ -1,13 +1,13 @@
-//! All that an agent has: its jobs, its load tests, and what it keeps of them on disk.
+//! The agent's state: its jobs, its load tests and its data folder.
 //!
 //! ```text
 //! DATA/binaries/SHA256            load tests
-//! DATA/jobs/ID/job.json           what was asked for, and what became of it
-//! DATA/jobs/ID/stderr             the last that the load test said
-//! DATA/results.db                 what was measured: the tables of `golo run` and `golo collector`
-//! DATA/golo-agent.lock            says that all of this is an agent's
-//! DATA/uploads                    load tests that are coming
-//! DATA/reserve                    room for the end of a job on a disk that is full
+//! DATA/jobs/ID/job.json           the job's request and state
+//! DATA/jobs/ID/stderr             the last output of the load test on stderr
+//! DATA/results.db                 the results, in the tables of `golo run` and `golo collector`
+//! DATA/golo-agent.lock            marks the folder as an agent's data folder
+//! DATA/uploads                    uploads in progress
+//! DATA/reserve                    reserved space, to write the end of a job when the disk is full
 //! ```
 
 use std::{
@@ -43,63 +43,64 @@ use crate::{
     support::moments::now,
 };
 
-/// Bytes that are set aside for the end of a job.
+/// Number of bytes reserved for the end of a job.
 const RESERVE: usize = 256 << 10;
-/// Uploads that are written at a time; more wait for their turn.
+/// Maximum number of uploads that write to the disk at a time; others wait.
 const WRITERS: usize = 16;
 
-/// What an agent is told.
+/// Options of an agent.
 #[derive(Debug)]
 pub struct AgentOptions {
-    /// What its parts of runs are called.
+    /// Name of its parts of runs, unless a job sets another.
     pub name: String,
-    /// Where it keeps everything.
+    /// Data folder.
     pub data: PathBuf,
-    /// Most bytes of a load test.
+    /// Maximum size of a load test in bytes.
     pub max_upload: u64,
-    /// What jobs may ask.
+    /// Limits on jobs.
     pub limits: JobLimits,
-    /// How long records are kept that nobody waits for.
+    /// Time for which records are kept after the collector has them or has refused them; without a collector, after the
+    /// end of the job.
     pub keep: Duration,
-    /// Whether a collector is to have them.
+    /// True if records are sent to a collector.
     pub has_collector: bool,
-    /// What its server has answered.
+    /// Counts of the HTTP responses by status.
     pub statuses: Statuses,
 }
 
 /// An agent.
 pub struct Agent {
-    /// What it was told.
+    /// Options.
     pub options: AgentOptions,
-    /// Its load tests.
+    /// Uploaded load tests.
     pub binaries: Binaries,
-    /// What its jobs measured.
+    /// Results of the jobs.
     pub results: Results,
-    /// Turns of uploads at the disk.
+    /// Permits of uploads to write to the disk.
     pub writing: Semaphore,
-    /// How many there were.
+    /// Number of finished uploads.
     pub uploads: AtomicU64,
-    /// A job was queued.
+    /// Notified when a job has been queued.
     pub queued: Notify,
-    /// There are more records.
+    /// Notified when there are new records.
     pub news: Notify,
-    /// Whether it is to stop.
+    /// Set to true once the agent is to stop.
     pub stopping: watch::Sender<bool>,
     jobs: Mutex<Jobs>,
-    /// Held as long as the agent lives, so that no other takes its data.
+    /// Lock on the data folder.
     _lock: File,
 }
 
 #[derive(Debug, Default)]
 struct Jobs {
     queue: Queue,
-    /// In the order in which they came.
+    /// All listed jobs, the oldest first.
     all: Vec<Arc<Job>>,
     next: u64,
 }
 
 impl Jobs {
-    /// Says why a part of a run cannot be taken in.
+    /// Checks that the queue has room and that the run has no part of this name.
     fn check(&self, run: &str, agent: &str) -> Result<(), Refusal> {
         if !self.queue.has_room() {
             return Err(full());
@@ -118,7 +119,7 @@ fn full() -> Refusal {
 }
 
 impl Agent {
-    /// Returns the agent whose data is in a folder, and the jobs whose end it has not kept yet.
+    /// Opens the data folder. Returns the agent, and the jobs whose end must still be written.
     ///
     /// # Errors
     ///
@@ -175,30 +176,31 @@ impl Agent {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All jobs, in the order in which they came.
+    /// Returns all listed jobs, the oldest first.
     #[must_use]
     pub fn jobs(&self) -> Vec<Arc<Job>> {
         self.lock().all.clone()
     }
 
-    /// The job with this id.
+    /// Returns the job with this ID.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Arc<Job>> {
         self.lock().all.iter().find(|job| job.id == id).cloned()
     }
 
-    /// The job that runs.
+    /// Returns the running job.
     #[must_use]
     pub fn running(&self) -> Option<Arc<Job>> {
         let id = self.lock().queue.running()?.to_owned();
         self.find(&id)
     }
 
-    /// Queues a job, on disk before anything else.
+    /// Queues a job. It is written to disk first.
     ///
     /// # Errors
     ///
-    /// Where it cannot be one, is beyond a limit, or has no room.
+    /// Returns an error if the request is invalid, exceeds a limit or names a load test that was not uploaded, if the
+    /// run already has this part, if the queue is full, if the disk cannot be written, or if the agent is stopping.
     pub fn queue(&self, asked: Value) -> Result<Arc<Job>, Refusal> {
         if *self.stopping.borrow() {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent stops"));
@@ -226,7 +228,7 @@ impl Agent {
 
     fn take_in(&self, job: &Arc<Job>, request: &Request) -> Result<(), Refusal> {
         let mut jobs = self.lock();
-        // Others may have come while it was written.
+        // Other jobs may have been queued while this one was written.
         jobs.check(&request.run, &request.agent)?;
         jobs.queue.add(&job.id).map_err(|Full| full())?;
         jobs.all.push(Arc::clone(job));
@@ -270,38 +272,38 @@ impl Agent {
         }
     }
 
-    /// The job whose turn it is.
+    /// Takes the next job from the queue, unless one is running.
     #[must_use]
     pub fn next(&self) -> Option<Arc<Job>> {
         let id = self.lock().queue.start()?;
         self.find(&id)
     }
 
-    /// The job that ran is over.
+    /// Marks the running job as over, so that the next one can start.
     pub fn done(&self) {
         self.lock().queue.end();
     }
 
-    /// Has a job stop; one that waits is over at once.
+    /// Stops a job. A queued job is cancelled at once.
     pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, reason: &'static str, run: RunEnd) {
         if self.lock().queue.remove(&job.id) {
             let reason = format!("{} before its turn came", run.reason().as_deref().unwrap_or(reason));
             let ended = run.of(Ended { state: ended::State::Cancelled.into(), ..Ended::default() });
             let ended = Ended { reason, ..ended };
             let (agent, job) = (Arc::clone(self), Arc::clone(job));
-            // Whoever asked may go away; it is carried out all the same.
+            // In a task of its own: a client that disconnects must not interrupt it.
             _ = tokio::spawn(async move { agent.end(&job, ended).await }).await;
         } else if !job.state().is_over() {
             job.stop(reason, &run);
         }
     }
 
-    /// Lists a job no more.
+    /// Removes a job from the list.
     pub(super) fn forget(&self, id: &str) {
         self.lock().all.retain(|job| job.id != id);
     }
 
-    /// Counts an upload that is done.
+    /// Counts a finished upload.
     pub fn count_upload(&self) {
         self.uploads.fetch_add(1, Relaxed);
     }
@@ -310,13 +312,13 @@ impl Agent {
         self.options.data.join("reserve")
     }
 
-    /// Keeps room for the end of a job. Where there is none, there is none.
+    /// Reserves space for the end of a job by writing a file. Does without if the disk is full.
     pub(super) fn set_aside(&self) {
         let write = |path: &Path| {
             if path.metadata().is_ok_and(|about| about.len() == RESERVE as u64) {
                 return Ok(());
             }
-            // Not zeros alone: some file systems keep no room for those.
+            // Not only zeros: some file systems do not allocate space for them.
             let bytes: Vec<u8> = (0..RESERVE).map(|number| (number % 251) as u8).collect();
             File::create(path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
         };
@@ -327,6 +329,7 @@ impl Agent {
         }
     }
 
+    /// Frees the reserved space.
     pub(super) fn release(&self) {
         _ = fs::remove_file(self.reserve());
     }

@@ -1,4 +1,5 @@
-//! What is kept of a job on disk, beside its records: a file of its own, which a small rest of room is enough for.
+//! The record of a job on disk. It is a small file, separate from the results, so that it can be written even if the
+//! disk is nearly full.
 
 use std::{
     fs,
@@ -12,52 +13,52 @@ use tempfile::NamedTempFile;
 
 use crate::results::store::StoreError;
 
-/// Its file, in the job's folder.
+/// Name of the file in the job's folder.
 const FILE: &str = "job.json";
 
-/// Why something of a job cannot be kept.
+/// Error of writing a job's data.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
-    /// A file in its folder cannot be written.
+    /// A file in the job's folder cannot be written.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// The database does not take its records.
+    /// The records cannot be written to the database.
     #[error(transparent)]
     Results(#[from] StoreError),
 }
 
-/// Where a job is in its life.
+/// State of a job. The order is the order of a job's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Others are before it.
+    /// Waits in the queue.
     Queued,
-    /// Its load test starts, or waits to be told to.
+    /// Its load test is starting, or is ready and waits for its start.
     Starting,
-    /// It sends load.
+    /// Sends load.
     Running,
-    /// Nothing starts any more.
+    /// Stops, or its duration is over: no new triggers start.
     Draining,
-    /// It ran to its end.
+    /// Ran to its end.
     Completed,
-    /// It did not, for a reason.
+    /// Ended early because of an error.
     Failed,
-    /// Somebody stopped it.
+    /// Was stopped.
     Cancelled,
 }
 
 impl State {
-    /// All of them, in order.
+    /// All states, in order.
     pub const ALL: [Self; 7] =
         [Self::Queued, Self::Starting, Self::Running, Self::Draining, Self::Completed, Self::Failed, Self::Cancelled];
 
-    /// Whether nothing more comes.
+    /// Returns true if the job has ended.
     #[must_use]
     pub fn is_over(self) -> bool {
         self >= Self::Completed
     }
 
-    /// Its name.
+    /// Returns the state's name in JSON and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -72,69 +73,70 @@ impl State {
     }
 }
 
-/// What is kept of a job, in `job.json`. Moments are nanoseconds since the Unix epoch.
+/// Content of `job.json`. Times are nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Kept {
-    /// Its id.
+    /// ID of the job.
     pub id: String,
-    /// How many came before it.
+    /// Sequence number, which orders the jobs of an agent.
     pub number: u64,
-    /// The run that it is a part of.
+    /// ID of the run that the job is a part of.
     pub run: String,
-    /// What this part is called.
+    /// Name of this part of the run.
     pub agent: String,
-    /// The job's name.
+    /// Name of the job.
     pub name: String,
-    /// The load test's hash.
+    /// SHA-256 of the load test.
     pub binary: String,
-    /// What was asked for.
+    /// The request that queued the job.
     pub request: Value,
-    /// The plan of the whole run, in words.
+    /// The plan of the whole run, as text.
     pub plan: String,
-    /// How long the measured part is; nothing where its iterations say.
+    /// Duration of the measured part in nanoseconds; `None` if the plan has none and ends after its iterations.
     pub length: Option<u64>,
-    /// Which part it is, and of how many.
+    /// Index of this part, from 0, and number of parts.
     pub share: (u64, u64),
-    /// Whether it waits to be started.
+    /// True if the job waits for its start once it is ready.
     pub hold: bool,
-    /// Where it is in its life.
+    /// State of the job.
     pub state: State,
-    /// Why, where it did not simply complete.
+    /// Reason of the final state; empty if the job completed normally.
     pub reason: String,
-    /// When it was queued.
+    /// Time at which the job was queued.
     pub queued: u64,
-    /// When its clock started.
+    /// Time at which the job's clock started.
     pub started: Option<u64>,
-    /// When it was over.
+    /// Time at which the job ended.
     pub ended: Option<u64>,
-    /// How much of the measured part is over.
+    /// Elapsed time of the measured part in nanoseconds.
     pub elapsed: u64,
-    /// Requests, and how many failed.
+    /// Number of requests, and of failed requests.
     pub requests: (u64, u64),
-    /// How many records it has, once it is over.
+    /// Number of records once the job is over, else 0.
     pub records: u64,
-    /// Whether a collector is to have it.
+    /// True if the records are sent to a collector.
     pub for_collector: bool,
-    /// How many records the collector has.
+    /// Number of records that the collector has committed.
     pub committed: u64,
-    /// Since when it has all of them.
+    /// Time at which the collector had committed all of them.
     pub committed_at: Option<u64>,
-    /// Why the collector does not take them.
+    /// Reason why the collector refuses the records.
     #[serde(default)]
     pub refused: Option<String>,
-    /// Since when that is so.
+    /// Time since which the collector has refused them.
     #[serde(default)]
     pub refused_at: Option<u64>,
-    /// Whether its records have been deleted, or are about to be.
+    /// True if the records have been deleted or are about to be.
     pub is_swept: bool,
 }
 
 impl Kept {
+    /// Reads the record from a job's folder.
     pub(super) fn read(folder: &Path) -> io::Result<Self> {
         Ok(serde_json::from_slice(&fs::read(folder.join(FILE))?)?)
     }
 
-    /// It is there as a whole, or as it was before.
+    /// Writes the record to a job's folder. If this fails, the previous file remains.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(&serde_json::to_vec(self)?)?;

@@ -1,4 +1,4 @@
-//! What jobs may ask of this agent.
+//! Limits on the jobs that an agent accepts.
 
 use std::time::Duration;
 
@@ -10,23 +10,24 @@ use golo::{
     },
 };
 
-/// What whoever runs the agent allows.
+/// Limits from the agent's command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobLimits {
-    /// Most users of this agent's share; in the open model, most triggers in flight.
+    /// Maximum number of users of this agent's share; in the open model, of triggers in flight.
     pub users: Option<u64>,
-    /// The longest warm-up and measured part together.
+    /// Maximum total time of warm-up and measured part. The graceful stop may take as long, or the default grace if
+    /// that is longer.
     pub duration: Option<Duration>,
-    /// The only targets: `HOST` or `HOST:PORT`.
+    /// Allowed targets, `HOST` or `HOST:PORT`. If empty, all are allowed.
     pub targets: Vec<String>,
 }
 
 impl JobLimits {
-    /// Says why a job may not run here.
+    /// Checks that a job is within the limits.
     ///
     /// # Errors
     ///
-    /// The limit that it is beyond.
+    /// Returns a description of the limit that the job exceeds.
     pub fn check(&self, call: &RunCall, share: Share) -> Result<(), String> {
         let plan = call.plan();
         if let Some(most) = self.users {
@@ -35,7 +36,7 @@ impl JobLimits {
         if let Some(most) = self.duration {
             self.check_time(plan, most)?;
         }
-        // Those that the environment names are checked by the load test, which knows when they are used.
+        // Proxies from the environment are checked by the load test: only there it is known when they are used.
         if !self.targets.is_empty() {
             check_proxy_among(&self.targets, call.proxy())?;
         }
@@ -49,7 +50,7 @@ impl JobLimits {
         for (what, time) in
             [("warm-up and duration", duration.saturating_add(plan.warm_up())), ("graceful-stop", plan.graceful_stop())]
         {
-            // A short job may take the usual grace.
+            // The default grace is always allowed.
             if time > most && !(what == "graceful-stop" && time <= USUAL_GRACE) {
                 return Err(format!("{what} of {time:?} is beyond this agent's `--max-duration` of {most:?}"));
             }
@@ -57,11 +58,11 @@ impl JobLimits {
         Ok(())
     }
 
-    /// Says why a job's load may not become this.
+    /// Checks that the load of a running job may be changed to `level`.
     ///
     /// # Errors
     ///
-    /// The limit that is beyond, or that the load is set in another way.
+    /// Returns an error if `level` exceeds a limit, or if it is a rate and the plan has users, or vice versa.
     pub fn check_level(&self, level: Target, plan: &Plan, share: Share) -> Result<(), String> {
         match (level, plan.model()) {
             (Target::Users(count), Model::Closed { .. }) => match self.users {
@@ -75,7 +76,7 @@ impl JobLimits {
     }
 }
 
-/// The grace that a plan has unless it says otherwise.
+/// Default `graceful-stop` of a plan.
 const USUAL_GRACE: Duration = Duration::from_secs(30);
 
 fn users(asked: u64, most: u64, is_open: bool) -> Result<(), String> {

@@ -13,23 +13,24 @@ use crate::{
     support::environment::{data_folder, is_machine, machine},
 };
 
-/// The usual port.
+/// Default port.
 const PORT: u16 = 8081;
 
-/// `golo agent`.
+/// Arguments of `golo agent`.
 #[derive(Debug, Args)]
 pub struct AgentLine {
-    /// Where to listen, and to whom.
+    /// Address, token and TLS of the server.
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Where it keeps load tests and what they measured [default: $XDG_DATA_HOME/golo/agent, or ~/.local/share/golo/agent]
+    /// Where it keeps load tests and what they measured [default: $XDG_DATA_HOME/golo/agent, or
+    /// ~/.local/share/golo/agent]
     #[arg(long, value_name = "DIR", help_heading = "Agent")]
     pub data: Option<PathBuf>,
     /// What its parts of runs are called [default: the name of this machine]
     #[arg(long, value_name = "NAME", help_heading = "Agent")]
     pub name: Option<String>,
-    /// How long records are kept once the collector has them, or has refused them; without a collector, once their job is
-    /// over
+    /// How long records are kept once the collector has them, or has refused them; without a collector, once their job
+    /// is over
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "24h", help_heading = "Agent")]
     pub keep: Duration,
     /// The largest load test: 1GiB or 1G (powers of 1024), 1GB (powers of 1000), or a number of bytes
@@ -41,8 +42,8 @@ pub struct AgentLine {
     /// The longest that a job may take, warm-up and all. One that asks for more is refused
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Limits of jobs")]
     pub max_duration: Option<Duration>,
-    /// A target that load tests may send requests to, and no other (may be repeated). Those built with golo keep to it; a
-    /// load test is a program, and nothing here can hold one to it that does not: a firewall can
+    /// A target that load tests may send requests to, and no other (may be repeated). Those built with golo keep to it;
+    /// a load test is a program, and nothing here can hold one to it that does not: a firewall can
     #[arg(long, value_name = "HOST[:PORT]", value_parser = target, help_heading = "Limits of jobs")]
     pub allow_target: Vec<String>,
     /// Where what is measured goes: http://HOST:8082
@@ -57,7 +58,7 @@ pub struct AgentLine {
     pub collector_ca: Option<PathBuf>,
 }
 
-/// What all of that comes to.
+/// Settings of an agent process, from its command line and environment.
 pub(super) struct Settings {
     pub(super) server: ServerOptions,
     pub(super) agent: AgentOptions,
@@ -65,7 +66,7 @@ pub(super) struct Settings {
 }
 
 impl AgentLine {
-    /// These, then the environment, then the defaults.
+    /// Resolves the settings: flags first, then environment variables, then defaults.
     pub(super) fn into_settings(self, variable: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
         let server = self.server.into_options("agent", PORT, &variable)?;
         let data = match self.data {
@@ -102,7 +103,7 @@ impl AgentLine {
     }
 }
 
-/// Reads a target.
+/// Validates a target: HOST or HOST:PORT.
 fn target(text: &str) -> Result<String, String> {
     match golo::cli::is_target(text) {
         true => Ok(text.to_owned()),

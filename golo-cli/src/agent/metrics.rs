@@ -1,10 +1,10 @@
-//! What an agent tells Prometheus, as text.
+//! The agent's metrics in Prometheus text format.
 
 use std::{fmt::Write as _, sync::atomic::Ordering::Relaxed};
 
 use super::{jobs::Agent, kept::State};
 
-/// Returns all of it. The database has so many `bytes`.
+/// Returns all metrics. `bytes` is the size of the database.
 pub(super) fn text(agent: &Agent, bytes: u64) -> String {
     let mut text = String::new();
     let jobs = agent.jobs();

@@ -1,6 +1,7 @@
-//! Gives a collector what an agent's jobs measured, record after record, until it has committed all of it: over restarts
-//! of either, however long that takes. What counts is the number that the collector wants next of a job: the job's id goes
-//! with every call, so that what another job gave under the same run and name is not taken for this one's.
+//! Sends the records of all jobs to a collector, in order, until it has committed all of them. This continues across
+//! restarts of both sides. The collector's answer, the number of the next record that it expects, determines what is
+//! sent. Each call contains the job's ID, so that the records of another job with the same run and part name are not
+//! mistaken for this one's.
 
 use std::{
     collections::HashMap,
@@ -26,31 +27,32 @@ use crate::{
     },
 };
 
-/// Most bytes of records that are sent at once.
+/// Size of the records in one call, in bytes.
 const BATCH: usize = 1 << 20;
-/// How long a whole call may take.
+/// Timeout of a call.
 const CALL: Duration = Duration::from_secs(30);
-/// The pause after a call that failed: twice as long after each, up to the longest.
+/// Pause after a failed call. It doubles with each further failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Maximum pause after a failed call.
 const LONGEST: Duration = Duration::from_secs(30);
-/// When what was refused is tried again, in case the collector is another by then.
+/// Pause before refused records are sent again: the collector may have been replaced.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// What is said of its token and of its certificate.
+/// Names of the collector's options in error messages.
 const NAMES: Names = Names { token: "`GOLO_COLLECTOR_TOKEN` or `--collector-token`", ca: "--collector-ca" };
 
-/// Where records go.
+/// Options of the connection to a collector.
 #[derive(Debug)]
 pub struct CollectorOptions {
-    /// The collector's address.
+    /// URL of the collector.
     pub url: String,
-    /// Its token.
+    /// Bearer token of the collector.
     pub token: Option<Secret>,
-    /// Who vouches for its certificate, in PEM.
+    /// PEM file of additional root certificates.
     pub ca: Option<PathBuf>,
 }
 
-/// A collector.
+/// Client of a collector.
 #[derive(Debug)]
 pub struct Collector {
     address: Address,
@@ -58,27 +60,27 @@ pub struct Collector {
     is_there: AtomicBool,
 }
 
-/// Why records are not with the collector.
+/// Reason why records were not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Unpushed {
-    /// It cannot be used at all at the moment.
+    /// The collector cannot be used at the moment.
     Away(String),
-    /// It does not take these.
+    /// The collector refuses these records.
     Refused(String),
 }
 
-/// What a collector answers: which record it wants next, where it takes any of them.
+/// Response of a collector: the number of the record that it expects next, or none if it refuses the job.
 #[derive(Deserialize)]
 struct Next {
     next: Option<u64>,
 }
 
 impl Collector {
-    /// One that has not been called yet.
+    /// Creates a client. Does not connect yet.
     ///
     /// # Errors
     ///
-    /// Where its address is none, or the file of a certificate cannot be read.
+    /// Returns an error if the address is invalid or the certificate file cannot be read.
     pub fn new(options: CollectorOptions) -> Result<Self, String> {
         let CollectorOptions { url, token, ca } = options;
         let address = Address::parse(&url, COLLECTOR_PORT).map_err(|error| format!("`--collector`: {error}"))?;
@@ -86,7 +88,7 @@ impl Collector {
         Ok(Self { address, client, is_there: AtomicBool::new(true) })
     }
 
-    /// Whether it could be used when that was tried last.
+    /// Returns true if the collector could be used at the last attempt.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.is_there.load(Relaxed)
@@ -97,23 +99,23 @@ impl Collector {
         self.client.request(method, &self.address, path, Some(query)).timeout(CALL)
     }
 
-    /// The number of the record that it wants next of a job.
+    /// Returns the number of the record that the collector expects next of a job.
     async fn next(&self, kept: &Kept) -> Result<u64, Unpushed> {
         let query = format!("job={}", kept.id);
         self.wanted(self.request(Method::GET, kept, "next", &query)).await
     }
 
-    /// Gives it records from number `from` on, and gives what it wants next.
+    /// Sends records that begin with number `from`. Returns the number that the collector expects next.
     async fn push(&self, kept: &Kept, from: u64, records: bytes::Bytes) -> Result<u64, Unpushed> {
         let request = self.request(Method::POST, kept, "records", &format!("from={from}&job={}", kept.id));
         self.wanted(request.header(CONTENT_TYPE, "application/octet-stream").body(records)).await
     }
 
     async fn wanted(&self, request: RequestBuilder) -> Result<u64, Unpushed> {
-        // A conflict says where to go on, or that it is with another job.
+        // The response to a conflict has the number of the next record, or the reason of a refusal.
         let is_wanted = |status: StatusCode| status.is_success() || status == StatusCode::CONFLICT;
         let response = match self.client.send_for(request, is_wanted).await {
-            // There is no such call where no collector is.
+            // Another kind of server answers like this.
             Err(CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, reason)) => {
                 return Err(Unpushed::Away(format!("there is no collector at {}: {reason}", self.address.url())));
             }
@@ -151,7 +153,7 @@ impl From<CallError> for Unpushed {
     }
 }
 
-/// Whether there is anything of a job that the collector does not have.
+/// Returns true if the collector does not have everything of a job.
 #[must_use]
 pub fn is_pending(job: &Job) -> bool {
     let kept = job.kept();
@@ -162,7 +164,7 @@ pub fn is_pending(job: &Job) -> bool {
         && (extent.next > kept.committed || extent.has_ended)
 }
 
-/// Gives the collector whatever comes, for as long as the agent lives.
+/// Sends records to the collector until the agent exits.
 pub async fn run(agent: Arc<Agent>, collector: Arc<Collector>) {
     let (mut pause, mut refused) = (PAUSE, HashMap::new());
     loop {
@@ -187,7 +189,8 @@ pub async fn run(agent: Arc<Agent>, collector: Arc<Collector>) {
     }
 }
 
-/// Gives what there is of every job, the newest first: that one is watched. `refused` says when which was refused.
+/// Sends the pending records of all jobs, the newest job first because users watch it. `refused` contains the time of
+/// each job's refusal.
 async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String, Instant>) -> Result<(), String> {
     refused.retain(|_, at| at.elapsed() < AGAIN);
     for job in agent.jobs().iter().rev().filter(|job| is_pending(job)) {
@@ -208,14 +211,15 @@ async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String
     Ok(())
 }
 
-/// Keeps why a job is refused, and gives whether that is news.
+/// Records why the collector refuses a job, if it does. Returns true if that is a change.
 async fn note(job: &Arc<Job>, reason: Option<String>) -> bool {
     let job = Arc::clone(job);
-    // It is known where the disk does not take it, and known again after the next try.
+    // A failed write counts as a change. In memory the reason is set, and after a restart the next attempt sets it
+    // again.
     spawn_blocking(move || job.refuse(reason).unwrap_or(true)).await.unwrap_or(true)
 }
 
-/// Gives what there is of a job.
+/// Sends the pending records of a job.
 async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<(), Unpushed> {
     let kept = job.kept();
     let mut next = collector.next(&kept).await?;
@@ -230,7 +234,7 @@ async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<()
             let is_done = extent.has_ended && next == extent.next;
             if is_done {
                 let committing = Arc::clone(job);
-                // Where the disk does not take that, the collector is asked again after a restart.
+                // If this cannot be written, the collector is asked again after a restart.
                 _ = spawn_blocking(move || committing.commit(next)).await;
             } else {
                 job.change(|kept| kept.committed = next);
@@ -242,7 +246,7 @@ async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<()
         if next <= asked {
             return Err(Unpushed::Refused(format!("it wants record {next} after it was given those from {asked} on")));
         }
-        // That it has all of them is said once that is on disk.
+        // The last number is reported by `commit`, once it is on disk.
         if !is_last || next < end {
             job.change(|kept| kept.committed = next);
         }

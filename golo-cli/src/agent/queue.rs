@@ -1,33 +1,34 @@
-//! Whose turn it is: one job runs, some wait, and more are turned away. Nothing but that: it reads no clock and no disk.
+//! The order of jobs: one runs, up to [`ROOM`] wait, and further ones are refused. Uses neither clock nor disk.
 
 use std::collections::VecDeque;
 
-/// Most jobs that wait.
+/// Maximum number of waiting jobs.
 pub const ROOM: usize = 32;
 
-/// Jobs by their ids, in the order in which they came.
+/// Job IDs, in the order in which the jobs were queued.
 #[derive(Debug, Default)]
 pub struct Queue {
     running: Option<String>,
     waiting: VecDeque<String>,
 }
 
-/// As many jobs wait as may.
+/// Error of a full queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
 impl Queue {
-    /// Whether another may come. The one whose turn is next does not wait.
+    /// Returns true if another job can be added. If no job is running, the first of the queue does not count as
+    /// waiting.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.waiting.len() < ROOM + usize::from(self.running.is_none())
     }
 
-    /// Takes a job in, behind all others.
+    /// Adds a job at the end of the queue.
     ///
     /// # Errors
     ///
-    /// Where there is no room.
+    /// Returns an error if the queue is full.
     pub fn add(&mut self, id: &str) -> Result<(), Full> {
         if !self.has_room() {
             return Err(Full);
@@ -36,12 +37,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes a job in that was in before: whether there is room does not matter.
+    /// Adds a job that was queued before a restart, even if the queue is full.
     pub fn restore(&mut self, id: &str) {
         self.waiting.push_back(id.to_owned());
     }
 
-    /// The job whose turn it is, unless another runs; it runs from now on.
+    /// Starts the next job and returns its ID, or `None` if a job is running or none waits.
     pub fn start(&mut self) -> Option<String> {
         if self.running.is_none() {
             self.running = self.waiting.pop_front();
@@ -50,18 +51,18 @@ impl Queue {
         None
     }
 
-    /// None runs any more.
+    /// Marks the running job as ended.
     pub fn end(&mut self) {
         self.running = None;
     }
 
-    /// Takes a job out that waits; gives whether it did.
+    /// Removes a waiting job. Returns false if it was not waiting.
     pub fn remove(&mut self, id: &str) -> bool {
         let place = self.waiting.iter().position(|waiting| waiting == id);
         place.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
-    /// The job that runs.
+    /// Returns the ID of the running job.
     #[must_use]
     pub fn running(&self) -> Option<&str> {
         self.running.as_deref()
@@ -104,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_has_its_turn_in_order_and_no_more_than_one(steps in proptest::collection::vec(step(), 0..300)) {
+        fn jobs_start_in_order_and_one_at_a_time(steps in proptest::collection::vec(step(), 0..300)) {
             let mut queue = Queue::default();
             let (mut expected, mut running, mut next) = (VecDeque::new(), None, 0u32);
             for step in steps {

@@ -1,4 +1,4 @@
-//! What a job is to be, as `POST /queue` has it: the keys of `run`, and what an agent needs beside them.
+//! The body of `POST /queue`: the keys of a job file and those of the agent.
 
 use golo::{
     cli::{JobFile, RunCall},
@@ -8,55 +8,55 @@ use serde_json::{Map, Value};
 
 use crate::{process::limits::LimitArgs, results::store::MAX_PARTS};
 
-/// What a job is called that has no name.
+/// Name of a job without a name.
 const NAMELESS: &str = "dead_letter";
-/// Keys that are an agent's own.
+/// Keys of the agent, which job files do not have.
 const OWN: [&str; 5] = ["binary", "run", "agent", "share", "hold"];
-/// Flags of `run` about files and screens of whoever runs it, and about the run as a whole.
+/// Flags of `run` that concern the client's files and terminal, or the run as a whole.
 const ELSEWHERE: [&str; 5] = ["out", "file", "quiet", "no-progress", "abort-on-fail"];
-/// What no run can be called.
+/// Reserved run ID, which means the newest run.
 const LATEST: &str = "latest";
-/// Variables that are golo's own.
+/// Prefix of golo's own environment variables.
 const OURS: &str = "GOLO_";
 
-/// Keys and values.
+/// Names and values of environment variables.
 type Params = Vec<(String, String)>;
 
-/// A job as it was asked for.
+/// A requested job.
 #[derive(Debug)]
 pub struct Request {
-    /// The job's name.
+    /// Name of the job.
     pub name: String,
-    /// The load test's hash.
+    /// SHA-256 of the load test.
     pub binary: String,
-    /// The run that it is a part of.
+    /// ID of the run that the job is a part of.
     pub run: String,
-    /// What this part is called.
+    /// Name of this part of the run.
     pub agent: String,
-    /// Which part it is.
+    /// Share of the run's load.
     pub share: Share,
-    /// Whether it waits to be started once it is ready.
+    /// True if the job waits for its start once it is ready.
     pub hold: bool,
-    /// Parameters of the load test.
+    /// Parameters (environment variables) of the load test.
     pub params: Params,
-    /// What it must keep to, as it was written.
+    /// Thresholds as text.
     pub thresholds: Vec<String>,
-    /// Threads; 0 is one a core.
+    /// Number of worker threads; 0 means one per core.
     pub workers: u32,
-    /// What random choices depend on.
+    /// Seed of random choices.
     pub seed: u64,
-    /// What is to be delivered, and how.
+    /// Plan and options of the run.
     pub call: RunCall,
-    /// What the load test may use of the machine.
+    /// Resource limits of the load test.
     pub limits: LimitArgs,
 }
 
 impl Request {
-    /// Reads one. What is not said of the run is made up, and `agent` is what the part is called then.
+    /// Parses a request. A missing run ID is generated; `agent` is the default name of the part.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and what would be right.
+    /// Returns a message with the invalid value and what was expected.
     pub fn parse(value: &Value, agent: &str) -> Result<Self, String> {
         let Value::Object(keys) = value else {
             return Err("expected an object: `{\"name\": …, \"binary\": …}`".into());
@@ -93,7 +93,7 @@ impl Request {
     }
 }
 
-/// What is to be delivered, of the keys that are those of `run`; and the parameters of the load test.
+/// Parses the keys of a job file. Returns the plan and options, the resource limits and the load test's parameters.
 fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), String> {
     let mut job = keys.clone();
     OWN.iter().for_each(|key| _ = job.remove(*key));
@@ -102,7 +102,7 @@ fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Strin
         return Err(format!("`{key}` makes no sense at an agent: it is for whoever asks for the run"));
     }
     let mut file = JobFile::of_value(&(&Value::Object(job)).into()).map_err(|mistake| mistake.to_string())?;
-    // They come before the agent's own variables, which those of a file do not.
+    // Unlike those of a job file, these parameters override the agent's environment.
     let params = std::mem::take(&mut file.params);
     if let Some((key, _)) = params.iter().find(|(key, _)| key.starts_with(OURS)) {
         return Err(format!("`env` has `{key}`: what begins with `{OURS}` is golo's own"));
@@ -114,7 +114,7 @@ fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Strin
     Ok((call, limits, params))
 }
 
-/// A name that stands in URLs.
+/// Validates an ID that is used in URLs.
 fn id(text: String, key: &str) -> Result<String, String> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text == LATEST {
@@ -128,7 +128,7 @@ fn id(text: String, key: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// What a part is called: a name, or where its agent is, as `10.0.0.1:8081` or `[::1]:8081`.
+/// Validates the name of a part: a name, or an agent's address such as `10.0.0.1:8081` or `[::1]:8081`.
 fn part(text: String) -> Result<String, String> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
     if text.len() > 128 || !text.chars().all(is_fine) || text.starts_with('.') {
@@ -153,7 +153,7 @@ fn share(value: Option<&Value>) -> Result<Share, String> {
     share.ok_or_else(|| "`share` is which part it is of how many, from 0: `{\"index\": 0, \"of\": 3}`".to_owned())
 }
 
-/// A string, or several. What is none has been refused.
+/// Returns a value that is a string or a list of strings. Other types were refused before.
 fn texts(value: Option<&Value>) -> Vec<String> {
     let values = match value {
         Some(Value::Array(values)) => &values[..],
@@ -163,7 +163,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// A number, as a number or in a string. What is none has been refused.
+/// Returns a value that is a number, or a number in a string. Other values were refused before.
 fn number<N: std::str::FromStr + Default>(value: Option<&Value>) -> N {
     let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_go_lo_sends_is_a_job() {
+    fn request_of_go_lo_is_parsed() {
         let job = json!({"name": "simple_job_runner", "users": 10, "duration": 30, "binary": "b"});
         let job = Request::parse(&job, "here").unwrap();
         assert_eq!(job.call.plan().to_string(), "10 users for 30s");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_a_default_for_its_model() {
+    fn missing_values_have_the_defaults_of_the_model() {
         let plan = |job| Request::parse(&job, "here").map(|job| (job.name, job.call.plan().peak_users())).unwrap();
         assert_eq!(plan(json!({"binary": "b"})), ("dead_letter".to_owned(), 25));
         assert_eq!(plan(json!({"binary": "b", "rate": "5/s", "max_users": 7})).1, 7);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_request_is_refused_with_a_reason() {
         for (job, expected) in [
             (json!([]), "expected an object"),
             (json!({}), "`binary` is missing"),

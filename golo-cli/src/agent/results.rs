@@ -1,6 +1,7 @@
-//! The records of all jobs, in the agent's database until a collector has them.
+//! The records of all jobs, in the agent's database.
 //!
-//! A record is reported once it is committed, and never before: a power cut cannot take back what a collector was given.
+//! A record is reported only after it is committed, so a power failure cannot remove a record that a collector already
+//! has.
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,7 @@ use crate::results::{
     store::{Batch, Chunk, Ingested, KeptPart, Store, StoreError},
 };
 
-/// The database, in the data folder.
+/// Name of the database in the data folder.
 const FILE: &str = "results.db";
 
 /// The agent's database.
@@ -25,21 +26,21 @@ pub struct Results {
     pub(super) readers: Readers,
 }
 
-/// How many records of a job are committed.
+/// Number of committed records of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// The number of the next record.
+    /// Number of the next record.
     pub next: u64,
     /// True if no record follows.
     pub has_ended: bool,
 }
 
 impl Results {
-    /// Opens the database of a data folder, and creates it if there is none.
+    /// Opens the database of a data folder, or creates it.
     ///
     /// # Errors
     ///
-    /// Returns an error if the database cannot be opened, is damaged, or is one of a newer golo.
+    /// Returns an error if the database cannot be opened, is damaged, or was written by a newer golo.
     pub(super) fn open(data: &Path) -> Result<Self, StoreError> {
         let store = Store::open_to_sweep(&data.join(FILE))?;
         Ok(Self { readers: Readers::of(store.path()), store: Mutex::new(store) })
@@ -49,7 +50,7 @@ impl Results {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns how many records each job has, by the job's ID.
+    /// Returns the number of records of each job, by job ID.
     ///
     /// # Errors
     ///
@@ -60,11 +61,12 @@ impl Results {
         Ok(parts.into_iter().map(|part| (part.job.clone(), extent(&part))).collect())
     }
 
-    /// Commits the next records of a job, then reports them. Waits for the disk.
+    /// Commits the next records of a job, then reports them. Blocks until they are on disk.
     ///
     /// # Errors
     ///
-    /// Returns an error if they are refused, or if the database fails or is full; then none of them is kept.
+    /// Returns an error if a record is refused, or if the database fails or the disk is full; then none of them is
+    /// stored.
     pub(super) fn append(&self, job: &Job, records: Vec<Record>) -> Result<(), StoreError> {
         let kept = job.kept();
         let has_ended = records.last().is_some_and(is_last);
@@ -76,7 +78,8 @@ impl Results {
         Ok(())
     }
 
-    /// Returns the records of a job from number `from` on, of about `bytes` bytes; `None` if there is none yet.
+    /// Returns about `bytes` bytes of a job's records, beginning with number `from`; `None` if there is no such record
+    /// yet.
     ///
     /// # Errors
     ///
@@ -90,14 +93,14 @@ impl Results {
         self.readers.read(read).await
     }
 
-    /// Deletes the records of the jobs that `is_swept` selects by ID, and gives the room back to the disk.
+    /// Deletes the records of the jobs for whose ID `is_swept` is true, and shrinks the database file.
     ///
     /// # Errors
     ///
-    /// Returns an error if the database fails; then some of them may be left.
+    /// Returns an error if the database fails; then some of the records may remain.
     pub(super) fn sweep(&self, is_swept: impl Fn(&str) -> bool) -> Result<(), StoreError> {
         let parts = self.store().all_parts()?;
-        // A job that is running commits its records in between.
+        // Locked for one part at a time, so that a running job can commit records in between.
         for part in parts.iter().filter(|part| is_swept(&part.job)) {
             self.store().delete(part)?;
         }

@@ -1,4 +1,4 @@
-//! The calls of an agent's HTTP interface.
+//! Handlers of the agent's HTTP API.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,20 +29,20 @@ use crate::{
     support::moments::now,
 };
 
-/// What a form needs beside the file, in bytes.
+/// Maximum size of an upload form apart from the file, in bytes.
 const FORM: u64 = 64 << 10;
-/// Most bytes of records that are given at once.
+/// Size of the records in one response, in bytes; a response ends with the record that reaches it.
 const RECORDS: usize = 4 << 20;
-/// The longest that records are waited for.
+/// Maximum time that a request waits for new records.
 const WAIT: Duration = Duration::from_secs(30);
-/// The furthest that a start may be ahead, in nanoseconds.
+/// Maximum time of a start in the future, in nanoseconds.
 const AHEAD: u64 = 600_000_000_000;
-/// How long a load test may take to change its load.
+/// Maximum time that a load test may take to change its load.
 const ADJUST: Duration = Duration::from_secs(5);
 
 type Answer<T = Json<Value>> = Result<T, Refusal>;
 
-/// All of them.
+/// Returns the router of all calls.
 pub(super) fn router(agent: Arc<Agent>) -> Router {
     let most = agent.options.max_upload.saturating_add(FORM);
     let upload = post(upload).layer(DefaultBodyLimit::max(usize::try_from(most).unwrap_or(usize::MAX)));
@@ -87,14 +87,14 @@ async fn binary(State(agent): State<Arc<Agent>>, Path(hash): Path<String>) -> St
     if agent.binaries.find(&hash).is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }
 }
 
-/// What a body says, whatever its sender calls it: go-lo's command line gives no content type.
+/// Parses a JSON body with any content type: the go-lo command line sends none.
 fn parsed(body: &Bytes) -> Answer<Value> {
     serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("the body is no JSON: {error}")))
 }
 
 async fn queue(State(agent): State<Arc<Agent>>, body: Bytes) -> Answer<Response> {
     let asked = parsed(&body)?;
-    // Not given up half way where its sender goes away.
+    // In a task of its own, so that a client that disconnects does not interrupt it.
     let queued = spawn_blocking(move || agent.queue(asked)).await;
     let kept =
         queued.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the job could not be queued"))??.kept();
@@ -156,7 +156,7 @@ async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: By
     }
 }
 
-/// The load that a body asks for.
+/// Parses the load of a `PATCH` body.
 fn level(body: &Bytes) -> Answer<Target> {
     let wrong = || Refusal::bad("expected `{\"users\": 50}` or `{\"rate\": \"500/s\"}`");
     let asked = parsed(body)?;
@@ -222,7 +222,7 @@ async fn records(
     let mut stopping = agent.stopping.subscribe();
     let come = extent.wait_for(|extent| extent.has_ended || extent.next > from);
     tokio::select! {
-        // Neither can fail as long as the job and the agent are held.
+        // The senders exist as long as the job and the agent, which this function holds.
         _ = timeout(Duration::from_secs(wait).min(WAIT), come) => {}
         _ = async { stopping.wait_for(|is| *is).await.is_ok() && agent.running().is_none() || std::future::pending().await } => {}
     }
@@ -246,7 +246,7 @@ async fn records(
     })
 }
 
-/// The headers that say where records go on.
+/// Returns the headers with the number of the next record and the end of the records.
 fn place(next: u64, has_ended: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("golo-next", HeaderValue::from(next));
@@ -260,7 +260,7 @@ async fn stderr(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answ
     let job = find(&agent, &id)?;
     let text = match job.stderr() {
         Some(text) => text.into_bytes(),
-        // One that never started has said nothing.
+        // There is no file if the job has not ended.
         None => tokio::fs::read(job.folder().join("stderr")).await.unwrap_or_default(),
     };
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())

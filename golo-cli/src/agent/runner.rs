@@ -33,14 +33,14 @@ use crate::{
     results::store::StoreError,
 };
 
-/// Why a job is stopped when its agent is.
+/// Reason of a job that ends because its agent was stopped.
 pub(super) const STOPPED: &str = "the agent was stopped";
-/// Commands that an engine has not read yet.
+/// Maximum number of commands that the engine has not received yet.
 const COMMANDS: usize = 64;
-/// The variable that says which targets a load test may have.
+/// Environment variable with the allowed targets of a load test.
 const TARGETS: &str = "GOLO_ALLOW_TARGETS";
 
-/// Runs what is queued until the agent is to stop and nothing runs any more.
+/// Runs queued jobs until the agent is to stop and the running job is over.
 pub(super) async fn work(agent: Arc<Agent>) {
     let mut stopping = agent.stopping.subscribe();
     while !*stopping.borrow() {
@@ -57,12 +57,12 @@ pub(super) async fn work(agent: Arc<Agent>) {
     }
 }
 
-/// A job that failed for this reason.
+/// Returns the end of a job that failed.
 fn failed(reason: String) -> Ended {
     Ended { state: ended::State::Failed.into(), reason, ..Ended::default() }
 }
 
-/// Runs a job, and gives how it ended; or why it could not be run.
+/// Runs a job and returns its end. Returns an error if it cannot be run.
 async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
     let (commands, told) = mpsc::channel(COMMANDS);
     job.begin(commands);
@@ -79,7 +79,7 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
     agent.news.notify_one();
     let (events, come) = channel();
     let keeping = on_a_thread(agent, job, move |agent, job| {
-        // Load that is not measured is for nothing.
+        // Load without results is useless.
         keep(agent, job, &come).inspect_err(|_| job.stop_once("what was measured could not be kept"))?;
         Ok(())
     });
@@ -95,7 +95,7 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
     })
 }
 
-/// Starts to keep something of a job, on a thread that may wait for the disk. Returns the reason if it is not kept.
+/// Runs `keep` on a thread that may block. Errors are returned as text.
 fn on_a_thread(
     agent: &Arc<Agent>,
     job: &Arc<Job>,
@@ -105,7 +105,7 @@ fn on_a_thread(
     spawn_blocking(move || keep(&agent, &job).map_err(|error| chain(&error)))
 }
 
-/// Commits events as they come, those that have come meanwhile together, until all are kept.
+/// Commits events until the sender is dropped. Events that arrive during a commit are committed together.
 fn keep(agent: &Agent, job: &Job, events: &Receiver<Event>) -> Result<(), StoreError> {
     while let Ok(first) = events.recv() {
         let come = iter::once(first).chain(events.try_iter()).filter(is_kept);
@@ -118,7 +118,7 @@ fn keep(agent: &Agent, job: &Job, events: &Receiver<Event>) -> Result<(), StoreE
     Ok(())
 }
 
-/// True for an event that tells something of the run.
+/// Returns true if an event belongs to the results of the run.
 fn is_kept(event: &Event) -> bool {
     match &event.event {
         None | Some(event::Event::Accepted(_) | event::Event::Outputs(_)) => false,
@@ -127,7 +127,7 @@ fn is_kept(event: &Event) -> bool {
     }
 }
 
-/// Who stopped it is what its engine does not know.
+/// Adds the reason of a stop and the end of the run, which the engine does not know.
 fn with_reason(ended: Ended, job: &Job) -> Ended {
     let Some(Stop { reason, run }) = job.stop_asked() else { return ended };
     run.of(match ended.state() {
@@ -136,11 +136,11 @@ fn with_reason(ended: Ended, job: &Job) -> Ended {
     })
 }
 
-/// What is to be driven for a job.
+/// Prepares a job for the driver.
 fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, String> {
     let kept = job.kept();
     let mut request = Request::parse(&kept.request, &kept.agent)?;
-    // The agent may have been started anew with other limits.
+    // The agent may have been restarted with other limits.
     agent.options.limits.check(&request.call, request.share)?;
     let path = agent.binaries.find(&kept.binary).ok_or("its load test is no longer here: upload it again")?;
     let mut params = std::mem::take(&mut request.params);
@@ -153,7 +153,7 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, String> {
     Ok(driven::Job { load_test, call, params, share, limits, held })
 }
 
-/// Drives it on a thread and a runtime of its own, whatever this process has to do besides.
+/// Drives a job on its own thread and runtime, so that the agent's other work does not disturb it.
 fn drive(
     driving: driven::Job,
     told: mpsc::Receiver<Command>,
@@ -171,7 +171,7 @@ fn drive(
                 move |line| saying.say(line),
                 |event| {
                     job.note(&event);
-                    // Where nothing can be kept any more, the job is told to stop.
+                    // The receiver is dropped if records cannot be written; then the job is stopped.
                     _ = events.send(event);
                 },
             )),

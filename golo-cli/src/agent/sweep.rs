@@ -7,17 +7,18 @@ use golo::cli::{chain, say};
 use super::{jobs::Agent, kept::Kept};
 use crate::{results::store::StoreError, support::moments::now};
 
-/// Most jobs that are over and still listed.
+/// Maximum number of listed jobs that are over.
 const LISTED: usize = 1000;
 
 impl Agent {
-    /// Deletes records that were kept long enough, the oldest of too many jobs, and load tests that no job uses.
+    /// Deletes records that are older than `keep`, the oldest jobs beyond [`LISTED`], and old load tests that no job
+    /// uses.
     pub fn sweep(&self) {
         let keep = self.options.keep;
         let jobs = self.jobs();
         let is_kept_enough = |kept: &Kept| {
             let free = if kept.for_collector { kept.committed_at.or(kept.refused_at) } else { kept.ended };
-            // One whose records have not been counted is still being ended.
+            // A job without a record count is still being ended.
             kept.records > 0 && free.is_some_and(|free| Duration::from_nanos(now().saturating_sub(free)) > keep)
         };
         let is_wanted = |kept: &Kept| kept.for_collector && kept.committed_at.is_none() && !kept.is_swept;
@@ -30,7 +31,7 @@ impl Agent {
             if is_forgotten {
                 forgotten.push(job);
             }
-            // Reported before they are gone: else the job would seem to have lost them.
+            // Saved before the records are deleted: otherwise a restart would report them as lost.
             if (is_forgotten || is_kept_enough(&kept)) && job.change(|kept| !mem::replace(&mut kept.is_swept, true)) {
                 is_news = true;
                 if job.save().is_err() {
@@ -42,7 +43,7 @@ impl Agent {
             jobs.iter().filter(|job| job.change(|kept| kept.is_swept)).map(|job| job.id.as_str()).collect();
         let mut done = self.results.sweep(|id| swept.contains(id));
         if let Err(StoreError::Full(_)) = done {
-            // To delete takes a little room too.
+            // Deleting needs a little disk space too.
             self.release();
             done = self.results.sweep(|id| swept.contains(id));
         }
@@ -58,7 +59,7 @@ impl Agent {
             }
             Err(_) => {}
         }
-        // A full disk has room now.
+        // The sweep may have freed space on a full disk.
         unsaved.into_iter().for_each(|job| _ = job.save());
         self.set_aside();
         let used: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept().binary).collect();
@@ -98,7 +99,7 @@ mod tests {
         agent.queue(json!({ "binary": hash })).unwrap()
     }
 
-    /// A job that was over long ago, and whose first and last records are kept.
+    /// Returns a job that ended long ago and has two records, the first and the last.
     async fn over(agent: &Arc<Agent>) -> Arc<Job> {
         let job = queued(agent);
         agent.end(&job, Ended { state: ended::State::Completed.into(), ..Ended::default() }).await;
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sweep_deletes_records_that_were_kept_long_enough_and_no_others() {
+    async fn sweep_deletes_only_records_older_than_keep() {
         let data = tempfile::tempdir().unwrap();
         let agent = agent(data.path());
         let with = async |change: &dyn Fn(&mut Kept)| {
@@ -122,7 +123,7 @@ mod tests {
         let free = with(&|_| {}).await;
         let others = [
             with(&|kept| (kept.state, kept.ended) = (State::Running, None)).await,
-            // Its agent was killed before it had counted them.
+            // The agent was killed before it had counted the records.
             with(&|kept| kept.records = 0).await,
             with(&|kept| kept.for_collector = true).await,
             with(&|kept| kept.ended = Some(now() + 1_000_000_000_000)).await,
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sweep_gives_room_back_to_the_disk() {
+    async fn sweep_shrinks_the_database_file() {
         let data = tempfile::tempdir().unwrap();
         let agent = agent(data.path());
         let path = data.path().join("results.db");

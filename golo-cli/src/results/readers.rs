@@ -1,4 +1,4 @@
-//! A pool of connections that read a database, beside the one that writes to it.
+//! A pool of read-only connections to a database, separate from the connection that writes.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use super::store::{Store, StoreError};
 /// Maximum number of concurrent reads; further reads wait.
 const READERS: usize = 8;
 
-/// The connections. Clones share them.
+/// The pool. Clones share its connections.
 #[derive(Clone)]
 pub struct Readers(Arc<Shared>);
 
@@ -23,18 +23,18 @@ struct Shared {
 }
 
 impl Readers {
-    /// Returns a pool for the database at `path`, which opens a connection when one is needed.
+    /// Creates a pool for the database at `path`. Connections are opened when needed.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let shared = Shared { path: path.to_owned(), idle: Mutex::default(), free: Arc::new(Semaphore::new(READERS)) };
         Self(Arc::new(shared))
     }
 
-    /// Runs `read` on a thread that may block, and returns its result.
+    /// Runs `read` on a thread that may block. Returns its result.
     ///
     /// # Errors
     ///
-    /// If the database cannot be opened, if `read` fails, or if the program is ending.
+    /// Returns an error if the database cannot be opened, if `read` fails, or if the program is ending.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,

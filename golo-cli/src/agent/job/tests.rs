@@ -1,4 +1,4 @@
-//! What a job's engine is told when others want it to stop.
+//! Commands that a job's engine receives when the job is stopped.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn job(folder: &Path) -> Job {
 }
 
 #[test]
-fn only_a_call_that_says_nothing_of_the_run_cuts_what_is_stopping() {
+fn stop_with_the_end_of_the_run_never_cuts_a_stopping_job() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(folder.path());
     let (commands, mut told) = mpsc::channel(9);
@@ -24,7 +24,7 @@ fn only_a_call_that_says_nothing_of_the_run_cuts_what_is_stopping() {
     let stopped = RunEnd { stopped: Some(Duration::from_secs(3)), ..RunEnd::default() };
     for (run, expected) in [
         (&aborted, Some(Command::Stop)),
-        // Its answer was lost.
+        // The client repeats its call because it did not receive the answer.
         (&aborted, None),
         (&stopped, None),
         (&stopped, None),
@@ -39,7 +39,7 @@ fn only_a_call_that_says_nothing_of_the_run_cuts_what_is_stopping() {
 }
 
 #[test]
-fn a_second_call_that_says_nothing_cuts() {
+fn second_stop_without_the_end_of_the_run_cuts_the_job() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(folder.path());
     let (commands, mut told) = mpsc::channel(9);

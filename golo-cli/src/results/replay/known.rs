@@ -1,4 +1,4 @@
-//! Description of a run whose end is not known.
+//! Description of a run without a known end.
 
 use std::time::{Duration, SystemTime};
 

@@ -163,7 +163,7 @@ impl Store {
         Ok(parts.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the part that a job measured, if any record of it is kept.
+    /// Returns the part of a job, or `None` if no record of it is stored.
     ///
     /// # Errors
     ///
@@ -205,7 +205,7 @@ impl KeptPart {
         })
     }
 
-    /// True if its last record is kept.
+    /// Returns true if the last record is stored.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.state != RUNNING

@@ -20,17 +20,17 @@ use super::{
 /// Number of records read at once. No lock is held between pages, so a slow reader does not block others.
 const PAGE: u64 = 64;
 
-/// Maximum number of records in a chunk: a collector takes no more at once.
+/// Maximum number of records in a chunk, which is the maximum that a collector accepts in one call.
 const CHUNK: u64 = 10_000;
 
 /// Consecutive records of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Each record after its length.
+    /// Encoded records, each preceded by its length.
     pub bytes: Bytes,
-    /// The number of the record after them.
+    /// Number of the record that follows the chunk.
     pub next: u64,
-    /// True if they end with the part's last record.
+    /// True if the chunk ends with the part's last record.
     pub has_ended: bool,
 }
 
@@ -50,7 +50,7 @@ impl Store {
         Records { store: self, part: part.id, next: from, page: VecDeque::new() }
     }
 
-    /// Returns the records of a part from number `from` on, until there are at least `bytes` bytes of them; `None` if there
+    /// Returns records of a part, beginning with number `from`, until they have at least `bytes` bytes; `None` if there
     /// is no such record yet.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Store {
         for record in self.records(part, from) {
             let record = record?;
             has_ended = matches!(record.record, Some(record::Record::Ended(_)));
-            // A vector grows as it has to.
+            // Encoding into a vector cannot fail.
             _ = record.encode_length_delimited(&mut buffer);
             next += 1;
             if buffer.len() >= bytes || next - from >= CHUNK {

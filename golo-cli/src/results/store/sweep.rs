@@ -1,4 +1,4 @@
-//! Deletes what an agent's job measured, and gives the room back to the disk.
+//! Deletes the results of an agent's jobs and shrinks the database file.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use rusqlite::{OptionalExtension as _, TransactionBehavior};
 
 use super::{KeptPart, Store, StoreError};
 
-/// Most pages that one transaction gives back: it keeps other writers waiting.
+/// Maximum number of pages that one transaction frees. Other writers wait for it.
 const PAGES: u32 = 1000;
 
 impl Store {
-    /// Opens a database that parts are deleted from, and creates it if there is none.
+    /// Opens or creates a database from which parts can be deleted.
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
+    /// Returns the errors of [`Store::open`].
     pub fn open_to_sweep(path: &Path) -> Result<Self, StoreError> {
         let store = Self::open_with(path, true)?;
-        // `seconds` has no index by series: SQLite would scan all of it for each series that is deleted.
+        // `seconds` has no index by series: with foreign keys, SQLite would scan it for each deleted series.
         store.set("foreign_keys", false)?;
         Ok(store)
     }
 
-    /// Deletes a part with all its records, and the run with its last part. Until then the run's totals and merged
-    /// seconds stay those of all its parts.
+    /// Deletes a part with all its records. The run is deleted with its last part; until then its totals and merged
+    /// seconds still include the deleted parts.
     ///
     /// # Errors
     ///
@@ -50,8 +50,8 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Gives some free pages back to the disk, and returns true if there are more. Does nothing to a database that was
-    /// not created by [`Store::open_to_sweep`].
+    /// Removes up to 1000 free pages from the file. Returns true if there may be more. Has no effect on a database that
+    /// was not created by [`Store::open_to_sweep`].
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Store {
         }
         drop(pages);
         drop(vacuum);
-        // The file itself shrinks once what is in the log has been moved into it.
+        // The file shrinks when the write-ahead log is moved into it.
         self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(freed == PAGES)
     }
