@@ -362,7 +362,8 @@ mod tests {
             phases.push(1.0);
             phases.sort_by(f64::total_cmp);
             let longest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
-            proptest::prop_assert!(longest * (first as f64) < 3.0, "{longest} between {first}");
+            // The worst case is 49 of 780 users: the next stride without a common divisor is far from the golden ratio.
+            proptest::prop_assert!(longest * (first as f64) < 5.0, "{longest} between {first}");
         }
     }
 }
