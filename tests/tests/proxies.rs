@@ -94,7 +94,7 @@ async fn report_names_the_proxy_without_its_password() {
         (
             golo,
             &["run", JOBS, "--drive", "trigger"],
-            " was asked for; a load test that is not built with golo ignores it",
+            " was requested; a load test that is not built with golo ignores it",
         ),
     ];
     for (program, run, more) in ways {

@@ -98,7 +98,7 @@ async fn error_in_a_job_file_shows_its_line() {
         (
             "users = 5\nduratoin = '30s'\n",
             &[
-                "job.toml`, line 2: `duratoin` is not a flag of `run`",
+                "job.toml`, line 2: `duratoin` is not the name of a flag of `run`",
                 "did you mean `duration`?",
                 "  2 | duratoin = '30s'",
                 "    | ^^^^^^^^",
@@ -112,7 +112,7 @@ async fn error_in_a_job_file_shows_its_line() {
         ("[schema]\nuser = 1\n", &["line 2: `user` is not a key of a go-lo job"]),
         ("users = \n", &["job.toml`, line 1: "]),
         ("[env]\nA = [1]\n", &["line 2: `A`: expected a string, a number, true or false"]),
-        ("file = 'other.toml'\n", &["line 1: `file` is not a flag of `run`"]),
+        ("file = 'other.toml'\n", &["line 1: `file` is not the name of a flag of `run`"]),
         ("out = 'xml=a'\n", &["line 1: `out`: expected summary=FILE"]),
         ("users = 5\nrate = '5/s'\n", &["job.toml`: `--users` and `--rate` are two kinds of plan"]),
     ] {
