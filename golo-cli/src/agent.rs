@@ -44,7 +44,7 @@ const WATCHERS: Duration = Duration::from_secs(1);
 pub fn run(line: AgentLine) -> ExitCode {
     let running = line.into_settings(variable).and_then(|settings| {
         let runtime = Builder::new_multi_thread().enable_all().build();
-        runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(serve(settings))
+        runtime.map_err(|error| format!("cannot start the runtime: {error}"))?.block_on(serve(settings))
     });
     match running {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,7 +83,7 @@ async fn finished(agent: Arc<Agent>, working: tokio::task::JoinHandle<()>, colle
     _ = stopping.wait_for(|is| *is).await;
     let has_watchers = agent.running().is_some();
     if working.await.is_err() {
-        say("golo: the thread that runs jobs has ended");
+        say("golo agent: the task that runs jobs has failed");
     }
     let pushed = async {
         while let Some(collector) = &collector
@@ -116,8 +116,8 @@ async fn obey(agent: Arc<Agent>, mut signals: Signals) {
         let running = agent.running();
         if is_first {
             say(match running {
-                Some(_) => "golo agent: stops, and waits for the job that runs; another signal cuts it",
-                None => "golo agent: stops",
+                Some(_) => "golo agent: stopping the running job; another signal cuts it off",
+                None => "golo agent: stopping",
             });
         }
         match running {

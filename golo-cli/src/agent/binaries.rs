@@ -102,7 +102,7 @@ impl Binaries {
         let place = self.folder.join(&hash);
         // A blocking task runs to its end even if the client disconnects.
         let kept = tokio::task::spawn_blocking(move || keep(file, path, &place, &name)).await;
-        kept.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the upload could not be looked at"))??;
+        kept.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the upload could not be checked"))??;
         Ok(hash)
     }
 
@@ -130,7 +130,7 @@ impl Binaries {
     /// Returns the refusal of a load test that is too large.
     #[must_use]
     pub fn too_large(&self) -> Refusal {
-        let reason = format!("a load test may have {} bytes here: `--max-upload` sets that", self.most);
+        let reason = format!("the load test is larger than this agent's `--max-upload` of {} bytes", self.most);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
     }
 
@@ -169,7 +169,7 @@ fn check_room(free: u64, more: u64) -> Result<(), Refusal> {
     if free >= more.saturating_add(FREE) {
         return Ok(());
     }
-    let reason = format!("the disk has {} MiB left, and an upload leaves {} MiB of it free", free >> 20, FREE >> 20);
+    let reason = format!("the disk has {} MiB left, and uploads must leave {} MiB free", free >> 20, FREE >> 20);
     Err(Refusal::new(StatusCode::INSUFFICIENT_STORAGE, reason))
 }
 
@@ -182,7 +182,7 @@ fn said_name(name: Option<&str>) -> String {
 
 /// Returns the refusal of a request whose data cannot be written to disk.
 pub(super) fn unwritten(error: &io::Error) -> Refusal {
-    let reason = format!("it cannot be kept on this machine: {error}");
+    let reason = format!("the agent cannot write to its disk: {error}");
     match is_full(error) {
         true => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, reason),
         false => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason),
@@ -205,7 +205,7 @@ mod tests {
         for (free, more) in [(FREE + 5, 6), (0, 0), (u64::MAX - 1, u64::MAX)] {
             let refusal = check_room(free, more).unwrap_err();
             assert_eq!(refusal.status, StatusCode::INSUFFICIENT_STORAGE);
-            assert!(refusal.reason.ends_with("an upload leaves 256 MiB of it free"), "{}", refusal.reason);
+            assert!(refusal.reason.ends_with("uploads must leave 256 MiB free"), "{}", refusal.reason);
         }
     }
 }

@@ -41,7 +41,11 @@ impl Agent {
             let Ok(Err(error)) = written else { break };
             tries += 1;
             if tries == 1 {
-                say(format_args!("golo agent: the end of job {} cannot be kept yet: {}", job.id, chain(&error)));
+                say(format_args!(
+                    "golo agent: the end of job {} cannot be written, retrying: {}",
+                    job.id,
+                    chain(&error)
+                ));
             }
             if *self.stopping.borrow() && tries > TRIES {
                 break;
@@ -62,7 +66,7 @@ impl Agent {
             match self.results.append(job, records) {
                 // A retry would be refused too, and would block the waiting jobs.
                 Err(error) if error.is_callers() => {
-                    say(format_args!("golo agent: the end of job {} is not kept: {}", job.id, chain(&error)));
+                    say(format_args!("golo agent: the end of job {} cannot be stored: {}", job.id, chain(&error)));
                     job.set_extent(Extent { has_ended: true, ..extent });
                 }
                 appended => appended?,
@@ -117,11 +121,11 @@ impl Agent {
         });
         let (state, reason) = match kept.state {
             // The job's file has the number of records only after all of them were committed.
-            _ if kept.records > next => (ended::State::Failed, format!("its records from {next} on are lost")),
+            _ if kept.records > next => (ended::State::Failed, format!("the records from {next} on are lost")),
             State::Completed => (ended::State::Completed, kept.reason),
             State::Failed => (ended::State::Failed, kept.reason),
             State::Cancelled => (ended::State::Cancelled, kept.reason),
-            _ => (ended::State::Failed, "the agent ended while it ran".to_owned()),
+            _ => (ended::State::Failed, "the agent ended while the job was running".to_owned()),
         };
         let ended = last.unwrap_or_else(|| Ended { state: state.into(), reason, ..Ended::default() });
         self.end(job, ended).await;

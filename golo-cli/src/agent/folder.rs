@@ -21,21 +21,21 @@ const OLD_RECORDS: &str = "records";
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The folder cannot be created, read or written.
-    #[error("`{}` cannot be used", .0.display())]
+    #[error("the data folder `{}` cannot be used", .0.display())]
     Failed(PathBuf, #[source] io::Error),
     /// The folder contains files that do not belong to an agent.
     #[error(
-        "`{}` has files that are not golo's, and an agent deletes what it finds: give `--data` a folder that is empty or not \
-         there yet", .0.display()
+        "`{}` has files that are not golo's, and an agent deletes files in its data folder: set `--data` to an empty \
+         or new folder", .0.display()
     )]
     NotOurs(PathBuf),
     /// Another agent uses the folder.
-    #[error("another agent uses `{}`: give this one a folder of its own by `--data`", .0.display())]
+    #[error("another agent uses `{}`: set another folder with `--data`", .0.display())]
     InUse(PathBuf),
     /// The folder contains this file with records in the format of an older golo.
     #[error(
-        "`{}` holds records of an older golo, which this one does not read: let the older `golo agent` push them to a \
-         collector, then move its folder `jobs` away; or give `--data` another folder", .0.display()
+        "`{}` contains records of an older golo, which this version cannot read: let the older `golo agent` send them \
+         to a collector and then move the folder `jobs` away, or set another folder with `--data`", .0.display()
     )]
     OldRecords(PathBuf),
     /// The folder's database cannot be used.

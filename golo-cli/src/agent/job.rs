@@ -245,20 +245,20 @@ impl Job {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
         if !kept.hold {
-            return Err("the job was not queued with `hold`, and starts by itself");
+            return Err("the job was not queued with `hold`, so it starts by itself");
         }
         if kept.state.is_over() || live.stop.is_some() {
-            return Err("the job is over, or about to be");
+            return Err("the job is over or is stopping");
         }
         if live.is_start_asked || live.has_started {
-            return Err("the job has been started");
+            return Err("the job has already been started");
         }
         if !live.is_ready {
-            return Err("the job is not ready to be started");
+            return Err("the job is not ready yet");
         }
         let sent = live.commands.as_ref().is_some_and(|commands| commands.try_send(Command::Start { at }).is_ok());
         live.is_start_asked = sent;
-        if sent { Ok(()) } else { Err("the job is over, or about to be") }
+        if sent { Ok(()) } else { Err("the job is over or is stopping") }
     }
 
     /// Stops the job with the grace of its plan, unless it was already asked to stop.

@@ -106,7 +106,7 @@ impl Jobs {
             return Err(full());
         }
         if self.all.iter().any(|job| job.change(|kept| kept.run == run && kept.agent == agent)) {
-            let reason = format!("the run `{run}` has a part `{agent}` already: give another `agent`");
+            let reason = format!("the run `{run}` already has a part `{agent}`: set another `agent`");
             return Err(Refusal::conflict(reason));
         }
         Ok(())
@@ -114,7 +114,7 @@ impl Jobs {
 }
 
 fn full() -> Refusal {
-    let reason = format!("{ROOM} jobs wait already: try again when one of them has begun");
+    let reason = format!("{ROOM} jobs are already waiting: try again when one of them has started");
     Refusal::new(StatusCode::TOO_MANY_REQUESTS, reason)
 }
 
@@ -141,7 +141,7 @@ impl Agent {
                     let extent = if kept.is_swept { swept } else { found };
                     jobs.all.push(Arc::new(Job::new(kept, folder, extent)));
                 }
-                Err(error) => say(format_args!("golo agent: `{}` is no job: {error}", folder.display())),
+                Err(error) => say(format_args!("golo agent: cannot read the job in `{}`: {error}", folder.display())),
             }
         }
         jobs.all.sort_by_cached_key(|job| job.kept().number);
@@ -203,13 +203,13 @@ impl Agent {
     /// run already has this part, if the queue is full, if the disk cannot be written, or if the agent is stopping.
     pub fn queue(&self, asked: Value) -> Result<Arc<Job>, Refusal> {
         if *self.stopping.borrow() {
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent stops"));
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"));
         }
         let request = Request::parse(&asked, &self.options.name).map_err(Refusal::bad)?;
         self.options.limits.check(&request.call, request.share).map_err(Refusal::bad)?;
         if self.binaries.find(&request.binary).is_none() {
             return Err(Refusal::bad(
-                "`binary` is not here: it is what `/upload` answered, and has to be uploaded first",
+                "`binary` is unknown: upload the load test first, and use the `binary` that `/upload` returns",
             ));
         }
         self.lock().check(&request.run, &request.agent)?;
@@ -287,7 +287,7 @@ impl Agent {
     /// Stops a job. A queued job is cancelled at once.
     pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, reason: &'static str, run: RunEnd) {
         if self.lock().queue.remove(&job.id) {
-            let reason = format!("{} before its turn came", run.reason().as_deref().unwrap_or(reason));
+            let reason = format!("{} before the job started", run.reason().as_deref().unwrap_or(reason));
             let ended = run.of(Ended { state: ended::State::Cancelled.into(), ..Ended::default() });
             let ended = Ended { reason, ..ended };
             let (agent, job) = (Arc::clone(self), Arc::clone(job));

@@ -45,14 +45,14 @@ impl JobLimits {
 
     fn check_time(&self, plan: &Plan, most: Duration) -> Result<(), String> {
         let Some(duration) = plan.duration() else {
-            return Err(format!("this agent runs a job for {most:?} at most, its `--max-duration`: give a `duration`"));
+            return Err(format!("this agent's `--max-duration` is {most:?}: the job must have a `duration`"));
         };
         for (what, time) in
             [("warm-up and duration", duration.saturating_add(plan.warm_up())), ("graceful-stop", plan.graceful_stop())]
         {
             // The default grace is always allowed.
             if time > most && !(what == "graceful-stop" && time <= USUAL_GRACE) {
-                return Err(format!("{what} of {time:?} is beyond this agent's `--max-duration` of {most:?}"));
+                return Err(format!("{what} of {time:?} exceeds this agent's `--max-duration` of {most:?}"));
             }
         }
         Ok(())
@@ -84,7 +84,7 @@ fn users(asked: u64, most: u64, is_open: bool) -> Result<(), String> {
         return Ok(());
     }
     Err(match is_open {
-        true => format!("`max-users` of {asked} is beyond this agent's `--max-users` of {most}: give at most that"),
-        false => format!("{asked} users are beyond this agent's `--max-users` of {most}"),
+        true => format!("`max-users` of {asked} exceeds this agent's `--max-users` of {most}"),
+        false => format!("{asked} users exceed this agent's `--max-users` of {most}"),
     })
 }

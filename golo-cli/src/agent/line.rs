@@ -22,38 +22,37 @@ pub struct AgentLine {
     /// Address, token and TLS of the server.
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Where it keeps load tests and what they measured [default: $XDG_DATA_HOME/golo/agent, or
-    /// ~/.local/share/golo/agent]
+    /// Folder for load tests and results [default: golo/agent in $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, value_name = "DIR", help_heading = "Agent")]
     pub data: Option<PathBuf>,
-    /// What its parts of runs are called [default: the name of this machine]
+    /// Name of this agent's parts of runs [default: the name of this machine]
     #[arg(long, value_name = "NAME", help_heading = "Agent")]
     pub name: Option<String>,
-    /// How long records are kept once the collector has them, or has refused them; without a collector, once their job
-    /// is over
+    /// Keep records for this time after the collector has received or refused them; without a collector, after the
+    /// job has ended
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "24h", help_heading = "Agent")]
     pub keep: Duration,
-    /// The largest load test: 1GiB or 1G (powers of 1024), 1GB (powers of 1000), or a number of bytes
+    /// Maximum size of a load test: 1GiB or 1G (powers of 1024), 1GB (powers of 1000), or a number of bytes
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1GiB", help_heading = "Limits of jobs")]
     pub max_upload: u64,
-    /// Most users of a job; with a rate, most triggers in flight. One that asks for more is refused
+    /// Maximum number of users of a job; with a rate, of triggers in flight. Jobs with more are refused
     #[arg(long, value_name = "N", help_heading = "Limits of jobs")]
     pub max_users: Option<u64>,
-    /// The longest that a job may take, warm-up and all. One that asks for more is refused
+    /// Maximum duration of a job, including its warm-up. Longer jobs are refused
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Limits of jobs")]
     pub max_duration: Option<Duration>,
-    /// A target that load tests may send requests to, and no other (may be repeated). Those built with golo keep to it;
-    /// a load test is a program, and nothing here can hold one to it that does not: a firewall can
+    /// Allow only this target (may be repeated). Load tests built with golo obey this; other programs
+    /// need a firewall
     #[arg(long, value_name = "HOST[:PORT]", value_parser = target, help_heading = "Limits of jobs")]
     pub allow_target: Vec<String>,
-    /// Where what is measured goes: http://HOST:8082
+    /// Send results to this collector: http://HOST:8082
     #[arg(long, value_name = "URL", help_heading = "Collector")]
     pub collector: Option<String>,
-    /// The collector's token
+    /// Bearer token of the collector
     /// [env: GOLO_COLLECTOR_TOKEN]
     #[arg(long, value_name = "TOKEN", requires = "collector", help_heading = "Collector")]
     pub collector_token: Option<Secret>,
-    /// Who vouches for the collector's certificate, beside those whom this machine trusts
+    /// Root certificate of the collector, in addition to those that this machine trusts
     #[arg(long, value_name = "FILE.pem", requires = "collector", help_heading = "Collector")]
     pub collector_ca: Option<PathBuf>,
 }
@@ -73,7 +72,7 @@ impl AgentLine {
             Some(data) => data,
             None => match data_folder() {
                 Some(folder) => folder.join("golo/agent"),
-                None => return Err("there is no home folder: give `--data DIR`".to_owned()),
+                None => return Err("there is no home folder: set `--data DIR`".to_owned()),
             },
         };
         let name = match self.name {
@@ -107,6 +106,6 @@ impl AgentLine {
 fn target(text: &str) -> Result<String, String> {
     match golo::cli::is_target(text) {
         true => Ok(text.to_owned()),
-        false => Err("expected HOST or HOST:PORT, as 127.0.0.1:8765, [::1] or shop.example".to_owned()),
+        false => Err("expected HOST or HOST:PORT, for example 127.0.0.1:8765, [::1] or shop.example".to_owned()),
     }
 }

@@ -8,7 +8,7 @@ use super::{jobs::Agent, kept::State};
 pub(super) fn text(agent: &Agent, bytes: u64) -> String {
     let mut text = String::new();
     let jobs = agent.jobs();
-    head(&mut text, "golo_agent_jobs", "gauge", "Jobs that are listed, by state.");
+    head(&mut text, "golo_agent_jobs", "gauge", "Number of listed jobs by state.");
     for state in State::ALL {
         let count = jobs.iter().filter(|job| job.state() == state).count();
         _ = writeln!(text, "golo_agent_jobs{{state=\"{}\"}} {count}", state.name());
@@ -21,32 +21,38 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
         &mut text,
         "golo_agent_users",
         "gauge",
-        "Users of the job that runs; in the open model, triggers in flight.",
+        "Number of users of the running job; in the open model, of triggers in flight.",
         users,
     );
     one(
         &mut text,
         "golo_agent_request_rate",
         "gauge",
-        "Requests per second of the job that runs, in its last second.",
+        "Requests per second of the running job in its last second.",
         rate,
     );
     let totals = jobs.iter().map(|job| job.kept().requests);
     let (requests, failed) = totals.fold((0, 0), |(all, bad), (requests, failed)| (all + requests, bad + failed));
-    one(&mut text, "golo_agent_requests", "gauge", "Requests of all jobs that are listed.", requests);
-    one(&mut text, "golo_agent_requests_failed", "gauge", "Those of them that failed.", failed);
-    one(&mut text, "golo_agent_spool_bytes", "gauge", "Bytes of records on disk.", bytes);
+    one(&mut text, "golo_agent_requests", "gauge", "Number of requests of all listed jobs.", requests);
+    one(&mut text, "golo_agent_requests_failed", "gauge", "Number of failed requests of all listed jobs.", failed);
+    one(&mut text, "golo_agent_spool_bytes", "gauge", "Size of the database in bytes.", bytes);
     let waiting = jobs.iter().map(|job| {
         let kept = job.kept();
         let records = job.extent().next;
         if kept.for_collector && !kept.is_swept { records.saturating_sub(kept.committed) } else { 0 }
     });
     let waiting: u64 = waiting.sum();
-    one(&mut text, "golo_agent_records_uncommitted", "gauge", "Records that the collector does not have yet.", waiting);
+    one(
+        &mut text,
+        "golo_agent_records_uncommitted",
+        "gauge",
+        "Number of records that the collector does not have yet.",
+        waiting,
+    );
     let refused = jobs.iter().filter(|job| job.kept().refused.is_some()).count();
-    one(&mut text, "golo_agent_jobs_refused", "gauge", "Jobs that the collector does not take.", refused);
+    one(&mut text, "golo_agent_jobs_refused", "gauge", "Number of jobs that the collector refuses.", refused);
     let uploads = agent.uploads.load(Relaxed);
-    one(&mut text, "golo_agent_uploads_total", "counter", "Load tests that were uploaded.", uploads);
+    one(&mut text, "golo_agent_uploads_total", "counter", "Number of uploaded load tests.", uploads);
     agent.options.statuses.write(&mut text, "golo_agent_http_requests_total");
     text
 }

@@ -128,7 +128,7 @@ impl Collector {
             Ok(Next { next: None }) if status == StatusCode::CONFLICT => {
                 Err(Unpushed::Refused(self.client.refusal(status, &body)))
             }
-            _ => Err(Unpushed::Away("it answers as no collector does".to_owned())),
+            _ => Err(Unpushed::Away("the server's response is not that of a collector".to_owned())),
         }
     }
 }
@@ -171,16 +171,14 @@ pub async fn run(agent: Arc<Agent>, collector: Arc<Collector>) {
         match pass(&agent, &collector, &mut refused).await {
             Ok(()) => {
                 if !collector.is_there.swap(true, Relaxed) {
-                    say("golo agent: the collector is there again");
+                    say("golo agent: the collector is reachable again");
                 }
                 pause = PAUSE;
                 _ = timeout(AGAIN, agent.news.notified()).await;
             }
             Err(reason) => {
                 if collector.is_there.swap(false, Relaxed) {
-                    say(format_args!(
-                        "golo agent: the collector cannot be used, and is tried again until it can: {reason}"
-                    ));
+                    say(format_args!("golo agent: cannot send records to the collector, retrying: {reason}"));
                 }
                 tokio::time::sleep(pause).await;
                 pause = (2 * pause).min(LONGEST);
@@ -203,7 +201,7 @@ async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String
             Err(Unpushed::Refused(reason)) => {
                 refused.insert(job.id.clone(), Instant::now());
                 if note(job, Some(reason.clone())).await {
-                    say(format_args!("golo agent: the collector does not take job {}: {reason}", job.id));
+                    say(format_args!("golo agent: the collector refuses job {}: {reason}", job.id));
                 }
             }
         }
@@ -224,12 +222,15 @@ async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<()
     let kept = job.kept();
     let mut next = collector.next(&kept).await?;
     loop {
-        let unread = |error| Unpushed::Refused(format!("its records cannot be read: {}", chain(&error)));
+        let unread = |error| Unpushed::Refused(format!("the records cannot be read: {}", chain(&error)));
         let read = agent.results.read(job, next, BATCH).await.map_err(unread)?;
         let extent = job.extent();
         let Some(chunk) = read else {
             if next > extent.next {
-                return Err(Unpushed::Refused(format!("it has {next} records, and there are {} here", extent.next)));
+                return Err(Unpushed::Refused(format!(
+                    "the collector has {next} records, the job only {}",
+                    extent.next
+                )));
             }
             let is_done = extent.has_ended && next == extent.next;
             if is_done {
@@ -244,7 +245,8 @@ async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<()
         let (asked, end, is_last) = (next, chunk.next, chunk.has_ended);
         next = collector.push(&kept, asked, chunk.bytes).await?;
         if next <= asked {
-            return Err(Unpushed::Refused(format!("it wants record {next} after it was given those from {asked} on")));
+            let reason = format!("the collector expects record {next} after it received those from {asked} on");
+            return Err(Unpushed::Refused(reason));
         }
         // The last number is reported by `commit`, once it is on disk.
         if !is_last || next < end {

@@ -64,7 +64,7 @@ impl Request {
         let text = |key: &str| match keys.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-            Some(_) => Err(format!("`{key}` is a string")),
+            Some(_) => Err(format!("`{key}`: expected a string")),
         };
         let hold = match keys.get("hold") {
             None => false,
@@ -73,12 +73,12 @@ impl Request {
         };
         let name = text("name")?.unwrap_or_else(|| NAMELESS.to_owned());
         if name.chars().count() > 200 || name.chars().any(char::is_control) {
-            return Err("`name` has control characters, or more than 200 characters".to_owned());
+            return Err("`name` has control characters or more than 200 characters".to_owned());
         }
         let (call, limits, params) = call(keys)?;
         Ok(Self {
             name,
-            binary: text("binary")?.ok_or("`binary` is missing: what `/upload` answered")?,
+            binary: text("binary")?.ok_or("`binary` is missing: expected the hash that `/upload` returned")?,
             run: id(text("run")?.unwrap_or_else(golo::new_sequence_id), "run")?,
             agent: part(text("agent")?.unwrap_or_else(|| agent.to_owned()))?,
             share: share(keys.get("share"))?,
@@ -99,16 +99,16 @@ fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Strin
     OWN.iter().for_each(|key| _ = job.remove(*key));
     let is_elsewhere = |key: &&String| ELSEWHERE.contains(&key.replace('_', "-").as_str());
     if let Some(key) = job.keys().find(is_elsewhere) {
-        return Err(format!("`{key}` makes no sense at an agent: it is for whoever asks for the run"));
+        return Err(format!("`{key}` is not possible in a job of an agent: it concerns the client or the whole run"));
     }
     let mut file = JobFile::of_value(&(&Value::Object(job)).into()).map_err(|mistake| mistake.to_string())?;
     // Unlike those of a job file, these parameters override the agent's environment.
     let params = std::mem::take(&mut file.params);
     if let Some((key, _)) = params.iter().find(|(key, _)| key.starts_with(OURS)) {
-        return Err(format!("`env` has `{key}`: what begins with `{OURS}` is golo's own"));
+        return Err(format!("`env` has `{key}`: names that begin with `{OURS}` are reserved"));
     }
     if params.iter().any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')) {
-        return Err("`env` has what no variable can be: a key that is empty or has a `=`, or a zero byte".to_owned());
+        return Err("`env` has an invalid variable: its name is empty or has a `=`, or it has a zero byte".to_owned());
     }
     let (call, limits) = file.into_call()?;
     Ok((call, limits, params))
@@ -118,11 +118,11 @@ fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Strin
 fn id(text: String, key: &str) -> Result<String, String> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text == LATEST {
-        return Err(format!("`{key}` is `{LATEST}`, which is what the newest run is called: give another"));
+        return Err(format!("`{key}` is `{LATEST}`, which means the newest run: set another ID"));
     }
     if text.len() > 64 || !text.chars().all(is_fine) || text.starts_with('.') {
         return Err(format!(
-            "`{key}` has at most 64 letters, digits, `-`, `_` and `.`, and does not begin with one of the last"
+            "`{key}`: expected at most 64 letters, digits, `-`, `_` and `.`, and no `.` at the beginning"
         ));
     }
     Ok(text)
@@ -133,8 +133,8 @@ fn part(text: String) -> Result<String, String> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
     if text.len() > 128 || !text.chars().all(is_fine) || text.starts_with('.') {
         return Err(
-            "`agent` is a name or HOST:PORT: at most 128 letters, digits, `-`, `_`, `.`, `:`, `[` and `]`, and does \
-                    not begin with `.`"
+            "`agent`: expected a name or HOST:PORT of at most 128 letters, digits, `-`, `_`, `.`, `:`, `[` and `]`, \
+             and no `.` at the beginning"
                 .to_owned(),
         );
     }
@@ -150,7 +150,9 @@ fn share(value: Option<&Value>) -> Result<Share, String> {
         }
         _ => None,
     };
-    share.ok_or_else(|| "`share` is which part it is of how many, from 0: `{\"index\": 0, \"of\": 3}`".to_owned())
+    share.ok_or_else(|| {
+        "`share`: expected the index of the part, from 0, and their number: `{\"index\": 0, \"of\": 3}`".to_owned()
+    })
 }
 
 /// Returns a value that is a string or a list of strings. Other types were refused before.
@@ -202,16 +204,16 @@ mod tests {
             (json!({"binary": "b", "users": [1]}), "`users`: expected a string or a number"),
             (json!({"binary": "b", "users": 1, "rate": "5/s"}), "`--users` and `--rate` are two kinds of plan"),
             (json!({"binary": "b", "insecure": 1}), "`insecure`: expected true or false"),
-            (json!({"binary": "b", "out": "html=/etc/passwd"}), "`out` makes no sense at an agent"),
-            (json!({"binary": "b", "file": "/etc/passwd"}), "`file` makes no sense at an agent"),
-            (json!({"binary": "b", "abort_on_fail": true}), "`abort_on_fail` makes no sense at an agent"),
-            (json!({"binary": "b", "run": "../../etc"}), "`run` has at most 64 letters"),
+            (json!({"binary": "b", "out": "html=/etc/passwd"}), "`out` is not possible in a job of an agent"),
+            (json!({"binary": "b", "file": "/etc/passwd"}), "`file` is not possible in a job of an agent"),
+            (json!({"binary": "b", "abort_on_fail": true}), "`abort_on_fail` is not possible in a job of an agent"),
+            (json!({"binary": "b", "run": "../../etc"}), "`run`: expected at most 64 letters"),
             (json!({"binary": "b", "run": "latest"}), "`run` is `latest`"),
-            (json!({"binary": "b", "agent": ".."}), "`agent` is a name or HOST:PORT"),
-            (json!({"binary": "b", "share": {"index": 3, "of": 3}}), "`share` is which part"),
-            (json!({"binary": "b", "share": {"index": 0, "of": 3, "x": 1}}), "`share` is which part"),
+            (json!({"binary": "b", "agent": ".."}), "`agent`: expected a name or HOST:PORT"),
+            (json!({"binary": "b", "share": {"index": 3, "of": 3}}), "`share`: expected the index"),
+            (json!({"binary": "b", "share": {"index": 0, "of": 3, "x": 1}}), "`share`: expected the index"),
             (json!({"binary": "b", "env": {"GOLO_ADDR": "x"}}), "`env` has `GOLO_ADDR`"),
-            (json!({"binary": "b", "env": {"A=B": "x"}}), "`env` has what no variable can be"),
+            (json!({"binary": "b", "env": {"A=B": "x"}}), "`env` has an invalid variable"),
             (json!({"binary": "b", "env": [1]}), "`env` is"),
             (json!({"binary": "b", "max-memory": "a lot"}), "`max-memory`: expected bytes"),
             (json!({"binary": "b", "name": "a\nb"}), "`name` has control characters"),

@@ -70,7 +70,7 @@ async fn upload(
     if length.is_some_and(|length| length > agent.options.max_upload.saturating_add(FORM)) {
         return Err(agent.binaries.too_large());
     }
-    let wrong = || Refusal::bad("expected a form, multipart/form-data, whose field `file` is the load test");
+    let wrong = || Refusal::bad("expected a form (multipart/form-data) with the load test in the field `file`");
     let mut form = form.map_err(|_| wrong())?;
     agent.binaries.check_room(length.unwrap_or_default())?;
     while let Some(field) = form.next_field().await.map_err(|error| agent.binaries.unread(&error))? {
@@ -89,7 +89,7 @@ async fn binary(State(agent): State<Arc<Agent>>, Path(hash): Path<String>) -> St
 
 /// Parses a JSON body with any content type: the go-lo command line sends none.
 fn parsed(body: &Bytes) -> Answer<Value> {
-    serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("the body is no JSON: {error}")))
+    serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("the body is not valid JSON: {error}")))
 }
 
 async fn queue(State(agent): State<Arc<Agent>>, body: Bytes) -> Answer<Response> {
@@ -121,7 +121,8 @@ async fn stop(
     let job = find(&agent, &id)?;
     let wrong = |_| {
         Refusal::bad(
-            "expected nothing, or how the run ends: `?stopped=NS`, `aborted=THRESHOLD`, `died=REASON`, `died-of=PART`, `lost=REASON`",
+            "expected no parameters, or those of the end of the run: `?stopped=NS`, `aborted=THRESHOLD`, \
+             `died=REASON`, `died-of=PART`, `lost=REASON`",
         )
     };
     let Query(told) = told.map_err(wrong)?;
@@ -141,7 +142,7 @@ async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: By
     let now = now();
     if start.at > now.saturating_add(AHEAD) {
         return Err(Refusal::bad(format!(
-            "`at` is {}, which is more than 600 s from now: by this agent's clock it is {now}",
+            "`at` is {}, which is more than 600 s in the future: the agent's time is {now}",
             start.at
         )));
     }
@@ -184,7 +185,7 @@ async fn adjust(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: B
     adjusted.borrow_and_update();
     if job.state() != JobState::Running || !job.command(Command::Adjust(level)) {
         return Err(Refusal::conflict(format!(
-            "the job is {}, and only one that is running can be changed",
+            "the job is {}: only the load of a running job can be changed",
             job.state().name()
         )));
     }
@@ -193,7 +194,7 @@ async fn adjust(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: B
             refused if refused.is_empty() => Ok(Json(job.view())),
             refused => Err(Refusal::bad(refused.clone())),
         },
-        _ => Err(Refusal::conflict("the load test does not say whether its load has changed")),
+        _ => Err(Refusal::conflict("the load test has not confirmed the change of its load")),
     }
 }
 
@@ -214,7 +215,7 @@ async fn records(
     let Ok(Query(From { from, wait })) = from else {
         return Err(Refusal::bad("expected `?from=N&wait=SECONDS`, with whole numbers"));
     };
-    let gone = || Refusal::new(StatusCode::GONE, "its records have been deleted: `--keep` says after how long");
+    let gone = || Refusal::new(StatusCode::GONE, "the records have been deleted: `--keep` sets how long they are kept");
     if job.kept().is_swept {
         return Err(gone());
     }
@@ -231,7 +232,7 @@ async fn records(
         return Err(gone());
     }
     let read = read.map_err(|error| {
-        let reason = format!("its records cannot be read: {}", chain(&error));
+        let reason = format!("the records cannot be read: {}", chain(&error));
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     })?;
     Ok(match read {

@@ -74,21 +74,21 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
         job.save()?;
         Ok(agent.results.append(job, vec![agent.begun(job)])?)
     });
-    let unkept = |error: String| format!("what it measures cannot be kept: {error}");
+    let unkept = |error: String| format!("the results cannot be stored: {error}");
     begun.await.map_err(|error| error.to_string())?.map_err(unkept)?;
     agent.news.notify_one();
     let (events, come) = channel();
     let keeping = on_a_thread(agent, job, move |agent, job| {
         // Load without results is useless.
-        keep(agent, job, &come).inspect_err(|_| job.stop_once("what was measured could not be kept"))?;
+        keep(agent, job, &come).inspect_err(|_| job.stop_once("the results cannot be stored"))?;
         Ok(())
     });
     let ended = drive(driving, told, job, events)?.await;
-    let ended = ended.unwrap_or_else(|_| failed("the engine ended before the job did".to_owned()));
+    let ended = ended.unwrap_or_else(|_| failed("the thread that drives the job ended unexpectedly".to_owned()));
     Ok(match keeping.await.unwrap_or_else(|error| Err(error.to_string())) {
         Err(error) => Ended {
             state: ended::State::Failed.into(),
-            reason: format!("what it measured cannot be kept: {error}"),
+            reason: format!("the results cannot be stored: {error}"),
             ..ended
         },
         Ok(()) => with_reason(ended, job),
@@ -142,7 +142,7 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, String> {
     let mut request = Request::parse(&kept.request, &kept.agent)?;
     // The agent may have been restarted with other limits.
     agent.options.limits.check(&request.call, request.share)?;
-    let path = agent.binaries.find(&kept.binary).ok_or("its load test is no longer here: upload it again")?;
+    let path = agent.binaries.find(&kept.binary).ok_or("the load test has been deleted: upload it again")?;
     let mut params = std::mem::take(&mut request.params);
     if !agent.options.limits.targets.is_empty() {
         params.push((TARGETS.to_owned(), agent.options.limits.targets.join(",")));
@@ -175,10 +175,10 @@ fn drive(
                     _ = events.send(event);
                 },
             )),
-            Err(error) => failed(format!("no runtime for it: {error}")),
+            Err(error) => failed(format!("cannot start a runtime: {error}")),
         };
         _ = tell.send(ended);
     });
-    thread.map_err(|error| format!("no thread for it: {error}"))?;
+    thread.map_err(|error| format!("cannot start a thread: {error}"))?;
     Ok(ended)
 }

@@ -55,7 +55,7 @@ impl Agent {
                 }
             }
             Err(error) if is_news => {
-                say(format_args!("golo agent: records cannot be deleted, and that is tried again: {}", chain(&error)));
+                say(format_args!("golo agent: records cannot be deleted, retrying later: {}", chain(&error)));
             }
             Err(_) => {}
         }

@@ -1,4 +1,4 @@
-//! Databases of agents that are damaged, missing, or of an older golo.
+//! Agent databases that are damaged, missing or from an older golo.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const DATABASE: &str = "results.db";
 
-/// The folder of an agent that was killed after it had run a job; the job's ID and its records.
+/// Runs a job and kills the agent. Returns its data folder, the job's ID and its records.
 async fn left_behind(start: &Start) -> (Arc<TempDir>, String, Vec<Record>) {
     let agent = start.agent();
     let job = json!({"binary": agent.load_test().await, "duration": "1s", "run": "run-1", "agent": "left"});
@@ -24,7 +24,7 @@ async fn left_behind(start: &Start) -> (Arc<TempDir>, String, Vec<Record>) {
     (Arc::clone(&agent.data), id, records)
 }
 
-/// Runs SQL in the database of an agent that does not run, and moves what is in the log into the file.
+/// Runs SQL in the database of a stopped agent and moves the write-ahead log into the file.
 fn change(data: &TempDir, sql: &str) {
     let database = Connection::open(data.path().join(DATABASE)).unwrap();
     database.execute_batch(sql).unwrap();
@@ -73,38 +73,38 @@ async fn records_that_cannot_be_read_are_reported_as_damaged() {
     let agent = start.agent_in(data);
     let (status, answer) = agent.get(&format!("/jobs/{id}/records")).await;
     let reason = answer["error"].as_str().unwrap();
-    assert!(status == 500 && reason.starts_with("its records cannot be read: the database is damaged"), "{answer}");
+    assert!(status == 500 && reason.starts_with("the records cannot be read: the database is damaged"), "{answer}");
     let job = agent.until_it(&id, "refused", |job| job["refused"].is_string()).await;
-    assert!(job["refused"].as_str().unwrap().starts_with("its records cannot be read"), "{job}");
-    // Others are run all the same.
+    assert!(job["refused"].as_str().unwrap().starts_with("the records cannot be read"), "{job}");
+    // Other jobs are still run.
     let job = json!({"binary": agent.load_test().await, "duration": "100ms"});
     let other = agent.queue(job).await;
     agent.until(&other, "completed").await;
 }
 
 #[tokio::test]
-async fn job_whose_records_are_gone_has_failed_with_the_reason() {
+async fn job_with_missing_records_fails_with_the_reason() {
     let start = Start::with(&[]);
     let (data, id, records) = left_behind(&start).await;
     change(&data, "DELETE FROM records WHERE number > 2; UPDATE parts SET next_record = 3, state = 'running'");
     let agent = start.agent_in(Arc::clone(&data));
-    assert_eq!(ended(&agent, &id).await, "its records from 3 on are lost");
+    assert_eq!(ended(&agent, &id).await, "the records from 3 on are lost");
     assert_eq!(agent.records(&id).await[..3], records[..3]);
     let job = agent.until(&id, "failed").await;
-    assert_eq!(job["reason"], "its records from 3 on are lost");
+    assert_eq!(job["reason"], "the records from 3 on are lost");
     drop(agent);
 
     for file in ["results.db", "results.db-wal", "results.db-shm"] {
         _ = std::fs::remove_file(data.path().join(file));
     }
     let agent = start.agent_in(data);
-    assert_eq!(ended(&agent, &id).await, "its records from 0 on are lost");
+    assert_eq!(ended(&agent, &id).await, "the records from 0 on are lost");
     let kinds: Vec<_> = agent.records(&id).await.iter().map(kind).collect();
     assert_eq!(kinds, ["begun", "ended"]);
 }
 
 #[tokio::test]
-async fn agent_killed_at_any_moment_keeps_what_it_reported() {
+async fn killed_agent_keeps_all_records_that_it_reported() {
     let mut data = Arc::new(tempfile::tempdir().unwrap());
     let mut jobs: Vec<(String, Vec<Record>)> = Vec::new();
     for round in 0..5 {
@@ -112,11 +112,11 @@ async fn agent_killed_at_any_moment_keeps_what_it_reported() {
         for (id, reported) in &jobs {
             let records = agent.records(id).await;
             assert!(records.starts_with(reported), "{} of {}", records.len(), reported.len());
-            assert_eq!(agent.until(id, "failed").await["reason"], "the agent ended while it ran");
+            assert_eq!(agent.until(id, "failed").await["reason"], "the agent ended while the job was running");
         }
         let id = agent.queue(json!({"binary": agent.load_test().await, "duration": 600, "users": 2})).await;
         agent.until(&id, "running").await;
-        // Each change of the load is a record: many are being written when it is killed.
+        // Each change of the load is a record, so the agent is killed while it writes many records.
         let path = format!("/jobs/{id}");
         let changing = async {
             for users in (1..=3).cycle() {
@@ -139,7 +139,7 @@ fn agent_does_not_start_with_records_of_an_older_golo() {
     std::fs::write(&records, "what was measured").unwrap();
     std::fs::write(data.path().join("golo-agent.lock"), "").unwrap();
     let (code, said) = Start::with(&["--addr", "127.0.0.1:0"]).refused_in(data.path());
-    let expected = format!("`{}` holds records of an older golo, which this one does not read", records.display());
+    let expected = format!("`{}` contains records of an older golo, which this version cannot read", records.display());
     assert!(code == 104 && said.lines().count() == 1 && said.contains(&expected), "{said}");
     assert_eq!(std::fs::read(&records).unwrap(), b"what was measured");
     assert!(!data.path().join(DATABASE).exists());

@@ -40,7 +40,7 @@ async fn killed_agent_leaves_no_process_and_its_job_has_failed() {
 
     let agent = Start::with(&[]).agent_in(data);
     let job = agent.until(&first, "failed").await;
-    assert_eq!(job["reason"], "the agent ended while it ran");
+    assert_eq!(job["reason"], "the agent ended while the job was running");
     // The restarted agent restores the measurements.
     for key in ["records", "elapsed"] {
         let (now, then) = (job[key].as_f64().unwrap(), before[key].as_f64().unwrap());
@@ -52,7 +52,10 @@ async fn killed_agent_leaves_no_process_and_its_job_has_failed() {
     assert_eq!(kinds[..3], ["begun", "ready", "started"]);
     assert!(kinds[3..kinds.len() - 1].iter().all(|kind| *kind == "second"), "{kinds:?}");
     let Some(record::Record::Ended(ended)) = &all.last().unwrap().record else { panic!("{all:?}") };
-    assert_eq!((ended.state(), ended.reason.as_str()), (ended::State::Failed, "the agent ended while it ran"));
+    assert_eq!(
+        (ended.state(), ended.reason.as_str()),
+        (ended::State::Failed, "the agent ended while the job was running")
+    );
     assert!(all.starts_with(&kept), "what was reported is as it was");
     // The queued job runs now.
     agent.until(&second, "completed").await;
@@ -74,7 +77,7 @@ async fn job_fails_when_its_records_cannot_be_written_and_keeps_earlier_records(
     }
     let job = agent.until(&id, "failed").await;
     let reason = job["reason"].as_str().unwrap().to_owned();
-    assert!(reason.starts_with("what it measured cannot be kept: "), "{job}");
+    assert!(reason.starts_with("the results cannot be stored: "), "{job}");
     let before = job["records"].as_u64().unwrap();
     agent.signal(Signal::TERM);
     assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
@@ -115,7 +118,7 @@ async fn second_signal_ends_the_agent_at_once() {
     let id = agent.queue(job).await;
     agent.until_it(&id, "begun", |job| job["state"] != "queued").await;
     agent.signal(Signal::INT);
-    until("it stops", || agent.said().contains("golo agent: stops")).await;
+    until("it stops", || agent.said().contains("golo agent: stopping")).await;
     agent.signal(Signal::INT);
     assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
 }

@@ -92,8 +92,8 @@ async fn load_of_a_running_job_can_be_changed() {
         ("aborted=fast", "`aborted` is not a threshold"),
         ("died=", "`died` is empty"),
         ("died-of=a", "`died-of` needs `died`"),
-        ("stopped=soon", "expected nothing, or how the run ends"),
-        ("because=x", "expected nothing, or how the run ends"),
+        ("stopped=soon", "expected no parameters, or those of the end of the run"),
+        ("because=x", "expected no parameters, or those of the end of the run"),
     ] {
         let (status, answer) = answer(agent.call(Method::DELETE, &format!("{path}?{wrong}"), None).await).await;
         assert!(status == 400 && answer["error"].as_str().unwrap().starts_with(reason), "{answer}");

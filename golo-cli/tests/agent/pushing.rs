@@ -68,7 +68,7 @@ async fn collector_that_was_away_during_the_run_receives_everything_later() {
     let records = committed(&agent, &id).await;
     let kept = store.lock().unwrap().records[&part()].clone();
     assert!(kept == records, "{} of {}", kept.len(), records.len());
-    until("that is said", || agent.said().contains("the collector is there again")).await;
+    until("it is reported", || agent.said().contains("the collector is reachable again")).await;
 }
 
 #[tokio::test]
@@ -93,7 +93,10 @@ async fn no_record_is_lost_or_repeated_when_collector_and_agent_restart() {
     assert!(kept == records, "{} of {}", kept.len(), records.len());
     assert_eq!((kind(&kept[0]), kind(kept.last().unwrap())), ("begun", "ended"));
     let job = agent.job(&id).await;
-    assert_eq!((&job["state"], &job["reason"]), (&json!("failed"), &json!("the agent ended while it ran")));
+    assert_eq!(
+        (&job["state"], &job["reason"]),
+        (&json!("failed"), &json!("the agent ended while the job was running"))
+    );
 }
 
 #[tokio::test]
@@ -120,7 +123,7 @@ async fn part_sent_by_another_job_is_refused_once() {
     other.queue(json!({"binary": other.load_test().await, "duration": "2s", "run": "run-2", "agent": "left"})).await;
     until("the next job is given", || store.lock().unwrap().records.keys().any(|(run, _)| run == "run-2")).await;
     let said = other.said();
-    assert_eq!(said.matches("does not take job").count(), 1, "{said}");
+    assert_eq!(said.matches("refuses job").count(), 1, "{said}");
     let asked = store.lock().unwrap().asked - before;
     assert!(asked < 20, "asked {asked} times");
     // A refused job is swept away like a committed one.
@@ -136,7 +139,7 @@ async fn server_that_is_no_collector_counts_as_away() {
     let elsewhere = Agent::start();
     let agent = Start::with(&["--collector", &elsewhere.url]).agent();
     let id = queued(&agent, "100ms").await;
-    until("that is said", || agent.said().contains("there is no collector at http://")).await;
+    until("it is reported", || agent.said().contains("there is no collector at http://")).await;
     let job = agent.until(&id, "completed").await;
     assert_eq!((&job["committed"], &job["refused"]), (&json!(0), &json!(null)));
     assert_eq!(agent.said().matches("collector").count(), agent.said().matches("there is no collector").count() + 1);
@@ -159,7 +162,7 @@ async fn committed_records_are_deleted_and_the_job_stays_listed() {
     swept(&agent, &id).await;
     let job = agent.job(&id).await;
     assert_eq!((&job["state"], &job["records"]), (&json!("completed"), &job["committed"]));
-    // Nor does the next agent take it for one that has lost them.
+    // After a restart the agent does not report the deleted records as lost.
     let data = Arc::clone(&agent.data);
     drop(agent);
     let agent = Start::with(&["--collector", &url]).agent_in(data);

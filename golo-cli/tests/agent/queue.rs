@@ -50,7 +50,7 @@ async fn one_job_runs_and_32_wait() {
     }
     let (status, refused) = agent.post("/queue", held).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{refused}");
-    assert!(refused["error"].as_str().unwrap().starts_with("32 jobs wait already"), "{refused}");
+    assert!(refused["error"].as_str().unwrap().starts_with("32 jobs are already waiting"), "{refused}");
     let (_, all) = agent.get("/jobs").await;
     let states: Vec<_> = all.as_array().unwrap().iter().map(|job| job["state"].as_str().unwrap()).collect();
     assert_eq!(states.len(), 33, "one that is turned away is not listed");
@@ -59,7 +59,7 @@ async fn one_job_runs_and_32_wait() {
         let (_, job) = answer(agent.call(Method::DELETE, &format!("/jobs/{id}"), None).await).await;
         assert_eq!(
             (&job["state"], &job["reason"]),
-            (&json!("cancelled"), &json!("it was stopped before its turn came"))
+            (&json!("cancelled"), &json!("it was stopped before the job started"))
         );
     }
     agent.call(Method::DELETE, &format!("/jobs/{first}"), None).await;
@@ -78,11 +78,11 @@ async fn invalid_job_is_refused_with_its_reason() {
         (json!({"binary": binary, "user": 5}), "`user` is not the name of a flag of `run`; did you mean `users`?"),
         (json!({"binary": binary, "users": 5, "rate": "5/s"}), "`--users` and `--rate` are two kinds of plan"),
         (json!({"binary": binary, "duration": "soon"}), "`duration`: "),
-        (json!({"binary": "0".repeat(64)}), "`binary` is not here"),
-        (json!({"binary": "../../../bin/sh"}), "`binary` is not here"),
+        (json!({"binary": "0".repeat(64)}), "`binary` is unknown"),
+        (json!({"binary": "../../../bin/sh"}), "`binary` is unknown"),
         (json!({"name": "x"}), "`binary` is missing"),
         (json!({"binary": binary, "run": "latest"}), "`run` is `latest`"),
-        (json!({"binary": binary, "out": "jsonl=/tmp/x"}), "`out` makes no sense at an agent"),
+        (json!({"binary": binary, "out": "jsonl=/tmp/x"}), "`out` is not possible in a job of an agent"),
         (json!(["x"]), "expected an object"),
     ] {
         let (status, answer) = agent.post("/queue", job.clone()).await;
@@ -93,7 +93,10 @@ async fn invalid_job_is_refused_with_its_reason() {
     let url = format!("{}/queue", agent.url);
     for body in ["", "{", "{\"name\": \"x\"", "\u{0}", "nonsense"] {
         let (status, answer) = answer(client.post(&url).body(body).send().await.unwrap()).await;
-        assert!(status == 400 && answer["error"].as_str().unwrap().starts_with("the body is no JSON"), "{answer}");
+        assert!(
+            status == 400 && answer["error"].as_str().unwrap().starts_with("the body is not valid JSON"),
+            "{answer}"
+        );
     }
     let deep = "[".repeat(100_000);
     let (status, _) = answer(client.post(&url).body(deep).send().await.unwrap()).await;
@@ -136,13 +139,13 @@ async fn job_beyond_a_limit_is_refused() {
     let agent = Start::with(&["--max-users", "20", "--max-duration", "1m", "--allow-target", "127.0.0.1:1"]).agent();
     let binary = agent.load_test().await;
     for (mut job, reason) in [
-        (json!({"users": 21}), "21 users are beyond this agent's `--max-users` of 20"),
-        (json!({}), "25 users are beyond this agent's `--max-users` of 20"),
-        (json!({"stage": ["10s:5", "10s:30"]}), "30 users are beyond"),
-        (json!({"rate": "5/s"}), "`max-users` of 10000 is beyond this agent's `--max-users` of 20"),
-        (json!({"users": 1, "duration": "59s", "warm-up": "2s"}), "warm-up and duration of 61s is beyond"),
-        (json!({"users": 1, "iterations": 5}), "this agent runs a job for 60s at most"),
-        (json!({"users": 1, "graceful-stop": "2m"}), "graceful-stop of 120s is beyond"),
+        (json!({"users": 21}), "21 users exceed this agent's `--max-users` of 20"),
+        (json!({}), "25 users exceed this agent's `--max-users` of 20"),
+        (json!({"stage": ["10s:5", "10s:30"]}), "30 users exceed"),
+        (json!({"rate": "5/s"}), "`max-users` of 10000 exceeds this agent's `--max-users` of 20"),
+        (json!({"users": 1, "duration": "59s", "warm-up": "2s"}), "warm-up and duration of 61s exceeds"),
+        (json!({"users": 1, "iterations": 5}), "this agent's `--max-duration` is 60s"),
+        (json!({"users": 1, "graceful-stop": "2m"}), "graceful-stop of 120s exceeds"),
         (
             json!({"users": 1, "proxy": "http://ann:secret@127.0.0.1:2"}),
             "the proxy `http://127.0.0.1:2` is not allowed; allowed targets: 127.0.0.1:1",

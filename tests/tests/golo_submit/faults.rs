@@ -66,7 +66,7 @@ async fn job_refused_by_one_agent_is_removed_from_the_others() {
     fleet.agents.push(super::Agent::start_with(2, &["--max-users", "3"]).await);
     let target = sample();
     let ran = Call::new(&fleet, JOBS, target.url(), "-u 10 -d 600").finish().await;
-    let said = format!("the agent {}: 5 users are beyond this agent's `--max-users` of 3", fleet.agents[1].name);
+    let said = format!("the agent {}: 5 users exceed this agent's `--max-users` of 3", fleet.agents[1].name);
     ran.assert_ended_with(107, &said);
     fleet.assert_idle().await;
     assert_eq!(target.counter().seen, 0);
@@ -84,7 +84,7 @@ async fn full_queue_is_reported_and_other_jobs_are_cancelled() {
         fleet.agents[1].queue(&format!(r#"{{"name": "get", "binary": "{binary}", "iterations": 1}}"#)).await;
     }
     let ran = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 600").finish().await;
-    ran.assert_ended_with(107, "32 jobs wait already");
+    ran.assert_ended_with(107, "32 jobs are already waiting");
     assert!(fleet.agents[0].jobs().await.iter().all(|job| job["state"] == "cancelled"));
     first.program.signal(Signal::INT);
     first.finish().await.assert_ended_with(105, "STOPPED by a signal after");
@@ -131,7 +131,7 @@ async fn restarted_agent_counts_as_lost() {
     fleet.agents[1].kill().await;
     fleet.agents[1].start_again().await;
     let ran = running.finish().await;
-    ran.assert_ended_with(107, "its job failed: the agent ended while it ran");
+    ran.assert_ended_with(107, "its job failed: the agent ended while the job was running");
     fleet.assert_idle().await;
 }
 
