@@ -50,7 +50,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// Where the system has no thread left.
+    /// Returns an error if no thread can be started.
     pub fn start(store: Store, statuses: Statuses) -> io::Result<Self> {
         let readers = Readers::of(store.path());
         Ok(Self { writer: Writer::start(store)?, readers, counts: Arc::default(), statuses, bodies: Bodies::default() })
@@ -73,7 +73,7 @@ impl Collector {
     }
 }
 
-/// Why the collector cannot start.
+/// Error of starting the collector.
 #[derive(Debug, thiserror::Error)]
 enum CollectorError {
     #[error(transparent)]
@@ -86,7 +86,7 @@ enum CollectorError {
     System(#[from] io::Error),
 }
 
-/// `golo collector`: collects until it is told to stop.
+/// Runs `golo collector` until a signal.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
     match run(line) {

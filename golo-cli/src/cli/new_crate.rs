@@ -11,7 +11,7 @@ const MAIN: &str = include_str!("new_crate/main.rs.txt");
 /// Placeholder of the load test's name in the source.
 const NAME: &str = "load_test_name";
 
-/// Why a crate cannot be made.
+/// Error of creating a crate.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NewCrateError(String);

@@ -24,7 +24,7 @@ use crate::{
 pub struct Asked {
     /// The load test, if one is given.
     load_test: Option<PathBuf>,
-    /// What to deliver, and how.
+    /// The plan and the other options of the run.
     pub call: RunCall,
     /// The other flags.
     pub own: RunOwn,

@@ -103,7 +103,7 @@ pub(super) async fn all(State(collector): State<Collector>, Path(called): Path<S
     tokio::spawn(async move {
         for part in parts {
             if let Err(error) = send_part(&collector, part, &chunks).await {
-                // An aborted body tells the client that records are missing.
+                // The aborted body shows the client that records are missing.
                 _ = chunks.send(Err(error)).await;
                 return;
             }

@@ -75,7 +75,7 @@ impl RunEnd {
         }
     }
 
-    /// Returns the last record of a part that was told of this end.
+    /// Returns the last record of a part that received this end.
     #[must_use]
     pub fn of(&self, ended: Ended) -> Ended {
         let Some(reason) = self.reason() else { return ended };

@@ -47,7 +47,7 @@ pub struct Part {
     is_kept_open: AtomicBool,
 }
 
-/// Whether the agent was asked to queue the job.
+/// State of the request to queue the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     No,

@@ -83,12 +83,12 @@ fn has_port(text: &str) -> bool {
     after_host.contains(':')
 }
 
-/// Why a text is not an address.
+/// Error of parsing an address.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct AddressError(String);
 
-/// Why a client cannot be built.
+/// Error of building a client.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ClientError(String);
@@ -100,7 +100,7 @@ impl From<ClientError> for String {
     }
 }
 
-/// Why a call failed.
+/// Error of a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// There was no response, or not all of one.

@@ -102,7 +102,7 @@ impl fmt::Debug for ServerOptions {
     }
 }
 
-/// Why a server cannot start. [`Display`](fmt::Display) says what is wrong, and what would be right.
+/// Error of starting a server. The message contains the problem and what is expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ServerError(String);

@@ -43,7 +43,7 @@ impl OwnFlags for LimitArgs {
     }
 }
 
-/// Why a text is not a limit.
+/// Error of parsing a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct LimitError(&'static str);

@@ -17,7 +17,7 @@ pub struct LoadTest {
     pub path: PathBuf,
 }
 
-/// Why there is no load test. [`Display`](std::fmt::Display) says what is wrong, and what would be right.
+/// Error of finding or building a load test. The message contains the problem and what is expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LoadTestError(String);

@@ -10,23 +10,22 @@ use super::{Bounds, Secret, ServerError, ServerOptions, Statuses, Token, tls};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// Where to listen: HOST:PORT (port 0 takes a free one). Where other machines reach it, a token or TLS is a must
+    /// Address to listen on: HOST:PORT (port 0 takes a free one). If other machines can reach it, a token or TLS is needed
     /// [default: 127.0.0.1, port 8081 of an agent, 8082 of a collector]
     #[arg(long, value_name = "ADDRESS")]
     pub addr: Option<String>,
-    /// What a caller must know, as `Authorization: Bearer TOKEN`. Other users of this machine can read command lines, so
-    /// the variable is the better place
+    /// Bearer token that clients must send. Other users of this machine can read command lines, so prefer the variable
     /// [env: GOLO_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<Secret>,
-    /// Serve over TLS with this certificate, and those that vouch for it after it
+    /// Certificate for TLS, followed by its chain
     #[arg(long, value_name = "FILE.pem", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key
+    /// Private key of the certificate
     #[arg(long, value_name = "FILE.pem", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// A name that it is called by, beside its address (may be repeated). Requests whose `Host` is another are refused:
-    /// they are how web pages get at what only you can reach
+    /// Further host name of this server (may be repeated). Requests with another `Host` are refused, so that a web page
+    /// cannot reach the server through a browser
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
 }

@@ -31,7 +31,7 @@ const LINGERING: u64 = 64 << 20;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reached(pub(super) IpAddr);
 
-/// What all connections of a server have in common.
+/// Settings and limits of all connections of a server.
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) tls: Option<TlsAcceptor>,

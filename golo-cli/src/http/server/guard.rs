@@ -25,7 +25,7 @@ use super::{
 /// Path that needs no token.
 const OPEN: &str = "/healthz";
 
-/// What a request is checked against.
+/// Rules that every request must meet.
 pub(super) struct Guard {
     name: &'static str,
     token: Option<Token>,

@@ -15,7 +15,7 @@ const REASON: usize = 4 << 10;
 pub struct Refusal {
     /// 400 or more.
     pub status: StatusCode,
-    /// What is wrong, and what would be right.
+    /// The problem, and what is expected.
     pub reason: String,
 }
 

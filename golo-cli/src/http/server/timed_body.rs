@@ -20,7 +20,7 @@ use super::{Bounds, connections::Pace};
 /// Number of bytes that extend the time for a body by one second.
 const RATE: f64 = 16_384.0;
 
-/// How a body ended.
+/// End of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// All of it was received.

@@ -26,7 +26,7 @@ pub(super) struct Flags {
 
 const MISSING: &str = "is missing";
 
-/// What is wrong with a command line.
+/// Error of an internal command line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` {1}")]
 pub(super) struct FlagsError(String, &'static str);

@@ -13,7 +13,7 @@ use super::{
     report::{Refusal, Step},
 };
 
-/// Why a load test cannot be started.
+/// Error of starting a load test.
 ///
 /// [`Display`](fmt::Display) prints one line with what is wrong and what would be right. The
 /// [`source`](std::error::Error::source) is the system's reason, if there is one.
