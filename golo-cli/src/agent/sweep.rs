@@ -16,6 +16,9 @@ impl Agent {
     pub fn sweep(&self) {
         let keep = self.options.keep;
         let jobs = self.jobs();
+        // Before the database, which takes its time: more load tests may come meanwhile, and jobs that use them.
+        let used: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept().binary).collect();
+        self.binaries.sweep(keep, |hash| used.iter().any(|used| used == hash));
         let is_kept_enough = |kept: &Kept| {
             let free = if kept.for_collector { kept.committed_at.or(kept.refused_at) } else { kept.ended };
             // A job without a record count is still being ended.
@@ -62,8 +65,6 @@ impl Agent {
         // The sweep may have freed space on a full disk.
         unsaved.into_iter().for_each(|job| _ = job.save());
         self.set_aside();
-        let used: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept().binary).collect();
-        self.binaries.sweep(keep, |hash| used.iter().any(|used| used == hash));
     }
 }
 
