@@ -3,6 +3,8 @@
 //! Public for the `golo` command only. It changes without notice; nothing else may use it.
 
 mod document;
+mod facts;
+mod figures;
 mod files;
 #[cfg(feature = "html")]
 mod html;
@@ -16,9 +18,11 @@ pub(crate) mod outputs;
 mod page;
 mod pauses;
 mod rates;
+mod requests;
+mod route;
 mod summary;
 mod tables;
-mod tag_table;
+mod tags;
 pub(crate) mod terminal;
 mod text;
 mod threshold;

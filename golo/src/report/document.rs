@@ -1,54 +1,52 @@
-//! Results of a run as data. The `summary=` file contains it, the HTML page is built from it, and runs are compared by
-//! it.
+//! Results of a run as data. The `summary=` file contains it, the HTML page contains it for its charts, and runs are
+//! compared by it.
 //!
 //! Durations are whole nanoseconds. Times are nanoseconds since the start of the measured part, unless the name of a
-//! field says otherwise. `golo/docs/summary.schema.json` describes the JSON.
+//! key says otherwise. `golo/docs/summary.schema.json` describes each key.
+
+#![allow(non_camel_case_types, reason = "`object!` names the type of a field as the field")]
+
+/// Creates a value that serializes as an object with these keys.
+macro_rules! object {
+    ($($(#[$attribute:meta])* $key:ident: $value:expr),+ $(,)?) => {{
+        #[derive(serde::Serialize)]
+        struct Object<$($key),+> {
+            $($(#[$attribute])* $key: $key),+
+        }
+        Object { $($key: $value),+ }
+    }};
+}
 
 mod distribution;
-mod generator;
-mod journeys;
 mod load;
 mod requests;
-mod tags;
 mod timeline;
 
 use std::io;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use distribution::Distribution;
-use generator::Generator;
-use journeys::Journeys;
-pub(super) use load::Load;
-use load::Triggers;
-use requests::{Requests, Status, Steps};
-pub(super) use tags::{Spread, Tag, Tags, other_values};
-use timeline::Points;
-#[cfg(feature = "html")]
-pub(super) use {
-    journeys::{Slow, SlowStep},
-    load::Dropped,
-    requests::Amounts,
-    timeline::OnePoint,
-};
 
 use super::{
-    Judged, RateTime, RunOutcome,
+    Judged, RateTime, RunOutcome, facts,
     outputs::{FileOutput, OutputKind, WriteReport},
-    summary,
+    requests::Requests,
+    summary::Headline,
 };
 use crate::{
     engine::{
         Finished,
-        errors::ErrorKind,
-        plan::{self, Plan},
+        plan::{Model, Plan},
     },
     metrics::output::nanoseconds,
 };
 
 /// Version of the format. It is raised if readers of an older version would misread the file.
 const VERSION: u32 = 1;
+/// Version of golo.
+pub(super) const GOLO: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) const KIND: OutputKind = OutputKind::file("summary", "summary=FILE.json", |path| {
     FileOutput::open("summary", [(path.into(), write as WriteReport)])
@@ -59,177 +57,143 @@ fn write(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-/// All results of a run.
-#[derive(Debug, Serialize)]
+/// All results of a run. serde writes them as an object.
 pub struct Document<'a> {
-    pub(in crate::report) version: u32,
-    pub(in crate::report) golo: &'static str,
-    pub(in crate::report) run: Run<'a>,
-    pub(in crate::report) verdict: Said,
-    pub(in crate::report) thresholds: Vec<Threshold<'a>>,
-    pub(in crate::report) load: Load,
-    pub(in crate::report) requests: Requests,
-    pub(in crate::report) steps: Steps,
-    pub(in crate::report) triggers: Triggers,
-    pub(in crate::report) journeys: Journeys,
-    pub(in crate::report) tags: Tags<'a>,
-    pub(in crate::report) checks: Vec<Check<'a>>,
-    pub(in crate::report) statuses: Vec<Status>,
-    pub(in crate::report) errors: Vec<Error<'a>>,
-    pub(in crate::report) generator: Generator<'a>,
-    pub(in crate::report) timeline: Points,
-}
-
-/// Description of the run: plan, time, seed.
-#[derive(Debug, Serialize)]
-pub(in crate::report) struct Run<'a> {
-    pub(in crate::report) job: &'a str,
-    /// The plan in words.
-    pub(in crate::report) plan: String,
-    pub(in crate::report) model: Model,
-    /// Start time, in RFC 3339; `None` if the run did not start.
-    pub(in crate::report) started_at: Option<String>,
-    /// Time during which triggers were started.
-    pub(in crate::report) load_time: u64,
-    /// Time until nothing was in flight any more.
-    pub(in crate::report) whole_time: u64,
-    /// Time that rates per second are divided by.
-    pub(in crate::report) rate_time: u64,
-    /// True if rates also count what ended after the load.
-    pub(in crate::report) rates_count_after_load: bool,
-    pub(in crate::report) workers: usize,
-    pub(in crate::report) seed: u64,
-}
-
-/// Load model of the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::report) enum Model {
-    /// Users that start again as soon as they are done. Nothing has a due time.
-    Closed,
-    /// Users that start once per pace.
-    Paced,
-    /// A rate of starts, independent of how fast the target responds.
-    Open,
-}
-
-/// The verdict and the first lines of the summary.
-#[derive(Debug, Serialize)]
-pub(in crate::report) struct Said {
-    pub(in crate::report) word: String,
-    pub(in crate::report) exit_code: u8,
-    pub(in crate::report) text: String,
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::report) struct Threshold<'a> {
-    pub(in crate::report) threshold: String,
-    pub(in crate::report) metric: &'static str,
-    #[serde(flatten)]
-    pub(in crate::report) actual: Option<super::Actual>,
-    /// The actual value, formatted as in the summary.
-    pub(in crate::report) shown: String,
-    pub(in crate::report) passed: bool,
-    pub(in crate::report) reason: Option<&'a str>,
-    /// Remark on the value, in words.
-    pub(in crate::report) note: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::report) struct Check<'a> {
-    pub(in crate::report) name: &'a str,
-    pub(in crate::report) passed: u64,
-    pub(in crate::report) failed: u64,
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::report) struct Error<'a> {
-    pub(in crate::report) kind: String,
-    pub(in crate::report) text: &'a str,
-    pub(in crate::report) count: u64,
-    pub(in crate::report) first_seen: u64,
+    pub(super) outcome: &'a RunOutcome,
+    pub(super) headline: Headline,
+    pub(super) requests: Requests,
+    pub(super) rates: RateTime,
+    /// Number of routes that are written with the buckets of their durations.
+    pub(super) routes_with_buckets: usize,
 }
 
 impl<'a> Document<'a> {
     /// Returns the document of a run that has ended.
     #[must_use]
     pub fn of(outcome: &'a RunOutcome) -> Self {
-        let RunOutcome { finished, timeline, thresholds, .. } = outcome;
-        let verdict = &outcome.verdict();
+        let requests = Requests::of(&outcome.finished.totals);
+        Self {
+            outcome,
+            headline: Headline::of(outcome, &requests),
+            requests,
+            rates: RateTime::of(&outcome.finished),
+            routes_with_buckets: usize::MAX,
+        }
+    }
+
+    /// Returns the start time, in RFC 3339; `None` if the run did not start.
+    pub(super) fn started_at(&self) -> Option<String> {
+        self.outcome.finished.started_at.and_then(|at| OffsetDateTime::from(at).format(&Rfc3339).ok())
+    }
+
+    /// Describes the run: plan, time, seed.
+    fn run(&self) -> impl Serialize {
+        let Finished { plan, options, load_time, whole_time, .. } = &self.outcome.finished;
+        object! {
+            job: &options.job_name,
+            plan: plan.to_string(),
+            model: model(plan),
+            started_at: self.started_at(),
+            load_time: nanoseconds(*load_time),
+            whole_time: nanoseconds(*whole_time),
+            rate_time: nanoseconds(self.rates.time),
+            rates_count_after_load: self.rates.counts_after_load,
+            workers: options.workers,
+            seed: options.seed,
+        }
+    }
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let finished = &self.outcome.finished;
         let totals = &finished.totals;
-        let requests = summary::Requests::of(totals);
-        let checks =
-            totals.checks.iter().map(|(name, check)| Check { name, passed: check.passed, failed: check.failed });
-        let errors = totals.errors.by_count().into_iter().map(|(kind, text, seen)| Error {
-            kind: ErrorKind::to_string(&kind),
-            text,
-            count: seen.count,
-            first_seen: nanoseconds(seen.first),
-        });
-        Self {
+        let checks = totals.checks.iter();
+        let statuses = self.requests.statuses.iter();
+        let errors = totals.errors.by_count().into_iter();
+        let document = object! {
             version: VERSION,
-            golo: env!("CARGO_PKG_VERSION"),
-            run: Run::of(finished),
-            verdict: Said {
-                word: verdict.to_string(),
-                exit_code: outcome.exit() as u8,
-                text: summary::headline(outcome, verdict, &requests),
+            golo: GOLO,
+            run: self.run(),
+            verdict: object! {
+                word: &self.headline.word,
+                exit_code: self.outcome.exit() as u8,
+                text: self.headline.text(),
             },
-            thresholds: thresholds.iter().map(Threshold::of).collect(),
-            load: Load::of(finished),
-            triggers: Triggers::of(&totals.triggers),
-            journeys: Journeys::of(totals, &requests),
-            tags: Tags::of(&totals.tags),
-            checks: checks.collect(),
-            statuses: Status::all(&requests),
-            steps: Steps::of(finished, &requests),
-            requests: Requests::of(finished, &requests),
-            errors: errors.collect(),
-            generator: Generator::of(finished),
-            timeline: Points::of(finished, timeline),
-        }
+            thresholds: self.outcome.thresholds.iter().map(threshold).collect::<Vec<_>>(),
+            load: load::load(finished),
+            requests: requests::requests(self),
+            steps: requests::steps(self),
+            triggers: load::triggers(&totals.triggers),
+            journeys: requests::journeys(totals, &self.requests),
+            tags: requests::tags(&totals.tags),
+            checks: checks
+                .map(|(name, check)| object! { name: name, passed: check.passed, failed: check.failed })
+                .collect::<Vec<_>>(),
+            statuses: statuses
+                .map(|(&(status, failed), &count)| object! { status: status, failed: failed, count: count })
+                .collect::<Vec<_>>(),
+            errors: errors
+                .map(|(kind, text, seen)| object! {
+                    kind: kind.to_string(),
+                    text: text,
+                    count: seen.count,
+                    first_seen: nanoseconds(seen.first),
+                })
+                .collect::<Vec<_>>(),
+            generator: generator(finished),
+            timeline: timeline::timeline(self.outcome),
+        };
+        document.serialize(serializer)
     }
 }
 
-impl<'a> Run<'a> {
-    fn of(finished: &'a Finished) -> Self {
-        let rates = RateTime::of(finished);
-        let started_at = finished.started_at.and_then(|at| OffsetDateTime::from(at).format(&Rfc3339).ok());
-        Self {
-            job: &finished.options.job_name,
-            plan: finished.plan.to_string(),
-            model: Model::of(&finished.plan),
-            started_at,
-            load_time: nanoseconds(finished.load_time),
-            whole_time: nanoseconds(finished.whole_time),
-            rate_time: nanoseconds(rates.time),
-            rates_count_after_load: rates.counts_after_load,
-            workers: finished.options.workers,
-            seed: finished.options.seed,
-        }
+/// Returns the word of a plan's load model.
+fn model(plan: &Plan) -> &'static str {
+    match plan.model() {
+        Model::Open { .. } => "open",
+        Model::Closed { pace: Some(_), .. } => "paced",
+        Model::Closed { pace: None, .. } => "closed",
     }
 }
 
-impl Model {
-    fn of(plan: &Plan) -> Self {
-        match plan.model() {
-            plan::Model::Open { .. } => Self::Open,
-            plan::Model::Closed { pace: Some(_), .. } => Self::Paced,
-            plan::Model::Closed { pace: None, .. } => Self::Closed,
-        }
+fn threshold(judged: &Judged) -> impl Serialize {
+    object! {
+        threshold: judged.threshold.to_string(),
+        metric: judged.metric(),
+        #[serde(flatten)]
+        actual: judged.actual,
+        shown: judged.shown(),
+        passed: judged.passed,
+        reason: &judged.reason,
+        note: &judged.note,
     }
 }
 
-impl<'a> Threshold<'a> {
-    fn of(judged: &'a Judged) -> Self {
-        Self {
-            threshold: judged.threshold.to_string(),
-            metric: judged.metric(),
-            actual: judged.actual,
-            shown: judged.shown(),
-            passed: judged.passed,
-            reason: judged.reason.as_deref(),
-            note: judged.note.as_deref(),
-        }
+/// Returns the state of the load generator during the run.
+fn generator(finished: &Finished) -> impl Serialize {
+    let (generator, health) = (&finished.totals.generator, &finished.health);
+    let lost_agents = health.lost_agents.iter();
+    object! {
+        busy_share: generator.busy_share(),
+        lag: Distribution::from(&generator.lag),
+        lost: &health.lost,
+        lost_agents: lost_agents
+            .map(|lost| object! { agent: &lost.name, from: nanoseconds(lost.from), reason: &lost.reason })
+            .collect::<Vec<_>>(),
+        descriptors: health.descriptors.open,
+        descriptors_limit: health.descriptors.limit,
+        requests_without_descriptor: generator.without_descriptor,
+        requests_without_port: generator.without_port,
+        requests_from_other_threads: generator.foreign,
+        users_started: generator.users_started,
+        users_failed: generator.users_failed,
+        unoptimised: health.is_unoptimised,
+        stops_cut_off: generator.stops_cut_off,
+        stray_panics: generator.stray_panics,
+        user_requests: generator.user_requests,
+        user_connections: generator.user_connections,
+        proxies: &finished.proxies,
+        warning: facts::warning(finished),
     }
 }

@@ -12,25 +12,31 @@ mod journeys;
 mod table;
 mod tables;
 
-use std::io;
+use std::{io, time::Duration};
 
 use askama::Template;
 
 use self::{
     embedded::{Json, Script},
-    facts::{Fact, Tone},
     journeys::Waterfall,
     table::Table,
 };
 use super::{
     Document, RunOutcome,
-    document::Model,
+    document::GOLO,
+    facts::{Fact, Tone, failed_triggers, generator, load, warning},
     outputs::{FileOutput, OutputKind, WriteReport},
+    pauses,
+    summary::{beyond, has_due_times},
     text::clean,
-    units::nanoseconds,
+    units::duration,
 };
-use crate::metrics::sequence::unnoted_sequence_id;
+use crate::{
+    engine::plan::{Model, Plan},
+    metrics::sequence::unnoted_sequence_id,
+};
 
+const SECOND: Duration = Duration::from_secs(1);
 /// Number of routes above which the page has a search field.
 const MANY: usize = 20;
 /// Number of routes that keep their buckets. No chart needs them, and those of a thousand routes take 100 MB.
@@ -45,10 +51,7 @@ pub(super) const KIND: OutputKind =
 ///
 /// Returns an error if writing to `to` fails.
 pub fn html(outcome: &RunOutcome, to: &mut dyn io::Write) -> io::Result<()> {
-    let mut document = Document::of(outcome);
-    for route in document.requests.routes.iter_mut().skip(WHOLE) {
-        route.amounts.drop_buckets();
-    }
+    let document = Document { routes_with_buckets: WHOLE, ..Document::of(outcome) };
     Page::of(&document).write_into(to)
 }
 
@@ -63,6 +66,10 @@ struct Page<'a> {
     charts: &'static str,
     json: Json<'a>,
     document: &'a Document<'a>,
+    golo: &'static str,
+    word: &'a str,
+    /// Text after the word of the verdict.
+    reason: String,
     job: String,
     tone: Tone,
     tiles: Vec<Fact>,
@@ -92,6 +99,14 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn of(document: &'a Document<'a>) -> Self {
+        let (outcome, requests, headline) = (document.outcome, &document.requests, &document.headline);
+        let finished = &outcome.finished;
+        let (is_started, totals) = (finished.started_at.is_some(), &finished.totals);
+        let mut load = load(finished, true);
+        load.extend(pauses::split(&totals.triggers).map(|split| Fact::new("a trigger's time", split)));
+        load.extend(failed_triggers(&totals.triggers));
+        // The page contains no code markup.
+        let plain = |text: &str| text.replace('`', "");
         Self {
             nonce: unnoted_sequence_id(),
             style: include_str!("html/style.css"),
@@ -100,28 +115,31 @@ impl<'a> Page<'a> {
             charts: include_str!("html/charts.js"),
             json: Json(document),
             document,
-            job: clean(document.run.job),
-            tone: facts::verdict(document),
+            golo: GOLO,
+            word: &headline.word,
+            reason: headline.after_word().trim_start_matches([':', ',']).trim_start().to_owned(),
+            job: clean(&finished.options.job_name),
+            tone: headline.tone,
             tiles: facts::tiles(document),
             run: facts::run(document),
-            load: facts::load(document),
-            generator: facts::generator(document),
-            warning: document.generator.warning.map(|warning| warning.replace('`', "")),
+            load: if is_started { load } else { Vec::new() },
+            generator: if is_started { generator(finished, true) } else { Vec::new() },
+            warning: warning(finished).map(plain),
             thresholds: tables::thresholds(document),
             routes: tables::routes(document),
-            from_tags: facts::from_tags(document),
+            from_tags: requests.tag_note().as_deref().map(plain),
             tag_values: tables::tag_values(document),
             tag_numbers: tables::tag_numbers(document),
-            tags_beyond: facts::tags_beyond(document),
-            redirected: document.requests.redirected.clone(),
-            remarks: facts::remarks(document, &document.requests.total, "request"),
+            tags_beyond: beyond(totals),
+            redirected: requests.redirected(),
+            remarks: requests.routes.remarks(document.rates),
             steps: tables::steps(document),
-            remarks_on_steps: facts::remarks(document, &document.steps.total, "step"),
-            has_many_routes: document.requests.routes.len() > MANY,
+            remarks_on_steps: requests.steps.remarks(document.rates),
+            has_many_routes: requests.routes.named.len() > MANY,
             triggers: tables::triggers(document),
             history: tables::history(document),
             statuses: tables::statuses(document),
-            waterfalls: journeys::waterfalls(document),
+            waterfalls: journeys::waterfalls(totals, requests),
             journeys: tables::journeys(document),
             checks: tables::checks(document),
             errors: tables::errors(document),
@@ -130,29 +148,28 @@ impl<'a> Page<'a> {
 
     /// Returns true if there is anything to draw over time.
     fn has_time(&self) -> bool {
-        !self.document.timeline.points.is_empty()
+        self.history.is_some()
     }
 
-    /// Returns the text after the word of the verdict.
-    fn reason(&self) -> &str {
-        let verdict = &self.document.verdict;
-        verdict.text.strip_prefix(&*verdict.word).unwrap_or(&verdict.text).trim_start_matches([':', ',']).trim_start()
+    fn plan(&self) -> &Plan {
+        &self.document.outcome.finished.plan
     }
 
     fn users_title(&self) -> &'static str {
-        if self.document.run.model == Model::Open { "Triggers in flight" } else { "Users" }
+        if self.plan().is_open() { "Triggers in flight" } else { "Users" }
     }
 
     /// Returns the length of a point, in words.
     fn each(&self) -> String {
-        match self.document.timeline.step {
-            0 | 1_000_000_000 => "second".to_owned(),
-            longer => nanoseconds(Some(longer)),
+        match self.document.outcome.timeline.step() {
+            Duration::ZERO | SECOND => "second".to_owned(),
+            longer => duration(longer),
         }
     }
 
     fn latency_says(&self) -> String {
-        let stages = match self.document.timeline.stages.is_empty() {
+        let (Model::Closed { users: curve, .. } | Model::Open { rate: curve, .. }) = self.plan().model();
+        let stages = match curve.stages().is_empty() {
             true => "",
             false => " Dotted lines are where a stage of the plan ends, and an arrow says what it leads to.",
         };
@@ -182,11 +199,11 @@ impl<'a> Page<'a> {
     }
 
     fn percentiles_say(&self) -> &'static str {
-        match self.document.run.model {
-            Model::Closed => {
+        match has_due_times(self.plan()) {
+            false => {
                 "How long all but the slowest took: each mark to the right leaves out a tenth of what the last one did."
             }
-            Model::Paced | Model::Open => {
+            true => {
                 "How long all but the slowest took: each mark to the right leaves out a tenth of what the last one did. \
                  Where response, from when a trigger was due, lies above service, from its start, triggers waited for \
                  their turn."
@@ -216,12 +233,17 @@ impl<'a> Page<'a> {
 
     /// Returns true if any request has ended.
     fn has_requests(&self) -> bool {
-        self.document.requests.total.duration.count > 0
+        self.document.requests.routes.total.count() > 0
     }
 
     /// Returns true if any measured step has ended.
     fn has_steps(&self) -> bool {
-        self.document.steps.total.duration.count > 0
+        self.document.requests.steps.total.count() > 0
+    }
+
+    /// Returns true if any trigger has ended.
+    fn has_triggers(&self) -> bool {
+        !self.document.outcome.finished.totals.triggers.service.is_empty()
     }
 
     /// Returns the title of the chart of latency over time. It shows steps only if there is no request.

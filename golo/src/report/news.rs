@@ -6,13 +6,7 @@ use super::{
     text::{shorten, width},
     units::{count, counted, duration, nanoseconds, per_second},
 };
-use crate::engine::{
-    Progress,
-    histogram::Histogram,
-    plan::Plan,
-    series::Outcome,
-    snapshot::{Snapshot, Triggers},
-};
+use crate::engine::{Progress, histogram::Histogram, plan::Plan, series::Outcome, snapshot::Snapshot};
 
 /// Progress lines of a run, one for every `every` seconds. If a worker is late, several seconds are reported together.
 /// The line then comes with the first report after it was due.
@@ -66,7 +60,7 @@ fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan, mos
     if is_over(progress, plan) {
         parts.push("no more starts".to_owned());
     } else if let Some(asked) = plan.rate_at(middle) {
-        let started = each_second(started(&second.triggers));
+        let started = each_second(second.triggers.due.saturating_sub(second.triggers.dropped()));
         parts.insert(0, format!("{} of {} started", count(started), per_second(asked)));
     }
     parts.push(format!("{} req/s", count(each_second(durations.count()))));
@@ -88,11 +82,6 @@ fn line(progress: &Progress, time: Duration, totals: &Snapshot, plan: &Plan, mos
 
 fn is_over(progress: &Progress, plan: &Plan) -> bool {
     plan.duration().is_some_and(|planned| progress.elapsed > planned)
-}
-
-fn started(triggers: &Triggers) -> u64 {
-    let dropped = [triggers.dropped_busy, triggers.dropped_unready, triggers.dropped_stopped];
-    triggers.due.saturating_sub(dropped.into_iter().fold(0, u64::saturating_add))
 }
 
 /// Describes how far the run has come.

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::units::{count, duration, nanoseconds, percent};
+use super::{
+    figures::named,
+    units::{count, duration, nanoseconds, percent},
+};
 use crate::{
     engine::{
         histogram::Histogram,
@@ -30,29 +33,6 @@ pub fn slow_pace(plan: &Plan, triggers: &Triggers) -> Option<String> {
     };
     let pace = duration(*pace);
     Some(format!("the load test {how}, longer than its pace of {pace}: its users fall behind whatever the target does"))
-}
-
-/// Text about pauses and late users.
-#[cfg(feature = "html")]
-#[derive(Debug, Clone, Default)]
-pub(super) struct Words {
-    pub(super) dropped_busy: Vec<(u64, String)>,
-    pub(super) late_starts: Option<String>,
-    pub(super) user_starts: Option<String>,
-    pub(super) split: Option<String>,
-}
-
-#[cfg(feature = "html")]
-impl Words {
-    pub(super) fn of(finished: &crate::engine::Finished) -> Self {
-        let totals = &finished.totals;
-        Self {
-            dropped_busy: dropped_busy(&finished.plan, &totals.triggers).into(),
-            late_starts: late_starts(totals),
-            user_starts: user_starts(totals),
-            split: split(&totals.triggers),
-        }
-    }
 }
 
 /// Returns the average time per trigger of a part of their time.
@@ -104,8 +84,7 @@ pub(super) fn dropped_busy(plan: &Plan, triggers: &Triggers) -> [(u64, String); 
 /// Describes the time that users took to start.
 pub(super) fn user_starts(totals: &Snapshot) -> Option<String> {
     let starts = &totals.user_starts;
-    let [p50, p95, max] = quantiles(&totals.user_starts)?;
-    Some(format!("{}; starting took p50 {p50}, p95 {p95}, max {max}", count(starts.count())))
+    (!starts.is_empty()).then(|| format!("{}; starting took {}", count(starts.count()), spread(starts)))
 }
 
 /// Describes the triggers that started late because their user was still starting.
@@ -114,16 +93,13 @@ pub(super) fn late_starts(totals: &Snapshot) -> Option<String> {
     if late == 0 {
         return None;
     }
-    let [p50, p95, max] = quantiles(&totals.start_waits)?;
     let due = count(totals.triggers.due);
     let overdue = match totals.generator.overdue {
         0 => String::new(),
         overdue => format!("; {} came after the end of the plan", count(overdue)),
     };
-    Some(format!(
-        "{} of {due}: their user was still starting; late by p50 {p50}, p95 {p95}, max {max}{overdue}",
-        count(late)
-    ))
+    let (late, spread) = (count(late), spread(&totals.start_waits));
+    Some(format!("{late} of {due}: their user was still starting; late by {spread}{overdue}"))
 }
 
 /// Describes late starts for the headline, if there are enough of them to change the figures.
@@ -132,8 +108,7 @@ pub(super) fn many_late_starts(totals: &Snapshot) -> Option<String> {
     if late == 0 || late <= due / 100 {
         return None;
     }
-    let [_, p95, _] = quantiles(&totals.start_waits)?;
-    let (late, due) = (count(late), count(due));
+    let (late, due, p95) = (count(late), count(due), nanoseconds(totals.start_waits.quantile(0.95)));
     Some(format!(
         "{late} of {due} starts were late, by p95 {p95}, since their user was still starting: \
          with a `--warm-up` most users start before it is measured"
@@ -145,12 +120,8 @@ fn late(totals: &Snapshot) -> u64 {
     waits.count() - waits.count_at_or_below(output::nanoseconds(LATE)).min(waits.count())
 }
 
-fn quantiles(histogram: &Histogram) -> Option<[String; 3]> {
-    let quantiles = histogram.quantiles(&[0.5, 0.95, 1.0]);
-    match quantiles[..] {
-        [Some(p50), Some(p95), Some(max)] => Some([p50, p95, max].map(|nanos| nanoseconds(Some(nanos)))),
-        _ => None,
-    }
+fn spread(durations: &Histogram) -> String {
+    named(durations, [("p50", 0.5), ("p95", 0.95), ("max", 1.0)])
 }
 
 #[cfg(test)]

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use crate::engine::Finished;
+use crate::{
+    engine::{
+        Finished,
+        curve::Curve,
+        plan::{Model, Rate},
+    },
+    metrics::output::nanoseconds,
+};
 
 /// Time that rates per second cover.
 ///
@@ -66,7 +73,51 @@ impl RateTime {
 }
 
 /// Returns true if the load was ended by the plan's iterations and not by its duration.
-pub(super) fn is_used_up(finished: &Finished) -> bool {
+fn is_used_up(finished: &Finished) -> bool {
     let plan = &finished.plan;
     plan.iterations().is_some() && plan.duration().is_none_or(|duration| finished.load_time < duration)
+}
+
+/// Returns the time during which triggers were started. Golo 0.1 did not report it for a plan that has only iterations.
+fn time(finished: &Finished) -> Duration {
+    let is_told = finished.plan.duration().is_some() || finished.tells_after_load;
+    if is_told { finished.load_time } else { finished.whole_time }
+}
+
+/// Returns the number of started triggers per second; `None` if the time is zero.
+///
+/// If iterations ended the load, its time ends with the last start. The rate does not count that start: 11 starts in 10
+/// s are one per second. Users that start again as soon as they are done start as often as their triggers end.
+pub(super) fn achieved_rate(finished: &Finished) -> Option<f64> {
+    let triggers = &finished.totals.triggers;
+    let started = triggers.done.saturating_add(triggers.interrupted);
+    // Triggers that came after the end of the plan are no part of its rate.
+    let started = started.saturating_sub(finished.totals.generator.overdue);
+    let (number, time) = match finished.plan.model() {
+        _ if !(is_used_up(finished) && finished.tells_after_load) => (started, time(finished)),
+        Model::Closed { pace: None, .. } => {
+            let rates = RateTime::of(finished);
+            (rates.counted(triggers.done, triggers.done_after_load), rates.time)
+        }
+        _ => (started.saturating_sub(1), time(finished)),
+    };
+    (!time.is_zero()).then(|| number as f64 / time.as_secs_f64())
+}
+
+/// Returns the average of the starts per second that the plan asked for. Fewer may have become due if the generator was
+/// late when the run was stopped.
+pub(super) fn asked_rate(finished: &Finished) -> Option<f64> {
+    let (plan, time) = (&finished.plan, time(finished));
+    match plan.model() {
+        Model::Open { rate, .. } => Rate::new(average(rate, time).round() as u64).map(Rate::per_second),
+        Model::Closed { users, pace } => pace.map(|pace| average(users, time) / pace.as_secs_f64()),
+    }
+}
+
+/// Returns the average of a curve from its start to `time`.
+fn average(curve: &Curve, time: Duration) -> f64 {
+    match nanoseconds(time) {
+        0 => curve.at(Duration::ZERO),
+        nanos => curve.twice_area(time) as f64 / (2.0 * nanos as f64),
+    }
 }

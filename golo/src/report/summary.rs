@@ -2,12 +2,10 @@
 
 mod errors;
 mod files;
-mod generator;
 mod headline;
 mod journeys;
 mod load;
 mod requests;
-mod route;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -16,25 +14,19 @@ mod triggers;
 
 use super::{
     Page, RateTime, RunOutcome,
+    facts::{self, Fact},
     page::TITLE,
-    units::{counted, nanoseconds},
+    requests::Requests,
+    units::counted,
 };
-use crate::engine::histogram::Histogram;
+pub(super) use headline::Headline;
 #[cfg(feature = "html")]
-pub(super) use generator::UNOPTIMISED;
-pub(super) use generator::warning;
-#[cfg(feature = "html")]
-pub(super) use generator::{Made, made};
-pub(super) use headline::{has_failed_so, headline, reason};
-#[cfg(feature = "html")]
-pub(super) use load::warm_up;
-pub(super) use load::{achieved_rate, asked_rate};
-#[cfg(feature = "html")]
-pub(super) use requests::tag_note;
-pub(super) use requests::{Requests, Steps, step_name};
-pub(super) use route::Route;
-#[cfg(feature = "html")]
-pub(super) use route::{said_after_load, said_cut_off};
+pub(super) use {
+    errors::checks_by_failures,
+    journeys::{are_shown, have_steps, not_kept, outcome},
+    tags::beyond,
+    triggers::has_due_times,
+};
 
 /// Maximum number of rows of a table. Further rows are counted.
 const ROWS: usize = 50;
@@ -43,24 +35,23 @@ const ROWS: usize = 50;
 #[must_use]
 pub fn summary(outcome: &RunOutcome, page: Page) -> String {
     let finished = &outcome.finished;
-    let verdict = &outcome.verdict();
     let totals = &finished.totals;
     let requests = Requests::of(totals);
     let rates = RateTime::of(finished);
-    let head = headline::lines(page, outcome, verdict, &requests);
+    let generator = finished.started_at.map(|_| facts::generator(finished, false));
     let sections = [
         thresholds::lines(page, &outcome.thresholds),
-        load::lines(page, finished, &requests),
-        requests.lines(page, rates),
-        requests.lines_of_steps(page, rates),
+        section(page, "Load", load::load(finished, &requests)),
+        requests::lines(page, "Requests", &requests.routes, rates, [requests.tag_note(), requests.redirected()]),
+        requests::lines(page, "Steps", &requests.steps, rates, [None, None]),
         triggers::lines(page, finished),
         journeys::lines(page, totals, &requests),
         tags::lines(page, totals),
         errors::checks(page, totals),
         errors::statuses(page, &requests),
-        errors::lines(page, totals),
-        generator::lines(page, finished),
-        files::lines(page, outcome),
+        errors::errors(page, totals),
+        section(page, "Generator", generator.unwrap_or_default()),
+        section(page, "Files", files::files(outcome)),
     ];
     let titled = sections.into_iter().map(|mut lines| {
         if let Some(title) = lines.first_mut() {
@@ -68,17 +59,26 @@ pub fn summary(outcome: &RunOutcome, page: Page) -> String {
         }
         lines
     });
+    let head = Headline::of(outcome, &requests).lines(page);
     let sections = std::iter::once(head).chain(titled).filter(|lines| !lines.is_empty());
     sections.map(|lines| lines.join("\n") + "\n").collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the title and a line for each fact; nothing if there are no facts.
+fn section(page: Page, title: &str, facts: Vec<Fact>) -> Vec<String> {
+    let title = (!facts.is_empty()).then(|| title.to_owned());
+    title.into_iter().chain(facts.iter().flat_map(|fact| page.said(fact.label, &fact.text))).collect()
+}
+
+/// Returns a table with these heads; nothing if there are no rows. `texts` are its columns of text.
+fn table(page: Page, heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>, texts: &[usize]) -> Vec<String> {
+    let heads = heads.iter().map(|head| (*head).to_owned()).collect();
+    let rows: Vec<_> = std::iter::once(heads).chain(rows).collect();
+    if rows.len() == 1 { Vec::new() } else { page.table(&rows, texts) }
 }
 
 /// Describes the rows that are not shown.
 fn more(shown: usize, all: usize, noun: &str) -> Option<String> {
     let rest = all.saturating_sub(shown);
     (rest > 0).then(|| format!("  … and {}", counted(rest as u64, &format!("more {noun}"))))
-}
-
-/// Returns quantiles of a histogram, formatted.
-fn quantiles(histogram: &Histogram, quantiles: &[f64]) -> Vec<String> {
-    histogram.quantiles(quantiles).into_iter().map(nanoseconds).collect()
 }

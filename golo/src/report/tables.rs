@@ -1,16 +1,16 @@
-//! Tables of `csv=`: requests, measured steps, the run over time, and errors.
+//! Tables of `csv=`: requests, measured steps, the run over time, tags of triggers, and errors.
 
 use std::{borrow::Cow, io};
 
 use super::{
     RateTime, Timeline,
+    figures::{FIGURES, figures},
     outputs::{FileOutput, OutputKind, WriteReport},
-    summary::{Requests, Route, Steps, step_name},
-    tag_table::tags,
+    requests::Requests,
+    route::Route,
+    tags::{other, other_values, spread, values},
 };
-use crate::engine::{Finished, histogram::Histogram, series::Label};
-
-const PERCENTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
+use crate::engine::{Finished, series::Label};
 
 pub(super) const KIND: OutputKind = OutputKind {
     name: "csv",
@@ -43,8 +43,8 @@ pub(super) fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let first = ["method", "origin", "route", "requests", "failed", "requests_per_second"];
     table.write_record(heads(&first, &["redirects"]))?;
     let total = Label::new("", "total", "");
-    for (label, route) in requests.routes.iter().map(|(label, route)| (label, route)).chain([(&total, &requests.total)])
-    {
+    let routes = requests.routes.named.iter().map(|(_, label, route)| (label, route));
+    for (label, route) in routes.chain([(&total, &requests.routes.total)]) {
         let names = [&label.method, &label.origin, &label.route].map(|text| harmless(text).into_owned());
         let redirects = route.redirects.to_string();
         table.write_record(names.into_iter().chain(amounts(route, finished)).chain([redirects]))?;
@@ -58,40 +58,38 @@ pub(super) fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
 ///
 /// Returns an error if writing to `to` fails.
 pub(super) fn steps(finished: &Finished, to: impl io::Write) -> io::Result<()> {
-    let Steps { named, total } = Requests::of(&finished.totals).steps;
+    let steps = Requests::of(&finished.totals).steps;
     let mut table = csv::Writer::from_writer(to);
     table.write_record(heads(&["step", "count", "failed", "per_second"], &[]))?;
-    let named = named.iter().map(|(label, step)| (step_name(label), step));
-    for (name, step) in named.chain([("total".to_owned(), &total)]) {
-        let name = harmless(&name).into_owned();
-        table.write_record(std::iter::once(name).chain(amounts(step, finished)))?;
+    for (name, step) in steps.rows().chain([("total", &steps.total)]) {
+        table.write_record(std::iter::once(harmless(name).into_owned()).chain(amounts(step, finished)))?;
     }
     table.flush()
 }
 
 /// Returns heads that begin with `first` and end with `last`.
 fn heads(first: &[&str], last: &[&str]) -> Vec<String> {
-    let mut heads: Vec<_> = first.iter().map(|head| (*head).to_owned()).collect();
-    heads.extend(["received_bytes", "sent_bytes", "avg_ms", "min_ms"].map(str::to_owned));
-    heads.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
-    heads.extend(["max_ms", "interrupted", "after_load", "passed_p95_ms", "failed_p95_ms"].map(str::to_owned));
-    heads.extend(last.iter().map(|head| (*head).to_owned()));
+    let mut heads = owned(first);
+    heads.extend(owned(&["received_bytes", "sent_bytes"]));
+    heads.extend(FIGURES.map(|name| format!("{name}_ms")));
+    heads.extend(owned(&["interrupted", "after_load", "passed_p95_ms", "failed_p95_ms"]));
+    heads.extend(owned(last));
     heads
+}
+
+fn owned(heads: &[&str]) -> Vec<String> {
+    heads.iter().map(|head| (*head).to_owned()).collect()
 }
 
 /// Returns the cells after the name of a route or of a step.
 fn amounts(route: &Route, finished: &Finished) -> Vec<String> {
-    let durations = &route.all.durations;
     let rate = route.per_second(RateTime::of(finished));
     let mut row = [route.count(), route.failed()].map(|number| number.to_string()).to_vec();
     row.push(format!("{rate:.3}"));
     row.extend([route.all.received, route.all.sent].map(|number| number.to_string()));
-    row.extend([durations.mean().map(|mean| mean as u64), durations.min()].map(milliseconds));
-    row.extend(percentiles(durations));
-    row.push(milliseconds(durations.max()));
+    row.extend(figures(&route.all.durations).map(milliseconds));
     row.extend([route.interrupted, route.all.after_load].map(|number| number.to_string()));
-    let p95 = |durations: &Histogram| milliseconds(durations.quantile(0.95));
-    let apart = route.apart().map(|(passed, failed)| [p95(passed), p95(failed)]);
+    let apart = route.apart().map(|apart| apart.map(|durations| milliseconds(durations.quantile(0.95))));
     row.extend(apart.unwrap_or_default());
     row
 }
@@ -103,12 +101,11 @@ fn amounts(route: &Route, finished: &Finished) -> Vec<String> {
 /// Returns an error if writing to `to` fails.
 pub(super) fn stats_history(timeline: &Timeline, finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(to);
-    let counts = ["due", "done", "failed", "dropped", "interrupted", "requests", "requests_failed", "received_bytes"];
-    let mut head = ["end_seconds", "length_seconds", "users", "asked_per_second"].map(str::to_owned).to_vec();
-    head.extend(counts.map(str::to_owned));
-    head.extend(PERCENTILES.map(|(name, _)| format!("{name}_ms")));
-    head.extend(["max_ms", "steps", "steps_failed"].map(str::to_owned));
-    table.write_record(&head)?;
+    let mut heads = owned(&["end_seconds", "length_seconds", "users", "asked_per_second", "due", "done", "failed"]);
+    heads.extend(owned(&["dropped", "interrupted", "requests", "requests_failed", "received_bytes"]));
+    heads.extend(FIGURES[2..].iter().map(|name| format!("{name}_ms")));
+    heads.extend(owned(&["steps", "steps_failed"]));
+    table.write_record(&heads)?;
     let mut end = std::time::Duration::ZERO;
     for point in timeline.points() {
         let asked = finished.plan.rate_at(end + point.length / 2);
@@ -120,8 +117,7 @@ pub(super) fn stats_history(timeline: &Timeline, finished: &Finished, to: impl i
         let numbers = [point.due, point.done, point.failed, point.dropped, point.interrupted, durations.count()];
         row.extend(numbers.map(|number| number.to_string()));
         row.extend([point.requests_failed, point.received].map(|number| number.to_string()));
-        row.extend(percentiles(durations));
-        row.push(milliseconds(durations.max()));
+        row.extend(figures(durations).into_iter().skip(2).map(milliseconds));
         row.extend([point.steps.count(), point.steps_failed].map(|number| number.to_string()));
         table.write_record(&row)?;
     }
@@ -143,15 +139,46 @@ pub(super) fn failures(finished: &Finished, to: impl io::Write) -> io::Result<()
     table.flush()
 }
 
-/// Returns `text` as a cell that no spreadsheet takes for a formula. Text that looks like a formula is prefixed with
-/// `'`.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if is_formula && text.parse::<f64>().is_err() { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+/// Writes a row for each value of a key, the most frequent first. For each key whose values are numbers, it also writes
+/// a row with their distribution: for all triggers, for those that passed and for those that failed.
+///
+/// # Errors
+///
+/// Returns an error if writing to `to` fails.
+pub(super) fn tags(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let tags = &finished.totals.tags;
+    let mut table = csv::Writer::from_writer(to);
+    table.write_record(["key", "value", "numbers_of", "count", "failed"].into_iter().chain(FIGURES))?;
+    let mut write = |texts: [&str; 3], counts: [String; 2], figures: [String; 8]| {
+        table.write_record(texts.map(String::from).into_iter().chain(counts).chain(figures))
+    };
+    for (key, tag) in tags.iter() {
+        let key = harmless(key);
+        let (values, other_values) = (values(tag), other_values());
+        for (name, counts) in values.into_iter().chain(other(tag).map(|other| (&*other_values, other))) {
+            let counts = [counts.all(), counts.failed].map(|number| number.to_string());
+            write([&key, &harmless(name), ""], counts, Default::default())?;
+        }
+        let failed = tag.count(Some(true));
+        for (of, failed, outcome) in [("all", failed, None), ("passed", 0, Some(false)), ("failed", failed, Some(true))]
+        {
+            if let Some(spread) = spread(tag, outcome) {
+                let counts = [spread.count, failed].map(|number| number.to_string());
+                write([&key, "", of], counts, spread.figures.map(|number| format!("{number:.3}")))?;
+            }
+        }
+    }
+    if tags.beyond() > 0 {
+        write(["(other keys)", "", ""], [tags.beyond().to_string(), String::new()], Default::default())?;
+    }
+    table.flush()
 }
 
-fn percentiles(durations: &Histogram) -> impl Iterator<Item = String> {
-    durations.quantiles(&PERCENTILES.map(|(_, quantile)| quantile)).into_iter().map(milliseconds)
+/// Returns `text` as a cell that no spreadsheet takes for a formula. Text that looks like a formula is prefixed with
+/// `'`.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if is_formula && text.parse::<f64>().is_err() { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 /// Formats nanoseconds as milliseconds; empty if there are none.

@@ -26,7 +26,7 @@ use metric::{Metric, Statistic};
 use operator::Operator;
 pub use room::Room;
 pub use samples::{Measured, Users};
-use tag::Tag;
+use tag::{Key, Tag};
 pub use watch::Watch;
 
 /// A condition that a run must meet: `METRIC[{tag:value,…}] STATISTIC OPERATOR VALUE`, with or without spaces.
@@ -98,7 +98,7 @@ impl Threshold {
     #[must_use]
     pub fn route(&self) -> Option<&str> {
         self.tags.iter().find_map(|tag| match tag {
-            Tag::Route(name) | Tag::Step(name) => Some(&**name),
+            Tag::Name(Key::Route | Key::Step, name) => Some(&**name),
             _ => None,
         })
     }

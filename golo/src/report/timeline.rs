@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::engine::{Finished, Progress, histogram::Histogram, series::Outcome, snapshot::Snapshot};
+use crate::{
+    engine::{Finished, Progress, histogram::Histogram, series::Outcome, snapshot::Snapshot},
+    metrics::output::nanoseconds,
+};
 
 /// Maximum number of points. If there are more, each pair is merged into one.
 const POINTS: usize = 600;
@@ -50,6 +53,15 @@ pub struct Point {
     pub steps: Histogram,
     /// Durations of triggers from their due time, in nanoseconds.
     pub response: Histogram,
+}
+
+/// A point with its time.
+pub(super) struct TimedPoint<'a> {
+    pub(super) point: &'a Point,
+    /// End of the point, in nanoseconds since the start.
+    pub(super) at: u64,
+    /// Starts per second that the plan asks for in the middle of the point; `None` if that is after the last start.
+    pub(super) asked_rate: Option<f64>,
 }
 
 impl Default for Timeline {
@@ -121,6 +133,19 @@ impl Timeline {
     #[must_use]
     pub fn step(&self) -> Duration {
         self.step
+    }
+
+    /// Returns the points with their time, except points without length in which nothing was measured.
+    pub(super) fn timed<'a>(&'a self, finished: &'a Finished) -> impl Iterator<Item = TimedPoint<'a>> {
+        let mut at = 0;
+        let timed = self.points().map(move |point| {
+            let from = at;
+            at = from + nanoseconds(point.length);
+            let middle = Duration::from_nanos((from + at) / 2);
+            let asked_rate = finished.plan.rate_at(middle).filter(|_| middle < finished.load_time);
+            TimedPoint { point, at, asked_rate }
+        });
+        timed.filter(|TimedPoint { point, .. }| !point.length.is_zero() || point.dropped > 0 || !point.is_empty())
     }
 
     /// Returns the points in order of time.

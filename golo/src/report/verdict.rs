@@ -3,14 +3,16 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Judged, RunOutcome, summary,
+    Judged, RunOutcome,
+    text::clean,
     units::{count, counted, duration},
 };
 use crate::engine::{
     Finished,
-    errors::ErrorKind,
+    errors::{ErrorKind, Errors},
     health::{LateStarts, LostAgent},
-    snapshot::Ends,
+    series::Outcome,
+    snapshot::{Ends, Snapshot},
 };
 
 /// Verdict on a run. If several variants apply, the first one is used.
@@ -95,10 +97,10 @@ pub(super) fn nothing_succeeded(outcome: &RunOutcome) -> Option<NothingSucceeded
     let of_triggers = noun == "trigger";
     let Ends { done, failed, interrupted } = ends;
     let have_panicked = of_triggers && triggers.panicked == failed;
-    let why = summary::reason(&totals.errors, |kind| match (of_triggers, have_panicked) {
+    let why = reason(&totals.errors, |kind| match (of_triggers, have_panicked) {
         (true, true) => kind == ErrorKind::Panic,
         (true, false) => matches!(kind, ErrorKind::Returned | ErrorKind::Panic | ErrorKind::Start),
-        (false, _) => summary::has_failed_so(totals, noun == "step", kind),
+        (false, _) => has_failed_so(totals, noun == "step", kind),
     });
     let verb = if have_panicked { "panicked" } else { "failed" };
     let what = match (done, interrupted) {
@@ -184,4 +186,28 @@ pub(super) fn why_lost(lost: &[String]) -> String {
         }
     }
     reasons.join(", ")
+}
+
+/// Returns true if any request, or measured step, failed with an error of this kind.
+pub(super) fn has_failed_so(totals: &Snapshot, of_steps: bool, kind: ErrorKind) -> bool {
+    totals.requests.keys().filter(|series| series.is_step() == of_steps).any(|series| match series.outcome {
+        Outcome::Failed(known) => known == kind,
+        Outcome::Answered { failed, .. } => failed && kind == ErrorKind::Status,
+        Outcome::Content { .. } => kind == ErrorKind::Content,
+        Outcome::Interrupted => false,
+    })
+}
+
+/// Returns the text of the most frequent error of the wanted kinds, after a colon.
+pub(super) fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
+    let first = errors.by_count().into_iter().find(|(kind, _, _)| is_wanted(*kind));
+    first.map_or_else(String::new, |(kind, text, _)| match kind {
+        // The text before the reason already names the kind.
+        ErrorKind::Panic => format!(": {}", clean(text.strip_prefix("panicked: ").unwrap_or(text))),
+        ErrorKind::Start | ErrorKind::Returned | ErrorKind::Status | ErrorKind::StrayPanic => {
+            format!(": {}", clean(text))
+        }
+        kind if text.starts_with(&kind.to_string()) => format!(": {}", clean(text)),
+        kind => format!(": {kind}: {}", clean(text)),
+    })
 }

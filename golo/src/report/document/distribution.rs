@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::histogram::Histogram;
+use crate::{engine::histogram::Histogram, report::figures::figures};
 
 /// Distribution of durations. To merge two of them, add the counts and sums, and add the buckets that have the same
 /// value.
@@ -35,19 +35,18 @@ pub struct Distribution {
 
 impl From<&Histogram> for Distribution {
     fn from(histogram: &Histogram) -> Self {
-        let quantiles = histogram.quantiles(&[0.5, 0.9, 0.95, 0.99, 0.999]);
-        let quantile = |number: usize| quantiles.get(number).copied().flatten();
+        let [_, min, p50, p90, p95, p99, p999, max] = figures(histogram);
         Self {
             count: histogram.count(),
             sum: u64::try_from(histogram.sum()).unwrap_or(u64::MAX),
-            min: histogram.min(),
-            max: histogram.max(),
+            min,
+            max,
             mean: histogram.mean(),
-            p50: quantile(0),
-            p90: quantile(1),
-            p95: quantile(2),
-            p99: quantile(3),
-            p999: quantile(4),
+            p50,
+            p90,
+            p95,
+            p99,
+            p999,
             buckets: histogram.buckets().map(|bucket| (bucket.low, bucket.count)).collect(),
         }
     }

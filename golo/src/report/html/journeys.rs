@@ -1,10 +1,19 @@
 //! Waterfalls of the slowest journeys, with a bar for each step.
 
-use crate::report::{
-    Document,
-    document::{Slow, SlowStep},
-    text::clean,
-    units::{counted, nanoseconds},
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    engine::{
+        series::Label,
+        slowest::{Journey, Step},
+        snapshot::Snapshot,
+    },
+    report::{
+        requests::Requests,
+        summary::{have_steps, not_kept, outcome},
+        text::clean,
+        units::duration,
+    },
 };
 
 /// Number of waterfalls that are expanded initially.
@@ -34,82 +43,82 @@ pub(super) struct Bar {
 }
 
 /// Returns the waterfalls of the slowest journeys; none if each journey is one request, since the requests show these.
-pub(super) fn waterfalls(document: &Document<'_>) -> Vec<Waterfall> {
-    let slowest = &document.journeys.slowest;
-    if !slowest.iter().any(Slow::has_steps) {
+pub(super) fn waterfalls(totals: &Snapshot, requests: &Requests) -> Vec<Waterfall> {
+    if !have_steps(totals) {
         return Vec::new();
     }
-    slowest.iter().enumerate().map(|(place, journey)| Waterfall::of(place, journey)).collect()
+    let journeys = totals.slowest.iter().enumerate();
+    journeys.map(|(place, journey)| Waterfall::of(place, journey, |label| requests.name(label))).collect()
 }
 
 impl Waterfall {
-    fn of(place: usize, journey: &Slow) -> Self {
-        let title = format!("{}, sequence {}", nanoseconds(Some(journey.duration)), clean(&journey.sequence_id));
-        let end = journey.steps.iter().map(|step| step.started.saturating_add(step.duration)).max();
-        let mut steps: Vec<&SlowStep> = journey.steps.iter().collect();
-        steps.sort_by_key(|step| step.started);
-        let further =
-            (journey.further > 0).then(|| format!("… then {} that were not kept", counted(journey.further, "step")));
+    fn of(place: usize, journey: &Journey<Arc<Label>>, name: impl Fn(&Label) -> String) -> Self {
+        let offset = |step: &Step<_>| step.started.duration_since(journey.started()).unwrap_or_default();
+        let end = journey.steps.iter().map(|step| offset(step).saturating_add(step.duration)).max();
+        let mut steps: Vec<_> = journey.steps.iter().map(|step| (offset(step), step)).collect();
+        steps.sort_by_key(|(started, _)| *started);
+        let bars = steps.into_iter();
         Self {
-            title,
+            title: format!("{}, sequence {}", duration(journey.duration()), clean(&journey.sequence_id)),
             is_open: place < OPEN,
-            steps: steps.into_iter().map(|step| Bar::of(step, end.unwrap_or_default())).collect(),
-            further,
+            steps: bars
+                .map(|(started, step)| Bar::of(name(&step.label), started, step, end.unwrap_or_default()))
+                .collect(),
+            further: not_kept(journey),
         }
     }
 }
 
 impl Bar {
-    fn of(step: &SlowStep, end: u64) -> Self {
-        let share = |nanos: u64| if end == 0 { 0.0 } else { nanos as f64 * 100.0 / end as f64 };
+    fn of(name: String, started: Duration, step: &Step<Arc<Label>>, end: Duration) -> Self {
+        let share =
+            |time: Duration| if end.is_zero() { 0.0 } else { time.as_nanos() as f64 * 100.0 / end.as_nanos() as f64 };
         let width = share(step.duration).max(NARROWEST);
         Self {
-            name: step.name.clone(),
-            started: format!("+{}", nanoseconds(Some(step.started))),
-            duration: nanoseconds(Some(step.duration)),
+            name,
+            started: format!("+{}", duration(started)),
+            duration: duration(step.duration),
             outcome: outcome(step),
             is_failed: step.failed,
-            left: format!("{:.2}", share(step.started).min(100.0 - width)),
+            left: format!("{:.2}", share(started).min(100.0 - width)),
             width: format!("{width:.2}"),
         }
     }
 }
 
-fn outcome(step: &SlowStep) -> String {
-    match (step.status, step.failed) {
-        (0, false) => "ok".to_owned(),
-        (0, true) => "failed".to_owned(),
-        (status, false) => status.to_string(),
-        (status, true) => format!("{status} failed"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
-    fn step(started: u64, duration: u64) -> SlowStep {
-        let (name, method, route) = ("GET /".to_owned(), "GET".into(), "/".into());
-        SlowStep { name, method, route, started, duration, status: 200, failed: false }
-    }
-
-    fn lanes(steps: Vec<SlowStep>) -> Vec<(f64, f64)> {
-        let journey = Slow { sequence_id: "visit".to_owned(), duration: 0, steps, further: 2 };
-        let waterfall = Waterfall::of(0, &journey);
+    /// Returns the left edge and the width of each bar of a journey. `steps` are starts and durations in nanoseconds.
+    fn lanes(steps: &[(u64, u64)]) -> Vec<(f64, f64)> {
+        let mut steps = steps.iter().map(|&(started, duration)| Step {
+            label: Arc::new(Label::new("", "/", "GET")),
+            started: SystemTime::UNIX_EPOCH + Duration::from_nanos(started),
+            duration: Duration::from_nanos(duration),
+            status: 200,
+            failed: false,
+        });
+        let mut journey = Journey::begin("visit", steps.next().unwrap(), Duration::ZERO);
+        steps.for_each(|step| journey.add(step, Duration::ZERO));
+        journey.further = 2;
+        let waterfall = Waterfall::of(0, &journey, |_| String::new());
         assert_eq!(waterfall.further.as_deref(), Some("… then 2 steps that were not kept"));
         waterfall.steps.iter().map(|bar| (bar.left.parse().unwrap(), bar.width.parse().unwrap())).collect()
     }
 
     #[test]
     fn bars_are_placed_by_start_and_duration_of_their_steps() {
-        assert_eq!(lanes(vec![step(50, 150), step(0, 50)]), [(0.0, 25.0), (25.0, 75.0)], "in the order they began");
+        assert_eq!(lanes(&[(50, 150), (0, 50)]), [(0.0, 25.0), (25.0, 75.0)], "in the order they began");
     }
 
     #[test]
     fn every_bar_is_visible_and_within_the_chart() {
-        for (left, width) in lanes(vec![step(0, 0), step(1_000_000, 1), step(500_000, 0)]) {
+        for (left, width) in lanes(&[(0, 0), (1_000_000, 1), (500_000, 0)]) {
             assert!(width >= NARROWEST && left + width <= 100.005, "{left} {width}");
         }
-        assert_eq!(lanes(vec![step(0, 0)]), [(0.0, NARROWEST)]);
+        assert_eq!(lanes(&[(0, 0)]), [(0.0, NARROWEST)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::Tone;
+use crate::report::facts::Tone;
 
 /// A table with column heads.
 #[derive(Template)]

@@ -1,85 +1,78 @@
-//! The tables of the page, built from the document.
+//! The tables of the page.
 
 use super::{
-    Table, Tone,
-    table::{Cell, heads},
+    Table,
+    table::{Cell, Head, heads},
 };
-use crate::report::{
-    Distribution, Document,
-    document::{Amounts, Model, OnePoint, Spread, other_values},
-    text::clean,
-    units::{bytes, count, nanoseconds, number, per_second, percent},
+use crate::{
+    engine::histogram::Histogram,
+    metrics::output,
+    report::{
+        Document,
+        facts::Tone,
+        figures::{FIGURES, figures},
+        requests::Routes,
+        route::Route,
+        summary::{are_shown, checks_by_failures, has_due_times},
+        tags::{other, other_values, spreads, values},
+        text::clean,
+        timeline::TimedPoint,
+        units::{bytes, count, nanoseconds, number, per_second, percent, rate},
+    },
 };
 
 pub(super) fn thresholds(document: &Document<'_>) -> Option<Table> {
-    let rows = document.thresholds.iter().map(|threshold| {
-        let (word, tone) = if threshold.passed { ("✓ passed", Tone::Good) } else { ("✗ failed", Tone::Bad) };
-        let shown = threshold.reason.map_or_else(|| threshold.shown.clone(), clean);
-        let actual = threshold.note.map_or_else(|| shown.clone(), |note| format!("{shown} ({})", clean(note)));
-        vec![Cell::text(word).toned(tone), Cell::text(clean(&threshold.threshold)), Cell::text(actual)]
+    let rows = document.outcome.thresholds.iter().map(|judged| {
+        let (word, tone) = if judged.passed { ("✓ passed", Tone::Good) } else { ("✗ failed", Tone::Bad) };
+        let said = [judged.threshold.to_string(), judged.said()].map(|text| Cell::text(clean(&text)));
+        std::iter::once(Cell::text(word).toned(tone)).chain(said).collect()
     });
     let heads = heads(["Verdict", "Threshold", "Actual"], &[]);
     Table::new("Thresholds, and what each came to", heads, rows.collect()).unless_empty()
 }
 
+/// Returns the table of requests.
 pub(super) fn routes(document: &Document<'_>) -> Option<Table> {
-    let requests = &document.requests;
-    let rows: Vec<_> = requests.routes.iter().map(|route| (&*route.name, &route.amounts)).collect();
-    amounts_table("Requests by route, the most time spent first", "Route", &rows, &requests.total)
+    let caption = "Requests by route, the most time spent first";
+    amounts_table(caption, "Route", &document.requests.routes, document)
 }
 
 /// Returns the table of measured steps. They are not requests.
 pub(super) fn steps(document: &Document<'_>) -> Option<Table> {
-    let steps = &document.steps;
-    let rows: Vec<_> = steps.steps.iter().map(|step| (&*step.name, &step.amounts)).collect();
-    amounts_table("Measured steps, the most time spent first", "Step", &rows, &steps.total)
+    amounts_table("Measured steps, the most time spent first", "Step", &document.requests.steps, document)
 }
 
-fn amounts_table(
-    caption: &'static str,
-    head: &'static str,
-    rows: &[(&str, &Amounts)],
-    total: &Amounts,
-) -> Option<Table> {
-    let row = |name: &str, amounts: &Amounts| {
-        let mut row = vec![Cell::text(name)];
-        row.extend(amounts_of(amounts));
-        row.extend(durations_of(&amounts.duration));
-        row.extend(apart_of(amounts));
+fn amounts_table(caption: &'static str, head: &'static str, routes: &Routes, document: &Document<'_>) -> Option<Table> {
+    let row = |name: &str, route: &Route| {
+        let (number, failed, all) = (route.count(), route.failed(), route.tried());
+        let rate = route.per_second(document.rates);
+        let mut row = vec![
+            Cell::text(name),
+            Cell::number(count(number), number),
+            Cell::number(percent(failed, all), share(failed, all)).bad_if(failed > 0),
+            Cell::number(per_second(rate), rate),
+            Cell::number(bytes(route.all.received), route.all.received),
+        ];
+        row.extend(figures(&route.all.durations).map(time));
+        // The table has these two columns only if one of its rows needs them.
+        let apart = route.apart().map(|apart| apart.map(|durations| durations.quantile(0.95)));
+        row.extend(apart.unwrap_or_default().map(time));
         row
     };
-    let mut numbers =
-        vec!["count", "failed", "rate", "received", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
-    if total.apart.is_some() || rows.iter().any(|(_, amounts)| amounts.apart.is_some()) {
+    let mut numbers = vec!["count", "failed", "rate", "received"];
+    numbers.extend(FIGURES);
+    if routes.total.apart().is_some() || routes.rows().any(|(_, route)| route.apart().is_some()) {
         numbers.extend(["p95 of passed", "p95 of failed"]);
     }
-    let mut table = Table::new(caption, heads([head], &numbers), rows.iter().map(|(name, of)| row(name, of)).collect());
-    table.total = Some(row("total", total));
+    let rows = routes.rows().map(|(name, route)| row(name, route)).collect();
+    let mut table = Table::new(caption, heads([head], &numbers), rows);
+    table.total = Some(row("total", &routes.total));
     table.is_sortable = true;
     table.unless_empty()
 }
 
-/// Returns the cells of the two columns that a table has only if one of its rows needs them.
-fn apart_of(amounts: &Amounts) -> [Cell; 2] {
-    let apart = amounts.apart.as_ref();
-    [apart.and_then(|apart| apart.passed.p95), apart.and_then(|apart| apart.failed.p95)].map(time)
-}
-
-fn amounts_of(amounts: &Amounts) -> [Cell; 4] {
-    let number = amounts.duration.count;
-    let share = if amounts.all() == 0 { 0.0 } else { amounts.failed as f64 / amounts.all() as f64 };
-    [
-        Cell::number(count(number), number),
-        Cell::number(percent(amounts.failed, amounts.all()), share).bad_if(amounts.failed > 0),
-        Cell::number(per_second(amounts.rate), amounts.rate),
-        Cell::number(bytes(amounts.received), amounts.received),
-    ]
-}
-
-fn durations_of(duration: &Distribution) -> impl Iterator<Item = Cell> {
-    let mean = duration.mean.map(|mean| mean as u64);
-    let Distribution { min, max, p50, p90, p95, p99, p999, .. } = *duration;
-    [mean, min, p50, p90, p95, p99, p999, max].into_iter().map(time)
+fn share(part: u64, of: u64) -> f64 {
+    if of == 0 { 0.0 } else { part as f64 / of as f64 }
 }
 
 /// Returns the cell of a duration, which is sorted by its nanoseconds.
@@ -87,101 +80,97 @@ fn time(nanos: Option<u64>) -> Cell {
     Cell::number(nanoseconds(nanos), nanos.map_or_else(String::new, |nanos| nanos.to_string()))
 }
 
+/// Returns the heads of a table of distributions.
+fn heads_of_figures(text: &'static str) -> Vec<Head> {
+    let mut numbers = vec!["count"];
+    numbers.extend(FIGURES);
+    heads([text], &numbers)
+}
+
+/// Returns a row of a table of distributions.
+fn row_of_figures(name: &str, durations: &Histogram) -> Vec<Cell> {
+    let mut row = vec![Cell::text(name), Cell::number(count(durations.count()), durations.count())];
+    row.extend(figures(durations).map(time));
+    row
+}
+
 /// Returns the durations of triggers, from their start and from their due time, and those of requests for comparison.
 pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
-    let triggers = &document.triggers;
-    let measured: &[(&str, &Distribution)] = &match document.run.model {
-        Model::Closed => vec![("triggers", &triggers.service)],
-        Model::Paced | Model::Open => {
-            vec![
-                ("triggers: service, from start", &triggers.service),
-                ("triggers: response, from due", &triggers.response),
-            ]
-        }
+    let (finished, requests) = (&document.outcome.finished, &document.requests);
+    let triggers = &finished.totals.triggers;
+    let mut measured = match has_due_times(&finished.plan) {
+        false => vec![("triggers", &triggers.service)],
+        true => vec![
+            ("triggers: service, from start", &triggers.service),
+            ("triggers: response, from due", &triggers.response),
+        ],
     };
-    let requests = [
-        ("requests, whole", &document.requests.total.duration),
-        ("requests, to the headers", &document.requests.waiting),
-        ("measured steps", &document.steps.total.duration),
-    ];
-    let all = measured.iter().chain(&requests).filter(|(_, duration)| duration.count > 0);
-    let rows = all.map(|(name, duration)| {
-        let mut row = vec![Cell::text(*name), Cell::number(count(duration.count), duration.count)];
-        row.extend(durations_of(duration));
-        row
-    });
-    let heads = heads(["Latency of"], &["count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"]);
-    Table::new("Latencies of triggers and of requests", heads, rows.collect()).unless_empty()
+    measured.extend([
+        ("requests, whole", &requests.routes.total.all.durations),
+        ("requests, to the headers", &finished.totals.waiting),
+        ("measured steps", &requests.steps.total.all.durations),
+    ]);
+    let all = measured.into_iter().filter(|(_, durations)| !durations.is_empty());
+    let rows = all.map(|(name, durations)| row_of_figures(name, durations)).collect();
+    Table::new("Latencies of triggers and of requests", heads_of_figures("Latency of"), rows).unless_empty()
 }
 
 /// Returns the data of the charts over time. It has measured steps in place of requests if there is no request.
 pub(super) fn history(document: &Document<'_>) -> Option<Table> {
-    let of_steps = document.requests.total.duration.count == 0 && document.steps.total.duration.count > 0;
-    let rows = document.timeline.points.iter().map(|point| at_a_time(point, of_steps)).collect();
+    let (outcome, requests) = (document.outcome, &document.requests);
+    let of_steps = requests.routes.total.count() == 0 && requests.steps.total.count() > 0;
+    let rows = outcome.timeline.timed(&outcome.finished).map(|timed| at_a_time(timed, of_steps)).collect();
     let (ended, failed) = if of_steps { ("steps", "failed steps") } else { ("requests", "failed requests") };
-    let load = if document.run.model == Model::Open { "in flight" } else { "users" };
+    let load = if outcome.finished.plan.is_open() { "in flight" } else { "users" };
     let numbers =
         ["until", load, "asked", "started", "dropped", "failed", ended, failed, "p50", "p90", "p95", "p99", "max"];
     Table::new("The run over time", heads([], &numbers), rows).unless_empty()
 }
 
-fn at_a_time(point: &OnePoint, of_steps: bool) -> Vec<Cell> {
-    let per_length = |number: u64| crate::report::units::rate(number, std::time::Duration::from_nanos(point.length));
-    let started = point.due.saturating_sub(point.dropped);
-    let (ended, failed, duration) = match of_steps {
-        true => (point.steps, point.steps_failed, &point.step_duration),
-        false => (point.requests, point.requests_failed, &point.duration),
+fn at_a_time(TimedPoint { point, at, asked_rate }: TimedPoint<'_>, of_steps: bool) -> Vec<Cell> {
+    let (failed, durations) = match of_steps {
+        true => (point.steps_failed, &point.steps),
+        false => (point.requests_failed, &point.durations),
     };
     let mut row = vec![
-        time(Some(point.at)),
+        time(Some(at)),
         Cell::number(count(point.users), point.users),
-        Cell::text(point.asked_rate.map_or_else(|| "-".to_owned(), per_second)),
-        Cell::text(per_length(started)),
+        Cell::text(asked_rate.map_or_else(|| "-".to_owned(), per_second)),
+        Cell::text(rate(point.due.saturating_sub(point.dropped), point.length)),
     ];
-    for (number, is_bad) in [(point.dropped, true), (point.failed, true), (ended, false), (failed, true)] {
+    for (number, is_bad) in [(point.dropped, true), (point.failed, true), (durations.count(), false), (failed, true)] {
         row.push(Cell::number(count(number), number).bad_if(is_bad && number > 0));
     }
-    row.extend([duration.p50, duration.p90, duration.p95, duration.p99, duration.max].map(time));
+    let [_, _, p50, p90, p95, p99, _, max] = figures(durations);
+    row.extend([p50, p90, p95, p99, max].map(time));
     row
 }
 
 pub(super) fn statuses(document: &Document<'_>) -> Option<Table> {
-    let total = document.requests.total.duration.count;
-    let rows = document.statuses.iter().map(|status| {
-        let verdict = if status.failed { Cell::text("✗ failed").toned(Tone::Bad) } else { Cell::text("ok") };
-        let share = percent(status.count, total);
-        vec![
-            Cell::text(status.status.to_string()),
-            verdict,
-            Cell::number(count(status.count), status.count),
-            Cell::text(share),
-        ]
+    let total = document.requests.routes.total.count();
+    let rows = document.requests.statuses.iter().map(|(&(status, failed), &number)| {
+        let verdict = if failed { Cell::text("✗ failed").toned(Tone::Bad) } else { Cell::text("ok") };
+        let share = Cell::text(percent(number, total));
+        vec![Cell::text(status.to_string()), verdict, Cell::number(count(number), number), share]
     });
     let heads = heads(["Status", "Counts as"], &["count", "share"]);
     Table::new("Responses by their status", heads, rows.collect()).unless_empty()
 }
 
 pub(super) fn journeys(document: &Document<'_>) -> Option<Table> {
-    let duration = &document.journeys.duration;
-    let ended = document.requests.total.duration.count.saturating_add(document.steps.total.duration.count);
-    if document.journeys.are_requests(ended) {
-        return None;
-    }
-    let mut row = vec![Cell::text("all journeys"), Cell::number(count(duration.count), duration.count)];
-    row.extend(durations_of(duration));
-    let heads = heads([""], &["count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"]);
-    Some(Table::new("How long journeys took, think time left out", heads, vec![row]))
+    let totals = &document.outcome.finished.totals;
+    let rows = are_shown(totals, &document.requests).then(|| row_of_figures("all journeys", &totals.journeys));
+    let caption = "How long journeys took, think time left out";
+    Table::new(caption, heads_of_figures(""), rows.into_iter().collect()).unless_empty()
 }
 
 /// Returns the checks, those that failed most first.
 pub(super) fn checks(document: &Document<'_>) -> Option<Table> {
-    let mut checks: Vec<_> = document.checks.iter().collect();
-    checks.sort_by_key(|check| std::cmp::Reverse(check.failed));
-    let rows = checks.into_iter().map(|check| {
+    let rows = checks_by_failures(&document.outcome.finished.totals).into_iter().map(|(name, check)| {
         let share = percent(check.failed, check.passed.saturating_add(check.failed));
         let (word, tone) = if check.failed == 0 { ("✓", Tone::Good) } else { ("✗", Tone::Bad) };
         vec![
-            Cell::text(format!("{word} {}", clean(check.name))).toned(tone),
+            Cell::text(format!("{word} {}", clean(name))).toned(tone),
             Cell::number(count(check.passed), check.passed),
             Cell::number(count(check.failed), check.failed).bad_if(check.failed > 0),
             Cell::text(share).bad_if(check.failed > 0),
@@ -194,17 +183,16 @@ pub(super) fn checks(document: &Document<'_>) -> Option<Table> {
 /// Returns the count of each value of a tag.
 pub(super) fn tag_values(document: &Document<'_>) -> Option<Table> {
     let mut rows = Vec::new();
-    for tag in &document.tags.keys {
-        let other = tag.other.iter().map(|other| (other_values(), other));
-        for (name, value) in tag.values.iter().map(|value| (clean(value.value), value)).chain(other) {
-            let (all, failed) = (value.count(), value.failed);
-            let share = if all == 0 { 0.0 } else { failed as f64 / all as f64 };
+    for (key, tag) in document.outcome.finished.totals.tags.iter() {
+        let values = values(tag).into_iter().map(|(value, counts)| (clean(value), counts));
+        for (name, counts) in values.chain(other(tag).map(|other| (other_values(), other))) {
+            let (all, failed) = (counts.all(), counts.failed);
             rows.push(vec![
-                Cell::text(clean(tag.key)),
+                Cell::text(clean(key)),
                 Cell::text(name),
                 Cell::number(count(all), all),
-                Cell::text(percent(all, tag.count())),
-                Cell::number(percent(failed, all), share).bad_if(failed > 0),
+                Cell::text(percent(all, tag.count(None))),
+                Cell::number(percent(failed, all), share(failed, all)).bad_if(failed > 0),
             ]);
         }
     }
@@ -216,34 +204,23 @@ pub(super) fn tag_values(document: &Document<'_>) -> Option<Table> {
 
 /// Returns the distributions of tags with numeric values.
 pub(super) fn tag_numbers(document: &Document<'_>) -> Option<Table> {
-    let row = |name: String, spread: Spread| {
+    let tags = document.outcome.finished.totals.tags.iter();
+    let rows = tags.flat_map(|(key, tag)| spreads(&clean(key), tag)).map(|(name, spread)| {
         let mut row = vec![Cell::text(name), Cell::number(count(spread.count), spread.count)];
-        row.extend(spread.figures().map(|figure| Cell::number(number(figure), figure)));
+        row.extend(spread.figures.map(|figure| Cell::number(number(figure), figure)));
         row
-    };
-    let rows = document.tags.keys.iter().flat_map(|tag| {
-        let has_both = tag.passed > 0 && tag.failed > 0;
-        let by_outcome = [("passed", tag.numbers_passed), ("failed", tag.numbers_failed)];
-        let by_outcome = by_outcome
-            .into_iter()
-            .filter(|_| has_both)
-            .filter_map(|(outcome, spread)| Some((format!("{}, {outcome}", clean(tag.key)), spread?)));
-        let all = tag.numbers.map(|spread| (clean(tag.key), spread));
-        all.into_iter().chain(by_outcome).collect::<Vec<_>>()
     });
-    let rows = rows.map(|(name, spread)| row(name, spread)).collect();
-    let heads = heads(["Tag"], &["count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"]);
-    Table::new("Tags whose values are numbers", heads, rows).unless_empty()
+    Table::new("Tags whose values are numbers", heads_of_figures("Tag"), rows.collect()).unless_empty()
 }
 
 /// Returns the errors, the most frequent first.
 pub(super) fn errors(document: &Document<'_>) -> Option<Table> {
-    let rows = document.errors.iter().map(|error| {
+    let rows = document.outcome.finished.totals.errors.by_count().into_iter().map(|(kind, text, seen)| {
         vec![
-            Cell::text(error.kind.clone()),
-            Cell::text(clean(error.text)),
-            Cell::number(count(error.count), error.count),
-            time(Some(error.first_seen)),
+            Cell::text(kind.to_string()),
+            Cell::text(clean(text)),
+            Cell::number(count(seen.count), seen.count),
+            time(Some(output::nanoseconds(seen.first))),
         ]
     });
     let heads = heads(["Kind", "Error"], &["count", "first at"]);

@@ -1,10 +1,12 @@
 //! Checks, statuses, and errors by kind.
 
-use super::{ROWS, more, requests::Requests};
+use super::{ROWS, more, table};
 use crate::{
     engine::snapshot::Snapshot,
+    metrics::check::Check,
     report::{
         Page,
+        requests::Requests,
         text::clean,
         units::{count, duration, percent},
     },
@@ -14,49 +16,43 @@ use crate::{
 const ERRORS: usize = 20;
 
 /// Returns the checks, those that failed most first.
-pub(super) fn checks(page: Page, totals: &Snapshot) -> Vec<String> {
-    if totals.checks.is_empty() {
-        return Vec::new();
-    }
-    let mut checks: Vec<_> = totals.checks.iter().collect();
+pub(in crate::report) fn checks_by_failures(totals: &Snapshot) -> Vec<(&str, &Check)> {
+    let mut checks: Vec<_> = totals.checks.iter().map(|(name, check)| (&**name, check)).collect();
     checks.sort_by_key(|(_, check)| std::cmp::Reverse(check.failed));
-    let mut rows = vec![["Checks", "passed", "failed", ""].map(str::to_owned).to_vec()];
-    for (name, check) in checks.iter().take(ROWS) {
+    checks
+}
+
+pub(super) fn checks(page: Page, totals: &Snapshot) -> Vec<String> {
+    let checks = checks_by_failures(totals);
+    let rows = checks.iter().take(ROWS).map(|(name, check)| {
         let share = percent(check.failed, check.passed.saturating_add(check.failed));
-        rows.push(vec![format!("  {}", clean(name)), count(check.passed), count(check.failed), share]);
-    }
-    let mut lines = page.table(&rows, &[0]);
+        vec![format!("  {}", clean(name)), count(check.passed), count(check.failed), share]
+    });
+    let mut lines = table(page, &["Checks", "passed", "failed", ""], rows, &[0]);
     lines.extend(more(ROWS, checks.len(), "check"));
     lines
 }
 
 /// Returns the count of each status.
 pub(super) fn statuses(page: Page, requests: &Requests) -> Vec<String> {
-    if requests.statuses.is_empty() {
-        return Vec::new();
-    }
-    let total = requests.total.count();
-    let mut rows = vec![["Status", "count", "", ""].map(str::to_owned).to_vec()];
-    for (&(status, is_failed), &number) in requests.statuses.iter().take(ROWS) {
+    let total = requests.routes.total.count();
+    let rows = requests.statuses.iter().take(ROWS).map(|(&(status, is_failed), &number)| {
         let failed = if is_failed { "failed" } else { "" };
-        rows.push(vec![format!("  {status}"), count(number), percent(number, total), failed.to_owned()]);
-    }
-    let mut lines = page.table(&rows, &[0, 3]);
+        vec![format!("  {status}"), count(number), percent(number, total), failed.to_owned()]
+    });
+    let mut lines = table(page, &["Status", "count", "", ""], rows, &[0, 3]);
     lines.extend(more(ROWS, requests.statuses.len(), "code"));
     lines
 }
 
 /// Returns the errors, the most frequent first.
-pub(super) fn lines(page: Page, totals: &Snapshot) -> Vec<String> {
-    if totals.errors.is_empty() {
-        return Vec::new();
-    }
+pub(super) fn errors(page: Page, totals: &Snapshot) -> Vec<String> {
     let errors = totals.errors.by_count();
-    let mut rows = vec![["Errors", "count", "first at", ""].map(str::to_owned).to_vec()];
-    for (kind, text, seen) in errors.iter().take(ERRORS) {
-        rows.push(vec![format!("  {kind}"), count(seen.count), duration(seen.first), clean(text)]);
-    }
-    let mut lines = page.table(&rows, &[0, 3]);
+    let rows = errors
+        .iter()
+        .take(ERRORS)
+        .map(|(kind, text, seen)| vec![format!("  {kind}"), count(seen.count), duration(seen.first), clean(text)]);
+    let mut lines = table(page, &["Errors", "count", "first at", ""], rows, &[0, 3]);
     lines.extend(more(ERRORS, errors.len(), "error"));
     lines
 }

@@ -1,21 +1,17 @@
 //! The report files.
 
-use crate::report::{Page, RunOutcome, text::clean};
+use crate::report::{RunOutcome, facts::Fact, text::clean};
 
-pub(super) fn lines(page: Page, outcome: &RunOutcome) -> Vec<String> {
-    if outcome.files.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec!["Files".to_owned()];
-    for file in &outcome.files {
+pub(super) fn files(outcome: &RunOutcome) -> Vec<Fact> {
+    let files = outcome.files.iter().map(|file| {
         let place = format!("`{}`", file.path);
         let lost = outcome.unwritten.iter().find(|unwritten| file.kind == "jsonl" && unwritten.place == place);
         let text = match (&file.error, lost) {
-            (Some(error), _) => clean(&format!("{}: not written: {error}", file.path)),
-            (None, Some(lost)) => clean(&format!("{}: not whole: {}", file.path, lost.reason)),
-            (None, None) => clean(&file.path),
+            (Some(error), _) => format!("{}: not written: {error}", file.path),
+            (None, Some(lost)) => format!("{}: not whole: {}", file.path, lost.reason),
+            (None, None) => file.path.clone(),
         };
-        lines.extend(page.said(file.kind, &text));
-    }
-    lines
+        Fact::new(file.kind, clean(&text))
+    });
+    files.collect()
 }

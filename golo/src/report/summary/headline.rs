@@ -1,82 +1,100 @@
-//! The first lines: the verdict, and all problems of a run that otherwise passed.
-
-use super::{Requests, Route};
 use crate::{
-    engine::{
-        Finished,
-        errors::{ErrorKind, Errors},
-        histogram::Histogram,
-        series::Outcome,
-        snapshot::Snapshot,
-    },
+    engine::{Finished, errors::ErrorKind, histogram::Histogram, snapshot::Snapshot},
     report::{
         self, Moment, Page, RunOutcome, Verdict,
+        facts::Tone,
         page::{BAD, GOOD, WARNING},
         pauses,
+        requests::Requests,
+        route::Route,
         text::clean,
         units::{count, counted, duration, nanoseconds, percent},
-        verdict,
+        verdict::{self, has_failed_so, reason},
     },
 };
 
-pub(super) fn lines(page: Page, outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> Vec<String> {
-    let (text, also) = texts(outcome, verdict, requests);
-    let mut lines = page.wrap("", 2, &text);
-    if let Some(first) = lines.first_mut() {
-        let word = verdict.to_string();
-        let style = match verdict {
-            Verdict::Passed if text.contains(", but ") => WARNING,
-            Verdict::Passed => GOOD,
-            _ => BAD,
+/// The verdict in words.
+pub(in crate::report) struct Headline {
+    /// Word of the verdict.
+    pub(in crate::report) word: String,
+    /// Text directly after the word: the reason or the result.
+    after: String,
+    /// Problems that are not the reason of the verdict; empty if there are none.
+    also: String,
+    pub(in crate::report) tone: Tone,
+}
+
+impl Headline {
+    pub(in crate::report) fn of(outcome: &RunOutcome, requests: &Requests) -> Self {
+        let verdict = outcome.verdict();
+        let mut concerns = concerns(outcome, &verdict, requests);
+        concerns.extend(outcome.troubles().iter().map(|trouble| clean(trouble)));
+        let mut also = concerns.join("; ");
+        let (after, tone) = match &verdict {
+            Verdict::Passed if also.is_empty() => (format!(": {}", passed(&outcome.finished, requests)), Tone::Good),
+            Verdict::Passed => (format!(", but {}", std::mem::take(&mut also)), Tone::Warning),
+            _ => (after(outcome, &verdict), Tone::Bad),
         };
-        *first = first.replacen(&word, &page.paint(style, &word), 1);
+        Self { word: verdict.to_string(), after, also, tone }
     }
-    if !also.is_empty() {
-        lines.extend(page.wrap("  also: ", 4, &also));
-    }
-    lines
-}
 
-/// Returns the verdict with its reason and the important problems, as one sentence.
-pub(in crate::report) fn headline(outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> String {
-    let (text, also) = texts(outcome, verdict, requests);
-    if also.is_empty() { text } else { format!("{text}; also: {also}") }
-}
-
-fn texts(outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> (String, String) {
-    let finished = &outcome.finished;
-    let mut concerns = concerns(outcome, verdict, requests);
-    concerns.extend(outcome.troubles().iter().map(|trouble| clean(trouble)));
-    let cleaned = |reasons: &[String]| reasons.iter().map(|reason| clean(reason)).collect::<Vec<_>>().join("; ");
-    let text = match verdict {
-        Verdict::NotStarted(reason) | Verdict::NotEnded(reason) => format!("{verdict}: {}", clean(reason)),
-        Verdict::Died(reason) => format!("{verdict} after {}: {}", duration(finished.load_time), clean(reason)),
-        Verdict::Stopped => format!("{verdict} by a signal {}", when(finished, outcome.stopped)),
-        Verdict::Invalid(reasons) => {
-            format!("{verdict}: the generator, not the target, was the limit: {}", cleaned(reasons))
-        }
-        Verdict::Failed(reasons) => {
-            let aborted = match &outcome.aborted {
-                Some(_) => format!(" after {}, when that could no longer be mended", duration(finished.load_time)),
-                None => String::new(),
+    /// Returns the first lines of the summary.
+    pub(super) fn lines(&self, page: Page) -> Vec<String> {
+        let mut lines = page.wrap("", 2, &format!("{}{}", self.word, self.after));
+        if let Some(first) = lines.first_mut() {
+            let style = match self.tone {
+                Tone::Warning => WARNING,
+                Tone::Plain | Tone::Good => GOOD,
+                Tone::Bad => BAD,
             };
-            format!("{verdict}{aborted}: {}", cleaned(reasons))
+            *first = first.replacen(&self.word, &page.paint(style, &self.word), 1);
         }
-        Verdict::Passed if concerns.is_empty() => {
-            let triggers = finished.totals.triggers.done;
-            match (requests.total.count(), requests.steps.total.count()) {
-                // Not every load test makes requests that golo measures.
-                (0, 0) => format!("{verdict}: {}, none failed, and no request", counted(triggers, "trigger")),
-                (0, steps) => format!("{verdict}: {}, none failed, and no request", counted(steps, "step")),
-                (requests, 0) => format!("{verdict}: {}, none failed", counted(requests, "request")),
-                (requests, steps) => {
-                    format!("{verdict}: {} and {}, none failed", counted(requests, "request"), counted(steps, "step"))
-                }
-            }
+        if !self.also.is_empty() {
+            lines.extend(page.wrap("  also: ", 4, &self.also));
         }
-        Verdict::Passed => return (format!("{verdict}, but {}", concerns.join("; ")), String::new()),
+        lines
+    }
+
+    /// Returns the verdict with its reason and the important problems, as one sentence.
+    pub(in crate::report) fn text(&self) -> String {
+        format!("{}{}", self.word, self.after_word())
+    }
+
+    /// Returns the part of the [`text`](Self::text) after the word.
+    pub(in crate::report) fn after_word(&self) -> String {
+        if self.also.is_empty() { self.after.clone() } else { format!("{}; also: {}", self.after, self.also) }
+    }
+}
+
+/// Describes the result of a run without problems.
+fn passed(finished: &Finished, requests: &Requests) -> String {
+    let (requests, steps) = (requests.routes.total.count(), requests.steps.total.count());
+    let done = match (requests, steps) {
+        // Not every load test makes requests that golo measures.
+        (0, 0) => counted(finished.totals.triggers.done, "trigger"),
+        (0, steps) => counted(steps, "step"),
+        (requests, 0) => counted(requests, "request"),
+        (requests, steps) => format!("{} and {}", counted(requests, "request"), counted(steps, "step")),
     };
-    (text, concerns.join("; "))
+    format!("{done}, none failed{}", if requests == 0 { ", and no request" } else { "" })
+}
+
+/// Returns the text after the word of a verdict other than PASSED.
+fn after(outcome: &RunOutcome, verdict: &Verdict) -> String {
+    let finished = &outcome.finished;
+    let after_load = || format!(" after {}", duration(finished.load_time));
+    let cleaned = |reasons: &[String]| reasons.iter().map(|reason| clean(reason)).collect::<Vec<_>>().join("; ");
+    match verdict {
+        Verdict::NotStarted(reason) | Verdict::NotEnded(reason) => format!(": {}", clean(reason)),
+        Verdict::Died(reason) => format!("{}: {}", after_load(), clean(reason)),
+        Verdict::Stopped => format!(" by a signal {}", when(finished, outcome.stopped)),
+        Verdict::Invalid(reasons) => format!(": the generator, not the target, was the limit: {}", cleaned(reasons)),
+        Verdict::Failed(reasons) if outcome.aborted.is_some() => {
+            format!("{}, when that could no longer be mended: {}", after_load(), cleaned(reasons))
+        }
+        Verdict::Failed(reasons) => format!(": {}", cleaned(reasons)),
+        Verdict::Passed => String::new(),
+    }
 }
 
 /// Describes the time at which a signal came.
@@ -157,7 +175,7 @@ fn about_ends(totals: &Snapshot) -> Vec<String> {
 }
 
 fn about_requests(finished: &Finished, requests: &Requests) -> Option<String> {
-    let Requests { total, steps, .. } = requests;
+    let (total, steps) = (&requests.routes.total, &requests.steps);
     let totals = &finished.totals;
     let (all, done, failed) = (total.tried(), total.count(), total.failed());
     match (all, done, failed) {
@@ -182,7 +200,7 @@ fn some_failed(total: &Route, noun: &str) -> String {
     let some = format!("{} of {} failed ({})", count(failed), counted(all, noun), percent(failed, all));
     let p95 = |durations: &Histogram| nanoseconds(durations.quantile(0.95));
     match total.apart() {
-        Some((passed, failed)) => {
+        Some([passed, failed]) => {
             format!("{some}, p95 {} of those that passed and {} of those that failed", p95(passed), p95(failed))
         }
         None => some,
@@ -191,16 +209,6 @@ fn some_failed(total: &Route, noun: &str) -> String {
 
 fn about_steps(total: &Route) -> Option<String> {
     (total.failed() > 0).then(|| some_failed(total, "step"))
-}
-
-/// Returns true if any request, or measured step, failed with an error of this kind.
-pub(in crate::report) fn has_failed_so(totals: &Snapshot, of_steps: bool, kind: ErrorKind) -> bool {
-    totals.requests.keys().filter(|series| series.is_step() == of_steps).any(|series| match series.outcome {
-        Outcome::Failed(known) => known == kind,
-        Outcome::Answered { failed, .. } => failed && kind == ErrorKind::Status,
-        Outcome::Content { .. } => kind == ErrorKind::Content,
-        Outcome::Interrupted => false,
-    })
 }
 
 /// Describes problems of triggers. `is_said` is true if their failures are the reason of the verdict.
@@ -212,7 +220,8 @@ fn about_triggers(finished: &Finished, requests: &Requests, is_said: bool) -> Ve
     let of_all = |number| format!("{} of {}", count(number), counted(all, "trigger"));
     let returned = triggers.failed.saturating_sub(triggers.panicked);
     // If requests or steps failed, a trigger that returns their errors adds nothing new.
-    let is_explained = requests.total.failed() > 0 || requests.steps.total.failed() > 0;
+    let total = &requests.routes.total;
+    let is_explained = total.failed() > 0 || requests.steps.total.failed() > 0;
     if returned > 0 && !is_explained && !is_said {
         concerns.push(format!("{} failed{}", of_all(returned), reason(errors, |kind| kind == ErrorKind::Returned)));
     }
@@ -222,9 +231,8 @@ fn about_triggers(finished: &Finished, requests: &Requests, is_said: bool) -> Ve
     }
     if triggers.interrupted > 0 {
         concerns.push(format!("{} of {} cut off", count(triggers.interrupted), counted(triggers.due, "trigger")));
-    } else if requests.total.interrupted > 0 {
-        let Route { interrupted, .. } = &requests.total;
-        concerns.push(format!("{} of {} cut off", count(*interrupted), counted(requests.total.tried(), "request")));
+    } else if total.interrupted > 0 {
+        concerns.push(format!("{} of {} cut off", count(total.interrupted), counted(total.tried(), "request")));
     }
     let dropped = triggers.dropped_busy.saturating_add(triggers.dropped_unready);
     if dropped > 0 {
@@ -235,18 +243,4 @@ fn about_triggers(finished: &Finished, requests: &Requests, is_said: bool) -> Ve
         concerns.push(format!("{} of {} dropped{pausing}", count(dropped), counted(triggers.due, "start")));
     }
     concerns
-}
-
-/// Returns the text of the most frequent error of the wanted kinds, after a colon.
-pub(in crate::report) fn reason(errors: &Errors, is_wanted: impl Fn(ErrorKind) -> bool) -> String {
-    let first = errors.by_count().into_iter().find(|(kind, _, _)| is_wanted(*kind));
-    first.map_or_else(String::new, |(kind, text, _)| match kind {
-        // The text before the reason already names the kind.
-        ErrorKind::Panic => format!(": {}", clean(text.strip_prefix("panicked: ").unwrap_or(text))),
-        ErrorKind::Start | ErrorKind::Returned | ErrorKind::Status | ErrorKind::StrayPanic => {
-            format!(": {}", clean(text))
-        }
-        kind if text.starts_with(&kind.to_string()) => format!(": {}", clean(text)),
-        kind => format!(": {kind}: {}", clean(text)),
-    })
 }

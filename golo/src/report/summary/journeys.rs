@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{more, quantiles, requests::Requests};
+use super::{more, table};
 use crate::{
     engine::{
         series::Label,
@@ -11,8 +11,10 @@ use crate::{
     },
     report::{
         Page,
+        figures::quantiles,
+        requests::Requests,
         text::{align, clean, shorten},
-        units::{count, counted, duration},
+        units::{count, counted, duration, nanoseconds},
     },
 };
 
@@ -26,16 +28,13 @@ type Labelled = Step<Arc<Label>>;
 
 pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<String> {
     let journeys = &totals.journeys;
-    let have_steps = totals.slowest.iter().any(|journey| journey.steps.len() > 1 || journey.further > 0);
-    // Journeys of one request each show the same as the requests.
-    if journeys.is_empty() || (!have_steps && journeys.count() >= requests.ended()) {
+    if !are_shown(totals, requests) {
         return Vec::new();
     }
     let mut row = vec![format!("  {} in all", count(journeys.count()))];
-    row.extend(quantiles(journeys, &[0.5, 0.95, 0.99, 1.0]));
-    let heads = ["Journeys", "p50", "p95", "p99", "max"].map(str::to_owned).to_vec();
-    let mut lines = page.table(&[heads, row], &[0]);
-    if have_steps {
+    row.extend(quantiles(journeys, [0.5, 0.95, 0.99, 1.0]).map(nanoseconds));
+    let mut lines = table(page, &["Journeys", "p50", "p95", "p99", "max"], [row], &[0]);
+    if have_steps(totals) {
         for (journey, place) in totals.slowest.iter().take(SHOWN).zip(["slowest", "second", "third"]) {
             lines.push(String::new());
             let sequence = clean(&journey.sequence_id);
@@ -45,6 +44,17 @@ pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<S
         }
     }
     lines
+}
+
+/// Returns true if there is anything to show about journeys. Journeys of one request each show the same as the requests.
+pub(in crate::report) fn are_shown(totals: &Snapshot, requests: &Requests) -> bool {
+    let number = totals.journeys.count();
+    number > 0 && (have_steps(totals) || number < requests.ended())
+}
+
+/// Returns true if one of the slowest journeys consists of more than one request.
+pub(in crate::report) fn have_steps(totals: &Snapshot) -> bool {
+    totals.slowest.iter().any(|journey| journey.steps.len() > 1 || journey.further > 0)
 }
 
 fn steps(page: Page, journey: &Journey<Arc<Label>>, requests: &Requests, lines: &mut Vec<String>) {
@@ -61,12 +71,16 @@ fn steps(page: Page, journey: &Journey<Arc<Label>>, requests: &Requests, lines: 
     let rows: Vec<_> = steps.iter().map(row).collect();
     lines.extend(align(&rows, &[2, 3], page.width - 4).into_iter().map(|line| format!("    {line}")));
     lines.extend(more(steps.len(), all, "step").map(|line| format!("  {line}, each quicker")));
-    if journey.further > 0 {
-        lines.push(format!("    … then {} that were not kept", counted(journey.further, "step")));
-    }
+    lines.extend(not_kept(journey).map(|line| format!("    {line}")));
 }
 
-fn outcome(step: &Labelled) -> String {
+/// Describes the steps that were not kept, if there are any.
+pub(in crate::report) fn not_kept(journey: &Journey<Arc<Label>>) -> Option<String> {
+    (journey.further > 0).then(|| format!("… then {} that were not kept", counted(journey.further, "step")))
+}
+
+/// Returns the status of a step, and whether it failed.
+pub(in crate::report) fn outcome(step: &Labelled) -> String {
     match (step.status, step.failed) {
         (0, false) => "ok".to_owned(),
         (0, true) => "failed".to_owned(),

@@ -1,11 +1,15 @@
 //! Tags of triggers: counts of values, and distributions of numbers.
 
-use super::{ROWS, more};
+use super::{ROWS, more, table};
 use crate::{
-    engine::{snapshot::Snapshot, tags::KEYS},
+    engine::{
+        snapshot::Snapshot,
+        tags::{KEYS, Tag},
+    },
     report::{
         Page,
-        document::{Tag, Tags, other_values},
+        figures::FIGURES,
+        tags::{other, other_values, spreads, values},
         text::clean,
         units::{count, counted, number, percent},
     },
@@ -15,41 +19,44 @@ use crate::{
 const VALUES: usize = 10;
 
 pub(super) fn lines(page: Page, totals: &Snapshot) -> Vec<String> {
-    let tags = Tags::of(&totals.tags);
-    let (distributions, counts): (Vec<_>, Vec<_>) = tags.keys.iter().partition(|tag| tag.is_distribution);
-    let mut lines = Vec::new();
-    if !counts.is_empty() {
-        lines.extend(page.table(&values(&counts), &[0]));
+    let (distributions, counts): (Vec<_>, Vec<_>) = totals.tags.iter().partition(|(_, tag)| tag.is_distribution());
+    let mut lines = table(page, &["Tags", "count", "share", "failed"], rows_of_values(&counts), &[0]);
+    let rows = distributions.iter().flat_map(|(key, tag)| spreads(&clean(key), tag)).map(|(name, spread)| {
+        let figures = spread.figures.map(number);
+        [format!("  {name}"), count(spread.count)].into_iter().chain(figures).collect()
+    });
+    let mut heads = vec!["Tags, as numbers", "count"];
+    heads.extend(FIGURES);
+    let numbers = table(page, &heads, rows, &[0]);
+    if !lines.is_empty() && !numbers.is_empty() {
+        lines.push(String::new());
     }
-    if !distributions.is_empty() {
-        if !lines.is_empty() {
-            lines.push(String::new());
-        }
-        lines.extend(page.table(&numbers(&distributions), &[0]));
-    }
-    if tags.beyond > 0 {
-        let beyond = counted(tags.beyond, "tag");
-        lines.extend(page.wrap("  ", 2, &format!("{beyond} under further keys: {KEYS} keys are told apart")));
-    }
+    lines.extend(numbers);
+    lines.extend(beyond(totals).iter().flat_map(|beyond| page.wrap("  ", 2, beyond)));
     lines
 }
 
+/// Describes tags of further keys, which are only counted.
+pub(in crate::report) fn beyond(totals: &Snapshot) -> Option<String> {
+    let beyond = totals.tags.beyond();
+    (beyond > 0).then(|| format!("{} under further keys: {KEYS} keys are told apart", counted(beyond, "tag")))
+}
+
 /// Returns the values of each key, the most frequent first.
-fn values(tags: &[&Tag<'_>]) -> Vec<Vec<String>> {
-    let mut rows = vec![["Tags", "count", "share", "failed"].map(str::to_owned).to_vec()];
-    for tag in tags {
-        let shown = tag.values.iter().take(VALUES).map(|value| (shown(value.value), value));
-        let other = tag.other.iter().map(|other| (other_values(), other));
-        for (name, value) in shown.chain(other) {
-            let (all, failed) = (value.count(), percent(value.failed, value.count()));
-            let name = format!("  {}: {name}", clean(tag.key));
-            rows.push(vec![name, count(all), percent(all, tag.count()), failed]);
+fn rows_of_values(tags: &[(&str, &Tag)]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for (key, tag) in tags {
+        let values = values(tag);
+        let shown = values.iter().take(VALUES).map(|(value, counts)| (shown(value), *counts));
+        for (name, counts) in shown.chain(other(tag).map(|other| (other_values(), other))) {
+            let (all, failed) = (counts.all(), percent(counts.failed, counts.all()));
+            rows.push(vec![format!("  {}: {name}", clean(key)), count(all), percent(all, tag.count(None)), failed]);
         }
-        rows.extend(more(VALUES, tag.values.len(), "value").map(|more| vec![more]));
+        rows.extend(more(VALUES, values.len(), "value").map(|more| vec![more]));
     }
-    let all = rows.len();
+    let all = rows.len() + 1;
     if all > 2 * ROWS {
-        rows.truncate(2 * ROWS);
+        rows.truncate(2 * ROWS - 1);
         rows.extend(more(2 * ROWS, all, "row").map(|more| vec![more]));
     }
     rows
@@ -58,26 +65,6 @@ fn values(tags: &[&Tag<'_>]) -> Vec<Vec<String>> {
 /// Returns a value for display. An empty one is shown as quotes.
 fn shown(value: &str) -> String {
     if value.is_empty() { "\"\"".to_owned() } else { clean(value) }
-}
-
-/// Returns the distributions of keys with numeric values, and those by outcome if there are both.
-fn numbers(tags: &[&Tag<'_>]) -> Vec<Vec<String>> {
-    let heads = ["Tags, as numbers", "count", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"];
-    let mut rows = vec![heads.map(str::to_owned).to_vec()];
-    for tag in tags {
-        let key = clean(tag.key);
-        let mut spreads = vec![(format!("  {key}"), tag.numbers)];
-        if tag.passed > 0 && tag.failed > 0 {
-            spreads.push((format!("  {key}, passed"), tag.numbers_passed));
-            spreads.push((format!("  {key}, failed"), tag.numbers_failed));
-        }
-        for (name, spread) in spreads.into_iter().filter_map(|(name, spread)| Some((name, spread?))) {
-            let mut row = vec![name, count(spread.count)];
-            row.extend(spread.figures().map(number));
-            rows.push(row);
-        }
-    }
-    rows
 }
 
 #[cfg(test)]

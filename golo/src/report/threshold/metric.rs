@@ -28,9 +28,9 @@ pub(super) enum Metric {
     Checks,
     /// The values of a tag of triggers.
     Tag,
+    Vus,
     /// One value of a tag of triggers.
     TagValue,
-    Vus,
 }
 
 /// Kind of a metric's samples.
@@ -64,99 +64,60 @@ pub(super) enum Statistic {
     Rate,
 }
 
+/// Name of a metric, kind of its samples, and keys of its tags.
+struct Description(Metric, &'static str, Kind, &'static [Key]);
+
+const REQUEST: &[Key] = &[Key::Route, Key::Method, Key::Status, Key::Origin, Key::Error, Key::Outcome];
+const STEP: &[Key] = &[Key::Step, Key::Error, Key::Outcome];
+
+/// The metrics in the order of their variants.
+static METRICS: [Description; 23] = [
+    Description(Metric::HttpReqs, "http_reqs", Kind::Counter, REQUEST),
+    Description(Metric::HttpReqDuration, "http_req_duration", Kind::Distribution, REQUEST),
+    Description(Metric::HttpReqWaiting, "http_req_waiting", Kind::Distribution, &[]),
+    Description(Metric::HttpReqConnecting, "http_req_connecting", Kind::Distribution, &[]),
+    Description(Metric::HttpReqFailed, "http_req_failed", Kind::Part, REQUEST),
+    Description(Metric::HttpReqInterrupted, "http_req_interrupted", Kind::Part, REQUEST),
+    Description(Metric::DataSent, "data_sent", Kind::Counter, REQUEST),
+    Description(Metric::DataReceived, "data_received", Kind::Counter, REQUEST),
+    Description(Metric::Iterations, "iterations", Kind::Counter, &[]),
+    Description(Metric::IterationDuration, "iteration_duration", Kind::Distribution, &[]),
+    Description(Metric::IterationResponse, "iteration_response", Kind::Distribution, &[]),
+    Description(Metric::IterationFailed, "iteration_failed", Kind::Part, &[]),
+    Description(Metric::IterationInterrupted, "iteration_interrupted", Kind::Part, &[]),
+    Description(Metric::DroppedIterations, "dropped_iterations", Kind::Counter, &[]),
+    Description(Metric::JourneyDuration, "journey_duration", Kind::Distribution, &[]),
+    Description(Metric::UserStartDuration, "user_start_duration", Kind::Distribution, &[]),
+    Description(Metric::Steps, "steps", Kind::Counter, STEP),
+    Description(Metric::StepDuration, "step_duration", Kind::Distribution, STEP),
+    Description(Metric::StepFailed, "step_failed", Kind::Part, STEP),
+    Description(Metric::Checks, "checks", Kind::Share, &[Key::Check]),
+    Description(Metric::Tag, "tag", Kind::Numbers, &[Key::Outcome]),
+    Description(Metric::Vus, "vus", Kind::Gauge, &[]),
+    Description(Metric::TagValue, "tag", Kind::Occurrences, &[Key::Outcome]),
+];
+
 impl Metric {
-    /// All metrics that have a name of their own.
-    pub(super) const ALL: [Self; 22] = [
-        Self::HttpReqs,
-        Self::HttpReqDuration,
-        Self::HttpReqWaiting,
-        Self::HttpReqConnecting,
-        Self::HttpReqFailed,
-        Self::HttpReqInterrupted,
-        Self::DataSent,
-        Self::DataReceived,
-        Self::Iterations,
-        Self::IterationDuration,
-        Self::IterationResponse,
-        Self::IterationFailed,
-        Self::IterationInterrupted,
-        Self::DroppedIterations,
-        Self::JourneyDuration,
-        Self::UserStartDuration,
-        Self::Steps,
-        Self::StepDuration,
-        Self::StepFailed,
-        Self::Checks,
-        Self::Tag,
-        Self::Vus,
-    ];
+    /// Returns all metrics that have a name of their own.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        METRICS.iter().map(|Description(metric, ..)| *metric).filter(|metric| *metric != Self::TagValue)
+    }
+
+    fn description(self) -> &'static Description {
+        &METRICS[self as usize]
+    }
 
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::HttpReqs => "http_reqs",
-            Self::HttpReqDuration => "http_req_duration",
-            Self::HttpReqWaiting => "http_req_waiting",
-            Self::HttpReqConnecting => "http_req_connecting",
-            Self::HttpReqFailed => "http_req_failed",
-            Self::HttpReqInterrupted => "http_req_interrupted",
-            Self::DataSent => "data_sent",
-            Self::DataReceived => "data_received",
-            Self::Iterations => "iterations",
-            Self::IterationDuration => "iteration_duration",
-            Self::IterationResponse => "iteration_response",
-            Self::IterationFailed => "iteration_failed",
-            Self::IterationInterrupted => "iteration_interrupted",
-            Self::DroppedIterations => "dropped_iterations",
-            Self::JourneyDuration => "journey_duration",
-            Self::UserStartDuration => "user_start_duration",
-            Self::Steps => "steps",
-            Self::StepDuration => "step_duration",
-            Self::StepFailed => "step_failed",
-            Self::Checks => "checks",
-            Self::Tag | Self::TagValue => "tag",
-            Self::Vus => "vus",
-        }
+        self.description().1
     }
 
     pub(super) fn kind(self) -> Kind {
-        match self {
-            Self::HttpReqs
-            | Self::DataSent
-            | Self::DataReceived
-            | Self::Iterations
-            | Self::DroppedIterations
-            | Self::Steps => Kind::Counter,
-            Self::HttpReqDuration
-            | Self::HttpReqWaiting
-            | Self::HttpReqConnecting
-            | Self::IterationDuration
-            | Self::IterationResponse
-            | Self::JourneyDuration
-            | Self::StepDuration
-            | Self::UserStartDuration => Kind::Distribution,
-            Self::HttpReqFailed | Self::HttpReqInterrupted | Self::IterationFailed => Kind::Part,
-            Self::IterationInterrupted | Self::StepFailed => Kind::Part,
-            Self::Checks => Kind::Share,
-            Self::Tag => Kind::Numbers,
-            Self::TagValue => Kind::Occurrences,
-            Self::Vus => Kind::Gauge,
-        }
+        self.description().2
     }
 
     /// Returns the keys of the metric's tags.
     pub(super) fn keys(self) -> &'static [Key] {
-        match self {
-            Self::HttpReqs
-            | Self::HttpReqDuration
-            | Self::HttpReqFailed
-            | Self::HttpReqInterrupted
-            | Self::DataSent
-            | Self::DataReceived => &[Key::Route, Key::Method, Key::Status, Key::Origin, Key::Error, Key::Outcome],
-            Self::Steps | Self::StepDuration | Self::StepFailed => &[Key::Step, Key::Error, Key::Outcome],
-            Self::Checks => &[Key::Check],
-            Self::Tag | Self::TagValue => &[Key::Outcome],
-            _ => &[],
-        }
+        self.description().3
     }
 
     /// Returns true if each trigger that ends adds exactly one sample, and nothing else adds any.
@@ -212,31 +173,40 @@ impl Kind {
     }
 }
 
+/// Names of the statistics, except percentiles.
+const STATISTICS: [(&str, Statistic); 6] = [
+    ("avg", Statistic::Avg),
+    ("min", Statistic::Min),
+    ("max", Statistic::Max),
+    ("med", Statistic::Med),
+    ("count", Statistic::Count),
+    ("rate", Statistic::Rate),
+];
+
 impl Statistic {
     /// Returns the statistic with this name, except a percentile.
     pub(super) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "avg" => Self::Avg,
-            "min" => Self::Min,
-            "max" => Self::Max,
-            "med" => Self::Med,
-            "count" => Self::Count,
-            "rate" => Self::Rate,
-            _ => return None,
-        })
+        STATISTICS.iter().find(|(known, _)| *known == name).map(|(_, statistic)| *statistic)
     }
 }
 
 impl fmt::Display for Statistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Avg => "avg",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Med => "med",
-            Self::Percentile(percent) => return write!(f, "p({percent})"),
-            Self::Count => "count",
-            Self::Rate => "rate",
-        })
+        match (self, STATISTICS.iter().find(|(_, known)| known == self)) {
+            (Self::Percentile(percent), _) => write!(f, "p({percent})"),
+            (_, known) => f.write_str(known.map_or("", |(name, _)| name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_metric_has_its_own_description() {
+        for (number, Description(metric, ..)) in METRICS.iter().enumerate() {
+            assert_eq!(*metric as usize, number, "{metric:?}");
+        }
     }
 }

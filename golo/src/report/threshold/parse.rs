@@ -77,12 +77,12 @@ impl<'a> Reader<'a> {
     }
 
     fn metric(&mut self) -> Result<Metric, Wrong> {
-        let names = Metric::ALL.map(Metric::name);
+        let names: Vec<_> = Metric::all().map(Metric::name).collect();
         let (at, word) = self.word();
         if word.is_empty() {
             return Err(self.missing("metric", format!("expected {}", one_of(&names))));
         }
-        let known = Metric::ALL.into_iter().find(|metric| metric.name() == word);
+        let known = Metric::all().find(|metric| metric.name() == word);
         known.ok_or_else(|| Wrong { at, reason: format!("unknown metric `{word}`"), hint: instead(word, &names) })
     }
 
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
             false => self.take(is_key_part).to_owned(),
         };
         if key.is_empty() {
-            return Err(self.unclosed(open).unwrap_or_else(|| self.missing("key", hint)));
+            return Err(self.missing_in_braces(open, "key", hint));
         }
         let value = match self.eat(":") {
             true => {
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
             return Ok((metric, tags));
         }
         if !self.eat(",") {
-            return Err(self.unclosed(open).unwrap_or_else(|| self.missing("value", "expected `:`, `,` or `}`")));
+            return Err(self.missing_in_braces(open, "value", "expected `:`, `,` or `}`"));
         }
         Ok((metric, self.rest_of_tags(metric, open, tags)?))
     }
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
                 break;
             }
             if !self.eat(",") {
-                return Err(self.unclosed(open).unwrap_or_else(|| self.missing("tag", "expected `,` or `}`")));
+                return Err(self.missing_in_braces(open, "tag", "expected `,` or `}`"));
             }
         }
         tags.sort_by_key(Tag::key);
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
     fn tag(&mut self, metric: Metric, open: usize) -> Result<Tag, Wrong> {
         let key = self.key(metric)?;
         if !self.eat(":") {
-            return Err(self.unclosed(open).unwrap_or_else(|| self.missing("value", "expected `:` and a value")));
+            return Err(self.missing_in_braces(open, "value", "expected `:` and a value"));
         }
         self.skip_spaces();
         let at = self.at;
@@ -184,6 +184,11 @@ impl<'a> Reader<'a> {
     fn unclosed(&self, open: usize) -> Option<Wrong> {
         let reason = "this brace is not closed".to_owned();
         self.rest().is_empty().then(|| Wrong { at: open, reason, hint: "expected `}` after the tags".to_owned() })
+    }
+
+    /// Returns the error that `what` is missing here, or that the brace at `open` is not closed.
+    fn missing_in_braces(&self, open: usize, what: &str, hint: &str) -> Wrong {
+        self.unclosed(open).unwrap_or_else(|| self.missing(what, hint))
     }
 
     fn value(&mut self, open: usize) -> Result<Cow<'a, str>, Wrong> {

@@ -81,23 +81,23 @@ impl Threshold {
     pub(super) fn samples<'a>(&self, measured: &Measured<'a>) -> Samples<'a> {
         let totals = measured.totals;
         let triggers = &totals.triggers;
+        let tried = triggers.done.saturating_add(triggers.interrupted);
         let is_rate = self.is_per_second();
         let amount = |all: u64, after_load: u64| if is_rate { measured.rates.counted(all, after_load) } else { all };
+        // The amount of a measure, and the part of it that came after the load.
+        let sum = |amounts: fn(&Measure) -> (u64, u64)| {
+            let selected = self.requests(totals).map(|(_, measure)| amounts(measure));
+            Samples::Counter(selected.fold(0, |sum, (all, after_load)| sum.saturating_add(amount(all, after_load))))
+        };
         let part = |part: u64, of: u64| match self.statistic {
             Statistic::Count => Samples::Counter(part),
             _ => Samples::Share { part, of },
         };
         let distribution = |histogram| Samples::Distribution(Cow::Borrowed(histogram));
         match self.metric {
-            Metric::HttpReqs | Metric::Steps => Samples::Counter(
-                self.sum(totals, |measure| amount(measure.durations.count(), measure.after_load.count)),
-            ),
-            Metric::DataSent => {
-                Samples::Counter(self.sum(totals, |measure| amount(measure.sent, measure.after_load.sent)))
-            }
-            Metric::DataReceived => {
-                Samples::Counter(self.sum(totals, |measure| amount(measure.received, measure.after_load.received)))
-            }
+            Metric::HttpReqs | Metric::Steps => sum(|measure| (measure.durations.count(), measure.after_load.count)),
+            Metric::DataSent => sum(|measure| (measure.sent, measure.after_load.sent)),
+            Metric::DataReceived => sum(|measure| (measure.received, measure.after_load.received)),
             Metric::Iterations => Samples::Counter(amount(triggers.done, triggers.done_after_load)),
             Metric::DroppedIterations => Samples::Counter(triggers.dropped()),
             Metric::HttpReqDuration | Metric::StepDuration => {
@@ -109,18 +109,12 @@ impl Threshold {
             Metric::IterationResponse => distribution(&triggers.response),
             Metric::JourneyDuration => distribution(&totals.journeys),
             Metric::UserStartDuration => distribution(&totals.user_starts),
-            Metric::HttpReqFailed | Metric::StepFailed => {
+            Metric::HttpReqFailed | Metric::HttpReqInterrupted | Metric::StepFailed => {
                 let ends = self.ends(totals);
-                part(ends.failed, ends.all())
+                part(if self.metric == Metric::HttpReqInterrupted { ends.interrupted } else { ends.failed }, ends.all())
             }
-            Metric::HttpReqInterrupted => {
-                let ends = self.ends(totals);
-                part(ends.interrupted, ends.all())
-            }
-            Metric::IterationFailed => part(triggers.failed, triggers.done.saturating_add(triggers.interrupted)),
-            Metric::IterationInterrupted => {
-                part(triggers.interrupted, triggers.done.saturating_add(triggers.interrupted))
-            }
+            Metric::IterationFailed => part(triggers.failed, tried),
+            Metric::IterationInterrupted => part(triggers.interrupted, tried),
             Metric::Checks => {
                 let Check { passed, failed } = self.checks(totals);
                 Samples::Share { part: passed, of: passed.saturating_add(failed) }
@@ -163,10 +157,6 @@ impl Threshold {
     /// Returns those selected that ended.
     fn requests<'a>(&'a self, totals: &'a Snapshot) -> impl Iterator<Item = (&'a Series, &'a Measure)> {
         self.selected(totals).filter(|(series, _)| series.outcome != Outcome::Interrupted)
-    }
-
-    fn sum(&self, totals: &Snapshot, amount: impl Fn(&Measure) -> u64) -> u64 {
-        self.requests(totals).fold(0, |sum, (_, measure)| sum.saturating_add(amount(measure)))
     }
 
     /// Returns the outcomes of those selected.

@@ -66,58 +66,50 @@ pub(super) enum Tag {
         key: Box<str>,
         value: Option<Box<str>>,
     },
-    Route(Box<str>),
-    Method(Box<str>),
+    /// A name: that of a route, a method, an origin, a step or a check.
+    Name(Key, Box<str>),
     Status(u16),
-    Origin(Box<str>),
     Error(ErrorKind),
     Outcome {
         failed: bool,
     },
-    Check(Box<str>),
-    Step(Box<str>),
 }
 
 impl Tag {
     /// Returns the tag, or a description of valid values. A value that no series can have is an error.
     pub(super) fn new(key: Key, value: &str) -> Result<Self, String> {
-        Ok(match key {
-            Key::Route => Self::Route(route::name(value).into()),
-            Key::Method => Self::Method(value.into()),
-            Key::Status => Self::Status(status(value).ok_or("expected a status from 100 to 999")?),
-            Key::Origin => Self::Origin(route::bounded(value).into()),
-            Key::Error => Self::Error(error(value)?),
-            Key::Outcome => match value {
-                "passed" => Self::Outcome { failed: false },
-                "failed" => Self::Outcome { failed: true },
-                _ => return Err(format!("expected {}", one_of(&OUTCOMES))),
-            },
-            Key::Check => Self::Check(value.into()),
-            Key::Trigger => Self::Trigger { key: value.into(), value: None },
-            Key::Step => Self::Step(route::bounded(value).into()),
-        })
+        let name: Box<str> = match key {
+            Key::Route => route::name(value).into(),
+            Key::Origin | Key::Step => route::bounded(value).into(),
+            Key::Method | Key::Check => value.into(),
+            Key::Trigger => return Ok(Self::Trigger { key: value.into(), value: None }),
+            Key::Status => {
+                return status(value).map(Self::Status).ok_or("expected a status from 100 to 999".to_owned());
+            }
+            Key::Error => return error(value).map(Self::Error),
+            Key::Outcome => {
+                let known = OUTCOMES.iter().position(|known| *known == value);
+                let failed = known.ok_or_else(|| format!("expected {}", one_of(&OUTCOMES)))? == 1;
+                return Ok(Self::Outcome { failed });
+            }
+        };
+        Ok(Self::Name(key, name))
     }
 
     pub(super) fn key(&self) -> Key {
         match self {
             Self::Trigger { .. } => Key::Trigger,
-            Self::Route(_) => Key::Route,
-            Self::Method(_) => Key::Method,
+            Self::Name(key, _) => *key,
             Self::Status(_) => Key::Status,
-            Self::Origin(_) => Key::Origin,
             Self::Error(_) => Key::Error,
             Self::Outcome { .. } => Key::Outcome,
-            Self::Check(_) => Key::Check,
-            Self::Step(_) => Key::Step,
         }
     }
 
     /// Returns the value as text.
     pub(super) fn value(&self) -> Cow<'_, str> {
         match self {
-            Self::Route(text) | Self::Method(text) | Self::Origin(text) | Self::Check(text) | Self::Step(text) => {
-                Cow::Borrowed(text)
-            }
+            Self::Name(_, name) => Cow::Borrowed(name),
             Self::Trigger { value, .. } => Cow::Borrowed(value.as_deref().unwrap_or_default()),
             Self::Status(status) => Cow::Owned(status.to_string()),
             Self::Error(kind) => Cow::Owned(kind.to_string()),
@@ -129,15 +121,15 @@ impl Tag {
     pub(super) fn is_of(&self, series: &Series) -> bool {
         let label = &series.label;
         match self {
-            Self::Route(route) => label.route == *route,
-            Self::Method(method) => label.method.eq_ignore_ascii_case(method),
-            Self::Origin(origin) => label.origin == *origin,
+            Self::Name(Key::Route, route) => label.route == *route,
+            Self::Name(Key::Method, method) => label.method.eq_ignore_ascii_case(method),
+            Self::Name(Key::Origin, origin) => label.origin == *origin,
+            Self::Name(Key::Step, name) => label.is_step() && label.route == *name,
             Self::Status(wanted) => series.outcome.status() == Some(*wanted),
             Self::Error(kind) => error_of(series.outcome) == Some(*kind),
             Self::Outcome { failed: true } => series.outcome.is_failed(),
             Self::Outcome { failed: false } => !series.outcome.is_failed() && series.outcome != Outcome::Interrupted,
-            Self::Step(name) => label.is_step() && label.route == *name,
-            Self::Check(_) | Self::Trigger { .. } => false,
+            Self::Name(..) | Self::Trigger { .. } => false,
         }
     }
 
@@ -158,7 +150,7 @@ impl Tag {
 
     /// Returns true if the tag selects measured steps.
     pub(super) fn is_of_steps(&self) -> bool {
-        matches!(self, Self::Method(method) if method.eq_ignore_ascii_case(measure::METHOD))
+        matches!(self, Self::Name(Key::Method, method) if method.eq_ignore_ascii_case(measure::METHOD))
     }
 }
 

@@ -130,7 +130,7 @@ fn tags_select_series() {
 fn without_samples_only_a_counter_has_a_value() {
     let nothing = Snapshot::default();
     let measured = Measured { totals: &nothing, rates: RateTime::all(Duration::ZERO), users: None };
-    for metric in Metric::ALL {
+    for metric in Metric::all() {
         for statistic in metric.kind().statistics() {
             let statistic = statistic.replace('N', "95");
             for operator in ["<", ">=", "!="] {

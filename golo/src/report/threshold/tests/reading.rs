@@ -47,7 +47,7 @@ fn error_shows_position_and_expectation() {
 }
 
 fn metrics() -> String {
-    format!("expected {}", crate::support::nearest::one_of(&Metric::ALL.map(Metric::name)))
+    format!("expected {}", crate::support::nearest::one_of(&Metric::all().map(Metric::name).collect::<Vec<_>>()))
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn mistakes_are_reported_at_their_position() {
 
 #[test]
 fn each_kind_has_its_own_statistics() {
-    for metric in Metric::ALL {
+    for metric in Metric::all() {
         for statistic in ["avg", "min", "max", "med", "p(N)", "count", "rate"] {
             let text = format!("{} {}<1", subject(metric), statistic.replace('N', "1"));
             let is_known = metric.kind().statistics().contains(&statistic);
@@ -135,7 +135,7 @@ fn tags(metric: Metric) -> impl Strategy<Value = Vec<Tag>> {
 }
 
 pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
-    let metric = prop::sample::select(Metric::ALL.into_iter().chain([Metric::TagValue]).collect::<Vec<_>>());
+    let metric = prop::sample::select(Metric::all().chain([Metric::TagValue]).collect::<Vec<_>>());
     let number = prop_oneof![(0..1000_u32).prop_map(f64::from), 0.0..1e12_f64];
     let parts = metric.prop_flat_map(move |metric| {
         let operator = prop::sample::select(&Operator::ALL[..]);
