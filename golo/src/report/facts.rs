@@ -14,7 +14,7 @@ use super::units::count;
 pub(super) struct Fact {
     pub(super) label: &'static str,
     pub(super) text: String,
-    #[cfg_attr(not(feature = "html"), expect(dead_code, reason = "only the page shows it"))]
+    #[cfg_attr(not(feature = "html"), allow(dead_code, reason = "only the page shows it"))]
     pub(super) tone: Tone,
 }
 
