@@ -29,7 +29,7 @@ use crate::{
         readers::Readers,
         store::{Store, StoreError, database_path},
     },
-    support::environment::variable,
+    support::{environment::variable, failure::Failure},
 };
 use body::Bodies;
 use metrics::Counts;
@@ -78,7 +78,7 @@ impl Collector {
 pub fn collect(line: CollectorLine) -> ExitCode {
     let opened = line.server.into_options("collector", COLLECTOR_PORT, variable).and_then(|options| {
         let path = database_path(line.db).map_err(|error| error.to_string())?;
-        Ok((options, Store::open(&path).map_err(|error| chain(&error))?))
+        Ok((options, Store::open(&path)?))
     });
     let ran = opened.and_then(|(options, store)| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -89,14 +89,14 @@ pub fn collect(line: CollectorLine) -> ExitCode {
     });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             Exit::BadConfiguration.into()
         }
     }
 }
 
-async fn run(options: ServerOptions, store: Store) -> Result<(), String> {
+async fn run(options: ServerOptions, store: Store) -> Result<(), Failure> {
     say(format_args!("golo collector: stores results in {}", store.path().display()));
     let collector =
         Collector::start(store, options.statuses.clone()).map_err(|error| format!("cannot start: {error}"))?;

@@ -10,6 +10,8 @@ use golo::{
     },
 };
 
+use crate::support::failure::Failure;
+
 /// What whoever runs the agent allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobLimits {
@@ -27,7 +29,7 @@ impl JobLimits {
     /// # Errors
     ///
     /// The limit that it is beyond.
-    pub fn check(&self, call: &RunCall, share: Share) -> Result<(), String> {
+    pub fn check(&self, call: &RunCall, share: Share) -> Result<(), Failure> {
         let plan = call.plan();
         if let Some(most) = self.users {
             users(share.count(plan.peak_users()), most, plan.is_open())?;
@@ -62,15 +64,15 @@ impl JobLimits {
     /// # Errors
     ///
     /// The limit that is beyond, or that the load is set in another way.
-    pub fn check_level(&self, level: Target, plan: &Plan, share: Share) -> Result<(), String> {
+    pub fn check_level(&self, level: Target, plan: &Plan, share: Share) -> Result<(), Failure> {
         match (level, plan.model()) {
             (Target::Users(count), Model::Closed { .. }) => match self.users {
-                Some(most) => users(share.count(count), most, false),
+                Some(most) => Ok(users(share.count(count), most, false)?),
                 None => Ok(()),
             },
             (Target::Rate(_), Model::Open { .. }) => Ok(()),
-            (Target::Users(_), Model::Open { .. }) => Err("this job has a rate, so its users cannot be set".to_owned()),
-            (Target::Rate(_), Model::Closed { .. }) => Err("this job has users, so its rate cannot be set".to_owned()),
+            (Target::Users(_), Model::Open { .. }) => Err("this job has a rate, so its users cannot be set".into()),
+            (Target::Rate(_), Model::Closed { .. }) => Err("this job has users, so its rate cannot be set".into()),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
         client::{Address, CallError, HttpClient, Names},
         server::Secret,
     },
+    support::failure::Failure,
 };
 
 /// Most bytes of records that are sent at once.
@@ -79,7 +80,7 @@ impl Collector {
     /// # Errors
     ///
     /// Where its address is none, or the file of a certificate cannot be read.
-    pub fn new(options: CollectorOptions) -> Result<Self, String> {
+    pub fn new(options: CollectorOptions) -> Result<Self, Failure> {
         let CollectorOptions { url, token, ca } = options;
         let address = Address::parse(&url, COLLECTOR_PORT).map_err(|error| format!("`--collector`: {error}"))?;
         let client = HttpClient::new(token, ca.as_deref(), NAMES)?;

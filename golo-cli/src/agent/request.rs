@@ -6,7 +6,7 @@ use golo::{
 };
 use serde_json::{Map, Value};
 
-use crate::{process::limits::LimitArgs, results::store::MAX_PARTS};
+use crate::{process::limits::LimitArgs, results::store::MAX_PARTS, support::failure::Failure};
 
 /// What a job is called that has no name.
 const NAMELESS: &str = "dead_letter";
@@ -57,7 +57,7 @@ impl Request {
     /// # Errors
     ///
     /// What is wrong with it, and what would be right.
-    pub fn parse(value: &Value, agent: &str) -> Result<Self, String> {
+    pub fn parse(value: &Value, agent: &str) -> Result<Self, Failure> {
         let Value::Object(keys) = value else {
             return Err("expected an object: `{\"name\": …, \"binary\": …}`".into());
         };
@@ -69,11 +69,11 @@ impl Request {
         let hold = match keys.get("hold") {
             None => false,
             Some(Value::Bool(hold)) => *hold,
-            Some(_) => return Err("`hold`: expected true or false".to_owned()),
+            Some(_) => return Err("`hold`: expected true or false".into()),
         };
         let name = text("name")?.unwrap_or_else(|| NAMELESS.to_owned());
         if name.chars().count() > 200 || name.chars().any(char::is_control) {
-            return Err("`name` has control characters, or more than 200 characters".to_owned());
+            return Err("`name` has control characters, or more than 200 characters".into());
         }
         let (call, limits, params) = call(keys)?;
         Ok(Self {
@@ -216,7 +216,7 @@ mod tests {
             (json!({"binary": "b", "max-memory": "a lot"}), "`max-memory`: expected bytes"),
             (json!({"binary": "b", "name": "a\nb"}), "`name` has control characters"),
         ] {
-            let error = Request::parse(&job, "here").unwrap_err();
+            let error = Request::parse(&job, "here").unwrap_err().to_string();
             assert!(error.starts_with(expected), "{job}: {error}");
         }
     }

@@ -31,6 +31,7 @@ use crate::{
     drive::driven::{self, Command},
     process::load_test::LoadTest,
     results::store::StoreError,
+    support::failure::Failure,
 };
 
 /// Why a job is stopped when its agent is.
@@ -51,7 +52,7 @@ pub(super) async fn work(agent: Arc<Agent>) {
             }
             continue;
         };
-        let ended = run(&agent, &job).await.unwrap_or_else(failed);
+        let ended = run(&agent, &job).await.unwrap_or_else(|failure| failed(failure.into()));
         agent.end(&job, ended).await;
         agent.done();
     }
@@ -63,7 +64,7 @@ fn failed(reason: String) -> Ended {
 }
 
 /// Runs a job, and gives how it ended; or why it could not be run.
-async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
+async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, Failure> {
     let (commands, told) = mpsc::channel(COMMANDS);
     job.begin(commands);
     if *agent.stopping.borrow() {
@@ -137,7 +138,7 @@ fn with_reason(ended: Ended, job: &Job) -> Ended {
 }
 
 /// What is to be driven for a job.
-fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, String> {
+fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
     let kept = job.kept();
     let mut request = Request::parse(&kept.request, &kept.agent)?;
     // The agent may have been started anew with other limits.

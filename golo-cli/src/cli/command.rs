@@ -14,6 +14,7 @@ use crate::{
     },
     collector::collect,
     process::supervisor,
+    support::failure::Failure,
 };
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{refuse, say, wrong};
@@ -46,9 +47,9 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints a usage error of a subcommand and returns its exit code.
-pub(crate) fn refused(subcommand: &str, kind: ErrorKind, message: String) -> ExitCode {
+pub(crate) fn refused(subcommand: &str, kind: ErrorKind, failure: &Failure) -> ExitCode {
     let mut command = Arguments::command();
-    let error = wrong(&mut command, subcommand, kind, message);
+    let error = wrong(&mut command, subcommand, kind, failure.to_string());
     refuse(error, &command, GOLO)
 }
 
@@ -58,8 +59,8 @@ fn new(path: &Path) -> ExitCode {
             say(next);
             ExitCode::SUCCESS
         }
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use crate::support::failure::Failure;
+
 /// Source of the new load test.
 const MAIN: &str = include_str!("new_crate/main.rs.txt");
 /// Placeholder for the load test's name in [`MAIN`].
@@ -18,7 +20,7 @@ const NAME: &str = "load_test_name";
 ///
 /// Returns an error if cargo cannot create the crate, for example because the folder exists; cargo has printed the
 /// reason. Returns an error if `src/main.rs` cannot be written.
-pub fn new_crate(path: &Path) -> Result<String, String> {
+pub fn new_crate(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     cargo(&["new", "--bin", "--quiet", "--"], Some(path), Path::new("."))?;
     let golo = golo();

@@ -14,7 +14,7 @@ use crate::{
     outputs,
     process::{limits::LimitArgs, load_test::LoadTest},
     results::keep::KeepArgs,
-    support::environment::variable,
+    support::{environment::variable, failure::Failure},
 };
 
 /// Error message if no load test is given.
@@ -27,7 +27,7 @@ pub const NO_LOAD_TEST: &str =
 /// # Errors
 ///
 /// Returns an error if two job files are given or a value is invalid.
-pub fn subject(given: Option<PathBuf>, run: RunArgs<RunOwn>) -> Result<(Option<PathBuf>, RunCall, RunOwn), String> {
+pub fn subject(given: Option<PathBuf>, run: RunArgs<RunOwn>) -> Result<(Option<PathBuf>, RunCall, RunOwn), Failure> {
     let (given, run) = match given {
         Some(path) if is_job_file(&path) => (None, run.with_file(&path)?),
         given => (given, run),
@@ -87,18 +87,18 @@ impl OwnFlags for RunOwn {
 #[must_use]
 pub fn run(line: RunLine) -> ExitCode {
     let RunLine { load_test, run, env, drive } = line;
-    let refused = |kind, message| refused("run", kind, message);
+    let refused = |kind, failure: Failure| refused("run", kind, &failure);
     let (load_test, call, RunOwn { limits, keep }) = match subject(load_test, run) {
         Ok(asked) => asked,
-        Err(message) => return refused(ErrorKind::ValueValidation, message),
+        Err(failure) => return refused(ErrorKind::ValueValidation, failure),
     };
     let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
-        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.to_owned());
+        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.into());
     };
     let load_test = match LoadTest::find(path) {
         Ok(load_test) => load_test,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             return Exit::BadConfiguration.into();
         }
     };

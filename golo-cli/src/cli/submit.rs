@@ -19,7 +19,7 @@ use crate::{
     outputs::store::StoreOfAgents,
     process::{limits::LimitArgs, load_test::LoadTest},
     results::keep::Keeper,
-    support::environment::variable,
+    support::{environment::variable, failure::Failure},
 };
 
 /// Error message for `--out jsonl=…`.
@@ -31,25 +31,25 @@ const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw
 pub fn run(line: SubmitLine) -> ExitCode {
     let agents = line.agents(variable);
     let SubmitLine { load_test, run, env, .. } = line;
-    let refused = |kind, message| refused("submit", kind, message);
+    let refused = |kind, failure: Failure| refused("submit", kind, &failure);
     let (load_test, call, RunOwn { limits, keep }) = match subject(load_test, run) {
         Ok(asked) => asked,
-        Err(message) => return refused(ErrorKind::ValueValidation, message),
+        Err(failure) => return refused(ErrorKind::ValueValidation, failure),
     };
     if call.wants_lines() {
-        return refused(ErrorKind::ValueValidation, NO_LINES.to_owned());
+        return refused(ErrorKind::ValueValidation, NO_LINES.into());
     }
     let (mut agents, on_loss) = match agents {
         Ok(agents) => agents,
-        Err(message) => return refused(ErrorKind::ValueValidation, message),
+        Err(failure) => return refused(ErrorKind::ValueValidation, failure),
     };
     let Some(path) = load_test.as_deref().or_else(|| call.load_test()) else {
-        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.to_owned());
+        return refused(ErrorKind::MissingRequiredArgument, NO_LOAD_TEST.into());
     };
     let load_test = match LoadTest::find(path) {
         Ok(load_test) => load_test,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             return Exit::BadConfiguration.into();
         }
     };

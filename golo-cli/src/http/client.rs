@@ -9,7 +9,10 @@ use reqwest::{
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::http::server::{Secret, Token};
+use crate::{
+    http::server::{Secret, Token},
+    support::failure::Failure,
+};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -30,7 +33,7 @@ impl Address {
     /// # Errors
     ///
     /// What is wrong with it, and what would be right.
-    pub fn parse(text: &str, port: u16) -> Result<Self, String> {
+    pub fn parse(text: &str, port: u16) -> Result<Self, Failure> {
         let right = format!("expected HOST:PORT or a URL, as 127.0.0.1:{port} or https://load1.example:{port}");
         let has_scheme = text.contains("://");
         let whole = if has_scheme { text.to_owned() } else { format!("http://{text}") };
@@ -40,10 +43,10 @@ impl Address {
             false => format!("`{text}` cannot be read: {error}; {right}"),
         })?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("an address has a user or a password, where a token is what is asked for".to_owned());
+            return Err("an address has a user or a password, where a token is what is asked for".into());
         }
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("`{text}`: {right}"));
+            return Err(format!("`{text}`: {right}").into());
         }
         if !has_scheme && !has_port(text) {
             url.set_port(Some(port)).map_err(|()| right)?;
@@ -125,7 +128,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// Where the token can be in no header, or the file cannot be read.
-    pub fn new(token: Option<Secret>, ca: Option<&Path>, names: Names) -> Result<Self, String> {
+    pub fn new(token: Option<Secret>, ca: Option<&Path>, names: Names) -> Result<Self, Failure> {
         if let Some(token) = &token {
             Token::new(token).map_err(|error| format!("the token {error}"))?;
         }
@@ -137,7 +140,7 @@ impl HttpClient {
             let text = std::fs::read(path).map_err(|error| wrong(&error))?;
             certificates = Certificate::from_pem_bundle(&text).map_err(|error| wrong(&chain(&error)))?;
             if certificates.is_empty() {
-                return Err(wrong(&"there is no certificate in it"));
+                return Err(wrong(&"there is no certificate in it").into());
             }
         }
         install_provider();
@@ -278,7 +281,7 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> String {
-        Address::parse(text, 8081).map_or_else(|error| error, |address| address.name())
+        Address::parse(text, 8081).map_or_else(Into::into, |address| address.name())
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub use refusal::Refusal;
 pub use statuses::Statuses;
 pub use token::{Secret, Token};
 
+use crate::support::failure::Failure;
 use guard::Guard;
 use pace::Paces;
 
@@ -113,7 +114,7 @@ impl Server {
     ///
     /// Where the address is none or is taken, or is not loopback's and there is neither token nor TLS: in a line that says
     /// what would be right.
-    pub async fn bind(options: ServerOptions) -> Result<Self, String> {
+    pub async fn bind(options: ServerOptions) -> Result<Self, Failure> {
         let addr = &options.addr;
         let wrong = |error: std::io::Error| format!("cannot listen on `{addr}`: {error}");
         let found: Vec<_> = tokio::net::lookup_host(addr).await.map_err(wrong)?.collect();
@@ -127,7 +128,8 @@ impl Server {
                 options.addr,
                 options.name,
                 open.port()
-            ));
+            )
+            .into());
         }
         if let Some(open) = found.iter().find(|address| !address.ip().is_loopback())
             && options.token.as_ref().is_some_and(Token::is_short)
@@ -138,7 +140,8 @@ impl Server {
                 options.addr,
                 token::LEAST,
                 open.port()
-            ));
+            )
+            .into());
         }
         let listener = TcpListener::bind(&found[..]).await.map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
@@ -233,7 +236,7 @@ async fn place(free: &Arc<Semaphore>, paces: &Paces) -> Option<OwnedSemaphorePer
 /// # Errors
 ///
 /// As [`Server::bind`].
-pub async fn serve(router: Router, options: ServerOptions, shutdown: impl Future<Output = ()>) -> Result<(), String> {
+pub async fn serve(router: Router, options: ServerOptions, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
     let server = Server::bind(options).await?;
     server.announce();
     server.run(router, shutdown).await;

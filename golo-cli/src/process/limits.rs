@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use golo::cli::OwnFlags;
 
-use crate::process::supervisor::Limits;
+use crate::{process::supervisor::Limits, support::failure::Failure};
 
 /// Resource limits of a load test.
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -44,14 +44,14 @@ impl OwnFlags for LimitArgs {
 }
 
 /// Parses a memory limit. Returns an error on systems that cannot limit memory.
-fn memory(text: &str) -> Result<u64, String> {
+fn memory(text: &str) -> Result<u64, Failure> {
     let bytes = bytes(text)?;
-    if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory can be limited only on Linux".to_owned()) }
+    if cfg!(target_os = "linux") { Ok(bytes) } else { Err("memory can be limited only on Linux".into()) }
 }
 
 /// Parses a number of bytes.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "expected a number of bytes above 0, for example 2GiB, 512M or 1500000000".to_owned();
+pub(crate) fn bytes(text: &str) -> Result<u64, Failure> {
+    let wrong = || Failure::from("expected a number of bytes above 0, for example 2GiB, 512M or 1500000000");
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let unit = unit.trim_start().to_ascii_lowercase();
     let (letter, base) = match unit.as_bytes() {

@@ -8,6 +8,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::support::failure::Failure;
+
 /// A load test that can be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadTest {
@@ -24,7 +26,7 @@ impl LoadTest {
     ///
     /// Returns an error if there is no file, the folder is not a crate, or the crate cannot be built or has not exactly
     /// one program. The message says what is expected.
-    pub fn find(path: &Path) -> Result<Self, String> {
+    pub fn find(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let about = path.metadata().map_err(|error| format!("`{shown}`: {error}"))?;
         let path = if about.is_dir() { build(path)? } else { path.to_owned() };
@@ -95,9 +97,9 @@ mod tests {
     #[test]
     fn missing_file_and_plain_folder_are_errors() {
         let folder = tempfile::tempdir().unwrap();
-        let error = LoadTest::find(&folder.path().join("none")).unwrap_err();
+        let error = LoadTest::find(&folder.path().join("none")).unwrap_err().to_string();
         assert!(error.ends_with("(os error 2)"), "{error}");
-        let error = LoadTest::find(folder.path()).unwrap_err();
+        let error = LoadTest::find(folder.path()).unwrap_err().to_string();
         assert!(
             error.ends_with("is a folder without a Cargo.toml; give a program, or the folder of a crate"),
             "{error}"

@@ -12,6 +12,7 @@ use crate::{
         client::{Address, HttpClient, Names},
         server::Secret,
     },
+    support::failure::Failure,
 };
 
 /// Default port of an agent.
@@ -74,7 +75,7 @@ pub(super) type Agents = Vec<(String, Agent)>;
 impl SubmitLine {
     /// Returns the agents from the flags, or from the environment if there are none, and the reaction to the loss of
     /// one.
-    pub(super) fn agents(&self, variable: impl Fn(&str) -> Option<String>) -> Result<(Agents, OnAgentLoss), String> {
+    pub(super) fn agents(&self, variable: impl Fn(&str) -> Option<String>) -> Result<(Agents, OnAgentLoss), Failure> {
         let on_loss = match (self.on_agent_loss, variable("GOLO_ON_AGENT_LOSS")) {
             (Some(on_loss), _) => on_loss,
             (None, Some(text)) => OnAgentLoss::from_str(&text, false)
@@ -86,7 +87,7 @@ impl SubmitLine {
                 return Err(
                     "no agents: give each with `--agent HOST:PORT`, or all in `GOLO_HOSTS`; `golo run` runs a load test \
                      without agents"
-                        .to_owned(),
+                        .into(),
                 );
             }
             ([], Some(hosts)) => addresses("GOLO_HOSTS", hosts.split([',', ' ', '\t', '\n', '\r']))?,
@@ -125,7 +126,7 @@ mod tests {
         submit: SubmitLine,
     }
 
-    fn agents(flags: &[&str], environment: &[(&str, &str)]) -> Result<(Vec<String>, OnAgentLoss), String> {
+    fn agents(flags: &[&str], environment: &[(&str, &str)]) -> Result<(Vec<String>, OnAgentLoss), Failure> {
         let line = Line::try_parse_from(["submit"].iter().chain(flags)).map_err(|error| error.to_string())?.submit;
         let variable =
             |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
@@ -163,7 +164,7 @@ mod tests {
             (&["--agent", "a", "--ca", "/none"], &[], "`--ca /none`: "),
             (&["--agent", "a"], &[("GOLO_ON_AGENT_LOSS", "wait")], "`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"),
         ] {
-            let error = agents(flags, environment).unwrap_err();
+            let error = agents(flags, environment).unwrap_err().to_string();
             assert!(error.starts_with(expected_error) && !error.contains("hush"), "{error}");
         }
     }

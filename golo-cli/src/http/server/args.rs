@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Bounds, Secret, ServerOptions, Statuses, Token, tls};
+use crate::support::failure::Failure;
 
 /// Where to listen, and to whom.
 #[derive(Debug, Clone, Default, Args)]
@@ -42,10 +43,10 @@ impl ServerArgs {
         name: &'static str,
         port: u16,
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<ServerOptions, String> {
+    ) -> Result<ServerOptions, Failure> {
         let addr = self.addr.unwrap_or_else(|| format!("127.0.0.1:{port}"));
         let Some((host, _)) = addr.rsplit_once(':').filter(|(host, _)| !host.is_empty()) else {
-            return Err(format!("`--addr` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}"));
+            return Err(format!("`--addr` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}").into());
         };
         let token = match (self.token, variable("GOLO_TOKEN")) {
             (Some(token), _) => Some(Token::new(&token).map_err(|error| format!("`--token` {error}"))?),
@@ -60,7 +61,7 @@ impl ServerArgs {
         for host in self.host {
             let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
             if host.is_empty() || (!is_address && host.contains([':', '/'])) {
-                return Err(format!("`--host` is `{host}`: expected a name without a port, as load1.example"));
+                return Err(format!("`--host` is `{host}`: expected a name without a port, as load1.example").into());
             }
             hosts.push(host);
         }
@@ -72,7 +73,7 @@ impl ServerArgs {
 mod tests {
     use super::*;
 
-    fn options(args: ServerArgs, token: Option<&str>) -> Result<ServerOptions, String> {
+    fn options(args: ServerArgs, token: Option<&str>) -> Result<ServerOptions, Failure> {
         args.into_options("agent", 8081, |name| token.filter(|_| name == "GOLO_TOKEN").map(str::to_owned))
     }
 
@@ -99,10 +100,10 @@ mod tests {
             ),
             (ServerArgs { token: Some(String::new().into()), ..ServerArgs::default() }, "`--token` is empty"),
         ] {
-            let error = options(args, None).unwrap_err();
+            let error = options(args, None).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        let error = options(ServerArgs::default(), Some("two words")).unwrap_err();
+        let error = options(ServerArgs::default(), Some("two words")).unwrap_err().to_string();
         assert!(error.starts_with("`GOLO_TOKEN` has"), "{error}");
     }
 }

@@ -7,19 +7,21 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
+use crate::support::failure::Failure;
+
 /// How a server with this certificate speaks TLS.
 ///
 /// # Errors
 ///
 /// Where a file cannot be read, or the two do not belong together.
-pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
+pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let wrong = |flag: &str, path: &Path, error: &dyn std::fmt::Display| {
         format!("`{flag}` is `{}`: {error}; expected a file in PEM", path.display())
     };
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| wrong("--tls-cert", certificate, &error))?;
     if chain.is_empty() {
-        return Err(wrong("--tls-cert", certificate, &"it has no certificate"));
+        return Err(wrong("--tls-cert", certificate, &"it has no certificate").into());
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("--tls-key", key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::support::failure::Failure;
+
 /// `--grace=MS [--memory=BYTES] [--descriptors=N] [--folder=PATH] [--supervisor=ID] -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
@@ -46,14 +48,14 @@ impl Flags {
     /// # Errors
     ///
     /// Returns a message about the wrong argument.
-    pub(super) fn parse(line: &[OsString]) -> Result<Self, String> {
+    pub(super) fn parse(line: &[OsString]) -> Result<Self, Failure> {
         let mut flags = Self::default();
         let mut line = line.iter();
         loop {
             match line.next().map(|argument| (argument, argument.as_bytes())) {
                 Some((_, b"--")) => break,
                 Some((flag, bytes)) => flags.set(flag, bytes)?,
-                None => return Err("`-- PROGRAM` is missing".to_owned()),
+                None => return Err("`-- PROGRAM` is missing".into()),
             }
         }
         flags.program = line.next().ok_or("`PROGRAM` is missing")?.into();
@@ -113,7 +115,7 @@ mod tests {
             (vec!["--colour=red", "--", "x"], "`--colour=red` is not understood"),
         ] {
             let line: Vec<OsString> = line.into_iter().map(OsString::from).collect();
-            assert_eq!(Flags::parse(&line), Err(wrong.to_owned()));
+            assert_eq!(Flags::parse(&line), Err(Failure::from(wrong)));
         }
     }
 }
