@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt};
 
+use golo::cli::SettingError;
+
 /// A failure that a command reports and exits with. Displays as a message for the user, such as
 /// ``the agent load1:8081: it does not answer``.
 ///
@@ -35,6 +37,12 @@ impl From<String> for Failure {
 impl From<Failure> for String {
     fn from(failure: Failure) -> Self {
         failure.message
+    }
+}
+
+impl From<SettingError> for Failure {
+    fn from(error: SettingError) -> Self {
+        Self { message: error.into() }
     }
 }
 
