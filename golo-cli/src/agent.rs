@@ -27,7 +27,12 @@ use tokio::{
 
 pub use line::AgentLine;
 
-use crate::{agent::pusher::Collector, drive::run_end::RunEnd, http::server::Server, support::environment::variable};
+use crate::{
+    agent::pusher::Collector,
+    drive::run_end::RunEnd,
+    http::server::Server,
+    support::{environment::variable, failure::Failure},
+};
 use jobs::Agent;
 use line::Settings;
 use runner::STOPPED;
@@ -48,14 +53,14 @@ pub fn run(line: AgentLine) -> ExitCode {
     });
     match running {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             Exit::BadConfiguration.into()
         }
     }
 }
 
-async fn serve(settings: Settings) -> Result<(), String> {
+async fn serve(settings: Settings) -> Result<(), Failure> {
     let Settings { server, agent, collector } = settings;
     let signals = Signals::listen().map_err(|error| chain(&error))?;
     let server = Server::bind(server).await?;

@@ -38,7 +38,7 @@ use crate::{
     http::client::CallError,
     process::load_test::LoadTest,
     results::keep::Keeper,
-    support::moments,
+    support::{failure::Failure, moments},
 };
 use agent::Agent;
 use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
@@ -118,7 +118,7 @@ impl Fleet {
         self.orders.send_modify(|orders| orders.run.add(run));
     }
 
-    async fn prepare(&mut self) -> Result<(), String> {
+    async fn prepare(&mut self) -> Result<(), Failure> {
         each(&self.parts, |part| async move { part.agent.check().await }).await?;
         let path = self.settings.load_test.path.clone();
         let shown = path.display().to_string();
@@ -130,7 +130,7 @@ impl Fleet {
         self.wait_until_ready().await
     }
 
-    async fn queue(&self, hash: String) -> Result<(), String> {
+    async fn queue(&self, hash: String) -> Result<(), Failure> {
         let mut job = self.settings.job.clone();
         job.insert("binary".to_owned(), hash.into());
         let job = Arc::new(job);
@@ -144,12 +144,12 @@ impl Fleet {
     }
 
     /// Reports jobs that are queued before this run's. Returns an error if two addresses lead to the same agent.
-    async fn check_agents(&self) -> Result<(), String> {
+    async fn check_agents(&self) -> Result<(), Failure> {
         let lists = each(&self.parts, |part| async move { part.agent.jobs().await }).await?;
         for (part, jobs) in self.parts.iter().zip(lists) {
             let own: Vec<_> = jobs.iter().filter(|job| job.run == part.run).map(|job| &*job.agent).collect();
             if let [one, other, ..] = own[..] {
-                return Err(format!("{one} and {other} are the same agent: give each agent once"));
+                return Err(format!("{one} and {other} are the same agent: give each agent once").into());
             }
             match jobs.iter().filter(|job| job.run != part.run && !job.is_over()).count() {
                 0 => {}
@@ -161,7 +161,7 @@ impl Fleet {
     }
 
     /// Starts to follow all agents, and waits until all are ready.
-    async fn wait_until_ready(&mut self) -> Result<(), String> {
+    async fn wait_until_ready(&mut self) -> Result<(), Failure> {
         let (event_sender, mut events) = mpsc::channel(RECORDS);
         for (index, part) in self.parts.iter().enumerate() {
             self.following.spawn(follow(index, Arc::clone(part), event_sender.clone(), self.settings.keeper.clone()));
@@ -169,11 +169,11 @@ impl Fleet {
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
         while !waiting.is_empty() {
             let Some((index, event)) = events.recv().await else {
-                return Err("no records of the agents arrive any more".to_owned());
+                return Err("no records of the agents arrive any more".into());
             };
             let name = &self.parts[index].name;
             let record = match event {
-                MemberEvent::Lost(reason) => return Err(format!("the agent {name}: {reason}")),
+                MemberEvent::Lost(reason) => return Err(format!("the agent {name}: {reason}").into()),
                 MemberEvent::Record(record) => record.record,
             };
             match record {
@@ -190,7 +190,7 @@ impl Fleet {
                         [other] => format!(", while the run waited for {}", self.parts[*other].name),
                         _ => format!(", while the run waited for {} others", others.len()),
                     };
-                    return Err(format!("the agent {name}: {}{meanwhile}", printable_reason(&ended.reason)));
+                    return Err(format!("the agent {name}: {}{meanwhile}", printable_reason(&ended.reason)).into());
                 }
                 Some(Kind::Begun(_)) | None => {}
             }
@@ -221,7 +221,8 @@ impl Driver for Fleet {
         };
         match prepared {
             Some(Ok(())) => Ok(true),
-            Some(Err(reason)) => {
+            Some(Err(failure)) => {
+                let reason = failure.to_string();
                 self.record_end(&RunEnd::died(&reason, None));
                 Err(not_started(reason, None))
             }
@@ -307,7 +308,7 @@ where
 /// # Errors
 ///
 /// Returns an error that names all failed agents, each with its reason.
-async fn each<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Result<Vec<T>, String>
+async fn each<T, F>(parts: &[Arc<Part>], what: impl Fn(Arc<Part>) -> F) -> Result<Vec<T>, Failure>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, CallError>> + Send + 'static,
@@ -321,7 +322,7 @@ where
             Err(error) => failed.push((&*part.name, error.to_string())),
         }
     }
-    if failed.is_empty() { Ok(all) } else { Err(describe_failures(&failed)) }
+    if failed.is_empty() { Ok(all) } else { Err(describe_failures(&failed).into()) }
 }
 
 /// Lists agents by reason, so that each reason occurs once.

@@ -1,4 +1,5 @@
 //! Small helpers for all other modules.
 
 pub mod environment;
+pub mod failure;
 pub mod moments;

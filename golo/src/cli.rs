@@ -15,6 +15,7 @@ pub use crate::{
     support::{
         message::{print, say},
         secrets::without_secrets,
+        setting_error::SettingError,
         until::until,
     },
     transport::{

@@ -1,5 +1,6 @@
 //! Limits on the jobs that an agent accepts.
 
+use crate::support::failure::Failure;
 use std::time::Duration;
 
 use golo::{
@@ -28,7 +29,7 @@ impl JobLimits {
     /// # Errors
     ///
     /// Returns a description of the limit that the job exceeds.
-    pub fn check(&self, call: &RunCall, share: Share) -> Result<(), String> {
+    pub fn check(&self, call: &RunCall, share: Share) -> Result<(), Failure> {
         let plan = call.plan();
         if let Some(most) = self.users {
             users(share.count(plan.peak_users()), most, plan.is_open())?;
@@ -43,16 +44,16 @@ impl JobLimits {
         Ok(())
     }
 
-    fn check_time(&self, plan: &Plan, most: Duration) -> Result<(), String> {
+    fn check_time(&self, plan: &Plan, most: Duration) -> Result<(), Failure> {
         let Some(duration) = plan.duration() else {
-            return Err(format!("this agent's `--max-duration` is {most:?}: the job must have a `duration`"));
+            return Err(format!("this agent's `--max-duration` is {most:?}: the job must have a `duration`").into());
         };
         for (what, time) in
             [("warm-up and duration", duration.saturating_add(plan.warm_up())), ("graceful-stop", plan.graceful_stop())]
         {
             // The default grace is always allowed.
             if time > most && !(what == "graceful-stop" && time <= USUAL_GRACE) {
-                return Err(format!("{what} of {time:?} exceeds this agent's `--max-duration` of {most:?}"));
+                return Err(format!("{what} of {time:?} exceeds this agent's `--max-duration` of {most:?}").into());
             }
         }
         Ok(())
@@ -63,15 +64,15 @@ impl JobLimits {
     /// # Errors
     ///
     /// Returns an error if `level` exceeds a limit, or if it is a rate and the plan has users, or vice versa.
-    pub fn check_level(&self, level: Target, plan: &Plan, share: Share) -> Result<(), String> {
+    pub fn check_level(&self, level: Target, plan: &Plan, share: Share) -> Result<(), Failure> {
         match (level, plan.model()) {
             (Target::Users(count), Model::Closed { .. }) => match self.users {
-                Some(most) => users(share.count(count), most, false),
+                Some(most) => Ok(users(share.count(count), most, false)?),
                 None => Ok(()),
             },
             (Target::Rate(_), Model::Open { .. }) => Ok(()),
-            (Target::Users(_), Model::Open { .. }) => Err("this job has a rate, so its users cannot be set".to_owned()),
-            (Target::Rate(_), Model::Closed { .. }) => Err("this job has users, so its rate cannot be set".to_owned()),
+            (Target::Users(_), Model::Open { .. }) => Err("this job has a rate, so its users cannot be set".into()),
+            (Target::Rate(_), Model::Closed { .. }) => Err("this job has users, so its rate cannot be set".into()),
         }
     }
 }
@@ -79,12 +80,12 @@ impl JobLimits {
 /// Default `graceful-stop` of a plan.
 const USUAL_GRACE: Duration = Duration::from_secs(30);
 
-fn users(asked: u64, most: u64, is_open: bool) -> Result<(), String> {
+fn users(asked: u64, most: u64, is_open: bool) -> Result<(), Failure> {
     if asked <= most {
         return Ok(());
     }
     Err(match is_open {
-        true => format!("`max-users` of {asked} exceeds this agent's `--max-users` of {most}"),
-        false => format!("{asked} users exceed this agent's `--max-users` of {most}"),
+        true => format!("`max-users` of {asked} exceeds this agent's `--max-users` of {most}").into(),
+        false => format!("{asked} users exceed this agent's `--max-users` of {most}").into(),
     })
 }

@@ -10,7 +10,10 @@ use crate::{
     agent::pusher::{Collector, CollectorOptions},
     http::server::{Secret, ServerArgs, ServerOptions},
     process::limits::bytes,
-    support::environment::{data_folder, is_machine, machine},
+    support::{
+        environment::{data_folder, is_machine, machine},
+        failure::Failure,
+    },
 };
 
 /// Default port.
@@ -66,19 +69,21 @@ pub(super) struct Settings {
 
 impl AgentLine {
     /// Resolves the settings: flags first, then environment variables, then defaults.
-    pub(super) fn into_settings(self, variable: impl Fn(&str) -> Option<String>) -> Result<Settings, String> {
+    pub(super) fn into_settings(self, variable: impl Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
         let server = self.server.into_options("agent", PORT, &variable)?;
         let data = match self.data {
             Some(data) => data,
             None => match data_folder() {
                 Some(folder) => folder.join("golo/agent"),
-                None => return Err("there is no home folder: set `--data DIR`".to_owned()),
+                None => return Err("there is no home folder: set `--data DIR`".into()),
             },
         };
         let name = match self.name {
             Some(name) if is_machine(&name) => name,
             Some(name) => {
-                return Err(format!("`--name` is `{name}`: expected at most 64 letters, digits, `-`, `_` and `.`"));
+                return Err(
+                    format!("`--name` is `{name}`: expected at most 64 letters, digits, `-`, `_` and `.`").into()
+                );
             }
             None => machine(),
         };

@@ -25,6 +25,7 @@ use crate::{
         client::{Address, CallError, HttpClient, Names},
         server::Secret,
     },
+    support::failure::Failure,
 };
 
 /// Size of the records in one call, in bytes.
@@ -81,7 +82,7 @@ impl Collector {
     /// # Errors
     ///
     /// Returns an error if the address is invalid or the certificate file cannot be read.
-    pub fn new(options: CollectorOptions) -> Result<Self, String> {
+    pub fn new(options: CollectorOptions) -> Result<Self, Failure> {
         let CollectorOptions { url, token, ca } = options;
         let address = Address::parse(&url, COLLECTOR_PORT).map_err(|error| format!("`--collector`: {error}"))?;
         let client = HttpClient::new(token, ca.as_deref(), NAMES)?;
@@ -189,7 +190,7 @@ pub async fn run(agent: Arc<Agent>, collector: Arc<Collector>) {
 
 /// Sends the pending records of all jobs, the newest job first because users watch it. `refused` contains the time of
 /// each job's refusal.
-async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String, Instant>) -> Result<(), String> {
+async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String, Instant>) -> Result<(), Failure> {
     refused.retain(|_, at| at.elapsed() < AGAIN);
     for job in agent.jobs().iter().rev().filter(|job| is_pending(job)) {
         if refused.contains_key(&job.id) {
@@ -197,7 +198,7 @@ async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String
         }
         match give(agent, job, collector).await {
             Ok(()) => _ = note(job, None).await,
-            Err(Unpushed::Away(reason)) => return Err(reason),
+            Err(Unpushed::Away(reason)) => return Err(reason.into()),
             Err(Unpushed::Refused(reason)) => {
                 refused.insert(job.id.clone(), Instant::now());
                 if note(job, Some(reason.clone())).await {

@@ -6,7 +6,7 @@ use golo::{
 };
 use serde_json::{Map, Value};
 
-use crate::{process::limits::LimitArgs, results::store::MAX_PARTS};
+use crate::{process::limits::LimitArgs, results::store::MAX_PARTS, support::failure::Failure};
 
 /// Name of a job without a name.
 const NAMELESS: &str = "dead_letter";
@@ -57,7 +57,7 @@ impl Request {
     /// # Errors
     ///
     /// Returns a message with the invalid value and what was expected.
-    pub fn parse(value: &Value, agent: &str) -> Result<Self, String> {
+    pub fn parse(value: &Value, agent: &str) -> Result<Self, Failure> {
         let Value::Object(keys) = value else {
             return Err("expected an object: `{\"name\": …, \"binary\": …}`".into());
         };
@@ -69,11 +69,11 @@ impl Request {
         let hold = match keys.get("hold") {
             None => false,
             Some(Value::Bool(hold)) => *hold,
-            Some(_) => return Err("`hold`: expected true or false".to_owned()),
+            Some(_) => return Err("`hold`: expected true or false".into()),
         };
         let name = text("name")?.unwrap_or_else(|| NAMELESS.to_owned());
         if name.chars().count() > 200 || name.chars().any(char::is_control) {
-            return Err("`name` has control characters or more than 200 characters".to_owned());
+            return Err("`name` has control characters or more than 200 characters".into());
         }
         let (call, limits, params) = call(keys)?;
         Ok(Self {
@@ -94,54 +94,57 @@ impl Request {
 }
 
 /// Parses the keys of a job file. Returns the plan and options, the resource limits and the load test's parameters.
-fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), String> {
+fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Failure> {
     let mut job = keys.clone();
     OWN.iter().for_each(|key| _ = job.remove(*key));
     let is_elsewhere = |key: &&String| ELSEWHERE.contains(&key.replace('_', "-").as_str());
     if let Some(key) = job.keys().find(is_elsewhere) {
-        return Err(format!("`{key}` is not possible in a job of an agent: it concerns the client or the whole run"));
+        return Err(
+            format!("`{key}` is not possible in a job of an agent: it concerns the client or the whole run").into()
+        );
     }
     let mut file = JobFile::of_value(&(&Value::Object(job)).into()).map_err(|mistake| mistake.to_string())?;
     // Unlike those of a job file, these parameters override the agent's environment.
     let params = std::mem::take(&mut file.params);
     if let Some((key, _)) = params.iter().find(|(key, _)| key.starts_with(OURS)) {
-        return Err(format!("`env` has `{key}`: names that begin with `{OURS}` are reserved"));
+        return Err(format!("`env` has `{key}`: names that begin with `{OURS}` are reserved").into());
     }
     if params.iter().any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')) {
-        return Err("`env` has an invalid variable: its name is empty or has a `=`, or it has a zero byte".to_owned());
+        return Err("`env` has an invalid variable: its name is empty or has a `=`, or it has a zero byte".into());
     }
     let (call, limits) = file.into_call()?;
     Ok((call, limits, params))
 }
 
 /// Validates an ID that is used in URLs.
-fn id(text: String, key: &str) -> Result<String, String> {
+fn id(text: String, key: &str) -> Result<String, Failure> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text == LATEST {
-        return Err(format!("`{key}` is `{LATEST}`, which means the newest run: set another ID"));
+        return Err(format!("`{key}` is `{LATEST}`, which means the newest run: set another ID").into());
     }
     if text.len() > 64 || !text.chars().all(is_fine) || text.starts_with('.') {
         return Err(format!(
             "`{key}`: expected at most 64 letters, digits, `-`, `_` and `.`, and no `.` at the beginning"
-        ));
+        )
+        .into());
     }
     Ok(text)
 }
 
 /// Validates the name of a part: a name, or an agent's address such as `10.0.0.1:8081` or `[::1]:8081`.
-fn part(text: String) -> Result<String, String> {
+fn part(text: String) -> Result<String, Failure> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
     if text.len() > 128 || !text.chars().all(is_fine) || text.starts_with('.') {
         return Err(
             "`agent`: expected a name or HOST:PORT of at most 128 letters, digits, `-`, `_`, `.`, `:`, `[` and `]`, \
              and no `.` at the beginning"
-                .to_owned(),
+                .into(),
         );
     }
     Ok(text)
 }
 
-fn share(value: Option<&Value>) -> Result<Share, String> {
+fn share(value: Option<&Value>) -> Result<Share, Failure> {
     let Some(value) = value else { return Ok(Share::WHOLE) };
     let part = |key: &str| value.get(key).and_then(Value::as_u64);
     let share = match (part("index"), part("of")) {
@@ -151,7 +154,7 @@ fn share(value: Option<&Value>) -> Result<Share, String> {
         _ => None,
     };
     share.ok_or_else(|| {
-        "`share`: expected the index of the part, from 0, and their number: `{\"index\": 0, \"of\": 3}`".to_owned()
+        "`share`: expected the index of the part, from 0, and their number: `{\"index\": 0, \"of\": 3}`".into()
     })
 }
 
@@ -218,7 +221,7 @@ mod tests {
             (json!({"binary": "b", "max-memory": "a lot"}), "`max-memory`: expected bytes"),
             (json!({"binary": "b", "name": "a\nb"}), "`name` has control characters"),
         ] {
-            let error = Request::parse(&job, "here").unwrap_err();
+            let error = Request::parse(&job, "here").unwrap_err().to_string();
             assert!(error.starts_with(expected), "{job}: {error}");
         }
     }

@@ -31,6 +31,7 @@ use crate::{
     drive::driven::{self, Command},
     process::load_test::LoadTest,
     results::store::StoreError,
+    support::failure::Failure,
 };
 
 /// Reason of a job that ends because its agent was stopped.
@@ -51,7 +52,7 @@ pub(super) async fn work(agent: Arc<Agent>) {
             }
             continue;
         };
-        let ended = run(&agent, &job).await.unwrap_or_else(failed);
+        let ended = run(&agent, &job).await.unwrap_or_else(|failure| failed(failure.into()));
         agent.end(&job, ended).await;
         agent.done();
     }
@@ -63,7 +64,7 @@ fn failed(reason: String) -> Ended {
 }
 
 /// Runs a job and returns its end. Returns an error if it cannot be run.
-async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
+async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, Failure> {
     let (commands, told) = mpsc::channel(COMMANDS);
     job.begin(commands);
     if *agent.stopping.borrow() {
@@ -74,7 +75,7 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
         job.save()?;
         Ok(agent.results.append(job, vec![agent.begun(job)])?)
     });
-    let unkept = |error: String| format!("the results cannot be stored: {error}");
+    let unkept = |error: Failure| format!("the results cannot be stored: {error}");
     begun.await.map_err(|error| error.to_string())?.map_err(unkept)?;
     agent.news.notify_one();
     let (events, come) = channel();
@@ -85,7 +86,7 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, String> {
     });
     let ended = drive(driving, told, job, events)?.await;
     let ended = ended.unwrap_or_else(|_| failed("the thread that drives the job ended unexpectedly".to_owned()));
-    Ok(match keeping.await.unwrap_or_else(|error| Err(error.to_string())) {
+    Ok(match keeping.await.unwrap_or_else(|error| Err(error.to_string().into())) {
         Err(error) => Ended {
             state: ended::State::Failed.into(),
             reason: format!("the results cannot be stored: {error}"),
@@ -100,9 +101,9 @@ fn on_a_thread(
     agent: &Arc<Agent>,
     job: &Arc<Job>,
     keep: impl FnOnce(&Agent, &Job) -> Result<(), KeepError> + Send + 'static,
-) -> JoinHandle<Result<(), String>> {
+) -> JoinHandle<Result<(), Failure>> {
     let (agent, job) = (Arc::clone(agent), Arc::clone(job));
-    spawn_blocking(move || keep(&agent, &job).map_err(|error| chain(&error)))
+    spawn_blocking(move || keep(&agent, &job).map_err(|error| chain(&error).into()))
 }
 
 /// Commits events until the sender is dropped. Events that arrive during a commit are committed together.
@@ -137,7 +138,7 @@ fn with_reason(ended: Ended, job: &Job) -> Ended {
 }
 
 /// Prepares a job for the driver.
-fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, String> {
+fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
     let kept = job.kept();
     let mut request = Request::parse(&kept.request, &kept.agent)?;
     // The agent may have been restarted with other limits.
@@ -159,7 +160,7 @@ fn drive(
     told: mpsc::Receiver<Command>,
     job: &Arc<Job>,
     events: Sender<Event>,
-) -> Result<oneshot::Receiver<Ended>, String> {
+) -> Result<oneshot::Receiver<Ended>, Failure> {
     let (tell, ended) = oneshot::channel();
     let job = Arc::clone(job);
     let thread = thread::Builder::new().name("golo-job".to_owned()).spawn(move || {

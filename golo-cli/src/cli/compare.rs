@@ -63,8 +63,8 @@ pub fn compare(line: CompareLine) -> ExitCode {
     let read = Archive::open(archive).and_then(|archive| Ok((Side::read(&archive, &a)?, Side::read(&archive, &b)?)));
     let (a, b) = match read {
         Ok(sides) => sides,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             return Exit::BadConfiguration.into();
         }
     };

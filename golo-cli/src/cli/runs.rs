@@ -69,8 +69,8 @@ pub fn runs(line: RunsLine) -> ExitCode {
     let RunsLine { limit, json, archive } = line;
     let listed = match Archive::open(archive).and_then(|archive| archive.list(limit)) {
         Ok(listed) => listed,
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             return Exit::BadConfiguration.into();
         }
     };
@@ -79,9 +79,9 @@ pub fn runs(line: RunsLine) -> ExitCode {
     for listed in listed {
         match listed {
             Ok(listed) => good.push(listed),
-            Err(message) => {
+            Err(failure) => {
                 is_whole = false;
-                say(format_args!("golo: {message}"));
+                say(format_args!("golo: {failure}"));
             }
         }
     }

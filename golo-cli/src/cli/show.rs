@@ -36,8 +36,8 @@ pub fn show(line: ShowLine) -> ExitCode {
     let ShowLine { run, report, archive } = line;
     match Archive::open(archive).and_then(|archive| archive.replay(&run, |_| {})) {
         Ok(replayed) => report_outcome(replayed.outcome, report),
-        Err(message) => {
-            say(format_args!("golo: {message}"));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             Exit::BadConfiguration.into()
         }
     }

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Collector, Refusal, refusals::Failed};
-use crate::results::{
-    listed::list,
-    store::{KeptPart, KeptRun, Summary},
+use crate::{
+    results::{
+        listed::list,
+        store::{KeptPart, KeptRun, Summary},
+    },
+    support::failure::Failure,
 };
 
 /// Default maximum number of listed runs.
@@ -67,10 +70,10 @@ struct SummarizedRun {
 }
 
 impl SummarizedRun {
-    fn of(run: KeptRun, summary: Result<Summary, String>) -> Self {
+    fn of(run: KeptRun, summary: Result<Summary, Failure>) -> Self {
         let (summary, unreadable) = match summary {
             Ok(summary) => (Some(summary), None),
-            Err(reason) => (None, Some(reason)),
+            Err(reason) => (None, Some(reason.into())),
         };
         Self { run, summary, unreadable }
     }

@@ -10,6 +10,8 @@ use golo::{
 use golo_proto::results::{Ended, ended::State};
 use serde::Deserialize;
 
+use crate::support::failure::Failure;
+
 /// Largest number of characters of a reason.
 const LONGEST: usize = 1000;
 
@@ -112,16 +114,16 @@ impl RunEnd {
 }
 
 impl TryFrom<Parameters> for RunEnd {
-    type Error = String;
+    type Error = Failure;
 
-    fn try_from(Parameters { stopped, aborted, died, died_of, lost }: Parameters) -> Result<Self, String> {
+    fn try_from(Parameters { stopped, aborted, died, died_of, lost }: Parameters) -> Result<Self, Failure> {
         let text = |name: &str, text: Option<String>| match text {
             Some(text) => cleaned(&text).map(Some).ok_or_else(|| format!("`{name}` is empty")),
             None => Ok(None),
         };
         let (died, of, lost) = (text("died", died)?, text("died-of", died_of)?, text("lost", lost)?);
         if died.is_none() && of.is_some() {
-            return Err("`died-of` needs `died`".to_owned());
+            return Err("`died-of` needs `died`".into());
         }
         let aborted = aborted.map(|threshold| threshold.parse()).transpose();
         Ok(Self {
@@ -193,7 +195,7 @@ mod tests {
         }
     }
 
-    fn read(parameters: &[(&str, String)]) -> Result<RunEnd, String> {
+    fn read(parameters: &[(&str, String)]) -> Result<RunEnd, Failure> {
         let json: serde_json::Map<_, _> = parameters
             .iter()
             .map(|(name, value)| {
@@ -212,9 +214,9 @@ mod tests {
             |name: &'static str, value: &str| read(&[(name, value.to_owned())]).map(|end| end.reason().unwrap());
         assert_eq!(shown("died", " \u{1b}[31mgone\nnow "), Ok("the run has died: \\u{1b}[31mgone\\nnow".to_owned()));
         assert_eq!(shown("lost", &"x".repeat(9999)).unwrap().len(), "the run continues without it: ".len() + LONGEST);
-        assert_eq!(shown("died", " "), Err("`died` is empty".to_owned()));
-        assert_eq!(shown("died-of", "a"), Err("`died-of` needs `died`".to_owned()));
-        assert!(shown("aborted", "fast").unwrap_err().starts_with("`aborted` is not a threshold: "));
+        assert_eq!(shown("died", " "), Err("`died` is empty".into()));
+        assert_eq!(shown("died-of", "a"), Err("`died-of` needs `died`".into()));
+        assert!(shown("aborted", "fast").unwrap_err().to_string().starts_with("`aborted` is not a threshold: "));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::agent::Agent;
-use crate::{drive::run_end::RunEnd, http::client::CallError};
+use crate::{drive::run_end::RunEnd, http::client::CallError, support::failure::Failure};
 
 /// Longest time for a job to end after it was cut off.
 const OVER: Duration = Duration::from_secs(5);
@@ -149,7 +149,7 @@ impl Part {
     /// # Errors
     ///
     /// Returns an error if the job may still be on the agent.
-    pub async fn withdraw(&self, run: &RunEnd) -> Result<(), String> {
+    pub async fn withdraw(&self, run: &RunEnd) -> Result<(), Failure> {
         let asked = *self.asking.lock().await;
         if asked == Asked::No || self.is_over() {
             return Ok(());
@@ -165,7 +165,7 @@ impl Part {
             Err(_) => "its end was not confirmed".to_owned(),
         };
         let job = self.job().unwrap_or_else(|| format!("of the run {}", self.run));
-        Err(format!("the job {job} may still be on the agent {}: {reason}", self.name))
+        Err(format!("the job {job} may still be on the agent {}: {reason}", self.name).into())
     }
 
     async fn try_to_withdraw(&self, run: &RunEnd) -> Result<(), CallError> {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::interval;
 
 use super::{each, part::Part};
-use crate::{http::client::CallError, process::load_test::LoadTest};
+use crate::{http::client::CallError, process::load_test::LoadTest, support::failure::Failure};
 
 /// Interval between updates of the progress line.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -63,7 +63,7 @@ impl Binary {
 /// # Errors
 ///
 /// Returns an error that names the agents that do not have the load test now, each with its reason.
-pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, is_quiet: bool) -> Result<(), String> {
+pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, is_quiet: bool) -> Result<(), Failure> {
     let hash = Arc::new(binary.hash.clone());
     let asking = |part: Arc<Part>| {
         let hash = Arc::clone(&hash);

@@ -9,7 +9,10 @@ use reqwest::{
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::http::server::{Secret, Token};
+use crate::{
+    http::server::{Secret, Token},
+    support::failure::Failure,
+};
 
 /// Longest time for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -94,9 +97,9 @@ pub struct AddressError(String);
 pub struct ClientError(String);
 
 // For callers that only report a message.
-impl From<ClientError> for String {
+impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        error.0
+        error.0.into()
     }
 }
 
@@ -147,7 +150,7 @@ impl HttpClient {
             let text = std::fs::read(path).map_err(|error| wrong(&error))?;
             certificates = Certificate::from_pem_bundle(&text).map_err(|error| wrong(&chain(&error)))?;
             if certificates.is_empty() {
-                return Err(wrong(&"there is no certificate in it"));
+                return Err(wrong(&"there is no certificate in it").into());
             }
         }
         install_provider();

@@ -18,6 +18,7 @@ mod token;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use crate::support::failure::Failure;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use golo::cli::say;
 use tokio::{
@@ -108,9 +109,9 @@ impl fmt::Debug for ServerOptions {
 pub struct ServerError(String);
 
 // For callers that only report a message.
-impl From<ServerError> for String {
+impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
-        error.0
+        error.0.into()
     }
 }
 

@@ -5,16 +5,16 @@ mod remote;
 use std::{path::PathBuf, time::SystemTime};
 
 use clap::Args;
-use golo::{cli::chain, engine::Progress};
+use golo::engine::Progress;
 
 use crate::{
     http::server::Secret,
     results::{
         listed::{Listed, list},
         replay::{Records, Replayed, replay},
-        store::{KeptPart, Store, StoreError, database_path},
+        store::{KeptPart, Store, database_path},
     },
-    support::environment::variable,
+    support::{environment::variable, failure::Failure},
 };
 use remote::Remote;
 
@@ -50,14 +50,14 @@ impl Archive {
     /// # Errors
     ///
     /// Returns an error if the file cannot be opened, or the collector's URL, token or certificates are invalid.
-    pub fn open(args: ArchiveArgs) -> Result<Self, String> {
+    pub fn open(args: ArchiveArgs) -> Result<Self, Failure> {
         let ArchiveArgs { db, collector, ca } = args;
         if let Some(url) = collector {
             let ca = ca.or_else(|| variable("GOLO_CA").map(PathBuf::from));
             return Remote::new(&url, variable("GOLO_TOKEN").map(Secret::from), ca.as_deref()).map(Self::Collector);
         }
         let path = database_path(db).map_err(|error| error.to_string())?;
-        Store::open_to_read(&path).map(Self::File).map_err(describe)
+        Ok(Self::File(Store::open_to_read(&path)?))
     }
 
     /// Returns the newest runs, newest first: a line for each, or the reason why it cannot be read.
@@ -65,10 +65,10 @@ impl Archive {
     /// # Errors
     ///
     /// Returns an error if the archive cannot be read.
-    pub fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
+    pub fn list(&self, most: u64) -> Result<Vec<Result<Listed, Failure>>, Failure> {
         match self {
             Self::File(store) => {
-                let (runs, new) = list(store, most).map_err(describe)?;
+                let (runs, new) = list(store, most)?;
                 if !new.is_empty() {
                     // If this fails, the summaries are computed again next time.
                     _ = Store::open(store.path()).and_then(|mut store| store.summarize(&new));
@@ -84,10 +84,10 @@ impl Archive {
     /// # Errors
     ///
     /// Returns an error if there is no such run or it cannot be read.
-    pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, String> {
+    pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, Failure> {
         let replayed = match self {
             Self::File(store) => {
-                let parts = store.find(called).and_then(|run| store.parts(&run)).map_err(describe)?;
+                let parts = store.find(called).and_then(|run| store.parts(&run))?;
                 replay_kept(store, &parts, on_second)
             }
             Self::Collector(remote) => {
@@ -96,7 +96,7 @@ impl Archive {
                 replay(parts, SystemTime::now(), on_second)
             }
         };
-        replayed.map_err(|error| format!("run `{called}`: {error}"))
+        replayed.map_err(|error| format!("run `{called}`: {error}").into())
     }
 }
 
@@ -105,13 +105,9 @@ pub(crate) fn replay_kept(
     store: &Store,
     parts: &[KeptPart],
     on_second: impl FnMut(&Progress),
-) -> Result<Replayed, String> {
-    let parts =
-        parts.iter().map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(describe))) as Records<'_>);
+) -> Result<Replayed, Failure> {
+    let parts = parts
+        .iter()
+        .map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(Failure::from))) as Records<'_>);
     replay(parts, SystemTime::now(), on_second)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
-fn describe(error: StoreError) -> String {
-    chain(&error)
 }

@@ -1,7 +1,6 @@
 //! One line per run: its name, plan and summary.
 
 use golo::{
-    cli::chain,
     engine::{
         histogram::Histogram,
         series::{Outcome, Series},
@@ -12,10 +11,13 @@ use golo::{
 };
 use serde::Serialize;
 
-use crate::results::{
-    archive::replay_kept,
-    replay::Replayed,
-    store::{KeptRun, Store, StoreError, Summarized, Summary},
+use crate::{
+    results::{
+        archive::replay_kept,
+        replay::Replayed,
+        store::{KeptRun, Store, StoreError, Summarized, Summary},
+    },
+    support::failure::Failure,
 };
 
 /// State of a part that has not reported its end.
@@ -39,17 +41,17 @@ pub struct Listed {
 
 impl Listed {
     /// Returns the line of a stored run, or the reason why there is no summary.
-    pub(crate) fn of(run: KeptRun, summary: Result<Summary, String>) -> Result<Self, String> {
+    pub(crate) fn of(run: KeptRun, summary: Result<Summary, Failure>) -> Result<Self, Failure> {
         let KeptRun { run, name, load_test, plan, .. } = run;
         match summary {
             Ok(summary) => Ok(Self { run, name, load_test, plan, summary }),
-            Err(reason) => Err(format!("run `{run}`: {reason}")),
+            Err(reason) => Err(format!("run `{run}`: {reason}").into()),
         }
     }
 }
 
 /// Runs, each with its summary or the reason why it cannot be read. An unreadable run does not hide the others.
-pub type Runs = Vec<(KeptRun, Result<Summary, String>)>;
+pub type Runs = Vec<(KeptRun, Result<Summary, Failure>)>;
 
 /// Returns the newest runs, newest first, and the summaries that had to be computed. These are computed again each time
 /// unless they are [stored](crate::results::store::Writing::summarize).
@@ -72,14 +74,13 @@ pub fn list(store: &Store, most: u64) -> Result<(Runs, Vec<Summarized>), StoreEr
 /// # Errors
 ///
 /// Returns an error if the run cannot be read.
-pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Result<Summary, String> {
-    let describe = |error: StoreError| chain(&error);
+pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Result<Summary, Failure> {
     // The count is read first: records that arrive during the computation make the summary outdated, not wrong.
-    let records = store.records_of(run).map_err(describe)?;
-    if let Some(summary) = store.summary(run, records).map_err(describe)? {
+    let records = store.records_of(run)?;
+    if let Some(summary) = store.summary(run, records)? {
         return Ok(summary);
     }
-    let parts = store.parts(run).map_err(describe)?;
+    let parts = store.parts(run)?;
     let replayed = replay_kept(store, &parts, |_| {})?;
     let summary = Summary::of(&replayed);
     // A part that stays silent while others have ended is given up after a time, so the summary is not final yet.

@@ -14,14 +14,17 @@ use golo_proto::{
     results::{Begun, Ended, Record, ended::State, record},
 };
 
-use crate::drive::{
-    merged_run::MergedRun,
-    run_end::{describe_failed_job, describe_stopped_job},
+use crate::{
+    drive::{
+        merged_run::MergedRun,
+        run_end::{describe_failed_job, describe_stopped_job},
+    },
+    support::failure::Failure,
 };
 use known::not_ended;
 
 /// Records of one part of a run, in order.
-pub type Records<'a> = Box<dyn Iterator<Item = Result<Record, String>> + 'a>;
+pub type Records<'a> = Box<dyn Iterator<Item = Result<Record, Failure>> + 'a>;
 
 /// A replayed run.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ pub fn replay<'a>(
     parts: impl IntoIterator<Item = Records<'a>>,
     now: SystemTime,
     mut on_second: impl FnMut(&Progress),
-) -> Result<Replayed, String> {
+) -> Result<Replayed, Failure> {
     let mut parts =
         parts.into_iter().filter_map(|records| Part::open(records).transpose()).collect::<Result<Vec<_>, _>>()?;
     let asked = Asked::of(parts.first().ok_or("it has no stored records")?)?;
@@ -110,7 +113,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(part: &Part<'_>) -> Result<Self, String> {
+    fn of(part: &Part<'_>) -> Result<Self, Failure> {
         let Begun { run, load_test, plan, thresholds, .. } = part.begun.clone();
         let pb::Plan { load, share, job_name, workers, seed, max_lag, .. } = plan.ok_or("it has no plan")?;
         let plan = Plan::try_from(&load.ok_or("its plan has no load")?).map_err(|error| error.to_string())?;
@@ -153,10 +156,10 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// Returns `None` if there are no records.
-    fn open(mut records: Records<'a>) -> Result<Option<Self>, String> {
+    fn open(mut records: Records<'a>) -> Result<Option<Self>, Failure> {
         let Some(first) = records.next().transpose()? else { return Ok(None) };
         let Some(record::Record::Begun(begun)) = first.record else {
-            return Err("its first record is not a `Begun`".to_owned());
+            return Err("its first record is not a `Begun`".into());
         };
         Ok(Some(Self {
             agent: begun.agent.clone(),
@@ -174,7 +177,7 @@ impl<'a> Part<'a> {
     }
 
     /// Reads until the end of the next second or the last record.
-    fn advance(&mut self, number: usize, merged: &mut MergedRun) -> Result<(), String> {
+    fn advance(&mut self, number: usize, merged: &mut MergedRun) -> Result<(), Failure> {
         for record in self.records.by_ref() {
             let Record { at, record } = record?;
             self.last_record_at = at;

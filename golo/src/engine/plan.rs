@@ -89,11 +89,11 @@ impl Plan {
     ///
     /// Returns an error if the options are in conflict, ask for no load, or exceed a limit.
     pub fn new(asked: Asked) -> Result<Self, PlanError> {
-        rules::check(&asked).map_err(|message| PlanError { message })?;
+        rules::check(&asked)?;
         Ok(rules::plan(asked))
     }
 
-    /// Creates a plan of this model with its duration, iterations and `(warm_up, graceful_stop)`.
+    /// Creates a plan of this model.
     ///
     /// # Errors
     ///
@@ -102,10 +102,11 @@ impl Plan {
         model: Model,
         duration: Option<Duration>,
         iterations: Option<u64>,
-        (warm_up, graceful_stop): (Duration, Duration),
+        warm_up: Duration,
+        graceful_stop: Duration,
     ) -> Result<Self, PlanError> {
         let plan = Self { stride: stride(rules::peak(&model)), model, duration, iterations, warm_up, graceful_stop };
-        rules::check_plan(&plan).map_err(|message| PlanError { message })?;
+        rules::check_plan(&plan)?;
         Ok(plan)
     }
 
@@ -125,10 +126,9 @@ impl Plan {
                 return Err(wrong("the plan is a rate, so use a rate, as in 500/s"));
             }
         }
-        let times = (self.warm_up, self.graceful_stop);
         // The stride stays the same, so that existing users keep their phases.
         let stride = self.stride;
-        Ok(Self { stride, ..Self::of_model(model, self.duration, self.iterations, times)? })
+        Ok(Self { stride, ..Self::of_model(model, self.duration, self.iterations, self.warm_up, self.graceful_stop)? })
     }
 
     /// Returns the number of users, or the rate, over time.
@@ -274,6 +274,18 @@ impl fmt::Display for PlanError {
 }
 
 impl std::error::Error for PlanError {}
+
+impl From<String> for PlanError {
+    fn from(message: String) -> Self {
+        Self { message }
+    }
+}
+
+impl From<&str> for PlanError {
+    fn from(message: &str) -> Self {
+        Self { message: message.to_owned() }
+    }
+}
 
 #[cfg(test)]
 mod tests {

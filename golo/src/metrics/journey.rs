@@ -83,7 +83,8 @@ impl<Label> Journey<Label> {
         sequence_id: &str,
         steps: Vec<Step<Label>>,
         further: u64,
-        (started, ended): (SystemTime, SystemTime),
+        started: SystemTime,
+        ended: SystemTime,
         thought: Duration,
     ) -> Self {
         Self { sequence_id: sequence_id.into(), steps, further, started, ended, thought: (Duration::ZERO, thought) }

@@ -15,7 +15,7 @@ use super::{
     files::{ReportFile, followed, is_special},
     jsonl, junit, tables,
 };
-use crate::{Error, Sink, error::chain};
+use crate::{Error, Sink, error::chain, support::setting_error::SettingError};
 
 /// All kinds of outputs, in the order in which they finish. The last ones report the errors of the others.
 const KINDS: [&OutputKind; 5] = [&jsonl::KIND, &tables::KIND, &junit::KIND, &HTML, &document::KIND];
@@ -26,7 +26,7 @@ use super::html::KIND as HTML;
 /// Placeholder for the web page, which this build cannot write.
 #[cfg(not(feature = "html"))]
 const HTML: OutputKind = OutputKind {
-    check: |_| Err(WITHOUT_HTML.to_owned()),
+    check: |_| Err(WITHOUT_HTML.into()),
     ..OutputKind::file("html", "html=FILE.html", |_| Err(Error::address(WITHOUT_HTML, None)))
 };
 
@@ -45,7 +45,7 @@ pub struct OutputKind {
     /// Returns the files that are written for an argument.
     pub files: fn(&str) -> Vec<PathBuf>,
     /// Checks the argument without opening anything.
-    pub check: fn(&str) -> Result<(), String>,
+    pub check: fn(&str) -> Result<(), SettingError>,
     /// Opens the files for an argument.
     pub open: fn(&str) -> Result<Box<dyn MetricsOutput>, Error>,
 }
@@ -75,19 +75,21 @@ impl PartialEq for OutputArg {
 }
 
 impl FromStr for OutputArg {
-    type Err = String;
+    type Err = SettingError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, SettingError> {
         let found = text.split_once('=').filter(|(_, argument)| !argument.is_empty()).and_then(|(name, argument)| {
             let kind = KINDS.into_iter().find(|kind| kind.name == name)?;
             Some((kind, argument))
         });
         let Some((kind, argument)) = found else {
-            return Err(format!("expected {}", Self::examples()));
+            return Err(format!("expected {}", Self::examples()).into());
         };
         if argument == "-" && kind.name != jsonl::KIND.name {
             let name = kind.name;
-            return Err(format!("`-` is stdout, which only jsonl= can use; for a file of that name, use {name}=./-"));
+            return Err(
+                format!("`-` is stdout, which only jsonl= can use; for a file of that name, use {name}=./-").into()
+            );
         }
         (kind.check)(argument)?;
         Ok(Self { kind, argument: argument.to_owned() })
@@ -218,7 +220,7 @@ impl MetricsOutput for FileOutput {
 mod tests {
     use super::*;
 
-    fn argument(text: &str) -> Result<OutputArg, String> {
+    fn argument(text: &str) -> Result<OutputArg, SettingError> {
         text.parse()
     }
 
@@ -239,13 +241,16 @@ mod tests {
             assert_eq!(argument.files().len(), files, "{text}");
         }
         for text in ["", "jsonl", "jsonl=", "xml=a", "summary"] {
-            assert!(argument(text).unwrap_err().starts_with("expected summary=FILE.json, "), "{text}");
+            assert!(argument(text).unwrap_err().to_string().starts_with("expected summary=FILE.json, "), "{text}");
         }
         for text in ["summary=-", "html=-", "junit=-", "csv=-"] {
-            assert!(argument(text).unwrap_err().starts_with("`-` is stdout, which only jsonl= can use"), "{text}");
+            assert!(
+                argument(text).unwrap_err().to_string().starts_with("`-` is stdout, which only jsonl= can use"),
+                "{text}"
+            );
         }
         #[cfg(not(feature = "html"))]
-        assert!(argument("html=page.html").unwrap_err().contains("golo's feature `html`"));
+        assert!(argument("html=page.html").unwrap_err().to_string().contains("golo's feature `html`"));
         for kind in KINDS {
             assert!(OutputArg::examples().contains(kind.example), "{}", kind.name);
         }

@@ -12,6 +12,7 @@ use crate::{
     support::{
         message::{print, say},
         panic::caught_now,
+        setting_error::SettingError,
     },
 };
 
@@ -76,11 +77,11 @@ pub struct ReportArgs {
 }
 
 /// Parses an output that can be written after the run has ended.
-fn report_file(text: &str) -> Result<OutputArg, String> {
+fn report_file(text: &str) -> Result<OutputArg, SettingError> {
     match text.parse::<OutputArg>()? {
         lines if lines.is_lines() => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml or csv=PREFIX: \
                                           measurements are stored per second, not per request"
-            .to_owned()),
+            .into()),
         output => Ok(output),
     }
 }

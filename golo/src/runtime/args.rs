@@ -16,6 +16,7 @@ use crate::{
     Loadtest,
     engine::plan::parse_duration,
     loadtest::param,
+    support::setting_error::SettingError,
     transport::{
         client,
         proxy::{Proxy, ProxyText},
@@ -146,7 +147,7 @@ impl Call {
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         let line = CommandLine::from_arg_matches(&matches)?;
         let called = matches.subcommand_name().unwrap_or_default();
-        let mut wrong = |message| wrong(command, called, ErrorKind::ValueValidation, message);
+        let mut wrong = |error: SettingError| wrong(command, called, ErrorKind::ValueValidation, error.to_string());
         let (call, params) = match line.command.unwrap_or(Command::Serve(line.serve)) {
             Command::Serve(args) => (Self::serve(&args, variable).map_err(&mut wrong)?, args.params),
             Command::Run(line) => {
@@ -154,7 +155,7 @@ impl Call {
                 call.proxy.check_features().map_err(&mut wrong)?;
                 if let Some(load_test) = call.load_test() {
                     let other = load_test.display();
-                    return Err(wrong(format!("the job file is for `golo run`: its `binary` is `{other}`")));
+                    return Err(wrong(format!("the job file is for `golo run`: its `binary` is `{other}`").into()));
                 }
                 param::offer(std::mem::take(&mut call.params));
                 (Self::Run(Box::new(call)), line.params)
@@ -173,7 +174,7 @@ impl Call {
         Ok(call)
     }
 
-    fn serve(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    fn serve(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let address = match (args.addr.clone(), variable("GOLO_ADDR")) {
             (Some(address), _) => address,
             (None, Some(text)) => text.parse().map_err(|error| format!("`GOLO_ADDR` is `{text}`: {error}"))?,
@@ -207,7 +208,7 @@ impl Call {
 }
 
 /// Returns the proxy of the flag, or else of its environment variable.
-fn proxy(flag: Option<ProxyText>, variable: impl Fn(&str) -> Option<String>) -> Result<Proxy, String> {
+fn proxy(flag: Option<ProxyText>, variable: impl Fn(&str) -> Option<String>) -> Result<Proxy, SettingError> {
     let (name, text) = match flag {
         Some(text) => ("--proxy", Some(text)),
         None => ("GOLO_PROXY", variable("GOLO_PROXY").as_deref().map(ProxyText::from)),
@@ -230,10 +231,10 @@ const GRACEFUL_STOP: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// Returns an error if there is no key or no `=`.
-pub fn pair(text: &str) -> Result<(String, String), String> {
+pub fn pair(text: &str) -> Result<(String, String), SettingError> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE".to_owned()),
+        _ => Err("expected KEY=VALUE".into()),
     }
 }
 
@@ -261,12 +262,12 @@ mod tests {
         assert_eq!(address(serve(Some("[::1]:1"), Some("nonsense"))), "[::1]:1");
         assert_eq!(address(serve(None, Some("[::1]:2"))), "[::1]:2");
         assert_eq!(address(serve(None, None)), RPC_ADDR);
-        let error = serve(None, Some("nonsense")).unwrap_err();
+        let error = serve(None, Some("nonsense")).unwrap_err().to_string();
         assert!(error.starts_with("`GOLO_ADDR` is `nonsense`: expected HOST:PORT"), "{error}");
         let serve = |variable: fn(&str) -> Option<String>| Call::serve(&ServeArgs::default(), variable);
-        let error = serve(|name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err();
+        let error = serve(|name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err().to_string();
         assert!(error.starts_with("`GOLO_GRACEFUL_STOP` is `soon`: "), "{error}");
-        let error = serve(|name| (name == "GOLO_SHARE").then(|| "3/3".to_owned())).unwrap_err();
+        let error = serve(|name| (name == "GOLO_SHARE").then(|| "3/3".to_owned())).unwrap_err().to_string();
         assert!(error.starts_with("`GOLO_SHARE` is `3/3`: expected an index from 0"), "{error}");
         let shared = serve(|name| (name == "GOLO_SHARE").then(|| "1/3".to_owned())).unwrap();
         assert!(matches!(shared, Call::Serve { share, .. } if (share.index(), share.of()) == (1, 3)));
@@ -278,16 +279,18 @@ mod tests {
         assert!(matches!(quiet, Call::Serve { quiet: true, .. }));
         let later = serve(|name| (name == "GOLO_WIRE").then(|| "later".to_owned())).unwrap();
         assert!(matches!(later, Call::Serve { wire: WireLayout::Later, .. }));
-        let error = serve(|name| (name == "GOLO_WIRE").then(|| "v2".to_owned())).unwrap_err();
+        let error = serve(|name| (name == "GOLO_WIRE").then(|| "v2".to_owned())).unwrap_err().to_string();
         assert_eq!(error, "`GOLO_WIRE` is `v2`: expected `documented` or `later`");
         let proxied = serve(|name| (name == "GOLO_PROXY").then(|| "env".to_owned())).unwrap();
         assert!(matches!(proxied, Call::Serve { client, .. } if client.proxy == Proxy::Environment));
-        let error = serve(|name| (name == "GOLO_PROXY").then(|| "http://ann:secret@h/path".to_owned())).unwrap_err();
+        let error = serve(|name| (name == "GOLO_PROXY").then(|| "http://ann:secret@h/path".to_owned()))
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "`GOLO_PROXY`: `http://h/path`: expected `env`, `none`, or a URL as in `http://127.0.0.1:3128`"
         );
-        let error = serve(|name| (name == "GOLO_NO_KEEP_ALIVE").then(|| "yes".to_owned())).unwrap_err();
+        let error = serve(|name| (name == "GOLO_NO_KEEP_ALIVE").then(|| "yes".to_owned())).unwrap_err().to_string();
         assert_eq!(error, "`GOLO_NO_KEEP_ALIVE` is `yes`: expected 1 or 0");
     }
 

@@ -14,7 +14,7 @@ pub use self::{
 };
 use super::run_args::{Flag, OwnFlags, RunArgs, flags};
 use crate::run_loop::RunCall;
-use crate::support::nearest::nearest;
+use crate::support::{nearest::nearest, setting_error::SettingError};
 
 /// Key of the table of parameters.
 const ENV: &str = "env";
@@ -63,7 +63,7 @@ impl<T: OwnFlags> JobFile<T> {
     /// # Errors
     ///
     /// Returns an error if the settings contradict each other.
-    pub fn into_call(self) -> Result<(RunCall, T), String> {
+    pub fn into_call(self) -> Result<(RunCall, T), SettingError> {
         let Self { args, params, binary } = self;
         args.into_call_with_params(params, binary)
     }
@@ -73,7 +73,7 @@ impl<T: OwnFlags> JobFile<T> {
         path: &Path,
         off: &[String],
         parse: impl FnOnce(&Path, &str) -> Result<Value, Mistake>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SettingError> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
         let read = parse(path, &text).and_then(|value| Self::of_value_without(&value, off));
@@ -119,7 +119,7 @@ impl<T: OwnFlags> JobFile<T> {
                 arguments.extend(said);
             }
         }
-        let args = RunArgs::parse(&arguments).map_err(Mistake::anywhere)?;
+        let args = RunArgs::parse(&arguments).map_err(|error| Mistake::anywhere(error.to_string()))?;
         Ok(Self { args, params, binary })
     }
 
@@ -144,7 +144,7 @@ impl<T: OwnFlags> JobFile<T> {
                 return Err(unknown(key, [kind, schema], &format!("a key of a go-lo job outside of `{schema}`")));
             }
         }
-        let args = RunArgs::parse(&arguments).map_err(Mistake::anywhere)?;
+        let args = RunArgs::parse(&arguments).map_err(|error| Mistake::anywhere(error.to_string()))?;
         Ok(Self { args, ..Self::default() })
     }
 }
@@ -307,7 +307,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!((file.params.len(), file.binary.as_deref()), (3, Some(Path::new("id"))));
-        let error = file.into_call().unwrap_err();
+        let error = file.into_call().unwrap_err().to_string();
         assert!(error.starts_with("`--duration` cannot be combined with `--stage`: "), "{error}");
         let file: JobFile = read(serde_json::json!({"users": 10, "warm_up": "5s", "duration": 1.5})).unwrap();
         let (call, ()) = file.into_call().unwrap();

@@ -18,6 +18,7 @@ use crate::run_loop::RunCall;
 use crate::{
     engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
     report::Threshold,
+    support::setting_error::SettingError,
     transport::proxy::{Proxy, ProxyText},
 };
 
@@ -122,13 +123,13 @@ impl RunArgs {
     /// # Errors
     ///
     /// Returns a message about the setting that is invalid, and what was expected.
-    pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, String> {
+    pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, SettingError> {
         self.into_call_with(variable, parse_file).map(|(call, ())| call)
     }
 }
 
 /// Parses the proxy. Returns `Proxy::None` if there is none.
-pub(super) fn read_proxy(text: Option<&ProxyText>) -> Result<Proxy, String> {
+pub(super) fn read_proxy(text: Option<&ProxyText>) -> Result<Proxy, SettingError> {
     text.map_or(Ok(Proxy::None), ProxyText::read)
 }
 
@@ -149,11 +150,11 @@ impl<T: OwnFlags> RunArgs<T> {
     /// # Errors
     ///
     /// Returns an error if the flags name another job file.
-    pub fn with_file(mut self, path: &Path) -> Result<Self, String> {
+    pub fn with_file(mut self, path: &Path) -> Result<Self, SettingError> {
         match &self.how.file {
             Some(other) => {
                 let (path, other) = (path.display(), other.display());
-                Err(format!("`{path}` and `--file {other}` are two job files: use only one of them"))
+                Err(format!("`{path}` and `--file {other}` are two job files: use only one of them").into())
             }
             None => {
                 self.how.file = Some(path.to_owned());
@@ -171,13 +172,13 @@ impl<T: OwnFlags> RunArgs<T> {
         self,
         variable: impl Fn(&str) -> Option<String>,
         parse: impl FnOnce(&Path, &str) -> Result<Value, Mistake>,
-    ) -> Result<(RunCall, T), String> {
+    ) -> Result<(RunCall, T), SettingError> {
         let (environment, off) = Self::of_environment(variable)?;
         let said = self.over(environment);
         let Some(path) = said.how.file.clone() else { return said.into_call_with_params(Vec::new(), None) };
         let JobFile { args, params, binary } = JobFile::read(&path, &off, parse)?;
         let call = said.over(args).into_call_with_params(params, binary);
-        call.map_err(|error| format!("with `{}`: {error}", path.display()))
+        call.map_err(|error| format!("with `{}`: {error}", path.display()).into())
     }
 
     /// Completes these flags with the defaults only.
@@ -185,7 +186,7 @@ impl<T: OwnFlags> RunArgs<T> {
         self,
         params: Vec<(String, String)>,
         load_test: Option<PathBuf>,
-    ) -> Result<(RunCall, T), String> {
+    ) -> Result<(RunCall, T), SettingError> {
         let Self { load, how, own } = self;
         let asked = load.into_asked();
         let call = RunCall {
@@ -211,7 +212,7 @@ impl<T: OwnFlags> RunArgs<T> {
 
     /// Reads flags from environment variables: `--warm-up` is `GOLO_WARM_UP`. Also returns the flags that are turned
     /// off.
-    fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(Self, Vec<String>), String> {
+    fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(Self, Vec<String>), SettingError> {
         let mut all = Vec::new();
         let mut off = Vec::new();
         for flag in flags::<T>() {
@@ -225,9 +226,9 @@ impl<T: OwnFlags> RunArgs<T> {
                     off.push(flag.name);
                     continue;
                 }
-                (false, _) => return Err(wrong("expected 1 or 0")),
+                (false, _) => return Err(wrong("expected 1 or 0").into()),
             };
-            Self::parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&error))?;
+            Self::parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&error.to_string()))?;
             all.push(argument);
         }
         Ok((Self::parse(&all)?, off))
@@ -326,7 +327,7 @@ pub(super) mod tests {
         args.into_call(|_| None).unwrap().plan.to_string()
     }
 
-    pub(super) fn call(flags: &[&str], environment: &[(&str, &str)]) -> Result<RunCall, String> {
+    pub(super) fn call(flags: &[&str], environment: &[(&str, &str)]) -> Result<RunCall, SettingError> {
         #[derive(Parser)]
         #[command(no_binary_name = true)]
         struct Line {
@@ -339,7 +340,7 @@ pub(super) mod tests {
     }
 
     fn plan(flags: &[&str], environment: &[(&str, &str)]) -> String {
-        call(flags, environment).map_or_else(|error| error, |call| call.plan.to_string())
+        call(flags, environment).map_or_else(Into::into, |call| call.plan.to_string())
     }
 
     #[test]
@@ -374,7 +375,7 @@ pub(super) mod tests {
         let path = folder.path().join("job.yaml");
         std::fs::write(&path, "users: 5\n").unwrap();
         let path = path.display().to_string();
-        let error = call(&["-f", &path], &[]).unwrap_err();
+        let error = call(&["-f", &path], &[]).unwrap_err().to_string();
         assert_eq!(error, format!("`{path}`: expected TOML: only `golo run` reads YAML"));
     }
 
@@ -386,7 +387,7 @@ pub(super) mod tests {
             ("GOLO_QUIET", "yes", "`GOLO_QUIET` is `yes`: expected 1 or 0"),
             ("GOLO_OUT", "xml=a", "`GOLO_OUT` is `xml=a`: expected summary=FILE"),
         ] {
-            let error = call(&[], &[(name, value)]).unwrap_err();
+            let error = call(&[], &[(name, value)]).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
     }

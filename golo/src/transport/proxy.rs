@@ -9,7 +9,10 @@ use std::{
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, Url};
 
-use crate::support::secrets::{url_without_credentials, without_credentials};
+use crate::support::{
+    secrets::{url_without_credentials, without_credentials},
+    setting_error::SettingError,
+};
 
 /// Proxy in use, as a matcher of URLs.
 static MATCHER: RwLock<Option<Arc<Matcher>>> = RwLock::new(None);
@@ -39,10 +42,10 @@ impl Proxy {
     }
 
     /// Checks that this program supports the proxy.
-    pub(crate) fn check_features(&self) -> Result<(), String> {
+    pub(crate) fn check_features(&self) -> Result<(), SettingError> {
         match self {
             Self::Url(url) if url.scheme().starts_with("socks") && !cfg!(feature = "socks") => {
-                Err(format!("the proxy `{self}` needs a load test with golo's feature `socks`"))
+                Err(format!("the proxy `{self}` needs a load test with golo's feature `socks`").into())
             }
             _ => Ok(()),
         }
@@ -100,9 +103,9 @@ pub(crate) fn used_for_any<'o>(origins: impl IntoIterator<Item = &'o str>) -> Ve
 }
 
 impl FromStr for Proxy {
-    type Err = String;
+    type Err = SettingError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, SettingError> {
         match text {
             "none" => return Ok(Self::None),
             "env" => return Ok(Self::Environment),
@@ -117,7 +120,7 @@ impl FromStr for Proxy {
         url.filter(is_proxy).map(Self::Url).ok_or_else(|| {
             let shown = without_credentials(&whole);
             let shown = if whole == text { &*shown } else { shown.trim_start_matches("http://") };
-            format!("`{shown}`: expected `env`, `none`, or a URL as in `http://127.0.0.1:3128`")
+            format!("`{shown}`: expected `env`, `none`, or a URL as in `http://127.0.0.1:3128`").into()
         })
     }
 }
@@ -148,7 +151,7 @@ impl ProxyText {
     /// # Errors
     ///
     /// Returns an error if it is not `env`, `none` or the URL of a proxy.
-    pub(crate) fn read(&self) -> Result<Proxy, String> {
+    pub(crate) fn read(&self) -> Result<Proxy, SettingError> {
         self.0.parse()
     }
 }
@@ -187,7 +190,7 @@ mod tests {
             assert_eq!(proxy.key().parse(), Ok(proxy));
         }
         for text in ["", "ftp://h", "http://", "http://h/path", "http://h?q", "http://ann:secret@h:port", "a b"] {
-            let error = text.parse::<Proxy>().unwrap_err();
+            let error = text.parse::<Proxy>().unwrap_err().to_string();
             assert!(error.contains("expected `env`, `none`, or a URL") && !error.contains("secret"), "{error}");
         }
         assert!(!format!("{:?}", ProxyText::from("http://ann:secret@h")).contains("secret"));

@@ -5,6 +5,7 @@ use std::{fmt, sync::OnceLock};
 use reqwest::Url;
 
 use crate::error::NotAllowed;
+use crate::support::setting_error::SettingError;
 use crate::transport::proxy::{self, Proxy};
 
 /// Environment variable with the allowed targets, separated by commas: `127.0.0.1:8765,shop.example`.
@@ -96,10 +97,10 @@ fn list(targets: &[Target]) -> String {
 /// # Errors
 ///
 /// Returns an error if the proxy is not one of the targets.
-pub fn check_proxy_among(targets: &[String], proxy: &Proxy) -> Result<(), String> {
+pub fn check_proxy_among(targets: &[String], proxy: &Proxy) -> Result<(), SettingError> {
     let Proxy::Url(url) = proxy else { return Ok(()) };
     let targets: Vec<_> = targets.iter().filter_map(|target| Target::parse(target)).collect();
-    check_proxy(&targets, &proxy::with_port(url.clone())).map_err(|error| error.to_string())
+    check_proxy(&targets, &proxy::with_port(url.clone())).map_err(|error| error.to_string().into())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::user::share::Share;
+use crate::{support::setting_error::SettingError, user::share::Share};
 
 /// Environment variable with which `golo` passes a load test its share before `setup` runs: `INDEX/OF`, with an index
 /// from 0.
@@ -31,10 +31,10 @@ pub(crate) fn share() -> Share {
 /// # Errors
 ///
 /// Returns a message with the value and the expected form.
-pub(crate) fn parse(text: &str) -> Result<Share, String> {
+pub(crate) fn parse(text: &str) -> Result<Share, SettingError> {
     let share = text.split_once('/').and_then(|(index, of)| Share::new(index.parse().ok()?, of.parse().ok()?));
     share.ok_or_else(|| {
-        format!("`{VARIABLE}` is `{text}`: expected an index from 0 and a number of members, as in `0/3`")
+        format!("`{VARIABLE}` is `{text}`: expected an index from 0 and a number of members, as in `0/3`").into()
     })
 }
 
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(parse("2/3"), Ok(Share::WHOLE.split(3).nth(2).unwrap()));
         assert_eq!(parse("0/1"), Ok(Share::WHOLE));
         for text in ["", "1", "3/3", "1/0", "-1/3", "0/3/1", "a/b", "0/4294967296"] {
-            let error = parse(text).unwrap_err();
+            let error = parse(text).unwrap_err().to_string();
             let expected = format!("`GOLO_SHARE` is `{text}`: expected an index from 0 and a number of members");
             assert!(error.starts_with(&expected), "{error}");
         }

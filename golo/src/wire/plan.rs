@@ -59,8 +59,8 @@ impl TryFrom<&pb::Load> for Plan {
             }
         };
         let time = Duration::from_nanos;
-        let times = (time(written.warm_up), time(written.graceful_stop));
-        Plan::of_model(model, written.duration.map(time), written.iterations, times)
+        let (warm_up, graceful_stop) = (time(written.warm_up), time(written.graceful_stop));
+        Plan::of_model(model, written.duration.map(time), written.iterations, warm_up, graceful_stop)
             .map_err(|error| WireError::new(error.to_string()))
     }
 }

@@ -163,8 +163,9 @@ fn journey(written: &pb::Journey) -> Result<Journey<Arc<Label>>, WireError> {
         })
     };
     let steps = written.steps.iter().map(step).collect::<Result<_, _>>()?;
-    let time = (moment(written.started), moment(written.ended));
-    Ok(Journey::restored(&written.sequence_id, steps, written.further, time, Duration::from_nanos(written.thought)))
+    let (started, ended) = (moment(written.started), moment(written.ended));
+    let thought = Duration::from_nanos(written.thought);
+    Ok(Journey::restored(&written.sequence_id, steps, written.further, started, ended, thought))
 }
 
 impl From<&Snapshot> for pb::Snapshot {

@@ -182,7 +182,7 @@ mod tests {
             (&["--agent", "a", "--ca", "/none"], &[], "`--ca /none`: "),
             (&["--agent", "a"], &[("GOLO_ON_AGENT_LOSS", "wait")], "`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"),
         ] {
-            let error = agents(flags, environment).unwrap_err();
+            let error = agents(flags, environment).unwrap_err().to_string();
             assert!(error.starts_with(expected_error) && !error.contains("hush"), "{error}");
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| wrong("--tls-cert", certificate, &error))?;
     if chain.is_empty() {
-        return Err(wrong("--tls-cert", certificate, &"it has no certificate"));
+        return Err(wrong("--tls-cert", certificate, &"it has no certificate").into());
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("--tls-key", key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -28,6 +28,7 @@ use super::{
     report::{End, Refusal, Report, Step},
     say, set_process_name,
 };
+use crate::support::failure::Failure;
 
 /// Minimum interval between measurements of resident memory.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
@@ -85,7 +86,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn start(flags: Flags, arguments: &[OsString]) -> Result<Self, String> {
+    async fn start(flags: Flags, arguments: &[OsString]) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
         become_subreaper().map_err(|error| format!("orphaned processes cannot be adopted: {error}"))?;
         let mut golo = Golo::on_stdin().map_err(|_| "this subcommand is internal: `golo run` starts it".to_owned())?;

@@ -15,6 +15,7 @@ use crate::{
         server::Secret,
     },
     results::{listed::Listed, store::Summary},
+    support::failure::Failure,
 };
 
 /// Maximum time without data from the collector.
@@ -46,7 +47,7 @@ struct Run {
 }
 
 impl Remote {
-    pub(super) fn new(url: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn new(url: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, Failure> {
         let address = Address::parse(url, COLLECTOR_PORT).map_err(|error| format!("`--collector`: {error}"))?;
         let client = HttpClient::new(token, ca, NAMES)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
@@ -54,21 +55,21 @@ impl Remote {
     }
 
     /// Returns the newest runs, newest first: a line for each, or the reason why it cannot be read.
-    pub(super) fn list(&self, most: u64) -> Result<Vec<Result<Listed, String>>, String> {
+    pub(super) fn list(&self, most: u64) -> Result<Vec<Result<Listed, Failure>>, Failure> {
         let body = self.get(&["api", "runs"], Some(&format!("limit={most}&summaries=true")))?;
         let Runs { runs } = serde_json::from_slice(&body).map_err(|_| self.unexpected_response())?;
         let listed = |run: Run| {
             let Run { run, name, load_test, plan, summary, unreadable } = run;
             match summary {
                 Some(summary) => Ok(Listed { run, name, load_test, plan, summary }),
-                None => Err(format!("run `{run}`: {}", unreadable.unwrap_or_default())),
+                None => Err(format!("run `{run}`: {}", unreadable.unwrap_or_default()).into()),
             }
         };
         Ok(runs.into_iter().map(listed).collect())
     }
 
     /// Returns the records of a run, one list per part.
-    pub(super) fn records(&self, called: &str) -> Result<Vec<Vec<Record>>, String> {
+    pub(super) fn records(&self, called: &str) -> Result<Vec<Vec<Record>>, Failure> {
         let body = self.get(&["api", "runs", called, "records"], None)?;
         let mut parts: Vec<Vec<Record>> = Vec::new();
         let mut rest = &*body;
@@ -83,17 +84,17 @@ impl Remote {
         Ok(parts)
     }
 
-    fn get(&self, path: &[&str], query: Option<&str>) -> Result<Vec<u8>, String> {
+    fn get(&self, path: &[&str], query: Option<&str>) -> Result<Vec<u8>, Failure> {
         let request = self.client.request(Method::GET, &self.address, path.iter().copied(), query);
         let loaded = self.runtime.block_on(self.client.load(request, SILENCE));
         loaded.map_err(|error| self.error(&error.to_string()))
     }
 
-    fn unexpected_response(&self) -> String {
+    fn unexpected_response(&self) -> Failure {
         self.error("its response is not that of a golo collector")
     }
 
-    fn error(&self, reason: &str) -> String {
-        format!("the collector {}: {reason}", self.address.name())
+    fn error(&self, reason: &str) -> Failure {
+        format!("the collector {}: {reason}", self.address.name()).into()
     }
 }

@@ -15,7 +15,10 @@ use super::{
     seconds::{QUANTILES, Seconds},
     tags::Subject,
 };
-use crate::results::{archive::Archive, keep::short, replay::Replayed};
+use crate::{
+    results::{archive::Archive, keep::short, replay::Replayed},
+    support::failure::Failure,
+};
 
 /// Minimum number of counted seconds of each run.
 pub(super) const FEWEST: usize = 8;
@@ -40,7 +43,7 @@ impl Side {
     /// # Errors
     ///
     /// Returns an error if there is no such run or it cannot be read.
-    pub fn read(archive: &Archive, called: &str) -> Result<Self, String> {
+    pub fn read(archive: &Archive, called: &str) -> Result<Self, Failure> {
         let mut seconds = Seconds::default();
         let replayed = archive.replay(called, |second| seconds.add(second))?;
         Ok(Self::of(&replayed, seconds))

@@ -6,6 +6,7 @@ use golo::report::clean;
 use serde::Serialize;
 
 use super::bootstrap::Change;
+use crate::support::failure::Failure;
 
 /// An increase of the failure rate by at most this share, 0.1 percentage points, is never a regression.
 pub(super) const RARE: f64 = 0.001;
@@ -30,9 +31,9 @@ impl Tolerance {
 }
 
 impl FromStr for Tolerance {
-    type Err = String;
+    type Err = Failure;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Failure> {
         let (number, unit) = match text.strip_suffix('%') {
             Some(percents) => (percents.trim_end(), 100.0),
             None => (text, 1.0),
@@ -41,7 +42,7 @@ impl FromStr for Tolerance {
         // `5` most likely means 5 %.
         share
             .filter(|share| unit > 1.0 || share.0 <= 1.0)
-            .ok_or_else(|| "expected a share, for example 5% or 0.05".to_owned())
+            .ok_or_else(|| "expected a share, for example 5% or 0.05".into())
     }
 }
 
@@ -311,7 +312,11 @@ mod tests {
             assert_eq!(text.parse::<Tolerance>().unwrap().to_string(), shown);
         }
         for text in ["", "5", "-1%", "five", "%", "nan", "inf%"] {
-            assert_eq!(text.parse::<Tolerance>().unwrap_err(), "expected a share, for example 5% or 0.05", "{text}");
+            assert_eq!(
+                text.parse::<Tolerance>().unwrap_err().to_string(),
+                "expected a share, for example 5% or 0.05",
+                "{text}"
+            );
         }
     }
 

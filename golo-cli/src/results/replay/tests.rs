@@ -248,7 +248,7 @@ fn failed_end_of_only_part_is_death_of_run() {
 fn invalid_records_are_reported() {
     let wrong = |records: Vec<Record>| {
         let records = Box::new(records.into_iter().map(Ok)) as Records<'_>;
-        replay([records], wire::moment(START), |_| {}).unwrap_err()
+        replay([records], wire::moment(START), |_| {}).unwrap_err().to_string()
     };
     assert_eq!(wrong(Vec::new()), "it has no stored records");
     assert_eq!(wrong(vec![second(1, 1)]), "its first record is not a `Begun`");

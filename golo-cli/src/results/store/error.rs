@@ -2,7 +2,10 @@
 
 use std::{fmt, io, path::Path, sync::Arc};
 
+use golo::cli::chain;
 use rusqlite::ffi::ErrorCode;
+
+use crate::support::failure::Failure;
 
 /// Advice for a damaged database.
 const RECOVER: &str = "try `sqlite3 FILE .recover` on it, and continue with a new one";
@@ -124,9 +127,15 @@ impl From<golo::wire::WireError> for StoreError {
     }
 }
 
+/// The message includes the sources.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        chain(&error).into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use golo::cli::chain;
     use rusqlite::ffi;
 
     use super::*;

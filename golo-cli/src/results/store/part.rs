@@ -149,7 +149,7 @@ impl Part {
         for written in std::mem::take(&mut snapshot.requests) {
             let (series, is_failed) = series::find_or_add(connection, self.run, &written)
                 .map_err(|error| error.within(|| format!("record {}", self.next_record)))?;
-            let requests = seconds::add(connection, (self.id, second, series), &written)
+            let requests = seconds::add(connection, self.id, second, series, &written)
                 .map_err(|error| error.within(|| format!("record {}", self.next_record)))?;
             if golo::wire::is_step(&written) {
                 continue;

@@ -31,7 +31,9 @@ pub(super) fn second_of(elapsed: u64) -> u64 {
 /// Stores the requests of a series in a second of a part. Returns their number.
 pub(super) fn add(
     connection: &Connection,
-    (part, second, series): (i64, u64, i64),
+    part: i64,
+    second: u64,
+    series: i64,
     written: &pb::Series,
 ) -> Result<u64, StoreError> {
     let durations = match &written.durations {

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use super::PlanError;
 use crate::engine::curve::Curve;
 
 /// Rate of trigger starts: `500/s`, `1.5/s`, `90/m`, `10/h`.
@@ -63,20 +64,21 @@ pub(in crate::engine) fn starts(twice_area: u128) -> u64 {
 }
 
 impl FromStr for Rate {
-    type Err = String;
+    type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some((number, unit)) = text.split_once('/') else {
             return Err(match millionths(text) {
                 Ok(_) => format!("no unit; write `{text}/s`"),
                 Err(_) => "expected a number and a unit, as in 500/s, 90/m or 10/h".to_owned(),
-            });
+            }
+            .into());
         };
         let Some(&(_, per_hour)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("`{unit}` is not a unit of a rate; write `{number}/s`, `/m` or `/h`"));
+            return Err(format!("`{unit}` is not a unit of a rate; write `{number}/s`, `/m` or `/h`").into());
         };
         let rate = millionths(number)?.checked_mul(per_hour).and_then(Self::new);
-        rate.ok_or_else(|| format!("more than {MOST_PER_SECOND}/s"))
+        rate.ok_or_else(|| format!("more than {MOST_PER_SECOND}/s").into())
     }
 }
 
@@ -147,7 +149,7 @@ mod tests {
             ("10000000.000001/s", "more than 10000000/s"),
             ("99999999999999999999999/h", "more than 10000000/s"),
         ] {
-            assert_eq!(wrong.parse::<Rate>().unwrap_err(), error);
+            assert_eq!(wrong.parse::<Rate>().unwrap_err().to_string(), error);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Asked, Model, Plan, Rate, Stage, Target,
+    Asked, Model, Plan, PlanError, Rate, Stage, Target,
     stage::{LONGEST, Time},
     stride,
 };
@@ -53,27 +53,27 @@ pub(super) fn peak(model: &Model) -> u64 {
 /// # Errors
 ///
 /// Returns a message that describes the problem.
-pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
+pub(super) fn check_plan(plan: &Plan) -> Result<(), PlanError> {
     let (curve, highest, most) = match &plan.model {
         Model::Closed { users, .. } => (users, MOST_USERS, users.peak()),
         Model::Open { rate, max_users, .. } => (rate, Rate::MAX.millionths_per_hour(), *max_users),
     };
     if most > MOST_USERS {
-        return Err(format!("more than {MOST_USERS} users"));
+        return Err(format!("more than {MOST_USERS} users").into());
     }
     if curve.peak() > highest {
-        return Err("a rate that is too high".to_owned());
+        return Err("a rate that is too high".into());
     }
     let zero = [plan.duration, plan.pace()].contains(&Some(Duration::ZERO));
     if zero || plan.iterations == Some(0) || most == 0 || curve.peak() == 0 {
-        return Err("a plan without load".to_owned());
+        return Err("a plan without load".into());
     }
     if plan.duration.is_none() && plan.iterations.is_none() {
-        return Err("a plan without an end: it has neither a duration nor iterations".to_owned());
+        return Err("a plan without an end: it has neither a duration nor iterations".into());
     }
     let length = plan.duration.unwrap_or_default().saturating_add(plan.warm_up);
     if [Some(length), plan.pace(), Some(plan.graceful_stop)].into_iter().flatten().any(|time| time > LONGEST) {
-        return Err("a plan that takes longer than a year".to_owned());
+        return Err("a plan that takes longer than a year".into());
     }
     Ok(())
 }
@@ -83,65 +83,66 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), String> {
 /// # Errors
 ///
 /// Returns a message with the problem and a suggested fix.
-pub(super) fn check(asked: &Asked) -> Result<(), String> {
+pub(super) fn check(asked: &Asked) -> Result<(), PlanError> {
     flags_go_together(asked)?;
     within_limits(asked)?;
     asks_for_load(asked)
 }
 
-fn flags_go_together(asked: &Asked) -> Result<(), String> {
+fn flags_go_together(asked: &Asked) -> Result<(), PlanError> {
     let in_users = asked.stages.iter().find(|stage| matches!(stage.target, Target::Users(_)));
     let in_rates = asked.stages.iter().find(|stage| matches!(stage.target, Target::Rate(_)));
     if asked.users.is_some() && asked.rate.is_some() {
         return Err("`--users` and `--rate` are two kinds of plan: use only one of them; \
             with `--rate`, `--max-users` limits the triggers in flight"
-            .to_owned());
+            .into());
     }
     if let (Some(users), Some(rate)) = (in_users, in_rates) {
         return Err(format!(
             "`--stage {users}` is in users and `--stage {rate}` is a rate: use the same unit for all stages"
-        ));
+        )
+        .into());
     }
     if let (Some(_), Some(stage)) = (asked.users, in_rates) {
         return Err(format!(
             "`--users` cannot be combined with `--stage {stage}`, which is a rate: start from `--rate`, or use stages in users"
-        ));
+        ).into());
     }
     if let (Some(rate), Some(stage)) = (asked.rate, in_users) {
         return Err(format!(
             "`--rate {rate}` cannot be combined with `--stage {stage}`, which is in users: write `--stage {stage}/s`, or start from `--users`"
-        ));
+        ).into());
     }
     if is_open(asked) {
         if asked.pace.is_some() {
             return Err("`--pace` cannot be combined with a rate, which sets the times of starts: use `--users` with \
                 `--pace`, or only the rate"
-                .to_owned());
+                .into());
         }
     } else {
         let open_only = [("--max-users", asked.max_users.is_some()), ("--arrivals", asked.arrivals.is_some())];
         if let Some((flag, _)) = open_only.iter().find(|(_, is_given)| *is_given) {
-            return Err(format!("`{flag}` needs a rate: add `--rate 500/s`, or remove it"));
+            return Err(format!("`{flag}` needs a rate: add `--rate 500/s`, or remove it").into());
         }
     }
     if let (Some(duration), Some(last)) = (asked.duration, asked.stages.last()) {
         let more = Stage { duration, ..*last };
         return Err(format!(
             "`--duration` cannot be combined with `--stage`: stages set the duration; to hold the last load, add `--stage {more}`"
-        ));
+        ).into());
     }
     Ok(())
 }
 
-fn within_limits(asked: &Asked) -> Result<(), String> {
+fn within_limits(asked: &Asked) -> Result<(), PlanError> {
     for (flag, users) in [("--users", asked.users), ("--max-users", asked.max_users)] {
         if users.is_some_and(|users| users > MOST_USERS) {
-            return Err(format!("`{flag}` is more than {MOST_USERS}"));
+            return Err(format!("`{flag}` is more than {MOST_USERS}").into());
         }
     }
     let too_high = |stage: &&Stage| matches!(stage.target, Target::Users(users) if users > MOST_USERS);
     if let Some(stage) = asked.stages.iter().find(too_high) {
-        return Err(format!("`--stage {stage}` is more than {MOST_USERS} users"));
+        return Err(format!("`--stage {stage}` is more than {MOST_USERS} users").into());
     }
     for (flag, is_zero, right) in [
         ("--pace 0s", asked.pace == Some(Duration::ZERO), "remove it, and each user starts again at once"),
@@ -150,44 +151,44 @@ fn within_limits(asked: &Asked) -> Result<(), String> {
         ("--max-users 0", asked.max_users == Some(0), "no trigger could start; use 1 or more"),
     ] {
         if is_zero {
-            return Err(format!("`{flag}`: {right}"));
+            return Err(format!("`{flag}`: {right}").into());
         }
     }
     let staged = asked.stages.iter().map(|stage| stage.duration).fold(Duration::ZERO, Duration::saturating_add);
     if staged.is_zero() && !asked.stages.is_empty() {
-        return Err("the stages take no time: set a time for at least one, as in `--stage 30s:100`".to_owned());
+        return Err("the stages take no time: set a time for at least one, as in `--stage 30s:100`".into());
     }
     for (flag, time) in [("--pace", asked.pace), ("--graceful-stop", asked.graceful_stop)] {
         if time.is_some_and(|time| time > LONGEST) {
-            return Err(format!("`{flag}` is longer than a year"));
+            return Err(format!("`{flag}` is longer than a year").into());
         }
     }
     let length = staged.saturating_add(asked.duration.unwrap_or_default());
     if length.saturating_add(asked.warm_up.unwrap_or_default()) > LONGEST {
-        return Err("warm-up and duration take longer than a year together".to_owned());
+        return Err("warm-up and duration take longer than a year together".into());
     }
     Ok(())
 }
 
-fn asks_for_load(asked: &Asked) -> Result<(), String> {
+fn asks_for_load(asked: &Asked) -> Result<(), PlanError> {
     let (flag, right) = if is_open(asked) { ("--rate", "500/s") } else { ("--users", "25") };
     let curve = curve(asked);
     if asked.stages.is_empty() {
         return if curve.start() == 0 {
             let zero = asked.rate.map_or(Target::Users(0), Target::Rate);
-            Err(format!("`{flag} {zero}` means no load: use more, as in `{flag} {right}`, or stages"))
+            Err(format!("`{flag} {zero}` means no load: use more, as in `{flag} {right}`, or stages").into())
         } else {
             Ok(())
         };
     }
     if curve.twice_area(curve.length()) == 0 {
-        return Err("the stages contain no load: set a target above 0 for at least one".to_owned());
+        return Err("the stages contain no load: set a target above 0 for at least one".into());
     }
     match asked.warm_up {
         Some(time) if !time.is_zero() && curve.whole_at(Duration::ZERO) == 0 => Err(format!(
             "`--warm-up {}` runs the opening load, but the stages start with no load: add `{flag} {right}` to start from",
             Time(time)
-        )),
+        ).into()),
         _ => Ok(()),
     }
 }

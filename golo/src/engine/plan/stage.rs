@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::Rate;
+use super::{PlanError, Rate};
 
 /// Target of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +40,13 @@ pub(in crate::engine) const LONGEST: Duration = Duration::from_secs(365 * 24 * 6
 /// # Errors
 ///
 /// Returns a message with the problem and the expected form.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, PlanError> {
     let duration = match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
         Err(_) => humantime::parse_duration(text)
             .map_err(|error| format!("{error}; write 30s, 1m30s, 500ms, or a number of seconds"))?,
     };
-    if duration > LONGEST { Err("longer than a year".to_owned()) } else { Ok(duration) }
+    if duration > LONGEST { Err("longer than a year".into()) } else { Ok(duration) }
 }
 
 /// A duration in the form that [`parse_duration`] reads, without spaces: `1h30m`.
@@ -73,14 +73,15 @@ impl fmt::Display for Time {
 }
 
 impl FromStr for Target {
-    type Err = String;
+    type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.contains('/') {
             return text.parse().map(Self::Rate);
         }
-        let users =
-            text.parse().map_err(|_| format!("`{text}` is not a number of users; write 100, or a rate as in 100/s"));
+        let users = text
+            .parse()
+            .map_err(|_| format!("`{text}` is not a number of users; write 100, or a rate as in 100/s").into());
         users.map(Self::Users)
     }
 }
@@ -95,11 +96,11 @@ impl fmt::Display for Target {
 }
 
 impl FromStr for Stage {
-    type Err = String;
+    type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some((duration, target)) = text.split_once(':') else {
-            return Err("expected TIME:TARGET, as in 30s:100 or 30s:100/s".to_owned());
+            return Err("expected TIME:TARGET, as in 30s:100 or 30s:100/s".into());
         };
         let duration = parse_duration(duration).map_err(|error| format!("invalid time `{duration}`: {error}"))?;
         Ok(Self { duration, target: target.parse()? })
@@ -113,13 +114,13 @@ impl fmt::Display for Stage {
 }
 
 impl FromStr for Arrivals {
-    type Err = String;
+    type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "constant" => Ok(Self::Constant),
             "poisson" => Ok(Self::Poisson),
-            _ => Err("expected `constant` or `poisson`".to_owned()),
+            _ => Err("expected `constant` or `poisson`".into()),
         }
     }
 }
@@ -170,9 +171,9 @@ mod tests {
             ("30s:1/x", "`x` is not a unit of a rate; write `1/s`, `/m` or `/h`"),
             ("366d:1", "invalid time `366d`: longer than a year"),
         ] {
-            assert_eq!(stage(wrong).unwrap_err(), error);
+            assert_eq!(stage(wrong).unwrap_err().to_string(), error);
         }
-        assert!(stage(":100").unwrap_err().starts_with("invalid time ``: "));
+        assert!(stage(":100").unwrap_err().to_string().starts_with("invalid time ``: "));
     }
 
     #[test]
@@ -180,7 +181,7 @@ mod tests {
         for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
             assert_eq!(arrivals.to_string().parse(), Ok(arrivals));
         }
-        assert_eq!("even".parse::<Arrivals>(), Err("expected `constant` or `poisson`".to_owned()));
+        assert_eq!("even".parse::<Arrivals>(), Err("expected `constant` or `poisson`".into()));
     }
 
     proptest! {

@@ -323,7 +323,7 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             spent.map_or_else(Pauses::default, |spent| Pauses { thinking: spent.thinking, all: spent.pausing() });
         if is_measured {
             let delayed = thought_before.min(started.saturating_duration_since(from));
-            record(outcome, spent, now, (now - started, (now - from).saturating_sub(delayed)));
+            record(outcome, spent, now, now - started, (now - from).saturating_sub(delayed));
         }
         if due.is_some() {
             if worker.run.plan.is_open() {
@@ -356,7 +356,7 @@ async fn trigger<T: Trigger>(held: &mut Held<T>, is_measured: bool) -> Option<Ou
 }
 
 /// Records a trigger that ended at `ended`.
-fn record(outcome: Outcome, spent: Option<Spent>, ended: Instant, (service, response): (Duration, Duration)) {
+fn record(outcome: Outcome, spent: Option<Spent>, ended: Instant, service: Duration, response: Duration) {
     recorder::with(|recorder| {
         recorder.trigger_done(ended);
         let triggers = &mut recorder.rest().triggers;

@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
 
 use super::RunArgs;
+use crate::support::setting_error::SettingError;
 
 /// Flags that a command has in addition to those of `run`. They are also variables and keys of job files.
 pub trait OwnFlags: Args + Default {
@@ -59,9 +60,9 @@ pub(in crate::runtime) fn flags<T: OwnFlags>() -> Vec<Flag> {
 
 impl<T: OwnFlags> RunArgs<T> {
     /// Parses arguments of `run`. Error messages have no usage text around them.
-    pub(in crate::runtime) fn parse(arguments: &[String]) -> Result<Self, String> {
+    pub(in crate::runtime) fn parse(arguments: &[String]) -> Result<Self, SettingError> {
         let matches = Alone::<T>::command().try_get_matches_from(arguments).map_err(|error| why(&error))?;
-        Alone::<T>::from_arg_matches(&matches).map(|alone| alone.run).map_err(|error| why(&error))
+        Alone::<T>::from_arg_matches(&matches).map(|alone| alone.run).map_err(|error| why(&error).into())
     }
 }
 
