@@ -3,10 +3,8 @@
 use golo::{Context, Response, pb::JobClient};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::within;
 

@@ -3,11 +3,9 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::{Child, ChildStdout, Command},
-    sync::mpsc,
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
 
 use crate::within;
 pub use rustix::process::Signal;

@@ -2,11 +2,9 @@
 
 use std::{collections::BTreeMap, collections::HashMap};
 
-use crate::{
-    Options, Size,
-    compare::{Target, counted_to, has_valgrind},
-    hello::answered,
-};
+use crate::compare::{Target, counted_to, has_valgrind};
+use crate::hello::answered;
+use crate::{Options, Size};
 
 /// Name of the function that every clock read of `std` ends in. It is too large to be inlined.
 const READING: &str = "std::sys::pal::unix::time::Timespec>::now";

@@ -1,11 +1,9 @@
 //! Comparison of contestants: they take turns, each in its own process. Prints medians, spreads and ratios to the first
 //! contestant.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Number of samples that [`nanoseconds`] takes.
 const SAMPLES: usize = 15;

@@ -1,33 +1,24 @@
 //! Cost of `golo run`: a trigger over gRPC compared with a bare tonic client, a whole plan compared with the load
 //! test's own `run`, and reading one line.
 
-use std::{
-    io::{BufRead as _, BufReader, Read},
-    process::{Command, Stdio},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use golo::engine::{
-    Engine, Options as EngineOptions, Sinks,
-    plan::{Asked, Plan},
-    share::Share,
-};
-use golo_cli::drive::{
-    job_client::{Address, ServedJob},
-    journeys::OpenJourneys,
-    line_reader::Reader,
-};
+use golo::engine::plan::{Asked, Plan};
+use golo::engine::share::Share;
+use golo::engine::{Engine, Options as EngineOptions, Sinks};
+use golo_cli::drive::job_client::{Address, ServedJob};
+use golo_cli::drive::journeys::OpenJourneys;
+use golo_cli::drive::line_reader::Reader;
 
-use crate::{
-    Options, Size,
-    compare::{
-        Target, counted, cpu_time, has_valgrind, instructions, measured, nanoseconds, pin, quartiles, table, tell,
-        worker,
-    },
-    hello::{Ended, built, cargo, workspace},
-    trigger::{self, IN_FLIGHT},
+use crate::compare::{
+    Target, counted, cpu_time, has_valgrind, instructions, measured, nanoseconds, pin, quartiles, table, tell, worker,
 };
+use crate::hello::{Ended, built, cargo, workspace};
+use crate::trigger::{self, IN_FLIGHT};
+use crate::{Options, Size};
 
 const CLIENTS: [&str; 2] = ["bare tonic client", "golo's engine"];
 const LINE: &str = r#"{"sequenceID":"2f0c26b1-6d3f-4c5e-9a86-9f6d0b1f3a57","url":"http://127.0.0.1:8765/path/of/some/length?x=1","method":"GET","status":200,"size":12,"timestamp":"2026-11-22T10:29:20.123456789Z","duration":1234567,"error":null}

@@ -1,9 +1,7 @@
 //! The example `hello`, built and run as a user would.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use crate::Size;
 

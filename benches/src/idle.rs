@@ -1,15 +1,11 @@
 //! Memory use of a process with users that wait most of the time.
 
-use std::{
-    process::Child,
-    time::{Duration, Instant},
-};
+use std::process::Child;
+use std::time::{Duration, Instant};
 
-use crate::{
-    Options, Size,
-    compare::Target,
-    hello::{Hello, answered},
-};
+use crate::compare::Target;
+use crate::hello::{Hello, answered};
+use crate::{Options, Size};
 
 /// Measures 1 user and 10,000 users. A smoke run uses fewer.
 pub(crate) fn compare(size: Size, options: &Options) {

@@ -4,10 +4,8 @@ use std::hint::black_box;
 
 use golo::{Output, OutputRef};
 
-use crate::{
-    Size,
-    compare::{counted, has_valgrind, instructions, nanoseconds, quartiles, worker},
-};
+use crate::Size;
+use crate::compare::{counted, has_valgrind, instructions, nanoseconds, quartiles, worker};
 
 const LINE: &str = r#"{"sequenceID":"2f0c26b1-6d3f-4c5e-9a86-9f6d0b1f3a57","url":"http://127.0.0.1:8765/path/of/some/length?x=1","method":"GET","status":200,"size":12,"timestamp":"2026-11-22T10:29:20.123456789Z","duration":1234567,"error":null}"#;
 const CONTESTANTS: [&str; 4] = ["write: serde_json", "write: golo", "read: owned", "read: borrowed"];

@@ -2,18 +2,12 @@
 
 use std::{hint::black_box, time::Duration};
 
-use golo::{
-    Output, Sink as _,
-    engine::{
-        recorder::{self, Recorder, RecorderSink},
-        snapshot::Snapshot,
-    },
-};
+use golo::engine::recorder::{self, Recorder, RecorderSink};
+use golo::engine::snapshot::Snapshot;
+use golo::{Output, Sink as _};
 
-use crate::{
-    Size,
-    compare::{counted, has_valgrind, instructions, nanoseconds, quartiles, worker},
-};
+use crate::Size;
+use crate::compare::{counted, has_valgrind, instructions, nanoseconds, quartiles, worker};
 
 const CONTESTANTS: [&str; 2] = ["recording, five series", "recording, a hundred series"];
 /// Requests in one second of a worker.

@@ -1,18 +1,13 @@
 //! `do_request` compared with bare reqwest that reads the whole body: 64 requests at a time on one thread, with the
 //! target in another process.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use crate::{
-    Size,
-    compare::{Target, counted, cpu_time, has_valgrind, instructions, measured, table, tell, worker},
-};
+use crate::Size;
+use crate::compare::{Target, counted, cpu_time, has_valgrind, instructions, measured, table, tell, worker};
 
 const AT_A_TIME: usize = 64;
 const CONTESTANTS: [&str; 3] = ["bare reqwest", "do_request, no line", "do_request with its line"];

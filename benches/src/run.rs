@@ -3,11 +3,9 @@
 
 use std::process::Command;
 
-use crate::{
-    Options, Size,
-    compare::{Target, counted, has_valgrind, instructions, measured, pin, quartiles, table, worker},
-    hello::{Hello, answered},
-};
+use crate::compare::{Target, counted, has_valgrind, instructions, measured, pin, quartiles, table, worker};
+use crate::hello::{Hello, answered};
+use crate::{Options, Size};
 
 const ONE_WORKER: &str = "-u 64 --workers 1";
 

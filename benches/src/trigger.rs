@@ -1,20 +1,14 @@
 //! A served trigger compared with a bare tonic echo of the same messages: 64 in flight over 4 connections.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    process::Stdio,
-};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
 
-use golo::{
-    Context, Response,
-    pb::{Job, JobClient, JobServer},
-};
+use golo::pb::{Job, JobClient, JobServer};
+use golo::{Context, Response};
 use tokio_stream::wrappers::TcpListenerStream;
 
-use crate::{
-    Size,
-    compare::{counted, cpu_time, has_valgrind, instructions, measured, table, tell, worker},
-};
+use crate::Size;
+use crate::compare::{counted, cpu_time, has_valgrind, instructions, measured, table, tell, worker};
 
 const CONTESTANTS: [&str; 2] = ["bare tonic echo", "a load test's trigger"];
 const CONNECTIONS: u64 = 4;

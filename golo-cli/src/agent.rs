@@ -20,19 +20,16 @@ mod sweep;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use golo::cli::{Exit, Signals, chain, say};
-use tokio::{
-    runtime::Builder,
-    time::{interval, sleep, timeout},
-};
+use tokio::runtime::Builder;
+use tokio::time::{interval, sleep, timeout};
 
 pub use line::AgentLine;
 
-use crate::{
-    agent::pusher::Collector,
-    drive::run_end::RunEnd,
-    http::server::Server,
-    support::{environment::variable, failure::Failure},
-};
+use crate::agent::pusher::Collector;
+use crate::drive::run_end::RunEnd;
+use crate::http::server::Server;
+use crate::support::environment::variable;
+use crate::support::failure::Failure;
 use jobs::Agent;
 use line::Settings;
 use runner::STOPPED;

@@ -14,23 +14,17 @@ mod writer;
 
 use std::{io, process::ExitCode, sync::Arc};
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::Router;
+use axum::routing::{get, post};
 use golo::cli::{Exit, Signals, chain, say};
 
 pub use line::CollectorLine;
 
-use crate::{
-    http::COLLECTOR_PORT,
-    http::server::{Refusal, ServerError, Statuses, serve},
-    results::{
-        readers::Readers,
-        store::{Store, StoreError, database_path},
-    },
-    support::environment::variable,
-};
+use crate::http::COLLECTOR_PORT;
+use crate::http::server::{Refusal, ServerError, Statuses, serve};
+use crate::results::readers::Readers;
+use crate::results::store::{Store, StoreError, database_path};
+use crate::support::environment::variable;
 use body::Bodies;
 use metrics::Counts;
 use writer::Writer;

@@ -16,30 +16,26 @@ pub mod upload;
 use std::{fmt::Display, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
-use golo::{
-    Error,
-    cli::{not_started, say, torn_down},
-    engine::{Options, Sinks, plan::Plan, share::Share},
-    pb::{
-        engine::event::Event,
-        results::{Record, record::Record as Kind},
-    },
-    run_loop::{Driver, EngineHandle},
-};
+use golo::Error;
+use golo::cli::{not_started, say, torn_down};
+use golo::engine::plan::Plan;
+use golo::engine::share::Share;
+use golo::engine::{Options, Sinks};
+use golo::pb::engine::event::Event;
+use golo::pb::results::Record;
+use golo::pb::results::record::Record as Kind;
+use golo::run_loop::{Driver, EngineHandle};
 use serde_json::{Map, Value};
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task::{JoinSet, spawn_blocking},
-    time::timeout,
-};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 
-use crate::{
-    drive::run_end::{RunEnd, printable_reason},
-    http::client::CallError,
-    process::load_test::LoadTest,
-    results::keep::Keeper,
-    support::{failure::Failure, moments},
-};
+use crate::drive::run_end::{RunEnd, printable_reason};
+use crate::http::client::CallError;
+use crate::process::load_test::LoadTest;
+use crate::results::keep::Keeper;
+use crate::support::failure::Failure;
+use crate::support::moments;
 use agent::Agent;
 use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
 use follow::{MemberEvent, follow};

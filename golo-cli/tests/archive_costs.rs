@@ -6,20 +6,15 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it is a measurement")]
 
-use std::{
-    process::{Command, Stdio},
-    time::Instant,
-};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use golo::engine::{
-    histogram::Histogram,
-    plan::{Asked, Plan},
-};
+use golo::engine::histogram::Histogram;
+use golo::engine::plan::{Asked, Plan};
 use golo_cli::results::store::{Batch, Store};
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{Begun, Ended, Record, record},
-};
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::{Begun, Ended, Record, record};
 
 const RUNS: u64 = 100;
 const SECONDS: u64 = 600;

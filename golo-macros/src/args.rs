@@ -1,12 +1,9 @@
 //! Options in the parentheses of `#[golo::loadtest(…)]`.
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::{
-    Error, ExprPath, Ident, LitStr, Path, Result, Token,
-    ext::IdentExt,
-    parse::{Parse, ParseStream, Parser},
-    parse_quote,
-};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::{Error, ExprPath, Ident, LitStr, Path, Result, Token, parse_quote};
 
 use crate::fallback::Mistakes;
 

@@ -4,11 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Path, spanned::Spanned};
 
-use crate::{
-    args::{self, Options},
-    fallback::{self, Mistakes},
-    validate::{self, Function, LoadTest, Parameter},
-};
+use crate::args::{self, Options};
+use crate::fallback::{self, Mistakes};
+use crate::validate::{self, Function, LoadTest, Parameter};
 
 /// Expands the attribute, and returns the replacement of its item.
 pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {

@@ -5,12 +5,11 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
 use syn::{
     Attribute, Error, FnArg, GenericArgument, Ident, LitStr, PatType, PathArguments, Result, ReturnType, Safety,
-    Signature, Token, Type, Visibility,
-    ext::IdentExt,
-    parse::{Parse, ParseStream},
-    token,
+    Signature, Token, Type, Visibility, token,
 };
 
 use crate::{args::Options, fallback::Mistakes};

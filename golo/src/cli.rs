@@ -2,28 +2,23 @@
 //!
 //! Only the `golo` command may use this module. It changes without notice.
 
-use crate::{BoxError, Error};
-pub use crate::{
-    engine::plan::parse_duration,
-    error::{chain, exit::Exit, is_request_error},
-    run_loop::{
-        RunCall,
-        reports::{ReportArgs, show},
-        signals::Signals,
-    },
-    runtime::{JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, Value, pair, refuse, run_driver, toml, wrong},
-    support::{
-        message::{print, say},
-        secrets::without_secrets,
-        setting_error::SettingError,
-        until::until,
-    },
-    transport::{
-        client::install_provider,
-        proxy::Proxy,
-        targets::{check_proxy_among, is_target},
-    },
+pub use crate::engine::plan::parse_duration;
+pub use crate::error::exit::Exit;
+pub use crate::error::{chain, is_request_error};
+pub use crate::run_loop::RunCall;
+pub use crate::run_loop::reports::{ReportArgs, show};
+pub use crate::run_loop::signals::Signals;
+pub use crate::runtime::{
+    JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, Value, pair, refuse, run_driver, toml, wrong,
 };
+pub use crate::support::message::{print, say};
+pub use crate::support::secrets::without_secrets;
+pub use crate::support::setting_error::SettingError;
+pub use crate::support::until::until;
+pub use crate::transport::client::install_provider;
+pub use crate::transport::proxy::Proxy;
+pub use crate::transport::targets::{check_proxy_among, is_target};
+use crate::{BoxError, Error};
 
 /// Creates an error of the tear-down.
 pub fn torn_down(message: impl Into<String>) -> Error {

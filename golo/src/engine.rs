@@ -28,11 +28,10 @@ pub mod trigger;
 mod users;
 mod worker;
 
-use std::{
-    io,
-    sync::{Arc, atomic::AtomicU64},
-    time::{Duration, Instant, SystemTime},
-};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 

@@ -71,28 +71,21 @@ pub use reqwest;
 pub use error::{BoxError, Error, RequestError};
 pub use golo_macros::loadtest;
 pub use loadtest::{Loadtest, adapter::IntoResponse, param::param, runner::Runner};
-pub use metrics::{
-    check::check,
-    output::{Output, OutputRef},
-    scope::spawn,
-    sequence::{DEFAULT_SEQUENCE_ID, new_sequence_id},
-    sink::Sink,
-    tags::tagify,
-};
+pub use metrics::check::check;
+pub use metrics::output::{Output, OutputRef};
+pub use metrics::scope::spawn;
+pub use metrics::sequence::{DEFAULT_SEQUENCE_ID, new_sequence_id};
+pub use metrics::sink::Sink;
+pub use metrics::tags::tagify;
 pub use pb::{Context, Response, ResponseTag};
-pub use request::{
-    IntoRequest, Request, do_request,
-    expect::{Expected, Received},
-    measure::measure,
-    request,
-};
+pub use request::expect::{Expected, Received};
+pub use request::measure::measure;
+pub use request::{IntoRequest, Request, do_request, request};
 pub use runtime::{Listener, RPC_ADDR, Serve, WireLayout};
 pub use transport::client::{client, set_client};
+pub use user::User;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use user::feed::{Feed, feed};
-pub use user::{
-    User,
-    shared::Shared,
-    think::{ThinkTime, think},
-};
+pub use user::shared::Shared;
+pub use user::think::{ThinkTime, think};

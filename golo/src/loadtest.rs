@@ -10,20 +10,17 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Instant};
 
 use tokio::sync::OnceCell;
 
-use crate::{
-    BoxError, Context, Error, IntoResponse, Response, Runner, Shared, Sink,
-    error::{chain, reason},
-    loadtest::{
-        adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger},
-        erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState},
-        users::Users,
-    },
-    metrics::scope::SharedValue,
-    metrics::{output::nanoseconds, scope::Scope, sequence, sink},
-    support::panic::caught,
-    support::secrets::without_credentials,
-    transport::client,
-};
+use crate::error::{chain, reason};
+use crate::loadtest::adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger};
+use crate::loadtest::erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState};
+use crate::loadtest::users::Users;
+use crate::metrics::output::nanoseconds;
+use crate::metrics::scope::{Scope, SharedValue};
+use crate::metrics::{sequence, sink};
+use crate::support::panic::caught;
+use crate::support::secrets::without_credentials;
+use crate::transport::client;
+use crate::{BoxError, Context, Error, IntoResponse, Response, Runner, Shared, Sink};
 
 type SetUp = dyn Fn() -> BoxFuture<'static, Result<SharedValue, BoxError>> + Send + Sync;
 type TearDown = dyn Fn(SharedValue) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;

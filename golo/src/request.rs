@@ -5,39 +5,27 @@ pub(crate) mod measure;
 mod recording;
 mod upload;
 
-use std::{
-    borrow::Cow,
-    fmt,
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
-};
+use std::borrow::Cow;
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
+use crate::error::NotAllowed;
+use crate::metrics::output::Left;
+use crate::metrics::scope::{self, Scope};
+use crate::request::expect::{Expectation, Expected, Received};
+use crate::request::recording::Recording;
+use crate::request::upload::{Again, Upload};
+use crate::support::panic;
 use crate::support::secrets::url_without_credentials;
-use crate::{
-    RequestError, error,
-    error::NotAllowed,
-    metrics::{
-        output::Left,
-        scope::{self, Scope},
-    },
-    request::{
-        expect::{Expectation, Expected, Received},
-        recording::Recording,
-        upload::{Again, Upload},
-    },
-    support::{
-        panic,
-        secrets::{without_credentials, without_secrets},
-    },
-    transport::{
-        attempts::{Attempts, observed},
-        client, targets,
-    },
-};
+use crate::support::secrets::{without_credentials, without_secrets};
+use crate::transport::attempts::{Attempts, observed};
+use crate::transport::{client, targets};
+use crate::{RequestError, error};
 
 /// A request as the load test made it, before redirects.
 struct Requested {

@@ -13,28 +13,21 @@ pub mod signals;
 
 use std::{pin::pin, time::Duration};
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, timeout},
-};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 
-pub use self::{
-    call::RunCall,
-    control::{Control, Order, Orders},
-    driver::Driver,
-    engine::{EngineHandle, LocalEngine, NextEvent, StopReason},
-};
-use crate::{
-    Error,
-    engine::{
-        Finished, Options, RunEvent, Sinks,
-        plan::{Plan, Target},
-        snapshot::Snapshot,
-    },
-    error::chain,
-    report::{self, MetricsOutput, Moment, RunOutcome, Threshold, Unwritten, Watch},
-    support::{message::say, until::until},
-};
+pub use self::call::RunCall;
+pub use self::control::{Control, Order, Orders};
+pub use self::driver::Driver;
+pub use self::engine::{EngineHandle, LocalEngine, NextEvent, StopReason};
+use crate::Error;
+use crate::engine::plan::{Plan, Target};
+use crate::engine::snapshot::Snapshot;
+use crate::engine::{Finished, Options, RunEvent, Sinks};
+use crate::error::chain;
+use crate::report::{self, MetricsOutput, Moment, RunOutcome, Threshold, Unwritten, Watch};
+use crate::support::message::say;
+use crate::support::until::until;
 
 /// Time for the last lines, for `teardown` and for cutting off triggers after the grace period.
 pub(crate) const LAST_MOMENT: Duration = Duration::from_secs(1);

@@ -18,10 +18,8 @@ mod service;
 
 use std::{process::ExitCode, sync::Arc};
 
-use tokio::{
-    runtime::{Builder, Handle, Runtime},
-    task::JoinSet,
-};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinSet;
 
 use args::Call;
 

@@ -15,7 +15,7 @@ use crate::{BoxError, Context};
 /// Nothing that `start` and `stop` do is measured as load: their requests are in no line and no report. A user keeps
 /// its cookies from `start` through all triggers to `stop`.
 ///
-/// When a load test is served, a [`Context`](crate::Context) may name its user. The trigger then gets that user's
+/// When a load test is served, a [`Context`] may name its user. The trigger then gets that user's
 /// state, and the triggers of one user run one after another. Any other trigger borrows a state from a pool that grows
 /// on demand. The number of states is limited, and a state is ended after it has been idle for a minute. After a panic
 /// the state is dropped and a new one is started.

@@ -8,10 +8,8 @@ mod plan;
 mod snapshot;
 mod tags;
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use finished::{event, finished, progress};
 

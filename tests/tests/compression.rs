@@ -8,10 +8,8 @@ mod support;
 use std::{io::Write as _, sync::Once};
 
 use flate2::{Compression, write::GzEncoder};
-use golo::reqwest::{
-    Client, ClientBuilder,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH},
-};
+use golo::reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use golo::reqwest::{Client, ClientBuilder};
 use support::{failed, patiently, read_head, sent, serve, serve_bytes};
 use tokio::io::AsyncWriteExt as _;
 

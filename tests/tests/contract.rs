@@ -9,22 +9,16 @@ use golo::{Context, Loadtest, OutputRef, Response, Sink, WireLayout};
 use golo_tests::{connect, within};
 use http::uri::PathAndQuery;
 use prost::bytes::{Buf as _, BufMut as _};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream, UnixListener},
-    sync::{Barrier, oneshot},
-    task::{JoinHandle, JoinSet},
-};
-use tonic::{
-    Code, Request, Status,
-    body::Body,
-    client::{Grpc, GrpcService},
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::{
-        Body as HttpBody, StdError,
-        tokio_stream::{self, StreamExt as _},
-    },
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{Barrier, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tonic::body::Body;
+use tonic::client::{Grpc, GrpcService};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::tokio_stream::{self, StreamExt as _};
+use tonic::codegen::{Body as HttpBody, StdError};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 const TRIGGER: &str = "/golo.Job/Trigger";

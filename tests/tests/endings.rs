@@ -3,11 +3,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-use std::{
-    process::Stdio,
-    thread::available_parallelism,
-    time::{Duration, Instant},
-};
+use std::process::Stdio;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use golo_tests::{Finished, Program, Signal, command, connect, job, output, trigger, within};
 use tokio::{process::Command, task::JoinHandle};

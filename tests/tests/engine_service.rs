@@ -6,12 +6,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use golo::pb::{
-    engine as pb,
-    engine::{
-        Accepted, Adjust, Command, Cut, Event, Finished, Load, Outputs, Plan, Ready, Start, Stop, Taken, adjust::Level,
-        command::Command as What, engine_client::EngineClient, event::Event as Told, load::Model,
-    },
+use golo::pb::engine as pb;
+use golo::pb::engine::adjust::Level;
+use golo::pb::engine::command::Command as What;
+use golo::pb::engine::engine_client::EngineClient;
+use golo::pb::engine::event::Event as Told;
+use golo::pb::engine::load::Model;
+use golo::pb::engine::{
+    Accepted, Adjust, Command, Cut, Event, Finished, Load, Outputs, Plan, Ready, Start, Stop, Taken,
 };
 use golo_tests::{Program, Signal, command, connect, context, job, trigger, until, within};
 use sample_service::SampleService;

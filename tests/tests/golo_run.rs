@@ -15,12 +15,10 @@ mod strays;
 #[path = "golo_run/tags.rs"]
 mod tags;
 
-use std::{
-    collections::HashSet,
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use golo_tests::{Finished, Program, Signal, command, until};
 use rustix::process::{Pid, kill_process};

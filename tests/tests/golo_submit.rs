@@ -15,11 +15,10 @@ mod kept;
 
 use std::{collections::BTreeSet, fs};
 
-use golo::{
-    engine::histogram::Histogram,
-    pb::{engine::event::Event, results::record::Record as Kind},
-    wire,
-};
+use golo::engine::histogram::Histogram;
+use golo::pb::engine::event::Event;
+use golo::pb::results::record::Record as Kind;
+use golo::wire;
 use golo_tests::{Program, Signal, until};
 use serde_json::Value;
 

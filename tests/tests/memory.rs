@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use golo::{
-    OutputRef,
-    engine::{recorder::Recorder, room::SERIES, snapshot::Snapshot},
-};
+use golo::OutputRef;
+use golo::engine::recorder::Recorder;
+use golo::engine::room::SERIES;
+use golo::engine::snapshot::Snapshot;
 
 const RECORDERS: usize = 16;
 const VALUES: usize = 300;

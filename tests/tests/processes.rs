@@ -3,16 +3,13 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-use std::{
-    collections::HashSet,
-    net::TcpListener,
-    os::unix::net::UnixListener,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::HashSet;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 use golo_tests::{Finished, Program, Signal, command, connect, context, job, output, trigger, until, within};
 use sample_service::SampleService;

@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use golo_tests::{Finished, Program, command};
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 const JOBS: &str = env!("CARGO_BIN_EXE_jobs");
 /// A target that only a proxy can reach.

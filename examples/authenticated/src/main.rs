@@ -6,10 +6,8 @@
 //!
 //! Without `TARGET_URL`, it starts a sample service and loads that.
 
-use golo::{
-    Shared,
-    reqwest::{self, Client, ClientBuilder, header},
-};
+use golo::Shared;
+use golo::reqwest::{self, Client, ClientBuilder, header};
 use serde::Deserialize;
 
 /// `client = own` makes golo build every client with this function. The builder already has golo's defaults.

@@ -9,10 +9,9 @@
 //!
 //! Without `TARGET_URL`, it starts a sample service and loads that.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use golo::{BoxError, Context, Shared};
 use serde::Deserialize;

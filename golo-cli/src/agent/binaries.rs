@@ -1,24 +1,18 @@
 //! Uploaded load tests, each in a file named by the SHA-256 of its content. The same load test is stored once, and an
 //! upload cannot replace another load test.
 
-use std::{
-    fs::{self, File, Permissions},
-    io,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
-};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use axum::{
-    extract::multipart::{Field, MultipartError},
-    http::StatusCode,
-};
+use axum::extract::multipart::{Field, MultipartError};
+use axum::http::StatusCode;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
-use tokio::{
-    io::{AsyncWriteExt as _, BufWriter},
-    sync::Semaphore,
-};
+use tokio::io::{AsyncWriteExt as _, BufWriter};
+use tokio::sync::Semaphore;
 
 use crate::{http::server::Refusal, process::supervisor};
 
@@ -110,7 +104,7 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// Returns an error if less than [`FREE`] would be left.
+    /// Returns an error if less than `FREE` would be left.
     pub fn check_room(&self, more: u64) -> Result<(), Refusal> {
         match rustix::fs::statvfs(&self.coming) {
             Ok(about) => check_room(about.f_bavail.saturating_mul(about.f_frsize), more),

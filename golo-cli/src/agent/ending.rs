@@ -2,27 +2,19 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use golo::{
-    cli::{chain, say},
-    wire,
-};
-use golo_proto::{
-    engine,
-    results::{Begun, Ended, Record, ended, record},
-};
+use golo::cli::{chain, say};
+use golo::wire;
+use golo_proto::engine;
+use golo_proto::results::{Begun, Ended, Record, ended, record};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{
-    job::Job,
-    jobs::Agent,
-    kept::{KeepError, State},
-    request::Request,
-    results::Extent,
-};
-use crate::{
-    results::store::{Store, StoreError},
-    support::moments::now,
-};
+use super::job::Job;
+use super::jobs::Agent;
+use super::kept::{KeepError, State};
+use super::request::Request;
+use super::results::Extent;
+use crate::results::store::{Store, StoreError};
+use crate::support::moments::now;
 
 /// Pause before another attempt to write the end of a job.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -31,7 +23,7 @@ const TRIES: u32 = 3;
 
 impl Agent {
     /// Ends a job and writes its last record. Retries until that succeeds; once the agent is stopping, at most
-    /// [`TRIES`] times.
+    /// `TRIES` times.
     pub async fn end(self: &Arc<Self>, job: &Arc<Job>, ended: Ended) {
         job.end(&ended);
         let mut tries = 0;

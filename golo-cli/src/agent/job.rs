@@ -1,27 +1,21 @@
 //! A job: its record, its live state, and the commands to its engine.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
-};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use golo_proto::{
-    engine::{Event, Series, Snapshot, event, series::Outcome},
-    results::{Ended, ended},
-};
+use golo_proto::engine::series::Outcome;
+use golo_proto::engine::{Event, Series, Snapshot, event};
+use golo_proto::results::{Ended, ended};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::{
-    kept::{Kept, State},
-    results::Extent,
-};
-use crate::{
-    drive::{driven::Command, run_end::RunEnd},
-    support::moments::{now, rfc_3339},
-};
+use super::kept::{Kept, State};
+use super::results::Extent;
+use crate::drive::driven::Command;
+use crate::drive::run_end::RunEnd;
+use crate::support::moments::{now, rfc_3339};
 
 /// Number of bytes that are kept of the end of a load test's stderr.
 const STDERR: usize = 64 << 10;

@@ -10,16 +10,13 @@
 //! DATA/reserve                    reserved space, to write the end of a job when the disk is full
 //! ```
 
-use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use golo::cli::say;
@@ -27,21 +24,17 @@ use golo_proto::results::{Ended, ended};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{
-    binaries::{Binaries, is_full, unwritten},
-    folder::{self, DataError},
-    job::Job,
-    kept::{Kept, State},
-    limits::JobLimits,
-    queue::{Full, Queue, ROOM},
-    request::Request,
-    results::{Extent, Results},
-};
-use crate::{
-    drive::run_end::RunEnd,
-    http::server::{Refusal, Statuses},
-    support::moments::now,
-};
+use super::binaries::{Binaries, is_full, unwritten};
+use super::folder::{self, DataError};
+use super::job::Job;
+use super::kept::{Kept, State};
+use super::limits::JobLimits;
+use super::queue::{Full, Queue, ROOM};
+use super::request::Request;
+use super::results::{Extent, Results};
+use crate::drive::run_end::RunEnd;
+use crate::http::server::{Refusal, Statuses};
+use crate::support::moments::now;
 
 /// Number of bytes reserved for the end of a job.
 const RESERVE: usize = 256 << 10;
@@ -123,7 +116,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error if the folder cannot be used, see [`DataError`].
+    /// Returns an error if the folder cannot be used.
     pub fn open(options: AgentOptions) -> Result<(Arc<Self>, Vec<Arc<Job>>), DataError> {
         let data = options.data.clone();
         let wrong = |error: io::Error| DataError::Failed(data.clone(), error);

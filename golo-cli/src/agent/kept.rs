@@ -1,11 +1,9 @@
 //! The record of a job on disk. It is a small file, separate from the results, so that it can be written even if the
 //! disk is nearly full.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::Path,
-};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -3,13 +3,9 @@
 use crate::support::failure::Failure;
 use std::time::Duration;
 
-use golo::{
-    cli::{RunCall, check_proxy_among},
-    engine::{
-        plan::{Model, Plan, Target},
-        share::Share,
-    },
-};
+use golo::cli::{RunCall, check_proxy_among};
+use golo::engine::plan::{Model, Plan, Target};
+use golo::engine::share::Share;
 
 /// Limits from the agent's command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

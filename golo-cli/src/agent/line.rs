@@ -6,15 +6,11 @@ use clap::Args;
 use golo::cli::parse_duration;
 
 use super::{jobs::AgentOptions, limits::JobLimits};
-use crate::{
-    agent::pusher::{Collector, CollectorOptions},
-    http::server::{Secret, ServerArgs, ServerOptions},
-    process::limits::bytes,
-    support::{
-        environment::{data_folder, is_machine, machine},
-        failure::Failure,
-    },
-};
+use crate::agent::pusher::{Collector, CollectorOptions};
+use crate::http::server::{Secret, ServerArgs, ServerOptions};
+use crate::process::limits::bytes;
+use crate::support::environment::{data_folder, is_machine, machine};
+use crate::support::failure::Failure;
 
 /// Default port.
 const PORT: u16 = 8081;

@@ -3,30 +3,25 @@
 //! sent. Each call contains the job's ID, so that the records of another job with the same run and part name are not
 //! mistaken for this one's.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use golo::cli::{chain, say};
 use reqwest::{Method, RequestBuilder, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::{task::spawn_blocking, time::timeout};
 
-use crate::{
-    agent::{job::Job, jobs::Agent, kept::Kept},
-    http::{
-        COLLECTOR_PORT,
-        client::{Address, CallError, HttpClient, Names},
-        server::Secret,
-    },
-    support::failure::Failure,
-};
+use crate::agent::job::Job;
+use crate::agent::jobs::Agent;
+use crate::agent::kept::Kept;
+use crate::http::COLLECTOR_PORT;
+use crate::http::client::{Address, CallError, HttpClient, Names};
+use crate::http::server::Secret;
+use crate::support::failure::Failure;
 
 /// Size of the records in one call, in bytes.
 const BATCH: usize = 1 << 20;

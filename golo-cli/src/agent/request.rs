@@ -1,9 +1,7 @@
 //! The body of `POST /queue`: the keys of a job file and those of the agent.
 
-use golo::{
-    cli::{JobFile, RunCall},
-    engine::share::Share,
-};
+use golo::cli::{JobFile, RunCall};
+use golo::engine::share::Share;
 use serde_json::{Map, Value};
 
 use crate::{process::limits::LimitArgs, results::store::MAX_PARTS, support::failure::Failure};

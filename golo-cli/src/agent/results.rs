@@ -3,19 +3,15 @@
 //! A record is reported only after it is committed, so a power failure cannot remove a record that a collector already
 //! has.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use golo_proto::results::{Record, record};
 
 use super::job::Job;
-use crate::results::{
-    readers::Readers,
-    store::{Batch, Chunk, Ingested, KeptPart, Store, StoreError},
-};
+use crate::results::readers::Readers;
+use crate::results::store::{Batch, Chunk, Ingested, KeptPart, Store, StoreError};
 
 /// Name of the database in the data folder.
 const FILE: &str = "results.db";

@@ -2,32 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Json, Router,
-    extract::{
-        DefaultBodyLimit, Multipart, Path, Query, State, multipart::MultipartRejection, rejection::QueryRejection,
-    },
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::{get, head, post},
-};
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, head, post};
+use axum::{Json, Router};
 use bytes::Bytes;
-use golo::{
-    cli::chain,
-    engine::plan::{Rate, Target},
-    wire::moment,
-};
+use golo::cli::chain;
+use golo::engine::plan::{Rate, Target};
+use golo::wire::moment;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request};
-use crate::{
-    drive::{driven::Command, run_end},
-    http::server::Refusal,
-    results::store::{Chunk, Store},
-    support::moments::now,
-};
+use crate::drive::driven::Command;
+use crate::drive::run_end;
+use crate::http::server::Refusal;
+use crate::results::store::{Chunk, Store};
+use crate::support::moments::now;
 
 /// Maximum size of an upload form apart from the file, in bytes.
 const FORM: u64 = 64 << 10;

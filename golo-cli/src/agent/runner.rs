@@ -1,38 +1,25 @@
 //! Runs jobs, one after the other.
 
-use std::{
-    iter,
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender, channel},
-    },
-    thread,
-};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::{iter, thread};
 
 use golo::cli::chain;
-use golo_proto::{
-    engine::{Event, event},
-    results::{Ended, ended, record},
-};
-use tokio::{
-    runtime::Builder,
-    sync::{mpsc, oneshot},
-    task::{JoinHandle, spawn_blocking},
-};
+use golo_proto::engine::{Event, event};
+use golo_proto::results::{Ended, ended, record};
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{
-    ending::record as now,
-    job::{Job, Stop},
-    jobs::Agent,
-    kept::KeepError,
-    request::Request,
-};
-use crate::{
-    drive::driven::{self, Command},
-    process::load_test::LoadTest,
-    results::store::StoreError,
-    support::failure::Failure,
-};
+use super::ending::record as now;
+use super::job::{Job, Stop};
+use super::jobs::Agent;
+use super::kept::KeepError;
+use super::request::Request;
+use crate::drive::driven::{self, Command};
+use crate::process::load_test::LoadTest;
+use crate::results::store::StoreError;
+use crate::support::failure::Failure;
 
 /// Reason of a job that ends because its agent was stopped.
 pub(super) const STOPPED: &str = "the agent was stopped";

@@ -11,7 +11,7 @@ use crate::{results::store::StoreError, support::moments::now};
 const LISTED: usize = 1000;
 
 impl Agent {
-    /// Deletes records that are older than `keep`, the oldest jobs beyond [`LISTED`], and old load tests that no job
+    /// Deletes records that are older than `keep`, the oldest jobs beyond `LISTED`, and old load tests that no job
     /// uses.
     pub fn sweep(&self) {
         let keep = self.options.keep;
@@ -72,10 +72,8 @@ impl Agent {
 mod tests {
     use std::{path::Path, sync::Arc};
 
-    use golo_proto::{
-        engine::event,
-        results::{Ended, ended, record},
-    };
+    use golo_proto::engine::event;
+    use golo_proto::results::{Ended, ended, record};
     use serde_json::json;
 
     use super::*;

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{
-    agent::AgentLine,
-    cli::{compare::CompareLine, run::RunLine, runs::RunsLine, show::ShowLine, submit::SubmitLine},
-    collector::CollectorLine,
-};
+use crate::agent::AgentLine;
+use crate::cli::compare::CompareLine;
+use crate::cli::run::RunLine;
+use crate::cli::runs::RunsLine;
+use crate::cli::show::ShowLine;
+use crate::cli::submit::SubmitLine;
+use crate::collector::CollectorLine;
 
 /// Load testing as ordinary async Rust: runs load tests written in any language
 #[derive(Debug, Parser)]

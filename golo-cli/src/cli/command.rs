@@ -2,19 +2,15 @@
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use crate::{
-    cli::{
-        arguments::{Arguments, Command},
-        compare::compare,
-        new_crate::new_crate,
-        run::run,
-        runs::runs,
-        show::show,
-        submit,
-    },
-    collector::collect,
-    process::supervisor,
-};
+use crate::cli::arguments::{Arguments, Command};
+use crate::cli::compare::compare;
+use crate::cli::new_crate::new_crate;
+use crate::cli::run::run;
+use crate::cli::runs::runs;
+use crate::cli::show::show;
+use crate::cli::submit;
+use crate::collector::collect;
+use crate::process::supervisor;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use golo::cli::{refuse, say, wrong};
 

@@ -4,15 +4,11 @@
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args};
-use golo::{
-    cli::{Exit, print, say},
-    report::Page,
-};
+use golo::cli::{Exit, print, say};
+use golo::report::Page;
 
-use crate::results::{
-    archive::{Archive, ArchiveArgs},
-    compare::{Comparison, Deciding, Outcome, Side, Tolerance},
-};
+use crate::results::archive::{Archive, ArchiveArgs};
+use crate::results::compare::{Comparison, Deciding, Outcome, Side, Tolerance};
 
 /// Flags of `golo compare`.
 #[derive(Debug, Args)]

@@ -1,10 +1,8 @@
 //! `golo new`: makes a load test to start with.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Source of the new load test.
 const MAIN: &str = include_str!("new_crate/main.rs.txt");

@@ -1,24 +1,19 @@
 //! `golo run`: runs a load test on this machine.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Args;
 use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, pair, run_driver, say};
 
-use crate::{
-    cli::{
-        command::{UsageError, refused},
-        yaml,
-    },
-    drive::served::{DriveBy, Served, is_free},
-    outputs,
-    process::{limits::LimitArgs, load_test::LoadTest},
-    results::keep::KeepArgs,
-    support::environment::variable,
-};
+use crate::cli::command::{UsageError, refused};
+use crate::cli::yaml;
+use crate::drive::served::{DriveBy, Served, is_free};
+use crate::outputs;
+use crate::process::limits::LimitArgs;
+use crate::process::load_test::LoadTest;
+use crate::results::keep::KeepArgs;
+use crate::support::environment::variable;
 
 /// A run as the command line describes it.
 pub struct Asked {

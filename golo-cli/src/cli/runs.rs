@@ -3,20 +3,14 @@
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
 use clap::{ArgAction, Args};
-use golo::{
-    cli::{Exit, print, say},
-    report::{Page, clean, count, duration, percent, rate},
-};
+use golo::cli::{Exit, print, say};
+use golo::report::{Page, clean, count, duration, percent, rate};
 
-use crate::{
-    results::{
-        archive::{Archive, ArchiveArgs},
-        keep::short,
-        listed::Listed,
-        store::Summary,
-    },
-    support::moments::date,
-};
+use crate::results::archive::{Archive, ArchiveArgs};
+use crate::results::keep::short;
+use crate::results::listed::Listed;
+use crate::results::store::Summary;
+use crate::support::moments::date;
 
 /// Flags of `golo runs`.
 #[derive(Debug, Args)]

@@ -9,17 +9,14 @@ use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
 
-use crate::{
-    cli::{
-        command::{UsageError, refused},
-        run::{Asked, RunOwn},
-    },
-    fleet::{Fleet, FleetSettings, part::useful},
-    outputs::store::StoreOfAgents,
-    process::limits::LimitArgs,
-    results::keep::Keeper,
-    support::environment::variable,
-};
+use crate::cli::command::{UsageError, refused};
+use crate::cli::run::{Asked, RunOwn};
+use crate::fleet::part::useful;
+use crate::fleet::{Fleet, FleetSettings};
+use crate::outputs::store::StoreOfAgents;
+use crate::process::limits::LimitArgs;
+use crate::results::keep::Keeper;
+use crate::support::environment::variable;
 
 /// Error message for `--out jsonl=…`.
 const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw lines stay on the agents, which send only \

@@ -1,22 +1,16 @@
 //! Read-only JSON interface to the stored runs.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-    response::{IntoResponse as _, Response},
-};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Collector, Refusal, refusals::Failed};
-use crate::{
-    results::{
-        listed::list,
-        store::{KeptPart, KeptRun, Summary},
-    },
-    support::failure::Failure,
-};
+use crate::results::listed::list;
+use crate::results::store::{KeptPart, KeptRun, Summary};
+use crate::support::failure::Failure;
 
 /// Default maximum number of listed runs.
 const LISTED: u64 = 100;

@@ -2,12 +2,9 @@
 
 use axum::body::Bytes;
 use golo_proto::results::Record;
-use prost::{
-    Message as _,
-    bytes::Buf,
-    decode_length_delimiter,
-    encoding::{DecodeContext, WireType, decode_key, skip_field},
-};
+use prost::bytes::Buf;
+use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
+use prost::{Message as _, decode_length_delimiter};
 
 use super::Refusal;
 

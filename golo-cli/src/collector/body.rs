@@ -2,11 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest as _, Request},
-    http::StatusCode,
-};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
+use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Collector, Refusal};

@@ -1,11 +1,9 @@
 //! `POST /push/{db}`: single requests, in the format of go-lo's agents.
 
-use axum::{
-    Json,
-    extract::{Path, Request, State},
-    http::StatusCode,
-    response::{IntoResponse as _, Response},
-};
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use golo::Output;
 use serde_json::{Value, json};
 

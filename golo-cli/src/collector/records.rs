@@ -1,12 +1,10 @@
 //! Records of runs: received from agents and served to clients.
 
-use axum::{
-    Json,
-    body::{Body, Bytes},
-    extract::{Path, Query, Request, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use golo_proto::results::record::Record as Kind;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,10 +12,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Collector, Refusal, StoreError, batch, body::Received, refusals::Failed};
-use crate::results::{
-    listed::summarize,
-    store::{Batch, Chunk, Ingested, KeptPart, Store, Writing},
-};
+use crate::results::listed::summarize;
+use crate::results::store::{Batch, Chunk, Ingested, KeptPart, Store, Writing};
 
 /// Minimum size in bytes of a chunk of a response, except for the last.
 const CHUNK: usize = 64 << 10;

@@ -1,10 +1,8 @@
 //! HTTP responses for store errors.
 
-use axum::{
-    Json,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use golo::cli::chain;
 
 use super::{Refusal, StoreError};

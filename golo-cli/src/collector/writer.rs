@@ -1,11 +1,9 @@
 //! The thread that writes to the store. All jobs that queue up during one transaction go into the next, so that
 //! concurrent writers share one wait for the disk.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    thread::{self, JoinHandle},
-};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use golo::cli::{chain, say};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use golo::{
-    cli::{RunCall, without_secrets},
-    engine::{Finished, RunEvent, Sinks, share::Share, snapshot::Snapshot},
-    pb::{engine as pb, results::Ended},
-    report::{MetricsOutput, RunOutcome, Written},
-    run_loop::{self, Order, Orders, RunSpec},
-    wire,
-};
+use golo::cli::{RunCall, without_secrets};
+use golo::engine::share::Share;
+use golo::engine::snapshot::Snapshot;
+use golo::engine::{Finished, RunEvent, Sinks};
+use golo::pb::engine as pb;
+use golo::pb::results::Ended;
+use golo::report::{MetricsOutput, RunOutcome, Written};
+use golo::run_loop::{self, Order, Orders, RunSpec};
+use golo::wire;
 use tokio::{runtime::Handle, sync::mpsc};
 
-use crate::{
-    drive::{run_end::ended, served::Served},
-    process::{limits::LimitArgs, load_test::LoadTest},
-};
+use crate::drive::run_end::ended;
+use crate::drive::served::Served;
+use crate::process::limits::LimitArgs;
+use crate::process::load_test::LoadTest;
 
 pub use golo::run_loop::Order as Command;
 

@@ -1,26 +1,19 @@
 //! The client of `golo.engine.v1.Engine`: lets a load test in another process run a whole plan itself.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant, SystemTime},
-};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime};
 
-use golo::{
-    Error,
-    cli::{not_started, say, until},
-    engine::{
-        Finished, Options, RunEvent, Sinks,
-        plan::{Plan, Target},
-        share::Share,
-        snapshot::Snapshot,
-    },
-    pb::{
-        engine as pb,
-        engine::{command::Command, engine_client, event::Event},
-    },
-    run_loop::{EngineHandle, NextEvent, StopReason},
-    wire,
-};
+use golo::cli::{not_started, say, until};
+use golo::engine::plan::{Plan, Target};
+use golo::engine::share::Share;
+use golo::engine::snapshot::Snapshot;
+use golo::engine::{Finished, Options, RunEvent, Sinks};
+use golo::pb::engine as pb;
+use golo::pb::engine::command::Command;
+use golo::pb::engine::engine_client;
+use golo::pb::engine::event::Event;
+use golo::run_loop::{EngineHandle, NextEvent, StopReason};
+use golo::{Error, wire};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};

@@ -1,27 +1,19 @@
 //! The client of `golo.Job`: triggers a load test that another process serves.
 
-use std::{
-    cell::RefCell,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use golo::{
-    Context,
-    engine::{
-        errors::ErrorKind,
-        recorder::RecorderSink,
-        trigger::{Failure, Outcome, Trigger},
-    },
-    pb::JobClient,
-};
+use golo::Context;
+use golo::engine::errors::ErrorKind;
+use golo::engine::recorder::RecorderSink;
+use golo::engine::trigger::{Failure, Outcome, Trigger};
+use golo::pb::JobClient;
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::sleep};
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint, Error, Uri},
-};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint, Error, Uri};
 use tower::service_fn;
 
 use crate::drive::journeys::OpenJourneys;

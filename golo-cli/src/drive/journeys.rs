@@ -1,15 +1,11 @@
 //! Journeys of a load test in another process: outputs with the same sequence ID, collected until their trigger has
 //! answered.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use golo::{
-    OutputRef,
-    engine::slowest::{Journey, Step},
-};
+use golo::OutputRef;
+use golo::engine::slowest::{Journey, Step};
 use rustc_hash::FxHashMap;
 
 /// Largest number of open journeys. Requests of further sequences belong to no journey.

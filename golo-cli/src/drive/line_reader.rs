@@ -1,25 +1,18 @@
 //! The line reader: reads the stdout of a load test in another process at full speed and in bounded memory. It records
 //! each `Output`. Other lines are counted, and the first one of each kind is printed.
 
-use std::{
-    fmt,
-    io::{self, Read},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
-};
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
 
-use golo::{
-    OutputRef, Sink as _,
-    cli::say,
-    engine::{
-        Sinks,
-        recorder::{Outside, RecorderSink},
-    },
-};
+use golo::cli::say;
+use golo::engine::Sinks;
+use golo::engine::recorder::{Outside, RecorderSink};
+use golo::{OutputRef, Sink as _};
 use tokio::{runtime::Handle, sync::watch};
 
 use crate::{drive::journeys::OpenJourneys, support::moments::on_the_wall};

@@ -1,20 +1,14 @@
 //! Merges the events of all engines of a run: one engine of `golo run`, or one on each agent.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
-use golo::{
-    engine::{
-        Finished, Options, Progress,
-        health::{Descriptors, LostAgent},
-        plan::Plan,
-        snapshot::Snapshot,
-    },
-    pb::engine::event::Event,
-    wire::{self, WireError},
-};
+use golo::engine::health::{Descriptors, LostAgent};
+use golo::engine::plan::Plan;
+use golo::engine::snapshot::Snapshot;
+use golo::engine::{Finished, Options, Progress};
+use golo::pb::engine::event::Event;
+use golo::wire::{self, WireError};
 
 /// The merged measurements of a run.
 pub struct MergedRun {
@@ -269,10 +263,9 @@ fn merge(merged: &mut Finished, part: &Finished) {
 
 #[cfg(test)]
 mod tests {
-    use golo::{
-        engine::{plan::Asked, share::Share},
-        pb::engine as pb,
-    };
+    use golo::engine::plan::Asked;
+    use golo::engine::share::Share;
+    use golo::pb::engine as pb;
 
     use super::*;
 

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use golo::{
-    report::{RunOutcome, Threshold, clean},
-    wire::nanoseconds,
-};
+use golo::report::{RunOutcome, Threshold, clean};
+use golo::wire::nanoseconds;
 use golo_proto::results::{Ended, ended::State};
 use serde::Deserialize;
 

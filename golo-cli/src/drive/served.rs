@@ -1,43 +1,33 @@
 //! A load test in another process: starts it under the supervisor, sends it the plan or triggers it over `golo.Job`,
 //! and reads its lines.
 
-use std::{
-    net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    sync::Arc,
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use golo::{
-    Error,
-    cli::{Proxy, RunCall, not_started, say, torn_down, without_secrets},
-    engine::{Engine, Options, Sinks, plan::Plan, share::Share},
-    run_loop::{Driver, EngineHandle, LocalEngine},
-};
+use golo::Error;
+use golo::cli::{Proxy, RunCall, not_started, say, torn_down, without_secrets};
+use golo::engine::plan::Plan;
+use golo::engine::share::Share;
+use golo::engine::{Engine, Options, Sinks};
+use golo::run_loop::{Driver, EngineHandle, LocalEngine};
 use tempfile::TempDir;
-use tokio::{
-    process::ChildStdout,
-    runtime::Handle,
-    sync::oneshot,
-    time::{sleep, timeout},
-};
+use tokio::process::ChildStdout;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
-use crate::{
-    drive::{
-        engine_client::{EngineClient, Opened},
-        job_client::{Address, ServedJob},
-        journeys::OpenJourneys,
-        line_reader::{Lines, Reader},
-    },
-    process::{
-        limits::LimitArgs,
-        load_test::LoadTest,
-        port_owner,
-        supervisor::{Ended, Program, Supervised, Supervisor},
-    },
-};
+use crate::drive::engine_client::{EngineClient, Opened};
+use crate::drive::job_client::{Address, ServedJob};
+use crate::drive::journeys::OpenJourneys;
+use crate::drive::line_reader::{Lines, Reader};
+use crate::process::limits::LimitArgs;
+use crate::process::load_test::LoadTest;
+use crate::process::port_owner;
+use crate::process::supervisor::{Ended, Program, Supervised, Supervisor};
 
 /// Engine that runs the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -12,11 +12,9 @@ use tokio::{fs::File, io::AsyncReadExt as _, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::clock::{Clock, Round};
-use crate::{
-    agent::kept::State,
-    drive::run_end::RunEnd,
-    http::client::{Address, CallError, HttpClient},
-};
+use crate::agent::kept::State;
+use crate::drive::run_end::RunEnd;
+use crate::http::client::{Address, CallError, HttpClient};
 
 /// Timeout of calls that an agent answers at once.
 const CALL: Duration = Duration::from_secs(10);

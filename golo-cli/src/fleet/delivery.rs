@@ -1,44 +1,32 @@
 //! A run on several agents as one engine. The agents start together, are followed and stopped together, and their
 //! measurements are merged.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use golo::{
-    cli::say,
-    engine::{
-        Finished, Options, RunEvent,
-        plan::{Plan, Target},
-        snapshot::Snapshot,
-    },
-    pb::{
-        engine::event::Event,
-        results::{Ended, Record, ended::State, record::Record as Kind},
-    },
-    run_loop::{EngineHandle, NextEvent, StopReason},
-};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::sleep,
-};
+use golo::cli::say;
+use golo::engine::plan::{Plan, Target};
+use golo::engine::snapshot::Snapshot;
+use golo::engine::{Finished, Options, RunEvent};
+use golo::pb::engine::event::Event;
+use golo::pb::results::ended::State;
+use golo::pb::results::record::Record as Kind;
+use golo::pb::results::{Ended, Record};
+use golo::run_loop::{EngineHandle, NextEvent, StopReason};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use super::{
-    FleetSettings, OnAgentLoss,
-    clock::{Clock, Offset, skew},
-    follow::MemberEvent,
-    local_time::to_local_time,
-    orders::{Order, OrderState, carry_out_orders},
-    part::Part,
-    start::start,
-};
-use crate::drive::{
-    merged_run::MergedRun,
-    run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason},
-};
+use super::clock::{Clock, Offset, skew};
+use super::follow::MemberEvent;
+use super::local_time::to_local_time;
+use super::orders::{Order, OrderState, carry_out_orders};
+use super::part::Part;
+use super::start::start;
+use super::{FleetSettings, OnAgentLoss};
+use crate::drive::merged_run::MergedRun;
+use crate::drive::run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason};
 
 /// Number of stderr lines that are printed of a failed load test.
 const LAST_LINES: usize = 5;

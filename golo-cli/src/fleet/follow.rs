@@ -1,9 +1,7 @@
 //! Receives the records of an agent's job while the agent can be reached.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use golo::pb::results::{Record, record::Record as Kind};
 use reqwest::StatusCode;

@@ -1,17 +1,14 @@
 //! One agent's part of a run: its share of the plan, and the state of its job.
 
-use std::{
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use golo::{
-    engine::{plan::Plan, share::Share},
-    pb::results::{Ended, ended::State},
-};
+use golo::engine::plan::Plan;
+use golo::engine::share::Share;
+use golo::pb::results::Ended;
+use golo::pb::results::ended::State;
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 

@@ -5,13 +5,11 @@ use std::{sync::Arc, time::Duration};
 use golo::wire::nanoseconds;
 use tokio::sync::{mpsc, watch};
 
-use super::{
-    clock::{Clock, Offset},
-    each_result,
-    follow::MemberEvent,
-    orders::{Order, OrderState},
-    part::Part,
-};
+use super::clock::{Clock, Offset};
+use super::each_result;
+use super::follow::MemberEvent;
+use super::orders::{Order, OrderState};
+use super::part::Part;
 use crate::http::client::CallError;
 
 /// Number of times that each agent is asked for its time.

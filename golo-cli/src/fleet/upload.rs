@@ -1,15 +1,12 @@
 //! Uploads a load test to all agents that do not have it, concurrently.
 
-use std::{
-    fs::File,
-    io::{self, IsTerminal as _, Read as _, Write as _},
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use golo::cli::say;
 use sha2::{Digest as _, Sha256};

@@ -3,16 +3,13 @@
 use std::{error::Error as _, fmt::Display, path::Path, time::Duration};
 
 use golo::cli::{chain, install_provider};
-use reqwest::{
-    Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url, redirect::Policy,
-};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::{
-    http::server::{Secret, Token},
-    support::failure::Failure,
-};
+use crate::http::server::{Secret, Token};
+use crate::support::failure::Failure;
 
 /// Longest time for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -150,7 +147,7 @@ impl HttpClient {
             let text = std::fs::read(path).map_err(|error| wrong(&error))?;
             certificates = Certificate::from_pem_bundle(&text).map_err(|error| wrong(&chain(&error)))?;
             if certificates.is_empty() {
-                return Err(wrong(&"there is no certificate in it").into());
+                return Err(wrong(&"there is no certificate in it"));
             }
         }
         install_provider();

@@ -21,10 +21,8 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use crate::support::failure::Failure;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use golo::cli::say;
-use tokio::{
-    net::{TcpListener, lookup_host},
-    time::{sleep, timeout},
-};
+use tokio::net::{TcpListener, lookup_host};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 

@@ -1,15 +1,12 @@
 //! The store as a metrics output.
 
-use golo::{
-    engine::{Finished, RunEvent, snapshot::Snapshot},
-    report::{MetricsOutput, RunOutcome, Written},
-};
+use golo::engine::snapshot::Snapshot;
+use golo::engine::{Finished, RunEvent};
+use golo::report::{MetricsOutput, RunOutcome, Written};
 use golo_proto::engine::{self as pb, event::Event};
 
-use crate::{
-    drive::run_end::ended,
-    results::keep::{Keeper, Keeping},
-};
+use crate::drive::run_end::ended;
+use crate::results::keep::{Keeper, Keeping};
 
 /// Stores the results of a run on this machine, second by second.
 pub struct StoreOutput {

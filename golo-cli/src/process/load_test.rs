@@ -1,10 +1,8 @@
 //! The load test to run: a program, or a crate that is built first.
 
-use std::{
-    io::{self, BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::io::{self, BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 

@@ -54,12 +54,10 @@ mod stderr;
 mod supervised;
 mod watch;
 
-use std::{
-    ffi::OsString,
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 pub use binary::check;
 pub use ended::Ended;

@@ -7,15 +7,12 @@ use std::{path::PathBuf, time::SystemTime};
 use clap::Args;
 use golo::engine::Progress;
 
-use crate::{
-    http::server::Secret,
-    results::{
-        listed::{Listed, list},
-        replay::{Records, Replayed, replay},
-        store::{KeptPart, Store, database_path},
-    },
-    support::{environment::variable, failure::Failure},
-};
+use crate::http::server::Secret;
+use crate::results::listed::{Listed, list};
+use crate::results::replay::{Records, Replayed, replay};
+use crate::results::store::{KeptPart, Store, database_path};
+use crate::support::environment::variable;
+use crate::support::failure::Failure;
 use remote::Remote;
 
 /// Location of the stored runs.

@@ -1,24 +1,16 @@
 //! One line per run: its name, plan and summary.
 
-use golo::{
-    engine::{
-        histogram::Histogram,
-        series::{Outcome, Series},
-        snapshot::Snapshot,
-    },
-    report::RateTime,
-    wire::{self, nanoseconds},
-};
+use golo::engine::histogram::Histogram;
+use golo::engine::series::{Outcome, Series};
+use golo::engine::snapshot::Snapshot;
+use golo::report::RateTime;
+use golo::wire::{self, nanoseconds};
 use serde::Serialize;
 
-use crate::{
-    results::{
-        archive::replay_kept,
-        replay::Replayed,
-        store::{KeptRun, Store, StoreError, Summarized, Summary},
-    },
-    support::failure::Failure,
-};
+use crate::results::archive::replay_kept;
+use crate::results::replay::Replayed;
+use crate::results::store::{KeptRun, Store, StoreError, Summarized, Summary};
+use crate::support::failure::Failure;
 
 /// State of a part that has not reported its end.
 const RUNNING: &str = "running";

@@ -4,23 +4,19 @@ mod known;
 
 use std::time::{Duration, SystemTime};
 
-use golo::{
-    engine::{Options, Progress, plan::Plan, share::Share},
-    report::{Moment, RunOutcome, Threshold, Timeline, Watch},
-    wire,
-};
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{Begun, Ended, Record, ended::State, record},
-};
+use golo::engine::plan::Plan;
+use golo::engine::share::Share;
+use golo::engine::{Options, Progress};
+use golo::report::{Moment, RunOutcome, Threshold, Timeline, Watch};
+use golo::wire;
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::ended::State;
+use golo_proto::results::{Begun, Ended, Record, record};
 
-use crate::{
-    drive::{
-        merged_run::MergedRun,
-        run_end::{describe_failed_job, describe_stopped_job},
-    },
-    support::failure::Failure,
-};
+use crate::drive::merged_run::MergedRun;
+use crate::drive::run_end::{describe_failed_job, describe_stopped_job};
+use crate::support::failure::Failure;
 use known::not_ended;
 
 /// Records of one part of a run, in order.

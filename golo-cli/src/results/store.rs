@@ -21,13 +21,11 @@ mod summaries;
 mod sweep;
 mod tags;
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
 

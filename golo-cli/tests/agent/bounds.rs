@@ -2,18 +2,14 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    routing::post,
-};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::post;
 use golo_cli::http::server::{Bounds, Server, ServerArgs, ServerOptions};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    sync::oneshot,
-    task::JoinHandle,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::support::{PATIENCE, raw, status};
 

@@ -7,10 +7,8 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{
-    collector::{Collector, Kept},
-    support::{Agent, Start, decoded, kind},
-};
+use crate::collector::{Collector, Kept};
+use crate::support::{Agent, Start, decoded, kind};
 
 const DATABASE: &str = "results.db";
 

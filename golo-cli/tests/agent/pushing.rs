@@ -6,10 +6,8 @@ use golo_proto::results::Record;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::{
-    collector::{Collector, Kept},
-    support::{Agent, PATIENCE, Start, kind, until},
-};
+use crate::collector::{Collector, Kept};
+use crate::support::{Agent, PATIENCE, Start, kind, until};
 
 fn part() -> (String, String) {
     ("run-1".to_owned(), "left".to_owned())

@@ -7,10 +7,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use crate::{
-    load_test,
-    support::{Agent, Start, answer, until},
-};
+use crate::load_test;
+use crate::support::{Agent, Start, answer, until};
 
 #[tokio::test]
 async fn uploaded_load_test_is_stored_once_under_its_hash() {

@@ -2,16 +2,12 @@
 
 #![expect(clippy::print_stdout, reason = "what it measures is all that it is for")]
 
-use std::{
-    fs,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use golo::engine::{
-    series::{Outcome, Series},
-    snapshot::Snapshot,
-};
+use golo::engine::series::{Outcome, Series};
+use golo::engine::snapshot::Snapshot;
 use golo_proto::results::Record;
 
 use crate::support::*;

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{Record, record},
-};
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::{Record, record};
 use prost::Message as _;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

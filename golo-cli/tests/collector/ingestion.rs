@@ -1,15 +1,13 @@
 //! Ingestion of records, in any order of repetitions and in pieces of any size.
 
-use golo::engine::{
-    errors::ErrorKind,
-    series::{Label, Outcome, Series},
-    snapshot::Snapshot,
-};
+use golo::engine::errors::ErrorKind;
+use golo::engine::series::{Label, Outcome, Series};
+use golo::engine::snapshot::Snapshot;
 use golo_cli::results::store::{Batch, Store, StoreError};
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{Record, ended::State, record},
-};
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::ended::State;
+use golo_proto::results::{Record, record};
 
 use crate::{listed::listed, support::*};
 

@@ -1,19 +1,15 @@
 //! List of runs with their summaries.
 
-use golo::engine::{
-    histogram::Histogram,
-    series::{Label, Outcome, Series},
-    snapshot::Snapshot,
-};
-use golo_cli::results::{
-    listed::list,
-    store::{Store, Summarized, Summary},
-};
+use golo::engine::histogram::Histogram;
+use golo::engine::series::{Label, Outcome, Series};
+use golo::engine::snapshot::Snapshot;
+use golo_cli::results::listed::list;
+use golo_cli::results::store::{Store, Summarized, Summary};
 
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{ended::State, record::Record as Kind},
-};
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::ended::State;
+use golo_proto::results::record::Record as Kind;
 
 use crate::support::{Place, SECOND, begun, ended, finished, ingest, part, plan, second, started, truth};
 

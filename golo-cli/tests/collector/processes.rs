@@ -1,11 +1,9 @@
 //! `golo collector` as a process: killed and restarted, stopped, and refused.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, ChildStderr, Command, Stdio},
-};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use golo_cli::results::store::Store;
 use serde_json::Value;

@@ -2,24 +2,18 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use golo::{
-    engine::{
-        errors::ErrorKind,
-        histogram::Histogram,
-        series::{Label, Outcome, Series},
-        snapshot::{Measure, Snapshot},
-    },
-    wire::event,
-};
-use golo_cli::{
-    collector::Collector,
-    http::server::Statuses,
-    results::store::{Batch, Ingested, Store, StoreError},
-};
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{Begun, Ended, Record, ended::State, record},
-};
+use golo::engine::errors::ErrorKind;
+use golo::engine::histogram::Histogram;
+use golo::engine::series::{Label, Outcome, Series};
+use golo::engine::snapshot::{Measure, Snapshot};
+use golo::wire::event;
+use golo_cli::collector::Collector;
+use golo_cli::http::server::Statuses;
+use golo_cli::results::store::{Batch, Ingested, Store, StoreError};
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::ended::State;
+use golo_proto::results::{Begun, Ended, Record, record};
 use prost::Message as _;
 use tempfile::TempDir;
 

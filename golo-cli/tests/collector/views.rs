@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use golo::engine::{
-    errors::ErrorKind,
-    histogram::Histogram,
-    series::{Label, Outcome, Series},
-    snapshot::Snapshot,
-};
+use golo::engine::errors::ErrorKind;
+use golo::engine::histogram::Histogram;
+use golo::engine::series::{Label, Outcome, Series};
+use golo::engine::snapshot::Snapshot;
 use golo_proto::results::Record;
 use proptest::prelude::*;
 

@@ -1,9 +1,7 @@
 //! Limits of a load test: memory, descriptors, and stderr.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use golo_cli::process::supervisor::{Ended, Limits};
 

@@ -1,13 +1,11 @@
 //! Starts of load tests, and the errors if they cannot be started.
 
-use std::{
-    error::Error as _,
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::error::Error as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use golo_cli::process::supervisor::{Ended, Limits, Program, StartError, Supervisor};
 use tokio::process::Command;

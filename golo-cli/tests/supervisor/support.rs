@@ -4,10 +4,8 @@ use std::{path::Path, time::Duration};
 
 use golo_cli::process::supervisor::{Limits, Program, StartError, Supervised, Supervisor};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},
-    process::ChildStdout,
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
+use tokio::process::ChildStdout;
 
 /// The helpers for waiting, shared with the tests across crates.
 #[path = "../../../tests/waiting.rs"]

@@ -4,11 +4,9 @@ use std::{iter::FusedIterator, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-use super::{
-    curve::Curve,
-    plan::{Arrivals, TWICE_START, starts},
-    share::Share,
-};
+use super::curve::Curve;
+use super::plan::{Arrivals, TWICE_START, starts};
+use super::share::Share;
 use crate::metrics::output::nanoseconds;
 
 /// Iterator over the due times of one share of an open plan's starts, in ascending order since the start of the

@@ -1,9 +1,8 @@
 //! Errors by kind and reason, with their number and the time of the first.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 use super::reason::reason;
 pub use crate::metrics::error_kind::ErrorKind;

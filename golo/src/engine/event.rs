@@ -6,6 +6,7 @@ use super::{Progress, plan::Plan};
 
 /// An event of a run. Every kind of engine reports the same ones.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one event a second")]
 pub enum RunEvent {
     /// All users have started; a held run waits to begin.
     Ready {

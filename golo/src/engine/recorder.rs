@@ -1,32 +1,24 @@
 //! Recorders: one per worker thread without a lock, and one behind a lock for all other threads.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
-    time::{Duration, Instant, SystemTime},
-};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{
-    errors::ErrorKind,
-    histogram::Histogram,
-    room::Selected,
-    series::{Found, Index, Outcome, Series},
-    snapshot::{Generator, Measure, Redirects, Snapshot},
-    tags::TagRequests,
-};
-use crate::{
-    OutputRef, Response, Sink,
-    metrics::{
-        check::{self, Check},
-        journey::{Journey, Step},
-        output::nanoseconds,
-        scope,
-    },
-    request::measure,
-    support::lock::lock,
-};
+use super::errors::ErrorKind;
+use super::histogram::Histogram;
+use super::room::Selected;
+use super::series::{Found, Index, Outcome, Series};
+use super::snapshot::{Generator, Measure, Redirects, Snapshot};
+use super::tags::TagRequests;
+use crate::metrics::check::{self, Check};
+use crate::metrics::journey::{Journey, Step};
+use crate::metrics::output::nanoseconds;
+use crate::metrics::scope;
+use crate::request::measure;
+use crate::support::lock::lock;
+use crate::{OutputRef, Response, Sink};
 
 /// Maximum number of histograms kept for reuse. A load test with more series needs the memory for other things.
 const SPARE: usize = 128;

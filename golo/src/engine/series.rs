@@ -1,19 +1,15 @@
 //! Series: the key of each measurement, and a fast lookup of the series of an output.
 
-use std::{
-    cmp::Ordering,
-    collections::HashMap,
-    hash::{BuildHasher, BuildHasherDefault, Hash},
-    sync::Arc,
-};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
-use super::{
-    errors::ErrorKind,
-    room::{Priority, Room, Selected},
-    route,
-};
+use super::errors::ErrorKind;
+use super::room::{Priority, Room, Selected};
+use super::route;
 use crate::{OutputRef, request::measure};
 
 /// Number of outputs remembered by their text. A power of two.

@@ -1,27 +1,22 @@
 //! Snapshots: the measurements of a period. They merge by addition, across workers, agents and time.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::{
-    errors::{ErrorKind, Errors, Seen},
-    histogram::Histogram,
-    room::{Priority, Room, SERIES},
-    series::{Label, Outcome, Series},
-    slowest::Slowest,
-    spent::Spent,
-    tags::Tags,
-};
+use super::errors::{ErrorKind, Errors, Seen};
+use super::histogram::Histogram;
+use super::room::{Priority, Room, SERIES};
+use super::series::{Label, Outcome, Series};
+use super::slowest::Slowest;
+use super::spent::Spent;
+use super::tags::Tags;
+use crate::OutputRef;
 pub use crate::metrics::check::Check;
-use crate::{
-    OutputRef,
-    metrics::check::{self, Checks},
-    support::panic::{self, Stray},
-};
+use crate::metrics::check::{self, Checks};
+use crate::support::panic::{self, Stray};
 
 /// Measurements of one series.
 #[derive(Debug, Clone, Default, PartialEq)]

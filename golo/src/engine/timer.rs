@@ -11,11 +11,9 @@ pub(super) use other::Timer;
 mod linux {
     use std::{io, time::Duration};
 
-    use rustix::{
-        io::Errno,
-        time::{
-            Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-        },
+    use rustix::io::Errno;
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
     };
     use tokio::net::unix::pipe::Receiver;
 

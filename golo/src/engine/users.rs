@@ -1,10 +1,8 @@
 //! The users of one worker: their states and due times.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    time::{Duration, Instant},
-};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 

@@ -7,44 +7,35 @@ mod load;
 mod seconds;
 mod stalls;
 
-use std::{
-    cell::Cell,
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
-    },
-    thread,
-    time::{Duration, Instant},
-};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
-use tokio::{
-    runtime::Builder,
-    sync::{Notify, mpsc, watch},
-    task::{JoinSet, yield_now},
-    time::timeout_at,
-};
+use tokio::runtime::Builder;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout_at;
 
 use held::Held;
 use load::Load;
 use seconds::Seconds;
 use stalls::Stalls;
 
-use super::{
-    orders::{Commander, Orders},
-    plan::{Model, Plan},
-    recorder::{self, Recorder, RecorderSink},
-    share::Share,
-    snapshot::Snapshot,
-    timer::Timer,
-    trigger::Trigger,
-    users::Users,
-};
-use crate::{
-    Context,
-    support::{lock::lock, panic},
-};
+use super::orders::{Commander, Orders};
+use super::plan::{Model, Plan};
+use super::recorder::{self, Recorder, RecorderSink};
+use super::share::Share;
+use super::snapshot::Snapshot;
+use super::timer::Timer;
+use super::trigger::Trigger;
+use super::users::Users;
+use crate::Context;
+use crate::support::lock::lock;
+use crate::support::panic;
 
 /// Maximum number of users that start or stop at the same time on one worker, if the plan does not set their times.
 /// Also the maximum number of starts of a rate before the started triggers get to run.

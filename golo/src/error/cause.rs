@@ -5,10 +5,8 @@ use std::{error::Error as StdError, io};
 use reqwest::Url;
 
 use super::{BoxError, RequestErrorKind};
-use crate::support::{
-    panic::caught_now,
-    secrets::{url_without_credentials, without_secrets},
-};
+use crate::support::panic::caught_now;
+use crate::support::secrets::{url_without_credentials, without_secrets};
 
 /// Iterates over `error` and its causes, from the outermost to the innermost. Descends into the error inside an
 /// [`io::Error`], because [`io::Error`]'s own `source` skips it.

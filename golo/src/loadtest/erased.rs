@@ -1,15 +1,11 @@
 //! One interface for every kind of load test: an annotated function, a function passed to `Loadtest::new`, a `Runner`.
 
-use std::{
-    any::{Any, TypeId},
-    marker::PhantomData,
-    pin::Pin,
-};
+use std::any::{Any, TypeId};
+use std::marker::PhantomData;
+use std::pin::Pin;
 
-use crate::{
-    BoxError, Context, Response, Runner, User,
-    loadtest::adapter::{Adapter, IntoResponse, Trigger},
-};
+use crate::loadtest::adapter::{Adapter, IntoResponse, Trigger};
+use crate::{BoxError, Context, Response, Runner, User};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -1,9 +1,7 @@
 //! Parameters that are passed to a load test.
 
-use std::{
-    collections::HashMap,
-    sync::{PoisonError, RwLock},
-};
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 type Values = RwLock<Option<HashMap<String, String>>>;
 

@@ -1,35 +1,23 @@
 //! Users of a load test that is triggered from outside: a pool of user states, lent to one trigger at a time.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::{
-    Context,
-    error::reason,
-    loadtest::erased::{Erased, UserState},
-    metrics::scope::{Jar, SharedValue},
-    metrics::{
-        scope::Scope,
-        sink::{Discard, Sink},
-    },
-    support::{
-        lock::lock,
-        panic::{caught, caught_and_counted, caught_now},
-    },
-};
+use crate::Context;
+use crate::error::reason;
+use crate::loadtest::erased::{Erased, UserState};
+use crate::metrics::scope::{Jar, Scope, SharedValue};
+use crate::metrics::sink::{Discard, Sink};
+use crate::support::lock::lock;
+use crate::support::panic::{caught, caught_and_counted, caught_now};
 
 /// Largest number of users at a time. A trigger that needs another one waits.
 const MOST: usize = 10_000;
@@ -286,13 +274,9 @@ mod tests {
     use std::marker::PhantomData;
 
     use super::*;
-    use crate::{
-        BoxError, Response, Shared, User,
-        loadtest::{
-            adapter::{Adapter, Trigger},
-            erased::Annotated,
-        },
-    };
+    use crate::loadtest::adapter::{Adapter, Trigger};
+    use crate::loadtest::erased::Annotated;
+    use crate::{BoxError, Response, Shared, User};
 
     static STOPPED: AtomicUsize = AtomicUsize::new(0);
 

@@ -4,12 +4,10 @@ mod line;
 mod read;
 mod timestamp;
 
-use std::{
-    borrow::Cow,
-    fmt,
-    str::FromStr,
-    time::{Duration, Instant, SystemTime},
-};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,23 +1,18 @@
 //! Scope of a trigger: the context that code within it can reach without being passed it.
 
-use std::{
-    any::Any,
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    sync::{Arc, Mutex, OnceLock},
-    time::{Duration, Instant},
-};
+use std::any::Any;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use rand::{SeedableRng, rngs::SmallRng};
 
-use crate::{
-    Context,
-    metrics::{
-        journey::{Journey, Journeys, Step},
-        sink::{self, Sink},
-        thought::{Pause, Thought},
-    },
-    support::{lock::lock, panic},
-};
+use crate::Context;
+use crate::metrics::journey::{Journey, Journeys, Step};
+use crate::metrics::sink::{self, Sink};
+use crate::metrics::thought::{Pause, Thought};
+use crate::support::lock::lock;
+use crate::support::panic;
 
 #[cfg(feature = "cookies")]
 pub(crate) use reqwest::cookie::Jar;
@@ -27,7 +22,7 @@ pub(crate) use reqwest::cookie::Jar;
 #[derive(Debug, Default)]
 pub(crate) struct Jar;
 
-/// Value of a [`Shared`], with its type erased.
+/// Value of a [`Shared`](crate::Shared), with its type erased.
 pub(crate) type SharedValue = Arc<dyn Any + Send + Sync>;
 
 tokio::task_local! {

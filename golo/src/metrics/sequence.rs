@@ -2,10 +2,8 @@
 
 use std::cell::RefCell;
 
-use rand::{
-    Rng, SeedableRng,
-    rngs::{SmallRng, SysRng},
-};
+use rand::rngs::{SmallRng, SysRng};
+use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
 use crate::metrics::scope;

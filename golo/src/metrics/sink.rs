@@ -1,15 +1,12 @@
 //! Sinks: receivers of measured requests.
 
-use std::{
-    io::Write as _,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use crate::OutputRef;
 

@@ -1,9 +1,7 @@
 //! Think time of a trigger: the time in which it pauses and measures nothing. Overlapping pauses count once.
 
-use std::{
-    sync::{Mutex, MutexGuard},
-    time::{Duration, Instant},
-};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use crate::support::lock::lock;
 

@@ -29,19 +29,13 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use distribution::Distribution;
 
-use super::{
-    Judged, RateTime, RunOutcome, facts,
-    outputs::{FileOutput, OutputKind, WriteReport},
-    requests::Requests,
-    summary::Headline,
-};
-use crate::{
-    engine::{
-        Finished,
-        plan::{Model, Plan},
-    },
-    metrics::output::nanoseconds,
-};
+use super::outputs::{FileOutput, OutputKind, WriteReport};
+use super::requests::Requests;
+use super::summary::Headline;
+use super::{Judged, RateTime, RunOutcome, facts};
+use crate::engine::Finished;
+use crate::engine::plan::{Model, Plan};
+use crate::metrics::output::nanoseconds;
 
 /// Version of the format. It is raised if readers of an older version would misread the file.
 const VERSION: u32 = 1;

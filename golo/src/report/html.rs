@@ -16,25 +16,18 @@ use std::{io, time::Duration};
 
 use askama::Template;
 
-use self::{
-    embedded::{Json, Script},
-    journeys::Waterfall,
-    table::Table,
-};
-use super::{
-    Document, RunOutcome,
-    document::GOLO,
-    facts::{Fact, Tone, failed_triggers, generator, load, warning},
-    outputs::{FileOutput, OutputKind, WriteReport},
-    pauses,
-    summary::{beyond, has_due_times},
-    text::clean,
-    units::duration,
-};
-use crate::{
-    engine::plan::{Model, Plan},
-    metrics::sequence::unnoted_sequence_id,
-};
+use self::embedded::{Json, Script};
+use self::journeys::Waterfall;
+use self::table::Table;
+use super::document::GOLO;
+use super::facts::{Fact, Tone, failed_triggers, generator, load, warning};
+use super::outputs::{FileOutput, OutputKind, WriteReport};
+use super::summary::{beyond, has_due_times};
+use super::text::clean;
+use super::units::duration;
+use super::{Document, RunOutcome, pauses};
+use crate::engine::plan::{Model, Plan};
+use crate::metrics::sequence::unnoted_sequence_id;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Number of routes above which the page has a search field.

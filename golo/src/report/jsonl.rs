@@ -2,12 +2,10 @@
 
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
-use super::{
-    MetricsOutput, RunOutcome, Unwritten, Written,
-    files::refuse_streams,
-    lines::{Lines, Stream},
-    outputs::{OutputKind, cannot_be_written},
-};
+use super::files::refuse_streams;
+use super::lines::{Lines, Stream};
+use super::outputs::{OutputKind, cannot_be_written};
+use super::{MetricsOutput, RunOutcome, Unwritten, Written};
 use crate::{Error, Sink};
 
 pub(super) const KIND: OutputKind = OutputKind {

@@ -2,18 +2,14 @@
 
 use std::{io, time::SystemTime};
 
-use quick_xml::{
-    Writer,
-    events::{BytesDecl, BytesText, Event},
-};
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{
-    Judged, Page, RunOutcome, Verdict,
-    outputs::{FileOutput, OutputKind},
-    units::counted,
-    verdict::nothing_succeeded,
-};
+use super::outputs::{FileOutput, OutputKind};
+use super::units::counted;
+use super::verdict::nothing_succeeded;
+use super::{Judged, Page, RunOutcome, Verdict};
 use crate::{engine::Finished, metrics::check::Check};
 
 pub(super) const KIND: OutputKind =

@@ -3,30 +3,24 @@
 //! A request never waits for a system call. If the reader is too slow, the memory fills up to a limit. Triggers then
 //! wait after a request was measured, and no line is lost.
 
-use std::{
-    fmt,
-    fs::File,
-    io::{self, ErrorKind, Seek as _, Write},
-    path::PathBuf,
-    pin::Pin,
-    sync::{
-        Arc, Condvar, Mutex, Once, PoisonError,
-        atomic::{AtomicBool, Ordering::Acquire, Ordering::Release},
-    },
-    time::{Duration, Instant},
-};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek as _, Write};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::{
-    Error, OutputRef, Sink,
-    error::chain,
-    metrics::{
-        check::{self, Check, Checks},
-        sink,
-    },
-    support::{lock::lock, message::say},
-};
+use crate::error::chain;
+use crate::metrics::check::{self, Check, Checks};
+use crate::metrics::sink;
+use crate::support::lock::lock;
+use crate::support::message::say;
+use crate::{Error, OutputRef, Sink};
 
 /// Longest time that lines are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(20);

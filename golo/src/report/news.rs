@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    text::{shorten, width},
-    units::{count, counted, duration, nanoseconds, per_second},
-};
+use super::text::{shorten, width};
+use super::units::{count, counted, duration, nanoseconds, per_second};
 use crate::engine::{Progress, histogram::Histogram, plan::Plan, series::Outcome, snapshot::Snapshot};
 
 /// Progress lines of a run, one for every `every` seconds. If a worker is late, several seconds are reported together.
@@ -97,10 +95,8 @@ fn place(progress: &Progress, totals: &Snapshot, plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::text::width, *};
-    use crate::engine::{
-        plan::Asked,
-        series::{Label, Outcome, Series},
-    };
+    use crate::engine::plan::Asked;
+    use crate::engine::series::{Label, Outcome, Series};
 
     fn plan(asked: Asked) -> Plan {
         Plan::new(asked).unwrap()

@@ -1,15 +1,12 @@
 //! The outcome of a run: measurements, reasons for its end, and the resulting verdict.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use super::{Judged, Threshold, Timeline, Verdict, units::counted};
-use crate::{
-    engine::{Finished, snapshot::Snapshot},
-    error::exit::Exit,
-};
+use crate::engine::Finished;
+use crate::engine::snapshot::Snapshot;
+use crate::error::exit::Exit;
 
 /// Measurements of a run and how it ended. The verdict, the exit code and all reports are computed from it.
 #[derive(Debug, Clone)]

@@ -3,10 +3,10 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use super::{RunOutcome, Unwritten, Written};
-use crate::{
-    Sink,
-    engine::{Finished, Progress, RunEvent, plan::Plan, snapshot::Snapshot},
-};
+use crate::Sink;
+use crate::engine::plan::Plan;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::{Finished, Progress, RunEvent};
 
 /// A destination of measurements: a terminal, a file, a database or a server.
 ///

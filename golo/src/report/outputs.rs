@@ -2,19 +2,14 @@
 //!
 //! To add one, write a file with an [`OutputKind`] and add it to [`KINDS`].
 
-use std::{
-    collections::HashSet,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    str::FromStr,
-    sync::Arc,
-};
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
 
-use super::{
-    MetricsOutput, RunOutcome, Written, document,
-    files::{ReportFile, followed, is_special},
-    jsonl, junit, tables,
-};
+use super::files::{ReportFile, followed, is_special};
+use super::{MetricsOutput, RunOutcome, Written, document, jsonl, junit, tables};
 use crate::{Error, Sink, error::chain, support::setting_error::SettingError};
 
 /// All kinds of outputs, in the order in which they finish. The last ones report the errors of the others.

@@ -3,20 +3,14 @@
 
 use std::time::Duration;
 
-use super::{
-    figures::named,
-    units::{count, duration, nanoseconds, percent},
-};
-use crate::{
-    engine::{
-        histogram::Histogram,
-        lag::LATE,
-        plan::{Model, Plan},
-        snapshot::{Snapshot, Triggers},
-        spent::Spent,
-    },
-    metrics::output,
-};
+use super::figures::named;
+use super::units::{count, duration, nanoseconds, percent};
+use crate::engine::histogram::Histogram;
+use crate::engine::lag::LATE;
+use crate::engine::plan::{Model, Plan};
+use crate::engine::snapshot::{Snapshot, Triggers};
+use crate::engine::spent::Spent;
+use crate::metrics::output;
 
 /// Describes triggers that pause for longer than their pace. Their users fall behind, no matter how the target
 /// responds.
@@ -127,11 +121,11 @@ fn spread(durations: &Histogram) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        engine::{Finished, Options, errors::ErrorKind, plan::Asked},
-        report::{Page, summary},
-        user::share::Share,
-    };
+    use crate::engine::errors::ErrorKind;
+    use crate::engine::plan::Asked;
+    use crate::engine::{Finished, Options};
+    use crate::report::{Page, summary};
+    use crate::user::share::Share;
 
     const MILLI: Duration = Duration::from_millis(1);
 

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{
-    engine::{
-        Finished,
-        curve::Curve,
-        plan::{Model, Rate},
-    },
-    metrics::output::nanoseconds,
-};
+use crate::engine::Finished;
+use crate::engine::curve::Curve;
+use crate::engine::plan::{Model, Rate};
+use crate::metrics::output::nanoseconds;
 
 /// Time that rates per second cover.
 ///

@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    RateTime,
-    route::Route,
-    text::clean,
-    units::{count, counted, percent},
-};
-use crate::engine::{
-    series::Label,
-    snapshot::{Redirects, Snapshot},
-};
+use super::RateTime;
+use super::route::Route;
+use super::text::clean;
+use super::units::{count, counted, percent};
+use crate::engine::series::Label;
+use crate::engine::snapshot::{Redirects, Snapshot};
 
 /// The requests of a run, and its measured steps.
 pub(super) struct Requests {

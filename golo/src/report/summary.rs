@@ -12,13 +12,11 @@ mod tests;
 mod thresholds;
 mod triggers;
 
-use super::{
-    Page, RateTime, RunOutcome,
-    facts::{self, Fact},
-    page::TITLE,
-    requests::Requests,
-    units::counted,
-};
+use super::facts::{self, Fact};
+use super::page::TITLE;
+use super::requests::Requests;
+use super::units::counted;
+use super::{Page, RateTime, RunOutcome};
 pub(super) use headline::Headline;
 #[cfg(feature = "html")]
 pub(super) use {

@@ -2,14 +2,12 @@
 
 use std::{borrow::Cow, io};
 
-use super::{
-    RateTime, Timeline,
-    figures::{FIGURES, figures},
-    outputs::{FileOutput, OutputKind, WriteReport},
-    requests::Requests,
-    route::Route,
-    tags::{other, other_values, spread, values},
-};
+use super::figures::{FIGURES, figures};
+use super::outputs::{FileOutput, OutputKind, WriteReport};
+use super::requests::Requests;
+use super::route::Route;
+use super::tags::{other, other_values, spread, values};
+use super::{RateTime, Timeline};
 use crate::engine::{Finished, series::Label};
 
 pub(super) const KIND: OutputKind = OutputKind {
@@ -189,15 +187,11 @@ fn milliseconds(nanos: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        engine::{
-            Options,
-            errors::ErrorKind,
-            plan::{Asked, Plan},
-            series::{Outcome, Series},
-        },
-        user::share::Share,
-    };
+    use crate::engine::Options;
+    use crate::engine::errors::ErrorKind;
+    use crate::engine::plan::{Asked, Plan};
+    use crate::engine::series::{Outcome, Series};
+    use crate::user::share::Share;
 
     #[test]
     fn formula_is_quoted_and_number_stays_a_number() {

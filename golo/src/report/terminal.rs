@@ -5,10 +5,10 @@ use std::io::IsTerminal as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{MetricsOutput, News, Page, RunOutcome, Written, summary};
-use crate::{
-    engine::{Finished, Progress, plan::Plan, snapshot::Snapshot},
-    support::message::{self, print, say},
-};
+use crate::engine::plan::Plan;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::{Finished, Progress};
+use crate::support::message::{self, print, say};
 
 const BAR: &str = "{bar:16.cyan/dim} {wide_msg}";
 /// Columns of the bar itself, with the space after it.

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    engine::{Finished, Progress, histogram::Histogram, series::Outcome, snapshot::Snapshot},
-    metrics::output::nanoseconds,
-};
+use crate::engine::histogram::Histogram;
+use crate::engine::series::Outcome;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::{Finished, Progress};
+use crate::metrics::output::nanoseconds;
 
 /// Maximum number of points. If there are more, each pair is merged into one.
 const POINTS: usize = 600;
@@ -221,13 +222,9 @@ impl Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        engine::{
-            Options,
-            plan::{Asked, Plan},
-        },
-        user::share::Share,
-    };
+    use crate::engine::Options;
+    use crate::engine::plan::{Asked, Plan};
+    use crate::user::share::Share;
 
     fn second(number: u64, done: u64) -> Progress {
         let mut second = Snapshot::default();

@@ -2,18 +2,14 @@
 
 use std::{fmt, time::Duration};
 
-use super::{
-    Judged, RunOutcome,
-    text::clean,
-    units::{count, counted, duration},
-};
-use crate::engine::{
-    Finished,
-    errors::{ErrorKind, Errors},
-    health::{LateStarts, LostAgent},
-    series::Outcome,
-    snapshot::{Ends, Snapshot},
-};
+use super::text::clean;
+use super::units::{count, counted, duration};
+use super::{Judged, RunOutcome};
+use crate::engine::Finished;
+use crate::engine::errors::{ErrorKind, Errors};
+use crate::engine::health::{LateStarts, LostAgent};
+use crate::engine::series::Outcome;
+use crate::engine::snapshot::{Ends, Snapshot};
 
 /// Verdict on a run. If several variants apply, the first one is used.
 #[derive(Debug, Clone, PartialEq, Eq)]

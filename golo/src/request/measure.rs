@@ -2,10 +2,9 @@
 
 use std::fmt::Display;
 
-use crate::{
-    metrics::scope, request::recording::Recording, support::secrets::without_credentials,
-    support::secrets::without_secrets,
-};
+use crate::metrics::scope;
+use crate::request::recording::Recording;
+use crate::support::secrets::{without_credentials, without_secrets};
 
 /// The method of a measured step's `Output`.
 pub(crate) const METHOD: &str = "MEASURE";

@@ -1,17 +1,17 @@
 //! Measurement of one request or measured step. It ends in exactly one `Output`, however the request ends.
 
-use std::{
-    borrow::Cow,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant},
-};
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 
-use crate::{
-    OutputRef, Sink, metrics::error_kind::ErrorKind, metrics::scope::Scope, request::upload::Taken, support::clock,
-    transport::attempts::Attempts,
-};
+use crate::metrics::error_kind::ErrorKind;
+use crate::metrics::scope::Scope;
+use crate::request::upload::Taken;
+use crate::support::clock;
+use crate::transport::attempts::Attempts;
+use crate::{OutputRef, Sink};
 
 pub(crate) struct Recording<'a> {
     id: &'a str,

@@ -1,29 +1,20 @@
 //! Bodies of requests on their way to a connection. Large bodies and streams are counted as they are sent.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
-};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use reqwest::{
-    Body, Client, Method, Request, Response, StatusCode, Url,
-    header::{HeaderValue, LOCATION, REFERER},
-};
+use reqwest::header::{HeaderValue, LOCATION, REFERER};
+use reqwest::{Body, Client, Method, Request, Response, StatusCode, Url};
 
-use crate::{
-    error::NotAllowed,
-    support::secrets::url_without_credentials,
-    transport::{
-        client::{self, SENSITIVE},
-        targets,
-    },
-};
+use crate::error::NotAllowed;
+use crate::support::secrets::url_without_credentials;
+use crate::transport::client::{self, SENSITIVE};
+use crate::transport::targets;
 
 /// Largest body in memory that is passed on as a whole. It is sent together with the head, so either all or none of it
 /// is sent.

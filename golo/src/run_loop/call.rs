@@ -1,23 +1,18 @@
 //! Settings of a run, merged from flags, environment and job file.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::RunSpec;
-use crate::{
-    Error,
-    engine::{
-        Options,
-        plan::{Asked, Plan},
-        room::Selected,
-    },
-    report::{MetricsOutput, OutputArg, Threshold, outputs, terminal::Terminal},
-    support::cores,
-    transport::proxy::Proxy,
-    user::share::Share,
-};
+use crate::Error;
+use crate::engine::Options;
+use crate::engine::plan::{Asked, Plan};
+use crate::engine::room::Selected;
+use crate::report::terminal::Terminal;
+use crate::report::{MetricsOutput, OutputArg, Threshold, outputs};
+use crate::support::cores;
+use crate::transport::proxy::Proxy;
+use crate::user::share::Share;
 
 /// Everything that `run` was asked to do.
 #[derive(Debug)]

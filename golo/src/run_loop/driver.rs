@@ -3,10 +3,9 @@
 use tokio::sync::oneshot;
 
 use super::engine::EngineHandle;
-use crate::{
-    Error,
-    engine::{Options, Sinks, plan::Plan},
-};
+use crate::Error;
+use crate::engine::plan::Plan;
+use crate::engine::{Options, Sinks};
 
 /// A load test that can run a plan after it was set up. The [run loop](super::run) calls the methods in this order.
 pub trait Driver {

@@ -1,16 +1,14 @@
 //! Engines that the run loop can drive: the engine of this process and remote ones.
 
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    time::{Instant, SystemTime},
-};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::{Instant, SystemTime};
 
-use crate::{
-    engine::{Engine, Finished, RunEvent, plan::Target, snapshot::Snapshot},
-    report::{Moment, Threshold},
-    transport::proxy,
-};
+use crate::engine::plan::Target;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::{Engine, Finished, RunEvent};
+use crate::report::{Moment, Threshold};
+use crate::transport::proxy;
 
 /// Future of an engine's next event. It is `None` once the run has ended.
 pub type NextEvent<'a> = Pin<Box<dyn Future<Output = Option<RunEvent>> + Send + 'a>>;
@@ -166,15 +164,11 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::{
-        Context,
-        engine::{
-            Options, Sinks,
-            plan::{Asked, Plan},
-            share::Share,
-            trigger::{Outcome, Trigger},
-        },
-    };
+    use crate::Context;
+    use crate::engine::plan::{Asked, Plan};
+    use crate::engine::share::Share;
+    use crate::engine::trigger::{Outcome, Trigger};
+    use crate::engine::{Options, Sinks};
 
     struct Nothing;
 

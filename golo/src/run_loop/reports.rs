@@ -6,15 +6,11 @@ use clap::{ArgAction, Args};
 use tokio::{runtime::Builder, sync::oneshot, time::timeout};
 
 use super::{LAST_MOMENT, signals::Signals};
-use crate::{
-    error::exit::{Exit, report},
-    report::{Document, MetricsOutput, OutputArg, Page, RunOutcome, outputs, summary},
-    support::{
-        message::{print, say},
-        panic::caught_now,
-        setting_error::SettingError,
-    },
-};
+use crate::error::exit::{Exit, report};
+use crate::report::{Document, MetricsOutput, OutputArg, Page, RunOutcome, outputs, summary};
+use crate::support::message::{print, say};
+use crate::support::panic::caught_now;
+use crate::support::setting_error::SettingError;
 
 /// Finishes all outputs of a run and returns its exit code. A signal ends this if a reader blocks an output.
 pub(crate) fn finish(outcome: RunOutcome, outputs: Vec<Box<dyn MetricsOutput>>) -> ExitCode {

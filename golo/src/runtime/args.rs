@@ -4,25 +4,20 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 
-use super::{
-    RPC_ADDR,
-    listener::Address,
-    refusal::wrong,
-    run_args::{RunArgs, read_proxy},
-    service::WireLayout,
-};
+use super::RPC_ADDR;
+use super::listener::Address;
+use super::refusal::wrong;
+use super::run_args::{RunArgs, read_proxy};
+use super::service::WireLayout;
+use crate::Loadtest;
+use crate::engine::plan::parse_duration;
+use crate::loadtest::param;
 use crate::run_loop::RunCall;
-use crate::{
-    Loadtest,
-    engine::plan::parse_duration,
-    loadtest::param,
-    support::setting_error::SettingError,
-    transport::{
-        client,
-        proxy::{Proxy, ProxyText},
-    },
-    user::{member, share::Share},
-};
+use crate::support::setting_error::SettingError;
+use crate::transport::client;
+use crate::transport::proxy::{Proxy, ProxyText};
+use crate::user::member;
+use crate::user::share::Share;
 
 /// Run this load test, serve it over gRPC (`golo.Job`), or trigger it once
 #[derive(Debug, Parser)]

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::{
-    Context, Error, Loadtest, Sink,
-    engine::{
-        Engine, Options, Sinks,
-        errors::ErrorKind,
-        plan::Plan,
-        recorder::{RecorderSink, Uncounted},
-        trigger::{Failure, Outcome, Trigger},
-    },
-    error::{chain, reason},
-    loadtest::{erased::UserState, users},
-    metrics::scope::Scope,
-    metrics::scope::{Jar, SharedValue},
-    transport::client,
-};
+use crate::engine::errors::ErrorKind;
+use crate::engine::plan::Plan;
+use crate::engine::recorder::{RecorderSink, Uncounted};
+use crate::engine::trigger::{Failure, Outcome, Trigger};
+use crate::engine::{Engine, Options, Sinks};
+use crate::error::{chain, reason};
+use crate::loadtest::erased::UserState;
+use crate::loadtest::users;
+use crate::metrics::scope::{Jar, Scope, SharedValue};
+use crate::transport::client;
+use crate::{Context, Error, Loadtest, Sink};
 
 /// A load test that has been set up.
 pub(super) struct InProcess {

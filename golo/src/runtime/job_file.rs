@@ -3,15 +3,11 @@
 mod toml;
 mod value;
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-pub use self::{
-    toml::toml,
-    value::{Key, Kind, Mistake, Value},
-};
+pub use self::toml::toml;
+pub use self::value::{Key, Kind, Mistake, Value};
 use super::run_args::{Flag, OwnFlags, RunArgs, flags};
 use crate::run_loop::RunCall;
 use crate::support::{nearest::nearest, setting_error::SettingError};

@@ -1,19 +1,14 @@
 //! Raw outputs of a plan that a client runs: lines that are collected until they are sent.
 
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{OutputRef, Sink, support::lock::lock};
 

@@ -7,11 +7,10 @@ use tokio::sync::mpsc::Permit;
 use tonic::Status;
 
 use super::line_buffer::{ENOUGH, lines_of};
-use crate::{
-    engine::Progress,
-    pb::{engine as pb, engine::event::Event},
-    wire,
-};
+use crate::engine::Progress;
+use crate::pb::engine as pb;
+use crate::pb::engine::event::Event;
+use crate::wire;
 
 /// Largest number of bytes of raw outputs that are on their way: two pieces. The
 /// [`LineBuffer`](super::line_buffer::LineBuffer) keeps the others.

@@ -4,42 +4,33 @@
 //! of this process. Events go to an [`Outbox`]. A separate task sends them, so that a slow client does not delay the
 //! run.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::{
-    sync::{Mutex, OwnedMutexGuard, mpsc, oneshot},
-    time::{sleep_until, timeout},
-};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::time::{sleep_until, timeout};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{in_process::InProcess, line_buffer::LineBuffer, outbox::Outbox, service::InFlight};
-use crate::{
-    Loadtest, Sink,
-    engine::{
-        Finished, Options, RunEvent, Sinks,
-        plan::{Plan, Rate, Target},
-        room::Selected,
-        share::Share,
-        snapshot::Snapshot,
-    },
-    error::chain,
-    metrics::sink,
-    pb::engine::{self as pb, command::Command, event::Event},
-    report::MetricsOutput,
-    run_loop::{self, Control, Driver, EngineHandle, LAST_MOMENT, LocalEngine, Order, RunSpec},
-    support::{
-        cores,
-        panic::{print_at_most, watch},
-        until::until,
-    },
-    user::member,
-    wire,
-};
+use crate::engine::plan::{Plan, Rate, Target};
+use crate::engine::room::Selected;
+use crate::engine::share::Share;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::{Finished, Options, RunEvent, Sinks};
+use crate::error::chain;
+use crate::metrics::sink;
+use crate::pb::engine as pb;
+use crate::pb::engine::command::Command;
+use crate::pb::engine::event::Event;
+use crate::report::MetricsOutput;
+use crate::run_loop::{self, Control, Driver, EngineHandle, LAST_MOMENT, LocalEngine, Order, RunSpec};
+use crate::support::cores;
+use crate::support::panic::{print_at_most, watch};
+use crate::support::until::until;
+use crate::user::member;
+use crate::{Loadtest, Sink, wire};
 
 /// Capacity of the channel to the client. Further events wait in the [`Outbox`].
 const EVENTS: usize = 1;
@@ -346,6 +337,7 @@ impl Control for Client {
 }
 
 /// A message to the task that sends events.
+#[expect(clippy::large_enum_variant, reason = "few messages wait at a time")]
 enum OutboxMessage {
     Event(Event),
     /// The client has processed this number of bytes of raw outputs.

@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{
-    Command,
-    builder::StyledStr,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::Command;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{Exit, other_tools::tip};
 use crate::support::message::say;

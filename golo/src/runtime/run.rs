@@ -5,19 +5,20 @@ use std::{process::ExitCode, sync::Arc};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{Runtimes, in_process::InProcess, run_on};
-use crate::{
-    Error, Loadtest,
-    engine::{Finished, Options, Sinks, plan::Plan, recorder::Outside},
-    error::{chain, exit::report},
-    metrics::{scope::SharedValue, sink},
-    report::{MetricsOutput, RunOutcome, Unwritten, outputs},
-    run_loop::{self, Driver, EngineHandle, LAST_MOMENT, LocalEngine, RunCall, reports, signals::Signals},
-    support::{
-        message::say,
-        panic::{print_at_most, watch},
-    },
-    transport::client,
-};
+use crate::engine::plan::Plan;
+use crate::engine::recorder::Outside;
+use crate::engine::{Finished, Options, Sinks};
+use crate::error::chain;
+use crate::error::exit::report;
+use crate::metrics::scope::SharedValue;
+use crate::metrics::sink;
+use crate::report::{MetricsOutput, RunOutcome, Unwritten, outputs};
+use crate::run_loop::signals::Signals;
+use crate::run_loop::{self, Driver, EngineHandle, LAST_MOMENT, LocalEngine, RunCall, reports};
+use crate::support::message::say;
+use crate::support::panic::{print_at_most, watch};
+use crate::transport::client;
+use crate::{Error, Loadtest};
 
 /// Number of panics that are printed. A load test may panic thousands of times.
 const PANICS: usize = 3;

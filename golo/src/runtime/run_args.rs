@@ -3,24 +3,20 @@
 mod flags;
 mod keys;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
 pub use self::flags::OwnFlags;
 pub(super) use self::flags::{Flag, flags};
 use super::job_file::{JobFile, Mistake, Value, toml};
+use crate::engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration};
 use crate::report::OutputArg;
+use crate::report::Threshold;
 use crate::run_loop::RunCall;
-use crate::{
-    engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration},
-    report::Threshold,
-    support::setting_error::SettingError,
-    transport::proxy::{Proxy, ProxyText},
-};
+use crate::support::setting_error::SettingError;
+use crate::transport::proxy::{Proxy, ProxyText};
 
 /// The flags of `run` as given, and the flags that a command has in addition.
 #[derive(Debug, Clone, Default, Args)]

@@ -3,25 +3,18 @@
 use std::{pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    runtime::Handle,
-    sync::oneshot,
-    time::{Instant, sleep_until},
-};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 use tonic_health::{ServingStatus, pb::health_server::Health, server::HealthReporter};
 
-use super::{
-    Runtimes,
-    listener::{Address, Connection, Listener},
-    own_call::{OwnCall, own_call},
-    run_on,
-    service::{ENGINE, InFlight, SERVICE, Services, WireLayout, services},
-};
+use super::listener::{Address, Connection, Listener};
+use super::own_call::{OwnCall, own_call};
+use super::service::{ENGINE, InFlight, SERVICE, Services, WireLayout, services};
+use super::{Runtimes, run_on};
 use crate::error::exit::report;
 use crate::report::lines::{Lines, Loss};
 use crate::run_loop::{LAST_MOMENT, signals::Signals};

@@ -6,18 +6,15 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tonic::{Status, body::Body, codegen::Service as _, server::NamedService as _};
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{Health, HealthServer},
-    server::HealthReporter,
-};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
 
 use super::plans::Plans;
-use crate::{
-    Context, Loadtest,
-    loadtest::erased::BoxFuture,
-    pb::{Job, JobServer, LaterJobServer, engine::engine_server::EngineServer},
-};
+use crate::loadtest::erased::BoxFuture;
+use crate::pb::engine::engine_server::EngineServer;
+use crate::pb::{Job, JobServer, LaterJobServer};
+use crate::{Context, Loadtest};
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
@@ -226,10 +223,8 @@ mod reflection {
     //! `grpc.reflection.v1`, so that `grpcurl` and similar tools need no .proto file.
 
     use super::*;
-    use tonic_reflection::server::{
-        Builder,
-        v1::{ServerReflection, ServerReflectionServer},
-    };
+    use tonic_reflection::server::Builder;
+    use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
     pub(super) const NAME: &str = "grpc.reflection.v1.ServerReflection";
 

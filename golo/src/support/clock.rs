@@ -1,9 +1,7 @@
 //! Wall-clock time of an `Instant`, without a system call each time, because a request should read few clocks.
 
-use std::{
-    cell::Cell,
-    time::{Duration, Instant, SystemTime},
-};
+use std::cell::Cell;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Time for which one reading of both clocks is used. The system clock may be set, or slewed by half a millisecond per
 /// second.

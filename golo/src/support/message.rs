@@ -1,10 +1,8 @@
 //! Messages to the person who runs a load test. They go to stderr, never to stdout.
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-    sync::Mutex,
-};
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::sync::Mutex;
 
 use indicatif::ProgressBar;
 

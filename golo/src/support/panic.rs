@@ -4,12 +4,10 @@
 mod hook;
 mod stray;
 
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
-    task::Poll,
-};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::task::Poll;
 
 use hook::{Catching, take_place};
 pub(crate) use hook::{print_at_most, watch};

@@ -1,28 +1,25 @@
 //! The HTTP client. Each runtime has one, which all of its users share.
 
-use std::{
-    cell::{Cell, RefCell},
-    sync::{
-        Arc, Mutex, Once, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering::Acquire, Ordering::Release},
-    },
-    time::Duration,
-};
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
+use std::time::Duration;
 
-use reqwest::{
-    Client, ClientBuilder,
-    header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
-    redirect::Policy,
-};
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
 use tokio::runtime;
 
-use crate::{
-    BoxError, Error,
-    error::{chain, reason},
-    support::{lock::lock, message::say, panic},
-    transport::{attempts, connects::TimeConnects, proxy::Proxy, targets},
-    user::cookies,
-};
+use crate::error::{chain, reason};
+use crate::support::lock::lock;
+use crate::support::message::say;
+use crate::support::panic;
+use crate::transport::connects::TimeConnects;
+use crate::transport::proxy::Proxy;
+use crate::transport::{attempts, targets};
+use crate::user::cookies;
+use crate::{BoxError, Error};
 
 /// Default time limit of a request, including its body. It is below the default grace of 30 s, so that a request to a
 /// target that hangs fails instead of being cut off.

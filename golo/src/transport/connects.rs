@@ -1,12 +1,10 @@
 //! Time that golo's client takes to make a connection, as far as reqwest shows it: lookup, TCP and TLS.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tower_layer::Layer;
 use tower_service::Service;

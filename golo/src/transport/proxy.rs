@@ -1,18 +1,14 @@
 //! Proxy of the requests. The default is none.
 
-use std::{
-    fmt,
-    str::FromStr,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, Url};
 
-use crate::support::{
-    secrets::{url_without_credentials, without_credentials},
-    setting_error::SettingError,
-};
+use crate::support::secrets::{url_without_credentials, without_credentials};
+use crate::support::setting_error::SettingError;
 
 /// Proxy in use, as a matcher of URLs.
 static MATCHER: RwLock<Option<Arc<Matcher>>> = RwLock::new(None);

@@ -7,11 +7,9 @@ pub(crate) use kept::with_jars;
 mod kept {
     use std::sync::Arc;
 
-    use reqwest::{
-        ClientBuilder, Url,
-        cookie::{CookieStore, Jar},
-        header::HeaderValue,
-    };
+    use reqwest::cookie::{CookieStore, Jar};
+    use reqwest::header::HeaderValue;
+    use reqwest::{ClientBuilder, Url};
 
     use crate::metrics::scope;
 

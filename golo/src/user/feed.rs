@@ -2,11 +2,10 @@
 
 mod read;
 
-use std::{
-    fmt,
-    path::Path,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rand::RngExt as _;
 use serde::de::DeserializeOwned;

@@ -1,9 +1,7 @@
 //! Think time: pauses between steps, as people make them.
 
-use std::{
-    ops::{Range, RangeInclusive},
-    time::Duration,
-};
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
 
 use rand::RngExt as _;
 

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use super::{WireError, moment, unix_nanoseconds};
-use crate::{
-    engine::{
-        Finished, Options, Progress, RunEvent,
-        health::{Descriptors, Health, Lag, LateStarts},
-        plan::Plan,
-        snapshot::Snapshot,
-    },
-    metrics::output::nanoseconds,
-    pb::engine as pb,
-};
+use crate::engine::health::{Descriptors, Health, Lag, LateStarts};
+use crate::engine::plan::Plan;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::{Finished, Options, Progress, RunEvent};
+use crate::metrics::output::nanoseconds;
+use crate::pb::engine as pb;
 
 /// Wraps an event for sending.
 #[must_use]

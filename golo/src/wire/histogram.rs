@@ -1,10 +1,8 @@
 //! Histograms: the buckets that are not empty, and the exact figures.
 
 use super::WireError;
-use crate::{
-    engine::histogram::{BUCKETS, Histogram},
-    pb::engine as pb,
-};
+use crate::engine::histogram::{BUCKETS, Histogram};
+use crate::pb::engine as pb;
 
 impl From<&Histogram> for pb::Histogram {
     fn from(histogram: &Histogram) -> Self {

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::WireError;
-use crate::{
-    engine::{
-        curve::Curve,
-        plan::{Arrivals, Model, Plan},
-    },
-    metrics::output::nanoseconds,
-    pb::{engine as pb, engine::load::Model as Written},
-    user::share::Share,
-};
+use crate::engine::curve::Curve;
+use crate::engine::plan::{Arrivals, Model, Plan};
+use crate::metrics::output::nanoseconds;
+use crate::pb::engine as pb;
+use crate::pb::engine::load::Model as Written;
+use crate::user::share::Share;
 
 impl From<&Plan> for pb::Load {
     fn from(plan: &Plan) -> Self {

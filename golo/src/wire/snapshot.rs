@@ -2,24 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{
-    WireError,
-    histogram::{read, write},
-    moment, unix_nanoseconds,
-};
-use crate::{
-    engine::{
-        errors::{ErrorKind, Errors, Seen},
-        room::Priority,
-        series::{Label, Outcome, Series},
-        slowest::{Journey, Slowest, Step},
-        snapshot::{AfterLoad, Check, Generator, Measure, Redirects, Snapshot, Triggers},
-        spent::Spent,
-    },
-    metrics::output::nanoseconds,
-    pb::{engine as pb, engine::series::Outcome as Ended},
-    support::secrets::without_query_values,
-};
+use super::histogram::{read, write};
+use super::{WireError, moment, unix_nanoseconds};
+use crate::engine::errors::{ErrorKind, Errors, Seen};
+use crate::engine::room::Priority;
+use crate::engine::series::{Label, Outcome, Series};
+use crate::engine::slowest::{Journey, Slowest, Step};
+use crate::engine::snapshot::{AfterLoad, Check, Generator, Measure, Redirects, Snapshot, Triggers};
+use crate::engine::spent::Spent;
+use crate::metrics::output::nanoseconds;
+use crate::pb::engine as pb;
+use crate::pb::engine::series::Outcome as Ended;
+use crate::support::secrets::without_query_values;
 
 /// Kinds of error with their counterparts in the protocol.
 const KINDS: [(ErrorKind, pb::ErrorKind); 15] = [

@@ -1,13 +1,9 @@
 //! Tags of triggers.
 
-use super::{
-    WireError,
-    histogram::{read as read_histogram, write as write_histogram},
-};
-use crate::{
-    engine::tags::{Counts, Numbers, Tag, Tags, kept},
-    pb::engine as pb,
-};
+use super::WireError;
+use super::histogram::{read as read_histogram, write as write_histogram};
+use crate::engine::tags::{Counts, Numbers, Tag, Tags, kept};
+use crate::pb::engine as pb;
 
 pub(super) fn write((key, tag): (&str, &Tag)) -> pb::Tag {
     let (other, texts) = (tag.other(), tag.texts());

@@ -7,11 +7,11 @@ use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use golo::{cli::RunArgs, engine::share::Share, pb::engine::event::Event};
-use golo_cli::{
-    cli::yaml,
-    drive::driven::{Command, Job, drive},
-    process::{limits::LimitArgs, load_test::LoadTest, supervisor},
-};
+use golo_cli::cli::yaml;
+use golo_cli::drive::driven::{Command, Job, drive};
+use golo_cli::process::limits::LimitArgs;
+use golo_cli::process::load_test::LoadTest;
+use golo_cli::process::supervisor;
 use tokio::sync::mpsc;
 
 #[derive(clap::Parser)]

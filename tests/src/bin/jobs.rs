@@ -2,10 +2,9 @@
 
 #![allow(clippy::print_stdout, reason = "what a load test prints of its own is one of the things that are tested")]
 
-use std::{
-    convert::Infallible,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::convert::Infallible;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use golo::{BoxError, Context, Response, ResponseTag};
 use golo_tests::Speechless;

@@ -2,15 +2,11 @@
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
-use golo::pb::{
-    engine as pb,
-    engine::{
-        Accepted, Event, Finished, Ready, Started,
-        command::Command,
-        engine_server::{Engine, EngineServer},
-        event::Event as Told,
-    },
-};
+use golo::pb::engine as pb;
+use golo::pb::engine::command::Command;
+use golo::pb::engine::engine_server::{Engine, EngineServer};
+use golo::pb::engine::event::Event as Told;
+use golo::pb::engine::{Accepted, Event, Finished, Ready, Started};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::UnixListener, sync::mpsc};

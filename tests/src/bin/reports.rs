@@ -1,10 +1,8 @@
 //! A load test that fills a report. The job name selects what a trigger does.
 
-use std::{
-    convert::Infallible,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use golo::{BoxError, Context, ResponseTag};
 

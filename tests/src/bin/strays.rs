@@ -1,11 +1,10 @@
 //! A load test that panics outside of its triggers, starts or stops slowly, or pauses. The job name selects which.
 
-use std::{
-    future::pending,
-    sync::atomic::{AtomicU64, Ordering::SeqCst},
-    thread,
-    time::Duration,
-};
+use std::future::pending;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
 
 use golo::{BoxError, Context, Shared};
 

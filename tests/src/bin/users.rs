@@ -1,9 +1,8 @@
 //! A load test with users that report on stderr when they start, stop or are dropped.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
-};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 
 use golo::{BoxError, Context, Response, Shared};
 use tokio::sync::{Barrier, Semaphore};

@@ -2,21 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use golo::{
-    Loadtest,
-    engine::{
-        Engine, Options, Sinks,
-        plan::{Asked, Plan},
-        share::Share,
-    },
-};
+use golo::Loadtest;
+use golo::engine::plan::{Asked, Plan};
+use golo::engine::share::Share;
+use golo::engine::{Engine, Options, Sinks};
 use golo_cli::drive::job_client::{Address, ServedJob};
 use golo_tests::within;
 use hyper::server::conn::http2;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use tokio::{net::TcpListener, sync::Barrier};
 
 /// Returns the number of calls per connection. A call is answered once `users` calls are in flight.

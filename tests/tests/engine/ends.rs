@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use golo::{
-    engine::{Finished, plan::Asked},
-    report::{RateTime, Verdict},
-};
+use golo::engine::Finished;
+use golo::engine::plan::Asked;
+use golo::report::{RateTime, Verdict};
 use tokio::sync::Barrier;
 
 use crate::probe::{Act, MILLI, Probe, Run, SECOND, Start, What, closed, rate, run, sinks, stages};

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use golo::{
-    engine::{errors::ErrorKind, plan::Asked},
-    report::Verdict,
-};
+use golo::engine::errors::ErrorKind;
+use golo::engine::plan::Asked;
+use golo::report::Verdict;
 use golo_tests::within;
 
 use crate::probe::{Act, MILLI, Probe, Ran, Run, SECOND, Start, What, closed, rate, run, stages};

@@ -1,28 +1,21 @@
 //! A scripted load test that logs every event, and a run of it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    future::pending,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::{HashMap, HashSet};
+use std::future::pending;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use golo::{
-    Context, OutputRef, Sink as _,
-    engine::{
-        Engine, Finished, Options, Progress, Sinks,
-        errors::ErrorKind,
-        plan::{Asked, Plan, Stage},
-        recorder::Outside,
-        share::Share,
-        snapshot::Triggers,
-        trigger::{Failure, Outcome, Trigger},
-    },
-    report::{Moment, RunOutcome, Verdict},
-};
+use golo::engine::errors::ErrorKind;
+use golo::engine::plan::{Asked, Plan, Stage};
+use golo::engine::recorder::Outside;
+use golo::engine::share::Share;
+use golo::engine::snapshot::Triggers;
+use golo::engine::trigger::{Failure, Outcome, Trigger};
+use golo::engine::{Engine, Finished, Options, Progress, Sinks};
+use golo::report::{Moment, RunOutcome, Verdict};
+use golo::{Context, OutputRef, Sink as _};
 use golo_tests::{PATIENCE, within};
 use tokio::sync::Barrier;
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use golo::engine::{
-    arrivals::Starts,
-    plan::{Arrivals, Asked, Model},
-    share::Share,
-};
+use golo::engine::arrivals::Starts;
+use golo::engine::plan::{Arrivals, Asked, Model};
+use golo::engine::share::Share;
 
 use crate::probe::{Act, MILLI, Probe, Ran, SECOND, plan, rate, run, run_seeded, stages};
 

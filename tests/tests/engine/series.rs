@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use golo::{
-    OutputRef,
-    engine::{
-        recorder::Recorder,
-        room::{NAMED_ROUTES, NAMED_SERIES, Priority, SELECTED_SERIES, SERIES, Selected},
-        series::Outcome,
-        snapshot::{Measure, Snapshot},
-    },
-};
+use golo::OutputRef;
+use golo::engine::recorder::Recorder;
+use golo::engine::room::{NAMED_ROUTES, NAMED_SERIES, Priority, SELECTED_SERIES, SERIES, Selected};
+use golo::engine::series::Outcome;
+use golo::engine::snapshot::{Measure, Snapshot};
 
 /// Returns a different path of letters for each number.
 fn path(number: usize) -> String {

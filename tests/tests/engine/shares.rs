@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use golo::engine::{
-    plan::{Asked, Plan},
-    share::Share,
-};
+use golo::engine::plan::{Asked, Plan};
+use golo::engine::share::Share;
 
 use crate::probe::{Act, MILLI, Probe, Ran, Run, SECOND, closed, rate};
 

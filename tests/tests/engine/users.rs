@@ -1,9 +1,7 @@
 //! The closed model: the planned number of users, each with one trigger after another.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use golo::engine::plan::Asked;
 use tokio::sync::Barrier;

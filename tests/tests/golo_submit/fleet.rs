@@ -1,10 +1,8 @@
 //! Helpers: agents, each on its own address, and calls of `golo submit`.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use golo::pb::results::Record;
 use golo_tests::{Finished, Program, Signal, command, until, within};
@@ -13,11 +11,9 @@ use rustix::process::{Pid, kill_process};
 use sample_service::SampleService;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    process::Command,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
 
 /// The load test.
 pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_jobs");

@@ -5,11 +5,9 @@ use std::{collections::BTreeSet, path::Path};
 use golo::engine::plan::Asked;
 use serde_json::Value;
 
-use crate::{
-    browser::{Seen, show},
-    made::{Load, Made},
-    written::Ran,
-};
+use crate::browser::{Seen, show};
+use crate::made::{Load, Made};
+use crate::written::Ran;
 
 impl Seen {
     /// Checks that apply to every page.

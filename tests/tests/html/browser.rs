@@ -1,9 +1,7 @@
 //! Headless Chromium, if it is installed.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;

@@ -1,21 +1,15 @@
 //! Generated runs, with the measurements that the engine would have made.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use golo::{
-    engine::{
-        Finished, Options, Progress,
-        errors::ErrorKind,
-        plan::{Asked, Plan},
-        series::{Label, Outcome, Series},
-        share::Share,
-        snapshot::Snapshot,
-    },
-    report::{self, RunOutcome, Timeline},
-};
+use golo::engine::errors::ErrorKind;
+use golo::engine::plan::{Asked, Plan};
+use golo::engine::series::{Label, Outcome, Series};
+use golo::engine::share::Share;
+use golo::engine::snapshot::Snapshot;
+use golo::engine::{Finished, Options, Progress};
+use golo::report::{self, RunOutcome, Timeline};
 
 /// Measurements per second.
 pub(crate) struct Load {

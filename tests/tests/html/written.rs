@@ -2,23 +2,17 @@
 
 use std::{path::Path, time::Duration};
 
-use golo::{
-    engine::{
-        Finished, Options,
-        plan::{Asked, Plan},
-        share::Share,
-    },
-    report,
-};
+use golo::engine::plan::{Asked, Plan};
+use golo::engine::share::Share;
+use golo::engine::{Finished, Options};
+use golo::report;
 use golo_tests::{Program, command};
 use sample_service::SampleService;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{
-    made::{Load, Made},
-    read::{Page, number},
-};
+use crate::made::{Load, Made};
+use crate::read::{Page, number};
 
 /// A run of the load test `visits` that wrote its page and its summary.
 pub(crate) struct Ran {

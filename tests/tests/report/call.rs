@@ -1,9 +1,7 @@
 //! Helpers: a run with every kind of report, and its reports.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use golo_tests::{Finished, Program, command, output};
 use sample_service::SampleService;

@@ -3,16 +3,12 @@
 use std::{fs::File, io::Read as _, os::fd::OwnedFd, process::Stdio, thread::JoinHandle};
 
 use golo_tests::{Signal, until, within};
-use rustix::{
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
-};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::process::{Child, Command};
 
-use crate::{
-    call::{Call, sample},
-    screen::Screen,
-};
+use crate::call::{Call, sample};
+use crate::screen::Screen;
 
 /// Both ends of a pseudo-terminal.
 struct Terminal {

@@ -1,26 +1,18 @@
 //! Requests that receive a complete response of any status.
 
-use std::{
-    io::Write as _,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
-};
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
-use golo::{
-    Context, Loadtest, OutputRef, Sink,
-    reqwest::{
-        self, Body, Method, Response, Version,
-        header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE},
-    },
-};
+use golo::reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
+use golo::reqwest::{self, Body, Method, Response, Version};
+use golo::{Context, Loadtest, OutputRef, Sink};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::codegen::tokio_stream;
 
-use crate::{
-    service,
-    support::{patiently, read_head, sent, serve, serve_bytes, triggered},
-};
+use crate::service;
+use crate::support::{patiently, read_head, sent, serve, serve_bytes, triggered};
 
 async fn get(url: impl reqwest::IntoUrl) -> (Response, golo::Output) {
     let (result, output) = sent(golo::request("journey", golo::client().get(url))).await;

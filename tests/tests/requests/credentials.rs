@@ -2,16 +2,13 @@
 
 use std::error::Error as _;
 
-use golo::{
-    Context, Loadtest,
-    reqwest::{Client, Method, Request, Url, redirect::Policy},
-};
+use golo::reqwest::redirect::Policy;
+use golo::reqwest::{Client, Method, Request, Url};
+use golo::{Context, Loadtest};
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
-use crate::{
-    service,
-    support::{Collected, failed, patiently, read_head, serve, serve_bytes, triggered},
-};
+use crate::service;
+use crate::support::{Collected, failed, patiently, read_head, serve, serve_bytes, triggered};
 
 /// Sequence IDs do not contain these letters.
 const USER: &str = "zoe";

@@ -4,10 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use golo::{BoxError, Context, Loadtest, Output, OutputRef, Received, Sink};
 
-use crate::{
-    service,
-    support::{patiently, sent, serve_bytes, triggered},
-};
+use crate::service;
+use crate::support::{patiently, sent, serve_bytes, triggered};
 
 fn items() -> golo::Request<'static> {
     golo::request("journey", golo::client().get(service().url_of("/items")))

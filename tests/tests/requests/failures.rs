@@ -1,27 +1,19 @@
 //! Requests without a complete response. Each kind is checked in the error and in the output.
 
-use std::{
-    error::Error as _,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use golo::reqwest::{Body, Certificate, Client};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    sync::Notify,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tonic::codegen::tokio_stream;
 
-use crate::{
-    service,
-    support::{Collected, failed, kinds, patiently, read_head, sent, serve, serve_bytes, triggered},
-    tls,
-};
+use crate::support::{Collected, failed, kinds, patiently, read_head, sent, serve, serve_bytes, triggered};
+use crate::{service, tls};
 
 /// Returns a builder for a custom client. golo's defaults, such as the TLS provider, are installed first.
 fn own_client() -> golo::reqwest::ClientBuilder {

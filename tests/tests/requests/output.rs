@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use golo::{Output, reqwest::Method};
 
-use crate::{
-    service,
-    support::{serve_bytes, triggered},
-};
+use crate::service;
+use crate::support::{serve_bytes, triggered};
 
 const TOOK: Duration = Duration::from_nanos(412_345);
 

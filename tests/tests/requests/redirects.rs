@@ -2,20 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use golo::{
-    Output,
-    reqwest::{self, Body, Client, Method, redirect::Policy},
-};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use golo::Output;
+use golo::reqwest::redirect::Policy;
+use golo::reqwest::{self, Body, Client, Method};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic::codegen::tokio_stream;
 
-use crate::{
-    service,
-    support::{patiently, read_head, sent, serve, serve_bytes},
-};
+use crate::service;
+use crate::support::{patiently, read_head, sent, serve, serve_bytes};
 
 /// Larger than a body that is passed to a connection in one piece.
 const LARGE: usize = 300_000;

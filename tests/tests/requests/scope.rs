@@ -1,22 +1,17 @@
 //! State that code within a trigger can use: its sequence ID, its user's cookies, its sink, its think time.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
-};
+use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use golo::{Context, Loadtest, OutputRef, Sink};
 use serde_json::json;
 use tokio::sync::{Barrier, Notify};
 
-use crate::{
-    service,
-    support::{Collected, patiently, triggered},
-};
+use crate::service;
+use crate::support::{Collected, patiently, triggered};
 
 fn user(user: u64) -> Context {
     Context { user: Some(user), ..Context::default() }

@@ -1,17 +1,13 @@
 //! Helpers of the tests of requests: a sink that collects outputs, and servers that send arbitrary bytes.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use golo::{Context, IntoRequest, Loadtest, Output, OutputRef, RequestError, Sink, reqwest};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 /// Far longer than any test takes, so that a hang fails the test instead of blocking the suite.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum as _};
 use golo::cli::{RunArgs, pair};
 
-use crate::{
-    cli::{command::UsageError, run::RunOwn},
-    fleet::{OnAgentLoss, agent::Agent},
-    http::{
-        client::{Address, HttpClient, Names},
-        server::Secret,
-    },
-};
+use crate::cli::command::UsageError;
+use crate::cli::run::RunOwn;
+use crate::fleet::OnAgentLoss;
+use crate::fleet::agent::Agent;
+use crate::http::client::{Address, HttpClient, Names};
+use crate::http::server::Secret;
 
 /// Default port of an agent.
 const PORT: u16 = 8081;

@@ -4,15 +4,11 @@ use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{BoxError, Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
-use tokio::{
-    io::{AsyncReadExt as _, copy, sink},
-    net::TcpStream,
-    time::timeout,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, copy, sink};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{either::Either, io::InspectReader, sync::CancellationToken};

@@ -1,15 +1,11 @@
 //! The connections of a server. If there are too many, the one whose client sends most slowly is closed, so that clients
 //! that send nothing, or a byte now and then, cannot keep others out.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::{
-    task::{AbortHandle, JoinSet},
-    time::timeout,
-};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 /// Shortest time that a client has before its connection may be closed for another.
 const GRACE: Duration = Duration::from_secs(1);

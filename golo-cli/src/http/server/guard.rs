@@ -6,21 +6,18 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Authority},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
-};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 
-use super::{
-    Bounds, ServerOptions, Statuses, Token,
-    connection::Reached,
-    connections::Pace,
-    refusal::{Refusal, in_json},
-    timed_body::{Arrival, End, TimedBody},
-};
+use super::connection::Reached;
+use super::connections::Pace;
+use super::refusal::{Refusal, in_json};
+use super::timed_body::{Arrival, End, TimedBody};
+use super::{Bounds, ServerOptions, Statuses, Token};
 
 /// Path that needs no token.
 const OPEN: &str = "/healthz";

@@ -1,11 +1,9 @@
 //! Refusals of requests, which callers receive as `{"error":"…"}`.
 
-use axum::{
-    Json,
-    body::to_bytes,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::body::to_bytes;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 /// Most bytes of a response in plain text that become the reason.
 const REASON: usize = 4 << 10;

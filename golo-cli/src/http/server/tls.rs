@@ -2,10 +2,9 @@
 
 use std::{fmt::Display, path::Path, sync::Arc};
 
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::ServerError;
 
@@ -21,7 +20,7 @@ pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| wrong("--tls-cert", certificate, &error))?;
     if chain.is_empty() {
-        return Err(wrong("--tls-cert", certificate, &"it has no certificate").into());
+        return Err(wrong("--tls-cert", certificate, &"it has no certificate"));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("--tls-key", key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -3,14 +3,12 @@
 //! The check must come before the start: the C library's `execvp` runs files that the kernel does not know with
 //! `/bin/sh`.
 
-use std::{
-    env::consts::{ARCH, OS},
-    fmt,
-    fs::{self, File},
-    io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-};
+use std::env::consts::{ARCH, OS};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use object::elf::{
     EM_386, EM_AARCH64, EM_ARM, EM_BPF, EM_LOONGARCH, EM_MIPS, EM_PPC, EM_PPC64, EM_RISCV, EM_S390, EM_SPARCV9,

@@ -10,10 +10,8 @@ pub(super) use other::{group_lives, kill_children, kill_marked, resident};
 
 #[cfg(not(target_os = "linux"))]
 mod other {
-    use rustix::{
-        io::Errno,
-        process::{Pid, test_kill_process_group},
-    };
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process_group};
 
     /// True if the process group contains a process, including dead ones that have not been waited for.
     pub(crate) fn group_lives(group: Pid) -> bool {

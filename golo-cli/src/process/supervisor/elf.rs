@@ -2,14 +2,10 @@
 
 use std::io::{Read, Seek};
 
-use object::{
-    Endianness,
-    elf::{ET_DYN, ET_EXEC, FileHeader32, FileHeader64, Machine, PT_INTERP, PT_LOAD},
-    read::{
-        ReadCache, ReadRef as _,
-        elf::{FileHeader, ProgramHeader as _},
-    },
-};
+use object::Endianness;
+use object::elf::{ET_DYN, ET_EXEC, FileHeader32, FileHeader64, Machine, PT_INTERP, PT_LOAD};
+use object::read::elf::{FileHeader, ProgramHeader as _};
+use object::read::{ReadCache, ReadRef as _};
 
 /// Longest path of a loader that is read, in bytes.
 const LOADER: u64 = 4096;

@@ -1,24 +1,20 @@
 //! `golo exec`: becomes the load test. A process must set its limits and its parent-death signal itself.
 
 use golo::cli::Exit;
-use std::{
-    ffi::OsString,
-    fs::File,
-    io::{self, Write as _},
-    os::{fd::AsFd as _, unix::process::CommandExt as _},
-    process::{Command, ExitCode, Stdio},
-    thread,
-    time::Duration,
-};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getppid, getrlimit, setrlimit};
 
-use super::{
-    EXEC,
-    flags::Flags,
-    report::{Refusal, Step},
-    say,
-};
+use super::flags::Flags;
+use super::report::{Refusal, Step};
+use super::{EXEC, say};
 
 /// Number of attempts, and their interval, to run a program that is still open for writing: a process that was forked
 /// while the file was written keeps it open until its own `exec`.

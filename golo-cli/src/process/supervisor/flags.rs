@@ -1,12 +1,10 @@
 //! The command lines of `golo supervise` and `golo exec`, which golo itself writes.
 
-use std::{
-    ffi::{OsStr, OsString},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
-};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 /// `--grace=MS [--memory=BYTES] [--descriptors=N] [--folder=PATH] [--supervisor=ID] -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Default, PartialEq, Eq)]

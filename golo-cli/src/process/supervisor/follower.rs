@@ -3,22 +3,18 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::{
-    io::{AsyncWriteExt as _, BufReader, Lines},
-    net::unix::{OwnedReadHalf, OwnedWriteHalf},
-    process::Child,
-    sync::watch,
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::io::{AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::Child;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{
-    Ended, descendants,
-    flags::Flags,
-    orders::Order,
-    report::{End, Report},
-    stderr::Stderr,
-};
+use super::flags::Flags;
+use super::orders::Order;
+use super::report::{End, Report};
+use super::stderr::Stderr;
+use super::{Ended, descendants};
 
 /// Maximum wait for killed processes to disappear.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,28 +1,22 @@
 //! Starting a load test: starts the supervisor, which reports whether the load test runs.
 
-use std::{
-    fmt, io,
-    os::{fd::OwnedFd, unix::process::CommandExt as _},
-    path::{self, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::{self, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{fmt, io};
 
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    net::UnixStream,
-    process::Child,
-    sync::watch,
-};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::Child;
+use tokio::sync::watch;
 
-use super::{
-    Limits, NAME, Program, SUPERVISE, StartError, Supervised, binary,
-    flags::Flags,
-    follower::{Follower, Reports},
-    own_executable,
-    report::Report,
-    stderr::{Sink, Stderr},
-};
+use super::flags::Flags;
+use super::follower::{Follower, Reports};
+use super::report::Report;
+use super::stderr::{Sink, Stderr};
+use super::{Limits, NAME, Program, SUPERVISE, StartError, Supervised, binary, own_executable};
 
 /// Variable with a unique value for all processes of one load test.
 const MARK: &str = "GOLO_SUPERVISED";

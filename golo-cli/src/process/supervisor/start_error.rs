@@ -1,17 +1,13 @@
 //! Reasons why a load test cannot be started.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use rustix::io::Errno;
 
-use super::{
-    binary,
-    flags::Flags,
-    report::{Refusal, Step},
-};
+use super::binary;
+use super::flags::Flags;
+use super::report::{Refusal, Step};
 
 /// Error of starting a load test.
 ///

@@ -1,9 +1,7 @@
 //! The load test's stderr: read without delay, with only the last lines kept in memory.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{io::AsyncReadExt as _, process::ChildStderr};
 

@@ -1,33 +1,24 @@
 //! `golo supervise`: starts and watches the load test, and ends all its processes.
 
 use golo::cli::Exit;
-use std::{
-    ffi::OsString,
-    io,
-    os::{fd::OwnedFd, unix::process::CommandExt as _},
-    process::{Command, ExitCode, Stdio},
-    time::Duration,
-};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
-use rustix::{
-    io::Errno,
-    process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, wait},
-};
-use tokio::{
-    io::AsyncReadExt as _,
-    net::unix::pipe,
-    signal::unix::{self, SignalKind},
-    time::{Instant, sleep, sleep_until},
-};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, wait};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{self, SignalKind};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{
-    EXEC, NAME, SUPERVISE, descendants,
-    flags::Flags,
-    orders::{Golo, Order},
-    own_executable,
-    report::{End, Refusal, Report, Step},
-    say, set_process_name,
-};
+use super::flags::Flags;
+use super::orders::{Golo, Order};
+use super::report::{End, Refusal, Report, Step};
+use super::{EXEC, NAME, SUPERVISE, descendants, own_executable, say, set_process_name};
 use crate::support::failure::Failure;
 
 /// Minimum interval between measurements of resident memory.

@@ -8,15 +8,12 @@ use reqwest::Method;
 use serde::Deserialize;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{
-    http::COLLECTOR_PORT,
-    http::{
-        client::{Address, HttpClient, Names},
-        server::Secret,
-    },
-    results::{listed::Listed, store::Summary},
-    support::failure::Failure,
-};
+use crate::http::COLLECTOR_PORT;
+use crate::http::client::{Address, HttpClient, Names};
+use crate::http::server::Secret;
+use crate::results::listed::Listed;
+use crate::results::store::Summary;
+use crate::support::failure::Failure;
 
 /// Maximum time without data from the collector.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -2,23 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use golo::{
-    engine::{plan::Plan, series::Label},
-    report::{Verdict, clean},
-};
+use golo::engine::plan::Plan;
+use golo::engine::series::Label;
+use golo::report::{Verdict, clean};
 use serde::Serialize;
 
-use super::{
-    bootstrap::{CONFIDENCE, RESAMPLES, Series, block, changes, value},
-    estimate::Advice,
-    rows::{Row, Shown, Tolerance, Unit},
-    seconds::{QUANTILES, Seconds},
-    tags::Subject,
-};
-use crate::{
-    results::{archive::Archive, keep::short, replay::Replayed},
-    support::failure::Failure,
-};
+use super::bootstrap::{CONFIDENCE, RESAMPLES, Series, block, changes, value};
+use super::estimate::Advice;
+use super::rows::{Row, Shown, Tolerance, Unit};
+use super::seconds::{QUANTILES, Seconds};
+use super::tags::Subject;
+use crate::results::archive::Archive;
+use crate::results::keep::short;
+use crate::results::replay::Replayed;
+use crate::support::failure::Failure;
 
 /// Minimum number of counted seconds of each run.
 pub(super) const FEWEST: usize = 8;

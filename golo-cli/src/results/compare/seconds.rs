@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use golo::engine::{
-    Progress,
-    histogram::Histogram,
-    series::{Label, Outcome},
-    tags::Tags,
-};
+use golo::engine::Progress;
+use golo::engine::histogram::Histogram;
+use golo::engine::series::{Label, Outcome};
+use golo::engine::tags::Tags;
 
 use super::{bootstrap::Series, tags};
 

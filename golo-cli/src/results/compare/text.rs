@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use golo::report::{Page, clean, counted, duration, number, per_second};
 
-use super::{
-    comparison::{Comparison, Described, FEWEST, Outcome},
-    estimate::Advice,
-    rows::{Row, Shown, Unit},
-};
+use super::comparison::{Comparison, Described, FEWEST, Outcome};
+use super::estimate::Advice;
+use super::rows::{Row, Shown, Unit};
 use crate::results::keep::short;
 
 /// Maximum number of rows named in the headline.

@@ -1,34 +1,25 @@
 //! The thread that writes records into the store.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    },
-    thread,
-    time::Duration,
-};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
-use golo::{
-    cli::{RunCall, chain, say},
-    engine::Options,
-    wire,
-};
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{Begun, Ended, Record, record},
-};
+use golo::cli::{RunCall, chain, say};
+use golo::engine::Options;
+use golo::wire;
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::{Begun, Ended, Record, record};
 
 use super::KeepArgs;
-use crate::{
-    results::{
-        listed::summarize,
-        store::{Batch, Store, StoreError, database_path},
-    },
-    support::{environment::machine, moments::now},
-};
+use crate::results::listed::summarize;
+use crate::results::store::{Batch, Store, StoreError, database_path};
+use crate::support::environment::machine;
+use crate::support::moments::now;
 
 /// Maximum number of queued records: enough for some minutes without a response from the disk.
 const WAITING: usize = 1024;

@@ -1,10 +1,9 @@
 //! Checks of records before they are stored, so that SQL queries and replays can process them later.
 
 use golo::{engine::plan::Plan, report::Threshold};
-use golo_proto::{
-    engine::{self as pb, event::Event},
-    results::{Record, record},
-};
+use golo_proto::engine as pb;
+use golo_proto::engine::event::Event;
+use golo_proto::results::{Record, record};
 
 use super::StoreError;
 

@@ -1,10 +1,8 @@
 //! Conversion of numbers and histograms to SQLite columns.
 
 use golo::engine::histogram::Histogram;
-use rusqlite::{
-    Params, Row,
-    types::{Null, ToSqlOutput},
-};
+use rusqlite::types::{Null, ToSqlOutput};
+use rusqlite::{Params, Row};
 
 /// Percentiles with a column of their own.
 pub(super) const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];

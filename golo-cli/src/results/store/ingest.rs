@@ -5,13 +5,10 @@ use golo_proto::results::{Begun, Record, record};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{
-    StoreError, check,
-    columns::integer,
-    merge,
-    names::{check_name, check_run_name},
-    part::Part,
-};
+use super::columns::integer;
+use super::names::{check_name, check_run_name};
+use super::part::Part;
+use super::{StoreError, check, merge};
 
 /// Maximum number of parts of a run; reports name each missing part.
 pub const MAX_PARTS: u64 = 1000;

@@ -6,11 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use golo::engine::histogram::Histogram;
 use rusqlite::{Connection, Row};
 
-use super::{
-    StoreError,
-    columns::{Durations, Parameters, integer, number},
-    seconds::histogram,
-};
+use super::StoreError;
+use super::columns::{Durations, Parameters, integer, number};
+use super::seconds::histogram;
 
 /// Method of a measured step.
 const STEP: &str = "MEASURE";

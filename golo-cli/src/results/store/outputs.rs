@@ -1,10 +1,8 @@
 //! Single requests from `POST /push/{db}`.
 
-use golo::{
-    Output,
-    cli::without_secrets,
-    wire::{nanoseconds, unix_nanoseconds},
-};
+use golo::Output;
+use golo::cli::without_secrets;
+use golo::wire::{nanoseconds, unix_nanoseconds};
 use rusqlite::{Connection, params};
 
 use super::{StoreError, columns::integer, names::check_database_name};

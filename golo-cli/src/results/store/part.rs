@@ -1,18 +1,13 @@
 //! One agent's part of a run while its records arrive.
 
 use golo::{engine::snapshot::Snapshot, wire::WireError};
-use golo_proto::{
-    engine::{self as pb, event},
-    results::{Ended, Record, ended, record},
-};
+use golo_proto::engine::{self as pb, event};
+use golo_proto::results::{Ended, Record, ended, record};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{
-    StoreError, check,
-    columns::{Durations, Parameters, integer, number},
-    seconds, series, tags,
-};
+use super::columns::{Durations, Parameters, integer, number};
+use super::{StoreError, check, seconds, series, tags};
 
 /// State of a part before its next record.
 pub(super) struct Part {

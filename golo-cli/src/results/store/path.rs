@@ -1,9 +1,7 @@
 //! Path of the database.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::support::environment::data_folder;
 

@@ -3,12 +3,10 @@
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::Serialize;
 
-use super::{
-    Store, StoreError,
-    columns::{integer, number, optional},
-    names::LATEST,
-    part::Part,
-};
+use super::columns::{integer, number, optional};
+use super::names::LATEST;
+use super::part::Part;
+use super::{Store, StoreError};
 use crate::{results::keep::short, support::moments};
 
 /// State of a part whose last record is not stored yet.

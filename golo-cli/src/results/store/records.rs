@@ -3,19 +3,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use golo_proto::{
-    engine::{self as pb, event},
-    results::{Record, record},
-};
+use golo_proto::engine::{self as pb, event};
+use golo_proto::results::{Record, record};
 use prost::Message as _;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{
-    KeptPart, Store, StoreError,
-    columns::{integer, number},
-    seconds::{second_of, written},
-    series,
-};
+use super::columns::{integer, number};
+use super::seconds::{second_of, written};
+use super::{KeptPart, Store, StoreError, series};
 
 /// Number of records read at once. No lock is held between pages, so a slow reader does not block others.
 const PAGE: u64 = 64;

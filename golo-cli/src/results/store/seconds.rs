@@ -2,24 +2,17 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use golo::engine::{
-    histogram::Histogram,
-    series::Label,
-    snapshot::{Snapshot, Triggers},
-};
-use golo_proto::{
-    engine::{self as pb, event},
-    results::{Record, record},
-};
+use golo::engine::histogram::Histogram;
+use golo::engine::series::Label;
+use golo::engine::snapshot::{Snapshot, Triggers};
+use golo_proto::engine::{self as pb, event};
+use golo_proto::results::{Record, record};
 use prost::Message as _;
 use rusqlite::{Connection, types::ValueRef};
 use serde::Serialize;
 
-use super::{
-    KeptRun, MergedRequests, Store, StoreError,
-    columns::{Durations, Parameters, integer, number, optional},
-    merge,
-};
+use super::columns::{Durations, Parameters, integer, number, optional};
+use super::{KeptRun, MergedRequests, Store, StoreError, merge};
 
 const SECOND: u64 = 1_000_000_000;
 

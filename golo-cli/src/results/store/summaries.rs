@@ -3,10 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    KeptRun, Store, StoreError,
-    columns::{integer, number, optional},
-};
+use super::columns::{integer, number, optional};
+use super::{KeptRun, Store, StoreError};
 use crate::support::moments;
 
 /// Summary of a run. Durations are nanoseconds.

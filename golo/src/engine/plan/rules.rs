@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    Asked, Model, Plan, PlanError, Rate, Stage, Target,
-    stage::{LONGEST, Time},
-    stride,
-};
+use super::stage::{LONGEST, Time};
+use super::{Asked, Model, Plan, PlanError, Rate, Stage, Target, stride};
 use crate::engine::curve::Curve;
 
 const USERS: u64 = 25;

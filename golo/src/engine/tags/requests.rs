@@ -1,19 +1,15 @@
 //! Requests of a load test that prints no `Output`, recorded from the tags of its triggers' responses.
 
-use std::{
-    borrow::Cow,
-    sync::{
-        Mutex, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
-};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::{
-    OutputRef, Response,
-    engine::{recorder::Recorder, room::Selected, snapshot::Snapshot},
-    support::lock::lock,
-};
+use crate::engine::recorder::Recorder;
+use crate::engine::room::Selected;
+use crate::engine::snapshot::Snapshot;
+use crate::support::lock::lock;
+use crate::{OutputRef, Response};
 
 /// Maximum delay of the first `Output` after the first response. Load tests hold a line back for 100 ms at most.
 const LATE: Duration = Duration::from_millis(500);
@@ -133,10 +129,9 @@ pub(crate) fn status(text: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        engine::{errors::ErrorKind, series::Outcome},
-        tagify,
-    };
+    use crate::engine::errors::ErrorKind;
+    use crate::engine::series::Outcome;
+    use crate::tagify;
 
     const TOOK: Duration = Duration::from_millis(3);
 

@@ -1,10 +1,8 @@
 //! Kept text of tag keys and values: bounded and without secrets.
 
-use std::{
-    borrow::Cow,
-    cell::RefCell,
-    hash::{BuildHasher as _, BuildHasherDefault},
-};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::hash::{BuildHasher as _, BuildHasherDefault};
 
 use rustc_hash::FxHasher;
 

@@ -1,27 +1,20 @@
 //! Runs users: starts their triggers as the plan requires.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
-use super::{
-    Worker,
-    held::{Held, Stage},
-    stalls::own_part,
-};
-use crate::{
-    engine::{
-        errors::ErrorKind,
-        plan::Model,
-        recorder,
-        snapshot::Triggers,
-        spent::{Spent, missed_by_pausing},
-        trigger::{Outcome, Trigger},
-        users::{Busy, Paced, Pauses, User, Users},
-    },
-    metrics::output::nanoseconds,
-};
+use super::Worker;
+use super::held::{Held, Stage};
+use super::stalls::own_part;
+use crate::engine::errors::ErrorKind;
+use crate::engine::plan::Model;
+use crate::engine::recorder;
+use crate::engine::snapshot::Triggers;
+use crate::engine::spent::{Spent, missed_by_pausing};
+use crate::engine::trigger::{Outcome, Trigger};
+use crate::engine::users::{Busy, Paced, Pauses, User, Users};
+use crate::metrics::output::nanoseconds;
 
 impl<T: Trigger> Worker<T> {
     /// Closed model: sets the number of users from `at` on.

@@ -1,22 +1,17 @@
 //! A user held by a task: returned to its worker when the task ends, even if the task is cut off.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    thread,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Worker;
-use crate::{
-    engine::{
-        errors::ErrorKind,
-        recorder,
-        trigger::Trigger,
-        users::{User, Users},
-    },
-    metrics::output::nanoseconds,
-    support::panic::{caught_now, is_counted},
-};
+use crate::engine::errors::ErrorKind;
+use crate::engine::recorder;
+use crate::engine::trigger::Trigger;
+use crate::engine::users::{User, Users};
+use crate::metrics::output::nanoseconds;
+use crate::support::panic::{caught_now, is_counted};
 
 /// Stage of a start.
 #[derive(Clone, Copy, PartialEq, Eq)]

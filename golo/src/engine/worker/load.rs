@@ -1,21 +1,16 @@
 //! The load of one worker: the triggers and users that are due at a time.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use super::{AT_ONCE, NANOSECOND, Run, SECOND, Timeline, Worker};
-use crate::{
-    engine::{
-        arrivals::Starts,
-        curve::Curve,
-        orders::{Adjustment, Orders},
-        plan::{Arrivals, Model},
-        trigger::Trigger,
-    },
-    user::share::Share,
-};
+use crate::engine::arrivals::Starts;
+use crate::engine::curve::Curve;
+use crate::engine::orders::{Adjustment, Orders};
+use crate::engine::plan::{Arrivals, Model};
+use crate::engine::trigger::Trigger;
+use crate::user::share::Share;
 
 /// Interval of checks for stalls of the thread, if busy users have due times.
 const HEARTBEAT: Duration = Duration::from_millis(5);

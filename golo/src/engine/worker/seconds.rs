@@ -1,9 +1,7 @@
 //! The reports of a worker, one each second.
 
-use std::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use super::{Message, Recycle, SECOND};
 use crate::engine::{recorder, snapshot::Snapshot};

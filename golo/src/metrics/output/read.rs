@@ -3,16 +3,13 @@
 
 mod own;
 
-use std::{
-    borrow::Cow,
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime};
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer},
-};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{OutputRef, nanoseconds, timestamp};
 

@@ -1,10 +1,8 @@
 //! RFC 3339 timestamps in UTC, with nanoseconds. The text of the current second is cached, because a busy load test
 //! writes thousands of lines in it.
 
-use std::{
-    cell::Cell,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::cell::Cell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -38,7 +36,7 @@ fn put_digits(room: &mut [u8], mut value: u32) {
     }
 }
 
-/// Reads a time of 1970 or later in exactly the form that [`write`] writes. Returns `None` for anything else.
+/// Reads a time of 1970 or later in exactly the form that `write` writes. Returns `None` for anything else.
 pub(super) fn read_own(text: &[u8]) -> Option<SystemTime> {
     let text: &[u8; LENGTH] = text.try_into().ok()?;
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (29, b'Z')];

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::Distribution;
-use crate::{
-    engine::{Finished, health::Lag, snapshot::Triggers, spent::Spent},
-    metrics::output::nanoseconds,
-    report::rates::{achieved_rate, asked_rate},
-};
+use crate::engine::Finished;
+use crate::engine::health::Lag;
+use crate::engine::snapshot::Triggers;
+use crate::engine::spent::Spent;
+use crate::metrics::output::nanoseconds;
+use crate::report::rates::{achieved_rate, asked_rate};
 
 /// Returns the starts that the plan asked for, and their outcome: due = done + dropped + interrupted.
 pub(super) fn load(finished: &Finished) -> impl Serialize {

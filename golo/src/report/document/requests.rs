@@ -5,22 +5,16 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Distribution, Document};
-use crate::{
-    engine::{
-        histogram::Histogram,
-        series::Label,
-        slowest::{Journey, Step},
-        snapshot::Snapshot,
-        tags::{Counts, Tag, Tags},
-    },
-    metrics::output::nanoseconds,
-    report::{
-        RateTime,
-        requests::Requests,
-        route::Route,
-        tags::{other, spread, values},
-    },
-};
+use crate::engine::histogram::Histogram;
+use crate::engine::series::Label;
+use crate::engine::slowest::{Journey, Step};
+use crate::engine::snapshot::Snapshot;
+use crate::engine::tags::{Counts, Tag, Tags};
+use crate::metrics::output::nanoseconds;
+use crate::report::RateTime;
+use crate::report::requests::Requests;
+use crate::report::route::Route;
+use crate::report::tags::{other, spread, values};
 
 pub(super) fn requests(document: &Document<'_>) -> impl Serialize {
     let (requests, totals) = (&document.requests, &document.outcome.finished.totals);

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use crate::{
-    engine::{Finished, histogram::Histogram, plan::Model},
-    metrics::output::nanoseconds,
-    report::{RunOutcome, figures::figures, timeline::TimedPoint},
-};
+use crate::engine::Finished;
+use crate::engine::histogram::Histogram;
+use crate::engine::plan::Model;
+use crate::metrics::output::nanoseconds;
+use crate::report::RunOutcome;
+use crate::report::figures::figures;
+use crate::report::timeline::TimedPoint;
 
 /// Rows of the heat map for each doubling of the duration.
 const ROWS: f64 = 4.0;

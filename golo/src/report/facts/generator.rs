@@ -1,15 +1,15 @@
 //! State of the load generator, and advice if it was the limit.
 
 use super::Fact;
-use crate::{
-    engine::{Finished, health::LostAgent, histogram::Histogram, plan::Model, snapshot::Snapshot},
-    report::{
-        figures::named,
-        text::clean,
-        units::{count, counted},
-        verdict::{since, why_lost},
-    },
-};
+use crate::engine::Finished;
+use crate::engine::health::LostAgent;
+use crate::engine::histogram::Histogram;
+use crate::engine::plan::Model;
+use crate::engine::snapshot::Snapshot;
+use crate::report::figures::named;
+use crate::report::text::clean;
+use crate::report::units::{count, counted};
+use crate::report::verdict::{since, why_lost};
 
 /// Share of busy time at or above which workers are considered saturated.
 const SATURATED: f64 = 0.9;

@@ -3,19 +3,13 @@
 use std::time::Duration;
 
 use super::Fact;
-use crate::{
-    engine::{
-        Finished,
-        health::LateStarts,
-        plan::{Arrivals, Model},
-        snapshot::Triggers,
-    },
-    report::{
-        pauses,
-        rates::{achieved_rate, asked_rate},
-        units::{count, counted, duration, per_second, percent},
-    },
-};
+use crate::engine::Finished;
+use crate::engine::health::LateStarts;
+use crate::engine::plan::{Arrivals, Model};
+use crate::engine::snapshot::Triggers;
+use crate::report::pauses;
+use crate::report::rates::{achieved_rate, asked_rate};
+use crate::report::units::{count, counted, duration, per_second, percent};
 
 /// Describes the starts, their rate, and the users. Some facts are shorter on the page.
 pub(in crate::report) fn load(finished: &Finished, on_page: bool) -> Vec<Fact> {

@@ -1,9 +1,7 @@
 //! Content that the page embeds verbatim: the document as JSON, and the script that draws the charts.
 
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::fmt;
+use std::io::{self, Write};
 
 use plotly::Plot;
 use serde::Serialize as _;

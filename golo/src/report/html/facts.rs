@@ -1,12 +1,10 @@
 //! Facts of the page's head: the main figures, and the run.
 
-use crate::report::{
-    Document,
-    document::GOLO,
-    facts::{Fact, took},
-    figures::figures,
-    units::{count, nanoseconds, per_second, percent},
-};
+use crate::report::Document;
+use crate::report::document::GOLO;
+use crate::report::facts::{Fact, took};
+use crate::report::figures::figures;
+use crate::report::units::{count, nanoseconds, per_second, percent};
 
 /// Returns the figures that most readers look for first.
 pub(super) fn tiles(document: &Document<'_>) -> Vec<Fact> {

@@ -2,19 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    engine::{
-        series::Label,
-        slowest::{Journey, Step},
-        snapshot::Snapshot,
-    },
-    report::{
-        requests::Requests,
-        summary::{have_steps, not_kept, outcome},
-        text::clean,
-        units::duration,
-    },
-};
+use crate::engine::series::Label;
+use crate::engine::slowest::{Journey, Step};
+use crate::engine::snapshot::Snapshot;
+use crate::report::requests::Requests;
+use crate::report::summary::{have_steps, not_kept, outcome};
+use crate::report::text::clean;
+use crate::report::units::duration;
 
 /// Number of waterfalls that are expanded initially.
 const OPEN: usize = 3;

@@ -1,25 +1,19 @@
 //! The tables of the page.
 
-use super::{
-    Table,
-    table::{Cell, Head, heads},
-};
-use crate::{
-    engine::histogram::Histogram,
-    metrics::output,
-    report::{
-        Document,
-        facts::Tone,
-        figures::{FIGURES, figures},
-        requests::Routes,
-        route::Route,
-        summary::{are_shown, checks_by_failures, has_due_times},
-        tags::{other, other_values, spreads, values},
-        text::clean,
-        timeline::TimedPoint,
-        units::{bytes, count, nanoseconds, number, per_second, percent, rate},
-    },
-};
+use super::Table;
+use super::table::{Cell, Head, heads};
+use crate::engine::histogram::Histogram;
+use crate::metrics::output;
+use crate::report::Document;
+use crate::report::facts::Tone;
+use crate::report::figures::{FIGURES, figures};
+use crate::report::requests::Routes;
+use crate::report::route::Route;
+use crate::report::summary::{are_shown, checks_by_failures, has_due_times};
+use crate::report::tags::{other, other_values, spreads, values};
+use crate::report::text::clean;
+use crate::report::timeline::TimedPoint;
+use crate::report::units::{bytes, count, nanoseconds, number, per_second, percent, rate};
 
 pub(super) fn thresholds(document: &Document<'_>) -> Option<Table> {
     let rows = document.outcome.thresholds.iter().map(|judged| {

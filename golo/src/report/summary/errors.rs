@@ -1,16 +1,12 @@
 //! Checks, statuses, and errors by kind.
 
 use super::{ROWS, more, table};
-use crate::{
-    engine::snapshot::Snapshot,
-    metrics::check::Check,
-    report::{
-        Page,
-        requests::Requests,
-        text::clean,
-        units::{count, duration, percent},
-    },
-};
+use crate::engine::snapshot::Snapshot;
+use crate::metrics::check::Check;
+use crate::report::Page;
+use crate::report::requests::Requests;
+use crate::report::text::clean;
+use crate::report::units::{count, duration, percent};
 
 /// Maximum number of error texts in the summary.
 const ERRORS: usize = 20;

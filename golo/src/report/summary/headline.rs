@@ -1,17 +1,15 @@
-use crate::{
-    engine::{Finished, errors::ErrorKind, histogram::Histogram, snapshot::Snapshot},
-    report::{
-        self, Moment, Page, RunOutcome, Verdict,
-        facts::Tone,
-        page::{BAD, GOOD, WARNING},
-        pauses,
-        requests::Requests,
-        route::Route,
-        text::clean,
-        units::{count, counted, duration, nanoseconds, percent},
-        verdict::{self, has_failed_so, reason},
-    },
-};
+use crate::engine::Finished;
+use crate::engine::errors::ErrorKind;
+use crate::engine::histogram::Histogram;
+use crate::engine::snapshot::Snapshot;
+use crate::report::facts::Tone;
+use crate::report::page::{BAD, GOOD, WARNING};
+use crate::report::requests::Requests;
+use crate::report::route::Route;
+use crate::report::text::clean;
+use crate::report::units::{count, counted, duration, nanoseconds, percent};
+use crate::report::verdict::{self, has_failed_so, reason};
+use crate::report::{self, Moment, Page, RunOutcome, Verdict, pauses};
 
 /// The verdict in words.
 pub(in crate::report) struct Headline {

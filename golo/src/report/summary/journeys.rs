@@ -3,20 +3,14 @@
 use std::sync::Arc;
 
 use super::{more, table};
-use crate::{
-    engine::{
-        series::Label,
-        slowest::{Journey, Step},
-        snapshot::Snapshot,
-    },
-    report::{
-        Page,
-        figures::quantiles,
-        requests::Requests,
-        text::{align, clean, shorten},
-        units::{count, counted, duration, nanoseconds},
-    },
-};
+use crate::engine::series::Label;
+use crate::engine::slowest::{Journey, Step};
+use crate::engine::snapshot::Snapshot;
+use crate::report::Page;
+use crate::report::figures::quantiles;
+use crate::report::requests::Requests;
+use crate::report::text::{align, clean, shorten};
+use crate::report::units::{count, counted, duration, nanoseconds};
 
 /// Number of slow journeys in the summary.
 const SHOWN: usize = 3;

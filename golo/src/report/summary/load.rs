@@ -4,14 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{
-    engine::Finished,
-    report::{
-        facts::{self, Fact, took},
-        requests::Requests,
-        text::clean,
-    },
-};
+use crate::engine::Finished;
+use crate::report::facts::{self, Fact, took};
+use crate::report::requests::Requests;
+use crate::report::text::clean;
 
 pub(super) fn load(finished: &Finished, requests: &Requests) -> Vec<Fact> {
     let mut facts =

@@ -1,14 +1,12 @@
 //! Tables of requests and of measured steps.
 
 use super::{ROWS, more};
-use crate::report::{
-    Page, RateTime,
-    figures::{FIGURES, figures},
-    requests::Routes,
-    route::{Amounts, Route},
-    text::{align, left, right, shorten, width},
-    units::{bytes, count, nanoseconds, percent, rate},
-};
+use crate::report::figures::{FIGURES, figures};
+use crate::report::requests::Routes;
+use crate::report::route::{Amounts, Route};
+use crate::report::text::{align, left, right, shorten, width};
+use crate::report::units::{bytes, count, nanoseconds, percent, rate};
+use crate::report::{Page, RateTime};
 
 const AMOUNTS: [&str; 4] = ["count", "failed", "rate", "received"];
 /// Width up to which a name must fit into one line with its figures, in columns.

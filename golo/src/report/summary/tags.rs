@@ -1,19 +1,13 @@
 //! Tags of triggers: counts of values, and distributions of numbers.
 
 use super::{ROWS, more, table};
-use crate::{
-    engine::{
-        snapshot::Snapshot,
-        tags::{KEYS, Tag},
-    },
-    report::{
-        Page,
-        figures::FIGURES,
-        tags::{other, other_values, spreads, values},
-        text::clean,
-        units::{count, counted, number, percent},
-    },
-};
+use crate::engine::snapshot::Snapshot;
+use crate::engine::tags::{KEYS, Tag};
+use crate::report::Page;
+use crate::report::figures::FIGURES;
+use crate::report::tags::{other, other_values, spreads, values};
+use crate::report::text::clean;
+use crate::report::units::{count, counted, number, percent};
 
 /// Number of values of a key in the summary.
 const VALUES: usize = 10;

@@ -1,25 +1,21 @@
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::engine::Finished;
+use crate::engine::Options;
+use crate::engine::errors::ErrorKind;
+use crate::engine::health::{Lag, LateStarts, LostAgent};
+use crate::engine::plan::{Asked, Plan};
+use crate::engine::series::{Label, Outcome, Series};
+use crate::engine::snapshot::{Check, Redirects, Triggers};
 use crate::error::exit::Exit;
+use crate::metrics::journey::{Journeys, Step};
 use crate::report::Verdict;
-use crate::{
-    engine::{
-        Options,
-        errors::ErrorKind,
-        health::{Lag, LateStarts, LostAgent},
-        plan::{Asked, Plan},
-        series::{Label, Outcome, Series},
-        snapshot::{Check, Redirects, Triggers},
-    },
-    metrics::journey::{Journeys, Step},
-    report::{Moment, Unwritten, Watch, Written, page::WIDTH, text::width},
-    user::share::Share,
-};
+use crate::report::page::WIDTH;
+use crate::report::text::width;
+use crate::report::{Moment, Unwritten, Watch, Written};
+use crate::user::share::Share;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: u64 = 1_000_000;

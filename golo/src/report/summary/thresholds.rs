@@ -1,10 +1,8 @@
 //! The thresholds with their actual values.
 
-use crate::report::{
-    Judged, Page,
-    page::{BAD, GOOD, together},
-    text::{clean, width},
-};
+use crate::report::page::{BAD, GOOD, together};
+use crate::report::text::{clean, width};
+use crate::report::{Judged, Page};
 
 /// Maximum width of a threshold for its actual value to be aligned, in columns.
 const ALIGNED: usize = 56;

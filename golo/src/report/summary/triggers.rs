@@ -1,19 +1,12 @@
 //! Durations of triggers, from their start and from their due time.
 
 use super::table;
-use crate::{
-    engine::{
-        Finished,
-        plan::{Model, Plan},
-    },
-    report::{
-        Page,
-        facts::{Fact, failed_triggers},
-        figures::{FIGURES, figures},
-        pauses,
-        units::nanoseconds,
-    },
-};
+use crate::engine::Finished;
+use crate::engine::plan::{Model, Plan};
+use crate::report::facts::{Fact, failed_triggers};
+use crate::report::figures::{FIGURES, figures};
+use crate::report::units::nanoseconds;
+use crate::report::{Page, pauses};
 
 pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
     let triggers = &finished.totals.triggers;

@@ -1,17 +1,11 @@
 //! Thresholds and failures: thresholds that ask for failures, and notes on values that include them.
 
-use super::{
-    Threshold,
-    metric::{Kind, Metric, Statistic},
-    tag::Tag,
-};
-use crate::{
-    engine::{
-        series::{Outcome, Series},
-        snapshot::{Ends, Snapshot},
-    },
-    report::units::{nanoseconds, percent},
-};
+use super::Threshold;
+use super::metric::{Kind, Metric, Statistic};
+use super::tag::Tag;
+use crate::engine::series::{Outcome, Series};
+use crate::engine::snapshot::{Ends, Snapshot};
+use crate::report::units::{nanoseconds, percent};
 
 impl Threshold {
     /// Returns true if the threshold cannot pass unless something failed or was cut off.

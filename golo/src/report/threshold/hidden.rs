@@ -1,17 +1,11 @@
 //! Requests in `other` that a threshold may select.
 
-use super::{
-    Threshold,
-    tag::{Key, Tag},
-};
-use crate::{
-    engine::{
-        room::Priority,
-        series::{Outcome, Series},
-        snapshot::Snapshot,
-    },
-    report::units::counted,
-};
+use super::Threshold;
+use super::tag::{Key, Tag};
+use crate::engine::room::Priority;
+use crate::engine::series::{Outcome, Series};
+use crate::engine::snapshot::Snapshot;
+use crate::report::units::counted;
 
 impl Threshold {
     /// Explains why the threshold fails independently of its value: requests that it may select are past the limits of

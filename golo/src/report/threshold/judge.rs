@@ -4,16 +4,13 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use super::{
-    Threshold,
-    limit::Dimension,
-    metric::{Metric, Statistic},
-    samples::{Measured, Samples, Users},
-};
-use crate::{
-    engine::{histogram::Histogram, tags::Numbers},
-    report::units::{bytes, count, duration, number, percent, rate},
-};
+use super::Threshold;
+use super::limit::Dimension;
+use super::metric::{Metric, Statistic};
+use super::samples::{Measured, Samples, Users};
+use crate::engine::histogram::Histogram;
+use crate::engine::tags::Numbers;
+use crate::report::units::{bytes, count, duration, number, percent, rate};
 
 /// Values that differ by less than this share may look equal in three digits.
 const NEAR: f64 = 0.01;

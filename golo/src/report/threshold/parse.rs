@@ -2,18 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::{
-    Threshold,
-    error::Wrong,
-    limit::{Dimension, Limit},
-    metric::{Metric, Statistic},
-    operator::Operator,
-    tag::{Key, Tag, is_key_part},
-};
-use crate::{
-    engine::tags::kept,
-    support::nearest::{instead, one_of},
-};
+use super::Threshold;
+use super::error::Wrong;
+use super::limit::{Dimension, Limit};
+use super::metric::{Metric, Statistic};
+use super::operator::Operator;
+use super::tag::{Key, Tag, is_key_part};
+use crate::engine::tags::kept;
+use crate::support::nearest::{instead, one_of};
 
 pub(super) fn threshold(text: &str) -> Result<Threshold, Wrong> {
     let mut reader = Reader { text, at: 0 };

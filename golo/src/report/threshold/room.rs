@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use super::{
-    Threshold,
-    metric::Statistic,
-    samples::{Measured, Samples},
-};
-use crate::engine::{
-    histogram::{Histogram, rank},
-    tags::Numbers,
-};
+use super::Threshold;
+use super::metric::Statistic;
+use super::samples::{Measured, Samples};
+use crate::engine::histogram::{Histogram, rank};
+use crate::engine::tags::Numbers;
 
 /// More samples than any run has, and few enough for a float to represent each count exactly.
 const MANY: u64 = 1 << 52;

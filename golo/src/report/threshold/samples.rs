@@ -2,23 +2,17 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{
-    Threshold,
-    metric::{Metric, Statistic},
-    tag::{Key, Tag},
-};
-use crate::{
-    engine::{
-        Finished,
-        histogram::Histogram,
-        series::{Outcome, Series},
-        snapshot::{Ends, Measure, Snapshot},
-        tags::Numbers,
-    },
-    metrics::check::Check,
-    report::RateTime,
-    support::nearest::nearest,
-};
+use super::Threshold;
+use super::metric::{Metric, Statistic};
+use super::tag::{Key, Tag};
+use crate::engine::Finished;
+use crate::engine::histogram::Histogram;
+use crate::engine::series::{Outcome, Series};
+use crate::engine::snapshot::{Ends, Measure, Snapshot};
+use crate::engine::tags::Numbers;
+use crate::metrics::check::Check;
+use crate::report::RateTime;
+use crate::support::nearest::nearest;
 
 /// Measurements by which a threshold is judged, of a run that has ended or is under way.
 #[derive(Debug, Clone, Copy)]

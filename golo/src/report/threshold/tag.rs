@@ -2,15 +2,11 @@
 
 use std::{borrow::Cow, fmt};
 
+use crate::engine::errors::ErrorKind;
+use crate::engine::route;
+use crate::engine::series::{Outcome, Series};
+use crate::request::measure;
 use crate::support::nearest::{instead, one_of};
-use crate::{
-    engine::{
-        errors::ErrorKind,
-        route,
-        series::{Outcome, Series},
-    },
-    request::measure,
-};
 
 /// Kinds of error that a request may have.
 const ERRORS: [ErrorKind; 11] = [

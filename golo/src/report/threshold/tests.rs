@@ -6,11 +6,9 @@ mod trigger_tags;
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::{
-    errors::ErrorKind,
-    series::{Label, Outcome, Series},
-    snapshot::Snapshot,
-};
+use crate::engine::errors::ErrorKind;
+use crate::engine::series::{Label, Outcome, Series};
+use crate::engine::snapshot::Snapshot;
 use crate::report::RateTime;
 
 const PASSED: Outcome = Outcome::Answered { status: 200, failed: false };

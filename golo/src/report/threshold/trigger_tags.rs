@@ -1,18 +1,12 @@
 //! Thresholds on the tags of triggers: `tag{size} p(95)<20000`, `tag{status:500} rate<1%`.
 
-use super::{
-    Threshold,
-    metric::{Metric, Statistic},
-    samples::Samples,
-    tag::Tag,
-};
-use crate::{
-    engine::{
-        snapshot::Snapshot,
-        tags::{self, KEYS, Known, Numbers, VALUES, kept, status},
-    },
-    support::nearest::nearest,
-};
+use super::Threshold;
+use super::metric::{Metric, Statistic};
+use super::samples::Samples;
+use super::tag::Tag;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::tags::{self, KEYS, Known, Numbers, VALUES, kept, status};
+use crate::support::nearest::nearest;
 
 /// Key with values that may be a status with its reason, such as `500 Internal Server Error`.
 const STATUS: &str = "status";

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::{Judged, Measured, Room, Threshold, Users};
-use crate::engine::{
-    Finished, Progress,
-    curve::Curve,
-    plan::{Model, Plan},
-    snapshot::{Snapshot, Triggers},
-};
+use crate::engine::curve::Curve;
+use crate::engine::plan::{Model, Plan};
+use crate::engine::snapshot::{Snapshot, Triggers};
+use crate::engine::{Finished, Progress};
 use crate::report::RateTime;
 
 /// Number of seconds after which the best second so far is an upper limit for further seconds. The first seconds are

@@ -1,9 +1,7 @@
 //! Job files in TOML.
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::value::{Key, Kind, Mistake, Value};
 

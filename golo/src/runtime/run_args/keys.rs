@@ -5,10 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::RunCall;
-use crate::{
-    engine::plan::{Asked, Time},
-    transport::proxy::Proxy,
-};
+use crate::engine::plan::{Asked, Time};
+use crate::transport::proxy::Proxy;
 
 impl RunCall {
     /// Returns the load and the options of the run, with the flags of `run` as keys. Contains exactly what was set.

@@ -1,13 +1,10 @@
 //! Panic hook. It prints only a limited number of panics, and counts those that nothing catches.
 
-use std::{
-    cell::{Cell, RefCell},
-    panic::PanicHookInfo,
-    sync::{
-        Once,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::cell::{Cell, RefCell};
+use std::panic::PanicHookInfo;
+use std::sync::Once;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::{message, stray};
 use crate::support::message::{above, say};

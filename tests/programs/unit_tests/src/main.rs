@@ -22,10 +22,8 @@ async fn journey(visitor: &mut Visitor, limit: Shared<u32>, response: Response) 
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 

@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, fs};
 
-use rustix::{
-    io::Errno,
-    process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process_group},
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process_group,
 };
 
 /// Fields of `/proc/ID/stat`.

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use golo::{
-    engine::{
-        Progress,
-        histogram::Histogram,
-        plan::Asked,
-        series::{Outcome as Ended, Series as Of},
-        snapshot::{Measure, Snapshot},
-    },
-    report::Page,
-};
+use golo::engine::Progress;
+use golo::engine::histogram::Histogram;
+use golo::engine::plan::Asked;
+use golo::engine::series::{Outcome as Ended, Series as Of};
+use golo::engine::snapshot::{Measure, Snapshot};
+use golo::report::Page;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::*;

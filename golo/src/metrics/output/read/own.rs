@@ -2,10 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::{
-    OutputRef,
-    metrics::output::{line::needs_no_escape, timestamp},
-};
+use crate::OutputRef;
+use crate::metrics::output::line::needs_no_escape;
+use crate::metrics::output::timestamp;
 
 /// Reads the output, or returns `None` if the line differs from that form in any way.
 pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {

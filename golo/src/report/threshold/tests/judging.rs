@@ -1,14 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{
-    engine::{
-        room::Priority,
-        snapshot::{AfterLoad, Measure},
-    },
-    metrics::check::Check,
-    request::measure,
-};
+use crate::engine::room::Priority;
+use crate::engine::snapshot::{AfterLoad, Measure};
+use crate::metrics::check::Check;
+use crate::request::measure;
 
 const MS: u64 = 1_000_000;
 const TIME: Duration = Duration::from_secs(10);
