@@ -215,8 +215,8 @@ mod tests {
             (json!({"binary": "b", "share": {"index": 0, "of": 3, "x": 1}}), "`share`: expected the index"),
             (json!({"binary": "b", "env": {"GOLO_ADDR": "x"}}), "`env` has `GOLO_ADDR`"),
             (json!({"binary": "b", "env": {"A=B": "x"}}), "`env` has an invalid variable"),
-            (json!({"binary": "b", "env": [1]}), "`env` is"),
-            (json!({"binary": "b", "max-memory": "a lot"}), "`max-memory`: expected bytes"),
+            (json!({"binary": "b", "env": [1]}), "`env`: expected"),
+            (json!({"binary": "b", "max-memory": "a lot"}), "`max-memory`: expected a number of bytes"),
             (json!({"binary": "b", "name": "a\nb"}), "`name` has control characters"),
         ] {
             let error = Request::parse(&job, "here").unwrap_err().to_string();
