@@ -44,8 +44,8 @@ async fn agent_does_not_start_with_a_damaged_database() {
     let begins =
         |bytes: &[u8]| bytes.iter().copied().chain(std::iter::repeat(0xff)).take(whole.len()).collect::<Vec<_>>();
     for (damaged, reason) in [
-        (begins(&whole[..8192]), "it is damaged: put it aside for `sqlite3 FILE .recover`, and go on with a new one"),
-        (begins(&whole[..100]), "it is damaged: put it aside"),
+        (begins(&whole[..8192]), "it is damaged: try `sqlite3 FILE .recover` on it, and continue with a new one"),
+        (begins(&whole[..100]), "it is damaged: try `sqlite3"),
         (begins(b""), "it is not a database"),
     ] {
         std::fs::write(&path, damaged).unwrap();

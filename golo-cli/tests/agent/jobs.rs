@@ -52,7 +52,7 @@ async fn held_job_waits_for_its_start() {
     for at in [far, u64::MAX] {
         let (status, refused) = agent.post(&start, json!({ "at": at })).await;
         let reason = refused["error"].as_str().unwrap();
-        assert!(status == 400 && reason.contains("by this agent's clock it is 1"), "{status} {refused}");
+        assert!(status == 400 && reason.contains("the agent's time is 1"), "{status} {refused}");
     }
     let (status, job) = agent.post(&start, json!({"at": 0})).await;
     assert_eq!(status, 200, "{job}");
