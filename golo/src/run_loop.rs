@@ -332,6 +332,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         if self.outcome.stopped.is_some() {
             let what = if let Moment::Load(_) = moment { "the triggers in flight" } else { "the end of the run" };
             self.say(format_args!("cutting off {what}"));
+            self.cut_at = None;
             return engine.cut();
         }
         self.say(match moment {
