@@ -2,18 +2,15 @@
 
 pub mod store;
 
-use golo::{cli::RunCall, report::MetricsOutput};
+use golo::report::MetricsOutput;
 
-use crate::results::keep::{KeepArgs, Keeper};
+use crate::results::keep::Keeper;
 use store::StoreOutput;
 
-/// Returns the outputs of a run of the load test `name` on this machine.
+/// Returns the outputs of a run on this machine. Records go to `keeper`, if there is one.
 #[must_use]
-pub fn of_run(keep: &KeepArgs, name: &str, call: &RunCall) -> Vec<Box<dyn MetricsOutput>> {
+pub fn of_run(keeper: Option<Keeper>) -> Vec<Box<dyn MetricsOutput>> {
     let mut outputs: Vec<Box<dyn MetricsOutput>> = Vec::new();
-    if !keep.no_keep {
-        let (keeper, keeping) = Keeper::start_alone(keep, name, call);
-        outputs.push(Box::new(StoreOutput::new(keeper, keeping)));
-    }
+    outputs.extend(keeper.map(|keeper| Box::new(StoreOutput::new(keeper)) as Box<dyn MetricsOutput>));
     outputs
 }

@@ -265,6 +265,30 @@ async fn stopped_run_is_stored_as_stopped_and_killed_run_as_not_ended() {
 }
 
 #[tokio::test]
+async fn run_whose_report_is_not_read_is_stored() {
+    let kept = Kept::new();
+    let pipe = kept.file("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Opening the pipe for reading and writing does not block. Nothing is read, and the pipe is smaller than a summary.
+    let reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    rustix::pipe::fcntl_setpipe_size(&reader, 4096).unwrap();
+    let out = format!("summary={}", pipe.display());
+    let running = kept.spawn(&["run", JOBS, "-u", "2", "-i", "500", "-o", &out], "");
+    let is_full = async || rustix::io::ioctl_fionread(&reader).unwrap() == 4096;
+    within("the pipe is full", async {
+        while !is_full().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    running.signal(Signal::INT);
+    let ran = running.finish().await;
+    assert_eq!((ran.code, ran.said("gave up writing reports because they are not read")), (Some(105), 1), "{ran:#?}");
+    let shown = kept.golo(&["show", &kept_as(&ran)]).await;
+    assert!(shown.stdout[0].starts_with("PASSED: "), "{shown:#?}");
+}
+
+#[tokio::test]
 async fn invalid_runs_are_not_compared() {
     let kept = Kept::new();
     // This blocks the only worker, which is given up after the grace.

@@ -12,7 +12,7 @@ use crate::drive::served::{DriveBy, Served, is_free};
 use crate::outputs;
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
-use crate::results::keep::KeepArgs;
+use crate::results::keep::{KeepArgs, Keeper};
 use crate::support::environment::variable;
 
 /// A run as the command line describes it.
@@ -126,8 +126,17 @@ pub fn run(line: RunLine) -> ExitCode {
         return Exit::BadConfiguration.into();
     }
     let name = load_test.name.clone();
-    let outputs = || outputs::of_run(&keep, &name, &call);
-    run_driver(&name, &call, outputs, |runtime| {
+    let mut keeping = None;
+    let outputs = || {
+        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start_alone(&keep, &name, &call)).unzip();
+        keeping = kept;
+        outputs::of_run(keeper)
+    };
+    let code = run_driver(&name, &call, outputs, |runtime| {
         Served::new(load_test, env, &call, runtime.clone()).limited(limits).driven_by(drive)
-    })
+    });
+    if let Some(keeping) = keeping {
+        keeping.finish();
+    }
+    code
 }

@@ -2,7 +2,7 @@
 
 mod line;
 
-use std::{cell::OnceCell, process::ExitCode};
+use std::process::ExitCode;
 
 use golo::cli::{RunCall, run_driver, say};
 use serde_json::{Map, Value};
@@ -13,7 +13,6 @@ use crate::cli::command::{UsageError, refused};
 use crate::cli::run::{Asked, RunOwn};
 use crate::fleet::part::useful;
 use crate::fleet::{Fleet, FleetSettings};
-use crate::outputs::store::StoreOfAgents;
 use crate::process::limits::LimitArgs;
 use crate::results::keep::Keeper;
 use crate::support::environment::variable;
@@ -51,17 +50,17 @@ pub fn run(line: SubmitLine) -> ExitCode {
     }
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet) = (golo::new_sequence_id(), call.is_quiet());
-    let names = agents.iter().map(|(name, _)| name.clone()).collect();
-    let store = OnceCell::new();
-    let outputs = || {
-        let (keeper, keeping) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
-        let _ = store.set(keeper);
-        vec![Box::new(StoreOfAgents(keeping)) as _]
-    };
-    run_driver(&name, &call, outputs, |_| {
-        let keeper = store.get().cloned().flatten();
-        Fleet::new(FleetSettings { run: run.clone(), load_test, job, on_loss, is_quiet, keeper }, agents)
-    })
+    let mut keeping = None;
+    let code = run_driver(&name, &call, Vec::new, |_| {
+        let names = agents.iter().map(|(name, _)| name.clone()).collect();
+        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
+        keeping = kept;
+        Fleet::new(FleetSettings { run, load_test, job, on_loss, is_quiet, keeper }, agents)
+    });
+    if let Some(keeping) = keeping {
+        keeping.finish();
+    }
+    code
 }
 
 /// Returns the job as JSON for the agents.

@@ -6,29 +6,28 @@ use golo::report::{MetricsOutput, RunOutcome, Written};
 use golo_proto::engine::{self as pb, event::Event};
 
 use crate::drive::run_end::ended;
-use crate::results::keep::{Keeper, Keeping};
+use crate::results::keep::Keeper;
 
 /// Stores the results of a run on this machine, second by second.
 pub struct StoreOutput {
     keeper: Keeper,
-    keeping: Option<Keeping>,
     /// Triggers whose interruption has been recorded.
     interrupted: u64,
     has_finished: bool,
 }
 
 impl StoreOutput {
-    /// Creates the output. Records go to `keeper`; the end of the run waits for `keeping`.
+    /// Creates the output. Records go to `keeper`.
     #[must_use]
-    pub fn new(keeper: Keeper, keeping: Keeping) -> Self {
-        Self { keeper, keeping: Some(keeping), interrupted: 0, has_finished: false }
+    pub fn new(keeper: Keeper) -> Self {
+        Self { keeper, interrupted: 0, has_finished: false }
     }
 }
 
 impl MetricsOutput for StoreOutput {
-    fn event(&mut self, event: &RunEvent, _: &Snapshot) {
+    fn event(&mut self, event: &RunEvent, totals: &Snapshot) {
         match event {
-            RunEvent::Second(progress) => self.interrupted += progress.second.triggers.interrupted,
+            RunEvent::Second(_) => self.interrupted = totals.triggers.interrupted,
             RunEvent::Started { .. } => {}
             RunEvent::Ready { .. } | RunEvent::Adjusted(_) => return,
         }
@@ -53,21 +52,6 @@ impl MetricsOutput for StoreOutput {
             self.keeper.event(Event::from(&outcome.finished));
         }
         self.keeper.ended(ended(outcome));
-        if let Some(keeping) = self.keeping.take() {
-            keeping.finish();
-        }
-        Vec::new()
-    }
-}
-
-/// Waits in the end until the records of a run on several agents are written.
-pub struct StoreOfAgents(pub Option<Keeping>);
-
-impl MetricsOutput for StoreOfAgents {
-    fn finish(&mut self, _: &RunOutcome) -> Vec<Written> {
-        if let Some(keeping) = self.0.take() {
-            keeping.finish();
-        }
         Vec::new()
     }
 }

@@ -66,11 +66,13 @@ fn deliver(
     further: impl FnOnce() -> Vec<Box<dyn MetricsOutput>>,
     drive: impl FnOnce(&mut [Box<dyn MetricsOutput>]) -> Result<RunOutcome, Error>,
 ) -> ExitCode {
-    let mut outputs = match call.outputs() {
+    let requested = match call.outputs() {
         Ok(outputs) => outputs,
         Err(error) => return report(&error),
     };
-    outputs.extend(further());
+    // Before the requested outputs, which can block: one that is not read must not keep a run from being stored.
+    let mut outputs = further();
+    outputs.extend(requested);
     let outcome = match drive(&mut outputs) {
         Err(error) if error.is_start() => {
             let finished = Finished::not_started(call.plan.clone(), call.options(name), Some(chain(&error)));
