@@ -11,7 +11,8 @@ pub mod engine;
 pub mod reports;
 pub mod signals;
 
-use std::{pin::pin, time::Duration};
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -68,8 +69,7 @@ pub async fn run<D: Driver, C: Control>(
         outputs,
         watch,
         outcome: not_started.into(),
-        begin_at: None,
-        level: None,
+        early: EarlyOrders::default(),
         held_until: None,
         cut_at: None,
         is_interrupt_pending: false,
@@ -86,10 +86,7 @@ struct Run<'a, 'o, D, C> {
     outputs: &'a mut [Box<dyn MetricsOutput + 'o>],
     watch: Watch,
     outcome: RunOutcome,
-    /// Start time of a held run, if the order came before the engine could begin.
-    begin_at: Option<std::time::SystemTime>,
-    /// Load from an order that came before there was an engine.
-    level: Option<Target>,
+    early: EarlyOrders,
     held_until: Option<Instant>,
     /// Time at which remaining work is cut off after a stop.
     cut_at: Option<Instant>,
@@ -98,21 +95,41 @@ struct Run<'a, 'o, D, C> {
     is_slow_pace_reported: bool,
 }
 
+/// Orders for the engine that came before there was one.
+#[derive(Default)]
+struct EarlyOrders {
+    /// Start time of a held run.
+    begin_at: Option<SystemTime>,
+    level: Option<Target>,
+}
+
+impl EarlyOrders {
+    /// Waits for an order to stop, and keeps the other orders. Dropping the future loses none.
+    async fn until_stop(&mut self, control: &mut impl Control) -> Order {
+        loop {
+            match control.next().await {
+                Order::Start { at } => self.begin_at = Some(at),
+                Order::Adjust(level) => self.level = Some(level),
+                stop @ (Order::Stop | Order::Cut | Order::Interrupt) => return stop,
+            }
+        }
+    }
+}
+
 impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     async fn run_to_end(mut self, sinks: Sinks) -> RunOutcome {
-        let finished = match self.set_up(&sinks).await {
+        let started = match self.set_up(&sinks).await {
             Ok(true) => self.start_and_drive(sinks).await,
-            Ok(false) => self.not_started(None),
-            Err(error) => self.not_started(Some(&error)),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
         };
+        if let Err(error) = started {
+            self.outcome.finished.not_started = Some(chain(&error));
+        }
         self.outcome.torn_down = self.tear_down().await.err().map(|error| chain(&error));
-        self.outcome.thresholds = self.watch.judge(&finished);
-        self.outcome.timeline.finish(&finished);
-        RunOutcome { finished, ..self.outcome }
-    }
-
-    fn not_started(&self, error: Option<&Error>) -> Finished {
-        Finished::not_started(self.spec.plan.clone(), self.spec.options.clone(), error.map(|error| chain(error)))
+        self.outcome.thresholds = self.watch.judge(&self.outcome.finished);
+        self.outcome.timeline.finish(&self.outcome.finished);
+        self.outcome
     }
 
     fn say(&self, text: impl std::fmt::Display) {
@@ -124,20 +141,13 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         let (what, name) = (self.driver.set_up_in_words(), self.driver.name().to_owned());
         let (cut, is_cut) = oneshot::channel::<()>();
         let mut setting_up = pin!(self.driver.set_up(sinks, is_cut));
-        loop {
-            tokio::select! {
-                result = &mut setting_up => return result,
-                order = self.control.next() => match order {
-                    Order::Start { at } => self.begin_at = Some(at),
-                    Order::Adjust(level) => self.level = Some(level),
-                    Order::Interrupt => {
-                        self.outcome.is_interrupted = true;
-                        say(format_args!("{name}: giving up {what}"));
-                        break;
-                    }
-                    Order::Stop | Order::Cut => break,
-                },
-            }
+        let order = tokio::select! {
+            result = &mut setting_up => return result,
+            order = self.early.until_stop(self.control) => order,
+        };
+        if order == Order::Interrupt {
+            self.outcome.is_interrupted = true;
+            say(format_args!("{name}: giving up {what}"));
         }
         self.outcome.stopped = Some(Moment::Setup);
         drop(cut);
@@ -149,48 +159,34 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         }
     }
 
-    async fn start_and_drive(&mut self, sinks: Sinks) -> Finished {
+    async fn start_and_drive(&mut self, sinks: Sinks) -> Result<(), Error> {
         if !self.spec.is_quiet {
             self.say(format_args!("{}; Ctrl-C stops it and still prints the report", self.spec.plan));
         }
-        let started = self.start(sinks).await;
-        match started {
-            Some(Ok(engine)) => self.drive(engine).await,
-            Some(Err(error)) => self.not_started(Some(&error)),
-            None => {
-                self.outcome.stopped = Some(Moment::Start);
-                self.not_started(None)
+        let order = tokio::select! {
+            started = self.driver.start(&self.spec.plan, &self.spec.options, sinks) => {
+                self.drive(started?).await;
+                return Ok(());
             }
+            order = self.early.until_stop(self.control) => order,
+        };
+        if order == Order::Interrupt {
+            self.outcome.is_interrupted = true;
+            self.say("giving up before any load");
         }
+        self.outcome.stopped = Some(Moment::Start);
+        Ok(())
     }
 
-    /// Starts the engine. Returns `None` if the run was stopped first.
-    async fn start(&mut self, sinks: Sinks) -> Option<Result<Box<dyn EngineHandle>, Error>> {
-        let name = self.driver.name().to_owned();
-        let mut starting = pin!(self.driver.start(&self.spec.plan, &self.spec.options, sinks));
-        loop {
-            tokio::select! {
-                started = &mut starting => return Some(started),
-                order = self.control.next() => match order {
-                    Order::Start { at } => self.begin_at = Some(at),
-                    Order::Adjust(level) => self.level = Some(level),
-                    Order::Interrupt => {
-                        self.outcome.is_interrupted = true;
-                        say(format_args!("{name}: giving up before any load"));
-                        return None;
-                    }
-                    Order::Stop | Order::Cut => return None,
-                },
+    async fn drive(&mut self, mut engine: Box<dyn EngineHandle>) {
+        if let Some(held) = self.spec.held {
+            engine.hold();
+            match self.early.begin_at {
+                Some(at) => engine.begin(at),
+                None => self.held_until = Instant::now().checked_add(held),
             }
         }
-    }
-
-    async fn drive(&mut self, mut engine: Box<dyn EngineHandle>) -> Finished {
-        match self.begin_at {
-            Some(at) => engine.begin(at),
-            None => self.held_until = self.spec.held.map(|held| Instant::now() + held),
-        }
-        if let Some(level) = self.level {
+        if let Some(level) = self.early.level {
             engine.adjust(level);
         }
         for output in &mut *self.outputs {
@@ -222,11 +218,10 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             }
         }
         self.ended(&mut *engine).await;
-        let finished = engine.finish();
+        self.outcome.finished = engine.finish();
         for output in &mut *self.outputs {
-            output.measured(&finished);
+            output.measured(&self.outcome.finished);
         }
-        finished
     }
 
     /// Records why the engine ended, and waits for measurements that are still on their way.
@@ -258,10 +253,9 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             loop {
                 tokio::select! {
                     () = &mut settling => return,
-                    order = self.control.next() => match order {
-                        Order::Cut => break,
+                    order = next_cut(self.control) => match order {
                         Order::Interrupt => self.is_interrupt_pending = true,
-                        Order::Start { .. } | Order::Adjust(_) | Order::Stop => {}
+                        _ => break,
                     },
                 }
             }
@@ -348,29 +342,20 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     async fn tear_down(&mut self) -> Result<(), Error> {
         let what = self.driver.tear_down_in_words();
         let grace = self.spec.plan.graceful_stop().max(LAST_MOMENT);
-        let is_bounded = self.outcome.is_interrupted;
-        let deadline = is_bounded.then(|| std::time::Instant::now() + grace);
-        if self.is_interrupt_pending {
-            self.outcome.stopped.get_or_insert(Moment::Teardown);
+        let deadline = self.outcome.is_interrupted.then(|| std::time::Instant::now() + grace);
+        let order = if self.is_interrupt_pending {
+            Some(Order::Interrupt)
         } else {
-            let mut tearing_down = pin!(self.driver.tear_down());
-            loop {
-                tokio::select! {
-                    result = &mut tearing_down => return result,
-                    () = until(deadline) => break,
-                    order = self.control.next() => match order {
-                        Order::Interrupt => {
-                            self.outcome.stopped.get_or_insert(Moment::Teardown);
-                            break;
-                        }
-                        Order::Cut => {
-                            self.outcome.is_cut = true;
-                            break;
-                        }
-                        Order::Start { .. } | Order::Adjust(_) | Order::Stop => {}
-                    },
-                }
+            tokio::select! {
+                result = self.driver.tear_down() => return result,
+                () = until(deadline) => None,
+                order = next_cut(self.control) => Some(order),
             }
+        };
+        match order {
+            Some(Order::Interrupt) => _ = self.outcome.stopped.get_or_insert(Moment::Teardown),
+            Some(_) => self.outcome.is_cut = true,
+            None => {}
         }
         if self.outcome.is_cut {
             self.driver.kill().await;
@@ -387,5 +372,15 @@ fn moment(engine: &mut dyn EngineHandle) -> Moment {
         None => Moment::Start,
         Some(_) if engine.has_drained() => Moment::Stop,
         Some(start) => Moment::Load(start.elapsed()),
+    }
+}
+
+/// Waits for an order that cuts off what comes after the load: [`Order::Cut`] or [`Order::Interrupt`].
+async fn next_cut(control: &mut impl Control) -> Order {
+    loop {
+        let order = control.next().await;
+        if matches!(order, Order::Cut | Order::Interrupt) {
+            return order;
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use golo::run_loop::Order;
 use golo_proto::engine::series::Outcome;
 use golo_proto::engine::{Event, Series, Snapshot, event};
 use golo_proto::results::{Ended, ended};
@@ -13,7 +14,6 @@ use tokio::sync::{mpsc, watch};
 
 use super::kept::{Kept, State};
 use super::results::Extent;
-use crate::drive::driven::Command;
 use crate::drive::run_end::RunEnd;
 use crate::support::moments::{now, rfc_3339};
 
@@ -28,7 +28,7 @@ struct Live {
     users: u64,
     /// Requests per second in the last second.
     rate: f64,
-    commands: Option<mpsc::Sender<Command>>,
+    commands: Option<mpsc::Sender<Order>>,
     /// Set once the job was asked to stop.
     stop: Option<Stop>,
     is_start_asked: bool,
@@ -175,12 +175,12 @@ impl Job {
     }
 
     /// Marks the job as starting. Its commands are sent to `commands` from now on.
-    pub fn begin(&self, commands: mpsc::Sender<Command>) {
+    pub fn begin(&self, commands: mpsc::Sender<Order>) {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
         kept.state = State::Starting;
         if live.stop.is_some() {
-            _ = commands.try_send(Command::Stop);
+            _ = commands.try_send(Order::Stop);
         }
         live.commands = Some(commands);
     }
@@ -226,7 +226,7 @@ impl Job {
     }
 
     /// Sends a command to the engine. Returns false if there is no engine that can receive it.
-    pub fn command(&self, command: Command) -> bool {
+    pub fn command(&self, command: Order) -> bool {
         self.lock().1.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok())
     }
 
@@ -250,7 +250,7 @@ impl Job {
         if !live.is_ready {
             return Err("the job is not ready yet");
         }
-        let sent = live.commands.as_ref().is_some_and(|commands| commands.try_send(Command::Start { at }).is_ok());
+        let sent = live.commands.as_ref().is_some_and(|commands| commands.try_send(Order::Start { at }).is_ok());
         live.is_start_asked = sent;
         if sent { Ok(()) } else { Err("the job is over or is stopping") }
     }
@@ -262,7 +262,7 @@ impl Job {
         if live.stop.is_none() {
             live.stop = Some(Stop { reason, run: RunEnd::default() });
             if let Some(commands) = &live.commands {
-                _ = commands.try_send(Command::Stop);
+                _ = commands.try_send(Order::Stop);
             }
         }
     }
@@ -278,11 +278,11 @@ impl Job {
                 if *run != RunEnd::default() {
                     return;
                 }
-                Command::Cut
+                Order::Cut
             }
             None => {
                 live.stop = Some(Stop { reason, run: run.clone() });
-                Command::Stop
+                Order::Stop
             }
         };
         if let Some(commands) = &live.commands {

@@ -12,13 +12,13 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use golo::cli::chain;
 use golo::engine::plan::{Rate, Target};
+use golo::run_loop::Order;
 use golo::wire::moment;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request};
-use crate::drive::driven::Command;
 use crate::drive::run_end;
 use crate::http::server::Refusal;
 use crate::results::store::{Chunk, Store};
@@ -178,7 +178,7 @@ async fn adjust(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: B
     let _turn = job.adjusting.lock().await;
     let mut adjusted = job.adjusted();
     adjusted.borrow_and_update();
-    if job.state() != JobState::Running || !job.command(Command::Adjust(level)) {
+    if job.state() != JobState::Running || !job.command(Order::Adjust(level)) {
         return Err(Refusal::conflict(format!(
             "the job is {}: only the load of a running job can be changed",
             job.state().name()

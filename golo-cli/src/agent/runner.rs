@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{iter, thread};
 
 use golo::cli::chain;
+use golo::run_loop::Order;
 use golo_proto::engine::{Event, event};
 use golo_proto::results::{Ended, ended, record};
 use tokio::runtime::Builder;
@@ -16,7 +17,7 @@ use super::job::{Job, Stop};
 use super::jobs::Agent;
 use super::kept::KeepError;
 use super::request::Request;
-use crate::drive::driven::{self, Command};
+use crate::drive::driven;
 use crate::process::load_test::LoadTest;
 use crate::results::store::StoreError;
 use crate::support::failure::Failure;
@@ -144,7 +145,7 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
 /// Drives a job on its own thread and runtime, so that the agent's other work does not disturb it.
 fn drive(
     driving: driven::Job,
-    told: mpsc::Receiver<Command>,
+    told: mpsc::Receiver<Order>,
     job: &Arc<Job>,
     events: Sender<Event>,
 ) -> Result<oneshot::Receiver<Ended>, Failure> {

@@ -18,8 +18,6 @@ use crate::drive::served::Served;
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 
-pub use golo::run_loop::Order as Command;
-
 /// Longest time that a held job waits for the order to begin.
 pub const HELD: Duration = Duration::from_secs(600);
 
@@ -36,7 +34,7 @@ pub struct Job {
     pub share: Share,
     /// Resource limits of the load test.
     pub limits: LimitArgs,
-    /// Longest time to wait for [`Command::Start`] after the users have started, such as [`HELD`]. `None` if the job is
+    /// Longest time to wait for [`Order::Start`] after the users have started, such as [`HELD`]. `None` if the job is
     /// not held.
     pub held: Option<Duration>,
 }
@@ -61,7 +59,7 @@ pub async fn drive(
     // The collector of the results judges the thresholds of the whole run.
     let spec = RunSpec { options, thresholds: Vec::new(), abort_on_fail: false, is_quiet: true, held, ..spec };
     let served = Served::new(load_test, params, &call, Handle::current());
-    let mut served = served.limited(limits).sharing(share).held(held.is_some()).on_stderr(on_stderr);
+    let mut served = served.limited(limits).sharing(share).on_stderr(on_stderr);
     let mut outputs: [Box<dyn MetricsOutput + '_>; 1] = [Box::new(Events(on_event))];
     let outcome = run_loop::run(&mut served, spec, sinks, &mut Orders::from(orders), &mut outputs).await;
     for output in &mut outputs {

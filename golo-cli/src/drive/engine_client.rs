@@ -1,6 +1,5 @@
 //! The client of `golo.engine.v1.Engine`: lets a load test in another process run a whole plan itself.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use golo::cli::{not_started, say, until};
@@ -47,8 +46,6 @@ pub struct EngineClient {
     commands: mpsc::UnboundedSender<pb::Command>,
     events: Streaming<pb::Event>,
     merged: MergedRun,
-    /// Events that were received and not yet returned.
-    waiting: VecDeque<RunEvent>,
     outputs: OutputRelay,
     plan: Plan,
     share: Share,
@@ -111,7 +108,6 @@ impl EngineClient {
             commands,
             events,
             merged: MergedRun::new(plan.clone(), options.clone(), [options.job_name.clone()]),
-            waiting: VecDeque::new(),
             outputs: OutputRelay::new(sinks.measured.clone()),
             plan: plan.clone(),
             share: options.share,
@@ -130,18 +126,10 @@ impl EngineClient {
         })))
     }
 
-    /// Holds the run after its users have started, until [`begin`](EngineHandle::begin) is called.
-    pub fn hold(&mut self) {
-        self.is_held = true;
-    }
-
     async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.merged.next_event() {
                 return Some(event);
-            }
-            if let Some(progress) = self.merged.progress() {
-                return Some(RunEvent::Second(progress));
             }
             if self.merged.is_over() {
                 self.outputs.pass_on_all();
@@ -188,7 +176,7 @@ impl EngineClient {
                 if !self.is_held {
                     self.command(Command::Start(pb::Start { at: 0 }));
                 }
-                self.waiting.push_back(RunEvent::Ready { users: ready.users });
+                self.merged.push(RunEvent::Ready { users: ready.users });
             }
             Event::Started(started) => {
                 let at = wire::moment(started.at);
@@ -196,7 +184,7 @@ impl EngineClient {
                 let since = at.elapsed().unwrap_or_default();
                 let now = Instant::now();
                 self.started = Some(now.checked_sub(since).unwrap_or(now) + ahead.unwrap_or_default());
-                self.waiting.push_back(RunEvent::Started { at });
+                self.merged.push(RunEvent::Started { at });
             }
             Event::Outputs(_) => {
                 if let Event::Outputs(outputs) = event {
@@ -229,7 +217,7 @@ impl EngineClient {
                 Some(_) => Ok(self.merged.plan().clone()),
                 None => Err(adjusted.refused.clone()),
             };
-            self.waiting.push_back(RunEvent::Adjusted(plan));
+            self.merged.push(RunEvent::Adjusted(plan));
         }
     }
 
@@ -309,6 +297,10 @@ fn refused(status: &Status) -> Error {
 impl EngineHandle for EngineClient {
     fn next(&mut self) -> NextEvent<'_> {
         Box::pin(self.next_event())
+    }
+
+    fn hold(&mut self) {
+        self.is_held = true;
     }
 
     fn begin(&mut self, at: SystemTime) {

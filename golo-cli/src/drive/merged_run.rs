@@ -1,12 +1,12 @@
 //! Merges the events of all engines of a run: one engine of `golo run`, or one on each agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use golo::engine::health::{Descriptors, LostAgent};
 use golo::engine::plan::Plan;
 use golo::engine::snapshot::Snapshot;
-use golo::engine::{Finished, Options, Progress};
+use golo::engine::{Finished, Options, Progress, RunEvent};
 use golo::pb::engine::event::Event;
 use golo::wire::{self, WireError};
 
@@ -21,6 +21,8 @@ pub struct MergedRun {
     seconds: u64,
     totals: Snapshot,
     most_users: u64,
+    /// Events other than seconds that were not returned yet.
+    waiting: VecDeque<RunEvent>,
 }
 
 /// A second that not all engines have reported yet.
@@ -66,6 +68,7 @@ impl MergedRun {
             seconds: 0,
             totals: Snapshot::default(),
             most_users: 0,
+            waiting: VecDeque::new(),
         }
     }
 
@@ -116,6 +119,16 @@ impl MergedRun {
     pub fn leave(&mut self, part: usize) {
         let finished = Finished::not_started(self.plan.clone(), self.options.clone(), None);
         self.parts[part].state = State::Finished(Box::new(finished));
+    }
+
+    /// Adds an event of the run for [`next_event`](Self::next_event), before the next second.
+    pub fn push(&mut self, event: RunEvent) {
+        self.waiting.push_back(event);
+    }
+
+    /// Returns the next event of the run, if there is one.
+    pub fn next_event(&mut self) -> Option<RunEvent> {
+        self.waiting.pop_front().or_else(|| self.progress().map(RunEvent::Second))
     }
 
     /// Returns the next second, if all running engines have reported it.

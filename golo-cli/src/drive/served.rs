@@ -74,8 +74,6 @@ pub struct Served {
     address: Option<Address>,
     /// Set once the end of the process was reported.
     is_end_reported: bool,
-    /// True if the run is held after its users have started.
-    is_held: bool,
     /// Requested engine, if any.
     drive: Option<DriveBy>,
     /// True if the load test's own engine runs the plan.
@@ -120,7 +118,6 @@ impl Served {
             folder: None,
             address: None,
             is_end_reported: false,
-            is_held: false,
             drive: None,
             runs_plans: false,
             is_missing_lines: false,
@@ -139,12 +136,6 @@ impl Served {
     #[must_use]
     pub fn stderr(&self) -> String {
         self.child.as_ref().map_or_else(String::new, Supervised::stderr)
-    }
-
-    /// Sets whether the run is held after its users have started.
-    #[must_use]
-    pub fn held(self, is_held: bool) -> Self {
-        Self { is_held, ..self }
     }
 
     /// Sets resource limits.
@@ -269,11 +260,8 @@ impl Driver for Served {
         if self.drive != Some(DriveBy::Trigger) {
             let is_asked = self.drive == Some(DriveBy::Plan);
             match self.open(&address, plan, options, &sinks).await? {
-                Opened::Runs(mut engine) => {
+                Opened::Runs(engine) => {
                     self.runs_plans = true;
-                    if self.is_held {
-                        engine.hold();
-                    }
                     return Ok(engine);
                 }
                 Opened::RunsNone if is_asked => {
@@ -294,11 +282,7 @@ impl Driver for Served {
             |proxy: &String| format!("{proxy} was requested; a load test that is not built with golo ignores it");
         let proxies: Vec<_> = self.proxy.iter().map(asked).collect();
         let engine = engine.map_err(|error| not_started("the workers could not be started", Some(error.into())))?;
-        let mut engine = LocalEngine::new(engine).with_proxies(proxies);
-        if self.is_held {
-            engine.hold();
-        }
-        Ok(Box::new(engine))
+        Ok(Box::new(LocalEngine::new(engine).with_proxies(proxies)))
     }
 
     async fn died(&mut self) -> String {

@@ -1,7 +1,6 @@
 //! A run on several agents as one engine. The agents start together, are followed and stopped together, and their
 //! measurements are merged.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,8 +44,6 @@ pub struct Delivery {
     on_loss: OnAgentLoss,
     parts: Vec<Following>,
     events: MemberEvents,
-    /// Events that were not returned yet.
-    waiting: VecDeque<RunEvent>,
     merged: MergedRun,
     clock: Clock,
     /// Difference between each agent's clock and the local one, once it is known.
@@ -107,7 +104,6 @@ impl Delivery {
             merged: MergedRun::new(plan, options, names),
             parts: parts.iter().map(following).collect(),
             events: channels.events,
-            waiting: VecDeque::new(),
             clock,
             offsets,
             orders,
@@ -276,11 +272,8 @@ pub fn print_stderr(name: &str, agent: &str, stderr: &str) {
 impl Delivery {
     async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.merged.next_event() {
                 return Some(event);
-            }
-            if let Some(progress) = self.merged.progress() {
-                return Some(RunEvent::Second(progress));
             }
             if !self.parts.iter().any(|following| following.is_open) {
                 return None;
@@ -304,7 +297,7 @@ impl EngineHandle for Delivery {
 
     fn adjust(&mut self, _: Target) {
         let refused = "the load of a run on agents cannot be changed".to_owned();
-        self.waiting.push_back(RunEvent::Adjusted(Err(refused)));
+        self.merged.push(RunEvent::Adjusted(Err(refused)));
     }
 
     fn stop(&mut self, reason: &StopReason) {

@@ -27,6 +27,10 @@ pub trait EngineHandle: Send {
     /// Waits for the next event. Returns `None` once the run has ended. Dropping the future loses no event.
     fn next(&mut self) -> NextEvent<'_>;
 
+    /// Holds the run after its users have started, until [`begin`](Self::begin) is called. Must be called before the
+    /// first event is taken. Without effect on engines that begin together with others.
+    fn hold(&mut self) {}
+
     /// Lets a held run begin at this time, or as soon as its users have started.
     fn begin(&mut self, at: SystemTime) {
         let _ = at;
@@ -93,11 +97,6 @@ impl LocalEngine {
         Self { proxies: Some(proxies), ..self }
     }
 
-    /// Holds the run after its users have started, until [`begin`](EngineHandle::begin) is called.
-    pub fn hold(&mut self) {
-        self.engine.hold();
-    }
-
     async fn next_event(&mut self) -> Option<RunEvent> {
         if let Some(adjusted) = self.adjusted.pop_front() {
             return Some(adjusted);
@@ -121,6 +120,10 @@ impl LocalEngine {
 impl EngineHandle for LocalEngine {
     fn next(&mut self) -> NextEvent<'_> {
         Box::pin(self.next_event())
+    }
+
+    fn hold(&mut self) {
+        self.engine.hold();
     }
 
     fn begin(&mut self, at: SystemTime) {

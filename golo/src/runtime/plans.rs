@@ -36,8 +36,6 @@ use crate::{Loadtest, Sink, wire};
 const EVENTS: usize = 1;
 /// Number of panics that are printed. A load test may panic thousands of times.
 const PANICS: usize = 3;
-/// Longest time that a plan waits for the client to start it: practically unlimited.
-const HELD: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Runs plans of one load test, one at a time.
 pub(super) struct Plans {
@@ -155,8 +153,7 @@ impl Running {
         let sinks = Sinks::selecting(selected, buffer.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
         let engine = InProcess::start(&plans.loadtest, shared, plan.clone(), options.clone(), sinks).map_err(failed)?;
-        let mut engine = LocalEngine::new(engine);
-        engine.hold();
+        let engine = LocalEngine::new(engine);
         print_at_most(PANICS);
         // `setup` may have replaced the panic hook.
         watch();
@@ -170,7 +167,7 @@ impl Running {
             thresholds: Vec::new(),
             abort_on_fail: false,
             is_quiet: true,
-            held: Some(HELD),
+            held: Some(Duration::MAX),
             lines: Vec::new(),
         };
         let served = Served { name: plans.loadtest.name.clone(), engine: Some(engine) };
@@ -183,23 +180,20 @@ impl Running {
         let (to_outbox, messages) = mpsc::unbounded_channel();
         let sending = tokio::spawn(send(outbox, events.clone(), outputs.clone(), messages));
         let mut client = Client::new(commands, to_outbox.clone(), events.clone(), in_flight.clone());
-        let started = Arc::default();
-        let mut stream: [Box<dyn MetricsOutput>; 1] =
-            [Box::new(EventStream { to_outbox, started: Arc::clone(&started) })];
+        let mut stream: [Box<dyn MetricsOutput>; 1] = [Box::new(EventStream(to_outbox))];
         let outcome = run_loop::run(&mut served, spec, Sinks::new(Vec::new()), &mut client, &mut stream).await;
+        let ended = Instant::now();
         drop(stream);
-        let Client { commands, is_stopped, is_cut, to_outbox, .. } = client;
+        let Client { mut commands, is_stopped, is_cut, to_outbox, .. } = client;
         drop(to_outbox);
         let Ok(outbox) = sending.await else { return };
         sink::install(process);
         let finished = outcome.finished;
         // The grace period begins at the end of the planned time. A plan of iterations may have ended earlier.
         let time = if finished.plan.iterations().is_some() { finished.whole_time } else { finished.load_time };
-        let started = *crate::support::lock::lock(&started);
-        let over = started.map_or_else(Instant::now, |start: Instant| start + time);
+        let over = ended.checked_sub(finished.whole_time.saturating_sub(time)).unwrap_or(ended);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
         let last = FinalEvents { outbox, outputs, until, taken: Instant::now(), lost: 0 };
-        let mut commands = commands;
         last.send(&events, finished, is_stopped, &mut commands, &in_flight).await;
         drop(turn);
         if commands.is_some() {
@@ -347,18 +341,11 @@ enum OutboxMessage {
 }
 
 /// Passes events of the engine to the task that sends them.
-struct EventStream {
-    to_outbox: mpsc::UnboundedSender<OutboxMessage>,
-    started: Arc<std::sync::Mutex<Option<Instant>>>,
-}
+struct EventStream(mpsc::UnboundedSender<OutboxMessage>);
 
 impl MetricsOutput for EventStream {
     fn event(&mut self, event: &RunEvent, _: &Snapshot) {
-        if let RunEvent::Started { at } = event {
-            let since = at.elapsed().unwrap_or_default();
-            *crate::support::lock::lock(&self.started) = Instant::now().checked_sub(since);
-        }
-        let _ = self.to_outbox.send(OutboxMessage::Event(event.into()));
+        let _ = self.0.send(OutboxMessage::Event(event.into()));
     }
 }
 

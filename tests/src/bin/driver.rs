@@ -6,9 +6,12 @@
 use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
-use golo::{cli::RunArgs, engine::share::Share, pb::engine::event::Event};
+use golo::cli::RunArgs;
+use golo::engine::share::Share;
+use golo::pb::engine::event::Event;
+use golo::run_loop::Order;
 use golo_cli::cli::yaml;
-use golo_cli::drive::driven::{Command, Job, drive};
+use golo_cli::drive::driven::{Job, drive};
 use golo_cli::process::limits::LimitArgs;
 use golo_cli::process::load_test::LoadTest;
 use golo_cli::process::supervisor;
@@ -46,7 +49,7 @@ async fn run() -> Result<(), String> {
         if let Some(Event::Started(_)) = event.event
             && stops
         {
-            let _ = orders.try_send(Command::Stop);
+            let _ = orders.try_send(Order::Stop);
         }
     };
     let ended = drive(job, commands, |line| eprintln!("{line}"), told).await;

@@ -23,13 +23,13 @@ fn stop_with_the_end_of_the_run_never_cuts_a_stopping_job() {
     let aborted = RunEnd { aborted: "iterations count<9".parse().ok(), ..RunEnd::default() };
     let stopped = RunEnd { stopped: Some(Duration::from_secs(3)), ..RunEnd::default() };
     for (run, expected) in [
-        (&aborted, Some(Command::Stop)),
+        (&aborted, Some(Order::Stop)),
         // The client repeats its call because it did not receive the answer.
         (&aborted, None),
         (&stopped, None),
         (&stopped, None),
-        (&RunEnd::default(), Some(Command::Cut)),
-        (&RunEnd::default(), Some(Command::Cut)),
+        (&RunEnd::default(), Some(Order::Cut)),
+        (&RunEnd::default(), Some(Order::Cut)),
     ] {
         job.stop("it was stopped", run);
         assert_eq!(told.try_recv().ok(), expected, "{run:?}");
@@ -47,6 +47,6 @@ fn second_stop_without_the_end_of_the_run_cuts_the_job() {
     job.stop("it was stopped", &RunEnd::default());
     job.stop_once("the agent was stopped");
     job.stop("it was stopped", &RunEnd::default());
-    assert_eq!((told.try_recv(), told.try_recv()), (Ok(Command::Stop), Ok(Command::Cut)));
+    assert_eq!((told.try_recv(), told.try_recv()), (Ok(Order::Stop), Ok(Order::Cut)));
     assert!(told.try_recv().is_err());
 }
