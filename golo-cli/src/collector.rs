@@ -21,10 +21,11 @@ use golo::cli::{Exit, Signals, chain, say};
 pub use line::CollectorLine;
 
 use crate::http::COLLECTOR_PORT;
-use crate::http::server::{Refusal, ServerError, Statuses, serve};
+use crate::http::server::{Refusal, Statuses, serve};
 use crate::results::readers::Readers;
 use crate::results::store::{Store, StoreError, database_path};
 use crate::support::environment::variable;
+use crate::support::failure::Failure;
 use body::Bodies;
 use metrics::Counts;
 use writer::Writer;
@@ -67,42 +68,30 @@ impl Collector {
     }
 }
 
-/// Error of starting the collector.
-#[derive(Debug, thiserror::Error)]
-enum CollectorError {
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Signals(#[from] golo::Error),
-    #[error("cannot start")]
-    System(#[from] io::Error),
-}
-
 /// Runs `golo collector` until a signal.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
     match run(line) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(format_args!("golo: {}", chain(&error)));
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
             Exit::BadConfiguration.into()
         }
     }
 }
 
-fn run(line: CollectorLine) -> Result<(), CollectorError> {
+fn run(line: CollectorLine) -> Result<(), Failure> {
     let options = line.server.into_options("collector", COLLECTOR_PORT, variable)?;
-    let path = database_path(line.db).map_err(|error| StoreError::Unusable(error.to_string()))?;
+    let path = database_path(line.db).map_err(|error| error.to_string())?;
     let store = Store::open(&path)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let cannot_start = |error: io::Error| format!("cannot start: {error}");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
     runtime.block_on(async {
-        say(format_args!("golo collector: keeps what comes in {}", store.path().display()));
-        let collector = Collector::start(store, options.statuses.clone())?;
+        say(format_args!("golo collector: stores results in {}", store.path().display()));
+        let collector = Collector::start(store, options.statuses.clone()).map_err(cannot_start)?;
         let writer = collector.writer.clone();
         // Callers may send a signal as soon as they read the address.
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen().map_err(|error| chain(&error))?;
         serve(collector.router(), options, async move { signals.next().await }).await?;
         writer.close().await;
         Ok(())

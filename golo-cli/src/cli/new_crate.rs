@@ -4,15 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::failure::Failure;
+
 /// Source of the new load test.
 const MAIN: &str = include_str!("new_crate/main.rs.txt");
 /// Placeholder of the load test's name in the source.
 const NAME: &str = "load_test_name";
-
-/// Error of creating a crate.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NewCrateError(String);
 
 /// Makes the folder `path` with a crate of the same name that compiles, runs and has a test. In a workspace it becomes a
 /// member. Returns the next steps for the user.
@@ -20,7 +17,7 @@ pub struct NewCrateError(String);
 /// # Errors
 ///
 /// Returns an error if cargo cannot make the crate, for example because the folder exists.
-pub fn new_crate(path: &Path) -> Result<String, NewCrateError> {
+pub fn new_crate(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     cargo(&["new", "--bin", "--quiet", "--"], Some(path), Path::new("."))?;
     let golo = golo();
@@ -30,7 +27,7 @@ pub fn new_crate(path: &Path) -> Result<String, NewCrateError> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().replace(['-', ' '], "_");
     let main = path.join("src/main.rs");
     fs::write(&main, MAIN.replace(NAME, &name))
-        .map_err(|error| NewCrateError(format!("`{}`: {error}", main.display())))?;
+        .map_err(|error| Failure::from(format!("`{}`: {error}", main.display())))?;
     Ok(format!(
         "created the load test {shown}; its requests are in src/main.rs. Next steps:\n  cd {shown}\n  cargo test\n  \
          cargo run -- once -e TARGET_URL=http://127.0.0.1:8080/\n  \
@@ -49,9 +46,9 @@ fn golo() -> Vec<String> {
     }
 }
 
-fn cargo(arguments: &[&str], last: Option<&Path>, folder: &Path) -> Result<(), NewCrateError> {
+fn cargo(arguments: &[&str], last: Option<&Path>, folder: &Path) -> Result<(), Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo).args(arguments).args(last).current_dir(folder).status();
-    let status = status.map_err(|error| NewCrateError(format!("cargo cannot be run: {error}")))?;
-    if status.success() { Ok(()) } else { Err(NewCrateError(format!("`cargo {}` failed", arguments[0]))) }
+    let status = status.map_err(|error| Failure::from(format!("cargo cannot be run: {error}")))?;
+    if status.success() { Ok(()) } else { Err(Failure::from(format!("`cargo {}` failed", arguments[0]))) }
 }

@@ -30,24 +30,24 @@ impl Address {
     /// # Errors
     ///
     /// Returns an error if the text is not an address, or has a user or a password.
-    pub fn parse(text: &str, port: u16) -> Result<Self, AddressError> {
+    pub fn parse(text: &str, port: u16) -> Result<Self, Failure> {
         let right = format!("expected HOST:PORT or a URL, as 127.0.0.1:{port} or https://load1.example:{port}");
         let has_scheme = text.contains("://");
         let whole = if has_scheme { text.to_owned() } else { format!("http://{text}") };
         let mut url = Url::parse(&whole).map_err(|error| {
             // A text with `@` may contain a password.
             let address = if text.contains('@') { "an address" } else { &format!("`{text}`") };
-            AddressError(format!("{address} cannot be read: {error}; {right}"))
+            Failure::from(format!("{address} cannot be read: {error}; {right}"))
         })?;
         if !url.username().is_empty() || url.password().is_some() {
             let wrong = "an address has a user or a password, where a token is what is asked for";
-            return Err(AddressError(wrong.to_owned()));
+            return Err(Failure::from(wrong.to_owned()));
         }
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-            return Err(AddressError(format!("`{text}`: {right}")));
+            return Err(Failure::from(format!("`{text}`: {right}")));
         }
         if !has_scheme && !has_port(text) {
-            url.set_port(Some(port)).map_err(|()| AddressError(right))?;
+            url.set_port(Some(port)).map_err(|()| Failure::from(right))?;
         }
         Ok(Self { url })
     }
@@ -81,23 +81,6 @@ fn has_port(text: &str) -> bool {
     let authority = text.split('/').next().unwrap_or_default();
     let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
     after_host.contains(':')
-}
-
-/// Error of parsing an address.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct AddressError(String);
-
-/// Error of building a client.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ClientError(String);
-
-// For callers that only report a message.
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        error.0.into()
-    }
 }
 
 /// Error of a call.
@@ -135,14 +118,14 @@ impl HttpClient {
     /// # Errors
     ///
     /// Returns an error if the token cannot be sent in a header, or the file cannot be read.
-    pub fn new(token: Option<Secret>, ca: Option<&Path>, names: Names) -> Result<Self, ClientError> {
+    pub fn new(token: Option<Secret>, ca: Option<&Path>, names: Names) -> Result<Self, Failure> {
         if let Some(token) = &token {
-            Token::new(token).map_err(|error| ClientError(format!("the token {error}")))?;
+            Token::new(token).map_err(|error| Failure::from(format!("the token {error}")))?;
         }
         let mut certificates = Vec::new();
         if let Some(path) = ca {
             let wrong = |error: &dyn Display| {
-                ClientError(format!("`{} {}`: {error}; expected a file in PEM", names.ca, path.display()))
+                Failure::from(format!("`{} {}`: {error}; expected a file in PEM", names.ca, path.display()))
             };
             let text = std::fs::read(path).map_err(|error| wrong(&error))?;
             certificates = Certificate::from_pem_bundle(&text).map_err(|error| wrong(&chain(&error)))?;
@@ -158,7 +141,7 @@ impl HttpClient {
         };
         // A machine without any root can still use plain HTTP, and trust the given certificates.
         let built = built.or_else(|_| builder().tls_certs_only(certificates).build());
-        let client = built.map_err(|error| ClientError(format!("no HTTP client: {}", chain(&error))))?;
+        let client = built.map_err(|error| Failure::from(format!("no HTTP client: {}", chain(&error))))?;
         Ok(Self { client, token, names })
     }
 

@@ -101,18 +101,6 @@ impl fmt::Debug for ServerOptions {
     }
 }
 
-/// Error of starting a server. The message contains the problem and what is expected.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ServerError(String);
-
-// For callers that only report a message.
-impl From<ServerError> for Failure {
-    fn from(error: ServerError) -> Self {
-        error.0.into()
-    }
-}
-
 /// A server that listens, but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
@@ -128,15 +116,15 @@ impl Server {
     ///
     /// Returns an error if the address is wrong or taken, or if other machines reach it and there is neither TLS nor a token
     /// that is hard to guess.
-    pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
+    pub async fn bind(options: ServerOptions) -> Result<Self, Failure> {
         let addr = &options.addr;
-        let failed = |error: io::Error| ServerError(format!("cannot listen on `{addr}`: {error}"));
+        let failed = |error: io::Error| Failure::from(format!("cannot listen on `{addr}`: {error}"));
         let found: Vec<_> = lookup_host(addr).await.map_err(failed)?.collect();
         if let Some(open) = found.iter().find(|address| !address.ip().is_loopback()) {
             let (name, port) = (options.name, open.port());
             let needed = match &options.token {
                 None if options.tls.is_none() => format!(
-                    "whoever reaches this {name} can use it: give a token by `GOLO_TOKEN` or `--token`, or a certificate by \
+                    "anyone who reaches this {name} can use it: give a token by `GOLO_TOKEN` or `--token`, or a certificate by \
                      `--tls-cert` and `--tls-key`"
                 ),
                 Some(token) if token.is_short() => format!(
@@ -146,7 +134,7 @@ impl Server {
                 _ => String::new(),
             };
             if !needed.is_empty() {
-                return Err(ServerError(format!(
+                return Err(Failure::from(format!(
                     "`{addr}` can be reached from other machines, and {needed}, or listen on `127.0.0.1:{port}`"
                 )));
             }
@@ -174,7 +162,7 @@ impl Server {
         let is_open = !self.address.ip().is_loopback();
         let (has_token, has_tls) = (self.options.token.is_some(), self.options.tls.is_some());
         let warnings = [
-            (!has_token, "without a token, whoever reaches this address can use it: give one by `GOLO_TOKEN`"),
+            (!has_token, "without a token, anyone who reaches this address can use it: give one by `GOLO_TOKEN`"),
             (!has_tls, "without TLS, the token can be read on its way: give `--tls-cert` and `--tls-key`"),
         ];
         warnings.into_iter().filter_map(move |(holds, text)| (is_open && holds).then_some(text))
@@ -232,11 +220,7 @@ impl Server {
 /// # Errors
 ///
 /// Returns the errors of [`Server::bind`].
-pub async fn serve(
-    router: Router,
-    options: ServerOptions,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServerError> {
+pub async fn serve(router: Router, options: ServerOptions, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
     let server = Server::bind(options).await?;
     server.announce();
     server.run(router, shutdown).await;

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::support::failure::Failure;
+
 /// A load test on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadTest {
@@ -15,19 +17,14 @@ pub struct LoadTest {
     pub path: PathBuf,
 }
 
-/// Error of finding or building a load test. The message contains the problem and what is expected.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct LoadTestError(String);
-
 impl LoadTest {
     /// Returns the program at `path`. If `path` is the folder of a crate, its program is built in release.
     ///
     /// # Errors
     ///
     /// Returns an error if there is no program or crate at `path`, or if the crate cannot be built.
-    pub fn find(path: &Path) -> Result<Self, LoadTestError> {
-        let unreadable = |path: &Path, error: io::Error| LoadTestError(format!("`{}`: {error}", path.display()));
+    pub fn find(path: &Path) -> Result<Self, Failure> {
+        let unreadable = |path: &Path, error: io::Error| Failure::from(format!("`{}`: {error}", path.display()));
         let about = path.metadata().map_err(|error| unreadable(path, error))?;
         let path = if about.is_dir() { build(path)? } else { path.to_owned() };
         let path = path.canonicalize().map_err(|error| unreadable(&path, error))?;
@@ -51,12 +48,12 @@ struct Target {
 }
 
 /// Builds the crate in a folder, and returns its program. Cargo's messages are passed through.
-fn build(folder: &Path) -> Result<PathBuf, LoadTestError> {
-    let wrong = |reason: &str| LoadTestError(format!("`{}` {reason}", folder.display()));
+fn build(folder: &Path) -> Result<PathBuf, Failure> {
+    let wrong = |reason: &str| Failure::from(format!("`{}` {reason}", folder.display()));
     if !folder.join("Cargo.toml").is_file() {
         return Err(wrong("is a folder without a Cargo.toml; give a program, or the folder of a crate"));
     }
-    let failed = |error: io::Error| LoadTestError(format!("cargo cannot be run: {error}"));
+    let failed = |error: io::Error| Failure::from(format!("cargo cannot be run: {error}"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut building = Command::new(cargo)
         .args(["build", "--release", "--message-format=json-render-diagnostics"])

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Bounds, Secret, ServerError, ServerOptions, Statuses, Token, tls};
+use super::{Bounds, Failure, Secret, ServerOptions, Statuses, Token, tls};
 
 /// Address of a server, and who may call it.
 #[derive(Debug, Clone, Default, Args)]
@@ -42,17 +42,17 @@ impl ServerArgs {
         name: &'static str,
         port: u16,
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<ServerOptions, ServerError> {
+    ) -> Result<ServerOptions, Failure> {
         let addr = self.addr.unwrap_or_else(|| format!("127.0.0.1:{port}"));
         let Some((host, _)) = addr.rsplit_once(':').filter(|(host, _)| !host.is_empty()) else {
-            return Err(ServerError(format!("`--addr` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}")));
+            return Err(Failure::from(format!("`--addr` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}")));
         };
         let (from, token) = match self.token {
             Some(token) => ("--token", Some(token)),
             None => ("GOLO_TOKEN", variable("GOLO_TOKEN").map(Secret::from)),
         };
         let token = token.map(|token| Token::new(&token)).transpose();
-        let token = token.map_err(|error| ServerError(format!("`{from}` {error}")))?;
+        let token = token.map_err(|error| Failure::from(format!("`{from}` {error}")))?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(tls::config(certificate, key)?),
             _ => None,
@@ -61,7 +61,7 @@ impl ServerArgs {
         for host in self.host {
             let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
             if host.is_empty() || (!is_address && host.contains([':', '/'])) {
-                return Err(ServerError(format!(
+                return Err(Failure::from(format!(
                     "`--host` is `{host}`: expected a name without a port, as load1.example"
                 )));
             }
@@ -75,7 +75,7 @@ impl ServerArgs {
 mod tests {
     use super::*;
 
-    fn options(args: ServerArgs, token: Option<&str>) -> Result<ServerOptions, ServerError> {
+    fn options(args: ServerArgs, token: Option<&str>) -> Result<ServerOptions, Failure> {
         args.into_options("agent", 8081, |name| token.filter(|_| name == "GOLO_TOKEN").map(str::to_owned))
     }
 

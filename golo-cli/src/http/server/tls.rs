@@ -6,16 +6,16 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::ServerError;
+use crate::support::failure::Failure;
 
 /// Returns the TLS settings of a server with this certificate.
 ///
 /// # Errors
 ///
 /// Returns an error if a file cannot be read, or if certificate and key do not belong together.
-pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, ServerError> {
+pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let wrong = |flag: &str, path: &Path, error: &dyn Display| {
-        ServerError(format!("`{flag}` is `{}`: {error}; expected a file in PEM", path.display()))
+        Failure::from(format!("`{flag}` is `{}`: {error}; expected a file in PEM", path.display()))
     };
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| wrong("--tls-cert", certificate, &error))?;
@@ -28,7 +28,7 @@ pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
         .map_err(|error| {
-            ServerError(format!("`{}` and `{}` make no server: {error}", certificate.display(), key.display()))
+            Failure::from(format!("`{}` and `{}` make no server: {error}", certificate.display(), key.display()))
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
