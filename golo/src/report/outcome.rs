@@ -1,7 +1,7 @@
 //! The outcome of a run: measurements, reasons for its end, and the resulting verdict.
 
-use std::fmt;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use super::{Judged, Threshold, Timeline, Verdict, units::counted};
 use crate::engine::Finished;
@@ -93,11 +93,7 @@ impl RunOutcome {
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles: Vec<_> = self.torn_down.iter().cloned().collect();
         troubles.extend(self.unwritten.iter().map(Unwritten::to_string));
-        let files = self.files.iter().filter_map(|file| Some((file, file.error.as_ref()?)));
-        troubles.extend(files.map(|(file, error)| match file.kind {
-            Written::STDOUT => format!("the summary could not be written to stdout: {error}"),
-            _ => format!("`{}` could not be written: {error}", file.path),
-        }));
+        troubles.extend(self.files.iter().filter_map(Written::trouble));
         troubles
     }
 
@@ -135,8 +131,22 @@ pub struct Written {
 }
 
 impl Written {
-    /// The kind of the summary on stdout.
-    pub(crate) const STDOUT: &str = "stdout";
+    const STDOUT: &str = "stdout";
+
+    /// The error of writing to stdout.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        Self { kind: Self::STDOUT, path: Self::STDOUT.to_owned(), error: Some(error.to_string()) }
+    }
+
+    /// Describes the error, if there is one.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(match self.kind {
+            Self::STDOUT => format!("the summary could not be written to stdout: {error}"),
+            _ => format!("`{}` could not be written: {error}", self.path),
+        })
+    }
 }
 
 /// Stage of a run at which an order to stop came.

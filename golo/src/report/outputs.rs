@@ -14,6 +14,9 @@ use crate::{Error, Sink, error::chain, support::setting_error::SettingError};
 
 /// All kinds of outputs, in the order in which they finish. The last ones report the errors of the others.
 const KINDS: [&OutputKind; 5] = [&jsonl::KIND, &tables::KIND, &junit::KIND, &HTML, &document::KIND];
+/// The examples of all kinds, for error messages.
+const EXAMPLES: &str =
+    "summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, jsonl=FILE, or jsonl=- for stdout";
 
 #[cfg(feature = "html")]
 use super::html::KIND as HTML;
@@ -78,7 +81,7 @@ impl FromStr for OutputArg {
             Some((kind, argument))
         });
         let Some((kind, argument)) = found else {
-            return Err(format!("expected {}", Self::examples()).into());
+            return Err(format!("expected {EXAMPLES}").into());
         };
         if argument == "-" && kind.name != jsonl::KIND.name {
             let name = kind.name;
@@ -92,10 +95,6 @@ impl FromStr for OutputArg {
 }
 
 impl OutputArg {
-    fn examples() -> String {
-        "summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, jsonl=FILE, or jsonl=- for stdout".to_owned()
-    }
-
     /// Returns true if the output writes every request as a line.
     #[must_use]
     pub fn is_lines(&self) -> bool {
@@ -247,7 +246,7 @@ mod tests {
         #[cfg(not(feature = "html"))]
         assert!(argument("html=page.html").unwrap_err().to_string().contains("golo's feature `html`"));
         for kind in KINDS {
-            assert!(OutputArg::examples().contains(kind.example), "{}", kind.name);
+            assert!(EXAMPLES.contains(kind.example), "{}", kind.name);
         }
     }
 

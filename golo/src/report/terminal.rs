@@ -61,11 +61,7 @@ impl MetricsOutput for Terminal {
             say(summary.trim_end());
             return Vec::new();
         }
-        let error = print(&summary).err().map(|error| error.to_string());
-        error
-            .map(|error| Written { kind: Written::STDOUT, path: "stdout".to_owned(), error: Some(error) })
-            .into_iter()
-            .collect()
+        print(&summary).err().iter().map(Written::stdout).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::{runtime::Builder, sync::oneshot, time::timeout};
 
 use super::{LAST_MOMENT, signals::Signals};
 use crate::error::exit::{Exit, report};
-use crate::report::{Document, MetricsOutput, OutputArg, Page, RunOutcome, outputs, summary};
+use crate::report::{Document, MetricsOutput, OutputArg, Page, RunOutcome, Written, outputs, summary};
 use crate::support::message::{print, say};
 use crate::support::panic::caught_now;
 use crate::support::setting_error::SettingError;
@@ -105,14 +105,10 @@ pub fn show(mut outcome: RunOutcome, args: ReportArgs) -> ExitCode {
         false => Ok(summary(&outcome, Page::stdout())),
     };
     let printed = text.and_then(|text| print(&text));
-    let mut is_whole = true;
-    for (path, error) in outcome.files.iter().filter_map(|file| Some((&file.path, file.error.as_ref()?))) {
-        is_whole = false;
-        say(format_args!("golo: `{path}` could not be written: {error}"));
+    outcome.files.extend(printed.err().iter().map(Written::stdout));
+    let troubles: Vec<_> = outcome.files.iter().filter_map(Written::trouble).collect();
+    for trouble in &troubles {
+        say(format_args!("golo: {trouble}"));
     }
-    if let Err(error) = printed {
-        is_whole = false;
-        say(format_args!("golo: the summary could not be written to stdout: {error}"));
-    }
-    if is_whole { ExitCode::SUCCESS } else { Exit::Failed.into() }
+    if troubles.is_empty() { ExitCode::SUCCESS } else { Exit::Failed.into() }
 }
