@@ -1,9 +1,11 @@
 //! Measurements of a load test: outputs, checks, tags and journeys, and the scope of a trigger that collects them.
 
 pub(crate) mod check;
+pub(crate) mod connection;
 pub(crate) mod error_kind;
 pub(crate) mod journey;
 pub(crate) mod output;
+pub(crate) mod phases;
 pub(crate) mod scope;
 pub(crate) mod sequence;
 pub(crate) mod sink;

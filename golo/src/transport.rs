@@ -3,5 +3,7 @@
 pub(crate) mod attempts;
 pub(crate) mod client;
 pub(crate) mod connects;
+pub(crate) mod http;
+pub(crate) mod options;
 pub(crate) mod proxy;
 pub(crate) mod targets;

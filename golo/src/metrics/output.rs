@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Phases;
 use crate::support::secrets::url_without_credentials;
 
 pub use line::nanoseconds;
@@ -111,6 +112,8 @@ pub struct OutputRef<'a> {
     /// Time from sending the request to the response's headers, or `None` if no complete response arrived. Not on the
     /// line.
     pub waiting: Option<Duration>,
+    /// Phases of the request, if golo's transport sent it. Not on the line.
+    pub phases: Option<Phases>,
     /// See [`Output::sent`].
     pub sent: u64,
     /// See [`Output::redirects`].
@@ -191,6 +194,7 @@ impl Output {
             route: self.route.as_deref().map(Cow::Borrowed),
             expected: self.expected,
             waiting: None,
+            phases: None,
             sent: self.sent,
             redirects: self.redirects,
             redirects_are_hidden: false,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use crate::OutputRef;
+use crate::{ConnectionEvent, OutputRef};
 
 /// Receiver of [`Output`](crate::Output)s. Usually this is stdout when a load test is served, and a recorder when it
 /// drives itself.
@@ -40,6 +40,11 @@ pub trait Sink: Send + Sync + 'static {
     /// Receives the time that golo's client took to make one connection, including TLS. Does nothing by default.
     fn connected(&self, duration: Duration) {
         let _ = duration;
+    }
+
+    /// Receives an event of a connection of golo's transport. Does nothing by default.
+    fn connection(&self, event: ConnectionEvent) {
+        let _ = event;
     }
 
     /// Returns `None` while the sink has room, and otherwise a future that completes once it has room again.

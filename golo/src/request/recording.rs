@@ -180,6 +180,7 @@ impl<'a> Recording<'a> {
             route: self.route.map(Cow::Borrowed),
             expected: self.is_expected(),
             waiting: is_whole.then(|| self.waiting.unwrap_or(duration)),
+            phases: None,
             sent,
             redirects,
             redirects_are_hidden: self.redirects_are_hidden,

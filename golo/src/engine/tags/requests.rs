@@ -112,6 +112,7 @@ fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
         // If the trigger failed, nothing more is known about the request than that it failed.
         expected: response.error.then_some(false),
         waiting: None,
+        phases: None,
         sent: 0,
         redirects: 0,
         redirects_are_hidden: false,

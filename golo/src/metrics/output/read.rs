@@ -85,6 +85,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for OutputRef<'a> {
             route: keys.route.map(|Text(route)| route),
             expected: keys.expected,
             waiting: None,
+            phases: None,
             sent: keys.sent.number(),
             redirects: u32::try_from(keys.redirects.number()).unwrap_or_default(),
             redirects_are_hidden: false,

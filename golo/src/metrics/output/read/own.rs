@@ -41,6 +41,7 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
         route: route.map(Cow::Borrowed),
         expected,
         waiting: None,
+        phases: None,
         sent,
         redirects,
         redirects_are_hidden: false,
