@@ -2,9 +2,11 @@
 
 mod cause;
 pub(crate) mod exit;
+pub(crate) mod transport;
 
 use std::{error::Error as StdError, fmt};
 
+use crate::error::transport::TransportError;
 use crate::support::secrets::without_credentials;
 
 pub use cause::chain;
@@ -167,7 +169,7 @@ struct RequestErrorInner {
     kind: RequestErrorKind,
     /// Method and URL, or `None` if the request could not be built.
     request: Option<String>,
-    /// Usually a [`reqwest::Error`].
+    /// A [`reqwest::Error`] if the load test's own client sent the request.
     source: BoxError,
 }
 
@@ -259,6 +261,13 @@ impl RequestError {
         let kind = cause::kind(&source, url, responded);
         let request = Some(format!("{method} {url}"));
         Self { inner: Box::new(RequestErrorInner { kind, request, source: source.without_url().into() }) }
+    }
+
+    /// Creates the error of a request that golo's transport sent. `url` has no credentials.
+    #[cold]
+    pub(crate) fn of_transport(method: &reqwest::Method, url: &reqwest::Url, error: TransportError) -> Self {
+        let TransportError { kind, source } = error;
+        Self { inner: Box::new(RequestErrorInner { kind, request: Some(format!("{method} {url}")), source }) }
     }
 
     /// Creates the error of a request that was not sent because its target is not allowed. `url` has no credentials.

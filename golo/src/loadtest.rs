@@ -185,7 +185,9 @@ impl Loadtest {
             Ok(lease) => lease,
             Err(reason) => return failed(prepared, reason),
         };
-        let scope = Arc::new(Scope::new(sink, lease.jar(), Some(shared)).seeded_by(&context, 0));
+        let scope = Arc::new(
+            Scope::new(sink, client::visitor_of_trigger(&lease.visitor()), Some(shared)).seeded_by(&context, 0),
+        );
         let started = Instant::now();
         let result = self.call(&scope, context, lease.state()).await;
         let duration = started.elapsed().saturating_sub(scope.thought());

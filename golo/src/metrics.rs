@@ -11,3 +11,4 @@ pub(crate) mod sequence;
 pub(crate) mod sink;
 pub(crate) mod tags;
 pub(crate) mod thought;
+pub(crate) mod visitor;

@@ -1,5 +1,7 @@
 //! Requests: sent, read to the last byte, measured, and recorded as one `Output` each.
 
+mod by_client;
+mod by_transport;
 pub(crate) mod expect;
 pub(crate) mod measure;
 mod recording;
@@ -7,27 +9,24 @@ mod upload;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
-use crate::error::NotAllowed;
 use crate::metrics::output::Left;
 use crate::metrics::scope::{self, Scope};
 use crate::request::expect::{Expectation, Expected, Received};
 use crate::request::recording::Recording;
-use crate::request::upload::{Again, Upload};
 use crate::support::panic;
 use crate::support::secrets::url_without_credentials;
 use crate::support::secrets::{without_credentials, without_secrets};
-use crate::transport::attempts::{Attempts, observed};
-use crate::transport::{client, targets};
-use crate::{RequestError, error};
+use crate::transport::client::{self, Carrier};
+use crate::{RequestError, Sink, error};
 
 /// A request as the load test made it, before redirects.
+#[derive(Clone)]
 struct Requested {
     method: Method,
     /// URL without user and password.
@@ -80,7 +79,14 @@ pub fn do_request(id: &str, req: impl IntoRequest) -> impl Future<Output = Resul
 /// # Ok(()) }
 /// ```
 pub fn request(id: &str, req: impl IntoRequest) -> Request<'_> {
-    Request { id, request: req.into_request(), route: None, expected: Vec::new(), expectations: Vec::new() }
+    Request {
+        id,
+        request: req.into_request(),
+        route: None,
+        expected: Vec::new(),
+        expectations: Vec::new(),
+        discards_body: false,
+    }
 }
 
 /// A request made by [`request`], which has an example. It is not sent yet.
@@ -91,6 +97,7 @@ pub struct Request<'a> {
     route: Option<Cow<'a, str>>,
     expected: Vec<u16>,
     expectations: Vec<Expectation<'a>>,
+    discards_body: bool,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -207,60 +214,50 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Counts the bytes of the response's body and drops them as they arrive, so that a large download needs no memory.
+    ///
+    /// The response that [`send`](Self::send) returns has an empty body, and so has the one that expectations receive.
+    /// The [`Output`](crate::Output) has the size of the body that arrived, without decompression.
+    ///
+    /// ```no_run
+    /// # async fn load_test() -> Result<(), golo::RequestError> {
+    /// let journey = golo::new_sequence_id();
+    /// let film = golo::client().get("http://127.0.0.1:8765/film.mp4");
+    /// let response = golo::request(&journey, film).discard_body().send().await?;
+    /// assert_eq!(response.bytes().await.map(|body| body.len()).ok(), Some(0));
+    /// # Ok(()) }
+    /// ```
+    pub fn discard_body(mut self) -> Self {
+        self.discards_body = true;
+        self
+    }
+
     /// Sends the request, reads its whole body, and records one [`Output`](crate::Output).
     ///
     /// # Errors
     ///
     /// The same as [`do_request`].
     pub fn send(self) -> impl Future<Output = Result<Response, RequestError>> + Send + use<'a> {
-        let Self { id, request, route, expected, expectations } = self;
         // Load tests move and store this future often, so it should be small. An `async fn` would hold `self` twice.
         async move {
             let scope = scope::current();
             let sink = scope::sink_of(scope.as_deref());
-            if request.is_ok() {
-                scope.as_ref().inspect(|scope| scope.note_sequence(id));
+            if self.request.is_ok() {
+                scope.as_ref().inspect(|scope| scope.note_sequence(self.id));
                 if let Some(room) = scope::room(&*sink, scope.as_deref()) {
                     room.await;
                 }
             }
-            let (requested, mut recording);
-            let (sent, again) = {
-                // This scope drops the request before the first await, so that the future does not hold it.
-                let (client, mut request) = request.map_err(RequestError::not_built)?;
-                let client = client.unwrap_or_else(client::client);
-                requested = Requested::of(&request);
-                if let Err(reason) = targets::check(request.url()) {
-                    return Err(RequestError::not_allowed(&requested.method, &requested.url, reason));
+            let Self { id, request, route, expected, expectations, discards_body } = self;
+            let (client, request) = request.map_err(RequestError::not_built)?;
+            let options = Options { id, route: route.as_deref(), expected: &expected, expectations, discards_body };
+            let place = Place { scope: scope.as_deref(), sink: &sink };
+            let result = match client::carrier(client) {
+                Carrier::Transport { settings, outside } => {
+                    by_transport::send(request, options, place, &settings, &outside).await
                 }
-                let (method, url) = (requested.method.as_str(), requested.url.as_str());
-                let Upload { whole, taken, again } = Upload::of(&client, &mut request);
-                recording = Recording::start(id, method, url, &*sink, scope.as_deref())
-                    .route(route.as_deref())
-                    .sending(whole, taken)
-                    .expect(&expected);
-                *recording.attempts() = Attempts::of(&requested.method);
-                (execute(&client, request), again)
-            };
-            let result = match receive(sent, again, &mut recording).await {
-                Ok((response, body)) => {
-                    if is_elsewhere(&response, &requested) && recording.attempts().redirects() == 0 {
-                        recording.hidden_redirects();
-                    }
-                    let amounts = recording.amounts(None);
-                    if expectations.is_empty() {
-                        recording.finish(None);
-                    } else {
-                        look(expectations, &response, &body, recording);
-                    }
-                    Ok(put_together(response, body, requested, amounts))
-                }
-                Err(failure) => {
-                    if !expectations.is_empty() {
-                        expect::none_came(&expectations, &*sink);
-                    }
-                    Err(failed(failure, &requested, recording, scope.as_deref()))
-                }
+                // Boxed, because otherwise the future of every request would have room for it.
+                Carrier::Client(client) => Box::pin(by_client::send(client, request, options, place)).await,
             };
             // The request has been measured. Waiting before the request too covers load tests that drop this future
             // early.
@@ -270,6 +267,22 @@ impl<'a> Request<'a> {
             result
         }
     }
+}
+
+/// Options of a request.
+struct Options<'a> {
+    id: &'a str,
+    route: Option<&'a str>,
+    expected: &'a [u16],
+    expectations: Vec<Expectation<'a>>,
+    discards_body: bool,
+}
+
+/// The place at which a request is made.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    scope: Option<&'a Scope>,
+    sink: &'a Arc<dyn Sink>,
 }
 
 /// Argument of [`request`] and [`do_request`]: a [`reqwest::RequestBuilder`], or a [`reqwest::Request`], which
@@ -303,72 +316,6 @@ impl IntoRequest for reqwest::Request {
     }
 }
 
-/// Not inlined, so that its stack space is free, and still in the cache, when the response is polled.
-#[inline(never)]
-fn execute(
-    client: &Client,
-    request: reqwest::Request,
-) -> impl Future<Output = Result<Response, reqwest::Error>> + use<> {
-    client.execute(request)
-}
-
-/// Reason why there is no complete response.
-enum Failure {
-    Sending(reqwest::Error),
-    /// A redirect leads to a target that is not allowed.
-    NotAllowed(NotAllowed),
-}
-
-impl From<reqwest::Error> for Failure {
-    fn from(error: reqwest::Error) -> Self {
-        Self::Sending(error)
-    }
-}
-
-async fn receive<S>(
-    sent: S,
-    mut again: Option<Box<Again>>,
-    recording: &mut Recording<'_>,
-) -> Result<(Response, Bytes), Failure>
-where
-    S: Future<Output = Result<Response, reqwest::Error>>,
-{
-    let mut response = observed(sent, recording.attempts()).await?;
-    if let Some(followed) = again.take().and_then(|again| again.follow(&response)) {
-        let (client, request) = followed.map_err(Failure::NotAllowed)?;
-        recording.resending(Again::length(&request));
-        // Boxed, because otherwise the future of every request would have room for it.
-        response = Box::pin(observed(execute(&client, request), recording.attempts())).await?;
-    }
-    recording.responded(response.status());
-    let mut body = Bytes::new();
-    while let Some(chunk) = next_chunk(&mut response, recording).await? {
-        recording.received(chunk.len());
-        body = if body.is_empty() { chunk } else { joined(body, &chunk) };
-    }
-    Ok((response, body))
-}
-
-/// Returns the next chunk of the body. Notifies `recording` if it has to wait for the chunk.
-async fn next_chunk(response: &mut Response, recording: &mut Recording<'_>) -> Result<Option<Bytes>, reqwest::Error> {
-    let mut chunk = pin!(response.chunk());
-    poll_fn(|context| {
-        let chunk = chunk.as_mut().poll(context);
-        if chunk.is_pending() {
-            recording.waits_for_body();
-        }
-        chunk
-    })
-    .await
-}
-
-/// Appends `chunk`. If nothing else holds `body`, it is copied no more often than a growing `Vec` is.
-fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
-    let mut body = BytesMut::from(body);
-    body.extend_from_slice(chunk);
-    body.freeze()
-}
-
 /// Checks a complete response against the load test's expectations, and records the request.
 #[inline(never)]
 fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, mut recording: Recording<'_>) {
@@ -387,58 +334,53 @@ fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, m
     }
 }
 
-/// Returns true if the response's URL is not the requested one, because the request was redirected.
-fn is_elsewhere(response: &Response, requested: &Requested) -> bool {
-    #[cold]
-    fn differ(response: &Url, requested: &Url) -> bool {
-        let plain = |url: &Url| {
-            let mut url = url_without_credentials(url).into_owned();
-            url.set_fragment(None);
-            url
-        };
-        plain(response) != plain(requested)
+/// Records a request with a complete response, and checks the response against the load test's expectations.
+fn conclude(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, recording: Recording<'_>) {
+    match expectations.is_empty() {
+        true => recording.finish(None),
+        false => look(expectations, response, body, recording),
     }
-    *response.url() != requested.url && differ(response.url(), &requested.url)
 }
 
 /// Records a request that got no complete response, unless it could not be built.
 #[cold]
-fn failed(failure: Failure, requested: &Requested, recording: Recording<'_>, scope: Option<&Scope>) -> RequestError {
-    let (method, url) = (&requested.method, &requested.url);
-    let error = match failure {
-        Failure::Sending(error) => RequestError::new(method, url, error, recording.has_responded()),
-        Failure::NotAllowed(reason) => RequestError::not_followed(method, url, reason),
-    };
+fn failed(
+    error: RequestError,
+    expectations: &[Expectation<'_>],
+    recording: Recording<'_>,
+    place: Place<'_>,
+) -> RequestError {
+    if !expectations.is_empty() {
+        expect::none_came(expectations, &**place.sink);
+    }
     if error.is_build() {
         recording.discard();
     } else {
         recording.finish(Some(&error.for_output()));
-        scope.inspect(|scope| scope.note_failure(&without_secrets(&error.to_string())));
+        place.scope.inspect(|scope| scope.note_failure(&without_secrets(&error.to_string())));
     }
     error
 }
 
-/// Returns `response` with the body that was read from it.
-#[inline(never)]
-fn put_together(mut response: Response, body: Bytes, requested: Requested, amounts: (u64, u32)) -> Response {
+/// Attaches the URL of a response, and the facts about its request that [`Output::parse`](crate::Output::parse) needs.
+fn attach(whole: http::Response<Bytes>, url: &Url, requested: Requested, amounts: (u64, u32)) -> Response {
+    let Requested { method, url: asked } = requested;
+    let (parts, body) = whole.into_parts();
     let mut builder = http::Response::builder();
     if let Some(extensions) = builder.extensions_mut() {
-        *extensions = std::mem::take(response.extensions_mut());
+        *extensions = parts.extensions;
     }
-    let Requested { method, url } = requested;
-    let builder = if *response.url() != url {
-        builder.url(response.url().clone()).extension(Left { method, url: Some(url), amounts })
+    let builder = if *url != asked {
+        builder.url(url.clone()).extension(Left { method, url: Some(asked), amounts })
     } else if method != Method::GET || amounts != (0, 0) {
-        builder.url(url).extension(Left { method, url: None, amounts })
+        builder.url(asked).extension(Left { method, url: None, amounts })
     } else {
         // `Output::parse` assumes these values by default.
-        builder.url(url)
+        builder.url(asked)
     };
     #[expect(clippy::expect_used, reason = "a builder fails only for an invalid part, and these are valid")]
     let mut whole = builder.body(body).expect("a URL and extensions make a response");
-    *whole.status_mut() = response.status();
-    *whole.version_mut() = response.version();
-    *whole.headers_mut() = std::mem::take(response.headers_mut());
+    (*whole.status_mut(), *whole.version_mut(), *whole.headers_mut()) = (parts.status, parts.version, parts.headers);
     whole.into()
 }
 

@@ -1,9 +1,30 @@
-//! Transport of requests to the target: the HTTP client, its connections and proxies, and the allowed targets.
+//! Transport of requests to the target.
+//!
+//! ```text
+//! request/by_transport -> exchange -> pool -> connect: DNS, TCP, proxy, TLS
+//!                            |          `---> http1, http2: one connection each
+//!                            `--> sent again if the server did not process it
+//! ```
+//!
+//! A load test that configures a reqwest client of its own bypasses this: `client` has that client.
 
 pub(crate) mod attempts;
 pub(crate) mod client;
+pub(crate) mod clock;
+mod connect;
 pub(crate) mod connects;
+pub(crate) mod decoding;
+mod dns;
+pub(crate) mod exchange;
 pub(crate) mod http;
+mod http1;
+mod http2;
+mod io;
+pub(crate) mod message;
 pub(crate) mod options;
+mod origin;
+pub(crate) mod pool;
 pub(crate) mod proxy;
+pub(crate) mod settings;
 pub(crate) mod targets;
+mod tls;

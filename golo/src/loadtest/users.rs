@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use crate::Context;
 use crate::error::reason;
 use crate::loadtest::erased::{Erased, UserState};
-use crate::metrics::scope::{Jar, Scope, SharedValue};
+use crate::metrics::scope::{Scope, SharedValue};
 use crate::metrics::sink::{Discard, Sink};
+use crate::metrics::visitor::Visitor;
 use crate::support::lock::lock;
 use crate::support::panic::{caught, caught_and_counted, caught_now};
 
@@ -44,7 +45,7 @@ type Named = Arc<tokio::sync::Mutex<Option<Live>>>;
 /// A user that has started.
 struct Live {
     state: UserState,
-    jar: Arc<Jar>,
+    visitor: Arc<Visitor>,
     shared: SharedValue,
     last_used: Instant,
     _room: OwnedSemaphorePermit,
@@ -87,10 +88,10 @@ impl Users {
 
     async fn start(&self, context: &Context, shared: &SharedValue) -> Result<Live, String> {
         let room = self.make_room().await;
-        let jar = Arc::<Jar>::default();
-        let started = start(&*self.adapter, context, aside(&jar, shared, Arc::new(Discard))).await;
+        let visitor = Arc::new(Visitor::of_user(context.user));
+        let started = start(&*self.adapter, context, aside(&visitor, shared, Arc::new(Discard))).await;
         let state = started.map_err(|reason| not_started(context, &reason))?;
-        Ok(Live { state, jar, shared: Arc::clone(shared), last_used: Instant::now(), _room: room })
+        Ok(Live { state, visitor, shared: Arc::clone(shared), last_used: Instant::now(), _room: room })
     }
 
     /// Reserves room for one more user. If there is none, ends an idle user, and waits until there is room.
@@ -181,8 +182,8 @@ impl Users {
 }
 
 async fn ended(adapter: Arc<dyn Erased>, live: Live) {
-    let Live { state, jar, shared, last_used: _, _room } = live;
-    stop(&*adapter, state, aside(&jar, &shared, Arc::new(Discard))).await;
+    let Live { state, visitor, shared, last_used: _, _room } = live;
+    stop(&*adapter, state, aside(&visitor, &shared, Arc::new(Discard))).await;
 }
 
 /// Starts a user in a scope from [`aside`].
@@ -210,8 +211,8 @@ pub(crate) struct Lease<'a> {
 }
 
 impl Lease<'_> {
-    pub(crate) fn jar(&self) -> Arc<Jar> {
-        self.live.as_ref().map(|live| Arc::clone(&live.jar)).unwrap_or_default()
+    pub(crate) fn visitor(&self) -> Arc<Visitor> {
+        self.live.as_ref().map(|live| Arc::clone(&live.visitor)).unwrap_or_default()
     }
 
     pub(crate) fn state(&mut self) -> &mut UserState {
@@ -256,10 +257,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Creates the scope of a user's code outside its triggers. It has the user's cookies, and `sink` receives its
+/// Creates the scope of a user's code outside its triggers. It has the user's cookies and connections, and `sink` receives its
 /// requests, which are not load.
-pub(crate) fn aside(jar: &Arc<Jar>, shared: &SharedValue, sink: Arc<dyn Sink>) -> Arc<Scope> {
-    Arc::new(Scope::new(sink, Arc::clone(jar), Some(Arc::clone(shared))))
+pub(crate) fn aside(visitor: &Arc<Visitor>, shared: &SharedValue, sink: Arc<dyn Sink>) -> Arc<Scope> {
+    Arc::new(Scope::new(sink, Arc::clone(visitor), Some(Arc::clone(shared))))
 }
 
 fn not_started(context: &Context, reason: &str) -> String {

@@ -11,16 +11,9 @@ use crate::Context;
 use crate::metrics::journey::{Journey, Journeys, Step};
 use crate::metrics::sink::{self, Sink};
 use crate::metrics::thought::{Pause, Thought};
+use crate::metrics::visitor::Visitor;
 use crate::support::lock::lock;
 use crate::support::panic;
-
-#[cfg(feature = "cookies")]
-pub(crate) use reqwest::cookie::Jar;
-
-/// Placeholder for the cookie jar if the feature `cookies` is off.
-#[cfg(not(feature = "cookies"))]
-#[derive(Debug, Default)]
-pub(crate) struct Jar;
 
 /// Value of a [`Shared`](crate::Shared), with its type erased.
 pub(crate) type SharedValue = Arc<dyn Any + Send + Sync>;
@@ -35,8 +28,7 @@ const FAILURES: usize = 16;
 /// Context of one trigger, or of one `start`, `stop`, `setup` or `teardown`.
 pub(crate) struct Scope {
     pub(crate) sink: Arc<dyn Sink>,
-    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "only used with the feature"))]
-    pub(crate) jar: Arc<Jar>,
+    pub(crate) visitor: Arc<Visitor>,
     pub(crate) shared: Option<SharedValue>,
     notes: Notes,
     /// Errors of failed requests and measured steps.
@@ -53,10 +45,10 @@ enum Notes {
 }
 
 impl Scope {
-    pub(crate) fn new(sink: Arc<dyn Sink>, jar: Arc<Jar>, shared: Option<SharedValue>) -> Self {
+    pub(crate) fn new(sink: Arc<dyn Sink>, visitor: Arc<Visitor>, shared: Option<SharedValue>) -> Self {
         Self {
             sink,
-            jar,
+            visitor,
             shared,
             notes: Notes::FirstSequence(OnceLock::new()),
             failures: Mutex::default(),

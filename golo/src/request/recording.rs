@@ -11,12 +11,13 @@ use crate::metrics::scope::Scope;
 use crate::request::upload::Taken;
 use crate::support::clock;
 use crate::transport::attempts::Attempts;
+use crate::transport::message::Progress;
 use crate::{OutputRef, Sink};
 
 pub(crate) struct Recording<'a> {
     id: &'a str,
-    method: &'a str,
-    url: &'a str,
+    method: Cow<'a, str>,
+    url: Cow<'a, str>,
     route: Option<&'a str>,
     expected: &'a [u16],
     sink: &'a dyn Sink,
@@ -35,6 +36,10 @@ pub(crate) struct Recording<'a> {
     /// Counter of the bytes that connections have taken of a body that is passed on in pieces.
     taken: Option<Taken>,
     attempts: Attempts,
+    /// State of a request that golo's transport sends.
+    progress: Option<Progress>,
+    /// Number of redirects that golo's transport followed.
+    redirects: u32,
     /// True if an unknown number of redirects was followed.
     redirects_are_hidden: bool,
     open: bool,
@@ -43,8 +48,8 @@ pub(crate) struct Recording<'a> {
 impl<'a> Recording<'a> {
     pub(crate) fn start(
         id: &'a str,
-        method: &'a str,
-        url: &'a str,
+        method: Cow<'a, str>,
+        url: Cow<'a, str>,
         sink: &'a dyn Sink,
         scope: Option<&'a Scope>,
     ) -> Self {
@@ -69,6 +74,8 @@ impl<'a> Recording<'a> {
             body: 0,
             taken: None,
             attempts: Attempts::default(),
+            progress: None,
+            redirects: 0,
             redirects_are_hidden: false,
             open: true,
         }
@@ -96,6 +103,25 @@ impl<'a> Recording<'a> {
         self.attempts.follow_counted();
     }
 
+    /// Begins the state of a request that golo's transport sends.
+    pub(crate) fn by_transport(mut self, discards_body: bool) -> Self {
+        self.progress = Some(Progress { discards_body, ..Progress::start(self.started) });
+        self
+    }
+
+    /// Returns the state for golo's transport.
+    pub(crate) fn progress(&mut self) -> &mut Progress {
+        let started = self.started;
+        self.progress.get_or_insert_with(|| Progress::start(started))
+    }
+
+    /// Records that a redirect is followed.
+    pub(crate) fn follow(&mut self) {
+        self.redirects += 1;
+        self.progress().status = 0;
+        self.progress().size = 0;
+    }
+
     /// Returns reqwest's attempts for this request.
     pub(crate) fn attempts(&mut self) -> &mut Attempts {
         &mut self.attempts
@@ -111,7 +137,16 @@ impl<'a> Recording<'a> {
     }
 
     pub(crate) fn has_responded(&self) -> bool {
-        self.status != 0
+        self.status() != 0
+    }
+
+    fn status(&self) -> u16 {
+        self.progress.as_ref().map_or(self.status, |progress| progress.status)
+    }
+
+    /// Sets the size of the body as the load test sees it, if that is not the number of bytes that arrived.
+    pub(crate) fn decoded(&mut self, bytes: usize) {
+        self.progress().size = bytes as u64;
     }
 
     /// Records that the body has to be waited for. The first time, the headers have just arrived. If this is never
@@ -134,9 +169,20 @@ impl<'a> Recording<'a> {
         self.record(error);
     }
 
+    /// Accepts any status from now on, for a response that is a redirect.
+    pub(crate) fn expects_no_status(&mut self) {
+        self.expected = &[];
+    }
+
+    /// Records this request, and goes on with the one that `next` starts.
+    pub(crate) fn finish_and(&mut self, next: impl FnOnce() -> Self) {
+        self.record(None);
+        *self = next();
+    }
+
     /// Returns true if the status fails the request.
     pub(crate) fn has_wrong_status(&self) -> bool {
-        !self.is_expected().unwrap_or(self.status < 400)
+        !self.is_expected().unwrap_or(self.status() < 400)
     }
 
     /// Returns the sink of the output.
@@ -170,17 +216,17 @@ impl<'a> Recording<'a> {
         let (sent, redirects) = self.amounts(error);
         self.sink.output(&OutputRef {
             sequence_id: Cow::Borrowed(self.id),
-            url: Cow::Borrowed(self.url),
-            method: Cow::Borrowed(self.method),
-            status: self.status,
-            size: i64::try_from(self.size).unwrap_or(i64::MAX),
+            url: Cow::Borrowed(&self.url),
+            method: Cow::Borrowed(&self.method),
+            status: self.status(),
+            size: i64::try_from(self.progress.as_ref().map_or(self.size, |progress| progress.size)).unwrap_or(i64::MAX),
             timestamp: clock::wall(ended),
             duration,
             error: error.map(Cow::Borrowed),
             route: self.route.map(Cow::Borrowed),
             expected: self.is_expected(),
-            waiting: is_whole.then(|| self.waiting.unwrap_or(duration)),
-            phases: None,
+            waiting: (is_whole && self.progress.is_none()).then(|| self.waiting.unwrap_or(duration)),
+            phases: self.progress.as_ref().map(|progress| progress.clock.phases(ended)),
             sent,
             redirects,
             redirects_are_hidden: self.redirects_are_hidden,
@@ -190,11 +236,15 @@ impl<'a> Recording<'a> {
 
     /// Returns the bytes of the body that were passed to connections, and the number of redirects that were followed.
     pub(crate) fn amounts(&self, error: Option<&str>) -> (u64, u32) {
-        (self.sent(error), self.attempts.redirects().max(self.redirects_are_hidden.into()))
+        let redirects = self.redirects.max(self.attempts.redirects()).max(self.redirects_are_hidden.into());
+        (self.sent(error), redirects)
     }
 
     /// Returns the bytes of the body that were passed to connections. A small body is sent together with the head.
     fn sent(&self, error: Option<&str>) -> u64 {
+        if let Some(progress) = &self.progress {
+            return progress.sent;
+        }
         let taken = self.taken.as_ref().map_or(0, Taken::bytes);
         if self.body == 0 {
             return taken;
@@ -212,7 +262,7 @@ impl<'a> Recording<'a> {
 
     /// Returns `None` if the load test expects no particular status, or if no response arrived.
     fn is_expected(&self) -> Option<bool> {
-        (self.has_responded() && !self.expected.is_empty()).then(|| self.expected.contains(&self.status))
+        (self.has_responded() && !self.expected.is_empty()).then(|| self.expected.contains(&self.status()))
     }
 }
 
@@ -243,7 +293,7 @@ mod tests {
 
     fn recorded(make: impl FnOnce(Recording<'_>)) -> (Duration, Option<Duration>, u64) {
         let said = Said::default();
-        make(Recording::start("id", "POST", "http://127.0.0.1/", &said, None).sending(7, None));
+        make(Recording::start("id", "POST".into(), "http://127.0.0.1/".into(), &said, None).sending(7, None));
         said.0.into_inner().unwrap()[0]
     }
 

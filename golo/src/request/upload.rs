@@ -112,7 +112,7 @@ impl Again {
     }
 }
 
-fn referer(next: &Url, previous: &Url) -> Option<HeaderValue> {
+pub(super) fn referer(next: &Url, previous: &Url) -> Option<HeaderValue> {
     if next.scheme() == "http" && previous.scheme() == "https" {
         return None;
     }
@@ -134,7 +134,7 @@ fn in_pieces(bytes: Bytes) -> (Body, Taken) {
 }
 
 /// Takes the bytes of a body in memory. Returns `None` if the body is a stream.
-fn bytes_of(body: &mut Body) -> Option<Bytes> {
+pub(super) fn bytes_of(body: &mut Body) -> Option<Bytes> {
     body.as_bytes()?;
     let mut context = Context::from_waker(std::task::Waker::noop());
     match Pin::new(body).poll_frame(&mut context) {

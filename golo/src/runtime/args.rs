@@ -191,6 +191,7 @@ impl Call {
             no_keep_alive: is_on("GOLO_NO_KEEP_ALIVE")? || args.no_keep_alive,
             insecure: is_on("GOLO_INSECURE")? || args.insecure,
             proxy: proxy(args.proxy.clone(), &variable)?,
+            ..client::Options::default()
         };
         let share = variable(member::VARIABLE).map_or(Ok(Share::WHOLE), |text| member::parse(&text))?;
         let wire = match (args.wire, variable("GOLO_WIRE")) {

@@ -10,7 +10,8 @@ use crate::engine::{Engine, Options, Sinks};
 use crate::error::{chain, reason};
 use crate::loadtest::erased::UserState;
 use crate::loadtest::users;
-use crate::metrics::scope::{Jar, Scope, SharedValue};
+use crate::metrics::scope::{Scope, SharedValue};
+use crate::metrics::visitor::Visitor;
 use crate::transport::client;
 use crate::{Context, Error, Loadtest, Sink};
 
@@ -26,10 +27,10 @@ pub(super) struct InProcess {
     aside: Arc<dyn Sink>,
 }
 
-/// A user's state and cookies.
+/// A user's state, cookies and connections.
 pub(super) struct User {
     state: UserState,
-    jar: Arc<Jar>,
+    visitor: Arc<Visitor>,
 }
 
 impl InProcess {
@@ -63,15 +64,16 @@ impl Trigger for InProcess {
     }
 
     async fn start(&self, context: &Context) -> Result<User, String> {
-        let jar = Arc::<Jar>::default();
-        let scope = users::aside(&jar, &self.shared, Arc::clone(&self.aside));
+        let visitor = Arc::new(Visitor::of_user(context.user));
+        let scope = users::aside(&visitor, &self.shared, Arc::clone(&self.aside));
         let state = users::start(self.loadtest.erased_adapter(), context, scope).await?;
-        Ok(User { state, jar })
+        Ok(User { state, visitor })
     }
 
     async fn trigger(&self, context: Context, user: &mut User, is_measured: bool) -> Outcome {
         let sink = if is_measured { &self.measured } else { &self.warm_up };
-        let scope = Scope::new(Arc::clone(sink), Arc::clone(&user.jar), Some(Arc::clone(&self.shared)));
+        let visitor = client::visitor_of_trigger(&user.visitor);
+        let scope = Scope::new(Arc::clone(sink), visitor, Some(Arc::clone(&self.shared)));
         let scope = Arc::new(scope.seeded_by(&context, self.seed).with_journeys());
         let mut tags = Vec::new();
         let failure = match self.loadtest.call(&scope, context, &mut user.state).await {
@@ -88,7 +90,7 @@ impl Trigger for InProcess {
     }
 
     async fn stop(&self, user: User) {
-        let scope = users::aside(&user.jar, &self.shared, Arc::clone(&self.aside));
+        let scope = users::aside(&user.visitor, &self.shared, Arc::clone(&self.aside));
         users::stop(self.loadtest.erased_adapter(), user.state, scope).await;
     }
 }

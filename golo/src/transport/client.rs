@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
-use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
@@ -12,19 +11,18 @@ use reqwest::{Client, ClientBuilder};
 use tokio::runtime;
 
 use crate::error::{chain, reason};
+use crate::metrics::visitor::Visitor;
 use crate::support::lock::lock;
 use crate::support::message::say;
 use crate::support::panic;
 use crate::transport::connects::TimeConnects;
-use crate::transport::proxy::Proxy;
+use crate::transport::http::{Http, REDIRECTS, TIMEOUT};
+use crate::transport::options::{Connections, TransportOptions};
+use crate::transport::settings::Settings;
 use crate::transport::{attempts, targets};
 use crate::user::cookies;
 use crate::{BoxError, Error};
 
-/// Default time limit of a request, including its body. It is below the default grace of 30 s, so that a request to a
-/// target that hangs fails instead of being cut off.
-const TIMEOUT: Duration = Duration::from_secs(25);
-const REDIRECTS: usize = 10;
 /// Number of runtimes for which clients are kept. A test binary starts a runtime for each test; old clients are
 /// dropped.
 const KEPT: usize = 64;
@@ -53,6 +51,83 @@ struct Kept {
     client: Client,
     /// Debug text of the client, if it follows redirects by golo's policy.
     own: Option<Arc<str>>,
+    /// Settings of golo's transport, unless the load test configured a client of its own.
+    settings: Option<Arc<Settings>>,
+    /// The visitor of requests outside of a run, and of all requests if a worker's users share connections.
+    outside: Arc<Visitor>,
+}
+
+/// The sender of a request.
+pub(crate) enum Carrier {
+    /// golo's transport.
+    Transport {
+        settings: Arc<Settings>,
+        /// The visitor of requests outside of a run.
+        outside: Arc<Visitor>,
+    },
+    /// The load test's own client.
+    Client(Client),
+}
+
+/// Returns the sender of a request that was built with `client`, or with none.
+///
+/// # Panics
+///
+/// Panics if [`client`] does.
+pub(crate) fn carrier(client: Option<Client>) -> Carrier {
+    let is_marked = client.as_ref().is_none_or(is_marked);
+    let carrier = with_current(|kept| match &kept.settings {
+        Some(settings) if is_marked => {
+            Carrier::Transport { settings: Arc::clone(settings), outside: Arc::clone(&kept.outside) }
+        }
+        _ => Carrier::Client(kept.client.clone()),
+    });
+    match (client, carrier.unwrap_or_else(|error| not_built(&error))) {
+        (Some(client), Carrier::Client(_)) => Carrier::Client(client),
+        (_, carrier) => carrier,
+    }
+}
+
+#[cold]
+fn not_built(error: &Error) -> ! {
+    #[expect(clippy::panic, reason = "documented; a run has built its client by then")]
+    {
+        panic!("{}", chain(error))
+    }
+}
+
+/// Returns the visitor for a trigger of a user.
+pub(crate) fn visitor_of_trigger(of_user: &Arc<Visitor>) -> Arc<Visitor> {
+    let is_new = with_current(|kept| {
+        kept.settings.as_ref().is_some_and(|settings| settings.connections == Connections::PerTrigger)
+    });
+    if is_new.unwrap_or(false) { Arc::new(of_user.anew()) } else { Arc::clone(of_user) }
+}
+
+/// Text by which golo's own client is recognized. reqwest cannot compare clients, and its `Debug` shows this.
+const MARK: &str = "golo.invalid";
+
+/// Returns true if `client` is golo's own client. Reads the client's debug text only up to the mark.
+fn is_marked(client: &Client) -> bool {
+    use std::fmt::Write as _;
+
+    struct Search(bool);
+    impl std::fmt::Write for Search {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0 = text == MARK;
+            // The mark is in the proxies, which come before the redirect policy.
+            if self.0 || text == "redirect_policy" { Err(std::fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut search = Search(false);
+    let _ = write!(search, "{client:?}");
+    search.0
+}
+
+/// Marks a client as golo's own, by a proxy that is never used.
+fn marked(builder: ClientBuilder) -> ClientBuilder {
+    let never = reqwest::Proxy::custom(|_| None::<reqwest::Url>);
+    builder.proxy(never.no_proxy(reqwest::NoProxy::from_string(MARK)))
 }
 
 impl Kept {
@@ -80,8 +155,7 @@ impl Kept {
 /// ```
 #[must_use]
 pub fn client() -> Client {
-    #[expect(clippy::panic, reason = "documented; a run has built its client by then")]
-    current().unwrap_or_else(|error| panic!("{}", chain(&error)))
+    current().unwrap_or_else(|error| not_built(&error))
 }
 
 /// Sets the function that builds the client from now on, for this process. The builder has golo's defaults, which `f`
@@ -133,8 +207,10 @@ fn with_current<T>(use_it: impl Fn(&Kept) -> T) -> Result<T, Error> {
         Some(kept) => kept,
         // Not under the lock: the load test's code builds the client, and it may ask for a client itself.
         None => {
-            let (client, own) = build()?;
-            keep(Kept { runtime, generation, client, own })
+            let outside = Arc::default();
+            let settings = settings()?;
+            let (client, own) = build(&outside, settings.is_some())?;
+            keep(Kept { runtime, generation, client, own, settings, outside })
         }
     };
     let used = use_it(&kept);
@@ -156,7 +232,7 @@ fn keep(new: Kept) -> Kept {
 }
 
 /// Builds a client. Also returns its debug text, if it follows redirects by golo's policy.
-fn build() -> Result<(Client, Option<Arc<str>>), Error> {
+fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str>>), Error> {
     // The policy holds a clone, which is dropped if the load test replaces the policy.
     let policy = Arc::new(());
     let configure = CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -171,10 +247,14 @@ fn build() -> Result<(Client, Option<Arc<str>>), Error> {
         }
         None => builder.build().map_err(Into::into),
     };
-    let built = defaults(&policy).map_err(Into::into).and_then(&build);
+    let defaults = |policy: &Arc<()>| {
+        let builder = defaults(policy, outside)?;
+        Ok(if is_own { marked(builder) } else { builder })
+    };
+    let built = defaults(&policy).map_err(|error: reqwest::Error| error.into()).and_then(&build);
     let client = built
-        .or_else(|error| match without_roots(&policy) {
-            Some(builder) => build(builder),
+        .or_else(|error| match without_roots() {
+            Some(only_added) => build(only_added(defaults(&policy)?)),
             None => Err(error),
         })
         .map_err(|error| Error::start("the HTTP client could not be built", Some(error)))?;
@@ -195,24 +275,36 @@ pub fn install_provider() {
     });
 }
 
-/// Settings of the clients of one run, in addition to golo's defaults.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    /// Use a new connection for each request.
-    pub(crate) no_keep_alive: bool,
-    /// Accept any certificate.
-    pub(crate) insecure: bool,
-    /// Proxy of the requests.
-    pub(crate) proxy: Proxy,
-}
+pub(crate) use crate::transport::options::TransportOptions as Options;
 
-static OPTIONS: RwLock<Options> = RwLock::new(Options { no_keep_alive: false, insecure: false, proxy: Proxy::None });
+static OPTIONS: RwLock<Option<TransportOptions>> = RwLock::new(None);
+/// Settings of the transport, and the generation for which they were made.
+static SETTINGS: Mutex<Option<(u64, Arc<Settings>)>> = Mutex::new(None);
 
 /// Sets the options of all clients that are built from now on.
-pub(crate) fn set_options(options: Options) {
+pub(crate) fn set_options(options: TransportOptions) {
     options.proxy.install();
-    *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = options;
+    *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = Some(options);
     forget_clients();
+}
+
+fn options() -> TransportOptions {
+    OPTIONS.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+}
+
+/// Returns the settings of golo's transport. Returns `None` if the load test configured a client of its own.
+fn settings() -> Result<Option<Arc<Settings>>, Error> {
+    if CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+        return Ok(None);
+    }
+    let generation = GENERATION.load(Acquire);
+    let mut settings = lock(&SETTINGS);
+    if let Some((_, known)) = settings.as_ref().filter(|(of, _)| *of == generation) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    let new = Arc::new(Settings::new(&options(), Http::default())?);
+    *settings = Some((generation, Arc::clone(&new)));
+    Ok(Some(new))
 }
 
 /// Follows as many redirects as reqwest does by default, and counts them.
@@ -234,14 +326,14 @@ fn redirects(policy: &Arc<()>) -> Policy {
     })
 }
 
-fn defaults(policy: &Arc<()>) -> reqwest::Result<ClientBuilder> {
+fn defaults(policy: &Arc<()>, outside: &Arc<Visitor>) -> reqwest::Result<ClientBuilder> {
     install_provider();
-    let Options { no_keep_alive, insecure, proxy } = OPTIONS.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let TransportOptions { no_keep_alive, insecure, proxy, .. } = options();
     let mut builder = Client::builder();
     if no_keep_alive {
         builder = builder.pool_max_idle_per_host(0);
     }
-    let builder = cookies::with_jars(proxy.apply(builder)?)
+    let builder = cookies::with_jars(proxy.apply(builder)?, outside)
         .tls_danger_accept_invalid_certs(insecure)
         .connector_layer(TimeConnects)
         .timeout(TIMEOUT)
@@ -254,10 +346,10 @@ fn defaults(policy: &Arc<()>) -> reqwest::Result<ClientBuilder> {
     Ok(builder)
 }
 
-/// On a machine without CA roots, a builder that trusts only the CAs that the load test adds. Otherwise no client could
-/// be built there, not even for plain http.
+/// On a machine without CA roots, returns a change of the builder after which it trusts only the CAs that the load test
+/// adds. Otherwise no client could be built there, not even for plain http.
 #[cfg(all(unix, not(target_vendor = "apple")))]
-fn without_roots(policy: &Arc<()>) -> Option<ClientBuilder> {
+fn without_roots() -> Option<fn(ClientBuilder) -> ClientBuilder> {
     if !rustls_native_certs::load_native_certs().certs.is_empty() {
         return None;
     }
@@ -266,10 +358,10 @@ fn without_roots(policy: &Arc<()>) -> Option<ClientBuilder> {
         say("golo: this machine has no CA certificates, so https requests will fail");
         say("      install its package `ca-certificates`, or add a root in `client = …`");
     });
-    Some(defaults(policy).ok()?.tls_certs_only([]))
+    Some(|builder| builder.tls_certs_only([]))
 }
 
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-fn without_roots(_: &Arc<()>) -> Option<ClientBuilder> {
+fn without_roots() -> Option<fn(ClientBuilder) -> ClientBuilder> {
     None
 }

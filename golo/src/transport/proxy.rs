@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::{ClientBuilder, Url};
 
 use crate::support::secrets::{url_without_credentials, without_credentials};
@@ -68,11 +68,15 @@ impl Proxy {
     }
 }
 
+/// Returns the proxy that a request to `url` uses, with its credentials.
+pub(crate) fn intercept(url: &Url) -> Option<Intercept> {
+    let matcher = MATCHER.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+    matcher.intercept(&url.as_str().parse().ok()?)
+}
+
 /// Returns the proxy that a request to `url` uses, without user and password.
 pub(crate) fn used_for(url: &Url) -> Option<Url> {
-    let matcher = MATCHER.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-    let intercept = matcher.intercept(&url.as_str().parse().ok()?)?;
-    intercept.uri().to_string().parse().ok().map(with_port)
+    intercept(url)?.uri().to_string().parse().ok().map(with_port)
 }
 
 /// Adds the default port to a SOCKS proxy without one. `Url` has no default port for SOCKS.

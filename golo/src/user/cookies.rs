@@ -7,42 +7,44 @@ pub(crate) use kept::with_jars;
 mod kept {
     use std::sync::Arc;
 
-    use reqwest::cookie::{CookieStore, Jar};
+    use reqwest::cookie::CookieStore;
     use reqwest::header::HeaderValue;
     use reqwest::{ClientBuilder, Url};
 
-    use crate::metrics::scope;
+    use crate::metrics::{scope, visitor::Visitor};
 
-    /// Makes the client use the cookies of the current user.
-    pub(crate) fn with_jars(builder: ClientBuilder) -> ClientBuilder {
-        builder.cookie_provider(Arc::new(CurrentJar::default()))
+    /// Makes the client use the cookies of the current user, or those of `outside` outside of a run.
+    pub(crate) fn with_jars(builder: ClientBuilder, outside: &Arc<Visitor>) -> ClientBuilder {
+        builder.cookie_provider(Arc::new(CurrentJar { outside: Arc::clone(outside) }))
     }
 
-    /// Cookie store of golo's client: the jar of the current user, or a jar of its own outside of a run.
-    #[derive(Default)]
+    /// Cookie store of a reqwest client.
     struct CurrentJar {
-        outside: Jar,
+        outside: Arc<Visitor>,
     }
 
     impl CurrentJar {
-        fn with<T>(&self, use_jar: impl FnOnce(&Jar) -> T) -> T {
+        fn with<T>(&self, use_it: impl FnOnce(&Visitor) -> T) -> T {
             let scope = scope::current();
-            use_jar(scope.as_ref().map_or(&self.outside, |scope| &scope.jar))
+            use_it(scope.as_ref().map_or(&self.outside, |scope| &scope.visitor))
         }
     }
 
     impl CookieStore for CurrentJar {
         fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
-            self.with(|jar| jar.set_cookies(headers, url));
+            self.with(|visitor| visitor.set_cookies().set_cookies(headers, url));
         }
 
         fn cookies(&self, url: &Url) -> Option<HeaderValue> {
-            self.with(|jar| jar.cookies(url))
+            self.with(|visitor| visitor.cookies()?.cookies(url))
         }
     }
 }
 
 #[cfg(not(feature = "cookies"))]
-pub(crate) fn with_jars(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+pub(crate) fn with_jars(
+    builder: reqwest::ClientBuilder,
+    _: &std::sync::Arc<crate::metrics::visitor::Visitor>,
+) -> reqwest::ClientBuilder {
     builder
 }

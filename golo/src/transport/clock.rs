@@ -1,0 +1,107 @@
+//! Clock of one request: divides its duration into phases.
+
+use std::time::{Duration, Instant};
+
+use crate::Phases;
+
+/// The phase in which a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Blocked,
+    Dns,
+    Connecting,
+    TlsHandshaking,
+    Sending,
+    Waiting,
+    Receiving,
+}
+
+/// Adds each stretch of time to exactly one phase, so that the phases never overlap and are never negative. Time between
+/// hops of a redirect belongs to the phase that ended last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PhaseClock {
+    phases: Phases,
+    phase: Phase,
+    /// Time from which `phase` has not been added yet.
+    since: Instant,
+}
+
+impl PhaseClock {
+    /// Starts a clock in the phase `blocked`.
+    pub(crate) fn start(now: Instant) -> Self {
+        Self { phases: Phases::default(), phase: Phase::Blocked, since: now }
+    }
+
+    /// Ends the current phase now and begins another one.
+    pub(crate) fn enter(&mut self, phase: Phase) {
+        if self.phase != phase {
+            self.enter_at(phase, Instant::now());
+        }
+    }
+
+    /// Begins the phase `sending`. A request that did not wait was not blocked, so the time need not be read.
+    pub(crate) fn begin_sending(&mut self) {
+        match self.phase {
+            Phase::Blocked if self.phases.blocked.is_zero() => self.phase = Phase::Sending,
+            _ => self.enter(Phase::Sending),
+        }
+    }
+
+    fn enter_at(&mut self, phase: Phase, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        *self.of(self.phase) += passed;
+        (self.phase, self.since) = (phase, now);
+    }
+
+    fn of(&mut self, phase: Phase) -> &mut Duration {
+        let phases = &mut self.phases;
+        match phase {
+            Phase::Blocked => &mut phases.blocked,
+            Phase::Dns => &mut phases.dns,
+            Phase::Connecting => &mut phases.connecting,
+            Phase::TlsHandshaking => &mut phases.tls_handshaking,
+            Phase::Sending => &mut phases.sending,
+            Phase::Waiting => &mut phases.waiting,
+            Phase::Receiving => &mut phases.receiving,
+        }
+    }
+
+    /// Returns the phases of a request that ended at `ended`.
+    pub(crate) fn phases(&self, ended: Instant) -> Phases {
+        let mut clock = *self;
+        clock.enter_at(clock.phase, ended);
+        clock.phases
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PHASES: [Phase; 7] = [
+        Phase::Blocked,
+        Phase::Dns,
+        Phase::Connecting,
+        Phase::TlsHandshaking,
+        Phase::Sending,
+        Phase::Waiting,
+        Phase::Receiving,
+    ];
+
+    proptest! {
+        #[test]
+        fn phases_add_up_to_the_duration(steps in proptest::collection::vec((0_usize..7, 0_u64..1_000_000), 0..20), rest in 0_u64..1_000) {
+            let started = Instant::now();
+            let mut clock = PhaseClock::start(started);
+            let mut now = started;
+            for (phase, nanoseconds) in steps {
+                now += Duration::from_nanos(nanoseconds);
+                clock.enter_at(PHASES[phase], now);
+            }
+            now += Duration::from_nanos(rest);
+            prop_assert_eq!(clock.phases(now).total(), now - started);
+        }
+    }
+}
