@@ -125,9 +125,9 @@ fn is_marked(client: &Client) -> bool {
 }
 
 /// Marks a client as golo's own, by a proxy that is never used.
-fn marked(builder: ClientBuilder) -> ClientBuilder {
-    let never = reqwest::Proxy::custom(|_| None::<reqwest::Url>);
-    builder.proxy(never.no_proxy(reqwest::NoProxy::from_string(MARK)))
+fn marked(builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
+    let never = reqwest::NoProxy::from_string("*,0.0.0.0/0,::/0");
+    Ok(builder.proxy(reqwest::Proxy::https(format!("http://{MARK}"))?.no_proxy(never)))
 }
 
 impl Kept {
@@ -249,7 +249,7 @@ fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str
     };
     let defaults = |policy: &Arc<()>| {
         let builder = defaults(policy, outside)?;
-        Ok(if is_own { marked(builder) } else { builder })
+        if is_own { marked(builder) } else { Ok(builder) }
     };
     let built = defaults(&policy).map_err(|error: reqwest::Error| error.into()).and_then(&build);
     let client = built
@@ -364,4 +364,21 @@ fn without_roots() -> Option<fn(ClientBuilder) -> ClientBuilder> {
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 fn without_roots() -> Option<fn(ClientBuilder) -> ClientBuilder> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn own_client_is_told_from_others() {
+        assert!(is_marked(&client()));
+        assert!(matches!(carrier(Some(client())), Carrier::Transport { .. }));
+        assert!(matches!(carrier(None), Carrier::Transport { .. }));
+        install_provider();
+        for other in [Client::new(), Client::builder().cookie_store(true).build().unwrap()] {
+            assert!(!is_marked(&other), "{other:?}");
+            assert!(matches!(carrier(Some(other)), Carrier::Client(_)));
+        }
+    }
 }

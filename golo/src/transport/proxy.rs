@@ -52,7 +52,7 @@ impl Proxy {
         Ok(match self {
             // Without this, reqwest would use the proxies of the environment.
             Self::None => builder.no_proxy(),
-            Self::Environment => builder,
+            Self::Environment => from_environment(builder.no_proxy())?,
             Self::Url(url) => builder.no_proxy().proxy(reqwest::Proxy::all(url.clone())?),
         })
     }
@@ -66,6 +66,23 @@ impl Proxy {
         };
         *MATCHER.write().unwrap_or_else(PoisonError::into_inner) = matcher.map(Arc::new);
     }
+}
+
+/// Adds the proxies of the environment to a reqwest client. reqwest leaves them out once any proxy is added.
+fn from_environment(mut builder: ClientBuilder) -> Result<ClientBuilder, reqwest::Error> {
+    type Make = fn(String) -> Result<reqwest::Proxy, reqwest::Error>;
+    let kinds: [(&str, Make); 3] = [
+        ("http_proxy", reqwest::Proxy::http::<String>),
+        ("https_proxy", reqwest::Proxy::https::<String>),
+        ("all_proxy", reqwest::Proxy::all::<String>),
+    ];
+    for (name, make) in kinds {
+        let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_uppercase()));
+        if let Some(url) = value.ok().filter(|url| !url.is_empty()) {
+            builder = builder.proxy(make(url)?.no_proxy(reqwest::NoProxy::from_env()));
+        }
+    }
+    Ok(builder)
 }
 
 /// Returns the proxy that a request to `url` uses, with its credentials.
