@@ -24,6 +24,9 @@ use crate::transport::message::Payload;
 use crate::transport::settings::Settings;
 use crate::transport::targets;
 
+/// Describes a URL that is not HTTP, as reqwest does.
+const BAD_SCHEME: &str = "URL scheme is not allowed";
+
 /// Sends a request by golo's transport, and records it.
 pub(super) async fn send(
     mut request: reqwest::Request,
@@ -35,6 +38,10 @@ pub(super) async fn send(
     let requested = Requested::of(&request);
     if let Err(reason) = targets::check(request.url()) {
         return Err(RequestError::not_allowed(&requested.method, &requested.url, reason));
+    }
+    if !matches!(request.url().scheme(), "http" | "https") {
+        let error = TransportError::new(RequestErrorKind::Build, BAD_SCHEME);
+        return Err(RequestError::of_transport(&requested.method, &requested.url, error));
     }
     let (method, url) = (requested.method.as_str(), requested.url.as_str());
     let mut recording = Recording::start(options.id, method.into(), url.into(), &**place.sink, place.scope)
@@ -139,7 +146,15 @@ impl<'a> Hops<'a> {
             if !answer.head.status.is_redirection() || means.settings.redirects == 0 {
                 return Ok(answer);
             }
-            let Some(next) = self.redirect(&answer, means.settings)? else { return Ok(answer) };
+            let next = match self.redirect(&answer, means.settings) {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(answer),
+                Err(error) => {
+                    // This is not the response that the load test asked for.
+                    recording.has_no_response();
+                    return Err(error);
+                }
+            };
             self.apply(next, answer.head.status);
             self.followed += 1;
             if means.settings.separate_redirects {
@@ -208,7 +223,7 @@ impl<'a> Hops<'a> {
             return Err(refused("too many redirects"));
         }
         if !matches!(next.scheme(), "http" | "https") {
-            return Err(refused("URL scheme is not allowed"));
+            return Err(refused(BAD_SCHEME));
         }
         Ok(Some(next))
     }

@@ -12,7 +12,7 @@ use crate::request::upload::Taken;
 use crate::support::clock;
 use crate::transport::attempts::Attempts;
 use crate::transport::message::Progress;
-use crate::{OutputRef, Sink};
+use crate::{OutputRef, Phases, Sink};
 
 pub(crate) struct Recording<'a> {
     id: &'a str,
@@ -118,8 +118,13 @@ impl<'a> Recording<'a> {
     /// Records that a redirect is followed.
     pub(crate) fn follow(&mut self) {
         self.redirects += 1;
-        self.progress().status = 0;
-        self.progress().size = 0;
+        self.has_no_response();
+    }
+
+    /// Forgets a response that is a redirect.
+    pub(crate) fn has_no_response(&mut self) {
+        let progress = self.progress();
+        (progress.status, progress.size) = (0, 0);
     }
 
     /// Returns reqwest's attempts for this request.
@@ -214,6 +219,7 @@ impl<'a> Recording<'a> {
         let duration = ended - self.started;
         let is_whole = self.has_responded() && (self.is_whole || error.is_none());
         let (sent, redirects) = self.amounts(error);
+        let phases = self.progress.as_ref().map(|progress| progress.clock.phases(ended));
         self.sink.output(&OutputRef {
             sequence_id: Cow::Borrowed(self.id),
             url: Cow::Borrowed(&self.url),
@@ -225,13 +231,18 @@ impl<'a> Recording<'a> {
             error: error.map(Cow::Borrowed),
             route: self.route.map(Cow::Borrowed),
             expected: self.is_expected(),
-            waiting: (is_whole && self.progress.is_none()).then(|| self.waiting.unwrap_or(duration)),
-            phases: self.progress.as_ref().map(|progress| progress.clock.phases(ended)),
+            waiting: is_whole.then(|| self.waiting(duration, phases)),
+            phases,
             sent,
             redirects,
             redirects_are_hidden: self.redirects_are_hidden,
             ended: Some(ended),
         });
+    }
+
+    /// Returns the time from the start to the first byte of the response.
+    fn waiting(&self, duration: Duration, phases: Option<Phases>) -> Duration {
+        phases.map_or_else(|| self.waiting.unwrap_or(duration), |phases| duration.saturating_sub(phases.receiving))
     }
 
     /// Returns the bytes of the body that were passed to connections, and the number of redirects that were followed.

@@ -20,8 +20,8 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use self::chunked::Chunked;
 use self::head::{Framing, MOST_BYTES, Parsed};
+use crate::error::RequestErrorKind;
 use crate::error::transport::{TransportError, is_lost};
-use crate::error::{RequestErrorKind, chain};
 use crate::transport::clock::Phase;
 use crate::transport::io::Io;
 use crate::transport::message::{Broken, BrokenAt, Collected, Head, Hop, Payload, Progress};
@@ -279,7 +279,7 @@ impl<'a> Exchange<'a> {
             Poll::Pending => return Ok(true),
             Poll::Ready(Some(frame)) => {
                 let failed = |error: reqwest::Error| {
-                    WriteError::Body(TransportError::new(RequestErrorKind::Other, chain(&error.without_url())))
+                    WriteError::Body(TransportError::new(RequestErrorKind::Other, error.without_url()))
                 };
                 frame.map_err(failed)?.into_data().ok()
             }

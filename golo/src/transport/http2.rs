@@ -18,8 +18,8 @@ use http::{Method, Uri, Version};
 use http_body::Body as _;
 use reqwest::Body;
 
+use crate::error::RequestErrorKind;
 use crate::error::transport::{TransportError, is_lost};
-use crate::error::{RequestErrorKind, chain};
 use crate::support::lock::lock;
 use crate::transport::clock::Phase;
 use crate::transport::io::Io;
@@ -344,8 +344,8 @@ impl Exchange {
                         Some(Ok(frame)) => Some(frame.into_data().unwrap_or_default()),
                         Some(Err(error)) => {
                             stream.send_reset(Reason::CANCEL);
-                            let error = chain(&error.without_url());
-                            return Poll::Ready(Err(TransportError::new(RequestErrorKind::Other, error)));
+                            let error = TransportError::new(RequestErrorKind::Other, error.without_url());
+                            return Poll::Ready(Err(error));
                         }
                     },
                 };

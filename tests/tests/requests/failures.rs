@@ -101,8 +101,9 @@ async fn connection_reset_before_the_response_is_a_reset_error() {
     assert_eq!((output.status, output.size), (0, 0));
 }
 
-#[tokio::test]
-async fn lost_request_is_not_retried() {
+/// Serves connections that answer one request each and read a second one without answering it. Returns the URL and the
+/// number of requests.
+async fn answering_once() -> (String, Arc<AtomicU32>) {
     let requests = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&requests);
     let address = serve(move |mut connection| {
@@ -116,13 +117,32 @@ async fn lost_request_is_not_retried() {
             }
         }
     });
-    let url = format!("http://{}/", address.await);
+    (format!("http://{}/", address.await), requests)
+}
+
+#[tokio::test]
+async fn idempotent_request_on_a_closed_connection_is_sent_once_more() {
+    let (url, requests) = answering_once().await;
     let (second, outputs) = triggered(async move {
         golo::do_request("journey", golo::client().get(&url)).await.unwrap();
         golo::do_request("journey", golo::client().get(&url)).await
     })
     .await;
+    assert_eq!(second.unwrap().status(), 200);
+    assert_eq!(outputs.iter().map(|output| output.status).collect::<Vec<_>>(), [200, 200]);
+    assert_eq!(requests.load(Relaxed), 3, "the second one was sent twice");
+}
+
+#[tokio::test]
+async fn other_request_on_a_closed_connection_is_not_sent_again() {
+    let (url, requests) = answering_once().await;
+    let (second, outputs) = triggered(async move {
+        golo::do_request("journey", golo::client().get(&url)).await.unwrap();
+        golo::do_request("journey", golo::client().post(&url)).await
+    })
+    .await;
     assert_eq!(kinds(&second.unwrap_err()), ["reset"]);
+    assert_eq!(outputs[1].error.as_deref(), Some("reset: the server closed an idle connection"));
     assert_eq!(outputs.iter().map(|output| output.status).collect::<Vec<_>>(), [200, 0]);
     assert_eq!(requests.load(Relaxed), 2);
 }
