@@ -7,13 +7,14 @@ use syn::{Error, ExprPath, Ident, LitStr, Path, Result, Token, parse_quote};
 
 use crate::fallback::Mistakes;
 
-const VALID: &str = "`name`, `setup`, `teardown`, `client` or `crate`";
+const VALID: &str = "`name`, `setup`, `teardown`, `http`, `client` or `crate`";
 
 /// The options that the user set. Omitted ones are `None`, and the crate is then `::golo`.
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     pub(crate) setup: Option<ExprPath>,
     pub(crate) teardown: Option<ExprPath>,
+    pub(crate) http: Option<ExprPath>,
     pub(crate) client: Option<ExprPath>,
     pub(crate) golo: Path,
 }
@@ -38,6 +39,7 @@ pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
         name: given.name,
         setup: given.setup,
         teardown: given.teardown,
+        http: given.http,
         client: given.client,
         golo: given.golo.unwrap_or_else(|| parse_quote!(::golo)),
     }
@@ -48,6 +50,7 @@ struct Given {
     name: Option<LitStr>,
     setup: Option<ExprPath>,
     teardown: Option<ExprPath>,
+    http: Option<ExprPath>,
     client: Option<ExprPath>,
     golo: Option<Path>,
 }
@@ -63,6 +66,7 @@ impl Given {
             "name" => set_once(&mut self.name, &option, "a string that is not empty", "\"checkout\"", name, input),
             "setup" => set_once(&mut self.setup, &option, function, "prepare", ExprPath::parse, input),
             "teardown" => set_once(&mut self.teardown, &option, function, "clean_up", ExprPath::parse, input),
+            "http" => set_once(&mut self.http, &option, function, "configure", ExprPath::parse, input),
             "client" => set_once(&mut self.client, &option, function, "make_client", ExprPath::parse, input),
             "crate" => set_once(&mut self.golo, &option, "the path of a crate", "::golo", Path::parse_mod_style, input),
             _ => Err(Error::new(option.span(), format!("unknown option `{option}`, expected one of {VALID}"))),
@@ -130,6 +134,7 @@ mod tests {
                 name = "a b",
                 setup = hooks::prepare::<Db, 3>,
                 teardown = <Db as Hooks>::clean,
+                http = self::configure,
                 client = self::make,
                 crate = crate,
             ),
@@ -138,7 +143,7 @@ mod tests {
         assert!(mistakes.messages().is_empty());
         assert_eq!(options.name.unwrap().value(), "a b");
         assert_eq!(options.setup.unwrap().to_token_stream().to_string(), "hooks :: prepare :: < Db , 3 >");
-        assert!(options.teardown.is_some() && options.client.is_some());
+        assert!(options.teardown.is_some() && options.http.is_some() && options.client.is_some());
         assert_eq!(options.golo.to_token_stream().to_string(), "crate");
     }
 
@@ -156,12 +161,12 @@ mod tests {
                 name = "b"
             )),
             [
-                "unknown option `nmae`, expected one of `name`, `setup`, `teardown`, `client` or `crate`",
+                "unknown option `nmae`, expected one of `name`, `setup`, `teardown`, `http`, `client` or `crate`",
                 "`name` takes a string that is not empty, as in `name = \"checkout\"`",
                 "`setup` takes the path of a function, as in `setup = prepare`",
                 "`setup` takes the path of a function, as in `setup = prepare`",
                 "`client` takes the path of a function, as in `client = make_client`",
-                "expected an option, one of `name`, `setup`, `teardown`, `client` or `crate`",
+                "expected an option, one of `name`, `setup`, `teardown`, `http`, `client` or `crate`",
                 "`name` is given twice",
             ]
         );

@@ -83,10 +83,11 @@ fn call(loadtest: &LoadTest<'_>, options: &Options) -> TokenStream {
     let setup = options.setup.as_ref().map(|path| quote_spanned!(place(path)=> .setup::<#shared>(#path)));
     let teardown = options.teardown.as_ref().map(|path| quote_spanned!(place(path)=> .teardown::<#shared, _>(#path)));
     let client = options.client.as_ref().map(|path| quote_spanned!(place(path)=> .client(#path)));
+    let http = options.http.as_ref().map(|path| quote_spanned!(place(path)=> .http(#path)));
     quote_spanned! {Span::mixed_site()=>
         #golo::__private::main(
             #golo::Loadtest::adapter(#name, __Loadtest)
-                #setup #teardown #client
+                #setup #teardown #client #http
                 .version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown"))
         )
     }
@@ -181,6 +182,17 @@ mod tests {
             }
         };
         assert_same(&text(options, function), &expected);
+    }
+
+    #[test]
+    fn function_that_configures_http_is_passed_on() {
+        let expansion = text(
+            quote!(http = self::configure),
+            quote!(
+                async fn journey() {}
+            ),
+        );
+        assert!(expansion.contains(". http (self :: configure)"), "{expansion}");
     }
 
     #[test]

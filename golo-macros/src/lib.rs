@@ -118,10 +118,28 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
+/// ## `http = path`
+///
+/// Function from `golo::Http` to a `golo::Http`, or to a `Result` of one, that configures golo's transport: headers,
+/// time limits, certificates, HTTP version. It receives golo's defaults. A flag of the command line overrides its
+/// setting.
+///
+/// ```no_run
+/// use golo::Http;
+///
+/// fn impatient(http: Http) -> Http {
+///     http.timeout(std::time::Duration::from_secs(1)).user_agent("shop-check/1.0")
+/// }
+///
+/// #[golo::loadtest(http = impatient)]
+/// async fn journey() {}
+/// ```
+///
 /// ## `client = path`
 ///
-/// Function from `reqwest::ClientBuilder` to `Result<reqwest::Client, E>` that creates the client of each worker. The
-/// builder has golo's defaults.
+/// Function from `reqwest::ClientBuilder` to `Result<reqwest::Client, E>` that creates the client of each worker, which
+/// then sends the requests in place of golo's transport. The builder has golo's defaults. Cannot be combined with
+/// `http`.
 ///
 /// ```no_run
 /// use golo::reqwest;

@@ -101,6 +101,7 @@ impl<'a> LoadTest<'a> {
 /// Records all mistakes in the signature.
 pub(crate) fn validate<'a>(function: &'a Function, options: &Options, mistakes: &mut Mistakes) -> LoadTest<'a> {
     let signature = &function.signature;
+    validate_options(options, mistakes);
     validate_attributes(function, mistakes);
     validate_qualifiers(signature, mistakes);
     validate_generics(signature, mistakes);
@@ -175,6 +176,14 @@ fn validate_generics(signature: &Signature, mistakes: &mut Mistakes) {
     }
     if let Some(clause) = generics.where_clause.as_ref().filter(|_| generics.lt_token.is_none()) {
         mistakes.push(Error::new_spanned(clause, "a load test cannot have a `where` clause: use concrete types"));
+    }
+}
+
+fn validate_options(options: &Options, mistakes: &mut Mistakes) {
+    if let (Some(http), Some(_)) = (&options.http, &options.client) {
+        let message = "`http` configures golo's transport, and `client` replaces it: requests are sent by only one of \
+                       them, so leave one out";
+        mistakes.push(Error::new_spanned(http, message));
     }
 }
 

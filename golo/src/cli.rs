@@ -16,8 +16,9 @@ pub use crate::support::secrets::without_secrets;
 pub use crate::support::setting_error::SettingError;
 pub use crate::support::until::until;
 pub use crate::transport::client::install_provider;
+pub use crate::transport::options::{Connections, TransportOptions};
 pub use crate::transport::proxy::Proxy;
-pub use crate::transport::targets::{check_proxy_among, is_target};
+pub use crate::transport::targets::{check_among, is_target};
 use crate::{BoxError, Error};
 
 /// Creates an error of the tear-down.

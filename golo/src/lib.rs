@@ -19,6 +19,7 @@
 //! | `html` | `--out html=FILE.html`: the report as a page with charts |
 //! | `mimalloc` | the allocator mimalloc, which makes requests cheaper |
 //! | `reflection` | gRPC server reflection, so that `grpcurl` needs no `.proto` file |
+//! | `http3` | `--http 3`: requests over HTTP/3 |
 //! | `gzip`, `brotli`, `deflate`, `zstd`, `charset`, `form`, `multipart`, `query`, `socks`, `stream`, `system-proxy` | the features of [`reqwest`] with these names |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -85,6 +86,8 @@ pub use request::measure::measure;
 pub use request::{IntoRequest, Request, do_request, request};
 pub use runtime::{Listener, RPC_ADDR, Serve, WireLayout};
 pub use transport::client::{client, set_client};
+pub use transport::http::{Http, Identity, IntoHttp, set_http};
+pub use transport::options::{TlsVersion, Versions};
 pub use user::User;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]

@@ -19,8 +19,8 @@ use crate::metrics::scope::{Scope, SharedValue};
 use crate::metrics::{sequence, sink};
 use crate::support::panic::caught;
 use crate::support::secrets::without_credentials;
-use crate::transport::client;
-use crate::{BoxError, Context, Error, IntoResponse, Response, Runner, Shared, Sink};
+use crate::transport::{client, http};
+use crate::{BoxError, Context, Error, Http, IntoHttp, IntoResponse, Response, Runner, Shared, Sink};
 
 type SetUp = dyn Fn() -> BoxFuture<'static, Result<SharedValue, BoxError>> + Send + Sync;
 type TearDown = dyn Fn(SharedValue) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
@@ -147,6 +147,17 @@ impl Loadtest {
         E: Into<BoxError>,
     {
         client::set_client(f);
+        self
+    }
+
+    /// Sets the function that configures golo's transport, like [`set_http`](crate::set_http).
+    #[must_use]
+    pub fn http<F, R>(self, f: F) -> Self
+    where
+        F: Fn(Http) -> R + Send + Sync + 'static,
+        R: IntoHttp,
+    {
+        http::set_http(f);
         self
     }
 

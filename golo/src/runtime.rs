@@ -74,16 +74,16 @@ impl Loadtest {
             Err(error) => return refuse(error, &command, &own_call::own_call().plain),
         };
         match call {
-            Call::Serve { address, graceful_stop, client, share, quiet, wire } => {
-                client::set_options(client);
+            Call::Serve { address, graceful_stop, transport, share, quiet, wire } => {
+                client::set_options(transport);
                 member::join(share);
                 self.on_every_core(|loadtest, runtimes| {
                     serve::serve(loadtest, address, graceful_stop, quiet, wire, runtimes)
                 })
             }
             Call::Run(run) => run::run(self, *run),
-            Call::Once { job_name, client } => {
-                client::set_options(client);
+            Call::Once { job_name, transport } => {
+                client::set_options(transport);
                 self.on_every_core(|loadtest, runtimes| once::once(loadtest, job_name, runtimes))
             }
         }

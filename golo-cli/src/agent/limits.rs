@@ -3,7 +3,7 @@
 use crate::support::failure::Failure;
 use std::time::Duration;
 
-use golo::cli::{RunCall, check_proxy_among};
+use golo::cli::{RunCall, check_among};
 use golo::engine::plan::{Model, Plan, Target};
 use golo::engine::share::Share;
 
@@ -35,7 +35,7 @@ impl JobLimits {
         }
         // Proxies from the environment are checked by the load test: only there it is known when they are used.
         if !self.targets.is_empty() {
-            check_proxy_among(&self.targets, call.proxy())?;
+            check_among(&self.targets, call.transport())?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The body of `POST /queue`: the keys of a job file and those of the agent.
 
-use golo::cli::{JobFile, RunCall};
+use golo::cli::{Connections, JobFile, RunCall};
 use golo::engine::share::Share;
 use serde_json::{Map, Value};
 
@@ -74,12 +74,14 @@ impl Request {
             return Err("`name` has control characters or more than 200 characters".into());
         }
         let (call, limits, params) = call(keys)?;
+        let share = share(keys.get("share"))?;
+        check_connections(&call, share)?;
         Ok(Self {
             name,
             binary: text("binary")?.ok_or("`binary` is missing: expected the hash that `/upload` returned")?,
             run: id(text("run")?.unwrap_or_else(golo::new_sequence_id), "run")?,
             agent: part(text("agent")?.unwrap_or_else(|| agent.to_owned()))?,
-            share: share(keys.get("share"))?,
+            share,
             hold,
             params,
             thresholds: texts(keys.get("threshold")),
@@ -112,6 +114,17 @@ fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Failu
     }
     let (call, limits) = file.into_call()?;
     Ok((call, limits, params))
+}
+
+/// Checks that a part of the run has a connection, if all users share a number of connections.
+fn check_connections(call: &RunCall, share: Share) -> Result<(), Failure> {
+    match call.transport().connections {
+        Some(Connections::Number(number)) if share.count(number.get().into()) == 0 => {
+            let (part, of) = (share.index() + 1, share.of());
+            Err(format!("`connections` of {number} has no connection for part {part} of {of}").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Validates an ID that is used in URLs.
@@ -208,6 +221,12 @@ mod tests {
             (json!({"binary": "b", "out": "html=/etc/passwd"}), "`out` is not possible in a job of an agent"),
             (json!({"binary": "b", "file": "/etc/passwd"}), "`file` is not possible in a job of an agent"),
             (json!({"binary": "b", "abort_on_fail": true}), "`abort_on_fail` is not possible in a job of an agent"),
+            (
+                json!({"binary": "b", "connections": 2, "share": {"index": 2, "of": 3}}),
+                "`connections` of 2 has no connection for part 3 of 3",
+            ),
+            (json!({"binary": "b", "connections": "per user"}), "`connections`: expected `per-user`"),
+            (json!({"binary": "b", "resolve": ["a:1"]}), "`resolve`: expected HOST:PORT:ADDRESS"),
             (json!({"binary": "b", "run": "../../etc"}), "`run`: expected at most 64 letters"),
             (json!({"binary": "b", "run": "latest"}), "`run` is `latest`"),
             (json!({"binary": "b", "agent": ".."}), "`agent`: expected a name or HOST:PORT"),

@@ -4,7 +4,7 @@ mod line;
 
 use std::process::ExitCode;
 
-use golo::cli::{RunCall, run_driver, say};
+use golo::cli::{Connections, RunCall, TransportOptions, run_driver, say};
 use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
@@ -35,13 +35,16 @@ pub fn run(line: SubmitLine) -> ExitCode {
         Ok(agents) => agents,
         Err(error) => return refused("submit", error),
     };
+    let used = usize::try_from(useful(asked.call.plan(), agents.len() as u64)).unwrap_or(usize::MAX);
+    if let Err(error) = check_transport(asked.call.transport(), used) {
+        return refused("submit", error);
+    }
     let load_test = match asked.load_test("submit") {
         Ok(load_test) => load_test,
         Err(code) => return code,
     };
     let Asked { call, own: RunOwn { limits, keep }, .. } = asked;
     let name = load_test.name.clone();
-    let used = usize::try_from(useful(call.plan(), agents.len() as u64)).unwrap_or(usize::MAX);
     for (agent, _) in agents.drain(used.min(agents.len())..) {
         say(format_args!(
             "{name}: the agent {agent} is not used because the plan leaves no share for it: {}",
@@ -61,6 +64,22 @@ pub fn run(line: SubmitLine) -> ExitCode {
         keeping.finish();
     }
     code
+}
+
+/// Checks that `agents` agents can use the options of the transport.
+fn check_transport(options: &TransportOptions, agents: usize) -> Result<(), UsageError> {
+    if let [(flag, file), ..] = options.files()[..] {
+        let file = file.display();
+        return Err(UsageError::wrong(format_args!(
+            "`--{flag} {file}` is not available in `golo submit`: the file is on this machine, and agents do not receive it"
+        )));
+    }
+    match options.connections {
+        Some(Connections::Number(number)) if (number.get() as usize) < agents => Err(UsageError::wrong(format_args!(
+            "`--connections {number}` is below the number of agents, {agents}: each agent needs a connection"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the job as JSON for the agents.
@@ -116,6 +135,36 @@ mod tests {
                 "env": { "A": "2", "B": "" }
             })
         );
+    }
+
+    #[test]
+    fn job_contains_options_of_transport() {
+        let flags = ["--connections", "64", "--resolve", "a:1:10.0.0.1,b:1:::1", "--no-resend", "--dns", "family=4"];
+        assert_eq!(
+            job_of(&flags, &[("GOLO_HTTP", "1.1")]),
+            json!({
+                "name": "shop", "seed": 0, "connections": "64", "resolve": "a:1:10.0.0.1,b:1:[::1]",
+                "no-resend": true, "dns": "ttl=1s,select=round-robin,family=4", "http": "1.1"
+            })
+        );
+    }
+
+    #[test]
+    fn options_that_agents_cannot_use_are_refused() {
+        let check = |flags: &[&str], agents| {
+            let SubmitLine { run, .. } = Line::try_parse_from(["submit"].iter().chain(flags)).unwrap().submit;
+            let (call, _) = run.into_call_with(|_| None, crate::cli::yaml::parse).unwrap();
+            check_transport(call.transport(), agents).map_err(|error| error.to_string())
+        };
+        let few = "`--connections 2` is below the number of agents, 3: each agent needs a connection";
+        assert_eq!(check(&["--connections", "2"], 3), Err(few.to_owned()));
+        assert_eq!(check(&["--connections", "3"], 3), Ok(()));
+        let files = [&["--cacert", "x.pem"][..], &["--cert", "x.pem", "--key", "y.pem"], &["--unix-socket", "x.pem"]];
+        for flags in files {
+            let expected =
+                format!("`{} x.pem` is not available in `golo submit`: the file is on this machine", flags[0]);
+            assert!(check(flags, 1).unwrap_err().starts_with(&expected), "{flags:?}");
+        }
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct Served {
     environment: Vec<(String, String)>,
     /// Description of the proxy that the load test was told to use.
     proxy: Option<String>,
+    /// Flags of the transport that are set, other than the proxy.
+    transport: Vec<&'static str>,
     grace: Duration,
     limits: LimitArgs,
     share: Share,
@@ -90,21 +92,20 @@ impl Served {
     /// Creates a load test with the settings of `call` and these parameters.
     #[must_use]
     pub fn new(load_test: LoadTest, params: Vec<(String, String)>, call: &RunCall, runtime: Handle) -> Self {
-        let (no_keep_alive, insecure) = call.client_options();
         let mut environment = call.params().to_vec();
         environment.retain(|(key, _)| std::env::var_os(key).is_none());
         environment.extend(params);
         // golo decides the load test's address and its end.
-        for (is_set, name) in [(no_keep_alive, "GOLO_NO_KEEP_ALIVE"), (insecure, "GOLO_INSECURE"), (true, "GOLO_QUIET")]
-        {
-            environment.extend(is_set.then(|| (name.to_owned(), "1".to_owned())));
-        }
-        // Set even without a proxy, so that the variable of this process does not override the call.
-        environment.push(("GOLO_PROXY".to_owned(), call.proxy().key()));
-        let proxy = (*call.proxy() != Proxy::None).then(|| call.proxy().to_string());
+        environment.push(("GOLO_QUIET".to_owned(), "1".to_owned()));
+        environment.extend(call.transport().variables());
+        let proxy = &call.transport().proxy;
+        let proxy = (*proxy != Proxy::None).then(|| proxy.to_string());
+        let mut transport = call.transport().flags();
+        transport.retain(|flag| *flag != "proxy");
         Self {
             load_test,
             proxy,
+            transport,
             environment,
             grace: call.plan().graceful_stop(),
             limits: LimitArgs::default(),
@@ -270,7 +271,7 @@ impl Driver for Served {
                 Opened::Nothing if is_asked => {
                     return Err(not_started("the load test did not answer whether it runs plans", None));
                 }
-                Opened::RunsNone => {}
+                Opened::RunsNone => self.warn_of_transport(),
                 Opened::Nothing => say("golo: the load test did not answer whether it runs plans, so golo triggers it"),
             }
         }
@@ -346,6 +347,15 @@ impl Driver for Served {
 }
 
 impl Served {
+    /// Prints which flags a load test that is not built with golo may ignore. The summary reports the proxy.
+    fn warn_of_transport(&self) {
+        if !self.transport.is_empty() {
+            let flags: Vec<_> = self.transport.iter().map(|flag| format!("`--{flag}`")).collect();
+            let flags = flags.join(", ");
+            say(format_args!("golo: a load test that is not built with golo ignores {flags}"));
+        }
+    }
+
     /// Asks the load test to run the plan itself. If the process ends meanwhile, reports that instead of the failed
     /// call.
     async fn open(

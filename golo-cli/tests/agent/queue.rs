@@ -150,6 +150,11 @@ async fn job_beyond_a_limit_is_refused() {
             json!({"users": 1, "proxy": "http://ann:secret@127.0.0.1:2"}),
             "the proxy `http://127.0.0.1:2` is not allowed; allowed targets: 127.0.0.1:1",
         ),
+        (
+            json!({"users": 1, "resolve": "127.0.0.1:1:127.0.0.2"}),
+            "`--resolve 127.0.0.1:1:127.0.0.2` is not allowed; allowed targets: 127.0.0.1:1",
+        ),
+        (json!({"users": 1, "unix_socket": "/run/shop.sock"}), "`--unix-socket` is not allowed; allowed targets: 127"),
         (json!({"users": 1, "proxy": "http://ann:secret@h/path"}), "`--proxy`: `http://h/path`: expected `env`"),
     ] {
         job["binary"] = json!(binary);

@@ -11,7 +11,7 @@ use crate::engine::room::Selected;
 use crate::report::terminal::Terminal;
 use crate::report::{MetricsOutput, OutputArg, Threshold, outputs};
 use crate::support::cores;
-use crate::transport::proxy::Proxy;
+use crate::transport::options::TransportOptions;
 use crate::user::share::Share;
 
 /// Everything that `run` was asked to do.
@@ -24,9 +24,7 @@ pub struct RunCall {
     pub(crate) workers: Option<usize>,
     pub(crate) seed: u64,
     pub(crate) max_lag: Option<Duration>,
-    pub(crate) no_keep_alive: bool,
-    pub(crate) insecure: bool,
-    pub(crate) proxy: Proxy,
+    pub(crate) transport: TransportOptions,
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) abort_on_fail: bool,
     pub(crate) out: Vec<OutputArg>,
@@ -114,15 +112,9 @@ impl RunCall {
         self.quiet
     }
 
-    /// Returns two options: one connection for each request, and no check of TLS certificates.
+    /// Returns the options of the transport.
     #[must_use]
-    pub fn client_options(&self) -> (bool, bool) {
-        (self.no_keep_alive, self.insecure)
-    }
-
-    /// Returns the proxy for requests.
-    #[must_use]
-    pub fn proxy(&self) -> &Proxy {
-        &self.proxy
+    pub fn transport(&self) -> &TransportOptions {
+        &self.transport
     }
 }

@@ -7,15 +7,14 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::
 use super::RPC_ADDR;
 use super::listener::Address;
 use super::refusal::wrong;
-use super::run_args::{RunArgs, read_proxy};
+use super::run_args::{RunArgs, TransportArgs};
 use super::service::WireLayout;
 use crate::Loadtest;
 use crate::engine::plan::parse_duration;
 use crate::loadtest::param;
 use crate::run_loop::RunCall;
 use crate::support::setting_error::SettingError;
-use crate::transport::client;
-use crate::transport::proxy::{Proxy, ProxyText};
+use crate::transport::options::TransportOptions;
 use crate::user::member;
 use crate::user::share::Share;
 
@@ -39,7 +38,12 @@ enum Command {
     Once(OnceArgs),
 }
 
+/// Text after the flags of `serve` and `once`.
+const VARIABLES: &str = "Every flag of the transport is a variable too: --no-keep-alive is GOLO_NO_KEEP_ALIVE. \
+                         A flag comes before its variable.";
+
 #[derive(Debug, Default, clap::Args)]
+#[command(after_help = VARIABLES)]
 struct ServeArgs {
     /// Address to listen on: HOST:PORT (port 0 takes a free port), or unix:PATH
     /// [env: GOLO_ADDR] [default: 127.0.0.1:9999]
@@ -49,19 +53,6 @@ struct ServeArgs {
     /// [env: GOLO_GRACEFUL_STOP] [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     graceful_stop: Option<Duration>,
-    /// Use a new connection for each request
-    /// [env: GOLO_NO_KEEP_ALIVE]
-    #[arg(long)]
-    no_keep_alive: bool,
-    /// Accept any TLS certificate
-    /// [env: GOLO_INSECURE]
-    #[arg(long)]
-    insecure: bool,
-    /// Send requests through a proxy: http://HOST:PORT, or `env` to use HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
-    /// NO_PROXY, which are ignored otherwise
-    /// [env: GOLO_PROXY] [default: none]
-    #[arg(long, value_name = "URL|env|none")]
-    proxy: Option<ProxyText>,
     /// Print errors and warnings only
     /// [env: GOLO_QUIET]
     #[arg(short, long)]
@@ -72,6 +63,8 @@ struct ServeArgs {
     wire: Option<WireLayout>,
     #[command(flatten)]
     params: Params,
+    #[command(flatten)]
+    transport: TransportArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,21 +79,19 @@ struct RunLine {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = VARIABLES)]
 struct OnceArgs {
     /// Job name, which the load test receives in its Context
     /// [env: GOLO_NAME] [default: the load test's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Send requests through a proxy: http://HOST:PORT, or `env` to use HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
-    /// NO_PROXY, which are ignored otherwise
-    /// [env: GOLO_PROXY] [default: none]
-    #[arg(long, value_name = "URL|env|none")]
-    proxy: Option<ProxyText>,
     #[command(flatten)]
     params: Params,
+    #[command(flatten)]
+    transport: TransportArgs,
 }
 
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 struct Params {
     /// Set a parameter for `golo::param`; takes precedence over its environment variable (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
@@ -113,7 +104,7 @@ pub(super) enum Call {
     Serve {
         address: Address,
         graceful_stop: Duration,
-        client: client::Options,
+        transport: TransportOptions,
         share: Share,
         quiet: bool,
         wire: WireLayout,
@@ -121,7 +112,7 @@ pub(super) enum Call {
     Run(Box<RunCall>),
     Once {
         job_name: Option<String>,
-        client: client::Options,
+        transport: TransportOptions,
     },
 }
 
@@ -144,10 +135,13 @@ impl Call {
         let called = matches.subcommand_name().unwrap_or_default();
         let mut wrong = |error: SettingError| wrong(command, called, ErrorKind::ValueValidation, error.to_string());
         let (call, params) = match line.command.unwrap_or(Command::Serve(line.serve)) {
-            Command::Serve(args) => (Self::serve(&args, variable).map_err(&mut wrong)?, args.params),
+            Command::Serve(args) => {
+                let params = args.params.clone();
+                (Self::serve(args, variable).map_err(&mut wrong)?, params)
+            }
             Command::Run(line) => {
                 let mut call = line.run.into_call(variable).map_err(&mut wrong)?;
-                call.proxy.check_features().map_err(&mut wrong)?;
+                call.transport.check_features().map_err(&mut wrong)?;
                 if let Some(load_test) = call.load_test() {
                     let other = load_test.display();
                     return Err(wrong(format!("the job file is for `golo run`: its `binary` is `{other}`").into()));
@@ -156,21 +150,16 @@ impl Call {
                 (Self::Run(Box::new(call)), line.params)
             }
             Command::Once(args) => {
-                let proxy =
-                    proxy(args.proxy, variable).map_err(|message| match command.find_subcommand_mut("once") {
-                        Some(once) => once.error(ErrorKind::ValueValidation, message),
-                        None => command.error(ErrorKind::ValueValidation, message),
-                    })?;
-                let client = client::Options { proxy, ..client::Options::default() };
-                (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")), client }, args.params)
+                let transport = args.transport.with_environment(variable).map_err(&mut wrong)?;
+                (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")), transport }, args.params)
             }
         };
         param::give(params.env);
         Ok(call)
     }
 
-    fn serve(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
-        let address = match (args.addr.clone(), variable("GOLO_ADDR")) {
+    fn serve(args: ServeArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
+        let address = match (args.addr, variable("GOLO_ADDR")) {
             (Some(address), _) => address,
             (None, Some(text)) => text.parse().map_err(|error| format!("`GOLO_ADDR` is `{text}`: {error}"))?,
             (None, None) => Address::Tcp(RPC_ADDR.to_owned()),
@@ -187,31 +176,15 @@ impl Call {
             Some("1" | "true") => Ok(true),
             Some(text) => Err(format!("`{name}` is `{text}`: expected 1 or 0")),
         };
-        let client = client::Options {
-            no_keep_alive: is_on("GOLO_NO_KEEP_ALIVE")? || args.no_keep_alive,
-            insecure: is_on("GOLO_INSECURE")? || args.insecure,
-            proxy: proxy(args.proxy.clone(), &variable)?,
-            ..client::Options::default()
-        };
+        let transport = args.transport.with_environment(&variable)?;
         let share = variable(member::VARIABLE).map_or(Ok(Share::WHOLE), |text| member::parse(&text))?;
         let wire = match (args.wire, variable("GOLO_WIRE")) {
             (Some(wire), _) => wire,
             (None, Some(text)) => text.parse().map_err(|error| format!("`GOLO_WIRE` is `{text}`: {error}"))?,
             (None, None) => WireLayout::default(),
         };
-        Ok(Self::Serve { address, graceful_stop, client, share, quiet: is_on("GOLO_QUIET")? || args.quiet, wire })
+        Ok(Self::Serve { address, graceful_stop, transport, share, quiet: is_on("GOLO_QUIET")? || args.quiet, wire })
     }
-}
-
-/// Returns the proxy of the flag, or else of its environment variable.
-fn proxy(flag: Option<ProxyText>, variable: impl Fn(&str) -> Option<String>) -> Result<Proxy, SettingError> {
-    let (name, text) = match flag {
-        Some(text) => ("--proxy", Some(text)),
-        None => ("GOLO_PROXY", variable("GOLO_PROXY").as_deref().map(ProxyText::from)),
-    };
-    let proxy = read_proxy(text.as_ref()).map_err(|error| format!("`{name}`: {error}"))?;
-    proxy.check_features()?;
-    Ok(proxy)
 }
 
 /// Returns the value of an environment variable. An empty one counts as unset.
@@ -237,6 +210,7 @@ pub fn pair(text: &str) -> Result<(String, String), SettingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::proxy::Proxy;
 
     #[test]
     fn command_line_is_consistent() {
@@ -247,7 +221,7 @@ mod tests {
     fn flag_takes_precedence_over_variable_and_default() {
         let serve = |address: Option<&str>, value: Option<&str>| {
             let addr = address.map(|address| address.parse().unwrap());
-            Call::serve(&ServeArgs { addr, ..ServeArgs::default() }, |name| {
+            Call::serve(ServeArgs { addr, ..ServeArgs::default() }, |name| {
                 (name == "GOLO_ADDR").then(|| value.map(str::to_owned)).flatten()
             })
         };
@@ -260,7 +234,7 @@ mod tests {
         assert_eq!(address(serve(None, None)), RPC_ADDR);
         let error = serve(None, Some("nonsense")).unwrap_err().to_string();
         assert!(error.starts_with("`GOLO_ADDR` is `nonsense`: expected HOST:PORT"), "{error}");
-        let serve = |variable: fn(&str) -> Option<String>| Call::serve(&ServeArgs::default(), variable);
+        let serve = |variable: fn(&str) -> Option<String>| Call::serve(ServeArgs::default(), variable);
         let error = serve(|name| (name != "GOLO_ADDR").then(|| "soon".to_owned())).unwrap_err().to_string();
         assert!(error.starts_with("`GOLO_GRACEFUL_STOP` is `soon`: "), "{error}");
         let error = serve(|name| (name == "GOLO_SHARE").then(|| "3/3".to_owned())).unwrap_err().to_string();
@@ -269,7 +243,7 @@ mod tests {
         assert!(matches!(shared, Call::Serve { share, .. } if (share.index(), share.of()) == (1, 3)));
         let insecure = serve(|name| (name == "GOLO_INSECURE").then(|| "1".to_owned())).unwrap();
         assert!(
-            matches!(insecure, Call::Serve { client, quiet: false, .. } if client.insecure && !client.no_keep_alive)
+            matches!(insecure, Call::Serve { transport, quiet: false, .. } if transport.insecure && !transport.no_keep_alive)
         );
         let quiet = serve(|name| (name == "GOLO_QUIET").then(|| "true".to_owned())).unwrap();
         assert!(matches!(quiet, Call::Serve { quiet: true, .. }));
@@ -278,7 +252,7 @@ mod tests {
         let error = serve(|name| (name == "GOLO_WIRE").then(|| "v2".to_owned())).unwrap_err().to_string();
         assert_eq!(error, "`GOLO_WIRE` is `v2`: expected `documented` or `later`");
         let proxied = serve(|name| (name == "GOLO_PROXY").then(|| "env".to_owned())).unwrap();
-        assert!(matches!(proxied, Call::Serve { client, .. } if client.proxy == Proxy::Environment));
+        assert!(matches!(proxied, Call::Serve { transport, .. } if transport.proxy == Proxy::Environment));
         let error = serve(|name| (name == "GOLO_PROXY").then(|| "http://ann:secret@h/path".to_owned()))
             .unwrap_err()
             .to_string();
@@ -288,6 +262,20 @@ mod tests {
         );
         let error = serve(|name| (name == "GOLO_NO_KEEP_ALIVE").then(|| "yes".to_owned())).unwrap_err().to_string();
         assert_eq!(error, "`GOLO_NO_KEEP_ALIVE` is `yes`: expected 1 or 0");
+    }
+
+    #[test]
+    fn help_has_flags_of_transport_under_their_heading() {
+        let mut command = CommandLine::command().term_width(80);
+        command.build();
+        for name in ["run", "serve", "once"] {
+            let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
+            let (_, transport) = help.split_once("\nTransport:\n").unwrap();
+            for flag in ["--connections <", "--http <", "--proxy <", "--insecure", "--no-keep-alive", "--tls-max <"] {
+                assert!(transport.contains(flag), "{name} {flag}: {help}");
+            }
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        }
     }
 
     #[test]

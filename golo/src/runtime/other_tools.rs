@@ -5,10 +5,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::run_args::flags;
 use crate::engine::plan::parse_duration;
 
-/// Flags of k6, Locust, Goose, oha, hey, wrk, vegeta, ab and autocannon, and advice on golo's counterpart.
+/// Flags of k6, Locust, Goose, oha, hey, wrk, vegeta, ab, autocannon and curl, and advice on golo's counterpart.
 const CALLED: &[(&[&str], &str)] = &[
     (
-        &["--vus", "--concurrency", "-c", "--connections", "--clients", "--num-users", "--virtual-users"],
+        &["--vus", "--concurrency", "-c", "--clients", "--num-users", "--virtual-users"],
         "golo calls it `--users`, as in `--users 50`",
     ),
     (&["--max-vus", "--max-workers", "--max-connections"], "golo calls it `--max-users`, as in `--max-users 1000`"),
@@ -37,11 +37,28 @@ const CALLED: &[(&[&str], &str)] = &[
         &["--stop-timeout", "--wait-ongoing-requests-after-deadline"],
         "golo calls it `--graceful-stop`, as in `--graceful-stop 30s`",
     ),
-    (&["--insecure-skip-tls-verify", "-k"], "golo calls it `--insecure`"),
+    (&["--insecure-skip-tls-verify", "-k", "--accept-invalid-certs"], "golo calls it `--insecure`"),
     (
-        &["--disable-keepalive", "--disable-keep-alive", "--no-vu-connection-reuse", "--no-connection-reuse"],
+        &["--disable-keepalive", "--disable-keep-alive", "--no-keepalive", "--no-connection-reuse"],
         "golo calls it `--no-keep-alive`",
     ),
+    (&["--no-vu-connection-reuse"], "golo calls it `--connections per-trigger`"),
+    (&["--http1.1", "--http1"], "golo calls it `--http 1.1`"),
+    (&["--http2", "--http2-prior-knowledge", "--h2"], "golo calls it `--http 2`"),
+    (&["--http3", "--http3-only", "--h3"], "golo calls it `--http 3`"),
+    (&["--http-version"], "golo calls it `--http`, as in `--http 2`"),
+    (&["--connect-to"], "golo calls it `--resolve`, as in `--resolve shop.example:443:127.0.0.1`"),
+    (&["--ipv4", "-4"], "golo calls it `--dns family=4`"),
+    (&["--ipv6", "-6"], "golo calls it `--dns family=6`"),
+    (&["--dns-ttl"], "golo calls it `--dns`, as in `--dns ttl=30s`"),
+    (&["--interface", "--local-ips", "--laddr"], "golo calls it `--local-address`, as in `--local-address 10.0.0.1`"),
+    (&["--unix", "--abstract-unix-socket"], "golo calls it `--unix-socket`, as in `--unix-socket /run/shop.sock`"),
+    (&["--root-certs", "--capath", "--ca-cert"], "golo calls it `--cacert`, as in `--cacert ca.pem`"),
+    (&["-E", "--client-cert"], "golo calls it `--cert`, with `--key` for its private key"),
+    (&["--tlsv1.2", "--tlsv1.3"], "golo calls it `--tls-min`, as in `--tls-min 1.3`"),
+    (&["--tls-max-version"], "golo calls it `--tls-max`, as in `--tls-max 1.2`"),
+    (&["-x", "--http-proxy"], "golo calls it `--proxy`, as in `--proxy http://127.0.0.1:3128`"),
+    (&["--disable-redirects", "--max-redirs", "--redirect", "-L", "--location"], NO_FLAG_OF_REDIRECTS),
     (&["--summary-export", "--json"], "golo calls it `--out`, as in `--out summary=run.json`"),
     (&["--html", "--report-file"], "golo calls it `--out`, as in `--out html=run.html`"),
     (&["--csv", "--csv-output"], "golo calls it `--out`, as in `--out csv=run`"),
@@ -54,6 +71,9 @@ const CALLED: &[(&[&str], &str)] = &[
         "set the method, headers, body and timeout of requests in the code of the load test",
     ),
 ];
+
+/// Advice on flags for the number of redirects.
+const NO_FLAG_OF_REDIRECTS: &str = "golo follows at most 10 redirects; set another number with `golo::set_http`";
 
 /// Returns advice for an argument that clap rejected, if there is any. `subcommand` is the subcommand that was called,
 /// and `program` is the command that starts this program.
@@ -133,6 +153,11 @@ mod tests {
             ("-n 100", "golo calls it `--iterations`"),
             ("--spawn-rate 5", "golo calls it `--stage`"),
             ("--run-time 30s", "golo calls it `--duration`"),
+            ("-k", "golo calls it `--insecure`"),
+            ("--http2", "golo calls it `--http 2`"),
+            ("-4", "golo calls it `--dns family=4`"),
+            ("--connect-to a:1:b:2", "golo calls it `--resolve`"),
+            ("--disable-redirects", "golo follows at most 10 redirects"),
             ("--host http://127.0.0.1", "golo calls it a parameter"),
             ("-t 30s", "golo calls the length of a run `--duration`, as in `-d 30s`"),
             ("-rate=50", "long flags begin with two dashes, as in `--rate`"),

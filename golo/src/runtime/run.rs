@@ -28,13 +28,7 @@ const THREADS: usize = 2;
 
 /// Runs the load test with its own engine, reports, and returns the exit code.
 pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
-    let (no_keep_alive, insecure) = call.client_options();
-    client::set_options(client::Options {
-        no_keep_alive,
-        insecure,
-        proxy: call.proxy().clone(),
-        ..client::Options::default()
-    });
+    client::set_options(call.transport.clone());
     print_at_most(if call.quiet { 0 } else { PANICS });
     if cfg!(debug_assertions) && !call.quiet {
         say("golo: built without optimisations; to measure, use `cargo run --release`");

@@ -2,6 +2,7 @@
 
 mod flags;
 mod keys;
+mod transport;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,13 +11,14 @@ use clap::{ArgAction, Args};
 
 pub use self::flags::OwnFlags;
 pub(super) use self::flags::{Flag, flags};
+pub(super) use self::transport::TransportArgs;
 use super::job_file::{JobFile, Mistake, Value, toml};
 use crate::engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration};
 use crate::report::OutputArg;
 use crate::report::Threshold;
 use crate::run_loop::RunCall;
 use crate::support::setting_error::SettingError;
-use crate::transport::proxy::{Proxy, ProxyText};
+use crate::transport::options::variable_of;
 
 /// The flags of `run` as given, and the flags that a command has in addition.
 #[derive(Debug, Clone, Default, Args)]
@@ -25,6 +27,8 @@ pub struct RunArgs<T: OwnFlags = ()> {
     load: LoadArgs,
     #[command(flatten)]
     how: HowArgs,
+    #[command(flatten)]
+    transport: TransportArgs,
     #[command(flatten)]
     own: T,
 }
@@ -88,16 +92,6 @@ struct HowArgs {
     /// Longest delay of starts before the run is INVALID [default: 10ms, or a tenth of the time between two starts]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     max_lag: Option<Duration>,
-    /// Use a new connection for each request
-    #[arg(long, action = ArgAction::SetTrue)]
-    no_keep_alive: bool,
-    /// Accept any TLS certificate
-    #[arg(long, action = ArgAction::SetTrue)]
-    insecure: bool,
-    /// Send requests through a proxy: http://HOST:PORT, or `env` to use HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
-    /// NO_PROXY, which are ignored otherwise [default: none]
-    #[arg(long, value_name = "URL|env|none")]
-    proxy: Option<ProxyText>,
     /// Write results (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, or jsonl=FILE
     /// with one line per request; jsonl=- writes to stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
@@ -122,11 +116,6 @@ impl RunArgs {
     pub fn into_call(self, variable: impl Fn(&str) -> Option<String>) -> Result<RunCall, SettingError> {
         self.into_call_with(variable, parse_file).map(|(call, ())| call)
     }
-}
-
-/// Parses the proxy. Returns `Proxy::None` if there is none.
-pub(super) fn read_proxy(text: Option<&ProxyText>) -> Result<Proxy, SettingError> {
-    text.map_or(Ok(Proxy::None), ProxyText::read)
 }
 
 /// Parses a job file of a load test's own `run`.
@@ -183,7 +172,7 @@ impl<T: OwnFlags> RunArgs<T> {
         params: Vec<(String, String)>,
         load_test: Option<PathBuf>,
     ) -> Result<(RunCall, T), SettingError> {
-        let Self { load, how, own } = self;
+        let Self { load, how, transport, own } = self;
         let asked = load.into_asked();
         let call = RunCall {
             plan: Plan::new(asked.clone()).map_err(|error| error.to_string())?,
@@ -192,9 +181,7 @@ impl<T: OwnFlags> RunArgs<T> {
             workers: how.workers.map(usize::from),
             seed: how.seed.unwrap_or_default(),
             max_lag: how.max_lag,
-            no_keep_alive: how.no_keep_alive,
-            insecure: how.insecure,
-            proxy: read_proxy(how.proxy.as_ref()).map_err(|error| format!("`--proxy`: {error}"))?,
+            transport: transport.into_options()?,
             thresholds: how.threshold,
             abort_on_fail: how.abort_on_fail,
             out: how.out,
@@ -206,13 +193,12 @@ impl<T: OwnFlags> RunArgs<T> {
         Ok((call, own))
     }
 
-    /// Reads flags from environment variables: `--warm-up` is `GOLO_WARM_UP`. Also returns the flags that are turned
-    /// off.
+    /// Reads flags from environment variables. Also returns the flags that are turned off.
     fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(Self, Vec<String>), SettingError> {
         let mut all = Vec::new();
         let mut off = Vec::new();
         for flag in flags::<T>() {
-            let name = format!("GOLO_{}", flag.name.to_uppercase().replace('-', "_"));
+            let name = variable_of(&flag.name);
             let Some(value) = variable(&name) else { continue };
             let wrong = |why: &str| format!("`{name}` is `{value}`: {why}");
             let argument = match (flag.takes_value, &*value) {
@@ -224,7 +210,9 @@ impl<T: OwnFlags> RunArgs<T> {
                 }
                 (false, _) => return Err(wrong("expected 1 or 0").into()),
             };
-            Self::parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&error.to_string()))?;
+            let parsed = Self::parse(std::slice::from_ref(&argument)).map_err(|error| wrong(&error.to_string()))?;
+            // Its value may contain a password.
+            parsed.transport.read_proxy().map_err(|error| format!("`{name}`: {error}"))?;
             all.push(argument);
         }
         Ok((Self::parse(&all)?, off))
@@ -232,7 +220,12 @@ impl<T: OwnFlags> RunArgs<T> {
 
     /// Returns these flags, with those that are not set taken from `below`.
     fn over(self, below: Self) -> Self {
-        Self { load: self.load.over(below.load), how: self.how.over(below.how), own: self.own.over(below.own) }
+        Self {
+            load: self.load.over(below.load),
+            how: self.how.over(below.how),
+            transport: self.transport.over(below.transport),
+            own: self.own.over(below.own),
+        }
     }
 }
 
@@ -297,9 +290,6 @@ impl HowArgs {
             workers: self.workers.or(below.workers),
             seed: self.seed.or(below.seed),
             max_lag: self.max_lag.or(below.max_lag),
-            no_keep_alive: self.no_keep_alive || below.no_keep_alive,
-            insecure: self.insecure || below.insecure,
-            proxy: self.proxy.or(below.proxy),
             threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },
             abort_on_fail: self.abort_on_fail || below.abort_on_fail,
             out: if self.out.is_empty() { below.out } else { self.out },
@@ -349,7 +339,7 @@ pub(super) mod tests {
         );
         assert_eq!(call(&[], &[("GOLO_SEED", "9")]).unwrap().seed, 9);
         let quiet = call(&[], &[("GOLO_QUIET", "1"), ("GOLO_INSECURE", "0")]).unwrap();
-        assert!(quiet.quiet && !quiet.progress && !quiet.insecure);
+        assert!(quiet.quiet && !quiet.progress && !quiet.transport.insecure);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The HTTP client. Each runtime has one, which all of its users share.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
 
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder, Identity};
 use tokio::runtime;
 
 use crate::error::{chain, reason};
@@ -16,10 +18,10 @@ use crate::support::lock::lock;
 use crate::support::message::say;
 use crate::support::panic;
 use crate::transport::connects::TimeConnects;
-use crate::transport::http::{Http, REDIRECTS, TIMEOUT};
-use crate::transport::options::{Connections, TransportOptions};
+use crate::transport::http::{REDIRECTS, TIMEOUT};
+use crate::transport::options::{Connections, Resolve, TlsVersion, TransportOptions, Versions};
 use crate::transport::settings::Settings;
-use crate::transport::{attempts, targets};
+use crate::transport::{attempts, http, options, targets};
 use crate::user::cookies;
 use crate::{BoxError, Error};
 
@@ -140,7 +142,7 @@ impl Kept {
 ///
 /// The client keeps connections alive, times out after 25 s, follows at most 10 redirects, never retries, requests no
 /// compression, uses no proxy without `--proxy`, and has separate cookies for each user. Change that with
-/// [`set_client`] or the option `client = path`. Calling this again is cheap, and so is cloning the client.
+/// [`set_http`](crate::set_http) or the option `http = path`. Calling this again is cheap, and so is cloning the client.
 ///
 /// # Panics
 ///
@@ -249,9 +251,9 @@ fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str
     };
     let defaults = |policy: &Arc<()>| {
         let builder = defaults(policy, outside)?;
-        if is_own { marked(builder) } else { Ok(builder) }
+        if is_own { marked(builder).map_err(Into::into) } else { Ok(builder) }
     };
-    let built = defaults(&policy).map_err(|error: reqwest::Error| error.into()).and_then(&build);
+    let built = check(configure.is_some()).and_then(|()| defaults(&policy)).and_then(&build);
     let client = built
         .or_else(|error| match without_roots() {
             Some(only_added) => build(only_added(defaults(&policy)?)),
@@ -265,6 +267,21 @@ fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str
     Ok((client, own))
 }
 
+/// Checks the settings of the transport. `is_own` is true if the load test builds a client of its own.
+fn check(is_own: bool) -> Result<(), BoxError> {
+    let options = options::current();
+    if !is_own {
+        return http::settings(&options).map(drop);
+    }
+    if http::is_configured() {
+        return Err("the load test has both `client` and `http`: its requests are sent by only one of them".into());
+    }
+    if options.http == Some(Versions::Http3) {
+        return Err("`--http 3` is not possible with `client`: that client does not support HTTP/3".into());
+    }
+    Ok(())
+}
+
 /// Installs the TLS provider, without which reqwest panics. Used for golo's clients and for those that a load test
 /// builds itself.
 pub fn install_provider() {
@@ -275,21 +292,14 @@ pub fn install_provider() {
     });
 }
 
-pub(crate) use crate::transport::options::TransportOptions as Options;
-
-static OPTIONS: RwLock<Option<TransportOptions>> = RwLock::new(None);
 /// Settings of the transport, and the generation for which they were made.
 static SETTINGS: Mutex<Option<(u64, Arc<Settings>)>> = Mutex::new(None);
 
-/// Sets the options of all clients that are built from now on.
+/// Sets the options of the transport, and of all clients that are built from now on.
 pub(crate) fn set_options(options: TransportOptions) {
     options.proxy.install();
-    *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = Some(options);
+    options::set(options);
     forget_clients();
-}
-
-fn options() -> TransportOptions {
-    OPTIONS.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
 }
 
 /// Returns the settings of golo's transport. Returns `None` if the load test configured a client of its own.
@@ -297,12 +307,12 @@ fn settings() -> Result<Option<Arc<Settings>>, Error> {
     if CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).is_some() {
         return Ok(None);
     }
-    let generation = GENERATION.load(Acquire);
+    let generation = options::generation();
     let mut settings = lock(&SETTINGS);
     if let Some((_, known)) = settings.as_ref().filter(|(of, _)| *of == generation) {
         return Ok(Some(Arc::clone(known)));
     }
-    let new = Arc::new(Settings::new(&options(), Http::default())?);
+    let new = Arc::new(Settings::new(&options::current())?);
     *settings = Some((generation, Arc::clone(&new)));
     Ok(Some(new))
 }
@@ -326,15 +336,15 @@ fn redirects(policy: &Arc<()>) -> Policy {
     })
 }
 
-fn defaults(policy: &Arc<()>, outside: &Arc<Visitor>) -> reqwest::Result<ClientBuilder> {
+fn defaults(policy: &Arc<()>, outside: &Arc<Visitor>) -> Result<ClientBuilder, BoxError> {
     install_provider();
-    let TransportOptions { no_keep_alive, insecure, proxy, .. } = options();
+    let options = options::current();
     let mut builder = Client::builder();
-    if no_keep_alive {
+    if options.no_keep_alive {
         builder = builder.pool_max_idle_per_host(0);
     }
-    let builder = cookies::with_jars(proxy.apply(builder)?, outside)
-        .tls_danger_accept_invalid_certs(insecure)
+    builder = cookies::with_jars(options.proxy.apply(builder)?, outside)
+        .tls_danger_accept_invalid_certs(options.insecure)
         .connector_layer(TimeConnects)
         .timeout(TIMEOUT)
         .redirect(redirects(policy))
@@ -343,6 +353,71 @@ fn defaults(policy: &Arc<()>, outside: &Arc<Visitor>) -> reqwest::Result<ClientB
         .no_brotli()
         .no_deflate()
         .no_zstd();
+    builder = to_addresses(builder, &options)?;
+    with_tls(with_version(builder, options.http), &options)
+}
+
+/// Applies the options about addresses. reqwest looks a host up without its port.
+fn to_addresses(mut builder: ClientBuilder, options: &TransportOptions) -> Result<ClientBuilder, BoxError> {
+    let mut hosts: Vec<_> = options.resolve.iter().map(|resolve| &*resolve.host).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    for host in hosts {
+        let of_port = |port: u16| {
+            let is_of_port = move |resolve: &&Resolve| resolve.host == host && resolve.port == port;
+            options.resolve.iter().filter(is_of_port).map(|resolve| SocketAddr::new(resolve.address, 0))
+        };
+        let mut ports = options.resolve.iter().filter(|resolve| resolve.host == host).map(|resolve| resolve.port);
+        let Some(port) = ports.next() else { continue };
+        if ports.any(|other| !of_port(other).eq(of_port(port))) {
+            let text = "reqwest connects to the same addresses at every port";
+            return Err(format!("`--resolve` has different addresses for the ports of `{host}`: {text}").into());
+        }
+        builder = builder.resolve_to_addrs(host, &of_port(port).collect::<Vec<_>>());
+    }
+    if let Some(socket) = &options.unix_socket {
+        builder = through_socket(builder, socket)?;
+    }
+    Ok(builder.local_address(options.local_addresses.first().copied()))
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "fails on other systems")]
+fn through_socket(builder: ClientBuilder, socket: &Path) -> Result<ClientBuilder, BoxError> {
+    Ok(builder.unix_socket(socket))
+}
+
+#[cfg(not(unix))]
+fn through_socket(_: ClientBuilder, _: &Path) -> Result<ClientBuilder, BoxError> {
+    Err("`--unix-socket` needs a Unix system".into())
+}
+
+fn with_version(builder: ClientBuilder, version: Option<Versions>) -> ClientBuilder {
+    match version {
+        // `check` refuses HTTP/3 for a client of the load test's own.
+        None | Some(Versions::Auto | Versions::Http3) => builder,
+        Some(Versions::Http1) => builder.http1_only(),
+        Some(Versions::Http2) => builder.http2_prior_knowledge(),
+    }
+}
+
+fn with_tls(mut builder: ClientBuilder, options: &TransportOptions) -> Result<ClientBuilder, BoxError> {
+    let version = |version| match version {
+        TlsVersion::V1_2 => reqwest::tls::Version::TLS_1_2,
+        TlsVersion::V1_3 => reqwest::tls::Version::TLS_1_3,
+    };
+    if let Some(min) = options.tls_min {
+        builder = builder.tls_version_min(version(min));
+    }
+    if let Some(max) = options.tls_max {
+        builder = builder.tls_version_max(version(max));
+    }
+    if let Some(pem) = options.read_cacert()? {
+        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&pem)?);
+    }
+    if let Some(http::Identity { certificate, key }) = options.read_identity()? {
+        builder = builder.identity(Identity::from_pem(&[certificate, b"\n".to_vec(), key].concat())?);
+    }
     Ok(builder)
 }
 
@@ -356,7 +431,7 @@ fn without_roots() -> Option<fn(ClientBuilder) -> ClientBuilder> {
     static WARNING: Once = Once::new();
     WARNING.call_once(|| {
         say("golo: this machine has no CA certificates, so https requests will fail");
-        say("      install its package `ca-certificates`, or add a root in `client = …`");
+        say("      install its package `ca-certificates`, or add a root with `--cacert`");
     });
     Some(|builder| builder.tls_certs_only([]))
 }

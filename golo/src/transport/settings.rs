@@ -1,14 +1,13 @@
 //! Settings of the transport: the options of a run over the settings that the load test makes in its code.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue};
 use reqwest::Url;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use rustls::ClientConfig;
 
 use crate::error::transport::TransportError;
@@ -17,7 +16,7 @@ use crate::metrics::visitor::Visitor;
 use crate::support::lock::lock;
 use crate::transport::decoding::Decodes;
 use crate::transport::dns::Resolver;
-use crate::transport::http::{Http, Identity, IdentityOf};
+use crate::transport::http::{self, IdentityOf};
 use crate::transport::options::{Connections, Redirects, TransportOptions, Versions};
 use crate::transport::origin::Origin;
 use crate::transport::pool::{Limits, Pool};
@@ -63,29 +62,17 @@ impl Settings {
     /// # Errors
     ///
     /// Returns an error if a setting of the load test is invalid, or a file of certificates cannot be used.
-    pub(crate) fn new(options: &TransportOptions, http: Http) -> Result<Self, Error> {
+    pub(crate) fn new(options: &TransportOptions) -> Result<Self, Error> {
         let failed = |error: BoxError| Error::start("the HTTP transport could not be set up", Some(error));
-        if let Some(error) = http.error {
-            return Err(failed(error));
-        }
-        let mut roots = http.roots;
-        if let Some(path) = &options.cacert {
-            roots.push(read(path).map_err(failed)?);
-        }
-        let identity = match (&options.cert, &options.key) {
-            (Some(cert), Some(key)) => {
-                Some(Identity { certificate: read(cert).map_err(failed)?, key: read(key).map_err(failed)? })
-            }
-            _ => http.identity,
-        };
-        let has_own_identity = options.cert.is_none();
-        let has_certificates = !roots.is_empty() || identity.is_some();
+        let http = http::settings(options).map_err(failed)?;
+        http.proxy.unwrap_or_default().install();
+        let has_certificates = !http.roots.is_empty() || http.identity.is_some();
         let tls = TlsSettings {
-            roots,
-            identity,
-            lowest: options.tls_min.or(http.tls_min),
-            highest: options.tls_max.or(http.tls_max),
-            is_insecure: options.insecure || http.insecure,
+            roots: http.roots,
+            identity: http.identity,
+            lowest: http.tls_min,
+            highest: http.tls_max,
+            is_insecure: http.insecure,
         };
         let decodes = Decodes { gzip: http.gzip, brotli: http.brotli, deflate: http.deflate, zstd: http.zstd };
         let mut headers = http.headers;
@@ -109,7 +96,7 @@ impl Settings {
             connect_timeout: http.connect_timeout,
             redirects: http.redirects,
             separate_redirects: options.redirects == Redirects::Separate,
-            versions: options.http.or(http.versions).unwrap_or_default(),
+            versions: http.versions.unwrap_or_default(),
             connections,
             no_keep_alive: options.no_keep_alive,
             resends: !options.no_resend,
@@ -120,7 +107,7 @@ impl Settings {
             bound: AtomicUsize::new(0),
             tls,
             tls_base: OnceLock::new(),
-            identity_of: http.identity_of.filter(|_| has_own_identity),
+            identity_of: http.identity_of,
             numbered,
             origins: Mutex::default(),
         };
@@ -203,8 +190,4 @@ impl Settings {
         let base = self.tls_base.get_or_init(|| self.tls.build().map_err(|error| chain(&*error)));
         base.as_ref().map_err(Clone::clone)
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, BoxError> {
-    std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()).into())
 }

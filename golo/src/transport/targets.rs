@@ -1,11 +1,12 @@
 //! Targets that a load test may use, if they are limited, as by an agent's `--allow-target`.
 
-use std::{fmt, sync::OnceLock};
+use std::{fmt, net::SocketAddr, sync::OnceLock};
 
 use reqwest::Url;
 
 use crate::error::NotAllowed;
 use crate::support::setting_error::SettingError;
+use crate::transport::options::TransportOptions;
 use crate::transport::proxy::{self, Proxy};
 
 /// Environment variable with the allowed targets, separated by commas: `127.0.0.1:8765,shop.example`.
@@ -92,15 +93,29 @@ fn list(targets: &[Target]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Checks a proxy against the targets that an agent allows. Each must satisfy [`is_target`].
+/// Checks the options of a job against the targets that an agent allows. Each must satisfy [`is_target`].
 ///
 /// # Errors
 ///
-/// Returns an error if the proxy is not one of the targets.
-pub fn check_proxy_among(targets: &[String], proxy: &Proxy) -> Result<(), SettingError> {
-    let Proxy::Url(url) = proxy else { return Ok(()) };
+/// Returns an error if the proxy or an address of `--resolve` is not one of the targets, or if there is a Unix socket.
+pub fn check_among(targets: &[String], options: &TransportOptions) -> Result<(), SettingError> {
     let targets: Vec<_> = targets.iter().filter_map(|target| Target::parse(target)).collect();
-    check_proxy(&targets, &proxy::with_port(url.clone())).map_err(|error| error.to_string().into())
+    if let Proxy::Url(url) = &options.proxy {
+        check_proxy(&targets, &proxy::with_port(url.clone())).map_err(|error| error.to_string())?;
+    }
+    for resolve in &options.resolve {
+        let address = SocketAddr::new(resolve.address, resolve.port);
+        let is_allowed =
+            Url::parse(&format!("http://{address}/")).is_ok_and(|url| check_against(&targets, &url).is_ok());
+        if !is_allowed {
+            let list = list(&targets);
+            return Err(format!("`--resolve {resolve}` is not allowed; allowed targets: {list}").into());
+        }
+    }
+    match &options.unix_socket {
+        Some(_) => Err(format!("`--unix-socket` is not allowed; allowed targets: {}", list(&targets)).into()),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +144,23 @@ mod tests {
         ] {
             assert!(!is_allowed(targets, url), "{targets}: {url}");
         }
+    }
+
+    #[test]
+    fn options_lead_only_to_allowed_targets() {
+        let targets = ["shop.example:443".to_owned(), "10.0.0.1:443".to_owned(), "[::1]".to_owned()];
+        let resolve = |text: &str| TransportOptions { resolve: vec![text.parse().unwrap()], ..Default::default() };
+        let check = |options| check_among(&targets, &options).map_err(|error| error.to_string());
+        for text in ["shop.example:443:10.0.0.1", "shop.example:443:::1"] {
+            assert_eq!(check(resolve(text)), Ok(()), "{text}");
+        }
+        for text in ["shop.example:443:10.0.0.2", "shop.example:80:10.0.0.1", "shop.example:443:::ffff:a00:1"] {
+            assert!(check(resolve(text)).unwrap_err().contains("is not allowed; allowed targets: shop.example:443"));
+        }
+        let socket = TransportOptions { unix_socket: Some("s".into()), ..Default::default() };
+        assert!(check(socket).unwrap_err().starts_with("`--unix-socket` is not allowed; allowed targets: "));
+        let proxy = TransportOptions { proxy: "http://10.0.0.1:3128".parse().unwrap(), ..Default::default() };
+        assert!(check(proxy).unwrap_err().contains("the proxy `http://10.0.0.1:3128` is not allowed"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use crate::error::transport::TransportError;
 use crate::support::message::say;
 use crate::transport::client::install_provider;
-use crate::transport::http::Identity;
+use crate::transport::http::{Identity, certificates};
 use crate::transport::io::Io;
 use crate::transport::options::TlsVersion;
 use crate::{BoxError, Handshake};
@@ -58,16 +58,8 @@ impl TlsSettings {
     }
 
     fn roots(&self) -> Result<Vec<CertificateDer<'static>>, BoxError> {
-        let mut roots = Vec::new();
-        for pem in &self.roots {
-            let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-            let found = found.map_err(|error| format!("a root certificate is not PEM: {error}"))?;
-            if found.is_empty() {
-                return Err("a root certificate has no PEM section `CERTIFICATE`".into());
-            }
-            roots.extend(found);
-        }
-        Ok(roots)
+        let parsed = self.roots.iter().map(|pem| certificates(pem)).collect::<Result<Vec<_>, _>>();
+        parsed.map(|roots| roots.concat())
     }
 
     fn versions(&self) -> Vec<&'static SupportedProtocolVersion> {
@@ -110,11 +102,7 @@ impl TlsSettings {
 
 impl Identity {
     fn parse(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), BoxError> {
-        let chain = CertificateDer::pem_slice_iter(&self.certificate).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|error| format!("the client certificate is not PEM: {error}"))?;
-        if chain.is_empty() {
-            return Err("the client certificate has no PEM section `CERTIFICATE`".into());
-        }
+        let chain = certificates(&self.certificate)?;
         // The error names the format alone and never shows the key.
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|error| format!("the client key is not a private key in PEM: {error}"))?;

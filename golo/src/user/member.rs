@@ -20,7 +20,6 @@ pub(crate) fn join(share: Share) {
 }
 
 /// Returns the share of this process. The default is the whole.
-#[cfg_attr(not(feature = "feed"), expect(dead_code, reason = "only feeds use it"))]
 pub(crate) fn share() -> Share {
     let packed = SHARE.load(Relaxed);
     Share::new(packed >> u32::BITS, packed & u64::from(u32::MAX)).unwrap_or(Share::WHOLE)

@@ -24,10 +24,10 @@ Examples:
   golo submit target/release/shop -u 300 -d 5m --agent load1:8081 --agent load2:8081
   GOLO_HOSTS=load1:8081,load2:8081 golo submit . -r 2000/s -d 1m -o html=shop.html
 
-The plan is shared by all agents: of 300 users, each of three agents runs 100. All start at the same moment. The summary,
-outputs and thresholds cover the measurements of all agents. Exit codes are those of `golo run`: 0 passed, 96 invalid, 99 a
-threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not started or died, for example because an agent cannot be
-reached. Ctrl-C stops every agent and still prints the report.
+The plan is shared by all agents: of 300 users, each of three agents runs 100. A number of --connections is shared in the
+same way. All start at the same moment. The summary, outputs and thresholds cover the measurements of all agents. Exit codes
+are those of `golo run`: 0 passed, 96 invalid, 99 a threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not
+started or died, for example because an agent cannot be reached. Ctrl-C stops every agent and still prints the report.
 
 --workers, --max-memory and --max-descriptors apply to each agent. Raw lines (jsonl=) stay on the agents. The results of all
 agents are stored on this machine, as by `golo run`. Agents with a collector also send it their results, under the same run.

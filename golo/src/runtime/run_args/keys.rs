@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::RunCall;
 use crate::engine::plan::{Asked, Time};
-use crate::transport::proxy::Proxy;
 
 impl RunCall {
     /// Returns the load and the options of the run, with the flags of `run` as keys. Contains exactly what was set.
@@ -34,11 +33,11 @@ impl RunCall {
             ("workers", self.workers.map(Value::from)),
             ("seed", Some(self.seed.into())),
             ("max-lag", self.max_lag.map(time).map(Value::from)),
-            ("no-keep-alive", self.no_keep_alive.then_some(Value::Bool(true))),
-            ("insecure", self.insecure.then_some(Value::Bool(true))),
-            ("proxy", (self.proxy != Proxy::None).then(|| self.proxy.key().into())),
         ];
-        keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+        let switches = self.transport.switches().map(|(key, is_on)| (key, is_on.then_some(Value::Bool(true))));
+        let values = self.transport.values().map(|(key, value)| (key, value.map(Value::from)));
+        let keys = keys.into_iter().chain(switches).chain(values);
+        keys.filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
 }
 
@@ -72,13 +71,32 @@ mod tests {
             &["-r", "5/s", "--max-lag", "50ms"],
             &["--proxy", "http://ann:secret@127.0.0.1:3128"],
             &["--proxy", "env"],
+            &["--connections", "64", "--http", "2", "--redirects", "separate", "--no-resend"],
+            &[
+                "--connections",
+                "per-trigger",
+                "--resolve",
+                "a.example:443:[::1],b:1:10.0.0.1",
+                "--resolve",
+                "b:1:10.0.0.2",
+            ],
+            &[
+                "--dns",
+                "family=6,ttl=1m30s",
+                "--local-address",
+                "10.0.0.1-10.0.255.0",
+                "--local-address",
+                "::2,10.0.0.9",
+            ],
+            &["--cacert", "ca.pem", "--cert", "c.pem", "--key", "k.pem", "--tls-min", "1.2", "--tls-max", "1.3"],
+            &["--unix-socket", "/run/shop.sock"],
             &["--name", "a b", "--workers", "3", "--seed", "18446744073709551615", "--insecure", "--no-keep-alive"],
         ] {
             let given = call(flags_given, &[]).unwrap();
             let keys = given.keys();
             let again: RunArgs = RunArgs::parse(&flags(&keys)).unwrap();
             let again = again.into_call(|_| None).unwrap();
-            assert_eq!((&again.plan, &again.proxy), (&given.plan, &given.proxy), "{flags_given:?}");
+            assert_eq!((&again.plan, &again.transport), (&given.plan, &given.transport), "{flags_given:?}");
             assert_eq!(again.keys(), keys, "{flags_given:?}");
         }
     }

@@ -1,0 +1,6 @@
+#[golo::loadtest(http = configure())]
+async fn journey() {}
+
+fn configure(http: golo::Http) -> golo::Http {
+    http
+}

@@ -1,0 +1,4 @@
+#[golo::loadtest(http = configure)]
+async fn journey() {}
+
+fn configure(_: golo::Http) {}
