@@ -173,7 +173,7 @@ mod tests {
             (second.triggers.done, second.triggers.failed) = (done, failed);
             totals.merge(&second);
             let elapsed = Duration::from_secs(elapsed);
-            watch.second(&Progress { elapsed, second, users: 25 });
+            watch.second(&Progress { elapsed, second, users: 25, connections: 0 });
             watch.lost(&totals, elapsed).is_some()
         })
     }
@@ -229,7 +229,7 @@ mod tests {
             second.triggers.done_after_load = if is_late { late } else { 0 };
             totals.merge(&second);
             let elapsed = Duration::from_secs(elapsed);
-            watch.second(&Progress { elapsed, second, users: 25 });
+            watch.second(&Progress { elapsed, second, users: 25, connections: 0 });
             watch.lost(&totals, elapsed).is_some()
         })
     }
@@ -272,7 +272,7 @@ mod tests {
     fn lowest_and_highest_number_of_users_is_recorded() {
         let mut watch = watch("vus min>=5", &minute());
         for users in [25, 5, 9] {
-            watch.second(&Progress { elapsed: SECOND, second: Snapshot::default(), users });
+            watch.second(&Progress { elapsed: SECOND, second: Snapshot::default(), users, connections: 0 });
         }
         assert_eq!(watch.users, Some(Users { fewest: 5, most: 25 }));
     }
