@@ -4,8 +4,8 @@ use crate::{ConnectionEvent, Handshake, HttpVersion};
 
 /// Connections of golo's transport.
 ///
-/// Connections count in the whole run, also those of the warm-up and of users that started or stopped. Requests count
-/// only if they are measured.
+/// Connections count from the first one on, also those of `setup`, of the warm-up and of users that started or stopped.
+/// Requests count only if they are measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
     /// Connections opened for HTTP/1.1.
@@ -29,7 +29,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Counts an event. `is_measured` is false in the warm-up, and while users start and stop.
+    /// Counts an event. `is_measured` is false before the measured part, and while users start and stop.
     pub(super) fn count(&mut self, event: ConnectionEvent, is_measured: bool) {
         match event {
             ConnectionEvent::Opened { version, handshake } => {

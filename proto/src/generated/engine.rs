@@ -571,9 +571,9 @@ pub struct Phases {
     #[prost(message, optional, tag = "10")]
     pub receiving: ::core::option::Option<Histogram>,
 }
-/// Connections of golo's transport. Connections count in the whole run, also
-/// those of the warm-up and of users that started or stopped. Requests count
-/// only if they are measured.
+/// Connections of golo's transport. Connections count from the first one on,
+/// also those of `setup`, of the warm-up and of users that started or stopped.
+/// Requests count only if they are measured.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Connections {
     /// Connections opened, by HTTP version.

@@ -128,7 +128,9 @@ fn connections(finished: &Finished) -> Option<String> {
     let totals = &finished.totals;
     let (connects, generator) = (&totals.connects, &totals.generator);
     let (warm_up, users) = (generator.warm_up_connections, generator.user_connections);
-    let all = connects.count().saturating_add(warm_up).saturating_add(users);
+    let made = connects.count().saturating_add(warm_up).saturating_add(users);
+    // Those that `setup` opened are in no other number.
+    let all = made.max(totals.connections.opened());
     if all == 0 && totals.connections == Connections::default() {
         return None;
     }
