@@ -828,14 +828,14 @@ fn phases_have_a_table_with_zeros_of_reused_connections() {
     record_phases(&mut finished, &items(), 4, Phases { connecting: millis(3), ..reused });
     let summary = passed(&finished);
     let table = [
-        "Phases            p50   p95   max",
-        "  blocked          0s    0s    0s",
-        "  dns              0s    0s    0s",
-        "  connecting       0s    0s   3ms",
-        "  tls handshaking  0s    0s    0s",
-        "  sending          0s    0s    0s",
-        "  waiting        15ms  15ms  15ms",
-        "  receiving       2ms   2ms   2ms",
+        "Phases              p50   p95   max",
+        "  blocked            0s    0s    0s",
+        "  dns                0s    0s    0s",
+        "  connecting         0s    0s   3ms",
+        "  tls handshaking    0s    0s    0s",
+        "  sending            0s    0s    0s",
+        "  waiting          15ms  15ms  15ms",
+        "  receiving         2ms   2ms   2ms",
         "",
         "Triggers",
     ];
