@@ -4,12 +4,13 @@ use std::{hint::black_box, time::Duration};
 
 use golo::engine::recorder::{self, Recorder, RecorderSink};
 use golo::engine::snapshot::Snapshot;
-use golo::{Output, Sink as _};
+use golo::{Output, Phases, Sink as _};
 
 use crate::Size;
 use crate::compare::{counted, has_valgrind, instructions, nanoseconds, quartiles, worker};
 
-const CONTESTANTS: [&str; 2] = ["recording, five series", "recording, a hundred series"];
+const CONTESTANTS: [&str; 3] =
+    ["recording, five series", "recording, a hundred series", "recording phases, five series"];
 /// Requests in one second of a worker.
 const SECOND: usize = 50_000;
 const SERIES: usize = 100;
@@ -49,10 +50,11 @@ pub(crate) fn compare(size: Size) {
 /// Records as a worker does, including taking and recycling each second.
 pub(crate) fn work(contestant: &str, operations: u64) {
     let series = match contestant {
-        "recording, five series" => 5,
+        "recording, five series" | "recording phases, five series" => 5,
         "recording, a hundred series" => SERIES,
         other => panic!("no contestant {other}"),
     };
+    let has_phases = contestant == "recording phases, five series";
     let sink = RecorderSink::new(Vec::new());
     recorder::install(Recorder::default());
     let outputs = outputs(series);
@@ -61,6 +63,13 @@ pub(crate) fn work(contestant: &str, operations: u64) {
     for operation in 0..operations as usize {
         let output = &mut outputs[operation % series];
         output.duration = durations[operation % durations.len()];
+        if has_phases {
+            // The phases of a request on a reused connection.
+            let mut phases = Phases::default();
+            (phases.blocked, phases.sending) = (output.duration / 200, output.duration / 100);
+            (phases.waiting, phases.receiving) = (output.duration / 2, output.duration / 4);
+            output.phases = Some(phases);
+        }
         sink.output(black_box(output));
         if operation % SECOND == SECOND - 1 {
             recorder::with(|recorder| {

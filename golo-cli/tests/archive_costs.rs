@@ -70,7 +70,7 @@ fn second(run: u64, number: u64) -> Record {
         triggers: Some(triggers),
         ..pb::Snapshot::default()
     };
-    event(Event::Second(pb::Second { elapsed: number * SECOND, users: 25, snapshot: Some(snapshot) }))
+    event(Event::Second(pb::Second { elapsed: number * SECOND, users: 25, snapshot: Some(snapshot), connections: 0 }))
 }
 
 fn end() -> [Record; 2] {

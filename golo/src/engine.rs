@@ -4,6 +4,7 @@
 //! This module is public for the `golo` command only. It may change in any release without notice.
 
 pub mod arrivals;
+pub mod connections;
 pub mod curve;
 pub mod errors;
 mod event;
@@ -12,6 +13,7 @@ pub mod health;
 pub mod histogram;
 pub(crate) mod lag;
 mod orders;
+pub mod phases;
 pub mod plan;
 mod reason;
 pub mod recorder;
@@ -121,6 +123,7 @@ pub struct Engine {
     lag: LagWindows,
     descriptors: Descriptors,
     most_users: u64,
+    most_connections: u64,
     not_started: Option<String>,
 }
 
@@ -178,6 +181,7 @@ impl Engine {
             lag: LagWindows::new(max_lag),
             descriptors,
             most_users: 0,
+            most_connections: 0,
             not_started: None,
         })
     }
@@ -351,6 +355,7 @@ impl Engine {
             whole_time,
             health,
             most_users: self.most_users,
+            most_connections: self.most_connections,
             not_started: self.not_started,
             proxies: Vec::new(),
             tells_after_load: true,
@@ -369,15 +374,16 @@ impl Engine {
         let worker = self.workers.get_mut(number);
         match message {
             Message::Ready { users } => (worker.state, worker.users) = (State::Ready, users),
-            Message::Second { second, snapshot, users, recycle } => {
-                (worker.seconds, worker.users) = (second + 1, users);
+            Message::Second { second, snapshot, users, connections, recycle } => {
+                (worker.seconds, worker.users, worker.connections) = (second + 1, users, connections);
                 self.lag.add(second, &snapshot.generator.lag, snapshot.triggers.due);
                 self.second.merge(&snapshot);
                 // The receiver is gone if the worker has ended.
                 let _ = recycle.send(snapshot);
             }
-            Message::Drained { at, second, rest, users } => {
+            Message::Drained { at, second, rest, users, connections } => {
                 (worker.state, worker.users) = (State::Drained(at), users);
+                worker.connections = connections;
                 self.lag.add(second, &rest.generator.lag, rest.triggers.due);
                 self.second.merge(&rest);
             }
@@ -411,6 +417,7 @@ impl Engine {
         if self.drained.is_none() && self.workers.are_all(Worker::has_drained) {
             self.drained = self.workers.drained().or_else(|| Some(Instant::now()));
             self.count_users();
+            self.count_connections();
         }
         if self.released.is_none() && self.workers.are_all(Worker::has_stopped) {
             self.released = Some(Instant::now());
@@ -455,15 +462,22 @@ impl Engine {
         self.seconds = seconds;
         self.lag.judge_before(seconds);
         self.descriptors.look();
-        let users = self.count_users();
+        let (users, connections) = (self.count_users(), self.count_connections());
         let second = self.end_second(false);
-        Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
+        Some(Progress { elapsed: Duration::from_secs(seconds), second, users, connections })
     }
 
     fn count_users(&mut self) -> u64 {
         let users = self.workers.users();
         self.most_users = self.most_users.max(users);
         users
+    }
+
+    /// Returns the most connections that were open at once in the last second: the sum over all threads.
+    fn count_connections(&mut self) -> u64 {
+        let connections = self.workers.connections() + self.sinks.measured.foreign().take_most_open();
+        self.most_connections = self.most_connections.max(connections);
+        connections
     }
 
     fn end_second(&mut self, is_over: bool) -> Snapshot {

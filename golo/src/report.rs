@@ -17,6 +17,7 @@ mod output;
 pub(crate) mod outputs;
 mod page;
 mod pauses;
+mod phases;
 mod rates;
 mod requests;
 mod route;

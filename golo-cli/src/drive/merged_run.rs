@@ -21,6 +21,7 @@ pub struct MergedRun {
     seconds: u64,
     totals: Snapshot,
     most_users: u64,
+    most_connections: u64,
     /// Events other than seconds that were not returned yet.
     waiting: VecDeque<RunEvent>,
 }
@@ -30,6 +31,7 @@ pub struct MergedRun {
 struct PendingSecond {
     snapshot: Snapshot,
     users: u64,
+    connections: u64,
 }
 
 /// State of one engine's part of the run.
@@ -68,6 +70,7 @@ impl MergedRun {
             seconds: 0,
             totals: Snapshot::default(),
             most_users: 0,
+            most_connections: 0,
             waiting: VecDeque::new(),
         }
     }
@@ -82,11 +85,12 @@ impl MergedRun {
         match event {
             Event::Started(started) => part.started_at = Some(wire::moment(started.at)),
             Event::Second(second) => {
-                let Progress { elapsed, second, users } = wire::progress(second)?;
+                let Progress { elapsed, second, users, connections } = wire::progress(second)?;
                 part.seconds = elapsed.as_secs();
                 let pending = self.pending.entry(part.seconds.max(self.seconds + 1)).or_default();
                 pending.snapshot.merge(&second);
                 pending.users += users;
+                pending.connections += connections;
             }
             Event::Finished(finished) => {
                 let finished = wire::finished(finished, self.options.clone())?;
@@ -136,11 +140,12 @@ impl MergedRun {
         let running = self.parts.iter().filter(|part| part.is_running()).map(|part| part.seconds).min();
         let reported = running.or_else(|| self.parts.iter().map(|part| part.seconds).max())?;
         let first = self.pending.first_entry().filter(|first| *first.key() <= reported)?;
-        let (seconds, PendingSecond { snapshot: second, users }) = first.remove_entry();
+        let (seconds, PendingSecond { snapshot: second, users, connections }) = first.remove_entry();
         self.seconds = seconds;
         self.most_users = self.most_users.max(users);
+        self.most_connections = self.most_connections.max(connections);
         self.totals.merge(&second);
-        Some(Progress { elapsed: Duration::from_secs(seconds), second, users })
+        Some(Progress { elapsed: Duration::from_secs(seconds), second, users, connections })
     }
 
     /// Returns the plan, with the last change of its load.
@@ -191,7 +196,7 @@ impl MergedRun {
         let started_at = self.parts.iter().filter_map(|part| part.started_at).min();
         let plan = self.plan.clone();
         let mut merged = Finished { rest, started_at, ..Finished::not_started(plan, self.options.clone(), None) };
-        merged.most_users = self.most_users;
+        (merged.most_users, merged.most_connections) = (self.most_users, self.most_connections);
         let is_one = self.parts.len() == 1;
         let lost = |part: &Part, from: Duration, reason: &str| {
             let agent = LostAgent { name: part.name.clone(), from, reason: reason.to_owned() };
@@ -251,6 +256,7 @@ fn merge(merged: &mut Finished, part: &Finished) {
     merged.whole_time = merged.whole_time.max(part.whole_time);
     merged.tells_after_load &= part.tells_after_load;
     merged.most_users = merged.most_users.max(part.most_users);
+    merged.most_connections = merged.most_connections.max(part.most_connections);
     for proxy in &part.proxies {
         if !merged.proxies.contains(proxy) {
             merged.proxies.push(proxy.clone());
@@ -291,7 +297,12 @@ mod tests {
     fn second(elapsed: u64, done: u64) -> Event {
         let triggers = pb::Triggers { due: done + 1, done, ..pb::Triggers::default() };
         let snapshot = pb::Snapshot { triggers: Some(triggers), ..pb::Snapshot::default() };
-        Event::Second(pb::Second { elapsed: elapsed * 1_000_000_000, users: 2, snapshot: Some(snapshot) })
+        Event::Second(pb::Second {
+            elapsed: elapsed * 1_000_000_000,
+            users: 2,
+            snapshot: Some(snapshot),
+            connections: 3,
+        })
     }
 
     fn finished(written: pb::Finished) -> Event {
@@ -308,6 +319,7 @@ mod tests {
         run.receive(1, &second(1, 5)).unwrap();
         let progress = run.progress().unwrap();
         assert_eq!((progress.elapsed.as_secs(), progress.users, progress.second.triggers.done), (1, 4, 15));
+        assert_eq!(progress.connections, 6);
         assert!(run.progress().is_none());
         run.lose(1, "it is gone");
         assert_eq!(run.progress().unwrap().elapsed.as_secs(), 2, "the lost engine is not waited for");
@@ -366,7 +378,7 @@ mod tests {
         let end = run.finish();
         assert_eq!(end.health.lost_agents, [lost("agent-1", Duration::from_secs(1), "the connection was lost")]);
         assert_eq!((end.totals.triggers.due, end.totals.triggers.interrupted), (22, 2), "their end was not reported");
-        assert_eq!(end.options.workers, 3);
+        assert_eq!((end.options.workers, end.most_connections), (3, 6));
     }
 
     #[test]

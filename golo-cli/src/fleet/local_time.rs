@@ -46,7 +46,7 @@ mod tests {
         let events = |by: u64| {
             [
                 Event::Started(Started { at: 1_000 - by }),
-                Event::Second(Second { elapsed: 7, users: 1, snapshot: snapshot(by) }),
+                Event::Second(Second { elapsed: 7, users: 1, snapshot: snapshot(by), connections: 0 }),
                 Event::Finished(Finished {
                     rest: snapshot(by),
                     started_at: Some(1_000 - by),

@@ -105,7 +105,7 @@ async fn invalid_records_are_refused_with_a_reason() {
 fn many_series(series: usize) -> Vec<u8> {
     let requests = vec![pb::Series::default(); series];
     let snapshot = pb::Snapshot { requests, ..Default::default() };
-    let second = pb::Second { elapsed: 1, users: 1, snapshot: Some(snapshot) };
+    let second = pb::Second { elapsed: 1, users: 1, snapshot: Some(snapshot), connections: 0 };
     body(&[told(1, golo::wire::event(Event::Second(second)))])
 }
 

@@ -159,8 +159,12 @@ fn invalid_batch_is_refused_and_not_stored() {
     }
     let odd = pb::Series { label: Some(pb::Label::default()), ..Default::default() };
     let snapshot = pb::Snapshot { requests: vec![odd], ..Default::default() };
-    let odd =
-        golo::wire::event(Event::Second(pb::Second { elapsed: 9_000_000_000, users: 1, snapshot: Some(snapshot) }));
+    let odd = golo::wire::event(Event::Second(pb::Second {
+        elapsed: 9_000_000_000,
+        users: 1,
+        snapshot: Some(snapshot),
+        connections: 0,
+    }));
     assert_eq!(refused(ingest(&mut store, a, 5, &[told(1, odd)])), "record 5: a series without an outcome");
 
     ingest(&mut store, a, 5, &whole[5..]).unwrap();
@@ -253,7 +257,7 @@ fn count_above_2_to_the_53_is_refused() {
         let triggers =
             pb::Triggers { dropped_busy: dropped, dropped_unready: 1, dropped_stopped: 1, ..Default::default() };
         let snapshot = pb::Snapshot { requests: vec![series], triggers: Some(triggers), ..Default::default() };
-        let second = pb::Second { elapsed: number * 1_000_000_000, users: 1, snapshot: Some(snapshot) };
+        let second = pb::Second { elapsed: number * 1_000_000_000, users: 1, snapshot: Some(snapshot), connections: 0 };
         told(1, golo::wire::event(Event::Second(second)))
     };
     for (dropped, durations, received, expected) in [

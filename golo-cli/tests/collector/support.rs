@@ -85,7 +85,10 @@ pub(crate) fn begun(run: &str, agent: &str, plan: pb::Plan) -> Record {
 
 pub(crate) fn second(number: u64, users: u64, snapshot: &Snapshot) -> Record {
     let elapsed = (number + 1) * SECOND;
-    told(START + elapsed, event(Event::Second(pb::Second { elapsed, users, snapshot: Some(snapshot.into()) })))
+    told(
+        START + elapsed,
+        event(Event::Second(pb::Second { elapsed, users, snapshot: Some(snapshot.into()), connections: 3 })),
+    )
 }
 
 pub(crate) fn started() -> Record {
@@ -155,6 +158,7 @@ pub(crate) fn measured(numbers: &mut Numbers, routes: u64, requests: u64) -> Sna
     snapshot.triggers.done = routes * requests;
     snapshot.triggers.dropped_busy = 3;
     snapshot.generator.lag.record(1000);
+    // As golo 0.1 recorded it.
     snapshot.waiting.record(numbers.duration());
     snapshot.errors.add(ErrorKind::Timeout, "timeout: 1 s", std::time::Duration::from_secs(1));
     snapshot.checks.insert("is complete".into(), golo::engine::snapshot::Check { passed: 2, failed: 1 });
@@ -166,6 +170,8 @@ pub(crate) fn add(snapshot: &mut Snapshot, series: Series, duration: u64) {
     measure.durations.record(duration);
     measure.received += 100;
     measure.sent += 10;
+    let waited = std::time::Duration::from_nanos(duration / 2);
+    measure.phases.get_or_insert_default().record_waiting(waited);
 }
 
 /// Returns all records of one part: `seconds` seconds, and one record for the rest.

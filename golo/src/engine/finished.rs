@@ -13,6 +13,8 @@ pub struct Progress {
     pub second: Snapshot,
     /// Number of users. In the open model: triggers in flight.
     pub users: u64,
+    /// Most connections that were open at once in this second: the sum over all threads. 0 if unknown.
+    pub connections: u64,
 }
 
 /// Results of a run that has ended.
@@ -36,6 +38,8 @@ pub struct Finished {
     pub health: Health,
     /// Largest number of users at the end of any second.
     pub most_users: u64,
+    /// Largest number of [`Progress::connections`] in any second.
+    pub most_connections: u64,
     /// Reason why the run did not start, if it did not.
     pub not_started: Option<String>,
     /// Descriptions of the proxies that requests went through.
@@ -59,6 +63,7 @@ impl Finished {
             whole_time: Duration::ZERO,
             health: Health::default(),
             most_users: 0,
+            most_connections: 0,
             not_started: reason,
             proxies: Vec::new(),
             tells_after_load: true,

@@ -6,8 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::connections::Open;
 use super::errors::ErrorKind;
 use super::histogram::Histogram;
+use super::phases::MeasuredPhases;
 use super::room::Selected;
 use super::series::{Found, Index, Outcome, Series};
 use super::snapshot::{Generator, Measure, Redirects, Snapshot};
@@ -18,10 +20,12 @@ use crate::metrics::output::nanoseconds;
 use crate::metrics::scope;
 use crate::request::measure;
 use crate::support::lock::lock;
-use crate::{OutputRef, Response, Sink};
+use crate::{ConnectionEvent, OutputRef, Response, Sink};
 
 /// Maximum number of histograms kept for reuse. A load test with more series needs the memory for other things.
 const SPARE: usize = 128;
+/// Maximum number of phases kept for reuse. Each has several histograms.
+const SPARE_PHASES: usize = 32;
 
 thread_local! {
     static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
@@ -48,6 +52,10 @@ pub struct Recorder {
     rest: Snapshot,
     /// Histograms that have been read, for reuse.
     spare: Vec<Histogram>,
+    /// Phases that have been read, for reuse.
+    spare_phases: Vec<Box<MeasuredPhases>>,
+    /// Connections that are open, including unmeasured ones.
+    open: Open,
     /// Start of the measured part. Errors before it, for example of a user that could not start, get the time zero.
     started: Option<Instant>,
     over: Option<Over>,
@@ -127,8 +135,10 @@ impl Recorder {
             measure.after_load.received += received;
             measure.after_load.sent += output.sent;
         }
-        if let Some(waiting) = output.waiting {
-            self.rest.waiting.record(nanoseconds(waiting));
+        match (&output.phases, output.waiting) {
+            (Some(phases), _) => phases_of(measure, &mut self.spare_phases).record(phases),
+            (None, Some(waiting)) => phases_of(measure, &mut self.spare_phases).record_waiting(waiting),
+            (None, None) => {}
         }
         if output.redirects > 0 {
             let redirects = Redirects::of(output);
@@ -186,6 +196,18 @@ impl Recorder {
         self.rest.connects.record(nanoseconds(duration));
     }
 
+    /// Records an event of a connection. `is_measured` is false before the measured part, and while users start and
+    /// stop.
+    pub fn connection(&mut self, event: ConnectionEvent, is_measured: bool) {
+        self.open.count(event);
+        self.rest.connections.count(event, is_measured);
+    }
+
+    /// Returns the most connections that were open at once since the last call.
+    pub(super) fn take_most_open(&mut self) -> u64 {
+        self.open.take_most()
+    }
+
     /// Records a check.
     pub fn check(&mut self, name: &str, passed: bool) {
         check::add(&mut self.rest.checks, name, Check::once(passed));
@@ -232,12 +254,22 @@ impl Recorder {
     /// Reuses the memory of a snapshot that has been read.
     pub fn recycle(&mut self, snapshot: Snapshot) {
         for mut measure in snapshot.requests.into_values() {
+            if let Some(mut phases) = measure.phases.filter(|_| self.spare_phases.len() < SPARE_PHASES) {
+                phases.clear();
+                self.spare_phases.push(phases);
+            }
             if self.spare.len() < self.requests.len().min(SPARE) {
                 measure.durations.clear();
                 self.spare.push(measure.durations);
             }
         }
     }
+}
+
+/// Returns the phases of a measure, creating them from the spare ones if there are none.
+#[inline]
+fn phases_of<'a>(measure: &'a mut Measure, spare: &mut Vec<Box<MeasuredPhases>>) -> &'a mut MeasuredPhases {
+    measure.phases.get_or_insert_with(|| spare.pop().unwrap_or_default())
 }
 
 /// Resource that the load generator ran out of.
@@ -392,6 +424,10 @@ impl Sink for RecorderSink {
         self.record(|recorder| recorder.connected(duration));
     }
 
+    fn connection(&self, event: ConnectionEvent) {
+        self.record(|recorder| recorder.connection(event, true));
+    }
+
     fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
         self.beside.iter().find_map(|beside| beside.backpressure())
     }
@@ -440,6 +476,10 @@ impl Sink for Uncounted {
 
     fn connected(&self, _: Duration) {
         self.sink.record(|recorder| (self.count)(&mut recorder.rest.generator, Unmeasured::Connection));
+    }
+
+    fn connection(&self, event: ConnectionEvent) {
+        self.sink.record(|recorder| recorder.connection(event, false));
     }
 }
 
@@ -493,6 +533,13 @@ impl Sink for Outside {
         self.counting().inspect(|sink| sink.connected(duration));
     }
 
+    fn connection(&self, event: ConnectionEvent) {
+        match self.counting() {
+            Some(sink) => sink.connection(event),
+            None => self.sink.record(|recorder| recorder.connection(event, false)),
+        }
+    }
+
     fn backpressure(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
         self.sink.backpressure()
     }
@@ -511,9 +558,11 @@ fn note_step(label: u32, output: &OutputRef<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::phases::Phase;
+    use crate::{HttpVersion, Phases};
 
     #[test]
-    fn waiting_is_one_histogram_and_bytes_are_per_series() {
+    fn phases_and_bytes_are_per_series() {
         let line = r#"{"sequenceID":"","url":"http://a/","method":"PUT","status":200,"size":12,"timestamp":"2026-11-22T10:05:13Z","duration":30,"error":null}"#;
         let mut output = OutputRef::parse(line).unwrap();
         let mut recorder = Recorder::default();
@@ -527,10 +576,45 @@ mod tests {
         let mut bytes: Vec<_> = totals.requests.values().map(|measure| (measure.sent, measure.received)).collect();
         bytes.sort_unstable();
         assert_eq!(bytes, [(5, 12), (5, 24)]);
-        assert_eq!((totals.waiting.count(), totals.waiting.max()), (2, Some(20)));
+        assert_eq!((totals.waits().count(), totals.waits().max()), (2, Some(20)));
         recorder.output(&output);
         totals.merge(&recorder.take());
         assert_eq!(totals.requests.values().map(|measure| measure.sent).sum::<u64>(), 15);
-        assert_eq!((totals.waiting.count(), recorder.take()), (3, Snapshot::default()));
+        assert_eq!((totals.waits().count(), recorder.take()), (3, Snapshot::default()));
+
+        let blocked = Duration::from_nanos(30);
+        output.phases = Some(Phases { blocked, ..Phases::default() });
+        recorder.output(&output);
+        let phases = recorder.take().phases();
+        assert_eq!((phases.count(), phases.only_waiting()), (1, 0), "the phases say how long it waited");
+        assert_eq!(phases.distribution(Phase::Blocked).max(), Some(30));
+    }
+
+    #[test]
+    fn requests_cut_off_by_the_run_have_no_phases() {
+        let line = r#"{"sequenceID":"","url":"http://a/","method":"PUT","status":0,"size":0,"timestamp":"2026-11-22T10:05:13Z","duration":30,"error":"cancelled"}"#;
+        let output = OutputRef { phases: Some(Phases::default()), ..OutputRef::parse(line).unwrap() };
+        let mut recorder = Recorder::default();
+        recorder.output(&output);
+        recorder.cut();
+        recorder.output(&output);
+        assert_eq!(recorder.take().phases().count(), 1);
+    }
+
+    #[test]
+    fn connections_of_the_warm_up_are_open_in_the_measured_part() {
+        let sink = Arc::new(RecorderSink::new(Vec::new()));
+        let outside = Outside::new(Arc::clone(&sink));
+        let (version, handshake) = (HttpVersion::Http1, None);
+        let opened = ConnectionEvent::Opened { version, handshake };
+        outside.connection(opened);
+        Uncounted::warm_up(Arc::clone(&sink)).connection(opened);
+        Uncounted::users(Arc::clone(&sink)).connection(opened);
+        let most_open = || sink.foreign().take_most_open();
+        assert_eq!(most_open(), 3);
+        sink.connection(ConnectionEvent::Closed { by_server: true });
+        assert_eq!((most_open(), most_open()), (3, 2));
+        let connections = sink.take(true).connections;
+        assert_eq!((connections.opened(), connections.closed_by_server), (3, 1));
     }
 }

@@ -9,6 +9,8 @@ pub(super) struct Worker {
     /// Number of seconds the worker has reported.
     pub(super) seconds: u64,
     pub(super) users: u64,
+    /// Most connections that were open at once in the last second.
+    pub(super) connections: u64,
 }
 
 /// Stage of a worker's life.
@@ -79,6 +81,11 @@ impl Roster {
     /// Returns the number of users of all workers.
     pub(super) fn users(&self) -> u64 {
         self.0.iter().map(|worker| worker.users).sum()
+    }
+
+    /// Returns the most connections that were open at once in the last second, added over all workers.
+    pub(super) fn connections(&self) -> u64 {
+        self.0.iter().map(|worker| worker.connections).sum()
     }
 
     /// Returns the number of seconds that every working worker has reported, or `None` if no worker is working.

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::connections::Connections;
 use super::errors::{ErrorKind, Errors, Seen};
 use super::histogram::Histogram;
+use super::phases::{MeasuredPhases, Phase};
 use super::room::{Priority, Room, SERIES};
 use super::series::{Label, Outcome, Series};
 use super::slowest::Slowest;
@@ -29,6 +31,8 @@ pub struct Measure {
     pub sent: u64,
     /// Part of the requests that ended after the load.
     pub after_load: AfterLoad,
+    /// Phases of the requests. `None` if nothing is known of them.
+    pub phases: Option<Box<MeasuredPhases>>,
 }
 
 /// Requests of a series that ended after the load: after the plan's time, or after the last start. They are left out of
@@ -80,6 +84,9 @@ impl Measure {
         self.received = self.received.saturating_add(other.received);
         self.sent = self.sent.saturating_add(other.sent);
         self.after_load.merge(&other.after_load);
+        if let Some(phases) = &other.phases {
+            self.phases.get_or_insert_default().merge(phases);
+        }
     }
 }
 
@@ -260,7 +267,7 @@ pub struct Snapshot {
     /// The slowest journeys.
     pub slowest: Slowest,
     /// Time from sending a request to the headers of its response, in nanoseconds, for requests with a whole response.
-    /// One histogram for all series, since one for each would double their cost.
+    /// Only of golo 0.1, which had one histogram for all series. Empty otherwise, see [`Measure::phases`].
     pub waiting: Histogram,
     /// Time to connect, including TLS, in nanoseconds.
     pub connects: Histogram,
@@ -272,6 +279,8 @@ pub struct Snapshot {
     pub redirects: BTreeMap<Arc<Label>, Redirects>,
     /// The load generator.
     pub generator: Generator,
+    /// Connections of golo's transport.
+    pub connections: Connections,
     /// Start times of users that started, in nanoseconds.
     pub user_starts: Histogram,
     /// Delay of triggers whose user was still starting, in nanoseconds. Contains only triggers that waited for that.
@@ -299,6 +308,7 @@ impl Snapshot {
             self.redirect(label, *redirects);
         }
         self.generator.merge(&other.generator);
+        self.connections.merge(&other.connections);
         self.user_starts.merge(&other.user_starts);
         self.start_waits.merge(&other.start_waits);
         self.tags.merge(&other.tags);
@@ -404,10 +414,30 @@ impl Snapshot {
         ends
     }
 
+    /// Returns the phases of all requests that ended, without those that the run cut off.
+    #[must_use]
+    pub fn phases(&self) -> MeasuredPhases {
+        let mut all = MeasuredPhases::default();
+        let ended = self.requests.iter().filter(|(series, _)| series.outcome != Outcome::Interrupted);
+        ended.filter_map(|(_, measure)| measure.phases.as_deref()).for_each(|phases| all.merge(phases));
+        all
+    }
+
+    /// Returns the time that all requests waited for the first byte of their response, in nanoseconds.
+    #[must_use]
+    pub fn waits(&self) -> Histogram {
+        let mut waits = self.phases().distribution(Phase::Waiting);
+        waits.merge(&self.waiting);
+        waits
+    }
+
     /// Returns the heap memory of the histograms, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let requests: usize = self.requests.values().map(|measure| measure.durations.bytes()).sum();
+        let phases = |measure: &Measure| {
+            measure.phases.as_ref().map_or(0, |phases| size_of::<MeasuredPhases>() + phases.bytes())
+        };
+        let requests: usize = self.requests.values().map(|measure| measure.durations.bytes() + phases(measure)).sum();
         let Triggers { service, response, .. } = &self.triggers;
         let others = [service, response, &self.journeys, &self.waiting, &self.connects, &self.generator.lag];
         let of_users = [&self.user_starts, &self.start_waits];

@@ -88,11 +88,11 @@ impl<T> Run<T> {
 pub(super) enum Message {
     /// The worker is ready, with `users` started users.
     Ready { users: u64 },
-    /// Measurements up to the end of `second`, counted from 0.
-    Second { second: u64, snapshot: Snapshot, users: u64, recycle: Recycle },
+    /// Measurements up to the end of `second`, counted from 0. At most `connections` were open at once in it.
+    Second { second: u64, snapshot: Snapshot, users: u64, connections: u64, recycle: Recycle },
     /// Nothing is in flight since `at`. `rest` was measured so far in `second`; `users` is the number at the end of the
-    /// load.
-    Drained { at: Instant, second: u64, rest: Snapshot, users: u64 },
+    /// load; at most `connections` were open at once since the last report.
+    Drained { at: Instant, second: u64, rest: Snapshot, users: u64, connections: u64 },
     /// The worker's users have stopped.
     Stopped,
     /// The worker has ended. Contains the measurements since the last report.
@@ -180,6 +180,11 @@ fn work<T: Trigger>(share: Share, run: Arc<Run<T>>, tell: &impl Fn(Message)) -> 
     Ok(())
 }
 
+/// Returns the most connections of this thread that were open at once since the last call.
+fn most_open_connections() -> u64 {
+    recorder::with(Recorder::take_most_open).unwrap_or_default()
+}
+
 impl<T: Trigger> Worker<T> {
     async fn conduct(
         self: &Arc<Self>,
@@ -207,7 +212,8 @@ impl<T: Trigger> Worker<T> {
             let users = self.live_users();
             self.drain(&mut timer, orders, &mut seconds, tell).await;
             let (second, rest) = seconds.last();
-            tell(Message::Drained { at: Instant::now(), second, rest, users });
+            let connections = most_open_connections();
+            tell(Message::Drained { at: Instant::now(), second, rest, users, connections });
         }
         self.stop_users(orders).await;
     }

@@ -34,6 +34,7 @@ use super::requests::Requests;
 use super::summary::Headline;
 use super::{Judged, RateTime, RunOutcome, facts};
 use crate::engine::Finished;
+use crate::engine::connections::Connections;
 use crate::engine::plan::{Model, Plan};
 use crate::metrics::output::nanoseconds;
 
@@ -187,7 +188,37 @@ fn generator(finished: &Finished) -> impl Serialize {
         stray_panics: generator.stray_panics,
         user_requests: generator.user_requests,
         user_connections: generator.user_connections,
+        transport: facts::transport(&finished.totals),
+        connections: connections(finished),
         proxies: &finished.proxies,
         warning: facts::warning(finished),
+    }
+}
+
+/// Returns the connections of golo's transport.
+fn connections(finished: &Finished) -> impl Serialize {
+    let Connections {
+        http1,
+        http2,
+        http3,
+        handshakes_full,
+        handshakes_resumed,
+        used,
+        reused,
+        closed_by_server,
+        resent,
+    } = finished.totals.connections;
+    object! {
+        opened: finished.totals.connections.opened(),
+        http1: http1,
+        http2: http2,
+        http3: http3,
+        handshakes_full: handshakes_full,
+        handshakes_resumed: handshakes_resumed,
+        used: used,
+        reused: reused,
+        closed_by_server: closed_by_server,
+        resent: resent,
+        most_open: finished.most_connections,
     }
 }

@@ -5,7 +5,7 @@ mod load;
 
 use std::fmt;
 
-pub(super) use generator::{generator, warning};
+pub(super) use generator::{generator, transport, warning};
 pub(super) use load::{failed_triggers, load, took};
 
 use super::units::count;

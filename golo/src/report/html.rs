@@ -77,6 +77,7 @@ struct Page<'a> {
     tag_numbers: Option<Table>,
     tags_beyond: Option<String>,
     redirected: Option<String>,
+    phases: Option<Table>,
     remarks: Vec<String>,
     steps: Option<Table>,
     remarks_on_steps: Vec<String>,
@@ -125,6 +126,7 @@ impl<'a> Page<'a> {
             tag_numbers: tables::tag_numbers(document),
             tags_beyond: beyond(totals),
             redirected: requests.redirected(),
+            phases: tables::phases(document),
             remarks: requests.routes.remarks(document.rates),
             steps: tables::steps(document),
             remarks_on_steps: requests.steps.remarks(document.rates),
@@ -186,6 +188,11 @@ impl<'a> Page<'a> {
         )
     }
 
+    fn phases_say(&self) -> &'static str {
+        "Mean time of each phase, for the routes with the most time spent. A request that reused a connection has none of \
+         the phases that make one."
+    }
+
     fn scatter_says(&self) -> String {
         let each = self.each();
         format!("A point for each {each}. Where latency turns up, the target is near what it can do.")
@@ -210,6 +217,7 @@ impl<'a> Page<'a> {
             ("thresholds", "Thresholds", self.thresholds.is_some()),
             ("load", "Load", !self.load.is_empty()),
             ("requests", "Requests", self.routes.is_some() || !self.remarks.is_empty()),
+            ("phases", "Phases", self.phases.is_some()),
             ("steps", "Steps", self.steps.is_some() || !self.remarks_on_steps.is_empty()),
             ("time", "Over time", self.has_time()),
             ("latency", "Latency", self.triggers.is_some()),

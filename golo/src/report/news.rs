@@ -110,7 +110,7 @@ mod tests {
         let series = Series { label: std::sync::Arc::new(label), outcome };
         second.requests.entry(series).or_default().durations.record_n(2_000_000, number);
         second.triggers.due = number;
-        Progress { elapsed: Duration::from_secs(elapsed), second, users }
+        Progress { elapsed: Duration::from_secs(elapsed), second, users, connections: 0 }
     }
 
     fn said(progress: &Progress, totals: &Snapshot, asked: Asked) -> String {

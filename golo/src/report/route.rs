@@ -1,7 +1,10 @@
 //! Measurements of a route over all outcomes.
 
 use super::{RateTime, threshold::is_noteworthy};
-use crate::engine::{histogram::Histogram, series::Outcome, snapshot::Measure};
+use crate::engine::histogram::Histogram;
+use crate::engine::phases::MeasuredPhases;
+use crate::engine::series::Outcome;
+use crate::engine::snapshot::Measure;
 
 /// The requests of one route, or the runs of one measured step.
 #[derive(Default)]
@@ -14,6 +17,8 @@ pub(super) struct Route {
     pub(super) interrupted: u64,
     /// Redirects that were followed.
     pub(super) redirects: u64,
+    /// Phases of all that ended.
+    pub(super) phases: MeasuredPhases,
 }
 
 /// Number of requests, their durations and sizes.
@@ -47,6 +52,9 @@ impl Route {
             return;
         }
         self.all.add(measure);
+        if let Some(phases) = &measure.phases {
+            self.phases.merge(phases);
+        }
         let apart = if outcome.is_failed() { &mut self.failed } else { &mut self.passed };
         apart.add(measure);
     }

@@ -5,6 +5,7 @@ mod files;
 mod headline;
 mod journeys;
 mod load;
+mod phases;
 mod requests;
 mod tags;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub fn summary(outcome: &RunOutcome, page: Page) -> String {
         thresholds::lines(page, &outcome.thresholds),
         section(page, "Load", load::load(finished, &requests)),
         requests::lines(page, "Requests", &requests.routes, rates, [requests.tag_note(), requests.redirected()]),
+        phases::lines(page, &requests),
         requests::lines(page, "Steps", &requests.steps, rates, [None, None]),
         triggers::lines(page, finished),
         journeys::lines(page, totals, &requests),

@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, io};
 
-use super::figures::{FIGURES, figures};
+use super::figures::{FIGURES, figures, quantiles};
 use super::outputs::{FileOutput, OutputKind, WriteReport};
 use super::requests::Requests;
 use super::route::Route;
 use super::tags::{other, other_values, spread, values};
 use super::{RateTime, Timeline};
+use crate::engine::phases::Phase;
 use crate::engine::{Finished, series::Label};
 
 pub(super) const KIND: OutputKind = OutputKind {
@@ -30,6 +31,9 @@ const TABLES: [(&str, WriteReport); 5] = [
     ("_failures.csv", |outcome, to| failures(&outcome.finished, to)),
 ];
 
+/// Figures of each phase of a route.
+const FIGURES_OF_PHASES: [&str; 4] = ["avg", "p50", "p95", "max"];
+
 /// Writes a row for each route, those with the most time spent first, then a row with the total.
 ///
 /// # Errors
@@ -39,13 +43,16 @@ pub(super) fn stats(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     let requests = Requests::of(&finished.totals);
     let mut table = csv::Writer::from_writer(to);
     let first = ["method", "origin", "route", "requests", "failed", "requests_per_second"];
-    table.write_record(heads(&first, &["redirects"]))?;
+    let of_phase = |phase: Phase| FIGURES_OF_PHASES.map(|figure| format!("{}_{figure}_ms", phase.name()));
+    let of_phases = Phase::ALL.into_iter().flat_map(of_phase);
+    table.write_record(heads(&first, &["redirects"]).into_iter().chain(of_phases))?;
     let total = Label::new("", "total", "");
     let routes = requests.routes.named.iter().map(|(_, label, route)| (label, route));
     for (label, route) in routes.chain([(&total, &requests.routes.total)]) {
         let names = [&label.method, &label.origin, &label.route].map(|text| harmless(text).into_owned());
         let redirects = route.redirects.to_string();
-        table.write_record(names.into_iter().chain(amounts(route, finished)).chain([redirects]))?;
+        let amounts = amounts(route, finished).into_iter().chain([redirects]);
+        table.write_record(names.into_iter().chain(amounts).chain(phases(route)))?;
     }
     table.flush()
 }
@@ -90,6 +97,16 @@ fn amounts(route: &Route, finished: &Finished) -> Vec<String> {
     let apart = route.apart().map(|apart| apart.map(|durations| milliseconds(durations.quantile(0.95))));
     row.extend(apart.unwrap_or_default());
     row
+}
+
+/// Returns the cells of the phases of a route; empty ones if they are unknown.
+fn phases(route: &Route) -> impl Iterator<Item = String> {
+    Phase::ALL.into_iter().flat_map(|phase| {
+        let durations = route.phases.distribution(phase);
+        let [p50, p95, max] = quantiles(&durations, [0.5, 0.95, 1.0]);
+        // `as` saturates.
+        [durations.mean().map(|mean| mean as u64), p50, p95, max].map(milliseconds)
+    })
 }
 
 /// Writes a row for each second, or for longer steps if the run was long.
@@ -186,6 +203,8 @@ fn milliseconds(nanos: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::engine::Options;
     use crate::engine::errors::ErrorKind;
@@ -230,5 +249,39 @@ mod tests {
         assert!(row.starts_with(r#"GET,,"'=HYPERLINK(""http://h/"")",1,0,"#), "{row}");
         let table = written(&|to| failures(&finished, to).unwrap());
         assert_eq!(table.lines().nth(1), Some("other,'@cmd,1,0.000"));
+    }
+
+    #[test]
+    fn phases_have_columns_at_the_end_of_each_route() {
+        let options = Options { job_name: "shop".to_owned(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
+        let mut finished = Finished::not_started(Plan::new(Asked::default()).unwrap(), options, None);
+        let mut record = |route: &str| {
+            let label = Label::new("http://h", route, "GET").into();
+            let outcome = Outcome::Answered { status: 200, failed: false };
+            let measure = finished.totals.requests.entry(Series { label, outcome }).or_default();
+            measure.durations.record_n(5_000_000, 4);
+            (route == "/known").then(|| {
+                let opened = crate::Phases { connecting: Duration::from_millis(2), ..crate::Phases::default() };
+                let phases = measure.phases.get_or_insert_default();
+                [opened, crate::Phases::default()].iter().for_each(|request| phases.record(request));
+            })
+        };
+        assert!(record("/known").is_some() && record("/unknown").is_none());
+        let mut written = Vec::new();
+        stats(&finished, &mut written).unwrap();
+        let mut table = csv::Reader::from_reader(&*written);
+        let heads = table.headers().unwrap().clone();
+        let rows: Vec<_> = table.records().map(Result::unwrap).collect();
+        let cells = |route: &str, column: &str| {
+            let row = rows.iter().find(|row| &row[2] == route).unwrap();
+            row[heads.iter().position(|head| head == column).unwrap()].to_owned()
+        };
+        assert_eq!(heads.iter().next_back(), Some("receiving_max_ms"));
+        assert_eq!(cells("/known", "connecting_avg_ms"), "1.000000");
+        assert_eq!(cells("/known", "connecting_p50_ms"), "0.000000");
+        assert_eq!(cells("/known", "connecting_max_ms"), "2.000000");
+        assert_eq!(cells("total", "connecting_p95_ms"), "2.000000");
+        assert_eq!(cells("/known", "tls_handshaking_max_ms"), "0.000000");
+        assert_eq!(cells("/unknown", "connecting_max_ms"), "");
     }
 }

@@ -37,8 +37,13 @@ pub use watch::Watch;
 /// |---|---|---|---|
 /// | `http_reqs` | requests that ended | `count`, `rate` (per second) | those of requests |
 /// | `http_req_duration` | time from sending a request to the last byte of its body | `avg min max med p(N)` | those of requests |
-/// | `http_req_waiting` | time to the headers of the response, if the whole response came | the same | |
-/// | `http_req_connecting` | time to make a connection: lookup, TCP and TLS | the same | |
+/// | `http_req_blocked` | time inside golo, waiting for a connection or a stream | the same | the same |
+/// | `http_req_dns` | time to look up the host name | the same | the same |
+/// | `http_req_connecting` | time to make the TCP connection | the same | the same |
+/// | `http_req_tls_handshaking` | time of the TLS handshake | the same | the same |
+/// | `http_req_sending` | time to send the request | the same | the same |
+/// | `http_req_waiting` | time from there to the first byte of the response | the same | the same |
+/// | `http_req_receiving` | time from there to the last byte of the response | the same | the same |
 /// | `http_req_failed` | requests that failed, of all that ended or were cut off | `rate` (a share), `count` | those of requests |
 /// | `http_req_interrupted` | requests that the run cut off, of the same | `rate` (a share), `count` | those of requests |
 /// | `data_sent`, `data_received` | bytes of bodies | `count`, `rate` (per second) | those of requests |
@@ -74,6 +79,10 @@ pub use watch::Watch;
 /// series; further requests are counted as `other`. A threshold fails with an explanation if `other` contains requests
 /// that it may select. For a threshold with a `route` this happens if the room of the selected routes is used up, and
 /// for one with a `method` or an `origin` in any case.
+///
+/// Each request has one sample of each phase, which is 0 if the phase did not happen: a request on a reused connection
+/// has an `http_req_connecting` of 0. If the load test sends requests with a client of its own, their phases are unknown;
+/// only the time from sending to the headers is known, as `http_req_waiting`, if the whole response came.
 ///
 /// Requests that the run cut off have no duration; only the shares count them. A step that `golo::measure` timed is not
 /// a request: `{method:MEASURE}` on a metric of requests selects steps instead. Rates per second cover the time during

@@ -230,7 +230,7 @@ mod tests {
         let mut second = Snapshot::default();
         second.triggers.done = done;
         second.triggers.response.record_n(number, done);
-        Progress { elapsed: Duration::from_secs(number), second, users: number }
+        Progress { elapsed: Duration::from_secs(number), second, users: number, connections: 0 }
     }
 
     #[test]

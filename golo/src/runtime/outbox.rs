@@ -108,7 +108,12 @@ mod tests {
     fn second(elapsed: u64) -> Event {
         let triggers = pb::Triggers { due: 3, done: 2, ..pb::Triggers::default() };
         let snapshot = pb::Snapshot { triggers: Some(triggers), ..pb::Snapshot::default() };
-        Event::Second(pb::Second { elapsed: elapsed * 1_000_000_000, users: elapsed, snapshot: Some(snapshot) })
+        Event::Second(pb::Second {
+            elapsed: elapsed * 1_000_000_000,
+            users: elapsed,
+            snapshot: Some(snapshot),
+            connections: 0,
+        })
     }
 
     #[tokio::test]

@@ -17,9 +17,10 @@ pub fn event(event: impl Into<pb::event::Event>) -> pb::Event {
 }
 
 impl From<&Progress> for pb::event::Event {
-    fn from(Progress { elapsed, second, users }: &Progress) -> Self {
+    fn from(Progress { elapsed, second, users, connections }: &Progress) -> Self {
         let snapshot = Some(second.into());
-        Self::Second(pb::Second { elapsed: nanoseconds(*elapsed), users: *users, snapshot })
+        let (elapsed, users, connections) = (nanoseconds(*elapsed), *users, *connections);
+        Self::Second(pb::Second { elapsed, users, snapshot, connections })
     }
 }
 
@@ -67,6 +68,7 @@ impl From<&Finished> for pb::event::Event {
             late_starts: worst_lag.and_then(|lag| lag.starts).map(late),
             proxies: finished.proxies.clone(),
             tells_after_load: finished.tells_after_load,
+            most_connections: finished.most_connections,
         })
     }
 }
@@ -78,7 +80,8 @@ impl From<&Finished> for pb::event::Event {
 /// Returns an error if the message is invalid.
 pub fn progress(written: &pb::Second) -> Result<Progress, WireError> {
     let snapshot = written.snapshot.as_ref().ok_or_else(|| WireError::missing("snapshot of a second"))?;
-    Ok(Progress { elapsed: Duration::from_nanos(written.elapsed), second: snapshot.try_into()?, users: written.users })
+    let pb::Second { elapsed, users, connections, .. } = *written;
+    Ok(Progress { elapsed: Duration::from_nanos(elapsed), second: snapshot.try_into()?, users, connections })
 }
 
 /// Converts the report on the end of a run that was started with `options`. Its totals contain only what was measured
@@ -118,6 +121,7 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
             is_unoptimised: written.unoptimised,
         },
         most_users: written.most_users,
+        most_connections: written.most_connections,
         not_started: written.not_started.clone(),
         proxies: written.proxies.clone(),
         tells_after_load: written.tells_after_load,

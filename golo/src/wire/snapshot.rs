@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::histogram::{read, write};
 use super::{WireError, moment, unix_nanoseconds};
+use crate::engine::connections::Connections;
 use crate::engine::errors::{ErrorKind, Errors, Seen};
+use crate::engine::phases::{MeasuredPhases, Phase};
 use crate::engine::room::Priority;
 use crate::engine::series::{Label, Outcome, Series};
 use crate::engine::slowest::{Journey, Slowest, Step};
@@ -174,6 +176,7 @@ impl From<&Snapshot> for pb::Snapshot {
             checks,
             errors,
             generator,
+            connections,
             tags,
             requests_from_tags,
             user_starts,
@@ -194,12 +197,7 @@ impl From<&Snapshot> for pb::Snapshot {
             at_least: redirects.at_least,
         };
         let after_load = |(series, measure): (&Series, &Measure)| pb::AfterLoad {
-            series: Some(pb::Series {
-                label: Some((&*series.label).into()),
-                outcome: Some(series.outcome.into()),
-                is_content: matches!(series.outcome, Outcome::Content { .. }),
-                ..pb::Series::default()
-            }),
+            series: Some(bare(series)),
             count: measure.after_load.count,
             received: measure.after_load.received,
             sent: measure.after_load.sent,
@@ -231,8 +229,59 @@ impl From<&Snapshot> for pb::Snapshot {
             tags_beyond: tags.beyond(),
             requests_from_tags: *requests_from_tags,
             after_load: ended_after.map(after_load).collect(),
+            phases: requests.iter().filter_map(phases).collect(),
+            connections: (*connections != Connections::default()).then(|| connections.into()),
         }
     }
+}
+
+/// Returns a series with only its label and outcome.
+fn bare(series: &Series) -> pb::Series {
+    pb::Series {
+        label: Some((&*series.label).into()),
+        outcome: Some(series.outcome.into()),
+        is_content: matches!(series.outcome, Outcome::Content { .. }),
+        ..pb::Series::default()
+    }
+}
+
+/// Returns the phases of a series, if anything is known of them.
+fn phases((series, measure): (&Series, &Measure)) -> Option<pb::Phases> {
+    let phases = measure.phases.as_ref()?;
+    let [blocked, dns, connecting, tls_handshaking, sending, waiting, receiving] =
+        Phase::ALL.map(|phase| write(phases.recorded(phase)));
+    Some(pb::Phases {
+        series: Some(bare(series)),
+        requests: phases.count(),
+        only_waiting: phases.only_waiting(),
+        blocked,
+        dns,
+        connecting,
+        tls_handshaking,
+        sending,
+        waiting,
+        receiving,
+    })
+}
+
+/// Returns the phases by series.
+fn phases_by_series(written: &[pb::Phases]) -> Result<HashMap<Series, Box<MeasuredPhases>>, WireError> {
+    let one = |written: &pb::Phases| {
+        let of = written.series.as_ref().ok_or_else(|| WireError::missing("series of phases"))?;
+        let pb::Phases { blocked, dns, connecting, tls_handshaking, sending, waiting, receiving, .. } = written;
+        let recorded = [
+            read(blocked.as_ref())?,
+            read(dns.as_ref())?,
+            read(connecting.as_ref())?,
+            read(tls_handshaking.as_ref())?,
+            read(sending.as_ref())?,
+            read(waiting.as_ref())?,
+            read(receiving.as_ref())?,
+        ];
+        let phases = MeasuredPhases::restored(written.requests, written.only_waiting, recorded);
+        Ok((series(of)?, Box::new(phases)))
+    };
+    written.iter().map(one).collect()
 }
 
 /// Returns the measurements after the load, by series.
@@ -257,11 +306,13 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             user_starts: read(written.user_starts.as_ref())?,
             start_waits: read(written.start_waits.as_ref())?,
             generator: written.generator.as_ref().map_or_else(|| Ok(Generator::default()), Generator::try_from)?,
+            connections: written.connections.as_ref().map(Connections::from).unwrap_or_default(),
             tags: super::tags::read(&written.tags, written.tags_beyond)?,
             requests_from_tags: written.requests_from_tags,
             ..Self::default()
         };
         let mut after_load = after_load(&written.after_load)?;
+        let mut phases = phases_by_series(&written.phases)?;
         let requests = written.requests.iter().map(|written| {
             let series = series(written)?;
             let pb::Series { durations, received, sent, .. } = written;
@@ -270,6 +321,7 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
                 received: *received,
                 sent: *sent,
                 after_load: after_load.remove(&series).unwrap_or_default(),
+                phases: phases.remove(&series),
             };
             Ok((series, measure))
         });
@@ -293,6 +345,40 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             snapshot.redirect(&label(written.as_ref())?, redirects);
         }
         Ok(snapshot)
+    }
+}
+
+impl From<&Connections> for pb::Connections {
+    fn from(connections: &Connections) -> Self {
+        let Connections {
+            http1,
+            http2,
+            http3,
+            handshakes_full,
+            handshakes_resumed,
+            used,
+            reused,
+            closed_by_server,
+            resent,
+        } = *connections;
+        Self { http1, http2, http3, handshakes_full, handshakes_resumed, used, reused, closed_by_server, resent }
+    }
+}
+
+impl From<&pb::Connections> for Connections {
+    fn from(written: &pb::Connections) -> Self {
+        let pb::Connections {
+            http1,
+            http2,
+            http3,
+            handshakes_full,
+            handshakes_resumed,
+            used,
+            reused,
+            closed_by_server,
+            resent,
+        } = *written;
+        Self { http1, http2, http3, handshakes_full, handshakes_resumed, used, reused, closed_by_server, resent }
     }
 }
 
@@ -395,7 +481,10 @@ impl TryFrom<&pb::Generator> for Generator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OutputRef, engine::recorder::Recorder, metrics::journey::Journeys};
+    use crate::engine::histogram::Histogram;
+    use crate::engine::recorder::Recorder;
+    use crate::metrics::journey::Journeys;
+    use crate::{ConnectionEvent, Handshake, HttpVersion, OutputRef, Phases};
 
     /// Returns a snapshot with values in all fields.
     fn measured() -> Snapshot {
@@ -413,6 +502,8 @@ mod tests {
             );
             let mut output = OutputRef::parse(&line).unwrap();
             (output.waiting, output.sent) = (Some(Duration::from_nanos(20)), 5);
+            output.phases =
+                (status != 0).then(|| Phases { blocked: Duration::from_nanos(u64::from(status)), ..Phases::default() });
             (output.redirects, output.redirects_are_hidden) = (status / 100, status == 404);
             let (duration, status, failed) = (output.duration, output.status, output.is_failed());
             if url == "http://b/" {
@@ -427,6 +518,10 @@ mod tests {
         recorder.check("is complete", true);
         recorder.check("is complete", false);
         recorder.connected(Duration::from_millis(1));
+        let (version, handshake) = (HttpVersion::Http3, Some(Handshake::Full));
+        for event in [ConnectionEvent::Opened { version, handshake }, ConnectionEvent::Reused] {
+            recorder.connection(event, true);
+        }
         recorder.error(ErrorKind::Panic, "panicked: no");
         for number in 0..120 {
             let tags = crate::tagify([("size", number - 60), ("status", 200 + number % 3)]);
@@ -479,6 +574,25 @@ mod tests {
         written.after_load.push(pb::AfterLoad::default());
         let wrong = Snapshot::try_from(&written).unwrap_err();
         assert_eq!(wrong.to_string(), "no series of what ended after the load");
+    }
+
+    #[test]
+    fn phases_are_sent_by_series_and_waiting_of_older_senders_is_read() {
+        let snapshot = measured();
+        let mut written = pb::Snapshot::from(&snapshot);
+        assert_eq!((written.waiting.is_none(), written.phases.len()), (true, 5));
+        let blocked = Snapshot::try_from(&written).unwrap().phases().distribution(Phase::Blocked);
+        assert_eq!((blocked.count(), blocked.max()), (3, Some(404)));
+        assert_eq!(snapshot.waits().count(), 5, "two requests have a waiting time only");
+
+        written.phases.clear();
+        let mut waiting = Histogram::new();
+        waiting.record_n(20, 5);
+        written.waiting = Some((&waiting).into());
+        let read = Snapshot::try_from(&written).unwrap();
+        assert_eq!((read.phases().is_empty(), read.waits()), (true, waiting));
+        written.phases.push(pb::Phases::default());
+        assert_eq!(Snapshot::try_from(&written).unwrap_err().to_string(), "no series of phases");
     }
 
     #[test]

@@ -235,6 +235,10 @@ pub struct Second {
     /// Measurements of the second.
     #[prost(message, optional, tag = "3")]
     pub snapshot: ::core::option::Option<Snapshot>,
+    /// Most connections that were open at once in the second: the sum over all
+    /// threads. 0 if unknown.
+    #[prost(uint64, tag = "4")]
+    pub connections: u64,
 }
 /// Requests, one by one. At most half a MiB of them is sent before it is
 /// confirmed with `Taken`, so that they do not delay other events. The load test
@@ -318,6 +322,9 @@ pub struct Finished {
     /// not count it, so that their rates cover `whole_time`.
     #[prost(bool, tag = "20")]
     pub tells_after_load: bool,
+    /// Highest `connections` of any second. 0 if unknown.
+    #[prost(uint64, tag = "23")]
+    pub most_connections: u64,
 }
 /// Delay of starts over some seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -359,7 +366,8 @@ pub struct Snapshot {
     /// The slowest journeys, the slowest first.
     #[prost(message, repeated, tag = "4")]
     pub slowest: ::prost::alloc::vec::Vec<Journey>,
-    /// Time from sending a request to the headers of its response.
+    /// Time from sending a request to the headers of its response. Only of golo
+    /// 0.1; later senders report it in `phases`.
     #[prost(message, optional, tag = "5")]
     pub waiting: ::core::option::Option<Histogram>,
     /// Time to make connections, including TLS.
@@ -394,6 +402,12 @@ pub struct Snapshot {
     /// Those of `requests` that ended after the load, by series.
     #[prost(message, repeated, tag = "17")]
     pub after_load: ::prost::alloc::vec::Vec<AfterLoad>,
+    /// Phases of `requests`, by series. A series is absent if they are unknown.
+    #[prost(message, repeated, tag = "18")]
+    pub phases: ::prost::alloc::vec::Vec<Phases>,
+    /// Connections of golo's transport.
+    #[prost(message, optional, tag = "19")]
+    pub connections: ::core::option::Option<Connections>,
 }
 /// The tags of triggers with one key.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -521,6 +535,72 @@ pub struct AfterLoad {
     /// Bytes of request bodies.
     #[prost(uint64, tag = "4")]
     pub sent: u64,
+}
+/// Phases of the requests of one series. The histograms contain only samples
+/// above zero. All further requests that are counted have a sample of zero.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Phases {
+    /// The series, with only its label and outcome.
+    #[prost(message, optional, tag = "1")]
+    pub series: ::core::option::Option<Series>,
+    /// Requests whose phases are known.
+    #[prost(uint64, tag = "2")]
+    pub requests: u64,
+    /// Further requests of which only `waiting` is known.
+    #[prost(uint64, tag = "3")]
+    pub only_waiting: u64,
+    /// Time inside golo, waiting for a connection or a stream.
+    #[prost(message, optional, tag = "4")]
+    pub blocked: ::core::option::Option<Histogram>,
+    /// Time to look up the host name.
+    #[prost(message, optional, tag = "5")]
+    pub dns: ::core::option::Option<Histogram>,
+    /// Time to make the TCP connection.
+    #[prost(message, optional, tag = "6")]
+    pub connecting: ::core::option::Option<Histogram>,
+    /// Time of the TLS handshake.
+    #[prost(message, optional, tag = "7")]
+    pub tls_handshaking: ::core::option::Option<Histogram>,
+    /// Time until the last byte of the request was sent.
+    #[prost(message, optional, tag = "8")]
+    pub sending: ::core::option::Option<Histogram>,
+    /// Time from there to the first byte of the response.
+    #[prost(message, optional, tag = "9")]
+    pub waiting: ::core::option::Option<Histogram>,
+    /// Time from there to the last byte of the response.
+    #[prost(message, optional, tag = "10")]
+    pub receiving: ::core::option::Option<Histogram>,
+}
+/// Connections of golo's transport. Connections count from the first one on,
+/// also those of `setup`, of the warm-up and of users that started or stopped.
+/// Requests count only if they are measured.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Connections {
+    /// Connections opened, by HTTP version.
+    #[prost(uint64, tag = "1")]
+    pub http1: u64,
+    #[prost(uint64, tag = "2")]
+    pub http2: u64,
+    #[prost(uint64, tag = "3")]
+    pub http3: u64,
+    /// TLS handshakes: with the server's certificate, and those that resumed the
+    /// session of an earlier connection.
+    #[prost(uint64, tag = "4")]
+    pub handshakes_full: u64,
+    #[prost(uint64, tag = "5")]
+    pub handshakes_resumed: u64,
+    /// Connections that carried at least one request.
+    #[prost(uint64, tag = "6")]
+    pub used: u64,
+    /// Requests on a connection that had carried an earlier one.
+    #[prost(uint64, tag = "7")]
+    pub reused: u64,
+    /// Connections that the server closed.
+    #[prost(uint64, tag = "8")]
+    pub closed_by_server: u64,
+    /// Requests that were sent again, because the server had not processed them.
+    #[prost(uint64, tag = "9")]
+    pub resent: u64,
 }
 /// Durations, counted in buckets (HDR: log-linear, 1024 to each power of two).
 ///

@@ -50,7 +50,7 @@ async fn show_made(asked: Asked, load: Load) -> Option<Seen> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("page.html");
     std::fs::write(&path, Made::of(asked, &load).text()).unwrap();
-    assert_sound(&path, 7).await
+    assert_sound(&path, 8).await
 }
 
 #[tokio::test]

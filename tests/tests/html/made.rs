@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use golo::Phases;
 use golo::engine::errors::ErrorKind;
 use golo::engine::plan::{Asked, Plan};
 use golo::engine::series::{Label, Outcome, Series};
@@ -43,7 +44,12 @@ impl Made {
         for number in 1..=load.seconds {
             let second = second(load, &labels, number);
             finished.totals.merge(&second);
-            timeline.add(&Progress { elapsed: Duration::from_secs(number), second, users: 30 + number % 10 });
+            timeline.add(&Progress {
+                elapsed: Duration::from_secs(number),
+                second,
+                users: 30 + number % 10,
+                connections: 0,
+            });
         }
         timeline.finish(&finished);
         Self { finished, timeline }
@@ -86,6 +92,9 @@ fn second(load: &Load, labels: &[Arc<Label>], number: u64) -> Snapshot {
             let measure = second.requests.entry(Series { label: Arc::clone(label), outcome }).or_default();
             measure.durations.record(nanos);
             measure.received += 900;
+            let mut phases = Phases::default();
+            (phases.waiting, phases.receiving) = (Duration::from_nanos(nanos / 2), Duration::from_nanos(nanos / 3));
+            measure.phases.get_or_insert_default().record(&phases);
             let triggers = &mut second.triggers;
             triggers.due += 1;
             triggers.done += 1;

@@ -38,7 +38,7 @@ fn event(second: u64, event: Event) -> Record {
 fn second(number: u64, done: u64) -> Record {
     let triggers = pb::Triggers { due: done, done, ..pb::Triggers::default() };
     let snapshot = Some(pb::Snapshot { triggers: Some(triggers), ..pb::Snapshot::default() });
-    event(number, Event::Second(pb::Second { elapsed: number * SECOND, users: 5, snapshot }))
+    event(number, Event::Second(pb::Second { elapsed: number * SECOND, users: 5, snapshot, connections: 0 }))
 }
 
 fn finished(seconds: u64) -> Record {
@@ -252,6 +252,6 @@ fn invalid_records_are_reported() {
     };
     assert_eq!(wrong(Vec::new()), "it has no stored records");
     assert_eq!(wrong(vec![second(1, 1)]), "its first record is not a `Begun`");
-    let broken = event(1, Event::Second(pb::Second { elapsed: SECOND, users: 1, snapshot: None }));
+    let broken = event(1, Event::Second(pb::Second { elapsed: SECOND, users: 1, snapshot: None, connections: 0 }));
     assert_eq!(wrong(vec![begun("a", 0, 1), broken]), "invalid record of a: no snapshot of a second");
 }

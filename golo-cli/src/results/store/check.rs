@@ -30,12 +30,14 @@ pub(super) fn record(record: &Record) -> Result<(), StoreError> {
     match event {
         Event::Second(second) => {
             count("users", second.users)?;
+            count("connections", second.connections)?;
             second.snapshot.as_ref().map_or(Ok(()), snapshot)
         }
         Event::Finished(finished) => {
             let load = finished.load.as_ref().ok_or_else(|| StoreError::refused("a `Finished` without a load"))?;
             Plan::try_from(load)?;
             count("users", finished.most_users)?;
+            count("connections", finished.most_connections)?;
             finished.rest.as_ref().map_or(Ok(()), snapshot)
         }
         Event::Adjusted(adjusted) => {
@@ -64,6 +66,8 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         start_waits,
         redirects,
         after_load,
+        phases,
+        connections,
     } = snapshot;
     for pb::Series { durations, received, sent, .. } in requests {
         histogram("requests", durations.as_ref())?;
@@ -75,6 +79,8 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         count("received bytes", *received)?;
         count("sent bytes", *sent)?;
     }
+    phases.iter().try_for_each(phases_of_series)?;
+    connections.as_ref().map_or(Ok(()), connections_of_transport)?;
     if let Some(triggers) = triggers {
         let pb::Triggers {
             due,
@@ -165,6 +171,53 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         ] {
             count(what, *counted)?;
         }
+    }
+    Ok(())
+}
+
+fn phases_of_series(phases: &pb::Phases) -> Result<(), StoreError> {
+    let pb::Phases {
+        series: _,
+        requests,
+        only_waiting,
+        blocked,
+        dns,
+        connecting,
+        tls_handshaking,
+        sending,
+        waiting,
+        receiving,
+    } = phases;
+    count("requests with phases", *requests)?;
+    count("waits", *only_waiting)?;
+    let phases = [blocked, dns, connecting, tls_handshaking, sending, waiting, receiving];
+    phases.into_iter().try_for_each(|phase| histogram("phases", phase.as_ref()))
+}
+
+fn connections_of_transport(connections: &pb::Connections) -> Result<(), StoreError> {
+    let pb::Connections {
+        http1,
+        http2,
+        http3,
+        handshakes_full,
+        handshakes_resumed,
+        used,
+        reused,
+        closed_by_server,
+        resent,
+    } = *connections;
+    for (what, counted) in [
+        ("connections", http1),
+        ("connections", http2),
+        ("connections", http3),
+        ("TLS handshakes", handshakes_full),
+        ("TLS handshakes", handshakes_resumed),
+        ("connections", used),
+        ("requests on reused connections", reused),
+        ("closed connections", closed_by_server),
+        ("resent requests", resent),
+    ] {
+        count(what, counted)?;
     }
     Ok(())
 }

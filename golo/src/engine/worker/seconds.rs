@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Message, Recycle, SECOND};
+use super::{Message, Recycle, SECOND, most_open_connections};
 use crate::engine::{recorder, snapshot::Snapshot};
 
 /// Time of the next report, and state kept between reports.
@@ -32,10 +32,14 @@ impl Seconds {
         match self.told {
             Some(_) => {
                 let (second, snapshot) = self.take(now);
-                tell(Message::Second { second, snapshot, users: users(), recycle: self.recycle.clone() });
+                let (users, connections) = (users(), most_open_connections());
+                tell(Message::Second { second, snapshot, users, connections, recycle: self.recycle.clone() });
             }
             // Measurements before this point belong to the warm-up.
-            None => (self.told, self.busy, self.next) = (Some(self.start), busy(), self.start + SECOND),
+            None => {
+                most_open_connections();
+                (self.told, self.busy, self.next) = (Some(self.start), busy(), self.start + SECOND);
+            }
         }
     }
 

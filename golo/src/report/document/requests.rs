@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Distribution, Document};
 use crate::engine::histogram::Histogram;
+use crate::engine::phases::{MeasuredPhases, Phase};
 use crate::engine::series::Label;
 use crate::engine::slowest::{Journey, Step};
 use crate::engine::snapshot::Snapshot;
@@ -27,6 +28,7 @@ pub(super) fn requests(document: &Document<'_>) -> impl Serialize {
             method: label.method.clone(),
             #[serde(flatten)]
             amounts: amounts(route, document.rates, at < document.routes_with_buckets),
+            phases: phases(&route.phases, false),
         }
     };
     object! {
@@ -35,9 +37,32 @@ pub(super) fn requests(document: &Document<'_>) -> impl Serialize {
         from_tags: requests.from_tags,
         redirects_at_least: requests.redirects_at_least,
         routes: routes.map(route).collect::<Vec<_>>(),
-        waiting: Distribution::from(&totals.waiting),
+        phases: phases(&requests.routes.total.phases, true),
+        waiting: Distribution::from(&totals.waits()),
         connecting: Distribution::from(&totals.connects),
     }
+}
+
+/// Returns the phases; `None` if they are unknown. The buckets of routes would make up most of the file.
+fn phases(phases: &MeasuredPhases, with_buckets: bool) -> Option<impl Serialize + use<>> {
+    let distribution = |phase: Phase| {
+        let mut distribution = Distribution::from(&phases.distribution(phase));
+        if !with_buckets {
+            distribution.buckets = Vec::new();
+        }
+        distribution
+    };
+    (phases.count() > 0).then(|| {
+        object! {
+            blocked: distribution(Phase::Blocked),
+            dns: distribution(Phase::Dns),
+            connecting: distribution(Phase::Connecting),
+            tls_handshaking: distribution(Phase::TlsHandshaking),
+            sending: distribution(Phase::Sending),
+            waiting: distribution(Phase::Waiting),
+            receiving: distribution(Phase::Receiving),
+        }
+    })
 }
 
 pub(super) fn steps(document: &Document<'_>) -> impl Serialize {

@@ -2,6 +2,7 @@
 
 use super::Fact;
 use crate::engine::Finished;
+use crate::engine::connections::Connections;
 use crate::engine::health::LostAgent;
 use crate::engine::histogram::Histogram;
 use crate::engine::plan::Model;
@@ -46,7 +47,9 @@ pub(in crate::report) fn generator(finished: &Finished, on_page: bool) -> Vec<Fa
     if !generator.lag.is_empty() {
         facts.push(Fact::new("start lag", spread(&generator.lag)));
     }
-    facts.extend(connections(totals).map(|made| Fact::new("connections", made)));
+    facts.extend(transport(totals).map(|transport| Fact::new("transport", transport)));
+    facts.extend(connections(finished).map(|made| Fact::new("connections", made)));
+    facts.extend(handshakes(&totals.connections).map(|handshakes| Fact::new("tls", handshakes)));
     facts.extend(finished.proxies.iter().map(|proxy| Fact::new("proxy", clean(proxy))));
     if health.descriptors.open > 0 {
         let limit = health.descriptors.limit;
@@ -94,21 +97,63 @@ pub(in crate::report) fn warning(finished: &Finished) -> Option<&'static str> {
     )
 }
 
-/// Describes the connections, by the time at which they were made, if there were any.
-fn connections(totals: &Snapshot) -> Option<String> {
+/// Describes what carried the requests, if that is known.
+pub(in crate::report) fn transport(totals: &Snapshot) -> Option<String> {
+    let (phases, connections) = (totals.phases(), &totals.connections);
+    let versions = [("1.1", connections.http1), ("2", connections.http2), ("3", connections.http3)];
+    let versions = versions.into_iter().filter(|(_, opened)| *opened > 0);
+    let versions: Vec<_> = versions.map(|(version, _)| format!("HTTP/{version}")).collect();
+    let golo = match versions.is_empty() {
+        true => "golo".to_owned(),
+        false => format!("golo ({})", versions.join(", ")),
+    };
+    // Nothing but the waiting time is known of requests that golo did not send.
+    let reqwest = "reqwest (the load test's client)";
+    match (phases.count() > 0, phases.only_waiting()) {
+        (true, 0) => Some(golo),
+        (true, others) => Some(format!("{golo}; {reqwest} for {}", counted(others, "request"))),
+        (false, 1..) => Some(reqwest.to_owned()),
+        (false, 0) => None,
+    }
+}
+
+/// Describes the TLS handshakes, if there were any.
+fn handshakes(connections: &Connections) -> Option<String> {
+    let Connections { handshakes_full: full, handshakes_resumed: resumed, .. } = *connections;
+    (full > 0 || resumed > 0).then(|| format!("{}, {} resumed", counted(full, "full handshake"), count(resumed)))
+}
+
+/// Describes the connections, by the time at which they were made and by their use, if there were any.
+fn connections(finished: &Finished) -> Option<String> {
+    let totals = &finished.totals;
     let (connects, generator) = (&totals.connects, &totals.generator);
     let (warm_up, users) = (generator.warm_up_connections, generator.user_connections);
-    let all = connects.count().saturating_add(warm_up).saturating_add(users);
-    if all == 0 {
+    let made = connects.count().saturating_add(warm_up).saturating_add(users);
+    // Those that `setup` opened are in no other number.
+    let all = made.max(totals.connections.opened());
+    if all == 0 && totals.connections == Connections::default() {
         return None;
     }
     let mut text = format!("{} made", count(all));
     for (number, when) in [(warm_up, "in the warm-up"), (users, "by users that started and stopped")] {
-        if number == all {
+        if number == all && all > 0 {
             text += &format!(", all {when}");
         } else if number > 0 {
             text += &format!(", {} {when}", count(number));
         }
+    }
+    let Connections { used, reused, closed_by_server, resent, .. } = totals.connections;
+    let were = |number: u64, noun: &str, what: &str| (number > 0).then(|| format!("{} {what}", counted(number, noun)));
+    let uses = [
+        (used > 0).then(|| format!("{} carried requests", count(used))),
+        were(reused, "request", "reused one"),
+        (closed_by_server > 0).then(|| format!("{} closed by the server", count(closed_by_server))),
+        were(resent, "request", "sent again"),
+        (finished.most_connections > 0).then(|| format!("{} open at once at most", count(finished.most_connections))),
+    ];
+    let uses: Vec<_> = uses.into_iter().flatten().collect();
+    if !uses.is_empty() {
+        text += &format!("; {}", uses.join(", "));
     }
     if !connects.is_empty() {
         text += &format!("; connecting took {}", spread(connects));

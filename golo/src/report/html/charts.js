@@ -285,9 +285,42 @@
     })];
   };
 
+  // A linear axis of durations from zero.
+  const linear = (most) => {
+    const step = marks.find((mark) => most / mark <= 6) ?? marks[marks.length - 1];
+    const values = Array.from({ length: Math.floor(most / step) + 2 }, (_, number) => number * step);
+    return { range: [0, most * 1.05 || 1], tickmode: "array", tickvals: values, ticktext: values.map(duration) };
+  };
+
+  const phases = (colour) => {
+    const seen = run.requests.routes.filter((route) => route.phases).slice(0, 20).reverse();
+    const tones = {
+      blocked: "bad", dns: "response", connecting: "p90", tls_handshaking: "p95", sending: "max", waiting: "p50",
+      receiving: "p99",
+    };
+    // Routes differ at their ends, so the middle of a long one is left out.
+    const room = isNarrow() ? 18 : 40;
+    const short = seen.map(({ name }) =>
+      name.length > room ? `${name.slice(0, room / 2)}…${name.slice(1 - room / 2)}` : name);
+    const names = short.map((name, at) => (short.indexOf(name) === at ? name : `${name} (${seen.length - at})`));
+    const places = seen.map((_, at) => at);
+    const traces = Object.entries(tones).map(([phase, tone]) => {
+      const means = seen.map((route) => route.phases[phase].mean);
+      return {
+        type: "bar", orientation: "h", name: phase.replace("_", " "), y: places, x: means,
+        marker: { color: colour(tone), line: { width: 0 } }, ...spoken(means),
+      };
+    });
+    const sums = seen.map((_, at) => traces.reduce((sum, trace) => sum + trace.x[at], 0));
+    return [traces, layout(colour, {
+      x: linear(Math.max(...sums)), y: { tickmode: "array", tickvals: places, ticktext: names }, barmode: "stack",
+      bargap: 0.3, showlegend: true, hovermode: "y unified",
+    })];
+  };
+
   const charts = {
     "chart-latency": latency, "chart-rate": rate, "chart-users": users, "chart-percentiles": percentiles,
-    "chart-heat": heat, "chart-scatter": scatter, "chart-statuses": statuses,
+    "chart-heat": heat, "chart-scatter": scatter, "chart-statuses": statuses, "chart-phases": phases,
   };
   const config = {
     displaylogo: false, displayModeBar: isTouched || isNarrow() ? false : "hover", plotlyServerURL: "",

@@ -4,7 +4,6 @@ use super::Table;
 use super::table::{Cell, Head, heads};
 use crate::engine::histogram::Histogram;
 use crate::metrics::output;
-use crate::report::Document;
 use crate::report::facts::Tone;
 use crate::report::figures::{FIGURES, figures};
 use crate::report::requests::Routes;
@@ -14,6 +13,7 @@ use crate::report::tags::{other, other_values, spreads, values};
 use crate::report::text::clean;
 use crate::report::timeline::TimedPoint;
 use crate::report::units::{bytes, count, nanoseconds, number, per_second, percent, rate};
+use crate::report::{self, Document};
 
 pub(super) fn thresholds(document: &Document<'_>) -> Option<Table> {
     let rows = document.outcome.thresholds.iter().map(|judged| {
@@ -88,10 +88,17 @@ fn row_of_figures(name: &str, durations: &Histogram) -> Vec<Cell> {
     row
 }
 
+/// Returns the phases of all requests.
+pub(super) fn phases(document: &Document<'_>) -> Option<Table> {
+    let rows = report::phases::rows(&document.requests.routes.total.phases)?;
+    let rows = rows.iter().map(|(name, durations)| row_of_figures(name, durations)).collect();
+    Table::new("Phases of all requests", heads_of_figures("Phase"), rows).unless_empty()
+}
+
 /// Returns the durations of triggers, from their start and from their due time, and those of requests for comparison.
 pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
     let (finished, requests) = (&document.outcome.finished, &document.requests);
-    let triggers = &finished.totals.triggers;
+    let (triggers, waits) = (&finished.totals.triggers, finished.totals.waits());
     let mut measured = match has_due_times(&finished.plan) {
         false => vec![("triggers", &triggers.service)],
         true => vec![
@@ -101,7 +108,7 @@ pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
     };
     measured.extend([
         ("requests, whole", &requests.routes.total.all.durations),
-        ("requests, to the headers", &finished.totals.waiting),
+        ("requests, to the headers", &waits),
         ("measured steps", &requests.steps.total.all.durations),
     ]);
     let all = measured.into_iter().filter(|(_, durations)| !durations.is_empty());

@@ -9,7 +9,7 @@ use crate::report::route::Route;
 use crate::report::text::clean;
 use crate::report::units::{count, counted, duration, nanoseconds, percent};
 use crate::report::verdict::{self, has_failed_so, reason};
-use crate::report::{self, Moment, Page, RunOutcome, Verdict, pauses};
+use crate::report::{self, Moment, Page, RunOutcome, Verdict, pauses, phases};
 
 /// The verdict in words.
 pub(in crate::report) struct Headline {
@@ -127,6 +127,7 @@ fn concerns(outcome: &RunOutcome, verdict: &Verdict, requests: &Requests) -> Vec
         if nothing.is_none() {
             concerns.extend(about_requests(finished, requests));
             concerns.extend(about_steps(&requests.steps.total));
+            concerns.extend(phases::blocked(requests));
         }
         concerns.extend(report::slow_pace(&finished.plan, &totals.triggers));
         concerns.extend(about_triggers(finished, requests, is_of_triggers));

@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
+use crate::Phases;
 use crate::engine::Finished;
 use crate::engine::Options;
+use crate::engine::connections::Connections;
 use crate::engine::errors::ErrorKind;
 use crate::engine::health::{Lag, LateStarts, LostAgent};
 use crate::engine::plan::{Asked, Plan};
@@ -806,6 +808,93 @@ fn load_of_warm_up_and_users_is_reported_as_not_counted() {
     let summary = passed(&finished);
     has(&summary, &["  connections  121 made, 100 in the warm-up, 1 by users that started and"]);
     has(&summary, &["  requests     7 made by users that started and stopped, not counted"]);
+}
+
+/// Records the phases of `number` requests.
+fn record_phases(finished: &mut Finished, label: &Arc<Label>, number: u64, phases: Phases) {
+    let series = Series { label: Arc::clone(label), outcome: OK };
+    let measured = finished.totals.requests.entry(series).or_default().phases.get_or_insert_default();
+    (0..number).for_each(|_| measured.record(&phases));
+}
+
+#[test]
+fn phases_have_a_table_with_zeros_of_reused_connections() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 100, 20 * MILLI);
+    assert!(!passed(&finished).contains("Phases"), "they are unknown");
+    let millis = Duration::from_millis;
+    let reused = Phases { waiting: millis(15), receiving: millis(2), ..Phases::default() };
+    record_phases(&mut finished, &items(), 96, reused);
+    record_phases(&mut finished, &items(), 4, Phases { connecting: millis(3), ..reused });
+    let summary = passed(&finished);
+    let table = [
+        "Phases              p50   p95   max",
+        "  blocked            0s    0s    0s",
+        "  dns                0s    0s    0s",
+        "  connecting         0s    0s   3ms",
+        "  tls handshaking    0s    0s    0s",
+        "  sending            0s    0s    0s",
+        "  waiting          15ms  15ms  15ms",
+        "  receiving         2ms   2ms   2ms",
+        "",
+        "Triggers",
+    ];
+    assert!(summary.contains(table.join("\n").as_str()), "{summary}");
+    assert!(summary.starts_with("PASSED: 100 requests"), "{summary}");
+
+    let mut nothing = users(1);
+    add(&mut nothing, &items(), OK, 1, MILLI);
+    record_phases(&mut nothing, &items(), 1, Phases::default());
+    assert!(!passed(&nothing).contains("Phases"), "no phase took any time");
+}
+
+#[test]
+fn long_wait_inside_golo_is_in_the_headline() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 100, 20 * MILLI);
+    record_phases(&mut finished, &items(), 100, Phases { blocked: Duration::from_millis(1), ..Phases::default() });
+    assert!(passed(&finished).starts_with("PASSED: 100 requests"), "5 % is usual");
+    record_phases(&mut finished, &items(), 100, Phases { blocked: Duration::from_millis(12), ..Phases::default() });
+    let summary = passed(&finished);
+    has(&summary, &["PASSED, but requests waited inside golo for a connection, by p95 12ms of 20ms:"]);
+    has(&summary, &["  more connections, or `--connections per-user`, would help"]);
+}
+
+#[test]
+fn transport_and_use_of_connections_are_named() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 1_000, MILLI);
+    assert!(!passed(&finished).contains("transport"), "it is unknown");
+    let series = Series { label: items(), outcome: OK };
+    let measured = finished.totals.requests.entry(series).or_default().phases.get_or_insert_default();
+    (0..7).for_each(|_| measured.record_waiting(Duration::from_micros(900)));
+    has(&passed(&finished), &["  transport    reqwest (the load test's client)"]);
+
+    record_phases(&mut finished, &items(), 1, Phases { waiting: Duration::from_micros(900), ..Phases::default() });
+    finished.totals.connects.record_n(MILLI, 20);
+    finished.totals.generator.warm_up_connections = 4;
+    finished.totals.connections = Connections {
+        http1: 20,
+        http2: 4,
+        handshakes_full: 1,
+        handshakes_resumed: 23,
+        used: 24,
+        reused: 976,
+        closed_by_server: 3,
+        resent: 1,
+        ..Connections::default()
+    };
+    finished.most_connections = 8;
+    let summary = passed(&finished);
+    let words = summary.split_whitespace().collect::<Vec<_>>().join(" ");
+    has(&summary, &["  tls          1 full handshake, 23 resumed"]);
+    for text in [
+        "transport golo (HTTP/1.1, HTTP/2); reqwest (the load test's client) for 7 requests",
+        "connections 24 made, 4 in the warm-up; 24 carried requests, 976 requests reused one, 3 closed by the server, 1 \
+         request sent again, 8 open at once at most; connecting took p50 1ms, p99 1ms, max 1ms",
+    ] {
+        assert!(words.contains(text), "{summary}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use super::Threshold;
 use super::metric::{Kind, Metric, Statistic};
 use super::tag::Tag;
+use crate::engine::histogram::Histogram;
+use crate::engine::phases::Phase;
 use crate::engine::series::{Outcome, Series};
 use crate::engine::snapshot::{Ends, Snapshot};
 use crate::report::units::{nanoseconds, percent};
@@ -25,9 +27,11 @@ impl Threshold {
     /// Returns a note on durations that include those of failures. Fast failures improve a percentile, slow ones make
     /// it worse.
     pub(super) fn note(&self, totals: &Snapshot) -> Option<String> {
+        if let Some(phase) = self.metric.phase() {
+            return self.note_of_phase(totals, phase);
+        }
         match self.metric {
             Metric::HttpReqDuration | Metric::StepDuration => self.note_of_durations(totals),
-            Metric::HttpReqWaiting => included(whole_responses(totals), "requests"),
             Metric::IterationDuration | Metric::IterationResponse => {
                 let triggers = &totals.triggers;
                 included(Ends { done: triggers.done, failed: triggers.failed, interrupted: 0 }, "triggers")
@@ -44,13 +48,31 @@ impl Threshold {
         let of = if self.metric.is_of_steps() { "steps" } else { "requests" };
         let included = included(self.ends(totals), of)?;
         let passed = self.durations(totals, |outcome| !outcome.is_failed());
-        Some(match self.statistic.of(&passed) {
+        Some(self.beside(included, &passed))
+    }
+
+    fn note_of_phase(&self, totals: &Snapshot, phase: Phase) -> Option<String> {
+        // The tags already select outcomes.
+        if self.tags.iter().any(Tag::is_of_outcomes) {
+            return None;
+        }
+        if !totals.waiting.is_empty() {
+            // Golo 0.1 did not record which of the requests failed.
+            return included(whole_responses(totals), "requests");
+        }
+        let included = included(self.phase_samples(totals, phase), "requests")?;
+        Some(self.beside(included, &self.phase(totals, phase, |outcome| !outcome.is_failed())))
+    }
+
+    /// Returns the note with the value of the passed ones, if there are any.
+    fn beside(&self, included: String, passed: &Histogram) -> String {
+        match self.statistic.of(passed) {
             // `as` saturates.
             Some(value) => {
                 format!("{included}; {} of the passed ones is {}", self.statistic, nanoseconds(Some(value as u64)))
             }
             None => included,
-        })
+        }
     }
 }
 
@@ -64,7 +86,7 @@ pub(in crate::report) fn is_noteworthy(failed: u64, all: u64) -> bool {
     u128::from(failed) * 100 > u128::from(all)
 }
 
-/// Returns the outcomes of requests that got a whole response. Only these have a time to the headers.
+/// Returns the outcomes of requests that got a whole response. Only these have a time to the headers in golo 0.1.
 fn whole_responses(totals: &Snapshot) -> Ends {
     let is_whole = |series: &Series| {
         !series.is_step() && matches!(series.outcome, Outcome::Answered { .. } | Outcome::Content { .. })

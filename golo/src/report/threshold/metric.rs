@@ -3,13 +3,19 @@
 use std::fmt;
 
 use super::{limit::Dimension, tag::Key};
+use crate::engine::phases::Phase;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metric {
     HttpReqs,
     HttpReqDuration,
-    HttpReqWaiting,
+    HttpReqBlocked,
+    HttpReqDns,
     HttpReqConnecting,
+    HttpReqTlsHandshaking,
+    HttpReqSending,
+    HttpReqWaiting,
+    HttpReqReceiving,
     HttpReqFailed,
     HttpReqInterrupted,
     DataSent,
@@ -71,11 +77,16 @@ const REQUEST: &[Key] = &[Key::Route, Key::Method, Key::Status, Key::Origin, Key
 const STEP: &[Key] = &[Key::Step, Key::Error, Key::Outcome];
 
 /// The metrics in the order of their variants.
-static METRICS: [Description; 23] = [
+static METRICS: [Description; 28] = [
     Description(Metric::HttpReqs, "http_reqs", Kind::Counter, REQUEST),
     Description(Metric::HttpReqDuration, "http_req_duration", Kind::Distribution, REQUEST),
-    Description(Metric::HttpReqWaiting, "http_req_waiting", Kind::Distribution, &[]),
-    Description(Metric::HttpReqConnecting, "http_req_connecting", Kind::Distribution, &[]),
+    Description(Metric::HttpReqBlocked, "http_req_blocked", Kind::Distribution, REQUEST),
+    Description(Metric::HttpReqDns, "http_req_dns", Kind::Distribution, REQUEST),
+    Description(Metric::HttpReqConnecting, "http_req_connecting", Kind::Distribution, REQUEST),
+    Description(Metric::HttpReqTlsHandshaking, "http_req_tls_handshaking", Kind::Distribution, REQUEST),
+    Description(Metric::HttpReqSending, "http_req_sending", Kind::Distribution, REQUEST),
+    Description(Metric::HttpReqWaiting, "http_req_waiting", Kind::Distribution, REQUEST),
+    Description(Metric::HttpReqReceiving, "http_req_receiving", Kind::Distribution, REQUEST),
     Description(Metric::HttpReqFailed, "http_req_failed", Kind::Part, REQUEST),
     Description(Metric::HttpReqInterrupted, "http_req_interrupted", Kind::Part, REQUEST),
     Description(Metric::DataSent, "data_sent", Kind::Counter, REQUEST),
@@ -118,6 +129,20 @@ impl Metric {
     /// Returns the keys of the metric's tags.
     pub(super) fn keys(self) -> &'static [Key] {
         self.description().3
+    }
+
+    /// Returns the phase of requests that the metric is about, if it is about one.
+    pub(super) fn phase(self) -> Option<Phase> {
+        Some(match self {
+            Self::HttpReqBlocked => Phase::Blocked,
+            Self::HttpReqDns => Phase::Dns,
+            Self::HttpReqConnecting => Phase::Connecting,
+            Self::HttpReqTlsHandshaking => Phase::TlsHandshaking,
+            Self::HttpReqSending => Phase::Sending,
+            Self::HttpReqWaiting => Phase::Waiting,
+            Self::HttpReqReceiving => Phase::Receiving,
+            _ => return None,
+        })
     }
 
     /// Returns true if each trigger that ends adds exactly one sample, and nothing else adds any.
@@ -207,6 +232,8 @@ mod tests {
     fn each_metric_has_its_own_description() {
         for (number, Description(metric, ..)) in METRICS.iter().enumerate() {
             assert_eq!(*metric as usize, number, "{metric:?}");
+            let phase = metric.phase().map(|phase| format!("http_req_{}", phase.name()));
+            assert!(phase.is_none_or(|phase| phase == metric.name()), "{metric:?}");
         }
     }
 }

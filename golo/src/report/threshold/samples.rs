@@ -7,6 +7,7 @@ use super::metric::{Metric, Statistic};
 use super::tag::{Key, Tag};
 use crate::engine::Finished;
 use crate::engine::histogram::Histogram;
+use crate::engine::phases::{MeasuredPhases, Phase};
 use crate::engine::series::{Outcome, Series};
 use crate::engine::snapshot::{Ends, Measure, Snapshot};
 use crate::engine::tags::Numbers;
@@ -97,8 +98,16 @@ impl Threshold {
             Metric::HttpReqDuration | Metric::StepDuration => {
                 Samples::Distribution(Cow::Owned(self.durations(totals, |_| true)))
             }
-            Metric::HttpReqWaiting => distribution(&totals.waiting),
-            Metric::HttpReqConnecting => distribution(&totals.connects),
+            Metric::HttpReqBlocked
+            | Metric::HttpReqDns
+            | Metric::HttpReqConnecting
+            | Metric::HttpReqTlsHandshaking
+            | Metric::HttpReqSending
+            | Metric::HttpReqWaiting
+            | Metric::HttpReqReceiving => {
+                let of_phase = self.metric.phase().map(|phase| self.phase(totals, phase, |_| true));
+                Samples::Distribution(Cow::Owned(of_phase.unwrap_or_default()))
+            }
             Metric::IterationDuration => distribution(&triggers.service),
             Metric::IterationResponse => distribution(&triggers.response),
             Metric::JourneyDuration => distribution(&totals.journeys),
@@ -122,6 +131,9 @@ impl Threshold {
 
     /// Returns the number of samples in a second; for a counter, its increase.
     pub(super) fn amount(&self, second: &Snapshot) -> u64 {
+        if let Some(phase) = self.metric.phase() {
+            return self.phase_samples(second, phase).done;
+        }
         match self.metric {
             Metric::HttpReqDuration | Metric::StepDuration => self.ends(second).done,
             _ => match self.samples(&Measured { totals: second, rates: RateTime::all(Duration::ZERO), users: None }) {
@@ -166,6 +178,30 @@ impl Threshold {
         let wanted = self.requests(totals).filter(|(series, _)| is_wanted(series.outcome));
         wanted.for_each(|(_, measure)| all.merge(&measure.durations));
         all
+    }
+
+    /// Returns the samples of a phase, of those selected that have a wanted outcome.
+    pub(super) fn phase(&self, totals: &Snapshot, phase: Phase, is_wanted: impl Fn(Outcome) -> bool) -> Histogram {
+        let mut all = MeasuredPhases::default();
+        let wanted = self.requests(totals).filter(|(series, _)| is_wanted(series.outcome));
+        wanted.filter_map(|(_, measure)| measure.phases.as_deref()).for_each(|phases| all.merge(phases));
+        let mut all = all.distribution(phase);
+        if phase == Phase::Waiting && self.tags.is_empty() {
+            all.merge(&totals.waiting);
+        }
+        all
+    }
+
+    /// Returns the number of samples of a phase, by the outcomes of their requests.
+    pub(super) fn phase_samples(&self, totals: &Snapshot, phase: Phase) -> Ends {
+        let mut ends = Ends::default();
+        for (series, measure) in self.requests(totals) {
+            ends.add(series.outcome, measure.phases.as_ref().map_or(0, |phases| phases.samples(phase)));
+        }
+        if phase == Phase::Waiting && self.tags.is_empty() {
+            ends.done = ends.done.saturating_add(totals.waiting.count());
+        }
+        ends
     }
 
     fn checks(&self, totals: &Snapshot) -> Check {

@@ -173,7 +173,7 @@ mod tests {
             (second.triggers.done, second.triggers.failed) = (done, failed);
             totals.merge(&second);
             let elapsed = Duration::from_secs(elapsed);
-            watch.second(&Progress { elapsed, second, users: 25 });
+            watch.second(&Progress { elapsed, second, users: 25, connections: 0 });
             watch.lost(&totals, elapsed).is_some()
         })
     }
@@ -229,7 +229,7 @@ mod tests {
             second.triggers.done_after_load = if is_late { late } else { 0 };
             totals.merge(&second);
             let elapsed = Duration::from_secs(elapsed);
-            watch.second(&Progress { elapsed, second, users: 25 });
+            watch.second(&Progress { elapsed, second, users: 25, connections: 0 });
             watch.lost(&totals, elapsed).is_some()
         })
     }
@@ -269,10 +269,37 @@ mod tests {
     }
 
     #[test]
+    fn phases_are_judged_during_the_run() {
+        let lost = |threshold: &str, connecting: u64| {
+            let mut watch = watch(threshold, &minute());
+            let mut totals = Snapshot::default();
+            (1..=60).find(|&elapsed| {
+                let mut second = Snapshot::default();
+                let label = std::sync::Arc::new(crate::engine::series::Label::new("http://a", "/", "GET"));
+                let outcome = crate::engine::series::Outcome::Answered { status: 200, failed: false };
+                let measure = second.requests.entry(crate::engine::series::Series { label, outcome }).or_default();
+                measure.durations.record_n(9, 10);
+                let connecting = Duration::from_nanos(connecting);
+                let phases = crate::Phases { connecting, ..crate::Phases::default() };
+                (0..10).for_each(|_| measure.phases.get_or_insert_default().record(&phases));
+                totals.merge(&second);
+                let elapsed = Duration::from_secs(elapsed);
+                watch.second(&Progress { elapsed, second, users: 25, connections: 0 });
+                watch.lost(&totals, elapsed).is_some()
+            })
+        };
+        assert_eq!(lost("http_req_connecting{route:/} max<5ns", 7), Some(1));
+        assert_eq!(lost("http_req_connecting max<5ns", 0), None);
+        // Of 620 at the end, half would have to be below.
+        assert_eq!(lost("http_req_connecting med<5ns", 7), Some(32));
+        assert_eq!(lost("http_req_dns max>0", 7), None, "more may come");
+    }
+
+    #[test]
     fn lowest_and_highest_number_of_users_is_recorded() {
         let mut watch = watch("vus min>=5", &minute());
         for users in [25, 5, 9] {
-            watch.second(&Progress { elapsed: SECOND, second: Snapshot::default(), users });
+            watch.second(&Progress { elapsed: SECOND, second: Snapshot::default(), users, connections: 0 });
         }
         assert_eq!(watch.users, Some(Users { fewest: 5, most: 25 }));
     }

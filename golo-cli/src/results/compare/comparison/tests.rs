@@ -32,7 +32,7 @@ fn steps(seconds: u64, nanos: u64) -> Seconds {
         let label = Label::new("", "query", "MEASURE");
         let series = Of { label: label.into(), outcome: Ended::Answered { status: 0, failed: false } };
         snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
-        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1, connections: 0 });
     }
     run.keep_whole(Duration::from_secs(seconds));
     run
@@ -58,7 +58,7 @@ fn side_by_second(routes: &[(&str, &str)], seconds: u64, of: impl Fn(u64) -> (u6
                 snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
             }
         }
-        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1, connections: 0 });
     }
     run.keep_whole(Duration::from_secs(seconds));
     Side {
@@ -143,7 +143,7 @@ fn healthy(random: &mut SmallRng) -> Side {
         let label = Label::new("http://a", "/items", "GET");
         let series = Of { label: label.into(), outcome: Ended::Answered { status: 200, failed: false } };
         snapshot.requests.insert(series, Measure { durations, ..Measure::default() });
-        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1, connections: 0 });
     }
     run.keep_whole(Duration::from_secs(60));
     Side { seconds: run, ..side(1, 0, 0, 0) }
@@ -339,7 +339,7 @@ fn tagged(step: u64, failed: u64) -> Side {
             let tags = golo::tagify([("size", (number * step).to_string()), ("status", status.to_owned())]);
             snapshot.tags.record(&tags, number < failed);
         }
-        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1 });
+        run.add(&Progress { elapsed: Duration::from_secs(second), second: snapshot, users: 1, connections: 0 });
     }
     run.keep_whole(Duration::from_secs(30));
     Side { seconds: run, ..side(1, 1, 1, 0) }

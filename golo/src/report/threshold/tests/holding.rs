@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Phases;
 
 const SECOND: Duration = Duration::from_secs(1);
 const UNLIMITED: Room = Room { time: None, per_second: None, cut_off: 0, samples: None };
@@ -117,11 +118,14 @@ fn rate_is_lost_if_no_second_can_restore_it() {
     assert!(holds("http_reqs count>=24") && !holds("http_reqs count>24"));
 }
 
-/// Returns totals with a request for each duration and outcome.
+/// Returns totals with a request for each duration and outcome, all of whose time is spent waiting.
 fn snapshot(samples: &[(u64, bool)]) -> Snapshot {
     let mut totals = Snapshot::default();
     for &(nanos, failed) in samples {
-        request(&mut totals, series("GET", "/", if failed { FAILED } else { PASSED }), &[nanos]);
+        let series = series("GET", "/", if failed { FAILED } else { PASSED });
+        request(&mut totals, series.clone(), &[nanos]);
+        let phases = Phases { waiting: Duration::from_nanos(nanos), ..Phases::default() };
+        totals.requests.entry(series).or_default().phases.get_or_insert_default().record(&phases);
     }
     totals
 }
@@ -137,7 +141,7 @@ fn statistics() -> impl Strategy<Value = (Metric, Statistic)> {
         (0..=1000_u32).prop_map(|permille| Statistic::Percentile(f64::from(permille) / 10.0)),
     ];
     prop_oneof![
-        durations.prop_map(|statistic| (Metric::HttpReqDuration, statistic)),
+        (prop::sample::select(vec![Metric::HttpReqDuration, Metric::HttpReqWaiting, Metric::HttpReqDns]), durations),
         prop::sample::select(vec![Statistic::Count, Statistic::Rate])
             .prop_map(|statistic| (Metric::HttpReqFailed, statistic)),
         prop::sample::select(vec![Statistic::Count, Statistic::Rate])

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::Phases;
 use crate::engine::room::Priority;
 use crate::engine::snapshot::{AfterLoad, Measure};
 use crate::metrics::check::Check;
@@ -21,6 +22,11 @@ fn said(text: &str, totals: &Snapshot) -> (String, bool) {
     (judged.shown(), judged.passed)
 }
 
+/// Records the phases of a request in a series.
+fn phases(totals: &mut Snapshot, series: Series, phases: Phases) {
+    totals.requests.entry(series).or_default().phases.get_or_insert_default().record(&phases);
+}
+
 /// Returns totals with samples of every metric.
 fn everything() -> Snapshot {
     let mut totals = Snapshot::default();
@@ -31,6 +37,21 @@ fn everything() -> Snapshot {
     request(&mut totals, series("POST", "/items", Outcome::Interrupted), &[9000 * MS]);
     let step = Outcome::Answered { status: 0, failed: false };
     request(&mut totals, series(measure::METHOD, "a query", step), &[5000 * MS]);
+    let reused = Phases {
+        blocked: Duration::from_nanos(200),
+        sending: Duration::from_millis(4),
+        waiting: Duration::from_millis(1),
+        receiving: Duration::from_millis(5),
+        ..Phases::default()
+    };
+    let (dns, connecting) = (Duration::from_millis(3), Duration::from_millis(2));
+    phases(
+        &mut totals,
+        series("GET", "/items/{id}", PASSED),
+        Phases { dns, connecting, tls_handshaking: dns, ..reused },
+    );
+    (0..95).for_each(|_| phases(&mut totals, series("GET", "/items/{id}", PASSED), reused));
+    phases(&mut totals, series("POST", "/items", Outcome::Interrupted), Phases { waiting: dns, ..reused });
     for measure in totals.requests.values_mut() {
         (measure.received, measure.sent) = (1_000_000, 500_000);
     }
@@ -39,8 +60,6 @@ fn everything() -> Snapshot {
     totals.triggers.service.record_n(10 * MS, 50);
     totals.triggers.response.record_n(20 * MS, 50);
     totals.journeys.record(30 * MS);
-    totals.connects.record(2 * MS);
-    totals.waiting.record(MS);
     totals.checks.insert("page is whole".into(), Check { passed: 3, failed: 1 });
     totals.checks.insert("price".into(), Check { passed: 4, failed: 0 });
     totals
@@ -74,8 +93,14 @@ fn every_metric_has_its_value() {
         ("iteration_interrupted count==4", "4"),
         ("dropped_iterations count==3", "3"),
         ("journey_duration max<=30", "30ms"),
+        ("http_req_blocked avg<=1", "200ns"),
+        ("http_req_dns max<=3", "3ms"),
+        ("http_req_connecting p(95)<=0", "0s"),
         ("http_req_connecting max<=2", "2ms"),
+        ("http_req_tls_handshaking min<=0", "0s"),
+        ("http_req_sending max<=4", "4ms"),
         ("http_req_waiting max<=1", "1ms"),
+        ("http_req_receiving med<=5", "5ms"),
         ("steps count==1", "1"),
         ("steps rate==0.1", "0.1/s"),
         ("step_duration max<=5s", "5s"),
@@ -139,6 +164,45 @@ fn without_samples_only_a_counter_has_a_value() {
             }
         }
     }
+}
+
+#[test]
+fn tags_select_phases() {
+    let mut totals = everything();
+    let slow = Phases { waiting: Duration::from_secs(2), ..Phases::default() };
+    phases(&mut totals, series("POST", "/items", TIMED_OUT), slow);
+    for (text, shown) in [
+        ("http_req_waiting max<1s", "2s"),
+        ("http_req_waiting{outcome:passed} max<1s", "1ms"),
+        ("http_req_waiting{route:/items} max<1s", "2s"),
+        ("http_req_waiting{error:timeout} max<1s", "2s"),
+        ("http_req_waiting{status:200} max<1s", "1ms"),
+        ("http_req_dns{method:GET} max<1s", "3ms"),
+        ("http_req_dns{method:POST} max<1s", "0s"),
+        ("http_req_blocked{origin:http://127.0.0.1:8765} min<1s", "0s"),
+        ("http_req_blocked{origin:http://localhost} min<1s", "no samples"),
+        ("http_req_sending{method:MEASURE} min<1s", "no samples"),
+    ] {
+        let expected = shown != "2s" && shown != "no samples";
+        assert_eq!(said(text, &totals), (shown.to_owned(), expected), "{text}");
+    }
+}
+
+#[test]
+fn unknown_phases_have_no_samples() {
+    let mut totals = Snapshot::default();
+    request(&mut totals, series("GET", "/", PASSED), &[3 * MS; 10]);
+    let measure = totals.requests.values_mut().next().unwrap();
+    (0..10).for_each(|_| measure.phases.get_or_insert_default().record_waiting(Duration::from_millis(2)));
+    assert_eq!(said("http_req_waiting{route:/} max<1s", &totals), ("2ms".to_owned(), true));
+    for phase in ["blocked", "dns", "connecting", "tls_handshaking", "sending", "receiving"] {
+        assert_eq!(said(&format!("http_req_{phase} p(95)<1h"), &totals), ("no samples".to_owned(), false));
+    }
+    // The only histogram of golo 0.1 is of all series.
+    let mut old = Snapshot::default();
+    old.waiting.record(7 * MS);
+    assert_eq!(said("http_req_waiting max<1s", &old), ("7ms".to_owned(), true));
+    assert_eq!(said("http_req_waiting{route:/} max<1s", &old), ("no samples".to_owned(), false));
 }
 
 #[test]
@@ -242,6 +306,15 @@ fn durations_that_include_failures_have_a_note() {
     for tags in ["outcome:passed", "outcome:failed", "status:500", "error:status"] {
         assert_eq!(note(&format!("http_req_duration{{{tags}}} p(95)<1s"), &totals), None, "{tags}");
     }
+    for (outcome, waiting) in [(PASSED, 56), (FAILED, 1), (FAILED, 1)] {
+        let waiting = Duration::from_millis(waiting);
+        phases(&mut totals, series("GET", "/", outcome), Phases { waiting, ..Phases::default() });
+    }
+    assert_eq!(
+        note("http_req_waiting p(95)<1s", &totals).as_deref(),
+        Some("includes 66.7% failed requests; p(95) of the passed ones is 56ms")
+    );
+    assert_eq!(note("http_req_waiting{outcome:passed} max<1s", &totals), None);
     totals.waiting.record(MS);
     assert_eq!(note("http_req_waiting max<1s", &totals).as_deref(), Some("includes 99% failed requests"));
     totals.triggers.service.record(MS);
