@@ -9,6 +9,7 @@ mod failures;
 mod output;
 mod redirects;
 mod scope;
+mod side_by_side;
 
 #[path = "../support/requests.rs"]
 mod support;
