@@ -138,11 +138,17 @@ impl MeasuredPhases {
         &self.recorded[phase as usize]
     }
 
+    /// Returns the number of samples of a phase that are zero.
+    #[must_use]
+    pub fn zeros(&self, phase: Phase) -> u64 {
+        self.samples(phase).saturating_sub(self.recorded(phase).count())
+    }
+
     /// Returns all samples of a phase, including zeros.
     #[must_use]
     pub fn distribution(&self, phase: Phase) -> Histogram {
         let mut all = self.recorded(phase).clone();
-        all.record_n(0, self.samples(phase).saturating_sub(all.count()));
+        all.record_n(0, self.zeros(phase));
         all
     }
 

@@ -1,10 +1,10 @@
 //! Phases of requests in reports.
 
 use super::figures::quantiles;
+use super::requests::Requests;
 use super::units::nanoseconds;
 use crate::engine::histogram::Histogram;
 use crate::engine::phases::{MeasuredPhases, Phase};
-use crate::report::requests::Requests;
 
 /// Share of the requests' duration above which their time inside golo is worth a note.
 const NOTEWORTHY: f64 = 0.05;

@@ -7,7 +7,7 @@ use super::metric::{Metric, Statistic};
 use super::tag::{Key, Tag};
 use crate::engine::Finished;
 use crate::engine::histogram::Histogram;
-use crate::engine::phases::{MeasuredPhases, Phase};
+use crate::engine::phases::Phase;
 use crate::engine::series::{Outcome, Series};
 use crate::engine::snapshot::{Ends, Measure, Snapshot};
 use crate::engine::tags::Numbers;
@@ -182,10 +182,13 @@ impl Threshold {
 
     /// Returns the samples of a phase, of those selected that have a wanted outcome.
     pub(super) fn phase(&self, totals: &Snapshot, phase: Phase, is_wanted: impl Fn(Outcome) -> bool) -> Histogram {
-        let mut all = MeasuredPhases::default();
+        let (mut all, mut zeros) = (Histogram::new(), 0_u64);
         let wanted = self.requests(totals).filter(|(series, _)| is_wanted(series.outcome));
-        wanted.filter_map(|(_, measure)| measure.phases.as_deref()).for_each(|phases| all.merge(phases));
-        let mut all = all.distribution(phase);
+        for phases in wanted.filter_map(|(_, measure)| measure.phases.as_deref()) {
+            all.merge(phases.recorded(phase));
+            zeros = zeros.saturating_add(phases.zeros(phase));
+        }
+        all.record_n(0, zeros);
         if phase == Phase::Waiting && self.tags.is_empty() {
             all.merge(&totals.waiting);
         }
