@@ -296,5 +296,13 @@ fn put_together(answer: Answer, url: &Url, requested: Requested, amounts: (u64, 
     let mut whole = http::Response::new(body);
     *whole.extensions_mut() = extensions;
     (*whole.status_mut(), *whole.version_mut(), *whole.headers_mut()) = (head.status, head.version, head.headers);
-    super::attach(whole, url, requested, amounts)
+    match url.fragment() {
+        None => super::attach(whole, url, requested, amounts),
+        // reqwest leaves it out too.
+        Some(_) => {
+            let mut url = url.clone();
+            url.set_fragment(None);
+            super::attach(whole, &url, requested, amounts)
+        }
+    }
 }

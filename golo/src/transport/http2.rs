@@ -14,7 +14,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{self, CONTENT_LENGTH, HOST, HeaderName, TE};
-use http::{Method, Uri, Version};
+use http::{Uri, Version};
 use http_body::Body as _;
 use reqwest::Body;
 
@@ -285,7 +285,7 @@ impl Prepared {
             }
         };
         let length = match &source {
-            None => matches!(*hop.method, Method::POST | Method::PUT | Method::PATCH).then_some(0),
+            None => None,
             Some(Source::Whole(bytes)) => Some(bytes.len() as u64),
             Some(Source::Stream(body)) => body.size_hint().exact(),
         };

@@ -22,21 +22,13 @@ use crate::transport::origin::Origin;
 use crate::transport::settings::{Settings, TlsConfig};
 use crate::{ConnectionEvent, HttpVersion, Sink};
 
-/// Largest number of connections of a pool to one origin.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// Number of all connections. Requests are spread over them, and wait for one if all are in use.
-    pub(crate) connections: Option<usize>,
-    /// True if one connection carries all requests, if its version allows that.
-    pub(crate) is_shared: bool,
-}
-
 /// Connections of one client, and its TLS sessions.
 ///
 /// The lock is held for a few instructions, and only requests of the same client take it.
 #[derive(Default)]
 pub(crate) struct Pool {
-    limits: Limits,
+    /// Largest number of connections to one origin. Requests are spread over them, and wait for one if all are in use.
+    limit: Option<usize>,
     /// Number of the user whose client this is.
     user: Option<u64>,
     tls: OnceLock<TlsConfig>,
@@ -108,8 +100,8 @@ enum Choice<'p> {
 }
 
 impl Pool {
-    pub(crate) fn new(limits: Limits, user: Option<u64>) -> Self {
-        Self { limits, user, ..Self::default() }
+    pub(crate) fn new(limit: Option<usize>, user: Option<u64>) -> Self {
+        Self { limit, user, ..Self::default() }
     }
 
     /// Returns the TLS configuration of this client, with its sessions.
@@ -159,7 +151,7 @@ impl Pool {
     ) -> Result<Option<Lease<'p>>, TransportError> {
         let _waiting = Waiting::begin(self, origin);
         // Requests get connections in the order in which they came.
-        let _turn = match self.limits.connections {
+        let _turn = match self.limit {
             Some(_) => Some(self.turn.lock().await),
             None => None,
         };
@@ -193,7 +185,7 @@ impl Pool {
         let state = &mut states[at];
         let origin = Arc::clone(&state.origin);
         // In a pool with a limit, a request that came later must not be faster than one that waits.
-        if self.limits.connections.is_some() && !has_turn && state.waiting > 0 {
+        if self.limit.is_some() && !has_turn && state.waiting > 0 {
             return Ok((origin, Choice::Wait));
         }
         if !is_fresh {
@@ -201,22 +193,20 @@ impl Pool {
                 let lent = Lent::Single { origin: Arc::clone(&origin), connection: Some(connection) };
                 return Ok((origin, Choice::Lent(Lease { pool: self, lent, is_reused: true })));
             }
-            if let Some(connection) = state.take_stream(self.limits) {
+            if let Some(connection) = state.take_stream(self.limit) {
                 let lent = Lent::Shared { origin: Arc::clone(&origin), connection };
                 return Ok((origin, Choice::Lent(Lease { pool: self, lent, is_reused: true })));
             }
-        } else if self.limits.connections.is_some() {
+        } else if self.limit.is_some() {
             // A fresh connection takes the place of an idle one.
             state.take_idle().inspect(|_| state.single -= 1);
         }
         // The connection that is being made may carry this request too.
         let may_share = settings.may_share(&origin) && !settings.no_keep_alive && !is_fresh;
-        if may_share && state.opening > 0 && self.limits.connections.is_none() {
+        if may_share && state.opening > 0 && self.limit.is_none() {
             return Ok((origin, Choice::Wait));
         }
-        let is_full = self.limits.connections.is_some_and(|most| state.count() >= most)
-            || self.limits.is_shared && !is_fresh && !state.shared.is_empty();
-        if is_full {
+        if self.limit.is_some_and(|most| state.count() >= most) {
             return Ok((origin, Choice::Wait));
         }
         state.opening += 1;
@@ -306,7 +296,7 @@ impl OriginState {
     }
 
     /// Takes a stream of a connection. Drops connections that accept no more requests.
-    fn take_stream(&mut self, limits: Limits) -> Option<Arc<Live<Http2>>> {
+    fn take_stream(&mut self, limit: Option<usize>) -> Option<Arc<Live<Http2>>> {
         self.shared.retain(|live| {
             let is_open = live.connection.is_open();
             if !is_open {
@@ -314,7 +304,7 @@ impl OriginState {
             }
             is_open
         });
-        let chosen = match limits.connections {
+        let chosen = match limit {
             // Requests are spread over all connections.
             Some(most) => {
                 let least = self.shared.iter().min_by_key(|live| live.connection.streams())?;

@@ -19,7 +19,7 @@ use crate::transport::dns::Resolver;
 use crate::transport::http::{self, IdentityOf};
 use crate::transport::options::{Connections, Redirects, TransportOptions, Versions};
 use crate::transport::origin::Origin;
-use crate::transport::pool::{Limits, Pool};
+use crate::transport::pool::Pool;
 use crate::transport::tls::{TlsSettings, sessions};
 use crate::user::member;
 use crate::{BoxError, Error};
@@ -85,8 +85,7 @@ impl Settings {
             Connections::Number(number) => {
                 // A member of a fleet has its share of the whole run's connections.
                 let share = member::share().count(number.get().into()).max(1);
-                let limits = Limits { connections: usize::try_from(share).ok(), is_shared: false };
-                Some(Pool::new(limits, None))
+                Some(Pool::new(usize::try_from(share).ok(), None))
             }
             _ => None,
         };
@@ -121,10 +120,8 @@ impl Settings {
     pub(crate) fn pool<'p>(&'p self, visitor: &'p Visitor, outside: &'p Visitor) -> &'p Pool {
         match (self.connections, &self.numbered) {
             (Connections::Number(_), Some(numbered)) => numbered,
-            (Connections::Shared, _) => {
-                outside.connections(|| Pool::new(Limits { connections: None, is_shared: true }, None))
-            }
-            _ => visitor.connections(|| Pool::new(Limits::default(), visitor.user())),
+            (Connections::Shared, _) => outside.connections(|| Pool::new(None, None)),
+            _ => visitor.connections(|| Pool::new(None, visitor.user())),
         }
     }
 

@@ -66,8 +66,13 @@ async fn both(make: impl Fn(&Client, &str) -> Request + Send + 'static) -> [(Vec
     let (address, log) = server().await;
     let base = format!("http://{address}");
     let reqwest = {
-        let client =
-            Client::builder().cookie_store(true).no_proxy().retry(golo::reqwest::retry::never()).build().unwrap();
+        let client = Client::builder()
+            .cookie_store(true)
+            .no_gzip()
+            .no_proxy()
+            .retry(golo::reqwest::retry::never())
+            .build()
+            .unwrap();
         let answered = patiently(client.execute(make(&client, &base))).await.ok();
         patiently(client.get(format!("{base}/after")).send()).await.unwrap();
         (

@@ -72,7 +72,8 @@ pub(super) fn write(out: &mut Vec<u8>, hop: &Hop<'_>, length: Option<u64>) -> Re
         Framing::Chunked if !headers.get_all(TRANSFER_ENCODING).iter().next_back().is_some_and(ends_chunked) => {
             header(out, b"transfer-encoding", b"chunked");
         }
-        Framing::Length(length) if !has_length && (length > 0 || expects_body(hop.method)) => {
+        // As reqwest does, an empty body is not announced.
+        Framing::Length(length) if !has_length && length > 0 => {
             header(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
         }
         _ => {}
@@ -86,11 +87,6 @@ fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-/// Returns true if servers expect a request with this method to have a body, so that an empty one is announced.
-fn expects_body(method: &Method) -> bool {
-    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 fn framing(hop: &Hop<'_>, length: Option<u64>) -> Result<Framing, String> {
