@@ -312,10 +312,12 @@
       };
     });
     const sums = seen.map((_, at) => traces.reduce((sum, trace) => sum + trace.x[at], 0));
-    return [traces, layout(colour, {
+    const how = layout(colour, {
       x: linear(Math.max(...sums)), y: { tickmode: "array", tickvals: places, ticktext: names }, barmode: "stack",
       bargap: 0.3, showlegend: true, hovermode: "y unified",
-    })];
+    });
+    how.legend.traceorder = "normal";
+    return [traces, how];
   };
 
   const charts = {
