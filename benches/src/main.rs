@@ -16,6 +16,7 @@ mod clock;
 mod compare;
 mod driven;
 mod hello;
+mod http2;
 mod idle;
 mod lag;
 mod line;
@@ -30,7 +31,7 @@ use std::{path::PathBuf, sync::OnceLock, time::Duration};
 use hello::Hello;
 
 const USAGE: &str =
-    "usage: golo-benches [--smoke | request | run | clock | recorder | starting | lag | idle | trigger | driven | line | build]
+    "usage: golo-benches [--smoke | request | run | http2 | clock | recorder | starting | lag | idle | trigger | driven | line | build]
     [--url URL] [--hello PATH] [--yardstick PATH]";
 
 /// Amount of work per measurement.
@@ -85,6 +86,7 @@ fn main() {
         // Worker processes that `compare` starts, one per round.
         ["work", "target"] => compare::target(),
         ["work", "request", what, operations, url] => request::work(what, number(operations), url),
+        ["work", "http2", operations, url] => http2::work(number(operations), url),
         ["work", "serve", what] => trigger::serve(what),
         ["work", "call", operations, address] => trigger::call(number(operations), address),
         ["work", "trigger", client, calls, address] => driven::trigger(client, number(calls), address),
@@ -111,8 +113,8 @@ fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
             "--url" => options.url = Some(arguments.next()?.to_owned()),
             "--hello" => _ = options.hello.set(PathBuf::from(arguments.next()?)),
             "--yardstick" => options.yardstick = Some(arguments.next()?.to_owned()),
-            "--smoke" | "request" | "run" | "clock" | "recorder" | "starting" | "lag" | "idle" | "trigger"
-            | "driven" | "line" | "build"
+            "--smoke" | "request" | "run" | "http2" | "clock" | "recorder" | "starting" | "lag" | "idle"
+            | "trigger" | "driven" | "line" | "build"
                 if topic.is_none() =>
             {
                 topic = Some(argument);
@@ -128,6 +130,7 @@ fn measure(topic: &str, options: &Options) {
         "--smoke" => all(SMOKE, options),
         "request" => request::compare(FULL),
         "run" => run::compare(FULL, options),
+        "http2" => http2::compare(FULL, options),
         "clock" => clock::count(FULL, options),
         "recorder" => recorder::compare(FULL),
         "starting" => starting::measure(FULL, options),
@@ -144,6 +147,7 @@ fn measure(topic: &str, options: &Options) {
 fn all(size: Size, options: &Options) {
     request::compare(size);
     run::compare(size, options);
+    http2::compare(size, options);
     clock::count(size, options);
     recorder::compare(size);
     starting::measure(size, options);

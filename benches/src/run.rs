@@ -1,4 +1,4 @@
-//! Cost of one request of `hello run`, everything included, compared with bare reqwest; then with more users, a second
+//! Cost of one request of `hello run`, everything included, compared with bare hyper and reqwest; then with more users, a second
 //! worker, another allocator, and cookies.
 
 use std::process::Command;
@@ -11,8 +11,12 @@ const ONE_WORKER: &str = "-u 64 --workers 1";
 
 /// A program to compare.
 enum Contestant {
-    /// Mode `y1` of the program `httpyard`, with this number of connections.
-    Yardstick(String, &'static str),
+    /// A mode of the program `httpyard`, with this number of connections.
+    Yardstick {
+        path: String,
+        mode: &'static str,
+        connections: &'static str,
+    },
     /// The same loop in this program, with all the reqwest features that this workspace enables.
     Reqwest,
     Hello(Hello, &'static str),
@@ -40,8 +44,15 @@ pub(crate) fn compare(size: Size, options: &Options) {
         ("hello with cookies", Contestant::Hello(cookies, ONE_WORKER)),
     ];
     if let Some(path) = &options.yardstick {
-        contestants.insert(0, ("reqwest as it comes", Contestant::Yardstick(path.clone(), "64")));
-        contestants.insert(1, ("reqwest, 1,000 connections", Contestant::Yardstick(path.clone(), "1000")));
+        let yardsticks = [
+            ("hyper, a connection each", "y3", "64"),
+            ("hyper, 1,000 connections", "y3", "1000"),
+            ("reqwest as it comes", "y1", "64"),
+            ("reqwest, 1,000 connections", "y1", "1000"),
+        ];
+        let yardsticks = yardsticks
+            .map(|(name, mode, connections)| (name, Contestant::Yardstick { path: path.clone(), mode, connections }));
+        contestants.splice(0..0, yardsticks);
     }
     let bench = Bench { size, url: &target.url };
     // The target runs on the first core.
@@ -95,8 +106,9 @@ impl Bench<'_> {
     /// Returns the CPU time per request in nanoseconds.
     fn cpu(&self, contestant: &Contestant) -> f64 {
         match contestant {
-            Contestant::Yardstick(path, connections) => {
-                let output = self.yardstick(path, connections, self.size.run.as_secs_f64()).output().expect("it runs");
+            Contestant::Yardstick { path, mode, connections } => {
+                let output =
+                    self.yardstick(path, mode, connections, self.size.run.as_secs_f64()).output().expect("it runs");
                 figure(&output.stderr, "cpu_us_per") * 1e3
             }
             Contestant::Reqwest => measured(&self.reqwest(self.size.operations * 4).output().expect("it runs").stderr),
@@ -113,8 +125,8 @@ impl Bench<'_> {
             let operations = self.size.counted * factor;
             let output = |command: Command| counted(&command).output().expect("it runs");
             match contestant {
-                Contestant::Yardstick(path, connections) => {
-                    let stderr = output(self.yardstick(path, connections, factor as f64 * 2.0)).stderr;
+                Contestant::Yardstick { path, mode, connections } => {
+                    let stderr = output(self.yardstick(path, mode, connections, factor as f64 * 2.0)).stderr;
                     (instructions(&stderr), figure(&stderr, "n"))
                 }
                 Contestant::Reqwest => (instructions(&output(self.reqwest(operations)).stderr), operations as f64),
@@ -133,10 +145,10 @@ impl Bench<'_> {
         worker(&["request", "reqwest as it comes", &operations.to_string(), self.url])
     }
 
-    fn yardstick(&self, path: &str, connections: &str, seconds: f64) -> Command {
+    fn yardstick(&self, path: &str, mode: &str, connections: &str, seconds: f64) -> Command {
         let mut command = Command::new(path);
         // Options with one-letter names have one dash.
-        command.args(["--mode", "y1", "--url", &slashed(self.url), "-c", connections, "-d", &seconds.to_string()]);
+        command.args(["--mode", mode, "--url", &slashed(self.url), "-c", connections, "-d", &seconds.to_string()]);
         command
     }
 }

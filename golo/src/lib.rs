@@ -5,6 +5,7 @@
 //! | page | contents |
 //! |---|---|
 //! | [`choosing_a_model`] | users or a rate: the load model to use for each question |
+//! | [`connections_and_http_versions`] | what a user is on the network, phases of a request, proxies, TLS, how to load a balancer |
 //! | [`reading_the_report`] | the meaning of the figures in a summary and a page, and what to do about them |
 //! | [`naming_routes`] | how requests are grouped into routes |
 //! | [`thresholds_in_ci`] | pass and fail criteria of a run, and their use in a pipeline |
@@ -49,6 +50,9 @@ pub mod choosing_a_model {
 }
 pub mod coming_from_go_lo {
     #![doc = include_str!("../docs/coming-from-go-lo.md")]
+}
+pub mod connections_and_http_versions {
+    #![doc = include_str!("../docs/connections-and-http-versions.md")]
 }
 pub mod naming_routes {
     #![doc = include_str!("../docs/naming-routes.md")]

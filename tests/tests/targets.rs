@@ -24,3 +24,30 @@ async fn request_to_a_target_that_is_not_allowed_is_not_sent() {
     assert!(refused.stdout.iter().any(|line| line.contains(reason)), "{:#?}", refused.stdout);
     assert_eq!(refused.stderr.len(), 0, "nothing was sent, so that there is no line: {:#?}", refused.stderr);
 }
+
+#[tokio::test]
+async fn address_that_replaces_a_host_must_be_allowed_too() {
+    let target = sample_service::start().unwrap();
+    let url = reqwest_url(target.url());
+    let named = format!("http://shop.example:{}/", url.port().unwrap());
+    let resolve = format!("shop.example:{}:127.0.0.1", url.port().unwrap());
+    for (allowed, code) in [(format!("shop.example,127.0.0.1:{}", url.port().unwrap()), 0), ("shop.example".into(), 1)]
+    {
+        let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+        command.args(["once", "--name", "get", "--resolve", &resolve]);
+        command.env("TARGET_URL", &named).env("GOLO_ALLOW_TARGETS", &allowed);
+        let finished = Program::spawn(command).finish().await;
+        assert_eq!(finished.code, Some(code), "{allowed}: {:#?}", finished.stdout);
+    }
+    assert_eq!(target.counter().seen, 1);
+    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+    command.args(["once", "--name", "get", "--unix-socket", "/nowhere"]);
+    command.env("TARGET_URL", &named).env("GOLO_ALLOW_TARGETS", "shop.example");
+    let refused = Program::spawn(command).finish().await;
+    let reason = "a Unix socket is not an allowed target; allowed targets: shop.example";
+    assert!(refused.stdout.iter().any(|line| line.contains(reason)), "{:#?}", refused.stdout);
+}
+
+fn reqwest_url(text: &str) -> golo::reqwest::Url {
+    text.parse().unwrap()
+}

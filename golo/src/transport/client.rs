@@ -1,4 +1,4 @@
-//! The HTTP client. Each runtime has one, which all of its users share.
+//! The reqwest client: the one with which requests are built, and the one that sends them if the load test configured it.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -138,11 +138,16 @@ impl Kept {
     }
 }
 
-/// Returns the HTTP client of the load test. All users of a worker share it and its connections.
+/// Returns the client with which a load test builds its requests.
 ///
-/// The client keeps connections alive, times out after 25 s, follows at most 10 redirects, never retries, requests no
-/// compression, uses no proxy without `--proxy`, and has separate cookies for each user. Change that with
-/// [`set_http`](crate::set_http) or the option `http = path`. Calling this again is cheap, and so is cloning the client.
+/// [`do_request`](crate::do_request) and [`request`](crate::request) send them by golo's transport: each user has its own
+/// connections, TLS sessions and cookies. Requests time out after 25 s, follow at most 10 redirects, ask for no
+/// compression, and use no proxy without `--proxy`. Change that with [`set_http`](crate::set_http) and the flags of
+/// `run`; [`connections_and_http_versions`](crate::connections_and_http_versions) describes them. A request that the
+/// client itself sends, as in `golo::client().get(url).send()`, is not measured, and uses connections of reqwest.
+///
+/// If the load test configures a client of its own, by [`set_client`] or the option `client = path`, this is that
+/// client, and it sends the requests. Calling this again is cheap, and so is cloning the client.
 ///
 /// # Panics
 ///
@@ -161,7 +166,8 @@ pub fn client() -> Client {
 }
 
 /// Sets the function that builds the client from now on, for this process. The builder has golo's defaults, which `f`
-/// may change.
+/// may change. From now on this client sends the requests, instead of golo's transport: the users of a worker share its
+/// connections, and the phases of a request are unknown except for the waiting time.
 ///
 /// If `f` sets a redirect policy, golo cannot count redirects: a redirected request counts as at least one redirect.
 /// The report does not show a proxy that `f` sets, or one that reqwest takes from the environment because the client

@@ -15,15 +15,15 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
-use crate::error::RequestErrorKind;
 use crate::error::transport::TransportError;
+use crate::error::{NotAllowed, RequestErrorKind};
 use crate::transport::clock::Phase;
 use crate::transport::io::Io;
 use crate::transport::message::Progress;
 use crate::transport::origin::Origin;
 use crate::transport::pool::Pool;
 use crate::transport::settings::Settings;
-use crate::transport::tls;
+use crate::transport::{targets, tls};
 
 /// Time after which the next address of a name is tried too (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -77,10 +77,16 @@ impl From<Plain> for Io {
     }
 }
 
+#[cold]
+fn not_allowed(reason: NotAllowed) -> TransportError {
+    TransportError::new(RequestErrorKind::Other, reason)
+}
+
 /// Connects to a host by its name or address.
 async fn to_host(host: &str, port: u16, settings: &Settings, progress: &mut Progress) -> Result<Plain, TransportError> {
     #[cfg(unix)]
     if let Some(path) = &settings.unix_socket {
+        targets::check_unix_socket().map_err(not_allowed)?;
         progress.clock.enter(Phase::Connecting);
         return tokio::net::UnixStream::connect(path).await.map(Plain::Unix).map_err(TransportError::connect);
     }
@@ -92,6 +98,9 @@ async fn to_host(host: &str, port: u16, settings: &Settings, progress: &mut Prog
             looked_up.map_err(|error| TransportError::new(RequestErrorKind::Dns, error))?
         }
     };
+    if settings.resolver.is_fixed(host, port) {
+        addresses.iter().try_for_each(|address| targets::check_address(*address)).map_err(not_allowed)?;
+    }
     progress.clock.enter(Phase::Connecting);
     let stream = race(&addresses, settings).await.map_err(TransportError::connect)?;
     // Fails only if the connection is gone already, which the exchange then reports.

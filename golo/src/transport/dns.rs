@@ -51,6 +51,11 @@ impl Resolver {
         Some(vec![SocketAddr::new(address, port)])
     }
 
+    /// Returns true if `host` has fixed addresses at this port.
+    pub(crate) fn is_fixed(&self, host: &str, port: u16) -> bool {
+        self.fixed.iter().any(|fixed| fixed.port == port && fixed.host == host)
+    }
+
     /// Returns the addresses of `host` in the order in which a new connection tries them.
     ///
     /// # Errors

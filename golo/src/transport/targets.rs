@@ -63,6 +63,21 @@ pub(crate) fn check(url: &Url) -> Result<(), NotAllowed> {
     }
 }
 
+/// Checks that a connection may be made to an address that replaces the one of the URL's host, as by `--resolve`.
+pub(crate) fn check_address(address: SocketAddr) -> Result<(), NotAllowed> {
+    let Some(targets) = allowed() else { return Ok(()) };
+    let url = format!("http://{address}/").parse();
+    url.map_or(Ok(()), |url| check_against(targets, &url))
+}
+
+/// Checks that a connection may be made to a Unix socket instead of the URL's host. A list of targets names none.
+#[cfg(unix)]
+pub(crate) fn check_unix_socket() -> Result<(), NotAllowed> {
+    let Some(targets) = allowed() else { return Ok(()) };
+    let list = list(targets);
+    Err(NotAllowed { message: format!("a Unix socket is not an allowed target; allowed targets: {list}") })
+}
+
 fn allowed() -> Option<&'static [Target]> {
     ALLOWED.get_or_init(|| std::env::var(VARIABLE).ok().and_then(|text| read(&text))).as_deref()
 }
