@@ -31,6 +31,9 @@ thread_local! {
     static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
 }
 
+/// Phases that have been read, for reuse. A measure takes a box as it is.
+type SparePhases = Vec<Box<MeasuredPhases>>;
+
 /// Installs a recorder for this thread.
 pub fn install(recorder: Recorder) {
     RECORDER.set(Some(recorder));
@@ -53,7 +56,7 @@ pub struct Recorder {
     /// Histograms that have been read, for reuse.
     spare: Vec<Histogram>,
     /// Phases that have been read, for reuse.
-    spare_phases: Vec<Box<MeasuredPhases>>,
+    spare_phases: SparePhases,
     /// Connections that are open, including unmeasured ones.
     open: Open,
     /// Start of the measured part. Errors before it, for example of a user that could not start, get the time zero.
@@ -268,7 +271,7 @@ impl Recorder {
 
 /// Returns the phases of a measure, creating them from the spare ones if there are none.
 #[inline]
-fn phases_of<'a>(measure: &'a mut Measure, spare: &mut Vec<Box<MeasuredPhases>>) -> &'a mut MeasuredPhases {
+fn phases_of<'a>(measure: &'a mut Measure, spare: &mut SparePhases) -> &'a mut MeasuredPhases {
     measure.phases.get_or_insert_with(|| spare.pop().unwrap_or_default())
 }
 
