@@ -787,11 +787,10 @@ mod tests {
 
     #[test]
     fn http_3_needs_its_feature() {
-        let checked = TransportOptions { http: Some(Versions::Http3), ..TransportOptions::default() }.check_features();
-        match checked {
-            Ok(()) => assert!(cfg!(feature = "http3")),
-            Err(error) => assert_eq!(error.to_string(), "`--http 3` needs a load test with golo's feature `http3`"),
-        }
+        let options = TransportOptions { http: Some(Versions::Http3), ..TransportOptions::default() };
+        let checked = options.check_features().map_err(|error| error.to_string());
+        let needed = || Err("`--http 3` needs a load test with golo's feature `http3`".to_owned());
+        assert_eq!(checked, if cfg!(feature = "http3") { Ok(()) } else { needed() });
     }
 
     proptest::proptest! {
