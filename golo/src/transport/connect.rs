@@ -84,19 +84,27 @@ async fn to_host(host: &str, port: u16, settings: &Settings, progress: &mut Prog
         progress.clock.enter(Phase::Connecting);
         return tokio::net::UnixStream::connect(path).await.map(Plain::Unix).map_err(TransportError::connect);
     }
-    let addresses = match settings.resolver.known(host, port) {
-        Some(addresses) => addresses,
-        None => {
-            progress.clock.enter(Phase::Dns);
-            let looked_up = settings.resolver.look_up(host, port).await;
-            looked_up.map_err(|error| TransportError::new(RequestErrorKind::Dns, error))?
-        }
-    };
+    let addresses = addresses(host, port, settings, progress).await?;
     progress.clock.enter(Phase::Connecting);
     let stream = race(&addresses, settings).await.map_err(TransportError::connect)?;
     // Fails only if the connection is gone already, which the exchange then reports.
     let _ = stream.set_nodelay(true);
     Ok(Plain::Tcp(stream))
+}
+
+/// Returns the addresses of a host in the order in which they are tried.
+pub(super) async fn addresses(
+    host: &str,
+    port: u16,
+    settings: &Settings,
+    progress: &mut Progress,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    if let Some(addresses) = settings.resolver.known(host, port) {
+        return Ok(addresses);
+    }
+    progress.clock.enter(Phase::Dns);
+    let looked_up = settings.resolver.look_up(host, port).await;
+    looked_up.map_err(|error| TransportError::new(RequestErrorKind::Dns, error))
 }
 
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
