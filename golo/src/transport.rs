@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request/by_transport -> exchange -> pool -> connect: DNS, TCP, proxy, TLS
-//!                            |          `---> http1, http2: one connection each
+//!                            |          `---> http1, http2, http3: one connection each
 //!                            `--> sent again if the server did not process it
 //! ```
 //!
@@ -19,8 +19,11 @@ pub(crate) mod exchange;
 pub(crate) mod http;
 mod http1;
 mod http2;
+#[cfg(feature = "http3")]
+mod http3;
 mod io;
 pub(crate) mod message;
+mod multiplexed;
 pub(crate) mod options;
 mod origin;
 pub(crate) mod pool;

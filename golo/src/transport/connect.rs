@@ -90,22 +90,30 @@ async fn to_host(host: &str, port: u16, settings: &Settings, progress: &mut Prog
         progress.clock.enter(Phase::Connecting);
         return tokio::net::UnixStream::connect(path).await.map(Plain::Unix).map_err(TransportError::connect);
     }
-    let addresses = match settings.resolver.known(host, port) {
-        Some(addresses) => addresses,
-        None => {
-            progress.clock.enter(Phase::Dns);
-            let looked_up = settings.resolver.look_up(host, port).await;
-            looked_up.map_err(|error| TransportError::new(RequestErrorKind::Dns, error))?
-        }
-    };
-    if settings.resolver.is_fixed(host, port) {
-        addresses.iter().try_for_each(|address| targets::check_address(*address)).map_err(not_allowed)?;
-    }
+    let addresses = addresses(host, port, settings, progress).await?;
     progress.clock.enter(Phase::Connecting);
     let stream = race(&addresses, settings).await.map_err(TransportError::connect)?;
     // Fails only if the connection is gone already, which the exchange then reports.
     let _ = stream.set_nodelay(true);
     Ok(Plain::Tcp(stream))
+}
+
+/// Returns the addresses of a host in the order in which they are tried.
+pub(super) async fn addresses(
+    host: &str,
+    port: u16,
+    settings: &Settings,
+    progress: &mut Progress,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    if let Some(addresses) = settings.resolver.known(host, port) {
+        if settings.resolver.is_fixed(host, port) {
+            addresses.iter().try_for_each(|address| targets::check_address(*address)).map_err(not_allowed)?;
+        }
+        return Ok(addresses);
+    }
+    progress.clock.enter(Phase::Dns);
+    let looked_up = settings.resolver.look_up(host, port).await;
+    looked_up.map_err(|error| TransportError::new(RequestErrorKind::Dns, error))
 }
 
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;

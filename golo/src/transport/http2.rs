@@ -245,20 +245,20 @@ impl Http2 {
     }
 }
 
-/// A request as h2 sends it.
-struct Prepared {
-    request: http::Request<()>,
-    source: Option<Source>,
+/// A request as h2 and h3 send it.
+pub(super) struct Prepared {
+    pub(super) request: http::Request<()>,
+    pub(super) source: Option<Source>,
 }
 
 /// The rest of a request's body.
-enum Source {
+pub(super) enum Source {
     Whole(Bytes),
     Stream(Body),
 }
 
 impl Prepared {
-    fn of(hop: &Hop<'_>, payload: &mut Payload) -> Result<Self, TransportError> {
+    pub(super) fn of(hop: &Hop<'_>, payload: &mut Payload) -> Result<Self, TransportError> {
         let other = |error: http::Error| TransportError::new(RequestErrorKind::Other, error);
         let query = hop.url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let uri = Uri::builder()

@@ -16,11 +16,14 @@ use crate::transport::clock::Phase;
 use crate::transport::connect::connect;
 use crate::transport::http1::Http1;
 use crate::transport::http2::Http2;
+#[cfg(feature = "http3")]
+use crate::transport::http3;
 use crate::transport::message::{Broken, BrokenAt, Head, Hop, Payload, Progress};
+use crate::transport::multiplexed::Multiplexed;
 use crate::transport::options::Versions;
 use crate::transport::origin::Origin;
 use crate::transport::settings::{Settings, TlsConfig};
-use crate::{ConnectionEvent, HttpVersion, Sink};
+use crate::{ConnectionEvent, Handshake, HttpVersion, Sink};
 
 /// Connections of one client, and its TLS sessions.
 ///
@@ -45,7 +48,7 @@ struct OriginState {
     /// Connections that carry one request at a time and carry none now. The last used one is at the end.
     idle: Vec<Live<Http1>>,
     /// Connections that carry several requests at a time.
-    shared: Vec<Arc<Live<Http2>>>,
+    shared: Vec<Arc<Live<Multiplexed>>>,
     /// Number of connections that carry one request at a time, also those in use.
     single: usize,
     /// Number of connections that are being made.
@@ -79,6 +82,19 @@ impl Drop for Life {
     }
 }
 
+/// A connection that has just been made.
+struct Made {
+    connection: Either,
+    connected: Connected,
+    version: HttpVersion,
+    handshake: Option<Handshake>,
+}
+
+enum Either {
+    Single(Http1),
+    Shared(Multiplexed),
+}
+
 /// A connection, lent to one request.
 pub(crate) struct Lease<'p> {
     pool: &'p Pool,
@@ -89,7 +105,7 @@ pub(crate) struct Lease<'p> {
 
 enum Lent {
     Single { origin: Arc<Origin>, connection: Option<Live<Http1>> },
-    Shared { origin: Arc<Origin>, connection: Arc<Live<Http2>> },
+    Shared { origin: Arc<Origin>, connection: Arc<Live<Multiplexed>> },
 }
 
 /// Decision about a request that needs a connection.
@@ -221,35 +237,53 @@ impl Pool {
         progress: &mut Progress,
     ) -> Result<Lease<'p>, TransportError> {
         let started = Instant::now();
-        let io = connect(origin, settings, self, progress).await?;
-        let (connected, handshake) = (io.connected(), io.handshake());
-        let speaks_http2 = settings.versions == Versions::Http2 || io.protocol() == Some(b"h2");
-        let http2 = match speaks_http2 {
-            true => Ok(Http2::handshake(io).await?),
-            false => Err(Http1::new(io)),
-        };
-        let version = if speaks_http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
+        let Made { connection, connected, version, handshake } = self.make(origin, settings, progress).await?;
         origin.speaks(version);
         sink.connected(started.elapsed());
         sink.connection(ConnectionEvent::Opened { version, handshake });
         let life = Life { sink: Arc::clone(sink), is_ended_by_server: AtomicBool::new(false) };
         let origin = Arc::clone(origin);
-        let lent = match http2 {
-            Ok(connection) => {
+        let lent = match connection {
+            Either::Shared(connection) => {
                 if !connection.take_stream() {
-                    let error = std::io::Error::other("the server accepts no HTTP/2 streams");
+                    let error = std::io::Error::other("the server accepts no streams");
                     return Err(TransportError::connect(error));
                 }
                 let connection = Arc::new(Live { connection, connected, life });
                 self.free(&origin, |state| state.shared.push(Arc::clone(&connection)));
                 Lent::Shared { origin, connection }
             }
-            Err(connection) => {
+            Either::Single(connection) => {
                 self.free(&origin, |state| state.single += 1);
                 Lent::Single { origin, connection: Some(Live { connection, connected, life }) }
             }
         };
         Ok(Lease { pool: self, lent, is_reused: false })
+    }
+
+    async fn make(
+        &self,
+        origin: &Origin,
+        settings: &Settings,
+        progress: &mut Progress,
+    ) -> Result<Made, TransportError> {
+        #[cfg(feature = "http3")]
+        if settings.versions == Versions::Http3 {
+            return Ok(Made {
+                connection: Either::Shared(Multiplexed::Http3(http3::connect(origin, settings, self, progress).await?)),
+                connected: Connected::new(),
+                version: HttpVersion::Http3,
+                handshake: Some(Handshake::Full),
+            });
+        }
+        let io = connect(origin, settings, self, progress).await?;
+        let (connected, handshake) = (io.connected(), io.handshake());
+        let speaks_http2 = settings.versions == Versions::Http2 || io.protocol() == Some(b"h2");
+        let (connection, version) = match speaks_http2 {
+            true => (Either::Shared(Multiplexed::Http2(Http2::handshake(io).await?)), HttpVersion::Http2),
+            false => (Either::Single(Http1::new(io)), HttpVersion::Http1),
+        };
+        Ok(Made { connection, connected, version, handshake })
     }
 
     /// Calls `change` with the connections to an origin.
@@ -296,7 +330,7 @@ impl OriginState {
     }
 
     /// Takes a stream of a connection. Drops connections that accept no more requests.
-    fn take_stream(&mut self, limit: Option<usize>) -> Option<Arc<Live<Http2>>> {
+    fn take_stream(&mut self, limit: Option<usize>) -> Option<Arc<Live<Multiplexed>>> {
         self.shared.retain(|live| {
             let is_open = live.connection.is_open();
             if !is_open {
