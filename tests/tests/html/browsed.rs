@@ -56,7 +56,7 @@ async fn show_made(asked: Asked, load: Load) -> Option<Seen> {
 #[tokio::test]
 async fn staged_run_with_failures_is_drawn() {
     let ran = Ran::staged().await;
-    let Some(seen) = assert_sound(&ran.path(), 7).await else { return };
+    let Some(seen) = assert_sound(&ran.path(), 8).await else { return };
     let routes = |column: &str| seen.found["sorted"][column].as_array().unwrap().clone();
     assert_eq!(routes("0"), ["GET /flaky", "GET /items", "GET /items/{id}", "GET /slow"]);
     let count = |text: &Value| text.as_str().unwrap().replace(',', "").parse::<u64>().unwrap();
@@ -92,7 +92,7 @@ async fn axis_marks_of_short_runs_differ() {
 #[tokio::test]
 async fn run_whose_requests_all_failed_is_drawn() {
     let ran = Ran::of("shop", "http://127.0.0.1:9", &["-d", "1s", "-u", "2"]).await;
-    assert_sound(&ran.path(), 7).await;
+    assert_sound(&ran.path(), 8).await;
 }
 
 #[tokio::test]
