@@ -238,17 +238,17 @@ impl<'a> Request<'a> {
     ///
     /// The same as [`do_request`].
     pub fn send(self) -> impl Future<Output = Result<Response, RequestError>> + Send + use<'a> {
+        let Self { id, request, route, expected, expectations, discards_body } = self;
         // Load tests move and store this future often, so it should be small. An `async fn` would hold `self` twice.
         async move {
             let scope = scope::current();
             let sink = scope::sink_of(scope.as_deref());
-            if self.request.is_ok() {
-                scope.as_ref().inspect(|scope| scope.note_sequence(self.id));
+            if request.is_ok() {
+                scope.as_ref().inspect(|scope| scope.note_sequence(id));
                 if let Some(room) = scope::room(&*sink, scope.as_deref()) {
                     room.await;
                 }
             }
-            let Self { id, request, route, expected, expectations, discards_body } = self;
             let (client, request) = request.map_err(RequestError::not_built)?;
             let options = Options { id, route: route.as_deref(), expected: &expected, expectations, discards_body };
             let place = Place { scope: scope.as_deref(), sink: &sink };

@@ -143,7 +143,10 @@ async fn answer(
 
 /// A sink that stores what it receives.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(Vec<(Output, Phases)>, Vec<ConnectionEvent>)>>);
+struct Seen(Arc<Mutex<Events>>);
+
+/// Outputs with their phases, and events of connections.
+type Events = (Vec<(Output, Phases)>, Vec<ConnectionEvent>);
 
 impl Sink for Seen {
     fn output(&self, output: &OutputRef<'_>) {

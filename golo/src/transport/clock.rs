@@ -39,11 +39,12 @@ impl PhaseClock {
         }
     }
 
-    /// Begins the phase `sending`. A request that did not wait was not blocked, so the time need not be read.
-    pub(crate) fn begin_sending(&mut self) {
+    /// Begins a phase of a request that did not wait. Its few instructions until now belong to that phase, so that the
+    /// time need not be read, and a request that did not wait was never blocked.
+    pub(crate) fn begin(&mut self, phase: Phase) {
         match self.phase {
-            Phase::Blocked if self.phases.blocked.is_zero() => self.phase = Phase::Sending,
-            _ => self.enter(Phase::Sending),
+            Phase::Blocked => self.phase = phase,
+            _ => self.enter(phase),
         }
     }
 

@@ -391,7 +391,8 @@ async fn upload(mut upload: Upload, source: Option<Source>, sent: &AtomicU64) ->
     match source {
         None => {}
         Some(Source::Whole(bytes)) => {
-            if !upload.send(bytes, sent).await {
+            let is_wanted = upload.send(bytes, sent).await;
+            if !is_wanted {
                 return Ok(());
             }
         }

@@ -9,9 +9,9 @@ use crate::transport::message::{Broken, Head, Hop, Payload, Progress};
 
 /// A connection that carries several requests at a time.
 pub(crate) enum Multiplexed {
-    Http2(Http2),
+    Http2(Box<Http2>),
     #[cfg(feature = "http3")]
-    Http3(Http3),
+    Http3(Box<Http3>),
 }
 
 macro_rules! each {

@@ -137,10 +137,13 @@ impl Pool {
     ) -> Result<Lease<'p>, TransportError> {
         let origin = match self.choose(url, settings, is_fresh, false)? {
             (_, Choice::Lent(lease)) => {
-                progress.clock.begin_sending();
+                progress.clock.begin(Phase::Sending);
                 return Ok(lease);
             }
-            (origin, Choice::Open) => origin,
+            (origin, Choice::Open) => {
+                progress.clock.begin(Phase::Connecting);
+                origin
+            }
             (origin, Choice::Wait) => match self.wait(&origin, url, settings, is_fresh).await? {
                 Some(lease) => {
                     progress.clock.enter(Phase::Sending);
@@ -270,7 +273,9 @@ impl Pool {
         #[cfg(feature = "http3")]
         if settings.versions == Versions::Http3 {
             return Ok(Made {
-                connection: Either::Shared(Multiplexed::Http3(http3::connect(origin, settings, self, progress).await?)),
+                connection: Either::Shared(Multiplexed::Http3(Box::new(
+                    http3::connect(origin, settings, self, progress).await?,
+                ))),
                 connected: Connected::new(),
                 version: HttpVersion::Http3,
                 handshake: Some(Handshake::Full),
@@ -280,7 +285,7 @@ impl Pool {
         let (connected, handshake) = (io.connected(), io.handshake());
         let speaks_http2 = settings.versions == Versions::Http2 || io.protocol() == Some(b"h2");
         let (connection, version) = match speaks_http2 {
-            true => (Either::Shared(Multiplexed::Http2(Http2::handshake(io).await?)), HttpVersion::Http2),
+            true => (Either::Shared(Multiplexed::Http2(Box::new(Http2::handshake(io).await?))), HttpVersion::Http2),
             false => (Either::Single(Http1::new(io)), HttpVersion::Http1),
         };
         Ok(Made { connection, connected, version, handshake })

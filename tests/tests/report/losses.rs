@@ -4,8 +4,8 @@ use golo_tests::{Signal, until};
 
 use crate::call::{Call, sample};
 
-/// Shell script that limits files to half a kilobyte, which acts like a full disk.
-const FULL: &str = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
+/// Shell script that limits files to two kilobytes, which acts like a full disk.
+const FULL: &str = "trap '' XFSZ; ulimit -f 4; exec \"$@\"";
 
 #[tokio::test]
 async fn full_disk_keeps_old_reports_and_writes_the_small_ones() {
