@@ -39,3 +39,49 @@ impl Phases {
         blocked + dns + connecting + tls_handshaking + sending + waiting + receiving
     }
 }
+
+/// A phase of a request. [`Phases`] describes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting inside golo, for a connection or a stream.
+    Blocked,
+    /// Looking up the host name.
+    Dns,
+    /// Making the TCP connection.
+    Connecting,
+    /// The TLS handshake.
+    TlsHandshaking,
+    /// Sending the request.
+    Sending,
+    /// Waiting for the first byte of the response.
+    Waiting,
+    /// Receiving the response.
+    Receiving,
+}
+
+impl Phase {
+    /// All phases, in the order in which they happen.
+    pub const ALL: [Self; 7] = [
+        Self::Blocked,
+        Self::Dns,
+        Self::Connecting,
+        Self::TlsHandshaking,
+        Self::Sending,
+        Self::Waiting,
+        Self::Receiving,
+    ];
+
+    /// Returns the name of the phase in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Dns => "dns",
+            Self::Connecting => "connecting",
+            Self::TlsHandshaking => "tls_handshaking",
+            Self::Sending => "sending",
+            Self::Waiting => "waiting",
+            Self::Receiving => "receiving",
+        }
+    }
+}

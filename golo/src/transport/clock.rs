@@ -3,18 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Phases;
-
-/// The phase in which a request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Blocked,
-    Dns,
-    Connecting,
-    TlsHandshaking,
-    Sending,
-    Waiting,
-    Receiving,
-}
+pub(crate) use crate::metrics::phases::Phase;
 
 /// Adds each stretch of time to exactly one phase, so that the phases never overlap and are never negative. Time between
 /// hops of a redirect belongs to the phase that ended last.
@@ -81,16 +70,6 @@ mod tests {
 
     use super::*;
 
-    const PHASES: [Phase; 7] = [
-        Phase::Blocked,
-        Phase::Dns,
-        Phase::Connecting,
-        Phase::TlsHandshaking,
-        Phase::Sending,
-        Phase::Waiting,
-        Phase::Receiving,
-    ];
-
     proptest! {
         #[test]
         fn phases_add_up_to_the_duration(steps in proptest::collection::vec((0_usize..7, 0_u64..1_000_000), 0..20), rest in 0_u64..1_000) {
@@ -99,7 +78,7 @@ mod tests {
             let mut now = started;
             for (phase, nanoseconds) in steps {
                 now += Duration::from_nanos(nanoseconds);
-                clock.enter_at(PHASES[phase], now);
+                clock.enter_at(Phase::ALL[phase], now);
             }
             now += Duration::from_nanos(rest);
             prop_assert_eq!(clock.phases(now).total(), now - started);

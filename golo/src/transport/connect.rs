@@ -35,7 +35,14 @@ pub(crate) async fn connect(
     pool: &Pool,
     progress: &mut Progress,
 ) -> Result<Io, TransportError> {
-    let made = connect_at_any_time(origin, settings, pool, progress);
+    in_time(settings, connect_at_any_time(origin, settings, pool, progress)).await
+}
+
+/// Waits until a connection is made, at most for the time that the load test allows.
+pub(super) async fn in_time<T>(
+    settings: &Settings,
+    made: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
     match settings.connect_timeout {
         None => made.await,
         Some(limit) => timeout(limit, made).await.unwrap_or_else(|_| Err(TransportError::timeout())),

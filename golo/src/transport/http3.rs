@@ -63,11 +63,7 @@ pub(crate) async fn connect(
     pool: &Pool,
     progress: &mut Progress,
 ) -> Result<Http3, TransportError> {
-    let made = connect_at_any_time(origin, settings, pool, progress);
-    match settings.connect_timeout {
-        None => made.await,
-        Some(limit) => timeout(limit, made).await.unwrap_or_else(|_| Err(TransportError::timeout())),
-    }
+    connect::in_time(settings, connect_at_any_time(origin, settings, pool, progress)).await
 }
 
 async fn connect_at_any_time(
