@@ -1,7 +1,6 @@
 //! A request of `hello run` over HTTP/2 without TLS, compared with the crate h2 alone: 64 users with a connection each,
 //! one thread.
 
-use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use crate::compare::{Target, counted, cpu_time, has_valgrind, instructions, measured, pin, table, tell, worker};
@@ -58,7 +57,7 @@ async fn requests(url: &str, number: u64) {
     let uri: http::Uri = url.parse().expect("a URL");
     let stream = TcpStream::connect(uri.authority().expect("it has one").as_str()).await.expect("it listens");
     stream.set_nodelay(true).expect("it is connected");
-    let (mut send, connection) = h2::client::handshake::<_, Bytes>(stream).await.expect("it speaks HTTP/2");
+    let (mut send, connection) = h2::client::handshake(stream).await.expect("it speaks HTTP/2");
     tokio::spawn(connection);
     for _ in 0..number {
         std::future::poll_fn(|context| send.poll_ready(context)).await.expect("it is open");

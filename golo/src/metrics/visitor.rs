@@ -41,6 +41,7 @@ impl Visitor {
     }
 
     /// Returns the cookies if a response may have set any.
+    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "only used with the feature"))]
     pub(crate) fn cookies(&self) -> Option<&Jar> {
         self.has_cookies.load(Relaxed).then_some(&self.jar)
     }
