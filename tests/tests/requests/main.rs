@@ -7,6 +7,7 @@ mod credentials;
 mod expectations;
 mod failures;
 mod output;
+mod phases;
 mod redirects;
 mod scope;
 mod side_by_side;
