@@ -220,6 +220,11 @@ impl Http2 {
         let mut send = self.send.clone();
         let prepared = Prepared::of(hop, payload).map_err(broken)?;
         poll_fn(|context| {
+            // Usually ready, since the pool has looked at the connection.
+            let ready = send.poll_ready(context);
+            if ready.is_ready() {
+                return ready;
+            }
             place.register(context.waker());
             self.poll_connection();
             send.poll_ready(context)
