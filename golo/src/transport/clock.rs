@@ -11,6 +11,8 @@ pub(crate) use crate::metrics::phases::Phase;
 pub(crate) struct PhaseClock {
     phases: Phases,
     phase: Phase,
+    /// True if the request has waited in the phase `blocked`.
+    has_waited: bool,
     /// Time from which `phase` has not been added yet.
     since: Instant,
 }
@@ -18,29 +20,31 @@ pub(crate) struct PhaseClock {
 impl PhaseClock {
     /// Starts a clock in the phase `blocked`.
     pub(crate) fn start(now: Instant) -> Self {
-        Self { phases: Phases::default(), phase: Phase::Blocked, since: now }
+        Self { phases: Phases::default(), phase: Phase::Blocked, has_waited: false, since: now }
     }
 
     /// Ends the current phase now and begins another one.
+    ///
+    /// A request that did not wait was not blocked: the few instructions before its first phase belong to that phase,
+    /// and the time need not be read.
     pub(crate) fn enter(&mut self, phase: Phase) {
-        if self.phase != phase {
+        if self.phase == Phase::Blocked && !self.has_waited {
+            self.phase = phase;
+        } else if self.phase != phase {
             self.enter_at(phase, Instant::now());
         }
     }
 
-    /// Begins a phase of a request that did not wait. Its few instructions until now belong to that phase, so that the
-    /// time need not be read, and a request that did not wait was never blocked.
-    pub(crate) fn begin(&mut self, phase: Phase) {
-        match self.phase {
-            Phase::Blocked => self.phase = phase,
-            _ => self.enter(phase),
-        }
+    /// Begins to wait for a connection or a stream.
+    pub(crate) fn wait(&mut self) {
+        self.enter(Phase::Blocked);
+        self.has_waited = true;
     }
 
     fn enter_at(&mut self, phase: Phase, now: Instant) {
         let passed = now.saturating_duration_since(self.since);
         *self.of(self.phase) += passed;
-        (self.phase, self.since) = (phase, now);
+        (self.phase, self.since, self.has_waited) = (phase, now, false);
     }
 
     fn of(&mut self, phase: Phase) -> &mut Duration {

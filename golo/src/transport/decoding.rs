@@ -63,10 +63,10 @@ impl Encoding {
             #[cfg(feature = "zstd")]
             Self::Zstd => read(async_compression::tokio::bufread::ZstdDecoder::new(body)).await,
             #[allow(unreachable_patterns, reason = "reached if a feature is off")]
-            _ => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("{self:?} needs golo's feature of that name {body:?}"),
-            )),
+            _ => {
+                let _ = body;
+                Err(io::Error::new(io::ErrorKind::Unsupported, format!("{self:?} needs golo's feature of that name")))
+            }
         }
     }
 }

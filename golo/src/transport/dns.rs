@@ -30,7 +30,8 @@ struct Name {
 #[derive(Debug)]
 struct Found {
     at: Instant,
-    addresses: Vec<IpAddr>,
+    /// Or the reason why there are none.
+    addresses: Result<Vec<IpAddr>, (io::ErrorKind, String)>,
     /// Number of connections that used them.
     used: usize,
 }
@@ -65,14 +66,17 @@ impl Resolver {
         let name = Arc::clone(lock(&self.names).entry(host.into()).or_default());
         let mut found = name.found.lock().await;
         if found.as_ref().is_none_or(|found| found.at.elapsed() >= self.dns.ttl) {
-            let used = found.take().map_or(0, |found| found.used);
-            let addresses: Vec<_> = lookup_host((host, port)).await?.map(|address| address.ip()).collect();
-            *found = Some(Found { at: Instant::now(), addresses: self.usable(addresses, host)?, used });
+            let looked_up = lookup_host((host, port)).await.map(|all| all.map(|address| address.ip()).collect());
+            let addresses = looked_up.and_then(|all: Vec<_>| self.usable(all, host));
+            let addresses = addresses.map_err(|error| (error.kind(), error.to_string()));
+            let used = found.as_ref().map_or(0, |found| found.used);
+            *found = Some(Found { at: Instant::now(), addresses, used });
         }
         let found = found.as_mut().ok_or_else(|| io::Error::other("the lookup was lost"))?;
         let used = found.used;
         found.used = used.wrapping_add(1);
-        Ok(self.ordered(&found.addresses, used, port))
+        let addresses = found.addresses.as_ref().map_err(|(kind, text)| io::Error::new(*kind, text.clone()))?;
+        Ok(self.ordered(addresses, used, port))
     }
 
     /// Orders fixed addresses, for which there is no lookup, as those of a lookup.
@@ -80,7 +84,7 @@ impl Resolver {
         let name = Arc::clone(lock(&self.names).entry(format!("{host}:{port}").into()).or_default());
         // Nothing holds this lock across an await.
         let used = name.found.try_lock().map_or(0, |mut found| {
-            let found = found.get_or_insert_with(|| Found { at: Instant::now(), addresses: Vec::new(), used: 0 });
+            let found = found.get_or_insert_with(|| Found { at: Instant::now(), addresses: Ok(Vec::new()), used: 0 });
             found.used = found.used.wrapping_add(1);
             found.used - 1
         });
@@ -181,5 +185,16 @@ mod tests {
         let resolver = Resolver::new(Dns { family: Family::V4, ..Dns::default() }, Vec::new());
         let found = resolver.look_up("localhost", 1).await.unwrap();
         assert!(found.iter().all(SocketAddr::is_ipv4), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn failed_lookup_is_kept_as_long_as_addresses_are() {
+        let resolver = Resolver::new(Dns { ttl: std::time::Duration::from_secs(3600), ..Dns::default() }, Vec::new());
+        let first = resolver.look_up("nowhere.invalid", 1).await.unwrap_err();
+        let name = Arc::clone(&lock(&resolver.names)["nowhere.invalid"]);
+        let looked_up = name.found.lock().await.as_ref().unwrap().at;
+        let second = resolver.look_up("nowhere.invalid", 1).await.unwrap_err();
+        assert_eq!(first.to_string(), second.to_string());
+        assert_eq!(name.found.lock().await.as_ref().unwrap().at, looked_up, "it is not looked up again");
     }
 }

@@ -63,7 +63,12 @@ pub(crate) async fn send(
             Err(broken) => broken,
         };
         let is_stale = is_reused && matches!(at, BrokenAt::Unsent | BrokenAt::Unanswered);
-        lease.end(at != BrokenAt::Other);
+        // The failure of one stream is not the end of its connection.
+        if at != BrokenAt::Other || settings.no_keep_alive || !lease.carries_on() {
+            lease.end(at != BrokenAt::Other);
+        } else {
+            drop(lease);
+        }
         let again = payload.is_fresh()
             && match at {
                 BrokenAt::Unsent => is_reused,

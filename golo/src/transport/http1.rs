@@ -255,6 +255,10 @@ impl<'a> Exchange<'a> {
                 break;
             }
             if self.out_at == self.out.len() && self.part.is_empty() {
+                // TLS may still hold a part of what was written.
+                if let Poll::Ready(Err(error)) = Pin::new(io).poll_flush(context) {
+                    return Poll::Ready(Err(WriteError::Io(error)));
+                }
                 return Poll::Pending;
             }
         }
@@ -338,7 +342,9 @@ impl<'a> Exchange<'a> {
             match taken {
                 Ok(true) => break Poll::Ready(Ok(())),
                 // A part of the response has arrived, and the rest has to be waited for.
-                Ok(false) => progress.clock.enter(Phase::Receiving),
+                Ok(false) if self.head.is_some() || !self.partial.is_empty() => progress.clock.enter(Phase::Receiving),
+                // An interim response, such as `100 Continue`.
+                Ok(false) => {}
                 Err(error) => break Poll::Ready(Err(error)),
             }
         };
@@ -364,7 +370,7 @@ impl<'a> Exchange<'a> {
         }
         loop {
             let parsed = head::parse(input, self.method).map_err(|reason| invalid(&reason, false))?;
-            let Some(Parsed { head, framing, keeps_alive, rest, has_surplus }) = parsed else {
+            let Some(Parsed { head, framing, keeps_alive, rest, has_surplus, length }) = parsed else {
                 if input.len() > MOST_BYTES {
                     return Err(invalid(&format!("the head of the response is larger than {MOST_BYTES} bytes"), false));
                 }
@@ -373,7 +379,6 @@ impl<'a> Exchange<'a> {
             };
             if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
                 // The response follows, for example after `100 Continue`.
-                let length = input.len() - surplus_of(input);
                 input = &input[length..];
                 if input.is_empty() {
                     return Ok(false);
@@ -490,10 +495,4 @@ enum WriteError {
     Io(io::Error),
     /// The load test's own stream failed.
     Body(TransportError),
-}
-
-/// Returns the number of bytes after the first head in `input`.
-fn surplus_of(input: &[u8]) -> usize {
-    let end = memchr::memmem::find(input, b"\r\n\r\n").map_or(input.len(), |at| at + 4);
-    input.len() - end
 }

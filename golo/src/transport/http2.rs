@@ -73,8 +73,8 @@ impl Wake for Waiting {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        /// Number of requests up to which all are woken. The leader alone would do, unless the load test holds its
-        /// future without polling it.
+        /// Number of requests that are woken. The leader alone would do, unless the load test holds its future without
+        /// polling it.
         const FEW: usize = 4;
         let woken: Vec<_> = {
             let mut state = lock(&self.0);
@@ -82,8 +82,7 @@ impl Wake for Waiting {
                 state.is_woken = true;
                 return;
             }
-            let number = if state.wakers.len() <= FEW { FEW } else { 1 };
-            state.wakers.iter().take(number).map(|(_, waker)| waker.clone()).collect()
+            state.wakers.iter().take(FEW).map(|(_, waker)| waker.clone()).collect()
         };
         woken.iter().for_each(Waker::wake_by_ref);
     }

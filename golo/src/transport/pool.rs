@@ -38,8 +38,6 @@ pub(crate) struct Pool {
     state: Mutex<Vec<OriginState>>,
     /// Notified when a connection or a stream may have become free.
     freed: Notify,
-    /// Held by the request that is the next to get a connection.
-    turn: tokio::sync::Mutex<()>,
 }
 
 /// Connections to one origin.
@@ -55,6 +53,8 @@ struct OriginState {
     opening: usize,
     /// Number of requests that wait.
     waiting: usize,
+    /// Held by the request that is the next to get a connection. Only pools with a limit have this.
+    turn: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// A connection that is open.
@@ -137,20 +137,20 @@ impl Pool {
     ) -> Result<Lease<'p>, TransportError> {
         let origin = match self.choose(url, settings, is_fresh, false)? {
             (_, Choice::Lent(lease)) => {
-                progress.clock.begin(Phase::Sending);
+                progress.clock.enter(Phase::Sending);
                 return Ok(lease);
             }
-            (origin, Choice::Open) => {
-                progress.clock.begin(Phase::Connecting);
-                origin
-            }
-            (origin, Choice::Wait) => match self.wait(&origin, url, settings, is_fresh).await? {
-                Some(lease) => {
-                    progress.clock.enter(Phase::Sending);
-                    return Ok(lease);
+            (origin, Choice::Open) => origin,
+            (origin, Choice::Wait) => {
+                progress.clock.wait();
+                match self.wait(&origin, url, settings, is_fresh).await? {
+                    Some(lease) => {
+                        progress.clock.enter(Phase::Sending);
+                        return Ok(lease);
+                    }
+                    None => origin,
                 }
-                None => origin,
-            },
+            }
         };
         let opening = Opening { pool: self, origin: &origin };
         // Boxed, because otherwise the future of every request would have room for it.
@@ -170,8 +170,10 @@ impl Pool {
     ) -> Result<Option<Lease<'p>>, TransportError> {
         let _waiting = Waiting::begin(self, origin);
         // Requests get connections in the order in which they came.
-        let _turn = match self.limit {
-            Some(_) => Some(self.turn.lock().await),
+        let mut turn = None;
+        self.of(origin, |state| turn = state.turn.clone());
+        let _turn = match &turn {
+            Some(turn) => Some(turn.lock().await),
             None => None,
         };
         loop {
@@ -197,7 +199,7 @@ impl Pool {
         let at = match states.iter().position(|state| state.origin.is_of(url)) {
             Some(at) => at,
             None => {
-                states.push(OriginState::new(settings.origin(url)?));
+                states.push(OriginState::new(settings.origin(url)?, self.limit));
                 states.len() - 1
             }
         };
@@ -216,9 +218,21 @@ impl Pool {
                 let lent = Lent::Shared { origin: Arc::clone(&origin), connection };
                 return Ok((origin, Choice::Lent(Lease { pool: self, lent, is_reused: true })));
             }
-        } else if self.limit.is_some() {
-            // A fresh connection takes the place of an idle one.
-            state.take_idle().inspect(|_| state.single -= 1);
+        } else {
+            if self.limit.is_some() {
+                // A fresh connection takes the place of an idle one.
+                state.take_idle().inspect(|_| state.single -= 1);
+            }
+            if settings.no_keep_alive {
+                // Left behind by requests that were cancelled.
+                state.shared.retain(|live| live.connection.streams() > 0 && live.connection.is_open());
+            } else if self.limit.is_some()
+                && let Some(connection) = state.take_stream(self.limit)
+            {
+                // There is no room for another connection. This one is still open, unlike the one that broke.
+                let lent = Lent::Shared { origin: Arc::clone(&origin), connection };
+                return Ok((origin, Choice::Lent(Lease { pool: self, lent, is_reused: true })));
+            }
         }
         // The connection that is being made may carry this request too.
         let may_share = settings.may_share(&origin) && !settings.no_keep_alive && !is_fresh;
@@ -313,8 +327,9 @@ impl Pool {
 }
 
 impl OriginState {
-    fn new(origin: Arc<Origin>) -> Self {
-        Self { origin, idle: Vec::new(), shared: Vec::new(), single: 0, opening: 0, waiting: 0 }
+    fn new(origin: Arc<Origin>, limit: Option<usize>) -> Self {
+        let turn = limit.map(|_| Arc::default());
+        Self { origin, idle: Vec::new(), shared: Vec::new(), single: 0, opening: 0, waiting: 0, turn }
     }
 
     /// Returns the number of connections, also of those that are being made.
@@ -424,6 +439,11 @@ impl Lease<'_> {
             Lent::Shared { connection, .. } => connection.connected.get_extras(&mut extensions),
         }
         extensions
+    }
+
+    /// Returns true if other requests can use the connection although this one failed.
+    pub(crate) fn carries_on(&self) -> bool {
+        matches!(&self.lent, Lent::Shared { connection, .. } if connection.connection.is_open())
     }
 
     /// Ends the connection after this request, or earlier if the server has closed it.

@@ -391,3 +391,15 @@ fn client_works_in_each_runtime() {
         assert_eq!(response.unwrap().status(), 200);
     }
 }
+
+#[tokio::test]
+async fn response_after_an_interim_one_is_read_with_bare_line_feeds_too() {
+    for end in ["\r\n", "\n"] {
+        let answer = ["HTTP/1.1 100 Continue", "", "HTTP/1.1 103 Early Hints", "link: </a>", "", "HTTP/1.1 200 OK"];
+        let answer = format!("{}{end}content-length: 2{end}{end}ok", answer.join(end));
+        let url = serve_bytes(answer).await;
+        let (result, output) = sent(golo::request("journey", golo::client().get(url))).await;
+        assert_eq!((output.status, output.size), (200, 2), "{output}");
+        assert_eq!(result.unwrap().text().await.unwrap(), "ok");
+    }
+}

@@ -62,7 +62,7 @@ pub(super) fn write(out: &mut Vec<u8>, hop: &Hop<'_>, length: Option<u64>) -> Re
         match *name {
             // An encoding that does not end in `chunked` would leave the end of the body open.
             TRANSFER_ENCODING if !is_chunked || !ends_chunked(value) => continue,
-            CONTENT_LENGTH if is_chunked => continue,
+            CONTENT_LENGTH if is_chunked || has_length => continue,
             CONTENT_LENGTH => has_length = true,
             _ => {}
         }
@@ -128,6 +128,8 @@ pub(super) struct Parsed {
     pub(super) rest: Bytes,
     /// True if more arrived than the response has.
     pub(super) has_surplus: bool,
+    /// Number of bytes of the head.
+    pub(super) length: usize,
 }
 
 /// Parses the head of a response to a request with this method. Returns `None` if more bytes are needed.
@@ -187,7 +189,7 @@ fn parse_in<'b>(
     }
     let keeps_alive = !closes && (version == Version::HTTP_11 || keeps) && framing != Framing::UntilClose;
     let head = Head { status, version, headers };
-    Ok(Some(Parsed { head, framing, keeps_alive, rest: bytes.slice(length..), has_surplus }))
+    Ok(Some(Parsed { head, framing, keeps_alive, rest: bytes.slice(length..), has_surplus, length }))
 }
 
 /// Returns the framing of a response's body, as RFC 9112, section 6.3, defines it.
