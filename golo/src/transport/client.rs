@@ -3,8 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
 
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
@@ -36,8 +34,6 @@ pub(crate) const SENSITIVE: [HeaderName; 5] =
 type Configure = dyn Fn(ClientBuilder) -> Result<Client, BoxError> + Send + Sync;
 
 static CONFIGURE: RwLock<Option<Arc<Configure>>> = RwLock::new(None);
-/// Number of calls of `set_client`. A client of an earlier generation is not used again.
-static GENERATION: AtomicU64 = AtomicU64::new(0);
 static CLIENTS: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -187,7 +183,7 @@ where
 }
 
 fn forget_clients() {
-    GENERATION.fetch_add(1, Release);
+    options::changed();
     lock(&CLIENTS).clear();
 }
 
@@ -205,7 +201,7 @@ pub(crate) fn is_own(client: &Client) -> bool {
 /// Calls `use_it` with the current worker's client. Builds it if needed.
 fn with_current<T>(use_it: impl Fn(&Kept) -> T) -> Result<T, Error> {
     let runtime = runtime::Handle::try_current().ok().map(|handle| handle.id());
-    let generation = GENERATION.load(Acquire);
+    let generation = options::generation();
     let is_current = |kept: &&Kept| kept.is_for(runtime, generation);
     if let Some(used) = LAST_USED.with_borrow(|kept| kept.as_ref().filter(is_current).map(&use_it)) {
         return Ok(used);
@@ -259,7 +255,8 @@ fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str
         let builder = defaults(policy, outside)?;
         if is_own { marked(builder).map_err(Into::into) } else { Ok(builder) }
     };
-    let built = check(configure.is_some()).and_then(|()| defaults(&policy)).and_then(&build);
+    let checked = if configure.is_some() { check_with_client() } else { Ok(()) };
+    let built = checked.and_then(|()| defaults(&policy)).and_then(&build);
     let client = built
         .or_else(|error| match without_roots() {
             Some(only_added) => build(only_added(defaults(&policy)?)),
@@ -273,16 +270,13 @@ fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str
     Ok((client, own))
 }
 
-/// Checks the settings of the transport. `is_own` is true if the load test builds a client of its own.
-fn check(is_own: bool) -> Result<(), BoxError> {
-    let options = options::current();
-    if !is_own {
-        return http::settings(&options).map(drop);
-    }
+/// Checks that the settings of the transport are possible with a client of the load test's own. [`Settings::new`] checks
+/// those of golo's transport.
+fn check_with_client() -> Result<(), BoxError> {
     if http::is_configured() {
         return Err("the load test has both `client` and `http`: its requests are sent by only one of them".into());
     }
-    if options.http == Some(Versions::Http3) {
+    if options::current().http == Some(Versions::Http3) {
         return Err("`--http 3` is not possible with `client`: that client does not support HTTP/3".into());
     }
     Ok(())
@@ -314,11 +308,17 @@ fn settings() -> Result<Option<Arc<Settings>>, Error> {
         return Ok(None);
     }
     let generation = options::generation();
-    let mut settings = lock(&SETTINGS);
-    if let Some((_, known)) = settings.as_ref().filter(|(of, _)| *of == generation) {
+    let is_current = |(of, _): &&(u64, Arc<Settings>)| *of == generation;
+    if let Some((_, known)) = lock(&SETTINGS).as_ref().filter(is_current) {
         return Ok(Some(Arc::clone(known)));
     }
+    // Not under the lock: this calls the load test's code, which may ask for a client itself.
     let new = Arc::new(Settings::new(&options::current())?);
+    let mut settings = lock(&SETTINGS);
+    // If another worker was faster, its settings are used: all workers share the connections in them.
+    if let Some((_, known)) = settings.as_ref().filter(is_current) {
+        return Ok(Some(Arc::clone(known)));
+    }
     *settings = Some((generation, Arc::clone(&new)));
     Ok(Some(new))
 }
@@ -461,5 +461,17 @@ mod tests {
             assert!(!is_marked(&other), "{other:?}");
             assert!(matches!(carrier(Some(other)), Carrier::Client(_)));
         }
+    }
+
+    #[tokio::test]
+    async fn settings_of_a_later_call_are_used_although_a_client_was_built() {
+        drop(client());
+        // It uses the client itself, which must be an error and not a lock that is never released.
+        crate::set_http(|http| {
+            let error = current().err();
+            http.default_header("x-error", if error.is_some() { "yes" } else { "no" })
+        });
+        let Carrier::Transport { settings, .. } = carrier(None) else { panic!("it is golo's transport") };
+        assert_eq!(settings.headers.get("x-error").unwrap(), "yes");
     }
 }
