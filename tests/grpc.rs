@@ -34,7 +34,7 @@ pub fn job(name: &str) -> Context {
 
 /// Returns the context of a user's trigger.
 pub fn context(name: &str, user: u64, iteration: u64) -> Context {
-    Context { job_name: name.to_owned(), user: Some(user), iteration: Some(iteration) }
+    Context { job_name: name.to_owned(), user: Some(user), iteration: Some(iteration), scenario: None }
 }
 
 /// Triggers the load test behind `channel`.

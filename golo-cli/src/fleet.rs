@@ -81,6 +81,8 @@ pub struct Fleet {
     /// Channel of the agents' events, until a delivery takes it.
     events: Option<(MemberEvents, mpsc::Sender<(usize, MemberEvent)>)>,
     following: JoinSet<()>,
+    /// Plans that the parts' load tests have completed, each with the number of its part.
+    planned: Vec<(usize, Event)>,
     /// Orders to the parts, with the reasons for the end of the run.
     orders: watch::Sender<OrderState>,
     torn_down: watch::Sender<Vec<String>>,
@@ -98,6 +100,7 @@ impl Fleet {
             parts,
             events: None,
             following: JoinSet::new(),
+            planned: Vec::new(),
             orders: watch::Sender::default(),
             torn_down: watch::Sender::default(),
         }
@@ -173,11 +176,11 @@ impl Fleet {
                 MemberEvent::Record(record) => record.record,
             };
             match record {
-                Some(Kind::Event(event)) => {
-                    if matches!(event.event, Some(Event::Ready(_))) {
-                        waiting.retain(|other| *other != index);
-                    }
-                }
+                Some(Kind::Event(event)) => match event.event {
+                    Some(Event::Ready(_)) => waiting.retain(|other| *other != index),
+                    Some(planned @ Event::Planned(_)) => self.planned.push((index, planned)),
+                    _ => {}
+                },
                 Some(Kind::Ended(ended)) => {
                     print_stderr(&self.settings.load_test.name, name, &ended.stderr);
                     let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
@@ -233,7 +236,11 @@ impl Driver for Fleet {
         let (events, event_sender) = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
         let (torn_down, orders) = (self.torn_down.clone(), self.orders.clone());
         let channels = FleetChannels { events, event_sender, torn_down, orders };
-        Ok(Box::new(Delivery::start(&self.settings, &self.parts, plan.clone(), options.clone(), channels)))
+        let mut delivery = Delivery::start(&self.settings, &self.parts, plan.clone(), options.clone(), channels);
+        for (index, planned) in self.planned.drain(..) {
+            delivery.planned(index, &planned);
+        }
+        Ok(Box::new(delivery))
     }
 
     async fn died(&mut self) -> String {

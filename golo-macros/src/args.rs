@@ -58,7 +58,7 @@ struct Given {
 impl Given {
     fn take_option(&mut self, input: ParseStream<'_>) -> Result<()> {
         if !input.peek(Ident::peek_any) {
-            return Err(input.error(format!("expected an option, one of {VALID}")));
+            return Err(expected_option(input, VALID));
         }
         let option = input.call(Ident::parse_any)?;
         let function = "the path of a function";
@@ -74,7 +74,13 @@ impl Given {
     }
 }
 
-fn set_once<T>(
+/// Returns the mistake of something that is not an option, of which `valid` lists all.
+pub(crate) fn expected_option(input: ParseStream<'_>, valid: &str) -> Error {
+    input.error(format!("expected an option, one of {valid}"))
+}
+
+/// Parses `= value` of an option. It is a mistake to set an option twice.
+pub(crate) fn set_once<T>(
     slot: &mut Option<T>,
     option: &Ident,
     kind: &str,
@@ -95,12 +101,14 @@ fn set_once<T>(
     Ok(())
 }
 
-fn name(input: ParseStream<'_>) -> Result<LitStr> {
+/// Parses a name.
+pub(crate) fn name(input: ParseStream<'_>) -> Result<LitStr> {
     let name = input.parse::<LitStr>()?;
     if name.value().trim().is_empty() { Err(Error::new(name.span(), "empty")) } else { Ok(name) }
 }
 
-fn skip_to_comma(input: ParseStream<'_>) -> Result<()> {
+/// Skips the rest of an option.
+pub(crate) fn skip_to_comma(input: ParseStream<'_>) -> Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<TokenTree>()?;
     }

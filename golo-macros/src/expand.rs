@@ -1,17 +1,34 @@
-//! Expansion: an adapter around the function, and a `main` that passes it to golo.
+//! Expansion: an adapter around each function, and a `main` that passes them to golo.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Path, spanned::Spanned};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{AttrStyle, Error, LitStr, Path, Type, spanned::Spanned};
 
 use crate::args::{self, Options};
 use crate::fallback::{self, Mistakes};
-use crate::validate::{self, Function, LoadTest, Parameter};
+use crate::module::{Content, Module, ScenarioFunction};
+use crate::scenario::ScenarioOptions;
+use crate::validate::{self, Function, LoadTest, Parameter, Role};
 
 /// Expands the attribute, and returns the replacement of its item.
 pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let options = args::parse(options, &mut mistakes);
+    let is_module = |input: ParseStream<'_>| {
+        let is_module = Module::is_one(input);
+        input.parse::<TokenStream>().map(|_| is_module)
+    };
+    if is_module.parse2(item.clone()).unwrap_or_default() {
+        return match syn::parse2::<Module>(item.clone()) {
+            Ok(module) => scenarios(&module, &options, mistakes),
+            Err(mistake) => {
+                mistakes.push(mistake);
+                fallback::item(&item, mistakes)
+            }
+        };
+    }
     let function = match syn::parse2::<Function>(item.clone()) {
         Ok(function) => function,
         Err(mistake) => {
@@ -24,7 +41,8 @@ pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
         return fallback::function(&function, mistakes);
     }
     let conditions = function.conditions();
-    let adapter = adapter(&loadtest, &options.golo);
+    let type_name = Ident::new("__Loadtest", Span::mixed_site());
+    let adapter = adapter(&type_name, &loadtest, &options.golo);
     let call = call(&loadtest, &options);
     // A function named `main` moves into the generated `main`.
     let (beside, inside) = if function.is_main() { (None, Some(&item)) } else { (Some(&item), None) };
@@ -41,7 +59,7 @@ pub(crate) fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Returns the adapter. Each part has the span of the user's code, so that compiler errors point there.
-fn adapter(loadtest: &LoadTest<'_>, golo: &Path) -> TokenStream {
+fn adapter(type_name: &Ident, loadtest: &LoadTest<'_>, golo: &Path) -> TokenStream {
     let function = loadtest.function;
     let trigger = Ident::new("trigger", Span::mixed_site());
     let user = Ident::new("user", Span::mixed_site());
@@ -65,8 +83,8 @@ fn adapter(loadtest: &LoadTest<'_>, golo: &Path) -> TokenStream {
             -> ::std::result::Result<#golo::Response, #golo::BoxError>
     };
     quote_spanned! {Span::mixed_site()=>
-        struct __Loadtest;
-        impl #golo::__private::Adapter for __Loadtest {
+        struct #type_name;
+        impl #golo::__private::Adapter for #type_name {
             type User = #state;
             #header {
                 let returned = #function(#(#arguments),*).await;
@@ -79,18 +97,129 @@ fn adapter(loadtest: &LoadTest<'_>, golo: &Path) -> TokenStream {
 fn call(loadtest: &LoadTest<'_>, options: &Options) -> TokenStream {
     let golo = &options.golo;
     let name = &loadtest.name;
-    let shared = loadtest.shared().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let settings = settings(options, loadtest.shared());
+    quote_spanned! {Span::mixed_site()=>
+        #golo::__private::main(
+            #golo::Loadtest::adapter(#name, __Loadtest) #settings
+        )
+    }
+}
+
+/// Expands a module of scenarios.
+fn scenarios(module: &Module, options: &Options, mut mistakes: Mistakes) -> TokenStream {
+    validate::validate_options(options, &mut mistakes);
+    let golo = &options.golo;
+    let mut names = Vec::<LitStr>::new();
+    let mut of_module = None;
+    let scenarios: Vec<_> = module
+        .scenarios()
+        .map(|scenario| {
+            let own = scenario.options(&mut mistakes);
+            let has_setup = own.setup.is_some() || options.setup.is_some();
+            let function = &scenario.function;
+            let parsed = validate::signature(function, Role::Scenario, own.name.as_ref(), has_setup, &mut mistakes);
+            if names.iter().any(|name| name.value() == parsed.name.value()) {
+                let message = format!("two scenarios have the name `{}`: set another `name`", parsed.name.value());
+                mistakes.push(Error::new(parsed.name.span(), message));
+            }
+            names.push(parsed.name.clone());
+            if own.setup.is_none() {
+                of_module = of_module.or(parsed.shared());
+            }
+            register(scenario, &parsed, &own, options)
+        })
+        .collect();
+    if scenarios.is_empty() {
+        let message = "this module has no scenario: put `#[golo::scenario]` on its async functions";
+        mistakes.push(Error::new(module.name.span(), message));
+    }
+    if !mistakes.is_empty() {
+        return fallback::module(module, mistakes);
+    }
+    let Module { attributes, visibility, keyword, name, contents } = module;
+    let (outer, inner): (Vec<_>, Vec<_>) =
+        attributes.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
+    let contents = contents.iter().map(|content| match content {
+        Content::Scenario(scenario) => scenario.function.tokens(),
+        Content::Other(other) => other.clone(),
+    });
+    let load_test = options.name.clone().unwrap_or_else(|| LitStr::new(&name.unraw().to_string(), name.span()));
+    let settings = settings(options, of_module);
+    let conditions = module.conditions();
+    quote_spanned! {Span::mixed_site()=>
+        #(#outer)*
+        #visibility #keyword #name {
+            #(#inner)*
+            #(#contents)*
+
+            #[doc(hidden)]
+            pub(super) fn __golo_loadtest() -> #golo::Loadtest {
+                let mut scenarios = ::std::vec::Vec::<#golo::Scenario>::new();
+                #(#scenarios)*
+                #golo::Loadtest::of_scenarios(scenarios).name(#load_test) #settings
+            }
+        }
+
+        #(#conditions)*
+        fn main() -> ::std::process::ExitCode {
+            #golo::__private::main(#name::__golo_loadtest())
+        }
+    }
+}
+
+/// Returns the statement that registers a scenario.
+fn register(
+    scenario: &ScenarioFunction,
+    parsed: &LoadTest<'_>,
+    own: &ScenarioOptions,
+    options: &Options,
+) -> TokenStream {
+    let golo = &options.golo;
+    let type_name = Ident::new("__Scenario", Span::mixed_site());
+    let adapter = adapter(&type_name, parsed, golo);
+    let conditions = scenario.function.conditions();
+    let name = &parsed.name;
+    let values = own.settings.iter().map(|(key, value)| {
+        let key = key.to_string();
+        quote!(.set(#key, #value))
+    });
+    let thresholds = own.thresholds.iter().flatten().map(|threshold| quote!(.threshold(#threshold)));
+    let shared = parsed.shared().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let setup = own.setup.as_ref().map(|path| quote_spanned!(place(path)=> .setup::<#shared>(#path)));
+    let teardown = own.teardown.as_ref().map(|path| quote_spanned!(place(path)=> .teardown::<#shared, _>(#path)));
+    // The type of `Shared` is checked against the function that returns its value.
+    let check = match (&own.setup, &options.setup, parsed.shared()) {
+        (None, Some(path), Some(ty)) => Some(quote_spanned!(place(ty)=> #golo::__private::shares::<#ty>(&#path);)),
+        _ => None,
+    };
+    quote_spanned! {Span::mixed_site()=>
+        #(#conditions)*
+        {
+            #adapter
+            #check
+            scenarios.push(#golo::Scenario::adapter(#name, #type_name) #(#values)* #(#thresholds)* #setup #teardown);
+        }
+    }
+}
+
+/// Returns the calls that pass on the options of the load test. `shared` is what its triggers share.
+fn settings(options: &Options, shared: Option<&Type>) -> TokenStream {
+    let shared = shared.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let setup = options.setup.as_ref().map(|path| quote_spanned!(place(path)=> .setup::<#shared>(#path)));
     let teardown = options.teardown.as_ref().map(|path| quote_spanned!(place(path)=> .teardown::<#shared, _>(#path)));
     let client = options.client.as_ref().map(|path| quote_spanned!(place(path)=> .client(#path)));
     let http = options.http.as_ref().map(|path| quote_spanned!(place(path)=> .http(#path)));
     quote_spanned! {Span::mixed_site()=>
-        #golo::__private::main(
-            #golo::Loadtest::adapter(#name, __Loadtest)
-                #setup #teardown #client #http
-                .version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown"))
-        )
+        #setup #teardown #client #http
+        .version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown"))
     }
+}
+
+/// Expands `#[golo::scenario]` outside of a module with `#[golo::loadtest]`, which is a mistake.
+pub(crate) fn scenario_alone(item: TokenStream) -> TokenStream {
+    let mistake = "`#[golo::scenario]` goes on an `async fn` in a module with `#[golo::loadtest]`";
+    let report = Error::new(Span::call_site(), mistake).into_compile_error();
+    quote!(#report #item)
 }
 
 /// Returns the span of the user's code, with hygiene of the macro for names.

@@ -3,8 +3,9 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
-use syn::{Attribute, Error, parse_quote};
+use syn::{AttrStyle, Attribute, Error, parse_quote};
 
+use crate::module::{Content, Module};
 use crate::validate::{Function, is_entry_point};
 
 /// The mistakes found so far. All of them are reported together.
@@ -38,6 +39,30 @@ pub(crate) fn item(item: &TokenStream, mistakes: Mistakes) -> TokenStream {
     let report = mistakes.report();
     let main = main(&[], None);
     quote_spanned! {Span::mixed_site()=> #report #item #main }
+}
+
+/// Returns the expansion of a module, without the parts for which the compiler would report a second error.
+pub(crate) fn module(module: &Module, mistakes: Mistakes) -> TokenStream {
+    let report = mistakes.report();
+    let Module { attributes, visibility, keyword, name, contents } = module;
+    let contents = contents.iter().map(|content| match content {
+        Content::Scenario(scenario) => {
+            let function = &scenario.function;
+            function.signature.receiver().is_none().then(|| mend(function)).unwrap_or_default()
+        }
+        Content::Other(other) => other.clone(),
+    });
+    let (outer, inner): (Vec<_>, Vec<_>) =
+        attributes.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
+    let conditions: Vec<_> = module.conditions().cloned().collect();
+    let main = main(&conditions, None);
+    quote_spanned! {Span::mixed_site()=>
+        #report
+        #(#outer)*
+        #[allow(dead_code)]
+        #visibility #keyword #name { #(#inner)* #(#contents)* }
+        #main
+    }
 }
 
 /// Returns the expansion of a function, without the parts for which the compiler would report a second error.

@@ -1,19 +1,23 @@
 //! The attribute macro of golo. Use it through the `golo` crate, as `#[golo::loadtest]`.
 //!
-//! A function passes through `args` (the options), `validate` (the signature) and `expand`. After a mistake it passes
-//! through `fallback` instead, so that the rest of the program still compiles.
+//! A function passes through `args` (the options), `validate` (the signature) and `expand`. A module of scenarios is split
+//! by `module` first, and `scenario` parses the options of each. After a mistake, everything passes through `fallback`
+//! instead, so that the rest of the program still compiles.
 
 mod args;
 mod expand;
 mod fallback;
+mod module;
+mod scenario;
 mod validate;
 
 use proc_macro::TokenStream;
 
 /// Turns an `async fn` into a load test, and its crate into the binary that serves it, runs it and reports results.
 ///
-/// The attribute belongs on one free function in the root of the crate, with any name. It generates the `main`
-/// function. The function itself does not change, and unit tests can call it (unless its name is `main`).
+/// The attribute belongs on one free function in the root of the crate, with any name, or on one [module of
+/// scenarios](#scenarios). It generates the `main` function. The function itself does not change, and unit tests can call
+/// it (unless its name is `main`).
 ///
 /// ```no_run
 /// #[golo::loadtest]
@@ -59,6 +63,58 @@ use proc_macro::TokenStream;
 ///
 /// The function's future must be `Send`. It must not hold a value across an `.await` that is not `Send`, such as an
 /// `Rc`.
+///
+/// # Scenarios
+///
+/// A load test with several kinds of users is a module. Each function with `#[golo::scenario]` in it is one scenario, with
+/// the parameters and results above. Users that take a state of the same type share one state: here, each user logs in
+/// once.
+///
+/// ```no_run
+/// #[golo::loadtest]
+/// mod shop {
+///     use golo::{BoxError, Context, RequestError};
+///
+///     struct Shopper {
+///         journey: String,
+///     }
+///
+///     impl golo::User for Shopper {
+///         async fn start(_: &Context) -> Result<Self, BoxError> {
+///             golo::client().post("http://127.0.0.1:8765/login").send().await?.error_for_status()?;
+///             Ok(Self { journey: golo::new_sequence_id() })
+///         }
+///     }
+///
+///     #[golo::scenario(weight = 70)]
+///     async fn browse(shopper: &mut Shopper) -> Result<(), RequestError> {
+///         golo::do_request(&shopper.journey, golo::client().get("http://127.0.0.1:8765/items")).await?;
+///         Ok(())
+///     }
+///
+///     #[golo::scenario(weight = 30, thresholds = ["iteration_failed rate<1%"])]
+///     async fn buy(shopper: &mut Shopper) -> Result<(), RequestError> {
+///         golo::do_request(&shopper.journey, golo::client().post("http://127.0.0.1:8765/orders")).await?;
+///         Ok(())
+///     }
+///
+///     #[golo::scenario(rate = "1/s", start = "30s")]
+///     async fn restock() {}
+/// }
+/// ```
+///
+/// Scenarios with a `weight` (1 by default) share the load of the run. They are dealt exactly: of any 100 triggers in a
+/// row, 70 are `browse` and 30 are `buy`, in an order that depends on `--seed` only. A scenario of weight 0 runs only if it
+/// is chosen, with `run --only NAME` or `once --scenario NAME`.
+///
+/// With `users`, `rate` or `stages`, a scenario has a load of its own, which runs beside the others, with users of its
+/// own. The options are the flags of `run`: `users = 5`, `rate = "10/s"`, `stages = "30s:100,10s:0"`, `pace = "1s"`,
+/// `duration = "1m"`, `iterations = 100`, `arrivals = "poisson"`, `max_users = 100`; and `start = "30s"`, the time from the
+/// start of the run to its own. Without a duration, it ends with the run. `run --scenario buy:rate=5/s,start=1m` overrides
+/// them, and so does a table `[scenario.buy]` of a job file.
+///
+/// Further options of a scenario: `name`, `setup` and `teardown` as below, for this scenario alone, and `thresholds`, which
+/// its requests and triggers must pass. Paths are resolved inside the module, also those in the options of the load test.
 ///
 /// # Options
 ///
@@ -165,4 +221,13 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn loadtest(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::loadtest(options.into(), item.into()).into()
+}
+
+/// Makes an `async fn` one of several scenarios of a load test.
+///
+/// It belongs on functions of a module with [`#[golo::loadtest]`](macro@loadtest), which describes scenarios and their
+/// options.
+#[proc_macro_attribute]
+pub fn scenario(_: TokenStream, item: TokenStream) -> TokenStream {
+    expand::scenario_alone(item.into()).into()
 }

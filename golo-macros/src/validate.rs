@@ -36,17 +36,38 @@ impl Function {
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let place = "`#[golo::loadtest]` goes on a free `async fn`, or on a module of scenarios";
+        let header = Self::parse_header(input, place)?;
+        Ok(Self { body: input.parse()?, ..header })
+    }
+}
+
+impl Function {
+    /// Parses a scenario in a module, and leaves what follows it.
+    pub(crate) fn parse_in_module(input: ParseStream<'_>) -> Result<Self> {
+        let header = Self::parse_header(input, "`#[golo::scenario]` goes on an `async fn`")?;
+        Ok(Self { body: input.parse::<TokenTree>()?.into(), ..header })
+    }
+
+    /// Parses everything before the body. `place` says where the attribute goes.
+    fn parse_header(input: ParseStream<'_>, place: &str) -> Result<Self> {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         if !starts_function(&input.fork()) {
-            return Err(input.error("this is not a function: `#[golo::loadtest]` goes on a free `async fn`"));
+            return Err(input.error(format!("this is not a function: {place}")));
         }
         let signature = input.parse::<Signature>()?;
         if !input.peek(token::Brace) {
-            let message = "this function has no body: `#[golo::loadtest]` goes on a free `async fn`";
+            let message = format!("this function has no body: {place}");
             return Err(Error::new(signature.ident.span(), message));
         }
-        Ok(Self { attributes, visibility, signature, body: input.parse()? })
+        Ok(Self { attributes, visibility, signature, body: TokenStream::new() })
+    }
+
+    /// Returns the function as it was written.
+    pub(crate) fn tokens(&self) -> TokenStream {
+        let Self { attributes, visibility, signature, body } = self;
+        quote::quote!(#(#attributes)* #visibility #signature #body)
     }
 }
 
@@ -98,29 +119,60 @@ impl<'a> LoadTest<'a> {
     }
 }
 
-/// Records all mistakes in the signature.
+/// The kind of function that is validated, for messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The one function of a load test.
+    LoadTest,
+    /// One of several in a module.
+    Scenario,
+}
+
+impl Role {
+    /// Returns the word for the function, with its article.
+    fn noun(self) -> &'static str {
+        match self {
+            Self::LoadTest => "a load test",
+            Self::Scenario => "a scenario",
+        }
+    }
+}
+
+/// Records all mistakes in the options and the signature of a load test of one function.
 pub(crate) fn validate<'a>(function: &'a Function, options: &Options, mistakes: &mut Mistakes) -> LoadTest<'a> {
-    let signature = &function.signature;
     validate_options(options, mistakes);
-    validate_attributes(function, mistakes);
-    validate_qualifiers(signature, mistakes);
-    validate_generics(signature, mistakes);
+    signature(function, Role::LoadTest, options.name.as_ref(), options.setup.is_some(), mistakes)
+}
+
+/// Records all mistakes in the signature. `has_setup` tells if there is a `setup` whose value it may take.
+pub(crate) fn signature<'a>(
+    function: &'a Function,
+    role: Role,
+    name: Option<&LitStr>,
+    has_setup: bool,
+    mistakes: &mut Mistakes,
+) -> LoadTest<'a> {
+    let signature = &function.signature;
+    let noun = role.noun();
+    validate_attributes(function, role, mistakes);
+    validate_qualifiers(signature, noun, mistakes);
+    validate_generics(signature, noun, mistakes);
     let mut parameters = Vec::new();
     for input in &signature.inputs {
         match input {
             FnArg::Receiver(receiver) => {
                 let message =
-                    "a load test is a free function: it takes `&mut S`, where `S: golo::User`, rather than `self`";
+                    format!("{noun} is a free function: it takes `&mut S`, where `S: golo::User`, rather than `self`");
                 mistakes.push(Error::new_spanned(receiver, message));
             }
-            FnArg::Typed(typed) => match parameter(typed, options, &parameters) {
+            FnArg::Typed(typed) => match parameter(typed, noun, has_setup, &parameters) {
                 Ok(parameter) => parameters.push(parameter),
                 Err(mistake) => mistakes.push(mistake),
             },
         }
     }
     LoadTest {
-        name: options.name.clone().unwrap_or_else(|| {
+        name: name.cloned().unwrap_or_else(|| {
             let name = signature.ident.unraw();
             LitStr::new(&name.to_string(), name.span())
         }),
@@ -136,50 +188,58 @@ pub(crate) fn validate<'a>(function: &'a Function, options: &Options, mistakes: 
 /// Returns true if the attribute turns the function into an entry point of its own.
 pub(crate) fn is_entry_point(attribute: &Attribute) -> bool {
     let last = attribute.path().segments.last();
-    last.is_some_and(|segment| ["main", "test", "loadtest"].iter().any(|name| segment.ident == name))
+    last.is_some_and(|segment| ["main", "test", "loadtest", "scenario"].iter().any(|name| segment.ident == name))
 }
 
-fn validate_attributes(function: &Function, mistakes: &mut Mistakes) {
+fn validate_attributes(function: &Function, role: Role, mistakes: &mut Mistakes) {
     for attribute in function.attributes.iter().filter(|attribute| is_entry_point(attribute)) {
-        let message = "`#[golo::loadtest]` makes the entry point and the runtime: remove this attribute";
+        let is_scenario = attribute.path().segments.last().is_some_and(|segment| segment.ident == "scenario");
+        let message = match role {
+            Role::Scenario if is_scenario => "this function is a scenario already: remove this attribute",
+            _ if is_scenario => {
+                "a scenario is in a module with `#[golo::loadtest]`: this function is the whole load test"
+            }
+            _ => "`#[golo::loadtest]` makes the entry point and the runtime: remove this attribute",
+        };
         mistakes.push(Error::new_spanned(attribute, message));
     }
 }
 
-fn validate_qualifiers(signature: &Signature, mistakes: &mut Mistakes) {
+fn validate_qualifiers(signature: &Signature, noun: &str, mistakes: &mut Mistakes) {
     if let Some(constness) = &signature.constness {
-        mistakes.push(Error::new_spanned(constness, "a load test cannot be `const`"));
+        mistakes.push(Error::new_spanned(constness, format!("{noun} cannot be `const`")));
     }
     if signature.asyncness.is_none() {
-        mistakes.push(Error::new_spanned(signature.fn_token, "a load test is an `async fn`: add `async`"));
+        mistakes.push(Error::new_spanned(signature.fn_token, format!("{noun} is an `async fn`: add `async`")));
     }
     if let Safety::Unsafe(keyword) = &signature.safety {
-        mistakes.push(Error::new_spanned(keyword, "a load test cannot be `unsafe`"));
+        mistakes.push(Error::new_spanned(keyword, format!("{noun} cannot be `unsafe`")));
     }
     if let Some(abi) = &signature.abi {
-        mistakes.push(Error::new_spanned(abi, "a load test cannot be `extern`"));
+        mistakes.push(Error::new_spanned(abi, format!("{noun} cannot be `extern`")));
     }
     if let Some(variadic) = &signature.variadic {
-        mistakes.push(Error::new_spanned(variadic, "a load test cannot be variadic"));
+        mistakes.push(Error::new_spanned(variadic, format!("{noun} cannot be variadic")));
     }
 }
 
-fn validate_generics(signature: &Signature, mistakes: &mut Mistakes) {
+fn validate_generics(signature: &Signature, noun: &str, mistakes: &mut Mistakes) {
     let generics = &signature.generics;
     if generics.lt_token.is_some() {
         let message = if generics.params.iter().all(|parameter| matches!(parameter, syn::GenericParam::Lifetime(_))) {
-            "a load test cannot have lifetimes: leave them out"
+            format!("{noun} cannot have lifetimes: leave them out")
         } else {
-            "a load test cannot be generic: use concrete types"
+            format!("{noun} cannot be generic: use concrete types")
         };
         mistakes.push(Error::new_spanned(generics, message));
     }
     if let Some(clause) = generics.where_clause.as_ref().filter(|_| generics.lt_token.is_none()) {
-        mistakes.push(Error::new_spanned(clause, "a load test cannot have a `where` clause: use concrete types"));
+        mistakes.push(Error::new_spanned(clause, format!("{noun} cannot have a `where` clause: use concrete types")));
     }
 }
 
-fn validate_options(options: &Options, mistakes: &mut Mistakes) {
+/// Records mistakes in options that contradict each other.
+pub(crate) fn validate_options(options: &Options, mistakes: &mut Mistakes) {
     if let (Some(http), Some(_)) = (&options.http, &options.client) {
         let message = "`http` configures golo's transport, and `client` replaces it: requests are sent by only one of \
                        them, so leave one out";
@@ -187,16 +247,16 @@ fn validate_options(options: &Options, mistakes: &mut Mistakes) {
     }
 }
 
-fn parameter<'a>(typed: &'a PatType, options: &Options, earlier: &[Parameter<'_>]) -> Result<Parameter<'a>> {
+fn parameter<'a>(typed: &'a PatType, noun: &str, has_setup: bool, earlier: &[Parameter<'_>]) -> Result<Parameter<'a>> {
     let is_condition = |attribute: &&Attribute| ["cfg", "cfg_attr"].iter().any(|name| attribute.path().is_ident(name));
     if let Some(attribute) = typed.attrs.iter().find(is_condition) {
-        let message = "a parameter of a load test cannot be conditional: write the condition on the function";
+        let message = format!("a parameter of {noun} cannot be conditional: write the condition on the function");
         return Err(Error::new_spanned(attribute, message));
     }
     let whole = &*typed.ty;
     let no_parameter = |what| {
         let message = format!(
-            "{what} cannot be a parameter of a load test: expected `golo::Context`, `golo::Response`, `golo::Shared<T>`, \
+            "{what} cannot be a parameter of {noun}: expected `golo::Context`, `golo::Response`, `golo::Shared<T>`, \
              or `&mut S` where `S: golo::User`"
         );
         Err(Error::new_spanned(whole, message))
@@ -216,7 +276,7 @@ fn parameter<'a>(typed: &'a PatType, options: &Options, earlier: &[Parameter<'_>
                 return Err(Error::new_spanned(&reference.elem, message));
             }
             if earlier.iter().any(|parameter| matches!(parameter, Parameter::User(_))) {
-                return Err(Error::new_spanned(whole, "a load test takes one `&mut S`: put both states into one"));
+                return Err(Error::new_spanned(whole, format!("{noun} takes one `&mut S`: put both states into one")));
             }
             Ok(Parameter::User(&reference.elem))
         }
@@ -225,10 +285,10 @@ fn parameter<'a>(typed: &'a PatType, options: &Options, earlier: &[Parameter<'_>
                 if earlier.iter().any(|parameter| matches!(parameter, Parameter::Shared { .. })) {
                     return Err(Error::new_spanned(
                         whole,
-                        "a load test takes one `Shared<T>`: put both values into one",
+                        format!("{noun} takes one `Shared<T>`: put both values into one"),
                     ));
                 }
-                if options.setup.is_none() {
+                if !has_setup {
                     let message =
                         "`Shared` is what `setup` returns, and there is none: add `setup = …` to `#[golo::loadtest]`";
                     return Err(Error::new_spanned(whole, message));

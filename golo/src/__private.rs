@@ -7,6 +7,9 @@ pub use crate::loadtest::adapter::{
     Adapter, FromTrigger, IntoError, IntoOutcome, IntoResponse, IntoShared, Setup, Teardown, Trigger,
 };
 
+/// Checks that a value of `setup` is what a scenario takes as `Shared<T>`.
+pub fn shares<T>(_: &impl Setup<Returned: Future<Output: IntoShared<T>>>) {}
+
 /// Runs the load test. The generated `main` calls this function.
 pub fn main(loadtest: Loadtest) -> ExitCode {
     loadtest.start()

@@ -12,6 +12,7 @@ mod finished;
 pub mod health;
 pub mod histogram;
 pub(crate) mod lag;
+pub mod mix;
 mod orders;
 pub mod phases;
 pub mod plan;
@@ -139,27 +140,36 @@ impl Engine {
     /// Returns an error if the system cannot start another thread.
     pub fn start<T: Trigger>(trigger: Arc<T>, plan: Plan, options: Options, sinks: Sinks) -> io::Result<Self> {
         // If starting a worker fails, dropping `command` ends those already started.
-        let command = Command::default();
+        let command = Command::of(plan.loads().len());
         let (share, max_lag) = (options.share, options.max_lag);
-        let run = Arc::new(Run {
-            trigger,
-            plan: plan.clone(),
-            job_name: options.job_name.clone(),
-            seed: options.seed,
-            commander: Arc::clone(&command.0),
-            measured: Arc::clone(&sinks.measured),
-            most_iterations: plan.iterations().map(|iterations| share.count(iterations)),
-            iterations: AtomicU64::new(0),
-            most_in_flight: share.count(plan.peak_users()),
-            in_flight: AtomicU64::new(0),
-        });
+        let mut first_user = 0u64;
+        let runs: Vec<_> = std::iter::zip(plan.loads(), command.loads())
+            .map(|(load, commander)| {
+                let run = Run {
+                    trigger: Arc::clone(&trigger),
+                    load: load.clone(),
+                    job_name: options.job_name.clone(),
+                    seed: options.seed,
+                    commander: Arc::clone(commander),
+                    measured: Arc::clone(&sinks.measured),
+                    most_iterations: load.iterations().map(|iterations| share.count(iterations)),
+                    iterations: AtomicU64::new(0),
+                    most_in_flight: share.count(load.peak_users()),
+                    in_flight: AtomicU64::new(0),
+                    deck: load.mix().deck(options.seed, share, load.iterations()),
+                    first_user,
+                };
+                first_user = first_user.saturating_add(load.peak_users());
+                Arc::new(run)
+            })
+            .collect();
         let descriptors = Descriptors::with_limit_raised();
         let workers = u64::try_from(options.workers).unwrap_or(u64::MAX);
         let workers = workers.clamp(1, share.count(plan.peak_users()).max(1));
         let (sender, messages) = mpsc::unbounded_channel();
         for (number, share) in share.split(workers).enumerate() {
             // Workers end by themselves. The engine gives up a worker that does not and never joins its thread.
-            drop(worker::spawn(number, share, Arc::clone(&run), sender.clone())?);
+            drop(worker::spawn(number, share, runs.clone(), sender.clone())?);
         }
         let workers = Roster::of(workers);
         Ok(Self {
@@ -229,7 +239,9 @@ impl Engine {
         let now = Instant::now();
         let elapsed = self.start.map_or(Duration::ZERO, |(start, _)| now.saturating_duration_since(start));
         self.plan = self.plan.adjusted(elapsed, level)?;
-        self.command.0.adjust(self.plan.curve().clone(), now);
+        for (load, commander) in std::iter::zip(self.plan.loads(), self.command.loads()) {
+            commander.adjust(load.curve().clone(), now);
+        }
         Ok(&self.plan)
     }
 
@@ -264,15 +276,27 @@ impl Engine {
 
     /// Starts no more triggers. Triggers in flight may finish within the grace period.
     pub fn stop(&mut self) {
-        self.command.0.stop();
+        self.command.stop();
         self.end_foreign_load();
     }
 
     /// If the load is over, passes its end to the recorder shared by all threads that are not workers.
     fn end_foreign_load(&self) {
-        if let Some(over) = self.command.0.told().over() {
+        if let Some(over) = self.ordered_end() {
             self.sinks.measured.end_load(over);
         }
+    }
+
+    /// Returns the time from which nothing starts any more due to orders: a stop, or the last iteration of each load. A
+    /// load that its plan has ended counts with that end.
+    fn ordered_end(&self) -> Option<Instant> {
+        let start = self.start.map(|(start, _)| start);
+        let ends = std::iter::zip(self.plan.loads(), self.command.loads()).map(|(load, commander)| {
+            let planned = start.zip(load.end()).map(|(start, end)| start + end).filter(|_| self.plan.sole().is_none());
+            [commander.told().over(), planned].into_iter().flatten().min()
+        });
+        let ends = ends.collect::<Option<Vec<_>>>()?;
+        ends.into_iter().max()
     }
 
     /// Cuts off triggers in flight.
@@ -280,7 +304,7 @@ impl Engine {
         self.stop();
         self.cut.get_or_insert_with(Instant::now);
         self.sinks.measured.foreign().cut();
-        self.command.0.cut();
+        self.command.cut();
     }
 
     /// Returns everything measured up to the end of the last second.
@@ -335,8 +359,7 @@ impl Engine {
             self.not_started = Some(nobody_started());
         }
         let whole_time = self.since_start(self.drained.unwrap_or_else(Instant::now));
-        let told = self.command.0.told();
-        let over = self.planned_end().into_iter().chain(told.over()).min();
+        let over = self.planned_end().into_iter().chain(self.ordered_end()).min();
         let load_time = over.map_or(whole_time, |over| self.since_start(over)).min(whole_time);
         let health = Health {
             worst_lag: self.lag.finish(load_time),
@@ -406,7 +429,7 @@ impl Engine {
 
     /// Sends the order that all workers are waiting for, if they are.
     fn go_on(&mut self) {
-        let is_over = self.command.0.is_over();
+        let is_over = self.command.is_over();
         if let Some(begin) = self.begin
             && self.start.is_none()
             && !is_over
@@ -421,7 +444,7 @@ impl Engine {
         }
         if self.released.is_none() && self.workers.are_all(Worker::has_stopped) {
             self.released = Some(Instant::now());
-            self.command.0.release();
+            self.command.release();
         }
     }
 
@@ -447,9 +470,11 @@ impl Engine {
             self.sinks.measured.end_load(end);
         }
         self.sinks.outside.measure_from(start);
-        self.command.0.start(start);
-        if self.plan.iterations().is_some_and(|iterations| self.options.share.count(iterations) == 0) {
-            self.command.0.exhaust();
+        for (load, commander) in std::iter::zip(self.plan.loads(), self.command.loads()) {
+            commander.start(start);
+            if load.iterations().is_some_and(|iterations| self.options.share.count(iterations) == 0) {
+                commander.exhaust();
+            }
         }
     }
 
@@ -499,7 +524,7 @@ impl Engine {
             return Some(released + PATIENCE);
         }
         let grace = self.plan.graceful_stop();
-        let stopped = self.command.0.told().stopped;
+        let stopped = self.command.stopped();
         let (over, grace) = match self.drained {
             // Users have the grace period again to stop, and at least `PATIENCE`.
             Some(drained) => (Some(drained), grace.max(PATIENCE)),

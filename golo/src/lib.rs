@@ -74,8 +74,8 @@ pub use golo_proto as pb;
 pub use reqwest;
 
 pub use error::{BoxError, Error, RequestError};
-pub use golo_macros::loadtest;
-pub use loadtest::{Loadtest, adapter::IntoResponse, param::param, runner::Runner};
+pub use golo_macros::{loadtest, scenario};
+pub use loadtest::{Loadtest, adapter::IntoResponse, param::param, runner::Runner, scenario::Scenario};
 pub use metrics::check::check;
 pub use metrics::connection::{ConnectionEvent, Handshake, HttpVersion};
 pub use metrics::output::{Output, OutputRef};

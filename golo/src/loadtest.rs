@@ -2,8 +2,11 @@
 
 pub(crate) mod adapter;
 pub(crate) mod erased;
+pub(crate) mod hooks;
 pub(crate) mod param;
 pub(crate) mod runner;
+pub(crate) mod scenario;
+pub(crate) mod scenarios;
 pub(crate) mod users;
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Instant};
@@ -12,7 +15,10 @@ use tokio::sync::OnceCell;
 
 use crate::error::{chain, reason};
 use crate::loadtest::adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger};
-use crate::loadtest::erased::{Annotated, BoxFuture, Erased, Function, Run, Stateless, UserState};
+use crate::loadtest::erased::{Annotated, Erased, Function, Run, Stateless, UserState};
+use crate::loadtest::hooks::Hooks;
+use crate::loadtest::scenario::Scenario;
+use crate::loadtest::scenarios::{Scenarios, SharedValues};
 use crate::loadtest::users::Users;
 use crate::metrics::output::nanoseconds;
 use crate::metrics::scope::{Scope, SharedValue};
@@ -20,10 +26,7 @@ use crate::metrics::{sequence, sink};
 use crate::support::panic::caught;
 use crate::support::secrets::without_credentials;
 use crate::transport::{client, http};
-use crate::{BoxError, Context, Error, Http, IntoHttp, IntoResponse, Response, Runner, Shared, Sink};
-
-type SetUp = dyn Fn() -> BoxFuture<'static, Result<SharedValue, BoxError>> + Send + Sync;
-type TearDown = dyn Fn(SharedValue) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
+use crate::{BoxError, Context, Error, Http, IntoHttp, IntoResponse, Response, Runner, Sink};
 
 /// A load test with its name and hooks.
 ///
@@ -47,8 +50,9 @@ type TearDown = dyn Fn(SharedValue) -> BoxFuture<'static, Result<(), BoxError>> 
 pub struct Loadtest {
     pub(crate) name: String,
     pub(crate) version: Option<String>,
-    setup: Option<Box<SetUp>>,
-    teardown: Option<Box<TearDown>>,
+    hooks: Hooks,
+    /// Name of the only scenario that runs, if one was chosen.
+    pub(crate) only: Option<String>,
     sink: Option<Arc<dyn Sink>>,
     adapter: Arc<dyn Erased>,
     users: Users,
@@ -72,6 +76,14 @@ impl Loadtest {
         Self::erased("loadtest", Arc::new(Stateless(Run(runner))))
     }
 
+    /// Creates a load test of several scenarios. Its name is `loadtest` unless [`name`](Self::name) sets another.
+    ///
+    /// Scenarios without a load of their own share the plan of the run: any run of as many triggers as the sum of their
+    /// weights has each scenario exactly as often as its weight says, in an order that `--seed` decides.
+    pub fn of_scenarios(scenarios: impl IntoIterator<Item = Scenario>) -> Self {
+        Self::erased("loadtest", Arc::new(Scenarios::new(scenarios.into_iter().collect())))
+    }
+
     /// Creates the load test that an expansion of `#[golo::loadtest]` describes.
     #[doc(hidden)]
     pub fn adapter<A: Adapter>(name: &str, _: A) -> Self {
@@ -83,8 +95,8 @@ impl Loadtest {
         Self {
             name: name.to_owned(),
             version: None,
-            setup: None,
-            teardown: None,
+            hooks: Hooks::default(),
+            only: None,
             sink: None,
             users: Users::new(Arc::clone(&adapter)),
             adapter,
@@ -114,10 +126,7 @@ impl Loadtest {
     where
         T: Send + Sync + 'static,
     {
-        self.setup = Some(Box::new(move || {
-            let running = f.setup();
-            Box::pin(async { Ok(Shared::new(running.await.into_shared()?).into_any()) })
-        }));
+        self.hooks.set_setup(f);
         self
     }
 
@@ -128,14 +137,7 @@ impl Loadtest {
     where
         T: Send + Sync + 'static,
     {
-        let f = Arc::new(f);
-        self.teardown = Some(Box::new(move |shared| {
-            let f = Arc::clone(&f);
-            Box::pin(async move {
-                let shared = Shared::from_any(shared).ok_or("`teardown` takes another type than `setup` returned")?;
-                f.teardown(shared).await.into_outcome()
-            })
-        }));
+        self.hooks.set_teardown(f);
         self
     }
 
@@ -182,14 +184,18 @@ impl Loadtest {
     /// # }
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example());
     /// ```
-    pub async fn trigger(&self, context: Context) -> Response {
+    pub async fn trigger(&self, mut context: Context) -> Response {
         let prepared = Response { job_name: context.job_name.clone(), ..Response::default() };
+        match self.adapter.choose(context.scenario.as_deref()) {
+            Ok(scenario) => context.scenario = scenario,
+            Err(error) => return failed(prepared, reason(error)),
+        }
         let sink = self.sink.clone().unwrap_or_else(sink::process);
         if let Some(room) = sink.backpressure() {
             room.await;
         }
         let shared = match self.set_up().await {
-            Ok(shared) => shared,
+            Ok(shared) => self.adapter.shared_of(&shared, context.scenario.as_deref()),
             Err(error) => return failed(prepared, chain(&error)),
         };
         let mut lease = match self.users.lease(&context, &shared).await {
@@ -232,6 +238,21 @@ impl Loadtest {
         Arc::clone(scope).run(caught(self.adapter.trigger(trigger, state)))
     }
 
+    /// Returns the scenario of a single trigger: the named one, or one by the weights. `None` for a load test of one
+    /// function.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such scenario.
+    pub(crate) fn choose(&self, named: Option<&str>) -> Result<Option<String>, BoxError> {
+        match named {
+            Some(_) if self.adapter.scenarios().is_empty() => {
+                Err("the load test has no scenarios: remove `--scenario`".into())
+            }
+            _ => self.adapter.choose(named),
+        }
+    }
+
     /// Returns the load test behind its common interface.
     pub(crate) fn erased_adapter(&self) -> &dyn Erased {
         &*self.adapter
@@ -245,16 +266,29 @@ impl Loadtest {
     /// Runs `setup` unless it has run already, and returns its value.
     pub(crate) async fn set_up(&self) -> Result<SharedValue, Error> {
         let shared = self.shared.get_or_init(|| async {
-            let Some(setup) = &self.setup else {
-                return Ok(Shared::new(()).into_any());
-            };
-            match self.aside(None, async { setup().await }).await {
-                Ok(Ok(shared)) => Ok(shared),
-                Ok(Err(error)) => Err(reason(error)),
-                Err(panicked) => Err(panicked),
+            let common = self.run_setup(&self.hooks).await?;
+            let scenarios = self.adapter.scenarios();
+            if !scenarios.iter().any(|scenario| scenario.hooks.has_setup()) {
+                return Ok(common);
             }
+            let mut own = Vec::with_capacity(scenarios.len());
+            for scenario in scenarios {
+                let runs = scenario.hooks.has_setup() && self.runs(scenario);
+                let value = if runs { Some(self.run_setup(&scenario.hooks).await) } else { None };
+                own.push(value.transpose().map_err(|reason| format!("scenario `{}`: {reason}", scenario.name))?);
+            }
+            Ok(Arc::new(SharedValues { common, own }) as SharedValue)
         });
         shared.await.clone().map_err(|reason| Error::start("`setup` failed", Some(reason.into())))
+    }
+
+    async fn run_setup(&self, hooks: &Hooks) -> Result<SharedValue, String> {
+        self.aside(None, hooks.set_up()).await?.map_err(reason)
+    }
+
+    /// Returns true if a scenario may run: unless another one was chosen.
+    fn runs(&self, scenario: &Scenario) -> bool {
+        self.only.as_ref().is_none_or(|only| *only == scenario.name)
     }
 
     /// Stops every user, then runs `teardown` if `setup` succeeded.
@@ -263,11 +297,16 @@ impl Loadtest {
             return Ok(());
         };
         self.users.end_all().await;
-        let Some(teardown) = &self.teardown else {
-            return Ok(());
-        };
-        let ending = self.aside(Some(Arc::clone(shared)), async { teardown(Arc::clone(shared)).await });
-        let result = ending.await.unwrap_or_else(|panicked| Err(panicked.into()));
+        let of_scenarios = self.adapter.scenarios().iter().filter(|scenario| self.runs(scenario));
+        let hooks = of_scenarios.map(|scenario| (&scenario.hooks, Some(&*scenario.name))).chain([(&self.hooks, None)]);
+        let mut result = Ok(());
+        for (hooks, scenario) in hooks.filter(|(hooks, _)| hooks.has_teardown()) {
+            let shared = self.adapter.shared_of(shared, scenario);
+            let ending = self.aside(Some(Arc::clone(&shared)), hooks.tear_down(shared));
+            let ended = ending.await.unwrap_or_else(|panicked| Err(panicked.into()));
+            // The others still run. The first error is reported.
+            result = result.and(ended);
+        }
         result.map_err(|error| Error::teardown("`teardown` failed", Some(reason(error).into())))
     }
 

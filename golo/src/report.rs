@@ -21,6 +21,7 @@ mod phases;
 mod rates;
 mod requests;
 mod route;
+mod scenarios;
 mod summary;
 mod tables;
 mod tags;

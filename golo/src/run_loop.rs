@@ -268,6 +268,9 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         for output in &mut *self.outputs {
             output.event(event, engine.totals());
         }
+        if let RunEvent::Planned { plan, thresholds } = event {
+            self.complete(plan, thresholds);
+        }
         let RunEvent::Second(progress) = event else { return };
         self.outcome.timeline.add(progress);
         self.watch.second(progress);
@@ -281,6 +284,25 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             engine.stop(&StopReason::Threshold(lost.clone()));
             self.outcome.aborted = Some(lost);
         }
+    }
+
+    /// Continues with the plan and the thresholds that the load test has completed.
+    fn complete(&mut self, plan: &Plan, thresholds: &[String]) {
+        if !self.spec.is_quiet {
+            self.say(plan);
+        }
+        self.spec.plan = plan.clone();
+        // A load test of a later golo may have thresholds that this one does not know. They must not pass silently.
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            thresholds.iter().map(|text| text.parse::<Threshold>().map_err(|_| text)).partition(Result::is_ok);
+        for text in unknown.into_iter().filter_map(Result::err) {
+            self.outcome.died.get_or_insert_with(|| {
+                format!("the load test has the threshold `{text}`, which this golo does not know")
+            });
+        }
+        let known: Vec<_> = known.into_iter().flatten().collect();
+        self.watch.complete(plan, known.iter().cloned());
+        self.spec.thresholds.extend(known);
     }
 
     /// Warns once if the load test cannot keep its pace.

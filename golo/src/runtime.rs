@@ -67,9 +67,9 @@ impl Loadtest {
         self.start_on_this_thread()
     }
 
-    fn start_on_this_thread(self) -> ExitCode {
+    fn start_on_this_thread(mut self) -> ExitCode {
         let mut command = Call::command(&self);
-        let call = match Call::read(&mut command) {
+        let call = match Call::read(&mut command, &self) {
             Ok(call) => call,
             Err(error) => return refuse(error, &command, &own_call::own_call().plain),
         };
@@ -81,10 +81,14 @@ impl Loadtest {
                     serve::serve(loadtest, address, graceful_stop, quiet, wire, runtimes)
                 })
             }
-            Call::Run(run) => run::run(self, *run),
-            Call::Once { job_name, transport } => {
+            Call::Run(run) => {
+                self.only = run.scenarios().only.clone();
+                run::run(self, *run)
+            }
+            Call::Once { job_name, scenario, transport } => {
                 client::set_options(transport);
-                self.on_every_core(|loadtest, runtimes| once::once(loadtest, job_name, runtimes))
+                self.only.clone_from(&scenario);
+                self.on_every_core(|loadtest, runtimes| once::once(loadtest, job_name, scenario, runtimes))
             }
         }
     }

@@ -27,7 +27,9 @@ impl WireError {
         Self { message: message.into() }
     }
 
-    fn missing(what: &str) -> Self {
+    /// Creates the error of a message without a part that it must have.
+    #[must_use]
+    pub fn missing(what: &str) -> Self {
         Self::new(format!("no {what}"))
     }
 }

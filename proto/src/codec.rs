@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn context_fields_have_numbers_of_the_contract() {
-        let context = Context { job_name: "buy".to_owned(), user: Some(7), iteration: Some(0) };
+        let context = Context { job_name: "buy".to_owned(), user: Some(7), iteration: Some(0), scenario: None };
         let encoded = [0x0a, 3, b'b', b'u', b'y', 0x10, 7, 0x18, 0];
         assert_eq!(context.encode_to_vec(), encoded);
         assert_eq!(Context::receive(&encoded[..]).unwrap(), context);

@@ -58,16 +58,17 @@ pub mod engine {
     pub use crate::generated::engine::*;
 
     /// Latest revision of the protocol that this crate supports. A plan that needs a later one is refused.
-    pub const REVISION: u32 = 1;
+    pub const REVISION: u32 = 2;
 
     /// Earliest revision that this crate supports.
     pub const EARLIEST: u32 = 1;
 
     /// Returns the lowest revision that supports everything in a plan.
     #[must_use]
-    pub fn needs(_: &Plan) -> u32 {
+    pub fn needs(plan: &Plan) -> u32 {
         // Each field that changes the delivered load must be listed here with the revision that added it.
-        1
+        let has_scenarios = !plan.scenarios.is_empty() || !plan.only.is_empty();
+        if has_scenarios { 2 } else { 1 }
     }
 
     /// Returns the revision to use with a peer that supports `theirs` and earlier ones, or `None` if there is none in

@@ -312,9 +312,14 @@ impl Job for Echo {
 #[test]
 fn client_and_server_understand_each_other() {
     let mut client = JobClient::new(JobServer::new(Echo));
-    let response = block_on(client.trigger(Context { job_name: "buy".to_owned(), user: Some(0), iteration: None }))
-        .unwrap()
-        .into_inner();
+    let response = block_on(client.trigger(Context {
+        job_name: "buy".to_owned(),
+        user: Some(0),
+        iteration: None,
+        scenario: None,
+    }))
+    .unwrap()
+    .into_inner();
     assert_eq!(
         response,
         Response { job_name: "buy".to_owned(), output: "Some(0) None".to_owned(), duration: 12, ..Response::default() }

@@ -89,6 +89,10 @@ impl Agent {
             max_lag: request.call.options(&kept.name).max_lag.map(wire::nanoseconds),
             // The thresholds below contain them.
             selected_routes: Vec::new(),
+            // `Planned` follows.
+            scenarios: Vec::new(),
+            only: String::new(),
+            load_is_asked: false,
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

@@ -221,7 +221,7 @@ impl Job {
                     refused.clone_from(&adjusted.refused);
                 });
             }
-            Some(event::Event::Accepted(_) | event::Event::Outputs(_)) | None => {}
+            Some(event::Event::Accepted(_) | event::Event::Planned(_) | event::Event::Outputs(_)) | None => {}
         }
     }
 

@@ -26,18 +26,27 @@ impl JobLimits {
     ///
     /// Returns a description of the limit that the job exceeds.
     pub fn check(&self, call: &RunCall, share: Share) -> Result<(), Failure> {
-        let plan = call.plan();
-        if let Some(most) = self.users {
-            users(share.count(plan.peak_users()), most, plan.is_open())?;
-        }
-        if let Some(most) = self.duration {
-            self.check_time(plan, most)?;
-        }
+        self.check_plan(call.plan(), share)?;
         // Proxies from the environment are checked by the load test: only there it is known when they are used.
         if !self.targets.is_empty() {
             check_among(&self.targets, call.transport())?;
         }
         Ok(())
+    }
+
+    /// Checks that a plan is within the limits. A load test may complete the plan that it receives.
+    ///
+    /// # Errors
+    ///
+    /// Returns a description of the limit that the plan exceeds.
+    pub fn check_plan(&self, plan: &Plan, share: Share) -> Result<(), Failure> {
+        if let Some(most) = self.users {
+            users(share.count(plan.peak_users()), most, plan.is_open())?;
+        }
+        match self.duration {
+            Some(most) => self.check_time(plan, most),
+            None => Ok(()),
+        }
     }
 
     fn check_time(&self, plan: &Plan, most: Duration) -> Result<(), Failure> {
@@ -61,7 +70,10 @@ impl JobLimits {
     ///
     /// Returns an error if `level` exceeds a limit, or if it is a rate and the plan has users, or vice versa.
     pub fn check_level(&self, level: Target, plan: &Plan, share: Share) -> Result<(), Failure> {
-        match (level, plan.model()) {
+        let Some(load) = plan.sole() else {
+            return Err("this job has several loads, so they cannot be changed".into());
+        };
+        match (level, load.model()) {
             (Target::Users(count), Model::Closed { .. }) => match self.users {
                 Some(most) => Ok(users(share.count(count), most, false)?),
                 None => Ok(()),

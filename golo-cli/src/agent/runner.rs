@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{iter, thread};
 
 use golo::cli::chain;
+use golo::engine::plan::Plan;
 use golo::run_loop::Order;
 use golo_proto::engine::{Event, event};
 use golo_proto::results::{Ended, ended, record};
@@ -139,7 +140,9 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
     let load_test = LoadTest { name: kept.name, path };
     let Request { call, share, limits, hold, .. } = request;
     let held = hold.then_some(driven::HELD);
-    Ok(driven::Job { load_test, call, params, share, limits, held })
+    let allowed = agent.options.limits.clone();
+    let check = Arc::new(move |plan: &Plan| allowed.check_plan(plan, share).map_err(|failure| failure.to_string()));
+    Ok(driven::Job { load_test, call, params, share, limits, check, held })
 }
 
 /// Drives a job on its own thread and runtime, so that the agent's other work does not disturb it.

@@ -13,6 +13,7 @@ use golo::run_loop::{self, Order, Orders, RunSpec};
 use golo::wire;
 use tokio::{runtime::Handle, sync::mpsc};
 
+use crate::drive::engine_client::PlanCheck;
 use crate::drive::run_end::ended;
 use crate::drive::served::Served;
 use crate::process::limits::LimitArgs;
@@ -34,6 +35,8 @@ pub struct Job {
     pub share: Share,
     /// Resource limits of the load test.
     pub limits: LimitArgs,
+    /// Check of the plan that the load test has completed with its scenarios.
+    pub check: PlanCheck,
     /// Longest time to wait for [`Order::Start`] after the users have started, such as [`HELD`]. `None` if the job is
     /// not held.
     pub held: Option<Duration>,
@@ -52,14 +55,14 @@ pub async fn drive(
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
     on_event: impl FnMut(pb::Event) + Send,
 ) -> Ended {
-    let Job { load_test, call, params, share, limits, held } = job;
+    let Job { load_test, call, params, share, limits, check, held } = job;
     let sinks = Sinks::selecting(call.selected(), Vec::new());
     let spec = call.spec(&load_test.name);
     let options = golo::engine::Options { share, ..spec.options };
     // The collector of the results judges the thresholds of the whole run.
     let spec = RunSpec { options, thresholds: Vec::new(), abort_on_fail: false, is_quiet: true, held, ..spec };
     let served = Served::new(load_test, params, &call, Handle::current());
-    let mut served = served.limited(limits).sharing(share).on_stderr(on_stderr);
+    let mut served = served.limited(limits).checking_plan(check).sharing(share).on_stderr(on_stderr);
     let mut outputs: [Box<dyn MetricsOutput + '_>; 1] = [Box::new(Events(on_event))];
     let outcome = run_loop::run(&mut served, spec, sinks, &mut Orders::from(orders), &mut outputs).await;
     for output in &mut outputs {

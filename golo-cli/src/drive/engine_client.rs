@@ -1,9 +1,10 @@
 //! The client of `golo.engine.v1.Engine`: lets a load test in another process run a whole plan itself.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use golo::cli::{not_started, say, until};
-use golo::engine::plan::{Plan, Target};
+use golo::engine::plan::{Plan, ScenarioRequest, Target};
 use golo::engine::share::Share;
 use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, Options, RunEvent, Sinks};
@@ -31,6 +32,18 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// If a deadline is noticed this late, then this process itself was paused, for example by a suspended machine.
 const PAUSED: Duration = Duration::from_secs(1);
 
+/// Checks a plan that the load test has completed. Returns the reason if it must not run.
+pub type PlanCheck = Arc<dyn Fn(&Plan) -> Result<(), String> + Send + Sync>;
+
+/// What a load test is asked to do with its plan.
+#[derive(Clone, Default)]
+pub struct AskedOfLoadTest {
+    /// What is asked of its scenarios.
+    pub scenarios: ScenarioRequest,
+    /// Check of the completed plan.
+    pub check: Option<PlanCheck>,
+}
+
 /// Answer of a load test to a plan.
 pub enum Opened {
     /// The load test runs the plan.
@@ -48,6 +61,7 @@ pub struct EngineClient {
     merged: MergedRun,
     outputs: OutputRelay,
     plan: Plan,
+    check: Option<PlanCheck>,
     share: Share,
     /// Lowest revision of the protocol that supports the plan.
     needs: u32,
@@ -75,7 +89,13 @@ impl EngineClient {
     /// # Errors
     ///
     /// Returns an error if the load test refuses this plan.
-    pub async fn open(address: &Address, plan: &Plan, options: &Options, sinks: &Sinks) -> Result<Opened, Error> {
+    pub async fn open(
+        address: &Address,
+        plan: &Plan,
+        options: &Options,
+        asked: &AskedOfLoadTest,
+        sinks: &Sinks,
+    ) -> Result<Opened, Error> {
         let channel = address
             .channel()
             .map_err(|error| not_started("the address of the load test is invalid", Some(error.into())))?;
@@ -93,6 +113,9 @@ impl EngineClient {
             speaks: pb::REVISION,
             max_lag: options.max_lag.map(wire::nanoseconds),
             selected_routes: sinks.measured.selected().routes().map(str::to_owned).collect(),
+            scenarios: asked.scenarios.settings.iter().map(ToString::to_string).collect(),
+            only: asked.scenarios.only.clone().unwrap_or_default(),
+            load_is_asked: asked.scenarios.load_is_asked,
         };
         let needs = pb::needs(&requested);
         requested.needs = needs;
@@ -110,6 +133,7 @@ impl EngineClient {
             merged: MergedRun::new(plan.clone(), options.clone(), [options.job_name.clone()]),
             outputs: OutputRelay::new(sinks.measured.clone()),
             plan: plan.clone(),
+            check: asked.check.clone(),
             share: options.share,
             needs,
             is_held: false,
@@ -207,10 +231,17 @@ impl EngineClient {
                 self.outputs_lost = finished.outputs_lost;
                 self.ended_early = self.why_early(finished);
             }
-            Event::Adjusted(_) | Event::Accepted(_) => {}
+            Event::Planned(_) | Event::Adjusted(_) | Event::Accepted(_) => {}
         }
         if let Err(error) = self.merged.receive(0, &event) {
             return self.fail(format!("the load test sent an invalid event: {error}"));
+        }
+        if let Event::Planned(_) = &event {
+            self.plan = self.merged.plan().clone();
+            if let Some(Err(reason)) = self.check.as_ref().map(|check| check(&self.plan)) {
+                self.command(Command::Cut(pb::Cut {}));
+                return self.fail(reason);
+            }
         }
         if let Event::Adjusted(adjusted) = &event {
             let plan = match &adjusted.load {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use golo::Context;
 use golo::engine::errors::ErrorKind;
+use golo::engine::mix::Mix;
 use golo::engine::recorder::RecorderSink;
 use golo::engine::trigger::{Failure, Outcome, Trigger};
 use golo::pb::JobClient;
@@ -143,7 +144,7 @@ impl Trigger for ServedJob {
         Ok(())
     }
 
-    async fn start(&self, _: &Context) -> Result<(), String> {
+    async fn start(&self, _: &Context, _: &Mix) -> Result<(), String> {
         Ok(())
     }
 

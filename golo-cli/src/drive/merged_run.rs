@@ -24,6 +24,8 @@ pub struct MergedRun {
     most_connections: u64,
     /// Events other than seconds that were not returned yet.
     waiting: VecDeque<RunEvent>,
+    /// True if an engine has completed the plan.
+    is_planned: bool,
 }
 
 /// A second that not all engines have reported yet.
@@ -72,6 +74,7 @@ impl MergedRun {
             most_users: 0,
             most_connections: 0,
             waiting: VecDeque::new(),
+            is_planned: false,
         }
     }
 
@@ -104,6 +107,15 @@ impl MergedRun {
                     self.plan = load.try_into()?;
                 }
             }
+            Event::Planned(planned) => {
+                let load = planned.load.as_ref().ok_or_else(|| WireError::missing("load of the completed plan"))?;
+                let plan: Plan = load.try_into()?;
+                // All engines of a run complete it in the same way.
+                if !std::mem::replace(&mut self.is_planned, true) {
+                    self.plan = plan.clone();
+                    self.waiting.push_front(RunEvent::Planned { plan, thresholds: planned.thresholds.clone() });
+                }
+            }
             Event::Ready(_) | Event::Accepted(_) | Event::Outputs(_) => {}
         }
         Ok(())
@@ -133,6 +145,14 @@ impl MergedRun {
     /// Returns the next event of the run, if there is one.
     pub fn next_event(&mut self) -> Option<RunEvent> {
         self.waiting.pop_front().or_else(|| self.progress().map(RunEvent::Second))
+    }
+
+    /// Returns the plan and the thresholds that an engine has completed, once.
+    pub fn take_planned(&mut self) -> Option<(Plan, Vec<String>)> {
+        match self.waiting.pop_front_if(|event| matches!(event, RunEvent::Planned { .. }))? {
+            RunEvent::Planned { plan, thresholds } => Some((plan, thresholds)),
+            _ => None,
+        }
     }
 
     /// Returns the next second, if all running engines have reported it.

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::drive::engine_client::{EngineClient, Opened};
+use crate::drive::engine_client::{AskedOfLoadTest, EngineClient, Opened, PlanCheck};
 use crate::drive::job_client::{Address, ServedJob};
 use crate::drive::journeys::OpenJourneys;
 use crate::drive::line_reader::{Lines, Reader};
@@ -62,6 +62,7 @@ pub struct Served {
     /// Flags of the transport that are set, other than the proxy.
     transport: Vec<&'static str>,
     grace: Duration,
+    asked: AskedOfLoadTest,
     limits: LimitArgs,
     share: Share,
     has_warm_up: bool,
@@ -108,6 +109,7 @@ impl Served {
             transport,
             environment,
             grace: call.plan().graceful_stop(),
+            asked: AskedOfLoadTest { scenarios: call.scenarios().clone(), check: None },
             limits: LimitArgs::default(),
             share: Share::WHOLE,
             has_warm_up: !call.plan().warm_up().is_zero(),
@@ -149,6 +151,13 @@ impl Served {
     #[must_use]
     pub fn sharing(self, share: Share) -> Self {
         Self { share, ..self }
+    }
+
+    /// Sets a check of the plan that the load test has completed with its scenarios.
+    #[must_use]
+    pub fn checking_plan(mut self, check: PlanCheck) -> Self {
+        self.asked.check = Some(check);
+        self
     }
 
     /// Sets the engine that runs the plan.
@@ -275,6 +284,7 @@ impl Driver for Served {
                 Opened::Nothing => say("golo: the load test did not answer whether it runs plans, so golo triggers it"),
             }
         }
+        let plan = self.plan_by_trigger(plan)?;
         let job = ServedJob::new(address, Arc::clone(&self.journeys));
         let trigger = Arc::new(job.measured_by_tags(Arc::clone(&sinks.measured)));
         let engine = Engine::start(trigger, plan.clone(), options.clone(), sinks);
@@ -283,7 +293,8 @@ impl Driver for Served {
             |proxy: &String| format!("{proxy} was requested; a load test that is not built with golo ignores it");
         let proxies: Vec<_> = self.proxy.iter().map(asked).collect();
         let engine = engine.map_err(|error| not_started("the workers could not be started", Some(error.into())))?;
-        Ok(Box::new(LocalEngine::new(engine).with_proxies(proxies)))
+        let engine = LocalEngine::new(engine).with_proxies(proxies);
+        Ok(Box::new(if plan.scenarios().next().is_some() { engine.planned(plan) } else { engine }))
     }
 
     async fn died(&mut self) -> String {
@@ -347,6 +358,17 @@ impl Driver for Served {
 }
 
 impl Served {
+    /// Returns the plan of a load test that is called for each trigger. Its scenarios are those that the run names.
+    fn plan_by_trigger(&self, plan: &Plan) -> Result<Plan, Error> {
+        let refused = |reason: String| not_started(reason, None);
+        let load = plan.loads().first().ok_or_else(|| refused("the plan has no load".to_owned()))?;
+        let plan = self.asked.scenarios.plan(load, &[], true).map_err(|error| refused(error.to_string()))?;
+        match self.asked.check.as_ref().map(|check| check(&plan)) {
+            Some(Err(reason)) => Err(refused(reason)),
+            _ => Ok(plan),
+        }
+    }
+
     /// Prints which flags a load test that is not built with golo may ignore. The summary reports the proxy.
     fn warn_of_transport(&self) {
         if !self.transport.is_empty() {
@@ -365,7 +387,8 @@ impl Served {
         options: &Options,
         sinks: &Sinks,
     ) -> Result<Opened, Error> {
-        let opening = EngineClient::open(address, plan, options, sinks);
+        let asked = self.asked.clone();
+        let opening = EngineClient::open(address, plan, options, &asked, sinks);
         let Some(child) = &mut self.child else { return opening.await };
         let ended = tokio::select! {
             opened = opening => match opened {

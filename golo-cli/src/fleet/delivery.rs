@@ -114,6 +114,13 @@ impl Delivery {
         }
     }
 
+    /// Takes over a plan that a part's load test has completed before the run began.
+    pub fn planned(&mut self, index: usize, event: &Event) {
+        if let Err(error) = self.merged.receive(index, event) {
+            self.lose(index, format!("it sent an invalid event: {error}"));
+        }
+    }
+
     fn order(&self, order: Order, run: &RunEnd) {
         self.orders.send_modify(|orders| orders.add(order, run));
     }

@@ -28,7 +28,7 @@ impl MetricsOutput for StoreOutput {
     fn event(&mut self, event: &RunEvent, totals: &Snapshot) {
         match event {
             RunEvent::Second(_) => self.interrupted = totals.triggers.interrupted,
-            RunEvent::Started { .. } => {}
+            RunEvent::Planned { .. } | RunEvent::Started { .. } => {}
             RunEvent::Ready { .. } | RunEvent::Adjusted(_) => return,
         }
         self.keeper.event(event.into());

@@ -71,6 +71,10 @@ pub fn replay<'a>(
         parts.iter_mut().enumerate().filter(|(_, part)| !part.is_read).min_by_key(|(_, part)| part.seconds)
     {
         part.advance(number, &mut merged)?;
+        if let Some((plan, thresholds)) = merged.take_planned() {
+            let threshold = |text: &String| text.parse().map_err(|error| format!("its threshold `{text}`: {error}"));
+            watch.complete(&plan, thresholds.iter().map(threshold).collect::<Result<Vec<Threshold>, _>>()?);
+        }
         while let Some(progress) = merged.progress() {
             timeline.add(&progress);
             watch.second(&progress);

@@ -8,6 +8,13 @@ use super::{Progress, plan::Plan};
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one event a second")]
 pub enum RunEvent {
+    /// The load test has completed the plan with its scenarios.
+    Planned {
+        /// The plan from now on.
+        plan: Plan,
+        /// Further thresholds that the run must pass, as text.
+        thresholds: Vec<String>,
+    },
     /// All users have started; a held run waits to begin.
     Ready {
         /// Number of users.

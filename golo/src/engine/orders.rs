@@ -14,7 +14,7 @@ use super::curve::Curve;
 pub(super) struct Adjustment {
     /// Time from which the change applies.
     pub(super) at: Instant,
-    /// Load of the whole plan: unchanged up to `at`, then at the new level.
+    /// The load: unchanged up to `at`, then at the new level.
     pub(super) curve: Curve,
 }
 
@@ -94,14 +94,49 @@ impl Commander {
     }
 }
 
-/// The engine's control over its workers. Dropping it stops them, so that no load goes on without an engine.
-#[derive(Debug, Default)]
-pub(super) struct Command(pub(super) Arc<Commander>);
+/// The engine's control over its workers, with one commander for each load. Dropping it stops them, so that no load goes
+/// on without an engine.
+#[derive(Debug)]
+pub(super) struct Command(Vec<Arc<Commander>>);
+
+impl Command {
+    /// Creates the control of this number of loads.
+    pub(super) fn of(loads: usize) -> Self {
+        Self((0..loads).map(|_| Arc::default()).collect())
+    }
+
+    /// Returns the commander of each load.
+    pub(super) fn loads(&self) -> &[Arc<Commander>] {
+        &self.0
+    }
+
+    /// Returns true if nothing starts any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.iter().all(|load| load.is_over())
+    }
+
+    /// Returns the time at which the run was asked to stop.
+    pub(super) fn stopped(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|load| load.told().stopped).min()
+    }
+
+    pub(super) fn stop(&self) {
+        self.0.iter().for_each(|load| load.stop());
+    }
+
+    pub(super) fn cut(&self) {
+        self.0.iter().for_each(|load| load.cut());
+    }
+
+    pub(super) fn release(&self) {
+        self.0.iter().for_each(|load| load.release());
+    }
+}
 
 impl Drop for Command {
     fn drop(&mut self) {
-        self.0.stop();
-        self.0.cut();
-        self.0.release();
+        self.stop();
+        self.cut();
+        self.release();
     }
 }

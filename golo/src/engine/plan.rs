@@ -1,20 +1,25 @@
 //! The plan of a run: validates the requested options and turns them into a plan, or into an error that names the flags
 //! in conflict.
 
+mod load;
 mod rate;
 mod rules;
 mod say;
+mod scenarios;
 mod stage;
 
-use std::{fmt, time::Duration};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
+pub(super) use load::greatest_common_divisor;
+pub use load::{Load, Model};
 pub use rate::Rate;
 pub(super) use rate::{TWICE_START, starts};
+pub use scenarios::{DeclaredScenario, ScenarioArg, ScenarioRequest, ScenarioSettings, check_name};
 pub(super) use stage::LONGEST;
 pub(crate) use stage::Time;
 pub use stage::{Arrivals, Stage, Target, parse_duration};
-
-use super::curve::Curve;
 
 /// Requested options, merged from flags, environment and file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,39 +46,66 @@ pub struct Asked {
     pub graceful_stop: Option<Duration>,
 }
 
-/// A plan: the load at each time since the start of the measured part, and its duration.
+impl Asked {
+    /// Returns these options, with those that are not set taken from `below`. Options in `below` that contradict these are
+    /// ignored: they belong to another load model.
+    #[must_use]
+    pub fn over(self, mut below: Self) -> Self {
+        let stages = |is: fn(&Target) -> bool| self.stages.iter().any(|stage| is(&stage.target));
+        let is_open = self.rate.is_some()
+            || self.arrivals.is_some()
+            || self.max_users.is_some()
+            || stages(|target| matches!(target, Target::Rate(_)));
+        let is_closed =
+            self.users.is_some() || self.pace.is_some() || stages(|target| matches!(target, Target::Users(_)));
+        if is_open {
+            (below.users, below.pace) = (None, None);
+            below.stages.retain(|stage| matches!(stage.target, Target::Rate(_)));
+        }
+        if is_closed {
+            (below.rate, below.arrivals, below.max_users) = (None, None, None);
+            below.stages.retain(|stage| matches!(stage.target, Target::Users(_)));
+        }
+        if self.duration.is_some() {
+            below.stages.clear();
+        }
+        if !self.stages.is_empty() {
+            below.duration = None;
+        }
+        Self {
+            users: self.users.or(below.users),
+            pace: self.pace.or(below.pace),
+            rate: self.rate.or(below.rate),
+            arrivals: self.arrivals.or(below.arrivals),
+            max_users: self.max_users.or(below.max_users),
+            stages: if self.stages.is_empty() { below.stages } else { self.stages },
+            duration: self.duration.or(below.duration),
+            iterations: self.iterations.or(below.iterations),
+            warm_up: self.warm_up.or(below.warm_up),
+            graceful_stop: self.graceful_stop.or(below.graceful_stop),
+        }
+    }
+
+    /// Returns true if a load is asked for, and not only a duration or times around it.
+    #[must_use]
+    pub fn asks_for_load(&self) -> bool {
+        let around = Self {
+            duration: self.duration,
+            warm_up: self.warm_up,
+            graceful_stop: self.graceful_stop,
+            ..Self::default()
+        };
+        *self != around
+    }
+}
+
+/// A plan: one load or several, which run side by side or one after the other.
 ///
 /// [`Display`](fmt::Display) describes it in one line: `100 users for 10s`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    model: Model,
-    duration: Option<Duration>,
-    iterations: Option<u64>,
-    warm_up: Duration,
-    graceful_stop: Duration,
-    /// Distance between the phases of neighbouring users: see [`stride`].
-    stride: u64,
-}
-
-/// Load model of a plan.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Model {
-    /// Closed model: a number of users, each of which starts its next trigger when the last one ends, or once per pace.
-    Closed {
-        /// Number of users over time.
-        users: Curve,
-        /// Time between two starts of each user.
-        pace: Option<Duration>,
-    },
-    /// Open model: triggers start at a rate, independently of the target.
-    Open {
-        /// Rate over time, in [millionths of a start per hour](Rate::millionths_per_hour).
-        rate: Curve,
-        /// Spacing of the starts.
-        arrivals: Arrivals,
-        /// Maximum number of triggers in flight.
-        max_users: u64,
-    },
+    /// At least one.
+    loads: Vec<Load>,
 }
 
 /// Error for an invalid plan. [`Display`](fmt::Display) names the flags at fault and suggests a fix.
@@ -83,188 +115,129 @@ pub struct PlanError {
 }
 
 impl Plan {
-    /// Creates a plan from the requested options. The default is 25 users for 10 seconds.
+    /// Creates a plan of one load from the requested options. The default is 25 users for 10 seconds.
     ///
     /// # Errors
     ///
     /// Returns an error if the options are in conflict, ask for no load, or exceed a limit.
     pub fn new(asked: Asked) -> Result<Self, PlanError> {
-        rules::check(&asked)?;
-        Ok(rules::plan(asked))
+        Load::new(asked).map(Self::from)
     }
 
-    /// Creates a plan of this model.
+    /// Creates a plan of several loads.
     ///
     /// # Errors
     ///
-    /// Returns an error if the plan has no end, asks for no load, or exceeds a limit.
-    pub(crate) fn of_model(
-        model: Model,
-        duration: Option<Duration>,
-        iterations: Option<u64>,
-        warm_up: Duration,
-        graceful_stop: Duration,
-    ) -> Result<Self, PlanError> {
-        let plan = Self { stride: stride(rules::peak(&model)), model, duration, iterations, warm_up, graceful_stop };
+    /// Returns an error if there is none, or if two loads trigger a scenario of the same name.
+    pub fn of_loads(loads: Vec<Load>) -> Result<Self, PlanError> {
+        let plan = Self { loads };
         rules::check_plan(&plan)?;
         Ok(plan)
+    }
+
+    /// Returns the loads, at least one.
+    #[must_use]
+    pub fn loads(&self) -> &[Load] {
+        &self.loads
+    }
+
+    /// Returns the load, if there is only one.
+    #[must_use]
+    pub fn sole(&self) -> Option<&Load> {
+        match &self.loads[..] {
+            [load] => Some(load),
+            _ => None,
+        }
+    }
+
+    /// Returns the names of the scenarios, in the order of the loads. Empty for a load test without scenarios.
+    pub fn scenarios(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.loads.iter().flat_map(|load| load.mix().scenarios()).map(|scenario| &scenario.name)
     }
 
     /// Returns a plan that is equal until `at` and has this level from then on.
     ///
     /// # Errors
     ///
-    /// Returns an error if the level has the wrong unit or exceeds a limit.
+    /// Returns an error if the level has the wrong unit or exceeds a limit, or if the plan has several loads.
     pub fn adjusted(&self, at: Duration, level: Target) -> Result<Self, PlanError> {
-        let wrong = |right: &str| PlanError { message: format!("`{level}` is in the wrong unit: {right}") };
-        let mut model = self.model.clone();
-        match (&mut model, level) {
-            (Model::Closed { users, .. }, Target::Users(level)) => *users = users.level_from(at, level.min(MANY)),
-            (Model::Open { rate, .. }, Target::Rate(level)) => *rate = rate.level_from(at, level.millionths_per_hour()),
-            (Model::Closed { .. }, Target::Rate(_)) => return Err(wrong("the plan is in users, so use users")),
-            (Model::Open { .. }, Target::Users(_)) => {
-                return Err(wrong("the plan is a rate, so use a rate, as in 500/s"));
-            }
+        match self.sole() {
+            Some(load) => load.adjusted(at, level).map(Self::from),
+            None => Err(format!("the plan has {} loads, so its load cannot be changed", self.loads.len()).into()),
         }
-        // The stride stays the same, so that existing users keep their phases.
-        let stride = self.stride;
-        Ok(Self { stride, ..Self::of_model(model, self.duration, self.iterations, self.warm_up, self.graceful_stop)? })
-    }
-
-    /// Returns the number of users, or the rate, over time.
-    pub(super) fn curve(&self) -> &Curve {
-        match &self.model {
-            Model::Closed { users, .. } => users,
-            Model::Open { rate, .. } => rate,
-        }
-    }
-
-    /// Returns the load model.
-    #[must_use]
-    pub fn model(&self) -> &Model {
-        &self.model
     }
 
     /// Returns the duration of the measured part, or `None` if only iterations end it.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
-        self.duration
+        self.loads.iter().map(Load::end).try_fold(Duration::ZERO, |longest, end| Some(longest.max(end?)))
     }
 
     /// Returns the total number of triggers after which the plan ends.
     #[must_use]
     pub fn iterations(&self) -> Option<u64> {
-        self.iterations
+        self.sum(Load::iterations)
+    }
+
+    /// Adds up a number of each load. Returns `None` if it is unknown for one of them.
+    fn sum(&self, number: impl Fn(&Load) -> Option<u64>) -> Option<u64> {
+        self.loads.iter().map(number).try_fold(0u64, |sum, number| Some(sum.saturating_add(number?)))
     }
 
     /// Returns how long the opening load runs before the measured part.
     #[must_use]
     pub fn warm_up(&self) -> Duration {
-        self.warm_up
+        self.loads.iter().map(Load::warm_up).max().unwrap_or_default()
     }
 
     /// Returns the grace period for triggers in flight at the end.
     #[must_use]
     pub fn graceful_stop(&self) -> Duration {
-        self.graceful_stop
+        self.loads.iter().map(Load::graceful_stop).max().unwrap_or_default()
     }
 
-    /// Returns the time between two starts of each user, if it is set.
-    fn pace(&self) -> Option<Duration> {
-        match self.model {
-            Model::Closed { pace, .. } => pace,
-            Model::Open { .. } => None,
-        }
-    }
-
-    /// Returns true if the plan sets the rate, and false if it sets the number of users.
+    /// Returns true if each load is a rate, and false if one is a number of users.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        matches!(self.model, Model::Open { .. })
+        self.loads.iter().all(Load::is_open)
     }
 
-    /// Returns the maximum number of users at any time.
+    /// Returns the sum of the loads' maximum numbers of users.
     #[must_use]
     pub fn peak_users(&self) -> u64 {
-        match &self.model {
-            Model::Closed { users, .. } => users.peak(),
-            Model::Open { max_users, .. } => *max_users,
-        }
+        self.loads.iter().fold(0, |sum, load| sum.saturating_add(load.peak_users()))
     }
 
-    /// Closed model: returns the number of users at `t`. Open model: returns the maximum number of users.
+    /// Closed loads: returns the number of users at `t`. If all loads are open: returns the maximum number of users.
     #[must_use]
     pub fn users_at(&self, t: Duration) -> u64 {
-        match &self.model {
-            Model::Closed { users, .. } => users.whole_at(t),
-            Model::Open { max_users, .. } => *max_users,
-        }
+        let is_open = self.is_open();
+        let counted = self.loads.iter().filter(|load| is_open || !load.is_open());
+        counted.filter_map(|load| Some(load.users_at(t.checked_sub(load.start())?))).fold(0, u64::saturating_add)
     }
 
     /// Returns the number of starts per second at `t`, or `None` if users start again as soon as a trigger ends.
     #[must_use]
     pub fn rate_at(&self, t: Duration) -> Option<f64> {
-        match &self.model {
-            Model::Closed { users, pace } => pace.map(|pace| users.whole_at(t) as f64 / pace.as_secs_f64()),
-            Model::Open { rate, .. } => Some(rate::per_second(rate.at(t))),
-        }
+        let rate = |load: &Load| match t.checked_sub(load.start()) {
+            Some(t) if self.loads.len() == 1 || load.duration().is_none_or(|duration| t < duration) => load.rate_at(t),
+            _ => load.rate_at(Duration::ZERO).map(|_| 0.0),
+        };
+        self.loads.iter().map(rate).try_fold(0.0, |sum, rate| Some(sum + rate?))
     }
 
     /// Returns the number of triggers to start, or `None` if it does not follow from the plan alone. It does for
     /// constant arrivals over a duration.
     #[must_use]
     pub fn planned_starts(&self) -> Option<u64> {
-        match (&self.model, self.duration) {
-            (Model::Open { rate, arrivals: Arrivals::Constant, .. }, Some(duration)) => {
-                Some(starts(rate.twice_area(duration)).min(self.iterations.unwrap_or(u64::MAX)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Returns the offset of a user's starts within the pace, or zero if the plan has no pace.
-    ///
-    /// All users of the plan are spread evenly over one pace. The first few of them are spread almost evenly, and so
-    /// are users beyond the peak, who join when the plan is adjusted.
-    #[must_use]
-    pub fn phase(&self, user: u64) -> Duration {
-        match &self.model {
-            Model::Closed { users, pace: Some(pace) } => phase(*pace, user, users.peak(), self.stride),
-            _ => Duration::ZERO,
-        }
+        self.sum(Load::planned_starts)
     }
 }
 
-/// A number of users above the limit of any plan.
-const MANY: u64 = 1 << 56;
-
-/// Returns the offset of a user among `users` within one pace, in whole nanoseconds.
-fn phase(pace: Duration, user: u64, users: u64, stride: u64) -> Duration {
-    let users = users.max(1);
-    if user >= users {
-        // The golden ratio times the user's number, as a fraction of a pace in 2⁶⁴ths.
-        let place = u128::from(user.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        return Duration::from_nanos(((pace.as_nanos() * place) >> 64) as u64);
+impl From<Load> for Plan {
+    fn from(load: Load) -> Self {
+        Self { loads: vec![load] }
     }
-    let place = u128::from(user % users) * u128::from(stride) % u128::from(users);
-    // Fits, since a pace is at most a year.
-    Duration::from_nanos((pace.as_nanos() * place / u128::from(users)) as u64)
-}
-
-/// Returns the distance between the places of two neighbouring users. It is near the golden ratio of all places, so
-/// that no gap is much longer than the others, however many users there are so far. It has no divisor in common with
-/// `users`, so that each user has its own place.
-fn stride(users: u64) -> u64 {
-    const GOLDEN_SECTION: f64 = 0.618_033_988_749_894_9;
-    let near = (users as f64 * GOLDEN_SECTION) as u64;
-    (near..users).find(|&stride| greatest_common_divisor(stride, users) == 1).unwrap_or(1)
-}
-
-fn greatest_common_divisor(mut one: u64, mut other: u64) -> u64 {
-    while other != 0 {
-        (one, other) = (other, one % other);
-    }
-    one
 }
 
 impl fmt::Display for PlanError {
@@ -290,6 +263,7 @@ impl From<&str> for PlanError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::curve::Curve;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -304,11 +278,11 @@ mod tests {
     #[test]
     fn default_plan_is_25_users_for_10_seconds() {
         let plan = Plan::new(Asked::default()).unwrap();
-        assert_eq!(plan.model(), &Model::Closed { users: Curve::constant(25), pace: None });
+        assert_eq!(plan.loads()[0].model(), &Model::Closed { users: Curve::constant(25), pace: None });
         assert_eq!((plan.duration(), plan.iterations()), (Some(10 * SECOND), None));
         assert_eq!((plan.warm_up(), plan.graceful_stop()), (Duration::ZERO, 30 * SECOND));
         assert_eq!((plan.is_open(), plan.peak_users(), plan.planned_starts()), (false, 25, None));
-        assert_eq!((plan.rate_at(SECOND), plan.phase(3)), (None, Duration::ZERO));
+        assert_eq!((plan.rate_at(SECOND), plan.loads()[0].phase(3)), (None, Duration::ZERO));
     }
 
     #[test]
@@ -344,38 +318,7 @@ mod tests {
     #[test]
     fn paced_users_spread_over_the_first_pace() {
         let plan = Plan::new(Asked { users: Some(3), pace: Some(SECOND), ..Asked::default() }).unwrap();
-        assert_eq!([0, 1, 2].map(|user| plan.phase(user).as_nanos()), [0, 333_333_333, 666_666_666]);
+        assert_eq!([0, 1, 2].map(|user| plan.loads()[0].phase(user).as_nanos()), [0, 333_333_333, 666_666_666]);
         assert_eq!(plan.rate_at(Duration::ZERO), Some(3.0));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn phases_are_evenly_spaced_within_the_pace(users in 1..500u64, pace in 1000..u64::MAX >> 9) {
-            let pace = Duration::from_nanos(pace);
-            let mut phases: Vec<_> = (0..users).map(|user| phase(pace, user, users, stride(users)).as_nanos()).collect();
-            phases.sort_unstable();
-            let even = (0..users).map(|place| pace.as_nanos() * u128::from(place) / u128::from(users));
-            proptest::prop_assert!(even.eq(phases));
-        }
-
-        #[test]
-        fn users_beyond_the_peak_are_spread(users in 1..1000u64, more in 2..50u64) {
-            let joined = users..users + more;
-            let mut phases: Vec<_> = joined.map(|user| phase(SECOND, user, users, stride(users)).as_secs_f64()).collect();
-            phases.sort_by(f64::total_cmp);
-            phases.push(phases[0] + 1.0);
-            let longest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
-            proptest::prop_assert!(longest * (more as f64) < 3.0 && phases[more as usize - 1] < 1.0, "{longest} between {more}");
-        }
-
-        #[test]
-        fn first_few_of_many_users_are_spread(users in 500..1_000_000u64, first in 2..50u64) {
-            let mut phases: Vec<_> = (0..first).map(|user| phase(SECOND, user, users, stride(users)).as_secs_f64()).collect();
-            phases.push(1.0);
-            phases.sort_by(f64::total_cmp);
-            let longest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
-            // The worst case is 49 of 780 users: the next stride without a common divisor is far from the golden ratio.
-            proptest::prop_assert!(longest * (first as f64) < 5.0, "{longest} between {first}");
-        }
     }
 }

@@ -12,7 +12,7 @@ use super::histogram::Histogram;
 use super::phases::MeasuredPhases;
 use super::room::Selected;
 use super::series::{Found, Index, Outcome, Series};
-use super::snapshot::{Generator, Measure, Redirects, Snapshot};
+use super::snapshot::{Generator, Measure, Redirects, Snapshot, Triggers};
 use super::tags::TagRequests;
 use crate::metrics::check::{self, Check};
 use crate::metrics::journey::{Journey, Step};
@@ -51,6 +51,8 @@ pub struct Recorder {
     index: Index,
     /// Measurements of each series, with the number of its label and the outcome of its requests.
     requests: Vec<(u32, Outcome, Measure)>,
+    /// Triggers of each scenario.
+    scenarios: Vec<(Arc<str>, Triggers)>,
     /// Everything but the requests.
     rest: Snapshot,
     /// Histograms that have been read, for reuse.
@@ -106,11 +108,22 @@ impl Recorder {
         self.over = Some(Over::at(over));
     }
 
-    /// Records that a trigger ended at `ended`.
-    pub fn trigger_done(&mut self, ended: Instant) {
-        let triggers = &mut self.rest.triggers;
-        triggers.done += 1;
-        triggers.done_after_load += u64::from(self.over.is_some_and(|over| ended > over.at));
+    /// Returns true if `ended` is after the load.
+    pub(super) fn is_after_load(&self, ended: Instant) -> bool {
+        self.over.is_some_and(|over| ended > over.at)
+    }
+
+    /// Changes the counts of all triggers, and of those of a scenario if one is given.
+    pub(super) fn triggers(&mut self, scenario: Option<&Arc<str>>, change: impl Fn(&mut Triggers)) {
+        change(&mut self.rest.triggers);
+        let Some(scenario) = scenario else { return };
+        // There are few scenarios.
+        let known = self.scenarios.iter().position(|(known, _)| Arc::ptr_eq(known, scenario) || known == scenario);
+        let number = known.unwrap_or_else(|| {
+            self.scenarios.push((Arc::clone(scenario), Triggers::default()));
+            self.scenarios.len() - 1
+        });
+        change(&mut self.scenarios[number].1);
     }
 
     fn elapsed(&self) -> Duration {
@@ -238,11 +251,18 @@ impl Recorder {
         self.is_cutting = true;
     }
 
+    /// From now on, counts cancelled requests as failed again, because another load goes on.
+    pub(super) fn cut_no_more(&mut self) {
+        self.is_cutting = false;
+    }
+
     /// Returns everything measured since the last call.
     pub fn take(&mut self) -> Snapshot {
         // The system clock may have been set since.
         self.over = self.over.map(|over| Over::at(over.at));
         let mut taken = std::mem::take(&mut self.rest);
+        let measured = self.scenarios.iter_mut().filter(|(_, triggers)| triggers.due > 0 || triggers.done > 0);
+        taken.scenarios = measured.map(|(name, triggers)| (Arc::clone(name), std::mem::take(triggers))).collect();
         let (spare, index) = (&mut self.spare, &self.index);
         let requests = self.requests.iter_mut().filter(|(_, _, measure)| !measure.durations.is_empty());
         taken.requests = requests

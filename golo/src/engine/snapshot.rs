@@ -262,6 +262,8 @@ pub struct Snapshot {
     pub requests: HashMap<Series, Measure>,
     /// Triggers.
     pub triggers: Triggers,
+    /// Triggers of each scenario, by name. Starts that did not happen belong to none, if scenarios share a load.
+    pub scenarios: BTreeMap<Arc<str>, Triggers>,
     /// Durations of journeys, in nanoseconds.
     pub journeys: Histogram,
     /// The slowest journeys.
@@ -296,6 +298,9 @@ impl Snapshot {
     pub fn merge(&mut self, other: &Self) {
         self.measure(other.requests.iter());
         self.triggers.merge(&other.triggers);
+        for (name, triggers) in &other.scenarios {
+            self.scenarios.entry(Arc::clone(name)).or_default().merge(triggers);
+        }
         self.journeys.merge(&other.journeys);
         self.slowest.merge(&other.slowest);
         self.waiting.merge(&other.waiting);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::errors::ErrorKind;
+use super::mix::Mix;
 use crate::{Context, ResponseTag, metrics::journey::Journey};
 
 /// A load test as the engine uses it.
@@ -20,12 +21,12 @@ pub trait Trigger: Send + Sync + 'static {
     /// Returns the reason if the thread cannot be prepared. The run does not start then.
     fn prepare(&self) -> Result<(), String>;
 
-    /// Starts a user. Nothing of this is measured.
+    /// Starts a user for triggers of the scenarios of `mix`. Nothing of this is measured.
     ///
     /// # Errors
     ///
     /// Returns the reason if the user could not start. The user does not run then.
-    fn start(&self, context: &Context) -> impl Future<Output = Result<Self::User, String>> + Send;
+    fn start(&self, context: &Context, mix: &Mix) -> impl Future<Output = Result<Self::User, String>> + Send;
 
     /// Runs the load test once. `is_measured` is true if the trigger counts.
     fn trigger(

@@ -3,8 +3,11 @@
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::loadtest::adapter::{Adapter, IntoResponse, Trigger};
+use crate::loadtest::scenario::Scenario;
+use crate::metrics::scope::SharedValue;
 use crate::{BoxError, Context, Response, Runner, User};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -19,20 +22,46 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 pub(crate) type UserState = Box<dyn Any + Send>;
 
 pub(crate) trait Erased: Send + Sync + 'static {
+    /// Returns the type of the users' state, or `None` if they have none to start and stop.
+    fn state_type(&self) -> Option<TypeId>;
     /// Returns true if users have state to start and stop.
-    fn has_users(&self) -> bool;
+    fn has_users(&self) -> bool {
+        self.state_type().is_some()
+    }
     fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>>;
     /// Runs the load test once. Runs no code of the load test before it is polled.
     fn trigger<'a>(&'a self, trigger: Trigger, user: &'a mut UserState) -> BoxFuture<'a, Result<Response, BoxError>>;
     fn stop(&self, user: UserState) -> BoxFuture<'static, ()>;
+
+    /// Starts the state that a user needs for this scenario, unless it has it already.
+    fn complete<'a>(
+        &'a self,
+        _scenario: &'a str,
+        _context: &'a Context,
+        _user: &'a mut UserState,
+    ) -> BoxFuture<'a, Result<(), BoxError>> {
+        Box::pin(async { Ok(()) })
+    }
+    /// Returns the scenarios. Empty for a load test of one function.
+    fn scenarios(&self) -> &[Scenario] {
+        &[]
+    }
+    /// Returns the scenario of a trigger whose context names `named`, or one by the weights if it names none.
+    fn choose(&self, named: Option<&str>) -> Result<Option<String>, BoxError> {
+        Ok(named.map(str::to_owned))
+    }
+    /// Returns the value of `setup` that triggers of a scenario share.
+    fn shared_of(&self, shared: &SharedValue, _scenario: Option<&str>) -> SharedValue {
+        Arc::clone(shared)
+    }
 }
 
 /// An annotated function.
 pub(crate) struct Annotated<A>(pub(crate) PhantomData<A>);
 
 impl<A: Adapter> Erased for Annotated<A> {
-    fn has_users(&self) -> bool {
-        TypeId::of::<A::User>() != TypeId::of::<()>()
+    fn state_type(&self) -> Option<TypeId> {
+        Some(TypeId::of::<A::User>()).filter(|state| *state != TypeId::of::<()>())
     }
 
     fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>> {
@@ -68,8 +97,8 @@ pub(crate) trait Call: Send + Sync + 'static {
 }
 
 impl<C: Call> Erased for Stateless<C> {
-    fn has_users(&self) -> bool {
-        false
+    fn state_type(&self) -> Option<TypeId> {
+        None
     }
 
     fn start<'a>(&'a self, _: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>> {

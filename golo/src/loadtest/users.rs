@@ -79,10 +79,15 @@ impl Users {
             }
             None => (None, lock(&self.idle).pop()),
         };
-        let live = match live {
+        let mut live = match live {
             Some(live) => live,
             None => self.start(context, shared).await?,
         };
+        if let Some(scenario) = &context.scenario {
+            let scope = aside(&live.visitor, shared, Arc::new(Discard));
+            let completed = complete(&*self.adapter, scenario, context, &mut live.state, scope).await;
+            completed.map_err(|reason| not_started(context, &reason))?;
+        }
         Ok(Lease { users: self, live: Some(live), home })
     }
 
@@ -194,6 +199,22 @@ async fn ended(adapter: Arc<dyn Erased>, live: Live) {
 pub(crate) async fn start(adapter: &dyn Erased, context: &Context, scope: Arc<Scope>) -> Result<UserState, String> {
     let started = scope.run(caught(async { adapter.start(context).await })).await;
     started.and_then(|result| result.map_err(reason))
+}
+
+/// Starts the state that a user needs for a scenario, unless it has it, in a scope from [`aside`].
+///
+/// # Errors
+///
+/// Returns the reason if the user could not start.
+pub(crate) async fn complete(
+    adapter: &dyn Erased,
+    scenario: &str,
+    context: &Context,
+    state: &mut UserState,
+    scope: Arc<Scope>,
+) -> Result<(), String> {
+    let completed = scope.run(caught(async { adapter.complete(scenario, context, state).await })).await;
+    completed.and_then(|result| result.map_err(reason))
 }
 
 /// Stops a user in a scope from [`aside`].

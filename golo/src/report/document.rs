@@ -35,7 +35,7 @@ use super::summary::Headline;
 use super::{Judged, RateTime, RunOutcome, facts};
 use crate::engine::Finished;
 use crate::engine::connections::Connections;
-use crate::engine::plan::{Model, Plan};
+use crate::engine::plan::{Load, Model, Plan};
 use crate::metrics::output::nanoseconds;
 
 /// Version of the format. It is raised if readers of an older version would misread the file.
@@ -120,6 +120,7 @@ impl Serialize for Document<'_> {
             requests: requests::requests(self),
             steps: requests::steps(self),
             triggers: load::triggers(&totals.triggers),
+            scenarios: load::scenarios(finished),
             journeys: requests::journeys(totals, &self.requests),
             tags: requests::tags(&totals.tags),
             checks: checks
@@ -143,13 +144,16 @@ impl Serialize for Document<'_> {
     }
 }
 
-/// Returns the word of a plan's load model.
+/// Returns the word of a plan's load model, or `mixed` if its loads have different ones.
 fn model(plan: &Plan) -> &'static str {
-    match plan.model() {
+    let word = |load: &Load| match load.model() {
         Model::Open { .. } => "open",
         Model::Closed { pace: Some(_), .. } => "paced",
         Model::Closed { pace: None, .. } => "closed",
-    }
+    };
+    let mut words = plan.loads().iter().map(word);
+    let first = words.next().unwrap_or_default();
+    if words.all(|other| other == first) { first } else { "mixed" }
 }
 
 fn threshold(judged: &Judged) -> impl Serialize {

@@ -26,7 +26,7 @@ use super::summary::{beyond, has_due_times};
 use super::text::clean;
 use super::units::duration;
 use super::{Document, RunOutcome, pauses};
-use crate::engine::plan::{Model, Plan};
+use crate::engine::plan::Plan;
 use crate::metrics::sequence::unnoted_sequence_id;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -83,6 +83,7 @@ struct Page<'a> {
     remarks_on_steps: Vec<String>,
     has_many_routes: bool,
     triggers: Option<Table>,
+    scenarios: Option<Table>,
     history: Option<Table>,
     statuses: Option<Table>,
     waterfalls: Vec<Waterfall>,
@@ -132,6 +133,7 @@ impl<'a> Page<'a> {
             remarks_on_steps: requests.steps.remarks(document.rates),
             has_many_routes: requests.routes.named.len() > MANY,
             triggers: tables::triggers(document),
+            scenarios: tables::scenarios(document),
             history: tables::history(document),
             statuses: tables::statuses(document),
             waterfalls: journeys::waterfalls(totals, requests),
@@ -163,10 +165,10 @@ impl<'a> Page<'a> {
     }
 
     fn latency_says(&self) -> String {
-        let (Model::Closed { users: curve, .. } | Model::Open { rate: curve, .. }) = self.plan().model();
-        let stages = match curve.stages().is_empty() {
-            true => "",
-            false => " Dotted lines are where a stage of the plan ends, and an arrow says what it leads to.",
+        let has_stages = self.plan().sole().is_some_and(|load| !load.curve().stages().is_empty());
+        let stages = match has_stages {
+            false => "",
+            true => " Dotted lines are where a stage of the plan ends, and an arrow says what it leads to.",
         };
         let each = self.each();
         let of = match self.has_requests() {
@@ -221,6 +223,7 @@ impl<'a> Page<'a> {
             ("steps", "Steps", self.steps.is_some() || !self.remarks_on_steps.is_empty()),
             ("time", "Over time", self.has_time()),
             ("latency", "Latency", self.triggers.is_some()),
+            ("scenarios", "Scenarios", self.scenarios.is_some()),
             ("statuses", "Status codes", self.has_requests()),
             ("journeys", "Journeys", !self.waterfalls.is_empty() || self.journeys.is_some()),
             ("tags", "Tags", self.tag_values.is_some() || self.tag_numbers.is_some()),

@@ -13,15 +13,18 @@ use crate::engine::{Finished, Progress, RunEvent};
 /// The [run loop](crate::run_loop) calls the methods in this order. All of them must return at once: an output that
 /// waits for a disk or a network uses a thread or task of its own.
 pub trait MetricsOutput: Send {
-    /// Called at the beginning of the run: its load test is set up, and an engine starts this plan.
+    /// Called at the beginning of the run: its load test is set up, and an engine starts this plan. Called again if the
+    /// load test then completes the plan with its scenarios.
     fn start(&mut self, plan: &Plan) {
         let _ = plan;
     }
 
     /// Called for each event of the engine. `totals` contains everything measured so far.
     fn event(&mut self, event: &RunEvent, totals: &Snapshot) {
-        if let RunEvent::Second(second) = event {
-            self.snapshot(second, totals);
+        match event {
+            RunEvent::Second(second) => self.snapshot(second, totals),
+            RunEvent::Planned { plan, .. } => self.start(plan),
+            RunEvent::Ready { .. } | RunEvent::Started { .. } | RunEvent::Adjusted(_) => {}
         }
     }
 

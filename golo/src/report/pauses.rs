@@ -16,7 +16,7 @@ use crate::metrics::output;
 /// responds.
 #[must_use]
 pub fn slow_pace(plan: &Plan, triggers: &Triggers) -> Option<String> {
-    let Model::Closed { pace: Some(pace), .. } = plan.model() else { return None };
+    let Model::Closed { pace: Some(pace), .. } = plan.sole()?.model() else { return None };
     let (thinking, pausing) = (each(triggers, triggers.spent.thinking)?, each(triggers, triggers.spent.pausing())?);
     let how = if thinking > *pace {
         format!("thinks for {} a trigger", duration(thinking))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::Finished;
 use crate::engine::curve::Curve;
-use crate::engine::plan::{Model, Rate};
+use crate::engine::plan::{Load, Model, Rate};
 use crate::metrics::output::nanoseconds;
 
 /// Time that rates per second cover.
@@ -89,13 +89,13 @@ pub(super) fn achieved_rate(finished: &Finished) -> Option<f64> {
     let started = triggers.done.saturating_add(triggers.interrupted);
     // Triggers that came after the end of the plan are no part of its rate.
     let started = started.saturating_sub(finished.totals.generator.overdue);
-    let (number, time) = match finished.plan.model() {
-        _ if !(is_used_up(finished) && finished.tells_after_load) => (started, time(finished)),
-        Model::Closed { pace: None, .. } => {
-            let rates = RateTime::of(finished);
-            (rates.counted(triggers.done, triggers.done_after_load), rates.time)
-        }
-        _ => (started.saturating_sub(1), time(finished)),
+    let (number, time) = if !(is_used_up(finished) && finished.tells_after_load) {
+        (started, time(finished))
+    } else if finished.plan.loads().iter().all(Load::is_unpaced) {
+        let rates = RateTime::of(finished);
+        (rates.counted(triggers.done, triggers.done_after_load), rates.time)
+    } else {
+        (started.saturating_sub(1), time(finished))
     };
     (!time.is_zero()).then(|| number as f64 / time.as_secs_f64())
 }
@@ -104,10 +104,20 @@ pub(super) fn achieved_rate(finished: &Finished) -> Option<f64> {
 /// late when the run was stopped.
 pub(super) fn asked_rate(finished: &Finished) -> Option<f64> {
     let (plan, time) = (&finished.plan, time(finished));
-    match plan.model() {
+    let asked = |load: &Load, time: Duration| match load.model() {
         Model::Open { rate, .. } => Rate::new(average(rate, time).round() as u64).map(Rate::per_second),
         Model::Closed { users, pace } => pace.map(|pace| average(users, time) / pace.as_secs_f64()),
+    };
+    if let Some(load) = plan.sole() {
+        return asked(load, time);
     }
+    // The starts of each load in its own time, over the time of the whole run.
+    let starts = plan.loads().iter().map(|load| {
+        let active = time.saturating_sub(load.start()).min(load.duration().unwrap_or(time));
+        Some(asked(load, active)? * active.as_secs_f64())
+    });
+    let starts = starts.sum::<Option<f64>>()?;
+    (!time.is_zero()).then(|| starts / time.as_secs_f64())
 }
 
 /// Returns the average of a curve from its start to `time`.

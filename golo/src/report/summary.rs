@@ -7,6 +7,7 @@ mod journeys;
 mod load;
 mod phases;
 mod requests;
+mod scenarios;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub fn summary(outcome: &RunOutcome, page: Page) -> String {
         phases::lines(page, &requests),
         requests::lines(page, "Steps", &requests.steps, rates, [None, None]),
         triggers::lines(page, finished),
+        scenarios::lines(page, finished),
         journeys::lines(page, totals, &requests),
         tags::lines(page, totals),
         errors::checks(page, totals),

@@ -23,10 +23,11 @@ pub(super) const KIND: OutputKind = OutputKind {
 };
 
 /// The files of a prefix. Locust has the same names, but for measured steps and tags.
-const TABLES: [(&str, WriteReport); 5] = [
+const TABLES: [(&str, WriteReport); 6] = [
     ("_stats.csv", |outcome, to| stats(&outcome.finished, to)),
     ("_steps.csv", |outcome, to| steps(&outcome.finished, to)),
     ("_stats_history.csv", |outcome, to| stats_history(&outcome.timeline, &outcome.finished, to)),
+    ("_scenarios.csv", |outcome, to| scenarios(&outcome.finished, to)),
     ("_tags.csv", |outcome, to| tags(&outcome.finished, to)),
     ("_failures.csv", |outcome, to| failures(&outcome.finished, to)),
 ];
@@ -68,6 +69,27 @@ pub(super) fn steps(finished: &Finished, to: impl io::Write) -> io::Result<()> {
     table.write_record(heads(&["step", "count", "failed", "per_second"], &[]))?;
     for (name, step) in steps.rows().chain([("total", &steps.total)]) {
         table.write_record(std::iter::once(harmless(name).into_owned()).chain(amounts(step, finished)))?;
+    }
+    table.flush()
+}
+
+/// Writes a row for each scenario, if there are several.
+///
+/// # Errors
+///
+/// Returns an error if writing to `to` fails.
+pub(super) fn scenarios(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let mut table = csv::Writer::from_writer(to);
+    let counts = ["scenario", "due", "done", "failed", "interrupted", "dropped", "per_second"];
+    table.write_record(owned(&counts).into_iter().chain(FIGURES.map(|name| format!("{name}_ms"))))?;
+    for row in super::scenarios::rows(finished) {
+        let of = row.triggers;
+        let counts = [of.due, of.done, of.failed, of.interrupted, of.dropped()].map(|count| count.to_string());
+        let mut cells = vec![harmless(row.name).into_owned()];
+        cells.extend(counts);
+        cells.push(format!("{:.3}", row.rate));
+        cells.extend(figures(&of.service).map(milliseconds));
+        table.write_record(cells)?;
     }
     table.flush()
 }

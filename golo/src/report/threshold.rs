@@ -112,6 +112,30 @@ impl Threshold {
         })
     }
 
+    /// Returns the scenario whose triggers the threshold selects, if it has that tag.
+    #[must_use]
+    pub(super) fn scenario(&self) -> Option<&str> {
+        self.tags.iter().find_map(|tag| match tag {
+            Tag::Name(Key::Scenario, name) => Some(&**name),
+            _ => None,
+        })
+    }
+
+    /// Returns the threshold for one scenario only.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if its metric is not measured for each scenario.
+    pub(crate) fn of_scenario(mut self, name: &str) -> Result<Self, String> {
+        if !self.metric.keys().contains(&Key::Scenario) {
+            return Err(format!("`{}` is not measured for each scenario", self.metric.name()));
+        }
+        self.tags.retain(|tag| tag.key() != Key::Scenario);
+        self.tags.push(Tag::Name(Key::Scenario, name.into()));
+        self.tags.sort_by_key(Tag::key);
+        Ok(self)
+    }
+
     /// Returns true if `value` meets the threshold.
     fn holds(&self, value: f64) -> bool {
         self.operator.holds(value, self.limit.value())

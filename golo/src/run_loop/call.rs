@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::RunSpec;
-use crate::Error;
 use crate::engine::Options;
-use crate::engine::plan::{Asked, Plan};
+use crate::engine::plan::{Asked, Plan, PlanError, ScenarioRequest};
 use crate::engine::room::Selected;
 use crate::report::terminal::Terminal;
 use crate::report::{MetricsOutput, OutputArg, Threshold, outputs};
 use crate::support::cores;
 use crate::transport::options::TransportOptions;
 use crate::user::share::Share;
+use crate::{Error, Loadtest};
 
 /// Everything that `run` was asked to do.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct RunCall {
     /// Values from which the plan was made.
     pub(crate) asked: Asked,
     pub(crate) plan: Plan,
+    pub(crate) scenarios: ScenarioRequest,
     pub(crate) job_name: Option<String>,
     pub(crate) workers: Option<usize>,
     pub(crate) seed: u64,
@@ -41,6 +42,24 @@ impl RunCall {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Returns what the run asks of scenarios.
+    #[must_use]
+    pub fn scenarios(&self) -> &ScenarioRequest {
+        &self.scenarios
+    }
+
+    /// Completes the plan with the scenarios of a load test in this process, and adds its thresholds.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a scenario is unknown or invalid.
+    pub(crate) fn complete(&mut self, loadtest: &Loadtest) -> Result<(), PlanError> {
+        let completed = loadtest.complete(&self.plan, &self.scenarios)?;
+        self.plan = completed.plan;
+        self.thresholds.extend(completed.thresholds);
+        Ok(())
     }
 
     /// Returns the engine's options for the load test `name`.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::{Instant, SystemTime};
 
-use crate::engine::plan::Target;
+use crate::engine::plan::{Plan, Target};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::{Engine, Finished, RunEvent};
 use crate::report::{Moment, Threshold};
@@ -78,7 +78,8 @@ pub struct LocalEngine {
     engine: Engine,
     is_ready: bool,
     has_started: bool,
-    adjusted: VecDeque<RunEvent>,
+    /// Events that do not come from the engine.
+    events: VecDeque<RunEvent>,
     /// Descriptions of the proxies, if they are known before the run. Otherwise they are looked up at the end, from the
     /// origins of the requests.
     proxies: Option<Vec<String>>,
@@ -88,7 +89,7 @@ impl LocalEngine {
     /// Creates a handle to an engine whose requests are made in this process.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self { engine, is_ready: false, has_started: false, adjusted: VecDeque::new(), proxies: None }
+        Self { engine, is_ready: false, has_started: false, events: VecDeque::new(), proxies: None }
     }
 
     /// Sets the proxies of an engine whose requests are made in another process.
@@ -97,9 +98,16 @@ impl LocalEngine {
         Self { proxies: Some(proxies), ..self }
     }
 
+    /// Reports that the plan was completed with scenarios.
+    #[must_use]
+    pub fn planned(mut self, plan: Plan) -> Self {
+        self.events.push_back(RunEvent::Planned { plan, thresholds: Vec::new() });
+        self
+    }
+
     async fn next_event(&mut self) -> Option<RunEvent> {
-        if let Some(adjusted) = self.adjusted.pop_front() {
-            return Some(adjusted);
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
         }
         if !self.is_ready
             && let Some(users) = self.engine.ready().await
@@ -132,7 +140,7 @@ impl EngineHandle for LocalEngine {
 
     fn adjust(&mut self, level: Target) {
         let adjusted = self.engine.adjust(level).cloned().map_err(|error| error.to_string());
-        self.adjusted.push_back(RunEvent::Adjusted(adjusted));
+        self.events.push_back(RunEvent::Adjusted(adjusted));
     }
 
     fn stop(&mut self, _: &StopReason) {
@@ -168,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::Context;
+    use crate::engine::mix::Mix;
     use crate::engine::plan::{Asked, Plan};
     use crate::engine::share::Share;
     use crate::engine::trigger::{Outcome, Trigger};
@@ -186,7 +195,7 @@ mod tests {
             Ok(())
         }
 
-        async fn start(&self, _: &Context) -> Result<(), String> {
+        async fn start(&self, _: &Context, _: &Mix) -> Result<(), String> {
             Ok(())
         }
 

@@ -85,6 +85,9 @@ struct OnceArgs {
     /// [env: GOLO_NAME] [default: the load test's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Scenario to trigger, of a load test with several [default: one by their weights]
+    #[arg(long, value_name = "SCENARIO")]
+    scenario: Option<String>,
     #[command(flatten)]
     params: Params,
     #[command(flatten)]
@@ -112,6 +115,7 @@ pub(super) enum Call {
     Run(Box<RunCall>),
     Once {
         job_name: Option<String>,
+        scenario: Option<String>,
         transport: TransportOptions,
     },
 }
@@ -128,8 +132,8 @@ impl Call {
         CommandLine::command().name(name.clone()).bin_name(name).version(version)
     }
 
-    /// Parses the command line of this process and sets its parameters.
-    pub(super) fn read(command: &mut clap::Command) -> Result<Self, clap::Error> {
+    /// Parses the command line of this process for a load test, and sets its parameters.
+    pub(super) fn read(command: &mut clap::Command, loadtest: &Loadtest) -> Result<Self, clap::Error> {
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         let line = CommandLine::from_arg_matches(&matches)?;
         let called = matches.subcommand_name().unwrap_or_default();
@@ -146,12 +150,15 @@ impl Call {
                     let other = load_test.display();
                     return Err(wrong(format!("the job file is for `golo run`: its `binary` is `{other}`").into()));
                 }
+                call.complete(loadtest).map_err(|error| wrong(error.to_string().into()))?;
                 param::offer(std::mem::take(&mut call.params));
                 (Self::Run(Box::new(call)), line.params)
             }
             Command::Once(args) => {
                 let transport = args.transport.with_environment(variable).map_err(&mut wrong)?;
-                (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")), transport }, args.params)
+                let scenario = args.scenario.or_else(|| variable("GOLO_SCENARIO"));
+                let scenario = loadtest.choose(scenario.as_deref()).map_err(|error| wrong(error.to_string().into()))?;
+                (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")), scenario, transport }, args.params)
             }
         };
         param::give(params.env);

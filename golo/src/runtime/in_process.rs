@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::errors::ErrorKind;
+use crate::engine::mix::Mix;
 use crate::engine::plan::Plan;
 use crate::engine::recorder::{RecorderSink, Uncounted};
 use crate::engine::trigger::{Failure, Outcome, Trigger};
@@ -63,17 +64,24 @@ impl Trigger for InProcess {
         client::current().map(drop).map_err(|error| chain(&error))
     }
 
-    async fn start(&self, context: &Context) -> Result<User, String> {
+    async fn start(&self, context: &Context, mix: &Mix) -> Result<User, String> {
         let visitor = Arc::new(Visitor::of_user(context.user));
+        let adapter = self.loadtest.erased_adapter();
         let scope = users::aside(&visitor, &self.shared, Arc::clone(&self.aside));
-        let state = users::start(self.loadtest.erased_adapter(), context, scope).await?;
+        let mut state = users::start(adapter, context, scope).await?;
+        for scenario in mix.scenarios().iter().map(|scenario| &*scenario.name) {
+            let shared = adapter.shared_of(&self.shared, Some(scenario));
+            let scope = users::aside(&visitor, &shared, Arc::clone(&self.aside));
+            users::complete(adapter, scenario, context, &mut state, scope).await?;
+        }
         Ok(User { state, visitor })
     }
 
     async fn trigger(&self, context: Context, user: &mut User, is_measured: bool) -> Outcome {
         let sink = if is_measured { &self.measured } else { &self.warm_up };
         let visitor = client::visitor_of_trigger(&user.visitor);
-        let scope = Scope::new(Arc::clone(sink), visitor, Some(Arc::clone(&self.shared)));
+        let shared = self.loadtest.erased_adapter().shared_of(&self.shared, context.scenario.as_deref());
+        let scope = Scope::new(Arc::clone(sink), visitor, Some(shared));
         let scope = Arc::new(scope.seeded_by(&context, self.seed).with_journeys());
         let mut tags = Vec::new();
         let failure = match self.loadtest.call(&scope, context, &mut user.state).await {

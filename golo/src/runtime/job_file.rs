@@ -9,11 +9,17 @@ use std::path::{Path, PathBuf};
 pub use self::toml::toml;
 pub use self::value::{Key, Kind, Mistake, Value};
 use super::run_args::{Flag, OwnFlags, RunArgs, flags};
+use crate::engine::plan::ScenarioArg;
+use crate::report::Threshold;
 use crate::run_loop::RunCall;
 use crate::support::{nearest::nearest, setting_error::SettingError};
 
 /// Key of the table of parameters.
 const ENV: &str = "env";
+/// Key of the tables of scenarios.
+const SCENARIO: &str = "scenario";
+/// Key of a scenario's thresholds.
+const THRESHOLD: &str = "threshold";
 /// Key of the load test that `golo run` starts.
 const BINARY: &str = "binary";
 
@@ -100,6 +106,10 @@ impl<T: OwnFlags> JobFile<T> {
                 }
                 BINARY => {
                     binary = Some(path(value)?);
+                    continue;
+                }
+                SCENARIO if value.table().is_some() => {
+                    arguments.extend(scenarios(value)?);
                     continue;
                 }
                 _ => {}
@@ -195,6 +205,40 @@ fn path(value: &Value) -> Result<PathBuf, Mistake> {
     }
 }
 
+/// Returns the arguments that a table of scenarios stands for.
+fn scenarios(value: &Value) -> Result<Vec<String>, Mistake> {
+    let mut arguments = Vec::new();
+    for (name, settings) in once_each(value.table().unwrap_or_default(), |key| key.name.clone())? {
+        let wrong = || settings.mistake(format!("`{}`: expected a table with the settings of a scenario", name.name));
+        let mut pairs = Vec::new();
+        for (key, value) in once_each(settings.table().ok_or_else(wrong)?, flag_name)? {
+            let values = match &value.kind {
+                Kind::List(values) => values.iter().map(Value::text).collect(),
+                _ => value.text().map(|text| vec![text]),
+            };
+            let values =
+                values.ok_or_else(|| value.mistake(format!("`{}`: expected a string or a number", key.name)))?;
+            if flag_name(key) == THRESHOLD {
+                for text in values {
+                    let threshold = text.parse::<Threshold>().map_err(|error| error.to_string());
+                    let threshold = threshold.and_then(|threshold| threshold.of_scenario(&name.name));
+                    let threshold = threshold.map_err(|error| value.mistake(format!("`{THRESHOLD}`: {error}")))?;
+                    arguments.push(format!("--{THRESHOLD}={threshold}"));
+                }
+            } else {
+                let pair = (key.name.clone(), values.join(","));
+                ScenarioArg::new(&name.name, vec![pair.clone()]).map_err(|error| mistaken(key, error.to_string()))?;
+                pairs.push(pair);
+            }
+        }
+        if !pairs.is_empty() {
+            let settings = ScenarioArg::new(&name.name, pairs).map_err(|error| settings.mistake(error.to_string()))?;
+            arguments.push(format!("--{SCENARIO}={settings}"));
+        }
+    }
+    Ok(arguments)
+}
+
 /// Reads the table of parameters.
 fn pairs(value: &Value) -> Result<Vec<(String, String)>, Mistake> {
     let table = value.table().ok_or_else(|| value.mistake(format!("`{ENV}`: expected a table of parameters")))?;
@@ -273,6 +317,29 @@ mod tests {
         assert!(error.contains("`a [31m` is not the name of a flag"), "{error}");
         let error = read("users = '\u{9b}2J'").unwrap_err();
         assert!(!error.contains('\u{9b}'), "{error}");
+    }
+
+    #[test]
+    fn tables_of_scenarios_are_their_settings_and_thresholds() {
+        let file = "users = 5\n[scenario.browse]\nweight = 9\n[scenario.buy]\nstages = ['1s:5', '2s:0']\nstart = 3\n\
+                    threshold = 'iteration_duration p(95)<1s'\n";
+        let (call, ()) = read(file).unwrap().into_call().unwrap();
+        let settings: Vec<_> = call.scenarios().settings.iter().map(ToString::to_string).collect();
+        assert_eq!(settings, ["browse:weight=9", "buy:stages=1s:5,2s:0,start=3"]);
+        assert_eq!(call.thresholds()[0].to_string(), "iteration_duration{scenario:buy} p(95)<1s");
+        assert_wrong(
+            "[scenario.buy]\nuser = 5\n",
+            "`job.toml`, line 2: `user` is no setting of a scenario: did you mean `users`?\n  \
+             2 | user = 5\n    | ^^^^",
+        );
+        assert!(
+            read("[scenario]\nbuy = 5\n").unwrap_err().contains("expected a table with the settings of a scenario")
+        );
+        assert!(
+            read("[scenario.buy]\nthreshold = 'vus max<3'\n")
+                .unwrap_err()
+                .contains("is not measured for each scenario")
+        );
     }
 
     #[test]

@@ -11,8 +11,14 @@ use crate::report::lines::{Lines, Stream};
 use crate::run_loop::{LAST_MOMENT, signals::Signals};
 use crate::{Context, Error, Loadtest, Response, error::chain, metrics::sink, support::message::say};
 
-/// Triggers the load test once, for a job of that name. Its `Output` lines go to stderr.
-pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runtimes) -> ExitCode {
+/// Triggers the load test once, for a job of that name, with this scenario if it has several. Its `Output` lines go to
+/// stderr.
+pub(super) fn once(
+    loadtest: Loadtest,
+    job_name: Option<String>,
+    scenario: Option<String>,
+    runtimes: Runtimes,
+) -> ExitCode {
     let name = loadtest.name.clone();
     let lines = match Lines::start(Stream::Stderr) {
         Ok(lines) => lines,
@@ -20,7 +26,7 @@ pub(super) fn once(loadtest: Loadtest, job_name: Option<String>, runtimes: Runti
     };
     sink::install(Arc::new(lines.clone()));
     let loadtest = Arc::new(loadtest);
-    let context = Context { job_name: job_name.unwrap_or_else(|| name.clone()), ..Context::default() };
+    let context = Context { job_name: job_name.unwrap_or_else(|| name.clone()), scenario, ..Context::default() };
     let (triggered, torn_down) = runtimes.control.block_on(async {
         let mut signals = match Signals::listen() {
             Ok(signals) => signals,

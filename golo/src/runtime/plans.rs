@@ -14,7 +14,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{in_process::InProcess, line_buffer::LineBuffer, outbox::Outbox, service::InFlight};
-use crate::engine::plan::{Plan, Rate, Target};
+use crate::engine::plan::{Plan, PlanError, Rate, ScenarioRequest, Target};
 use crate::engine::room::Selected;
 use crate::engine::share::Share;
 use crate::engine::snapshot::Snapshot;
@@ -24,7 +24,7 @@ use crate::metrics::sink;
 use crate::pb::engine as pb;
 use crate::pb::engine::command::Command;
 use crate::pb::engine::event::Event;
-use crate::report::MetricsOutput;
+use crate::report::{MetricsOutput, Threshold};
 use crate::run_loop::{self, Control, Driver, EngineHandle, LAST_MOMENT, LocalEngine, Order, RunSpec};
 use crate::support::cores;
 use crate::support::panic::{print_at_most, watch};
@@ -61,7 +61,7 @@ impl pb::engine_server::Engine for Plans {
     async fn run(&self, request: Request<Streaming<pb::Command>>) -> Result<Response<Answer>, Status> {
         let mut commands = request.into_inner();
         let requested = match commands.message().await?.and_then(|first| first.command) {
-            Some(Command::Plan(plan)) => RequestedPlan::read(plan, &self.loadtest.name)?,
+            Some(Command::Plan(plan)) => RequestedPlan::read(plan, &self.loadtest)?,
             _ => return Err(Status::invalid_argument("the first command must be a plan")),
         };
         let turn = Arc::clone(&self.turn).try_lock_owned();
@@ -76,6 +76,8 @@ impl pb::engine_server::Engine for Plans {
 /// A plan from a client.
 struct RequestedPlan {
     plan: Plan,
+    /// Thresholds that the load test itself requires, as text.
+    thresholds: Vec<String>,
     options: Options,
     /// Routes that thresholds select.
     selected: Selected,
@@ -85,9 +87,23 @@ struct RequestedPlan {
 }
 
 impl RequestedPlan {
-    fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
-        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } =
-            written;
+    fn read(written: pb::Plan, loadtest: &Loadtest) -> Result<Self, Status> {
+        let pb::Plan {
+            needs,
+            load,
+            share,
+            job_name,
+            workers,
+            seed,
+            outputs,
+            speaks,
+            selected_routes,
+            max_lag,
+            scenarios,
+            only,
+            load_is_asked,
+        } = written;
+        let request = scenario_request(&scenarios, only, load_is_asked);
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
                 "the plan needs revision {needs} of golo.engine.v1, but this load test was built with golo {}, which supports up \
@@ -108,20 +124,31 @@ impl RequestedPlan {
         let wrong = |error: wire::WireError| Status::invalid_argument(error.to_string());
         let load = load.ok_or_else(|| Status::invalid_argument("the plan has no load"))?;
         let options = Options {
-            job_name: if job_name.is_empty() { name.to_owned() } else { job_name },
+            job_name: if job_name.is_empty() { loadtest.name.clone() } else { job_name },
             workers: if workers == 0 { cores() } else { workers as usize },
             seed,
             share: share.as_ref().map_or(Ok(Share::WHOLE), Share::try_from).map_err(wrong)?,
             max_lag: max_lag.map(Duration::from_nanos),
         };
+        let plan = Plan::try_from(&load).map_err(wrong)?;
+        let completed = request.and_then(|request| loadtest.complete(&plan, &request));
+        let completed = completed.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let of_thresholds = completed.thresholds.iter().filter_map(Threshold::route).map(str::to_owned);
         Ok(Self {
-            plan: Plan::try_from(&load).map_err(wrong)?,
+            plan: completed.plan,
             options,
-            selected: selected_routes.into_iter().collect(),
+            selected: selected_routes.into_iter().chain(of_thresholds).collect(),
+            thresholds: completed.thresholds.iter().map(Threshold::to_string).collect(),
             wants_outputs: outputs,
             revision,
         })
     }
+}
+
+/// Reads what a client asks of scenarios.
+fn scenario_request(settings: &[String], only: String, load_is_asked: bool) -> Result<ScenarioRequest, PlanError> {
+    let settings = settings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    Ok(ScenarioRequest { settings, only: Some(only).filter(|only| !only.is_empty()), load_is_asked })
 }
 
 /// A plan with everything that its run needs.
@@ -140,7 +167,7 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        RequestedPlan { plan, options, selected, wants_outputs, revision }: RequestedPlan,
+        RequestedPlan { plan, thresholds, options, selected, wants_outputs, revision }: RequestedPlan,
         events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
@@ -161,6 +188,9 @@ impl Running {
         sink::install(outside);
         let mut outbox = Outbox::default();
         outbox.push(Event::Accepted(pb::Accepted { revision, version: env!("CARGO_PKG_VERSION").to_owned() }));
+        if plan.scenarios().next().is_some() {
+            outbox.push(Event::Planned(pb::Planned { load: Some((&plan).into()), thresholds }));
+        }
         let spec = RunSpec {
             plan,
             options,

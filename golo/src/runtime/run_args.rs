@@ -13,7 +13,7 @@ pub use self::flags::OwnFlags;
 pub(super) use self::flags::{Flag, flags};
 pub(super) use self::transport::TransportArgs;
 use super::job_file::{JobFile, Mistake, Value, toml};
-use crate::engine::plan::{Arrivals, Asked, Plan, Rate, Stage, Target, parse_duration};
+use crate::engine::plan::{Arrivals, Asked, Plan, Rate, ScenarioArg, ScenarioRequest, Stage, parse_duration};
 use crate::report::OutputArg;
 use crate::report::Threshold;
 use crate::run_loop::RunCall;
@@ -80,6 +80,13 @@ struct HowArgs {
     /// Stop as soon as a threshold can no longer hold
     #[arg(long, action = ArgAction::SetTrue)]
     abort_on_fail: bool,
+    /// Settings of a scenario, which override the load test's (may be repeated): a weight, or a load of its own:
+    /// buy:weight=5, buy:users=5,start=30s, buy:rate=10/s
+    #[arg(long, value_name = "NAME:KEY=VALUE,…", help_heading = "Load")]
+    scenario: Vec<ScenarioArg>,
+    /// Run this scenario only
+    #[arg(long, value_name = "SCENARIO", help_heading = "Load")]
+    only: Option<String>,
     /// Job name, which the load test receives in its Context [default: the load test's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -174,8 +181,11 @@ impl<T: OwnFlags> RunArgs<T> {
     ) -> Result<(RunCall, T), SettingError> {
         let Self { load, how, transport, own } = self;
         let asked = load.into_asked();
+        let scenarios =
+            ScenarioRequest { settings: how.scenario, only: how.only, load_is_asked: asked.asks_for_load() };
         let call = RunCall {
             plan: Plan::new(asked.clone()).map_err(|error| error.to_string())?,
+            scenarios,
             asked,
             job_name: how.name,
             workers: how.workers.map(usize::from),
@@ -230,41 +240,8 @@ impl<T: OwnFlags> RunArgs<T> {
 }
 
 impl LoadArgs {
-    /// Settings in `below` that contradict these are ignored: they belong to another load model.
-    fn over(self, mut below: Self) -> Self {
-        let stages = |is: fn(&Target) -> bool| self.stage.iter().any(|stage| is(&stage.target));
-        let is_open = self.rate.is_some()
-            || self.arrivals.is_some()
-            || self.max_users.is_some()
-            || stages(|target| matches!(target, Target::Rate(_)));
-        let is_closed =
-            self.users.is_some() || self.pace.is_some() || stages(|target| matches!(target, Target::Users(_)));
-        if is_open {
-            (below.users, below.pace) = (None, None);
-            below.stage.retain(|stage| matches!(stage.target, Target::Rate(_)));
-        }
-        if is_closed {
-            (below.rate, below.arrivals, below.max_users) = (None, None, None);
-            below.stage.retain(|stage| matches!(stage.target, Target::Users(_)));
-        }
-        if self.duration.is_some() {
-            below.stage.clear();
-        }
-        if !self.stage.is_empty() {
-            below.duration = None;
-        }
-        Self {
-            users: self.users.or(below.users),
-            pace: self.pace.or(below.pace),
-            rate: self.rate.or(below.rate),
-            arrivals: self.arrivals.or(below.arrivals),
-            max_users: self.max_users.or(below.max_users),
-            stage: if self.stage.is_empty() { below.stage } else { self.stage },
-            duration: self.duration.or(below.duration),
-            iterations: self.iterations.or(below.iterations),
-            warm_up: self.warm_up.or(below.warm_up),
-            graceful_stop: self.graceful_stop.or(below.graceful_stop),
-        }
+    fn over(self, below: Self) -> Self {
+        self.into_asked().over(below.into_asked()).into()
     }
 
     fn into_asked(self) -> Asked {
@@ -283,6 +260,23 @@ impl LoadArgs {
     }
 }
 
+impl From<Asked> for LoadArgs {
+    fn from(asked: Asked) -> Self {
+        Self {
+            users: asked.users,
+            pace: asked.pace,
+            rate: asked.rate,
+            arrivals: asked.arrivals,
+            max_users: asked.max_users,
+            stage: asked.stages,
+            duration: asked.duration,
+            iterations: asked.iterations,
+            warm_up: asked.warm_up,
+            graceful_stop: asked.graceful_stop,
+        }
+    }
+}
+
 impl HowArgs {
     fn over(self, below: Self) -> Self {
         Self {
@@ -290,6 +284,8 @@ impl HowArgs {
             workers: self.workers.or(below.workers),
             seed: self.seed.or(below.seed),
             max_lag: self.max_lag.or(below.max_lag),
+            scenario: [below.scenario, self.scenario].concat(),
+            only: self.only.or(below.only),
             threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },
             abort_on_fail: self.abort_on_fail || below.abort_on_fail,
             out: if self.out.is_empty() { below.out } else { self.out },

@@ -27,6 +27,9 @@ impl From<&Progress> for pb::event::Event {
 impl From<&RunEvent> for pb::event::Event {
     fn from(event: &RunEvent) -> Self {
         match event {
+            RunEvent::Planned { plan, thresholds } => {
+                Self::Planned(pb::Planned { load: Some(plan.into()), thresholds: thresholds.clone() })
+            }
             RunEvent::Ready { users } => Self::Ready(pb::Ready { users: *users }),
             RunEvent::Started { at } => Self::Started(pb::Started { at: unix_nanoseconds(*at) }),
             RunEvent::Second(progress) => progress.into(),

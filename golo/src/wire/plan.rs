@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::WireError;
 use crate::engine::curve::Curve;
-use crate::engine::plan::{Arrivals, Model, Plan};
+use crate::engine::mix::{Mix, Weighted};
+use crate::engine::plan::{Arrivals, Load, Model, Plan, PlanError};
 use crate::metrics::output::nanoseconds;
 use crate::pb::engine as pb;
 use crate::pb::engine::load::Model as Written;
@@ -12,25 +13,9 @@ use crate::user::share::Share;
 
 impl From<&Plan> for pb::Load {
     fn from(plan: &Plan) -> Self {
-        let model = match plan.model() {
-            Model::Closed { users, pace } => {
-                Written::Closed(pb::Closed { users: Some(users.into()), pace: pace.map(nanoseconds) })
-            }
-            Model::Open { rate, arrivals, max_users } => {
-                let arrivals = match arrivals {
-                    Arrivals::Constant => pb::Arrivals::Constant,
-                    Arrivals::Poisson => pb::Arrivals::Poisson,
-                };
-                Written::Open(pb::Open { rate: Some(rate.into()), arrivals: arrivals.into(), max_users: *max_users })
-            }
-        };
-        Self {
-            model: Some(model),
-            duration: plan.duration().map(nanoseconds),
-            iterations: plan.iterations(),
-            warm_up: nanoseconds(plan.warm_up()),
-            graceful_stop: nanoseconds(plan.graceful_stop()),
-        }
+        let mut loads = plan.loads().iter().map(write);
+        let first = loads.next().unwrap_or_default();
+        Self { beside: loads.collect(), ..first }
     }
 }
 
@@ -38,28 +23,72 @@ impl TryFrom<&pb::Load> for Plan {
     type Error = WireError;
 
     fn try_from(written: &pb::Load) -> Result<Self, WireError> {
-        let curve = |written: &Option<pb::Curve>| match written {
-            Some(written) => curve(written),
-            None => Err(WireError::missing("curve of the load")),
-        };
-        let model = match written.model.as_ref().ok_or_else(|| WireError::missing("model of the load"))? {
-            Written::Closed(closed) => {
-                Model::Closed { users: curve(&closed.users)?, pace: closed.pace.map(Duration::from_nanos) }
-            }
-            Written::Open(open) => {
-                let arrivals = match pb::Arrivals::try_from(open.arrivals) {
-                    Ok(pb::Arrivals::Constant) => Arrivals::Constant,
-                    Ok(pb::Arrivals::Poisson) => Arrivals::Poisson,
-                    Err(_) => return Err(WireError::new(format!("arrivals of an unknown kind, {}", open.arrivals))),
-                };
-                Model::Open { rate: curve(&open.rate)?, arrivals, max_users: open.max_users }
-            }
-        };
-        let time = Duration::from_nanos;
-        let (warm_up, graceful_stop) = (time(written.warm_up), time(written.graceful_stop));
-        Plan::of_model(model, written.duration.map(time), written.iterations, warm_up, graceful_stop)
-            .map_err(|error| WireError::new(error.to_string()))
+        let loads = std::iter::once(written).chain(&written.beside).map(read).collect::<Result<_, _>>()?;
+        Self::of_loads(loads).map_err(wrong)
     }
+}
+
+fn wrong(error: PlanError) -> WireError {
+    WireError::new(error.to_string())
+}
+
+fn write(load: &Load) -> pb::Load {
+    let model = match load.model() {
+        Model::Closed { users, pace } => {
+            Written::Closed(pb::Closed { users: Some(users.into()), pace: pace.map(nanoseconds) })
+        }
+        Model::Open { rate, arrivals, max_users } => {
+            let arrivals = match arrivals {
+                Arrivals::Constant => pb::Arrivals::Constant,
+                Arrivals::Poisson => pb::Arrivals::Poisson,
+            };
+            Written::Open(pb::Open { rate: Some(rate.into()), arrivals: arrivals.into(), max_users: *max_users })
+        }
+    };
+    let scenario =
+        |scenario: &Weighted| pb::WeightedScenario { name: scenario.name.to_string(), weight: scenario.weight };
+    pb::Load {
+        model: Some(model),
+        duration: load.duration().map(nanoseconds),
+        iterations: load.iterations(),
+        warm_up: nanoseconds(load.warm_up()),
+        graceful_stop: nanoseconds(load.graceful_stop()),
+        start: nanoseconds(load.start()),
+        scenarios: load.mix().scenarios().iter().map(scenario).collect(),
+        beside: Vec::new(),
+    }
+}
+
+fn read(written: &pb::Load) -> Result<Load, WireError> {
+    let curve = |written: &Option<pb::Curve>| match written {
+        Some(written) => curve(written),
+        None => Err(WireError::missing("curve of the load")),
+    };
+    let model = match written.model.as_ref().ok_or_else(|| WireError::missing("model of the load"))? {
+        Written::Closed(closed) => {
+            Model::Closed { users: curve(&closed.users)?, pace: closed.pace.map(Duration::from_nanos) }
+        }
+        Written::Open(open) => {
+            let arrivals = match pb::Arrivals::try_from(open.arrivals) {
+                Ok(pb::Arrivals::Constant) => Arrivals::Constant,
+                Ok(pb::Arrivals::Poisson) => Arrivals::Poisson,
+                Err(_) => return Err(WireError::new(format!("arrivals of an unknown kind, {}", open.arrivals))),
+            };
+            Model::Open { rate: curve(&open.rate)?, arrivals, max_users: open.max_users }
+        }
+    };
+    let time = Duration::from_nanos;
+    let (warm_up, graceful_stop) = (time(written.warm_up), time(written.graceful_stop));
+    let load = Load::of_model(model, written.duration.map(time), written.iterations, warm_up, graceful_stop);
+    let mix = match written.scenarios.is_empty() {
+        true => Mix::default(),
+        false => Mix::new(written.scenarios.iter().map(scenario)).map_err(wrong)?,
+    };
+    load.and_then(|load| load.of_scenarios(time(written.start), mix)).map_err(wrong)
+}
+
+fn scenario(written: &pb::WeightedScenario) -> Weighted {
+    Weighted { name: written.name.as_str().into(), weight: written.weight }
 }
 
 impl From<&Curve> for pb::Curve {

@@ -1,11 +1,14 @@
 //! Snapshots: everything that was measured in a period of time.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::histogram::{read, write};
 use super::{WireError, moment, unix_nanoseconds};
 use crate::engine::connections::Connections;
 use crate::engine::errors::{ErrorKind, Errors, Seen};
+use crate::engine::mix;
 use crate::engine::phases::{MeasuredPhases, Phase};
 use crate::engine::room::Priority;
 use crate::engine::series::{Label, Outcome, Series};
@@ -169,6 +172,7 @@ impl From<&Snapshot> for pb::Snapshot {
         let Snapshot {
             requests,
             triggers,
+            scenarios,
             journeys,
             slowest,
             waiting,
@@ -212,6 +216,7 @@ impl From<&Snapshot> for pb::Snapshot {
         Self {
             requests: requests.iter().map(series).collect(),
             triggers: Some(triggers.into()),
+            scenarios: scenarios.iter().map(of_scenario).collect(),
             journeys: write(journeys),
             slowest: slowest.iter().map(Into::into).collect(),
             waiting: write(waiting),
@@ -300,6 +305,7 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
     fn try_from(written: &pb::Snapshot) -> Result<Self, WireError> {
         let mut snapshot = Self {
             triggers: written.triggers.as_ref().map_or_else(|| Ok(Triggers::default()), Triggers::try_from)?,
+            scenarios: scenarios(&written.scenarios)?,
             journeys: read(written.journeys.as_ref())?,
             waiting: read(written.waiting.as_ref())?,
             connects: read(written.connects.as_ref())?,
@@ -380,6 +386,18 @@ impl From<&pb::Connections> for Connections {
         } = *written;
         Self { http1, http2, http3, handshakes_full, handshakes_resumed, used, reused, closed_by_server, resent }
     }
+}
+
+fn of_scenario((scenario, triggers): (&Arc<str>, &Triggers)) -> pb::ScenarioTriggers {
+    pb::ScenarioTriggers { scenario: scenario.to_string(), triggers: Some(triggers.into()) }
+}
+
+fn scenarios(written: &[pb::ScenarioTriggers]) -> Result<BTreeMap<Arc<str>, Triggers>, WireError> {
+    let one = |written: &pb::ScenarioTriggers| {
+        let triggers = written.triggers.as_ref().map_or_else(|| Ok(Triggers::default()), Triggers::try_from)?;
+        Ok((written.scenario.as_str().into(), triggers))
+    };
+    written.iter().take(mix::MOST).map(one).collect()
 }
 
 impl From<&Triggers> for pb::Triggers {

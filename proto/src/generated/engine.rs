@@ -58,6 +58,18 @@ pub struct Plan {
     /// Delay of starts at which the run becomes invalid. If absent, golo decides.
     #[prost(uint64, optional, tag = "11")]
     pub max_lag: ::core::option::Option<u64>,
+    /// Settings of scenarios, each as in the flag `--scenario`:
+    /// `buy:rate=10/s,start=30s`. They override those of the load test. Only since
+    /// revision 2.
+    #[prost(string, repeated, tag = "12")]
+    pub scenarios: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Name of the only scenario to run; empty for all. Only since revision 2.
+    #[prost(string, tag = "13")]
+    pub only: ::prost::alloc::string::String,
+    /// True if `load` was asked for. If not, it is the default, which applies to
+    /// scenarios without a load of their own.
+    #[prost(bool, tag = "14")]
+    pub load_is_asked: bool,
 }
 /// The users and starts whose number i satisfies i % of == index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -83,6 +95,16 @@ pub struct Load {
     /// Time for triggers in flight to finish.
     #[prost(uint64, tag = "6")]
     pub graceful_stop: u64,
+    /// Time from the start of the measured part to the start of this load.
+    #[prost(uint64, tag = "7")]
+    pub start: u64,
+    /// The scenarios that this load triggers. Empty for a load test without
+    /// scenarios.
+    #[prost(message, repeated, tag = "8")]
+    pub scenarios: ::prost::alloc::vec::Vec<WeightedScenario>,
+    /// The other loads of the same plan. Only in the first one.
+    #[prost(message, repeated, tag = "9")]
+    pub beside: ::prost::alloc::vec::Vec<Load>,
     #[prost(oneof = "load::Model", tags = "1, 2")]
     pub model: ::core::option::Option<load::Model>,
 }
@@ -95,6 +117,15 @@ pub mod load {
         #[prost(message, tag = "2")]
         Open(super::Open),
     }
+}
+/// A scenario with its weight among those that share a load.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WeightedScenario {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Number of its triggers among as many triggers as the sum of all weights.
+    #[prost(uint32, tag = "2")]
+    pub weight: u32,
 }
 /// Users that trigger again as soon as they are done, or once per pace.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -176,7 +207,7 @@ pub struct Taken {
 /// An event of the load test.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
-    #[prost(oneof = "event::Event", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub event: ::core::option::Option<event::Event>,
 }
 /// Nested message and enum types in `Event`.
@@ -197,6 +228,8 @@ pub mod event {
         Finished(super::Finished),
         #[prost(message, tag = "7")]
         Adjusted(super::Adjusted),
+        #[prost(message, tag = "8")]
+        Planned(super::Planned),
     }
 }
 /// The plan was accepted and will be run.
@@ -215,6 +248,17 @@ pub struct Accepted {
 pub struct Ready {
     #[prost(uint64, tag = "1")]
     pub users: u64,
+}
+/// What the load test itself adds to the plan that it received. Only of load
+/// tests with scenarios, before `Ready`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Planned {
+    /// The load of the whole run.
+    #[prost(message, optional, tag = "1")]
+    pub load: ::core::option::Option<Load>,
+    /// Thresholds that the load test requires, as they are written in flags.
+    #[prost(string, repeated, tag = "2")]
+    pub thresholds: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The clock has started.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -408,6 +452,18 @@ pub struct Snapshot {
     /// Connections of golo's transport.
     #[prost(message, optional, tag = "19")]
     pub connections: ::core::option::Option<Connections>,
+    /// Triggers by scenario. Empty for a load test without scenarios.
+    #[prost(message, repeated, tag = "20")]
+    pub scenarios: ::prost::alloc::vec::Vec<ScenarioTriggers>,
+}
+/// The triggers of one scenario. Starts that did not happen belong to none, if
+/// several scenarios share a load.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScenarioTriggers {
+    #[prost(string, tag = "1")]
+    pub scenario: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub triggers: ::core::option::Option<Triggers>,
 }
 /// The tags of triggers with one key.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -13,6 +13,10 @@ pub struct Context {
     /// does not count.
     #[prost(uint64, optional, tag = "3")]
     pub iteration: ::core::option::Option<u64>,
+    /// Name of the scenario to trigger. Absent for a load test without scenarios,
+    /// or if the load test chooses.
+    #[prost(string, optional, tag = "4")]
+    pub scenario: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A key and its value, attached to a `Response`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

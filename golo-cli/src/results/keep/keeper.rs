@@ -151,6 +151,10 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         max_lag: options.max_lag.map(wire::nanoseconds),
         // The thresholds below contain them.
         selected_routes: Vec::new(),
+        // `Planned` follows.
+        scenarios: Vec::new(),
+        only: String::new(),
+        load_is_asked: false,
     };
     Begun {
         agent: machine(),

@@ -40,6 +40,10 @@ pub(super) fn record(record: &Record) -> Result<(), StoreError> {
             count("connections", finished.most_connections)?;
             finished.rest.as_ref().map_or(Ok(()), snapshot)
         }
+        Event::Planned(planned) => {
+            planned.load.as_ref().map(Plan::try_from).transpose()?;
+            Ok(())
+        }
         Event::Adjusted(adjusted) => {
             adjusted.load.as_ref().map(Plan::try_from).transpose()?;
             Ok(())
@@ -48,10 +52,43 @@ pub(super) fn record(record: &Record) -> Result<(), StoreError> {
     }
 }
 
+fn of_triggers(triggers: &pb::Triggers) -> Result<(), StoreError> {
+    let pb::Triggers {
+        due,
+        done,
+        failed,
+        panicked,
+        interrupted,
+        dropped_busy,
+        dropped_unready,
+        dropped_stopped,
+        service,
+        response,
+        dropped_pausing,
+        done_after_load,
+        ..
+    } = triggers;
+    for (what, counted) in [
+        ("due triggers", due),
+        ("triggers", done),
+        ("failed triggers", failed),
+        ("panics", panicked),
+        ("interrupted triggers", interrupted),
+        ("dropped triggers", dropped_pausing),
+        ("triggers after the load", done_after_load),
+    ] {
+        count(what, *counted)?;
+    }
+    count("dropped triggers", dropped_busy.saturating_add(*dropped_unready).saturating_add(*dropped_stopped))?;
+    histogram("triggers", service.as_ref())?;
+    histogram("triggers", response.as_ref())
+}
+
 fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
     let pb::Snapshot {
         requests,
         triggers,
+        scenarios,
         journeys,
         slowest,
         waiting,
@@ -81,37 +118,8 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
     }
     phases.iter().try_for_each(phases_of_series)?;
     connections.as_ref().map_or(Ok(()), connections_of_transport)?;
-    if let Some(triggers) = triggers {
-        let pb::Triggers {
-            due,
-            done,
-            failed,
-            panicked,
-            interrupted,
-            dropped_busy,
-            dropped_unready,
-            dropped_stopped,
-            service,
-            response,
-            dropped_pausing,
-            done_after_load,
-            ..
-        } = triggers;
-        for (what, counted) in [
-            ("due triggers", due),
-            ("triggers", done),
-            ("failed triggers", failed),
-            ("panics", panicked),
-            ("interrupted triggers", interrupted),
-            ("dropped triggers", dropped_pausing),
-            ("triggers after the load", done_after_load),
-        ] {
-            count(what, *counted)?;
-        }
-        count("dropped triggers", dropped_busy.saturating_add(*dropped_unready).saturating_add(*dropped_stopped))?;
-        histogram("triggers", service.as_ref())?;
-        histogram("triggers", response.as_ref())?;
-    }
+    triggers.as_ref().map_or(Ok(()), of_triggers)?;
+    scenarios.iter().filter_map(|scenario| scenario.triggers.as_ref()).try_for_each(of_triggers)?;
     for (what, of) in [
         ("journeys", journeys),
         ("waits", waiting),

@@ -86,7 +86,7 @@ impl Part {
                     return refused("is an event that is not stored");
                 }
                 Some(_) if self.has_finished => return refused("comes after the engine has finished"),
-                Some(event::Event::Ready(_) | event::Event::Adjusted(_)) => {}
+                Some(event::Event::Planned(_) | event::Event::Ready(_) | event::Event::Adjusted(_)) => {}
                 Some(event::Event::Started(started)) => self.start(connection, started.at)?,
                 Some(event::Event::Second(received)) => {
                     let at = seconds::second_of(received.elapsed);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::load::stride;
 use super::stage::{LONGEST, Time};
-use super::{Asked, Model, Plan, PlanError, Rate, Stage, Target, stride};
+use super::{Asked, Load, Model, Plan, PlanError, Rate, Stage, Target};
 use crate::engine::curve::Curve;
+use crate::engine::mix::Mix;
 
 const USERS: u64 = 25;
 const MAX_USERS: u64 = 10_000;
@@ -13,8 +15,8 @@ const GRACEFUL_STOP: Duration = Duration::from_secs(30);
 /// Maximum number of users. No machine can run more.
 const MOST_USERS: u64 = 10_000_000;
 
-/// Creates the plan for options that were [checked](check).
-pub(super) fn plan(asked: Asked) -> Plan {
+/// Creates the load for options that were [checked](check).
+pub(super) fn load(asked: Asked) -> Load {
     let curve = curve(&asked);
     let model = if is_open(&asked) {
         let max_users = asked.max_users.unwrap_or(MAX_USERS);
@@ -27,13 +29,15 @@ pub(super) fn plan(asked: Asked) -> Plan {
         (None, None) => Some(DURATION),
         (duration, _) => duration,
     };
-    Plan {
+    Load {
         stride: stride(peak(&model)),
         model,
         duration,
         iterations: asked.iterations,
         warm_up: asked.warm_up.unwrap_or_default(),
         graceful_stop: asked.graceful_stop.unwrap_or(GRACEFUL_STOP),
+        start: Duration::ZERO,
+        mix: Mix::default(),
     }
 }
 
@@ -45,13 +49,30 @@ pub(super) fn peak(model: &Model) -> u64 {
     }
 }
 
-/// Checks a plan that was not created from flags.
+/// Checks a plan of several loads.
 ///
 /// # Errors
 ///
 /// Returns a message that describes the problem.
 pub(super) fn check_plan(plan: &Plan) -> Result<(), PlanError> {
-    let (curve, highest, most) = match &plan.model {
+    if plan.loads.is_empty() {
+        return Err("a plan without load".into());
+    }
+    let mut names: Vec<_> = plan.scenarios().collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("the scenario `{}` is in two loads", pair[0]).into()),
+        None => Ok(()),
+    }
+}
+
+/// Checks a load that was not created from flags.
+///
+/// # Errors
+///
+/// Returns a message that describes the problem.
+pub(super) fn check_load(load: &Load) -> Result<(), PlanError> {
+    let (curve, highest, most) = match &load.model {
         Model::Closed { users, .. } => (users, MOST_USERS, users.peak()),
         Model::Open { rate, max_users, .. } => (rate, Rate::MAX.millionths_per_hour(), *max_users),
     };
@@ -61,15 +82,15 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), PlanError> {
     if curve.peak() > highest {
         return Err("a rate that is too high".into());
     }
-    let zero = [plan.duration, plan.pace()].contains(&Some(Duration::ZERO));
-    if zero || plan.iterations == Some(0) || most == 0 || curve.peak() == 0 {
+    let zero = [load.duration, load.pace()].contains(&Some(Duration::ZERO));
+    if zero || load.iterations == Some(0) || most == 0 || curve.peak() == 0 {
         return Err("a plan without load".into());
     }
-    if plan.duration.is_none() && plan.iterations.is_none() {
+    if load.duration.is_none() && load.iterations.is_none() {
         return Err("a plan without an end: it has neither a duration nor iterations".into());
     }
-    let length = plan.duration.unwrap_or_default().saturating_add(plan.warm_up);
-    if [Some(length), plan.pace(), Some(plan.graceful_stop)].into_iter().flatten().any(|time| time > LONGEST) {
+    let length = load.duration.unwrap_or_default().saturating_add(load.start).saturating_add(load.warm_up);
+    if [Some(length), load.pace(), Some(load.graceful_stop)].into_iter().flatten().any(|time| time > LONGEST) {
         return Err("a plan that takes longer than a year".into());
     }
     Ok(())

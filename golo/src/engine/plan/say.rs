@@ -1,11 +1,24 @@
-//! One-line description of a plan for people.
+//! One-line descriptions of plans and loads for people.
 
 use std::fmt;
 
-use super::{Arrivals, Model, Plan, Rate, stage::Time};
+use super::{Arrivals, Load, Model, Plan, Rate, stage::Time};
 use crate::engine::curve::Curve;
 
 impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(load) = self.sole() {
+            return load.fmt(f);
+        }
+        for (number, load) in self.loads.iter().enumerate() {
+            let names: Vec<_> = load.mix.scenarios().iter().map(|scenario| &*scenario.name).collect();
+            write!(f, "{}{}: {load}", if number == 0 { "" } else { "; " }, names.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let curve = match &self.model {
             Model::Closed { users: curve, .. } | Model::Open { rate: curve, .. } => curve,
@@ -40,11 +53,14 @@ impl fmt::Display for Plan {
         if !self.warm_up.is_zero() {
             write!(f, ", after a warm-up of {}", Time(self.warm_up))?;
         }
+        if !self.start.is_zero() {
+            write!(f, ", from {} on", Time(self.start))?;
+        }
         Ok(())
     }
 }
 
-impl Plan {
+impl Load {
     fn stages(&self, curve: &Curve, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_open() {
             true => write!(f, "stages {}", self.load(curve.start()))?,
@@ -53,7 +69,7 @@ impl Plan {
         curve.stages().iter().try_for_each(|&(time, target)| write!(f, " → {} in {}", self.load(target), Time(time)))
     }
 
-    /// Formats one value of the plan's curve.
+    /// Formats one value of the load's curve.
     fn load(&self, value: u64) -> String {
         if self.is_open() { Rate::new(value).unwrap_or(Rate::MAX).to_string() } else { counted(value, "user") }
     }

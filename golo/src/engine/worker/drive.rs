@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::Worker;
 use super::held::{Held, Stage};
+use super::lane::Lane;
 use super::stalls::own_part;
 use crate::engine::errors::ErrorKind;
 use crate::engine::plan::Model;
@@ -16,7 +16,7 @@ use crate::engine::trigger::{Outcome, Trigger};
 use crate::engine::users::{Busy, Paced, Pauses, User, Users};
 use crate::metrics::output::nanoseconds;
 
-impl<T: Trigger> Worker<T> {
+impl<T: Trigger> Lane<T> {
     /// Closed model: sets the number of users from `at` on.
     pub(super) fn want(self: &Arc<Self>, wanted: u32, at: Instant) {
         let before = self.wanted.swap(wanted, Relaxed);
@@ -57,7 +57,7 @@ impl<T: Trigger> Worker<T> {
 
     /// Paced: returns the user's first due time from `at` on. Due times are one pace apart, before the start too.
     fn first_due(&self, number: u32, at: Instant) -> Option<Instant> {
-        let plan = &self.run.plan;
+        let plan = &self.run.load;
         let Model::Closed { pace: Some(pace), .. } = plan.model() else { return None };
         let pace = nanoseconds(*pace);
         let first = self.timeline().start + plan.phase(self.share.nth(number.into()));
@@ -115,13 +115,17 @@ impl<T: Trigger> Worker<T> {
     /// Counts a start that was due and does not happen because the run is over. Its delay is golo's own.
     pub(super) fn forgo_one(&self, due: Instant) {
         if self.is_measured(due) {
-            recorder::with(|recorder| {
-                let rest = recorder.rest();
-                rest.triggers.due += 1;
-                rest.triggers.dropped_stopped += 1;
-                rest.generator.lag.record(nanoseconds(Instant::now().saturating_duration_since(due)));
-            });
+            self.forgoes(Instant::now().saturating_duration_since(due));
         }
+    }
+
+    /// Counts a start that does not happen because the run is over. `lag` is golo's own delay of it.
+    pub(super) fn forgoes(&self, lag: Duration) {
+        self.count(true, |triggers| {
+            triggers.due += 1;
+            triggers.dropped_stopped += 1;
+        });
+        recorder::with(|recorder| recorder.rest().generator.lag.record(nanoseconds(lag)));
     }
 
     fn spawn(self: &Arc<Self>, users: &mut Users<T::User>, number: u32, user: User<T::User>, due: Option<Instant>) {
@@ -147,7 +151,7 @@ impl<T: Trigger> Worker<T> {
 
     /// Paced: returns the due time that follows `due`.
     fn due_after(&self, due: Instant) -> Option<Instant> {
-        let Model::Closed { pace, .. } = self.run.plan.model() else { return None };
+        let Model::Closed { pace, .. } = self.run.load.model() else { return None };
         pace.map(|pace| due + pace)
     }
 
@@ -157,7 +161,7 @@ impl<T: Trigger> Worker<T> {
 
     /// Returns true if the plan allows another trigger. In the open model this was checked when the trigger was due.
     fn is_allowed(&self) -> bool {
-        self.run.plan.is_open() || self.run.take_iteration()
+        self.run.load.is_open() || self.run.take_iteration()
     }
 
     /// Returns true if a user may start another trigger.
@@ -202,7 +206,7 @@ impl<T: Trigger> Worker<T> {
 
     /// Paced: counts the starts that a user missed while it was busy as dropped.
     pub(super) fn count_missed(&self, users: &mut Users<T::User>, number: u32) {
-        let Model::Closed { pace: Some(pace), .. } = self.run.plan.model() else { return };
+        let Model::Closed { pace: Some(pace), .. } = self.run.load.model() else { return };
         let Some(busy) = users.busy_one(number).filter(|_| self.run.counts_each_start()) else { return };
         let Some(mut paced) = busy.paced.take() else { return };
         let (timeline, now) = (self.timeline(), Instant::now());
@@ -216,15 +220,14 @@ impl<T: Trigger> Worker<T> {
         }
         let pausing = missed_by_pausing(count, paced.done.into(), busy, paced.pauses.all);
         let lag = self.own_part(&mut paced, now);
-        recorder::with(|recorder| {
-            let rest = recorder.rest();
-            rest.triggers.due += count;
-            rest.triggers.dropped_busy += count;
-            rest.triggers.dropped_pausing += pausing;
-            if !lag.is_zero() {
-                rest.generator.lag.record_n(nanoseconds(lag), count);
-            }
+        self.count(true, |triggers| {
+            triggers.due += count;
+            triggers.dropped_busy += count;
+            triggers.dropped_pausing += pausing;
         });
+        if !lag.is_zero() {
+            recorder::with(|recorder| recorder.rest().generator.lag.record_n(nanoseconds(lag), count));
+        }
     }
 
     /// Returns the first due time in the measured part, of due times one pace apart from `due` on.
@@ -243,9 +246,13 @@ impl<T: Trigger> Worker<T> {
         });
     }
 
-    pub(super) fn count(&self, is_measured: bool, count: impl FnOnce(&mut Triggers)) {
+    /// Counts something that concerns triggers that have not started. If several scenarios share the load, it is not
+    /// known which of them they would have been.
+    pub(super) fn count(&self, is_measured: bool, count: impl Fn(&mut Triggers)) {
         if is_measured {
-            recorder::with(|recorder| count(&mut recorder.rest().triggers));
+            let mix = self.run.load.mix();
+            let scenario = mix.sole().and_then(|sole| mix.name(sole));
+            recorder::with(|recorder| recorder.triggers(scenario, count));
         }
     }
 }
@@ -261,19 +268,19 @@ pub(super) async fn start_opening_user<T: Trigger>(mut held: Held<T>) {
 
 /// Runs a user until it is idle or not wanted any more. Without a due time, each trigger starts at once.
 async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
-    let worker = Arc::clone(&held.worker);
-    let has_users = worker.run.trigger.has_users();
+    let lane = Arc::clone(&held.lane);
+    let has_users = lane.run.trigger.has_users();
     let mut now = Instant::now();
     // golo's own delay. It does not include the time in which the user was busy when it was due.
     let mut lag = due.map(|due| now.saturating_duration_since(due));
     // Think time of the previous triggers, as far as it delays this one.
     let mut thought_before = Duration::ZERO;
     loop {
-        if due.is_none() && !worker.goes_on(held.number, now) {
+        if due.is_none() && !lane.goes_on(held.number, now) {
             return end(held).await;
         }
         let mut from = due.unwrap_or(now);
-        let is_measured = worker.is_measured(from);
+        let is_measured = lane.is_measured(from);
         held.waits(is_measured);
         let mut waited = None;
         if !held.has_started() {
@@ -288,21 +295,21 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
                     None => from = ready,
                 }
                 now = ready;
-                if due.is_none() && !worker.goes_on(held.number, now) {
+                if due.is_none() && !lane.goes_on(held.number, now) {
                     return end(held).await;
                 }
             }
         }
-        if due.is_some() && worker.is_stopped() {
+        if due.is_some() && lane.is_stopped() {
             held.forgoes(lag);
             return end(held).await;
         }
-        if is_measured && !worker.is_allowed() {
+        if is_measured && !lane.is_allowed() {
             return end(held).await;
         }
         held.begins(is_measured, lag);
         if let Some(waited) = waited.filter(|_| is_measured) {
-            worker.record_wait(waited, now);
+            lane.record_wait(waited, now);
         }
         let Some(outcome) = trigger(&mut held, is_measured).await else { return };
         held.stage = Stage::Uncounted;
@@ -316,24 +323,24 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
             spent.map_or_else(Pauses::default, |spent| Pauses { thinking: spent.thinking, all: spent.pausing() });
         if is_measured {
             let delayed = thought_before.min(started.saturating_duration_since(from));
-            record(outcome, spent, now, now - started, (now - from).saturating_sub(delayed));
+            record(held.scenario(), outcome, spent, now, now - started, (now - from).saturating_sub(delayed));
         }
         if due.is_some() {
-            if worker.run.plan.is_open() {
+            if lane.run.load.is_open() {
                 return held.put(Users::put_free);
             }
-            let Some((next, own_part, thinking)) = worker.take_next(held.number, now, pauses) else {
+            let Some((next, own_part, thinking)) = lane.take_next(held.number, now, pauses) else {
                 return end(held).await;
             };
             if next > now {
                 return held.put(|users, number, user| {
                     if users.put_until(number, user, next) {
-                        worker.changed.notify_one();
+                        lane.changed.notify_one();
                     }
                 });
             }
             (due, lag, thought_before) = (Some(next), Some(own_part), thinking);
-            held.waits(worker.is_measured(next));
+            held.waits(lane.is_measured(next));
         }
         // A load test that never waits for anything must not keep other tasks from running.
         tokio::task::coop::consume_budget().await;
@@ -341,28 +348,38 @@ async fn drive<T: Trigger>(mut held: Held<T>, mut due: Option<Instant>) {
 }
 
 async fn trigger<T: Trigger>(held: &mut Held<T>, is_measured: bool) -> Option<Outcome> {
-    let (worker, number) = (Arc::clone(&held.worker), held.number);
+    let (lane, number) = (Arc::clone(&held.lane), held.number);
+    let scenario = held.scenario().map(|name| name.to_string());
     let User { state, iteration } = held.user.as_mut()?;
-    let context = worker.context(number, *iteration);
+    let context = lane.context(number, *iteration, scenario);
     *iteration += 1;
-    Some(worker.run.trigger.trigger(context, state.as_mut()?, is_measured).await)
+    Some(lane.run.trigger.trigger(context, state.as_mut()?, is_measured).await)
 }
 
 /// Records a trigger that ended at `ended`.
-fn record(outcome: Outcome, spent: Option<Spent>, ended: Instant, service: Duration, response: Duration) {
+fn record(
+    scenario: Option<&Arc<str>>,
+    outcome: Outcome,
+    spent: Option<Spent>,
+    ended: Instant,
+    service: Duration,
+    response: Duration,
+) {
     recorder::with(|recorder| {
-        recorder.trigger_done(ended);
-        let triggers = &mut recorder.rest().triggers;
-        triggers.service.record(nanoseconds(service.saturating_sub(outcome.thought)));
-        triggers.response.record(nanoseconds(response.saturating_sub(outcome.thought)));
-        triggers.spent.merge(spent.unwrap_or_default());
+        let is_after_load = recorder.is_after_load(ended);
         let is_failed = outcome.failure.is_some();
-        if let Some(failure) = outcome.failure {
-            triggers.failed += 1;
-            triggers.panicked += u64::from(failure.kind == ErrorKind::Panic);
-            if !failure.is_recorded {
-                recorder.error(failure.kind, &failure.text);
-            }
+        let has_panicked = outcome.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Panic);
+        recorder.triggers(scenario, |triggers| {
+            triggers.done += 1;
+            triggers.done_after_load += u64::from(is_after_load);
+            triggers.service.record(nanoseconds(service.saturating_sub(outcome.thought)));
+            triggers.response.record(nanoseconds(response.saturating_sub(outcome.thought)));
+            triggers.spent.merge(spent.unwrap_or_default());
+            triggers.failed += u64::from(is_failed);
+            triggers.panicked += u64::from(has_panicked);
+        });
+        if let Some(failure) = outcome.failure.filter(|failure| !failure.is_recorded) {
+            recorder.error(failure.kind, &failure.text);
         }
         recorder.journeys(outcome.journeys);
         recorder.rest().tags.record(&outcome.tags, is_failed);
@@ -372,9 +389,9 @@ fn record(outcome: Outcome, spent: Option<Spent>, ended: Instant, service: Durat
 /// Handles a user that has run its last trigger.
 async fn end<T: Trigger>(mut held: Held<T>) {
     held.waits(false);
-    if held.worker.run.plan.is_open() {
+    if held.lane.run.load.is_open() {
         held.put(Users::put_free);
-    } else if held.number < held.worker.wanted.load(Relaxed) {
+    } else if held.number < held.lane.wanted.load(Relaxed) {
         held.put(Users::put_away);
     } else {
         // Boxed, so that the future of every running user does not reserve space for it.
@@ -384,54 +401,56 @@ async fn end<T: Trigger>(mut held: Held<T>) {
 
 /// Stops a user that is not wanted any more.
 async fn leave<T: Trigger>(mut held: Held<T>) {
-    let (worker, number) = (Arc::clone(&held.worker), held.number);
+    let (lane, number) = (Arc::clone(&held.lane), held.number);
     if let Some(state) = held.user.as_mut().and_then(|user| user.state.take()) {
-        worker.users().leaves(number);
-        worker.tell_if_stopped();
-        worker.run.trigger.stop(state).await;
+        lane.users().leaves(number);
+        lane.tell_if_stopped();
+        lane.run.trigger.stop(state).await;
     }
     held.put(|users, number, _| {
-        worker.count_missed(users, number);
+        lane.count_missed(users, number);
         users.remove(number);
     });
     // The plan may want the user again by now.
     let now = Instant::now();
-    if worker.goes_on(number, now) {
-        worker.enlist(&mut worker.users(), number, now);
-        worker.changed.notify_one();
+    if lane.goes_on(number, now) {
+        lane.enlist(&mut lane.users(), number, now);
+        lane.changed.notify_one();
     }
 }
 
 /// Counts a start that did not happen because its user could not start.
 fn unready<T: Trigger>(held: Held<T>) {
-    held.worker.count(held.stage == Stage::Due, |triggers| {
+    held.lane.count(held.stage == Stage::Due, |triggers| {
         triggers.due += 1;
         triggers.dropped_unready += 1;
     });
-    match held.worker.run.plan.is_open() {
+    match held.lane.run.load.is_open() {
         true => held.put(Users::put_free),
         false => {
-            let worker = Arc::clone(&held.worker);
-            held.put(|users, number, _| match number < worker.wanted.load(Relaxed) {
+            let lane = Arc::clone(&held.lane);
+            held.put(|users, number, _| match number < lane.wanted.load(Relaxed) {
                 true => users.fail(number),
                 false => users.remove(number),
             });
             // This may have been the last user.
-            worker.changed.notify_one();
+            lane.changed.notify_one();
         }
     }
 }
 
 /// Starts a user. Returns true if it has started.
 async fn start<T: Trigger>(held: &mut Held<T>) -> bool {
-    let (worker, number) = (Arc::clone(&held.worker), held.number);
+    let (lane, number) = (Arc::clone(&held.lane), held.number);
     let Some(user) = &mut held.user else { return false };
-    let context = worker.context(number, user.iteration);
+    let mix = lane.run.load.mix();
+    let scenario = mix.sole().and_then(|sole| mix.name(sole)).map(|name| name.to_string());
+    let context = lane.context(number, user.iteration, scenario);
     let begun = Instant::now();
-    match worker.run.trigger.start(&context).await {
+    match lane.run.trigger.start(&context, mix).await {
         Ok(state) => {
             user.state = Some(state);
-            let has_users = worker.run.trigger.has_users();
+            let has_users = lane.run.trigger.has_users();
             recorder::with(|recorder| {
                 let rest = recorder.rest();
                 rest.generator.users_started += 1;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Worker;
+use super::lane::Lane;
 use crate::engine::errors::ErrorKind;
 use crate::engine::recorder;
 use crate::engine::trigger::Trigger;
@@ -27,20 +27,22 @@ pub(super) enum Stage {
 /// A user that a task drives. If the task is cut off, dropping this value returns the user to its worker so that it can
 /// be stopped.
 pub(super) struct Held<T: Trigger> {
-    pub(super) worker: Arc<Worker<T>>,
+    pub(super) lane: Arc<Lane<T>>,
     pub(super) number: u32,
     pub(super) user: Option<User<T::User>>,
     pub(super) stage: Stage,
+    /// Number of the scenario of the running trigger.
+    scenario: usize,
 }
 
 impl<T: Trigger> Held<T> {
-    pub(super) fn new(worker: &Arc<Worker<T>>, number: u32, user: User<T::User>) -> Self {
-        Self { worker: Arc::clone(worker), number, user: Some(user), stage: Stage::Uncounted }
+    pub(super) fn new(lane: &Arc<Lane<T>>, number: u32, user: User<T::User>) -> Self {
+        Self { lane: Arc::clone(lane), number, user: Some(user), stage: Stage::Uncounted, scenario: 0 }
     }
 
     /// Marks the user's next trigger as due.
     pub(super) fn waits(&mut self, is_measured: bool) {
-        let is_counted = is_measured && self.worker.run.counts_each_start();
+        let is_counted = is_measured && self.lane.run.counts_each_start();
         self.stage = if is_counted { Stage::Due } else { Stage::Uncounted };
     }
 
@@ -48,28 +50,28 @@ impl<T: Trigger> Held<T> {
     pub(super) fn forgoes(&mut self, lag: Option<Duration>) {
         if self.stage == Stage::Due {
             self.stage = Stage::Uncounted;
-            recorder::with(|recorder| {
-                let rest = recorder.rest();
-                rest.triggers.due += 1;
-                rest.triggers.dropped_stopped += 1;
-                rest.generator.lag.record(nanoseconds(lag.unwrap_or_default()));
-            });
+            self.lane.forgoes(lag.unwrap_or_default());
         }
-        self.worker.count_missed(&mut self.worker.users(), self.number);
+        self.lane.count_missed(&mut self.lane.users(), self.number);
     }
 
-    /// Counts a trigger that starts now. `lag` is golo's own delay of the start.
+    /// Returns the name of the scenario of the running trigger.
+    pub(super) fn scenario(&self) -> Option<&Arc<str>> {
+        self.lane.run.load.mix().name(self.scenario)
+    }
+
+    /// Deals the scenario of a trigger that starts now, and counts it. `lag` is golo's own delay of the start.
     pub(super) fn begins(&mut self, is_measured: bool, lag: Option<Duration>) {
+        self.scenario = self.lane.run.deck.deal(is_measured);
         self.stage = Stage::Uncounted;
         if !is_measured {
             recorder::with(|recorder| recorder.rest().generator.warm_up_triggers += 1);
         } else {
             self.stage = Stage::Running;
             recorder::with(|recorder| {
-                let rest = recorder.rest();
-                rest.triggers.due += 1;
+                recorder.triggers(self.scenario(), |triggers| triggers.due += 1);
                 if let Some(lag) = lag {
-                    rest.generator.lag.record(nanoseconds(lag));
+                    recorder.rest().generator.lag.record(nanoseconds(lag));
                 }
             });
         }
@@ -78,7 +80,7 @@ impl<T: Trigger> Held<T> {
     /// Returns the user to the worker's users by calling `put`.
     pub(super) fn put(mut self, put: impl FnOnce(&mut Users<T::User>, u32, User<T::User>)) {
         if let Some(user) = self.user.take() {
-            put(&mut self.worker.users(), self.number, user);
+            put(&mut self.lane.users(), self.number, user);
         }
     }
 
@@ -94,29 +96,32 @@ impl<T: Trigger> Held<T> {
 
     /// Handles a user whose task was cut off or panicked.
     fn lose(&self, user: User<T::User>) {
-        let (worker, number) = (&self.worker, self.number);
-        worker.count(self.stage != Stage::Uncounted, |triggers| match self.stage {
-            Stage::Due => {
+        let (lane, number) = (&self.lane, self.number);
+        match self.stage {
+            Stage::Uncounted => {}
+            Stage::Due => lane.count(true, |triggers| {
                 triggers.due += 1;
                 triggers.dropped_stopped += 1;
+            }),
+            Stage::Running => {
+                recorder::with(|recorder| recorder.triggers(self.scenario(), |triggers| triggers.interrupted += 1));
             }
-            _ => triggers.interrupted += 1,
-        });
+        }
         if thread::panicking() && !is_counted() {
             let text = "a task of the load test panicked, and nothing caught the panic";
             recorder::with(|recorder| recorder.error(ErrorKind::Panic, text));
         }
-        let mut users = worker.users();
-        worker.count_missed(&mut users, number);
-        if worker.run.plan.is_open() && worker.stopped.get().is_none() {
+        let mut users = lane.users();
+        lane.count_missed(&mut users, number);
+        if lane.run.load.is_open() && lane.stopped.get().is_none() {
             return users.put_free(number, user);
         }
         users.put_away(number, user);
         let now = Instant::now();
-        if worker.goes_on(number, now) {
+        if lane.goes_on(number, now) {
             // Otherwise there would be less load than planned.
-            worker.enlist(&mut users, number, now);
-            worker.changed.notify_one();
+            lane.enlist(&mut users, number, now);
+            lane.changed.notify_one();
         }
     }
 }
@@ -126,10 +131,10 @@ impl<T: Trigger> Drop for Held<T> {
         if let Some(user) = self.user.take() {
             self.lose(user);
         }
-        let worker = &self.worker;
-        if worker.run.plan.is_open() {
-            worker.run.in_flight.fetch_sub(1, Relaxed);
+        let lane = &self.lane;
+        if lane.run.load.is_open() {
+            lane.run.in_flight.fetch_sub(1, Relaxed);
         }
-        worker.tell_if_stopped();
+        lane.tell_if_stopped();
     }
 }

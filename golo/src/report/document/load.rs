@@ -9,6 +9,7 @@ use crate::engine::snapshot::Triggers;
 use crate::engine::spent::Spent;
 use crate::metrics::output::nanoseconds;
 use crate::report::rates::{achieved_rate, asked_rate};
+use crate::report::scenarios::{Row, rows};
 
 /// Returns the starts that the plan asked for, and their outcome: due = done + dropped + interrupted.
 pub(super) fn load(finished: &Finished) -> impl Serialize {
@@ -49,8 +50,26 @@ fn worst_lag(lag: Lag) -> impl Serialize {
     }
 }
 
+/// Returns the triggers of each scenario; empty if there is at most one scenario.
+pub(super) fn scenarios(finished: &Finished) -> impl Serialize {
+    let row = |row: Row<'_>| {
+        let Row { name, triggers: of, rate } = row;
+        object! {
+            name: name.to_owned(),
+            due: of.due,
+            done: of.done,
+            interrupted: of.interrupted,
+            dropped: of.dropped(),
+            per_second: rate,
+            #[serde(flatten)]
+            triggers: triggers(of),
+        }
+    };
+    rows(finished).into_iter().map(row).collect::<Vec<_>>()
+}
+
 /// Returns the outcome of triggers. Durations do not include think time.
-pub(super) fn triggers(triggers: &Triggers) -> impl Serialize {
+pub(super) fn triggers(triggers: &Triggers) -> impl Serialize + use<> {
     let Spent { requesting, thinking, working } = triggers.spent;
     object! {
         failed: triggers.failed,

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::engine::Finished;
 use crate::engine::histogram::Histogram;
-use crate::engine::plan::Model;
 use crate::metrics::output::nanoseconds;
 use crate::report::RunOutcome;
 use crate::report::figures::figures;
@@ -24,14 +23,13 @@ pub(super) fn timeline(outcome: &RunOutcome) -> impl Serialize {
 
 /// Returns the end of each stage of the plan and the value that it leads to: users, or starts per second.
 fn stages(finished: &Finished) -> Vec<(u64, f64)> {
-    let (curve, is_open) = match finished.plan.model() {
-        Model::Closed { users, .. } => (users, false),
-        Model::Open { rate, .. } => (rate, true),
-    };
+    // The loads of a plan with several have stages of their own, and no common value.
+    let Some(load) = finished.plan.sole() else { return Vec::new() };
+    let (curve, is_open) = (load.curve(), load.is_open());
     let mut end = std::time::Duration::ZERO;
     let ends = curve.stages().iter().map(|&(time, target)| {
         end += time;
-        let target = if is_open { finished.plan.rate_at(end).unwrap_or_default() } else { target as f64 };
+        let target = if is_open { load.rate_at(end).unwrap_or_default() } else { target as f64 };
         (nanoseconds(end), target)
     });
     ends.collect()

@@ -5,7 +5,7 @@ use crate::engine::Finished;
 use crate::engine::connections::Connections;
 use crate::engine::health::LostAgent;
 use crate::engine::histogram::Histogram;
-use crate::engine::plan::Model;
+use crate::engine::plan::Load;
 use crate::engine::snapshot::Snapshot;
 use crate::report::figures::named;
 use crate::report::text::clean;
@@ -89,7 +89,7 @@ pub(in crate::report) fn generator(finished: &Finished, on_page: bool) -> Vec<Fa
 
 /// Returns a warning if the generator's own state affects the figures.
 pub(in crate::report) fn warning(finished: &Finished) -> Option<&'static str> {
-    let is_unpaced = matches!(finished.plan.model(), Model::Closed { pace: None, .. });
+    let is_unpaced = finished.plan.loads().iter().any(Load::is_unpaced);
     let is_saturated = is_unpaced && finished.totals.generator.busy_share() >= SATURATED;
     is_saturated.then_some(
         "the generator is saturated: latencies include its own queueing, and the target may be faster than it looks; \

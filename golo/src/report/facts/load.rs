@@ -83,13 +83,11 @@ fn rates(finished: &Finished) -> String {
     let Some(asked) = asked_rate(finished).map(per_second) else {
         return format!("{achieved} started");
     };
-    let how = match finished.plan.model() {
+    let how = match finished.plan.sole().map(|load| (load.model(), load.curve())) {
         // The rate of starts is this only on average.
-        Model::Open { arrivals: Arrivals::Poisson, .. } => "on average asked (poisson)",
-        Model::Open { rate: curve, .. } | Model::Closed { users: curve, .. } if !curve.stages().is_empty() => {
-            "on average asked"
-        }
-        _ => "asked",
+        Some((Model::Open { arrivals: Arrivals::Poisson, .. }, _)) => "on average asked (poisson)",
+        Some((_, curve)) if curve.stages().is_empty() => "asked",
+        _ => "on average asked",
     };
     format!("{asked} {how}, {achieved} achieved")
 }

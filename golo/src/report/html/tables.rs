@@ -8,6 +8,7 @@ use crate::report::facts::Tone;
 use crate::report::figures::{FIGURES, figures};
 use crate::report::requests::Routes;
 use crate::report::route::Route;
+use crate::report::scenarios::rows;
 use crate::report::summary::{are_shown, checks_by_failures, has_due_times};
 use crate::report::tags::{other, other_values, spreads, values};
 use crate::report::text::clean;
@@ -114,6 +115,26 @@ pub(super) fn triggers(document: &Document<'_>) -> Option<Table> {
     let all = measured.into_iter().filter(|(_, durations)| !durations.is_empty());
     let rows = all.map(|(name, durations)| row_of_figures(name, durations)).collect();
     Table::new("Latencies of triggers and of requests", heads_of_figures("Latency of"), rows).unless_empty()
+}
+
+/// Returns the triggers of each scenario, if there are several.
+pub(super) fn scenarios(document: &Document<'_>) -> Option<Table> {
+    let rows = rows(&document.outcome.finished).into_iter().map(|row| {
+        let triggers = row.triggers;
+        let (failed, tried) = (triggers.failed, triggers.done.saturating_add(triggers.interrupted));
+        let mut cells = vec![
+            Cell::text(clean(row.name)),
+            Cell::number(count(triggers.done), triggers.done),
+            Cell::number(percent(failed, tried), share(failed, tried)).bad_if(failed > 0),
+            Cell::number(per_second(row.rate), row.rate),
+        ];
+        cells.extend(figures(&triggers.service).map(time));
+        cells
+    });
+    let mut numbers = vec!["count", "failed", "rate"];
+    numbers.extend(FIGURES);
+    Table::new("Triggers of each scenario, from their start", heads(["Scenario"], &numbers), rows.collect())
+        .unless_empty()
 }
 
 /// Returns the data of the charts over time. It has measured steps in place of requests if there is no request.

@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::engine::Finished;
-use crate::engine::plan::{Model, Plan};
+use crate::engine::plan::{Load, Plan};
 use crate::report::facts::{Fact, failed_triggers};
 use crate::report::figures::{FIGURES, figures};
 use crate::report::units::nanoseconds;
@@ -31,5 +31,5 @@ pub(super) fn lines(page: Page, finished: &Finished) -> Vec<String> {
 
 /// Returns true if triggers have a due time: unless users start again as soon as they are done.
 pub(in crate::report) fn has_due_times(plan: &Plan) -> bool {
-    !matches!(plan.model(), Model::Closed { pace: None, .. })
+    !plan.loads().iter().all(Load::is_unpaced)
 }

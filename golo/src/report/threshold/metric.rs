@@ -74,6 +74,7 @@ pub(super) enum Statistic {
 struct Description(Metric, &'static str, Kind, &'static [Key]);
 
 const REQUEST: &[Key] = &[Key::Route, Key::Method, Key::Status, Key::Origin, Key::Error, Key::Outcome];
+const TRIGGER: &[Key] = &[Key::Scenario];
 const STEP: &[Key] = &[Key::Step, Key::Error, Key::Outcome];
 
 /// The metrics in the order of their variants.
@@ -91,12 +92,12 @@ static METRICS: [Description; 28] = [
     Description(Metric::HttpReqInterrupted, "http_req_interrupted", Kind::Part, REQUEST),
     Description(Metric::DataSent, "data_sent", Kind::Counter, REQUEST),
     Description(Metric::DataReceived, "data_received", Kind::Counter, REQUEST),
-    Description(Metric::Iterations, "iterations", Kind::Counter, &[]),
-    Description(Metric::IterationDuration, "iteration_duration", Kind::Distribution, &[]),
-    Description(Metric::IterationResponse, "iteration_response", Kind::Distribution, &[]),
-    Description(Metric::IterationFailed, "iteration_failed", Kind::Part, &[]),
-    Description(Metric::IterationInterrupted, "iteration_interrupted", Kind::Part, &[]),
-    Description(Metric::DroppedIterations, "dropped_iterations", Kind::Counter, &[]),
+    Description(Metric::Iterations, "iterations", Kind::Counter, TRIGGER),
+    Description(Metric::IterationDuration, "iteration_duration", Kind::Distribution, TRIGGER),
+    Description(Metric::IterationResponse, "iteration_response", Kind::Distribution, TRIGGER),
+    Description(Metric::IterationFailed, "iteration_failed", Kind::Part, TRIGGER),
+    Description(Metric::IterationInterrupted, "iteration_interrupted", Kind::Part, TRIGGER),
+    Description(Metric::DroppedIterations, "dropped_iterations", Kind::Counter, TRIGGER),
     Description(Metric::JourneyDuration, "journey_duration", Kind::Distribution, &[]),
     Description(Metric::UserStartDuration, "user_start_duration", Kind::Distribution, &[]),
     Description(Metric::Steps, "steps", Kind::Counter, STEP),

@@ -9,7 +9,7 @@ use crate::engine::Finished;
 use crate::engine::histogram::Histogram;
 use crate::engine::phases::Phase;
 use crate::engine::series::{Outcome, Series};
-use crate::engine::snapshot::{Ends, Measure, Snapshot};
+use crate::engine::snapshot::{Ends, Measure, Snapshot, Triggers};
 use crate::engine::tags::Numbers;
 use crate::metrics::check::Check;
 use crate::report::RateTime;
@@ -71,11 +71,22 @@ pub(super) enum Samples<'a> {
     },
 }
 
+impl Samples<'_> {
+    /// Returns a distribution without samples.
+    fn none() -> Self {
+        Self::Distribution(Cow::Owned(Histogram::new()))
+    }
+}
+
 impl Threshold {
     /// Returns the samples that the threshold selects.
     pub(super) fn samples<'a>(&self, measured: &Measured<'a>) -> Samples<'a> {
         let totals = measured.totals;
-        let triggers = &totals.triggers;
+        let none = Triggers::default();
+        let triggers = match self.scenario() {
+            Some(scenario) => totals.scenarios.get(scenario).unwrap_or(&none),
+            None => &totals.triggers,
+        };
         let tried = triggers.done.saturating_add(triggers.interrupted);
         let is_rate = self.is_per_second();
         let amount = |all: u64, after_load: u64| if is_rate { measured.rates.counted(all, after_load) } else { all };
@@ -89,6 +100,12 @@ impl Threshold {
             _ => Samples::Share { part, of },
         };
         let distribution = |histogram| Samples::Distribution(Cow::Borrowed(histogram));
+        let of_triggers = |histogram: &'a Histogram, of: fn(&Triggers) -> &Histogram| match self.scenario() {
+            Some(scenario) => {
+                totals.scenarios.get(scenario).map_or_else(Samples::none, |found| distribution(of(found)))
+            }
+            None => distribution(histogram),
+        };
         match self.metric {
             Metric::HttpReqs | Metric::Steps => sum(|measure| (measure.durations.count(), measure.after_load.count)),
             Metric::DataSent => sum(|measure| (measure.sent, measure.after_load.sent)),
@@ -108,8 +125,8 @@ impl Threshold {
                 let of_phase = self.metric.phase().map(|phase| self.phase(totals, phase, |_| true));
                 Samples::Distribution(Cow::Owned(of_phase.unwrap_or_default()))
             }
-            Metric::IterationDuration => distribution(&triggers.service),
-            Metric::IterationResponse => distribution(&triggers.response),
+            Metric::IterationDuration => of_triggers(&totals.triggers.service, |triggers| &triggers.service),
+            Metric::IterationResponse => of_triggers(&totals.triggers.response, |triggers| &triggers.response),
             Metric::JourneyDuration => distribution(&totals.journeys),
             Metric::UserStartDuration => distribution(&totals.user_starts),
             Metric::HttpReqFailed | Metric::HttpReqInterrupted | Metric::StepFailed => {
@@ -243,6 +260,7 @@ fn values(key: Key, totals: &Snapshot) -> Vec<&str> {
         Key::Origin => labels.map(|label| &*label.origin).collect(),
         Key::Step => labels.filter(|label| label.is_step()).map(|label| &*label.route).collect(),
         Key::Check => totals.checks.keys().map(|name| &**name).collect(),
+        Key::Scenario => totals.scenarios.keys().map(|name| &**name).collect(),
         Key::Status | Key::Error | Key::Outcome | Key::Trigger => Vec::new(),
     }
 }

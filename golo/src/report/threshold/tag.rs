@@ -28,6 +28,7 @@ const OUTCOMES: [&str; 2] = ["passed", "failed"];
 pub(super) enum Key {
     /// A tag of the load test.
     Trigger,
+    Scenario,
     Route,
     Method,
     Status,
@@ -42,6 +43,7 @@ impl Key {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Trigger => "tag",
+            Self::Scenario => "scenario",
             Self::Route => "route",
             Self::Method => "method",
             Self::Status => "status",
@@ -62,7 +64,7 @@ pub(super) enum Tag {
         key: Box<str>,
         value: Option<Box<str>>,
     },
-    /// A name: that of a route, a method, an origin, a step or a check.
+    /// A name: that of a scenario, a route, a method, an origin, a step or a check.
     Name(Key, Box<str>),
     Status(u16),
     Error(ErrorKind),
@@ -77,7 +79,7 @@ impl Tag {
         let name: Box<str> = match key {
             Key::Route => route::name(value).into(),
             Key::Origin | Key::Step => route::bounded(value).into(),
-            Key::Method | Key::Check => value.into(),
+            Key::Method | Key::Check | Key::Scenario => value.into(),
             Key::Trigger => return Ok(Self::Trigger { key: value.into(), value: None }),
             Key::Status => {
                 return status(value).map(Self::Status).ok_or("expected a status from 100 to 999".to_owned());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Judged, Measured, Room, Threshold, Users};
 use crate::engine::curve::Curve;
-use crate::engine::plan::{Model, Plan};
+use crate::engine::plan::Plan;
 use crate::engine::snapshot::{Snapshot, Triggers};
 use crate::engine::{Finished, Progress};
 use crate::report::RateTime;
@@ -36,6 +36,14 @@ impl Watch {
     pub fn new(thresholds: impl IntoIterator<Item = Threshold>, plan: &Plan) -> Self {
         let thresholds = thresholds.into_iter().map(|threshold| Watched { threshold, best: 0 }).collect();
         Self { plan: plan.clone(), thresholds, users: None }
+    }
+
+    /// Continues with another plan and further thresholds. Must be called before the first second.
+    pub fn complete(&mut self, plan: &Plan, thresholds: impl IntoIterator<Item = Threshold>) {
+        let known = self.thresholds.drain(..).map(|watched| watched.threshold).collect::<Vec<_>>();
+        let users = self.users;
+        *self = Self::new(known.into_iter().chain(thresholds), plan);
+        self.users = users;
     }
 
     /// Records a second that has ended. Every second must be recorded, even if a lost threshold does not abort the run.
@@ -131,8 +139,10 @@ fn triggers_left(plan: &Plan, triggers: &Triggers) -> Option<u64> {
 
 /// Returns true if the plan has not yet reached its highest load at `elapsed`.
 fn is_yet_to_rise(plan: &Plan, elapsed: Duration) -> bool {
-    let (Model::Closed { users: curve, .. } | Model::Open { rate: curve, .. }) = plan.model();
-    reached(curve, elapsed) < curve.peak() as f64
+    plan.loads().iter().any(|load| match elapsed.checked_sub(load.start()) {
+        Some(elapsed) => reached(load.curve(), elapsed) < load.curve().peak() as f64,
+        None => true,
+    })
 }
 
 /// Returns the highest value until `elapsed`.
