@@ -458,6 +458,16 @@ async fn load_test_in_python_is_supported() {
         assert_eq!((ran.requests(), target.counter().seen), (100, 100));
 
         let target = sample();
+        let flags = "-u 4 -i 100 --scenario browse:weight=9 --scenario look:weight=1";
+        let ran = Call::new(path, target.url(), flags).finish().await;
+        ran.assert_ended_with(0, "PASSED: 100 requests, none failed").await;
+        let counts = ["/items", "/items/{id}"].map(|route| target.counter().routes.get(route).copied());
+        assert_eq!(counts, [Some(90), Some(10)], "{layout}");
+        let named = |row: &Value| (row["name"].as_str().unwrap().to_owned(), row["done"].as_u64().unwrap());
+        let scenarios: Vec<_> = ran.summary()["scenarios"].as_array().unwrap().iter().map(named).collect();
+        assert_eq!(scenarios, [("browse".to_owned(), 90), ("look".to_owned(), 10)], "{layout}");
+
+        let target = sample();
         let mut call = Call::new(&path.replace("load_test.py", "tags.py"), target.url(), "-u 4 -i 100");
         call.command.env("LAYOUT", layout).args(["-t", "tag{status:200} rate==100%", "-t", "tag{size} min>0"]);
         let ran = call.finish().await;

@@ -4,6 +4,10 @@
 Needs grpcio (`pip install grpcio`) and nothing else: the messages are small enough to be written by hand. Run it with
 
     golo run examples/other-languages/python/load_test.py -u 10 -d 10s -e TARGET_URL=http://127.0.0.1:8765/
+
+It has two scenarios. Those that a run names are dealt by their weights:
+
+    golo run examples/other-languages/python/load_test.py -u 10 -d 10s --scenario browse:weight=9 --scenario look:weight=1
 """
 
 import http.client
@@ -16,7 +20,7 @@ import time
 import uuid
 from concurrent import futures
 from datetime import datetime, timezone
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import grpc
 
@@ -30,16 +34,25 @@ connections = threading.local()
 stdout = threading.Lock()
 
 
+# What each scenario requests. A run that names none has triggers without a scenario.
+SCENARIOS = {"": "", "browse": "items", "look": "items/7"}
+
+
 def trigger(request: bytes, _context) -> bytes:
     """One trigger: what a user does each time."""
     started = time.monotonic_ns()
     sequence = str(uuid.uuid4())
-    error = get(sequence, TARGET)
+    fields = texts(request)
+    job, scenario = fields.get(1, ""), fields.get(4, "")
+    if scenario in SCENARIOS:
+        error = get(sequence, urljoin(TARGET, SCENARIOS[scenario]), scenario)
+    else:
+        error = f"no scenario {scenario!r}"
     duration = time.monotonic_ns() - started
-    return response(sequence, job_name(request), error, duration)
+    return response(sequence, job, error, duration)
 
 
-def get(sequence: str, url: str):
+def get(sequence: str, url: str, scenario: str):
     """Requests a page, writes its line, and gives what went wrong."""
     started = time.monotonic_ns()
     status, size, error = 0, 0, None
@@ -55,6 +68,7 @@ def get(sequence: str, url: str):
         error = f"other: {reason!r}"
         connections.__dict__.clear()
     duration = time.monotonic_ns() - started
+    tags = {"tags": {"scenario": scenario}} if scenario else {}
     write_line(
         {
             "sequenceID": sequence,
@@ -65,6 +79,7 @@ def get(sequence: str, url: str):
             "timestamp": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
             "duration": duration,
             "error": error,
+            **tags,
         }
     )
     return error
@@ -84,9 +99,25 @@ def write_line(output):
         sys.stdout.flush()
 
 
-def job_name(context: bytes) -> str:
-    """The first field of a Context, where it is the first that was written."""
-    return context[2 : 2 + context[1]].decode() if context[:1] == b"\x0a" else ""
+def texts(message: bytes) -> dict:
+    """The texts of a message by field number; a Context has jobName = 1 and scenario = 4."""
+    found, at = {}, 0
+    while at < len(message):
+        key, at = read_varint(message, at)
+        value, at = read_varint(message, at)
+        if key & 7 == 2:
+            found[key >> 3] = message[at : at + value].decode()
+            at += value
+    return found
+
+
+def read_varint(data: bytes, at: int):
+    value, shift = 0, 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 0x80:
+            return value, at
 
 
 def response(sequence: str, job: str, error, duration: int) -> bytes:

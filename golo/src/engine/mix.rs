@@ -1,5 +1,6 @@
 //! Scenarios that share a load, dealt by their weights.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -24,6 +25,8 @@ pub struct Weighted {
 }
 
 /// The scenarios that share a load. Empty for a load test without scenarios.
+///
+/// [`Display`](fmt::Display) writes them with their weights: `browse 70, search 25, buy 5`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mix(Arc<[Weighted]>);
 
@@ -98,6 +101,19 @@ impl Mix {
         }
         let first = first_position(share, triggers, order.len() as u64);
         Deck { order: order.into(), first, measured: AtomicU64::new(0), others: AtomicU64::new(0) }
+    }
+}
+
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, Weighted { name, weight }) in self.0.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            match self.sole() {
+                Some(_) => f.write_str(name)?,
+                None => write!(f, "{comma}{name} {weight}")?,
+            }
+        }
+        Ok(())
     }
 }
 

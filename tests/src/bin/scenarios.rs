@@ -60,14 +60,14 @@ mod shop {
     #[golo::scenario(weight = 70)]
     async fn browse(shopper: &mut Shopper, target: Shared<Target>) -> Result<(), RequestError> {
         shopper.visits += 1;
-        get(&shopper.journey, &target.0, "/items/1").await
+        get(&shopper.journey, &target.0, "/").await
     }
 
     #[golo::scenario(weight = 25)]
     async fn search(shopper: &mut Shopper, context: Context, target: Shared<Target>) -> Result<(), BoxError> {
         shopper.visits += 1;
         golo::check("the context names the scenario", context.scenario.as_deref() == Some("search"));
-        Ok(get(&shopper.journey, &target.0, "/items/2").await?)
+        Ok(get(&shopper.journey, &target.0, "/items").await?)
     }
 
     /// Uses its own value of `setup`, and has a threshold.
@@ -81,12 +81,12 @@ mod shop {
     /// Not among the weighted ones.
     #[golo::scenario(weight = 0)]
     async fn audit(target: Shared<Target>) -> Result<(), RequestError> {
-        get(&golo::new_sequence_id(), &target.0, "/items/4").await
+        get(&golo::new_sequence_id(), &target.0, "/status/200").await
     }
 
     /// Runs beside the others, with a load and users of its own.
     #[golo::scenario(rate = "20/s", start = "1s", duration = "1s")]
     async fn restock(_: &mut Clerk, target: Shared<Target>) -> Result<(), RequestError> {
-        get(&golo::new_sequence_id(), &target.0, "/items/5").await
+        get(&golo::new_sequence_id(), &target.0, "/bytes/10").await
     }
 }

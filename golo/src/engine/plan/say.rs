@@ -11,8 +11,7 @@ impl fmt::Display for Plan {
             return load.fmt(f);
         }
         for (number, load) in self.loads.iter().enumerate() {
-            let names: Vec<_> = load.mix.scenarios().iter().map(|scenario| &*scenario.name).collect();
-            write!(f, "{}{}: {load}", if number == 0 { "" } else { "; " }, names.join(", "))?;
+            write!(f, "{}{}: {load}", if number == 0 { "" } else { "; " }, load.mix)?;
         }
         Ok(())
     }

@@ -317,12 +317,12 @@ mod tests {
 
     #[test]
     fn scenarios_share_the_load_of_the_run_or_have_their_own() {
-        let all = "browse, search: 25 users for 10s; buy: 5 users for 7s, from 3s on";
+        let all = "browse 70, search 1: 25 users for 10s; buy: 5 users for 7s, from 3s on";
         assert_eq!(plan(&request(&[], None, true), SHOP), all);
         let faster = request(&["buy:rate=10/s", "browse:weight=1"], None, true);
         assert_eq!(
             plan(&faster, SHOP),
-            "browse, search: 25 users for 10s; buy: 10/s for 7s, at most 10000 in flight, from 3s on"
+            "browse 1, search 1: 25 users for 10s; buy: 10/s for 7s, at most 10000 in flight, from 3s on"
         );
         assert_eq!(plan(&request(&["buy:weight=5"], None, true), SHOP), "25 users for 10s");
         assert_eq!(plan(&request(&[], None, false), &SHOP[2..]), "5 users for 7s, from 3s on");

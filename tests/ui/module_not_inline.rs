@@ -1,2 +1,2 @@
 #[golo::loadtest]
-mod load {}
+mod shop;

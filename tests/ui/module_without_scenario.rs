@@ -1,0 +1,4 @@
+#[golo::loadtest]
+mod shop {
+    async fn browse() {}
+}

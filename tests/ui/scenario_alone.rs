@@ -1,0 +1,4 @@
+#[golo::scenario]
+async fn browse() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[golo::loadtest]
+mod shop {
+    #[golo::scenario]
+    struct Browse;
+}

@@ -1,0 +1,7 @@
+#[golo::loadtest]
+mod shop {
+    #[golo::scenario]
+    fn browse() {
+        let _ = golo::client();
+    }
+}

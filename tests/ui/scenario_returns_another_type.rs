@@ -1,0 +1,7 @@
+#[golo::loadtest]
+mod shop {
+    #[golo::scenario]
+    async fn browse() -> u32 {
+        1
+    }
+}

@@ -1,0 +1,5 @@
+#[golo::loadtest]
+mod shop {
+    #[golo::scenario]
+    async fn browse(_: golo::Shared<u32>) {}
+}

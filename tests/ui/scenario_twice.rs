@@ -1,0 +1,6 @@
+#[golo::loadtest]
+mod shop {
+    #[golo::scenario]
+    #[golo::scenario]
+    async fn browse() {}
+}
