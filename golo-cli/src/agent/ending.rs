@@ -89,6 +89,7 @@ impl Agent {
             max_lag: request.call.options(&kept.name).max_lag.map(wire::nanoseconds),
             // The thresholds below contain them.
             selected_routes: Vec::new(),
+            selected_tags: Vec::new(),
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

@@ -93,6 +93,7 @@ impl EngineClient {
             speaks: pb::REVISION,
             max_lag: options.max_lag.map(wire::nanoseconds),
             selected_routes: sinks.measured.selected().routes().map(str::to_owned).collect(),
+            selected_tags: wire::selected_tags(sinks.measured.selected()),
         };
         let needs = pb::needs(&requested);
         requested.needs = needs;

@@ -77,7 +77,7 @@ impl pb::engine_server::Engine for Plans {
 struct RequestedPlan {
     plan: Plan,
     options: Options,
-    /// Routes that thresholds select.
+    /// Routes and tags that thresholds select.
     selected: Selected,
     wants_outputs: bool,
     /// Revision of the protocol that both sides speak.
@@ -86,8 +86,19 @@ struct RequestedPlan {
 
 impl RequestedPlan {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
-        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } =
-            written;
+        let pb::Plan {
+            needs,
+            load,
+            share,
+            job_name,
+            workers,
+            seed,
+            outputs,
+            speaks,
+            selected_routes,
+            max_lag,
+            selected_tags,
+        } = written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
                 "the plan needs revision {needs} of golo.engine.v1, but this load test was built with golo {}, which supports up \
@@ -117,7 +128,7 @@ impl RequestedPlan {
         Ok(Self {
             plan: Plan::try_from(&load).map_err(wrong)?,
             options,
-            selected: selected_routes.into_iter().collect(),
+            selected: wire::selected(selected_routes, selected_tags),
             wants_outputs: outputs,
             revision,
         })

@@ -151,6 +151,7 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         max_lag: options.max_lag.map(wire::nanoseconds),
         // The thresholds below contain them.
         selected_routes: Vec::new(),
+        selected_tags: Vec::new(),
     };
     Begun {
         agent: machine(),
