@@ -12,6 +12,7 @@ mod finished;
 pub mod health;
 pub mod histogram;
 pub(crate) mod lag;
+pub mod metrics;
 pub mod mix;
 mod orders;
 pub mod phases;
@@ -509,6 +510,7 @@ impl Engine {
         self.end_foreign_load();
         self.second.merge(&self.sinks.measured.take(is_over));
         self.second.add_stray_panics(self.started());
+        self.second.add_tags_beyond();
         let second = std::mem::take(&mut self.second);
         self.totals.merge(&second);
         second

@@ -7,6 +7,7 @@
 //! | [`choosing_a_model`] | users or a rate: the load model to use for each question |
 //! | [`connections_and_http_versions`] | what a user is on the network, phases of a request, proxies, TLS, how to load a balancer |
 //! | [`reading_the_report`] | the meaning of the figures in a summary and a page, and what to do about them |
+//! | [`metrics_tags_and_groups`] | metrics of your own, tags of requests, and groups: recording, reports, thresholds, limits |
 //! | [`naming_routes`] | how requests are grouped into routes |
 //! | [`thresholds_in_ci`] | pass and fail criteria of a run, and their use in a pipeline |
 //! | [`coming_from_go_lo`] | the names of go-lo and their counterparts in golo |
@@ -54,6 +55,9 @@ pub mod coming_from_go_lo {
 pub mod connections_and_http_versions {
     #![doc = include_str!("../docs/connections-and-http-versions.md")]
 }
+pub mod metrics_tags_and_groups {
+    #![doc = include_str!("../docs/metrics-tags-and-groups.md")]
+}
 pub mod naming_routes {
     #![doc = include_str!("../docs/naming-routes.md")]
 }
@@ -78,12 +82,15 @@ pub use golo_macros::{loadtest, scenario};
 pub use loadtest::{Loadtest, adapter::IntoResponse, param::param, runner::Runner, scenario::Scenario};
 pub use metrics::check::check;
 pub use metrics::connection::{ConnectionEvent, Handshake, HttpVersion};
+pub use metrics::custom::{Counter, Gauge, MetricKind, MetricSample, Number, Rate, Trend, counter, gauge, rate, trend};
+pub use metrics::group::{GroupSample, group};
 pub use metrics::output::{Output, OutputRef};
 pub use metrics::phases::Phases;
 pub use metrics::scope::spawn;
 pub use metrics::sequence::{DEFAULT_SEQUENCE_ID, new_sequence_id};
 pub use metrics::sink::Sink;
-pub use metrics::tags::tagify;
+pub use metrics::tag_set::RequestTags;
+pub use metrics::tags::{tag, tagify};
 pub use pb::{Context, Response, ResponseTag};
 pub use request::expect::{Expected, Received};
 pub use request::measure::measure;

@@ -203,7 +203,7 @@ impl Loadtest {
             Err(reason) => return failed(prepared, reason),
         };
         let scope = Arc::new(
-            Scope::new(sink, client::visitor_of_trigger(&lease.visitor()), Some(shared)).seeded_by(&context, 0),
+            Scope::new(sink, client::visitor_of_trigger(&lease.visitor()), Some(shared)).of_trigger(&context, 0),
         );
         let started = Instant::now();
         let result = self.call(&scope, context, lease.state()).await;

@@ -15,6 +15,7 @@ mod news;
 mod outcome;
 mod output;
 pub(crate) mod outputs;
+mod own;
 mod page;
 mod pauses;
 mod phases;

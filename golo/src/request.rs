@@ -17,6 +17,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _,
 
 use crate::metrics::output::Left;
 use crate::metrics::scope::{self, Scope};
+use crate::metrics::tag_set::TagSet;
 use crate::request::expect::{Expectation, Expected, Received};
 use crate::request::recording::Recording;
 use crate::support::panic;
@@ -86,6 +87,7 @@ pub fn request(id: &str, req: impl IntoRequest) -> Request<'_> {
         expected: Vec::new(),
         expectations: Vec::new(),
         discards_body: false,
+        tags: TagSet::EMPTY,
     }
 }
 
@@ -98,6 +100,7 @@ pub struct Request<'a> {
     expected: Vec<u16>,
     expectations: Vec<Expectation<'a>>,
     discards_body: bool,
+    tags: TagSet,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -120,6 +123,23 @@ impl<'a> Request<'a> {
     /// Names the route for reports: the URL with its variable parts replaced, as in `/items/{id}`.
     pub fn route(mut self, route: &'a str) -> Self {
         self.route = Some(without_credentials(route));
+        self
+    }
+
+    /// Adds a tag to this request, besides those of its trigger. It replaces a tag of the trigger with the same key.
+    ///
+    /// Reports show each value of a tag, and thresholds can select it: `http_req_duration{tenant:blue} p(95)<200ms`.
+    /// See [Metrics, tags and groups](crate::metrics_tags_and_groups).
+    ///
+    /// ```no_run
+    /// # async fn load_test() -> Result<(), golo::RequestError> {
+    /// # let journey = golo::new_sequence_id();
+    /// let items = golo::client().get("http://127.0.0.1:8765/items");
+    /// golo::request(&journey, items).tag("tenant", "blue").send().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn tag(mut self, key: &str, value: &str) -> Self {
+        self.tags = self.tags.with(key, value);
         self
     }
 
@@ -238,7 +258,7 @@ impl<'a> Request<'a> {
     ///
     /// The same as [`do_request`].
     pub fn send(self) -> impl Future<Output = Result<Response, RequestError>> + Send + use<'a> {
-        let Self { id, request, route, expected, expectations, discards_body } = self;
+        let Self { id, request, route, expected, expectations, discards_body, tags } = self;
         // Load tests move and store this future often, so it should be small. An `async fn` would hold `self` twice.
         async move {
             let scope = scope::current();
@@ -250,7 +270,9 @@ impl<'a> Request<'a> {
                 }
             }
             let (client, request) = request.map_err(RequestError::not_built)?;
-            let options = Options { id, route: route.as_deref(), expected: &expected, expectations, discards_body };
+            let tags = scope::tags(scope.as_deref()).under(tags);
+            let options =
+                Options { id, route: route.as_deref(), expected: &expected, expectations, discards_body, tags };
             let place = Place { scope: scope.as_deref(), sink: &sink };
             let result = match client::carrier(client) {
                 Carrier::Transport { settings, outside } => {
@@ -276,6 +298,7 @@ struct Options<'a> {
     expected: &'a [u16],
     expectations: Vec<Expectation<'a>>,
     discards_body: bool,
+    tags: TagSet,
 }
 
 /// The place at which a request is made.

@@ -4,6 +4,8 @@
 
 mod finished;
 mod histogram;
+mod metrics;
+mod pairs;
 mod plan;
 mod snapshot;
 mod tags;
@@ -14,6 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use finished::{event, finished, progress};
 
 pub use crate::metrics::output::nanoseconds;
+pub(crate) use pairs::selected;
+pub use pairs::selected_tags;
 pub use snapshot::is_step;
 
 /// Error in a received message. [`Display`](fmt::Display) describes it.

@@ -93,6 +93,7 @@ impl Agent {
             scenarios: Vec::new(),
             only: String::new(),
             load_is_asked: false,
+            selected_tags: Vec::new(),
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

@@ -116,6 +116,7 @@ impl EngineClient {
             scenarios: asked.scenarios.settings.iter().map(ToString::to_string).collect(),
             only: asked.scenarios.only.clone().unwrap_or_default(),
             load_is_asked: asked.scenarios.load_is_asked,
+            selected_tags: wire::selected_tags(sinks.measured.selected()),
         };
         let needs = pb::needs(&requested);
         requested.needs = needs;

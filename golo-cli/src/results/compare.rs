@@ -3,6 +3,7 @@
 pub mod bootstrap;
 mod comparison;
 mod estimate;
+mod metrics;
 mod rows;
 mod seconds;
 mod tags;

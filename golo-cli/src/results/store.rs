@@ -8,6 +8,7 @@ mod columns;
 mod error;
 mod ingest;
 mod merge;
+mod metrics;
 mod migrations;
 mod names;
 mod outputs;

@@ -62,6 +62,7 @@ pub(crate) fn plan(of: u64, index: u64, seconds: u64) -> pb::Plan {
         speaks: 1,
         max_lag: None,
         selected_routes: Vec::new(),
+        selected_tags: Vec::new(),
     }
 }
 

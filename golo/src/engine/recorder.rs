@@ -9,16 +9,20 @@ use std::time::{Duration, Instant, SystemTime};
 use super::connections::Open;
 use super::errors::ErrorKind;
 use super::histogram::Histogram;
+use super::metrics::{self, Recorded};
 use super::phases::MeasuredPhases;
 use super::room::Selected;
 use super::series::{Found, Index, Outcome, Series};
 use super::snapshot::{Generator, Measure, Redirects, Snapshot, Triggers};
 use super::tags::TagRequests;
 use crate::metrics::check::{self, Check};
+use crate::metrics::custom::MetricSample;
+use crate::metrics::group::{self, GroupSample};
 use crate::metrics::journey::{Journey, Step};
 use crate::metrics::output::nanoseconds;
-use crate::metrics::scope;
+use crate::metrics::{scope, tag_set};
 use crate::request::measure;
+use crate::support::clock;
 use crate::support::lock::lock;
 use crate::{ConnectionEvent, OutputRef, Response, Sink};
 
@@ -65,6 +69,9 @@ pub struct Recorder {
     started: Option<Instant>,
     over: Option<Over>,
     is_cutting: bool,
+    metrics: Recorded,
+    /// True once anything has ended after the load.
+    is_after_load: bool,
 }
 
 /// Time at which the load is over. Requests that end later are left out of rates.
@@ -109,8 +116,10 @@ impl Recorder {
     }
 
     /// Returns true if `ended` is after the load.
-    pub(super) fn is_after_load(&self, ended: Instant) -> bool {
-        self.over.is_some_and(|over| ended > over.at)
+    pub(super) fn is_after_load(&mut self, ended: Instant) -> bool {
+        let is_after_load = self.over.is_some_and(|over| ended > over.at);
+        self.is_after_load |= is_after_load;
+        is_after_load
     }
 
     /// Changes the counts of all triggers, and of those of a scenario if one is given.
@@ -150,6 +159,7 @@ impl Recorder {
             measure.after_load.count += 1;
             measure.after_load.received += received;
             measure.after_load.sent += output.sent;
+            self.is_after_load = true;
         }
         match (&output.phases, output.waiting) {
             (Some(phases), _) => phases_of(measure, &mut self.spare_phases).record(phases),
@@ -229,6 +239,17 @@ impl Recorder {
         check::add(&mut self.rest.checks, name, Check::once(passed));
     }
 
+    /// Records a value of a metric.
+    pub fn metric(&mut self, sample: &MetricSample) {
+        self.metrics.record(sample, self.is_after_load, &mut self.spare);
+    }
+
+    /// Records a group, and returns the number of the label of its step in journeys.
+    pub fn group(&mut self, sample: &GroupSample) -> u32 {
+        let label = self.metrics.group(sample, self.is_cutting, &mut self.spare);
+        *label.get_or_insert_with(|| self.index.group(sample))
+    }
+
     /// Records the journeys of a trigger that has ended.
     pub fn journeys(&mut self, journeys: Vec<Journey<u32>>) {
         for journey in journeys {
@@ -260,9 +281,11 @@ impl Recorder {
     pub fn take(&mut self) -> Snapshot {
         // The system clock may have been set since.
         self.over = self.over.map(|over| Over::at(over.at));
+        self.is_after_load |= self.over.is_some_and(|over| Instant::now() > over.at);
         let mut taken = std::mem::take(&mut self.rest);
         let measured = self.scenarios.iter_mut().filter(|(_, triggers)| triggers.due > 0 || triggers.done > 0);
         taken.scenarios = measured.map(|(name, triggers)| (Arc::clone(name), std::mem::take(triggers))).collect();
+        taken.metrics = self.metrics.take();
         let (spare, index) = (&mut self.spare, &self.index);
         let requests = self.requests.iter_mut().filter(|(_, _, measure)| !measure.durations.is_empty());
         taken.requests = requests
@@ -276,6 +299,12 @@ impl Recorder {
 
     /// Reuses the memory of a snapshot that has been read.
     pub fn recycle(&mut self, snapshot: Snapshot) {
+        for mut histogram in metrics::histograms(snapshot.metrics) {
+            if self.spare.len() < SPARE {
+                histogram.clear();
+                self.spare.push(histogram);
+            }
+        }
         for mut measure in snapshot.requests.into_values() {
             if let Some(mut phases) = measure.phases.filter(|_| self.spare_phases.len() < SPARE_PHASES) {
                 phases.clear();
@@ -338,6 +367,7 @@ impl RecorderSink {
     pub fn selecting(selected: Selected, beside: Vec<Arc<dyn Sink>>) -> Self {
         let foreign = Mutex::new(Recorder::selecting(selected.clone()));
         let of_tags = TagRequests::selecting(selected.clone());
+        tag_set::keep(selected.tags());
         Self { foreign, of_tags, selected, beside }
     }
 
@@ -440,6 +470,21 @@ impl Sink for RecorderSink {
         self.record(|recorder| recorder.check(name, passed));
         for beside in &self.beside {
             beside.check(name, passed);
+        }
+    }
+
+    fn metric(&self, sample: &MetricSample) {
+        self.record(|recorder| recorder.metric(sample));
+        for beside in &self.beside {
+            beside.metric(sample);
+        }
+    }
+
+    fn group(&self, sample: &GroupSample) {
+        let label = self.record(|recorder| recorder.group(sample));
+        note_group(label, sample);
+        for beside in &self.beside {
+            beside.group(sample);
         }
     }
 
@@ -552,6 +597,14 @@ impl Sink for Outside {
         self.counting().inspect(|sink| sink.check(name, passed));
     }
 
+    fn metric(&self, sample: &MetricSample) {
+        self.counting().inspect(|sink| sink.metric(sample));
+    }
+
+    fn group(&self, sample: &GroupSample) {
+        self.counting().inspect(|sink| sink.group(sample));
+    }
+
     fn connected(&self, duration: Duration) {
         self.counting().inspect(|sink| sink.connected(duration));
     }
@@ -574,7 +627,18 @@ fn note_step(label: u32, output: &OutputRef<'_>) {
         let duration = output.duration;
         let (status, failed) = (output.status, output.is_failed());
         let step = Step { label, started: output.timestamp - duration, duration, status, failed };
-        scope.note_step(&output.sequence_id, step);
+        let journey = scope.note_step(&output.sequence_id, step);
+        group::note_request(journey, failed);
+    });
+}
+
+/// Adds a group as a step to the current trigger, if its requests belong to a journey.
+fn note_group(label: u32, sample: &GroupSample) {
+    scope::with_current(|scope| {
+        if let Some(journey) = sample.journey {
+            let (started, duration) = (clock::wall(sample.started), sample.duration);
+            scope.note_group(journey, Step { label, started, duration, status: 0, failed: sample.failed });
+        }
     });
 }
 

@@ -7,7 +7,7 @@ use std::{collections::HashSet, hash::BuildHasherDefault, sync::Arc};
 
 use rustc_hash::FxHasher;
 
-use super::series::Label;
+use super::series::{Label, TagPairs};
 
 /// Maximum number of series of routes that are neither named nor selected.
 pub const SERIES: usize = 1000;
@@ -26,29 +26,49 @@ pub enum Priority {
     Ordinary,
     /// The load test named the route. At most [`NAMED_ROUTES`] with [`NAMED_SERIES`].
     Named,
-    /// A threshold selects the route. At most [`SELECTED_SERIES`].
+    /// A threshold selects the route, or a tag of the request. At most [`SELECTED_SERIES`].
     Selected,
 }
 
-/// Routes that thresholds select.
+/// Routes and tags that thresholds select.
 #[derive(Debug, Clone, Default)]
-pub struct Selected(Arc<[Box<str>]>);
+pub struct Selected {
+    routes: Arc<[Box<str>]>,
+    tags: Arc<[(Box<str>, Box<str>)]>,
+}
 
 impl Selected {
     /// Returns true if a threshold selects this route.
     pub(super) fn has(&self, route: &str) -> bool {
-        self.0.iter().any(|selected| **selected == *route)
+        self.routes.iter().any(|selected| **selected == *route)
+    }
+
+    /// Returns true if a threshold selects one of these tags.
+    pub(super) fn has_tag_of(&self, tags: &TagPairs) -> bool {
+        !tags.is_empty() && self.tags.iter().any(|(key, value)| tags.get(key) == Some(&**value))
+    }
+
+    /// Returns the same routes with these tags.
+    #[must_use]
+    pub fn with_tags<T: Into<Box<str>>>(self, tags: impl IntoIterator<Item = (T, T)>) -> Self {
+        let tags = tags.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Self { tags, ..self }
+    }
+
+    /// Returns the tags.
+    pub fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tags.iter().map(|(key, value)| (&**key, &**value))
     }
 
     /// Returns the routes.
     pub fn routes(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|route| &**route)
+        self.routes.iter().map(|route| &**route)
     }
 }
 
 impl<R: Into<Box<str>>> FromIterator<R> for Selected {
     fn from_iter<I: IntoIterator<Item = R>>(routes: I) -> Self {
-        Self(routes.into_iter().map(Into::into).collect())
+        Self { routes: routes.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 }
 

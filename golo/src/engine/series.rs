@@ -10,7 +10,11 @@ use rustc_hash::FxHasher;
 use super::errors::ErrorKind;
 use super::room::{Priority, Room, Selected};
 use super::route;
-use crate::{OutputRef, request::measure};
+use crate::OutputRef;
+use crate::metrics::group::{self, GroupSample};
+pub use crate::metrics::tag_set::TagPairs;
+use crate::metrics::tag_set::{GROUP, RequestTags};
+use crate::request::measure;
 
 /// Number of outputs remembered by their text. A power of two.
 const REMEMBERED: usize = 1 << REMEMBERED_BITS;
@@ -18,9 +22,10 @@ const REMEMBERED_BITS: u32 = 8;
 
 type Hasher = BuildHasherDefault<FxHasher>;
 
-/// The target of a request: a method, and a URL with its variable parts replaced.
+/// The target of a request: a method, and a URL with its variable parts replaced. Also the tags of the request.
 ///
-/// Labels that differ only in priority are equal.
+/// Labels that differ only in priority are equal. Reports by route merge labels that differ in tags, see
+/// [`Label::target`].
 #[derive(Debug, Clone)]
 pub struct Label {
     /// Scheme, host and port. Empty if it is not HTTP.
@@ -29,15 +34,24 @@ pub struct Label {
     pub route: Box<str>,
     /// HTTP method, or `MEASURE` for a measured step.
     pub method: Box<str>,
+    /// Tags of the requests.
+    pub tags: TagPairs,
     /// Priority when there are too many series to keep them all. For `other`: the highest priority of the series in it.
     pub priority: Priority,
 }
 
 impl Label {
-    /// Creates a label of ordinary priority.
+    /// Creates a label of ordinary priority, without tags.
     #[must_use]
     pub fn new(origin: impl Into<Box<str>>, route: impl Into<Box<str>>, method: impl Into<Box<str>>) -> Self {
-        Self { origin: origin.into(), route: route.into(), method: method.into(), priority: Priority::Ordinary }
+        let (origin, route, method) = (origin.into(), route.into(), method.into());
+        Self { origin, route, method, tags: TagPairs::default(), priority: Priority::Ordinary }
+    }
+
+    /// Returns the same label with these tags.
+    #[must_use]
+    pub fn with_tags(self, tags: TagPairs) -> Self {
+        Self { tags, ..self }
     }
 
     /// Returns the same label with this priority.
@@ -65,8 +79,14 @@ impl Label {
         *self.method == *measure::METHOD
     }
 
-    fn identity(&self) -> (&str, &str, &str) {
+    /// Returns origin, route and method: what reports by route show in one row.
+    #[must_use]
+    pub fn target(&self) -> (&str, &str, &str) {
         (&self.origin, &self.route, &self.method)
+    }
+
+    fn identity(&self) -> ((&str, &str, &str), &TagPairs) {
+        (self.target(), &self.tags)
     }
 }
 
@@ -182,7 +202,7 @@ pub struct Index {
     outcomes: Vec<Vec<(Outcome, u32)>>,
     /// Counts of series, to tell if there is room for more.
     room: Room,
-    /// Routes that thresholds select.
+    /// Routes and tags that thresholds select.
     selected: Selected,
     remembered: Vec<Option<Remembered>>,
 }
@@ -196,6 +216,7 @@ struct Remembered {
     url: Box<str>,
     /// The route if the load test named it, else empty.
     name: Box<str>,
+    tags: RequestTags,
 }
 
 /// A series of an [`Index`].
@@ -223,13 +244,14 @@ impl Index {
         let name = output.route.as_deref().unwrap_or_default();
         let url = if is_named { route::split(&output.url).0 } else { &*output.url };
         // The method is left out of the hash because it varies least. A wrong guess costs one comparison.
-        let hash = Hasher::default().hash_one((url, name));
+        let hash = Hasher::default().hash_one((url, name, output.tags.number()));
         let slot = (hash >> (u64::BITS - REMEMBERED_BITS)) as usize;
         if let Some(Some(known)) = self.remembered.get(slot)
             && known.is_named == is_named
             && *known.url == *url
             && *known.name == *name
             && *known.method == *output.method
+            && known.tags.is_identical(&output.tags)
         {
             return known.label;
         }
@@ -237,8 +259,14 @@ impl Index {
         if self.remembered.is_empty() {
             self.remembered.resize_with(REMEMBERED, || None);
         }
-        self.remembered[slot] =
-            Some(Remembered { label, is_named, method: (&*output.method).into(), url: url.into(), name: name.into() });
+        self.remembered[slot] = Some(Remembered {
+            label,
+            is_named,
+            method: (&*output.method).into(),
+            url: url.into(),
+            name: name.into(),
+            tags: output.tags.clone(),
+        });
         label
     }
 
@@ -248,13 +276,15 @@ impl Index {
             Some(name) => route::name(name),
             None => route::template(path),
         };
+        let tags = output.tags.with_pairs(TagPairs::clone);
         let priority = match &output.route {
-            _ if self.selected.has(&route) => Priority::Selected,
+            _ if self.selected.has(&route) || self.selected.has_tag_of(&tags) => Priority::Selected,
             Some(_) => Priority::Named,
             None => Priority::Ordinary,
         };
         let origin = if output.route.as_deref() == Some(&*output.url) { "".into() } else { route::bounded(origin) };
-        let label = Label::new(&*origin, &*route, &*route::bounded(&output.method)).with_priority(priority);
+        let label = Label::new(&*origin, &*route, &*route::bounded(&output.method));
+        let label = label.with_tags(tags).with_priority(priority);
         match self.by_label.get(&label) {
             Some(&known) => {
                 self.raise(known, priority);
@@ -263,6 +293,14 @@ impl Index {
             None if self.room.has_room(&label) => self.add(label),
             None => self.other(priority, label.is_step()),
         }
+    }
+
+    /// Returns the number of the label of a group's step in journeys.
+    pub fn group(&mut self, sample: &GroupSample) -> u32 {
+        let tags = sample.tags.with_pairs(TagPairs::clone);
+        let name: Box<str> = tags.get(GROUP).unwrap_or_default().into();
+        let label = Label::new("", name, group::METHOD).with_tags(tags);
+        self.by_label.get(&label).copied().unwrap_or_else(|| self.add(label))
     }
 
     /// Returns the number of the label of all requests, or steps, past the limits, after raising its priority.

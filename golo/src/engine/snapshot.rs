@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::connections::Connections;
 use super::errors::{ErrorKind, Errors, Seen};
 use super::histogram::Histogram;
+use super::metrics::Metrics;
 use super::phases::{MeasuredPhases, Phase};
 use super::room::{Priority, Room, SERIES};
 use super::series::{Label, Outcome, Series};
@@ -18,6 +19,7 @@ use super::tags::Tags;
 use crate::OutputRef;
 pub use crate::metrics::check::Check;
 use crate::metrics::check::{self, Checks};
+use crate::metrics::tag_set;
 use crate::support::panic::{self, Stray};
 
 /// Measurements of one series.
@@ -291,6 +293,10 @@ pub struct Snapshot {
     pub tags: Tags,
     /// Number of requests recorded from triggers' tags because the load test printed no `Output`.
     pub requests_from_tags: u64,
+    /// Metrics of the load test's own, and durations of groups.
+    pub metrics: Metrics,
+    /// Number of tags whose value became `other`, because there were too many sets of tags.
+    pub tags_beyond: u64,
 }
 
 impl Snapshot {
@@ -318,6 +324,8 @@ impl Snapshot {
         self.start_waits.merge(&other.start_waits);
         self.tags.merge(&other.tags);
         self.requests_from_tags = self.requests_from_tags.saturating_add(other.requests_from_tags);
+        self.metrics.merge(&other.metrics);
+        self.tags_beyond = self.tags_beyond.saturating_add(other.tags_beyond);
     }
 
     /// Adds the panics outside of triggers that have not been reported yet. `started` is the start of the run's
@@ -328,6 +336,11 @@ impl Snapshot {
             self.errors.add_seen(ErrorKind::StrayPanic, &text, Seen { count, first });
             self.generator.stray_panics = self.generator.stray_panics.saturating_add(count);
         }
+    }
+
+    /// Adds the number of tags that were not kept and have not been reported yet.
+    pub(crate) fn add_tags_beyond(&mut self) {
+        self.tags_beyond = self.tags_beyond.saturating_add(tag_set::take_beyond());
     }
 
     /// Adds results of a check.
@@ -447,6 +460,6 @@ impl Snapshot {
         let others = [service, response, &self.journeys, &self.waiting, &self.connects, &self.generator.lag];
         let of_users = [&self.user_starts, &self.start_waits];
         let others = others.into_iter().chain(of_users).map(Histogram::bytes).sum::<usize>();
-        requests + self.tags.bytes() + others
+        requests + self.tags.bytes() + self.metrics.bytes() + others
     }
 }

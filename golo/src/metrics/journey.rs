@@ -56,6 +56,10 @@ impl<Label> Journey<Label> {
         self.started = self.started.min(step.started);
         self.ended = self.ended.max(step.started + step.duration);
         self.thought.1 = thought;
+        self.push(step);
+    }
+
+    fn push(&mut self, step: Step<Label>) {
         if self.steps.len() < STEPS {
             self.steps.push(step);
         } else {
@@ -116,17 +120,28 @@ pub(crate) struct Journeys(Vec<Journey<u32>>);
 
 impl Journeys {
     /// Adds a request to the journey `sequence_id`. `thought` is the trigger's think time so far. Ignores a request
-    /// without a sequence ID.
-    pub(crate) fn add(&mut self, sequence_id: &str, step: Step<u32>, thought: Duration) {
+    /// without a sequence ID. Returns the number of the journey.
+    pub(crate) fn add(&mut self, sequence_id: &str, step: Step<u32>, thought: Duration) -> Option<usize> {
         if sequence_id.is_empty() {
-            return;
+            return None;
         }
-        if let Some(journey) = self.0.iter_mut().find(|journey| *journey.sequence_id == *sequence_id) {
-            journey.add(step, thought);
-        } else if self.0.len() < JOURNEYS {
-            // Most triggers have one journey, but the first push to a `Vec` would reserve room for four.
-            self.0.reserve_exact(usize::from(self.0.is_empty()));
-            self.0.push(Journey::begin(sequence_id, step, thought));
+        if let Some(number) = self.0.iter().position(|journey| *journey.sequence_id == *sequence_id) {
+            self.0[number].add(step, thought);
+            return Some(number);
+        }
+        if self.0.len() >= JOURNEYS {
+            return None;
+        }
+        // Most triggers have one journey, but the first push to a `Vec` would reserve room for four.
+        self.0.reserve_exact(usize::from(self.0.is_empty()));
+        self.0.push(Journey::begin(sequence_id, step, thought));
+        Some(self.0.len() - 1)
+    }
+
+    /// Adds a group of requests to the journey with this number. The journey does not become longer by that.
+    pub(crate) fn add_group(&mut self, number: usize, step: Step<u32>) {
+        if let Some(journey) = self.0.get_mut(number) {
+            journey.push(step);
         }
     }
 

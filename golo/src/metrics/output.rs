@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Phases;
+use crate::metrics::tag_set::RequestTags;
 use crate::support::secrets::url_without_credentials;
 
 pub use line::nanoseconds;
@@ -71,6 +72,8 @@ pub struct Output {
     pub sent: u64,
     /// Number of redirects that were followed. The target saw each as a separate request. Not on the line if 0.
     pub redirects: u32,
+    /// Tags of the request. Not on the line if there are none.
+    pub tags: RequestTags,
 }
 
 /// An [`Output`] that borrows its texts. A [`Sink`](crate::Sink) receives it, and [`OutputRef::parse`] creates it from
@@ -120,6 +123,8 @@ pub struct OutputRef<'a> {
     pub redirects: u32,
     /// True if `redirects` is a lower bound, because the load test's own client followed them. Not on the line.
     pub redirects_are_hidden: bool,
+    /// See [`Output::tags`].
+    pub tags: RequestTags,
     /// Time at which the request ended, if it ran in this process. Not on the line.
     pub(crate) ended: Option<Instant>,
 }
@@ -170,6 +175,7 @@ impl Output {
             expected: None,
             sent: 0,
             redirects: 0,
+            tags: RequestTags::default(),
         }
     }
 
@@ -198,6 +204,7 @@ impl Output {
             sent: self.sent,
             redirects: self.redirects,
             redirects_are_hidden: false,
+            tags: self.tags.clone(),
             ended: None,
         }
     }
@@ -243,6 +250,7 @@ impl<'a> OutputRef<'a> {
             expected: self.expected,
             sent: self.sent,
             redirects: self.redirects,
+            tags: self.tags,
         }
     }
 }

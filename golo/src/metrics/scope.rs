@@ -2,14 +2,17 @@
 
 use std::any::Any;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rand::{SeedableRng, rngs::SmallRng};
 
 use crate::Context;
+use crate::metrics::group;
 use crate::metrics::journey::{Journey, Journeys, Step};
 use crate::metrics::sink::{self, Sink};
+use crate::metrics::tag_set::TagSet;
 use crate::metrics::thought::{Pause, Thought};
 use crate::metrics::visitor::Visitor;
 use crate::support::lock::lock;
@@ -22,6 +25,8 @@ tokio::task_local! {
     static SCOPE: Arc<Scope>;
 }
 
+/// Key of the tag with the scenario of a trigger.
+pub(crate) const SCENARIO: &str = "scenario";
 /// Largest number of distinct failures that one trigger keeps.
 const FAILURES: usize = 16;
 
@@ -31,6 +36,8 @@ pub(crate) struct Scope {
     pub(crate) visitor: Arc<Visitor>,
     pub(crate) shared: Option<SharedValue>,
     notes: Notes,
+    /// Number of the set of the trigger's tags.
+    tags: AtomicU32,
     /// Errors of failed requests and measured steps.
     failures: Mutex<Vec<Box<str>>>,
     thought: Thought,
@@ -51,6 +58,7 @@ impl Scope {
             visitor,
             shared,
             notes: Notes::FirstSequence(OnceLock::new()),
+            tags: AtomicU32::new(TagSet::EMPTY.number()),
             failures: Mutex::default(),
             thought: Thought::default(),
             seed: None,
@@ -58,9 +66,12 @@ impl Scope {
         }
     }
 
-    /// Seeds the random choices with `seed`, the user and the iteration, so that they are the same in each run. Has no
-    /// effect if `context` names no user or no iteration.
-    pub(crate) fn seeded_by(mut self, context: &Context, seed: u64) -> Self {
+    /// Sets the trigger of the scope. Its scenario becomes a tag. Random choices are seeded with `seed`, the user and the
+    /// iteration, so that they are the same in each run, if `context` names a user and an iteration.
+    pub(crate) fn of_trigger(mut self, context: &Context, seed: u64) -> Self {
+        if let Some(scenario) = &context.scenario {
+            self.set_tags(TagSet::EMPTY.with(SCENARIO, scenario));
+        }
         self.seed = context.user.zip(context.iteration).map(|(user, iteration)| (user, iteration, seed));
         self
     }
@@ -71,10 +82,28 @@ impl Scope {
         self
     }
 
-    /// Records a request of this trigger.
-    pub(crate) fn note_step(&self, sequence_id: &str, step: Step<u32>) {
+    /// Returns the tags of the trigger, without those of a group.
+    pub(crate) fn tags(&self) -> TagSet {
+        TagSet::from_number(self.tags.load(Relaxed))
+    }
+
+    /// Replaces the tags of the trigger.
+    pub(crate) fn set_tags(&self, tags: TagSet) {
+        self.tags.store(tags.number(), Relaxed);
+    }
+
+    /// Records a request of this trigger. Returns the number of its journey, if it belongs to one.
+    pub(crate) fn note_step(&self, sequence_id: &str, step: Step<u32>) -> Option<usize> {
+        match &self.notes {
+            Notes::Journeys(journeys) => lock(journeys).add(sequence_id, step, self.thought()),
+            Notes::FirstSequence(_) => None,
+        }
+    }
+
+    /// Records a group as a step of the journey with this number.
+    pub(crate) fn note_group(&self, journey: usize, step: Step<u32>) {
         if let Notes::Journeys(journeys) = &self.notes {
-            lock(journeys).add(sequence_id, step, self.thought());
+            lock(journeys).add_group(journey, step);
         }
     }
 
@@ -178,6 +207,11 @@ pub(crate) fn with_current<T>(use_it: impl FnOnce(&Scope) -> T) -> Option<T> {
     SCOPE.try_with(|scope| use_it(scope)).ok()
 }
 
+/// Returns the tags of the running code: those of the trigger, and of the group that it is in.
+pub(crate) fn tags(scope: Option<&Scope>) -> TagSet {
+    scope.map_or(TagSet::EMPTY, Scope::tags).under(group::current())
+}
+
 /// Returns the sink of `scope`, or the process's sink without a scope.
 pub(crate) fn sink_of(scope: Option<&Scope>) -> Arc<dyn Sink> {
     scope.map_or_else(sink::process, |scope| Arc::clone(&scope.sink))
@@ -198,7 +232,7 @@ pub(crate) fn note_sequence(id: &str) {
 }
 
 /// [`tokio::spawn`](https://docs.rs/tokio/latest/tokio/fn.spawn.html) for a load test: the task keeps the user's
-/// cookies and belongs to the trigger's journey.
+/// cookies and tags, and belongs to the trigger's journey.
 ///
 /// A trigger does not wait for its tasks. Await the returned handle to wait for one. If the task panics, the report
 /// counts the panic as one outside of a trigger.
@@ -223,9 +257,11 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     let future = panic::counted(future);
-    match current() {
-        Some(scope) => tokio::spawn(scope.run(future)),
-        None => tokio::spawn(future),
+    match (current(), group::inherited()) {
+        (Some(scope), Some(group)) => tokio::spawn(scope.run(group.run(future))),
+        (Some(scope), None) => tokio::spawn(scope.run(future)),
+        (None, Some(group)) => tokio::spawn(group.run(future)),
+        (None, None) => tokio::spawn(future),
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use crate::metrics::custom::MetricSample;
+use crate::metrics::group::GroupSample;
 use crate::{ConnectionEvent, OutputRef};
 
 /// Receiver of [`Output`](crate::Output)s. Usually this is stdout when a load test is served, and a recorder when it
@@ -35,6 +37,16 @@ pub trait Sink: Send + Sync + 'static {
     /// Receives the result of one [`check`](crate::check()). Does nothing by default.
     fn check(&self, name: &str, passed: bool) {
         let _ = (name, passed);
+    }
+
+    /// Receives one value of a custom metric. Does nothing by default.
+    fn metric(&self, sample: &MetricSample) {
+        let _ = sample;
+    }
+
+    /// Receives one [`group`](crate::group()) that has ended. Does nothing by default.
+    fn group(&self, sample: &GroupSample) {
+        let _ = sample;
     }
 
     /// Receives the time that golo's client took to make one connection, including TLS. Does nothing by default.

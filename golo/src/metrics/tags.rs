@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use crate::ResponseTag;
+use crate::metrics::scope;
 
 /// Turns pairs of a key and a displayable value into tags, in the given order.
 ///
@@ -27,6 +28,25 @@ where
     V: Display,
 {
     pairs.into_iter().map(|(key, value)| ResponseTag { key: key.into(), value: value.to_string() }).collect()
+}
+
+/// Tags everything that the trigger measures from now on: its requests, measured steps, groups and custom metrics.
+///
+/// The tag replaces an earlier one with the same key, and holds until the trigger ends. Outside of a trigger it has no
+/// effect. To tag one request only, use [`Request::tag`](crate::Request::tag).
+///
+/// Each set of tags has its own measurements, and their number is limited to 1,000: tag with a kind of customer, not
+/// with a customer's number. See [Metrics, tags and groups](crate::metrics_tags_and_groups#limits).
+///
+/// ```no_run
+/// # async fn load_test() -> Result<(), golo::RequestError> {
+/// let journey = golo::new_sequence_id();
+/// golo::tag("tenant", "blue");
+/// golo::do_request(&journey, golo::client().get("http://127.0.0.1:8765/items")).await?;
+/// # Ok(()) }
+/// ```
+pub fn tag(key: &str, value: &str) {
+    scope::with_current(|scope| scope.set_tags(scope.tags().with(key, value)));
 }
 
 #[cfg(test)]

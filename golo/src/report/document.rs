@@ -19,6 +19,7 @@ macro_rules! object {
 
 mod distribution;
 mod load;
+mod own;
 mod requests;
 mod timeline;
 
@@ -123,6 +124,9 @@ impl Serialize for Document<'_> {
             scenarios: load::scenarios(finished),
             journeys: requests::journeys(totals, &self.requests),
             tags: requests::tags(&totals.tags),
+            request_tags: own::request_tags(totals),
+            groups: own::groups(totals),
+            metrics: own::metrics(totals, self.rates),
             checks: checks
                 .map(|(name, check)| object! { name: name, passed: check.passed, failed: check.failed })
                 .collect::<Vec<_>>(),

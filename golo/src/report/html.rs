@@ -9,6 +9,7 @@
 mod embedded;
 mod facts;
 mod journeys;
+mod own;
 mod table;
 mod tables;
 
@@ -76,6 +77,10 @@ struct Page<'a> {
     tag_values: Option<Table>,
     tag_numbers: Option<Table>,
     tags_beyond: Option<String>,
+    metrics: Vec<Table>,
+    groups: Option<Table>,
+    request_tags: Option<Table>,
+    own_notes: Vec<String>,
     redirected: Option<String>,
     phases: Option<Table>,
     remarks: Vec<String>,
@@ -126,6 +131,10 @@ impl<'a> Page<'a> {
             tag_values: tables::tag_values(document),
             tag_numbers: tables::tag_numbers(document),
             tags_beyond: beyond(totals),
+            metrics: own::metrics(document),
+            groups: own::groups(document),
+            request_tags: own::request_tags(document),
+            own_notes: super::own::notes(totals).iter().map(|note| plain(note)).collect(),
             redirected: requests.redirected(),
             phases: tables::phases(document),
             remarks: requests.routes.remarks(document.rates),
@@ -221,6 +230,9 @@ impl<'a> Page<'a> {
             ("requests", "Requests", self.routes.is_some() || !self.remarks.is_empty()),
             ("phases", "Phases", self.phases.is_some()),
             ("steps", "Steps", self.steps.is_some() || !self.remarks_on_steps.is_empty()),
+            ("request-tags", "Tags of requests", self.request_tags.is_some()),
+            ("groups", "Groups", self.groups.is_some()),
+            ("metrics", "Metrics", !self.metrics.is_empty() || !self.own_notes.is_empty()),
             ("time", "Over time", self.has_time()),
             ("latency", "Latency", self.triggers.is_some()),
             ("scenarios", "Scenarios", self.scenarios.is_some()),

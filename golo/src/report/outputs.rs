@@ -227,7 +227,7 @@ mod tests {
             #[cfg(feature = "html")]
             ("html=page.html", 1),
             ("junit=j.xml", 1),
-            ("csv=out/run", 5),
+            ("csv=out/run", 7),
         ] {
             let argument = argument(text).unwrap();
             let (kind, value) = text.split_once('=').unwrap();

@@ -61,6 +61,12 @@ impl RateTime {
         if self.counts_after_load { all } else { all.saturating_sub(after_load) }
     }
 
+    /// Returns a sum per second; 0 if the time is zero.
+    pub(super) fn number_per_second(self, number: f64) -> f64 {
+        let seconds = self.time.as_secs_f64();
+        if seconds > 0.0 { number / seconds } else { 0.0 }
+    }
+
     /// Returns `number` per second; 0 if the time is zero.
     pub(super) fn per_second(self, number: u64) -> f64 {
         let seconds = self.time.as_secs_f64();

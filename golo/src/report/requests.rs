@@ -6,7 +6,7 @@ use super::RateTime;
 use super::route::Route;
 use super::text::clean;
 use super::units::{count, counted, percent};
-use crate::engine::series::Label;
+use crate::engine::series::{Label, TagPairs};
 use crate::engine::snapshot::{Redirects, Snapshot};
 
 /// The requests of a run, and its measured steps.
@@ -112,20 +112,24 @@ impl Requests {
 
 impl Routes {
     fn of(totals: &Snapshot, noun: &'static str, name: impl Fn(&Label) -> String) -> Self {
-        let mut routes: BTreeMap<&Label, Route> = BTreeMap::new();
+        // Requests of one route may have different tags.
+        let mut routes: BTreeMap<(&str, &str, &str), (&Label, Route)> = BTreeMap::new();
         let mut total = Route::default();
         for (series, measure) in totals.requests.iter().filter(|(series, _)| series.is_step() == (noun == "step")) {
-            routes.entry(&series.label).or_default().add(measure, series.outcome);
+            let (_, route) = routes.entry(series.label.target()).or_insert_with(|| (&*series.label, Route::default()));
+            route.add(measure, series.outcome);
             total.add(measure, series.outcome);
         }
         for (label, redirects) in &totals.redirects {
             // Past the limit of labels, some redirects belong to `other`, which may have no row.
-            if let Some(route) = routes.get_mut(&**label) {
-                route.redirects = redirects.followed;
+            if let Some((_, route)) = routes.get_mut(&label.target()) {
+                route.redirects = route.redirects.saturating_add(redirects.followed);
             }
         }
         let name = |label: &Label| if label.is_other() { other() } else { name(label) };
-        let mut named: Vec<_> = routes.into_iter().map(|(label, route)| (name(label), label.clone(), route)).collect();
+        let untagged = |label: &Label| label.clone().with_tags(TagPairs::default());
+        let mut named: Vec<_> =
+            routes.into_values().map(|(label, route)| (name(label), untagged(label), route)).collect();
         named.sort_by_key(|(_, _, route)| std::cmp::Reverse(route.all.durations.sum()));
         Self { noun, named, total }
     }

@@ -5,6 +5,7 @@ mod files;
 mod headline;
 mod journeys;
 mod load;
+mod own;
 mod phases;
 mod requests;
 mod scenarios;
@@ -45,6 +46,9 @@ pub fn summary(outcome: &RunOutcome, page: Page) -> String {
         requests::lines(page, "Requests", &requests.routes, rates, [requests.tag_note(), requests.redirected()]),
         phases::lines(page, &requests),
         requests::lines(page, "Steps", &requests.steps, rates, [None, None]),
+        own::own_tags(page, totals),
+        own::own_groups(page, totals),
+        own::own_metrics(page, totals, rates),
         triggers::lines(page, finished),
         scenarios::lines(page, finished),
         journeys::lines(page, totals, &requests),

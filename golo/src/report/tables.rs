@@ -1,4 +1,4 @@
-//! Tables of `csv=`: requests, measured steps, the run over time, tags of triggers, and errors.
+//! Tables of `csv=`: requests, measured steps, the run over time, tags, metrics, and errors.
 
 use std::{borrow::Cow, io};
 
@@ -7,7 +7,8 @@ use super::outputs::{FileOutput, OutputKind, WriteReport};
 use super::requests::Requests;
 use super::route::Route;
 use super::tags::{other, other_values, spread, values};
-use super::{RateTime, Timeline};
+use super::{RateTime, Timeline, own};
+use crate::engine::metrics::{GROUP_DURATION, MetricKind, Value};
 use crate::engine::phases::Phase;
 use crate::engine::{Finished, series::Label};
 
@@ -23,12 +24,14 @@ pub(super) const KIND: OutputKind = OutputKind {
 };
 
 /// The files of a prefix. Locust has the same names, but for measured steps and tags.
-const TABLES: [(&str, WriteReport); 6] = [
+const TABLES: [(&str, WriteReport); 8] = [
     ("_stats.csv", |outcome, to| stats(&outcome.finished, to)),
     ("_steps.csv", |outcome, to| steps(&outcome.finished, to)),
     ("_stats_history.csv", |outcome, to| stats_history(&outcome.timeline, &outcome.finished, to)),
     ("_scenarios.csv", |outcome, to| scenarios(&outcome.finished, to)),
     ("_tags.csv", |outcome, to| tags(&outcome.finished, to)),
+    ("_request_tags.csv", |outcome, to| request_tags(&outcome.finished, to)),
+    ("_metrics.csv", |outcome, to| metrics(&outcome.finished, to)),
     ("_failures.csv", |outcome, to| failures(&outcome.finished, to)),
 ];
 
@@ -209,6 +212,76 @@ pub(super) fn tags(finished: &Finished, to: impl io::Write) -> io::Result<()> {
         write(["(other keys)", "", ""], [tags.beyond().to_string(), String::new()], Default::default())?;
     }
     table.flush()
+}
+
+/// Writes a row for each value of each tag of requests.
+///
+/// # Errors
+///
+/// Returns an error if writing to `to` fails.
+pub(super) fn request_tags(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let mut table = csv::Writer::from_writer(to);
+    table.write_record(heads(&["key", "value", "requests", "failed", "requests_per_second"], &[]))?;
+    for ((key, value), requests) in own::request_tags(&finished.totals) {
+        let names = [key, value].map(|text| harmless(text).into_owned());
+        table.write_record(names.into_iter().chain(amounts(&requests, finished)))?;
+    }
+    table.flush()
+}
+
+/// Writes a row for each metric of the load test's own and for each of its sets of tags, and a row for each group, whose
+/// figures are milliseconds.
+///
+/// # Errors
+///
+/// Returns an error if writing to `to` fails.
+pub(super) fn metrics(finished: &Finished, to: impl io::Write) -> io::Result<()> {
+    let rates = RateTime::of(finished);
+    let mut table = csv::Writer::from_writer(to);
+    let first = ["metric", "kind", "unit", "tags", "count", "sum", "per_second", "last", "share", "failed"];
+    table.write_record(first.into_iter().chain(FIGURES))?;
+    let mut write = |texts: [&str; 4], value: &Value| {
+        let texts = texts.map(|text| harmless(text).into_owned());
+        table.write_record(texts.into_iter().chain(own_cells(value, rates)))
+    };
+    for metric in own::metrics(&finished.totals) {
+        let (kind, unit) = (metric.kind.name(), metric.unit.unwrap_or_default());
+        write([metric.name, kind, unit, ""], &metric.total)?;
+        for (tags, value) in &metric.by_tags {
+            write([metric.name, kind, unit, tags], value)?;
+        }
+    }
+    for (name, group) in own::groups(&finished.totals) {
+        let tags = format!("group:{name}");
+        write([GROUP_DURATION, MetricKind::Group.name(), "ms", &tags], &Value::Group(group))?;
+    }
+    table.flush()
+}
+
+/// Returns the cells of a metric after its tags.
+fn own_cells(value: &Value, rates: RateTime) -> Vec<String> {
+    let shown = |figure: Option<f64>| figure.map_or_else(String::new, |figure| format!("{figure:.3}"));
+    let (mut count, mut figures) = (value.count(), [None; 8]);
+    let (mut sum, mut rate, mut last, mut share, mut failed) = (None, None, None, None, String::new());
+    match value {
+        Value::Counter(of) => {
+            let rated = if rates.counts_after_load { of.sum() } else { of.sum() - of.after_load() };
+            (sum, rate) = (Some(of.sum()), Some(rates.number_per_second(rated)));
+        }
+        Value::Gauge(level) => (last, figures[1], figures[7]) = (Some(level.last), Some(level.min), Some(level.max)),
+        Value::Trend(numbers) => (sum, figures) = (Some(numbers.sum()), own::figures(numbers)),
+        Value::Rate(of) => (sum, share) = (Some(of.part as f64), (of.of > 0).then(|| of.part as f64 / of.of as f64)),
+        Value::Group(group) => {
+            count = group.durations.count();
+            failed = group.failed.to_string();
+            figures = super::figures::figures(&group.durations).map(|nanos| nanos.map(|nanos| nanos as f64 / 1e6));
+        }
+    }
+    let mut cells = vec![count.to_string()];
+    cells.extend([sum, rate, last, share].map(shown));
+    cells.push(failed);
+    cells.extend(figures.map(shown));
+    cells
 }
 
 /// Returns `text` as a cell that no spreadsheet takes for a formula. Text that looks like a formula is prefixed with

@@ -7,6 +7,7 @@ mod judge;
 mod limit;
 mod metric;
 mod operator;
+mod own;
 mod parse;
 mod room;
 mod samples;
@@ -17,6 +18,8 @@ mod trigger_tags;
 mod watch;
 
 use std::{fmt, str::FromStr};
+
+use crate::metrics::scope;
 
 pub use error::ThresholdError;
 pub(super) use failures::is_noteworthy;
@@ -63,6 +66,20 @@ pub use watch::Watch;
 /// | `tag{KEY:VALUE}` | tags that have this value, of all tags of this key | `count`, `rate` (a share) | `outcome` |
 /// | `vus` | users at the end of each second; in the open model, triggers in flight | `min max` | |
 ///
+/// | `group_duration` | duration of a [`group`](crate::group()), without think time | `avg min max med p(N)` | `group`, and those that the load test sets |
+/// | any other name | a metric of the load test's own | by its kind | those that the load test sets |
+///
+/// A metric of the load test's own has statistics by its kind: a [counter](crate::counter()) has `count` (its sum) and
+/// `rate` (per second), a [gauge](crate::gauge()) has `value`, `min` and `max`, a [trend](crate::trend()) has
+/// `avg min max med p(N) count`, and a [rate](crate::rate()) has `rate` (a share). Its kind is known when it is recorded,
+/// so a wrong statistic, or a name that was not recorded, fails the threshold at the end of the run. A name that is like
+/// one of golo's own is refused at once.
+///
+/// Metrics of requests, steps and groups and those of the load test's own also have the tags that the load test sets by
+/// [`tag`](crate::tag()) and [`Request::tag`](crate::Request::tag): `http_req_duration{tenant:blue} p(95)<200ms`. If
+/// nothing was recorded with the key, the threshold fails. See
+/// [Metrics, tags and groups](crate::metrics_tags_and_groups).
+///
 /// Requests have the tags `route`, `method`, `status`, `origin` (`http://127.0.0.1:8765`), `error` (the word of its
 /// kind: `dns`, `timeout`, `status`, …) and `outcome` (`passed` or `failed`). A series must match all tags of the
 /// threshold. A value ends before a comma or the closing brace. Braces in it must balance. A value in quotes (`"…"`)
@@ -95,6 +112,8 @@ pub use watch::Watch;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
     metric: Metric,
+    /// Name of a metric of the load test's own.
+    own: Option<Box<str>>,
     /// Tags in the order of their keys. Each key occurs at most once.
     tags: Vec<Tag>,
     statistic: Statistic,
@@ -127,13 +146,30 @@ impl Threshold {
     ///
     /// Returns the reason if its metric is not measured for each scenario.
     pub(crate) fn of_scenario(mut self, name: &str) -> Result<Self, String> {
-        if !self.metric.keys().contains(&Key::Scenario) {
-            return Err(format!("`{}` is not measured for each scenario", self.metric.name()));
-        }
-        self.tags.retain(|tag| tag.key() != Key::Scenario);
-        self.tags.push(Tag::Name(Key::Scenario, name.into()));
-        self.tags.sort_by_key(Tag::key);
+        let tag = if self.metric.keys().contains(&Key::Scenario) {
+            Tag::Name(Key::Scenario, name.into())
+        } else if self.metric.has_own_tags() {
+            Tag::own(scope::SCENARIO, name)
+        } else {
+            return Err(format!("`{}` is not measured for each scenario", self.name()));
+        };
+        self.tags.retain(|other| other.name() != tag.name());
+        self.tags.push(tag);
+        self.tags.sort_by(|one, other| (one.key(), one.name()).cmp(&(other.key(), other.name())));
         Ok(self)
+    }
+
+    /// Returns the tags of requests that the threshold selects, of those that the load test sets.
+    pub fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tags.iter().filter_map(|tag| match tag {
+            Tag::Own { key, value } => Some((&**key, &**value)),
+            _ => None,
+        })
+    }
+
+    /// Returns the name of the metric.
+    fn name(&self) -> &str {
+        self.own.as_deref().unwrap_or(self.metric.name())
     }
 
     /// Returns true if `value` meets the threshold.
@@ -144,7 +180,7 @@ impl Threshold {
     /// Returns the metric with its tags, as written in a threshold.
     fn subject(&self) -> String {
         let tags: Vec<_> = self.tags.iter().map(Tag::to_string).collect();
-        let name = self.metric.name();
+        let name = self.name();
         if tags.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", tags.join(",")) }
     }
 }

@@ -30,6 +30,7 @@ pub(super) async fn send(
     let (method, url) = (requested.method.as_str(), requested.url.as_str());
     let Upload { whole, taken, again } = Upload::of(&client, &mut request);
     let mut recording = Recording::start(options.id, method.into(), url.into(), &**sink, scope)
+        .tags(options.tags)
         .route(options.route)
         .sending(whole, taken)
         .expect(options.expected);

@@ -14,6 +14,7 @@ use super::{Options, Place, Requested, look};
 use crate::RequestError;
 use crate::error::RequestErrorKind;
 use crate::error::transport::TransportError;
+use crate::metrics::tag_set::TagSet;
 use crate::metrics::visitor::Visitor;
 use crate::request::recording::Recording;
 use crate::support::secrets::url_without_credentials;
@@ -45,6 +46,7 @@ pub(super) async fn send(
     }
     let (method, url) = (requested.method.as_str(), requested.url.as_str());
     let mut recording = Recording::start(options.id, method.into(), url.into(), &**place.sink, place.scope)
+        .tags(options.tags)
         .route(options.route)
         .expect(options.expected)
         .by_transport(options.discards_body);
@@ -59,6 +61,7 @@ pub(super) async fn send(
             route: options.route,
             expected: options.expected,
             discards_body: options.discards_body,
+            tags: options.tags,
         },
         place,
         visitor,
@@ -109,6 +112,7 @@ struct Named<'a> {
     route: Option<&'a str>,
     expected: &'a [u16],
     discards_body: bool,
+    tags: TagSet,
 }
 
 /// A request and the redirects that it follows.
@@ -261,12 +265,12 @@ impl<'a> Hops<'a> {
 
     /// Records the hop that has ended as a request of its own, and begins the record of the next one.
     fn record_hop(&self, recording: &mut Recording<'a>) {
-        let Named { id, route, expected, discards_body } = self.named;
+        let Named { id, route, expected, discards_body, tags } = self.named;
         let method = self.request.method().as_str().to_owned();
         let url = url_without_credentials(self.request.url()).as_str().to_owned();
         recording.expects_no_status();
         let next = || Recording::start(id, Cow::Owned(method), Cow::Owned(url), &**self.place.sink, self.place.scope);
-        recording.finish_and(|| next().route(route).expect(expected).by_transport(discards_body));
+        recording.finish_and(|| next().tags(tags).route(route).expect(expected).by_transport(discards_body));
     }
 }
 

@@ -41,7 +41,9 @@ pub async fn measure<T, E: Display>(id: &str, name: &str, future: impl Future<Ou
     if let Some(room) = scope::room(&*sink, scope.as_deref()) {
         room.await;
     }
-    let recording = Recording::start(id, METHOD.into(), name.into(), &*sink, scope.as_deref()).route(Some(name));
+    let tags = scope::tags(scope.as_deref());
+    let recording = Recording::start(id, METHOD.into(), name.into(), &*sink, scope.as_deref());
+    let recording = recording.route(Some(name)).tags(tags);
     let result = future.await;
     match &result {
         Ok(_) => recording.finish(None),

@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 
 use crate::metrics::error_kind::ErrorKind;
 use crate::metrics::scope::Scope;
+use crate::metrics::tag_set::TagSet;
 use crate::request::upload::Taken;
 use crate::support::clock;
 use crate::transport::attempts::Attempts;
@@ -22,6 +23,7 @@ pub(crate) struct Recording<'a> {
     expected: &'a [u16],
     sink: &'a dyn Sink,
     scope: Option<&'a Scope>,
+    tags: TagSet,
     started: Instant,
     /// Time from the start to the headers, if the body arrived later than those.
     waiting: Option<Duration>,
@@ -65,6 +67,7 @@ impl<'a> Recording<'a> {
             expected: &[],
             sink,
             scope,
+            tags: TagSet::EMPTY,
             started,
             waiting: None,
             ended: None,
@@ -83,6 +86,11 @@ impl<'a> Recording<'a> {
 
     pub(crate) fn route(mut self, route: Option<&'a str>) -> Self {
         self.route = route;
+        self
+    }
+
+    pub(crate) fn tags(mut self, tags: TagSet) -> Self {
+        self.tags = tags;
         self
     }
 
@@ -236,6 +244,7 @@ impl<'a> Recording<'a> {
             sent,
             redirects,
             redirects_are_hidden: self.redirects_are_hidden,
+            tags: self.tags.into(),
             ended: Some(ended),
         });
     }

@@ -101,10 +101,11 @@ impl RunCall {
         &self.thresholds
     }
 
-    /// Returns the routes that thresholds select.
+    /// Returns the routes and tags that thresholds select.
     #[must_use]
     pub fn selected(&self) -> Selected {
-        self.thresholds.iter().filter_map(Threshold::route).collect()
+        let routes: Selected = self.thresholds.iter().filter_map(Threshold::route).collect();
+        routes.with_tags(self.thresholds.iter().flat_map(Threshold::tags))
     }
 
     /// Returns the parameters from a job file.

@@ -82,7 +82,7 @@ impl Trigger for InProcess {
         let visitor = client::visitor_of_trigger(&user.visitor);
         let shared = self.loadtest.erased_adapter().shared_of(&self.shared, context.scenario.as_deref());
         let scope = Scope::new(Arc::clone(sink), visitor, Some(shared));
-        let scope = Arc::new(scope.seeded_by(&context, self.seed).with_journeys());
+        let scope = Arc::new(scope.of_trigger(&context, self.seed).with_journeys());
         let mut tags = Vec::new();
         let failure = match self.loadtest.call(&scope, context, &mut user.state).await {
             Ok(Ok(response)) => {

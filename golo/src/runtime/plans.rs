@@ -79,7 +79,7 @@ struct RequestedPlan {
     /// Thresholds that the load test itself requires, as text.
     thresholds: Vec<String>,
     options: Options,
-    /// Routes that thresholds select.
+    /// Routes and tags that thresholds select.
     selected: Selected,
     wants_outputs: bool,
     /// Revision of the protocol that both sides speak.
@@ -97,11 +97,12 @@ impl RequestedPlan {
             seed,
             outputs,
             speaks,
-            selected_routes,
+            mut selected_routes,
             max_lag,
             scenarios,
             only,
             load_is_asked,
+            mut selected_tags,
         } = written;
         let request = scenario_request(&scenarios, only, load_is_asked);
         if needs > pb::REVISION {
@@ -133,11 +134,16 @@ impl RequestedPlan {
         let plan = Plan::try_from(&load).map_err(wrong)?;
         let completed = request.and_then(|request| loadtest.complete(&plan, &request));
         let completed = completed.map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let of_thresholds = completed.thresholds.iter().filter_map(Threshold::route).map(str::to_owned);
+        for threshold in &completed.thresholds {
+            selected_routes.extend(threshold.route().map(str::to_owned));
+            selected_tags.extend(
+                threshold.tags().map(|(key, value)| pb::TagPair { key: key.to_owned(), value: value.to_owned() }),
+            );
+        }
         Ok(Self {
             plan: completed.plan,
             options,
-            selected: selected_routes.into_iter().chain(of_thresholds).collect(),
+            selected: wire::selected(selected_routes, selected_tags),
             thresholds: completed.thresholds.iter().map(Threshold::to_string).collect(),
             wants_outputs: outputs,
             revision,

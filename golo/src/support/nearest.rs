@@ -4,8 +4,12 @@ use strsim::osa_distance;
 
 /// Returns the one of `names` that is most similar to `word`, if any is similar enough.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_within(word, names, (word.chars().count() / 3).max(1))
+}
+
+/// Returns the one of `names` that is most similar to `word`, if at most `most` letters differ.
+pub(crate) fn nearest_within<'a>(word: &str, names: impl IntoIterator<Item = &'a str>, most: usize) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let most = (word.chars().count() / 3).max(1);
     let near = names.into_iter().map(|name| (osa_distance(&word, &name.to_lowercase()), name));
     near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }

@@ -242,7 +242,7 @@ mod tests {
     /// Returns the rows that a trigger of this user and iteration gets.
     async fn dealt_to(feed: &Feed<u32>, user: u64, iteration: u64) -> Vec<u32> {
         let context = crate::Context { user: Some(user), iteration: Some(iteration), ..Default::default() };
-        let scope = Scope::new(crate::metrics::sink::process(), Arc::default(), None).seeded_by(&context, 0);
+        let scope = Scope::new(crate::metrics::sink::process(), Arc::default(), None).of_trigger(&context, 0);
         Arc::new(scope).run(async { (0..20).filter_map(|_| feed.next().copied()).collect() }).await
     }
 

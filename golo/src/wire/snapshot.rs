@@ -52,9 +52,10 @@ fn kind(written: i32) -> ErrorKind {
 }
 
 impl From<&Label> for pb::Label {
-    fn from(Label { origin, route, method, priority }: &Label) -> Self {
+    fn from(Label { origin, route, method, tags, priority }: &Label) -> Self {
         let priority = pb::Priority::from(*priority).into();
-        Self { origin: origin.to_string(), route: route.to_string(), method: method.to_string(), priority }
+        let tags = super::pairs::write(tags);
+        Self { origin: origin.to_string(), route: route.to_string(), method: method.to_string(), priority, tags }
     }
 }
 
@@ -82,6 +83,7 @@ fn priority(written: i32, is_other: bool) -> Priority {
 fn label(written: Option<&pb::Label>) -> Result<Arc<Label>, WireError> {
     let pb::Label { origin, route, method, .. } = written.ok_or_else(|| WireError::missing("label"))?;
     let label = Label::new(&**origin, without_query_values(route), &**method);
+    let label = label.with_tags(super::pairs::read(written.map_or(&[], |written| &written.tags)));
     let priority = priority(written.map_or(0, |written| written.priority), label.is_other());
     Ok(Arc::new(label.with_priority(priority)))
 }
@@ -186,6 +188,8 @@ impl From<&Snapshot> for pb::Snapshot {
             user_starts,
             start_waits,
             redirects,
+            metrics,
+            tags_beyond,
         } = snapshot;
         let series = |(series, measure): (&Series, &Measure)| pb::Series {
             label: Some((&*series.label).into()),
@@ -236,6 +240,9 @@ impl From<&Snapshot> for pb::Snapshot {
             after_load: ended_after.map(after_load).collect(),
             phases: requests.iter().filter_map(phases).collect(),
             connections: (*connections != Connections::default()).then(|| connections.into()),
+            metrics: super::metrics::write(metrics),
+            refused_values: super::metrics::write_refused(metrics),
+            tag_values_beyond: *tags_beyond,
         }
     }
 }
@@ -315,6 +322,8 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             connections: written.connections.as_ref().map(Connections::from).unwrap_or_default(),
             tags: super::tags::read(&written.tags, written.tags_beyond)?,
             requests_from_tags: written.requests_from_tags,
+            metrics: super::metrics::read(&written.metrics, &written.refused_values)?,
+            tags_beyond: written.tag_values_beyond,
             ..Self::default()
         };
         let mut after_load = after_load(&written.after_load)?;

@@ -70,6 +70,9 @@ pub struct Plan {
     /// scenarios without a load of their own.
     #[prost(bool, tag = "14")]
     pub load_is_asked: bool,
+    /// Tags that thresholds select. Series with one of them stay separate.
+    #[prost(message, repeated, tag = "30")]
+    pub selected_tags: ::prost::alloc::vec::Vec<TagPair>,
 }
 /// The users and starts whose number i satisfies i % of == index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -455,6 +458,16 @@ pub struct Snapshot {
     /// Triggers by scenario. Empty for a load test without scenarios.
     #[prost(message, repeated, tag = "20")]
     pub scenarios: ::prost::alloc::vec::Vec<ScenarioTriggers>,
+    /// Metrics of the load test's own, and durations of groups.
+    #[prost(message, repeated, tag = "21")]
+    pub metrics: ::prost::alloc::vec::Vec<Metric>,
+    /// Values of metrics that were refused.
+    #[prost(message, repeated, tag = "22")]
+    pub refused_values: ::prost::alloc::vec::Vec<RefusedValues>,
+    /// Tags of requests and of values that became `other`, because there were too
+    /// many sets of tags.
+    #[prost(uint64, tag = "23")]
+    pub tag_values_beyond: u64,
 }
 /// The triggers of one scenario. Starts that did not happen belong to none, if
 /// several scenarios share a load.
@@ -464,6 +477,127 @@ pub struct ScenarioTriggers {
     pub scenario: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub triggers: ::core::option::Option<Triggers>,
+}
+/// A tag of requests or of values.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TagPair {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// A metric of the load test's own, or `group_duration`. All series have the same
+/// kind of value.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Metric {
+    /// Letters, digits and `_`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Unit for display; empty if there is none.
+    #[prost(string, tag = "2")]
+    pub unit: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub series: ::prost::alloc::vec::Vec<MetricSeries>,
+}
+/// Values of a metric with the same tags.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MetricSeries {
+    #[prost(message, repeated, tag = "1")]
+    pub tags: ::prost::alloc::vec::Vec<TagPair>,
+    /// True for values with tags that are past the limit of series. `tags` is empty
+    /// then.
+    #[prost(bool, tag = "2")]
+    pub is_other: bool,
+    #[prost(oneof = "metric_series::Value", tags = "3, 4, 5, 6, 7")]
+    pub value: ::core::option::Option<metric_series::Value>,
+}
+/// Nested message and enum types in `MetricSeries`.
+pub mod metric_series {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Value {
+        #[prost(message, tag = "3")]
+        Counter(super::Sum),
+        #[prost(message, tag = "4")]
+        Gauge(super::Level),
+        #[prost(message, tag = "5")]
+        Trend(super::Numbers),
+        #[prost(message, tag = "6")]
+        Rate(super::Truths),
+        #[prost(message, tag = "7")]
+        Group(super::Durations),
+    }
+}
+/// A sum of numbers that are not negative.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sum {
+    /// Number of values.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// The sum: whole units, and the rest in millionths.
+    #[prost(uint64, tag = "2")]
+    pub whole: u64,
+    #[prost(uint32, tag = "3")]
+    pub millionths: u32,
+    /// The part of it that came after the load.
+    #[prost(uint64, tag = "4")]
+    pub whole_after_load: u64,
+    #[prost(uint32, tag = "5")]
+    pub millionths_after_load: u32,
+}
+/// A value that goes up and down.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Level {
+    /// Number of values.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    #[prost(double, tag = "2")]
+    pub last: f64,
+    #[prost(double, tag = "3")]
+    pub min: f64,
+    #[prost(double, tag = "4")]
+    pub max: f64,
+    /// Time of the last value.
+    #[prost(fixed64, tag = "5")]
+    pub at: u64,
+}
+/// Numbers in thousandths: from 0 upwards, and the magnitudes of negative ones.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Numbers {
+    #[prost(message, optional, tag = "1")]
+    pub above: ::core::option::Option<Histogram>,
+    #[prost(message, optional, tag = "2")]
+    pub below: ::core::option::Option<Histogram>,
+}
+/// Number of times that something was true, of all times.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Truths {
+    #[prost(uint64, tag = "1")]
+    pub part: u64,
+    #[prost(uint64, tag = "2")]
+    pub of: u64,
+}
+/// Durations of groups.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Durations {
+    /// Durations of groups that ended.
+    #[prost(message, optional, tag = "1")]
+    pub durations: ::core::option::Option<Histogram>,
+    /// Part of those that failed.
+    #[prost(uint64, tag = "2")]
+    pub failed: u64,
+    /// Groups that the run cut off. They have no duration.
+    #[prost(uint64, tag = "3")]
+    pub interrupted: u64,
+}
+/// Values of a metric that were refused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefusedValues {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "Refusal", tag = "2")]
+    pub reason: i32,
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
 }
 /// The tags of triggers with one key.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -506,7 +640,7 @@ pub struct TagValue {
     pub failed: u64,
 }
 /// Label of a request.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Label {
     /// Scheme, host and port; empty if it is not HTTP.
     #[prost(string, tag = "1")]
@@ -522,9 +656,12 @@ pub struct Label {
     /// label that stands for all others, the highest priority among them.
     #[prost(enumeration = "Priority", tag = "4")]
     pub priority: i32,
+    /// Tags of the requests, ordered by key.
+    #[prost(message, repeated, tag = "5")]
+    pub tags: ::prost::alloc::vec::Vec<TagPair>,
 }
 /// The requests with the same label and outcome.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Series {
     #[prost(message, optional, tag = "1")]
     pub label: ::core::option::Option<Label>,
@@ -564,7 +701,7 @@ pub mod series {
 }
 /// Redirects that the requests with one label followed. The target received each
 /// as a separate request.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Redirects {
     #[prost(message, optional, tag = "1")]
     pub label: ::core::option::Option<Label>,
@@ -577,7 +714,7 @@ pub struct Redirects {
 }
 /// Requests of one series that ended after the load: after the time of the plan,
 /// or after the last start. They are also counted in their series.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AfterLoad {
     /// The series, with only its label and outcome.
     #[prost(message, optional, tag = "1")]
@@ -594,7 +731,7 @@ pub struct AfterLoad {
 }
 /// Phases of the requests of one series. The histograms contain only samples
 /// above zero. All further requests that are counted have a sample of zero.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Phases {
     /// The series, with only its label and outcome.
     #[prost(message, optional, tag = "1")]
@@ -751,7 +888,7 @@ pub struct Journey {
     pub thought: u64,
 }
 /// A request of a journey.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Step {
     #[prost(message, optional, tag = "1")]
     pub label: ::core::option::Option<Label>,
@@ -865,6 +1002,39 @@ impl Arrivals {
         match value {
             "ARRIVALS_CONSTANT" => Some(Self::Constant),
             "ARRIVALS_POISSON" => Some(Self::Poisson),
+            _ => None,
+        }
+    }
+}
+/// Reason why a value of a metric is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Refusal {
+    /// It is not a finite number, too large, or negative and for a counter.
+    Value = 0,
+    /// Another kind of metric has the name.
+    OtherKind = 1,
+    /// The name is that of a metric of golo's own.
+    BuiltIn = 2,
+}
+impl Refusal {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Value => "REFUSAL_VALUE",
+            Self::OtherKind => "REFUSAL_OTHER_KIND",
+            Self::BuiltIn => "REFUSAL_BUILT_IN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REFUSAL_VALUE" => Some(Self::Value),
+            "REFUSAL_OTHER_KIND" => Some(Self::OtherKind),
+            "REFUSAL_BUILT_IN" => Some(Self::BuiltIn),
             _ => None,
         }
     }

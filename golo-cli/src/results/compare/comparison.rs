@@ -1,5 +1,6 @@
 //! Comparison of two runs.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use golo::engine::plan::Plan;
@@ -189,6 +190,7 @@ impl Comparison {
                 None => only_a.push(name),
             }
         }
+        table.metrics(&a.seconds, &b.seconds);
         table.tags(&a.seconds, &b.seconds);
         let only_b = only_b.into_iter().map(|(name, _)| name).collect();
         let mut warnings = warnings(a, b);
@@ -260,19 +262,31 @@ impl Table {
         for subject in subjects {
             let unit = if matches!(subject, Subject::Numbers(_)) { Unit::Number } else { Unit::Share };
             for ((stat, a), (_, b)) in a.tag(&subject).into_iter().zip(b.tag(&subject)) {
-                self.add_row(("tag", stat), None, Some(subject.name()), unit, a, b);
+                self.add_row(("tag".into(), stat), None, Some(subject.name()), unit, a, b);
+            }
+        }
+    }
+
+    /// Adds the metrics of the load test's own and the groups of both runs.
+    fn metrics(&mut self, a: &Seconds, b: &Seconds) {
+        let (of_a, of_b) = (a.metrics(), b.metrics());
+        for subject in of_a.union(&of_b) {
+            let tag = subject.group.as_ref().map(|group| format!("group:{group}"));
+            let series = a.metric(subject).into_iter().zip(b.metric(subject));
+            for ((stat, unit), (a, b)) in subject.figures().iter().zip(series) {
+                self.add_row((subject.metric.to_string().into(), stat), None, tag.clone(), *unit, a, b);
             }
         }
     }
 
     fn add(&mut self, metric: (&'static str, &'static str), route: Option<&str>, unit: Unit, a: Series, b: Series) {
-        self.add_row(metric, route, None, unit, a, b);
+        self.add_row((metric.0.into(), metric.1), route, None, unit, a, b);
     }
 
     /// Adds a row unless neither run has a value.
     fn add_row(
         &mut self,
-        (metric, stat): (&'static str, &'static str),
+        (metric, stat): (Cow<'static, str>, &'static str),
         route: Option<&str>,
         tag: Option<String>,
         unit: Unit,
@@ -310,8 +324,9 @@ impl Table {
     /// With many rows, some exceed the tolerance by chance. So the intervals of the rows outside the main metrics are
     /// widened until all of them together have the confidence of one main row (Bonferroni).
     fn decide(&mut self, deciding: Deciding) {
-        let has_requests = self.rows.iter().any(|row| row.route.is_none() && row.unit == Unit::Nanoseconds);
-        let is_main = |row: &Row| (row.route.is_none() || !has_requests) && DECIDING.contains(&(row.metric, row.stat));
+        let has_requests = self.rows.iter().any(|row| row.route.is_none() && row.metric == "http_req_duration");
+        let is_main =
+            |row: &Row| (row.route.is_none() || !has_requests) && DECIDING.contains(&(&*row.metric, row.stat));
         let others = self.rows.iter().filter(|row| !is_main(row)).count().max(1) as f64;
         for row in &mut self.rows {
             let is_main = is_main(row);

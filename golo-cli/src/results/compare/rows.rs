@@ -1,6 +1,6 @@
 //! Rows of a comparison: a metric of both runs, its change, and whether that is a regression.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use golo::report::clean;
 use serde::Serialize;
@@ -10,6 +10,9 @@ use crate::support::failure::Failure;
 
 /// An increase of the failure rate by at most this share, 0.1 percentage points, is never a regression.
 pub(super) const RARE: f64 = 0.001;
+
+/// Metrics that are judged.
+const JUDGED: [&str; 5] = ["http_reqs", "http_req_failed", "http_req_duration", "iterations", "group_duration"];
 
 /// Regression tolerance, as a share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -77,14 +80,15 @@ impl Unit {
 /// A metric of both runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Name of the metric in thresholds.
-    pub metric: &'static str,
+    /// Name of the metric in thresholds. Metrics of the load test's own are never judged, because it is unknown which
+    /// direction is better.
+    pub metric: Cow<'static, str>,
     /// Statistic: a rate or a percentile.
     pub stat: &'static str,
     /// Route of the requests; `None` for all requests and for triggers.
     pub route: Option<String>,
-    /// Key of the triggers' tags, or `KEY:VALUE`. Tags are never judged, because it is unknown which direction is
-    /// better.
+    /// Key of the triggers' tags, or `KEY:VALUE`; `group:NAME` for a group. Tags of triggers are never judged, because
+    /// it is unknown which direction is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// Unit of the values.
@@ -149,7 +153,7 @@ pub(super) struct Noise {
 impl Row {
     pub(super) fn judged(self, change: Option<Change>, tolerance: Tolerance) -> Self {
         let Some(found) = change else {
-            if self.tag.is_some() {
+            if !self.has_direction() {
                 return self;
             }
             // One run has values and the other has too few.
@@ -157,7 +161,7 @@ impl Row {
             return Self { outcome: Some(Shown::TooNoisy), noise: Some(noise), ..self };
         };
         let Change { change, low, high, most_more, .. } = found;
-        if self.tag.is_some() {
+        if !self.has_direction() {
             // Never judged: which direction is better is unknown.
             return Self { change: Some(found.change), low: Some(found.low), high: Some(found.high), ..self };
         }
@@ -186,6 +190,11 @@ impl Row {
             noise,
             ..self
         }
+    }
+
+    /// Returns true if it is known which direction is better. It is for metrics of golo's own.
+    fn has_direction(&self) -> bool {
+        JUDGED.contains(&&*self.metric)
     }
 
     /// Returns the full name of the row.
@@ -232,7 +241,7 @@ mod tests {
 
     fn row(unit: Unit, low: f64, high: f64, tolerance: &str) -> Row {
         let row = Row {
-            metric: "http_req_duration",
+            metric: "http_req_duration".into(),
             stat: "p95",
             route: None,
             tag: None,

@@ -1,13 +1,15 @@
 //! The data of a run that are compared: its whole seconds, one by one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use golo::engine::Progress;
 use golo::engine::histogram::Histogram;
-use golo::engine::series::{Label, Outcome};
+use golo::engine::series::{Label, Outcome, TagPairs};
 use golo::engine::tags::Tags;
 
-use super::{bootstrap::Series, tags};
+use super::bootstrap::Series;
+use super::{metrics, tags};
 
 /// Percentiles that are compared.
 pub(super) const QUANTILES: [(&str, f64); 5] =
@@ -33,6 +35,7 @@ struct Second {
     requests: Requests,
     routes: BTreeMap<Label, Requests>,
     tags: tags::Second,
+    metrics: metrics::Second,
 }
 
 /// Requests of a second.
@@ -54,24 +57,30 @@ impl Seconds {
     /// Appends the next second.
     pub fn add(&mut self, progress: &Progress) {
         let mut all = Measured::default();
-        let mut routes: BTreeMap<&Label, Measured> = BTreeMap::new();
+        let mut routes: BTreeMap<(&str, &str, &str), (&Label, Measured)> = BTreeMap::new();
         for (series, measure) in &progress.second.requests {
             if series.outcome == Outcome::Interrupted {
                 continue;
             }
             let failed = if series.outcome.is_failed() { measure.durations.count() } else { 0 };
-            routes.entry(&series.label).or_default().add(&measure.durations, failed);
+            // Requests of one route may have different tags.
+            let (_, route) =
+                routes.entry(series.label.target()).or_insert_with(|| (&*series.label, Measured::default()));
+            route.add(&measure.durations, failed);
             if !series.is_step() {
                 all.add(&measure.durations, failed);
             }
         }
+        let length = progress.elapsed.saturating_sub(self.until);
+        let untagged = |label: &Label| label.clone().with_tags(TagPairs::default());
         self.seconds.push(Second {
             until: progress.elapsed,
-            length: progress.elapsed.saturating_sub(self.until),
+            length,
             iterations: progress.second.triggers.done,
             requests: all.into(),
             tags: tags::second(&progress.second.tags),
-            routes: routes.into_iter().map(|(label, measured)| (label.clone(), measured.into())).collect(),
+            metrics: metrics::second(&progress.second.metrics, length),
+            routes: routes.into_values().map(|(label, measured)| (untagged(label), measured.into())).collect(),
         });
         self.until = self.until.max(progress.elapsed);
         self.tags.merge(&progress.second.tags);
@@ -120,6 +129,17 @@ impl Seconds {
     /// Returns the series of a tag.
     pub(super) fn tag(&self, subject: &tags::Subject) -> Vec<(&'static str, Series)> {
         subject.series(self.seconds.iter().map(|second| &second.tags))
+    }
+
+    /// Returns the metrics of the load test's own, and the groups.
+    pub(super) fn metrics(&self) -> BTreeSet<metrics::Subject> {
+        self.seconds.iter().flat_map(|second| second.metrics.keys().cloned()).collect()
+    }
+
+    /// Returns the series of a metric, one for each of its figures.
+    pub(super) fn metric(&self, subject: &metrics::Subject) -> Vec<Series> {
+        let seconds = self.seconds.iter().map(|second| (&second.metrics, second.length));
+        subject.series(seconds)
     }
 
     /// Returns the series of one route, or of all requests.

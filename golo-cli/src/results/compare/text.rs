@@ -89,11 +89,13 @@ impl Comparison {
         let mut table = vec![heads.map(str::to_owned).to_vec()];
         let mut last = None;
         for row in &self.rows {
-            let group = match (&row.route, row.metric) {
+            let group = match (&row.route, &*row.metric) {
                 (None, "tag") => "tags of triggers, not judged",
                 (Some(route), _) => route.as_str(),
                 (None, "iterations") => "triggers",
-                (None, _) => "all requests",
+                (None, "group_duration") => "groups",
+                (None, metric) if metric.starts_with("http_req") => "all requests",
+                (None, _) => "metrics of the load test, not judged",
             };
             if last != Some(group) {
                 last = Some(group);
@@ -147,11 +149,13 @@ fn described(side: &Described) -> String {
 }
 
 fn cells(row: &Row) -> Vec<String> {
-    let label = match row.metric {
+    let label = match &*row.metric {
         "http_reqs" => "  requests/s",
         "http_req_failed" => "  failed",
         "iterations" => "  iterations/s",
-        "tag" => return with(format!("  {}", row.name()), row),
+        metric if row.route.is_none() && !metric.starts_with("http_req") => {
+            return with(format!("  {}", row.name()), row);
+        }
         _ => return with(format!("  {}", row.stat), row),
     };
     with(label.to_owned(), row)

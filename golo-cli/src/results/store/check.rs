@@ -3,6 +3,7 @@
 use golo::{engine::plan::Plan, report::Threshold};
 use golo_proto::engine as pb;
 use golo_proto::engine::event::Event;
+use golo_proto::engine::metric_series::Value as Metric;
 use golo_proto::results::{Record, record};
 
 use super::StoreError;
@@ -105,7 +106,13 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         after_load,
         phases,
         connections,
+        metrics: kept_metrics,
+        refused_values,
+        tag_values_beyond,
     } = snapshot;
+    count("tags", *tag_values_beyond)?;
+    refused_values.iter().try_for_each(|refused| count("refused values", refused.count))?;
+    metrics(kept_metrics)?;
     for pb::Series { durations, received, sent, .. } in requests {
         histogram("requests", durations.as_ref())?;
         count("received bytes", *received)?;
@@ -245,6 +252,27 @@ fn tags(tags: &[pb::Tag]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+fn metrics(metrics: &[pb::Metric]) -> Result<(), StoreError> {
+    let series = metrics.iter().flat_map(|metric| &metric.series);
+    series.filter_map(|series| series.value.as_ref()).try_for_each(|value| match value {
+        Metric::Counter(pb::Sum { count: number, whole, .. }) => {
+            count("values of a counter", *number)?;
+            count("units of a counter", *whole)
+        }
+        Metric::Gauge(level) => count("values of a gauge", level.count),
+        Metric::Trend(pb::Numbers { above, below }) => {
+            histogram("values of a trend", above.as_ref())?;
+            histogram("values of a trend", below.as_ref())
+        }
+        Metric::Rate(truths) => count("values of a rate", truths.of),
+        Metric::Group(group) => {
+            histogram("groups", group.durations.as_ref())?;
+            count("failed groups", group.failed)?;
+            count("interrupted groups", group.interrupted)
+        }
+    })
 }
 
 fn histogram(what: &str, written: Option<&pb::Histogram>) -> Result<(), StoreError> {

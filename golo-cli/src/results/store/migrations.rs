@@ -7,11 +7,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// SQL that upgrades version `n` to version `n + 1`.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_runs.sql"),
     include_str!("migrations/0002_tags.sql"),
     include_str!("migrations/0003_route_priorities.sql"),
     include_str!("migrations/0004_rates.sql"),
+    include_str!("migrations/0005_metrics.sql"),
 ];
 
 /// Application ID `golo`, which marks a database of any version; the `file` command shows it.
@@ -44,16 +45,25 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), StoreE
         if version(connection)? >= MIGRATIONS.len() {
             return Ok(());
         }
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have upgraded it in the meantime.
-        for migration in MIGRATIONS.iter().skip(version(&transaction)?) {
-            transaction.execute_batch(migration)?;
-        }
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
-        transaction.commit()
+        // A migration may replace a table that others refer to. SQLite ignores this setting within a transaction.
+        let checks: bool = connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+        connection.pragma_update(None, "foreign_keys", false)?;
+        let migrated = upgrade(connection);
+        connection.pragma_update(None, "foreign_keys", checks)?;
+        migrated
     };
     migrate().map_err(|error| StoreError::open(path, error))
+}
+
+fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have upgraded it in the meantime.
+    for migration in MIGRATIONS.iter().skip(version(&transaction)?) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    transaction.commit()
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<usize> {

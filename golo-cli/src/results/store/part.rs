@@ -7,7 +7,7 @@ use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::columns::{Durations, Parameters, integer, number};
-use super::{StoreError, check, seconds, series, tags};
+use super::{StoreError, check, metrics, seconds, series, tags};
 
 /// State of a part before its next record.
 pub(super) struct Part {
@@ -156,6 +156,7 @@ impl Part {
         let checked = Snapshot::try_from(&*snapshot).map_err(wrong)?;
         self.triggers(connection, second, users, &checked)?;
         tags::add(connection, self.id, second, &checked.tags)?;
+        metrics::add(connection, self.id, second, &checked.metrics)?;
         let mut update = connection.prepare_cached(
             "UPDATE runs SET requests = min(requests, ?4 - ?1) + ?1,
                  requests_failed = min(requests_failed, ?4 - ?2) + ?2 WHERE id = ?3",

@@ -104,8 +104,8 @@ impl Store {
 
     fn requests(&self, part: i64, second: u64) -> Result<Vec<pb::Series>, StoreError> {
         let mut select = self.connection.prepare_cached(
-            "SELECT origin, routes.route, method, priority, outcome, status, error, received_bytes, sent_bytes,
-                 durations
+            "SELECT origin, routes.route, method, priority, outcome, status, error, series.tags, received_bytes,
+                 sent_bytes, durations
              FROM seconds JOIN series ON series.id = seconds.series JOIN routes ON routes.id = series.route
              WHERE part = ? AND second = ? ORDER BY seconds.series",
         )?;
@@ -113,13 +113,13 @@ impl Store {
         let mut requests = Vec::new();
         while let Some(row) = rows.next()? {
             let (label, outcome, is_content) = series::read(row, 0)?;
-            let durations = row.get_ref(9)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+            let durations = row.get_ref(10)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
             requests.push(pb::Series {
                 label: Some(label),
                 outcome: Some(outcome),
                 durations: durations.map(written).transpose()?,
-                received: number(row, 7)?,
-                sent: number(row, 8)?,
+                received: number(row, 8)?,
+                sent: number(row, 9)?,
                 is_content,
             });
         }

@@ -1,10 +1,13 @@
 //! Series: request labels with their outcomes.
 
+use std::collections::BTreeMap;
+
+use golo::engine::series::TagPairs;
 use golo_proto::engine::{self as pb, ErrorKind, series::Outcome};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 
-use super::{KeptRun, Store, StoreError, columns::number};
+use super::{KeptRun, Store, StoreError, columns::number, metrics};
 
 /// Prefix of [`ErrorKind`] names in the protocol.
 const PREFIX: &str = "ERROR_KIND_";
@@ -27,6 +30,8 @@ pub struct KeptSeries {
     pub error: String,
     /// True if such a request counts as failed.
     pub failed: bool,
+    /// Tags that the load test set.
+    pub tags: BTreeMap<String, String>,
     /// Number of requests.
     pub requests: u64,
     /// Bytes of response bodies.
@@ -46,10 +51,11 @@ impl Store {
         let mut select = self.connection.prepare_cached(
             "SELECT origin, routes.route, method, outcome, status, error, series.failed,
                  CAST(total(requests) AS INTEGER), CAST(total(received_bytes) AS INTEGER),
-                 CAST(total(sent_bytes) AS INTEGER)
+                 CAST(total(sent_bytes) AS INTEGER), series.tags
              FROM parts JOIN seconds ON seconds.part = parts.id JOIN series ON series.id = seconds.series
              JOIN routes ON routes.id = series.route
-             WHERE parts.run = ? GROUP BY series.id ORDER BY origin, routes.route, method, outcome, status, error",
+             WHERE parts.run = ? GROUP BY series.id ORDER BY origin, routes.route, method, outcome, status, error,
+                 series.tags",
         )?;
         let rows = select.query_map([run.id], |row| {
             Ok(KeptSeries {
@@ -60,6 +66,7 @@ impl Store {
                 status: number(row, 4)?,
                 error: row.get(5)?,
                 failed: row.get(6)?,
+                tags: serde_json::from_str(row.get_ref(10)?.as_str()?).unwrap_or_default(),
                 requests: number(row, 7)?,
                 received_bytes: number(row, 8)?,
                 sent_bytes: number(row, 9)?,
@@ -71,9 +78,11 @@ impl Store {
 
 /// Returns the ID of a series, and whether it counts as failed.
 pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Series) -> Result<(i64, bool), StoreError> {
-    let pb::Label { origin, route, method, priority } =
+    let pb::Label { origin, route, method, priority, tags } =
         written.label.as_ref().ok_or_else(|| StoreError::refused("a series without a label"))?;
     let (outcome, status, error, is_failed) = columns_of(written.outcome, written.is_content)?;
+    let tags: TagPairs = tags.iter().map(|pb::TagPair { key, value }| (key, value)).collect();
+    let tags = metrics::json(&tags);
     let known = connection
         .prepare_cached("SELECT id, priority FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?
         .query_row(params![run, origin, route, method], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -93,14 +102,16 @@ pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Serie
         }
     };
     let known = connection
-        .prepare_cached("SELECT id FROM series WHERE route = ? AND outcome = ? AND status = ? AND error = ?")?
-        .query_row(params![route, outcome, status, error], |row| row.get(0))
+        .prepare_cached(
+            "SELECT id FROM series WHERE route = ? AND outcome = ? AND status = ? AND error = ? AND tags = ?",
+        )?
+        .query_row(params![route, outcome, status, error, tags], |row| row.get(0))
         .optional()?;
     let series = match known {
         Some(series) => series,
         None => {
-            let insert = "INSERT INTO series (route, outcome, status, error, failed) VALUES (?, ?, ?, ?, ?)";
-            connection.prepare_cached(insert)?.insert(params![route, outcome, status, error, is_failed])?
+            let insert = "INSERT INTO series (route, outcome, status, error, failed, tags) VALUES (?, ?, ?, ?, ?, ?)";
+            connection.prepare_cached(insert)?.insert(params![route, outcome, status, error, is_failed, tags])?
         }
     };
     Ok((series, is_failed))
@@ -135,15 +146,19 @@ fn error(kind: i32) -> String {
 }
 
 /// Reads the label, the outcome and whether it was caused by the content, from the columns that begin at `at`: origin,
-/// route, method, priority, outcome, status, error.
-pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Outcome, bool)> {
+/// route, method, priority, outcome, status, error, tags.
+pub(super) fn read(row: &Row<'_>, at: usize) -> Result<(pb::Label, Outcome, bool), StoreError> {
+    let text = |at: usize| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str()?);
+    let tags = metrics::tags(text(at + 7)?).map_err(StoreError::damaged)?;
+    let pair = |(key, value): (&str, &str)| pb::TagPair { key: key.to_owned(), value: value.to_owned() };
     let label = pb::Label {
         origin: row.get(at)?,
         route: row.get(at + 1)?,
         method: row.get(at + 2)?,
         priority: row.get(at + 3)?,
+        tags: tags.iter().map(pair).collect(),
     };
-    let outcome = match row.get_ref(at + 4)?.as_str()? {
+    let outcome = match text(at + 4)? {
         "answered" => Outcome::Answered(row.get(at + 5)?),
         "unexpected" => Outcome::Unexpected(row.get(at + 5)?),
         "interrupted" => Outcome::Interrupted(true),
@@ -153,6 +168,6 @@ pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<(pb::Label, Out
             Outcome::Failed(kind.map_or_else(|| error.parse().unwrap_or_default(), i32::from))
         }
     };
-    let is_content = matches!(outcome, Outcome::Unexpected(_)) && !row.get_ref(at + 6)?.as_str()?.is_empty();
+    let is_content = matches!(outcome, Outcome::Unexpected(_)) && !text(at + 6)?.is_empty();
     Ok((label, outcome, is_content))
 }

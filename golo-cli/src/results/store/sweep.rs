@@ -32,7 +32,7 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let select = "SELECT run FROM parts WHERE id = ?";
         let run: Option<i64> = transaction.query_row(select, [part.id], |row| row.get(0)).optional()?;
-        for table in ["records", "seconds", "triggers", "tags"] {
+        for table in ["records", "seconds", "triggers", "tags", "metrics"] {
             transaction.execute(&format!("DELETE FROM {table} WHERE part = ?"), [part.id])?;
         }
         transaction.execute("DELETE FROM parts WHERE id = ?", [part.id])?;

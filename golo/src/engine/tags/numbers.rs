@@ -42,6 +42,23 @@ impl Numbers {
         if is_below { self.below.record(magnitude) } else { self.above.record(magnitude) }
     }
 
+    /// Records a number. Returns false if it is not finite, or beyond ±2^64 thousandths.
+    pub(crate) fn record_number(&mut self, number: f64) -> bool {
+        let magnitude = (number.abs() * PARTS as f64).round();
+        let is_number = magnitude < LARGEST as f64 * PARTS as f64;
+        if is_number {
+            // Exact for whole numbers below 2^53.
+            let magnitude = magnitude as u64;
+            self.record(Thousandths { is_below: number < 0.0 && magnitude > 0, magnitude });
+        }
+        is_number
+    }
+
+    /// Returns the histograms: that of the magnitudes of the numbers below 0, and that of the other numbers.
+    pub(crate) fn into_histograms(self) -> (Histogram, Histogram) {
+        (self.below, self.above)
+    }
+
     /// Adds the numbers of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.below.merge(&other.below);

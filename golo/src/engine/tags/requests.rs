@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::engine::recorder::Recorder;
 use crate::engine::room::Selected;
 use crate::engine::snapshot::Snapshot;
+use crate::metrics::tag_set::RequestTags;
 use crate::support::lock::lock;
 use crate::{OutputRef, Response};
 
@@ -116,6 +117,7 @@ fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
         sent: 0,
         redirects: 0,
         redirects_are_hidden: false,
+        tags: RequestTags::default(),
         ended: None,
     })
 }

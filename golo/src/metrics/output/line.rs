@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::{OutputRef, timestamp};
+use crate::metrics::tag_set::RequestTags;
 
 /// Appends the JSON of `output`, without a line end.
 pub(super) fn write(output: &OutputRef<'_>, buffer: &mut Vec<u8>) {
@@ -43,6 +44,25 @@ pub(super) fn write(output: &OutputRef<'_>, buffer: &mut Vec<u8>) {
         buffer.extend_from_slice(b",\"redirects\":");
         buffer.extend_from_slice(number.format(output.redirects).as_bytes());
     }
+    if !output.tags.is_empty() {
+        tags(&output.tags, buffer);
+    }
+    buffer.push(b'}');
+}
+
+/// Appends the key `tags` with an object.
+fn tags(tags: &RequestTags, buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(b",\"tags\":{");
+    tags.with_pairs(|pairs| {
+        for (number, (key, value)) in pairs.iter().enumerate() {
+            if number > 0 {
+                buffer.push(b',');
+            }
+            string(key, buffer);
+            buffer.push(b':');
+            string(value, buffer);
+        }
+    });
     buffer.push(b'}');
 }
 

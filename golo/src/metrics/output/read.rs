@@ -2,6 +2,7 @@
 //! writes the same keys by serde, for programs that put an `Output` into JSON of their own.
 
 mod own;
+mod tags;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{OutputRef, nanoseconds, timestamp};
+use crate::metrics::tag_set::RequestTags;
 
 pub(super) fn line(line: &str) -> Result<OutputRef<'_>, serde_json::Error> {
     match own::line(line) {
@@ -44,6 +46,8 @@ struct Keys<'a> {
     sent: Amount,
     #[serde(default, skip_serializing_if = "Amount::is_none")]
     redirects: Amount,
+    #[serde(default, skip_serializing_if = "RequestTags::is_empty", with = "tags")]
+    tags: RequestTags,
 }
 
 /// A number that only golo writes. Other programs may use the key for something else.
@@ -89,6 +93,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for OutputRef<'a> {
             sent: keys.sent.number(),
             redirects: u32::try_from(keys.redirects.number()).unwrap_or_default(),
             redirects_are_hidden: false,
+            tags: keys.tags,
             ended: None,
         })
     }
@@ -109,6 +114,7 @@ impl Serialize for OutputRef<'_> {
             expected: self.expected,
             sent: Amount::Number(self.sent),
             redirects: Amount::Number(self.redirects.into()),
+            tags: self.tags.clone(),
         }
         .serialize(serializer)
     }
@@ -296,14 +302,14 @@ mod tests {
             (text(), text(), text(), any::<u16>(), -1i64..),
             (0i64..253_402_300_800, 0u32..1_000_000_000, any::<u64>()),
             (proptest::option::of(text()), proptest::option::of(text()), any::<Option<bool>>()),
-            (any::<u64>(), any::<u32>()),
+            (any::<u64>(), any::<u32>(), proptest::collection::vec((text(), text()), 0..3)),
         )
             .prop_map(
                 |(
                     (sequence_id, url, method, status, size),
                     (second, nanosecond, duration),
                     (error, route, expected),
-                    (sent, redirects),
+                    (sent, redirects, tags),
                 )| Output {
                     sequence_id,
                     url,
@@ -317,6 +323,7 @@ mod tests {
                     expected,
                     sent,
                     redirects,
+                    tags: tags.into_iter().collect(),
                 },
             )
     }

@@ -66,12 +66,12 @@ fn amounts_table(caption: &'static str, head: &'static str, routes: &Routes, doc
     table.unless_empty()
 }
 
-fn share(part: u64, of: u64) -> f64 {
+pub(super) fn share(part: u64, of: u64) -> f64 {
     if of == 0 { 0.0 } else { part as f64 / of as f64 }
 }
 
 /// Returns the cell of a duration, which is sorted by its nanoseconds.
-fn time(nanos: Option<u64>) -> Cell {
+pub(super) fn time(nanos: Option<u64>) -> Cell {
     Cell::number(nanoseconds(nanos), nanos.map_or_else(String::new, |nanos| nanos.to_string()))
 }
 

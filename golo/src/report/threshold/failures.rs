@@ -20,7 +20,7 @@ impl Threshold {
             Kind::Part => !self.holds(0.0),
             Kind::Counter | Kind::Occurrences => is_of_failures && !self.holds(0.0),
             Kind::Distribution | Kind::Numbers => is_of_failures,
-            Kind::Share | Kind::Gauge => false,
+            Kind::Share | Kind::Gauge | Kind::Own => false,
         }
     }
 

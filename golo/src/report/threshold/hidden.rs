@@ -1,6 +1,7 @@
 //! Requests in `other` that a threshold may select.
 
 use super::Threshold;
+use super::metric::Metric;
 use super::tag::{Key, Tag};
 use crate::engine::room::Priority;
 use crate::engine::series::{Outcome, Series};
@@ -13,7 +14,10 @@ impl Threshold {
     #[must_use]
     pub fn hidden(&self, totals: &Snapshot) -> Option<String> {
         let has = |keys: &[Key]| self.tags.iter().any(|tag| keys.contains(&tag.key()));
-        let is_of_route = has(&[Key::Route, Key::Step]);
+        if !self.is_of_requests() {
+            return None;
+        }
+        let is_of_route = has(&[Key::Route, Key::Step, Key::Own]);
         if !is_of_route && !has(&[Key::Method, Key::Origin]) {
             return None;
         }
@@ -28,6 +32,8 @@ impl Threshold {
             hidden => {
                 let have = if has(&[Key::Step]) {
                     "be this step"
+                } else if has(&[Key::Own]) {
+                    "have this tag"
                 } else if is_of_route {
                     "be of this route"
                 } else {
@@ -41,11 +47,16 @@ impl Threshold {
         }
     }
 
+    /// Returns true if the samples are requests or measured steps.
+    pub(super) fn is_of_requests(&self) -> bool {
+        !matches!(self.metric, Metric::Own | Metric::GroupDuration)
+    }
+
     /// Returns true if requests of `other` may match, judging by their outcome, which is known.
     fn may_be_about(&self, other: &Series) -> bool {
         let may_be_step = !matches!(other.outcome, Outcome::Answered { status: 1.., .. });
         let is_kind = if self.wants_steps() { may_be_step } else { !other.is_step() };
-        let is_label = |tag: &&Tag| matches!(tag.key(), Key::Route | Key::Method | Key::Origin | Key::Step);
+        let is_label = |tag: &&Tag| matches!(tag.key(), Key::Route | Key::Method | Key::Origin | Key::Step | Key::Own);
         (other.outcome != Outcome::Interrupted || self.metric.counts_cut_off())
             && is_kind
             && self.tags.iter().filter(|tag| !is_label(tag)).all(|tag| tag.is_of(other))

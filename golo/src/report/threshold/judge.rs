@@ -6,9 +6,10 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::Threshold;
 use super::limit::Dimension;
-use super::metric::{Metric, Statistic};
+use super::metric::Statistic;
 use super::samples::{Measured, Samples, Users};
 use crate::engine::histogram::Histogram;
+use crate::engine::metrics::Level;
 use crate::engine::tags::Numbers;
 use crate::report::units::{bytes, count, duration, number, percent, rate};
 
@@ -55,6 +56,8 @@ pub enum Actual {
     },
     /// Number without a unit.
     Number(f64),
+    /// Number without a unit, per second.
+    NumberPerSecond(f64),
     /// Amount of data.
     Bytes(u64),
     /// Data rate.
@@ -72,7 +75,8 @@ impl Threshold {
     #[must_use]
     pub fn judge(&self, measured: &Measured<'_>) -> Judged {
         let actual = self.actual(measured);
-        let reason = self.hidden(measured.totals).or_else(|| actual.is_none().then(|| self.nothing(measured.totals)));
+        let unknown = || self.hidden(measured.totals).or_else(|| self.unknown_tag(measured.totals));
+        let reason = unknown().or_else(|| actual.is_none().then(|| self.nothing(measured.totals)));
         let passed = reason.is_none() && actual.is_some_and(|actual| self.holds(actual.value()));
         let note = actual.and_then(|_| self.note(measured.totals));
         Judged { threshold: self.clone(), actual, passed, reason, note }
@@ -86,6 +90,11 @@ impl Threshold {
             Samples::Share { part, of } => Some(Actual::Share { part, of }),
             Samples::Numbers(numbers) => self.statistic.of_numbers(&numbers).map(Actual::Number),
             Samples::Nothing { .. } => None,
+            Samples::Sum(sum) => Some(match self.statistic {
+                Statistic::Rate => Actual::NumberPerSecond(measured.rates.number_per_second(sum)),
+                _ => Actual::Number(sum),
+            }),
+            Samples::Level(level) => self.statistic.of_level(&level).map(Actual::Number),
             Samples::Gauge(users) => users.map(|users| Actual::Count(self.statistic.of_users(users))),
         }
     }
@@ -129,6 +138,16 @@ impl Statistic {
         }
     }
 
+    /// Returns the statistic of a gauge.
+    pub(super) fn of_level(self, level: &Level) -> Option<f64> {
+        match self {
+            Self::Value => Some(level.last),
+            Self::Min => Some(level.min),
+            Self::Max => Some(level.max),
+            _ => None,
+        }
+    }
+
     pub(super) fn of_users(self, users: Users) -> u64 {
         if self == Self::Min { users.fewest } else { users.most }
     }
@@ -161,8 +180,8 @@ impl Judged {
 
     /// Returns the name of the metric, without tags.
     #[must_use]
-    pub fn metric(&self) -> &'static str {
-        Metric::name(self.threshold.metric)
+    pub fn metric(&self) -> &str {
+        self.threshold.name()
     }
 }
 
@@ -171,7 +190,7 @@ impl Actual {
     #[must_use]
     pub fn value(&self) -> f64 {
         match *self {
-            Self::Duration(number) | Self::Number(number) => number,
+            Self::Duration(number) | Self::Number(number) | Self::NumberPerSecond(number) => number,
             Self::Count(number) | Self::Bytes(number) => number as f64,
             Self::PerSecond { count: number, time } | Self::BytesPerSecond { bytes: number, time } => {
                 // Nothing is measured in no time.
@@ -187,7 +206,7 @@ impl Actual {
         match self {
             Self::Duration(_) => "ns",
             Self::Count(_) => "count",
-            Self::PerSecond { .. } => "per_second",
+            Self::PerSecond { .. } | Self::NumberPerSecond(_) => "per_second",
             Self::Share { .. } => "share",
             Self::Number(_) => "number",
             Self::Bytes(_) => "bytes",
@@ -204,7 +223,7 @@ impl Actual {
             Self::Duration(nanos) if *nanos < 1e9 => decimals(value / 1e6, "ms"),
             Self::Duration(_) => decimals(value / 1e9, "s"),
             Self::Count(_) => self.to_string(),
-            Self::PerSecond { .. } => decimals(value, "/s"),
+            Self::PerSecond { .. } | Self::NumberPerSecond(_) => decimals(value, "/s"),
             Self::Share { .. } => decimals(value * 100.0, "%"),
             Self::Number(_) => decimals(value, ""),
             Self::Bytes(number) => count(*number) + "B",
@@ -228,6 +247,7 @@ impl fmt::Display for Actual {
             Self::PerSecond { count, time } => rate(count, time),
             Self::Share { part, of } => percent(part, of),
             Self::Number(value) => number(value),
+            Self::NumberPerSecond(value) => number(value) + "/s",
             Self::Bytes(number) => bytes(number),
             Self::BytesPerSecond { .. } => bytes(self.value() as u64) + "/s",
         })

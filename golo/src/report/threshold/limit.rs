@@ -15,6 +15,8 @@ pub(super) enum Dimension {
     BytesPerSecond,
     /// Has no unit, and may be negative.
     Number,
+    /// A number per second, or a share.
+    Rate,
 }
 
 /// A unit of a dimension. The first of its names is used for display.
@@ -43,6 +45,7 @@ static DURATION: [Unit; 6] = [
 static COUNT: [Unit; 1] = [unit(&[""], 1.0)];
 static PER_SECOND: [Unit; 1] = [unit(&["", "/s"], 1.0)];
 static SHARE: [Unit; 2] = [unit(&[""], 1.0), Unit { names: &["%"], times: 1.0, parts: 100.0 }];
+static RATE: [Unit; 3] = [unit(&[""], 1.0), Unit { names: &["%"], times: 1.0, parts: 100.0 }, unit(&["/s"], 1.0)];
 static BYTES: [Unit; 7] = [
     unit(&["B", ""], 1.0),
     unit(&["kB", "KB"], 1e3),
@@ -68,6 +71,7 @@ impl Dimension {
             Self::Duration => &DURATION,
             Self::Count | Self::Number => &COUNT,
             Self::PerSecond => &PER_SECOND,
+            Self::Rate => &RATE,
             Self::Share => &SHARE,
             Self::Bytes => &BYTES,
             Self::BytesPerSecond => &BYTES_PER_SECOND,
@@ -85,6 +89,7 @@ impl Dimension {
             Self::Duration => format!("a number of milliseconds, or one with {}", units()),
             Self::Count | Self::Number => "a number".to_owned(),
             Self::PerSecond => "a number per second".to_owned(),
+            Self::Rate => "a number per second, or a share as `95%`".to_owned(),
             Self::Share => "a share from 0% to 100%, or from 0 to 1".to_owned(),
             Self::Bytes => format!("a number of bytes, or one with {}", units()),
             Self::BytesPerSecond => format!("a number of bytes per second, or one with {}", units()),
@@ -110,9 +115,16 @@ impl Limit {
     }
 }
 
+impl Unit {
+    /// Returns the name of the unit for display.
+    pub(super) fn name(&self) -> &'static str {
+        self.names[0]
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.number, self.unit.names[0])
+        write!(f, "{}{}", self.number, self.unit.name())
     }
 }
 

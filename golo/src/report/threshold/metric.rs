@@ -37,6 +37,9 @@ pub(super) enum Metric {
     Vus,
     /// One value of a tag of triggers.
     TagValue,
+    GroupDuration,
+    /// A metric of the load test's own.
+    Own,
 }
 
 /// Kind of a metric's samples.
@@ -56,6 +59,8 @@ pub(super) enum Kind {
     Numbers,
     /// Occurrences of a value, and their share.
     Occurrences,
+    /// Any kind of a metric of the load test's own, which is known once it is recorded.
+    Own,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +73,8 @@ pub(super) enum Statistic {
     Percentile(f64),
     Count,
     Rate,
+    /// The last value of a gauge.
+    Value,
 }
 
 /// Name of a metric, kind of its samples, and keys of its tags.
@@ -78,7 +85,7 @@ const TRIGGER: &[Key] = &[Key::Scenario];
 const STEP: &[Key] = &[Key::Step, Key::Error, Key::Outcome];
 
 /// The metrics in the order of their variants.
-static METRICS: [Description; 28] = [
+static METRICS: [Description; 30] = [
     Description(Metric::HttpReqs, "http_reqs", Kind::Counter, REQUEST),
     Description(Metric::HttpReqDuration, "http_req_duration", Kind::Distribution, REQUEST),
     Description(Metric::HttpReqBlocked, "http_req_blocked", Kind::Distribution, REQUEST),
@@ -107,12 +114,15 @@ static METRICS: [Description; 28] = [
     Description(Metric::Tag, "tag", Kind::Numbers, &[Key::Outcome]),
     Description(Metric::Vus, "vus", Kind::Gauge, &[]),
     Description(Metric::TagValue, "tag", Kind::Occurrences, &[Key::Outcome]),
+    Description(Metric::GroupDuration, "group_duration", Kind::Distribution, &[]),
+    Description(Metric::Own, "", Kind::Own, &[]),
 ];
 
 impl Metric {
-    /// Returns all metrics that have a name of their own.
+    /// Returns all of golo's metrics that have a name of their own.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        METRICS.iter().map(|Description(metric, ..)| *metric).filter(|metric| *metric != Self::TagValue)
+        let metrics = METRICS.iter().map(|Description(metric, ..)| *metric);
+        metrics.filter(|metric| !matches!(metric, Self::TagValue | Self::Own))
     }
 
     fn description(self) -> &'static Description {
@@ -130,6 +140,11 @@ impl Metric {
     /// Returns the keys of the metric's tags.
     pub(super) fn keys(self) -> &'static [Key] {
         self.description().3
+    }
+
+    /// Returns true if tags that the load test sets select its samples.
+    pub(super) fn has_own_tags(self) -> bool {
+        matches!(self, Self::GroupDuration | Self::Own) || [REQUEST, STEP].contains(&self.keys())
     }
 
     /// Returns the phase of requests that the metric is about, if it is about one.
@@ -175,7 +190,8 @@ impl Metric {
             (Kind::Distribution, _) => Dimension::Duration,
             (Kind::Share, _) | (Kind::Part | Kind::Occurrences, Statistic::Rate) => Dimension::Share,
             (Kind::Numbers, Statistic::Count) | (Kind::Occurrences, _) => Dimension::Count,
-            (Kind::Numbers, _) => Dimension::Number,
+            (Kind::Own, Statistic::Rate) => Dimension::Rate,
+            (Kind::Numbers | Kind::Own, _) => Dimension::Number,
             (Kind::Counter, Statistic::Rate) if is_data => Dimension::BytesPerSecond,
             (Kind::Counter, Statistic::Rate) => Dimension::PerSecond,
             (Kind::Counter, _) if is_data => Dimension::Bytes,
@@ -195,18 +211,20 @@ impl Kind {
             Self::Gauge => &["min", "max"],
             Self::Numbers => &["avg", "min", "max", "med", "p(N)", "count"],
             Self::Occurrences => &["count", "rate"],
+            Self::Own => &["count", "rate", "value", "avg", "min", "max", "med", "p(N)"],
         }
     }
 }
 
 /// Names of the statistics, except percentiles.
-const STATISTICS: [(&str, Statistic); 6] = [
+const STATISTICS: [(&str, Statistic); 7] = [
     ("avg", Statistic::Avg),
     ("min", Statistic::Min),
     ("max", Statistic::Max),
     ("med", Statistic::Med),
     ("count", Statistic::Count),
     ("rate", Statistic::Rate),
+    ("value", Statistic::Value),
 ];
 
 impl Statistic {
@@ -228,6 +246,7 @@ impl fmt::Display for Statistic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::custom::is_built_in;
 
     #[test]
     fn each_metric_has_its_own_description() {
@@ -235,6 +254,7 @@ mod tests {
             assert_eq!(*metric as usize, number, "{metric:?}");
             let phase = metric.phase().map(|phase| format!("http_req_{}", phase.name()));
             assert!(phase.is_none_or(|phase| phase == metric.name()), "{metric:?}");
+            assert_eq!(is_built_in(metric.name()), *metric != Metric::Own, "{metric:?}");
         }
     }
 }

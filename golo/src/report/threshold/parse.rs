@@ -9,11 +9,12 @@ use super::metric::{Metric, Statistic};
 use super::operator::Operator;
 use super::tag::{Key, Tag, is_key_part};
 use crate::engine::tags::kept;
-use crate::support::nearest::{instead, one_of};
+use crate::metrics::custom;
+use crate::support::nearest::{instead, nearest_within, one_of};
 
 pub(super) fn threshold(text: &str) -> Result<Threshold, Wrong> {
-    let mut reader = Reader { text, at: 0 };
-    let metric = reader.metric()?;
+    let mut reader = Reader { text, at: 0, metric: "" };
+    let (metric, own) = reader.metric()?;
     let (metric, tags) = match metric {
         Metric::Tag => reader.trigger_tags()?,
         _ => (metric, reader.tags(metric)?),
@@ -22,12 +23,29 @@ pub(super) fn threshold(text: &str) -> Result<Threshold, Wrong> {
     let operator = reader.operator()?;
     let limit = reader.limit(metric.dimension(statistic))?;
     reader.end()?;
-    Ok(Threshold { metric, tags, statistic, operator, limit })
+    Ok(Threshold { metric, own, tags, statistic, operator, limit })
+}
+
+/// Largest number of letters in which a misspelled name differs.
+const LETTERS: usize = 2;
+
+/// A key in braces.
+enum KeyOf {
+    Golo(Key),
+    LoadTest(String),
+}
+
+/// Returns the one of golo's names that is probably meant by a word.
+fn misspelled<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+    let most = (word.chars().count() / 4).clamp(1, LETTERS);
+    nearest_within(word, names.iter().copied(), most)
 }
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Name of the metric, once it was read.
+    metric: &'a str,
 }
 
 impl<'a> Reader<'a> {
@@ -72,14 +90,22 @@ impl<'a> Reader<'a> {
         Wrong { at: self.at, reason, hint: hint.into() }
     }
 
-    fn metric(&mut self) -> Result<Metric, Wrong> {
+    /// Reads the name of a metric. One that is not golo's own is a metric of the load test's own, unless it looks like a
+    /// misspelled name of golo's.
+    fn metric(&mut self) -> Result<(Metric, Option<Box<str>>), Wrong> {
         let names: Vec<_> = Metric::all().map(Metric::name).collect();
         let (at, word) = self.word();
         if word.is_empty() {
             return Err(self.missing("metric", format!("expected {}", one_of(&names))));
         }
-        let known = Metric::all().find(|metric| metric.name() == word);
-        known.ok_or_else(|| Wrong { at, reason: format!("unknown metric `{word}`"), hint: instead(word, &names) })
+        self.metric = word;
+        if let Some(known) = Metric::all().find(|metric| metric.name() == word) {
+            return Ok((known, None));
+        }
+        if custom::valid(word) != word || custom::is_built_in(word) || misspelled(word, &names).is_some() {
+            return Err(Wrong { at, reason: format!("unknown metric `{word}`"), hint: instead(word, &names) });
+        }
+        Ok((Metric::Own, Some(word.into())))
     }
 
     fn tags(&mut self, metric: Metric) -> Result<Vec<Tag>, Wrong> {
@@ -87,9 +113,9 @@ impl<'a> Reader<'a> {
             return Ok(Vec::new());
         }
         let open = self.at - 1;
-        if metric.keys().is_empty() {
+        if metric.keys().is_empty() && !metric.has_own_tags() {
             let hint = format!("expected {}", one_of(metric.kind().statistics()));
-            return Err(Wrong { at: open, reason: format!("`{}` has no tags", metric.name()), hint });
+            return Err(Wrong { at: open, reason: format!("`{}` has no tags", self.metric), hint });
         }
         self.rest_of_tags(metric, open, Vec::new())
     }
@@ -133,8 +159,8 @@ impl<'a> Reader<'a> {
             self.skip_spaces();
             let at = self.at;
             let tag = self.tag(metric, open)?;
-            if tags.iter().any(|known| known.key() == tag.key()) {
-                let reason = format!("`{}` is given twice", tag.key().name());
+            if tags.iter().any(|known| known.name() == tag.name()) {
+                let reason = format!("`{}` is given twice", tag.name());
                 return Err(Wrong { at, reason, hint: "expected each tag at most once".to_owned() });
             }
             tags.push(tag);
@@ -145,22 +171,58 @@ impl<'a> Reader<'a> {
                 return Err(self.missing_in_braces(open, "tag", "expected `,` or `}`"));
             }
         }
-        tags.sort_by_key(Tag::key);
+        tags.sort_by(|one, other| (one.key(), one.name()).cmp(&(other.key(), other.name())));
         Ok(tags)
     }
 
     fn tag(&mut self, metric: Metric, open: usize) -> Result<Tag, Wrong> {
-        let key = self.key(metric)?;
+        let key = match metric.has_own_tags() {
+            true => self.own_key(metric)?,
+            false => KeyOf::Golo(self.key(metric)?),
+        };
         if !self.eat(":") {
             return Err(self.missing_in_braces(open, "value", "expected `:` and a value"));
         }
         self.skip_spaces();
         let at = self.at;
         let value = self.value(open)?;
+        let key = match key {
+            KeyOf::Golo(key) => key,
+            KeyOf::LoadTest(key) => return Ok(Tag::own(&key, &value)),
+        };
         Tag::new(key, &value).map_err(|hint| {
             let reason = format!("no request has the {} `{value}`", key.name());
             Wrong { at, reason, hint }
         })
+    }
+
+    /// Reads a key of golo's, or one of the load test's own, which may be in quotes.
+    fn own_key(&mut self, metric: Metric) -> Result<KeyOf, Wrong> {
+        self.skip_spaces();
+        let at = self.at;
+        if self.rest().starts_with('"') {
+            return self.quoted().map(KeyOf::LoadTest);
+        }
+        let word = self.take(is_key_part);
+        let names: Vec<_> = metric.keys().iter().map(|key| key.name()).collect();
+        if word.is_empty() {
+            let hint = if names.is_empty() {
+                "expected a key and a value".to_owned()
+            } else {
+                format!("expected {} or a tag of the load test", one_of(&names))
+            };
+            return Err(self.missing("tag", hint));
+        }
+        if let Some(known) = metric.keys().iter().find(|key| key.name() == word) {
+            return Ok(KeyOf::Golo(*known));
+        }
+        match misspelled(word, &names) {
+            Some(meant) => {
+                let reason = format!("`{}` has no tag `{word}`", self.metric);
+                Err(Wrong { at, reason, hint: format!("did you mean `{meant}`?") })
+            }
+            None => Ok(KeyOf::LoadTest(word.to_owned())),
+        }
     }
 
     fn key(&mut self, metric: Metric) -> Result<Key, Wrong> {
@@ -171,7 +233,7 @@ impl<'a> Reader<'a> {
         }
         let known = metric.keys().iter().find(|key| key.name() == word).copied();
         known.ok_or_else(|| {
-            let reason = format!("`{}` has no tag `{word}`", metric.name());
+            let reason = format!("`{}` has no tag `{word}`", self.metric);
             Wrong { at, reason, hint: instead(word, &names) }
         })
     }
@@ -248,7 +310,7 @@ impl<'a> Reader<'a> {
             Some(number) => format!("did you mean `p({number})`?"),
             None => instead(word, names),
         };
-        Err(Wrong { at, reason: format!("`{}` has no statistic `{word}`", metric.name()), hint })
+        Err(Wrong { at, reason: format!("`{}` has no statistic `{word}`", self.metric), hint })
     }
 
     fn percentile(&mut self) -> Result<Statistic, Wrong> {

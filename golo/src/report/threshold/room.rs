@@ -6,6 +6,7 @@ use super::Threshold;
 use super::metric::Statistic;
 use super::samples::{Measured, Samples};
 use crate::engine::histogram::{Histogram, rank};
+use crate::engine::metrics::Level;
 use crate::engine::tags::Numbers;
 
 /// More samples than any run has, and few enough for a float to represent each count exactly.
@@ -66,13 +67,16 @@ impl Threshold {
     fn range(&self, measured: &Measured<'_>, room: Room) -> Option<Range> {
         let more = room.most();
         Some(match (self.samples(measured), self.statistic) {
-            (Samples::Counter(count), Statistic::Rate) => room.rates(count, measured.rates.time),
+            (Samples::Counter(count), Statistic::Rate) => room.rates(count as f64, measured.rates.time),
             (Samples::Counter(count), _) => Range { low: count as f64, high: count.saturating_add(more) as f64 },
             (Samples::Distribution(histogram), statistic) => durations(&histogram, statistic, more)?,
             (Samples::Share { part, of }, _) => shares(part, of, more)?,
             (Samples::Numbers(all), statistic) => numbers(&all, statistic, more)?,
             (Samples::Nothing { is_lost: true }, _) => return None,
             (Samples::Nothing { is_lost: false }, _) => (more > 0).then_some(Range::ANY)?,
+            (Samples::Sum(sum), Statistic::Rate) => room.rates(sum, measured.rates.time),
+            (Samples::Sum(sum), _) => Range { low: sum * (1.0 - ROUNDING), high: sum * (1.0 + ROUNDING) + more as f64 },
+            (Samples::Level(level), statistic) => levels(&level, statistic, more)?,
             (Samples::Gauge(None), _) => Range::any(more)?,
             (Samples::Gauge(Some(users)), Statistic::Min) => Range::below(users.fewest as f64, more),
             (Samples::Gauge(Some(users)), _) => Range::above(users.most as f64, more),
@@ -96,8 +100,8 @@ impl Room {
 
     /// Returns the range of a rate per second. It is lowest if the remaining time passes without a sample. It is
     /// highest if the run ends now or when the maximum number of samples has come, since it is monotonic in between.
-    fn rates(&self, count: u64, so_far: Duration) -> Range {
-        let (now, so_far, more) = (count as f64, so_far.as_secs_f64(), self.most());
+    fn rates(&self, now: f64, so_far: Duration) -> Range {
+        let (so_far, more) = (so_far.as_secs_f64(), self.most());
         let left = self.time.map_or(f64::INFINITY, |time| time.as_secs_f64());
         let rate = |count: f64, time: f64| if count == 0.0 { 0.0 } else { count / time };
         let low = rate(now, so_far + left);
@@ -174,6 +178,17 @@ fn bucket(histogram: &Histogram, rank: u64) -> Option<(u64, u64)> {
         reached >= rank
     });
     bucket.map(|bucket| (bucket.low, bucket.high))
+}
+
+/// Returns the range of a statistic of a gauge.
+fn levels(level: &Level, statistic: Statistic, more: u64) -> Option<Range> {
+    let now = statistic.of_level(level)?;
+    Some(match statistic {
+        _ if more == 0 => Range::only(now),
+        Statistic::Min => Range { low: f64::NEG_INFINITY, high: now },
+        Statistic::Max => Range { low: now, high: f64::INFINITY },
+        _ => Range::ANY,
+    })
 }
 
 /// Returns the range of a statistic of numbers. As they may be negative, an average may reach any value while samples

@@ -7,6 +7,7 @@ use super::metric::{Metric, Statistic};
 use super::tag::{Key, Tag};
 use crate::engine::Finished;
 use crate::engine::histogram::Histogram;
+use crate::engine::metrics::Level;
 use crate::engine::phases::Phase;
 use crate::engine::series::{Outcome, Series};
 use crate::engine::snapshot::{Ends, Measure, Snapshot, Triggers};
@@ -65,6 +66,10 @@ pub(super) enum Samples<'a> {
     },
     Gauge(Option<Users>),
     Numbers(Numbers),
+    /// Sum of a counter.
+    Sum(f64),
+    /// Values of a gauge.
+    Level(Level),
     /// No samples of any kind. If `is_lost`, there will never be any.
     Nothing {
         is_lost: bool,
@@ -142,6 +147,9 @@ impl Threshold {
             Metric::Tag | Metric::TagValue => {
                 self.trigger_tags(totals).unwrap_or_else(|nothing| Samples::Nothing { is_lost: nothing.is_lost })
             }
+            Metric::GroupDuration | Metric::Own => {
+                self.own(measured).unwrap_or_else(|nothing| Samples::Nothing { is_lost: nothing.is_lost })
+            }
             Metric::Vus => Samples::Gauge(measured.users),
         }
     }
@@ -158,6 +166,9 @@ impl Threshold {
                 Samples::Distribution(histogram) => histogram.count(),
                 Samples::Share { of, .. } => of,
                 Samples::Numbers(numbers) => numbers.count(),
+                // `as` saturates.
+                Samples::Sum(sum) => sum.ceil() as u64,
+                Samples::Level(level) => level.count,
                 Samples::Gauge(_) | Samples::Nothing { .. } => 0,
             },
         }
@@ -241,8 +252,15 @@ impl Threshold {
         {
             return nothing.reason;
         }
+        if !self.is_of_requests() {
+            let measured = Measured { totals, rates: RateTime::all(Duration::ZERO), users: None };
+            return match self.own(&measured) {
+                Err(nothing) => nothing.reason,
+                Ok(_) => format!("no samples of `{}`", self.subject()),
+            };
+        }
         let meant = self.tags.iter().find_map(|tag| {
-            let known = values(tag.key(), totals);
+            let known = values(tag, totals);
             let value = tag.value();
             if known.contains(&&*value) { None } else { nearest(&value, known) }
         });
@@ -252,9 +270,10 @@ impl Threshold {
 }
 
 /// Returns the known values of a tag that has free text.
-fn values(key: Key, totals: &Snapshot) -> Vec<&str> {
+fn values<'a>(tag: &Tag, totals: &'a Snapshot) -> Vec<&'a str> {
     let labels = totals.requests.keys().map(|series| &*series.label);
-    match key {
+    match tag.key() {
+        Key::Own => labels.filter_map(|label| label.tags.get(tag.name())).collect(),
         Key::Route => labels.map(|label| &*label.route).collect(),
         Key::Method => labels.map(|label| &*label.method).collect(),
         Key::Origin => labels.map(|label| &*label.origin).collect(),

@@ -4,7 +4,8 @@ use std::{borrow::Cow, fmt};
 
 use crate::engine::errors::ErrorKind;
 use crate::engine::route;
-use crate::engine::series::{Outcome, Series};
+use crate::engine::series::{Outcome, Series, TagPairs};
+use crate::metrics::tag_set;
 use crate::request::measure;
 use crate::support::nearest::{instead, one_of};
 
@@ -37,12 +38,14 @@ pub(super) enum Key {
     Error,
     Outcome,
     Check,
+    /// A tag that the load test sets.
+    Own,
 }
 
 impl Key {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Trigger => "tag",
+            Self::Trigger | Self::Own => "tag",
             Self::Scenario => "scenario",
             Self::Route => "route",
             Self::Method => "method",
@@ -71,6 +74,11 @@ pub(super) enum Tag {
     Outcome {
         failed: bool,
     },
+    /// A tag that the load test sets for requests, groups and values.
+    Own {
+        key: Box<str>,
+        value: Box<str>,
+    },
 }
 
 impl Tag {
@@ -80,6 +88,7 @@ impl Tag {
             Key::Route => route::name(value).into(),
             Key::Origin | Key::Step => route::bounded(value).into(),
             Key::Method | Key::Check | Key::Scenario => value.into(),
+            Key::Own => return Err("expected a key and a value".to_owned()),
             Key::Trigger => return Ok(Self::Trigger { key: value.into(), value: None }),
             Key::Status => {
                 return status(value).map(Self::Status).ok_or("expected a status from 100 to 999".to_owned());
@@ -94,6 +103,17 @@ impl Tag {
         Ok(Self::Name(key, name))
     }
 
+    /// Returns a tag that the load test sets.
+    pub(super) fn own(key: &str, value: &str) -> Self {
+        let (key, value) = tag_set::kept(key, value);
+        Self::Own { key, value }
+    }
+
+    /// Returns the name of the key.
+    pub(super) fn name(&self) -> &str {
+        if let Self::Own { key, .. } = self { key } else { self.key().name() }
+    }
+
     pub(super) fn key(&self) -> Key {
         match self {
             Self::Trigger { .. } => Key::Trigger,
@@ -101,13 +121,14 @@ impl Tag {
             Self::Status(_) => Key::Status,
             Self::Error(_) => Key::Error,
             Self::Outcome { .. } => Key::Outcome,
+            Self::Own { .. } => Key::Own,
         }
     }
 
     /// Returns the value as text.
     pub(super) fn value(&self) -> Cow<'_, str> {
         match self {
-            Self::Name(_, name) => Cow::Borrowed(name),
+            Self::Name(_, name) | Self::Own { value: name, .. } => Cow::Borrowed(name),
             Self::Trigger { value, .. } => Cow::Borrowed(value.as_deref().unwrap_or_default()),
             Self::Status(status) => Cow::Owned(status.to_string()),
             Self::Error(kind) => Cow::Owned(kind.to_string()),
@@ -127,8 +148,14 @@ impl Tag {
             Self::Error(kind) => error_of(series.outcome) == Some(*kind),
             Self::Outcome { failed: true } => series.outcome.is_failed(),
             Self::Outcome { failed: false } => !series.outcome.is_failed() && series.outcome != Outcome::Interrupted,
+            Self::Own { .. } => self.is_in(&label.tags),
             Self::Name(..) | Self::Trigger { .. } => false,
         }
+    }
+
+    /// Returns true if the tag is one that the load test sets, and among `tags`.
+    pub(super) fn is_in(&self, tags: &TagPairs) -> bool {
+        matches!(self, Self::Own { key, value } if tags.get(key) == Some(&**value))
     }
 
     /// Returns true if the tag selects outcomes.
@@ -174,8 +201,9 @@ fn error_of(outcome: Outcome) -> Option<ErrorKind> {
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Own { key, value } => write!(f, "{}:{}", written_key(key), written(value)),
             Self::Trigger { key, value } => {
-                f.write_str(&if is_key(key) { Cow::Borrowed(&**key) } else { Cow::Owned(quoted(key)) })?;
+                f.write_str(&written_key(key))?;
                 value.as_ref().map_or(Ok(()), |value| write!(f, ":{}", written(value)))
             }
             _ => write!(f, "{}:{}", self.key().name(), written(&self.value())),
@@ -183,13 +211,15 @@ impl fmt::Display for Tag {
     }
 }
 
-/// Returns true if a character may be part of an unquoted key of a trigger's tag.
+/// Returns true if a character may be part of an unquoted key of a load test's tag.
 pub(super) fn is_key_part(c: char) -> bool {
     c.is_alphanumeric() || "_-./".contains(c)
 }
 
-fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(is_key_part)
+/// Returns a key as written in a threshold, in quotes if necessary.
+fn written_key(key: &str) -> Cow<'_, str> {
+    let is_plain = !key.is_empty() && key.chars().all(is_key_part);
+    if is_plain { Cow::Borrowed(key) } else { Cow::Owned(quoted(key)) }
 }
 
 /// Returns a value as written in a threshold, in quotes if necessary.

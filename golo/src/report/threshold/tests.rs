@@ -1,5 +1,6 @@
 mod holding;
 mod judging;
+mod own;
 mod reading;
 mod trigger_tags;
 

@@ -19,11 +19,11 @@ pub(super) struct Nothing {
 }
 
 impl Nothing {
-    fn yet(reason: String) -> Self {
+    pub(super) fn yet(reason: String) -> Self {
         Self { reason, is_lost: false }
     }
 
-    fn ever(reason: String) -> Self {
+    pub(super) fn ever(reason: String) -> Self {
         Self { reason, is_lost: true }
     }
 }

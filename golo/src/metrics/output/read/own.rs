@@ -5,6 +5,10 @@ use std::{borrow::Cow, time::Duration};
 use crate::OutputRef;
 use crate::metrics::output::line::needs_no_escape;
 use crate::metrics::output::timestamp;
+use crate::metrics::tag_set::TagPairs;
+
+/// Beginning of the tags of a request.
+const TAGS: &str = ",\"tags\":{\"";
 
 /// Reads the output, or returns `None` if the line differs from that form in any way.
 pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
@@ -29,6 +33,7 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
     };
     let sent = rest.number_or_zero(",\"sent\":")?;
     let redirects = rest.number_or_zero(",\"redirects\":")?.try_into().ok()?;
+    let tags = if rest.0.starts_with(TAGS) { rest.tags()? } else { TagPairs::default() };
     (rest.0 == "}").then(|| OutputRef {
         sequence_id: Cow::Borrowed(sequence_id),
         url: Cow::Borrowed(url),
@@ -45,6 +50,7 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
         sent,
         redirects,
         redirects_are_hidden: false,
+        tags: tags.into(),
         ended: None,
     })
 }
@@ -74,6 +80,21 @@ impl<'a> Rest<'a> {
         let (text, rest) = rest.split_at(end);
         self.0 = rest;
         needs_no_escape(text.as_bytes()).then_some(text)
+    }
+
+    /// Reads the tags, up to the brace that ends them.
+    fn tags(&mut self) -> Option<TagPairs> {
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        let mut before = TAGS;
+        loop {
+            let key = self.text(before)?;
+            let value = self.text("\":\"")?;
+            pairs.push((key, value));
+            if self.is_next("\"}") {
+                return Some(pairs.into_iter().collect());
+            }
+            before = "\",\"";
+        }
     }
 
     /// Reads the number after `key`. Returns 0 if the key is missing.

@@ -19,6 +19,13 @@ fn thresholds_are_parsed_and_displayed() {
         ("data_sent count!=512KiB", "data_sent count!=512KiB"),
         ("iteration_response med==3µs", "iteration_response med==3us"),
         ("vus max<=0", "vus max<=0"),
+        ("cart_value{shop:north,tenant:a} p(95)<-1.5", "cart_value{shop:north,tenant:a} p(95)<-1.5"),
+        ("hits rate>95%", "hits rate>95%"),
+        ("orders rate>20/s", "orders rate>20/s"),
+        ("queue value<5", "queue value<5"),
+        ("group_duration{group:checkout::pay} p(95)<2s", "group_duration{group:checkout::pay} p(95)<2s"),
+        ("http_reqs{tenant:blue, route:/} count>0", "http_reqs{route:/,tenant:blue} count>0"),
+        (r#"http_reqs{"my key":x} count>0"#, r#"http_reqs{"my key":x} count>0"#),
         ("http_reqs { status : 200 , route : /a b } count>0", "http_reqs{route:/a b,status:200} count>0"),
         (r#"checks{check:"a, \"b\" }"} rate==100%"#, r#"checks{check:"a, \"b\" }"} rate==100%"#),
         ("http_reqs{route:/{a,b},error:tls} count<1", r#"http_reqs{route:"/{a,b}",error:tls} count<1"#),
@@ -54,7 +61,14 @@ fn metrics() -> String {
 fn mistakes_are_reported_at_their_position() {
     for (text, place, reason, hint) in [
         ("", 0, "the metric is missing", &*metrics()),
-        ("latency p(95)<1", 0, "unknown metric `latency`", &*metrics()),
+        ("été p(95)<1", 0, "unknown metric `été`", &*metrics()),
+        ("http_req_duraton p(95)<1", 0, "unknown metric `http_req_duraton`", "did you mean `http_req_duration`?"),
+        ("chekcs rate>1", 0, "unknown metric `chekcs`", "did you mean `checks`?"),
+        ("orders{tenant} count>1", 13, "no value begins with `}`", "expected `:` and a value"),
+        ("orders{} count>1", 7, "no tag begins with `}`", "expected a key and a value"),
+        ("orders{a:1,a:2} count>1", 11, "`a` is given twice", "expected each tag at most once"),
+        ("orders sum>1", 7, "`orders` has no statistic `sum`", "expected `count`, `rate`, `value`, "),
+        ("orders rate>1ms", 13, "`ms` is no unit here", "expected a number per second, or a share as `95%`"),
         ("vus{route:/} max<1", 3, "`vus` has no tags", "expected `min` or `max`"),
         ("http_reqs{rout:/} count<1", 10, "`http_reqs` has no tag `rout`", "did you mean `route`?"),
         ("http_reqs{} count<1", 10, "no tag begins with `}`", "expected `route`, `method`, `status`, "),
@@ -130,12 +144,16 @@ fn tags(metric: Metric) -> impl Strategy<Value = Vec<Tag>> {
         let value_of_trigger = (metric == Metric::TagValue).then(|| crate::engine::tags::kept(&text).into());
         let trigger = Tag::Trigger { key: format!("k{text}").into(), value: value_of_trigger };
         let trigger = Some(trigger).filter(|_| matches!(metric, Metric::Tag | Metric::TagValue));
-        trigger.into_iter().chain(keys.into_iter().map(|key| Tag::new(key, &value(key)).unwrap())).collect()
+        let own =
+            ["", "a b", "tenant"].into_iter().take(if metric.has_own_tags() { usize::from(status % 4) } else { 0 });
+        let own = own.map(|key| Tag::own(key, &text));
+        let keys = keys.into_iter().map(|key| Tag::new(key, &value(key)).unwrap());
+        trigger.into_iter().chain(keys).chain(own).collect()
     })
 }
 
 pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
-    let metric = prop::sample::select(Metric::all().chain([Metric::TagValue]).collect::<Vec<_>>());
+    let metric = prop::sample::select(Metric::all().chain([Metric::TagValue, Metric::Own]).collect::<Vec<_>>());
     let number = prop_oneof![(0..1000_u32).prop_map(f64::from), 0.0..1e12_f64];
     let parts = metric.prop_flat_map(move |metric| {
         let operator = prop::sample::select(&Operator::ALL[..]);
@@ -147,7 +165,15 @@ pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
         let number = if dimension == limit::Dimension::Number { number - 500.0 } else { number };
         let units = ["", "ms", "ns", "us", "s", "m", "h", "%", "kB", "MB", "GB", "KiB", "MiB", "GiB", "/s"];
         let units: Vec<_> = units.iter().filter_map(|name| dimension.unit(name)).collect();
-        Threshold { metric, tags, statistic, operator, limit: Limit { number, unit: units[unit.index(units.len())] } }
+        let own = (metric == Metric::Own).then(|| "cart_value".into());
+        Threshold {
+            metric,
+            own,
+            tags,
+            statistic,
+            operator,
+            limit: Limit { number, unit: units[unit.index(units.len())] },
+        }
     })
 }
 
