@@ -106,7 +106,7 @@ async fn agent_refuses_a_completed_plan_beyond_its_limits() {
     let fleet = Fleet { agents: vec![agent] };
     let target = sample();
     let ran = Call::new(&fleet, SCENARIOS, target.url(), "-u 6 -d 2").finish().await;
-    ran.assert_ended_with(107, "exceeds this agent's `--max-users` of 50");
+    ran.assert_ended_with(107, "10006 users exceed this agent's `--max-users` of 50");
     assert_eq!(seen(&target), BTreeMap::new(), "nothing was sent");
     let ran = Call::new(&fleet, SCENARIOS, target.url(), "-u 6 -i 20 --scenario restock:weight=0").finish().await;
     ran.assert_ended_with(0, "PASSED");
@@ -263,7 +263,9 @@ async fn shown_run_has_the_scenarios_of_the_load_test() {
     assert_eq!((ran.code, shown.code), (Some(0), Some(0)), "{ran:#?}");
     assert_eq!(ran.stdout, shown.stdout);
     let text = shown.stdout.join("\n");
-    for line in ["Scenarios ", "  browse ", "  restock ", "\u{2713} iteration_failed{scenario:buy} rate<50%"] {
+    let thresholds =
+        ["\u{2713} iteration_failed{scenario:buy} rate<50%", "\u{2713} http_reqs{scenario:buy} count>=1         3"];
+    for line in ["Scenarios ", "  browse ", "  restock "].iter().chain(&thresholds) {
         assert!(text.contains(line), "{line}: {text}");
     }
 }

@@ -19,6 +19,7 @@ use super::jobs::Agent;
 use super::kept::KeepError;
 use super::request::Request;
 use crate::drive::driven;
+use crate::drive::engine_client::PlanCheck;
 use crate::process::load_test::LoadTest;
 use crate::results::store::StoreError;
 use crate::support::failure::Failure;
@@ -141,8 +142,9 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
     let Request { call, share, limits, hold, .. } = request;
     let held = hold.then_some(driven::HELD);
     let allowed = agent.options.limits.clone();
-    let check = Arc::new(move |plan: &Plan| allowed.check_plan(plan, share).map_err(|failure| failure.to_string()));
-    Ok(driven::Job { load_test, call, params, share, limits, check, held })
+    let check: PlanCheck =
+        Arc::new(move |plan: &Plan| allowed.check_plan(plan, share).map_err(|failure| failure.to_string()));
+    Ok(driven::Job { load_test, call, params, share, limits, check: Some(check), held })
 }
 
 /// Drives a job on its own thread and runtime, so that the agent's other work does not disturb it.

@@ -36,7 +36,7 @@ pub struct Job {
     /// Resource limits of the load test.
     pub limits: LimitArgs,
     /// Check of the plan that the load test has completed with its scenarios.
-    pub check: PlanCheck,
+    pub check: Option<PlanCheck>,
     /// Longest time to wait for [`Order::Start`] after the users have started, such as [`HELD`]. `None` if the job is
     /// not held.
     pub held: Option<Duration>,

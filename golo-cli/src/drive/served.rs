@@ -155,8 +155,8 @@ impl Served {
 
     /// Sets a check of the plan that the load test has completed with its scenarios.
     #[must_use]
-    pub fn checking_plan(mut self, check: PlanCheck) -> Self {
-        self.asked.check = Some(check);
+    pub fn checking_plan(mut self, check: Option<PlanCheck>) -> Self {
+        self.asked.check = check;
         self
     }
 

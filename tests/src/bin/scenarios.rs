@@ -71,7 +71,7 @@ mod shop {
     }
 
     /// Uses its own value of `setup`, and has a threshold.
-    #[golo::scenario(weight = 5, setup = price, teardown = clear_prices, thresholds = ["iteration_failed rate<50%"])]
+    #[golo::scenario(weight = 5, setup = price, teardown = clear_prices, thresholds = ["iteration_failed rate<50%", "http_reqs count>=1"])]
     async fn buy(shopper: &mut Shopper, prices: Shared<Prices>) -> Result<(), BoxError> {
         shopper.visits += 1;
         let target = golo::param("TARGET_URL").ok_or("`TARGET_URL` is not set")?;

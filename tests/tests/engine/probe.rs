@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use golo::engine::errors::ErrorKind;
+use golo::engine::mix::Mix;
 use golo::engine::plan::{Asked, Plan, Stage};
 use golo::engine::recorder::Outside;
 use golo::engine::share::Share;
@@ -119,7 +120,7 @@ impl Trigger for Probe {
         }
     }
 
-    async fn start(&self, context: &Context) -> Result<Guest, String> {
+    async fn start(&self, context: &Context, _: &Mix) -> Result<Guest, String> {
         let user = context.user.unwrap();
         let nth = self.log.write(user, What::Start);
         match (self.start)(user, nth) {

@@ -50,7 +50,7 @@ async fn every_start_of_a_ramp_happens_and_none_is_early() {
 async fn random_arrivals_repeat_for_the_same_seed_and_workers() {
     let asked = Asked { arrivals: Some(Arrivals::Poisson), ..rate("500/s", SECOND) };
     let plan = plan(asked.clone());
-    let Model::Open { rate, .. } = plan.model() else { panic!("a rate is open") };
+    let Model::Open { rate, .. } = plan.loads()[0].model() else { panic!("a rate is open") };
     let expected: Vec<u64> = [7, 7, 8, 9]
         .map(|seed| {
             let shares = Share::WHOLE.split(2);
