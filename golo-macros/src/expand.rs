@@ -129,14 +129,15 @@ fn scenarios(module: &Module, options: &Options, mut mistakes: Mistakes) -> Toke
             register(scenario, &parsed, &own, options)
         })
         .collect();
-    if scenarios.is_empty() {
+    module.mistakes.iter().for_each(|mistake| mistakes.push(mistake.clone()));
+    if scenarios.is_empty() && module.mistakes.is_empty() {
         let message = "this module has no scenario: put `#[golo::scenario]` on its async functions";
         mistakes.push(Error::new(module.name.span(), message));
     }
     if !mistakes.is_empty() {
         return fallback::module(module, mistakes);
     }
-    let Module { attributes, visibility, keyword, name, contents } = module;
+    let Module { attributes, visibility, keyword, name, contents, .. } = module;
     let (outer, inner): (Vec<_>, Vec<_>) =
         attributes.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
     let contents = contents.iter().map(|content| match content {
@@ -421,5 +422,105 @@ mod tests {
             ),
         );
         assert!(expansion.contains("compile_error") && expansion.contains("pub struct Shopper ; "), "{expansion}");
+    }
+
+    #[test]
+    fn module_of_scenarios_expands() {
+        let item = quote! {
+            /// A shop.
+            #[cfg(unix)]
+            mod shop {
+                use super::Db;
+                const ITEMS: u8 = 3;
+                /// Looks around.
+                #[golo::scenario(weight = 9)]
+                async fn browse(db: Shared<Db>) {}
+                #[golo::scenario(rate = "5/s", setup = prices, thresholds = "a")]
+                #[cfg(test)]
+                async fn buy() { incomplete. }
+            }
+        };
+        let version = quote!(.version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown")));
+        let expected = quote! {
+            /// A shop.
+            #[cfg(unix)]
+            mod shop {
+                use super::Db;
+                const ITEMS: u8 = 3;
+                /// Looks around.
+                async fn browse(db: Shared<Db>) {}
+                #[cfg(test)]
+                async fn buy() { incomplete. }
+
+                #[doc(hidden)]
+                pub(super) fn __golo_loadtest() -> ::golo::Loadtest {
+                    let mut scenarios = ::std::vec::Vec::<::golo::Scenario>::new();
+                    {
+                        struct __Scenario;
+                        impl ::golo::__private::Adapter for __Scenario {
+                            type User = ();
+                            async fn trigger(trigger: ::golo::__private::Trigger, _: &mut ())
+                                -> ::std::result::Result<::golo::Response, ::golo::BoxError>
+                            {
+                                let returned = browse(
+                                    <Shared<Db> as ::golo::__private::FromTrigger>::from_trigger(&trigger)
+                                ).await;
+                                <() as ::golo::IntoResponse>::into_response(returned, trigger.into_prepared())
+                            }
+                        }
+                        ::golo::__private::shares::<Db>(&prepare);
+                        scenarios.push(::golo::Scenario::adapter("browse", __Scenario).set("weight", "9"));
+                    }
+                    #[cfg(test)]
+                    {
+                        struct __Scenario;
+                        impl ::golo::__private::Adapter for __Scenario {
+                            type User = ();
+                            async fn trigger(trigger: ::golo::__private::Trigger, _: &mut ())
+                                -> ::std::result::Result<::golo::Response, ::golo::BoxError>
+                            {
+                                let returned = buy().await;
+                                <() as ::golo::IntoResponse>::into_response(returned, trigger.into_prepared())
+                            }
+                        }
+                        scenarios.push(
+                            ::golo::Scenario::adapter("buy", __Scenario)
+                                .set("rate", "5/s").threshold("a").setup::<()>(prices)
+                        );
+                    }
+                    ::golo::Loadtest::of_scenarios(scenarios).name("shop") .setup::<Db>(prepare) #version
+                }
+            }
+
+            #[cfg(unix)]
+            fn main() -> ::std::process::ExitCode {
+                ::golo::__private::main(shop::__golo_loadtest())
+            }
+        };
+        assert_same(&text(quote!(setup = prepare), item), &expected);
+    }
+
+    #[test]
+    fn mistakes_leave_the_module_without_scenarios() {
+        let item = quote! {
+            mod shop {
+                #[golo::scenario]
+                fn browse() { step().await }
+                #[golo::scenario]
+                struct Shopper;
+            }
+        };
+        let expected = quote! {
+            ::core::compile_error! { "a scenario is an `async fn`: add `async`" }
+            ::core::compile_error! { "this is not a function: `#[golo::scenario]` goes on an `async fn`" }
+            #[allow(dead_code)]
+            mod shop {
+                async fn browse() { step().await }
+                struct Shopper;
+            }
+            #[allow(dead_code)]
+            fn main() {}
+        };
+        assert_same(&text(quote!(), item), &expected);
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn item(item: &TokenStream, mistakes: Mistakes) -> TokenStream {
 /// Returns the expansion of a module, without the parts for which the compiler would report a second error.
 pub(crate) fn module(module: &Module, mistakes: Mistakes) -> TokenStream {
     let report = mistakes.report();
-    let Module { attributes, visibility, keyword, name, contents } = module;
+    let Module { attributes, visibility, keyword, name, contents, .. } = module;
     let contents = contents.iter().map(|content| match content {
         Content::Scenario(scenario) => {
             let function = &scenario.function;

@@ -16,6 +16,8 @@ pub(crate) struct Module {
     pub(crate) keyword: Token![mod],
     pub(crate) name: Ident,
     pub(crate) contents: Vec<Content>,
+    /// Items with `#[golo::scenario]` that cannot be scenarios.
+    pub(crate) mistakes: Vec<Error>,
 }
 
 /// A part of a module.
@@ -65,29 +67,34 @@ impl Parse for Module {
         let braced;
         braced!(braced in input);
         attributes.extend(braced.call(Attribute::parse_inner)?);
-        let mut contents = Vec::new();
+        let (mut contents, mut mistakes) = (Vec::new(), Vec::new());
         let mut other = TokenStream::new();
         while !braced.is_empty() {
-            let found = if braced.peek(Token![#]) { braced.call(Attribute::parse_outer)? } else { Vec::new() };
-            match found.iter().position(is_scenario) {
-                Some(place) => {
-                    if !other.is_empty() {
-                        contents.push(Content::Other(std::mem::take(&mut other)));
+            let mut found = if braced.peek(Token![#]) { braced.call(Attribute::parse_outer)? } else { Vec::new() };
+            if let Some(place) = found.iter().position(is_scenario) {
+                let attribute = found.remove(place);
+                match Function::parse_in_module(&braced.fork()) {
+                    Ok(_) => {
+                        if !other.is_empty() {
+                            contents.push(Content::Other(std::mem::take(&mut other)));
+                        }
+                        let function = scenario_function(attribute, found, &braced)?;
+                        contents.push(Content::Scenario(Box::new(function)));
+                        continue;
                     }
-                    contents.push(Content::Scenario(Box::new(scenario_function(found, place, &braced)?)));
+                    // The rest of the module is still parsed.
+                    Err(mistake) => mistakes.push(mistake),
                 }
-                None => {
-                    found.iter().for_each(|attribute| attribute.to_tokens(&mut other));
-                    if !braced.is_empty() {
-                        braced.parse::<TokenTree>()?.to_tokens(&mut other);
-                    }
-                }
+            }
+            found.iter().for_each(|attribute| attribute.to_tokens(&mut other));
+            if !braced.is_empty() {
+                braced.parse::<TokenTree>()?.to_tokens(&mut other);
             }
         }
         if !other.is_empty() {
             contents.push(Content::Other(other));
         }
-        Ok(Self { attributes, visibility, keyword, name, contents })
+        Ok(Self { attributes, visibility, keyword, name, contents, mistakes })
     }
 }
 
@@ -95,8 +102,11 @@ fn is_scenario(attribute: &Attribute) -> bool {
     attribute.path().segments.last().is_some_and(|segment| segment.ident == "scenario")
 }
 
-fn scenario_function(mut attributes: Vec<Attribute>, place: usize, input: ParseStream<'_>) -> Result<ScenarioFunction> {
-    let attribute = attributes.remove(place);
+fn scenario_function(
+    attribute: Attribute,
+    mut attributes: Vec<Attribute>,
+    input: ParseStream<'_>,
+) -> Result<ScenarioFunction> {
     let mut function = Function::parse_in_module(input)?;
     attributes.append(&mut function.attributes);
     function.attributes = attributes;

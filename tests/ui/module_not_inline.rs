@@ -1,2 +1,0 @@
-#[golo::loadtest]
-mod shop;
