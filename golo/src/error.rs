@@ -10,6 +10,8 @@ use crate::error::transport::TransportError;
 use crate::support::secrets::without_credentials;
 
 pub use cause::chain;
+#[cfg(feature = "grpc")]
+pub(crate) use cause::of_channel;
 pub(crate) use cause::reason;
 
 /// Any error that a load test, a `setup` or a user's `start` may return. `?` converts nearly every error type into it.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`choosing_a_model`] | users or a rate: the load model to use for each question |
 //! | [`connections_and_http_versions`] | what a user is on the network, phases of a request, proxies, TLS, how to load a balancer |
+//! | [`data_and_correlation`] | values from responses for the requests that follow; forms, GraphQL, gRPC, WebSockets, SQL |
 //! | [`reading_the_report`] | the meaning of the figures in a summary and a page, and what to do about them |
 //! | [`metrics_tags_and_groups`] | metrics of your own, tags of requests, and groups: recording, reports, thresholds, limits |
 //! | [`naming_routes`] | how requests are grouped into routes |
@@ -17,10 +18,14 @@
 //! | feature | adds |
 //! |---|---|
 //! | `cookies` (on) | a cookie jar for each user; each request costs less without it |
+//! | `css` | [`extract`]: values from HTML by CSS selectors |
 //! | `feed` | `golo::feed` and `golo::Feed`: rows of test data from CSV and JSON files |
+//! | `grpc` | `golo::grpc_layer`: calls of tonic clients, measured as requests |
 //! | `html` | `--out html=FILE.html`: the report as a page with charts |
 //! | `mimalloc` | the allocator mimalloc, which makes requests cheaper |
 //! | `reflection` | gRPC server reflection, so that `grpcurl` needs no `.proto` file |
+//! | `regex` | [`extract`]: values from any text by regular expressions |
+//! | `websocket` | `golo::websocket`: WebSockets, measured as steps |
 //! | `http3` | `--http 3`: requests over HTTP/3 |
 //! | `gzip`, `brotli`, `deflate`, `zstd`, `charset`, `form`, `multipart`, `query`, `socks`, `stream`, `system-proxy` | the features of [`reqwest`] with these names |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -32,8 +37,11 @@ pub mod cli;
 #[doc(hidden)]
 pub mod engine;
 mod error;
+pub mod extract;
 mod loadtest;
 mod metrics;
+#[cfg(any(feature = "grpc", feature = "websocket"))]
+mod protocol;
 #[doc(hidden)]
 pub mod report;
 mod request;
@@ -54,6 +62,9 @@ pub mod coming_from_go_lo {
 }
 pub mod connections_and_http_versions {
     #![doc = include_str!("../docs/connections-and-http-versions.md")]
+}
+pub mod data_and_correlation {
+    #![doc = include_str!("../docs/data-and-correlation.md")]
 }
 pub mod metrics_tags_and_groups {
     #![doc = include_str!("../docs/metrics-tags-and-groups.md")]
@@ -92,6 +103,12 @@ pub use metrics::sink::Sink;
 pub use metrics::tag_set::RequestTags;
 pub use metrics::tags::{tag, tagify};
 pub use pb::{Context, Response, ResponseTag};
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use protocol::grpc::{GrpcBody, GrpcLayer, GrpcService, grpc_layer};
+#[cfg(feature = "websocket")]
+#[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
+pub use protocol::websocket;
 pub use request::expect::{Expected, Received};
 pub use request::measure::measure;
 pub use request::{IntoRequest, Request, do_request, request};

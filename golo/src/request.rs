@@ -4,7 +4,7 @@ mod by_client;
 mod by_transport;
 pub(crate) mod expect;
 pub(crate) mod measure;
-mod recording;
+pub(crate) mod recording;
 mod upload;
 
 use std::borrow::Cow;

@@ -11,7 +11,7 @@
 pub(crate) mod attempts;
 pub(crate) mod client;
 pub(crate) mod clock;
-mod connect;
+pub(crate) mod connect;
 pub(crate) mod connects;
 pub(crate) mod decoding;
 mod dns;
@@ -21,7 +21,7 @@ mod http1;
 mod http2;
 #[cfg(feature = "http3")]
 mod http3;
-mod io;
+pub(crate) mod io;
 pub(crate) mod message;
 mod multiplexed;
 pub(crate) mod options;

@@ -13,6 +13,8 @@
 
 mod counter;
 mod endpoints;
+mod forms;
+mod graphql;
 mod handle;
 mod refusal;
 mod routes;

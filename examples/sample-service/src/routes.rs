@@ -15,6 +15,8 @@ use axum::routing::{MethodRouter, any, get, post};
 use axum::{Json, Router};
 
 use crate::counter::{Counter, Counts, OTHER_ROUTE};
+use crate::forms;
+use crate::graphql::graphql;
 use crate::refusal::{Refusal, whole_number};
 use crate::session::Sessions;
 use crate::shop;
@@ -31,6 +33,8 @@ type Parameters = Query<HashMap<String, String>>;
 pub(crate) struct Service {
     pub(crate) counter: Counter,
     pub(crate) sessions: Sessions,
+    /// Tokens of the forms on the page `/sign-in`.
+    pub(crate) forms: Sessions,
     pub(crate) orders: AtomicU64,
     /// Requests to `/flaky` so far by percentage. Each percentage has its own pattern.
     flaky: [AtomicU64; 101],
@@ -41,6 +45,7 @@ impl Service {
         Self {
             counter: Counter::new(),
             sessions: Sessions::default(),
+            forms: Sessions::default(),
             orders: AtomicU64::new(0),
             flaky: [const { AtomicU64::new(0) }; 101],
         }
@@ -66,6 +71,10 @@ pub(crate) fn router_of(service: Arc<Service>) -> Router {
         ("/login", post(shop::login)),
         ("/account", get(shop::account)),
         ("/buy", post(shop::buy)),
+        ("/sign-in", get(forms::sign_in)),
+        ("/session", post(forms::session)),
+        ("/graphql", post(graphql)),
+        ("/upload", post(forms::upload).layer(DefaultBodyLimit::max(LARGEST_BODY))),
         ("/redirect", get(redirect)),
         ("/echo", post(echo).layer(DefaultBodyLimit::max(LARGEST_BODY))),
         ("/bytes/{n}", get(bytes)),

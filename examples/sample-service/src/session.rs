@@ -46,7 +46,7 @@ impl Sessions {
         Ok(format!("{token:032x}"))
     }
 
-    fn user(&self, token: &str) -> Option<Arc<str>> {
+    pub(crate) fn user(&self, token: &str) -> Option<Arc<str>> {
         let token = u128::from_str_radix(token, 16).ok()?;
         self.open().users.get(&token).cloned()
     }

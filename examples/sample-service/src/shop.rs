@@ -22,14 +22,14 @@ pub const ITEMS: u64 = 100;
 const LONGEST_USER_NAME: usize = 64;
 
 #[derive(Serialize)]
-struct Item {
+pub(crate) struct Item {
     id: u64,
     name: String,
     price: u64,
 }
 
 impl Item {
-    fn find(id: u64) -> Option<Self> {
+    pub(crate) fn find(id: u64) -> Option<Self> {
         (1..=ITEMS).contains(&id).then(|| Self { id, name: format!("item {id}"), price: 199 + id * 50 })
     }
 }

@@ -70,6 +70,26 @@ pub(super) fn kind(error: &reqwest::Error, requested: &Url, responded: bool) -> 
     }
 }
 
+/// Describes an error of a gRPC channel as the error of an `Output`: its kind and the innermost cause.
+#[cfg(feature = "grpc")]
+pub(crate) fn of_channel(error: &(dyn StdError + 'static)) -> String {
+    let is_lookup = |cause: &(dyn StdError + 'static)| cause.to_string() == "dns error";
+    let kind = if causes(error).any(|cause| cause.is::<tonic::TimeoutExpired>()) {
+        RequestErrorKind::Timeout
+    } else if causes(error).any(is_lookup) {
+        RequestErrorKind::Dns
+    } else if causes(error).any(|cause| cause.is::<rustls::Error>()) {
+        RequestErrorKind::Tls
+    } else if causes(error).any(|cause| cause.is::<tonic::ConnectError>()) {
+        RequestErrorKind::Connect
+    } else if causes(error).any(is_lost_connection) {
+        RequestErrorKind::Reset
+    } else {
+        RequestErrorKind::Other
+    };
+    format!("{}: {}", kind.word(), without_secrets(&innermost(error)))
+}
+
 /// Returns true if an error of building a request is about the `requested` URL and not about the target of a redirect.
 fn is_about(error: &reqwest::Error, requested: &Url) -> bool {
     error.url().is_none_or(|url| *url_without_credentials(url) == *requested)

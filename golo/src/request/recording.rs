@@ -37,6 +37,8 @@ pub(crate) struct Recording<'a> {
     body: u64,
     /// Counter of the bytes that connections have taken of a body that is passed on in pieces.
     taken: Option<Taken>,
+    /// Bytes that were passed to a connection by other means.
+    passed_on: u64,
     attempts: Attempts,
     /// State of a request that golo's transport sends.
     progress: Option<Progress>,
@@ -59,6 +61,18 @@ impl<'a> Recording<'a> {
         if let Some(scope) = scope {
             scope.begin_measurement(started);
         }
+        Self::since(started, id, method, url, sink, scope)
+    }
+
+    /// Continues a measurement that began at `started`, which `scope` knows.
+    pub(crate) fn since(
+        started: Instant,
+        id: &'a str,
+        method: Cow<'a, str>,
+        url: Cow<'a, str>,
+        sink: &'a dyn Sink,
+        scope: Option<&'a Scope>,
+    ) -> Self {
         Self {
             id,
             method,
@@ -76,6 +90,7 @@ impl<'a> Recording<'a> {
             size: 0,
             body: 0,
             taken: None,
+            passed_on: 0,
             attempts: Attempts::default(),
             progress: None,
             redirects: 0,
@@ -166,6 +181,18 @@ impl<'a> Recording<'a> {
     /// called, everything arrived at once, and the clock need not be read for the headers.
     pub(crate) fn waits_for_body(&mut self) {
         self.waiting.get_or_insert_with(|| self.started.elapsed());
+    }
+
+    /// Sets the time from the start to the headers of the response.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn waited(&mut self, waiting: Duration) {
+        self.waiting = Some(waiting);
+    }
+
+    /// Adds bytes that were passed to a connection by other means than a request's body.
+    #[cfg(any(feature = "grpc", feature = "websocket"))]
+    pub(crate) fn passed_on(&mut self, bytes: u64) {
+        self.passed_on += bytes;
     }
 
     pub(crate) fn received(&mut self, bytes: usize) {
@@ -265,7 +292,7 @@ impl<'a> Recording<'a> {
         if let Some(progress) = &self.progress {
             return progress.sent;
         }
-        let taken = self.taken.as_ref().map_or(0, Taken::bytes);
+        let taken = self.passed_on + self.taken.as_ref().map_or(0, Taken::bytes);
         if self.body == 0 {
             return taken;
         }

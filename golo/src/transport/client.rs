@@ -86,6 +86,18 @@ pub(crate) fn carrier(client: Option<Client>) -> Carrier {
     }
 }
 
+/// Returns the settings of golo's transport, also if the load test configured a client of its own, and the visitor of
+/// requests outside of a run.
+///
+/// # Errors
+///
+/// Returns an error if a setting of the load test is invalid.
+#[cfg(feature = "websocket")]
+pub(crate) fn transport() -> Result<(Arc<Settings>, Arc<Visitor>), Error> {
+    let (settings, outside) = with_current(|kept| (kept.settings.clone(), Arc::clone(&kept.outside)))?;
+    Ok((settings.map_or_else(settings_of_transport, Ok)?, outside))
+}
+
 #[cold]
 fn not_built(error: &Error) -> ! {
     #[expect(clippy::panic, reason = "documented; a run has built its client by then")]
@@ -307,20 +319,25 @@ fn settings() -> Result<Option<Arc<Settings>>, Error> {
     if CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).is_some() {
         return Ok(None);
     }
+    settings_of_transport().map(Some)
+}
+
+/// Returns the settings of golo's transport, also if the load test configured a client of its own.
+fn settings_of_transport() -> Result<Arc<Settings>, Error> {
     let generation = options::generation();
     let is_current = |(of, _): &&(u64, Arc<Settings>)| *of == generation;
     if let Some((_, known)) = lock(&SETTINGS).as_ref().filter(is_current) {
-        return Ok(Some(Arc::clone(known)));
+        return Ok(Arc::clone(known));
     }
     // Not under the lock: this calls the load test's code, which may ask for a client itself.
     let new = Arc::new(Settings::new(&options::current())?);
     let mut settings = lock(&SETTINGS);
     // If another worker was faster, its settings are used: all workers share the connections in them.
     if let Some((_, known)) = settings.as_ref().filter(is_current) {
-        return Ok(Some(Arc::clone(known)));
+        return Ok(Arc::clone(known));
     }
     *settings = Some((generation, Arc::clone(&new)));
-    Ok(Some(new))
+    Ok(new)
 }
 
 /// Follows as many redirects as reqwest does by default, and counts them.

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,7 +36,19 @@ pub(crate) async fn connect(
     pool: &Pool,
     progress: &mut Progress,
 ) -> Result<Io, TransportError> {
-    in_time(settings, connect_at_any_time(origin, settings, pool, progress)).await
+    in_time(settings, connect_at_any_time(origin, settings, pool, false, progress)).await
+}
+
+/// Makes a connection to `origin` that is to become something else than HTTP: one of HTTP/1.1, and a tunnel through any
+/// proxy.
+#[cfg(feature = "websocket")]
+pub(crate) async fn connect_to_upgrade(
+    origin: &Origin,
+    settings: &Settings,
+    pool: &Pool,
+    progress: &mut Progress,
+) -> Result<Io, TransportError> {
+    in_time(settings, connect_at_any_time(origin, settings, pool, true, progress)).await
 }
 
 /// Waits until a connection is made, at most for the time that the load test allows.
@@ -53,17 +66,21 @@ async fn connect_at_any_time(
     origin: &Origin,
     settings: &Settings,
     pool: &Pool,
+    is_upgrade: bool,
     progress: &mut Progress,
 ) -> Result<Io, TransportError> {
     let io = match &origin.proxy {
         None => Io::from(to_host(&origin.host, origin.port, settings, progress).await?),
-        Some(proxy) => through(proxy, origin, settings, progress).await?,
+        Some(proxy) => through(proxy, origin, settings, is_upgrade, progress).await?,
     };
     if !origin.is_https {
         return Ok(io);
     }
     progress.clock.enter(Phase::TlsHandshaking);
-    let config = pool.tls(settings).map_err(|error| TransportError::new(RequestErrorKind::Tls, error))?;
+    let mut config = pool.tls(settings).map_err(|error| TransportError::new(RequestErrorKind::Tls, error))?;
+    if is_upgrade {
+        Arc::make_mut(&mut config).alpn_protocols = vec![b"http/1.1".to_vec()];
+    }
     tls::connect(config, &origin.host, io).await
 }
 
@@ -186,6 +203,7 @@ async fn through(
     proxy: &Intercept,
     origin: &Origin,
     settings: &Settings,
+    is_upgrade: bool,
     progress: &mut Progress,
 ) -> Result<Io, TransportError> {
     let invalid = || TransportError::new(RequestErrorKind::Connect, "the proxy has no host");
@@ -207,7 +225,7 @@ async fn through(
     if is_socks {
         return socks(proxy, scheme, target, io).await;
     }
-    if !origin.is_https {
+    if !origin.is_https && !is_upgrade {
         return Ok(io);
     }
     let mut tunnel = Tunnel::new(proxy.uri().clone(), Made(Some(TokioIo::new(io))));

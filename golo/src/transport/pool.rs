@@ -65,13 +65,20 @@ struct Live<C> {
 }
 
 /// Counts a connection until it is dropped.
-struct Life {
+pub(crate) struct Life {
     sink: Arc<dyn Sink>,
     is_ended_by_server: AtomicBool,
 }
 
 impl Life {
-    fn end_by_server(&self) {
+    /// Counts a connection that has just been opened.
+    pub(crate) fn begin(sink: &Arc<dyn Sink>, version: HttpVersion, handshake: Option<Handshake>) -> Self {
+        sink.connection(ConnectionEvent::Opened { version, handshake });
+        Self { sink: Arc::clone(sink), is_ended_by_server: AtomicBool::new(false) }
+    }
+
+    /// Records that the server closed the connection.
+    pub(crate) fn end_by_server(&self) {
         self.is_ended_by_server.store(true, Relaxed);
     }
 }
@@ -257,8 +264,7 @@ impl Pool {
         let Made { connection, connected, version, handshake } = self.make(origin, settings, progress).await?;
         origin.speaks(version);
         sink.connected(started.elapsed());
-        sink.connection(ConnectionEvent::Opened { version, handshake });
-        let life = Life { sink: Arc::clone(sink), is_ended_by_server: AtomicBool::new(false) };
+        let life = Life::begin(sink, version, handshake);
         let origin = Arc::clone(origin);
         let lent = match connection {
             Either::Shared(connection) => {

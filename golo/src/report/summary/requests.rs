@@ -41,7 +41,11 @@ fn table(page: Page, title: &str, routes: &Routes, rates: RateTime) -> Vec<Strin
     let mut rows = vec![std::iter::once(title).chain(AMOUNTS.into_iter().chain(FIGURES).map(str::to_owned)).collect()];
     let row = |name: String, failed: String, amounts: &Amounts| {
         // Received bytes of a step are unknown.
-        let received = if is_of_steps { "-".to_owned() } else { bytes(amounts.received) };
+        // Of all steps, only those of a WebSocket count bytes.
+        let received = match amounts.received {
+            0 if is_of_steps => "-".to_owned(),
+            received => bytes(received),
+        };
         let number = count(amounts.durations.count());
         let mut row = vec![name, number, failed, rate(amounts.rated(rates), rates.time), received];
         row.extend(figures(&amounts.durations).map(nanoseconds));

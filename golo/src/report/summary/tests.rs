@@ -363,6 +363,11 @@ fn measured_steps_have_their_own_table_and_are_not_requests() {
     add(&mut alone, &step("a query"), ok, 35, 40 * MILLI);
     let text = passed(&alone);
     assert!(text.starts_with("PASSED: 35 steps, none failed, and no request\n"), "{text}");
+    let row = |text: &str| text.lines().find(|line| line.starts_with("  a query")).map(str::to_owned).unwrap();
+    assert!(row(&text).ends_with(" 3.5kB"), "{text}");
+    let mut without_bytes = alone.clone();
+    without_bytes.totals.requests.values_mut().for_each(|measure| measure.received = 0);
+    assert!(row(&passed(&without_bytes)).ends_with(" -"), "it is unknown how much a query received");
     add(&mut alone, &items(), OK, 2, MILLI);
     assert!(passed(&alone).starts_with("PASSED: 2 requests and 35 steps, none failed\n"));
 }
