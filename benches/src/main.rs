@@ -20,6 +20,7 @@ mod http2;
 mod idle;
 mod lag;
 mod line;
+mod metrics;
 mod recorder;
 mod request;
 mod run;
@@ -31,7 +32,7 @@ use std::{path::PathBuf, sync::OnceLock, time::Duration};
 use hello::Hello;
 
 const USAGE: &str =
-    "usage: golo-benches [--smoke | request | run | http2 | clock | recorder | starting | lag | idle | trigger | driven | line | build]
+    "usage: golo-benches [--smoke | request | run | http2 | clock | recorder | metrics | starting | lag | idle | trigger | driven | line | build]
     [--url URL] [--hello PATH] [--yardstick PATH]";
 
 /// Amount of work per measurement.
@@ -93,6 +94,7 @@ fn main() {
         ["work", "read", lines] => driven::read(number(lines)),
         ["work", "line", what, operations] => line::work(what, number(operations)),
         ["work", "recorder", what, operations] => recorder::work(what, number(operations)),
+        ["work", "metrics", what, operations] => metrics::work(what, number(operations)),
         _ => {
             let (topic, options) = read(&arguments).unwrap_or_else(|| {
                 eprintln!("{USAGE}");
@@ -113,8 +115,8 @@ fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
             "--url" => options.url = Some(arguments.next()?.to_owned()),
             "--hello" => _ = options.hello.set(PathBuf::from(arguments.next()?)),
             "--yardstick" => options.yardstick = Some(arguments.next()?.to_owned()),
-            "--smoke" | "request" | "run" | "http2" | "clock" | "recorder" | "starting" | "lag" | "idle"
-            | "trigger" | "driven" | "line" | "build"
+            "--smoke" | "request" | "run" | "http2" | "clock" | "recorder" | "metrics" | "starting" | "lag"
+            | "idle" | "trigger" | "driven" | "line" | "build"
                 if topic.is_none() =>
             {
                 topic = Some(argument);
@@ -133,6 +135,7 @@ fn measure(topic: &str, options: &Options) {
         "http2" => http2::compare(FULL, options),
         "clock" => clock::count(FULL, options),
         "recorder" => recorder::compare(FULL),
+        "metrics" => metrics::compare(FULL),
         "starting" => starting::measure(FULL, options),
         "lag" => lag::measure(FULL, options),
         "idle" => idle::compare_many(FULL, options),
@@ -150,6 +153,7 @@ fn all(size: Size, options: &Options) {
     http2::compare(size, options);
     clock::count(size, options);
     recorder::compare(size);
+    metrics::compare(size);
     starting::measure(size, options);
     lag::measure(size, options);
     idle::compare(size, options);

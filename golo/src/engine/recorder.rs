@@ -636,8 +636,10 @@ fn note_step(label: u32, output: &OutputRef<'_>) {
 fn note_group(label: u32, sample: &GroupSample) {
     scope::with_current(|scope| {
         if let Some(journey) = sample.journey {
-            let (started, duration) = (clock::wall(sample.started), sample.duration);
-            scope.note_group(journey, Step { label, started, duration, status: 0, failed: sample.failed });
+            let now = Instant::now();
+            let started = clock::wall(now) - (now - sample.started);
+            let GroupSample { duration, failed, .. } = *sample;
+            scope.note_group(journey, Step { label, started, duration, status: 0, failed });
         }
     });
 }

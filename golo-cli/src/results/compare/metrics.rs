@@ -14,9 +14,9 @@ pub(super) type Second = BTreeMap<Subject, Vec<(f64, f64)>>;
 /// A subject of comparison: a metric over all its tags, or a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Subject {
-    pub(super) metric: Box<str>,
-    /// Name of a group.
+    /// Name of a group. Subjects are ordered by it first, so that groups come after metrics.
     pub(super) group: Option<Box<str>>,
+    pub(super) metric: Box<str>,
     kind: MetricKind,
 }
 

@@ -87,19 +87,19 @@ impl Comparison {
     fn table(&self) -> Vec<Vec<String>> {
         let heads = ["mean of the seconds", "A", "B", "change", "interval", ""];
         let mut table = vec![heads.map(str::to_owned).to_vec()];
-        let mut last = None;
+        let mut last = String::new();
         for row in &self.rows {
             let group = match (&row.route, &*row.metric) {
-                (None, "tag") => "tags of triggers, not judged",
-                (Some(route), _) => route.as_str(),
-                (None, "iterations") => "triggers",
-                (None, "group_duration") => "groups",
-                (None, metric) if metric.starts_with("http_req") => "all requests",
-                (None, _) => "metrics of the load test, not judged",
+                (None, "tag") => "tags of triggers, not judged".to_owned(),
+                (Some(route), _) => route.clone(),
+                (None, "iterations") => "triggers".to_owned(),
+                (None, "group_duration") => row.tag.as_deref().map(clean).unwrap_or_default(),
+                (None, metric) if metric.starts_with("http_req") => "all requests".to_owned(),
+                (None, _) => "metrics, not judged".to_owned(),
             };
-            if last != Some(group) {
-                last = Some(group);
-                table.push(vec![group.to_owned()]);
+            if last != group {
+                last.clone_from(&group);
+                table.push(vec![group]);
             }
             table.push(cells(row));
         }
@@ -153,7 +153,7 @@ fn cells(row: &Row) -> Vec<String> {
         "http_reqs" => "  requests/s",
         "http_req_failed" => "  failed",
         "iterations" => "  iterations/s",
-        metric if row.route.is_none() && !metric.starts_with("http_req") => {
+        metric if !metric.starts_with("http_req") && metric != "group_duration" => {
             return with(format!("  {}", row.name()), row);
         }
         _ => return with(format!("  {}", row.stat), row),
