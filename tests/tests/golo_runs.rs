@@ -80,6 +80,8 @@ async fn shown_run_is_identical_to_the_printed_one() {
         (&["-u", "1", "-d", "1", "--name", "take half a second", "--warm-up", "1s"], 0),
         (&["-u", "2", "-i", "40", "--name", "tag", "--drive", "trigger", "-t", "tag{number} count==40"], 0),
         (&["-s", "1s:5,1s:0", "--name", "spawn"], 0),
+        (&["-u", "3", "--pace", "100ms", "-d", "3", "-t", "http_req_duration p(95)<10s over 2s"], 0),
+        (&["-u", "2", "-d", "600", "-t", "iteration_duration max<1ns over 2s", "--abort-on-fail"], 99),
     ] {
         let ran = kept.run(flags).await;
         let is_late = ran.code == Some(96) && ran.stdout.join(" ").contains("starts were late");
@@ -95,11 +97,11 @@ async fn shown_run_is_identical_to_the_printed_one() {
     assert!(listed.stdout.iter().all(|line| line.chars().count() <= 80), "{:#?}", listed.stdout);
     let lines = listed.stdout.iter().skip(1).filter(|line| !line.starts_with(' '));
     assert_eq!(lines.map(|line| &line[..8]).collect::<Vec<_>>(), ids, "the newest first");
-    assert!(listed.stdout[2].contains("spawn: stages 0 → 5 users in 1s → 0 users in 1s"), "{:#?}", listed.stdout);
+    assert!(listed.stdout[6].contains("spawn: stages 0 → 5 users in 1s → 0 users in 1s"), "{:#?}", listed.stdout);
     let listed = kept.json(&["runs", "--limit", "5"]).await;
     assert_eq!(listed.as_array().unwrap().len(), 5);
-    assert_eq!((&listed[4]["name"], &listed[2]["verdict"]), (&"fail".into(), &"PASSED".into()));
-    assert_eq!(kept.golo(&["show", "get"]).await.stdout, kept.golo(&["show", &ids[7]]).await.stdout, "by its name");
+    assert_eq!((&listed[3]["name"], &listed[2]["verdict"]), (&"tag".into(), &"PASSED".into()));
+    assert_eq!(kept.golo(&["show", "get"]).await.stdout, kept.golo(&["show", &ids[9]]).await.stdout, "by its name");
     let unknown = kept.golo(&["show", "nobody"]).await;
     assert_eq!((unknown.code, unknown.said("golo: no run is called \"nobody\"")), (Some(104), 1), "{unknown:#?}");
 }

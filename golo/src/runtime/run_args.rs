@@ -74,7 +74,8 @@ struct LoadArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Run")]
 struct HowArgs {
-    /// Exit with 99 unless this holds: 'http_req_duration p(95)<200ms', 'http_req_failed rate<1%' (may be repeated)
+    /// Exit with 99 unless this holds: 'http_req_duration p(95)<200ms', 'http_req_failed rate<5% over 30s' (may be
+    /// repeated)
     #[arg(short, long, value_name = "EXPR")]
     threshold: Vec<Threshold>,
     /// Stop as soon as a threshold can no longer hold

@@ -1,11 +1,14 @@
 //! A load test that fills a report. The job name selects what a trigger does.
 
 use std::convert::Infallible;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use golo::{BoxError, Context, ResponseTag};
 
+/// Time of the first trigger that asked for it.
+static FIRST: OnceLock<Instant> = OnceLock::new();
 /// Number of triggers so far.
 static TRIGGERS: AtomicU64 = AtomicU64::new(0);
 
@@ -50,6 +53,11 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             let _ = get(&journey, "items", None).await;
         }
         "fail" => get(&journey, "status/500", None).await?,
+        // From the fourth second to the sixth, every request fails.
+        "bad deploy" => {
+            let is_bad = (4..6).contains(&FIRST.get_or_init(Instant::now).elapsed().as_secs());
+            get(&journey, if is_bad { "status/500" } else { "items" }, None).await?;
+        }
         "return an error" => return Err("out of stock".into()),
         "panic" => panic!("out of stock"),
         // Late enough that progress has been reported.

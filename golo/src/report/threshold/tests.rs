@@ -2,6 +2,7 @@ mod holding;
 mod judging;
 mod reading;
 mod trigger_tags;
+mod windows;
 
 use std::sync::Arc;
 
