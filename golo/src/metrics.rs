@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod error_kind;
+pub(crate) mod evidence;
 pub(crate) mod journey;
 pub(crate) mod output;
 pub(crate) mod phases;

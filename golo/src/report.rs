@@ -4,6 +4,7 @@
 
 mod document;
 mod facts;
+mod failures;
 mod figures;
 mod files;
 #[cfg(feature = "html")]

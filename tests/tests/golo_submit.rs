@@ -182,6 +182,21 @@ async fn windows_are_judged_over_all_agents_together() {
 }
 
 #[tokio::test]
+async fn samples_of_all_agents_are_merged() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut call = Call::new(&fleet, REPORTS, target.url(), "--name fail -u 4 -i 60");
+    call.command.args(["--mask", "x-account", "-o", &format!("failures={}", file.path().display())]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "FAILED: nothing succeeded");
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert_eq!(text.lines().count(), 10, "of one route and kind: {text}");
+    assert!(text.lines().all(|line| line.contains(r#""kind":"status","error":"status 500""#)), "{text}");
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
 async fn signal_stops_every_agent_and_the_report_is_written() {
     let fleet = Fleet::start(3).await;
     let target = sample();

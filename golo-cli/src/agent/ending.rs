@@ -89,6 +89,8 @@ impl Agent {
             max_lag: request.call.options(&kept.name).max_lag.map(wire::nanoseconds),
             // The thresholds below contain them.
             selected_routes: Vec::new(),
+            // Samples are in the records.
+            failures: None,
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

@@ -93,6 +93,10 @@ impl EngineClient {
             speaks: pb::REVISION,
             max_lag: options.max_lag.map(wire::nanoseconds),
             selected_routes: sinks.measured.selected().routes().map(str::to_owned).collect(),
+            failures: sinks
+                .measured
+                .masks()
+                .map(|masks| pb::FailureSampling { masks: masks.names().map(str::to_owned).collect() }),
         };
         let needs = pb::needs(&requested);
         requested.needs = needs;

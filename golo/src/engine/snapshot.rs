@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connections::Connections;
 use super::errors::{ErrorKind, Errors, Seen};
+use super::failures::Failures;
 use super::histogram::Histogram;
 use super::phases::{MeasuredPhases, Phase};
 use super::room::{Priority, Room, SERIES};
@@ -289,6 +290,8 @@ pub struct Snapshot {
     pub tags: Tags,
     /// Number of requests recorded from triggers' tags because the load test printed no `Output`.
     pub requests_from_tags: u64,
+    /// Samples of failed requests.
+    pub failures: Failures,
 }
 
 impl Snapshot {
@@ -313,6 +316,7 @@ impl Snapshot {
         self.start_waits.merge(&other.start_waits);
         self.tags.merge(&other.tags);
         self.requests_from_tags = self.requests_from_tags.saturating_add(other.requests_from_tags);
+        self.failures.merge(&other.failures);
     }
 
     /// Adds the panics outside of triggers that have not been reported yet. `started` is the start of the run's
@@ -431,7 +435,7 @@ impl Snapshot {
         waits
     }
 
-    /// Returns the heap memory of the histograms, in bytes.
+    /// Returns the heap memory of the histograms and samples, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let phases = |measure: &Measure| {
@@ -442,6 +446,6 @@ impl Snapshot {
         let others = [service, response, &self.journeys, &self.waiting, &self.connects, &self.generator.lag];
         let of_users = [&self.user_starts, &self.start_waits];
         let others = others.into_iter().chain(of_users).map(Histogram::bytes).sum::<usize>();
-        requests + self.tags.bytes() + others
+        requests + self.tags.bytes() + others + self.failures.bytes()
     }
 }

@@ -151,7 +151,7 @@ pub(super) fn spawn<T: Trigger>(
 fn work<T: Trigger>(share: Share, run: Arc<Run<T>>, tell: &impl Fn(Message)) -> Result<(), String> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("a worker's runtime could not be started: {error}"))?;
-    recorder::install(Recorder::selecting(run.measured.selected().clone()));
+    recorder::install(run.measured.recorder());
     let mut orders = run.commander.subscribe();
     let worker = Arc::new(Worker {
         run,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Phases;
+use crate::metrics::evidence::Evidence;
 use crate::support::secrets::url_without_credentials;
 
 pub use line::nanoseconds;
@@ -122,6 +123,8 @@ pub struct OutputRef<'a> {
     pub redirects_are_hidden: bool,
     /// Time at which the request ended, if it ran in this process. Not on the line.
     pub(crate) ended: Option<Instant>,
+    /// Heads and bodies, if they are still there. Not on the line.
+    pub(crate) evidence: Option<&'a Evidence<'a>>,
 }
 
 impl Output {
@@ -199,6 +202,7 @@ impl Output {
             redirects: self.redirects,
             redirects_are_hidden: false,
             ended: None,
+            evidence: None,
         }
     }
 }

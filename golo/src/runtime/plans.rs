@@ -14,6 +14,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{in_process::InProcess, line_buffer::LineBuffer, outbox::Outbox, service::InFlight};
+use crate::engine::failures::Masks;
 use crate::engine::plan::{Plan, Rate, Target};
 use crate::engine::room::Selected;
 use crate::engine::share::Share;
@@ -79,6 +80,8 @@ struct RequestedPlan {
     options: Options,
     /// Routes that thresholds select.
     selected: Selected,
+    /// Further names of secrets, if samples of failed requests are wanted.
+    masks: Option<Masks>,
     wants_outputs: bool,
     /// Revision of the protocol that both sides speak.
     revision: u32,
@@ -86,8 +89,19 @@ struct RequestedPlan {
 
 impl RequestedPlan {
     fn read(written: pb::Plan, name: &str) -> Result<Self, Status> {
-        let pb::Plan { needs, load, share, job_name, workers, seed, outputs, speaks, selected_routes, max_lag } =
-            written;
+        let pb::Plan {
+            needs,
+            load,
+            share,
+            job_name,
+            workers,
+            seed,
+            outputs,
+            speaks,
+            selected_routes,
+            max_lag,
+            failures,
+        } = written;
         if needs > pb::REVISION {
             return Err(Status::failed_precondition(format!(
                 "the plan needs revision {needs} of golo.engine.v1, but this load test was built with golo {}, which supports up \
@@ -118,6 +132,7 @@ impl RequestedPlan {
             plan: Plan::try_from(&load).map_err(wrong)?,
             options,
             selected: selected_routes.into_iter().collect(),
+            masks: failures.map(|failures| failures.masks.into_iter().collect()),
             wants_outputs: outputs,
             revision,
         })
@@ -140,7 +155,7 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        RequestedPlan { plan, options, selected, wants_outputs, revision }: RequestedPlan,
+        RequestedPlan { plan, options, selected, masks, wants_outputs, revision }: RequestedPlan,
         events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
@@ -150,7 +165,7 @@ impl Running {
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
         let outputs = wants_outputs.then(Arc::<LineBuffer>::default);
         let buffer = outputs.iter().map(|buffer| Arc::<LineBuffer>::clone(buffer) as Arc<dyn Sink>);
-        let sinks = Sinks::selecting(selected, buffer.chain(plans.loadtest.own_sink()).collect());
+        let sinks = Sinks::selecting(selected, masks, buffer.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
         let engine = InProcess::start(&plans.loadtest, shared, plan.clone(), options.clone(), sinks).map_err(failed)?;
         let engine = LocalEngine::new(engine);

@@ -101,6 +101,7 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             return Err(format!("no user {number} at http://127.0.0.1:9/{}, line {number}", letters(number)).into());
         }
         "secrets" => secrets(&journey, number).await?,
+        "failures" => failures(&journey, number).await?,
         "a long route" => get(&journey, "items", Some(&format!("/{}", "x".repeat(299)))).await?,
         "a wide route" => get(&journey, "items", Some(&format!("/{}", "界".repeat(299)))).await?,
         "a hostile route" => {
@@ -151,6 +152,43 @@ async fn secrets(journey: &str, number: u64) -> Result<(), BoxError> {
             golo::do_request(journey, golo::client().get(format!("{REFUSED}/?{SECRET}"))).await?;
         }
         _ => golo::measure(journey, &url, async { Err(format!("no answer from {url}")) }).await?,
+    }
+    Ok(())
+}
+
+/// Makes a request that passes, and then one that fails in one of several ways. Each place of the failing ones has a
+/// secret of its own, which begins with `s3cret`.
+async fn failures(journey: &str, number: u64) -> Result<(), BoxError> {
+    let target = golo::param("TARGET_URL").unwrap_or_default();
+    get(journey, "", Some("/before")).await?;
+    let to = |path: &str| {
+        format!("{target}{path}?api_key=s3cret-query&page=7").replacen("http://", "http://ann:s3cret-user@", 1)
+    };
+    let json = r#"{"user": "ann", "password": "s3cret-json", "account": "s3cret-masked", "n": 1}"#;
+    let with_secrets = |url: String| {
+        let request = golo::client().post(url).header("authorization", "Bearer s3cret-bearer");
+        let request = request.header("cookie", "session=s3cret-cookie").header("x-account", "s3cret-account");
+        request.header("content-type", "application/json").body(json)
+    };
+    match number % 5 {
+        0 => golo::request(journey, with_secrets(to("status"))).route("/status").send().await.map(drop)?,
+        1 => {
+            let refused = golo::request(journey, with_secrets(to("content")));
+            let refused = refused.route("/content").expect(|_| -> Result<(), &str> { Err("no stock") });
+            refused.send().await.map(drop)?;
+        }
+        2 => {
+            let slow = with_secrets(to("hang")).timeout(Duration::from_millis(100));
+            let _ = golo::request(journey, slow).route("/hang").send().await;
+        }
+        3 => {
+            let refused = with_secrets(format!("{REFUSED}/?token=s3cret-token"));
+            let _ = golo::request(journey, refused).route("/refused").send().await;
+        }
+        _ => {
+            let cut = golo::request(journey, with_secrets(to("cut"))).route("/cut");
+            let _ = cut.send().await;
+        }
     }
     Ok(())
 }

@@ -151,6 +151,8 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         max_lag: options.max_lag.map(wire::nanoseconds),
         // The thresholds below contain them.
         selected_routes: Vec::new(),
+        // Samples are in the records.
+        failures: None,
     };
     Begun {
         agent: machine(),

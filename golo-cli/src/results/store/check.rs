@@ -1,5 +1,6 @@
 //! Checks of records before they are stored, so that SQL queries and replays can process them later.
 
+use golo::engine::failures::SAMPLES;
 use golo::{engine::plan::Plan, report::Threshold};
 use golo_proto::engine as pb;
 use golo_proto::engine::event::Event;
@@ -68,6 +69,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         after_load,
         phases,
         connections,
+        failures,
     } = snapshot;
     for pb::Series { durations, received, sent, .. } in requests {
         histogram("requests", durations.as_ref())?;
@@ -80,6 +82,11 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         count("sent bytes", *sent)?;
     }
     phases.iter().try_for_each(phases_of_series)?;
+    if failures.len() > SAMPLES {
+        let number = failures.len();
+        return Err(StoreError::refused(format!("{number} samples of failed requests: there are at most {SAMPLES}")));
+    }
+    failures.iter().try_for_each(|failure| count("steps of a journey", failure.further_steps))?;
     connections.as_ref().map_or(Ok(()), connections_of_transport)?;
     if let Some(triggers) = triggers {
         let pb::Triggers {

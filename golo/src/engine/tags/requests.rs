@@ -117,6 +117,7 @@ fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
         redirects: 0,
         redirects_are_hidden: false,
         ended: None,
+        evidence: None,
     })
 }
 

@@ -90,6 +90,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for OutputRef<'a> {
             redirects: u32::try_from(keys.redirects.number()).unwrap_or_default(),
             redirects_are_hidden: false,
             ended: None,
+            evidence: None,
         })
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
         redirects,
         redirects_are_hidden: false,
         ended: None,
+        evidence: None,
     })
 }
 
