@@ -8,6 +8,7 @@ pub mod connections;
 pub mod curve;
 pub mod errors;
 mod event;
+pub mod failures;
 mod finished;
 pub mod health;
 pub mod histogram;
@@ -40,6 +41,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
 pub use event::RunEvent;
+use failures::Masks;
 pub use finished::{Finished, Progress};
 use health::{Descriptors, Health, LagWindows};
 use orders::Command;
@@ -87,13 +89,14 @@ impl Sinks {
     /// Creates the sinks of a run. Every output and check also goes to each sink of `beside`.
     #[must_use]
     pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
-        Self::selecting(Selected::default(), beside)
+        Self::selecting(Selected::default(), None, beside)
     }
 
-    /// Creates the sinks of a run whose thresholds select the routes in `selected`.
+    /// Creates the sinks of a run whose thresholds select the routes in `selected`. Requests that fail are sampled if
+    /// there are masks.
     #[must_use]
-    pub fn selecting(selected: Selected, beside: Vec<Arc<dyn Sink>>) -> Self {
-        let measured = Arc::new(RecorderSink::selecting(selected, beside));
+    pub fn selecting(selected: Selected, masks: Option<Masks>, beside: Vec<Arc<dyn Sink>>) -> Self {
+        let measured = Arc::new(RecorderSink::selecting(selected, masks, beside));
         let outside = Arc::new(Outside::new(Arc::clone(&measured)));
         Self { measured, outside }
     }
@@ -511,8 +514,10 @@ impl Engine {
         self.second.merge(&self.sinks.measured.take(is_over));
         self.second.add_stray_panics(self.started());
         self.second.add_tags_beyond();
-        let second = std::mem::take(&mut self.second);
+        let mut second = std::mem::take(&mut self.second);
         self.totals.merge(&second);
+        // Each worker takes as many samples as the whole run keeps.
+        second.failures.keep_those_of(&self.totals.failures);
         second
     }
 

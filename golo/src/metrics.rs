@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod custom;
 pub(crate) mod error_kind;
+pub(crate) mod evidence;
 pub(crate) mod group;
 pub(crate) mod journey;
 pub(crate) mod output;

@@ -4,6 +4,7 @@
 
 mod document;
 mod facts;
+mod failures;
 mod figures;
 mod files;
 #[cfg(feature = "html")]
@@ -45,7 +46,7 @@ pub use pauses::slow_pace;
 pub use rates::RateTime;
 pub use summary::summary;
 pub use text::{clean, shorten};
-pub use threshold::{Actual, Judged, Measured, Room, Threshold, ThresholdError, Users, Watch};
+pub use threshold::{Actual, Judged, Measured, Room, Threshold, ThresholdError, Users, Watch, WindowCounts};
 pub use timeline::{Point, Timeline};
 pub use units::{count, counted, duration, number, per_second, percent, rate};
 pub use verdict::Verdict;

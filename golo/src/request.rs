@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 
+use crate::metrics::evidence::Evidence;
 use crate::metrics::output::Left;
 use crate::metrics::scope::{self, Scope};
 use crate::metrics::tag_set::TagSet;
@@ -341,7 +342,13 @@ impl IntoRequest for reqwest::Request {
 
 /// Checks a complete response against the load test's expectations, and records the request.
 #[inline(never)]
-fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, mut recording: Recording<'_>) {
+fn look(
+    expectations: Vec<Expectation<'_>>,
+    response: &Response,
+    body: &Bytes,
+    mut recording: Recording<'_>,
+    evidence: &Evidence<'_>,
+) {
     recording.received_all();
     let received = Received::new(response, body);
     let sink = recording.sink();
@@ -351,17 +358,24 @@ fn look(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, m
         Err(payload) => Some(Cow::Owned(panic::message(&**payload))),
     };
     let reason = reason.filter(|_| !recording.has_wrong_status());
-    recording.finish(reason.map(|reason| format!("content: {}", without_credentials(&reason))).as_deref());
+    let error = reason.map(|reason| format!("content: {}", without_credentials(&reason)));
+    recording.finish_with(error.as_deref(), evidence);
     if let Err(payload) = looked {
         resume_unwind(payload);
     }
 }
 
 /// Records a request with a complete response, and checks the response against the load test's expectations.
-fn conclude(expectations: Vec<Expectation<'_>>, response: &Response, body: &Bytes, recording: Recording<'_>) {
+fn conclude(
+    expectations: Vec<Expectation<'_>>,
+    response: &Response,
+    body: &Bytes,
+    recording: Recording<'_>,
+    evidence: &Evidence<'_>,
+) {
     match expectations.is_empty() {
-        true => recording.finish(None),
-        false => look(expectations, response, body, recording),
+        true => recording.finish_with(None, evidence),
+        false => look(expectations, response, body, recording, evidence),
     }
 }
 
@@ -372,6 +386,7 @@ fn failed(
     expectations: &[Expectation<'_>],
     recording: Recording<'_>,
     place: Place<'_>,
+    evidence: &Evidence<'_>,
 ) -> RequestError {
     if !expectations.is_empty() {
         expect::none_came(expectations, &**place.sink);
@@ -379,7 +394,7 @@ fn failed(
     if error.is_build() {
         recording.discard();
     } else {
-        recording.finish(Some(&error.for_output()));
+        recording.finish_with(Some(&error.for_output()), evidence);
         place.scope.inspect(|scope| scope.note_failure(&without_secrets(&error.to_string())));
     }
     error

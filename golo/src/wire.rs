@@ -2,6 +2,7 @@
 //!
 //! Public for the `golo` command only. It changes without notice; nothing else may use it.
 
+mod failures;
 mod finished;
 mod histogram;
 mod metrics;

@@ -167,6 +167,36 @@ async fn thresholds_apply_to_all_agents_together_and_can_abort_the_run() {
 }
 
 #[tokio::test]
+async fn windows_are_judged_over_all_agents_together() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    // Each agent alone has half of the triggers.
+    let mut call = Call::new(&fleet, JOBS, target.url(), "-u 4 --pace 100ms -d 600 --abort-on-fail");
+    call.command.args(["-t", "iterations count>=30 over 1s", "-t", "iterations count<50 over 2s"]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "FAILED after");
+    let thresholds = &ran.summary()["thresholds"];
+    assert_eq!([&thresholds[0]["passed"], &thresholds[1]["passed"]], [true, false], "{thresholds}");
+    assert_eq!(thresholds[1]["windows"]["failed"], 1, "{thresholds}");
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn samples_of_all_agents_are_merged() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut call = Call::new(&fleet, REPORTS, target.url(), "--name fail -u 4 -i 60");
+    call.command.args(["--mask", "x-account", "-o", &format!("failures={}", file.path().display())]);
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "FAILED: nothing succeeded");
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert_eq!(text.lines().count(), 10, "of one route and kind: {text}");
+    assert!(text.lines().all(|line| line.contains(r#""kind":"status","error":"status 500""#)), "{text}");
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
 async fn signal_stops_every_agent_and_the_report_is_written() {
     let fleet = Fleet::start(3).await;
     let target = sample();

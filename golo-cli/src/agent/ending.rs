@@ -94,6 +94,8 @@ impl Agent {
             only: String::new(),
             load_is_asked: false,
             selected_tags: Vec::new(),
+            // Samples are in the records.
+            failures: None,
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

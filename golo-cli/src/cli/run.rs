@@ -117,7 +117,10 @@ pub fn run(line: RunLine) -> ExitCode {
         Ok(load_test) => load_test,
         Err(code) => return code,
     };
-    let Asked { call, own: RunOwn { limits, keep }, .. } = asked;
+    let Asked { mut call, own: RunOwn { limits, keep }, .. } = asked;
+    if !keep.no_keep {
+        call.keep_failures();
+    }
     if !is_free() {
         say(format_args!(
             "golo: {} is in use: stop the process that listens there, which could be mistaken for the load test",

@@ -14,6 +14,7 @@ Examples:
   golo show latest
   golo show 3f2a91c0 --html report.html
   golo show checkout -o junit=checkout.xml -o csv=checkout
+  golo show latest -o failures=failures.jsonl
   golo show latest --json | jq .requests.total.duration.p99
 
 The exit code is 0 for every verdict of the run: only `golo run` and `golo submit` exit with the code of the verdict.")]

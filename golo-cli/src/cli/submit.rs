@@ -19,7 +19,7 @@ use crate::support::environment::variable;
 
 /// Error message for `--out jsonl=…`.
 const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw lines stay on the agents, which send only \
-                        measurements per second; use summary=, html=, junit= or csv=, or `golo run` for lines";
+                        measurements per second; use summary=, html=, junit=, csv= or failures=, or `golo run` for lines";
 
 /// Runs `golo submit`.
 #[must_use]

@@ -55,8 +55,10 @@ pub async fn drive(
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
     on_event: impl FnMut(pb::Event) + Send,
 ) -> Ended {
-    let Job { load_test, call, params, share, limits, check, held } = job;
-    let sinks = Sinks::selecting(call.selected(), Vec::new());
+    let Job { load_test, mut call, params, share, limits, check, held } = job;
+    // The agent stores them.
+    call.keep_failures();
+    let sinks = Sinks::selecting(call.selected(), call.masks(), Vec::new());
     let spec = call.spec(&load_test.name);
     let options = golo::engine::Options { share, ..spec.options };
     // The collector of the results judges the thresholds of the whole run.

@@ -117,6 +117,10 @@ impl EngineClient {
             only: asked.scenarios.only.clone().unwrap_or_default(),
             load_is_asked: asked.scenarios.load_is_asked,
             selected_tags: wire::selected_tags(sinks.measured.selected()),
+            failures: sinks
+                .measured
+                .masks()
+                .map(|masks| pb::FailureSampling { masks: masks.names().map(str::to_owned).collect() }),
         };
         let needs = pb::needs(&requested);
         requested.needs = needs;

@@ -52,7 +52,10 @@ impl Histogram {
 
     /// Restores a stored histogram from pairs of a value and the count of its bucket, and from the exact sum, minimum
     /// and maximum.
-    pub(crate) fn restored(buckets: impl Iterator<Item = (u64, u64)>, (sum, min, max): (u64, u64, u64)) -> Self {
+    pub(crate) fn restored(
+        buckets: impl Iterator<Item = (u64, u64)>,
+        (sum, min, max): (impl Into<u128>, u64, u64),
+    ) -> Self {
         let mut restored = Self::new();
         buckets.for_each(|(value, count)| restored.record_n(value, count));
         if !restored.is_empty() {
@@ -63,7 +66,7 @@ impl Histogram {
 
     /// Restores a stored histogram from the result of [`indexed`](Self::indexed), and from the exact sum, minimum and
     /// maximum. Indices must be below [`BUCKETS`].
-    pub(crate) fn of_indexed(indexed: impl Iterator<Item = (usize, u64)>, exact: (u64, u64, u64)) -> Self {
+    pub(crate) fn of_indexed(indexed: impl Iterator<Item = (usize, u64)>, exact: (impl Into<u128>, u64, u64)) -> Self {
         Self::restored(indexed.map(|(index, count)| (lowest(index), count)), exact)
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::connections::Open;
 use super::errors::ErrorKind;
+use super::failures::{Masks, Sampler};
 use super::histogram::Histogram;
 use super::metrics::{self, Recorded};
 use super::phases::MeasuredPhases;
@@ -72,6 +73,8 @@ pub struct Recorder {
     metrics: Recorded,
     /// True once anything has ended after the load.
     is_after_load: bool,
+    /// Takes samples of failed requests, if they are wanted.
+    sampler: Option<Box<Sampler>>,
 }
 
 /// Time at which the load is over. Requests that end later are left out of rates.
@@ -102,6 +105,13 @@ impl Recorder {
     #[must_use]
     pub fn selecting(selected: Selected) -> Self {
         Self { index: Index::selecting(selected), ..Self::default() }
+    }
+
+    /// Takes samples of failed requests, if there are masks. `knows_journeys` is true if the journeys of its requests
+    /// have labels of this recorder.
+    pub(super) fn sampling(mut self, masks: Option<Masks>, knows_journeys: bool) -> Self {
+        self.sampler = masks.map(|masks| Box::new(Sampler::new(masks, knows_journeys)));
+        self
     }
 
     /// Sets the start of the measured part.
@@ -172,7 +182,7 @@ impl Recorder {
         }
         if outcome.is_failed() {
             let outcome = *outcome;
-            self.failure(output, outcome);
+            self.failure(output, outcome, label);
         }
         label
     }
@@ -189,10 +199,11 @@ impl Recorder {
     }
 
     #[cold]
-    fn failure(&mut self, output: &OutputRef<'_>, outcome: Outcome) {
+    fn failure(&mut self, output: &OutputRef<'_>, outcome: Outcome, label: u32) {
         let at = self.elapsed();
         let errors = &mut self.rest.errors;
-        match (outcome, output.error.as_deref()) {
+        let status;
+        let (kind, text) = match (outcome, output.error.as_deref()) {
             (Outcome::Failed(kind), Some(error)) => {
                 let generator = &mut self.rest.generator;
                 match exhausted(kind, error) {
@@ -200,14 +211,22 @@ impl Recorder {
                     Some(Exhausted::Ports) => generator.without_port += 1,
                     None => {}
                 }
-                let word = error.split_once(": ").map_or(error, |(_, text)| text);
-                errors.add(kind, word, at);
+                (kind, error.split_once(": ").map_or(error, |(_, text)| text))
             }
             (Outcome::Content { .. }, Some(error)) => {
-                let reason = error.split_once(": ").map_or(error, |(_, reason)| reason);
-                errors.add(ErrorKind::Content, reason, at);
+                (ErrorKind::Content, error.split_once(": ").map_or(error, |(_, reason)| reason))
             }
-            _ => errors.add(ErrorKind::Status, &format!("status {}", output.status), at),
+            _ => {
+                status = format!("status {}", output.status);
+                (ErrorKind::Status, &*status)
+            }
+        };
+        errors.add(kind, text, at);
+        if let Some(sampler) = &mut self.sampler {
+            let index = &self.index;
+            if let Some(sample) = sampler.take(output, (kind, text), label, |label| index.text(label)) {
+                self.rest.failures.add(sample);
+            }
         }
     }
 
@@ -351,6 +370,8 @@ pub struct RecorderSink {
     foreign: Mutex<Recorder>,
     of_tags: TagRequests,
     selected: Selected,
+    /// Further names of secrets, if requests that fail are sampled.
+    masks: Option<Masks>,
     /// Sinks that also receive all outputs and checks.
     beside: Vec<Arc<dyn Sink>>,
 }
@@ -359,16 +380,28 @@ impl RecorderSink {
     /// Creates the sink of a run. Every output and check also goes to each sink of `beside`.
     #[must_use]
     pub fn new(beside: Vec<Arc<dyn Sink>>) -> Self {
-        Self::selecting(Selected::default(), beside)
+        Self::selecting(Selected::default(), None, beside)
     }
 
-    /// Creates the sink of a run whose thresholds select the routes in `selected`.
+    /// Creates the sink of a run whose thresholds select the routes in `selected`. Requests that fail are sampled if
+    /// there are masks.
     #[must_use]
-    pub fn selecting(selected: Selected, beside: Vec<Arc<dyn Sink>>) -> Self {
-        let foreign = Mutex::new(Recorder::selecting(selected.clone()));
+    pub fn selecting(selected: Selected, masks: Option<Masks>, beside: Vec<Arc<dyn Sink>>) -> Self {
+        let foreign = Mutex::new(Recorder::selecting(selected.clone()).sampling(masks.clone(), false));
         let of_tags = TagRequests::selecting(selected.clone());
         tag_set::keep(selected.tags());
-        Self { foreign, of_tags, selected, beside }
+        Self { foreign, of_tags, selected, masks, beside }
+    }
+
+    /// Returns a recorder for a worker.
+    pub(super) fn recorder(&self) -> Recorder {
+        Recorder::selecting(self.selected.clone()).sampling(self.masks.clone(), true)
+    }
+
+    /// Returns the further names of secrets, if requests that fail are sampled.
+    #[must_use]
+    pub fn masks(&self) -> Option<&Masks> {
+        self.masks.as_ref()
     }
 
     /// Returns the routes that thresholds select.

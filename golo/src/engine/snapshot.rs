@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connections::Connections;
 use super::errors::{ErrorKind, Errors, Seen};
+use super::failures::Failures;
 use super::histogram::Histogram;
 use super::metrics::Metrics;
 use super::phases::{MeasuredPhases, Phase};
@@ -297,6 +298,8 @@ pub struct Snapshot {
     pub metrics: Metrics,
     /// Number of tags whose value became `other`, because there were too many sets of tags.
     pub tags_beyond: u64,
+    /// Samples of failed requests.
+    pub failures: Failures,
 }
 
 impl Snapshot {
@@ -326,6 +329,7 @@ impl Snapshot {
         self.requests_from_tags = self.requests_from_tags.saturating_add(other.requests_from_tags);
         self.metrics.merge(&other.metrics);
         self.tags_beyond = self.tags_beyond.saturating_add(other.tags_beyond);
+        self.failures.merge(&other.failures);
     }
 
     /// Adds the panics outside of triggers that have not been reported yet. `started` is the start of the run's
@@ -449,7 +453,7 @@ impl Snapshot {
         waits
     }
 
-    /// Returns the heap memory of the histograms, in bytes.
+    /// Returns the heap memory of the histograms and samples, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let phases = |measure: &Measure| {
@@ -460,6 +464,6 @@ impl Snapshot {
         let others = [service, response, &self.journeys, &self.waiting, &self.connects, &self.generator.lag];
         let of_users = [&self.user_starts, &self.start_waits];
         let others = others.into_iter().chain(of_users).map(Histogram::bytes).sum::<usize>();
-        requests + self.tags.bytes() + self.metrics.bytes() + others
+        requests + self.tags.bytes() + self.metrics.bytes() + self.failures.bytes() + others
     }
 }

@@ -131,7 +131,7 @@ fn work<T: Trigger>(share: Share, runs: Vec<Arc<Run<T>>>, tell: &impl Fn(Message
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("a worker's runtime could not be started: {error}"))?;
     let Some(first) = runs.first().cloned() else { return Err("the plan has no load".to_owned()) };
-    recorder::install(Recorder::selecting(first.measured.selected().clone()));
+    recorder::install(first.measured.recorder());
     let lanes: Vec<_> = runs.into_iter().map(|run| Arc::new(Lane::new(run, share))).collect();
     runtime.block_on(async {
         first.trigger.prepare()?;

@@ -22,6 +22,14 @@ pub struct Step<Label> {
     pub failed: bool,
 }
 
+impl<Label> Step<Label> {
+    /// Returns the same step with another label.
+    pub(crate) fn relabel<Other>(self, relabel: impl FnOnce(Label) -> Other) -> Step<Other> {
+        let Self { label, started, duration, status, failed } = self;
+        Step { label: relabel(label), started, duration, status, failed }
+    }
+}
+
 /// Requests of one trigger that share a sequence ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journey<Label> {
@@ -103,13 +111,7 @@ impl<Label> Journey<Label> {
     /// Returns the same journey with other labels.
     pub fn relabel<Other>(self, mut relabel: impl FnMut(Label) -> Other) -> Journey<Other> {
         let Self { sequence_id, steps, further, started, ended, thought } = self;
-        let steps = steps.into_iter().map(|step| Step {
-            label: relabel(step.label),
-            started: step.started,
-            duration: step.duration,
-            status: step.status,
-            failed: step.failed,
-        });
+        let steps = steps.into_iter().map(|step| step.relabel(&mut relabel));
         Journey { sequence_id, steps: steps.collect(), further, started, ended, thought }
     }
 }
@@ -143,6 +145,11 @@ impl Journeys {
         if let Some(journey) = self.0.get_mut(number) {
             journey.push(step);
         }
+    }
+
+    /// Returns the journey with this sequence ID, if it has any request.
+    pub(crate) fn of(&self, sequence_id: &str) -> Option<&Journey<u32>> {
+        self.0.iter().find(|journey| *journey.sequence_id == *sequence_id)
     }
 
     /// Returns the journeys in the order in which their first requests ended.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Phases;
+use crate::metrics::evidence::Evidence;
 use crate::metrics::tag_set::RequestTags;
 use crate::support::secrets::url_without_credentials;
 
@@ -127,6 +128,8 @@ pub struct OutputRef<'a> {
     pub tags: RequestTags,
     /// Time at which the request ended, if it ran in this process. Not on the line.
     pub(crate) ended: Option<Instant>,
+    /// Heads and bodies, if they are still there. Not on the line.
+    pub(crate) evidence: Option<&'a Evidence<'a>>,
 }
 
 impl Output {
@@ -206,6 +209,7 @@ impl Output {
             redirects_are_hidden: false,
             tags: self.tags.clone(),
             ended: None,
+            evidence: None,
         }
     }
 }

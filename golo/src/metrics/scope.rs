@@ -121,6 +121,22 @@ impl Scope {
         lock(&self.failures).iter().any(|error| is_among_causes(error, reason))
     }
 
+    /// Returns the requests of a journey that have ended, as far as they are kept, and the number of the others.
+    pub(crate) fn steps_so_far(&self, sequence_id: &str) -> (Vec<Step<u32>>, u64) {
+        match &self.notes {
+            Notes::Journeys(journeys) => {
+                let journeys = lock(journeys);
+                journeys.of(sequence_id).map_or((Vec::new(), 0), |journey| (journey.steps.clone(), journey.further))
+            }
+            Notes::FirstSequence(_) => (Vec::new(), 0),
+        }
+    }
+
+    /// Returns the user and the iteration, if they are known.
+    pub(crate) fn user_and_iteration(&self) -> Option<(u64, u64)> {
+        self.seed.map(|(user, iteration, _)| (user, iteration))
+    }
+
     /// Takes the journeys so far.
     pub(crate) fn take_journeys(&self) -> Vec<Journey<u32>> {
         match &self.notes {

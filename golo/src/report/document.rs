@@ -170,6 +170,13 @@ fn threshold(judged: &Judged) -> impl Serialize {
         passed: judged.passed,
         reason: &judged.reason,
         note: &judged.note,
+        windows: judged.windows.map(|windows| object! {
+            length: nanoseconds(windows.length),
+            judged: windows.judged,
+            failed: windows.failed,
+            empty: windows.empty,
+            worst_from: windows.worst_from.map(nanoseconds),
+        }),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod embedded;
 mod facts;
+mod failures;
 mod journeys;
 mod own;
 mod table;
@@ -18,6 +19,7 @@ use std::{io, time::Duration};
 use askama::Template;
 
 use self::embedded::{Json, Script};
+use self::failures::Failure;
 use self::journeys::Waterfall;
 use self::table::Table;
 use super::document::GOLO;
@@ -95,6 +97,9 @@ struct Page<'a> {
     journeys: Option<Table>,
     checks: Option<Table>,
     errors: Option<Table>,
+    failures: Vec<Failure>,
+    /// Remark on further samples.
+    further_failures: Option<String>,
 }
 
 impl<'a> Page<'a> {
@@ -107,6 +112,7 @@ impl<'a> Page<'a> {
         load.extend(failed_triggers(&totals.triggers));
         // The page contains no code markup.
         let plain = |text: &str| text.replace('`', "");
+        let (failures, further_failures) = failures::failures(totals, requests);
         Self {
             nonce: unnoted_sequence_id(),
             style: include_str!("html/style.css"),
@@ -149,6 +155,8 @@ impl<'a> Page<'a> {
             journeys: tables::journeys(document),
             checks: tables::checks(document),
             errors: tables::errors(document),
+            failures,
+            further_failures,
         }
     }
 
@@ -241,6 +249,7 @@ impl<'a> Page<'a> {
             ("tags", "Tags", self.tag_values.is_some() || self.tag_numbers.is_some()),
             ("checks", "Checks", self.checks.is_some()),
             ("errors", "Errors", self.errors.is_some()),
+            ("failures", "Failure samples", !self.failures.is_empty()),
             ("generator", "Generator", !self.generator.is_empty()),
             ("history", "Figures", self.history.is_some()),
         ];

@@ -9,14 +9,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::files::{ReportFile, followed, is_special};
-use super::{MetricsOutput, RunOutcome, Written, document, jsonl, junit, tables};
+use super::{MetricsOutput, RunOutcome, Written, document, failures, jsonl, junit, tables};
 use crate::{Error, Sink, error::chain, support::setting_error::SettingError};
 
 /// All kinds of outputs, in the order in which they finish. The last ones report the errors of the others.
-const KINDS: [&OutputKind; 5] = [&jsonl::KIND, &tables::KIND, &junit::KIND, &HTML, &document::KIND];
+const KINDS: [&OutputKind; 6] = [&jsonl::KIND, &failures::KIND, &tables::KIND, &junit::KIND, &HTML, &document::KIND];
 /// The examples of all kinds, for error messages.
-const EXAMPLES: &str =
-    "summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, jsonl=FILE, or jsonl=- for stdout";
+const EXAMPLES: &str = "summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, failures=FILE.jsonl, jsonl=FILE, or jsonl=- for stdout";
 
 #[cfg(feature = "html")]
 use super::html::KIND as HTML;
@@ -99,6 +98,12 @@ impl OutputArg {
     #[must_use]
     pub fn is_lines(&self) -> bool {
         self.kind.name == jsonl::KIND.name
+    }
+
+    /// Returns true if the output shows samples of failed requests.
+    #[must_use]
+    pub fn shows_failures(&self) -> bool {
+        [failures::KIND.name, HTML.name].contains(&self.kind.name)
     }
 
     /// Returns true if the output writes to stdout.
@@ -227,7 +232,8 @@ mod tests {
             #[cfg(feature = "html")]
             ("html=page.html", 1),
             ("junit=j.xml", 1),
-            ("csv=out/run", 7),
+            ("csv=out/run", 8),
+            ("failures=f.jsonl", 1),
         ] {
             let argument = argument(text).unwrap();
             let (kind, value) = text.split_once('=').unwrap();
@@ -237,7 +243,7 @@ mod tests {
         for text in ["", "jsonl", "jsonl=", "xml=a", "summary"] {
             assert!(argument(text).unwrap_err().to_string().starts_with("expected summary=FILE.json, "), "{text}");
         }
-        for text in ["summary=-", "html=-", "junit=-", "csv=-"] {
+        for text in ["summary=-", "html=-", "junit=-", "csv=-", "failures=-"] {
             assert!(
                 argument(text).unwrap_err().to_string().starts_with("`-` is stdout, which only jsonl= can use"),
                 "{text}"

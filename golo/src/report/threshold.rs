@@ -11,13 +11,15 @@ mod own;
 mod parse;
 mod room;
 mod samples;
+mod sliding;
 mod tag;
 #[cfg(test)]
 mod tests;
 mod trigger_tags;
 mod watch;
+mod window;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use crate::metrics::scope;
 
@@ -31,8 +33,11 @@ pub use room::Room;
 pub use samples::{Measured, Users};
 use tag::{Key, Tag};
 pub use watch::Watch;
+pub use window::WindowCounts;
 
-/// A condition that a run must meet: `METRIC[{tag:value,…}] STATISTIC OPERATOR VALUE`, with or without spaces.
+use crate::engine::plan::Time;
+
+/// A condition that a run must meet: `METRIC[{tag:value,…}] STATISTIC OPERATOR VALUE [over TIME]`.
 ///
 /// [`Display`](fmt::Display) writes it in the shortest form, which parses to an equal threshold.
 ///
@@ -106,6 +111,11 @@ pub use watch::Watch;
 /// which triggers were started. No rate counts what ended later. See [`RateTime`](crate::report::RateTime). Data counts
 /// bodies only: the body of a request if it got a response, and the part of a response's body that was received.
 ///
+/// With `over 30s` the threshold must hold in each window of that length that ends at a whole second of the load, and
+/// the worst window is reported. The length is whole seconds, from 1 s to 1 h. A window without samples of a
+/// distribution or a share is not judged, and if no window has any, the threshold fails. If the load is shorter than one
+/// window, the whole run is judged.
+///
 /// A value is a number with a unit: `ns us µs ms s m h`, or milliseconds without a unit; for data `B kB MB GB KiB MiB
 /// GiB`; for a share `%`, or a number from 0 to 1; otherwise no unit. The values of tags have no unit and may be
 /// negative.
@@ -119,6 +129,8 @@ pub struct Threshold {
     statistic: Statistic,
     operator: Operator,
     limit: Limit,
+    /// Length of the sliding windows, if it is over windows.
+    over: Option<Duration>,
 }
 
 impl Threshold {
@@ -172,6 +184,12 @@ impl Threshold {
         self.own.as_deref().unwrap_or(self.metric.name())
     }
 
+    /// Returns the length of the sliding windows in which the threshold must hold, if it is over windows.
+    #[must_use]
+    pub fn over(&self) -> Option<Duration> {
+        self.over
+    }
+
     /// Returns true if `value` meets the threshold.
     fn holds(&self, value: f64) -> bool {
         self.operator.holds(value, self.limit.value())
@@ -195,6 +213,7 @@ impl FromStr for Threshold {
 
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}{}", self.subject(), self.statistic, self.operator, self.limit)
+        write!(f, "{} {}{}{}", self.subject(), self.statistic, self.operator, self.limit)?;
+        self.over.map_or(Ok(()), |length| write!(f, " over {}", Time(length)))
     }
 }

@@ -9,6 +9,7 @@ use reqwest::{Client, Response, Url};
 use super::{Options, Place, Requested, conclude};
 use crate::RequestError;
 use crate::error::NotAllowed;
+use crate::metrics::evidence::{Evidence, ResponseEvidence};
 use crate::request::recording::Recording;
 use crate::request::upload::{Again, Upload};
 use crate::support::secrets::url_without_credentials;
@@ -42,7 +43,15 @@ pub(super) async fn send(
             }
             let amounts = recording.amounts(None);
             let response = put_together(response, body.clone(), requested.clone(), amounts);
-            conclude(options.expectations, &response, &body, recording);
+            let (version, headers) = (response.version(), response.headers());
+            let evidence = Evidence {
+                url: response.url(),
+                // The client has taken the request, and a copy of it would cost every request that passes.
+                headers: None,
+                body: None,
+                response: Some(ResponseEvidence { version, headers, body: &body }),
+            };
+            conclude(options.expectations, &response, &body, recording, &evidence);
             Ok(response)
         }
         Err(failure) => {
@@ -51,7 +60,8 @@ pub(super) async fn send(
                 Failure::Sending(error) => RequestError::new(method, url, error, recording.has_responded()),
                 Failure::NotAllowed(reason) => RequestError::not_followed(method, url, reason),
             };
-            Err(super::failed(error, &options.expectations, recording, place))
+            let evidence = Evidence { url, headers: None, body: None, response: None };
+            Err(super::failed(error, &options.expectations, recording, place, &evidence))
         }
     }
 }

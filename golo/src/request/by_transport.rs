@@ -14,6 +14,7 @@ use super::{Options, Place, Requested, look};
 use crate::RequestError;
 use crate::error::RequestErrorKind;
 use crate::error::transport::TransportError;
+use crate::metrics::evidence::{Evidence, ResponseEvidence};
 use crate::metrics::tag_set::TagSet;
 use crate::metrics::visitor::Visitor;
 use crate::request::recording::Recording;
@@ -73,7 +74,16 @@ pub(super) async fn send(
         None => followed.await,
         Some(limit) => tokio::time::timeout(limit, followed).await.unwrap_or_else(|_| Err(TransportError::timeout())),
     };
-    let request = hops.request;
+    let Hops { request, payload, .. } = hops;
+    let mut evidence = Evidence {
+        url: request.url(),
+        headers: Some(request.headers()),
+        body: match &payload {
+            Payload::Whole(body) => Some(body),
+            Payload::Stream(_) | Payload::Spent => None,
+        },
+        response: None,
+    };
     let decoded = match result {
         Ok(answer) => decoded(answer, settings, &mut recording).await,
         Err(error) => Err(error),
@@ -82,17 +92,21 @@ pub(super) async fn send(
         Ok(answer) => answer,
         Err(error) => {
             let error = RequestError::of_transport(&requested.method, &requested.url, error);
-            return Err(super::failed(error, &options.expectations, recording, place));
+            return Err(super::failed(error, &options.expectations, recording, place, &evidence));
         }
     };
     let amounts = recording.amounts(None);
     if options.expectations.is_empty() {
-        recording.finish(None);
+        let Answer { head, body, .. } = &answer;
+        evidence.response = Some(ResponseEvidence { version: head.version, headers: &head.headers, body });
+        recording.finish_with(None, &evidence);
         return Ok(put_together(answer, request.url(), requested, amounts));
     }
     let body = answer.body.clone();
     let response = put_together(answer, request.url(), requested.clone(), amounts);
-    look(options.expectations, &response, &body, recording);
+    let (version, headers) = (response.version(), response.headers());
+    let evidence = Evidence { response: Some(ResponseEvidence { version, headers, body: &body }), ..evidence };
+    look(options.expectations, &response, &body, recording, &evidence);
     Ok(response)
 }
 

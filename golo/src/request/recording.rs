@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 
 use crate::metrics::error_kind::ErrorKind;
+use crate::metrics::evidence::Evidence;
 use crate::metrics::scope::Scope;
 use crate::metrics::tag_set::TagSet;
 use crate::request::upload::Taken;
@@ -206,7 +207,12 @@ impl<'a> Recording<'a> {
     }
 
     pub(crate) fn finish(mut self, error: Option<&str>) {
-        self.record(error);
+        self.record(error, None);
+    }
+
+    /// Records the request. If it failed, `evidence` may be sampled.
+    pub(crate) fn finish_with(mut self, error: Option<&str>, evidence: &Evidence<'_>) {
+        self.record(error, Some(evidence));
     }
 
     /// Accepts any status from now on, for a response that is a redirect.
@@ -216,7 +222,7 @@ impl<'a> Recording<'a> {
 
     /// Records this request, and goes on with the one that `next` starts.
     pub(crate) fn finish_and(&mut self, next: impl FnOnce() -> Self) {
-        self.record(None);
+        self.record(None, None);
         *self = next();
     }
 
@@ -248,7 +254,7 @@ impl<'a> Recording<'a> {
         })
     }
 
-    fn record(&mut self, error: Option<&str>) {
+    fn record(&mut self, error: Option<&str>, evidence: Option<&Evidence<'_>>) {
         self.open = false;
         let ended = self.end();
         let duration = ended - self.started;
@@ -273,6 +279,7 @@ impl<'a> Recording<'a> {
             redirects_are_hidden: self.redirects_are_hidden,
             tags: self.tags.into(),
             ended: Some(ended),
+            evidence,
         });
     }
 
@@ -317,7 +324,7 @@ impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if self.open {
             // A sink may be the user's code, and a second panic during a panic would end the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.record(Some("cancelled"))));
+            let _ = catch_unwind(AssertUnwindSafe(|| self.record(Some("cancelled"), None)));
         }
     }
 }

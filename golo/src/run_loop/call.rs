@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::RunSpec;
 use crate::engine::Options;
+use crate::engine::failures::Masks;
 use crate::engine::plan::{Asked, Plan, PlanError, ScenarioRequest};
 use crate::engine::room::Selected;
 use crate::report::terminal::Terminal;
@@ -29,6 +30,10 @@ pub struct RunCall {
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) abort_on_fail: bool,
     pub(crate) out: Vec<OutputArg>,
+    /// Further names of secrets in samples of failed requests.
+    pub(crate) masks: Masks,
+    /// True if samples are taken even if no report shows them.
+    pub(crate) keeps_failures: bool,
     /// Parameters from a job file.
     pub(crate) params: Vec<(String, String)>,
     /// Load test that a job file names.
@@ -106,6 +111,18 @@ impl RunCall {
     pub fn selected(&self) -> Selected {
         let routes: Selected = self.thresholds.iter().filter_map(Threshold::route).collect();
         routes.with_tags(self.thresholds.iter().flat_map(Threshold::tags))
+    }
+
+    /// Takes samples of failed requests even if no report shows them, because the run is stored.
+    pub fn keep_failures(&mut self) {
+        self.keeps_failures = true;
+    }
+
+    /// Returns the further names of secrets, if samples of failed requests are wanted.
+    #[must_use]
+    pub fn masks(&self) -> Option<Masks> {
+        let is_wanted = self.keeps_failures || self.out.iter().any(OutputArg::shows_failures);
+        is_wanted.then(|| self.masks.clone())
     }
 
     /// Returns the parameters from a job file.

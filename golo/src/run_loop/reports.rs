@@ -64,7 +64,8 @@ pub struct ReportArgs {
     /// Write a page with charts
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Write a report (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX
+    /// Write a report (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX,
+    /// failures=FILE.jsonl
     #[arg(short, long, value_name = "TYPE=ARG", value_parser = report_file)]
     out: Vec<OutputArg>,
     /// Print the JSON of `-o summary=FILE` instead of text
@@ -75,8 +76,8 @@ pub struct ReportArgs {
 /// Parses an output that can be written after the run has ended.
 fn report_file(text: &str) -> Result<OutputArg, SettingError> {
     match text.parse::<OutputArg>()? {
-        lines if lines.is_lines() => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml or csv=PREFIX: \
-                                          measurements are stored per second, not per request"
+        lines if lines.is_lines() => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX or \
+                                          failures=FILE.jsonl: measurements are stored per second, not per request"
             .into()),
         output => Ok(output),
     }

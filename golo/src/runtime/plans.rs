@@ -14,6 +14,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{in_process::InProcess, line_buffer::LineBuffer, outbox::Outbox, service::InFlight};
+use crate::engine::failures::Masks;
 use crate::engine::plan::{Plan, PlanError, Rate, ScenarioRequest, Target};
 use crate::engine::room::Selected;
 use crate::engine::share::Share;
@@ -81,6 +82,8 @@ struct RequestedPlan {
     options: Options,
     /// Routes and tags that thresholds select.
     selected: Selected,
+    /// Further names of secrets, if samples of failed requests are wanted.
+    masks: Option<Masks>,
     wants_outputs: bool,
     /// Revision of the protocol that both sides speak.
     revision: u32,
@@ -103,6 +106,7 @@ impl RequestedPlan {
             only,
             load_is_asked,
             mut selected_tags,
+            failures,
         } = written;
         let request = scenario_request(&scenarios, only, load_is_asked);
         if needs > pb::REVISION {
@@ -145,6 +149,7 @@ impl RequestedPlan {
             options,
             selected: wire::selected(selected_routes, selected_tags),
             thresholds: completed.thresholds.iter().map(Threshold::to_string).collect(),
+            masks: failures.map(|failures| failures.masks.into_iter().collect()),
             wants_outputs: outputs,
             revision,
         })
@@ -173,7 +178,7 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        RequestedPlan { plan, thresholds, options, selected, wants_outputs, revision }: RequestedPlan,
+        RequestedPlan { plan, thresholds, options, selected, masks, wants_outputs, revision }: RequestedPlan,
         events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
@@ -183,7 +188,7 @@ impl Running {
         let shared = plans.loadtest.set_up().await.map_err(failed)?;
         let outputs = wants_outputs.then(Arc::<LineBuffer>::default);
         let buffer = outputs.iter().map(|buffer| Arc::<LineBuffer>::clone(buffer) as Arc<dyn Sink>);
-        let sinks = Sinks::selecting(selected, buffer.chain(plans.loadtest.own_sink()).collect());
+        let sinks = Sinks::selecting(selected, masks, buffer.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
         let engine = InProcess::start(&plans.loadtest, shared, plan.clone(), options.clone(), sinks).map_err(failed)?;
         let engine = LocalEngine::new(engine);

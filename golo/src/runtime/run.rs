@@ -47,7 +47,7 @@ pub fn run_driver<D: Driver>(
 ) -> ExitCode {
     deliver(name, call, further, |outputs| {
         let Runtimes { control, .. } = Runtimes::start(1)?;
-        let sinks = Sinks::selecting(call.selected(), outputs::sinks(outputs).collect());
+        let sinks = Sinks::selecting(call.selected(), call.masks(), outputs::sinks(outputs).collect());
         let mut driver = driver(control.handle());
         let outcome = control.block_on(async {
             let mut signals = Signals::listen()?;
@@ -94,7 +94,8 @@ async fn flush(outputs: &mut [Box<dyn MetricsOutput>]) -> Vec<Unwritten> {
 
 fn drive(loadtest: Loadtest, call: &RunCall, outputs: &mut [Box<dyn MetricsOutput>]) -> Result<RunOutcome, Error> {
     let runtimes = Runtimes::start(THREADS)?;
-    let sinks = Sinks::selecting(call.selected(), outputs::sinks(outputs).chain(loadtest.own_sink()).collect());
+    let sinks =
+        Sinks::selecting(call.selected(), call.masks(), outputs::sinks(outputs).chain(loadtest.own_sink()).collect());
     sink::install(Arc::<Outside>::clone(&sinks.outside));
     let spec = call.spec(&loadtest.name);
     let loadtest = Arc::new(loadtest);

@@ -74,7 +74,8 @@ struct LoadArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Run")]
 struct HowArgs {
-    /// Exit with 99 unless this holds: 'http_req_duration p(95)<200ms', 'http_req_failed rate<1%' (may be repeated)
+    /// Exit with 99 unless this holds: 'http_req_duration p(95)<200ms', 'http_req_failed rate<5% over 30s' (may be
+    /// repeated)
     #[arg(short, long, value_name = "EXPR")]
     threshold: Vec<Threshold>,
     /// Stop as soon as a threshold can no longer hold
@@ -99,10 +100,14 @@ struct HowArgs {
     /// Longest delay of starts before the run is INVALID [default: 10ms, or a tenth of the time between two starts]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     max_lag: Option<Duration>,
-    /// Write results (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, or jsonl=FILE
-    /// with one line per request; jsonl=- writes to stdout, and the summary then goes to stderr
+    /// Write results (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX,
+    /// failures=FILE.jsonl with samples of failed requests, or jsonl=FILE with one line per request; jsonl=- writes to
+    /// stdout, and the summary then goes to stderr
     #[arg(short, long, value_name = "TYPE=ARG")]
     out: Vec<OutputArg>,
+    /// Mask this header, query parameter or field in samples of failed requests, beside well-known ones (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    mask: Vec<String>,
     /// Read settings that no flag sets from a job file: TOML with the flags' names as keys (`golo run` also reads YAML)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -195,6 +200,8 @@ impl<T: OwnFlags> RunArgs<T> {
             thresholds: how.threshold,
             abort_on_fail: how.abort_on_fail,
             out: how.out,
+            masks: how.mask.into_iter().collect(),
+            keeps_failures: false,
             params,
             load_test,
             quiet: how.quiet,
@@ -289,6 +296,7 @@ impl HowArgs {
             threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },
             abort_on_fail: self.abort_on_fail || below.abort_on_fail,
             out: if self.out.is_empty() { below.out } else { self.out },
+            mask: if self.mask.is_empty() { below.mask } else { self.mask },
             file: self.file.or(below.file),
             quiet: self.quiet || below.quiet,
             no_progress: self.no_progress || below.no_progress,

@@ -46,7 +46,7 @@ impl From<ErrorKind> for pb::ErrorKind {
 }
 
 /// Returns the kind of error. An unknown one is treated as `Other`.
-fn kind(written: i32) -> ErrorKind {
+pub(super) fn kind(written: i32) -> ErrorKind {
     let kind = KINDS.iter().find(|(_, known)| *known as i32 == written);
     kind.map_or(ErrorKind::Other, |(kind, _)| *kind)
 }
@@ -80,7 +80,7 @@ fn priority(written: i32, is_other: bool) -> Priority {
     }
 }
 
-fn label(written: Option<&pb::Label>) -> Result<Arc<Label>, WireError> {
+pub(super) fn label(written: Option<&pb::Label>) -> Result<Arc<Label>, WireError> {
     let pb::Label { origin, route, method, .. } = written.ok_or_else(|| WireError::missing("label"))?;
     let label = Label::new(&**origin, without_query_values(route), &**method);
     let label = label.with_tags(super::pairs::read(written.map_or(&[], |written| &written.tags)));
@@ -109,7 +109,7 @@ fn outcome(written: Option<&Ended>) -> Result<Outcome, WireError> {
     Ok(Outcome::Answered { status: self::status(*status)?, failed })
 }
 
-fn status(written: u32) -> Result<u16, WireError> {
+pub(super) fn status(written: u32) -> Result<u16, WireError> {
     u16::try_from(written).map_err(|_| WireError::new(format!("the status {written}")))
 }
 
@@ -135,16 +135,9 @@ pub fn is_step(written: &pb::Series) -> bool {
 
 impl From<&Journey<Arc<Label>>> for pb::Journey {
     fn from(journey: &Journey<Arc<Label>>) -> Self {
-        let step = |Step { label, started, duration, status, failed }: &Step<Arc<Label>>| pb::Step {
-            label: Some((&**label).into()),
-            started: unix_nanoseconds(*started),
-            duration: nanoseconds(*duration),
-            status: (*status).into(),
-            failed: *failed,
-        };
         Self {
             sequence_id: journey.sequence_id.to_string(),
-            steps: journey.steps.iter().map(step).collect(),
+            steps: journey.steps.iter().map(write_step).collect(),
             further: journey.further,
             started: unix_nanoseconds(journey.started()),
             ended: unix_nanoseconds(journey.ended()),
@@ -153,17 +146,28 @@ impl From<&Journey<Arc<Label>>> for pb::Journey {
     }
 }
 
+pub(super) fn write_step(Step { label, started, duration, status, failed }: &Step<Arc<Label>>) -> pb::Step {
+    pb::Step {
+        label: Some((&**label).into()),
+        started: unix_nanoseconds(*started),
+        duration: nanoseconds(*duration),
+        status: (*status).into(),
+        failed: *failed,
+    }
+}
+
+pub(super) fn read_step(written: &pb::Step) -> Result<Step<Arc<Label>>, WireError> {
+    Ok(Step {
+        label: label(written.label.as_ref())?,
+        started: moment(written.started),
+        duration: Duration::from_nanos(written.duration),
+        status: status(written.status)?,
+        failed: written.failed,
+    })
+}
+
 fn journey(written: &pb::Journey) -> Result<Journey<Arc<Label>>, WireError> {
-    let step = |written: &pb::Step| {
-        Ok(Step {
-            label: label(written.label.as_ref())?,
-            started: moment(written.started),
-            duration: Duration::from_nanos(written.duration),
-            status: status(written.status)?,
-            failed: written.failed,
-        })
-    };
-    let steps = written.steps.iter().map(step).collect::<Result<_, _>>()?;
+    let steps = written.steps.iter().map(read_step).collect::<Result<_, _>>()?;
     let (started, ended) = (moment(written.started), moment(written.ended));
     let thought = Duration::from_nanos(written.thought);
     Ok(Journey::restored(&written.sequence_id, steps, written.further, started, ended, thought))
@@ -190,6 +194,7 @@ impl From<&Snapshot> for pb::Snapshot {
             redirects,
             metrics,
             tags_beyond,
+            failures,
         } = snapshot;
         let series = |(series, measure): (&Series, &Measure)| pb::Series {
             label: Some((&*series.label).into()),
@@ -243,6 +248,7 @@ impl From<&Snapshot> for pb::Snapshot {
             metrics: super::metrics::write(metrics),
             refused_values: super::metrics::write_refused(metrics),
             tag_values_beyond: *tags_beyond,
+            failures: failures.iter().map(super::failures::write).collect(),
         }
     }
 }
@@ -355,6 +361,9 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             errors.add_seen(kind(*written), text, Seen { count: *count, first: Duration::from_nanos(*first) });
         }
         snapshot.errors = errors;
+        for written in &written.failures {
+            snapshot.failures.add(super::failures::read(written)?);
+        }
         for pb::Redirects { label: written, followed, at_least } in &written.redirects {
             let redirects = Redirects { followed: *followed, at_least: *at_least };
             snapshot.redirect(&label(written.as_ref())?, redirects);

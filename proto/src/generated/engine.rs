@@ -73,6 +73,17 @@ pub struct Plan {
     /// Tags that thresholds select. Series with one of them stay separate.
     #[prost(message, repeated, tag = "30")]
     pub selected_tags: ::prost::alloc::vec::Vec<TagPair>,
+    /// Requests that fail are sampled, if this is present.
+    #[prost(message, optional, tag = "15")]
+    pub failures: ::core::option::Option<FailureSampling>,
+}
+/// How requests that fail are sampled.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailureSampling {
+    /// Further names whose values are masked: of headers, of parameters of a
+    /// query, and of fields of forms and JSON.
+    #[prost(string, repeated, tag = "1")]
+    pub masks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The users and starts whose number i satisfies i % of == index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -468,6 +479,10 @@ pub struct Snapshot {
     /// many sets of tags.
     #[prost(uint64, tag = "23")]
     pub tag_values_beyond: u64,
+    /// Samples of requests that failed, the earliest first: at most 10 of each
+    /// label and kind of error.
+    #[prost(message, repeated, tag = "25")]
+    pub failures: ::prost::alloc::vec::Vec<Failure>,
 }
 /// The triggers of one scenario. Starts that did not happen belong to none, if
 /// several scenarios share a load.
@@ -598,6 +613,95 @@ pub struct RefusedValues {
     pub reason: i32,
     #[prost(uint64, tag = "3")]
     pub count: u64,
+}
+/// A request that failed. Secrets are masked.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Failure {
+    /// Time when it ended.
+    #[prost(fixed64, tag = "1")]
+    pub at: u64,
+    #[prost(message, optional, tag = "2")]
+    pub label: ::core::option::Option<Label>,
+    /// URL as requested, without user and password.
+    #[prost(string, tag = "3")]
+    pub url: ::prost::alloc::string::String,
+    /// URL that it was redirected to, if it was.
+    #[prost(string, optional, tag = "4")]
+    pub redirected_to: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "ErrorKind", tag = "5")]
+    pub kind: i32,
+    /// Text of the error.
+    #[prost(string, tag = "6")]
+    pub error: ::prost::alloc::string::String,
+    /// HTTP status, or 0 if there was no response.
+    #[prost(uint32, tag = "7")]
+    pub status: u32,
+    /// HTTP version of the response, such as HTTP/1.1.
+    #[prost(string, optional, tag = "8")]
+    pub version: ::core::option::Option<::prost::alloc::string::String>,
+    /// Time from sending it to its end.
+    #[prost(uint64, tag = "9")]
+    pub duration: u64,
+    /// Its phases, if they are known.
+    #[prost(message, optional, tag = "10")]
+    pub phases: ::core::option::Option<RequestPhases>,
+    /// The request, if its head or body is known.
+    #[prost(message, optional, tag = "11")]
+    pub request: ::core::option::Option<FailureMessage>,
+    /// The response, if a complete one arrived.
+    #[prost(message, optional, tag = "12")]
+    pub response: ::core::option::Option<FailureMessage>,
+    #[prost(string, tag = "13")]
+    pub sequence_id: ::prost::alloc::string::String,
+    /// User and iteration, if they are known.
+    #[prost(uint64, optional, tag = "14")]
+    pub user: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "15")]
+    pub iteration: ::core::option::Option<u64>,
+    /// Requests of the same journey that ended before: at most 64.
+    #[prost(message, repeated, tag = "16")]
+    pub steps: ::prost::alloc::vec::Vec<Step>,
+    /// Number of such requests after those.
+    #[prost(uint64, tag = "17")]
+    pub further_steps: u64,
+}
+/// Head and beginning of the body of a request or a response.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FailureMessage {
+    #[prost(message, repeated, tag = "1")]
+    pub headers: ::prost::alloc::vec::Vec<FailureHeader>,
+    /// The first 2 KiB of the body. Absent if it was not in memory, or compressed.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub body: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// Length of the whole body, if it is known.
+    #[prost(uint64, optional, tag = "3")]
+    pub length: ::core::option::Option<u64>,
+}
+/// A header of a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailureHeader {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// Phases of one request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestPhases {
+    #[prost(uint64, tag = "1")]
+    pub blocked: u64,
+    #[prost(uint64, tag = "2")]
+    pub dns: u64,
+    #[prost(uint64, tag = "3")]
+    pub connecting: u64,
+    #[prost(uint64, tag = "4")]
+    pub tls_handshaking: u64,
+    #[prost(uint64, tag = "5")]
+    pub sending: u64,
+    #[prost(uint64, tag = "6")]
+    pub waiting: u64,
+    #[prost(uint64, tag = "7")]
+    pub receiving: u64,
 }
 /// The tags of triggers with one key.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -1,11 +1,14 @@
 //! A load test that fills a report. The job name selects what a trigger does.
 
 use std::convert::Infallible;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use golo::{BoxError, Context, ResponseTag};
 
+/// Time of the first trigger that asked for it.
+static FIRST: OnceLock<Instant> = OnceLock::new();
 /// Number of triggers so far.
 static TRIGGERS: AtomicU64 = AtomicU64::new(0);
 
@@ -50,6 +53,11 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             let _ = get(&journey, "items", None).await;
         }
         "fail" => get(&journey, "status/500", None).await?,
+        // From the fourth second to the sixth, every request fails.
+        "bad deploy" => {
+            let is_bad = (4..6).contains(&FIRST.get_or_init(Instant::now).elapsed().as_secs());
+            get(&journey, if is_bad { "status/500" } else { "items" }, None).await?;
+        }
         "return an error" => return Err("out of stock".into()),
         "panic" => panic!("out of stock"),
         // Late enough that progress has been reported.
@@ -93,6 +101,7 @@ async fn reports(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
             return Err(format!("no user {number} at http://127.0.0.1:9/{}, line {number}", letters(number)).into());
         }
         "secrets" => secrets(&journey, number).await?,
+        "failures" => failures(&journey, number).await?,
         "a long route" => get(&journey, "items", Some(&format!("/{}", "x".repeat(299)))).await?,
         "a wide route" => get(&journey, "items", Some(&format!("/{}", "界".repeat(299)))).await?,
         "a hostile route" => {
@@ -143,6 +152,43 @@ async fn secrets(journey: &str, number: u64) -> Result<(), BoxError> {
             golo::do_request(journey, golo::client().get(format!("{REFUSED}/?{SECRET}"))).await?;
         }
         _ => golo::measure(journey, &url, async { Err(format!("no answer from {url}")) }).await?,
+    }
+    Ok(())
+}
+
+/// Makes a request that passes, and then one that fails in one of several ways. Each place of the failing ones has a
+/// secret of its own, which begins with `s3cret`.
+async fn failures(journey: &str, number: u64) -> Result<(), BoxError> {
+    let target = golo::param("TARGET_URL").unwrap_or_default();
+    get(journey, "", Some("/before")).await?;
+    let to = |path: &str| {
+        format!("{target}{path}?api_key=s3cret-query&page=7").replacen("http://", "http://ann:s3cret-user@", 1)
+    };
+    let json = r#"{"user": "ann", "password": "s3cret-json", "account": "s3cret-masked", "n": 1}"#;
+    let with_secrets = |url: String| {
+        let request = golo::client().post(url).header("authorization", "Bearer s3cret-bearer");
+        let request = request.header("cookie", "session=s3cret-cookie").header("x-account", "s3cret-account");
+        request.header("content-type", "application/json").body(json)
+    };
+    match number % 5 {
+        0 => golo::request(journey, with_secrets(to("status"))).route("/status").send().await.map(drop)?,
+        1 => {
+            let refused = golo::request(journey, with_secrets(to("content")));
+            let refused = refused.route("/content").expect(|_| -> Result<(), &str> { Err("no stock") });
+            refused.send().await.map(drop)?;
+        }
+        2 => {
+            let slow = with_secrets(to("hang")).timeout(Duration::from_millis(100));
+            let _ = golo::request(journey, slow).route("/hang").send().await;
+        }
+        3 => {
+            let refused = with_secrets(format!("{REFUSED}/?token=s3cret-token"));
+            let _ = golo::request(journey, refused).route("/refused").send().await;
+        }
+        _ => {
+            let cut = golo::request(journey, with_secrets(to("cut"))).route("/cut");
+            let _ = cut.send().await;
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod call;
 mod dead_targets;
 mod documentation;
 mod exit_codes;
+mod failures;
 mod files;
 mod job_files;
 mod junit;

@@ -84,6 +84,9 @@ async fn summaries_of_all_kinds_of_runs_are_valid() {
         "checks{check:nobody makes it} rate>1%",
         "tag{amount} min<0",
         "tag{parity:odd} rate<1%",
+        "http_req_duration p(95)<1m over 1s",
+        "checks{check:nobody makes it} rate>1% over 1s",
+        "http_reqs rate>0 over 1h",
     ];
     for (job, flags) in [
         ("mixed", "-u 3 -i 60"),

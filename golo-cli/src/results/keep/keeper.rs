@@ -156,6 +156,8 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         only: String::new(),
         load_is_asked: false,
         selected_tags: Vec::new(),
+        // Samples are in the records.
+        failures: None,
     };
     Begun {
         agent: machine(),

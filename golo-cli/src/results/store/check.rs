@@ -1,5 +1,6 @@
 //! Checks of records before they are stored, so that SQL queries and replays can process them later.
 
+use golo::engine::failures::SAMPLES;
 use golo::{engine::plan::Plan, report::Threshold};
 use golo_proto::engine as pb;
 use golo_proto::engine::event::Event;
@@ -109,6 +110,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         metrics: kept_metrics,
         refused_values,
         tag_values_beyond,
+        failures,
     } = snapshot;
     count("tags", *tag_values_beyond)?;
     refused_values.iter().try_for_each(|refused| count("refused values", refused.count))?;
@@ -124,6 +126,11 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         count("sent bytes", *sent)?;
     }
     phases.iter().try_for_each(phases_of_series)?;
+    if failures.len() > SAMPLES {
+        let number = failures.len();
+        return Err(StoreError::refused(format!("{number} samples of failed requests: there are at most {SAMPLES}")));
+    }
+    failures.iter().try_for_each(|failure| count("steps of a journey", failure.further_steps))?;
     connections.as_ref().map_or(Ok(()), connections_of_transport)?;
     triggers.as_ref().map_or(Ok(()), of_triggers)?;
     scenarios.iter().filter_map(|scenario| scenario.triggers.as_ref()).try_for_each(of_triggers)?;

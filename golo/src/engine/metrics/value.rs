@@ -105,7 +105,8 @@ impl Level {
         Self { count: 1, last: value, min: value, max: value, at }
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds the values of `other`.
+    pub(crate) fn merge(&mut self, other: &Self) {
         // Of two values at the same time the larger one counts, so that the order of merging does not matter.
         if (other.at, Ordered(other.last)) > (self.at, Ordered(self.last)) {
             (self.last, self.at) = (other.last, other.at);

@@ -8,9 +8,11 @@ use super::Threshold;
 use super::limit::Dimension;
 use super::metric::Statistic;
 use super::samples::{Measured, Samples, Users};
+use super::window::WindowCounts;
 use crate::engine::histogram::Histogram;
 use crate::engine::metrics::Level;
 use crate::engine::tags::Numbers;
+use crate::report::RateTime;
 use crate::report::units::{bytes, count, duration, number, percent, rate};
 
 /// Values that differ by less than this share may look equal in three digits.
@@ -29,6 +31,8 @@ pub struct Judged {
     pub reason: Option<String>,
     /// Note on the value, for example that it includes failed requests.
     pub note: Option<String>,
+    /// Results of its windows, if it is over sliding windows. The actual value is then that of the worst window.
+    pub windows: Option<WindowCounts>,
 }
 
 /// A value with its unit. [`Display`](fmt::Display) shows it in three digits, with a unit.
@@ -70,8 +74,8 @@ pub enum Actual {
 }
 
 impl Threshold {
-    /// Compares the threshold with the measurements. Without samples it fails, except for a counter, whose value is
-    /// then 0. It also fails if requests that it may select are [in `other`](Self::hidden).
+    /// Compares the threshold with the measurements of the whole period. Without samples it fails, except for a counter,
+    /// whose value is then 0. It also fails if requests that it may select are [in `other`](Self::hidden).
     #[must_use]
     pub fn judge(&self, measured: &Measured<'_>) -> Judged {
         let actual = self.actual(measured);
@@ -79,19 +83,24 @@ impl Threshold {
         let reason = unknown().or_else(|| actual.is_none().then(|| self.nothing(measured.totals)));
         let passed = reason.is_none() && actual.is_some_and(|actual| self.holds(actual.value()));
         let note = actual.and_then(|_| self.note(measured.totals));
-        Judged { threshold: self.clone(), actual, passed, reason, note }
+        Judged { threshold: self.clone(), actual, passed, reason, note, windows: None }
     }
 
     fn actual(&self, measured: &Measured<'_>) -> Option<Actual> {
-        match self.samples(measured) {
-            Samples::Counter(count) => Some(self.counted(count, measured.rates.time)),
-            Samples::Distribution(histogram) => self.statistic.of(&histogram).map(Actual::Duration),
+        self.value_of(&self.samples(measured), measured.rates.time)
+    }
+
+    /// Returns the value of samples from a period of this length; `None` if there are none.
+    pub(super) fn value_of(&self, samples: &Samples<'_>, time: Duration) -> Option<Actual> {
+        match *samples {
+            Samples::Counter(count) => Some(self.counted(count, time)),
+            Samples::Distribution(ref histogram) => self.statistic.of(histogram).map(Actual::Duration),
             Samples::Share { of: 0, .. } => None,
             Samples::Share { part, of } => Some(Actual::Share { part, of }),
-            Samples::Numbers(numbers) => self.statistic.of_numbers(&numbers).map(Actual::Number),
+            Samples::Numbers(ref numbers) => self.statistic.of_numbers(numbers).map(Actual::Number),
             Samples::Nothing { .. } => None,
             Samples::Sum(sum) => Some(match self.statistic {
-                Statistic::Rate => Actual::NumberPerSecond(measured.rates.number_per_second(sum)),
+                Statistic::Rate => Actual::NumberPerSecond(RateTime::load(time).number_per_second(sum)),
                 _ => Actual::Number(sum),
             }),
             Samples::Level(level) => self.statistic.of_level(&level).map(Actual::Number),

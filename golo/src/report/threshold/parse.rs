@@ -1,6 +1,6 @@
 //! Parser of thresholds, from left to right.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use super::Threshold;
 use super::error::Wrong;
@@ -8,6 +8,7 @@ use super::limit::{Dimension, Limit};
 use super::metric::{Metric, Statistic};
 use super::operator::Operator;
 use super::tag::{Key, Tag, is_key_part};
+use super::window;
 use crate::engine::tags::kept;
 use crate::metrics::custom;
 use crate::support::nearest::{instead, nearest_within, one_of};
@@ -22,8 +23,9 @@ pub(super) fn threshold(text: &str) -> Result<Threshold, Wrong> {
     let statistic = reader.statistic(metric)?;
     let operator = reader.operator()?;
     let limit = reader.limit(metric.dimension(statistic))?;
+    let over = reader.over()?;
     reader.end()?;
-    Ok(Threshold { metric, own, tags, statistic, operator, limit })
+    Ok(Threshold { metric, own, tags, statistic, operator, limit, over })
 }
 
 /// Largest number of letters in which a misspelled name differs.
@@ -344,7 +346,7 @@ impl<'a> Reader<'a> {
         let number = if is_below { -number } else { number };
         self.skip_spaces();
         let at = self.at;
-        let name = self.take(|c| c.is_alphanumeric() || "%/".contains(c));
+        let name = if self.is_over() { "" } else { self.take(|c| c.is_alphanumeric() || "%/".contains(c)) };
         let wrong = |at, reason| Wrong { at, reason, hint: hint() };
         let unit = dimension.unit(name).ok_or_else(|| wrong(at, format!("`{name}` is no unit here")))?;
         let limit = Limit { number, unit };
@@ -363,6 +365,30 @@ impl<'a> Reader<'a> {
             self.at = start;
         }
         number
+    }
+
+    /// Returns true if the word `over` is next.
+    fn is_over(&self) -> bool {
+        let rest = self.rest().strip_prefix("over");
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    }
+
+    /// Reads the length of the windows, if the threshold is over windows.
+    fn over(&mut self) -> Result<Option<Duration>, Wrong> {
+        self.skip_spaces();
+        if !self.is_over() {
+            return Ok(None);
+        }
+        self.word();
+        self.skip_spaces();
+        let at = self.at;
+        let text = self.take(|c| c.is_alphanumeric() || c == '.');
+        let hint = format!("expected {}", window::LENGTHS);
+        if text.is_empty() {
+            return Err(self.missing("length of the windows", hint));
+        }
+        let wrong = || Wrong { at, reason: format!("`{text}` is no length of windows"), hint };
+        window::length(text).ok_or_else(wrong).map(Some)
     }
 
     fn end(&mut self) -> Result<(), Wrong> {

@@ -3,6 +3,7 @@ mod judging;
 mod own;
 mod reading;
 mod trigger_tags;
+mod windows;
 
 use std::sync::Arc;
 

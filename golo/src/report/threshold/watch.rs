@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::window::Windows;
 use super::{Judged, Measured, Room, Threshold, Users};
 use crate::engine::curve::Curve;
 use crate::engine::plan::Plan;
@@ -23,18 +24,20 @@ pub struct Watch {
     users: Option<Users>,
 }
 
-/// A threshold, and the number of its samples in the best second so far.
+/// A threshold, the number of its samples in the best second so far, and its windows if it is over windows.
 #[derive(Debug, Clone)]
 struct Watched {
     threshold: Threshold,
     best: u64,
+    windows: Option<Windows>,
 }
 
 impl Watch {
     /// Returns a watch over the thresholds for a run of this plan.
     #[must_use]
     pub fn new(thresholds: impl IntoIterator<Item = Threshold>, plan: &Plan) -> Self {
-        let thresholds = thresholds.into_iter().map(|threshold| Watched { threshold, best: 0 }).collect();
+        let watched = |threshold| Watched { windows: Windows::of(&threshold, plan), threshold, best: 0 };
+        let thresholds = thresholds.into_iter().map(watched).collect();
         Self { plan: plan.clone(), thresholds, users: None }
     }
 
@@ -51,6 +54,9 @@ impl Watch {
         self.users = Some(Users::with(self.users, progress.users));
         for watched in &mut self.thresholds {
             watched.best = watched.best.max(watched.threshold.amount(&progress.second));
+            if let Some(windows) = &mut watched.windows {
+                windows.second(&watched.threshold, progress);
+            }
         }
     }
 
@@ -64,12 +70,20 @@ impl Watch {
     /// - Nothing comes after the plan's duration and its grace. A rate per second counts nothing after the duration.
     /// - No more requests are cut off than are in flight at the end, with the average number of requests per trigger so
     ///   far.
+    ///
+    /// A threshold over windows is lost as soon as one of them failed.
     #[must_use]
     pub fn lost(&self, totals: &Snapshot, elapsed: Duration) -> Option<&Threshold> {
         // Rates cover the time of the load, and do not count what ends after it.
         let load = self.plan.duration().map_or(elapsed, |duration| duration.min(elapsed));
         let measured = Measured { totals, rates: RateTime::load(load), users: self.users };
         let lost = self.thresholds.iter().find(|watched| {
+            if let Some(windows) = watched.windows.as_ref().filter(|windows| !windows.are_longer_than(&self.plan)) {
+                // A window that began before an early end of the load and ended after it is not judged in the end.
+                let have_failed =
+                    !has_ended_early(&self.plan, totals, elapsed) && windows.have_failed(&watched.threshold);
+                return have_failed || watched.threshold.hidden(totals).is_some();
+            }
             let room = watched.room(&self.plan, totals, elapsed);
             !watched.threshold.can_hold(&measured, room)
         });
@@ -80,7 +94,11 @@ impl Watch {
     #[must_use]
     pub fn judge(&self, finished: &Finished) -> Vec<Judged> {
         let measured = Measured::of(finished, self.users);
-        self.thresholds.iter().map(|watched| watched.threshold.judge(&measured)).collect()
+        let judged = |Watched { threshold, windows, .. }: &Watched| match windows {
+            Some(windows) => windows.judge(threshold, finished, self.users),
+            None => threshold.judge(&measured),
+        };
+        self.thresholds.iter().map(judged).collect()
     }
 }
 

@@ -153,7 +153,15 @@ fn statistics() -> impl Strategy<Value = (Metric, Statistic)> {
 fn at(metric: Metric, statistic: Statistic, operator: Operator, value: f64) -> Threshold {
     let dimension = metric.dimension(statistic);
     let unit = dimension.unit("ns").or(dimension.unit("")).unwrap();
-    Threshold { metric, own: None, tags: Vec::new(), statistic, operator, limit: Limit { number: value, unit } }
+    Threshold {
+        metric,
+        own: None,
+        tags: Vec::new(),
+        statistic,
+        operator,
+        limit: Limit { number: value, unit },
+        over: None,
+    }
 }
 
 /// Samples as a run may add them: arbitrary ones, or all of them the best or the worst.

@@ -29,6 +29,9 @@ fn thresholds_are_parsed_and_displayed() {
         ("http_reqs { status : 200 , route : /a b } count>0", "http_reqs{route:/a b,status:200} count>0"),
         (r#"checks{check:"a, \"b\" }"} rate==100%"#, r#"checks{check:"a, \"b\" }"} rate==100%"#),
         ("http_reqs{route:/{a,b},error:tls} count<1", r#"http_reqs{route:"/{a,b}",error:tls} count<1"#),
+        ("http_req_failed rate<5% over 30s", "http_req_failed rate<5% over 30s"),
+        ("http_req_duration p(95)<200  over  90", "http_req_duration p(95)<200ms over 1m30s"),
+        ("vus max<=1 over 60m", "vus max<=1 over 1h"),
         (
             "http_reqs{origin:http://[::1]:80,outcome:failed} count<1",
             "http_reqs{origin:http://[::1]:80,outcome:failed} count<1",
@@ -103,6 +106,13 @@ fn mistakes_are_reported_at_their_position() {
         ),
         ("http_req_failed rate<1ms", 22, "`ms` is no unit here", "expected a share from 0% to 100%, or from 0 to 1"),
         ("http_req_failed rate<5", 21, "no share is more than all", "expected a share from 0% to 100%, or from 0 to 1"),
+        ("http_reqs count<1 over", 22, "the length of the windows is missing", "expected whole seconds from 1s to 1h"),
+        ("http_reqs count<1 over ten", 23, "`ten` is no length of windows", "expected whole seconds from 1s to 1h"),
+        ("http_reqs count<1 over 1500ms", 23, "`1500ms` is no length of windows", "expected whole seconds"),
+        ("http_reqs count<1 over 0s", 23, "`0s` is no length of windows", "expected whole seconds"),
+        ("http_reqs count<1 over 61m", 23, "`61m` is no length of windows", "expected whole seconds"),
+        ("http_reqs count<1 over 5s x", 26, "a threshold ends here", "expected one comparison; "),
+        ("http_reqs count<1 overly 5s", 18, "`overly` is no unit here", "expected a number"),
         ("http_reqs count<1 && vus max<1", 18, "a threshold ends here", "expected one comparison; "),
     ] {
         let error = text.parse::<Threshold>().expect_err(text);
@@ -157,23 +167,18 @@ pub(super) fn thresholds() -> impl Strategy<Value = Threshold> {
     let number = prop_oneof![(0..1000_u32).prop_map(f64::from), 0.0..1e12_f64];
     let parts = metric.prop_flat_map(move |metric| {
         let operator = prop::sample::select(&Operator::ALL[..]);
-        (Just(metric), tags(metric), statistics(metric), operator, number.clone(), any::<prop::sample::Index>())
+        let over = prop::option::of((1..=3600_u64).prop_map(std::time::Duration::from_secs));
+        (Just(metric), tags(metric), statistics(metric), operator, number.clone(), any::<prop::sample::Index>(), over)
     });
-    parts.prop_map(|(metric, tags, statistic, operator, number, unit)| {
+    parts.prop_map(|(metric, tags, statistic, operator, number, unit, over)| {
         let dimension = metric.dimension(statistic);
         let number = if dimension == limit::Dimension::Share { number % 1.0 } else { number };
         let number = if dimension == limit::Dimension::Number { number - 500.0 } else { number };
         let units = ["", "ms", "ns", "us", "s", "m", "h", "%", "kB", "MB", "GB", "KiB", "MiB", "GiB", "/s"];
         let units: Vec<_> = units.iter().filter_map(|name| dimension.unit(name)).collect();
         let own = (metric == Metric::Own).then(|| "cart_value".into());
-        Threshold {
-            metric,
-            own,
-            tags,
-            statistic,
-            operator,
-            limit: Limit { number, unit: units[unit.index(units.len())] },
-        }
+        let limit = Limit { number, unit: units[unit.index(units.len())] };
+        Threshold { metric, own, tags, statistic, operator, limit, over }
     })
 }
 

@@ -1,0 +1,186 @@
+//! Samples of failed requests.
+
+use std::time::Duration;
+
+use super::snapshot::{kind, label, read_step, status, write_step};
+use super::{WireError, moment, unix_nanoseconds};
+use crate::Phases;
+use crate::engine::failures::{BODY, FailureSample, SampledMessage};
+use crate::metrics::journey::STEPS;
+use crate::metrics::output::nanoseconds;
+use crate::pb::engine as pb;
+
+pub(super) fn write(sample: &FailureSample) -> pb::Failure {
+    pb::Failure {
+        at: unix_nanoseconds(sample.at),
+        label: Some((&*sample.label).into()),
+        url: sample.url.to_string(),
+        redirected_to: sample.redirected_to.as_deref().map(str::to_owned),
+        kind: pb::ErrorKind::from(sample.kind).into(),
+        error: sample.error.to_string(),
+        status: sample.status.into(),
+        version: sample.version.as_deref().map(str::to_owned),
+        duration: nanoseconds(sample.duration),
+        phases: sample.phases.as_ref().map(write_phases),
+        request: sample.request.as_ref().map(write_message),
+        response: sample.response.as_ref().map(write_message),
+        sequence_id: sample.sequence_id.to_string(),
+        user: sample.trigger.map(|(user, _)| user),
+        iteration: sample.trigger.map(|(_, iteration)| iteration),
+        steps: sample.steps.iter().map(write_step).collect(),
+        further_steps: sample.further_steps,
+    }
+}
+
+/// Returns the sample of a message.
+///
+/// # Errors
+///
+/// Returns an error if its label is missing, if a status is invalid, or if more is kept than is allowed.
+pub(super) fn read(written: &pb::Failure) -> Result<FailureSample, WireError> {
+    if written.steps.len() > STEPS {
+        return Err(WireError::new(format!("a failed request with {} steps", written.steps.len())));
+    }
+    Ok(FailureSample {
+        at: moment(written.at),
+        label: label(written.label.as_ref())?,
+        url: (&*written.url).into(),
+        redirected_to: written.redirected_to.as_deref().map(Into::into),
+        kind: kind(written.kind),
+        error: (&*written.error).into(),
+        status: status(written.status)?,
+        version: written.version.as_deref().map(Into::into),
+        duration: Duration::from_nanos(written.duration),
+        phases: written.phases.as_ref().map(read_phases),
+        request: written.request.as_ref().map(read_message).transpose()?,
+        response: written.response.as_ref().map(read_message).transpose()?,
+        sequence_id: (&*written.sequence_id).into(),
+        trigger: written.user.zip(written.iteration),
+        steps: written.steps.iter().map(read_step).collect::<Result<_, _>>()?,
+        further_steps: written.further_steps,
+    })
+}
+
+fn write_message(message: &SampledMessage) -> pb::FailureMessage {
+    let header =
+        |(name, value): &(Box<str>, Box<str>)| pb::FailureHeader { name: name.to_string(), value: value.to_string() };
+    pb::FailureMessage {
+        headers: message.headers.iter().map(header).collect(),
+        body: message.body.clone(),
+        length: message.length,
+    }
+}
+
+fn read_message(written: &pb::FailureMessage) -> Result<SampledMessage, WireError> {
+    let length = written.body.as_ref().map_or(0, Vec::len);
+    if length > BODY {
+        return Err(WireError::new(format!("{length} bytes of a body of a failed request")));
+    }
+    let header = |header: &pb::FailureHeader| ((&*header.name).into(), (&*header.value).into());
+    Ok(SampledMessage {
+        headers: written.headers.iter().map(header).collect(),
+        body: written.body.clone(),
+        length: written.length,
+    })
+}
+
+fn write_phases(phases: &Phases) -> pb::RequestPhases {
+    let Phases { blocked, dns, connecting, tls_handshaking, sending, waiting, receiving } = *phases;
+    pb::RequestPhases {
+        blocked: nanoseconds(blocked),
+        dns: nanoseconds(dns),
+        connecting: nanoseconds(connecting),
+        tls_handshaking: nanoseconds(tls_handshaking),
+        sending: nanoseconds(sending),
+        waiting: nanoseconds(waiting),
+        receiving: nanoseconds(receiving),
+    }
+}
+
+fn read_phases(written: &pb::RequestPhases) -> Phases {
+    let pb::RequestPhases { blocked, dns, connecting, tls_handshaking, sending, waiting, receiving } = *written;
+    Phases {
+        blocked: Duration::from_nanos(blocked),
+        dns: Duration::from_nanos(dns),
+        connecting: Duration::from_nanos(connecting),
+        tls_handshaking: Duration::from_nanos(tls_handshaking),
+        sending: Duration::from_nanos(sending),
+        waiting: Duration::from_nanos(waiting),
+        receiving: Duration::from_nanos(receiving),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::errors::ErrorKind;
+    use crate::engine::series::Label;
+    use crate::engine::snapshot::Snapshot;
+    use crate::metrics::journey::Step;
+
+    /// Returns a sample with values in all fields.
+    fn sample() -> FailureSample {
+        let label = Arc::new(Label::new("http://a", "/items/{id}", "PUT"));
+        let step = Step {
+            label: Arc::clone(&label),
+            started: moment(7),
+            duration: Duration::from_nanos(8),
+            status: 201,
+            failed: false,
+        };
+        let header = ("content-type".into(), "text/plain".into());
+        let phases = Phases { dns: Duration::from_nanos(3), receiving: Duration::from_nanos(4), ..Phases::default() };
+        FailureSample {
+            at: moment(1),
+            label,
+            url: "http://a/items/7".into(),
+            redirected_to: Some("http://a/login".into()),
+            kind: ErrorKind::Content,
+            error: "out of stock".into(),
+            status: 200,
+            version: Some("HTTP/2.0".into()),
+            duration: Duration::from_nanos(9),
+            phases: Some(phases),
+            request: Some(SampledMessage { headers: vec![header], body: None, length: None }),
+            response: Some(SampledMessage { headers: Vec::new(), body: Some(vec![0, 255]), length: Some(70) }),
+            sequence_id: "x".into(),
+            trigger: Some((2, 3)),
+            steps: vec![step],
+            further_steps: 5,
+        }
+    }
+
+    #[test]
+    fn written_sample_reads_as_equal() {
+        let bare = FailureSample {
+            redirected_to: None,
+            version: None,
+            phases: None,
+            request: None,
+            response: None,
+            trigger: None,
+            steps: Vec::new(),
+            ..sample()
+        };
+        for sample in [sample(), bare] {
+            let mut snapshot = Snapshot::default();
+            snapshot.failures.add(sample.clone());
+            let read = Snapshot::try_from(&pb::Snapshot::from(&snapshot)).unwrap();
+            assert_eq!(read.failures.iter().collect::<Vec<_>>(), [&sample]);
+        }
+    }
+
+    #[test]
+    fn sample_that_is_too_large_is_an_error() {
+        let wrong = |written: &pb::Failure| read(written).unwrap_err().to_string();
+        let good = write(&sample());
+        assert_eq!(wrong(&pb::Failure { label: None, ..good.clone() }), "no label");
+        assert_eq!(wrong(&pb::Failure { status: 70_000, ..good.clone() }), "the status 70000");
+        let steps = vec![good.steps[0].clone(); STEPS + 1];
+        assert_eq!(wrong(&pb::Failure { steps, ..good.clone() }), "a failed request with 65 steps");
+        let large = pb::FailureMessage { body: Some(vec![0; BODY + 1]), ..pb::FailureMessage::default() };
+        assert_eq!(wrong(&pb::Failure { request: Some(large), ..good }), "2049 bytes of a body of a failed request");
+    }
+}
