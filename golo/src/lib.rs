@@ -10,6 +10,7 @@
 //! | [`reading_the_report`] | the meaning of the figures in a summary and a page, and what to do about them |
 //! | [`metrics_tags_and_groups`] | metrics of your own, tags of requests, and groups: recording, reports, thresholds, limits |
 //! | [`naming_routes`] | how requests are grouped into routes |
+//! | [`scenarios`] | several kinds of users: weights, loads of their own, users, thresholds |
 //! | [`thresholds_in_ci`] | pass and fail criteria of a run, and their use in a pipeline |
 //! | [`coming_from_go_lo`] | the names of go-lo and their counterparts in golo |
 //!
@@ -74,6 +75,9 @@ pub mod naming_routes {
 }
 pub mod reading_the_report {
     #![doc = include_str!("../docs/reading-the-report.md")]
+}
+pub mod scenarios {
+    #![doc = include_str!("../docs/scenarios.md")]
 }
 pub mod thresholds_in_ci {
     #![doc = include_str!("../docs/thresholds-in-ci.md")]
