@@ -26,12 +26,14 @@ fn database_of_a_newer_golo_is_refused() {
 fn database_of_golo_0_1_is_migrated_and_its_summaries_are_computed_again() {
     let place = Place::new();
     let mut store = place.store();
-    ingest(&mut store, ("r", "a"), 0, &part("r", ("a", 0, 1), 3)).unwrap();
+    let records = part("r", ("a", 0, 1), 3);
+    ingest(&mut store, ("r", "a"), 0, &records).unwrap();
     let (_, new) = listed(&store);
     store.summarize(&new).unwrap();
     drop(store);
     let older = "ALTER TABLE summaries DROP COLUMN rated_requests; ALTER TABLE summaries DROP COLUMN rate_time_ns;
                  ALTER TABLE routes DROP COLUMN priority; DROP VIEW tags_by_second; DROP TABLE tags;
+                 DROP VIEW metrics_by_second; DROP VIEW tagged_requests_by_second; DROP TABLE metrics;
                  ALTER TABLE summaries DROP COLUMN requests_interrupted;
                  UPDATE summaries SET verdict = 'PASSED'; PRAGMA user_version = 1;";
     place.sql().execute_batch(older).unwrap();
@@ -39,6 +41,11 @@ fn database_of_golo_0_1_is_migrated_and_its_summaries_are_computed_again() {
     let (summary, new) = listed(&store);
     assert_eq!((&*summary.verdict, new.len()), ("INVALID", 1), "a worker was lost");
     assert!(summary.rate_time_ns > 0, "{summary:?}");
+    // Their priorities were not stored.
+    let kept = kept(&store, "r", "a").len();
+    assert_eq!((kept, store.series(&store.find("r").unwrap()).unwrap().len()), (records.len(), 15));
+    let dangling = place.sql().query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0));
+    assert_eq!(dangling, Ok(0), "what belongs to a series still does");
 }
 
 #[test]
@@ -189,7 +196,7 @@ fn deleted_part_leaves_others_and_takes_its_run_with_the_last() {
         let runs: Vec<_> = store.runs(9).unwrap().into_iter().map(|run| run.run).collect();
         assert_eq!(runs, [&["s", "r"][..], &["s"], &[]][deleted]);
     }
-    let tables = ["runs", "parts", "records", "routes", "series", "seconds", "triggers", "merged_seconds", "tags"];
+    let tables = ["runs", "parts", "records", "routes", "series", "seconds", "triggers", "merged_seconds", "tags", "metrics"];
     for table in tables {
         let rows = place.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
         assert_eq!(rows, Ok(0), "{table}");

@@ -45,6 +45,67 @@ fn records_that_arrive_twice_count_once() {
 }
 
 #[test]
+fn tags_and_metrics_are_stored_beside_the_routes() {
+    use golo::engine::metrics::{Durations, Sum, Value};
+    use golo::engine::series::TagPairs;
+
+    let place = Place::new();
+    let mut store = place.store();
+    let mut snapshot = Snapshot::default();
+    let outcome = Outcome::Answered { status: 200, failed: false };
+    for (tenant, duration) in [("blue", 1_000_000), ("green \"x\"", 9_000_000)] {
+        let tags: TagPairs = [("tenant", tenant)].into_iter().collect();
+        add(&mut snapshot, Series { label: label(0).with_tags(tags.clone()).into(), outcome }, duration);
+        let orders = Value::Counter(Sum { count: 2, millionths: 2_500_000, after_load: 0 });
+        snapshot.metrics.add("orders", Some("EUR"), Some(&tags), &orders);
+    }
+    add(&mut snapshot, Series { label: label(0).into(), outcome }, 3_000_000);
+    let mut group = Durations { failed: 1, ..Durations::default() };
+    group.durations.record(4_000_000);
+    let group_tags: TagPairs = [("group", "checkout")].into_iter().collect();
+    snapshot.metrics.add("group_duration", None, Some(&group_tags), &Value::Group(group));
+    let plan = plan(1, 0, 1);
+    let records = vec![
+        begun("r", "a", plan.clone()),
+        started(),
+        second(0, 1, &snapshot),
+        finished(1, &Snapshot::default(), &plan),
+        ended(State::Completed, ""),
+    ];
+    ingest(&mut store, ("r", "a"), 0, &records).unwrap();
+    assert_eq!(sorted(kept(&store, "r", "a")), sorted(records));
+
+    let run = store.find("r").unwrap();
+    assert_eq!(run.requests, 3);
+    let series = store.series(&run).unwrap();
+    let tenants: Vec<_> = series.iter().map(|series| series.tags.get("tenant").map(String::as_str)).collect();
+    assert_eq!(tenants, [Some("blue"), Some("green \"x\""), None]);
+    let seconds = store.seconds(&run, 0..1).unwrap();
+    assert_eq!((seconds[0].routes.len(), seconds[0].routes[0].requests.requests), (1, 3), "one row for the route");
+    let sql = place.sql();
+    let mut select = sql
+        .prepare("SELECT name, kind, unit, coalesce(json_extract(tags, '$.tenant'), ''), count, sum, max FROM metrics_by_second")
+        .unwrap();
+    let rows = select.query_map([], |row| {
+        let texts: [String; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+        Ok((texts.join(" "), row.get::<_, i64>(4)?, row.get::<_, Option<f64>>(5)?, row.get::<_, Option<f64>>(6)?))
+    });
+    let mut rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+    rows.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(
+        rows,
+        [
+            ("group_duration group ms ".to_owned(), 1, None, Some(4.0)),
+            ("orders counter EUR blue".to_owned(), 2, Some(2.5), None),
+            ("orders counter EUR green \"x\"".to_owned(), 2, Some(2.5), None),
+        ]
+    );
+    let of_blue = "SELECT requests, max_ms FROM tagged_requests_by_second WHERE json_extract(tags, '$.tenant') = 'blue'";
+    let of_blue = sql.query_row(of_blue, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)));
+    assert_eq!(of_blue, Ok((1, 1.0)));
+}
+
+#[test]
 fn measured_steps_are_stored_but_not_counted_as_requests() {
     let place = Place::new();
     let mut store = place.store();
