@@ -1,4 +1,4 @@
-//! Measured steps other than reqwest requests: SQL, gRPC, WebSocket, any future.
+//! Measured steps other than requests: SQL, files, any future.
 
 use std::fmt::Display;
 
@@ -14,6 +14,9 @@ pub(crate) const METHOD: &str = "MEASURE";
 ///
 /// Its [`Output`](crate::Output) has `name` as URL and route, the method `MEASURE`, and no status or size. An `Err`
 /// counts as failed, with its text as the error. Dropping the future before it ends records the error `cancelled`.
+///
+/// Calls of tonic clients and WebSockets have measurements of their own, see
+/// [data and correlation](crate::data_and_correlation).
 ///
 /// A step is not a request: reports show steps in a table of their own and leave them out of all figures of requests.
 /// Thresholds use the metrics `steps`, `step_duration` and `step_failed`, with the tag `{step:…}`.
