@@ -255,12 +255,13 @@ pub(crate) fn decoded(mut bytes: &[u8]) -> Vec<Record> {
 
 /// Returns the name of a record's kind.
 pub(crate) fn kind(record: &Record) -> &'static str {
-    use golo_proto::engine::event::Event::{Accepted, Adjusted, Finished, Outputs, Ready, Second, Started};
+    use golo_proto::engine::event::Event::{Accepted, Adjusted, Finished, Outputs, Planned, Ready, Second, Started};
     match record.record.as_ref().unwrap() {
         record::Record::Begun(_) => "begun",
         record::Record::Ended(_) => "ended",
         record::Record::Event(event) => match event.event.as_ref().unwrap() {
             Accepted(_) => "accepted",
+            Planned(_) => "planned",
             Ready(_) => "ready",
             Started(_) => "started",
             Second(_) => "second",

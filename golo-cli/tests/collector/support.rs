@@ -60,9 +60,7 @@ pub(crate) fn plan(of: u64, index: u64, seconds: u64) -> pb::Plan {
         seed: 7,
         outputs: false,
         speaks: 1,
-        max_lag: None,
-        selected_routes: Vec::new(),
-        selected_tags: Vec::new(),
+        ..pb::Plan::default()
     }
 }
 

@@ -32,7 +32,7 @@ async fn phases_are_spread_over_the_pace_and_no_start_is_early() {
     }
     let plan = plan(paced(10, SECOND, 2 * SECOND));
     for (at, user, _) in ran.started() {
-        assert!(at >= ran.start() + plan.phase(user), "user {user} was early");
+        assert!(at >= ran.start() + plan.loads()[0].phase(user), "user {user} was early");
     }
 }
 
