@@ -5,9 +5,9 @@
 
 use golo_tests::{Finished, Program, command};
 
-async fn once(target: &str, allowed: &str) -> Finished {
+async fn once(job: &str, target: &str, allowed: &str) -> Finished {
     let mut command = command(env!("CARGO_BIN_EXE_jobs"));
-    command.args(["once", "--name", "get"]).env("TARGET_URL", target).env("GOLO_ALLOW_TARGETS", allowed);
+    command.args(["once", "--name", job]).env("TARGET_URL", target).env("GOLO_ALLOW_TARGETS", allowed);
     Program::spawn(command).finish().await
 }
 
@@ -16,13 +16,28 @@ async fn request_to_a_target_that_is_not_allowed_is_not_sent() {
     let target = sample_service::start().unwrap();
     let url = target.url();
     let own = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let allowed = once(url, &format!("shop.example,{own}")).await;
+    let allowed = once("get", url, &format!("shop.example,{own}")).await;
     assert_eq!(allowed.code, Some(0), "{:#?}", allowed.stderr);
-    let refused = once(url, "shop.example,127.0.0.1:1").await;
+    let refused = once("get", url, "shop.example,127.0.0.1:1").await;
     assert_eq!(refused.code, Some(1), "{:#?}", refused.stdout);
     let reason = "its target is not allowed; allowed targets: shop.example, 127.0.0.1:1";
     assert!(refused.stdout.iter().any(|line| line.contains(reason)), "{:#?}", refused.stdout);
     assert_eq!(refused.stderr.len(), 0, "nothing was sent, so that there is no line: {:#?}", refused.stderr);
+}
+
+#[tokio::test]
+async fn websocket_to_a_target_that_is_not_allowed_is_not_opened() {
+    let target = sample_service::start().unwrap();
+    for (allowed, reason, lines) in [
+        ("127.0.0.1", "the server answered with status 200 OK instead of a WebSocket", 1),
+        ("127.0.0.1:1", "its target is not allowed; allowed targets: 127.0.0.1:1", 0),
+    ] {
+        let finished = once("open a WebSocket", target.url(), allowed).await;
+        assert_eq!(finished.code, Some(1), "{:#?}", finished.stdout);
+        assert!(finished.stdout.iter().any(|line| line.contains(reason)), "{:#?}", finished.stdout);
+        assert_eq!((finished.stderr.len(), target.counter().seen), (lines, lines as u64), "{:#?}", finished.stderr);
+        target.reset_counter();
+    }
 }
 
 #[tokio::test]

@@ -33,6 +33,10 @@ async fn job(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
     let iteration = context.iteration.unwrap_or_default();
     match &*context.job_name {
         "get" | "jobs" => get(&journey, "").await?,
+        "open a WebSocket" => {
+            let target = golo::param("TARGET_URL").unwrap_or_default();
+            golo::websocket::connect(&journey, golo::client().get(target)).await?;
+        }
         "take half a second" => get(&journey, "slow?ms=500").await?,
         "refuse the content" => {
             let page = golo::client().post(golo::param("TARGET_URL").unwrap_or_default() + "echo").body("sorry");
