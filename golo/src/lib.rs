@@ -12,6 +12,7 @@
 //! | [`naming_routes`] | how requests are grouped into routes |
 //! | [`scenarios`] | several kinds of users: weights, loads of their own, users, thresholds |
 //! | [`thresholds_in_ci`] | pass and fail criteria of a run, and their use in a pipeline |
+//! | [`coming_from_k6`], [`coming_from_locust`], [`coming_from_goose`] | each concept of another tool, and the lines that replace it |
 //! | [`coming_from_go_lo`] | the names of go-lo and their counterparts in golo |
 //!
 //! ## Features
@@ -60,6 +61,15 @@ pub mod choosing_a_model {
 }
 pub mod coming_from_go_lo {
     #![doc = include_str!("../docs/coming-from-go-lo.md")]
+}
+pub mod coming_from_goose {
+    #![doc = include_str!("../docs/coming-from-goose.md")]
+}
+pub mod coming_from_k6 {
+    #![doc = include_str!("../docs/coming-from-k6.md")]
+}
+pub mod coming_from_locust {
+    #![doc = include_str!("../docs/coming-from-locust.md")]
 }
 pub mod connections_and_http_versions {
     #![doc = include_str!("../docs/connections-and-http-versions.md")]

@@ -241,7 +241,7 @@ where
     assert!(matches!(&empty[..], [Field::Bytes(1, _), Field::Number(7, _)]), "{empty:?}");
 
     let strange = [
-        Field::Number(4, 7),
+        Field::Number(6, 7),
         text(1, "another"),
         Field::Bytes(5, vec![0xff, 0x00]),
         text(1, "tell"),
