@@ -8,12 +8,15 @@ mod support;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use golo::websocket::{self, Message};
 use golo::{Output, RequestError};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -216,4 +219,30 @@ async fn dropped_step_is_cancelled_and_loses_no_message() {
     assert_eq!(late.to_text().unwrap(), "late");
     let errors: Vec<_> = steps(&outputs).into_iter().map(|(_, _, _, error)| error).collect();
     assert_eq!(errors, [None, Some("cancelled"), None, None]);
+}
+
+#[tokio::test]
+async fn close_waits_for_the_server() {
+    let may_answer = Arc::new(Notify::new());
+    let answers = Arc::clone(&may_answer);
+    let address = rooms(move |mut room: WebSocketStream<TcpStream>| {
+        let answers = Arc::clone(&answers);
+        async move {
+            // The answer to the close frame is sent by the next read.
+            assert!(room.next().await.unwrap().unwrap().is_close());
+            answers.notified().await;
+            while room.next().await.is_some() {}
+        }
+    })
+    .await;
+    let (closed, outputs) = triggered(async move {
+        let room = websocket::connect("journey", golo::client().get(format!("ws://{address}/"))).await.unwrap();
+        let mut closing = pin!(room.close());
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut closing).await.is_err(), "it has no answer yet");
+        may_answer.notify_one();
+        patiently(closing).await
+    })
+    .await;
+    closed.unwrap();
+    assert_eq!(steps(&outputs).last(), Some(&("WS / close", 0, 0, None)));
 }
