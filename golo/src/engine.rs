@@ -49,7 +49,7 @@ use plan::{Plan, PlanError, Target};
 use recorder::{Outside, RecorderSink};
 use room::Selected;
 use roster::{Roster, State, Worker};
-use snapshot::{Snapshot, Triggers};
+use snapshot::Snapshot;
 use trigger::Trigger;
 use worker::{Message, Run};
 
@@ -146,24 +146,31 @@ impl Engine {
         // If starting a worker fails, dropping `command` ends those already started.
         let command = Command::of(plan.loads().len());
         let (share, max_lag) = (options.share, options.max_lag);
-        let mut first_user = 0u64;
         let runs: Vec<_> = std::iter::zip(plan.loads(), command.loads())
-            .map(|(load, commander)| {
+            .enumerate()
+            .map(|(number, (load, commander))| {
+                let number = number as u64;
+                let part = load.share(share);
+                let share = part.unwrap_or(Share::NONE);
                 let run = Run {
                     trigger: Arc::clone(&trigger),
                     load: load.clone(),
                     job_name: options.job_name.clone(),
-                    seed: options.seed,
+                    // Each load has random choices of its own.
+                    seed: options.seed.wrapping_add(number),
+                    share,
                     commander: Arc::clone(commander),
                     measured: Arc::clone(&sinks.measured),
-                    most_iterations: load.iterations().map(|iterations| share.count(iterations)),
+                    most_iterations: match part {
+                        Some(share) => load.iterations().map(|iterations| share.count(iterations)),
+                        None => Some(0),
+                    },
                     iterations: AtomicU64::new(0),
                     most_in_flight: share.count(load.peak_users()),
                     in_flight: AtomicU64::new(0),
                     deck: load.mix().deck(options.seed, share, load.iterations()),
-                    first_user,
+                    first_user: number << u32::BITS,
                 };
-                first_user = first_user.saturating_add(load.peak_users());
                 Arc::new(run)
             })
             .collect();
@@ -171,9 +178,9 @@ impl Engine {
         let workers = u64::try_from(options.workers).unwrap_or(u64::MAX);
         let workers = workers.clamp(1, share.count(plan.peak_users()).max(1));
         let (sender, messages) = mpsc::unbounded_channel();
-        for (number, share) in share.split(workers).enumerate() {
+        for number in 0..workers as usize {
             // Workers end by themselves. The engine gives up a worker that does not and never joins its thread.
-            drop(worker::spawn(number, share, runs.clone(), sender.clone())?);
+            drop(worker::spawn(number, workers, runs.clone(), sender.clone())?);
         }
         let workers = Roster::of(workers);
         Ok(Self {
@@ -348,12 +355,7 @@ impl Engine {
         let lost = self.workers.lost();
         if !lost.is_empty() {
             // Triggers that lost workers started and did not report as ended.
-            let untold = |triggers: &Triggers| {
-                let ended = triggers.done + triggers.interrupted + triggers.dropped();
-                i128::from(triggers.due) - i128::from(ended)
-            };
-            let untold = untold(&self.totals.triggers) + untold(&self.second.triggers);
-            self.second.triggers.interrupted += u64::try_from(untold).unwrap_or_default();
+            self.second.interrupt_untold(&self.totals);
         }
         let rest = self.end_second(true);
         let generator = &self.totals.generator;
@@ -403,7 +405,7 @@ impl Engine {
             Message::Ready { users } => (worker.state, worker.users) = (State::Ready, users),
             Message::Second { second, snapshot, users, connections, recycle } => {
                 (worker.seconds, worker.users, worker.connections) = (second + 1, users, connections);
-                self.lag.add(second, &snapshot.generator.lag, snapshot.triggers.due);
+                self.lag.add(second, &snapshot.generator.lag, self.timed(&snapshot));
                 self.second.merge(&snapshot);
                 // The receiver is gone if the worker has ended.
                 let _ = recycle.send(snapshot);
@@ -411,7 +413,7 @@ impl Engine {
             Message::Drained { at, second, rest, users, connections } => {
                 (worker.state, worker.users) = (State::Drained(at), users);
                 worker.connections = connections;
-                self.lag.add(second, &rest.generator.lag, rest.triggers.due);
+                self.lag.add(second, &rest.generator.lag, self.timed(&rest));
                 self.second.merge(&rest);
             }
             Message::Stopped => {
@@ -429,6 +431,15 @@ impl Engine {
             Message::Lost(reason) => worker.state = State::Lost(reason),
         }
         self.go_on();
+    }
+
+    /// Returns the number of starts that had a due time, as far as that matters for their delay.
+    fn timed(&self, measured: &Snapshot) -> u64 {
+        match self.plan.sole() {
+            Some(_) => measured.triggers.due,
+            // Users of another load may start again as soon as they are done.
+            None => measured.generator.lag.count(),
+        }
     }
 
     /// Sends the order that all workers are waiting for, if they are.
@@ -454,12 +465,15 @@ impl Engine {
 
     /// Closed model: number of users with which this engine's share of the plan begins.
     fn opening_users(&self) -> u64 {
-        self.options.share.count(self.plan.users_at(Duration::ZERO))
+        let opening = self.plan.loads().iter().filter(|load| !load.is_open() && load.start().is_zero());
+        let counts =
+            opening.filter_map(|load| Some(load.share(self.options.share)?.count(load.users_at(Duration::ZERO))));
+        counts.fold(0, u64::saturating_add)
     }
 
     /// Starts the clock, unless the plan begins with users and none could start.
     fn start_measuring(&mut self, begin: Instant) {
-        let opens_with_users = !self.plan.is_open() && self.opening_users() > 0;
+        let opens_with_users = self.opening_users() > 0 && self.plan.loads().iter().all(|load| !load.is_open());
         if opens_with_users && self.workers.users() == 0 {
             self.not_started.get_or_insert_with(nobody_started);
         }
@@ -476,7 +490,9 @@ impl Engine {
         self.sinks.outside.measure_from(start);
         for (load, commander) in std::iter::zip(self.plan.loads(), self.command.loads()) {
             commander.start(start);
-            if load.iterations().is_some_and(|iterations| self.options.share.count(iterations) == 0) {
+            let share = load.share(self.options.share);
+            let has_none = |share: Share| load.iterations().is_some_and(|iterations| share.count(iterations) == 0);
+            if share.is_none_or(has_none) {
                 commander.exhaust();
             }
         }

@@ -195,15 +195,17 @@ impl Loadtest {
             room.await;
         }
         let shared = match self.set_up().await {
-            Ok(shared) => self.adapter.shared_of(&shared, context.scenario.as_deref()),
+            Ok(shared) => shared,
             Err(error) => return failed(prepared, chain(&error)),
         };
         let mut lease = match self.users.lease(&context, &shared).await {
             Ok(lease) => lease,
             Err(reason) => return failed(prepared, reason),
         };
+        let shared_by_scenario = self.adapter.shared_of(&shared, context.scenario.as_deref());
         let scope = Arc::new(
-            Scope::new(sink, client::visitor_of_trigger(&lease.visitor()), Some(shared)).of_trigger(&context, 0),
+            Scope::new(sink, client::visitor_of_trigger(&lease.visitor()), Some(shared_by_scenario))
+                .of_trigger(&context, 0),
         );
         let started = Instant::now();
         let result = self.call(&scope, context, lease.state()).await;
@@ -275,7 +277,15 @@ impl Loadtest {
             for scenario in scenarios {
                 let runs = scenario.hooks.has_setup() && self.runs(scenario);
                 let value = if runs { Some(self.run_setup(&scenario.hooks).await) } else { None };
-                own.push(value.transpose().map_err(|reason| format!("scenario `{}`: {reason}", scenario.name))?);
+                match value.transpose() {
+                    Ok(value) => own.push(value),
+                    Err(reason) => {
+                        let values: SharedValue = Arc::new(SharedValues { common, own });
+                        // The error of `setup` is reported. Those of hooks after it would only follow from it.
+                        let _ = self.run_teardowns(&values).await;
+                        return Err(format!("scenario `{}`: {reason}", scenario.name));
+                    }
+                }
             }
             Ok(Arc::new(SharedValues { common, own }) as SharedValue)
         });
@@ -297,7 +307,19 @@ impl Loadtest {
             return Ok(());
         };
         self.users.end_all().await;
-        let of_scenarios = self.adapter.scenarios().iter().filter(|scenario| self.runs(scenario));
+        let result = self.run_teardowns(shared).await;
+        result.map_err(|error| Error::teardown("`teardown` failed", Some(reason(error).into())))
+    }
+
+    /// Runs the `teardown` of each scenario that was set up, then that of the load test.
+    async fn run_teardowns(&self, shared: &SharedValue) -> Result<(), BoxError> {
+        let was_set_up = |number: usize, scenario: &Scenario| {
+            let values = shared.downcast_ref::<SharedValues>();
+            self.runs(scenario) && values.is_none_or(|values| number < values.own.len())
+        };
+        let scenarios = self.adapter.scenarios().iter().enumerate();
+        let of_scenarios =
+            scenarios.filter(|(number, scenario)| was_set_up(*number, scenario)).map(|(_, scenario)| scenario);
         let hooks = of_scenarios.map(|scenario| (&scenario.hooks, Some(&*scenario.name))).chain([(&self.hooks, None)]);
         let mut result = Ok(());
         for (hooks, scenario) in hooks.filter(|(hooks, _)| hooks.has_teardown()) {
@@ -307,7 +329,7 @@ impl Loadtest {
             // The others still run. The first error is reported.
             result = result.and(ended);
         }
-        result.map_err(|error| Error::teardown("`teardown` failed", Some(reason(error).into())))
+        result
     }
 
     /// Returns the number of users that have begun to stop and have not stopped yet.

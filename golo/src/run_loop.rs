@@ -269,7 +269,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             output.event(event, engine.totals());
         }
         if let RunEvent::Planned { plan, thresholds } = event {
-            self.complete(plan, thresholds);
+            self.complete(plan, thresholds, engine);
         }
         let RunEvent::Second(progress) = event else { return };
         self.outcome.timeline.add(progress);
@@ -287,7 +287,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
     }
 
     /// Continues with the plan and the thresholds that the load test has completed.
-    fn complete(&mut self, plan: &Plan, thresholds: &[String]) {
+    fn complete(&mut self, plan: &Plan, thresholds: &[String], engine: &mut dyn EngineHandle) {
         if !self.spec.is_quiet {
             self.say(plan);
         }
@@ -296,6 +296,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         let (known, unknown): (Vec<_>, Vec<_>) =
             thresholds.iter().map(|text| text.parse::<Threshold>().map_err(|_| text)).partition(Result::is_ok);
         for text in unknown.into_iter().filter_map(Result::err) {
+            engine.cut();
             self.outcome.died.get_or_insert_with(|| {
                 format!("the load test has the threshold `{text}`, which this golo does not know")
             });

@@ -12,6 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::share::Share;
+
 pub(super) use load::greatest_common_divisor;
 pub use load::{Load, Model};
 pub use rate::Rate;
@@ -173,6 +175,32 @@ impl Plan {
         self.loads.iter().map(Load::end).try_fold(Duration::ZERO, |longest, end| Some(longest.max(end?)))
     }
 
+    /// Returns the time before which the plan cannot end, unless its iterations are used up or it is stopped. `None` if only
+    /// iterations end it.
+    #[must_use]
+    pub fn certain_end(&self) -> Option<Duration> {
+        match self.sole() {
+            Some(load) => load.end(),
+            None => self.loads.iter().filter(|load| load.iterations().is_none()).filter_map(Load::end).max(),
+        }
+    }
+
+    /// Returns the number of triggers of a member with this share, after which it ends.
+    #[must_use]
+    pub fn iterations_of(&self, share: Share) -> Option<u64> {
+        self.sum(|load| match load.share(share) {
+            Some(share) => load.iterations().map(|iterations| share.count(iterations)),
+            None => Some(0),
+        })
+    }
+
+    /// Returns the most users of a member with this share.
+    #[must_use]
+    pub fn peak_users_of(&self, share: Share) -> u64 {
+        let peaks = self.loads.iter().filter_map(|load| Some(load.share(share)?.count(load.peak_users())));
+        peaks.fold(0, u64::saturating_add)
+    }
+
     /// Returns the total number of triggers after which the plan ends.
     #[must_use]
     pub fn iterations(&self) -> Option<u64> {
@@ -212,7 +240,10 @@ impl Plan {
     #[must_use]
     pub fn users_at(&self, t: Duration) -> u64 {
         let is_open = self.is_open();
-        let counted = self.loads.iter().filter(|load| is_open || !load.is_open());
+        let is_counted = |load: &&Load| {
+            (is_open || !load.is_open()) && (self.loads.len() == 1 || load.end().is_none_or(|end| t < end))
+        };
+        let counted = self.loads.iter().filter(is_counted);
         counted.filter_map(|load| Some(load.users_at(t.checked_sub(load.start())?))).fold(0, u64::saturating_add)
     }
 

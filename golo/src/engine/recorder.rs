@@ -69,7 +69,8 @@ pub struct Recorder {
     /// Start of the measured part. Errors before it, for example of a user that could not start, get the time zero.
     started: Option<Instant>,
     over: Option<Over>,
-    is_cutting: bool,
+    /// Number of loads that are cutting off their triggers.
+    cuts: u32,
     metrics: Recorded,
     /// True once anything has ended after the load.
     is_after_load: bool,
@@ -152,7 +153,7 @@ impl Recorder {
     /// Records a request and returns the number of its label.
     pub fn output(&mut self, output: &OutputRef<'_>) -> u32 {
         let label = self.index.label(output);
-        let is_cut = self.is_cutting && output.error.as_deref() == Some("cancelled");
+        let is_cut = self.cuts > 0 && output.error.as_deref() == Some("cancelled");
         let series = match self.index.series(label, output, is_cut, self.requests.len() as u32) {
             Found::Known(series) => series,
             Found::New { label, outcome } => {
@@ -265,7 +266,7 @@ impl Recorder {
 
     /// Records a group, and returns the number of the label of its step in journeys.
     pub fn group(&mut self, sample: &GroupSample) -> u32 {
-        let label = self.metrics.group(sample, self.is_cutting, &mut self.spare);
+        let label = self.metrics.group(sample, self.cuts > 0, &mut self.spare);
         *label.get_or_insert_with(|| self.index.group(sample))
     }
 
@@ -288,12 +289,12 @@ impl Recorder {
 
     /// From now on, counts cancelled requests as cut off by the run.
     pub fn cut(&mut self) {
-        self.is_cutting = true;
+        self.cuts += 1;
     }
 
-    /// From now on, counts cancelled requests as failed again, because another load goes on.
-    pub(super) fn cut_no_more(&mut self) {
-        self.is_cutting = false;
+    /// Ends what the last [`cut`](Self::cut) began, because another load goes on.
+    pub(super) fn end_cut(&mut self) {
+        self.cuts = self.cuts.saturating_sub(1);
     }
 
     /// Returns everything measured since the last call.
@@ -302,7 +303,7 @@ impl Recorder {
         self.over = self.over.map(|over| Over::at(over.at));
         self.is_after_load |= self.over.is_some_and(|over| Instant::now() > over.at);
         let mut taken = std::mem::take(&mut self.rest);
-        let measured = self.scenarios.iter_mut().filter(|(_, triggers)| triggers.due > 0 || triggers.done > 0);
+        let measured = self.scenarios.iter_mut().filter(|(_, triggers)| *triggers != Triggers::default());
         taken.scenarios = measured.map(|(name, triggers)| (Arc::clone(name), std::mem::take(triggers))).collect();
         taken.metrics = self.metrics.take();
         let (spare, index) = (&mut self.spare, &self.index);

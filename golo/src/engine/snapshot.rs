@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,12 @@ impl Triggers {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped_busy.saturating_add(self.dropped_unready).saturating_add(self.dropped_stopped)
+    }
+
+    /// Returns the number of starts whose end was not reported.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        self.due.saturating_sub(self.done.saturating_add(self.interrupted).saturating_add(self.dropped()))
     }
 
     fn merge(&mut self, other: &Self) {
@@ -330,6 +336,21 @@ impl Snapshot {
         self.metrics.merge(&other.metrics);
         self.tags_beyond = self.tags_beyond.saturating_add(other.tags_beyond);
         self.failures.merge(&other.failures);
+    }
+
+    /// Counts triggers whose end was not reported, because a worker or an agent was lost, as interrupted. `before` is
+    /// what was measured before this snapshot.
+    pub fn interrupt_untold(&mut self, before: &Self) {
+        let mut all = before.triggers.clone();
+        all.merge(&self.triggers);
+        self.triggers.interrupted = self.triggers.interrupted.saturating_add(all.untold());
+        let names: BTreeSet<_> = before.scenarios.keys().chain(self.scenarios.keys()).cloned().collect();
+        for name in names {
+            let scenario = self.scenarios.entry(Arc::clone(&name)).or_default();
+            let mut all = before.scenarios.get(&name).cloned().unwrap_or_default();
+            all.merge(scenario);
+            scenario.interrupted = scenario.interrupted.saturating_add(all.untold());
+        }
     }
 
     /// Adds the panics outside of triggers that have not been reported yet. `started` is the start of the run's

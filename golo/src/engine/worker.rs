@@ -51,6 +51,8 @@ const BLOCKING: Duration = Duration::from_millis(200);
 pub(super) struct Run<T> {
     pub(super) trigger: Arc<T>,
     pub(super) load: Load,
+    /// Part of the load that this engine runs.
+    pub(super) share: Share,
     pub(super) job_name: String,
     pub(super) seed: u64,
     pub(super) commander: Arc<Commander>,
@@ -112,14 +114,14 @@ pub(super) type Messages = mpsc::UnboundedSender<(usize, Message)>;
 /// Starts a worker's thread, with its share of each load.
 pub(super) fn spawn<T: Trigger>(
     number: usize,
-    share: Share,
+    workers: u64,
     runs: Vec<Arc<Run<T>>>,
     messages: Messages,
 ) -> io::Result<thread::JoinHandle<()>> {
     let thread = thread::Builder::new().name(format!("golo-worker-{number}"));
     thread.spawn(move || {
         let tell = |message| _ = messages.send((number, message));
-        match catch_unwind(AssertUnwindSafe(|| work(share, runs, &tell))) {
+        match catch_unwind(AssertUnwindSafe(|| work(number as u64, workers, runs, &tell))) {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => tell(Message::Failed(reason)),
             Err(payload) => tell(Message::Lost(panic::message(&*payload))),
@@ -127,12 +129,17 @@ pub(super) fn spawn<T: Trigger>(
     })
 }
 
-fn work<T: Trigger>(share: Share, runs: Vec<Arc<Run<T>>>, tell: &impl Fn(Message)) -> Result<(), String> {
+fn work<T: Trigger>(number: u64, workers: u64, runs: Vec<Arc<Run<T>>>, tell: &impl Fn(Message)) -> Result<(), String> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("a worker's runtime could not be started: {error}"))?;
     let Some(first) = runs.first().cloned() else { return Err("the plan has no load".to_owned()) };
     recorder::install(first.measured.recorder());
-    let lanes: Vec<_> = runs.into_iter().map(|run| Arc::new(Lane::new(run, share))).collect();
+    let is_alone = runs.len() == 1;
+    let lane = |run: Arc<Run<T>>| {
+        let share = run.share.split(workers).nth(number as usize).unwrap_or(Share::NONE);
+        Arc::new(Lane::new(run, share, is_alone))
+    };
+    let lanes: Vec<_> = runs.into_iter().map(lane).collect();
     runtime.block_on(async {
         first.trigger.prepare()?;
         let timers = (0..=lanes.len()).map(|_| Timer::new()).collect::<io::Result<Vec<_>>>();
@@ -174,12 +181,18 @@ async fn conduct<T: Trigger>(lanes: &[Arc<Lane<T>>], mut timers: Vec<Timer>, tel
         let users = tokio::select! {
             biased;
             () = report(&mut seconds, &mut timer, live_users, tell) => 0,
-            users = conducted => users.iter().sum(),
+            ended = conducted => users_at_end(&ended),
         };
         let (second, rest) = seconds.last();
         tell(Message::Drained { at: Instant::now(), second, rest, users, connections: most_open_connections() });
     }
     together(lanes.iter().map(Lane::stop_users)).await;
+}
+
+/// Returns the number of users at the end of the whole load, from the end of each load and its users then.
+fn users_at_end(ended: &[(Instant, u64)]) -> u64 {
+    let last = ended.iter().map(|(over, _)| *over).max();
+    ended.iter().filter(|(over, _)| Some(*over) == last).map(|(_, users)| users).sum()
 }
 
 /// Waits until the clock starts or the run is over. Returns the start of the measured part.
@@ -217,16 +230,18 @@ async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Out
 struct LoadEnds {
     /// Number of loads that have not ended.
     left: Cell<usize>,
+    /// Number of loads that have triggers in flight, or may have.
+    in_flight: Cell<usize>,
     last: Cell<Option<Instant>>,
 }
 
 impl LoadEnds {
     fn of(loads: usize) -> Self {
-        Self { left: Cell::new(loads), last: Cell::new(None) }
+        Self { left: Cell::new(loads), in_flight: Cell::new(loads), last: Cell::new(None) }
     }
 
     /// Records that a load has ended.
-    fn note(&self, over: Instant) {
+    fn ended(&self, over: Instant) {
         let last = self.last.get().map_or(over, |last| last.max(over));
         self.last.set(Some(last));
         self.left.set(self.left.get().saturating_sub(1));
@@ -235,9 +250,10 @@ impl LoadEnds {
         }
     }
 
-    /// Returns true if another load goes on.
-    fn others_go_on(&self) -> bool {
-        self.left.get() > 0
+    /// Records that a load has nothing in flight any more. Returns true if another one has.
+    fn drained(&self) -> bool {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.in_flight.get() > 0
     }
 }
 

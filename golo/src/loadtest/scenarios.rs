@@ -9,7 +9,7 @@ use crate::engine::share::Share;
 use crate::loadtest::adapter::Trigger;
 use crate::loadtest::erased::{BoxFuture, Erased, UserState};
 use crate::loadtest::scenario::Scenario;
-use crate::metrics::scope::SharedValue;
+use crate::metrics::scope::{self, SharedValue};
 use crate::report::Threshold;
 use crate::support::nearest::instead;
 use crate::{BoxError, Context, Loadtest, Response};
@@ -121,10 +121,17 @@ impl Erased for Scenarios {
     fn stop(&self, user: UserState) -> BoxFuture<'static, ()> {
         let Ok(states) = user.downcast::<States>() else { return Box::pin(async {}) };
         let stops = std::iter::zip(*states, &self.owners);
-        let stops: Vec<_> = stops.filter_map(|(state, &owner)| Some(self.all[owner].adapter.stop(state?))).collect();
+        let stops: Vec<_> =
+            stops.filter_map(|(state, &owner)| Some((owner, self.all[owner].adapter.stop(state?)))).collect();
         Box::pin(async {
-            for stop in stops {
-                stop.await;
+            for (owner, stop) in stops {
+                let scope = scope::current();
+                // The value of `setup` is that of the state's scenario.
+                let shared = scope.as_ref().and_then(|scope| Some(value_of(scope.shared.as_ref()?, Some(owner))));
+                match scope.zip(shared) {
+                    Some((scope, shared)) => Arc::new(scope.sharing(shared)).run(stop).await,
+                    None => stop.await,
+                }
             }
         })
     }
@@ -142,10 +149,15 @@ impl Erased for Scenarios {
     }
 
     fn shared_of(&self, shared: &SharedValue, scenario: Option<&str>) -> SharedValue {
-        let Some(values) = shared.downcast_ref::<SharedValues>() else { return Arc::clone(shared) };
-        let own = self.find(scenario).ok().and_then(|number| values.own.get(number)?.as_ref());
-        Arc::clone(own.unwrap_or(&values.common))
+        value_of(shared, self.find(scenario).ok())
     }
+}
+
+/// Returns the value of `setup` for the scenario of this number, or that of the load test.
+fn value_of(shared: &SharedValue, scenario: Option<usize>) -> SharedValue {
+    let Some(values) = shared.downcast_ref::<SharedValues>() else { return Arc::clone(shared) };
+    let own = scenario.and_then(|number| values.own.get(number)?.as_ref());
+    Arc::clone(own.unwrap_or(&values.common))
 }
 
 /// A plan completed with the scenarios of a load test.

@@ -79,16 +79,19 @@ impl Users {
             }
             None => (None, lock(&self.idle).pop()),
         };
-        let mut live = match live {
+        let live = match live {
             Some(live) => live,
             None => self.start(context, shared).await?,
         };
+        let mut lease = Lease { users: self, live: Some(live), home };
         if let Some(scenario) = &context.scenario {
-            let scope = aside(&live.visitor, shared, Arc::new(Discard));
-            let completed = complete(&*self.adapter, scenario, context, &mut live.state, scope).await;
+            let shared = self.adapter.shared_of(shared, Some(scenario));
+            let scope = aside(&lease.visitor(), &shared, Arc::new(Discard));
+            // A user that cannot start for this scenario goes back to the others.
+            let completed = complete(&*self.adapter, scenario, context, lease.state(), scope).await;
             completed.map_err(|reason| not_started(context, &reason))?;
         }
-        Ok(Lease { users: self, live: Some(live), home })
+        Ok(lease)
     }
 
     async fn start(&self, context: &Context, shared: &SharedValue) -> Result<Live, String> {

@@ -66,6 +66,11 @@ impl Scope {
         }
     }
 
+    /// Returns a scope of the same visitor and sink with another value of `setup`.
+    pub(crate) fn sharing(&self, shared: SharedValue) -> Self {
+        Self::new(Arc::clone(&self.sink), Arc::clone(&self.visitor), Some(shared))
+    }
+
     /// Sets the trigger of the scope. Its scenario becomes a tag. Random choices are seeded with `seed`, the user and the
     /// iteration, so that they are the same in each run, if `context` names a user and an iteration.
     pub(crate) fn of_trigger(mut self, context: &Context, seed: u64) -> Self {

@@ -7,7 +7,7 @@ use super::figures::named;
 use super::units::{count, duration, nanoseconds, percent};
 use crate::engine::histogram::Histogram;
 use crate::engine::lag::LATE;
-use crate::engine::plan::{Model, Plan};
+use crate::engine::plan::{Load, Model, Plan};
 use crate::engine::snapshot::{Snapshot, Triggers};
 use crate::engine::spent::Spent;
 use crate::metrics::output;
@@ -68,6 +68,8 @@ pub(super) fn dropped_busy(plan: &Plan, triggers: &Triggers) -> [(u64, String); 
             _ => String::new(),
         };
         format!("as many triggers as `--max-users` allows were in flight{share}")
+    } else if plan.loads().iter().any(Load::is_open) {
+        "as many triggers as `max_users` allows were in flight, or their user was still busy".to_owned()
     } else {
         "their user was still busy when its time in the run was over".to_owned()
     };

@@ -1,5 +1,7 @@
 //! Triggers of each scenario.
 
+use std::sync::LazyLock;
+
 use super::RateTime;
 use crate::engine::Finished;
 use crate::engine::snapshot::Triggers;
@@ -27,10 +29,11 @@ pub(super) fn rows<'a>(finished: &'a Finished) -> Vec<Row<'a>> {
     if names.len() < 2 {
         return Vec::new();
     }
+    static NONE: LazyLock<Triggers> = LazyLock::new(Triggers::default);
     let row = |name: &'a str| {
-        let triggers = totals.scenarios.get(name)?;
+        let triggers = totals.scenarios.get(name).unwrap_or(&NONE);
         let rate = rates.per_second(rates.counted(triggers.done, triggers.done_after_load));
-        Some(Row { name, triggers, rate })
+        Row { name, triggers, rate }
     };
-    names.into_iter().filter_map(row).collect()
+    names.into_iter().map(row).collect()
 }

@@ -72,7 +72,12 @@ impl Trigger for InProcess {
         for scenario in mix.scenarios().iter().map(|scenario| &*scenario.name) {
             let shared = adapter.shared_of(&self.shared, Some(scenario));
             let scope = users::aside(&visitor, &shared, Arc::clone(&self.aside));
-            users::complete(adapter, scenario, context, &mut state, scope).await?;
+            if let Err(reason) = users::complete(adapter, scenario, context, &mut state, scope).await {
+                // States of other scenarios may have started.
+                let scope = users::aside(&visitor, &self.shared, Arc::clone(&self.aside));
+                users::stop(adapter, state, scope).await;
+                return Err(reason);
+            }
         }
         Ok(User { state, visitor })
     }

@@ -35,6 +35,8 @@ use crate::{Loadtest, Sink, wire};
 
 /// Capacity of the channel to the client. Further events wait in the [`Outbox`].
 const EVENTS: usize = 1;
+/// Revision of the protocol that has scenarios.
+const SCENARIOS: u32 = 2;
 /// Number of panics that are printed. A load test may panic thousands of times.
 const PANICS: usize = 3;
 
@@ -138,6 +140,12 @@ impl RequestedPlan {
         let plan = Plan::try_from(&load).map_err(wrong)?;
         let completed = request.and_then(|request| loadtest.complete(&plan, &request));
         let completed = completed.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if revision < SCENARIOS && completed.plan.scenarios().next().is_some() {
+            return Err(Status::failed_precondition(format!(
+                "the load test has scenarios, which need revision {SCENARIOS} of golo.engine.v1, and the client supports \
+                 revision {revision}: use a later golo"
+            )));
+        }
         for threshold in &completed.thresholds {
             selected_routes.extend(threshold.route().map(str::to_owned));
             selected_tags.extend(

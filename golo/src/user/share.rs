@@ -11,6 +11,9 @@ impl Share {
     /// The whole.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
+    /// A part without any of the numbers that occur.
+    pub(crate) const NONE: Self = Self { index: u32::MAX as u64 - 1, of: u32::MAX as u64 };
+
     /// Creates the part `index` of `of` parts. Returns `None` if `index` is not below `of`, or if `of` exceeds 2³² − 1.
     #[must_use]
     pub fn new(index: u64, of: u64) -> Option<Self> {

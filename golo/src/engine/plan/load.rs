@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Arrivals, Asked, PlanError, Target, rate, rules, starts};
 use crate::engine::curve::Curve;
 use crate::engine::mix::Mix;
+use crate::engine::share::Share;
 
 /// A load: users or a rate at each time since its start, its duration, and the scenarios that it triggers.
 ///
@@ -166,6 +167,14 @@ impl Load {
     #[must_use]
     pub fn mix(&self) -> &Mix {
         &self.mix
+    }
+
+    /// Returns the share of a member of a run, among the members that have something to do: each needs a user and a
+    /// trigger. Returns `None` for the others.
+    #[must_use]
+    pub fn share(&self, share: Share) -> Option<Share> {
+        let most = self.peak_users().min(self.iterations.unwrap_or(u64::MAX)).max(1);
+        if share.of() <= most { Some(share) } else { Share::new(share.index(), most) }
     }
 
     /// Returns the time between two starts of each user, if it is set.

@@ -37,6 +37,8 @@ pub(super) struct Timeline {
 pub(super) struct Lane<T: Trigger> {
     pub(super) run: Arc<Run<T>>,
     pub(super) share: Share,
+    /// True if it is the only load.
+    is_alone: bool,
     users: Mutex<Users<T::User>>,
     /// Closed model: number of users that this lane is to have.
     pub(super) wanted: AtomicU32,
@@ -50,10 +52,11 @@ pub(super) struct Lane<T: Trigger> {
 }
 
 impl<T: Trigger> Lane<T> {
-    pub(super) fn new(run: Arc<Run<T>>, share: Share) -> Self {
+    pub(super) fn new(run: Arc<Run<T>>, share: Share, is_alone: bool) -> Self {
         Self {
             run,
             share,
+            is_alone,
             users: Mutex::default(),
             wanted: AtomicU32::new(0),
             stopped: OnceLock::new(),
@@ -72,17 +75,26 @@ impl<T: Trigger> Lane<T> {
         }
     }
 
-    /// Runs the load from `start` on, until nothing is in flight any more. Returns the number of users at its end.
-    pub(super) async fn conduct(self: &Arc<Self>, start: Instant, timer: &mut Timer, ends: &LoadEnds) -> u64 {
+    /// Runs the load from `start` on, until nothing is in flight any more. Returns its end and the number of users then.
+    pub(super) async fn conduct(
+        self: &Arc<Self>,
+        start: Instant,
+        timer: &mut Timer,
+        ends: &LoadEnds,
+    ) -> (Instant, u64) {
         let mut orders = self.run.commander.subscribe();
         self.wait_for(start, timer, &mut orders).await;
-        self.lead(start, timer, &mut orders, ends).await;
-        let users = self.live_users();
-        self.drain(timer, &mut orders).await;
-        if ends.others_go_on() {
-            recorder::with(Recorder::cut_no_more);
+        let over = self.lead(start, timer, &mut orders, ends).await;
+        let users = self.planned_users();
+        let was_cut = self.drain(timer, &mut orders).await;
+        if ends.drained() {
+            if was_cut {
+                recorder::with(Recorder::end_cut);
+                self.run.measured.foreign().end_cut();
+            }
+            self.stop_users().await;
         }
-        users
+        (over, users)
     }
 
     /// Waits until the warm-up begins, or until an order ends the run.
@@ -105,7 +117,7 @@ impl<T: Trigger> Lane<T> {
         timer: &mut Timer,
         orders: &mut watch::Receiver<Orders>,
         ends: &LoadEnds,
-    ) {
+    ) -> Instant {
         let end = self.run.load.duration().map(|duration| start + duration);
         let timeline = *self.timeline.get_or_init(|| Timeline { start, end });
         let mut load = Load::new(&self.run, self.share, timeline);
@@ -144,13 +156,15 @@ impl<T: Trigger> Lane<T> {
             self.stalls().note(Instant::now());
         };
         let over = end.map_or(over, |end| end.min(over));
-        ends.note(over);
+        ends.ended(over);
         let _ = self.stopped.set(over);
         load.forgo(self, over);
+        over
     }
 
     /// Waits for triggers in flight within the grace period, then cuts off the rest.
-    async fn drain(&self, timer: &mut Timer, orders: &mut watch::Receiver<Orders>) {
+    /// Returns true if some was cut off.
+    async fn drain(&self, timer: &mut Timer, orders: &mut watch::Receiver<Orders>) -> bool {
         while self.users().in_flight() > 0 {
             let now = Instant::now();
             let told = orders.borrow_and_update().clone();
@@ -159,7 +173,7 @@ impl<T: Trigger> Lane<T> {
             let cut = over.map(|over| over + self.run.load.graceful_stop());
             if told.is_cutting || cut.is_some_and(|cut| now >= cut) {
                 self.cut().await;
-                break;
+                return true;
             }
             tokio::select! {
                 _ = orders.changed() => {}
@@ -167,6 +181,7 @@ impl<T: Trigger> Lane<T> {
                 () = self.changed.notified() => {}
             }
         }
+        false
     }
 
     async fn cut(&self) {
@@ -233,8 +248,15 @@ impl<T: Trigger> Lane<T> {
         recorder::with(|recorder| recorder.rest().generator.stops_cut_off += cut_off as u64);
     }
 
-    /// Returns the number of users. In the open model: users that have a trigger.
+    /// Returns the number of users. In the open model, and after the end of the load if there are others: users that have
+    /// a trigger.
     pub(super) fn live_users(&self) -> u64 {
+        let has_ended = !self.is_alone && self.stopped.get().is_some();
+        if has_ended { self.users().busy() as u64 } else { self.planned_users() }
+    }
+
+    /// Returns the number of users during the load.
+    fn planned_users(&self) -> u64 {
         let users = self.users();
         let live = match self.run.load.is_open() {
             true => users.busy(),
