@@ -118,12 +118,16 @@ fn scenarios(module: &Module, options: &Options, mut mistakes: Mistakes) -> Toke
             let has_setup = own.setup.is_some() || options.setup.is_some();
             let function = &scenario.function;
             let parsed = validate::signature(function, Role::Scenario, own.name.as_ref(), has_setup, &mut mistakes);
-            if names.iter().any(|name| name.value() == parsed.name.value()) {
+            // Of two under conditions, only one may be there.
+            let is_conditional = function.conditions().next().is_some();
+            if !is_conditional && names.iter().any(|name| name.value() == parsed.name.value()) {
                 let message = format!("two scenarios have the name `{}`: set another `name`", parsed.name.value());
                 mistakes.push(Error::new(parsed.name.span(), message));
             }
-            names.push(parsed.name.clone());
-            if own.setup.is_none() {
+            if !is_conditional {
+                names.push(parsed.name.clone());
+            }
+            if own.setup.is_none() && (of_module.is_none() || !is_conditional) {
                 of_module = of_module.or(parsed.shared());
             }
             register(scenario, &parsed, &own, options)

@@ -54,7 +54,7 @@ pub(crate) fn module(module: &Module, mistakes: Mistakes) -> TokenStream {
     });
     let (outer, inner): (Vec<_>, Vec<_>) =
         attributes.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
-    let conditions: Vec<_> = module.conditions().cloned().collect();
+    let conditions: Vec<_> = module.conditions().collect();
     let main = main(&conditions, None);
     quote_spanned! {Span::mixed_site()=>
         #report

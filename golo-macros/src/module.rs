@@ -3,7 +3,7 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Ident, Meta, Result, Token, Visibility, braced, token};
+use syn::{AttrStyle, Attribute, Error, Ident, Meta, Result, Token, Visibility, braced, token};
 
 use crate::fallback::Mistakes;
 use crate::scenario::{self, ScenarioOptions};
@@ -41,8 +41,9 @@ impl Module {
     }
 
     /// Returns the `#[cfg]` attributes, which also apply to the generated `main`.
-    pub(crate) fn conditions(&self) -> impl Iterator<Item = &Attribute> {
-        self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = Attribute> {
+        let conditions = self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+        conditions.map(|condition| Attribute { style: AttrStyle::Outer, ..condition.clone() })
     }
 
     /// Returns the scenarios.

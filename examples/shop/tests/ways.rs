@@ -56,21 +56,15 @@ fn assert_counts(way: &str, summary: &Value, target: &SampleService) {
 
     let groups = rows("groups");
     assert_eq!(groups[0]["duration"]["count"], bought, "{way}: {groups:#?}");
-    let value: u64 = rows("metrics").iter().filter(|metric| metric["name"] == "cart_value").map(counted).sum();
-    assert_eq!(value, bought, "{way}: {:#?}", summary["metrics"]);
-    let tiers: u64 = rows("request_tags")
-        .iter()
-        .filter(|row| row["key"] == "tier")
-        .map(|row| row["duration"]["count"].as_u64().unwrap())
-        .sum();
+    let metrics = summary["metrics"]["metrics"].as_array().unwrap();
+    let value = metrics.iter().find(|metric| metric["name"] == "cart_value").unwrap();
+    assert_eq!(value["total"]["count"], bought, "{way}: {value:#?}");
+    let tags = summary["request_tags"]["values"].as_array().unwrap();
+    let of_tier = tags.iter().filter(|row| row["key"] == "tier");
+    let tiers: u64 = of_tier.map(|row| row["duration"]["count"].as_u64().unwrap()).sum();
     assert_eq!(tiers, total, "{way}: each request has a tier");
     let thresholds = rows("thresholds");
     assert!(thresholds.len() == 4 && thresholds.iter().all(|one| one["passed"] == true), "{way}: {thresholds:#?}");
-}
-
-/// Returns the number of values of a metric.
-fn counted(metric: &Value) -> u64 {
-    metric["series"].as_array().unwrap().iter().map(|series| series["count"].as_u64().unwrap()).sum()
 }
 
 #[tokio::test]

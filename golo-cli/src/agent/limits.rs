@@ -41,7 +41,7 @@ impl JobLimits {
     /// Returns a description of the limit that the plan exceeds.
     pub fn check_plan(&self, plan: &Plan, share: Share) -> Result<(), Failure> {
         if let Some(most) = self.users {
-            users(share.count(plan.peak_users()), most, plan.is_open())?;
+            users(plan.peak_users_of(share), most, plan.is_open())?;
         }
         match self.duration {
             Some(most) => self.check_time(plan, most),

@@ -266,8 +266,8 @@ impl EngineClient {
     /// Returns the reason why the load test did not deliver the whole plan, unless this process stopped it.
     fn why_early(&self, finished: &pb::Finished) -> Option<String> {
         let time = Duration::from_nanos(finished.load_time);
-        let is_used_up = self.plan.iterations().is_some_and(|all| self.due >= self.share.count(all));
-        let planned = self.plan.duration();
+        let is_used_up = self.plan.iterations_of(self.share).is_some_and(|all| self.due >= all);
+        let planned = self.plan.certain_end();
         let is_early = planned.is_none_or(|planned| time < planned) && !is_used_up && finished.not_started.is_none();
         if !is_early || self.stopped.is_some() {
             return None;

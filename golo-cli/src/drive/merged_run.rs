@@ -260,9 +260,7 @@ impl MergedRun {
         }
         if self.parts.iter().any(|part| !matches!(part.state, State::Finished(_))) {
             // The lost engines have not reported the end of these triggers.
-            let triggers = &mut self.totals.triggers;
-            let ended = triggers.done + triggers.interrupted + triggers.dropped();
-            triggers.interrupted += triggers.due.saturating_sub(ended);
+            self.totals.interrupt_untold(&Snapshot::default());
         }
         merged.totals = self.totals;
         merged

@@ -13,6 +13,7 @@ use golo::cli::{Proxy, RunCall, not_started, say, torn_down, without_secrets};
 use golo::engine::plan::Plan;
 use golo::engine::share::Share;
 use golo::engine::{Engine, Options, Sinks};
+use golo::report::Threshold;
 use golo::run_loop::{Driver, EngineHandle, LocalEngine};
 use tempfile::TempDir;
 use tokio::process::ChildStdout;
@@ -294,7 +295,11 @@ impl Driver for Served {
         let proxies: Vec<_> = self.proxy.iter().map(asked).collect();
         let engine = engine.map_err(|error| not_started("the workers could not be started", Some(error.into())))?;
         let engine = LocalEngine::new(engine).with_proxies(proxies);
-        Ok(Box::new(if plan.scenarios().next().is_some() { engine.planned(plan) } else { engine }))
+        if plan.scenarios().next().is_none() {
+            return Ok(Box::new(engine));
+        }
+        let thresholds = self.thresholds_of_scenarios(&plan)?;
+        Ok(Box::new(engine.planned(plan, thresholds)))
     }
 
     async fn died(&mut self) -> String {
@@ -367,6 +372,17 @@ impl Served {
             Some(Err(reason)) => Err(refused(reason)),
             _ => Ok(plan),
         }
+    }
+
+    /// Returns the thresholds that the run sets for scenarios of this plan.
+    fn thresholds_of_scenarios(&self, plan: &Plan) -> Result<Vec<String>, Error> {
+        let thresholds = self.asked.scenarios.thresholds();
+        let planned = thresholds.filter(|(name, _)| plan.scenarios().any(|known| **known == **name));
+        let of_scenario = |(name, text): (&str, &str)| match Threshold::of_scenario_text(name, text) {
+            Ok(threshold) => Ok(threshold.to_string()),
+            Err(error) => Err(not_started(format!("in the scenario `{name}`: threshold `{text}`: {error}"), None)),
+        };
+        planned.map(of_scenario).collect()
     }
 
     /// Prints which flags a load test that is not built with golo may ignore. The summary reports the proxy.

@@ -182,17 +182,22 @@ impl Loadtest {
             let settings = ScenarioSettings::read(&scenario.settings)
                 .map_err(|error| PlanError::from(format!("in the load test's scenario `{name}`: {error}")))?;
             declared.push(DeclaredScenario { name: name.clone(), settings });
-            if request.only.as_ref().is_none_or(|only| only == name) {
-                for text in &scenario.thresholds {
-                    let threshold = text.parse::<Threshold>().map_err(|error| error.to_string());
-                    let threshold = threshold.and_then(|threshold| threshold.of_scenario(name));
-                    thresholds.push(threshold.map_err(|error| {
-                        PlanError::from(format!("in the load test's scenario `{name}`: threshold `{text}`: {error}"))
-                    })?);
-                }
-            }
         }
         let load = plan.loads().first().ok_or("a plan without load")?;
-        Ok(Completed { plan: request.plan(load, &declared, false)?, thresholds })
+        let plan = request.plan(load, &declared, false)?;
+        let of_scenarios = self.erased_adapter().scenarios().iter();
+        let own = of_scenarios.flat_map(|scenario| scenario.thresholds.iter().map(|text| (&*scenario.name, &**text)));
+        // A scenario that is left out has no samples.
+        for (name, text) in
+            own.chain(request.thresholds()).filter(|(name, _)| plan.scenarios().any(|known| **known == **name))
+        {
+            let threshold = Threshold::of_scenario_text(name, text);
+            thresholds.push(
+                threshold.map_err(|error| {
+                    PlanError::from(format!("in the scenario `{name}`: threshold `{text}`: {error}"))
+                })?,
+            );
+        }
+        Ok(Completed { plan, thresholds })
     }
 }

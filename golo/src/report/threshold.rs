@@ -152,6 +152,16 @@ impl Threshold {
         })
     }
 
+    /// Parses a threshold for one scenario only.
+    ///
+    /// # Errors
+    ///
+    /// Returns the mistake, or the reason if its metric is not measured for each scenario.
+    pub fn of_scenario_text(scenario: &str, text: &str) -> Result<Self, String> {
+        let threshold = text.parse::<Self>().map_err(|error| error.to_string())?;
+        threshold.of_scenario(scenario)
+    }
+
     /// Returns the threshold for one scenario only.
     ///
     /// # Errors

@@ -98,10 +98,10 @@ impl LocalEngine {
         Self { proxies: Some(proxies), ..self }
     }
 
-    /// Reports that the plan was completed with scenarios.
+    /// Reports that the plan was completed with scenarios, and the thresholds that they add.
     #[must_use]
-    pub fn planned(mut self, plan: Plan) -> Self {
-        self.events.push_back(RunEvent::Planned { plan, thresholds: Vec::new() });
+    pub fn planned(mut self, plan: Plan, thresholds: Vec<String>) -> Self {
+        self.events.push_back(RunEvent::Planned { plan, thresholds });
         self
     }
 

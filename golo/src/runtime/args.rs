@@ -156,8 +156,8 @@ impl Call {
             }
             Command::Once(args) => {
                 let transport = args.transport.with_environment(variable).map_err(&mut wrong)?;
-                let scenario = args.scenario.or_else(|| variable("GOLO_SCENARIO"));
-                let scenario = loadtest.choose(scenario.as_deref()).map_err(|error| wrong(error.to_string().into()))?;
+                let scenario =
+                    loadtest.choose(args.scenario.as_deref()).map_err(|error| wrong(error.to_string().into()))?;
                 (Self::Once { job_name: args.name.or_else(|| variable("GOLO_NAME")), scenario, transport }, args.params)
             }
         };

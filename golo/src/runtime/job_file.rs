@@ -218,16 +218,13 @@ fn scenarios(value: &Value) -> Result<Vec<String>, Mistake> {
             };
             let values =
                 values.ok_or_else(|| value.mistake(format!("`{}`: expected a string or a number", key.name)))?;
-            if flag_name(key) == THRESHOLD {
-                for text in values {
-                    let threshold = text.parse::<Threshold>().map_err(|error| error.to_string());
-                    let threshold = threshold.and_then(|threshold| threshold.of_scenario(&name.name));
-                    let threshold = threshold.map_err(|error| value.mistake(format!("`{THRESHOLD}`: {error}")))?;
-                    arguments.push(format!("--{THRESHOLD}={threshold}"));
-                }
-            } else {
-                let pair = (key.name.clone(), values.join(","));
-                ScenarioArg::new(&name.name, vec![pair.clone()]).map_err(|error| mistaken(key, error.to_string()))?;
+            let joined = match flag_name(key) == THRESHOLD {
+                true => values.iter().map(|value| (*value).to_owned()).collect(),
+                false => vec![values.join(",")],
+            };
+            for value in joined {
+                let pair = (key.name.clone(), value);
+                check(&name.name, &pair).map_err(|error| mistaken(key, error))?;
                 pairs.push(pair);
             }
         }
@@ -237,6 +234,15 @@ fn scenarios(value: &Value) -> Result<Vec<String>, Mistake> {
         }
     }
     Ok(arguments)
+}
+
+/// Checks one setting of a scenario.
+fn check(scenario: &str, pair: &(String, String)) -> Result<(), String> {
+    ScenarioArg::new(scenario, vec![pair.clone()]).map_err(|error| error.to_string())?;
+    match &*pair.0 {
+        THRESHOLD => Threshold::of_scenario_text(scenario, &pair.1).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// Reads the table of parameters.
@@ -325,8 +331,8 @@ mod tests {
                     threshold = 'iteration_duration p(95)<1s'\n";
         let (call, ()) = read(file).unwrap().into_call().unwrap();
         let settings: Vec<_> = call.scenarios().settings.iter().map(ToString::to_string).collect();
-        assert_eq!(settings, ["browse:weight=9", "buy:stages=1s:5,2s:0,start=3"]);
-        assert_eq!(call.thresholds()[0].to_string(), "iteration_duration{scenario:buy} p(95)<1s");
+        let buy = "buy:stages=1s:5,2s:0,start=3,threshold=iteration_duration p(95)<1s";
+        assert_eq!(settings, ["browse:weight=9", buy]);
         assert_wrong(
             "[scenario.buy]\nuser = 5\n",
             "`job.toml`, line 2: `user` is no setting of a scenario: did you mean `users`?\n  \

@@ -171,11 +171,21 @@ impl<T: OwnFlags> RunArgs<T> {
         parse: impl FnOnce(&Path, &str) -> Result<Value, Mistake>,
     ) -> Result<(RunCall, T), SettingError> {
         let (environment, off) = Self::of_environment(variable)?;
-        let said = self.over(environment);
+        let said = self.with_load_of_only()?.over(environment);
         let Some(path) = said.how.file.clone() else { return said.into_call_with_params(Vec::new(), None) };
         let JobFile { args, params, binary } = JobFile::read(&path, &off, parse)?;
         let call = said.over(args).into_call_with_params(params, binary);
         call.map_err(|error| format!("with `{}`: {error}", path.display()).into())
+    }
+
+    /// Gives the load of these flags to the only scenario that is to run, so that it comes before the scenario's own.
+    fn with_load_of_only(mut self) -> Result<Self, SettingError> {
+        let asked = self.load.clone().into_asked();
+        if let Some(only) = self.how.only.as_ref().filter(|_| asked.asks_for_load()) {
+            let own = ScenarioArg::of_load(only, &asked).map_err(|error| error.to_string())?;
+            self.how.scenario.extend(own);
+        }
+        Ok(self)
     }
 
     /// Completes these flags with the defaults only.

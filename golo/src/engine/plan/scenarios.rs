@@ -25,6 +25,8 @@ pub struct ScenarioSettings {
     pub start: Option<Duration>,
     /// Its own load.
     pub asked: Asked,
+    /// Thresholds that its requests and triggers must pass, as text.
+    pub thresholds: Vec<String>,
 }
 
 impl ScenarioSettings {
@@ -59,6 +61,7 @@ impl ScenarioSettings {
             "duration" => asked.duration = Some(time()?),
             "arrivals" => asked.arrivals = Some(value.parse().map_err(|error: PlanError| wrong(error.to_string()))?),
             "max-users" => asked.max_users = Some(number()?),
+            "threshold" => self.thresholds.push(value.to_owned()),
             "stage" | "stages" => {
                 let stages = value.split(',').map(|stage| stage.trim().parse::<Stage>());
                 asked.stages = stages.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
@@ -80,13 +83,15 @@ impl ScenarioSettings {
 
     /// Returns these settings, completed by those of lower precedence that they do not contradict.
     fn over(self, below: Self) -> Self {
-        if self.weight.is_some() {
-            return self;
-        }
-        if !self.has_load() {
-            return below;
-        }
-        Self { weight: None, start: self.start.or(below.start), asked: self.asked.over(below.asked) }
+        let thresholds = [&below.thresholds[..], &self.thresholds[..]].concat();
+        let above = if self.weight.is_some() {
+            self
+        } else if self.has_load() {
+            Self { start: self.start.or(below.start), asked: self.asked.over(below.asked), ..Self::default() }
+        } else {
+            below
+        };
+        Self { thresholds, ..above }
     }
 
     /// Creates the scenario's own load. It takes what is not set from the load of the run.
@@ -99,9 +104,6 @@ impl ScenarioSettings {
         // Nothing else runs before a scenario that runs alone.
         let start = if is_alone { Duration::ZERO } else { self.start.unwrap_or_default() };
         let mut asked = Asked { graceful_stop: Some(run.graceful_stop()), ..asked.clone() };
-        if start.is_zero() && !run.warm_up().is_zero() {
-            asked.warm_up = Some(run.warm_up());
-        }
         if asked.duration.is_none() && asked.stages.is_empty() && asked.iterations.is_none() {
             let Some(end) = run.duration() else {
                 return Err(wrong(
@@ -121,7 +123,12 @@ impl ScenarioSettings {
                 }
             }
         }
-        Load::new(asked).and_then(|load| load.of_scenarios(start, Mix::of_one(name))).map_err(wrong)
+        let mut load = Load::new(asked).map_err(wrong)?;
+        // A load that begins with nothing has nothing to warm up with.
+        if load.curve().whole_at(Duration::ZERO) > 0 {
+            load.warm_up = run.warm_up();
+        }
+        load.of_scenarios(start, Mix::of_one(name)).map_err(wrong)
     }
 }
 
@@ -135,6 +142,28 @@ pub struct ScenarioArg {
 }
 
 impl ScenarioArg {
+    /// Creates the settings of a scenario that has this load. Returns `None` if it asks for nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the name is invalid.
+    pub fn of_load(name: &str, asked: &Asked) -> Result<Option<Self>, PlanError> {
+        let time = |time: Duration| super::Time(time).to_string();
+        let stages: Vec<_> = asked.stages.iter().map(ToString::to_string).collect();
+        let pairs = [
+            ("users", asked.users.map(|users| users.to_string())),
+            ("rate", asked.rate.map(|rate| rate.to_string())),
+            ("stages", (!stages.is_empty()).then(|| stages.join(","))),
+            ("pace", asked.pace.map(time)),
+            ("iterations", asked.iterations.map(|iterations| iterations.to_string())),
+            ("duration", asked.duration.map(time)),
+            ("arrivals", asked.arrivals.map(|arrivals| arrivals.to_string())),
+            ("max-users", asked.max_users.map(|users| users.to_string())),
+        ];
+        let pairs: Vec<_> = pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        if pairs.is_empty() { Ok(None) } else { Self::new(name, pairs).map(Some) }
+    }
+
     /// Creates settings from keys and values.
     ///
     /// # Errors
@@ -154,19 +183,26 @@ impl FromStr for ScenarioArg {
         let form = || PlanError::from("expected NAME:KEY=VALUE,…, as in `buy:rate=10/s,start=30s`");
         let (name, settings) = text.split_once(':').ok_or_else(form)?;
         let mut pairs: Vec<(String, String)> = Vec::new();
+        // A part without a key belongs to the one before: lists of stages and tags of thresholds have commas too.
+        let is_key = |key: &str| KEYS.contains(&&*key.trim().replace('_', "-")) || is_word(key);
         for part in settings.split(',') {
-            match (part.split_once('='), pairs.last_mut()) {
+            match (part.split_once('=').filter(|(key, _)| is_key(key)), pairs.last_mut()) {
                 (Some((key, value)), _) => pairs.push((key.trim().to_owned(), value.trim().to_owned())),
-                // A list of stages has commas too.
                 (None, Some((_, value))) => {
                     value.push(',');
-                    value.push_str(part.trim());
+                    value.push_str(part.trim_end());
                 }
                 (None, None) => return Err(form()),
             }
         }
         Self::new(name.trim(), pairs)
     }
+}
+
+/// Returns true if a text could be a key: words of letters.
+fn is_word(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '_'))
 }
 
 impl fmt::Display for ScenarioArg {
@@ -210,7 +246,7 @@ pub struct DeclaredScenario {
 pub struct ScenarioRequest {
     /// Settings of scenarios. Later ones take precedence.
     pub settings: Vec<ScenarioArg>,
-    /// Name of the only scenario to run.
+    /// Name of the only scenario to run. Its own load, if it has one, comes before that of the run.
     pub only: Option<String>,
     /// True if the load of the run was asked for, and is not the default.
     pub load_is_asked: bool,
@@ -248,16 +284,24 @@ impl ScenarioRequest {
         }
         match &self.only {
             Some(only) => match scenarios.iter().find(|(name, _)| name == only) {
-                Some((_, settings)) => self.plan_of_one(run, only, settings),
-                None if declared.is_empty() => self.plan_of_one(run, only, &ScenarioSettings::default()),
+                Some((_, settings)) => Self::plan_of_one(run, only, settings),
+                None if declared.is_empty() => Self::plan_of_one(run, only, &ScenarioSettings::default()),
                 None => Err(unknown(only, &scenarios)),
             },
             None => self.plan_of_all(run, &scenarios),
         }
     }
 
-    fn plan_of_one(&self, run: &Load, name: &str, settings: &ScenarioSettings) -> Result<Plan, PlanError> {
-        let load = match settings.has_load() && !self.load_is_asked {
+    /// Returns the thresholds that the request adds to scenarios, with their names.
+    pub fn thresholds(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().flat_map(|arg| {
+            let thresholds = arg.pairs.iter().filter(|(key, _)| key == "threshold");
+            thresholds.map(|(_, threshold)| (&*arg.name, &**threshold))
+        })
+    }
+
+    fn plan_of_one(run: &Load, name: &str, settings: &ScenarioSettings) -> Result<Plan, PlanError> {
+        let load = match settings.has_load() {
             true => settings.load(name, run, true)?,
             false => run.clone().of_scenarios(Duration::ZERO, Mix::of_one(name))?,
         };
@@ -331,7 +375,11 @@ mod tests {
     #[test]
     fn one_scenario_runs_alone_and_at_once() {
         assert_eq!(plan(&request(&[], Some("buy"), false), SHOP), "5 users for 10s");
-        assert_eq!(plan(&request(&[], Some("buy"), true), SHOP), "25 users for 10s");
+        assert_eq!(plan(&request(&[], Some("buy"), true), SHOP), "5 users for 10s", "its own load");
+        let asked = Asked { rate: Some("3/s".parse().unwrap()), ..Asked::default() };
+        let arg = ScenarioArg::of_load("buy", &asked).unwrap().unwrap();
+        let faster = request(&[&arg.to_string()], Some("buy"), false);
+        assert_eq!(plan(&faster, SHOP), "3/s for 10s, at most 10000 in flight");
         assert_eq!(plan(&request(&[], Some("browse"), false), SHOP), "25 users for 10s");
     }
 
@@ -381,6 +429,10 @@ mod tests {
 
     #[test]
     fn settings_are_written_as_they_are_read() {
+        let threshold =
+            "buy:threshold=http_req_failed{route:/a,method:GET} rate<=1%,weight=3,threshold=iterations count>=2";
+        let arg: ScenarioArg = threshold.parse().unwrap();
+        assert_eq!((arg.to_string(), arg.pairs.len(), &*arg.pairs[1].1), (threshold.to_owned(), 3, "3"));
         for text in ["buy:rate=10/s,start=30s", "a b:stages=1s:5,2s:0,pace=1s", "x:max_users=3,rate=1/m"] {
             let arg: ScenarioArg = text.parse().unwrap();
             assert_eq!(arg.to_string(), text);
