@@ -61,6 +61,7 @@ pub(crate) fn plan(of: u64, index: u64, seconds: u64) -> pb::Plan {
         outputs: false,
         speaks: 1,
         max_lag: None,
+        failures: None,
         selected_routes: Vec::new(),
     }
 }
