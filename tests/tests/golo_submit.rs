@@ -171,8 +171,8 @@ async fn windows_are_judged_over_all_agents_together() {
     let fleet = Fleet::start(2).await;
     let target = sample();
     // Each agent alone has half of the triggers.
-    let mut call = Call::new(&fleet, JOBS, target.url(), "-u 4 --pace 100ms -d 600 --abort-on-fail");
-    call.command.args(["-t", "iterations count>=30 over 1s", "-t", "iterations count<50 over 2s"]);
+    let mut call = Call::new(&fleet, JOBS, target.url(), "-u 4 --pace 100ms -d 600 --abort-on-fail --max-lag 10s");
+    call.command.args(["-t", "iterations count>=1 over 2s", "-t", "iterations count<50 over 2s"]);
     let ran = call.finish().await;
     ran.assert_ended_with(99, "FAILED after");
     let thresholds = &ran.summary()["thresholds"];

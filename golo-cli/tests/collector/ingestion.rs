@@ -331,6 +331,11 @@ fn count_above_2_to_the_53_is_refused() {
         let told = ingest(&mut store, a, 3, &[nth(1, dropped, durations, received)]);
         assert_eq!(refused(told), format!("record 3: {expected}: a count is at most 2^53"));
     }
+    let failure = pb::Failure { label: Some(pb::Label::default()), ..pb::Failure::default() };
+    let snapshot = pb::Snapshot { failures: vec![failure; 1001], ..pb::Snapshot::default() };
+    let second = pb::Second { elapsed: 1_000_000_000, users: 1, snapshot: Some(snapshot), connections: 0 };
+    let told = ingest(&mut store, a, 3, &[told(1, golo::wire::event(Event::Second(second)))]);
+    assert_eq!(refused(told), "record 3: 1001 samples of failed requests: there are at most 1000");
     // The largest allowed counts can be read by every query.
     ingest(&mut store, a, 3, &[nth(1, MOST - 2, histogram(&[MOST]), MOST)]).unwrap();
     let run = store.find("r").unwrap();

@@ -98,9 +98,14 @@ impl SampledMessage {
 pub struct Failures(Vec<Arc<FailureSample>>);
 
 impl Failures {
-    /// Adds a sample, if it is one of the first.
-    pub fn add(&mut self, sample: FailureSample) {
+    /// Adds a sample that is within the limits. The recorder takes no others.
+    pub(super) fn push(&mut self, sample: FailureSample) {
         self.0.push(Arc::new(sample));
+    }
+
+    /// Adds samples, as far as they are among the first.
+    pub fn extend(&mut self, samples: impl IntoIterator<Item = FailureSample>) {
+        self.0.extend(samples.into_iter().map(Arc::new));
         self.limit();
     }
 
@@ -181,10 +186,10 @@ mod tests {
     fn first_ten_of_each_route_and_kind_are_kept_in_any_order_of_merging() {
         let mut parts = [Failures::default(), Failures::default(), Failures::default()];
         for at in 0..60 {
-            parts[at as usize % 3].add(sample(at, "/", ErrorKind::Connect, 0));
+            parts[at as usize % 3].extend([sample(at, "/", ErrorKind::Connect, 0)]);
         }
-        parts[2].add(sample(70, "/", ErrorKind::Timeout, 0));
-        parts[0].add(sample(80, "/other", ErrorKind::Connect, 0));
+        parts[2].extend([sample(70, "/", ErrorKind::Timeout, 0)]);
+        parts[0].extend([sample(80, "/other", ErrorKind::Connect, 0)]);
         let mut expected: Vec<u64> = (0..10).collect();
         expected.extend([70, 80]);
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
@@ -197,19 +202,19 @@ mod tests {
     #[test]
     fn number_and_memory_of_samples_are_limited() {
         let mut failures = Failures::default();
-        (0..SAMPLES as u64 + 50).for_each(|at| failures.add(sample(at, &format!("/{at}"), ErrorKind::Connect, 0)));
+        failures.extend((0..SAMPLES as u64 + 50).map(|at| sample(at, &format!("/{at}"), ErrorKind::Connect, 0)));
         assert_eq!((failures.iter().len(), times(&failures).last()), (SAMPLES, Some(&(SAMPLES as u64 - 1))));
         let mut failures = Failures::default();
-        (0..100).for_each(|at| failures.add(sample(at, &format!("/{at}"), ErrorKind::Connect, 1 << 20)));
+        failures.extend((0..100).map(|at| sample(at, &format!("/{at}"), ErrorKind::Connect, 1 << 20)));
         assert!(failures.bytes() <= BYTES && failures.iter().len() == 7, "{}", failures.iter().len());
     }
 
     #[test]
     fn samples_that_the_whole_run_does_not_keep_are_dropped_from_a_second() {
         let mut all = Failures::default();
-        (0..8).for_each(|at| all.add(sample(at, "/", ErrorKind::Connect, 0)));
+        (0..8).for_each(|at| all.extend([sample(at, "/", ErrorKind::Connect, 0)]));
         let mut second = Failures::default();
-        (10..15).for_each(|at| second.add(sample(at, "/", ErrorKind::Connect, 0)));
+        (10..15).for_each(|at| second.extend([sample(at, "/", ErrorKind::Connect, 0)]));
         all.merge(&second);
         second.keep_those_of(&all);
         assert_eq!(times(&second), [10, 11]);

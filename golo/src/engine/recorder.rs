@@ -226,7 +226,7 @@ impl Recorder {
         if let Some(sampler) = &mut self.sampler {
             let index = &self.index;
             if let Some(sample) = sampler.take(output, (kind, text), label, |label| index.text(label)) {
-                self.rest.failures.add(sample);
+                self.rest.failures.push(sample);
             }
         }
     }

@@ -75,7 +75,12 @@ pub(super) async fn send(
         Some(limit) => tokio::time::timeout(limit, followed).await.unwrap_or_else(|_| Err(TransportError::timeout())),
     };
     let Hops { request, payload, .. } = hops;
-    let mut evidence = Evidence {
+    let decoded = match result {
+        Ok(answer) => decoded(answer, settings, &mut recording).await,
+        Err(error) => Err(error),
+    };
+    // Not before, so that the future has no room for it.
+    let evidence = Evidence {
         url: request.url(),
         headers: Some(request.headers()),
         body: match &payload {
@@ -83,10 +88,6 @@ pub(super) async fn send(
             Payload::Stream(_) | Payload::Spent => None,
         },
         response: None,
-    };
-    let decoded = match result {
-        Ok(answer) => decoded(answer, settings, &mut recording).await,
-        Err(error) => Err(error),
     };
     let answer = match decoded {
         Ok(answer) => answer,
@@ -98,8 +99,8 @@ pub(super) async fn send(
     let amounts = recording.amounts(None);
     if options.expectations.is_empty() {
         let Answer { head, body, .. } = &answer;
-        evidence.response = Some(ResponseEvidence { version: head.version, headers: &head.headers, body });
-        recording.finish_with(None, &evidence);
+        let response = ResponseEvidence { version: head.version, headers: &head.headers, body };
+        recording.finish_with(None, &Evidence { response: Some(response), ..evidence });
         return Ok(put_together(answer, request.url(), requested, amounts));
     }
     let body = answer.body.clone();

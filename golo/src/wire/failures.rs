@@ -166,7 +166,7 @@ mod tests {
         };
         for sample in [sample(), bare] {
             let mut snapshot = Snapshot::default();
-            snapshot.failures.add(sample.clone());
+            snapshot.failures.extend([sample.clone()]);
             let read = Snapshot::try_from(&pb::Snapshot::from(&snapshot)).unwrap();
             assert_eq!(read.failures.iter().collect::<Vec<_>>(), [&sample]);
         }

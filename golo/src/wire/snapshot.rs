@@ -361,9 +361,8 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             errors.add_seen(kind(*written), text, Seen { count: *count, first: Duration::from_nanos(*first) });
         }
         snapshot.errors = errors;
-        for written in &written.failures {
-            snapshot.failures.add(super::failures::read(written)?);
-        }
+        let failures = written.failures.iter().map(super::failures::read);
+        snapshot.failures.extend(failures.collect::<Result<Vec<_>, _>>()?);
         for pb::Redirects { label: written, followed, at_least } in &written.redirects {
             let redirects = Redirects { followed: *followed, at_least: *at_least };
             snapshot.redirect(&label(written.as_ref())?, redirects);
