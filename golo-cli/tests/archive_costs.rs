@@ -56,6 +56,7 @@ fn second(run: u64, number: u64) -> Record {
                 route: format!("/items/{series}"),
                 method: "GET".to_owned(),
                 priority: 0,
+                tags: Vec::new(),
             }),
             outcome: Some(pb::series::Outcome::Answered(200)),
             durations: Some((&durations).into()),

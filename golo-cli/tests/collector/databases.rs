@@ -44,7 +44,8 @@ fn database_of_golo_0_1_is_migrated_and_its_summaries_are_computed_again() {
     // Their priorities were not stored.
     let kept = kept(&store, "r", "a").len();
     assert_eq!((kept, store.series(&store.find("r").unwrap()).unwrap().len()), (records.len(), 15));
-    let dangling = place.sql().query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0));
+    let dangling =
+        place.sql().query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0));
     assert_eq!(dangling, Ok(0), "what belongs to a series still does");
 }
 
@@ -196,7 +197,8 @@ fn deleted_part_leaves_others_and_takes_its_run_with_the_last() {
         let runs: Vec<_> = store.runs(9).unwrap().into_iter().map(|run| run.run).collect();
         assert_eq!(runs, [&["s", "r"][..], &["s"], &[]][deleted]);
     }
-    let tables = ["runs", "parts", "records", "routes", "series", "seconds", "triggers", "merged_seconds", "tags", "metrics"];
+    let tables =
+        ["runs", "parts", "records", "routes", "series", "seconds", "triggers", "merged_seconds", "tags", "metrics"];
     for table in tables {
         let rows = place.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
         assert_eq!(rows, Ok(0), "{table}");

@@ -100,7 +100,8 @@ fn tags_and_metrics_are_stored_beside_the_routes() {
             ("orders counter EUR green \"x\"".to_owned(), 2, Some(2.5), None),
         ]
     );
-    let of_blue = "SELECT requests, max_ms FROM tagged_requests_by_second WHERE json_extract(tags, '$.tenant') = 'blue'";
+    let of_blue =
+        "SELECT requests, max_ms FROM tagged_requests_by_second WHERE json_extract(tags, '$.tenant') = 'blue'";
     let of_blue = sql.query_row(of_blue, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)));
     assert_eq!(of_blue, Ok((1, 1.0)));
 }
