@@ -168,6 +168,35 @@ fn named_and_selected_routes_survive_merging() {
 }
 
 #[test]
+fn tags_separate_series_and_selected_ones_keep_room() {
+    let selected = Selected::default().with_tags([("tenant", "blue")]);
+    let mut recorder = Recorder::selecting(selected);
+    let line = line(0);
+    let mut record_tagged = |tags: &[(&str, &str)]| {
+        let mut output = OutputRef::parse(&line).unwrap();
+        output.tags = tags.iter().copied().collect();
+        recorder.output(&output);
+    };
+    for number in 0..SERIES + 100 {
+        record_tagged(&[("id", &number.to_string())]);
+    }
+    for tags in [&[("tenant", "blue"), ("id", "late")][..], &[("tenant", "green")], &[("id", "7")], &[]] {
+        record_tagged(tags);
+    }
+    let taken = recorder.take();
+    // Past the limit: a hundred, that of another tenant, and the one without tags.
+    assert_eq!(counted(&taken), (102, SERIES as u64 + 104, SERIES + 2));
+    let of = |key: &str, value: &str| {
+        let is_of = |label: &golo::engine::series::Label| label.tags.get(key) == Some(value);
+        let measures = taken.requests.iter().filter(|(series, _)| is_of(&series.label));
+        measures.map(|(_, measure)| measure.durations.count()).sum::<u64>()
+    };
+    assert_eq!([of("tenant", "blue"), of("tenant", "green"), of("id", "7")], [1, 0, 2]);
+    let read = Snapshot::try_from(&golo::pb::engine::Snapshot::from(&taken)).unwrap();
+    assert_eq!(read, taken, "tags survive the wire");
+}
+
+#[test]
 fn merging_keeps_the_series_with_most_requests() {
     let merged = || {
         let mut totals = Snapshot::default();

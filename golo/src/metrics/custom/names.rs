@@ -32,7 +32,7 @@ pub(crate) const GROUP_DURATION: MetricId = MetricId(0);
 /// Beginning of names that are golo's own.
 const PREFIX: &str = "http_req";
 /// Names of golo's own metrics that do not begin with [`PREFIX`].
-const BUILT_IN: [&str; 18] = [
+const BUILT_IN: [&str; 17] = [
     "group_duration",
     "data_sent",
     "data_received",
@@ -50,7 +50,6 @@ const BUILT_IN: [&str; 18] = [
     "checks",
     "tag",
     "vus",
-    "scenario",
 ];
 
 type Hasher = BuildHasherDefault<FxHasher>;
