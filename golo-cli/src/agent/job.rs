@@ -363,6 +363,7 @@ impl Job {
             "agent": kept.agent,
             "name": kept.name,
             "binary": kept.binary,
+            "data": kept.data,
             "state": state.name(),
             "reason": kept.reason,
             "plan": kept.plan,

@@ -1,5 +1,6 @@
 //! A job of an agent: one load test, run by the [run loop](golo::run_loop) with orders from a channel.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use golo::cli::{RunCall, without_secrets};
@@ -26,6 +27,8 @@ pub const HELD: Duration = Duration::from_secs(600);
 pub struct Job {
     /// The load test.
     pub load_test: LoadTest,
+    /// Working directory of the load test. If `None`, it is that of this process.
+    pub folder: Option<PathBuf>,
     /// The plan and the other settings of the run.
     pub call: RunCall,
     /// Parameters of the load test and other environment variables. They override those of this process and of a job
@@ -55,14 +58,14 @@ pub async fn drive(
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
     on_event: impl FnMut(pb::Event) + Send,
 ) -> Ended {
-    let Job { load_test, call, params, share, limits, check, held } = job;
+    let Job { load_test, folder, call, params, share, limits, check, held } = job;
     let sinks = Sinks::selecting(call.selected(), Vec::new());
     let spec = call.spec(&load_test.name);
     let options = golo::engine::Options { share, ..spec.options };
     // The collector of the results judges the thresholds of the whole run.
     let spec = RunSpec { options, thresholds: Vec::new(), abort_on_fail: false, is_quiet: true, held, ..spec };
     let served = Served::new(load_test, params, &call, Handle::current());
-    let mut served = served.limited(limits).checking_plan(check).sharing(share).on_stderr(on_stderr);
+    let mut served = served.in_folder(folder).limited(limits).checking_plan(check).sharing(share).on_stderr(on_stderr);
     let mut outputs: [Box<dyn MetricsOutput + '_>; 1] = [Box::new(Events(on_event))];
     let outcome = run_loop::run(&mut served, spec, sinks, &mut Orders::from(orders), &mut outputs).await;
     for output in &mut outputs {

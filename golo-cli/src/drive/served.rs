@@ -56,6 +56,8 @@ const LINES: Duration = Duration::from_secs(10);
 /// A load test that `golo` runs in a process of its own.
 pub struct Served {
     load_test: LoadTest,
+    /// Working directory of the load test, if it is not that of this process.
+    working_directory: Option<PathBuf>,
     environment: Vec<(String, String)>,
     /// Description of the proxy that the load test was told to use.
     proxy: Option<String>,
@@ -105,6 +107,7 @@ impl Served {
         transport.retain(|flag| *flag != "proxy");
         Self {
             load_test,
+            working_directory: None,
             proxy,
             transport,
             environment,
@@ -139,6 +142,12 @@ impl Served {
     #[must_use]
     pub fn stderr(&self) -> String {
         self.child.as_ref().map_or_else(String::new, Supervised::stderr)
+    }
+
+    /// Sets the working directory of the load test.
+    #[must_use]
+    pub fn in_folder(self, folder: Option<PathBuf>) -> Self {
+        Self { working_directory: folder, ..self }
     }
 
     /// Sets resource limits.
@@ -176,7 +185,8 @@ impl Served {
         let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
         environment.push(("GOLO_ADDR".into(), format!("unix:{}", socket.display()).into()));
         environment.push(("GOLO_SHARE".into(), format!("{}/{}", self.share.index(), self.share.of()).into()));
-        let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder: None };
+        let folder = self.working_directory.clone();
+        let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder };
         let limits = self.limits.with_grace(self.grace);
         let on_stderr = Arc::clone(&self.on_stderr);
         let supervisor = Supervisor::default().on_stderr(move |line| on_stderr(line));

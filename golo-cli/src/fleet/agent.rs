@@ -13,14 +13,15 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::clock::{Clock, Round};
 use crate::agent::kept::State;
+use crate::agent::uploads::Content;
 use crate::drive::run_end::RunEnd;
 use crate::http::client::{Address, CallError, HttpClient};
 
 /// Timeout of calls that an agent answers at once.
 const CALL: Duration = Duration::from_secs(10);
-/// Timeout of an upload, which includes the time to write the load test to disk.
+/// Timeout of an upload, which includes the time to write the file to disk.
 const UPLOAD: Duration = Duration::from_secs(3600);
-/// Number of bytes of a load test that are sent at once.
+/// Number of bytes of a file that are sent at once.
 const PIECE: usize = 256 << 10;
 
 /// Client of one agent.
@@ -102,20 +103,20 @@ impl Agent {
         Ok(Round { sent, received, there })
     }
 
-    /// Returns true if the agent has the load test with this hash.
+    /// Returns true if the agent has the file of this kind with this hash.
     ///
     /// # Errors
     ///
     /// Returns an error if the agent does not answer the question.
-    pub async fn has(&self, hash: &str) -> Result<bool, CallError> {
-        match self.send(self.call(Method::HEAD, &["binaries", hash])).await {
+    pub async fn has(&self, content: Content, hash: &str) -> Result<bool, CallError> {
+        match self.send(self.call(Method::HEAD, &[content.folder(), hash])).await {
             Ok(_) => Ok(true),
             Err(CallError::Refused(StatusCode::NOT_FOUND, _)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Uploads the load test at `path` and returns the agent's ID for it. Calls `sent` with the number of bytes of each
+    /// Uploads the file at `path` and returns the agent's ID for it. Calls `sent` with the number of bytes of each
     /// piece when it is handed to the connection.
     ///
     /// # Errors
@@ -123,12 +124,14 @@ impl Agent {
     /// Returns an error if the upload failed.
     pub async fn upload(
         &self,
+        content: Content,
         path: &Path,
         length: u64,
         sent: impl Fn(u64) + Send + 'static,
     ) -> Result<String, CallError> {
         #[derive(Deserialize)]
         struct Uploaded {
+            #[serde(alias = "file")]
             binary: String,
         }
         let unread = |error: std::io::Error| CallError::Away(format!("`{}` cannot be read: {error}", path.display()));
@@ -152,10 +155,21 @@ impl Agent {
         let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
         let form =
             multipart::Form::new().part("file", multipart::Part::stream_with_length(body, length).file_name(name));
-        let request = self.call(Method::POST, &["upload"]).multipart(form).timeout(UPLOAD);
+        let place = match content {
+            Content::LoadTests => "upload",
+            Content::Data => content.folder(),
+        };
+        let request = self.call(Method::POST, &[place]).multipart(form).timeout(UPLOAD);
         let uploaded = self.json::<Uploaded>(request).await;
         reading.abort();
-        Ok(uploaded?.binary)
+        match uploaded {
+            Ok(uploaded) => Ok(uploaded.binary),
+            Err(CallError::Refused(status @ StatusCode::NOT_FOUND, _)) if content == Content::Data => {
+                let reason = "it was built with an older golo, which receives no files of test data: update it";
+                Err(CallError::Refused(status, reason.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Queues a job and returns its ID.

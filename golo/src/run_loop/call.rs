@@ -9,8 +9,10 @@ use crate::engine::plan::{Asked, Plan, PlanError, ScenarioRequest};
 use crate::engine::room::Selected;
 use crate::report::terminal::Terminal;
 use crate::report::{MetricsOutput, OutputArg, Threshold, outputs};
+
 use crate::support::cores;
 use crate::transport::options::TransportOptions;
+use crate::user::data_file::DataFile;
 use crate::user::share::Share;
 use crate::{Error, Loadtest};
 
@@ -29,6 +31,8 @@ pub struct RunCall {
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) abort_on_fail: bool,
     pub(crate) out: Vec<OutputArg>,
+    /// Files that the load test reads.
+    pub(crate) data: Vec<DataFile>,
     /// Parameters from a job file.
     pub(crate) params: Vec<(String, String)>,
     /// Load test that a job file names.
@@ -105,6 +109,12 @@ impl RunCall {
     #[must_use]
     pub fn selected(&self) -> Selected {
         self.thresholds.iter().filter_map(Threshold::route).collect()
+    }
+
+    /// Returns the files that the load test reads, each once.
+    #[must_use]
+    pub fn data(&self) -> &[DataFile] {
+        &self.data
     }
 
     /// Returns the parameters from a job file.

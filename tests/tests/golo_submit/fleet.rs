@@ -84,6 +84,19 @@ impl Agent {
         serde_json::from_slice(&self.call("GET /jobs", "").await).unwrap()
     }
 
+    /// Returns the number of files that it has received.
+    pub(super) async fn uploads(&self) -> u64 {
+        let metrics = String::from_utf8(self.call("GET /metrics", "").await).unwrap();
+        let count = metrics.lines().find_map(|line| line.strip_prefix("golo_agent_uploads_total "));
+        count.unwrap().parse().unwrap()
+    }
+
+    /// Returns the files of test data in the folders of its jobs.
+    pub(super) fn data_of_jobs(&self) -> Vec<PathBuf> {
+        let jobs = fs::read_dir(self.folder.path().join("jobs")).unwrap();
+        jobs.map(|job| job.unwrap().path().join("data")).filter(|data| data.exists()).collect()
+    }
+
     /// Queues a job.
     pub(super) async fn queue(&self, job: &str) {
         self.call("POST /queue", job).await;
