@@ -7,13 +7,17 @@ pub mod agent;
 pub mod clock;
 pub mod delivery;
 pub mod follow;
+mod handover;
 mod local_time;
 mod orders;
 pub mod part;
 mod start;
 pub mod upload;
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::fmt::Display;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use golo::Error;
@@ -40,6 +44,7 @@ use crate::support::moments;
 use agent::Agent;
 use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
 use follow::{MemberEvent, follow};
+use handover::hand_over_setup;
 use orders::OrderState;
 use part::Part;
 use upload::{Needed, upload};
@@ -175,8 +180,18 @@ impl Fleet {
             self.following.spawn(follow(index, Arc::clone(part), event_sender.clone(), self.settings.keeper.clone()));
         }
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
+        let mut handing_over = pin!(hand_over_setup(&self.parts));
+        let mut is_handed_over = false;
         while !waiting.is_empty() {
-            let Some((index, event)) = events.recv().await else {
+            let received = tokio::select! {
+                received = events.recv() => received,
+                handed_over = &mut handing_over, if !is_handed_over => {
+                    is_handed_over = true;
+                    handed_over?;
+                    continue;
+                }
+            };
+            let Some((index, event)) = received else {
                 return Err("no records of the agents arrive any more".into());
             };
             let name = &self.parts[index].name;

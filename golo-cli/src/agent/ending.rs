@@ -96,6 +96,7 @@ impl Agent {
             scenarios: Vec::new(),
             only: String::new(),
             load_is_asked: false,
+            hands_over_setup: false,
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

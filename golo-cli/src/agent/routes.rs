@@ -51,6 +51,8 @@ pub(super) fn router(agent: Arc<Agent>) -> Router {
         .route("/jobs", get(jobs))
         .route("/jobs/{id}", get(job).patch(adjust).delete(stop))
         .route("/jobs/{id}/start", post(start))
+        .route("/jobs/{id}/setup", get(setup).put(give_setup))
+        .route("/jobs/{id}/teardown", post(tear_down))
         .route("/jobs/{id}/records", get(records))
         .route("/jobs/{id}/stderr", get(stderr))
         .route("/clock", get(|| async { Json(json!({ "now": now() })) }))
@@ -210,6 +212,61 @@ async fn adjust(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: B
 }
 
 #[derive(Deserialize)]
+struct Wait {
+    #[serde(default)]
+    wait: u64,
+}
+
+async fn setup(
+    State(agent): State<Arc<Agent>>,
+    Path(id): Path<String>,
+    wait: Result<Query<Wait>, QueryRejection>,
+) -> Answer<Response> {
+    let job = find(&agent, &id)?;
+    let Ok(Query(Wait { wait })) = wait else {
+        return Err(Refusal::bad("expected `?wait=SECONDS`, with a whole number"));
+    };
+    let returned = async {
+        let (mut returns, mut extents) = (job.exchange.returns(), job.extents());
+        while job.exchange.returned().is_none() && !job.is_past_setup() {
+            // The senders exist as long as the job, which this function holds. The end of a job is a record too.
+            tokio::select! {
+                _ = returns.changed() => {}
+                _ = extents.changed() => {}
+            }
+        }
+    };
+    _ = timeout(Duration::from_secs(wait).min(WAIT), returned).await;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    // The value comes before the users start, so it is looked up last.
+    let is_past = job.is_past_setup();
+    match job.exchange.returned() {
+        Some(json) => Ok((headers, json).into_response()),
+        None if is_past => {
+            Err(Refusal::conflict("the load test has not returned a value of `setup` for other members"))
+        }
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+async fn give_setup(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: Bytes) -> Answer<StatusCode> {
+    let job = find(&agent, &id)?;
+    if job.state().is_over() {
+        return Err(Refusal::conflict("the job is over"));
+    }
+    job.exchange.give(body);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn tear_down(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer<StatusCode> {
+    find(&agent, &id)?.exchange.release();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
 struct From {
     #[serde(default)]
     from: u64,
@@ -230,6 +287,7 @@ async fn records(
     if job.kept().is_swept {
         return Err(gone());
     }
+    job.exchange.watch();
     let mut extent = job.extents();
     let mut stopping = agent.stopping.subscribe();
     let come = extent.wait_for(|extent| extent.has_ended || extent.next > from);

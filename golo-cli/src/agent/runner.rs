@@ -145,7 +145,8 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
     let held = hold.then_some(driven::HELD);
     let allowed = agent.options.limits.clone();
     let check = Arc::new(move |plan: &Plan| allowed.check_plan(plan, share).map_err(|failure| failure.to_string()));
-    Ok(driven::Job { load_test, folder: None, call, params, share, limits, check, held })
+    let exchange = Arc::clone(&job.exchange);
+    Ok(driven::Job { load_test, folder: None, call, params, share, limits, check, exchange, held })
 }
 
 /// Creates the folder in which a job's load test finds its files of test data. Returns `None` if there are none.

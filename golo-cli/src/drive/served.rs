@@ -24,6 +24,7 @@ use crate::drive::engine_client::{AskedOfLoadTest, EngineClient, Opened, PlanChe
 use crate::drive::job_client::{Address, ServedJob};
 use crate::drive::journeys::OpenJourneys;
 use crate::drive::line_reader::{Lines, Reader};
+use crate::drive::setup_exchange::SetupExchange;
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::process::port_owner;
@@ -112,7 +113,7 @@ impl Served {
             transport,
             environment,
             grace: call.plan().graceful_stop(),
-            asked: AskedOfLoadTest { scenarios: call.scenarios().clone(), check: None },
+            asked: AskedOfLoadTest { scenarios: call.scenarios().clone(), check: None, exchange: None },
             limits: LimitArgs::default(),
             share: Share::WHOLE,
             has_warm_up: !call.plan().warm_up().is_zero(),
@@ -160,6 +161,13 @@ impl Served {
     #[must_use]
     pub fn sharing(self, share: Share) -> Self {
         Self { share, ..self }
+    }
+
+    /// Sets the exchange of the value of `setup` with the other members of a run.
+    #[must_use]
+    pub fn exchanging(mut self, exchange: Arc<SetupExchange>) -> Self {
+        self.asked.exchange = Some(exchange);
+        self
     }
 
     /// Sets a check of the plan that the load test has completed with its scenarios.
@@ -321,6 +329,9 @@ impl Driver for Served {
     async fn settle(&mut self) {
         if self.runs_plans {
             // Its engine has reported everything.
+            if let Some(exchange) = &self.asked.exchange {
+                exchange.may_tear_down().await;
+            }
             return;
         }
         // A reader of raw outputs has the grace period to read them.

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 use golo::pb::results::Record;
 use prost::Message as _;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header::CONTENT_TYPE, multipart};
@@ -201,6 +201,40 @@ impl Agent {
     /// Returns an error if there is no valid answer.
     pub async fn job(&self, id: &str) -> Result<JobView, CallError> {
         self.json(self.call(Method::GET, &["jobs", id])).await
+    }
+
+    /// Returns what the `setup` of a job's load test has returned for the other members of the run. Waits for it for at
+    /// most `wait`, and returns `None` if it has not come by then.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent does not answer, or refuses, since the load test has returned nothing for others.
+    pub async fn setup_value(&self, id: &str, wait: Duration) -> Result<Option<Bytes>, CallError> {
+        let query = format!("wait={}", wait.as_secs());
+        let request = self.client.request(Method::GET, &self.address, ["jobs", id, "setup"], Some(&query));
+        let response = self.send(request.timeout(CALL)).await?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(None),
+            _ => response.bytes().await.map(Some).map_err(|error| self.client.away(&error)),
+        }
+    }
+
+    /// Passes a job's load test what the `setup` of another member has returned.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent refuses, or does not answer.
+    pub async fn give_setup(&self, id: &str, value: Bytes) -> Result<(), CallError> {
+        self.send(self.call(Method::PUT, &["jobs", id, "setup"]).body(value)).await.map(drop)
+    }
+
+    /// Lets a job run its `teardown`, which waits for the end of all other members if it is that of the whole run.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent refuses, or does not answer.
+    pub async fn tear_down(&self, id: &str) -> Result<(), CallError> {
+        self.send(self.call(Method::POST, &["jobs", id, "teardown"])).await.map(drop)
     }
 
     /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock.

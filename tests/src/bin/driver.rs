@@ -50,6 +50,7 @@ async fn run() -> Result<(), String> {
         share: Share::WHOLE,
         limits,
         check: Arc::new(|_| Ok(())),
+        exchange: Arc::default(),
         held,
     };
     let (orders, commands) = mpsc::channel(1);

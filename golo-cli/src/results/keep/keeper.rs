@@ -155,6 +155,7 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         scenarios: Vec::new(),
         only: String::new(),
         load_is_asked: false,
+        hands_over_setup: false,
     };
     Begun {
         agent: machine(),
