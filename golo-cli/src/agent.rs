@@ -1,6 +1,6 @@
 #![doc = include_str!("../docs/agent.md")]
 
-pub mod binaries;
+mod data;
 mod ending;
 mod folder;
 pub mod job;
@@ -16,6 +16,7 @@ pub mod results;
 mod routes;
 mod runner;
 mod sweep;
+pub mod uploads;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 

@@ -10,3 +10,4 @@ pub mod merged_run;
 pub mod output_relay;
 pub mod run_end;
 pub mod served;
+pub mod setup_exchange;

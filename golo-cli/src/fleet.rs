@@ -7,17 +7,21 @@ pub mod agent;
 pub mod clock;
 pub mod delivery;
 pub mod follow;
+mod handover;
 mod local_time;
 mod orders;
 pub mod part;
 mod start;
 pub mod upload;
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::fmt::Display;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use golo::Error;
-use golo::cli::{not_started, say, torn_down};
+use golo::cli::{DataFile, not_started, say, torn_down};
 use golo::engine::plan::Plan;
 use golo::engine::share::Share;
 use golo::engine::{Options, Sinks};
@@ -27,9 +31,10 @@ use golo::pb::results::record::Record as Kind;
 use golo::run_loop::{Driver, EngineHandle};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::agent::uploads::Content;
 use crate::drive::run_end::{RunEnd, printable_reason};
 use crate::http::client::CallError;
 use crate::process::load_test::LoadTest;
@@ -39,9 +44,10 @@ use crate::support::moments;
 use agent::Agent;
 use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
 use follow::{MemberEvent, follow};
+use handover::hand_over_setup;
 use orders::OrderState;
 use part::Part;
-use upload::{Binary, upload};
+use upload::{Needed, upload};
 
 /// Longest time to wait for the last records of agents.
 const LAST: Duration = Duration::from_secs(2);
@@ -64,7 +70,9 @@ pub struct FleetSettings {
     pub run: String,
     /// The load test.
     pub load_test: LoadTest,
-    /// Keys of the job that are the same for all agents, without the load test.
+    /// Files that the load test reads.
+    pub data: Vec<DataFile>,
+    /// Keys of the job that are the same for all agents, without the load test and the files.
     pub job: Map<String, Value>,
     /// Reaction to the loss of an agent.
     pub on_loss: OnAgentLoss,
@@ -119,19 +127,25 @@ impl Fleet {
 
     async fn prepare(&mut self) -> Result<(), Failure> {
         each(&self.parts, |part| async move { part.agent.check().await }).await?;
-        let path = self.settings.load_test.path.clone();
-        let shown = path.display().to_string();
-        let binary = spawn_blocking(move || Binary::read(&path)).await.map_err(|error| error.to_string())?;
-        let binary = binary.map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-        upload(&self.parts, &self.settings.load_test, &binary, self.settings.is_quiet).await?;
-        self.queue(binary.hash).await?;
+        let (LoadTest { name, path }, is_quiet) = (self.settings.load_test.clone(), self.settings.is_quiet);
+        let binary = upload(&self.parts, &Needed { content: Content::LoadTests, name, path }, is_quiet).await?;
+        let mut data = Map::new();
+        for file in &self.settings.data {
+            let (name, path) = (file.to_string(), file.name().into());
+            let hash = upload(&self.parts, &Needed { content: Content::Data, name, path }, is_quiet).await?;
+            data.insert(file.to_string(), hash.into());
+        }
+        self.queue(binary, data).await?;
         self.check_agents().await?;
         self.wait_until_ready().await
     }
 
-    async fn queue(&self, hash: String) -> Result<(), Failure> {
+    async fn queue(&self, binary: String, data: Map<String, Value>) -> Result<(), Failure> {
         let mut job = self.settings.job.clone();
-        job.insert("binary".to_owned(), hash.into());
+        job.insert("binary".to_owned(), binary.into());
+        if !data.is_empty() {
+            job.insert("data".to_owned(), data.into());
+        }
         let job = Arc::new(job);
         let queueing = |part: Arc<Part>| {
             let job = Arc::clone(&job);
@@ -166,8 +180,18 @@ impl Fleet {
             self.following.spawn(follow(index, Arc::clone(part), event_sender.clone(), self.settings.keeper.clone()));
         }
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
+        let mut handing_over = pin!(hand_over_setup(&self.parts));
+        let mut is_handed_over = false;
         while !waiting.is_empty() {
-            let Some((index, event)) = events.recv().await else {
+            let received = tokio::select! {
+                received = events.recv() => received,
+                handed_over = &mut handing_over, if !is_handed_over => {
+                    is_handed_over = true;
+                    handed_over?;
+                    continue;
+                }
+            };
+            let Some((index, event)) = received else {
                 return Err("no records of the agents arrive any more".into());
             };
             let name = &self.parts[index].name;

@@ -7,12 +7,20 @@ use syn::{Error, ExprPath, Ident, LitStr, Path, Result, Token, parse_quote};
 
 use crate::fallback::Mistakes;
 
-const VALID: &str = "`name`, `setup`, `teardown`, `http`, `client` or `crate`";
+const VALID: &str = "`name`, `setup`, `setup_scope`, `teardown`, `http`, `client` or `crate`";
+
+/// How often `setup` runs.
+pub(crate) struct SetupScope {
+    /// True if it runs once a run, false if it runs in each process.
+    pub(crate) is_run: bool,
+    pub(crate) written: LitStr,
+}
 
 /// The options that the user set. Omitted ones are `None`, and the crate is then `::golo`.
 pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     pub(crate) setup: Option<ExprPath>,
+    pub(crate) setup_scope: Option<SetupScope>,
     pub(crate) teardown: Option<ExprPath>,
     pub(crate) http: Option<ExprPath>,
     pub(crate) client: Option<ExprPath>,
@@ -38,6 +46,7 @@ pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
     Options {
         name: given.name,
         setup: given.setup,
+        setup_scope: given.setup_scope,
         teardown: given.teardown,
         http: given.http,
         client: given.client,
@@ -49,6 +58,7 @@ pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
 struct Given {
     name: Option<LitStr>,
     setup: Option<ExprPath>,
+    setup_scope: Option<SetupScope>,
     teardown: Option<ExprPath>,
     http: Option<ExprPath>,
     client: Option<ExprPath>,
@@ -65,6 +75,7 @@ impl Given {
         match option.to_string().as_str() {
             "name" => set_once(&mut self.name, &option, "a string that is not empty", "\"checkout\"", name, input),
             "setup" => set_once(&mut self.setup, &option, function, "prepare", ExprPath::parse, input),
+            "setup_scope" => set_setup_scope(&mut self.setup_scope, &option, input),
             "teardown" => set_once(&mut self.teardown, &option, function, "clean_up", ExprPath::parse, input),
             "http" => set_once(&mut self.http, &option, function, "configure", ExprPath::parse, input),
             "client" => set_once(&mut self.client, &option, function, "make_client", ExprPath::parse, input),
@@ -99,6 +110,27 @@ pub(crate) fn set_once<T>(
         return Err(Error::new(option.span(), format!("`{option}` is given twice")));
     }
     Ok(())
+}
+
+/// Parses `= "process"` or `= "run"` of the option `setup_scope`.
+pub(crate) fn set_setup_scope(slot: &mut Option<SetupScope>, option: &Ident, input: ParseStream<'_>) -> Result<()> {
+    set_once(slot, option, "`\"process\"` or `\"run\"`", "\"run\"", setup_scope, input)
+}
+
+fn setup_scope(input: ParseStream<'_>) -> Result<SetupScope> {
+    let written = input.parse::<LitStr>()?;
+    match written.value().as_str() {
+        "process" => Ok(SetupScope { is_run: false, written }),
+        "run" => Ok(SetupScope { is_run: true, written }),
+        _ => Err(Error::new(written.span(), "unknown scope")),
+    }
+}
+
+/// Returns the mistake of a `setup_scope` without `setup`.
+pub(crate) fn scope_without_setup(scope: &SetupScope) -> Error {
+    let message =
+        "`setup_scope` decides how often `setup` runs, but there is none: add `setup = prepare`, or leave it out";
+    Error::new(scope.written.span(), message)
 }
 
 /// Parses a name.
@@ -141,6 +173,7 @@ mod tests {
             quote!(
                 name = "a b",
                 setup = hooks::prepare::<Db, 3>,
+                setup_scope = "run",
                 teardown = <Db as Hooks>::clean,
                 http = self::configure,
                 client = self::make,
@@ -151,6 +184,7 @@ mod tests {
         assert!(mistakes.messages().is_empty());
         assert_eq!(options.name.unwrap().value(), "a b");
         assert_eq!(options.setup.unwrap().to_token_stream().to_string(), "hooks :: prepare :: < Db , 3 >");
+        assert!(options.setup_scope.unwrap().is_run);
         assert!(options.teardown.is_some() && options.http.is_some() && options.client.is_some());
         assert_eq!(options.golo.to_token_stream().to_string(), "crate");
     }
@@ -169,15 +203,24 @@ mod tests {
                 name = "b"
             )),
             [
-                "unknown option `nmae`, expected one of `name`, `setup`, `teardown`, `http`, `client` or `crate`",
+                "unknown option `nmae`, expected one of `name`, `setup`, `setup_scope`, `teardown`, `http`, `client` or `crate`",
                 "`name` takes a string that is not empty, as in `name = \"checkout\"`",
                 "`setup` takes the path of a function, as in `setup = prepare`",
                 "`setup` takes the path of a function, as in `setup = prepare`",
                 "`client` takes the path of a function, as in `client = make_client`",
-                "expected an option, one of `name`, `setup`, `teardown`, `http`, `client` or `crate`",
+                "expected an option, one of `name`, `setup`, `setup_scope`, `teardown`, `http`, `client` or `crate`",
                 "`name` is given twice",
             ]
         );
+    }
+
+    #[test]
+    fn setup_scope_is_process_or_run() {
+        assert!(!parse(quote!(setup_scope = "process"), &mut Mistakes::default()).setup_scope.unwrap().is_run);
+        let expected = ["`setup_scope` takes `\"process\"` or `\"run\"`, as in `setup_scope = \"run\"`"];
+        for wrong in [quote!(setup_scope = "fleet"), quote!(setup_scope = run), quote!(setup_scope)] {
+            assert_eq!(mistakes(wrong), expected);
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{AttrStyle, Error, LitStr, Path, Type, spanned::Spanned};
+use syn::{AttrStyle, Error, ExprPath, LitStr, Path, Type, spanned::Spanned};
 
-use crate::args::{self, Options};
+use crate::args::{self, Options, SetupScope};
 use crate::fallback::{self, Mistakes};
 use crate::module::{Content, Module, ScenarioFunction};
 use crate::scenario::ScenarioOptions;
@@ -190,7 +190,7 @@ fn register(
     });
     let thresholds = own.thresholds.iter().flatten().map(|threshold| quote!(.threshold(#threshold)));
     let shared = parsed.shared().map_or_else(|| quote!(()), ToTokens::to_token_stream);
-    let setup = own.setup.as_ref().map(|path| quote_spanned!(place(path)=> .setup::<#shared>(#path)));
+    let setup = own.setup.as_ref().map(|path| setup(path, own.setup_scope.as_ref(), &shared));
     let teardown = own.teardown.as_ref().map(|path| quote_spanned!(place(path)=> .teardown::<#shared, _>(#path)));
     // The type of `Shared` is checked against the function that returns its value.
     let check = match (&own.setup, &options.setup, parsed.shared()) {
@@ -210,13 +210,21 @@ fn register(
 /// Returns the calls that pass on the options of the load test. `shared` is what its triggers share.
 fn settings(options: &Options, shared: Option<&Type>) -> TokenStream {
     let shared = shared.map_or_else(|| quote!(()), ToTokens::to_token_stream);
-    let setup = options.setup.as_ref().map(|path| quote_spanned!(place(path)=> .setup::<#shared>(#path)));
+    let setup = options.setup.as_ref().map(|path| setup(path, options.setup_scope.as_ref(), &shared));
     let teardown = options.teardown.as_ref().map(|path| quote_spanned!(place(path)=> .teardown::<#shared, _>(#path)));
     let client = options.client.as_ref().map(|path| quote_spanned!(place(path)=> .client(#path)));
     let http = options.http.as_ref().map(|path| quote_spanned!(place(path)=> .http(#path)));
     quote_spanned! {Span::mixed_site()=>
         #setup #teardown #client #http
         .version(::std::option_env!("CARGO_PKG_VERSION").unwrap_or("unknown"))
+    }
+}
+
+/// Returns the call that passes on a `setup`. `shared` is the type of its value, with the span of the user's code.
+fn setup(path: &ExprPath, scope: Option<&SetupScope>, shared: &TokenStream) -> TokenStream {
+    match scope {
+        Some(SetupScope { is_run: true, .. }) => quote_spanned!(place(path)=> .setup_of_run::<#shared>(#path)),
+        _ => quote_spanned!(place(path)=> .setup::<#shared>(#path)),
     }
 }
 
@@ -316,6 +324,16 @@ mod tests {
             }
         };
         assert_same(&text(options, function), &expected);
+    }
+
+    #[test]
+    fn setup_of_a_run_is_passed_on() {
+        let function = quote!(
+            async fn journey(token: golo::Shared<Token>) {}
+        );
+        let expansion = |scope| text(quote!(setup = prepare, setup_scope = #scope), function.clone());
+        assert!(expansion("run").contains(". setup_of_run :: < Token > (prepare)"));
+        assert!(expansion("process").contains(". setup :: < Token > (prepare)"));
     }
 
     #[test]

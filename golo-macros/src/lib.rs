@@ -113,7 +113,7 @@ use proc_macro::TokenStream;
 /// start of the run to its own. Without a duration, it ends with the run. `run --scenario buy:rate=5/s,start=1m` overrides
 /// them, and so does a table `[scenario.buy]` of a job file.
 ///
-/// Further options of a scenario: `name`, `setup` and `teardown` as below, for this scenario alone, and `thresholds`, which
+/// Further options of a scenario: `name`, `setup`, `setup_scope` and `teardown` as below, for this scenario alone, and `thresholds`, which
 /// its requests and triggers must pass. Paths are resolved inside the module, also those in the options of the load test.
 ///
 /// # Options
@@ -146,6 +146,35 @@ use proc_macro::TokenStream;
 /// async fn journey(words: Shared<Words>) -> Result<(), String> {
 ///     let word = words.0.first().ok_or("words.txt is empty")?;
 ///     golo::check("the first word is short", word.len() < 8);
+///     Ok(())
+/// }
+/// ```
+///
+/// ## `setup_scope = "run"`
+///
+/// How often `setup` runs: once in each process (`"process"`, the default), or once a run (`"run"`). They differ if
+/// `golo submit` runs the load test on several agents. With `"run"`, the first agent runs `setup`, and its value goes to
+/// all others before their users start. `teardown` then runs once too, on the first agent, after the load of all others
+/// has ended. If `setup` fails, the run does not start.
+///
+/// The value is sent as JSON of at most 1 MiB, so its type has to be `serde::Serialize` and `serde::Deserialize`. It may
+/// be a secret: it is sent from agent to agent through `golo submit`, and neither stored nor printed.
+///
+/// ```no_run
+/// use golo::Shared;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Token(String);
+///
+/// async fn log_in() -> Result<Token, golo::BoxError> {
+///     let answer = golo::client().post("http://127.0.0.1:8765/login").send().await?.error_for_status()?;
+///     Ok(Token(answer.text().await?))
+/// }
+///
+/// #[golo::loadtest(setup = log_in, setup_scope = "run")]
+/// async fn account(token: Shared<Token>) -> Result<(), golo::RequestError> {
+///     let request = golo::client().get("http://127.0.0.1:8765/account").bearer_auth(&token.0);
+///     golo::do_request(&golo::new_sequence_id(), request).await?;
 ///     Ok(())
 /// }
 /// ```

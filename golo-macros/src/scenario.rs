@@ -6,11 +6,11 @@ use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Error, ExprPath, LitInt, LitStr, Result, Token, bracketed, token};
 
-use crate::args::{expected_option, name, set_once, skip_to_comma};
+use crate::args::{SetupScope, expected_option, name, scope_without_setup, set_once, set_setup_scope, skip_to_comma};
 use crate::fallback::Mistakes;
 
 const VALID: &str = "`name`, `weight`, `users`, `rate`, `stages`, `start`, `duration`, `iterations`, `pace`, \
-                     `arrivals`, `max_users`, `setup`, `teardown` or `thresholds`";
+                     `arrivals`, `max_users`, `setup`, `setup_scope`, `teardown` or `thresholds`";
 
 /// Options that give a scenario a load of its own, with an example of each.
 const LOAD: [(&str, &str); 9] = [
@@ -30,6 +30,7 @@ const LOAD: [(&str, &str); 9] = [
 pub(crate) struct ScenarioOptions {
     pub(crate) name: Option<LitStr>,
     pub(crate) setup: Option<ExprPath>,
+    pub(crate) setup_scope: Option<SetupScope>,
     pub(crate) teardown: Option<ExprPath>,
     pub(crate) thresholds: Option<Vec<LitStr>>,
     /// Keys and values of the weight and of the scenario's own load.
@@ -52,6 +53,9 @@ pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> ScenarioOpt
     if let Err(mistake) = every_option.parse2(tokens) {
         mistakes.push(mistake);
     }
+    if let (Some(scope), None) = (&options.setup_scope, &options.setup) {
+        mistakes.push(scope_without_setup(scope));
+    }
     let is_load = |(key, _): &&(Ident, LitStr)| *key != "weight";
     if let (Some((weight, _)), Some((load, _))) =
         (options.settings.iter().find(|(key, _)| *key == "weight"), options.settings.iter().find(is_load))
@@ -72,6 +76,7 @@ impl ScenarioOptions {
         match text.as_str() {
             "name" => set_once(&mut self.name, &option, "a string that is not empty", "\"checkout\"", name, input),
             "setup" => set_once(&mut self.setup, &option, function, "prepare", syn::parse::Parse::parse, input),
+            "setup_scope" => set_setup_scope(&mut self.setup_scope, &option, input),
             "teardown" => set_once(&mut self.teardown, &option, function, "clean_up", syn::parse::Parse::parse, input),
             "thresholds" => {
                 let (kind, example) = ("a string, or a list of strings", "[\"http_req_duration p(95)<200ms\"]");
@@ -151,6 +156,7 @@ mod tests {
             quote!(
                 name = "a b",
                 setup = hooks::prepare,
+                setup_scope = "process",
                 teardown = clean,
                 thresholds = ["a", "b"],
                 users = 5,
@@ -207,5 +213,11 @@ mod tests {
             mistakes(quote!(weight = 5, start = "3s")),
             ["`weight` has no effect beside `start`, which is a load of its own: remove one of them"]
         );
+    }
+
+    #[test]
+    fn scope_without_setup_is_a_mistake() {
+        assert!(mistakes(quote!(setup_scope = "run"))[0].contains("but there is none: add `setup = prepare`"));
+        assert_eq!(mistakes(quote!(setup_scope = "run", setup = prepare)), [""; 0]);
     }
 }

@@ -12,7 +12,8 @@ use syn::{
     Signature, Token, Type, Visibility, token,
 };
 
-use crate::{args::Options, fallback::Mistakes};
+use crate::args::{Options, scope_without_setup};
+use crate::fallback::Mistakes;
 
 /// The item under the attribute. Its body is not parsed, because it may be incomplete while the user types.
 pub(crate) struct Function {
@@ -240,6 +241,9 @@ fn validate_generics(signature: &Signature, noun: &str, mistakes: &mut Mistakes)
 
 /// Records mistakes in options that contradict each other.
 pub(crate) fn validate_options(options: &Options, mistakes: &mut Mistakes) {
+    if let (Some(scope), None) = (&options.setup_scope, &options.setup) {
+        mistakes.push(scope_without_setup(scope));
+    }
     if let (Some(http), Some(_)) = (&options.http, &options.client) {
         let message = "`http` configures golo's transport, and `client` replaces it: requests are sent by only one of \
                        them, so leave one out";

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::Loadtest;
 pub use crate::loadtest::adapter::{
-    Adapter, FromTrigger, IntoError, IntoOutcome, IntoResponse, IntoShared, Setup, Teardown, Trigger,
+    Adapter, FromTrigger, IntoError, IntoOutcome, IntoResponse, IntoShared, Portable, Setup, Teardown, Trigger,
 };
 
 /// Checks that a value of `setup` is what a scenario takes as `Shared<T>`.

@@ -2,6 +2,7 @@
 
 pub(crate) mod adapter;
 pub(crate) mod erased;
+pub(crate) mod handover;
 pub(crate) mod hooks;
 pub(crate) mod param;
 pub(crate) mod runner;
@@ -9,13 +10,17 @@ pub(crate) mod scenario;
 pub(crate) mod scenarios;
 pub(crate) mod users;
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, marker::PhantomData, sync::Arc, time::Instant};
 
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::error::{chain, reason};
-use crate::loadtest::adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown, Trigger};
+use crate::loadtest::adapter::{Adapter, IntoOutcome, IntoShared, Portable, Setup, Teardown, Trigger};
 use crate::loadtest::erased::{Annotated, Erased, Function, Run, Stateless, UserState};
+use crate::loadtest::handover::SetupValues;
 use crate::loadtest::hooks::Hooks;
 use crate::loadtest::scenario::Scenario;
 use crate::loadtest::scenarios::{Scenarios, SharedValues};
@@ -58,6 +63,8 @@ pub struct Loadtest {
     users: Users,
     /// Value that `setup` returned, or the reason why it failed.
     shared: OnceCell<Result<SharedValue, String>>,
+    /// True if the values of a `setup` that runs once a run came from another member of the run.
+    is_taken_over: AtomicBool,
 }
 
 impl Loadtest {
@@ -101,6 +108,7 @@ impl Loadtest {
             users: Users::new(Arc::clone(&adapter)),
             adapter,
             shared: OnceCell::new(),
+            is_taken_over: AtomicBool::new(false),
         }
     }
 
@@ -127,6 +135,38 @@ impl Loadtest {
         T: Send + Sync + 'static,
     {
         self.hooks.set_setup(f);
+        self
+    }
+
+    /// As [`setup`](Self::setup), but the function runs once a run: if `golo submit` runs the load test on several
+    /// agents, one of them runs it, and its value goes to all others as JSON of at most 1 MiB. `teardown` then runs once
+    /// too, after the load on all agents has ended.
+    ///
+    /// ```no_run
+    /// use golo::{Context, Loadtest, Response, Shared};
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Token(String);
+    ///
+    /// async fn log_in() -> Token {
+    ///     Token("1984".to_owned())
+    /// }
+    ///
+    /// async fn account(_: Context, response: Response) -> Result<Response, &'static str> {
+    ///     let token = Shared::<Token>::current().ok_or("there is no token")?;
+    ///     Ok(Response { output: format!("{} digits", token.0.len()), ..response })
+    /// }
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Loadtest::new(account).name("account").setup_of_run::<Token>(log_in).start()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn setup_of_run<T: Portable>(
+        mut self,
+        f: impl Setup<Returned: Future<Output: IntoShared<T>> + Send + 'static>,
+    ) -> Self {
+        self.hooks.set_setup_of_run(f);
         self
     }
 
@@ -260,6 +300,15 @@ impl Loadtest {
         &*self.adapter
     }
 
+    fn own_hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// Returns true if `setup` has run, or has failed.
+    pub(crate) fn is_set_up(&self) -> bool {
+        self.shared.initialized()
+    }
+
     /// Returns the load test's own sink, if it has one.
     pub(crate) fn own_sink(&self) -> Option<Arc<dyn Sink>> {
         self.sink.clone()
@@ -267,8 +316,15 @@ impl Loadtest {
 
     /// Runs `setup` unless it has run already, and returns its value.
     pub(crate) async fn set_up(&self) -> Result<SharedValue, Error> {
+        self.set_up_with(None).await
+    }
+
+    /// As [`set_up`](Self::set_up), with the values of each `setup` that runs once a run on another member.
+    async fn set_up_with(&self, given: Option<&SetupValues>) -> Result<SharedValue, Error> {
         let shared = self.shared.get_or_init(|| async {
-            let common = self.run_setup(&self.hooks).await?;
+            self.is_taken_over.store(given.is_some(), Relaxed);
+            let value = |scenario| given.map(|values| values.of(scenario));
+            let common = self.run_setup(&self.hooks, value(None)).await?;
             let scenarios = self.adapter.scenarios();
             if !scenarios.iter().any(|scenario| scenario.hooks.has_setup()) {
                 return Ok(common);
@@ -276,7 +332,8 @@ impl Loadtest {
             let mut own = Vec::with_capacity(scenarios.len());
             for scenario in scenarios {
                 let runs = scenario.hooks.has_setup() && self.runs(scenario);
-                let value = if runs { Some(self.run_setup(&scenario.hooks).await) } else { None };
+                let given = value(Some(&*scenario.name));
+                let value = if runs { Some(self.run_setup(&scenario.hooks, given).await) } else { None };
                 match value.transpose() {
                     Ok(value) => own.push(value),
                     Err(reason) => {
@@ -292,7 +349,11 @@ impl Loadtest {
         shared.await.clone().map_err(|reason| Error::start("`setup` failed", Some(reason.into())))
     }
 
-    async fn run_setup(&self, hooks: &Hooks) -> Result<SharedValue, String> {
+    /// Runs a `setup`. If it runs once a run and values were `given`, reads its value instead.
+    async fn run_setup(&self, hooks: &Hooks, given: Option<Option<&Value>>) -> Result<SharedValue, String> {
+        if let Some(read) = given.and_then(|value| hooks.read(value)) {
+            return read.map_err(reason);
+        }
         self.aside(None, hooks.set_up()).await?.map_err(reason)
     }
 
@@ -322,7 +383,8 @@ impl Loadtest {
             scenarios.filter(|(number, scenario)| was_set_up(*number, scenario)).map(|(_, scenario)| scenario);
         let hooks = of_scenarios.map(|scenario| (&scenario.hooks, Some(&*scenario.name))).chain([(&self.hooks, None)]);
         let mut result = Ok(());
-        for (hooks, scenario) in hooks.filter(|(hooks, _)| hooks.has_teardown()) {
+        let is_elsewhere = |hooks: &Hooks| hooks.are_of_run() && self.is_taken_over.load(Relaxed);
+        for (hooks, scenario) in hooks.filter(|(hooks, _)| hooks.has_teardown() && !is_elsewhere(hooks)) {
             let shared = self.adapter.shared_of(shared, scenario);
             let ending = self.aside(Some(Arc::clone(&shared)), hooks.tear_down(shared));
             let ended = ending.await.unwrap_or_else(|panicked| Err(panicked.into()));

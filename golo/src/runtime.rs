@@ -100,9 +100,13 @@ impl Loadtest {
         }
     }
 
-    /// Builds the HTTP client and runs `setup`, so that errors appear before the first trigger.
+    /// Builds the HTTP client and runs `setup`, so that errors appear before the first trigger. If another member of the
+    /// run runs `setup`, its value comes later.
     async fn prepare(&self) -> Result<(), Error> {
         client::current()?;
+        if self.waits_for_setup() {
+            return Ok(());
+        }
         self.set_up().await.map(drop)
     }
 }

@@ -1,6 +1,7 @@
 //! Users: state of virtual users, which a load test takes as `&mut S`.
 
 pub(crate) mod cookies;
+pub(crate) mod data_file;
 #[cfg(feature = "feed")]
 pub(crate) mod feed;
 pub(crate) mod member;

@@ -131,7 +131,7 @@ impl Ran {
             Told::Outputs(Outputs { lines }) => self.lines.push_str(std::str::from_utf8(&lines).unwrap()),
             Told::Finished(finished) => self.finished = Some(finished),
             Told::Adjusted(adjusted) => self.adjusted.push(adjusted),
-            Told::Accepted(_) | Told::Planned(_) | Told::Ready(_) => panic!("said twice"),
+            Told::Accepted(_) | Told::Planned(_) | Told::Ready(_) | Told::SetUp(_) => panic!("said twice"),
         }
     }
 

@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "golo_submit/data.rs"]
+mod data;
 #[path = "golo_submit/faults.rs"]
 mod faults;
 #[path = "golo_submit/feeds.rs"]
@@ -12,6 +14,8 @@ mod feeds;
 mod fleet;
 #[path = "golo_submit/kept.rs"]
 mod kept;
+#[path = "golo_submit/setup.rs"]
+mod setup;
 
 use std::{collections::BTreeSet, fs};
 

@@ -8,6 +8,7 @@ use golo_proto::engine;
 use golo_proto::results::{Begun, Ended, Record, ended, record};
 use tokio::{task::spawn_blocking, time::sleep};
 
+use super::data;
 use super::job::Job;
 use super::jobs::Agent;
 use super::kept::{KeepError, State};
@@ -45,6 +46,8 @@ impl Agent {
             self.release();
             sleep(if tries == 1 { Duration::ZERO } else { AGAIN }).await;
         }
+        let folder = job.folder().to_owned();
+        _ = spawn_blocking(move || data::remove(&folder)).await;
         self.news.notify_one();
     }
 
@@ -96,6 +99,7 @@ impl Agent {
             selected_tags: Vec::new(),
             // Samples are in the records.
             failures: None,
+            hands_over_setup: false,
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

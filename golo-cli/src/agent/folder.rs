@@ -10,7 +10,7 @@ use crate::results::store::StoreError;
 /// File that marks a folder as an agent's data folder. A running agent holds a lock on it.
 const MARK: &str = "golo-agent.lock";
 /// Folders in the data folder.
-const FOLDERS: [&str; 3] = ["binaries", "jobs", "uploads"];
+const FOLDERS: [&str; 4] = ["binaries", "files", "jobs", "uploads"];
 
 /// File in a job's folder in which an older golo stored the job's records.
 const OLD_RECORDS: &str = "records";

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use golo::run_loop::Order;
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::kept::{Kept, State};
 use super::results::Extent;
 use crate::drive::run_end::RunEnd;
+use crate::drive::setup_exchange::SetupExchange;
 use crate::support::moments::{now, rfc_3339};
 
 /// Number of bytes that are kept of the end of a load test's stderr.
@@ -60,6 +61,8 @@ pub struct Job {
     adjusted: watch::Sender<(u64, String)>,
     /// Held while the load is changed.
     pub adjusting: tokio::sync::Mutex<()>,
+    /// Exchange of the value of `setup` with the other members of the run.
+    pub exchange: Arc<SetupExchange>,
 }
 
 impl Job {
@@ -74,6 +77,7 @@ impl Job {
             saving: Mutex::default(),
             adjusted: watch::Sender::default(),
             adjusting: tokio::sync::Mutex::default(),
+            exchange: Arc::default(),
         }
     }
 
@@ -221,13 +225,27 @@ impl Job {
                     refused.clone_from(&adjusted.refused);
                 });
             }
-            Some(event::Event::Accepted(_) | event::Event::Planned(_) | event::Event::Outputs(_)) | None => {}
+            Some(
+                event::Event::Accepted(_)
+                | event::Event::Planned(_)
+                | event::Event::Outputs(_)
+                | event::Event::SetUp(_),
+            )
+            | None => {}
         }
     }
 
     /// Sends a command to the engine. Returns false if there is no engine that can receive it.
     pub fn command(&self, command: Order) -> bool {
         self.lock().1.commands.as_ref().is_some_and(|commands| commands.try_send(command).is_ok())
+    }
+
+    /// Returns true if the load test has been set up and will return no value of `setup` any more: its users have
+    /// started, or the job is over.
+    #[must_use]
+    pub fn is_past_setup(&self) -> bool {
+        let inner = self.lock();
+        inner.1.is_ready || inner.1.has_started || inner.0.state.is_over()
     }
 
     /// Starts the clock of a held job at the time `at`.
@@ -259,6 +277,8 @@ impl Job {
     pub fn stop_once(&self, reason: &'static str) {
         let mut inner = self.lock();
         let live = &mut inner.1;
+        // The other members are not waited for.
+        self.exchange.release();
         if live.stop.is_none() {
             live.stop = Some(Stop { reason, run: RunEnd::default() });
             if let Some(commands) = &live.commands {
@@ -335,6 +355,7 @@ impl Job {
         kept.reason.clone_from(&ended.reason);
         kept.ended = Some(now());
         (live.commands, live.users, live.rate) = (None, 0, 0.0);
+        self.exchange.clear();
     }
 
     /// Drops the load test's stderr from memory, once it is on disk.
@@ -363,6 +384,7 @@ impl Job {
             "agent": kept.agent,
             "name": kept.name,
             "binary": kept.binary,
+            "data": kept.data,
             "state": state.name(),
             "reason": kept.reason,
             "plan": kept.plan,

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! DATA/binaries/SHA256            load tests
+//! DATA/files/SHA256               files of test data
 //! DATA/jobs/ID/job.json           the job's request and state
+//! DATA/jobs/ID/data               files of test data by name, while the job is running
 //! DATA/jobs/ID/stderr             the last output of the load test on stderr
 //! DATA/results.db                 the results, in the tables of `golo run` and `golo collector`
 //! DATA/golo-agent.lock            marks the folder as an agent's data folder
@@ -24,7 +26,6 @@ use golo_proto::results::{Ended, ended};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::binaries::{Binaries, is_full, unwritten};
 use super::folder::{self, DataError};
 use super::job::Job;
 use super::kept::{Kept, State};
@@ -32,6 +33,7 @@ use super::limits::JobLimits;
 use super::queue::{Full, Queue, ROOM};
 use super::request::Request;
 use super::results::{Extent, Results};
+use super::uploads::{Content, Uploads, is_full, unwritten};
 use crate::drive::run_end::RunEnd;
 use crate::http::server::{Refusal, Statuses};
 use crate::support::moments::now;
@@ -48,7 +50,7 @@ pub struct AgentOptions {
     pub name: String,
     /// Data folder.
     pub data: PathBuf,
-    /// Maximum size of a load test in bytes.
+    /// Maximum size of an upload in bytes.
     pub max_upload: u64,
     /// Limits on jobs.
     pub limits: JobLimits,
@@ -66,7 +68,9 @@ pub struct Agent {
     /// Options.
     pub options: AgentOptions,
     /// Uploaded load tests.
-    pub binaries: Binaries,
+    pub binaries: Uploads,
+    /// Uploaded files of test data.
+    pub files: Uploads,
     /// Results of the jobs.
     pub results: Results,
     /// Permits of uploads to write to the disk.
@@ -121,7 +125,8 @@ impl Agent {
         let data = options.data.clone();
         let wrong = |error: io::Error| DataError::Failed(data.clone(), error);
         let lock = folder::take(&data)?;
-        let binaries = Binaries::open(&data, options.max_upload).map_err(wrong)?;
+        let uploads = |content| Uploads::open(&data, content, options.max_upload).map_err(wrong);
+        let (binaries, files) = (uploads(Content::LoadTests)?, uploads(Content::Data)?);
         let results = Results::open(&data)?;
         let mut extents = results.extents()?;
         let mut jobs = Jobs::default();
@@ -151,6 +156,7 @@ impl Agent {
         }
         let agent = Self {
             binaries,
+            files,
             results,
             writing: Semaphore::new(WRITERS),
             uploads: AtomicU64::new(0),
@@ -192,8 +198,8 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error if the request is invalid, exceeds a limit or names a load test that was not uploaded, if the
-    /// run already has this part, if the queue is full, if the disk cannot be written, or if the agent is stopping.
+    /// Returns an error if the request is invalid, exceeds a limit or names a file that was not uploaded, if the run
+    /// already has this part, if the queue is full, if the disk cannot be written, or if the agent is stopping.
     pub fn queue(&self, asked: Value) -> Result<Arc<Job>, Refusal> {
         if *self.stopping.borrow() {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"));
@@ -204,6 +210,12 @@ impl Agent {
             return Err(Refusal::bad(
                 "`binary` is unknown: upload the load test first, and use the `binary` that `/upload` returns",
             ));
+        }
+        if let Some((name, _)) = request.data.iter().find(|(_, hash)| self.files.find(hash).is_none()) {
+            let reason = format!(
+                "`data`: the file for `{name}` is unknown: upload it first, and use the `file` that `/files` returns"
+            );
+            return Err(Refusal::bad(reason));
         }
         self.lock().check(&request.run, &request.agent)?;
         let kept = self.kept(asked, &request);
@@ -243,6 +255,7 @@ impl Agent {
             agent: request.agent.clone(),
             name: request.name.clone(),
             binary: request.binary.clone(),
+            data: request.data.clone(),
             request: asked,
             plan: plan.to_string(),
             length: length.map(|length| u64::try_from(length).unwrap_or(u64::MAX)),

@@ -1,6 +1,7 @@
 //! The record of a job on disk. It is a small file, separate from the results, so that it can be written even if the
 //! disk is nearly full.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -86,6 +87,9 @@ pub struct Kept {
     pub name: String,
     /// SHA-256 of the load test.
     pub binary: String,
+    /// SHA-256 of each file of test data, by its name.
+    #[serde(default)]
+    pub data: BTreeMap<String, String>,
     /// The request that queued the job.
     pub request: Value,
     /// The plan of the whole run, as text.

@@ -31,7 +31,8 @@ pub struct AgentLine {
     /// job has ended
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "24h", help_heading = "Agent")]
     pub keep: Duration,
-    /// Maximum size of a load test: 1GiB or 1G (powers of 1024), 1GB (powers of 1000), or a number of bytes
+    /// Maximum size of a load test or a file of test data: 1GiB or 1G (powers of 1024), 1GB (powers of 1000), or a number
+    /// of bytes
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1GiB", help_heading = "Limits of jobs")]
     pub max_upload: u64,
     /// Maximum number of users of a job; with a rate, of triggers in flight. Jobs with more are refused

@@ -52,7 +52,13 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
     let refused = jobs.iter().filter(|job| job.kept().refused.is_some()).count();
     one(&mut text, "golo_agent_jobs_refused", "gauge", "Number of jobs that the collector refuses.", refused);
     let uploads = agent.uploads.load(Relaxed);
-    one(&mut text, "golo_agent_uploads_total", "counter", "Number of uploaded load tests.", uploads);
+    one(
+        &mut text,
+        "golo_agent_uploads_total",
+        "counter",
+        "Number of uploaded load tests and files of test data.",
+        uploads,
+    );
     agent.options.statuses.write(&mut text, "golo_agent_http_requests_total");
     text
 }

@@ -1,6 +1,8 @@
 //! The body of `POST /queue`: the keys of a job file and those of the agent.
 
-use golo::cli::{Connections, JobFile, RunCall};
+use std::collections::BTreeMap;
+
+use golo::cli::{Connections, DataFile, JobFile, RunCall};
 use golo::engine::share::Share;
 use serde_json::{Map, Value};
 
@@ -9,7 +11,7 @@ use crate::{process::limits::LimitArgs, results::store::MAX_PARTS, support::fail
 /// Name of a job without a name.
 const NAMELESS: &str = "dead_letter";
 /// Keys of the agent, which job files do not have.
-const OWN: [&str; 5] = ["binary", "run", "agent", "share", "hold"];
+const OWN: [&str; 6] = ["binary", "data", "run", "agent", "share", "hold"];
 /// Flags of `run` that concern the client's files and terminal, or the run as a whole.
 const ELSEWHERE: [&str; 5] = ["out", "file", "quiet", "no-progress", "abort-on-fail"];
 /// Reserved run ID, which means the newest run.
@@ -27,6 +29,8 @@ pub struct Request {
     pub name: String,
     /// SHA-256 of the load test.
     pub binary: String,
+    /// SHA-256 of each file of test data, by its name.
+    pub data: BTreeMap<String, String>,
     /// ID of the run that the job is a part of.
     pub run: String,
     /// Name of this part of the run.
@@ -79,6 +83,7 @@ impl Request {
         Ok(Self {
             name,
             binary: text("binary")?.ok_or("`binary` is missing: expected the hash that `/upload` returned")?,
+            data: data(keys.get("data"))?,
             run: id(text("run")?.unwrap_or_else(golo::new_sequence_id), "run")?,
             agent: part(text("agent")?.unwrap_or_else(|| agent.to_owned()))?,
             share,
@@ -114,6 +119,32 @@ fn call(keys: &Map<String, Value>) -> Result<(RunCall, LimitArgs, Params), Failu
     }
     let (call, limits) = file.into_call()?;
     Ok((call, limits, params))
+}
+
+/// Reads the files of test data. Their names are validated here too, since a client could be any program.
+fn data(value: Option<&Value>) -> Result<BTreeMap<String, String>, Failure> {
+    let expected = || "`data`: expected files with the hashes that `/files` returned: `{\"accounts.csv\": \"…\"}`";
+    let files = match value {
+        None => return Ok(BTreeMap::new()),
+        Some(value) => value.as_object().ok_or_else(expected)?,
+    };
+    let (mut data, mut names) = (BTreeMap::new(), Vec::new());
+    for (name, hash) in files {
+        let hash = hash.as_str().ok_or_else(expected)?;
+        let file: DataFile = name.parse().map_err(|error| format!("`data`: `{}`: {error}", printable(name)))?;
+        if file.name() != name {
+            return Err(format!("`data`: expected `{file}` in place of `{name}`").into());
+        }
+        data.insert(name.clone(), hash.to_owned());
+        names.push(file);
+    }
+    DataFile::check_names(&names).map_err(|error| format!("`data`: {error}"))?;
+    Ok(data)
+}
+
+/// Returns the beginning of a text, without control characters.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
 }
 
 /// Checks that a part of the run has a connection, if all users share a number of connections.
@@ -235,6 +266,29 @@ mod tests {
             (json!({"binary": "b", "env": {"GOLO_ADDR": "x"}}), "`env` has `GOLO_ADDR`"),
             (json!({"binary": "b", "env": {"A=B": "x"}}), "`env` has an invalid variable"),
             (json!({"binary": "b", "env": [1]}), "`env`: expected"),
+            (json!({"binary": "b", "data": ["a.csv"]}), "`data`: expected files with the hashes"),
+            (json!({"binary": "b", "data": {"a.csv": 3}}), "`data`: expected files with the hashes"),
+            (
+                json!({"binary": "b", "data": {"../a.csv": "h"}}),
+                "`data`: `../a.csv`: expected the path of a file below",
+            ),
+            (
+                json!({"binary": "b", "data": {"a/../../b": "h"}}),
+                "`data`: `a/../../b`: expected the path of a file below",
+            ),
+            (
+                json!({"binary": "b", "data": {"/etc/passwd": "h"}}),
+                "`data`: `/etc/passwd`: expected the path of a file below",
+            ),
+            (
+                json!({"binary": "b", "data": {"a\u{1b}": "h"}}),
+                "`data`: `a `: the name of a file of test data has control",
+            ),
+            (json!({"binary": "b", "data": {"./a": "h"}}), "`data`: expected `a` in place of `./a`"),
+            (
+                json!({"binary": "b", "data": {"a": "h", "a/b": "h"}}),
+                "`data`: `a` cannot be both a file and the folder",
+            ),
             (json!({"binary": "b", "max-memory": "a lot"}), "`max-memory`: expected a number of bytes"),
             (json!({"binary": "b", "name": "a\nb"}), "`name` has control characters"),
         ] {

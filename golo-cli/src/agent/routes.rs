@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request};
+use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, uploads::Uploads};
 use crate::drive::run_end;
 use crate::http::server::Refusal;
 use crate::results::store::{Chunk, Store};
@@ -40,14 +40,19 @@ type Answer<T = Json<Value>> = Result<T, Refusal>;
 /// Returns the router of all calls.
 pub(super) fn router(agent: Arc<Agent>) -> Router {
     let most = agent.options.max_upload.saturating_add(FORM);
-    let upload = post(upload).layer(DefaultBodyLimit::max(usize::try_from(most).unwrap_or(usize::MAX)));
+    let most = DefaultBodyLimit::max(usize::try_from(most).unwrap_or(usize::MAX));
+    let (upload, files) = (post(upload).layer(most), post(upload_file).layer(most));
     Router::new()
         .route("/upload", upload)
         .route("/binaries/{hash}", head(binary))
+        .route("/files", files)
+        .route("/files/{hash}", head(file))
         .route("/queue", post(queue))
         .route("/jobs", get(jobs))
         .route("/jobs/{id}", get(job).patch(adjust).delete(stop))
         .route("/jobs/{id}/start", post(start))
+        .route("/jobs/{id}/setup", get(setup).put(give_setup))
+        .route("/jobs/{id}/teardown", post(tear_down))
         .route("/jobs/{id}/records", get(records))
         .route("/jobs/{id}/stderr", get(stderr))
         .route("/clock", get(|| async { Json(json!({ "now": now() })) }))
@@ -56,23 +61,32 @@ pub(super) fn router(agent: Arc<Agent>) -> Router {
         .with_state(agent)
 }
 
-async fn upload(
-    State(agent): State<Arc<Agent>>,
-    headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
-) -> Answer {
+type Form = Result<Multipart, MultipartRejection>;
+
+async fn upload(State(agent): State<Arc<Agent>>, headers: HeaderMap, form: Form) -> Answer {
+    let hash = receive(&agent, &agent.binaries, "the load test", &headers, form).await?;
+    Ok(Json(json!({ "binary": hash })))
+}
+
+async fn upload_file(State(agent): State<Arc<Agent>>, headers: HeaderMap, form: Form) -> Answer {
+    let hash = receive(&agent, &agent.files, "the file", &headers, form).await?;
+    Ok(Json(json!({ "file": hash })))
+}
+
+/// Stores the file of a form, and returns its hash.
+async fn receive(agent: &Agent, uploads: &Uploads, what: &str, headers: &HeaderMap, form: Form) -> Answer<String> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > agent.options.max_upload.saturating_add(FORM)) {
-        return Err(agent.binaries.too_large());
+        return Err(uploads.too_large());
     }
-    let wrong = || Refusal::bad("expected a form (multipart/form-data) with the load test in the field `file`");
+    let wrong = || Refusal::bad(format!("expected a form (multipart/form-data) with {what} in the field `file`"));
     let mut form = form.map_err(|_| wrong())?;
-    agent.binaries.check_room(length.unwrap_or_default())?;
-    while let Some(field) = form.next_field().await.map_err(|error| agent.binaries.unread(&error))? {
+    uploads.check_room(length.unwrap_or_default())?;
+    while let Some(field) = form.next_field().await.map_err(|error| uploads.unread(&error))? {
         if field.name() == Some("file") {
-            let hash = agent.binaries.receive(field, &agent.writing).await?;
+            let hash = uploads.receive(field, &agent.writing).await?;
             agent.count_upload();
-            return Ok(Json(json!({ "binary": hash })));
+            return Ok(hash);
         }
     }
     Err(wrong())
@@ -80,6 +94,10 @@ async fn upload(
 
 async fn binary(State(agent): State<Arc<Agent>>, Path(hash): Path<String>) -> StatusCode {
     if agent.binaries.find(&hash).is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }
+}
+
+async fn file(State(agent): State<Arc<Agent>>, Path(hash): Path<String>) -> StatusCode {
+    if agent.files.find(&hash).is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }
 }
 
 /// Parses a JSON body with any content type: the go-lo command line sends none.
@@ -194,6 +212,61 @@ async fn adjust(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: B
 }
 
 #[derive(Deserialize)]
+struct Wait {
+    #[serde(default)]
+    wait: u64,
+}
+
+async fn setup(
+    State(agent): State<Arc<Agent>>,
+    Path(id): Path<String>,
+    wait: Result<Query<Wait>, QueryRejection>,
+) -> Answer<Response> {
+    let job = find(&agent, &id)?;
+    let Ok(Query(Wait { wait })) = wait else {
+        return Err(Refusal::bad("expected `?wait=SECONDS`, with a whole number"));
+    };
+    let returned = async {
+        let (mut returns, mut extents) = (job.exchange.returns(), job.extents());
+        while job.exchange.returned().is_none() && !job.is_past_setup() {
+            // The senders exist as long as the job, which this function holds. The end of a job is a record too.
+            tokio::select! {
+                _ = returns.changed() => {}
+                _ = extents.changed() => {}
+            }
+        }
+    };
+    _ = timeout(Duration::from_secs(wait).min(WAIT), returned).await;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    // The value comes before the users start, so it is looked up last.
+    let is_past = job.is_past_setup();
+    match job.exchange.returned() {
+        Some(json) => Ok((headers, json).into_response()),
+        None if is_past => {
+            Err(Refusal::conflict("the load test has not returned a value of `setup` for other members"))
+        }
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+async fn give_setup(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: Bytes) -> Answer<StatusCode> {
+    let job = find(&agent, &id)?;
+    if job.state().is_over() {
+        return Err(Refusal::conflict("the job is over"));
+    }
+    job.exchange.give(body);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn tear_down(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer<StatusCode> {
+    find(&agent, &id)?.exchange.release();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
 struct From {
     #[serde(default)]
     from: u64,
@@ -214,6 +287,7 @@ async fn records(
     if job.kept().is_swept {
         return Err(gone());
     }
+    job.exchange.watch();
     let mut extent = job.extents();
     let mut stopping = agent.stopping.subscribe();
     let come = extent.wait_for(|extent| extent.has_ended || extent.next > from);

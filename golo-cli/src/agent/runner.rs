@@ -1,5 +1,6 @@
 //! Runs jobs, one after the other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{iter, thread};
@@ -13,6 +14,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::data;
 use super::ending::record as now;
 use super::job::{Job, Stop};
 use super::jobs::Agent;
@@ -60,7 +62,8 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, Failure> {
     if *agent.stopping.borrow() {
         job.stop_once(STOPPED);
     }
-    let driving = driven_job(agent, job)?;
+    let mut driving = driven_job(agent, job)?;
+    driving.folder = data_folder(agent, job).await?;
     let begun = on_a_thread(agent, job, |agent, job| {
         job.save()?;
         Ok(agent.results.append(job, vec![agent.begun(job)])?)
@@ -144,7 +147,19 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
     let allowed = agent.options.limits.clone();
     let check: PlanCheck =
         Arc::new(move |plan: &Plan| allowed.check_plan(plan, share).map_err(|failure| failure.to_string()));
-    Ok(driven::Job { load_test, call, params, share, limits, check: Some(check), held })
+    let exchange = Arc::clone(&job.exchange);
+    Ok(driven::Job { load_test, folder: None, call, params, share, limits, check: Some(check), exchange, held })
+}
+
+/// Creates the folder in which a job's load test finds its files of test data. Returns `None` if there are none.
+async fn data_folder(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Option<PathBuf>, Failure> {
+    let files = job.kept().data;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let (agent, folder) = (Arc::clone(agent), job.folder().to_owned());
+    let made = spawn_blocking(move || data::create(&folder, &files, &agent.files)).await;
+    made.map_err(|error| error.to_string())?.map(Some)
 }
 
 /// Drives a job on its own thread and runtime, so that the agent's other work does not disturb it.

@@ -1,4 +1,4 @@
-//! Deletes records, jobs and load tests that are no longer needed.
+//! Deletes records, jobs and uploads that are no longer needed.
 
 use std::{collections::HashSet, fs, mem, time::Duration};
 
@@ -11,14 +11,14 @@ use crate::{results::store::StoreError, support::moments::now};
 const LISTED: usize = 1000;
 
 impl Agent {
-    /// Deletes records that are older than `keep`, the oldest jobs beyond `LISTED`, and old load tests that no job
-    /// uses.
+    /// Deletes records that are older than `keep`, the oldest jobs beyond `LISTED`, and old uploads that no job uses.
     pub fn sweep(&self) {
         let keep = self.options.keep;
         let jobs = self.jobs();
-        // Before the database, which takes its time: more load tests may come meanwhile, and jobs that use them.
-        let used: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept().binary).collect();
-        self.binaries.sweep(keep, |hash| used.iter().any(|used| used == hash));
+        // Before the database, which takes its time: more uploads may come meanwhile, and jobs that use them.
+        let open: Vec<_> = jobs.iter().filter(|job| !job.state().is_over()).map(|job| job.kept()).collect();
+        self.binaries.sweep(keep, |hash| open.iter().any(|kept| kept.binary == hash));
+        self.files.sweep(keep, |hash| open.iter().flat_map(|kept| kept.data.values()).any(|used| used == hash));
         let is_kept_enough = |kept: &Kept| {
             let free = if kept.for_collector { kept.committed_at.or(kept.refused_at) } else { kept.ended };
             // A job without a record count is still being ended.

@@ -52,13 +52,13 @@ pub fn run(line: SubmitLine) -> ExitCode {
         ));
     }
     let job = job(&call, &name, limits, env, variable);
-    let (run, is_quiet) = (golo::new_sequence_id(), call.is_quiet());
+    let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
     let mut keeping = None;
     let code = run_driver(&name, &call, Vec::new, |_| {
         let names = agents.iter().map(|(name, _)| name.clone()).collect();
         let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
         keeping = kept;
-        Fleet::new(FleetSettings { run, load_test, job, on_loss, is_quiet, keeper }, agents)
+        Fleet::new(FleetSettings { run, load_test, data, job, on_loss, is_quiet, keeper }, agents)
     });
     if let Some(keeping) = keeping {
         keeping.finish();

@@ -1,5 +1,7 @@
 //! A job of an agent: one load test, run by the [run loop](golo::run_loop) with orders from a channel.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use golo::cli::{RunCall, without_secrets};
@@ -16,6 +18,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use crate::drive::engine_client::PlanCheck;
 use crate::drive::run_end::ended;
 use crate::drive::served::Served;
+use crate::drive::setup_exchange::SetupExchange;
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 
@@ -26,6 +29,8 @@ pub const HELD: Duration = Duration::from_secs(600);
 pub struct Job {
     /// The load test.
     pub load_test: LoadTest,
+    /// Working directory of the load test. If `None`, it is that of this process.
+    pub folder: Option<PathBuf>,
     /// The plan and the other settings of the run.
     pub call: RunCall,
     /// Parameters of the load test and other environment variables. They override those of this process and of a job
@@ -37,6 +42,8 @@ pub struct Job {
     pub limits: LimitArgs,
     /// Check of the plan that the load test has completed with its scenarios.
     pub check: Option<PlanCheck>,
+    /// Exchange of the value of `setup` with the other members of the run.
+    pub exchange: Arc<SetupExchange>,
     /// Longest time to wait for [`Order::Start`] after the users have started, such as [`HELD`]. `None` if the job is
     /// not held.
     pub held: Option<Duration>,
@@ -55,7 +62,7 @@ pub async fn drive(
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
     on_event: impl FnMut(pb::Event) + Send,
 ) -> Ended {
-    let Job { load_test, mut call, params, share, limits, check, held } = job;
+    let Job { load_test, folder, mut call, params, share, limits, check, exchange, held } = job;
     // The agent stores them.
     call.keep_failures();
     let sinks = Sinks::selecting(call.selected(), call.masks(), Vec::new());
@@ -64,7 +71,13 @@ pub async fn drive(
     // The collector of the results judges the thresholds of the whole run.
     let spec = RunSpec { options, thresholds: Vec::new(), abort_on_fail: false, is_quiet: true, held, ..spec };
     let served = Served::new(load_test, params, &call, Handle::current());
-    let mut served = served.limited(limits).checking_plan(check).sharing(share).on_stderr(on_stderr);
+    let mut served = served
+        .in_folder(folder)
+        .limited(limits)
+        .checking_plan(check)
+        .sharing(share)
+        .exchanging(exchange)
+        .on_stderr(on_stderr);
     let mut outputs: [Box<dyn MetricsOutput + '_>; 1] = [Box::new(Events(on_event))];
     let outcome = run_loop::run(&mut served, spec, sinks, &mut Orders::from(orders), &mut outputs).await;
     for output in &mut outputs {

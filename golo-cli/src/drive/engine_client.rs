@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use golo::cli::{not_started, say, until};
 use golo::engine::plan::{Plan, ScenarioRequest, Target};
 use golo::engine::share::Share;
@@ -18,11 +19,16 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use crate::drive::{job_client::Address, merged_run::MergedRun, output_relay::OutputRelay};
+use crate::drive::job_client::Address;
+use crate::drive::merged_run::MergedRun;
+use crate::drive::output_relay::OutputRelay;
+use crate::drive::setup_exchange::SetupExchange;
 
 /// Largest event that is accepted, in bytes. An event contains at most 6,000 series. A series with the widest possible
 /// histogram takes half a MiB, and most take a few KiB at most.
 const LARGEST: usize = 1 << 30;
+/// Largest value of `setup` that is passed on, in bytes.
+const LARGEST_SETUP: usize = 1 << 20;
 /// Longest time for the answer whether the load test runs plans. It has been set up already, so it can answer at once.
 const ANSWER: Duration = Duration::from_secs(3);
 /// Longest silence of a load test after the end of its time, before it is given up.
@@ -42,6 +48,8 @@ pub struct AskedOfLoadTest {
     pub scenarios: ScenarioRequest,
     /// Check of the completed plan.
     pub check: Option<PlanCheck>,
+    /// Exchange of the value of `setup` with the other members of the run.
+    pub exchange: Option<Arc<SetupExchange>>,
 }
 
 /// Answer of a load test to a plan.
@@ -62,6 +70,9 @@ pub struct EngineClient {
     outputs: OutputRelay,
     plan: Plan,
     check: Option<PlanCheck>,
+    exchange: Option<Arc<SetupExchange>>,
+    /// True if the load test may still wait for the value of another member's `setup`.
+    awaits_setup: bool,
     share: Share,
     /// Lowest revision of the protocol that supports the plan.
     needs: u32,
@@ -121,6 +132,7 @@ impl EngineClient {
                 .measured
                 .masks()
                 .map(|masks| pb::FailureSampling { masks: masks.names().map(str::to_owned).collect() }),
+            hands_over_setup: asked.exchange.is_some() && options.share.of() > 1,
         };
         let needs = pb::needs(&requested);
         requested.needs = needs;
@@ -139,6 +151,8 @@ impl EngineClient {
             outputs: OutputRelay::new(sinks.measured.clone()),
             plan: plan.clone(),
             check: asked.check.clone(),
+            exchange: asked.exchange.clone(),
+            awaits_setup: asked.exchange.is_some() && options.share.index() > 0,
             share: options.share,
             needs,
             is_held: false,
@@ -174,6 +188,11 @@ impl EngineClient {
                 biased;
                 message = self.events.message() => message,
                 () = self.outputs.room(), if self.outputs.has_some() => continue,
+                json = setup_of_other(self.exchange.as_deref()), if self.awaits_setup => {
+                    self.awaits_setup = false;
+                    self.command(Command::SetupValue(pb::SetupValue { json: json.into() }));
+                    continue;
+                }
                 () = until(give_up_at) => {
                     match give_up_at {
                         Some(limit) if limit.elapsed() > PAUSED => self.extend_deadlines(),
@@ -208,12 +227,28 @@ impl EngineClient {
                 self.merged.push(RunEvent::Ready { users: ready.users });
             }
             Event::Started(started) => {
+                if let Some(exchange) = &self.exchange {
+                    exchange.start();
+                }
                 let at = wire::moment(started.at);
                 let ahead = at.duration_since(SystemTime::now());
                 let since = at.elapsed().unwrap_or_default();
                 let now = Instant::now();
                 self.started = Some(now.checked_sub(since).unwrap_or(now) + ahead.unwrap_or_default());
                 self.merged.push(RunEvent::Started { at });
+            }
+            Event::SetUp(_) => {
+                let Event::SetUp(pb::SetupValue { json }) = event else { return };
+                if json.len() > LARGEST_SETUP {
+                    let length = json.len();
+                    return self.fail(format!(
+                        "the value of `setup` is {length} bytes, and at most {LARGEST_SETUP} are possible"
+                    ));
+                }
+                if let Some(exchange) = &self.exchange {
+                    exchange.set_returned(json.into());
+                }
+                return;
             }
             Event::Outputs(_) => {
                 if let Event::Outputs(outputs) = event {
@@ -313,6 +348,14 @@ impl EngineClient {
     fn silent_at(&self) -> Option<Instant> {
         let started = self.started.filter(|_| !self.has_warned_of_silence)?;
         Some(started.max(self.last_message) + SILENCE)
+    }
+}
+
+/// Waits for the value of another member's `setup`.
+async fn setup_of_other(exchange: Option<&SetupExchange>) -> Bytes {
+    match exchange {
+        Some(exchange) => exchange.given().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -116,7 +116,7 @@ impl MergedRun {
                     self.waiting.push_front(RunEvent::Planned { plan, thresholds: planned.thresholds.clone() });
                 }
             }
-            Event::Ready(_) | Event::Accepted(_) | Event::Outputs(_) => {}
+            Event::Ready(_) | Event::Accepted(_) | Event::Outputs(_) | Event::SetUp(_) => {}
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ use crate::drive::engine_client::{AskedOfLoadTest, EngineClient, Opened, PlanChe
 use crate::drive::job_client::{Address, ServedJob};
 use crate::drive::journeys::OpenJourneys;
 use crate::drive::line_reader::{Lines, Reader};
+use crate::drive::setup_exchange::SetupExchange;
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::process::port_owner;
@@ -57,6 +58,8 @@ const LINES: Duration = Duration::from_secs(10);
 /// A load test that `golo` runs in a process of its own.
 pub struct Served {
     load_test: LoadTest,
+    /// Working directory of the load test, if it is not that of this process.
+    working_directory: Option<PathBuf>,
     environment: Vec<(String, String)>,
     /// Description of the proxy that the load test was told to use.
     proxy: Option<String>,
@@ -106,11 +109,12 @@ impl Served {
         transport.retain(|flag| *flag != "proxy");
         Self {
             load_test,
+            working_directory: None,
             proxy,
             transport,
             environment,
             grace: call.plan().graceful_stop(),
-            asked: AskedOfLoadTest { scenarios: call.scenarios().clone(), check: None },
+            asked: AskedOfLoadTest { scenarios: call.scenarios().clone(), check: None, exchange: None },
             limits: LimitArgs::default(),
             share: Share::WHOLE,
             has_warm_up: !call.plan().warm_up().is_zero(),
@@ -142,6 +146,12 @@ impl Served {
         self.child.as_ref().map_or_else(String::new, Supervised::stderr)
     }
 
+    /// Sets the working directory of the load test.
+    #[must_use]
+    pub fn in_folder(self, folder: Option<PathBuf>) -> Self {
+        Self { working_directory: folder, ..self }
+    }
+
     /// Sets resource limits.
     #[must_use]
     pub fn limited(self, limits: LimitArgs) -> Self {
@@ -152,6 +162,13 @@ impl Served {
     #[must_use]
     pub fn sharing(self, share: Share) -> Self {
         Self { share, ..self }
+    }
+
+    /// Sets the exchange of the value of `setup` with the other members of a run.
+    #[must_use]
+    pub fn exchanging(mut self, exchange: Arc<SetupExchange>) -> Self {
+        self.asked.exchange = Some(exchange);
+        self
     }
 
     /// Sets a check of the plan that the load test has completed with its scenarios.
@@ -177,7 +194,8 @@ impl Served {
         let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
         environment.push(("GOLO_ADDR".into(), format!("unix:{}", socket.display()).into()));
         environment.push(("GOLO_SHARE".into(), format!("{}/{}", self.share.index(), self.share.of()).into()));
-        let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder: None };
+        let folder = self.working_directory.clone();
+        let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder };
         let limits = self.limits.with_grace(self.grace);
         let on_stderr = Arc::clone(&self.on_stderr);
         let supervisor = Supervisor::default().on_stderr(move |line| on_stderr(line));
@@ -316,6 +334,9 @@ impl Driver for Served {
     async fn settle(&mut self) {
         if self.runs_plans {
             // Its engine has reported everything.
+            if let Some(exchange) = &self.asked.exchange {
+                exchange.may_tear_down().await;
+            }
             return;
         }
         // A reader of raw outputs has the grace period to read them.

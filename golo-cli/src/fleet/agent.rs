@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 use golo::pb::results::Record;
 use prost::Message as _;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header::CONTENT_TYPE, multipart};
@@ -13,14 +13,15 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::clock::{Clock, Round};
 use crate::agent::kept::State;
+use crate::agent::uploads::Content;
 use crate::drive::run_end::RunEnd;
 use crate::http::client::{Address, CallError, HttpClient};
 
 /// Timeout of calls that an agent answers at once.
 const CALL: Duration = Duration::from_secs(10);
-/// Timeout of an upload, which includes the time to write the load test to disk.
+/// Timeout of an upload, which includes the time to write the file to disk.
 const UPLOAD: Duration = Duration::from_secs(3600);
-/// Number of bytes of a load test that are sent at once.
+/// Number of bytes of a file that are sent at once.
 const PIECE: usize = 256 << 10;
 
 /// Client of one agent.
@@ -102,20 +103,20 @@ impl Agent {
         Ok(Round { sent, received, there })
     }
 
-    /// Returns true if the agent has the load test with this hash.
+    /// Returns true if the agent has the file of this kind with this hash.
     ///
     /// # Errors
     ///
     /// Returns an error if the agent does not answer the question.
-    pub async fn has(&self, hash: &str) -> Result<bool, CallError> {
-        match self.send(self.call(Method::HEAD, &["binaries", hash])).await {
+    pub async fn has(&self, content: Content, hash: &str) -> Result<bool, CallError> {
+        match self.send(self.call(Method::HEAD, &[content.folder(), hash])).await {
             Ok(_) => Ok(true),
             Err(CallError::Refused(StatusCode::NOT_FOUND, _)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Uploads the load test at `path` and returns the agent's ID for it. Calls `sent` with the number of bytes of each
+    /// Uploads the file at `path` and returns the agent's ID for it. Calls `sent` with the number of bytes of each
     /// piece when it is handed to the connection.
     ///
     /// # Errors
@@ -123,12 +124,14 @@ impl Agent {
     /// Returns an error if the upload failed.
     pub async fn upload(
         &self,
+        content: Content,
         path: &Path,
         length: u64,
         sent: impl Fn(u64) + Send + 'static,
     ) -> Result<String, CallError> {
         #[derive(Deserialize)]
         struct Uploaded {
+            #[serde(alias = "file")]
             binary: String,
         }
         let unread = |error: std::io::Error| CallError::Away(format!("`{}` cannot be read: {error}", path.display()));
@@ -152,10 +155,21 @@ impl Agent {
         let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
         let form =
             multipart::Form::new().part("file", multipart::Part::stream_with_length(body, length).file_name(name));
-        let request = self.call(Method::POST, &["upload"]).multipart(form).timeout(UPLOAD);
+        let place = match content {
+            Content::LoadTests => "upload",
+            Content::Data => content.folder(),
+        };
+        let request = self.call(Method::POST, &[place]).multipart(form).timeout(UPLOAD);
         let uploaded = self.json::<Uploaded>(request).await;
         reading.abort();
-        Ok(uploaded?.binary)
+        match uploaded {
+            Ok(uploaded) => Ok(uploaded.binary),
+            Err(CallError::Refused(status @ StatusCode::NOT_FOUND, _)) if content == Content::Data => {
+                let reason = "it was built with an older golo, which receives no files of test data: update it";
+                Err(CallError::Refused(status, reason.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Queues a job and returns its ID.
@@ -187,6 +201,40 @@ impl Agent {
     /// Returns an error if there is no valid answer.
     pub async fn job(&self, id: &str) -> Result<JobView, CallError> {
         self.json(self.call(Method::GET, &["jobs", id])).await
+    }
+
+    /// Returns what the `setup` of a job's load test has returned for the other members of the run. Waits for it for at
+    /// most `wait`, and returns `None` if it has not come by then.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent does not answer, or refuses, since the load test has returned nothing for others.
+    pub async fn setup_value(&self, id: &str, wait: Duration) -> Result<Option<Bytes>, CallError> {
+        let query = format!("wait={}", wait.as_secs());
+        let request = self.client.request(Method::GET, &self.address, ["jobs", id, "setup"], Some(&query));
+        let response = self.send(request.timeout(CALL)).await?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(None),
+            _ => response.bytes().await.map(Some).map_err(|error| self.client.away(&error)),
+        }
+    }
+
+    /// Passes a job's load test what the `setup` of another member has returned.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent refuses, or does not answer.
+    pub async fn give_setup(&self, id: &str, value: Bytes) -> Result<(), CallError> {
+        self.send(self.call(Method::PUT, &["jobs", id, "setup"]).body(value)).await.map(drop)
+    }
+
+    /// Lets a job run its `teardown`, which waits for the end of all other members if it is that of the whole run.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent refuses, or does not answer.
+    pub async fn tear_down(&self, id: &str) -> Result<(), CallError> {
+        self.send(self.call(Method::POST, &["jobs", id, "teardown"])).await.map(drop)
     }
 
     /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock.

@@ -194,6 +194,7 @@ impl Delivery {
         if !self.merged.has_finished(index) {
             self.merged.lose(index, "it ended without its last measurements");
         }
+        self.tear_down();
     }
 
     fn lose(&mut self, index: usize, reason: String) {
@@ -218,6 +219,18 @@ impl Delivery {
             });
         } else {
             self.order(Order::Cut, &RunEnd::died(&text, Some(&name)));
+        }
+        self.tear_down();
+    }
+
+    /// Lets the part that has run the `setup` of the whole run tear down, once all others are over.
+    fn tear_down(&mut self) {
+        let mut open = self.parts.iter().filter(|following| following.is_open);
+        if let (Some(Following { part, .. }), None) = (open.next(), open.next())
+            && part.has_set_up()
+        {
+            let part = Arc::clone(part);
+            self.working.spawn(async move { part.tear_down().await });
         }
     }
 

@@ -13,7 +13,12 @@ pub(super) fn to_local_time(event: &mut Event, offset: &Offset) {
             finished.started_at = finished.started_at.map(|at| offset.here(at));
             finished.rest.iter_mut().for_each(|snapshot| change(snapshot, offset));
         }
-        Event::Accepted(_) | Event::Planned(_) | Event::Ready(_) | Event::Outputs(_) | Event::Adjusted(_) => {}
+        Event::Accepted(_)
+        | Event::Planned(_)
+        | Event::Ready(_)
+        | Event::Outputs(_)
+        | Event::SetUp(_)
+        | Event::Adjusted(_) => {}
     }
 }
 

@@ -10,13 +10,15 @@ use golo::engine::share::Share;
 use golo::pb::results::Ended;
 use golo::pb::results::ended::State;
 use serde_json::{Map, Value};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::agent::Agent;
 use crate::{drive::run_end::RunEnd, http::client::CallError, support::failure::Failure};
 
 /// Longest time for a job to end after it was cut off.
 const OVER: Duration = Duration::from_secs(5);
+/// Time of a part for `teardown`, before it is cut off.
+const TEARDOWN: Duration = Duration::from_secs(3);
 /// Number of attempts to reach an agent, and the pause between them.
 const TRIES: u32 = 3;
 const AGAIN: Duration = Duration::from_millis(200);
@@ -42,6 +44,8 @@ pub struct Part {
     lost: OnceLock<String>,
     /// True if some of its records are stored, but not the last one.
     is_kept_open: AtomicBool,
+    /// True if its load test has run the `setup` of the whole run.
+    has_set_up: AtomicBool,
 }
 
 /// State of the request to queue the job.
@@ -68,6 +72,7 @@ impl Part {
             is_over: AtomicBool::new(false),
             lost: OnceLock::new(),
             is_kept_open: AtomicBool::new(false),
+            has_set_up: AtomicBool::new(false),
         }
     }
 
@@ -101,6 +106,28 @@ impl Part {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records that its load test has run the `setup` of the whole run, so that it runs `teardown` too.
+    pub fn set_up(&self) {
+        self.has_set_up.store(true, Relaxed);
+    }
+
+    /// Returns true if its load test has run the `setup` of the whole run.
+    #[must_use]
+    pub fn has_set_up(&self) -> bool {
+        self.has_set_up.load(Relaxed)
+    }
+
+    /// Lets the part run `teardown`, once all others are over. Retries until the agent has received it.
+    pub async fn tear_down(&self) {
+        let Some(job) = self.job() else { return };
+        while !self.is_over() {
+            match self.agent.tear_down(&job).await {
+                Ok(()) | Err(CallError::Refused(..)) => return,
+                Err(CallError::Away(_)) => sleep(AGAIN).await,
+            }
+        }
     }
 
     /// Returns the ID of the job, if there is one.
@@ -187,6 +214,15 @@ impl Part {
         };
         // A call with reasons stops the job. A call without reasons cuts it off.
         let mut job = self.agent.stop(&id, run).await?;
+        if self.has_set_up() && !job.is_over() {
+            // Cutting it off would cut off `teardown` too.
+            self.agent.tear_down(&id).await?;
+            let until = Instant::now() + TEARDOWN;
+            while !job.is_over() && Instant::now() < until {
+                sleep(LOOK).await;
+                job = self.agent.job(&id).await?;
+            }
+        }
         if !job.is_over() {
             job = self.agent.stop(&id, &RunEnd::default()).await?;
         }

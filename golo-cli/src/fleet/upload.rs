@@ -1,8 +1,8 @@
-//! Uploads a load test to all agents that do not have it, concurrently.
+//! Uploads a load test and files of test data to all agents that do not have them, concurrently.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use golo::cli::say;
 use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
 use super::{each, part::Part};
-use crate::{http::client::CallError, process::load_test::LoadTest, support::failure::Failure};
+use crate::{agent::uploads::Content, http::client::CallError, support::failure::Failure};
 
 /// Interval between updates of the progress line.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -22,14 +23,14 @@ const PIECE: usize = 256 << 10;
 
 /// Hash and length of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binary {
+pub struct Digest {
     /// SHA-256 in hexadecimal digits.
     pub hash: String,
     /// Length in bytes.
     pub length: u64,
 }
 
-impl Binary {
+impl Digest {
     /// Reads the file at `path`.
     ///
     /// # Errors
@@ -55,41 +56,61 @@ impl Binary {
     }
 }
 
-/// Uploads the load test to the agents that do not have it.
+/// A file that agents need.
+#[derive(Debug, Clone)]
+pub struct Needed {
+    /// Its kind.
+    pub content: Content,
+    /// Its name in messages.
+    pub name: String,
+    /// Its path on this machine.
+    pub path: PathBuf,
+}
+
+/// Uploads a file to the agents that do not have it, and returns its hash.
 ///
 /// # Errors
 ///
-/// Returns an error that names the agents that do not have the load test now, each with its reason.
-pub async fn upload(parts: &[Arc<Part>], load_test: &LoadTest, binary: &Binary, is_quiet: bool) -> Result<(), Failure> {
-    let hash = Arc::new(binary.hash.clone());
+/// Returns an error if the file cannot be read. Otherwise it names the agents that do not have the file now, each with
+/// its reason.
+pub async fn upload(parts: &[Arc<Part>], file: &Needed, is_quiet: bool) -> Result<String, Failure> {
+    let path = file.path.clone();
+    let digest = spawn_blocking(move || Digest::read(&path)).await.map_err(|error| error.to_string())?;
+    let digest = digest.map_err(|error| format!("`{}` cannot be read: {error}", file.path.display()))?;
+    let (hash, content) = (Arc::new(digest.hash.clone()), file.content);
     let asking = |part: Arc<Part>| {
         let hash = Arc::clone(&hash);
-        async move { part.agent.has(&hash).await }
+        async move { part.agent.has(content, &hash).await }
     };
     let has = each(parts, asking).await?;
     let missing: Vec<_> = parts.iter().zip(has).filter(|(_, has)| !has).map(|(part, _)| Arc::clone(part)).collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(digest.hash);
     }
     let to = match &missing[..] {
         [part] => part.name.clone(),
         many => format!("{} agents", many.len()),
     };
-    let progress = UploadProgress::start(&load_test.name, &to, binary.length * missing.len() as u64, is_quiet);
+    let progress = UploadProgress::start(&file.name, &to, digest.length * missing.len() as u64, is_quiet);
+    let what = match file.content {
+        Content::LoadTests => "the load test".to_owned(),
+        Content::Data => format!("`{}`", file.name),
+    };
     let uploading = |part: Arc<Part>| {
-        let (path, binary, sent) = (load_test.path.clone(), binary.clone(), Arc::clone(&progress.sent));
+        let what = what.clone();
+        let (path, digest, sent) = (file.path.clone(), digest.clone(), Arc::clone(&progress.sent));
         async move {
             let count = move |bytes| _ = sent.fetch_add(bytes, Relaxed);
-            let hash = part.agent.upload(&path, binary.length, count).await?;
-            if hash == binary.hash {
+            let hash = part.agent.upload(content, &path, digest.length, count).await?;
+            if hash == digest.hash {
                 return Ok(());
             }
-            Err(CallError::Away("the load test changed during the upload, or did not arrive intact".to_owned()))
+            Err(CallError::Away(format!("{what} changed during the upload, or did not arrive intact")))
         }
     };
     tokio::select! {
-        uploaded = each(&missing, uploading) => uploaded.map(drop),
-        () = progress.show() => Ok(()),
+        uploaded = each(&missing, uploading) => uploaded.map(|_| digest.hash.clone()),
+        () = progress.show() => Ok(digest.hash.clone()),
     }
 }
 
@@ -142,12 +163,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn binary_has_hash_and_length_of_file() {
+    fn digest_has_hash_and_length_of_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "abc").unwrap();
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
-        assert_eq!(Binary::read(&path).unwrap(), Binary { hash, length: 3 });
-        assert!(Binary::read(&folder.path().join("none")).is_err());
+        assert_eq!(Digest::read(&path).unwrap(), Digest { hash, length: 3 });
+        assert!(Digest::read(&folder.path().join("none")).is_err());
     }
 }

@@ -6,7 +6,7 @@
 
 mod hooks;
 
-pub use hooks::{IntoOutcome, IntoShared, Setup, Teardown};
+pub use hooks::{IntoOutcome, IntoShared, Portable, Setup, Teardown};
 
 use crate::{BoxError, Context, Response, ResponseTag, Shared, metrics::scope::SharedValue};
 

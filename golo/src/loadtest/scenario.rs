@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::loadtest::adapter::{Adapter, IntoOutcome, IntoShared, Setup, Teardown};
+use crate::loadtest::adapter::{Adapter, IntoOutcome, IntoShared, Portable, Setup, Teardown};
 use crate::loadtest::erased::{Annotated, Erased, Function, Stateless};
 use crate::loadtest::hooks::Hooks;
 use crate::{Context, IntoResponse, Response};
@@ -93,6 +93,16 @@ impl Scenario {
         T: Send + Sync + 'static,
     {
         self.hooks.set_setup(f);
+        self
+    }
+
+    /// As [`setup`](Self::setup), but once a run, like [`Loadtest::setup_of_run`](crate::Loadtest::setup_of_run).
+    #[must_use]
+    pub fn setup_of_run<T: Portable>(
+        mut self,
+        f: impl Setup<Returned: Future<Output: IntoShared<T>> + Send + 'static>,
+    ) -> Self {
+        self.hooks.set_setup_of_run(f);
         self
     }
 

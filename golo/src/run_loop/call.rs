@@ -10,8 +10,10 @@ use crate::engine::plan::{Asked, Plan, PlanError, ScenarioRequest};
 use crate::engine::room::Selected;
 use crate::report::terminal::Terminal;
 use crate::report::{MetricsOutput, OutputArg, Threshold, outputs};
+
 use crate::support::cores;
 use crate::transport::options::TransportOptions;
+use crate::user::data_file::DataFile;
 use crate::user::share::Share;
 use crate::{Error, Loadtest};
 
@@ -34,6 +36,8 @@ pub struct RunCall {
     pub(crate) masks: Masks,
     /// True if samples are taken even if no report shows them.
     pub(crate) keeps_failures: bool,
+    /// Files that the load test reads.
+    pub(crate) data: Vec<DataFile>,
     /// Parameters from a job file.
     pub(crate) params: Vec<(String, String)>,
     /// Load test that a job file names.
@@ -123,6 +127,12 @@ impl RunCall {
     pub fn masks(&self) -> Option<Masks> {
         let is_wanted = self.keeps_failures || self.out.iter().any(OutputArg::shows_failures);
         is_wanted.then(|| self.masks.clone())
+    }
+
+    /// Returns the files that the load test reads, each once.
+    #[must_use]
+    pub fn data(&self) -> &[DataFile] {
+        &self.data
     }
 
     /// Returns the parameters from a job file.

@@ -21,6 +21,7 @@ use crate::engine::share::Share;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::{Finished, Options, RunEvent, Sinks};
 use crate::error::chain;
+use crate::metrics::scope::SharedValue;
 use crate::metrics::sink;
 use crate::pb::engine as pb;
 use crate::pb::engine::command::Command;
@@ -87,6 +88,8 @@ struct RequestedPlan {
     /// Further names of secrets, if samples of failed requests are wanted.
     masks: Option<Masks>,
     wants_outputs: bool,
+    /// True if the client passes the value of `setup` from one member of the run to the others.
+    hands_over_setup: bool,
     /// Revision of the protocol that both sides speak.
     revision: u32,
 }
@@ -109,6 +112,7 @@ impl RequestedPlan {
             load_is_asked,
             mut selected_tags,
             failures,
+            hands_over_setup,
         } = written;
         let request = scenario_request(&scenarios, only, load_is_asked);
         if needs > pb::REVISION {
@@ -159,6 +163,7 @@ impl RequestedPlan {
             thresholds: completed.thresholds.iter().map(Threshold::to_string).collect(),
             masks: failures.map(|failures| failures.masks.into_iter().collect()),
             wants_outputs: outputs,
+            hands_over_setup,
             revision,
         })
     }
@@ -173,6 +178,8 @@ fn scenario_request(settings: &[String], only: String, load_is_asked: bool) -> R
 /// A plan with everything that its run needs.
 struct Running {
     served: Served,
+    /// Receiver's end is in `served` if it waits for the value of `setup`.
+    setup_value: Option<oneshot::Sender<Vec<u8>>>,
     spec: RunSpec,
     outputs: Option<Arc<LineBuffer>>,
     events: Events,
@@ -186,20 +193,38 @@ struct Running {
 impl Running {
     async fn start(
         plans: &Plans,
-        RequestedPlan { plan, thresholds, options, selected, masks, wants_outputs, revision }: RequestedPlan,
+        RequestedPlan { plan, thresholds, options, selected, masks, wants_outputs, hands_over_setup, revision }: RequestedPlan,
         events: Events,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Self, Status> {
         let failed = |error: crate::Error| Status::new(Code::Aborted, chain(&error));
         // Before `setup`, which may distribute the rows of a feed.
         member::join(options.share);
-        let shared = plans.loadtest.set_up().await.map_err(failed)?;
+        let (loadtest, share) = (&plans.loadtest, options.share);
+        let is_handed_over = hands_over_setup && share.of() > 1 && loadtest.has_setup_of_run();
+        let is_waiting = is_handed_over && share.index() > 0 && !loadtest.is_set_up();
+        let shared = if is_waiting { None } else { Some(loadtest.set_up().await.map_err(failed)?) };
+        let set_up = match &shared {
+            Some(shared) if is_handed_over && share.index() == 0 => {
+                Some(loadtest.setup_values(shared).map_err(failed)?)
+            }
+            _ => None,
+        };
         let outputs = wants_outputs.then(Arc::<LineBuffer>::default);
         let buffer = outputs.iter().map(|buffer| Arc::<LineBuffer>::clone(buffer) as Arc<dyn Sink>);
         let sinks = Sinks::selecting(selected, masks, buffer.chain(plans.loadtest.own_sink()).collect());
         let outside = Arc::clone(&sinks.outside);
-        let engine = InProcess::start(&plans.loadtest, shared, plan.clone(), options.clone(), sinks).map_err(failed)?;
-        let engine = LocalEngine::new(engine);
+        let starting = Starting { loadtest: Arc::clone(loadtest), plan: plan.clone(), options: options.clone(), sinks };
+        let mut served = Served { name: loadtest.name.clone(), engine: None, waiting: None };
+        let mut setup_value = None;
+        match shared {
+            Some(shared) => served.engine = Some(starting.engine(shared).map_err(failed)?),
+            None => {
+                let (sender, value) = oneshot::channel();
+                setup_value = Some(sender);
+                served.waiting = Some((value, starting));
+            }
+        }
         print_at_most(PANICS);
         // `setup` may have replaced the panic hook.
         watch();
@@ -210,6 +235,9 @@ impl Running {
         if plan.scenarios().next().is_some() {
             outbox.push(Event::Planned(pb::Planned { load: Some((&plan).into()), thresholds }));
         }
+        if let Some(json) = set_up {
+            outbox.push(Event::SetUp(pb::SetupValue { json }));
+        }
         let spec = RunSpec {
             plan,
             options,
@@ -219,16 +247,16 @@ impl Running {
             held: Some(Duration::MAX),
             lines: Vec::new(),
         };
-        let served = Served { name: plans.loadtest.name.clone(), engine: Some(engine) };
-        Ok(Self { served, spec, outputs, events, outbox, in_flight: plans.in_flight.clone(), process, turn })
+        let in_flight = plans.in_flight.clone();
+        Ok(Self { served, setup_value, spec, outputs, events, outbox, in_flight, process, turn })
     }
 
     async fn run(self, commands: Streaming<pb::Command>) {
-        let Self { mut served, spec, outputs, events, outbox, in_flight, process, turn } = self;
+        let Self { mut served, setup_value, spec, outputs, events, outbox, in_flight, process, turn } = self;
         let _entered = in_flight.enter();
         let (to_outbox, messages) = mpsc::unbounded_channel();
         let sending = tokio::spawn(send(outbox, events.clone(), outputs.clone(), messages));
-        let mut client = Client::new(commands, to_outbox.clone(), events.clone(), in_flight.clone());
+        let mut client = Client::new(commands, setup_value, to_outbox.clone(), events.clone(), in_flight.clone());
         let mut stream: [Box<dyn MetricsOutput>; 1] = [Box::new(EventStream(to_outbox))];
         let outcome = run_loop::run(&mut served, spec, Sinks::new(Vec::new()), &mut client, &mut stream).await;
         let ended = Instant::now();
@@ -254,10 +282,28 @@ impl Running {
     }
 }
 
-/// The load test of this process. It is set up before its plan is accepted.
+/// A load test, and the plan that its engine is to run.
+struct Starting {
+    loadtest: Arc<Loadtest>,
+    plan: Plan,
+    options: Options,
+    sinks: Sinks,
+}
+
+impl Starting {
+    /// Starts the engine. `shared` is the value of `setup`.
+    fn engine(self, shared: SharedValue) -> Result<LocalEngine, crate::Error> {
+        let Self { loadtest, plan, options, sinks } = self;
+        InProcess::start(&loadtest, shared, plan, options, sinks).map(LocalEngine::new)
+    }
+}
+
+/// The load test of this process. It is set up before its plan is accepted, unless it waits for the value of `setup`
+/// from another member of the run.
 struct Served {
     name: String,
     engine: Option<LocalEngine>,
+    waiting: Option<(oneshot::Receiver<Vec<u8>>, Starting)>,
 }
 
 impl Driver for Served {
@@ -273,7 +319,21 @@ impl Driver for Served {
         "`teardown`"
     }
 
-    async fn set_up(&mut self, _: &Sinks, _: oneshot::Receiver<()>) -> Result<bool, crate::Error> {
+    async fn set_up(&mut self, _: &Sinks, is_cut: oneshot::Receiver<()>) -> Result<bool, crate::Error> {
+        let Some((value, starting)) = self.waiting.take() else { return Ok(true) };
+        let taking_over = async {
+            match value.await {
+                Ok(json) => starting.loadtest.take_over_setup(&json).await,
+                // The client of the plan has gone, and the run is cut.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let shared = tokio::select! {
+            biased;
+            _ = is_cut => return Ok(false),
+            shared = taking_over => shared?,
+        };
+        self.engine = Some(starting.engine(shared)?);
         Ok(true)
     }
 
@@ -293,6 +353,8 @@ impl Driver for Served {
 struct Client {
     /// `None` once the client has closed the stream.
     commands: Option<Streaming<pb::Command>>,
+    /// Receives the value of `setup`, if the load test waits for it.
+    setup_value: Option<oneshot::Sender<Vec<u8>>>,
     to_outbox: mpsc::UnboundedSender<OutboxMessage>,
     events: Events,
     in_flight: InFlight,
@@ -304,11 +366,12 @@ struct Client {
 impl Client {
     fn new(
         commands: Streaming<pb::Command>,
+        setup_value: Option<oneshot::Sender<Vec<u8>>>,
         to_outbox: mpsc::UnboundedSender<OutboxMessage>,
         events: Events,
         in_flight: InFlight,
     ) -> Self {
-        Self { commands: Some(commands), to_outbox, events, in_flight, is_stopped: false, is_cut: false }
+        Self { commands: Some(commands), setup_value, to_outbox, events, in_flight, is_stopped: false, is_cut: false }
     }
 
     /// Cuts the run, because its client has gone.
@@ -343,6 +406,12 @@ impl Client {
             }
             Command::Taken(pb::Taken { bytes }) => {
                 let _ = self.to_outbox.send(OutboxMessage::Taken(bytes));
+                None
+            }
+            Command::SetupValue(pb::SetupValue { json }) => {
+                if let Some(sender) = self.setup_value.take() {
+                    let _ = sender.send(json);
+                }
                 None
             }
             // A later revision's command comes only with a plan that needs that revision.

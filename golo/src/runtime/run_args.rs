@@ -12,6 +12,7 @@ use clap::{ArgAction, Args};
 pub use self::flags::OwnFlags;
 pub(super) use self::flags::{Flag, flags};
 pub(super) use self::transport::TransportArgs;
+
 use super::job_file::{JobFile, Mistake, Value, toml};
 use crate::engine::plan::{Arrivals, Asked, Plan, Rate, ScenarioArg, ScenarioRequest, Stage, parse_duration};
 use crate::report::OutputArg;
@@ -19,6 +20,7 @@ use crate::report::Threshold;
 use crate::run_loop::RunCall;
 use crate::support::setting_error::SettingError;
 use crate::transport::options::variable_of;
+use crate::user::data_file::DataFile;
 
 /// The flags of `run` as given, and the flags that a command has in addition.
 #[derive(Debug, Clone, Default, Args)]
@@ -108,6 +110,10 @@ struct HowArgs {
     /// Mask this header, query parameter or field in samples of failed requests, beside well-known ones (may be repeated)
     #[arg(long, value_name = "NAME")]
     mask: Vec<String>,
+    /// File that the load test reads, below the current folder (may be repeated, or a list with commas); `golo submit`
+    /// sends it along to the agents, where it has the same path
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    data: Vec<DataFile>,
     /// Read settings that no flag sets from a job file: TOML with the flags' names as keys (`golo run` also reads YAML)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -172,9 +178,9 @@ impl<T: OwnFlags> RunArgs<T> {
     ) -> Result<(RunCall, T), SettingError> {
         let (environment, off) = Self::of_environment(variable)?;
         let said = self.with_load_of_only()?.over(environment);
-        let Some(path) = said.how.file.clone() else { return said.into_call_with_params(Vec::new(), None) };
+        let Some(path) = said.how.file.clone() else { return said.into_call_with_data(Vec::new(), None) };
         let JobFile { args, params, binary } = JobFile::read(&path, &off, parse)?;
-        let call = said.over(args).into_call_with_params(params, binary);
+        let call = said.over(args).into_call_with_data(params, binary);
         call.map_err(|error| format!("with `{}`: {error}", path.display()).into())
     }
 
@@ -188,13 +194,27 @@ impl<T: OwnFlags> RunArgs<T> {
         Ok(self)
     }
 
+    /// Completes these flags with the defaults only, and checks that the files of test data can be read.
+    fn into_call_with_data(
+        self,
+        params: Vec<(String, String)>,
+        load_test: Option<PathBuf>,
+    ) -> Result<(RunCall, T), SettingError> {
+        let (call, own) = self.into_call_with_params(params, load_test)?;
+        let checked = DataFile::check_names(&call.data).and_then(|()| call.data.iter().try_for_each(DataFile::check));
+        checked.map_err(|error| format!("`--data`: {error}"))?;
+        Ok((call, own))
+    }
+
     /// Completes these flags with the defaults only.
     pub(super) fn into_call_with_params(
         self,
         params: Vec<(String, String)>,
         load_test: Option<PathBuf>,
     ) -> Result<(RunCall, T), SettingError> {
-        let Self { load, how, transport, own } = self;
+        let Self { load, mut how, transport, own } = self;
+        how.data.sort_unstable();
+        how.data.dedup();
         let asked = load.into_asked();
         let scenarios =
             ScenarioRequest { settings: how.scenario, only: how.only, load_is_asked: asked.asks_for_load() };
@@ -212,6 +232,7 @@ impl<T: OwnFlags> RunArgs<T> {
             out: how.out,
             masks: how.mask.into_iter().collect(),
             keeps_failures: false,
+            data: how.data,
             params,
             load_test,
             quiet: how.quiet,
@@ -307,6 +328,7 @@ impl HowArgs {
             abort_on_fail: self.abort_on_fail || below.abort_on_fail,
             out: if self.out.is_empty() { below.out } else { self.out },
             mask: if self.mask.is_empty() { below.mask } else { self.mask },
+            data: if self.data.is_empty() { below.data } else { self.data },
             file: self.file.or(below.file),
             quiet: self.quiet || below.quiet,
             no_progress: self.no_progress || below.no_progress,

@@ -63,8 +63,8 @@ pub fn feed<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Feed<T>, Erro
 ///
 /// # Several agents
 ///
-/// `golo submit` starts the load test on each agent, and each agent reads the whole file. You need not split the file,
-/// because a feed deals only the rows of its member of the run:
+/// `golo submit` starts the load test on each agent, and each agent reads the whole file, which `--data FILE` sends along.
+/// You need not split the file, because a feed deals only the rows of its member of the run:
 ///
 /// | feed | rows that member `i` of `n` deals, counted from 0 |
 /// |---|---|

@@ -2,7 +2,7 @@
 /// A command to the load test.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Command {
-    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "command::Command", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub command: ::core::option::Option<command::Command>,
 }
 /// Nested message and enum types in `Command`.
@@ -21,6 +21,8 @@ pub mod command {
         Cut(super::Cut),
         #[prost(message, tag = "6")]
         Taken(super::Taken),
+        #[prost(message, tag = "7")]
+        SetupValue(super::SetupValue),
     }
 }
 /// Description of the load to deliver.
@@ -71,11 +73,16 @@ pub struct Plan {
     #[prost(bool, tag = "14")]
     pub load_is_asked: bool,
     /// Tags that thresholds select. Series with one of them stay separate.
-    #[prost(message, repeated, tag = "30")]
+    #[prost(message, repeated, tag = "17")]
     pub selected_tags: ::prost::alloc::vec::Vec<TagPair>,
     /// Requests that fail are sampled, if this is present.
     #[prost(message, optional, tag = "15")]
     pub failures: ::core::option::Option<FailureSampling>,
+    /// True if the client passes the value of `setup` from the member of the run
+    /// with share index 0 to all others. The load tests of the others then wait
+    /// for `SetupValue`, if their `setup` is to run once a run. Only with a share.
+    #[prost(bool, tag = "16")]
+    pub hands_over_setup: bool,
 }
 /// How requests that fail are sampled.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -218,10 +225,19 @@ pub struct Taken {
     #[prost(uint64, tag = "1")]
     pub bytes: u64,
 }
+/// What `setup` returned, if it runs once a run: as an event, for the other
+/// members of the run, before `Ready`; as a command, for a load test that waits
+/// for it. It may contain secrets, so nobody stores or prints it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetupValue {
+    /// At most 1 MiB of JSON.
+    #[prost(bytes = "vec", tag = "1")]
+    pub json: ::prost::alloc::vec::Vec<u8>,
+}
 /// An event of the load test.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
-    #[prost(oneof = "event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub event: ::core::option::Option<event::Event>,
 }
 /// Nested message and enum types in `Event`.
@@ -244,6 +260,8 @@ pub mod event {
         Adjusted(super::Adjusted),
         #[prost(message, tag = "8")]
         Planned(super::Planned),
+        #[prost(message, tag = "9")]
+        SetUp(super::SetupValue),
     }
 }
 /// The plan was accepted and will be run.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "what it prints is what is tested")]
 
-use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
 use golo::cli::RunArgs;
@@ -42,7 +42,17 @@ async fn run() -> Result<(), String> {
     let milliseconds = std::env::var("HELD").ok().and_then(|text| text.parse().ok());
     let held: Option<Duration> = milliseconds.map(Duration::from_millis);
     let load_test = LoadTest::find(Path::new(&load_test)).map_err(|error| error.to_string())?;
-    let job = Job { load_test, call, params: Vec::new(), share: Share::WHOLE, limits, check: None, held };
+    let job = Job {
+        load_test,
+        folder: None,
+        call,
+        params: Vec::new(),
+        share: Share::WHOLE,
+        limits,
+        check: None,
+        exchange: Arc::default(),
+        held,
+    };
     let (orders, commands) = mpsc::channel(1);
     let stops = std::env::var_os("STOP").is_some();
     let told = |event: golo::pb::engine::Event| {

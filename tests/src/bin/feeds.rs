@@ -1,9 +1,15 @@
 //! A load test that reports each row of its feed as a check, because checks are counted over all agents. Parameters set
-//! the number of rows, their order, and whether `setup` takes one.
+//! the number of rows or the file that has them, their order, and whether `setup` takes one.
 
 use std::sync::Mutex;
 
 use golo::{BoxError, Feed, Shared};
+
+/// A row of a file.
+#[derive(serde::Deserialize)]
+struct Numbered {
+    number: u32,
+}
 
 struct Dealer {
     feed: Feed<u32>,
@@ -26,8 +32,10 @@ fn tell(row: Option<u32>) {
 }
 
 async fn set_up() -> Result<Dealer, BoxError> {
-    let rows = golo::param("ROWS").map_or(Ok(20), |rows| rows.parse())?;
-    let feed = Feed::new(0..rows)?;
+    let feed = match golo::param("FILE") {
+        Some(path) => Feed::new(golo::feed::<Numbered>(path)?.rows().iter().map(|row| row.number))?,
+        None => Feed::new(0..golo::param("ROWS").map_or(Ok(20), |rows| rows.parse())?)?,
+    };
     let feed = match golo::param("ORDER").as_deref() {
         Some("unique") => feed.unique(),
         Some("sequential") => feed.sequential(),

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use golo::pb::results::Record;
+use golo::pb::results::record::Record as Kind;
+use golo::pb::results::{Ended, Record};
 use golo_tests::{Finished, Program, Signal, command, until, within};
 use prost::{Message as _, bytes::Bytes};
 use rustix::process::{Pid, kill_process};
@@ -21,6 +22,11 @@ pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_jobs");
 pub(super) const JOBS: &str = "jobs";
 /// Name of a script that runs the load test with feeds.
 pub(super) const FEEDS: &str = "feeds";
+/// Name of a script that runs the load test whose `setup` runs once a run.
+pub(super) const SETUPS: &str = "setups";
+
+const FEEDS_BINARY: &str = env!("CARGO_BIN_EXE_feeds");
+const SETUPS_BINARY: &str = env!("CARGO_BIN_EXE_setups");
 
 /// Variable in the environment of all processes of an agent.
 const MARK: &str = "GOLO_TEST_MARK";
@@ -84,6 +90,43 @@ impl Agent {
         serde_json::from_slice(&self.call("GET /jobs", "").await).unwrap()
     }
 
+    /// Returns the number of files that it has received.
+    pub(super) async fn uploads(&self) -> u64 {
+        let metrics = String::from_utf8(self.call("GET /metrics", "").await).unwrap();
+        let count = metrics.lines().find_map(|line| line.strip_prefix("golo_agent_uploads_total "));
+        count.unwrap().parse().unwrap()
+    }
+
+    /// Returns true if a file of its data folder contains this text.
+    pub(super) fn has_stored(&self, text: &str) -> bool {
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if fs::read(path).unwrap().windows(text.len()).any(|part| part == text.as_bytes()) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Returns the end of a job.
+    pub(super) async fn end(&self, job: &str) -> Ended {
+        match self.records(job).await.pop().unwrap().record {
+            Some(Kind::Ended(ended)) => ended,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Returns the files of test data in the folders of its jobs.
+    pub(super) fn data_of_jobs(&self) -> Vec<PathBuf> {
+        let jobs = fs::read_dir(self.folder.path().join("jobs")).unwrap();
+        jobs.map(|job| job.unwrap().path().join("data")).filter(|data| data.exists()).collect()
+    }
+
     /// Queues a job.
     pub(super) async fn queue(&self, job: &str) {
         self.call("POST /queue", job).await;
@@ -107,7 +150,8 @@ impl Agent {
                 .is_ok_and(|all| all.split(|&byte| byte == 0).any(|one| one == mark.as_bytes()))
         };
         let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-        let is = |id: &i32| fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == Path::new(BINARY));
+        let binaries = [BINARY, FEEDS_BINARY, SETUPS_BINARY].map(Path::new);
+        let is = |id: &i32| fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| binaries.contains(&&*exe));
         ids.filter(is).filter(has).collect()
     }
 
@@ -190,7 +234,8 @@ impl Call {
         }
         let load_test = match load_test {
             JOBS => script(&folder, JOBS, BINARY),
-            FEEDS => script(&folder, FEEDS, env!("CARGO_BIN_EXE_feeds")),
+            SETUPS => script(&folder, SETUPS, SETUPS_BINARY),
+            FEEDS => script(&folder, FEEDS, FEEDS_BINARY),
             path => PathBuf::from(path),
         };
         command

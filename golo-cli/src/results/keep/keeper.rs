@@ -158,6 +158,7 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         selected_tags: Vec::new(),
         // Samples are in the records.
         failures: None,
+        hands_over_setup: false,
     };
     Begun {
         agent: machine(),

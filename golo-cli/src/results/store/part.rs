@@ -82,7 +82,7 @@ impl Part {
             Some(record::Record::Ended(ended)) => self.end(connection, ended, at)?,
             Some(record::Record::Event(pb::Event { event })) => match event {
                 None => return refused("is of a kind unknown to this golo"),
-                Some(event::Event::Accepted(_) | event::Event::Outputs(_)) => {
+                Some(event::Event::Accepted(_) | event::Event::Outputs(_) | event::Event::SetUp(_)) => {
                     return refused("is an event that is not stored");
                 }
                 Some(_) if self.has_finished => return refused("comes after the engine has finished"),

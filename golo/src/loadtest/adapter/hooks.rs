@@ -1,5 +1,8 @@
 //! Signatures of `setup` and `teardown`.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::IntoError;
 use crate::{BoxError, Shared};
 
@@ -53,6 +56,17 @@ impl<T, E: IntoError> IntoShared<T> for Result<T, E> {
         self.map_err(IntoError::into_error)
     }
 }
+
+/// Value of a `setup` that runs once a run. It goes to the other members of the run as JSON.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent to the other members of a run",
+    label = "does not implement both `serde::Serialize` and `serde::Deserialize`",
+    note = "`setup_scope = \"run\"` sends the value of `setup` to all agents as JSON: add `#[derive(serde::Serialize, serde::Deserialize)]` to its type, or leave `setup_scope` out, so that `setup` runs on each agent"
+)]
+pub trait Portable: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Portable for T {}
 
 /// Function that may be a `teardown`: an async function that takes nothing or the `Shared<T>` of the load test.
 ///

@@ -1,5 +1,5 @@
-//! Uploaded load tests, each in a file named by the SHA-256 of its content. The same load test is stored once, and an
-//! upload cannot replace another load test.
+//! Uploaded load tests and files of test data, each in a file named by the SHA-256 of its content. The same content is
+//! stored once, and an upload cannot replace another one.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -25,25 +25,61 @@ const FREE: u64 = 256 << 20;
 /// Number of bytes after which the free space is checked again.
 const LOOK: u64 = 4 << 20;
 
-/// Folder of uploaded load tests.
+/// Kind of uploaded files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Programs.
+    LoadTests,
+    /// Files that load tests read.
+    Data,
+}
+
+impl Content {
+    /// Returns the folder in the data folder of an agent, which is also the path of its calls.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::LoadTests => "binaries",
+            Self::Data => "files",
+        }
+    }
+
+    /// Returns what one of them is called in messages.
+    fn one(self) -> &'static str {
+        match self {
+            Self::LoadTests => "the load test",
+            Self::Data => "the file",
+        }
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::LoadTests => 0o700,
+            Self::Data => 0o600,
+        }
+    }
+}
+
+/// Folder of uploaded files of one kind.
 #[derive(Debug)]
-pub struct Binaries {
+pub struct Uploads {
+    content: Content,
     folder: PathBuf,
     /// Folder of uploads in progress.
     coming: PathBuf,
-    /// Maximum size of a load test in bytes.
+    /// Maximum size of a file in bytes.
     most: u64,
 }
 
-impl Binaries {
-    /// Opens the load tests of a data folder, in which the folders `binaries` and `uploads` exist. Deletes unfinished
-    /// uploads of an earlier agent.
+impl Uploads {
+    /// Opens the files of a data folder, in which their folder and `uploads` exist. Deletes unfinished uploads of an
+    /// earlier agent.
     ///
     /// # Errors
     ///
     /// Returns an error if the unfinished uploads cannot be listed or deleted.
-    pub fn open(data: &Path, most: u64) -> io::Result<Self> {
-        let this = Self { folder: data.join("binaries"), coming: data.join("uploads"), most };
+    pub fn open(data: &Path, content: Content, most: u64) -> io::Result<Self> {
+        let this = Self { content, folder: data.join(content.folder()), coming: data.join("uploads"), most };
         for left in fs::read_dir(&this.coming)? {
             let left = left?;
             if left.file_name().to_string_lossy().starts_with(COMING) {
@@ -53,23 +89,23 @@ impl Binaries {
         Ok(this)
     }
 
-    /// Returns the path of the load test with this hash, or `None` if it was not uploaded.
+    /// Returns the path of the file with this hash, or `None` if it was not uploaded.
     #[must_use]
     pub fn find(&self, hash: &str) -> Option<PathBuf> {
         let path = self.folder.join(is_hash(hash).then_some(hash)?);
         let file = File::open(&path).ok()?;
-        // `sweep` deletes load tests by their modification time.
+        // `sweep` deletes files by their modification time.
         _ = file.set_modified(SystemTime::now());
         Some(path)
     }
 
-    /// Receives a load test and returns its hash. Each write takes a permit of `writing`. An upload that fails leaves
-    /// no file.
+    /// Receives a file and returns its hash. Each write takes a permit of `writing`. An upload that fails leaves no
+    /// file.
     ///
     /// # Errors
     ///
-    /// Returns an error if the load test is too large, incomplete, not a program for this machine, or cannot be
-    /// written.
+    /// Returns an error if the file is too large, incomplete, or cannot be written, or if it is to be a load test and is
+    /// not a program for this machine.
     pub async fn receive(&self, mut field: Field<'_>, writing: &Semaphore) -> Result<String, Refusal> {
         let name = said_name(field.file_name());
         let made = tempfile::Builder::new().prefix(COMING).tempfile_in(&self.coming);
@@ -93,9 +129,9 @@ impl Binaries {
         file.flush().await.map_err(|error| unwritten(&error))?;
         let file = file.into_inner().into_std().await;
         let hash = format!("{:x}", hash.finalize());
-        let place = self.folder.join(&hash);
+        let (place, content) = (self.folder.join(&hash), self.content);
         // A blocking task runs to its end even if the client disconnects.
-        let kept = tokio::task::spawn_blocking(move || keep(file, path, &place, &name)).await;
+        let kept = tokio::task::spawn_blocking(move || keep(file, path, &place, content, &name)).await;
         kept.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the upload could not be checked"))??;
         Ok(hash)
     }
@@ -121,14 +157,15 @@ impl Binaries {
         }
     }
 
-    /// Returns the refusal of a load test that is too large.
+    /// Returns the refusal of a file that is too large.
     #[must_use]
     pub fn too_large(&self) -> Refusal {
-        let reason = format!("the load test is larger than this agent's `--max-upload` of {} bytes", self.most);
+        let (one, most) = (self.content.one(), self.most);
+        let reason = format!("{one} is larger than this agent's `--max-upload` of {most} bytes");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
     }
 
-    /// Deletes load tests that were not requested for longer than `age`, except those for which `is_used` is true.
+    /// Deletes files that were not requested for longer than `age`, except those for which `is_used` is true.
     pub fn sweep(&self, age: Duration, is_used: impl Fn(&str) -> bool) {
         for file in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let modified = file.metadata().and_then(|about| about.modified()).ok();
@@ -142,10 +179,12 @@ impl Binaries {
     }
 }
 
-/// Moves an upload to `place` if it is a program for this machine.
-fn keep(file: File, path: TempPath, place: &Path, name: &str) -> Result<(), Refusal> {
-    file.set_permissions(Permissions::from_mode(0o700)).map_err(|error| unwritten(&error))?;
-    supervisor::check(&path, name).map_err(|error| Refusal::bad(error.to_string()))?;
+/// Moves an upload to `place`. A load test must be a program for this machine.
+fn keep(file: File, path: TempPath, place: &Path, content: Content, name: &str) -> Result<(), Refusal> {
+    file.set_permissions(Permissions::from_mode(content.mode())).map_err(|error| unwritten(&error))?;
+    if content == Content::LoadTests {
+        supervisor::check(&path, name).map_err(|error| Refusal::bad(error.to_string()))?;
+    }
     file.sync_all().map_err(|error| unwritten(&error))?;
     drop(file);
     path.persist(place).map_err(|error| unwritten(&error.error))?;

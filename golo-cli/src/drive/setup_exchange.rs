@@ -1,0 +1,170 @@
+//! The value of a `setup` that runs once a run, on its way from the load test of one member of the run to those of all
+//! others. It may be a secret: it stays in memory, and `Debug` does not show it.
+
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// Longest time without a sign of the run's client, after which a member no longer waits for the others' end.
+const UNWATCHED: Duration = Duration::from_secs(60);
+
+/// One member's side of the exchange.
+pub struct SetupExchange {
+    /// Value that the load test of this member has returned.
+    returned: watch::Sender<Option<Bytes>>,
+    /// Value of another member, for the load test of this one.
+    given: watch::Sender<Option<Bytes>>,
+    /// True once the load of all other members has ended.
+    are_others_over: watch::Sender<bool>,
+    has_started: AtomicBool,
+    /// Time of the last sign of the run's client.
+    watched: Mutex<Instant>,
+}
+
+impl Default for SetupExchange {
+    fn default() -> Self {
+        Self {
+            returned: watch::Sender::default(),
+            given: watch::Sender::default(),
+            are_others_over: watch::Sender::default(),
+            has_started: AtomicBool::new(false),
+            watched: Mutex::new(Instant::now()),
+        }
+    }
+}
+
+impl SetupExchange {
+    /// Records the value that the load test of this member has returned, as JSON.
+    pub fn set_returned(&self, json: Bytes) {
+        self.returned.send_replace(Some(json));
+    }
+
+    /// Returns the value that the load test of this member has returned, if it has.
+    #[must_use]
+    pub fn returned(&self) -> Option<Bytes> {
+        self.returned.borrow().clone()
+    }
+
+    /// Returns a receiver that is notified when the load test has returned a value.
+    #[must_use]
+    pub fn returns(&self) -> watch::Receiver<Option<Bytes>> {
+        self.returned.subscribe()
+    }
+
+    /// Records the value of another member.
+    pub fn give(&self, json: Bytes) {
+        self.given.send_replace(Some(json));
+    }
+
+    /// Waits for the value of another member.
+    pub async fn given(&self) -> Bytes {
+        let mut given = self.given.subscribe();
+        match given.wait_for(Option::is_some).await.map(|given| given.clone()) {
+            Ok(Some(json)) => json,
+            // The sender is in `self`.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Records that the load of this member has started.
+    pub fn start(&self) {
+        self.has_started.store(true, Relaxed);
+    }
+
+    /// Records that the run's client is there.
+    pub fn watch(&self) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Records that the load of all other members has ended, so that this one may tear down.
+    pub fn release(&self) {
+        self.are_others_over.send_replace(true);
+    }
+
+    /// Waits until this member may tear down: at once, unless its `setup` was that of the whole run and the load has
+    /// started. Returns too if the run's client has given no sign for a minute.
+    pub async fn may_tear_down(&self) {
+        if self.returned.borrow().is_none() || !self.has_started.load(Relaxed) {
+            return;
+        }
+        let mut are_others_over = self.are_others_over.subscribe();
+        loop {
+            let until = *self.watched.lock().unwrap_or_else(PoisonError::into_inner) + UNWATCHED;
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::select! {
+                _ = are_others_over.wait_for(|is| *is) => return,
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Forgets the values, once the job is over.
+    pub fn clear(&self) {
+        self.returned.send_replace(None);
+        self.given.send_replace(None);
+    }
+}
+
+impl fmt::Debug for SetupExchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetupExchange").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn is_pending(future: impl Future<Output = ()>) -> bool {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    fn of_whole_run() -> SetupExchange {
+        let exchange = SetupExchange::default();
+        exchange.set_returned(Bytes::from_static(b"\"hush\""));
+        exchange.start();
+        exchange
+    }
+
+    #[tokio::test]
+    async fn tear_down_of_a_whole_run_waits_for_the_others() {
+        let exchange = of_whole_run();
+        assert!(is_pending(exchange.may_tear_down()));
+        exchange.release();
+        exchange.may_tear_down().await;
+    }
+
+    #[tokio::test]
+    async fn tear_down_waits_for_nobody_else() {
+        // Every member has its own `setup`, or no load has started.
+        SetupExchange::default().may_tear_down().await;
+        let exchange = SetupExchange::default();
+        exchange.set_returned(Bytes::new());
+        exchange.may_tear_down().await;
+    }
+
+    #[tokio::test]
+    async fn tear_down_does_not_wait_for_a_client_that_has_gone() {
+        let exchange = of_whole_run();
+        *exchange.watched.lock().unwrap() = Instant::now().checked_sub(UNWATCHED).unwrap();
+        exchange.may_tear_down().await;
+        exchange.watch();
+        assert!(is_pending(exchange.may_tear_down()));
+    }
+
+    #[test]
+    fn debug_does_not_show_the_value() {
+        assert_eq!(format!("{:?}", of_whole_run()), "SetupExchange { .. }");
+    }
+}

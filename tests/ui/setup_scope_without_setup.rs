@@ -1,0 +1,2 @@
+#[golo::loadtest(setup_scope = "run")]
+async fn journey() {}
