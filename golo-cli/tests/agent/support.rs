@@ -255,7 +255,9 @@ pub(crate) fn decoded(mut bytes: &[u8]) -> Vec<Record> {
 
 /// Returns the name of a record's kind.
 pub(crate) fn kind(record: &Record) -> &'static str {
-    use golo_proto::engine::event::Event::{Accepted, Adjusted, Finished, Outputs, Ready, Second, Started};
+    use golo_proto::engine::event::Event::{
+        Accepted, Adjusted, Finished, Outputs, Planned, Ready, Second, SetUp, Started,
+    };
     match record.record.as_ref().unwrap() {
         record::Record::Begun(_) => "begun",
         record::Record::Ended(_) => "ended",
@@ -267,6 +269,8 @@ pub(crate) fn kind(record: &Record) -> &'static str {
             Outputs(_) => "outputs",
             Finished(_) => "finished",
             Adjusted(_) => "adjusted",
+            Planned(_) => "planned",
+            SetUp(_) => "set up",
         },
     }
 }
