@@ -31,6 +31,9 @@ const LARGEST: usize = 1 << 30;
 const LARGEST_SETUP: usize = 1 << 20;
 /// Longest time for the answer whether the load test runs plans. It has been set up already, so it can answer at once.
 const ANSWER: Duration = Duration::from_secs(3);
+/// The same for a member of a fleet. The others wait for it, and if it were called for each trigger, its checks and the
+/// value of its `setup` would be missing.
+const ANSWER_OF_MEMBER: Duration = Duration::from_secs(30);
 /// Longest silence of a load test after the end of its time, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest silence of a load test that has started, before a warning is printed.
@@ -138,7 +141,8 @@ impl EngineClient {
         requested.needs = needs;
         // The receiver is in the stream below.
         let _ = commands.send(command(Command::Plan(requested)));
-        let events = match timeout(ANSWER, client.run(UnboundedReceiverStream::new(stream))).await {
+        let patience = if options.share.of() > 1 { ANSWER_OF_MEMBER } else { ANSWER };
+        let events = match timeout(patience, client.run(UnboundedReceiverStream::new(stream))).await {
             Ok(Ok(response)) => response.into_inner(),
             Ok(Err(status)) if status.code() == Code::Unimplemented => return Ok(Opened::RunsNone),
             Ok(Err(status)) => return Err(refused(&status)),
