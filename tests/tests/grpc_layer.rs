@@ -133,6 +133,25 @@ async fn unary_call_is_recorded_with_its_bytes() {
 }
 
 #[tokio::test]
+async fn calls_have_the_tags_of_the_code_that_makes_them() {
+    let (_, output) = called(|client| async move {
+        golo::tag("tenant", "blue");
+        golo::group("greet", call(client, "/test.Echo/Unary", "hello")).await
+    })
+    .await;
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(output.tags.to_vec(), [pair("group", "greet"), pair("tenant", "blue")]);
+
+    let (_, output) = called(|client| async move {
+        let mut messages = golo::group("open", open(client, "")).await;
+        golo::tag("tenant", "red");
+        while let Ok(Some(_)) = messages.message().await {}
+    })
+    .await;
+    assert_eq!(output.tags.to_vec(), [pair("group", "open")], "the stream ends outside of the group");
+}
+
+#[tokio::test]
 async fn status_of_an_error_fails_the_call() {
     let (answer, output) = called(|client| call(client, "/test.Echo/Unary", "missing")).await;
     assert_eq!(answer.unwrap_err().code(), Code::NotFound);

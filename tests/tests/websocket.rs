@@ -88,6 +88,20 @@ async fn each_step_is_recorded_with_its_bytes() {
 }
 
 #[tokio::test]
+async fn steps_have_the_tags_of_the_trigger_and_of_the_group() {
+    let address = rooms(echo).await;
+    let (_, outputs) = triggered(async move {
+        golo::tag("tenant", "blue");
+        let mut room = websocket::connect("journey", golo::client().get(format!("ws://{address}/"))).await.unwrap();
+        golo::group("ask", room.request("hello")).await.unwrap();
+    })
+    .await;
+    let tags: Vec<_> = outputs.iter().map(|output| (output.tags.get("tenant"), output.tags.get("group"))).collect();
+    let tenant = Some("blue".to_owned());
+    assert_eq!(tags, [(tenant.clone(), None), (tenant, Some("ask".to_owned()))]);
+}
+
+#[tokio::test]
 async fn headers_and_cookies_are_sent() {
     let address = serve(|connection| async move {
         let mut seen = String::new();

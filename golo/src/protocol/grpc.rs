@@ -117,6 +117,8 @@ where
         let GrpcLayer { id, origin } = self.layer.clone();
         let scope = scope::current();
         let sink = scope::sink_of(scope.as_deref());
+        // The body may end outside of the group that the call is made in.
+        let tags = scope::tags(scope.as_deref());
         if let Some(scope) = &scope {
             scope.note_sequence(&id);
         }
@@ -124,7 +126,7 @@ where
             if let Some(room) = scope::room(&*sink, scope.as_deref()) {
                 room.await;
             }
-            let call = Call::start(id, origin.as_deref(), request.uri(), sink, scope);
+            let call = Call::start(id, origin.as_deref(), request.uri(), sink, scope).with_tags(tags);
             let request = request.map(|body| Body::new(Counted::new(body, call.sent())));
             let response = match inner.call(request).await {
                 Ok(response) => response,

@@ -88,7 +88,9 @@ async fn step<T>(
     if let Some(room) = scope::room(&*sink, scope.as_deref()) {
         room.await;
     }
-    let mut recording = Recording::start(id, METHOD.into(), name.into(), &*sink, scope.as_deref()).route(Some(name));
+    let tags = scope::tags(scope.as_deref());
+    let recording = Recording::start(id, METHOD.into(), name.into(), &*sink, scope.as_deref());
+    let mut recording = recording.route(Some(name)).tags(tags);
     let ended = match limit {
         None => future.await,
         Some(limit) => timeout(limit, future).await.unwrap_or_else(|_| Err(TransportError::timeout())),

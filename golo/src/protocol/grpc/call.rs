@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode, Uri, response};
 use tonic::{Code, Status};
 
 use crate::metrics::scope::Scope;
+use crate::metrics::tag_set::TagSet;
 use crate::request::recording::Recording;
 use crate::support::secrets::{without_credentials, without_secrets};
 use crate::{Sink, error};
@@ -28,6 +29,7 @@ pub(super) struct Call {
     route: String,
     sink: Arc<dyn Sink>,
     scope: Option<Arc<Scope>>,
+    tags: TagSet,
     started: Instant,
     /// Time from the start to the headers of the response.
     waiting: Option<Duration>,
@@ -56,8 +58,14 @@ impl Call {
         if let Some(scope) = &scope {
             scope.begin_measurement(started);
         }
-        let (waiting, status, received, sent) = (None, None, 0, Arc::default());
-        Self { id, url, route, sink, scope, started, waiting, status, received, sent, is_open: true }
+        let (tags, waiting, status, received, sent) = (TagSet::EMPTY, None, None, 0, Arc::default());
+        Self { id, url, route, sink, scope, tags, started, waiting, status, received, sent, is_open: true }
+    }
+
+    /// Sets the tags of the code that makes the call.
+    pub(super) fn with_tags(mut self, tags: TagSet) -> Self {
+        self.tags = tags;
+        self
     }
 
     /// Returns the counter of the bytes that are sent.
@@ -118,7 +126,7 @@ impl Call {
         let url = (&*self.url).into();
         let scope = self.scope.as_deref();
         let recording = Recording::since(self.started, &self.id, "POST".into(), url, &*self.sink, scope);
-        let mut recording = recording.route(Some(&self.route));
+        let mut recording = recording.route(Some(&self.route)).tags(self.tags);
         if let Some(status) = self.status {
             recording.responded(status);
         }
