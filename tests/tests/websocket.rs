@@ -183,6 +183,56 @@ async fn close_by_the_server_is_described() {
 }
 
 #[tokio::test]
+async fn steps_after_the_close_by_the_server_are_resets_and_close_succeeds() {
+    let may_end = Arc::new(Notify::new());
+    let end = Arc::clone(&may_end);
+    let address = rooms(move |mut room: WebSocketStream<TcpStream>| {
+        let end = Arc::clone(&end);
+        async move {
+            room.send(Message::Close(None)).await.unwrap();
+            // The connection stays open, so that only the frame says that the WebSocket is closed.
+            end.notified().await;
+        }
+    })
+    .await;
+    let ((received, sent, closed), outputs) = triggered(async move {
+        let room = golo::client().get(format!("ws://{address}/"));
+        let mut room = websocket::connect("journey", room).await.unwrap();
+        let received = room.receive().await.unwrap_err();
+        let sent = room.send("anybody?").await.unwrap_err();
+        (received, sent, patiently(room.close()).await)
+    })
+    .await;
+    may_end.notify_one();
+    assert!(received.is_reset() && sent.is_reset() && closed.is_ok(), "{received:?} {sent:?} {closed:?}");
+    let errors: Vec<_> = steps(&outputs).into_iter().map(|(_, _, _, error)| error).collect();
+    let server = Some("reset: the server closed the WebSocket");
+    assert_eq!(errors, [None, server, Some("reset: the WebSocket is closed"), None]);
+}
+
+#[tokio::test]
+async fn close_succeeds_after_an_unread_close_by_the_server() {
+    let address = rooms(|mut room: WebSocketStream<TcpStream>| async move {
+        room.send(Message::Close(None)).await.unwrap();
+        while room.next().await.is_some() {}
+    })
+    .await;
+    let (closed, _) = triggered(async move {
+        let room = golo::client().get(format!("ws://{address}/"));
+        patiently(websocket::connect("journey", room).await.unwrap().close()).await
+    })
+    .await;
+    closed.unwrap();
+}
+
+#[test]
+fn debug_of_a_connection_to_be_shows_no_secrets() {
+    let room = golo::client().get("ws://ada:s3cret@127.0.0.1/rooms?token=s3cret").bearer_auth("s3cret");
+    let text = format!("{:?}", websocket::connect("journey", room));
+    assert!(text.contains("ws://127.0.0.1/rooms?…") && !text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
 async fn connection_that_breaks_is_a_reset() {
     let address = rooms(|room: WebSocketStream<TcpStream>| async move { drop(room) }).await;
     let (_, step) = fails("reset", async move {
