@@ -70,8 +70,18 @@ async fn route(request: http::Request<hyper::body::Incoming>) -> Result<http::Re
             *busy.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
             busy
         }
+        "/test.Echo/Proxy" => page(http::StatusCode::SERVICE_UNAVAILABLE, "<html>no server</html>"),
+        "/test.Echo/Page" => page(http::StatusCode::OK, "<html>hello</html>"),
+        "/test.Echo/Garbage" => page(http::StatusCode::OK, "\0\0\0\0\u{3}\u{7}\u{7}\u{7}"),
         _ => Status::unimplemented("no such method").into_http(),
     })
+}
+
+/// A response with a body that no method of gRPC sends.
+fn page(status: http::StatusCode, text: &'static str) -> http::Response<tonic::body::Body> {
+    let mut response = http::Response::new(tonic::body::Body::new(text.to_owned()));
+    *response.status_mut() = status;
+    response
 }
 
 async fn server() -> SocketAddr {
@@ -133,6 +143,25 @@ async fn unary_call_is_recorded_with_its_bytes() {
 }
 
 #[tokio::test]
+async fn calls_have_the_tags_of_the_code_that_makes_them() {
+    let (_, output) = called(|client| async move {
+        golo::tag("tenant", "blue");
+        golo::group("greet", call(client, "/test.Echo/Unary", "hello")).await
+    })
+    .await;
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(output.tags.to_vec(), [pair("group", "greet"), pair("tenant", "blue")]);
+
+    let (_, output) = called(|client| async move {
+        let mut messages = golo::group("open", open(client, "")).await;
+        golo::tag("tenant", "red");
+        while let Ok(Some(_)) = messages.message().await {}
+    })
+    .await;
+    assert_eq!(output.tags.to_vec(), [pair("group", "open")], "the stream ends outside of the group");
+}
+
+#[tokio::test]
 async fn status_of_an_error_fails_the_call() {
     let (answer, output) = called(|client| call(client, "/test.Echo/Unary", "missing")).await;
     assert_eq!(answer.unwrap_err().code(), Code::NotFound);
@@ -157,6 +186,35 @@ async fn response_without_a_grpc_status_fails_the_call() {
     let (answer, output) = called(|client| call(client, "/test.Echo/Busy", "hello")).await;
     assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
     assert_eq!((output.status, output.error.as_deref(), output.is_failed()), (503, None, true));
+}
+
+#[tokio::test]
+async fn page_of_a_proxy_is_no_cancelled_call() {
+    let (answer, output) = called(|client| call(client, "/test.Echo/Proxy", "hello")).await;
+    assert!(answer.is_err());
+    assert_eq!((output.status, output.error.as_deref(), output.is_failed()), (503, None, true));
+    let (answer, output) = called(|client| call(client, "/test.Echo/Page", "hello")).await;
+    assert!(answer.is_err());
+    assert_eq!((output.status, output.error.as_deref()), (200, Some("body: the response is not gRPC")));
+}
+
+#[tokio::test]
+async fn message_that_the_client_does_not_accept_is_described() {
+    let stopped = |place: &str, bytes: usize, why: &str| {
+        Some(format!("body: the client stopped {place} a message of {bytes} bytes, which {why}"))
+    };
+    let (answer, output) = called(|client| call(client, "/test.Echo/Garbage", "hello")).await;
+    assert_eq!(answer.unwrap_err().code(), Code::Internal);
+    assert_eq!(output.error, stopped("after", 3, "it may not accept"));
+
+    let long = "x".repeat(1 << 20);
+    let (answer, output) =
+        called(
+            move |client| async move { call(client.max_decoding_message_size(1000), "/test.Echo/Unary", &long).await },
+        )
+        .await;
+    assert_eq!(answer.unwrap_err().code(), Code::OutOfRange);
+    assert_eq!(output.error, stopped("within", (1 << 20) + 4, "may be over its limit"));
 }
 
 #[tokio::test]

@@ -88,6 +88,20 @@ async fn each_step_is_recorded_with_its_bytes() {
 }
 
 #[tokio::test]
+async fn steps_have_the_tags_of_the_trigger_and_of_the_group() {
+    let address = rooms(echo).await;
+    let (_, outputs) = triggered(async move {
+        golo::tag("tenant", "blue");
+        let mut room = websocket::connect("journey", golo::client().get(format!("ws://{address}/"))).await.unwrap();
+        golo::group("ask", room.request("hello")).await.unwrap();
+    })
+    .await;
+    let tags: Vec<_> = outputs.iter().map(|output| (output.tags.get("tenant"), output.tags.get("group"))).collect();
+    let tenant = Some("blue".to_owned());
+    assert_eq!(tags, [(tenant.clone(), None), (tenant, Some("ask".to_owned()))]);
+}
+
+#[tokio::test]
 async fn headers_and_cookies_are_sent() {
     let address = serve(|connection| async move {
         let mut seen = String::new();
@@ -166,6 +180,56 @@ async fn close_by_the_server_is_described() {
     .await;
     assert!(error.ends_with("lost its connection before the response"), "{error}");
     assert_eq!(step, "reset: the server closed the WebSocket: 1001 the room closes");
+}
+
+#[tokio::test]
+async fn steps_after_the_close_by_the_server_are_resets_and_close_succeeds() {
+    let may_end = Arc::new(Notify::new());
+    let end = Arc::clone(&may_end);
+    let address = rooms(move |mut room: WebSocketStream<TcpStream>| {
+        let end = Arc::clone(&end);
+        async move {
+            room.send(Message::Close(None)).await.unwrap();
+            // The connection stays open, so that only the frame says that the WebSocket is closed.
+            end.notified().await;
+        }
+    })
+    .await;
+    let ((received, sent, closed), outputs) = triggered(async move {
+        let room = golo::client().get(format!("ws://{address}/"));
+        let mut room = websocket::connect("journey", room).await.unwrap();
+        let received = room.receive().await.unwrap_err();
+        let sent = room.send("anybody?").await.unwrap_err();
+        (received, sent, patiently(room.close()).await)
+    })
+    .await;
+    may_end.notify_one();
+    assert!(received.is_reset() && sent.is_reset() && closed.is_ok(), "{received:?} {sent:?} {closed:?}");
+    let errors: Vec<_> = steps(&outputs).into_iter().map(|(_, _, _, error)| error).collect();
+    let server = Some("reset: the server closed the WebSocket");
+    assert_eq!(errors, [None, server, Some("reset: the WebSocket is closed"), None]);
+}
+
+#[tokio::test]
+async fn close_succeeds_after_an_unread_close_by_the_server() {
+    let address = rooms(|mut room: WebSocketStream<TcpStream>| async move {
+        room.send(Message::Close(None)).await.unwrap();
+        while room.next().await.is_some() {}
+    })
+    .await;
+    let (closed, _) = triggered(async move {
+        let room = golo::client().get(format!("ws://{address}/"));
+        patiently(websocket::connect("journey", room).await.unwrap().close()).await
+    })
+    .await;
+    closed.unwrap();
+}
+
+#[test]
+fn debug_of_a_connection_to_be_shows_no_secrets() {
+    let room = golo::client().get("ws://ada:s3cret@127.0.0.1/rooms?token=s3cret").bearer_auth("s3cret");
+    let text = format!("{:?}", websocket::connect("journey", room));
+    assert!(text.contains("ws://127.0.0.1/rooms?…") && !text.contains("s3cret"), "{text}");
 }
 
 #[tokio::test]

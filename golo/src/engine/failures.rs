@@ -23,6 +23,10 @@ pub const SAMPLES: usize = 1000;
 pub const BYTES: usize = 8 << 20;
 /// Maximum number of bytes of a body that are kept.
 pub const BODY: usize = 2048;
+/// Maximum number of headers of a message.
+pub const HEADERS: usize = 64;
+/// Maximum length of a header's name or value, a URL, an error, a route or an ID, in bytes.
+pub const TEXT: usize = 1024;
 
 /// A failed request. Secrets are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +76,23 @@ pub struct SampledMessage {
     pub length: Option<u64>,
 }
 
+/// Returns the first `most` bytes, or fewer if that would cut a character.
+pub(crate) fn beginning_of(text: &str, most: usize) -> &str {
+    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
+}
+
 impl FailureSample {
     /// Returns the memory of the sample, in bytes.
     fn bytes(&self) -> usize {
         let message = |message: &Option<SampledMessage>| message.as_ref().map_or(0, SampledMessage::bytes);
-        let texts = self.url.len() + self.error.len() + self.redirected_to.as_ref().map_or(0, |url| url.len());
-        let steps = self.steps.len() * size_of::<Step<Arc<Label>>>();
+        let optional = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let texts = self.url.len() + self.error.len() + self.sequence_id.len();
+        let texts = texts + optional(&self.redirected_to) + optional(&self.version);
+        // Samples that arrive from elsewhere share no labels.
+        let label = |label: &Label| label.bytes();
+        let step = |step: &Step<Arc<Label>>| size_of::<Step<Arc<Label>>>() + label(&step.label);
+        let steps = label(&self.label) + self.steps.iter().map(step).sum::<usize>();
         size_of::<Self>() + texts + steps + message(&self.request) + message(&self.response)
     }
 
@@ -207,6 +222,29 @@ mod tests {
         let mut failures = Failures::default();
         failures.extend((0..100).map(|at| sample(at, &format!("/{at}"), ErrorKind::Connect, 1 << 20)));
         assert!(failures.bytes() <= BYTES && failures.iter().len() == 7, "{}", failures.iter().len());
+    }
+
+    #[test]
+    fn memory_of_samples_counts_all_texts() {
+        let bare = sample(1, "/", ErrorKind::Connect, 0);
+        let long: Box<str> = "x".repeat(1000).into();
+        let label = Arc::new(Label::new(long.clone(), "/", "GET"));
+        let step = Step {
+            label: Arc::clone(&label),
+            started: SystemTime::UNIX_EPOCH,
+            duration: Duration::ZERO,
+            status: 200,
+            failed: false,
+        };
+        for full in [
+            FailureSample { sequence_id: long.clone(), ..bare.clone() },
+            FailureSample { version: Some(long.clone()), ..bare.clone() },
+            FailureSample { redirected_to: Some(long.clone()), ..bare.clone() },
+            FailureSample { steps: vec![step], ..bare.clone() },
+            FailureSample { label, ..bare.clone() },
+        ] {
+            assert!(full.bytes() > bare.bytes() + 900, "{full:?}");
+        }
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl Label {
         Self { origin, route, method, tags: TagPairs::default(), priority: Priority::Ordinary }
     }
 
+    /// Returns the memory of the texts, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+        self.origin.len() + self.route.len() + self.method.len() + tags
+    }
+
     /// Returns the same label with these tags.
     #[must_use]
     pub fn with_tags(self, tags: TagPairs) -> Self {

@@ -2,15 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::support::secrets::without_secrets;
+use crate::support::secrets::{end_of_announcement, without_secrets};
 
 /// Largest number of characters of a body in a message.
 const LENGTH: usize = 80;
 /// Length from which a word with a digit may be a key or a token.
 const SECRET: usize = 16;
-/// Parts of words after which a secret may come.
-const ANNOUNCES: [&str; 9] =
-    ["authorization", "bearer", "cookie", "credential", "csrf", "key", "passw", "secret", "token"];
 
 /// Describes the beginning of a body.
 pub(super) fn begins(body: &[u8]) -> String {
@@ -32,20 +29,23 @@ fn excerpt(body: &[u8]) -> String {
     };
     let text = String::from_utf8_lossy(head).replace(|c: char| c.is_control() || c == '`', " ");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (text, is_whole) = match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => (&text[..end], false),
-        None => (&*text, is_whole),
+    // Its last word may be the beginning of a secret.
+    let text = match text.rsplit_once(' ') {
+        Some((before, _)) if !is_whole && text.chars().count() <= LENGTH + SECRET => before,
+        _ => &text,
     };
     let (text, is_whole) = without_announced(text, is_whole);
     let text = without_long_words(&without_secrets(text));
-    if is_whole || text.ends_with('…') { text } else { text + "…" }
+    match text.char_indices().nth(LENGTH) {
+        Some((end, _)) => text[..end].trim_end_matches('…').to_owned() + "…",
+        None if is_whole || text.ends_with('…') => text,
+        None => text + "…",
+    }
 }
 
 /// Cuts a text after the first word that announces a secret.
 fn without_announced(text: &str, is_whole: bool) -> (&str, bool) {
-    let lower = text.to_ascii_lowercase();
-    let end = ANNOUNCES.iter().filter_map(|word| lower.find(word).map(|at| at + word.len())).min();
-    match end {
+    match end_of_announcement(&text.to_ascii_lowercase()) {
         Some(end) if end < text.len() => (&text[..end], false),
         _ => (text, is_whole),
     }
@@ -87,7 +87,9 @@ mod tests {
     fn begins_shows_no_secrets() {
         for (body, shown) in [
             (r#"{"token":"s3cret"}"#, r#"{"token…"#),
-            (r#"{"user":"ada","Password": "s3cret"}"#, r#"{"user":"ada","Passw…"#),
+            (r#"{"user":"ada","Password": "s3cret"}"#, r#"{"user":"ada","Password…"#),
+            ("session 4711", "session…"),
+            ("by the author 4711", "by the author 4711"),
             ("id 0d3b7c00-1b2c-4f6a-9f3e-2c3f4a5b6c7d end", "id … end"),
             ("see http://ada:s3cret@h/x?a=s3cret now", "see http://h/x?… now"),
             ("plain words stay as they are", "plain words stay as they are"),
@@ -95,6 +97,21 @@ mod tests {
         ] {
             let shown = format!("it begins with `{shown}`");
             assert_eq!(begins(body.as_bytes()), shown);
+        }
+    }
+
+    #[test]
+    fn begins_hides_secrets_before_the_cut() {
+        let secret = "s3cr3t-t0ken-0123456789";
+        for filling in 50..LENGTH + 2 {
+            for body in [
+                format!("{} {secret} and more", "x".repeat(filling)),
+                format!("{} http://ada:{secret}@h/ and more", "x".repeat(filling)),
+                format!("{}{} {secret}", " ".repeat(4 * LENGTH * 4 - filling), "x".repeat(filling - 10)),
+            ] {
+                let shown = begins(body.as_bytes());
+                assert!(!shown.contains("s3"), "{shown}");
+            }
         }
     }
 

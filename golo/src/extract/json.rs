@@ -50,13 +50,22 @@ fn described(value: &Value) -> String {
     }
 }
 
-/// Describes why a value is not of a type, without the texts in it, which may be secrets.
+/// Describes why a value is not of a type, without the values in it, which may be secrets.
 pub(super) fn mismatch(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    // serde quotes texts as in `invalid type: string "text", expected u64`.
-    match (text.find('"'), text.rfind('"')) {
-        (Some(start), Some(end)) if start < end => format!("{}\"…\"{}", &text[..start], &text[end + 1..]),
-        _ => text,
+    // serde quotes values as in `invalid type: string "text", expected u64` and "invalid type: integer `7`, expected …".
+    let text = hidden(&error.to_string(), '"', None);
+    if ["missing field", "unknown field", "duplicate field"].iter().any(|start| text.starts_with(start)) {
+        // Names, as they are shown elsewhere too.
+        return text;
+    }
+    hidden(&text, '`', text.rfind("`, expected").or_else(|| text.rfind("`, there are no")))
+}
+
+/// Returns a text with `…` for what is between its first quote and the one at `end`, or else its last one.
+fn hidden(text: &str, quote: char, end: Option<usize>) -> String {
+    match (text.find(quote), end.or_else(|| text.rfind(quote))) {
+        (Some(start), Some(end)) if start < end => format!("{}{quote}…{}", &text[..start], &text[end..]),
+        _ => text.to_owned(),
     }
 }
 
@@ -92,7 +101,33 @@ mod tests {
     }
 
     #[test]
-    fn mismatch_shows_no_texts() {
+    fn mismatch_shows_no_values() {
+        #[derive(Debug, serde::Deserialize)]
+        enum Size {
+            #[serde(rename = "small")]
+            Small,
+            #[serde(rename = "large")]
+            Large,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Item {
+            #[expect(dead_code, reason = "only its absence matters")]
+            id: u64,
+        }
+        assert!(matches!(serde_json::from_value(json!("small")), Ok(Size::Small)));
+        assert!(matches!(serde_json::from_value(json!("large")), Ok(Size::Large)));
+        for value in ["4711", "47`11", "4711`, expected `small`", "47\"11\"47"] {
+            let error = serde_json::from_value::<Size>(json!(value)).unwrap_err();
+            assert_eq!(mismatch(&error), "unknown variant `…`, expected `small` or `large`");
+        }
+        let error = serde_json::from_value::<String>(json!(4711)).unwrap_err();
+        assert_eq!(mismatch(&error), "invalid type: integer `…`, expected a string");
+        let error = serde_json::from_value::<u8>(json!(4711)).unwrap_err();
+        assert_eq!(mismatch(&error), "invalid value: integer `…`, expected u8");
+        let error = serde_json::from_value::<u8>(json!(47.11)).unwrap_err();
+        assert_eq!(mismatch(&error), "invalid type: floating point `…`, expected u8");
+        let error = serde_json::from_value::<Item>(json!({})).unwrap_err();
+        assert_eq!(mismatch(&error), "missing field `id`");
         let error = serde_json::from_value::<u64>(json!("s3 \"cret\"")).unwrap_err();
         assert_eq!(mismatch(&error), "invalid type: string \"…\", expected u64");
         let error = serde_json::from_value::<Vec<u64>>(json!({})).unwrap_err();

@@ -6,7 +6,7 @@ mod number;
 
 pub use handle::{Counter, Gauge, Rate, Trend, counter, gauge, rate, trend};
 pub use names::Refusal;
-pub(crate) use names::{GROUP_DURATION, MetricId, OTHERS, is_built_in, valid};
+pub(crate) use names::{GROUP_DURATION, MetricId, OTHERS, cut_unit, is_built_in, valid};
 pub use number::Number;
 
 use crate::metrics::tag_set::{RequestTags, TagSet};

@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+mod framing;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,8 +47,10 @@ use crate::support::secrets::without_credentials;
 /// their prefixes, as they are sent (`sent`) and received (`size`). The waiting time lasts until the response's headers.
 ///
 /// A status other than `OK` fails the request, with the error `content: grpc status 5 not found: reason`. A call without
-/// a status has the kind of its failure: `dns`, `connect`, `tls`, `timeout`, `reset`, `body` or `other`. A call that is
-/// dropped before it ends, or whose stream is, has the error `cancelled`.
+/// a status has the kind of its failure: `dns`, `connect`, `tls`, `timeout`, `reset`, `body` or `other`. If the client
+/// does not accept the response, for example because a message is over its limit, the kind is `body`. A call that is
+/// dropped before it ends, or whose stream is, has the error `cancelled`. A status of HTTP from 400 on, for example of a
+/// proxy, fails the request in any case.
 ///
 /// The channel is the load test's own. It has its own connections, and golo's options for connections and TLS do not
 /// apply to it.
@@ -117,6 +120,8 @@ where
         let GrpcLayer { id, origin } = self.layer.clone();
         let scope = scope::current();
         let sink = scope::sink_of(scope.as_deref());
+        // The body may end outside of the group that the call is made in.
+        let tags = scope::tags(scope.as_deref());
         if let Some(scope) = &scope {
             scope.note_sequence(&id);
         }
@@ -124,18 +129,14 @@ where
             if let Some(room) = scope::room(&*sink, scope.as_deref()) {
                 room.await;
             }
-            let call = Call::start(id, origin.as_deref(), request.uri(), sink, scope);
+            let call = Call::start(id, origin.as_deref(), request.uri(), sink, scope).with_tags(tags);
             let request = request.map(|body| Body::new(Counted::new(body, call.sent())));
             let response = match inner.call(request).await {
                 Ok(response) => response,
-                Err(error) => {
-                    let error = error.into();
-                    call.fail(&*error);
-                    return Err(error);
-                }
+                Err(error) => return Err(call.fail(error.into())),
             };
-            let (head, body) = response.into_parts();
-            let body = GrpcBody::new(body, call.respond(&head));
+            let (mut head, body) = response.into_parts();
+            let body = GrpcBody::new(body, call.respond(&mut head));
             Ok(http::Response::from_parts(head, body))
         })
     }

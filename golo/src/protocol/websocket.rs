@@ -88,7 +88,9 @@ async fn step<T>(
     if let Some(room) = scope::room(&*sink, scope.as_deref()) {
         room.await;
     }
-    let mut recording = Recording::start(id, METHOD.into(), name.into(), &*sink, scope.as_deref()).route(Some(name));
+    let tags = scope::tags(scope.as_deref());
+    let recording = Recording::start(id, METHOD.into(), name.into(), &*sink, scope.as_deref());
+    let mut recording = recording.route(Some(name)).tags(tags);
     let ended = match limit {
         None => future.await,
         Some(limit) => timeout(limit, future).await.unwrap_or_else(|_| Err(TransportError::timeout())),
@@ -116,7 +118,7 @@ async fn step<T>(
 /// Returns the error of a WebSocket.
 #[cold]
 fn broken(error: tungstenite::Error) -> TransportError {
-    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+    use tungstenite::error::ProtocolError::{ReceivedAfterClosing, ResetWithoutClosingHandshake, SendAfterClosing};
 
     match error {
         tungstenite::Error::Io(error) => TransportError::exchange(error, false),
@@ -124,7 +126,9 @@ fn broken(error: tungstenite::Error) -> TransportError {
             let reason = format!("the server answered with status {} instead of a WebSocket", response.status());
             TransportError::new(RequestErrorKind::Other, reason)
         }
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => closed("the WebSocket is closed"),
+        tungstenite::Error::ConnectionClosed
+        | tungstenite::Error::AlreadyClosed
+        | tungstenite::Error::Protocol(SendAfterClosing | ReceivedAfterClosing) => closed("the WebSocket is closed"),
         tungstenite::Error::Protocol(ResetWithoutClosingHandshake) => {
             closed("the server closed the connection without closing the WebSocket")
         }

@@ -3,8 +3,38 @@
 
 use std::borrow::Cow;
 
+/// Parts of names whose values are secret, in lower case.
+const WORDS: [&str; 16] = [
+    "token",
+    "key",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "session",
+    "auth",
+    "signature",
+    "credential",
+    "cookie",
+    "jwt",
+    "bearer",
+    "csrf",
+    "xsrf",
+];
 /// Placeholder for a query.
 const HIDDEN: &str = "…";
+
+/// Returns the end of the first part of a name or text, in lower case, that announces a secret.
+pub(crate) fn end_of_announcement(text: &str) -> Option<usize> {
+    let is_author = |at: usize| text[at..].starts_with("author") && !text[at..].starts_with("authori");
+    let ends = WORDS.iter().filter_map(|word| {
+        // An author is no secret.
+        let mut places = text.match_indices(word).map(|(at, _)| at);
+        places.find(|at| *word != "auth" || !is_author(*at)).map(|at| at + word.len())
+    });
+    ends.min()
+}
 
 /// Returns `text` without the user, password, query and fragment of any URL in it.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
@@ -128,6 +158,19 @@ pub(crate) fn url_without_credentials(url: &reqwest::Url) -> Cow<'_, reqwest::Ur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn end_of_announcement_is_that_of_the_first_word() {
+        for (text, end) in [
+            ("api_key and token", Some(7)),
+            ("an author with authority", Some(19)),
+            ("x-xsrf-cookie", Some(6)),
+            ("author", None),
+            ("", None),
+        ] {
+            assert_eq!(end_of_announcement(text), end, "{text}");
+        }
+    }
 
     #[test]
     fn without_secrets_hides_queries_of_urls_and_paths() {

@@ -1,12 +1,15 @@
 //! Samples of failed requests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::snapshot::{kind, label, read_step, status, write_step};
 use super::{WireError, moment, unix_nanoseconds};
 use crate::Phases;
-use crate::engine::failures::{BODY, FailureSample, SampledMessage};
+use crate::engine::failures::{BODY, FailureSample, HEADERS, SampledMessage, TEXT, beginning_of};
+use crate::engine::series::Label;
 use crate::metrics::journey::STEPS;
+use crate::metrics::journey::Step;
 use crate::metrics::output::nanoseconds;
 use crate::pb::engine as pb;
 
@@ -32,7 +35,7 @@ pub(super) fn write(sample: &FailureSample) -> pb::Failure {
     }
 }
 
-/// Returns the sample of a message.
+/// Returns the sample of a message, with its texts and headers cut to the limits.
 ///
 /// # Errors
 ///
@@ -43,22 +46,41 @@ pub(super) fn read(written: &pb::Failure) -> Result<FailureSample, WireError> {
     }
     Ok(FailureSample {
         at: moment(written.at),
-        label: label(written.label.as_ref())?,
-        url: (&*written.url).into(),
-        redirected_to: written.redirected_to.as_deref().map(Into::into),
+        label: bounded(label(written.label.as_ref())?),
+        url: text(&written.url),
+        redirected_to: written.redirected_to.as_deref().map(text),
         kind: kind(written.kind),
-        error: (&*written.error).into(),
+        error: text(&written.error),
         status: status(written.status)?,
-        version: written.version.as_deref().map(Into::into),
+        version: written.version.as_deref().map(text),
         duration: Duration::from_nanos(written.duration),
         phases: written.phases.as_ref().map(read_phases),
         request: written.request.as_ref().map(read_message).transpose()?,
         response: written.response.as_ref().map(read_message).transpose()?,
-        sequence_id: (&*written.sequence_id).into(),
+        sequence_id: text(&written.sequence_id),
         trigger: written.user.zip(written.iteration),
-        steps: written.steps.iter().map(read_step).collect::<Result<_, _>>()?,
+        steps: written.steps.iter().map(step).collect::<Result<_, _>>()?,
         further_steps: written.further_steps,
     })
+}
+
+fn text(text: &str) -> Box<str> {
+    beginning_of(text, TEXT).into()
+}
+
+fn step(written: &pb::Step) -> Result<Step<Arc<Label>>, WireError> {
+    let step = read_step(written)?;
+    Ok(Step { label: bounded(step.label), ..step })
+}
+
+/// Returns a label with its texts cut to the limits.
+fn bounded(label: Arc<Label>) -> Arc<Label> {
+    if [&label.origin, &label.route, &label.method].iter().all(|text| text.len() <= TEXT) {
+        return label;
+    }
+    let Label { origin, route, method, tags, priority } = &*label;
+    let cut = Label::new(text(origin), text(route), text(method)).with_tags(tags.clone());
+    Arc::new(cut.with_priority(*priority))
 }
 
 fn write_message(message: &SampledMessage) -> pb::FailureMessage {
@@ -76,9 +98,9 @@ fn read_message(written: &pb::FailureMessage) -> Result<SampledMessage, WireErro
     if length > BODY {
         return Err(WireError::new(format!("{length} bytes of a body of a failed request")));
     }
-    let header = |header: &pb::FailureHeader| ((&*header.name).into(), (&*header.value).into());
+    let header = |header: &pb::FailureHeader| (text(&header.name), text(&header.value));
     Ok(SampledMessage {
-        headers: written.headers.iter().map(header).collect(),
+        headers: written.headers.iter().take(HEADERS).map(header).collect(),
         body: written.body.clone(),
         length: written.length,
     })
@@ -112,13 +134,10 @@ fn read_phases(written: &pb::RequestPhases) -> Phases {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::engine::errors::ErrorKind;
-    use crate::engine::series::Label;
+    use crate::engine::failures::SAMPLES;
     use crate::engine::snapshot::Snapshot;
-    use crate::metrics::journey::Step;
 
     /// Returns a sample with values in all fields.
     fn sample() -> FailureSample {
@@ -182,5 +201,52 @@ mod tests {
         assert_eq!(wrong(&pb::Failure { steps, ..good.clone() }), "a failed request with 65 steps");
         let large = pb::FailureMessage { body: Some(vec![0; BODY + 1]), ..pb::FailureMessage::default() };
         assert_eq!(wrong(&pb::Failure { request: Some(large), ..good }), "2049 bytes of a body of a failed request");
+    }
+
+    #[test]
+    fn texts_and_headers_are_cut_to_the_limits() {
+        let good = write(&sample());
+        let long = || "é".repeat(TEXT);
+        let label = pb::Label { origin: long(), route: long(), method: long(), ..good.label.clone().unwrap() };
+        let header = pb::FailureHeader { name: long(), value: long() };
+        let message = pb::FailureMessage { headers: vec![header; HEADERS + 1], ..pb::FailureMessage::default() };
+        let written = pb::Failure {
+            label: Some(label.clone()),
+            url: long(),
+            redirected_to: Some(long()),
+            error: long(),
+            version: Some(long()),
+            sequence_id: long(),
+            steps: vec![pb::Step { label: Some(label), ..good.steps[0].clone() }],
+            request: Some(message),
+            ..good
+        };
+        let read = read(&written).unwrap();
+        let request = read.request.unwrap();
+        assert_eq!(request.headers.len(), HEADERS);
+        let of_label = |label: &Label| [&label.origin, &label.route, &label.method].map(|text| text.len());
+        assert_eq!([of_label(&read.label), of_label(&read.steps[0].label)], [[TEXT; 3]; 2]);
+        let (name, value) = &request.headers[0];
+        let (redirected_to, version) = (read.redirected_to.unwrap(), read.version.unwrap());
+        for text in [&read.url, &redirected_to, &read.error, &version, &read.sequence_id, name, value] {
+            assert_eq!(text.len(), TEXT);
+        }
+    }
+
+    #[test]
+    fn number_of_samples_is_limited() {
+        let failures = |number: usize| {
+            let labelled = |at: usize| {
+                let route = format!("/{}", at % 500);
+                let label = pb::Label { route, ..write(&sample()).label.unwrap() };
+                // The last one is invalid, so that it is an error to read it.
+                let status = if at == SAMPLES { 70_000 } else { 200 };
+                pb::Failure { label: Some(label), status, ..write(&sample()) }
+            };
+            let failures = (0..number).map(labelled).collect();
+            let written = pb::Snapshot { failures, ..pb::Snapshot::from(&Snapshot::default()) };
+            Snapshot::try_from(&written).unwrap().failures.iter().len()
+        };
+        assert_eq!([failures(SAMPLES), failures(SAMPLES + 1)], [SAMPLES; 2]);
     }
 }

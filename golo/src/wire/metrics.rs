@@ -4,6 +4,7 @@ use super::WireError;
 use super::histogram::{read as read_histogram, write as write_histogram};
 use crate::engine::metrics::{Durations, Level, Metric, Metrics, Refusal, Share, Sum, Value};
 use crate::engine::tags::Numbers;
+use crate::metrics::custom::cut_unit;
 use crate::metrics::tag_set::TagPairs;
 use crate::pb::engine as pb;
 use crate::pb::engine::metric_series::Value as Written;
@@ -80,7 +81,7 @@ fn rest(millionths: u128) -> u32 {
 pub(super) fn read(written: &[pb::Metric], refused: &[pb::RefusedValues]) -> Result<Metrics, WireError> {
     let mut metrics = Metrics::default();
     for pb::Metric { name, unit, series } in written {
-        let unit = Some(unit.as_str()).filter(|unit| !unit.is_empty());
+        let unit = Some(cut_unit(unit)).filter(|unit| !unit.is_empty());
         for one in series {
             // Of a kind that a later golo has.
             let Some(written) = &one.value else { continue };
@@ -149,6 +150,14 @@ mod tests {
         }
         metrics.refuse("cart", Refusal::OtherKind, 4);
         assert_eq!(read(&write(&metrics), &write_refused(&metrics)), Ok(metrics));
+    }
+
+    #[test]
+    fn unit_is_cut() {
+        let value = Some(Written::Rate(pb::Truths { part: 1, of: 1 }));
+        let series = vec![pb::MetricSeries { value, ..pb::MetricSeries::default() }];
+        let metrics = read(&[pb::Metric { name: "hits".to_owned(), unit: "é".repeat(9000), series }], &[]).unwrap();
+        assert_eq!(metrics.get("hits").unwrap().unit(), Some("é".repeat(32).as_str()));
     }
 
     #[test]

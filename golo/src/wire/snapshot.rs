@@ -8,6 +8,7 @@ use super::histogram::{read, write};
 use super::{WireError, moment, unix_nanoseconds};
 use crate::engine::connections::Connections;
 use crate::engine::errors::{ErrorKind, Errors, Seen};
+use crate::engine::failures::SAMPLES;
 use crate::engine::mix;
 use crate::engine::phases::{MeasuredPhases, Phase};
 use crate::engine::room::Priority;
@@ -361,7 +362,7 @@ impl TryFrom<&pb::Snapshot> for Snapshot {
             errors.add_seen(kind(*written), text, Seen { count: *count, first: Duration::from_nanos(*first) });
         }
         snapshot.errors = errors;
-        let failures = written.failures.iter().map(super::failures::read);
+        let failures = written.failures.iter().take(SAMPLES).map(super::failures::read);
         snapshot.failures.extend(failures.collect::<Result<Vec<_>, _>>()?);
         for pb::Redirects { label: written, followed, at_least } in &written.redirects {
             let redirects = Redirects { followed: *followed, at_least: *at_least };

@@ -9,7 +9,7 @@ use http::header::CONTENT_ENCODING;
 use rustc_hash::FxHasher;
 
 use super::mask::{Masker, Masks};
-use super::{BODY, BYTES, FailureSample, PER_KIND, SAMPLES, SampledMessage};
+use super::{BODY, BYTES, FailureSample, HEADERS, PER_KIND, SAMPLES, SampledMessage, TEXT, beginning_of};
 use crate::OutputRef;
 use crate::engine::errors::ErrorKind;
 use crate::engine::series::Label;
@@ -19,11 +19,7 @@ use crate::support::secrets::without_credentials;
 /// Maximum number of bytes of a body that are masked. They are more than are kept, so that a secret at the end of the
 /// kept part is whole.
 const MASKED: usize = 4 * BODY;
-/// Maximum number of headers of a message.
-const HEADERS: usize = 64;
-/// Maximum length of a header's value, a URL, an error or an ID, in bytes.
-const TEXT: usize = 1024;
-/// Maximum length of such a text that is masked, in bytes.
+/// Maximum length of a text that is masked, in bytes.
 const MASKED_TEXT: usize = 8 * TEXT;
 
 /// Takes the first failed requests of each route and kind of error.
@@ -172,20 +168,15 @@ fn masked_label(masker: &mut Masker<'_>, label: Arc<Label>) -> Arc<Label> {
 
 fn masked_headers(masker: &mut Masker<'_>, headers: &HeaderMap) -> Vec<(Box<str>, Vec<u8>)> {
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        let is_sensitive = value.is_sensitive();
         let value = &value.as_bytes()[..value.len().min(MASKED_TEXT)];
-        (name.as_str().into(), masker.header(name.as_str(), value))
+        (beginning_of(name.as_str(), TEXT).into(), masker.header(name.as_str(), value, is_sensitive))
     };
     headers.iter().take(HEADERS).map(header).collect()
 }
 
 fn bounded(text: &str) -> &str {
     beginning_of(text, MASKED_TEXT)
-}
-
-/// Returns the first `most` bytes, or fewer if that would cut a character.
-fn beginning_of(text: &str, most: usize) -> &str {
-    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or_default()]
 }
 
 fn text(bytes: Vec<u8>) -> Box<str> {
@@ -222,8 +213,11 @@ mod tests {
     const LINE: &str = r#"{"sequenceID":"x","url":"http://a/items/7","method":"PUT","status":500,"size":12,"timestamp":"2026-11-22T10:05:13Z","duration":30,"error":null}"#;
 
     fn recorder() -> Recorder {
-        Recorder::default().sampling(Some(Masks::from_iter(["x-account", "E-Mail"])), false)
+        Recorder::default().sampling(Some(Masks::from_iter(["x-account", "E-Mail", "name", "filename"])), false)
     }
+
+    /// Name of a header that the load test marks as a secret.
+    const SENSITIVE: &str = "x-plain";
 
     /// Parts of a request and its response as text.
     #[derive(Debug, Clone, Default)]
@@ -240,7 +234,9 @@ mod tests {
     fn sampled(parts: &Parts) -> FailureSample {
         let headers = |headers: &[(&'static str, String)]| {
             let header = |(name, value): &(&'static str, String)| {
-                (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+                let mut value = HeaderValue::from_str(value).unwrap();
+                value.set_sensitive(*name == SENSITIVE);
+                (HeaderName::from_static(name), value)
             };
             headers.iter().map(header).collect::<HeaderMap>()
         };
@@ -308,8 +304,17 @@ mod tests {
     /// Puts a secret somewhere into the parts of a request.
     fn places(secret: String) -> impl Strategy<Value = Parts> {
         let names = ["token", "Api-Key", "PASSWORD", "session_id", "e-mail", "user[secret]", "oauth", "code"];
-        let headers =
-            ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-account", "x-auth-token"];
+        let headers = [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "set-cookie",
+            "x-api-key",
+            "x-account",
+            "x-auth-token",
+            "x-otp-code",
+            SENSITIVE,
+        ];
         let forms: Vec<fn(&str, &str) -> String> = vec![
             |name, secret| format!("a=b&{name}={secret}&c=d"),
             |name, secret| format!("{{\"n\":1,\"{name}\":\"{secret}\",\"c\":2}}"),
@@ -319,6 +324,15 @@ mod tests {
                 format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{secret}\r\n--b--\r\n")
             },
             |name, secret| format!("{name}='{secret}' and more"),
+            |name, secret| format!("<p>\n{name}{}={secret} and more\n</p>", if name == "code" { "_key" } else { "" }),
+            |name, secret| {
+                // After other words, codes end at the first space.
+                let name = if name == "code" { "key" } else { name };
+                format!("{name}=correct horse {secret}\nand more")
+            },
+            |name, secret| format!("<input type=\"hidden\" name=\"{name}\" value=\"{secret}\">"),
+            |name, secret| format!("<input value='{secret}' class=a name='{name}'>"),
+            |name, secret| format!("<meta property={name} content={secret}>"),
             |name, secret| format!("see http://h/x?{name}={secret}&y=1"),
             |_, secret| format!("see http://ann:{secret}@h/x"),
             |name, secret| format!("{{\"{name}\": \"{secret}"),
@@ -356,6 +370,14 @@ mod tests {
                 2 => parts.sent_body = body(form(name, &secret)),
                 3 => parts.received.push((header, value(&secret))),
                 _ => parts.received_body = body(form(name, &secret)),
+            }
+            if place == 3 && header == "set-cookie" {
+                // Before it, so that their attributes are there to be remembered first.
+                let cookie = |number| {
+                    let attributes = format!("HttpOnly; SameSite=Lax; Path=/shop{number}; Max-Age=8640{number}0");
+                    (header, format!("c{number}=value{number}; Expires=Mon, 30 Nov {number}026; {attributes}"))
+                };
+                parts.received.splice(0..0, (0..30).map(cookie));
             }
             if repeats && place < 4 {
                 parts.error = Some(format!("content: no {secret} here"));

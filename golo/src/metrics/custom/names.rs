@@ -16,7 +16,7 @@ const NAMES: usize = 1000;
 const REFUSED: usize = 100;
 /// Maximum length of a name in bytes.
 const LONGEST: usize = 128;
-/// Maximum length of a unit in bytes.
+/// Maximum length of a unit in characters.
 const LONGEST_UNIT: usize = 32;
 /// Number of names that a thread remembers. It forgets all of them when there are more.
 const REMEMBERED: usize = 4096;
@@ -194,9 +194,8 @@ impl MetricId {
         if let Some(named) = table.metrics.get_mut(self.0 as usize)
             && named.unit.is_none()
         {
-            let unit = without_secrets(unit);
-            let unit = unit.chars().take(LONGEST_UNIT).collect::<String>();
-            *named = Arc::new(Named { unit: Some(unit.into()), ..Named::clone(named) });
+            let unit = Some(cut_unit(&without_secrets(unit)).into());
+            *named = Arc::new(Named { unit, ..Named::clone(named) });
         }
     }
 
@@ -221,6 +220,11 @@ pub(crate) fn valid(name: &str) -> String {
         valid.truncate(LONGEST);
     }
     valid
+}
+
+/// Returns a unit cut to the limit.
+pub(crate) fn cut_unit(unit: &str) -> &str {
+    unit.char_indices().nth(LONGEST_UNIT).map_or(unit, |(end, _)| &unit[..end])
 }
 
 #[cfg(test)]

@@ -43,11 +43,12 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let polled = ready!(Pin::new(&mut self.inner).poll_frame(context));
-        Poll::Ready(match polled {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        self.call.as_mut().into_iter().for_each(|call| call.waits(polled.is_pending()));
+        Poll::Ready(match ready!(polled) {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.call.as_mut().into_iter().for_each(|call| call.receive(data.remaining()));
+                    self.call.as_mut().into_iter().for_each(|call| call.receive(data.chunk(), data.remaining()));
                 } else if let Some(trailers) = frame.trailers_ref() {
                     self.call.take().into_iter().for_each(|call| call.end(trailers));
                 }
@@ -55,8 +56,10 @@ where
             }
             Some(Err(error)) => {
                 let error = error.into();
-                self.call.take().into_iter().for_each(|call| call.break_off(&*error));
-                Some(Err(error))
+                Some(Err(match self.call.take() {
+                    Some(call) => call.break_off(error),
+                    None => error,
+                }))
             }
             None => {
                 self.call.take().into_iter().for_each(Call::end_without_status);

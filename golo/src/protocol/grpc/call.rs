@@ -1,18 +1,20 @@
 //! Measurement of one gRPC call.
 
-use std::error::Error as StdError;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode, Uri, response};
 use tonic::{Code, Status};
 
+use super::framing::{Framing, Place};
 use crate::metrics::scope::Scope;
+use crate::metrics::tag_set::TagSet;
 use crate::request::recording::Recording;
 use crate::support::secrets::{without_credentials, without_secrets};
-use crate::{Sink, error};
+use crate::{BoxError, Sink, error};
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
@@ -28,15 +30,27 @@ pub(super) struct Call {
     route: String,
     sink: Arc<dyn Sink>,
     scope: Option<Arc<Scope>>,
+    tags: TagSet,
     started: Instant,
     /// Time from the start to the headers of the response.
     waiting: Option<Duration>,
     /// Status of HTTP, if a response has arrived.
     status: Option<StatusCode>,
     received: usize,
+    /// Messages of the response.
+    framing: Framing,
+    /// True if the client waits for more of the response.
+    is_waiting: bool,
+    /// Alive as long as the extensions of the response are.
+    head: Weak<()>,
     sent: Arc<AtomicU64>,
     is_open: bool,
 }
+
+/// Extension of a response. A client keeps it while it reads the only message of a unary call, and drops it before the
+/// load test reads a stream.
+#[derive(Debug, Clone)]
+struct Head(#[expect(dead_code, reason = "held so that it is counted")] Arc<()>);
 
 impl Call {
     pub(super) fn start(
@@ -56,8 +70,29 @@ impl Call {
         if let Some(scope) = &scope {
             scope.begin_measurement(started);
         }
-        let (waiting, status, received, sent) = (None, None, 0, Arc::default());
-        Self { id, url, route, sink, scope, started, waiting, status, received, sent, is_open: true }
+        Self {
+            id,
+            url,
+            route,
+            sink,
+            scope,
+            tags: TagSet::EMPTY,
+            started,
+            waiting: None,
+            status: None,
+            received: 0,
+            framing: Framing::default(),
+            is_waiting: false,
+            head: Weak::new(),
+            sent: Arc::default(),
+            is_open: true,
+        }
+    }
+
+    /// Sets the tags of the code that makes the call.
+    pub(super) fn with_tags(mut self, tags: TagSet) -> Self {
+        self.tags = tags;
+        self
     }
 
     /// Returns the counter of the bytes that are sent.
@@ -65,19 +100,31 @@ impl Call {
         Arc::clone(&self.sent)
     }
 
-    /// Adds bytes that have arrived.
-    pub(super) fn receive(&mut self, bytes: usize) {
+    /// Adds bytes that have arrived, of which `first` are at hand.
+    pub(super) fn receive(&mut self, first: &[u8], bytes: usize) {
         self.received += bytes;
+        self.framing.add(first);
+        if first.len() < bytes {
+            self.framing.lose();
+        }
+    }
+
+    /// Records if the client waits for more of the response.
+    pub(super) fn waits(&mut self, is_waiting: bool) {
+        self.is_waiting = is_waiting;
     }
 
     /// Records that the head of the response has arrived. Returns the call unless the head has its status.
-    pub(super) fn respond(mut self, head: &response::Parts) -> Option<Self> {
+    pub(super) fn respond(mut self, head: &mut response::Parts) -> Option<Self> {
         self.waiting = Some(self.started.elapsed());
         self.status = Some(head.status);
         if head.headers.contains_key(STATUS) {
             self.end(&head.headers);
             return None;
         }
+        let held = Arc::default();
+        self.head = Arc::downgrade(&held);
+        head.extensions.insert(Head(held));
         Some(self)
     }
 
@@ -87,10 +134,7 @@ impl Call {
             Some(status) if status.code() == Code::Ok => self.record(None, true),
             Some(status) => {
                 self.record(Some(&reason(&status)), true);
-                if let Some(scope) = &self.scope {
-                    // The text of a trigger that fails with this status.
-                    scope.note_failure(&without_secrets(&status.to_string()));
-                }
+                self.note(&status);
             }
             None => self.end_without_status(),
         }
@@ -98,19 +142,58 @@ impl Call {
 
     /// Records the call, whose response has ended without a gRPC status.
     pub(super) fn end_without_status(mut self) {
-        // A status of HTTP that fails the request explains it.
-        let is_explained = self.status.is_some_and(|status| status.as_u16() >= 400);
+        let is_explained = self.is_explained();
         self.record((!is_explained).then_some("body: the response ended without a gRPC status"), is_explained);
     }
 
-    /// Records the call, whose response broke off.
-    pub(super) fn break_off(mut self, error: &(dyn StdError + 'static)) {
-        self.record(Some(&cut(&format!("body: {}", error::chain(error)))), false);
+    /// Records the call, whose response broke off. Returns the error as the client shows it.
+    pub(super) fn break_off(mut self, error: BoxError) -> BoxError {
+        self.record(Some(&cut(&format!("body: {}", error::chain(&*error)))), false);
+        self.shown(error)
     }
 
-    /// Records the call, to which no response arrived.
-    pub(super) fn fail(mut self, error: &(dyn StdError + 'static)) {
-        self.record(Some(&cut(&error::of_channel(error))), false);
+    /// Records the call, to which no response arrived. Returns the error as the client shows it.
+    pub(super) fn fail(mut self, error: BoxError) -> BoxError {
+        self.record(Some(&cut(&error::of_channel(&*error))), false);
+        self.shown(error)
+    }
+
+    /// Returns the status that tonic makes of an error, and notes it.
+    fn shown(&self, error: BoxError) -> BoxError {
+        let status = Status::from_error(error);
+        self.note(&status);
+        status.into()
+    }
+
+    /// Notes the text of a trigger that fails with this status, so that the failure counts once.
+    fn note(&self, status: &Status) {
+        if let Some(scope) = &self.scope {
+            scope.note_failure(&without_secrets(&status.to_string()));
+        }
+    }
+
+    /// Returns the error of a call that is dropped before its end.
+    fn dropped(&self) -> Option<Cow<'static, str>> {
+        if self.is_explained() {
+            return None;
+        }
+        let reason = match self.framing.place() {
+            _ if self.is_waiting => None,
+            Place::Foreign => Some("the response is not gRPC".to_owned()),
+            Place::Within(length) => {
+                Some(format!("the client stopped within a message of {length} bytes, which may be over its limit"))
+            }
+            Place::After(length) if self.head.strong_count() > 0 => {
+                Some(format!("the client stopped after a message of {length} bytes, which it may not accept"))
+            }
+            Place::After(_) | Place::Unknown => None,
+        };
+        Some(reason.map_or("cancelled".into(), |reason| format!("body: {reason}").into()))
+    }
+
+    /// Returns true if the status of HTTP fails the request.
+    fn is_explained(&self) -> bool {
+        self.status.is_some_and(|status| status.as_u16() >= 400)
     }
 
     fn record(&mut self, error: Option<&str>, is_whole: bool) {
@@ -118,7 +201,7 @@ impl Call {
         let url = (&*self.url).into();
         let scope = self.scope.as_deref();
         let recording = Recording::since(self.started, &self.id, "POST".into(), url, &*self.sink, scope);
-        let mut recording = recording.route(Some(&self.route));
+        let mut recording = recording.route(Some(&self.route)).tags(self.tags);
         if let Some(status) = self.status {
             recording.responded(status);
         }
@@ -138,7 +221,10 @@ impl Drop for Call {
     fn drop(&mut self) {
         if self.is_open {
             // A sink may be the user's code, and a second panic during a panic would end the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.record(Some("cancelled"), false)));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let error = self.dropped();
+                self.record(error.as_deref(), false);
+            }));
         }
     }
 }
@@ -199,8 +285,30 @@ fn name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn output(&self, _: &crate::OutputRef<'_>) {}
+    }
+
     fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
         of.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn error_of_a_channel_counts_once() {
+        let refused = || BoxError::from(tonic::ConnectError(std::io::Error::other("refused").into()));
+        for end in [Call::fail, Call::break_off] {
+            for error in [refused(), "out of luck".into(), Status::data_loss("no more").into()] {
+                let scope = Arc::new(Scope::new(Arc::new(Nowhere), Arc::default(), None));
+                let uri = Uri::from_static("http://h/a.B/C");
+                let call = Call::start("x".into(), None, &uri, Arc::new(Nowhere), Some(Arc::clone(&scope)));
+                // What tonic does with the error of a channel, and golo with that of a trigger.
+                let status = Status::from_error(end(call, error));
+                let text = error::reason(status.into());
+                assert!(scope.has_recorded(&text), "{text}");
+            }
+        }
     }
 
     #[test]

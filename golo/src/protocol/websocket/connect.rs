@@ -1,6 +1,7 @@
 //! Opening of a WebSocket.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::error::transport::TransportError;
 use crate::error::{RequestErrorKind, chain};
 use crate::metrics::scope;
 use crate::metrics::visitor::Visitor;
-use crate::support::secrets::{url_without_credentials, without_credentials};
+use crate::support::secrets::{url_without_credentials, without_credentials, without_secrets};
 use crate::transport::connect::connect_to_upgrade;
 use crate::transport::message::Progress;
 use crate::transport::pool::Life;
@@ -47,13 +48,25 @@ pub fn connect(id: &str, request: impl IntoRequest) -> Connect<'_> {
 }
 
 /// A WebSocket that is not connected yet, made by [`connect`].
-#[derive(Debug)]
 #[must_use = "a WebSocket is connected when this is awaited"]
 pub struct Connect<'a> {
     id: &'a str,
     request: Result<reqwest::Request, reqwest::Error>,
     route: Option<Cow<'a, str>>,
     limit: Option<Duration>,
+}
+
+impl fmt::Debug for Connect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Connect");
+        text.field("id", &self.id);
+        // Queries and headers have secrets.
+        match &self.request {
+            Ok(request) => text.field("url", &without_secrets(request.url().as_str())),
+            Err(error) => text.field("error", &format_args!("{}", chain(error))),
+        };
+        text.field("route", &self.route).field("limit", &self.limit).finish()
+    }
 }
 
 impl<'a> Connect<'a> {

@@ -47,6 +47,8 @@ pub struct WebSocket {
     limit: Option<Duration>,
     stream: WebSocketStream<Io>,
     life: Life,
+    /// True if the server has closed the WebSocket.
+    is_closed: bool,
 }
 
 impl WebSocket {
@@ -58,7 +60,7 @@ impl WebSocket {
         stream: WebSocketStream<Io>,
         life: Life,
     ) -> Self {
-        Self { id: id.to_owned(), names, named, limit, stream, life }
+        Self { id: id.to_owned(), names, named, limit, stream, life, is_closed: false }
     }
 
     /// Makes the steps from now on belong to the journey `id`. A [`User`](crate::User) that keeps a WebSocket from
@@ -112,9 +114,9 @@ impl WebSocket {
     /// # Ok(()) }
     /// ```
     pub async fn receive(&mut self) -> Result<Message, RequestError> {
-        let Self { id, names, named, limit, stream, life } = self;
+        let Self { id, names, named, limit, stream, life, is_closed } = self;
         step(id, &names.receive, named, *limit, async {
-            let message = next(stream, life).await?;
+            let message = next(stream, life, is_closed).await?;
             let received = message.len();
             Ok((message, Bytes { sent: 0, received }))
         })
@@ -133,23 +135,24 @@ impl WebSocket {
     /// # Ok(()) }
     /// ```
     pub async fn request(&mut self, message: impl Into<Message>) -> Result<Message, RequestError> {
-        let Self { id, names, named, limit, stream, life } = self;
+        let Self { id, names, named, limit, stream, life, is_closed } = self;
         let message = message.into();
         step(id, &names.request, named, *limit, async {
             let sent = message.len() as u64;
             stream.send(message).await.map_err(broken)?;
-            let answer = next(stream, life).await?;
+            let answer = next(stream, life, is_closed).await?;
             let received = answer.len();
             Ok((answer, Bytes { sent, received }))
         })
         .await
     }
 
-    /// Closes the WebSocket, and waits until the server has closed it too. Messages that arrive before are dropped.
+    /// Closes the WebSocket, and waits until the server has closed it too. Messages that arrive before are dropped. If
+    /// the server has closed it already, this succeeds at once.
     ///
     /// # Errors
     ///
-    /// Returns an error if the server does not close it in time, or if the connection is lost.
+    /// Returns an error if the server does not close it in time, or if the connection is lost before.
     ///
     /// ```no_run
     /// # async fn load_test(chat: golo::websocket::WebSocket) -> Result<(), golo::RequestError> {
@@ -157,11 +160,10 @@ impl WebSocket {
     /// # Ok(()) }
     /// ```
     pub async fn close(mut self) -> Result<(), RequestError> {
-        let Self { id, names, named, limit, stream, .. } = &mut self;
+        let Self { id, names, named, limit, stream, is_closed, .. } = &mut self;
         step(id, &names.close, named, *limit, async {
-            stream.close(None).await.map_err(broken)?;
-            while let Some(message) = stream.next().await {
-                message.map_err(broken)?;
+            if !*is_closed {
+                close(stream).await?;
             }
             Ok(((), Bytes::default()))
         })
@@ -175,13 +177,31 @@ impl fmt::Debug for WebSocket {
     }
 }
 
+/// Closes a WebSocket that the server has not closed, as far as is known.
+async fn close(stream: &mut WebSocketStream<Io>) -> Result<(), TransportError> {
+    // The server may have closed it, and then the connection, in the meantime. Its close frame says so.
+    let mut failed = stream.close(None).await.err();
+    let mut is_closed = false;
+    while let Some(message) = stream.next().await {
+        match message {
+            Ok(message) => is_closed |= message.is_close(),
+            Err(error) => failed = Some(failed.unwrap_or(error)),
+        }
+    }
+    match failed {
+        Some(error) if !is_closed => Err(broken(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Waits for the next text or bytes.
-async fn next(stream: &mut WebSocketStream<Io>, life: &Life) -> Result<Message, TransportError> {
+async fn next(stream: &mut WebSocketStream<Io>, life: &Life, is_closed: &mut bool) -> Result<Message, TransportError> {
     loop {
         match stream.next().await {
             Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Ok(message),
             Some(Ok(Message::Close(frame))) => {
                 life.end_by_server();
+                *is_closed = true;
                 // Its answer is sent by the next poll, and the server may be gone already.
                 let _ = stream.flush().await;
                 return Err(match frame {
