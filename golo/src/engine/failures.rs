@@ -96,8 +96,8 @@ impl FailureSample {
         size_of::<Self>() + texts + steps + message(&self.request) + message(&self.response)
     }
 
-    fn order(&self) -> (SystemTime, &str, &str) {
-        (self.at, &self.sequence_id, &self.url)
+    fn order(&self) -> (SystemTime, &str, &str, &Label, ErrorKind) {
+        (self.at, &self.sequence_id, &self.url, &self.label, self.kind)
     }
 }
 
@@ -110,36 +110,42 @@ impl SampledMessage {
 
 /// The first failures of each route, method and kind of error, by time. Never more than [`SAMPLES`] and [`BYTES`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Failures(Vec<Arc<FailureSample>>);
+pub struct Failures {
+    samples: Vec<Arc<FailureSample>>,
+    /// The first sample that was past the limits. Later ones are not kept either, even if they are smaller, so that the
+    /// order of merging does not matter.
+    first_beyond: Option<Arc<FailureSample>>,
+}
 
 impl Failures {
     /// Adds a sample that is within the limits. The recorder takes no others.
     pub(super) fn push(&mut self, sample: FailureSample) {
-        self.0.push(Arc::new(sample));
+        self.samples.push(Arc::new(sample));
     }
 
     /// Adds samples, as far as they are among the first.
     pub fn extend(&mut self, samples: impl IntoIterator<Item = FailureSample>) {
-        self.0.extend(samples.into_iter().map(Arc::new));
+        self.samples.extend(samples.into_iter().map(Arc::new));
         self.limit();
     }
 
     /// Adds the samples of `other`, as far as they are among the first.
     pub fn merge(&mut self, other: &Self) {
-        if !other.0.is_empty() {
-            self.0.extend(other.0.iter().cloned());
+        if !other.samples.is_empty() || other.first_beyond.is_some() {
+            self.samples.extend(other.samples.iter().chain(&other.first_beyond).cloned());
             self.limit();
         }
     }
 
     /// Keeps only those samples that `all` has too.
     pub(crate) fn keep_those_of(&mut self, all: &Self) {
-        self.0.retain(|sample| all.0.iter().any(|kept| Arc::ptr_eq(kept, sample)));
+        self.samples.retain(|sample| all.samples.iter().any(|kept| Arc::ptr_eq(kept, sample)));
+        self.first_beyond = None;
     }
 
     /// Returns the samples in the order in which the requests ended.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &FailureSample> {
-        self.0.iter().map(|sample| &**sample)
+        self.samples.iter().map(|sample| &**sample)
     }
 
     /// Returns the heap memory of the samples, in bytes.
@@ -149,17 +155,26 @@ impl Failures {
     }
 
     fn limit(&mut self) {
-        self.0.sort_by(|one, other| one.order().cmp(&other.order()));
+        self.samples.sort_by(|one, other| one.order().cmp(&other.order()));
         let mut kept: HashMap<(Arc<Label>, ErrorKind), usize> = HashMap::new();
         let (mut number, mut bytes) = (0, 0);
-        self.0.retain(|sample| {
+        let first_beyond = &mut self.first_beyond;
+        self.samples.retain(|sample| {
+            if first_beyond.as_ref().is_some_and(|beyond| sample.order() >= beyond.order()) {
+                return false;
+            }
             let size = sample.bytes();
             let of_kind = kept.entry((Arc::clone(&sample.label), sample.kind)).or_default();
-            let has_room = *of_kind < PER_KIND && number < SAMPLES && bytes + size <= BYTES;
+            if *of_kind >= PER_KIND {
+                return false;
+            }
+            let has_room = number < SAMPLES && bytes + size <= BYTES;
             if has_room {
                 *of_kind += 1;
                 number += 1;
                 bytes += size;
+            } else {
+                *first_beyond = Some(Arc::clone(sample));
             }
             has_room
         });
@@ -245,6 +260,29 @@ mod tests {
         ] {
             assert!(full.bytes() > bare.bytes() + 900, "{full:?}");
         }
+    }
+
+    #[test]
+    fn samples_past_the_memory_do_not_depend_on_the_order_of_merging() {
+        let parts = [(1, 5 << 20), (2, 4 << 20), (3, 1 << 20)].map(|(at, body)| {
+            let mut part = Failures::default();
+            part.extend([sample(at, &format!("/{at}"), ErrorKind::Connect, body)]);
+            part
+        });
+        let same_time = ["/b", "/a"].map(|route| {
+            let mut part = Failures::default();
+            part.extend([sample(0, route, ErrorKind::Connect, 0)]);
+            part
+        });
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+            let mut merged = Failures::default();
+            order.into_iter().for_each(|part| merged.merge(&parts[part]));
+            assert_eq!(times(&merged), [1], "the second one does not fit, and the third one came later");
+        }
+        let [mut one, mut other] = same_time.clone();
+        one.merge(&same_time[1]);
+        other.merge(&same_time[0]);
+        assert_eq!(one, other);
     }
 
     #[test]

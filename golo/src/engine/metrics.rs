@@ -87,7 +87,8 @@ impl Metrics {
 
     /// Adds values of a metric. `tags` is `None` for those that are past the limit of series.
     ///
-    /// If the name is known with another kind, the values are refused.
+    /// If the name is known with another kind, those of the kind that comes first in [`MetricKind`] are kept, and the
+    /// others are refused.
     pub fn add(&mut self, name: &str, unit: Option<&str>, tags: Option<&TagPairs>, more: &Value) {
         self.put(name, unit, tags, Cow::Borrowed(more));
     }
@@ -99,6 +100,12 @@ impl Metrics {
             Some((other, _)) if is_full && !self.by_name.contains_key(name) => other,
             _ => name,
         };
+        if let Some(known) = self.by_name.get(name).filter(|known| known.kind > kind) {
+            let count = known.all().fold(0_u64, |sum, (_, value)| sum.saturating_add(value.count()));
+            self.series -= known.series.len();
+            self.by_name.remove(name);
+            self.refuse(name, Refusal::OtherKind, count);
+        }
         let metric = match self.by_name.entry(name.into()) {
             Entry::Occupied(known) if known.get().kind != kind => {
                 return self.refuse(name, Refusal::OtherKind, more.count());

@@ -18,6 +18,7 @@ pub(super) use load::greatest_common_divisor;
 pub use load::{Load, Model};
 pub use rate::Rate;
 pub(super) use rate::{TWICE_START, starts};
+pub(crate) use scenarios::LONGEST_NAME;
 pub use scenarios::{DeclaredScenario, ScenarioArg, ScenarioRequest, ScenarioSettings, check_name};
 pub(super) use stage::LONGEST;
 pub(crate) use stage::Time;

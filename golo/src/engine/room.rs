@@ -18,6 +18,9 @@ pub const NAMED_SERIES: usize = 4000;
 /// Maximum number of series of routes that thresholds select.
 pub const SELECTED_SERIES: usize = 1000;
 
+/// Maximum number of series, of routes of any priority, that count requests whose tags are past these limits.
+pub const UNTAGGED_SERIES: usize = 1000;
+
 /// Priority of a series when there are too many to keep them all. Each priority has its own limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
@@ -77,8 +80,10 @@ impl<R: Into<Box<str>>> FromIterator<R> for Selected {
 pub(super) struct Room {
     ordinary: usize,
     named: usize,
+    /// Labels without tags.
     named_routes: HashSet<Arc<Label>, BuildHasherDefault<FxHasher>>,
     selected: usize,
+    untagged: usize,
 }
 
 impl Room {
@@ -93,10 +98,10 @@ impl Room {
     pub(super) fn has_room(&self, label: &Label) -> bool {
         match label.priority {
             _ if label.is_other() => true,
+            _ if label.is_untagged() => self.untagged < UNTAGGED_SERIES,
             Priority::Ordinary => self.ordinary < SERIES,
             Priority::Named => {
-                self.named < NAMED_SERIES
-                    && (self.named_routes.len() < NAMED_ROUTES || self.named_routes.contains(label))
+                self.named < NAMED_SERIES && (self.named_routes.len() < NAMED_ROUTES || self.has_named(label))
             }
             Priority::Selected => self.selected < SELECTED_SERIES,
         }
@@ -113,7 +118,7 @@ impl Room {
 
     /// Updates the counts after a label with `series` series was raised from the priority `before` to a higher one.
     pub(super) fn raise(&mut self, label: &Arc<Label>, before: Priority, series: usize) {
-        if label.is_other() {
+        if label.is_other() || label.is_untagged() {
             return;
         }
         let taken = match before {
@@ -125,17 +130,34 @@ impl Room {
         self.count(label, series);
     }
 
+    /// Returns true if the route of this label is counted as named. Its tags do not matter.
+    fn has_named(&self, label: &Label) -> bool {
+        match label.tags.is_empty() {
+            true => self.named_routes.contains(label),
+            false => self.named_routes.contains(&target(label)),
+        }
+    }
+
     fn count(&mut self, label: &Arc<Label>, series: usize) {
         match label.priority {
             _ if label.is_other() => {}
+            _ if label.is_untagged() => self.untagged += series,
             Priority::Ordinary => self.ordinary += series,
             Priority::Named => {
                 self.named += series;
-                if !self.named_routes.contains(label) {
-                    self.named_routes.insert(Arc::clone(label));
+                if !self.has_named(label) {
+                    self.named_routes.insert(match label.tags.is_empty() {
+                        true => Arc::clone(label),
+                        false => Arc::new(target(label)),
+                    });
                 }
             }
             Priority::Selected => self.selected += series,
         }
     }
+}
+
+/// Returns the label without its tags.
+fn target(label: &Label) -> Label {
+    label.clone().with_tags(TagPairs::default())
 }

@@ -13,8 +13,11 @@ use super::route;
 use crate::OutputRef;
 use crate::metrics::group::{self, GroupSample};
 pub use crate::metrics::tag_set::TagPairs;
-use crate::metrics::tag_set::{GROUP, RequestTags};
+use crate::metrics::tag_set::{GROUP, OTHER, RequestTags};
 use crate::request::measure;
+
+/// Key and value of the only tag of requests whose own tags are past the limits.
+const UNTAGGED: [(&str, &str); 1] = [("tags", OTHER)];
 
 /// Number of outputs remembered by their text. A power of two.
 const REMEMBERED: usize = 1 << REMEMBERED_BITS;
@@ -77,6 +80,19 @@ impl Label {
     #[must_use]
     pub fn is_other(&self) -> bool {
         self.method.is_empty() || (self.route.is_empty() && self.is_step())
+    }
+
+    /// Returns the label that counts instead of `self` if its tags are past the limits: that of the same target with the
+    /// tag `tags:other` alone. `None` if it has no other tags.
+    pub(super) fn untagged(&self) -> Option<Self> {
+        let has_tags = !self.tags.is_empty() && !self.is_untagged();
+        has_tags.then(|| self.clone().with_tags(UNTAGGED.into_iter().collect()))
+    }
+
+    /// Returns true if the label stands for all tags past the limits of its target.
+    #[must_use]
+    pub fn is_untagged(&self) -> bool {
+        self.tags.iter().eq(UNTAGGED)
     }
 
     /// Returns true if the label is of measured steps, which are not requests.
@@ -188,6 +204,11 @@ impl Series {
         Self { label: Arc::new(Label::other(self.label.priority, self.is_step())), outcome: self.outcome }
     }
 
+    /// Returns the series of the same target without its tags, which counts instead of `self` if there is room for it.
+    pub(super) fn untagged(&self) -> Option<Self> {
+        self.label.untagged().map(|label| Self { label: Arc::new(label), outcome: self.outcome })
+    }
+
     /// Returns true if the series is of measured steps, which are not requests.
     ///
     /// Up to golo 0.1, steps past the limit were counted in the same series as requests. Of these, only steps that
@@ -291,13 +312,20 @@ impl Index {
         let origin = if output.route.as_deref() == Some(&*output.url) { "".into() } else { route::bounded(origin) };
         let label = Label::new(&*origin, &*route, &*route::bounded(&output.method));
         let label = label.with_tags(tags).with_priority(priority);
-        match self.by_label.get(&label) {
+        self.number(&label).unwrap_or_else(|| {
+            let untagged = label.untagged().and_then(|untagged| self.number(&untagged));
+            untagged.unwrap_or_else(|| self.other(priority, label.is_step()))
+        })
+    }
+
+    /// Returns the number of a label after raising its priority, or `None` if it is new and there is no room for it.
+    fn number(&mut self, label: &Label) -> Option<u32> {
+        match self.by_label.get(label) {
             Some(&known) => {
-                self.raise(known, priority);
-                known
+                self.raise(known, label.priority);
+                Some(known)
             }
-            None if self.room.has_room(&label) => self.add(label),
-            None => self.other(priority, label.is_step()),
+            None => self.room.has_room(label).then(|| self.add(label.clone())),
         }
     }
 
@@ -348,9 +376,17 @@ impl Index {
             Some(series) => Found::Known(series),
             None if self.room.take(&self.labels[label as usize]) => self.new_series(label, outcome, next),
             None => {
-                let label = &self.labels[label as usize];
-                let (priority, is_step) = (label.priority, label.is_step());
-                let other = self.other(priority, is_step);
+                let label = Arc::clone(&self.labels[label as usize]);
+                if let Some(untagged) = label.untagged().and_then(|untagged| self.number(&untagged)) {
+                    match self.known(untagged, outcome) {
+                        Some(series) => return Found::Known(series),
+                        None if self.room.take(&self.labels[untagged as usize]) => {
+                            return self.new_series(untagged, outcome, next);
+                        }
+                        None => {}
+                    }
+                }
+                let other = self.other(label.priority, label.is_step());
                 self.known(other, outcome).map_or_else(|| self.new_series(other, outcome, next), Found::Known)
             }
         }
@@ -370,5 +406,86 @@ impl Index {
     pub fn text(&self, label: u32) -> Arc<Label> {
         let unknown = || Arc::new(Label::other(Priority::Ordinary, false));
         self.labels.get(label as usize).map_or_else(unknown, Arc::clone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::recorder::Recorder;
+    use crate::engine::room::{NAMED_ROUTES, NAMED_SERIES, SELECTED_SERIES, SERIES, UNTAGGED_SERIES};
+    use crate::engine::snapshot::Snapshot;
+
+    const LINE: &str = r#"{"sequenceID":"","url":"http://a/","method":"GET","status":200,"size":12,"timestamp":"2026-11-22T10:05:13Z","duration":30,"error":null}"#;
+
+    /// Records a request of each of `users` users to a route, which the load test names if `is_named`.
+    fn requests(recorder: &mut Recorder, route: &str, is_named: bool, users: usize) {
+        for user in 0..users {
+            let mut output = OutputRef::parse(LINE).unwrap();
+            output.url = format!("http://a/{route}").into();
+            output.route = is_named.then(|| route.to_owned().into());
+            output.tags = [("user", user.to_string())].into_iter().collect();
+            recorder.output(&output);
+        }
+    }
+
+    /// Returns the number of requests in `other`, of those whose tags are past the limit, and of all.
+    fn counts(totals: &Snapshot) -> [u64; 3] {
+        let of = |is_wanted: fn(&Label) -> bool| {
+            let wanted = totals.requests.iter().filter(|(series, _)| is_wanted(&series.label));
+            wanted.map(|(_, measure)| measure.durations.count()).sum()
+        };
+        [of(Label::is_other), of(Label::is_untagged), of(|_| true)]
+    }
+
+    #[test]
+    fn route_stays_known_when_its_tags_are_past_the_limit() {
+        let mut recorder = Recorder::default();
+        requests(&mut recorder, "ordinary", false, SERIES + 50);
+        requests(&mut recorder, "late", false, 3);
+        requests(&mut recorder, "named", true, NAMED_SERIES + 70);
+        let totals = recorder.take();
+        assert_eq!(counts(&totals), [0, 50 + 3 + 70, (SERIES + NAMED_SERIES + 123) as u64]);
+        // The next second has its own limits, and the whole run has them again.
+        requests(&mut recorder, "next", false, 5);
+        let mut run = totals.clone();
+        run.merge(&recorder.take());
+        run.merge(&totals);
+        assert_eq!(counts(&run), [0, 2 * 123 + 5, 2 * (SERIES + NAMED_SERIES + 123) as u64 + 5]);
+        assert!(run.requests.len() <= SERIES + NAMED_SERIES + 4);
+    }
+
+    #[test]
+    fn named_routes_are_counted_without_their_tags() {
+        let mut recorder = Recorder::default();
+        for route in 0..NAMED_ROUTES {
+            requests(&mut recorder, &format!("r{route}"), true, 3);
+        }
+        assert_eq!(counts(&recorder.take()), [0, 0, 3 * NAMED_ROUTES as u64]);
+        requests(&mut recorder, "further", true, 1);
+        assert_eq!(counts(&recorder.take()), [0, 1, 1]);
+    }
+
+    #[test]
+    fn selected_tags_past_the_limit_have_the_priority_of_selected_ones() {
+        let selected =
+            Selected::default().with_tags((0..2 * SELECTED_SERIES).map(|n| ("user".to_owned(), n.to_string())));
+        let mut recorder = Recorder::selecting(selected);
+        requests(&mut recorder, "route", true, SELECTED_SERIES + 1);
+        let totals = recorder.take();
+        assert_eq!(counts(&totals), [0, 1, SELECTED_SERIES as u64 + 1]);
+        let priorities = totals.requests.keys().filter(|series| series.label.is_untagged());
+        assert!(priorities.map(|series| series.label.priority).eq([Priority::Selected]));
+    }
+
+    #[test]
+    fn number_of_routes_without_their_tags_is_limited_too() {
+        let mut recorder = Recorder::default();
+        requests(&mut recorder, "first", false, SERIES);
+        for route in 0..UNTAGGED_SERIES + 20 {
+            let letters = route.to_string().bytes().map(|digit| char::from(digit + b'a' - b'0')).collect::<String>();
+            requests(&mut recorder, &format!("of-{letters}"), false, 1);
+        }
+        assert_eq!(counts(&recorder.take()), [20, UNTAGGED_SERIES as u64, (SERIES + UNTAGGED_SERIES) as u64 + 20]);
     }
 }

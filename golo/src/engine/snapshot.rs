@@ -11,6 +11,7 @@ use super::errors::{ErrorKind, Errors, Seen};
 use super::failures::Failures;
 use super::histogram::Histogram;
 use super::metrics::Metrics;
+use super::mix;
 use super::phases::{MeasuredPhases, Phase};
 use super::room::{Priority, Room, SERIES};
 use super::series::{Label, Outcome, Series};
@@ -22,6 +23,9 @@ pub use crate::metrics::check::Check;
 use crate::metrics::check::{self, Checks};
 use crate::metrics::tag_set;
 use crate::support::panic::{self, Stray};
+
+/// Maximum number of scenarios that are kept apart. A plan has no more.
+pub(crate) const SCENARIOS: usize = mix::MOST;
 
 /// Measurements of one series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -314,7 +318,9 @@ impl Snapshot {
         self.measure(other.requests.iter());
         self.triggers.merge(&other.triggers);
         for (name, triggers) in &other.scenarios {
-            self.scenarios.entry(Arc::clone(name)).or_default().merge(triggers);
+            if self.scenarios.len() < SCENARIOS || self.scenarios.contains_key(name) {
+                self.scenarios.entry(Arc::clone(name)).or_default().merge(triggers);
+            }
         }
         self.journeys.merge(&other.journeys);
         self.slowest.merge(&other.slowest);
@@ -397,13 +403,20 @@ impl Snapshot {
             let has_room = self.requests.contains_key(series) || room.take(&series.label);
             let series = match has_room {
                 true => series.clone(),
-                false => series.beyond(),
+                false => self.beyond(series, &mut room),
             };
             let label = Arc::clone(&series.label);
             if let Some(before) = self.put(series, measure) {
                 room.raise(&label, before, 1);
             }
         }
+    }
+
+    /// Returns the series that counts instead of one that is past the limits, taking room for it.
+    fn beyond(&self, series: &Series, room: &mut Room) -> Series {
+        let untagged = series.untagged();
+        let has_room = |series: &Series| self.requests.contains_key(series) || room.take(&series.label);
+        untagged.filter(has_room).unwrap_or_else(|| series.beyond())
     }
 
     /// Adds measurements to a series, creating it if needed. Returns its former priority if it has a higher one now.

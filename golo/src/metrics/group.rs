@@ -11,6 +11,11 @@ tokio::task_local! {
     static CURRENT: Group;
 }
 
+thread_local! {
+    /// Facts about the group that was left last, for its [`Timing`], which is dropped next.
+    static LEFT: Cell<Notes> = const { Cell::new(Notes { has_failed: false, journey: None }) };
+}
+
 /// Method of the step that a group adds to a journey.
 pub(crate) const METHOD: &str = "GROUP";
 
@@ -21,8 +26,8 @@ pub(crate) const METHOD: &str = "GROUP";
 ///
 /// The duration is that of the whole `future` without its think time. It is the metric `group_duration`, which
 /// thresholds can select by name: `group_duration{group:checkout} p(95)<2s`. The group is also a step of the journey to
-/// which its first request belongs. A group counts as failed if one of the requests or measured steps that it awaits
-/// failed, or if it was dropped before its end.
+/// which its first request belongs. A group counts as failed if one of the requests, measured steps or groups that it
+/// awaits failed, or if it was dropped before its end.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), golo::RequestError> {
@@ -38,15 +43,12 @@ pub fn group<F: Future>(name: &str, future: F) -> impl Future<Output = F::Output
     let group = Group::of(current().entering(name));
     async move {
         let mut timing = Timing::start(group.tags);
-        let ended = CURRENT.scope(group, async move {
-            let output = future.await;
-            (output, CURRENT.with(Group::notes))
+        let output = CURRENT.scope(group, async move {
+            let _leaving = Leaving;
+            future.await
         });
-        let (output, notes) = ended.await;
-        timing.end = Some(notes);
-        drop(timing);
-        // The group around this one.
-        let _ = CURRENT.try_with(|group| group.add(notes));
+        let output = output.await;
+        timing.has_ended = true;
         output
     }
 }
@@ -126,8 +128,18 @@ struct Timing {
     started: Instant,
     /// Think time of the trigger at the start.
     thought: Duration,
-    /// Facts about its requests, once the group has ended.
-    end: Option<Notes>,
+    has_ended: bool,
+}
+
+/// Leaves the facts about the running group to its [`Timing`], which is dropped right after it, also if the group is
+/// dropped before its end.
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let notes = CURRENT.try_with(Group::notes).unwrap_or_default();
+        let _ = LEFT.try_with(|left| left.set(notes));
+    }
 }
 
 impl Timing {
@@ -135,7 +147,7 @@ impl Timing {
         let scope = scope::current();
         let tags = scope.as_deref().map_or(TagSet::EMPTY, Scope::tags).under(group);
         let thought = scope.as_deref().map_or(Duration::ZERO, Scope::thought);
-        Self { tags, scope, started: Instant::now(), thought, end: None }
+        Self { tags, scope, started: Instant::now(), thought, has_ended: false }
     }
 }
 
@@ -143,17 +155,20 @@ impl Drop for Timing {
     fn drop(&mut self) {
         let scope = self.scope.as_deref();
         let thought = scope.map_or(Duration::ZERO, Scope::thought).saturating_sub(self.thought);
-        let notes = self.end.unwrap_or(Notes { has_failed: true, journey: None });
+        let mut notes = LEFT.try_with(Cell::take).unwrap_or_default();
+        notes.has_failed |= !self.has_ended;
         let sample = GroupSample {
             tags: self.tags.into(),
             duration: self.started.elapsed().saturating_sub(thought),
             failed: notes.has_failed,
-            dropped: self.end.is_none(),
+            dropped: !self.has_ended,
             set: self.tags,
             started: self.started,
             journey: notes.journey,
         };
         scope::sink_of(scope).group(&sample);
+        // The group around this one.
+        let _ = CURRENT.try_with(|group| group.add(notes));
     }
 }
 
@@ -162,5 +177,82 @@ impl GroupSample {
     #[must_use]
     pub fn name(&self) -> String {
         self.tags.get(GROUP).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{OutputRef, Sink};
+
+    #[derive(Default)]
+    struct Groups(Mutex<Vec<(String, bool, bool)>>);
+
+    impl Sink for Groups {
+        fn output(&self, _: &OutputRef<'_>) {}
+
+        fn group(&self, sample: &GroupSample) {
+            self.0.lock().unwrap().push((sample.name(), sample.failed, sample.dropped));
+        }
+    }
+
+    async fn measured(future: impl Future<Output = ()>) -> Vec<(String, bool, bool)> {
+        let groups = Arc::new(Groups::default());
+        let sink: Arc<dyn Sink> = Arc::<Groups>::clone(&groups);
+        Arc::new(Scope::new(sink, Arc::default(), None)).run(future).await;
+        let mut groups = groups.0.lock().unwrap();
+        std::mem::take(&mut *groups)
+    }
+
+    /// Polls a future once and drops it.
+    async fn begin(future: impl Future) {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| {
+            let _ = future.as_mut().poll(context);
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn group_around_a_dropped_group_fails_too() {
+        let groups = measured(async {
+            group("outer", async {
+                begin(group("inner", std::future::pending::<()>())).await;
+                group("after", async {}).await;
+            })
+            .await;
+            group("next", async {}).await;
+        });
+        let told = |name: &str, failed, dropped| (name.to_owned(), failed, dropped);
+        assert_eq!(
+            groups.await,
+            [
+                told("outer::inner", true, true),
+                told("outer::after", false, false),
+                told("outer", true, false),
+                told("next", false, false),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn dropped_group_keeps_the_journey_of_its_requests() {
+        let noted = Arc::new(Mutex::new(None));
+        let groups = measured(group("outer", {
+            let noted = Arc::clone(&noted);
+            async move {
+                let inner = group("inner", async {
+                    note_request(Some(7), true);
+                    std::future::pending::<()>().await;
+                });
+                begin(inner).await;
+                *noted.lock().unwrap() = CURRENT.with(Group::notes).journey;
+            }
+        }));
+        assert_eq!(groups.await.len(), 2);
+        assert_eq!(*noted.lock().unwrap(), Some(7));
     }
 }

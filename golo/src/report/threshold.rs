@@ -11,6 +11,7 @@ mod own;
 mod parse;
 mod room;
 mod samples;
+mod scenario;
 mod sliding;
 mod tag;
 #[cfg(test)]
@@ -82,7 +83,7 @@ use crate::engine::plan::Time;
 ///
 /// Metrics of requests, steps and groups and those of the load test's own also have the tags that the load test sets by
 /// [`tag`](crate::tag()) and [`Request::tag`](crate::Request::tag): `http_req_duration{tenant:blue} p(95)<200ms`. If
-/// nothing was recorded with the key, the threshold fails. See
+/// nothing was recorded with the tag, the threshold fails. See
 /// [Metrics, tags and groups](crate::metrics_tags_and_groups).
 ///
 /// Requests have the tags `route`, `method`, `status`, `origin` (`http://127.0.0.1:8765`), `error` (the word of its
@@ -113,8 +114,8 @@ use crate::engine::plan::Time;
 ///
 /// With `over 30s` the threshold must hold in each window of that length that ends at a whole second of the load, and
 /// the worst window is reported. The length is whole seconds, from 1 s to 1 h. A window without samples of a
-/// distribution or a share is not judged, and if no window has any, the threshold fails. If the load is shorter than one
-/// window, the whole run is judged.
+/// distribution or a share is not judged, and if no window has any, the threshold fails. A counter is 0 in it. With the
+/// tag `scenario` the load is that of the scenario. If the load is shorter than one window, the whole run is judged.
 ///
 /// A value is a number with a unit: `ns us µs ms s m h`, or milliseconds without a unit; for data `B kB MB GB KiB MiB
 /// GiB`; for a share `%`, or a number from 0 to 1; otherwise no unit. The values of tags have no unit and may be

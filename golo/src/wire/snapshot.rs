@@ -9,12 +9,12 @@ use super::{WireError, moment, unix_nanoseconds};
 use crate::engine::connections::Connections;
 use crate::engine::errors::{ErrorKind, Errors, Seen};
 use crate::engine::failures::SAMPLES;
-use crate::engine::mix;
 use crate::engine::phases::{MeasuredPhases, Phase};
+use crate::engine::plan::LONGEST_NAME;
 use crate::engine::room::Priority;
 use crate::engine::series::{Label, Outcome, Series};
 use crate::engine::slowest::{Journey, Slowest, Step};
-use crate::engine::snapshot::{AfterLoad, Check, Generator, Measure, Redirects, Snapshot, Triggers};
+use crate::engine::snapshot::{AfterLoad, Check, Generator, Measure, Redirects, SCENARIOS, Snapshot, Triggers};
 use crate::engine::spent::Spent;
 use crate::metrics::output::nanoseconds;
 use crate::pb::engine as pb;
@@ -415,7 +415,8 @@ fn scenarios(written: &[pb::ScenarioTriggers]) -> Result<BTreeMap<Arc<str>, Trig
         let triggers = written.triggers.as_ref().map_or_else(|| Ok(Triggers::default()), Triggers::try_from)?;
         Ok((written.scenario.as_str().into(), triggers))
     };
-    written.iter().take(mix::MOST).map(one).collect()
+    let is_name = |written: &&pb::ScenarioTriggers| written.scenario.chars().count() <= LONGEST_NAME;
+    written.iter().filter(is_name).take(SCENARIOS).map(one).collect()
 }
 
 impl From<&Triggers> for pb::Triggers {

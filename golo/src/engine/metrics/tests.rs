@@ -55,6 +55,23 @@ fn other_kind_of_a_known_name_is_refused_and_counted() {
     assert_eq!(metrics.refused().collect::<Vec<_>>(), [("x", Refusal::OtherKind, 7)]);
 }
 
+#[test]
+fn kind_that_is_kept_does_not_depend_on_the_order_of_merging() {
+    let empty = TagPairs::default();
+    let (mut counters, mut rates) = (Metrics::default(), Metrics::default());
+    counters.add("x", None, Some(&empty), &counter(5));
+    counters.add("y", None, Some(&empty), &counter(5));
+    for n in 0..3 {
+        rates.add("x", None, Some(&tags(n)), &Value::Rate(Share { part: 1, of: 7 }));
+    }
+    let mut merged = rates.clone();
+    merged.merge(&counters);
+    counters.merge(&rates);
+    assert_eq!(counters, merged);
+    assert_eq!((merged.get("x").unwrap().kind(), merged.series), (MetricKind::Counter, 2));
+    assert_eq!(merged.refused().collect::<Vec<_>>(), [("x", Refusal::OtherKind, 21)]);
+}
+
 fn values() -> impl Strategy<Value = Vec<(u8, u8, f64, u64)>> {
     prop::collection::vec((0u8..3, 0u8..4, -1e4..1e4, 0u64..3), 0..60)
 }

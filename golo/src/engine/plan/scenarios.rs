@@ -14,7 +14,7 @@ const KEYS: [&str; 11] =
 /// Characters that separate names and values in flags and thresholds.
 const SEPARATORS: [char; 6] = [':', ',', '=', '{', '}', '"'];
 /// Maximum length of a scenario's name, in characters.
-const LONGEST_NAME: usize = 64;
+pub(crate) const LONGEST_NAME: usize = 64;
 
 /// Settings of one scenario: its weight, or a load of its own.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,12 +1,16 @@
 //! Thresholds and failures: thresholds that ask for failures, and notes on values that include them.
 
+use std::time::Duration;
+
 use super::Threshold;
 use super::metric::{Kind, Metric, Statistic};
+use super::samples::{Measured, Samples};
 use super::tag::Tag;
 use crate::engine::histogram::Histogram;
 use crate::engine::phases::Phase;
 use crate::engine::series::{Outcome, Series};
 use crate::engine::snapshot::{Ends, Snapshot};
+use crate::report::RateTime;
 use crate::report::units::{nanoseconds, percent};
 
 impl Threshold {
@@ -99,8 +103,16 @@ fn whole_responses(totals: &Snapshot) -> Ends {
 }
 
 impl Threshold {
-    /// Returns true if the value is a rate per second.
+    /// Returns true if the value is a rate per second, of a metric of golo's.
     pub(super) fn is_per_second(&self) -> bool {
         self.metric.kind() == Kind::Counter && self.statistic == Statistic::Rate
+    }
+
+    /// Returns true if the value is a rate per second, judging by what was measured: the rate of a metric of the load
+    /// test's own is one if the metric is a counter.
+    pub(super) fn is_rate_of(&self, totals: &Snapshot) -> bool {
+        let measured = Measured { totals, rates: RateTime::load(Duration::ZERO), users: None };
+        let is_sum = || matches!(self.samples(&measured), Samples::Sum(_));
+        self.is_per_second() || (self.metric == Metric::Own && self.statistic == Statistic::Rate && is_sum())
     }
 }

@@ -22,10 +22,12 @@ impl Threshold {
             return None;
         }
         let hidden = totals.requests.iter().filter(|(series, _)| {
-            // A selected route has room of its own. Its requests are in `other` only if that is used up.
-            series.label.is_other()
-                && (!is_of_route || series.label.priority == Priority::Selected)
-                && self.may_be_about(series)
+            // A selected route, or tag, has room of its own. Its requests are past the limits only if that is used up.
+            let is_hidden = match series.label.is_other() {
+                true => !is_of_route || series.label.priority == Priority::Selected,
+                false => has(&[Key::Own]) && series.label.is_untagged() && series.label.priority == Priority::Selected,
+            };
+            is_hidden && self.may_be_about(series)
         });
         match hidden.fold(0, |sum: u64, (_, measure)| sum.saturating_add(measure.durations.count())) {
             0 => None,
@@ -52,11 +54,19 @@ impl Threshold {
         !matches!(self.metric, Metric::Own | Metric::GroupDuration)
     }
 
-    /// Returns true if requests of `other` may match, judging by their outcome, which is known.
+    /// Returns true if requests past the limits may match, judging by what is known of them: of those in `other` the
+    /// outcome, and of those without their tags also the target.
     fn may_be_about(&self, other: &Series) -> bool {
         let may_be_step = !matches!(other.outcome, Outcome::Answered { status: 1.., .. });
-        let is_kind = if self.wants_steps() { may_be_step } else { !other.is_step() };
-        let is_label = |tag: &&Tag| matches!(tag.key(), Key::Route | Key::Method | Key::Origin | Key::Step | Key::Own);
+        let is_other = other.label.is_other();
+        let is_kind = match self.wants_steps() {
+            true if is_other => may_be_step,
+            wants_steps => other.is_step() == wants_steps,
+        };
+        let is_label = |tag: &&Tag| {
+            let is_target = matches!(tag.key(), Key::Route | Key::Method | Key::Origin | Key::Step);
+            tag.key() == Key::Own || (is_other && is_target)
+        };
         (other.outcome != Outcome::Interrupted || self.metric.counts_cut_off())
             && is_kind
             && self.tags.iter().filter(|tag| !is_label(tag)).all(|tag| tag.is_of(other))

@@ -88,7 +88,7 @@ impl Threshold {
         }
     }
 
-    /// Explains that nothing has a key that the load test should set, and suggests a similar key. A threshold on a metric
+    /// Explains that nothing has a tag that the load test should set, and suggests a similar one. A threshold on a metric
     /// of golo's fails then, even if it is a counter.
     pub(super) fn unknown_tag(&self, totals: &Snapshot) -> Option<String> {
         if !self.is_of_requests() || self.tags().next().is_none() {
@@ -98,7 +98,7 @@ impl Threshold {
         let series = totals.requests.keys().filter(|series| series.is_step() == wants_steps);
         let tags: Vec<_> = series.map(|series| &series.label.tags).collect();
         let what = if wants_steps { "step" } else { "request" };
-        self.tags.iter().filter(|tag| !has_key(tag, &tags)).find_map(|tag| missing(tag, &tags, what))
+        self.tags.iter().find_map(|tag| missing(tag, &tags, what))
     }
 }
 

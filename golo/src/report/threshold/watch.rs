@@ -78,7 +78,7 @@ impl Watch {
         let load = self.plan.duration().map_or(elapsed, |duration| duration.min(elapsed));
         let measured = Measured { totals, rates: RateTime::load(load), users: self.users };
         let lost = self.thresholds.iter().find(|watched| {
-            if let Some(windows) = watched.windows.as_ref().filter(|windows| !windows.are_longer_than(&self.plan)) {
+            if let Some(windows) = watched.windows.as_ref().filter(|windows| !windows.are_longer_than_load()) {
                 // A window that began before an early end of the load and ended after it is not judged in the end.
                 let have_failed =
                     !has_ended_early(&self.plan, totals, elapsed) && windows.have_failed(&watched.threshold);
@@ -94,9 +94,15 @@ impl Watch {
     #[must_use]
     pub fn judge(&self, finished: &Finished) -> Vec<Judged> {
         let measured = Measured::of(finished, self.users);
-        let judged = |Watched { threshold, windows, .. }: &Watched| match windows {
-            Some(windows) => windows.judge(threshold, finished, self.users),
-            None => threshold.judge(&measured),
+        let judged = |Watched { threshold, windows, .. }: &Watched| {
+            let judged = match windows {
+                Some(windows) => windows.judge(threshold, finished, self.users),
+                None => threshold.judge(&measured),
+            };
+            match threshold.wrong_scenario(&self.plan, &finished.totals) {
+                Some(reason) => Judged { passed: false, reason: Some(reason), ..judged },
+                None => judged,
+            }
         };
         self.thresholds.iter().map(judged).collect()
     }
@@ -104,7 +110,7 @@ impl Watch {
 
 impl Watched {
     fn room(&self, plan: &Plan, totals: &Snapshot, elapsed: Duration) -> Room {
-        let is_rate = self.threshold.is_per_second();
+        let is_rate = self.threshold.is_rate_of(totals);
         if is_rate && has_ended_early(plan, totals, elapsed) {
             // The time that the rate will cover is not known exactly.
             return Room::default();
@@ -176,7 +182,9 @@ fn reached(curve: &Curve, elapsed: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::metrics::{Sum, Value};
     use crate::engine::plan::Asked;
+    use crate::engine::series::TagPairs;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -274,6 +282,27 @@ mod tests {
         assert_eq!(lost_with_grace("iterations rate>=10", &used_up, (60, 0)), None);
         // If the load was stopped otherwise, the rate covers the time until then.
         assert_eq!(lost_with_grace("iterations rate>=10", &minute, (20, 1)), None);
+    }
+
+    #[test]
+    fn rate_of_an_own_counter_covers_the_load_too() {
+        let grace = Asked { graceful_stop: Some(30 * SECOND), ..Asked::default() };
+        let minute = Plan::new(Asked { duration: Some(60 * SECOND), ..grace }).unwrap();
+        // A run of ten orders per second is stopped after 20 s, and one more trigger ends in each second of the grace.
+        let mut watch = watch("orders rate>=10/s", &minute);
+        let mut totals = Snapshot::default();
+        let lost = (1..=40).find(|&elapsed| {
+            let mut second = Snapshot::default();
+            let is_late = elapsed > 20;
+            second.triggers.done_after_load = u64::from(is_late);
+            let millionths = if is_late { 1_000_000 } else { 10_000_000 };
+            let sum = Sum { count: 1, millionths, after_load: if is_late { millionths } else { 0 } };
+            second.metrics.add("orders", None, Some(&TagPairs::default()), &Value::Counter(sum));
+            totals.merge(&second);
+            watch.second(&Progress { elapsed: elapsed * SECOND, second, users: 25, connections: 0 });
+            watch.lost(&totals, elapsed * SECOND).is_some()
+        });
+        assert_eq!(lost, None);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::operator::Operator;
-use super::samples::{Measured, Users};
+use super::samples::{Measured, Samples, Users};
+use super::scenario::Span;
 use super::sliding::Sliding;
 use super::{Actual, Judged, Threshold};
 use crate::engine::plan::{Plan, parse_duration};
@@ -35,7 +36,7 @@ pub(super) fn length(text: &str) -> Option<Duration> {
 pub struct WindowCounts {
     /// Length of each window.
     pub length: Duration,
-    /// Number of windows that were judged: those with samples.
+    /// Number of windows that were judged: those with samples, and for a counter all.
     pub judged: u64,
     /// Number of judged windows that did not meet the threshold.
     pub failed: u64,
@@ -53,8 +54,10 @@ pub(super) struct Windows {
     sliding: Sliding,
     /// End of the last second.
     until: Duration,
-    /// End of the load as the plan has it.
-    planned_end: Option<Duration>,
+    /// Time in which windows are judged: that of the load.
+    span: Span,
+    /// Value of a window without samples, if the threshold is known to be on a counter.
+    zero: Option<Actual>,
     /// Windows that may turn out to have ended after the load, if it ended early.
     recent: VecDeque<Window>,
     /// Windows that certainly ended within the load.
@@ -76,6 +79,7 @@ struct Tally {
     judged: u64,
     failed: u64,
     empty: u64,
+    first_empty: Option<Window>,
     worst: Option<Window>,
 }
 
@@ -86,7 +90,8 @@ impl Windows {
             length,
             sliding: Sliding::default(),
             until: Duration::ZERO,
-            planned_end: plan.duration(),
+            span: Span::of(threshold, plan),
+            zero: None,
             recent: VecDeque::new(),
             certain: Tally::default(),
             // The triggers have one grace period, and the users have another.
@@ -98,41 +103,66 @@ impl Windows {
     pub(super) fn second(&mut self, threshold: &Threshold, progress: &Progress) {
         let length = progress.elapsed.saturating_sub(self.until);
         self.until = self.until.max(progress.elapsed);
-        if self.planned_end.is_some_and(|end| self.until > end) {
+        self.span.second(&progress.second);
+        if self.span.is_over(self.until) {
             return;
         }
         let users = Some(Users { fewest: progress.users, most: progress.users });
         let measured = Measured { totals: &progress.second, rates: RateTime::load(length), users };
-        self.sliding.add(&threshold.samples(&measured), length);
+        let samples = threshold.samples(&measured);
+        self.zero = self.zero.or_else(|| self.zero_of(threshold, &samples));
+        self.sliding.add(&samples, length);
         self.sliding.keep(self.length);
         let time = self.sliding.length();
         if time < self.length {
             return;
         }
-        let actual = threshold.value_of(&self.sliding.samples(), time);
-        self.recent.push_back(Window { from: self.until.saturating_sub(time), until: self.until, actual });
+        let from = self.until.saturating_sub(time);
+        if from >= self.span.start {
+            let actual = threshold.value_of(&self.sliding.samples(), time);
+            self.recent.push_back(Window { from, until: self.until, actual });
+        }
         while let Some(&window) = self.recent.front().filter(|window| self.until - window.until > self.kept) {
             self.certain.add(threshold, window);
             self.recent.pop_front();
         }
     }
 
-    /// Returns true if the whole run is judged because it is shorter than a window.
-    pub(super) fn are_longer_than(&self, plan: &Plan) -> bool {
-        plan.duration().is_some_and(|duration| duration < self.length)
+    /// Returns the value of a window without samples, if these samples are those of a counter.
+    fn zero_of(&self, threshold: &Threshold, samples: &Samples<'_>) -> Option<Actual> {
+        let zero = match samples {
+            Samples::Sum(_) => Samples::Sum(0.0),
+            Samples::Counter(_) => Samples::Counter(0),
+            _ => return None,
+        };
+        threshold.value_of(&zero, self.length)
+    }
+
+    /// Returns true if the whole run is judged because the load is shorter than a window.
+    pub(super) fn are_longer_than_load(&self) -> bool {
+        self.span.length().is_some_and(|length| length < self.length)
     }
 
     /// Returns true if any window failed so far.
     pub(super) fn have_failed(&self, threshold: &Threshold) -> bool {
-        self.certain.failed > 0 || self.recent.iter().any(|window| window.has_failed(threshold))
+        let mut tally = self.certain.clone();
+        self.recent.iter().for_each(|window| tally.add(threshold, *window));
+        if let Some(zero) = self.zero {
+            tally.judge_empty(threshold, zero);
+        }
+        tally.failed > 0
     }
 
     /// Judges the threshold by all windows that ended within the load.
     pub(super) fn judge(&self, threshold: &Threshold, finished: &Finished, users: Option<Users>) -> Judged {
-        let whole = threshold.judge(&Measured::of(finished, users));
+        let measured = Measured::of(finished, users);
+        let whole = threshold.judge(&measured);
         let mut tally = self.certain.clone();
         let recent = self.recent.iter().filter(|window| window.until <= finished.load_time);
         recent.for_each(|window| tally.add(threshold, *window));
+        if let Some(zero) = self.zero.or_else(|| self.zero_of(threshold, &threshold.samples(&measured))) {
+            tally.judge_empty(threshold, zero);
+        }
         let counts = WindowCounts {
             length: self.length,
             judged: tally.judged,
@@ -141,7 +171,8 @@ impl Windows {
             worst_from: tally.worst.map(|worst| worst.from),
         };
         if tally.judged + tally.empty == 0 {
-            let short = format!("judged over the whole run, which was shorter than {}", duration(self.length));
+            let what = if self.span.is_of_scenario { "as the load of the scenario" } else { "which" };
+            let short = format!("judged over the whole run, {what} was shorter than {}", duration(self.length));
             let note = whole.note.map_or_else(|| short.clone(), |note| format!("{short}; {note}"));
             return Judged { note: whole.actual.map(|_| note), windows: Some(counts), ..whole };
         }
@@ -182,10 +213,25 @@ impl Tally {
     fn add(&mut self, threshold: &Threshold, window: Window) {
         let Some(actual) = window.actual else {
             self.empty += 1;
+            self.first_empty = self.first_empty.or(Some(window));
             return;
         };
         self.judged += 1;
         self.failed += u64::from(window.has_failed(threshold));
+        self.compare(threshold, window, actual);
+    }
+
+    /// Judges the windows without samples, which have the value `zero`.
+    fn judge_empty(&mut self, threshold: &Threshold, zero: Actual) {
+        let Some(first) = self.first_empty.take() else { return };
+        let empty = std::mem::take(&mut self.empty);
+        self.judged += empty;
+        self.failed += if threshold.holds(zero.value()) { 0 } else { empty };
+        self.compare(threshold, Window { actual: Some(zero), ..first }, zero);
+    }
+
+    /// Keeps a window with the value `actual` if it is the worst one so far.
+    fn compare(&mut self, threshold: &Threshold, window: Window, actual: Actual) {
         let worst = self.worst.and_then(|worst| worst.actual);
         if worst.is_none_or(|worst| threshold.is_worse(actual.value(), worst.value())) {
             self.worst = Some(window);

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::metrics::{Durations, Level, Refusal, Share, Sum, Value};
+use crate::engine::room::Priority;
 use crate::engine::series::TagPairs;
 use crate::engine::tags::Numbers;
 
@@ -95,7 +96,8 @@ fn wrong_name_shows_the_nearest_that_exists() {
         ),
         ("group_duration{group:chekout} max<1", "no group has the tag `group:chekout`; did you mean `checkout`?"),
         ("http_reqs{tennant:blue} count==0", "no request has the tag `tennant`; did you mean `tenant`?"),
-        ("http_req_duration{tenant:blu} max<1", "no samples of `http_req_duration{tenant:blu}`; did you mean `blue`?"),
+        ("http_req_duration{tenant:blu} max<1", "no request has the tag `tenant:blu`; did you mean `blue`?"),
+        ("http_req_failed{tenant:bleu} count<5", "no request has the tag `tenant:bleu`; did you mean `blue`?"),
         ("steps{tenant:blue} count==0", "no step has the tag `tenant`"),
     ] {
         let judged = judged(text, &totals);
@@ -112,6 +114,25 @@ fn values_past_the_limit_of_series_fail_thresholds_with_tags_only() {
     assert!(judged("orders count==8.5", &totals).passed);
     let said = judged("orders{shop:north} count>0", &totals).said();
     assert_eq!(said, "not known: 2 values past the limit of series may have this tag");
+}
+
+#[test]
+fn requests_whose_tags_are_past_the_limit_fail_thresholds_that_may_select_them() {
+    let mut totals = measured();
+    let Series { label, outcome } = series("GET", "/full", PASSED);
+    let tags = tags(&[("tags", "other")]);
+    let label = Label::clone(&label).with_tags(tags).with_priority(Priority::Selected);
+    request(&mut totals, Series { label: Arc::new(label), outcome }, &[1; 3]);
+    let said = judged("http_req_failed{tenant:blue} count<5", &totals).said();
+    assert_eq!(said, "not known: 3 requests past the limit of series are in `other`, and may have this tag");
+    for text in [
+        "http_reqs{tenant:blue,route:/} count==10",
+        "http_reqs{tenant:blue,outcome:failed} count==0",
+        "http_reqs{route:/full} count==3",
+        "http_reqs{method:GET} count==23",
+    ] {
+        assert!(judged(text, &totals).passed, "{text}: {}", judged(text, &totals).said());
+    }
 }
 
 #[test]

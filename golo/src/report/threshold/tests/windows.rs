@@ -3,8 +3,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::plan::{Asked, Plan};
+use crate::engine::metrics::{Sum, Value};
+use crate::engine::plan::{Asked, DeclaredScenario, Plan, ScenarioRequest, ScenarioSettings};
+use crate::engine::series::TagPairs;
+use crate::engine::tags::Numbers;
 use crate::engine::{Finished, Options, Progress};
+use crate::tagify;
 use crate::user::share::Share;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +24,10 @@ struct Run {
 
 impl Run {
     fn new(thresholds: &[&str], asked: Asked) -> Self {
-        let plan = Plan::new(Asked { graceful_stop: Some(SECOND), ..asked }).unwrap();
+        Self::of_plan(Plan::new(Asked { graceful_stop: Some(SECOND), ..asked }).unwrap(), thresholds)
+    }
+
+    fn of_plan(plan: Plan, thresholds: &[&str]) -> Self {
         let watch = Watch::new(thresholds.iter().map(|text| threshold(text)), &plan);
         Self { plan, watch, totals: Snapshot::default(), elapsed: Duration::ZERO, lost_after: None }
     }
@@ -181,7 +188,162 @@ fn old_windows_count_after_they_are_certain() {
     assert_eq!(run.lost_after, Some(2));
 }
 
+/// Returns a second in which the load test's own metrics have this sum. `None` if nothing was recorded.
+fn own(sum: Option<u32>) -> Snapshot {
+    let mut second = Snapshot::default();
+    let blue: TagPairs = [("tenant", "blue")].into_iter().collect();
+    if let Some(sum) = sum {
+        let orders = Sum { count: 1, millionths: u128::from(sum) * 1_000_000, after_load: 0 };
+        second.metrics.add("orders", None, Some(&blue), &Value::Counter(orders));
+        let mut carts = Numbers::default();
+        (0..sum).for_each(|_| assert!(carts.record_number(1.0)));
+        second.metrics.add("carts", None, Some(&blue), &Value::Trend(carts));
+        (0..sum).for_each(|_| second.tags.record(&tagify([("size", "1")]), false));
+    }
+    second
+}
+
+const COUNTERS: [&str; 5] =
+    ["orders count", "orders{tenant:blue} count", "carts count", "tag{size} count", "orders rate"];
+
+#[test]
+fn own_counter_is_0_in_a_window_in_which_it_did_not_increase() {
+    for counter in COUNTERS {
+        let mut run = Run::of_seconds(7, &[&format!("{counter}>0.2 over 1s")]);
+        [None, Some(2), Some(1), None, None, Some(3), None].into_iter().for_each(|sum| run.add(own(sum), SECOND));
+        let judged = run.ended().remove(0);
+        assert!(!judged.passed, "{counter}");
+        assert!(judged.said().ends_with("(from 0s to 1s; 4 of 7 windows failed)"), "{}", judged.said());
+        assert_eq!(run.lost_after, Some(2), "{counter}: it is known to be a counter then");
+    }
+    // Windows that were certain before anything was recorded are judged too.
+    let mut run = Run::of_seconds(300, &["orders count>=1 over 1s"]);
+    (0..299).for_each(|_| run.add(own(None), SECOND));
+    assert_eq!(run.lost_after, None);
+    run.add(own(Some(1)), SECOND);
+    assert_eq!(run.lost_after, Some(300));
+    let judged = run.ended().remove(0);
+    assert_eq!(judged.said(), "0 (from 0s to 1s; 299 of 300 windows failed)");
+    // A value that came after the last window tells the kind too.
+    let mut run = Run::of_seconds(3, &["orders count>=1 over 1s", "carts avg>=1 over 1s"]);
+    (0..3).for_each(|_| run.add(own(None), SECOND));
+    run.add(own(Some(1)), SECOND);
+    let judged = run.judged(3 * SECOND);
+    assert_eq!(judged[0].said(), "0 (from 0s to 1s; 3 of 3 windows failed)");
+    assert_eq!(judged[1].said(), "no samples in any of its 3 windows");
+}
+
+/// A plan of a scenario that starts at 5 s and takes 3 s, one that ends after four iterations, and two that share the
+/// load of a run of 10 s.
+fn scenarios() -> Plan {
+    let declared = [
+        ("browse", &[][..]),
+        ("search", &[]),
+        ("report", &[("rate", "2/s"), ("start", "5s"), ("duration", "3s")]),
+        ("first", &[("users", "1"), ("iterations", "4")]),
+    ];
+    let declared = declared.map(|(name, settings)| DeclaredScenario {
+        name: name.to_owned(),
+        settings: ScenarioSettings::read(settings).unwrap(),
+    });
+    let run = Plan::new(Asked { duration: Some(10 * SECOND), ..Asked::default() }).unwrap();
+    ScenarioRequest::default().plan(run.sole().unwrap(), &declared, false).unwrap()
+}
+
+#[test]
+fn windows_of_a_scenario_are_those_of_its_load() {
+    let texts = [
+        "iterations{scenario:report} count>=4 over 2s",
+        "iterations{scenario:first} count>=2 over 1s",
+        "iterations{scenario:browse} count>=1 over 1s",
+        "iterations{scenario:report} count>=6 over 4s",
+    ];
+    let mut run = Run::of_plan(scenarios(), &texts);
+    for second in 0..12 {
+        let mut seen = Snapshot::default();
+        let mut done = |name: &str, number: u64| {
+            let triggers = seen.scenarios.entry(name.into()).or_default();
+            (triggers.due, triggers.done) = (number, number);
+        };
+        done("browse", 1);
+        if (5..8).contains(&second) {
+            done("report", 2);
+        }
+        if second < 2 {
+            done("first", 2);
+        }
+        run.add(seen, SECOND);
+    }
+    let judged = run.judged(10 * SECOND);
+    assert_eq!(judged[0].said(), "4 (from 5s to 7s; 2 windows passed)");
+    assert_eq!(judged[1].said(), "2 (from 0s to 1s; 1 window passed)", "the last iteration started in the second one");
+    assert_eq!(judged[2].said(), "1 (from 0s to 1s; 10 windows passed)");
+    assert_eq!(judged[3].said(), "6 (judged over the whole run, as the load of the scenario was shorter than 4s)");
+    assert_eq!(run.lost_after, None);
+}
+
+#[test]
+fn unknown_scenario_fails_with_the_nearest_one() {
+    let reason = |plan: Plan, text: &str| {
+        let mut run = Run::of_plan(plan, &[text]);
+        let mut second = Snapshot::default();
+        for scenario in ["browse", "first"] {
+            let Series { label, outcome } = series("GET", "/", PASSED);
+            let tags = [("scenario", scenario)].into_iter().collect();
+            let label = Arc::new(Label::clone(&label).with_tags(tags));
+            request(&mut second, Series { label, outcome }, &[1]);
+        }
+        run.add(second, SECOND);
+        let judged = run.ended().remove(0);
+        assert_eq!(judged.passed, judged.reason.is_none(), "{text}");
+        judged.reason
+    };
+    for metric in ["iteration_failed", "dropped_iterations", "iterations", "http_req_failed"] {
+        for over in ["", " over 1s"] {
+            let of = |scenario| reason(scenarios(), &format!("{metric}{{scenario:{scenario}}} count<9{over}"));
+            assert_eq!(of("borwse").unwrap(), "the run has no scenario `borwse`; did you mean `browse`?", "{metric}");
+            assert_eq!(of("first"), None, "{metric}");
+        }
+    }
+    let shared = reason(scenarios(), "dropped_iterations{scenario:browse} count<=0").unwrap();
+    assert_eq!(shared, "not known: `browse` shares its load, so starts that did not happen belong to no scenario");
+    // A load test without scenarios may have a tag of this key.
+    let without = || Plan::new(Asked::default()).unwrap();
+    assert_eq!(reason(without(), "http_req_failed{scenario:browse} count<1"), None);
+    let none = reason(without(), "iterations{scenario:browse} count<9").unwrap();
+    assert_eq!(none, "the run has no scenario `browse`");
+}
+
 proptest! {
+    #[test]
+    fn windows_of_own_counters_are_judged_like_their_sums(
+        seconds in prop::collection::vec(prop::option::of(1..5_u32), 1..20),
+        length in any::<prop::sample::Index>(),
+        counter in prop::sample::select(&COUNTERS[..]),
+        operator in prop::sample::select(&Operator::ALL[..]),
+        limit in 0..8_u32,
+    ) {
+        let length = 1 + length.index(seconds.len());
+        let text = format!("{counter}{operator}{limit} over {length}s");
+        let mut run = Run::of_seconds(seconds.len() as u64, &[&text]);
+        seconds.iter().for_each(|&sum| run.add(own(sum), SECOND));
+        let judged = run.ended().remove(0);
+        let Some(first) = seconds.iter().position(Option::is_some) else {
+            prop_assert!(!judged.passed && judged.reason.is_some());
+            return Ok(());
+        };
+        let sums = seconds.windows(length).map(|window| window.iter().flatten().sum::<u32>());
+        let divisor = if counter.ends_with("rate") { length as f64 } else { 1.0 };
+        let failed: Vec<_> = sums.map(|sum| !operator.holds(f64::from(sum) / divisor, f64::from(limit))).collect();
+        let counts = judged.windows.unwrap();
+        let number = failed.iter().filter(|failed| **failed).count();
+        prop_assert_eq!((counts.judged, counts.failed, counts.empty), (failed.len() as u64, number as u64, 0), "{}", text);
+        prop_assert_eq!(judged.passed, number == 0);
+        // A failed window ends the run once the kind of the metric is known.
+        let lost = failed.iter().position(|failed| *failed).map(|window| (window + length).max(first + 1) as u64);
+        prop_assert_eq!(run.lost_after, lost);
+    }
+
     #[test]
     fn windows_are_judged_like_runs_of_their_seconds(
         threshold in super::reading::thresholds().prop_filter("over windows", |threshold| threshold.over.is_some()),
