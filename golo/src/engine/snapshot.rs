@@ -501,3 +501,21 @@ impl Snapshot {
         requests + self.tags.bytes() + self.metrics.bytes() + self.failures.bytes() + others
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_scenarios_is_limited() {
+        let mut all = Snapshot::default();
+        for number in 0..SCENARIOS + 5 {
+            let mut one = Snapshot::default();
+            one.scenarios.insert(format!("s{number}").into(), Triggers { done: 1, ..Triggers::default() });
+            all.merge(&one);
+        }
+        let again = all.clone();
+        all.merge(&again);
+        assert_eq!((all.scenarios.len(), all.scenarios["s0"].done), (SCENARIOS, 2));
+    }
+}
