@@ -48,7 +48,7 @@ pub(crate) fn module(module: &Module, mistakes: Mistakes) -> TokenStream {
     let contents = contents.iter().map(|content| match content {
         Content::Scenario(scenario) => {
             let function = &scenario.function;
-            function.signature.receiver().is_none().then(|| mend(function)).unwrap_or_default()
+            if function.signature.receiver().is_none() { mend(function) } else { TokenStream::new() }
         }
         Content::Other(other) => other.clone(),
     });

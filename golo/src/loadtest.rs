@@ -127,8 +127,8 @@ impl Loadtest {
     }
 
     /// Sets the function that runs once before the first trigger of a run. It returns a `T` or a `Result` of one, which
-    /// every trigger shares as [`Shared<T>`]. The load test does not start if it fails. Nothing that it does is
-    /// measured as load.
+    /// every trigger shares as [`Shared<T>`](crate::Shared). The load test does not start if it fails. Nothing that it
+    /// does is measured as load.
     #[must_use]
     pub fn setup<T>(mut self, f: impl Setup<Returned: Future<Output: IntoShared<T>> + Send + 'static>) -> Self
     where
@@ -171,7 +171,7 @@ impl Loadtest {
     }
 
     /// Sets the function that runs once after the last trigger and after the last user has stopped. It takes nothing or
-    /// a [`Shared<T>`]. Nothing that it does is measured as load.
+    /// a [`Shared<T>`](crate::Shared). Nothing that it does is measured as load.
     #[must_use]
     pub fn teardown<T, M>(mut self, f: impl Teardown<T, M, Future: Future<Output: IntoOutcome> + Send>) -> Self
     where

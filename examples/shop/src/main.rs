@@ -44,7 +44,7 @@ mod shop {
             let account = shop.accounts.next().ok_or("accounts.csv has no account left")?;
             let login = json!({ "user": account.user, "password": "secret" });
             golo::client().post(format!("{}/login", shop.url)).json(&login).send().await?.error_for_status()?;
-            Ok(Self(Account::clone(&account)))
+            Ok(Self((*account).clone()))
         }
     }
 

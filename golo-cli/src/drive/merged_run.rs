@@ -149,7 +149,8 @@ impl MergedRun {
 
     /// Returns the plan and the thresholds that an engine has completed, once.
     pub fn take_planned(&mut self) -> Option<(Plan, Vec<String>)> {
-        match self.waiting.pop_front_if(|event| matches!(event, RunEvent::Planned { .. }))? {
+        self.waiting.front().filter(|event| matches!(event, RunEvent::Planned { .. }))?;
+        match self.waiting.pop_front()? {
             RunEvent::Planned { plan, thresholds } => Some((plan, thresholds)),
             _ => None,
         }

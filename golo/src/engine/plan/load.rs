@@ -36,7 +36,7 @@ pub enum Model {
     },
     /// Open model: triggers start at a rate, independently of the target.
     Open {
-        /// Rate over time, in [millionths of a start per hour](Rate::millionths_per_hour).
+        /// Rate over time, in [millionths of a start per hour](super::Rate::millionths_per_hour).
         rate: Curve,
         /// Spacing of the starts.
         arrivals: Arrivals,
