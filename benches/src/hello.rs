@@ -7,6 +7,8 @@ use crate::Size;
 
 /// Clock ticks per second in `/proc/PID/stat`: the same on every Linux.
 const TICKS: f64 = 100.0;
+/// Source of the example.
+const SOURCE: &str = "examples/hello/src/main.rs";
 
 /// A built load test and its target.
 #[derive(Clone)]
@@ -30,7 +32,15 @@ impl Hello {
     /// Builds the example again with other features of golo. A smoke run, which only checks that the benchmarks work,
     /// uses the same binary.
     pub(crate) fn with(&self, size: Size, name: &str, features: &str) -> Self {
-        let path = if size.counted > 0 { build_with(name, features) } else { self.path.clone() };
+        let path = if size.counted > 0 { build_with(name, SOURCE, features) } else { self.path.clone() };
+        Self { path, ..self.clone() }
+    }
+
+    /// Builds the same request as three scenarios, with golo's features in the example.
+    pub(crate) fn with_scenarios(&self, size: Size) -> Self {
+        let source = "benches/programs/scenarios.rs";
+        let path =
+            if size.counted > 0 { build_with("hello-scenarios", source, r#""mimalloc""#) } else { self.path.clone() };
         Self { path, ..self.clone() }
     }
 
@@ -103,8 +113,8 @@ pub(crate) fn build() -> PathBuf {
     built().join("hello")
 }
 
-/// Builds the example's source with these features of golo.
-fn build_with(name: &str, features: &str) -> PathBuf {
+/// Builds a source file of this workspace with these features of golo.
+fn build_with(name: &str, source: &str, features: &str) -> PathBuf {
     let folder = tempfile::tempdir().expect("there is room");
     let root = workspace();
     let manifest = format!(
@@ -127,7 +137,7 @@ codegen-units = 1
 
 [workspace]
 "#,
-        source = root.join("examples/hello/src/main.rs"),
+        source = root.join(source),
         golo = root.join("golo"),
         service = root.join("examples/sample-service"),
     );

@@ -24,6 +24,7 @@ mod metrics;
 mod recorder;
 mod request;
 mod run;
+mod scenarios;
 mod starting;
 mod trigger;
 
@@ -32,7 +33,7 @@ use std::{path::PathBuf, sync::OnceLock, time::Duration};
 use hello::Hello;
 
 const USAGE: &str =
-    "usage: golo-benches [--smoke | request | run | http2 | clock | recorder | metrics | starting | lag | idle | trigger | driven | line | build]
+    "usage: golo-benches [--smoke | request | run | scenarios | http2 | clock | recorder | metrics | starting | lag | idle | trigger | driven | line | build]
     [--url URL] [--hello PATH] [--yardstick PATH]";
 
 /// Amount of work per measurement.
@@ -115,8 +116,8 @@ fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
             "--url" => options.url = Some(arguments.next()?.to_owned()),
             "--hello" => _ = options.hello.set(PathBuf::from(arguments.next()?)),
             "--yardstick" => options.yardstick = Some(arguments.next()?.to_owned()),
-            "--smoke" | "request" | "run" | "http2" | "clock" | "recorder" | "metrics" | "starting" | "lag"
-            | "idle" | "trigger" | "driven" | "line" | "build"
+            "--smoke" | "request" | "run" | "scenarios" | "http2" | "clock" | "recorder" | "metrics" | "starting"
+            | "lag" | "idle" | "trigger" | "driven" | "line" | "build"
                 if topic.is_none() =>
             {
                 topic = Some(argument);
@@ -132,6 +133,7 @@ fn measure(topic: &str, options: &Options) {
         "--smoke" => all(SMOKE, options),
         "request" => request::compare(FULL),
         "run" => run::compare(FULL, options),
+        "scenarios" => scenarios::compare(FULL, options),
         "http2" => http2::compare(FULL, options),
         "clock" => clock::count(FULL, options),
         "recorder" => recorder::compare(FULL),
@@ -150,6 +152,7 @@ fn measure(topic: &str, options: &Options) {
 fn all(size: Size, options: &Options) {
     request::compare(size);
     run::compare(size, options);
+    scenarios::compare(size, options);
     http2::compare(size, options);
     clock::count(size, options);
     recorder::compare(size);

@@ -67,7 +67,7 @@ const CALLED: &[(&[&str], &str)] = &[
     (&["--no-tui", "--only-summary"], "golo calls it `--no-progress`"),
     (&["--master", "--worker", "--expect-workers"], "golo calls it `golo submit`, with an `--agent` for each machine"),
     (
-        &["--method", "-m", "-X", "--header", "--body", "--data", "--timeout", "-T"],
+        &["--method", "-m", "-X", "--header", "--body", "--timeout", "-T"],
         "set the method, headers, body and timeout of requests in the code of the load test",
     ),
 ];
