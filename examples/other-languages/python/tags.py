@@ -16,7 +16,7 @@ from concurrent import futures
 
 import grpc
 
-from load_test import ADDRESS, IS_LATER, TARGET, job_name, number, text, varint
+from load_test import ADDRESS, IS_LATER, TARGET, number, text, texts, varint
 
 
 def trigger(request: bytes, _context) -> bytes:
@@ -30,7 +30,7 @@ def trigger(request: bytes, _context) -> bytes:
         tags |= {"status": f"{answer.code} {answer.reason}", "size": len(answer.read())}
     except OSError as reason:
         error = str(reason)
-    return response(job_name(request), error, time.monotonic_ns() - started, tags)
+    return response(texts(request).get(1, ""), error, time.monotonic_ns() - started, tags)
 
 
 def response(job: str, error: str, duration: int, tags: dict) -> bytes:
