@@ -10,22 +10,22 @@ mod hello {
 
     #[golo::scenario(weight = 70)]
     async fn browse(target: Shared<Url>) -> Result<(), RequestError> {
-        visit(&target).await
+        let journey = golo::new_sequence_id();
+        golo::do_request(&journey, golo::client().get(Url::clone(&target))).await?;
+        Ok(())
     }
 
     #[golo::scenario(weight = 25)]
     async fn search(target: Shared<Url>) -> Result<(), RequestError> {
-        visit(&target).await
+        let journey = golo::new_sequence_id();
+        golo::do_request(&journey, golo::client().get(Url::clone(&target))).await?;
+        Ok(())
     }
 
     #[golo::scenario(weight = 5)]
     async fn buy(target: Shared<Url>) -> Result<(), RequestError> {
-        visit(&target).await
-    }
-
-    async fn visit(target: &Url) -> Result<(), RequestError> {
         let journey = golo::new_sequence_id();
-        golo::do_request(&journey, golo::client().get(target.clone())).await?;
+        golo::do_request(&journey, golo::client().get(Url::clone(&target))).await?;
         Ok(())
     }
 }

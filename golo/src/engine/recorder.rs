@@ -133,10 +133,9 @@ impl Recorder {
         is_after_load
     }
 
-    /// Changes the counts of all triggers, and of those of a scenario if one is given.
-    pub(super) fn triggers(&mut self, scenario: Option<&Arc<str>>, change: impl Fn(&mut Triggers)) {
-        change(&mut self.rest.triggers);
-        let Some(scenario) = scenario else { return };
+    /// Changes the counts of triggers of a scenario, or of no scenario. [`take`](Self::take) adds them all up.
+    pub(super) fn triggers(&mut self, scenario: Option<&Arc<str>>, change: impl FnOnce(&mut Triggers)) {
+        let Some(scenario) = scenario else { return change(&mut self.rest.triggers) };
         // There are few scenarios.
         let known = self.scenarios.iter().position(|(known, _)| Arc::ptr_eq(known, scenario) || known == scenario);
         let number = known.unwrap_or_else(|| {
@@ -305,6 +304,7 @@ impl Recorder {
         let mut taken = std::mem::take(&mut self.rest);
         let measured = self.scenarios.iter_mut().filter(|(_, triggers)| *triggers != Triggers::default());
         taken.scenarios = measured.map(|(name, triggers)| (Arc::clone(name), std::mem::take(triggers))).collect();
+        taken.scenarios.iter().for_each(|(_, triggers)| taken.triggers.merge(triggers));
         taken.metrics = self.metrics.take();
         let (spare, index) = (&mut self.spare, &self.index);
         let requests = self.requests.iter_mut().filter(|(_, _, measure)| !measure.durations.is_empty());

@@ -25,7 +25,7 @@ pub(crate) struct Scenarios {
     deck: Option<(Mix, Deck)>,
 }
 
-/// States of a user, by slot. `None` until a scenario needs it.
+/// States of a user, by slot. `None` until a scenario needs it. The last one is `()`, for scenarios without a state.
 type States = Vec<Option<UserState>>;
 
 /// Values of `setup`: of the load test, and of the scenarios that have their own.
@@ -79,7 +79,8 @@ impl Erased for Scenarios {
 
     fn start<'a>(&'a self, context: &'a Context) -> BoxFuture<'a, Result<UserState, BoxError>> {
         let _ = context;
-        let states: States = self.owners.iter().map(|_| None).collect();
+        let none: UserState = Box::new(());
+        let states: States = self.owners.iter().map(|_| None).chain([Some(none)]).collect();
         Box::pin(async { Ok(Box::new(states) as UserState) })
     }
 
@@ -106,15 +107,10 @@ impl Erased for Scenarios {
             Err(error) => return Box::pin(async { Err(error) }),
         };
         let adapter = &self.all[number].adapter;
-        match self.slots[number] {
-            None => Box::pin(async {
-                let mut none: UserState = Box::new(());
-                adapter.trigger(trigger, &mut none).await
-            }),
-            Some(slot) => match Self::states(user).get_mut(slot) {
-                Some(Some(state)) => adapter.trigger(trigger, state),
-                _ => Box::pin(async { Err("the user was not started for this scenario".into()) }),
-            },
+        let slot = self.slots[number].unwrap_or(self.owners.len());
+        match Self::states(user).get_mut(slot) {
+            Some(Some(state)) => adapter.trigger(trigger, state),
+            _ => Box::pin(async { Err("the user was not started for this scenario".into()) }),
         }
     }
 
