@@ -1,6 +1,7 @@
 //! Small helpers that every other folder may use.
 
 pub(crate) mod clock;
+pub(crate) mod cut;
 pub(crate) mod lock;
 pub(crate) mod message;
 pub(crate) mod nearest;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::reason::reason;
 pub use crate::metrics::error_kind::ErrorKind;
+use crate::support::cut;
 use crate::support::secrets::without_secrets;
 
 /// Maximum number of reasons kept separately. Further errors are counted under their kind alone.
@@ -53,11 +54,11 @@ impl Errors {
 
     /// Counts an error that occurred `seen.count` times.
     pub(crate) fn add_seen(&mut self, kind: ErrorKind, text: &str, seen: Seen) {
-        let text = without_secrets(bounded(text, READ));
-        let text = bounded(&text, LENGTH);
+        let text = without_secrets(cut::to_bytes(text, READ));
+        let text = cut::to_bytes(&text, LENGTH);
         // A status text is written by golo, and the number is the reason.
         let reason = if kind == ErrorKind::Status { text.into() } else { reason(text) };
-        self.merge_one(kind, bounded(&reason, LENGTH), text, seen);
+        self.merge_one(kind, cut::to_bytes(&reason, LENGTH), text, seen);
     }
 
     fn merge_one(&mut self, kind: ErrorKind, reason: &str, text: &str, seen: Seen) {
@@ -97,14 +98,6 @@ impl Errors {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-fn bounded(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

@@ -76,12 +76,6 @@ pub struct SampledMessage {
     pub length: Option<u64>,
 }
 
-/// Returns the first `most` bytes, or fewer if that would cut a character.
-pub(crate) fn beginning_of(text: &str, most: usize) -> &str {
-    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or_default()]
-}
-
 impl FailureSample {
     /// Returns the memory of the sample, in bytes.
     fn bytes(&self) -> usize {

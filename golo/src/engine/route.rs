@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use crate::support::cut;
 use crate::support::secrets::without_query_values;
 
 /// Placeholder for a variable part.
@@ -57,7 +58,7 @@ pub fn template(path: &str) -> Cow<'_, str> {
         segments += usize::from(end > 0);
         start = end + 1;
     }
-    cut(template.finish())
+    cut::marked_to_bytes(template.finish(), MAX_BYTES)
 }
 
 /// Returns the name of a route, as set by a load test or a threshold, cut like [`bounded`]. Query values in it are
@@ -84,7 +85,7 @@ pub(super) fn is_id(word: &str) -> bool {
 
 /// Returns text cut to at most 300 bytes; `…` stands for the rest.
 pub fn bounded(name: &str) -> Cow<'_, str> {
-    cut(Cow::Borrowed(name))
+    cut::marked_to_bytes(Cow::Borrowed(name), MAX_BYTES)
 }
 
 /// Returns the start of the authority of an absolute URL.
@@ -99,17 +100,6 @@ fn path(text: &str) -> &str {
         "" => "/",
         path => path,
     }
-}
-
-fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
-    if text.len() <= MAX_BYTES {
-        return text;
-    }
-    let mut end = MAX_BYTES - CUT.len();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Cow::Owned([&text[..end], CUT].concat())
 }
 
 /// A template while it is built: `path` up to `copied` is in `text`, with its variable parts replaced.

@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use crate::BoxError;
+use crate::support::cut;
 
 /// Largest number of names that a message lists.
 const NAMES: usize = 8;
@@ -131,9 +132,9 @@ pub(super) fn has<'a>(names: impl Iterator<Item = &'a str>, none: &str) -> Strin
 pub(super) fn listed<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
     /// Largest number of characters of a name.
     const LENGTH: usize = 40;
-    let short = |name: &str| match name.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("`{}…`", &name[..end]),
-        None => format!("`{name}`"),
+    let short = |name: &str| match cut::to_characters(name, LENGTH) {
+        short if short.len() < name.len() => format!("`{short}…`"),
+        name => format!("`{name}`"),
     };
     let mut list: Vec<_> = names.by_ref().take(NAMES).map(short).collect();
     if names.next().is_some() {

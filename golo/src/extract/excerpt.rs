@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::support::cut;
 use crate::support::secrets::{end_of_announcement, without_secrets};
 
 /// Largest number of characters of a body in a message.
@@ -36,10 +37,10 @@ fn excerpt(body: &[u8]) -> String {
     };
     let (text, is_whole) = without_announced(text, is_whole);
     let text = without_long_words(&without_secrets(text));
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => text[..end].trim_end_matches('…').to_owned() + "…",
-        None if is_whole || text.ends_with('…') => text,
-        None => text + "…",
+    match cut::to_characters(&text, LENGTH) {
+        short if short.len() < text.len() => short.trim_end_matches('…').to_owned() + "…",
+        _ if is_whole || text.ends_with('…') => text,
+        _ => text + "…",
     }
 }
 

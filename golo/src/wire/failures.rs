@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::snapshot::{kind, label, read_step, status, write_step};
 use super::{WireError, moment, unix_nanoseconds};
 use crate::Phases;
-use crate::engine::failures::{BODY, FailureSample, HEADERS, SampledMessage, TEXT, beginning_of};
+use crate::engine::failures::{BODY, FailureSample, HEADERS, SampledMessage, TEXT};
 use crate::engine::series::Label;
 use crate::metrics::journey::STEPS;
 use crate::metrics::journey::Step;
 use crate::metrics::output::nanoseconds;
 use crate::pb::engine as pb;
+use crate::support::cut;
 
 pub(super) fn write(sample: &FailureSample) -> pb::Failure {
     pb::Failure {
@@ -65,7 +66,7 @@ pub(super) fn read(written: &pb::Failure) -> Result<FailureSample, WireError> {
 }
 
 fn text(text: &str) -> Box<str> {
-    beginning_of(text, TEXT).into()
+    cut::to_bytes(text, TEXT).into()
 }
 
 fn step(written: &pb::Step) -> Result<Step<Arc<Label>>, WireError> {

@@ -9,11 +9,12 @@ use http::header::CONTENT_ENCODING;
 use rustc_hash::FxHasher;
 
 use super::mask::{Masker, Masks};
-use super::{BODY, BYTES, FailureSample, HEADERS, PER_KIND, SAMPLES, SampledMessage, TEXT, beginning_of};
+use super::{BODY, BYTES, FailureSample, HEADERS, PER_KIND, SAMPLES, SampledMessage, TEXT};
 use crate::OutputRef;
 use crate::engine::errors::ErrorKind;
 use crate::engine::series::Label;
 use crate::metrics::scope;
+use crate::support::cut;
 use crate::support::secrets::without_credentials;
 
 /// Maximum number of bytes of a body that are masked. They are more than are kept, so that a secret at the end of the
@@ -170,17 +171,17 @@ fn masked_headers(masker: &mut Masker<'_>, headers: &HeaderMap) -> Vec<(Box<str>
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         let is_sensitive = value.is_sensitive();
         let value = &value.as_bytes()[..value.len().min(MASKED_TEXT)];
-        (beginning_of(name.as_str(), TEXT).into(), masker.header(name.as_str(), value, is_sensitive))
+        (cut::to_bytes(name.as_str(), TEXT).into(), masker.header(name.as_str(), value, is_sensitive))
     };
     headers.iter().take(HEADERS).map(header).collect()
 }
 
 fn bounded(text: &str) -> &str {
-    beginning_of(text, MASKED_TEXT)
+    cut::to_bytes(text, MASKED_TEXT)
 }
 
 fn text(bytes: Vec<u8>) -> Box<str> {
-    beginning_of(&String::from_utf8_lossy(&bytes), TEXT).into()
+    cut::to_bytes(&String::from_utf8_lossy(&bytes), TEXT).into()
 }
 
 /// Returns the beginning of a body.

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault};
 use rustc_hash::FxHasher;
 
 use crate::engine::route;
+use crate::support::cut;
 
 /// Maximum length of a key in bytes. Longer keys are cut.
 const KEY: usize = 100;
@@ -43,11 +44,7 @@ pub(super) fn with_kept<T>(value: &str, use_it: impl FnOnce(&str) -> T) -> T {
 
 /// Returns a key, cut to the maximum length.
 pub(super) fn bounded(key: &str) -> &str {
-    let mut end = key.len().min(KEY);
-    while !key.is_char_boundary(end) {
-        end -= 1;
-    }
-    &key[..end]
+    cut::to_bytes(key, KEY)
 }
 
 /// Returns a value as it is kept, in at most some 600 bytes.

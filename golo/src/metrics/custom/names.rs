@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard};
 use rustc_hash::FxHasher;
 
 use super::MetricKind;
+use crate::support::cut;
 use crate::support::secrets::without_secrets;
 
 /// Maximum number of names. Metrics past it are recorded as one metric of each kind.
@@ -224,7 +225,7 @@ pub(crate) fn valid(name: &str) -> String {
 
 /// Returns a unit cut to the limit.
 pub(crate) fn cut_unit(unit: &str) -> &str {
-    unit.char_indices().nth(LONGEST_UNIT).map_or(unit, |(end, _)| &unit[..end])
+    cut::to_characters(unit, LONGEST_UNIT)
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
+use crate::support::cut;
+
 /// Maximum length of a key in bytes.
 const KEY: usize = 64;
 /// Maximum length of a value in bytes.
 const VALUE: usize = 128;
 /// Maximum number of tags of one set.
 pub(super) const TAGS: usize = 32;
-/// Stands for text that was cut.
-const CUT: &str = "…";
 
 /// Tags as text: keys with their values, each key once, ordered by key. Cheap to clone.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,21 +94,10 @@ impl fmt::Debug for TagPairs {
 
 /// Returns a key, cut to the limit.
 pub(super) fn key(text: &str) -> Cow<'_, str> {
-    cut(text, KEY)
+    cut::marked_to_bytes(text.into(), KEY)
 }
 
 /// Returns a value, cut to the limit.
 pub(super) fn value(text: &str) -> Cow<'_, str> {
-    cut(text, VALUE)
-}
-
-fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most {
-        return Cow::Borrowed(text);
-    }
-    let mut end = most - CUT.len();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Cow::Owned([&text[..end], CUT].concat())
+    cut::marked_to_bytes(text.into(), VALUE)
 }

@@ -13,6 +13,7 @@ use super::framing::{Framing, Place};
 use crate::metrics::scope::Scope;
 use crate::metrics::tag_set::TagSet;
 use crate::request::recording::Recording;
+use crate::support::cut;
 use crate::support::secrets::{without_credentials, without_secrets};
 use crate::{BoxError, Sink, error};
 
@@ -148,13 +149,13 @@ impl Call {
 
     /// Records the call, whose response broke off. Returns the error as the client shows it.
     pub(super) fn break_off(mut self, error: BoxError) -> BoxError {
-        self.record(Some(&cut(&format!("body: {}", error::chain(&*error)))), false);
+        self.record(Some(&shortened(&format!("body: {}", error::chain(&*error)))), false);
         self.shown(error)
     }
 
     /// Records the call, to which no response arrived. Returns the error as the client shows it.
     pub(super) fn fail(mut self, error: BoxError) -> BoxError {
-        self.record(Some(&cut(&error::of_channel(&*error))), false);
+        self.record(Some(&shortened(&error::of_channel(&*error))), false);
         self.shown(error)
     }
 
@@ -247,14 +248,14 @@ fn reason(status: &Status) -> String {
     let text = format!("content: grpc status {} {}", code as i32, name(code));
     match status.message() {
         "" => text,
-        message => cut(&format!("{text}: {}", without_credentials(message))),
+        message => shortened(&format!("{text}: {}", without_credentials(message))),
     }
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+fn shortened(text: &str) -> String {
+    match cut::to_characters(text, LENGTH) {
+        short if short.len() < text.len() => format!("{short}…"),
+        text => text.to_owned(),
     }
 }
 
