@@ -30,9 +30,27 @@ pub(crate) struct Options {
 /// Parses the options. Invalid ones are recorded and skipped, so that all others are parsed too.
 pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
     let mut given = Given::default();
+    parse_each(tokens, mistakes, |input| given.take_option(input));
+    Options {
+        name: given.name,
+        setup: given.setup,
+        setup_scope: given.setup_scope,
+        teardown: given.teardown,
+        http: given.http,
+        client: given.client,
+        golo: given.golo.unwrap_or_else(|| parse_quote!(::golo)),
+    }
+}
+
+/// Calls `take` for each option in a list with commas. If it fails, records the mistake and skips the option.
+pub(crate) fn parse_each(
+    tokens: TokenStream,
+    mistakes: &mut Mistakes,
+    mut take: impl FnMut(ParseStream<'_>) -> Result<()>,
+) {
     let every_option = |input: ParseStream<'_>| {
         while !input.is_empty() {
-            if let Err(mistake) = given.take_option(input) {
+            if let Err(mistake) = take(input) {
                 mistakes.push(mistake);
                 skip_to_comma(input)?;
             }
@@ -42,15 +60,6 @@ pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
     };
     if let Err(mistake) = every_option.parse2(tokens) {
         mistakes.push(mistake);
-    }
-    Options {
-        name: given.name,
-        setup: given.setup,
-        setup_scope: given.setup_scope,
-        teardown: given.teardown,
-        http: given.http,
-        client: given.client,
-        golo: given.golo.unwrap_or_else(|| parse_quote!(::golo)),
     }
 }
 
@@ -140,7 +149,7 @@ pub(crate) fn name(input: ParseStream<'_>) -> Result<LitStr> {
 }
 
 /// Skips the rest of an option.
-pub(crate) fn skip_to_comma(input: ParseStream<'_>) -> Result<()> {
+fn skip_to_comma(input: ParseStream<'_>) -> Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<TokenTree>()?;
     }

@@ -2,11 +2,11 @@
 
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::{Error, ExprPath, LitInt, LitStr, Result, Token, bracketed, token};
 
-use crate::args::{SetupScope, expected_option, name, scope_without_setup, set_once, set_setup_scope, skip_to_comma};
+use crate::args::{SetupScope, expected_option, name, parse_each, scope_without_setup, set_once, set_setup_scope};
 use crate::fallback::Mistakes;
 
 const VALID: &str = "`name`, `weight`, `users`, `rate`, `stages`, `start`, `duration`, `iterations`, `pace`, \
@@ -40,19 +40,7 @@ pub(crate) struct ScenarioOptions {
 /// Parses the options. Invalid ones are recorded and skipped, so that all others are parsed too.
 pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> ScenarioOptions {
     let mut options = ScenarioOptions::default();
-    let every_option = |input: ParseStream<'_>| {
-        while !input.is_empty() {
-            if let Err(mistake) = options.take(input) {
-                mistakes.push(mistake);
-                skip_to_comma(input)?;
-            }
-            input.parse::<Option<Token![,]>>()?;
-        }
-        Ok(())
-    };
-    if let Err(mistake) = every_option.parse2(tokens) {
-        mistakes.push(mistake);
-    }
+    parse_each(tokens, mistakes, |input| options.take(input));
     if let (Some(scope), None) = (&options.setup_scope, &options.setup) {
         mistakes.push(scope_without_setup(scope));
     }
