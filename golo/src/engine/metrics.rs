@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 pub(super) use recorded::{Recorded, histograms};
+pub(crate) use value::PARTS;
 pub use value::{Durations, Level, Share, Sum, Value};
 
 use super::series::TagPairs;

@@ -50,7 +50,7 @@ impl Mix {
             }
         }
         let mix = Self(all.into());
-        match mix.deck_size() {
+        match mix.smallest_weights().sum() {
             ..=LARGEST => Ok(mix),
             size => {
                 Err(format!("the weights have the sum {size}: use smaller ones, with a sum of {LARGEST} at most")
@@ -76,26 +76,25 @@ impl Mix {
         self.0.get(scenario).map(|scenario| &scenario.name)
     }
 
-    /// Returns the number of the scenario that all triggers have, if there is only one.
-    pub(super) fn sole(&self) -> Option<usize> {
-        (self.0.len() == 1).then_some(0)
+    /// Returns the name of the scenario that all triggers have, if there is only one.
+    pub(super) fn sole(&self) -> Option<&Arc<str>> {
+        let [sole] = &*self.0 else { return None };
+        Some(&sole.name)
     }
 
-    /// Returns the number of triggers after which the order of scenarios repeats.
-    fn deck_size(&self) -> u64 {
+    /// Returns the weights, divided by their greatest common divisor.
+    fn smallest_weights(&self) -> impl Iterator<Item = u64> {
         let weights = || self.0.iter().map(|scenario| u64::from(scenario.weight));
         let divisor = weights().fold(0, greatest_common_divisor).max(1);
-        weights().map(|weight| weight / divisor).sum()
+        weights().map(move |weight| weight / divisor)
     }
 
     /// Returns the order of the scenarios of a member with this share of `triggers` triggers.
     pub(crate) fn deck(&self, seed: u64, share: Share, triggers: Option<u64>) -> Deck {
         let mut order = Vec::new();
         if self.0.len() > 1 {
-            let divisor =
-                self.0.iter().map(|scenario| u64::from(scenario.weight)).fold(0, greatest_common_divisor).max(1);
-            for (number, scenario) in self.0.iter().enumerate() {
-                order.resize(order.len() + (u64::from(scenario.weight) / divisor) as usize, number as u16);
+            for (number, weight) in self.smallest_weights().enumerate() {
+                order.resize(order.len() + weight as usize, number as u16);
             }
             order.shuffle(&mut SmallRng::seed_from_u64(seed));
         }
@@ -106,12 +105,12 @@ impl Mix {
 
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = self.sole() {
+            return f.write_str(name);
+        }
         for (number, Weighted { name, weight }) in self.0.iter().enumerate() {
             let comma = if number == 0 { "" } else { ", " };
-            match self.sole() {
-                Some(_) => f.write_str(name)?,
-                None => write!(f, "{comma}{name} {weight}")?,
-            }
+            write!(f, "{comma}{name} {weight}")?;
         }
         Ok(())
     }
@@ -177,7 +176,7 @@ mod tests {
     #[test]
     fn weights_are_dealt_exactly() {
         let mix = mix(&[70, 25, 5]);
-        assert_eq!(mix.deck_size(), 20);
+        assert_eq!(mix.smallest_weights().sum::<u64>(), 20);
         let deck = mix.deck(7, Share::WHOLE, None);
         deck.deal(false);
         assert_eq!(counts(&[deck], 3, |_| 100), [70, 25, 5]);

@@ -2,15 +2,12 @@
 
 use super::WireError;
 use super::histogram::{read as read_histogram, write as write_histogram};
-use crate::engine::metrics::{Durations, Level, Metric, Metrics, Refusal, Share, Sum, Value};
+use crate::engine::metrics::{Durations, Level, Metric, Metrics, PARTS, Refusal, Share, Sum, Value};
 use crate::engine::tags::Numbers;
 use crate::metrics::custom::cut_unit;
 use crate::metrics::tag_set::TagPairs;
 use crate::pb::engine as pb;
 use crate::pb::engine::metric_series::Value as Written;
-
-/// Parts per unit of a sum.
-const PARTS: u128 = 1_000_000;
 
 /// Reasons of refusals with their counterparts in the protocol.
 const REFUSALS: [(Refusal, pb::Refusal); 3] = [

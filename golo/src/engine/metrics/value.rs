@@ -5,7 +5,7 @@ use crate::engine::tags::Numbers;
 use crate::metrics::custom::MetricKind;
 
 /// Parts per unit of a sum.
-const PARTS: u128 = 1_000_000;
+pub(crate) const PARTS: u128 = 1_000_000;
 /// Values of a counter or a gauge must be below this.
 const LARGEST: f64 = 1e15;
 
@@ -108,20 +108,11 @@ impl Level {
     /// Adds the values of `other`.
     pub(crate) fn merge(&mut self, other: &Self) {
         // Of two values at the same time the larger one counts, so that the order of merging does not matter.
-        if (other.at, Ordered(other.last)) > (self.at, Ordered(self.last)) {
+        if other.at.cmp(&self.at).then(other.last.total_cmp(&self.last)).is_gt() {
             (self.last, self.at) = (other.last, other.at);
         }
         self.count = self.count.saturating_add(other.count);
         (self.min, self.max) = (self.min.min(other.min), self.max.max(other.max));
-    }
-}
-
-#[derive(PartialEq)]
-struct Ordered(f64);
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.0.total_cmp(&other.0))
     }
 }
 

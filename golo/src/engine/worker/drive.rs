@@ -248,11 +248,9 @@ impl<T: Trigger> Lane<T> {
 
     /// Counts something that concerns triggers that have not started. If several scenarios share the load, it is not
     /// known which of them they would have been.
-    pub(super) fn count(&self, is_measured: bool, count: impl Fn(&mut Triggers)) {
+    pub(super) fn count(&self, is_measured: bool, count: impl FnOnce(&mut Triggers)) {
         if is_measured {
-            let mix = self.run.load.mix();
-            let scenario = mix.sole().and_then(|sole| mix.name(sole));
-            recorder::with(|recorder| recorder.triggers(scenario, count));
+            recorder::with(|recorder| recorder.triggers(self.run.load.mix().sole(), count));
         }
     }
 }
@@ -444,7 +442,7 @@ async fn start<T: Trigger>(held: &mut Held<T>) -> bool {
     let (lane, number) = (Arc::clone(&held.lane), held.number);
     let Some(user) = &mut held.user else { return false };
     let mix = lane.run.load.mix();
-    let scenario = mix.sole().and_then(|sole| mix.name(sole)).map(|name| name.to_string());
+    let scenario = mix.sole().map(|name| name.to_string());
     let context = lane.context(number, user.iteration, scenario);
     let begun = Instant::now();
     match lane.run.trigger.start(&context, mix).await {
