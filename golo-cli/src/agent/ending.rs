@@ -87,19 +87,11 @@ impl Agent {
             job_name: kept.name.clone(),
             workers: request.workers,
             seed: request.seed,
-            outputs: false,
             speaks: engine::REVISION,
             max_lag: request.call.options(&kept.name).max_lag.map(wire::nanoseconds),
-            // The thresholds below contain them.
-            selected_routes: Vec::new(),
-            // `Planned` follows.
-            scenarios: Vec::new(),
-            only: String::new(),
-            load_is_asked: false,
-            selected_tags: Vec::new(),
-            // Samples are in the records.
-            failures: None,
-            hands_over_setup: false,
+            // The thresholds below contain what is selected, `Planned` follows with the scenarios, and samples of
+            // failed requests are in the records.
+            ..engine::Plan::default()
         });
         record(record::Record::Begun(Begun {
             run: kept.run,

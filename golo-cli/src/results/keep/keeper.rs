@@ -146,19 +146,11 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         job_name: options.job_name.clone(),
         workers: u32::try_from(options.workers).unwrap_or(u32::MAX),
         seed: options.seed,
-        outputs: false,
         speaks: pb::REVISION,
         max_lag: options.max_lag.map(wire::nanoseconds),
-        // The thresholds below contain them.
-        selected_routes: Vec::new(),
-        // `Planned` follows.
-        scenarios: Vec::new(),
-        only: String::new(),
-        load_is_asked: false,
-        selected_tags: Vec::new(),
-        // Samples are in the records.
-        failures: None,
-        hands_over_setup: false,
+        // The thresholds below contain what is selected, `Planned` follows with the scenarios, and samples of failed
+        // requests are in the records.
+        ..pb::Plan::default()
     };
     Begun {
         agent: machine(),
