@@ -30,7 +30,7 @@ async fn extract(shop: Shared<Url>) -> Result<(), BoxError> {
     let welcome = Document::read(welcome).await?;
     golo::check("the page greets the user", welcome.css_text("h1")? == "Welcome, ada");
 
-    // By regular expression: text that has no element of its own.
+    // By regular expression: a part of the text of an element.
     let customer = welcome.regex(r"customer number is (C-\d+)")?;
     golo::check("the user has a number", customer == "C-000294");
 

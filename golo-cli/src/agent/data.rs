@@ -70,7 +70,7 @@ mod tests {
         let uploads = Uploads::open(data.path(), Content::Data, 1 << 20).unwrap();
         let job = data.path().join("job");
         let files = ["a.csv", "b/c/a.csv"].map(|name| (name.to_owned(), hash.clone())).into();
-        // What an earlier load test has left is gone.
+        // Files that an earlier load test has left are removed.
         fs::create_dir(job.join(NAME)).unwrap();
         std::os::unix::fs::symlink(&stored, job.join(NAME).join("a.csv")).unwrap();
         let folder = create(&job, &files, &uploads).unwrap();

@@ -44,10 +44,10 @@ const PAUSED: Duration = Duration::from_secs(1);
 /// Checks a plan that the load test has completed. Returns the reason if it must not run.
 pub type PlanCheck = Arc<dyn Fn(&Plan) -> Result<(), String> + Send + Sync>;
 
-/// What a load test is asked to do with its plan.
+/// Settings of a run that the load test gets beside the load.
 #[derive(Clone, Default)]
 pub struct AskedOfLoadTest {
-    /// What is asked of its scenarios.
+    /// Settings of its scenarios.
     pub scenarios: ScenarioRequest,
     /// Check of the completed plan.
     pub check: Option<PlanCheck>,
