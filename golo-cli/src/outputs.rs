@@ -1,16 +1,60 @@
-//! Metrics outputs of the command `golo`, beside those of every load test.
+//! Metrics outputs of the command `golo`, beside those of every load test: the store, and receivers of metrics.
 
+pub mod buckets;
+pub mod delivery;
+pub mod exports;
+pub mod exposition;
+pub mod families;
+pub mod frame;
+pub mod http_courier;
+pub mod prometheus;
+pub mod remote_write;
+pub mod scrape;
 pub mod store;
 
 use golo::report::MetricsOutput;
 
+use crate::http::server::{Secret, Token};
 use crate::results::keep::Keeper;
+use crate::support::failure::Failure;
+use exports::{Exports, Receiver};
+use frame::RunLabels;
+use scrape::EndpointOptions;
 use store::StoreOutput;
 
-/// Returns the outputs of a run on this machine. Records go to `keeper`, if there is one.
+/// Returns the outputs of a run on this machine. Records go to `keeper`, and metrics to `exports`, if there are any.
 #[must_use]
-pub fn of_run(keeper: Option<Keeper>) -> Vec<Box<dyn MetricsOutput>> {
+pub fn of_run(keeper: Option<Keeper>, exports: Option<Exports>) -> Vec<Box<dyn MetricsOutput>> {
     let mut outputs: Vec<Box<dyn MetricsOutput>> = Vec::new();
     outputs.extend(keeper.map(|keeper| Box::new(StoreOutput::new(keeper)) as Box<dyn MetricsOutput>));
+    outputs.extend(exports.map(|exports| Box::new(exports) as Box<dyn MetricsOutput>));
     outputs
+}
+
+/// Opens the receivers of a run: pairs of a kind and an argument, as [`receivers`](golo::cli::RunCall::receivers) returns
+/// them. Returns `None` if there are none.
+///
+/// # Errors
+///
+/// Returns an error if an argument or a variable is wrong, or if an endpoint cannot listen.
+pub fn open<'a>(
+    receivers: impl Iterator<Item = (&'static str, &'a str)>,
+    labels: RunLabels,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Exports>, Failure> {
+    let opened = receivers.map(|(kind, argument)| receiver(kind, argument, &variable));
+    let opened = opened.collect::<Result<Vec<_>, _>>()?;
+    if opened.is_empty() { Ok(None) } else { Exports::start(labels, opened).map(Some) }
+}
+
+fn receiver(kind: &str, argument: &str, variable: &impl Fn(&str) -> Option<String>) -> Result<Receiver, Failure> {
+    match kind {
+        scrape::KIND => {
+            let token = variable(scrape::TOKEN).map(|token| Token::new(&Secret::from(token))).transpose();
+            let token = token.map_err(|error| Failure::from(format!("`{}` {error}", scrape::TOKEN)))?;
+            Ok(Receiver::Scraped(EndpointOptions { addr: argument.to_owned(), token }))
+        }
+        remote_write::KIND => remote_write::open(argument, variable),
+        _ => Err(format!("`--out {kind}=…` is not an output of this golo").into()),
+    }
 }

@@ -9,7 +9,7 @@ use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, pair, run_driver, say};
 use crate::cli::command::{UsageError, refused};
 use crate::cli::yaml;
 use crate::drive::served::{DriveBy, Served, is_free};
-use crate::outputs;
+use crate::outputs::{self, frame::RunLabels};
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::results::keep::{KeepArgs, Keeper};
@@ -105,6 +105,12 @@ impl OwnFlags for RunOwn {
     }
 }
 
+/// Returns the labels of the metrics of a run.
+pub(super) fn labels(run: &str, load_test: &str, call: &RunCall) -> RunLabels {
+    let job = call.options(load_test).job_name;
+    RunLabels { run: run.to_owned(), job, load_test: load_test.to_owned(), agent: None }
+}
+
 /// Runs a load test on this machine.
 #[must_use]
 pub fn run(line: RunLine) -> ExitCode {
@@ -129,11 +135,16 @@ pub fn run(line: RunLine) -> ExitCode {
         return Exit::BadConfiguration.into();
     }
     let name = load_test.name.clone();
+    let run = golo::new_sequence_id();
+    let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable) {
+        Ok(exports) => exports,
+        Err(error) => return refused("run", UsageError::wrong(error)),
+    };
     let mut keeping = None;
     let outputs = || {
-        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start_alone(&keep, &name, &call)).unzip();
+        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start_alone(&keep, &run, &name, &call)).unzip();
         keeping = kept;
-        outputs::of_run(keeper)
+        outputs::of_run(keeper, exports)
     };
     let code = run_driver(&name, &call, outputs, |runtime| {
         Served::new(load_test, env, &call, runtime.clone()).limited(limits).driven_by(drive)

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 pub use line::SubmitLine;
 
 use crate::cli::command::{UsageError, refused};
-use crate::cli::run::{Asked, RunOwn};
+use crate::cli::run::{Asked, RunOwn, labels};
 use crate::fleet::part::useful;
 use crate::fleet::{Fleet, FleetSettings};
+use crate::outputs;
 use crate::process::limits::LimitArgs;
 use crate::results::keep::Keeper;
 use crate::support::environment::variable;
@@ -53,13 +54,22 @@ pub fn run(line: SubmitLine) -> ExitCode {
     }
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
+    let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable) {
+        Ok(exports) => exports,
+        Err(error) => return refused("submit", UsageError::wrong(error)),
+    };
     let mut keeping = None;
-    let code = run_driver(&name, &call, Vec::new, |_| {
-        let names = agents.iter().map(|(name, _)| name.clone()).collect();
-        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
-        keeping = kept;
-        Fleet::new(FleetSettings { run, load_test, data, job, on_loss, is_quiet, keeper }, agents)
-    });
+    let code = run_driver(
+        &name,
+        &call,
+        || outputs::of_run(None, exports),
+        |_| {
+            let names = agents.iter().map(|(name, _)| name.clone()).collect();
+            let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
+            keeping = kept;
+            Fleet::new(FleetSettings { run, load_test, data, job, on_loss, is_quiet, keeper }, agents)
+        },
+    );
     if let Some(keeping) = keeping {
         keeping.finish();
     }

@@ -80,7 +80,7 @@ pub struct ServerOptions {
     pub token: Option<Token>,
     /// Certificate and key, if the server uses TLS.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Names that a request's `Host` may have, besides the server's own address and loopback.
+    /// Names that a request's `Host` may have, besides the server's own address and loopback. `*` stands for every name.
     pub hosts: Vec<String>,
     /// Limits of what clients may take up.
     pub bounds: Bounds,

@@ -2,6 +2,23 @@
 
 use std::path::PathBuf;
 
+/// Variables that a load test does not get. With the first two it could have an agent run anything, and the others are
+/// credentials of receivers of metrics.
+pub const SECRETS: [&str; 12] = [
+    "GOLO_TOKEN",
+    "GOLO_COLLECTOR_TOKEN",
+    "GOLO_PROMETHEUS_TOKEN",
+    "GOLO_PROMETHEUS_RW_TOKEN",
+    "GOLO_PROMETHEUS_RW_USER",
+    "GOLO_PROMETHEUS_RW_PASSWORD",
+    "GOLO_INFLUXDB_TOKEN",
+    "GOLO_INFLUXDB_USER",
+    "GOLO_INFLUXDB_PASSWORD",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+];
+
 /// Maximum length of a machine's name, in bytes.
 const LONGEST: usize = 64;
 

@@ -49,7 +49,9 @@ impl MetricsOutput for LineOutput {
 
     fn finish(&mut self, _: &RunOutcome) -> Vec<Written> {
         match &self.stream {
-            Stream::File(path) => vec![Written { kind: KIND.name, path: path.display().to_string(), error: None }],
+            Stream::File(path) => {
+                vec![Written { kind: KIND.name, path: path.display().to_string(), error: None, remark: None }]
+            }
             Stream::Stdout | Stream::Stderr => Vec::new(),
         }
     }

@@ -119,15 +119,17 @@ impl RunOutcome {
     }
 }
 
-/// A file of a report.
+/// A file of a report, or a receiver of metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// Kind of the file, such as `jsonl`.
+    /// Kind of the output, such as `jsonl`.
     pub kind: &'static str,
-    /// Path of the file.
+    /// Path of the file, or address of the receiver.
     pub path: String,
-    /// Reason why the file is missing or incomplete.
+    /// Reason why the file is missing or incomplete. The run is then not whole.
     pub error: Option<String>,
+    /// What a receiver of metrics got, or did not get. The summary shows it, and the exit code does not depend on it.
+    pub remark: Option<String>,
 }
 
 impl Written {
@@ -135,7 +137,7 @@ impl Written {
 
     /// The error of writing to stdout.
     pub(crate) fn stdout(error: &io::Error) -> Self {
-        Self { kind: Self::STDOUT, path: Self::STDOUT.to_owned(), error: Some(error.to_string()) }
+        Self { kind: Self::STDOUT, path: Self::STDOUT.to_owned(), error: Some(error.to_string()), remark: None }
     }
 
     /// Describes the error, if there is one.

@@ -16,6 +16,13 @@ use crate::{Error, Sink, error::chain, support::setting_error::SettingError};
 const KINDS: [&OutputKind; 6] = [&jsonl::KIND, &failures::KIND, &tables::KIND, &junit::KIND, &HTML, &document::KIND];
 /// The examples of all kinds, for error messages.
 const EXAMPLES: &str = "summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX, failures=FILE.jsonl, jsonl=FILE, or jsonl=- for stdout";
+/// Kinds that only the `golo` command has, each with its example: metrics of a run for other programs.
+const RECEIVERS: [(&str, &str); 4] = [
+    ("prometheus", "prometheus=ADDR"),
+    ("prometheus-rw", "prometheus-rw=URL"),
+    ("otlp", "otlp=URL"),
+    ("influxdb", "influxdb=URL"),
+];
 
 #[cfg(feature = "html")]
 use super::html::KIND as HTML;
@@ -61,13 +68,36 @@ impl OutputKind {
 /// A requested output: `KIND=ARGUMENT`.
 #[derive(Debug, Clone)]
 pub struct OutputArg {
-    kind: &'static OutputKind,
+    kind: Kind,
     argument: String,
+}
+
+/// Where an output is implemented.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// In every load test.
+    Own(&'static OutputKind),
+    /// In the `golo` command, by this name.
+    Receiver(&'static str),
+}
+
+impl Kind {
+    fn find(name: &str) -> Option<Self> {
+        let own = KINDS.into_iter().find(|kind| kind.name == name).map(Self::Own);
+        own.or_else(|| RECEIVERS.iter().find(|(known, _)| *known == name).map(|(known, _)| Self::Receiver(known)))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Own(kind) => kind.name,
+            Self::Receiver(name) => name,
+        }
+    }
 }
 
 impl PartialEq for OutputArg {
     fn eq(&self, other: &Self) -> bool {
-        self.kind.name == other.kind.name && self.argument == other.argument
+        self.name() == other.name() && self.argument == other.argument
     }
 }
 
@@ -75,20 +105,24 @@ impl FromStr for OutputArg {
     type Err = SettingError;
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
-        let found = text.split_once('=').filter(|(_, argument)| !argument.is_empty()).and_then(|(name, argument)| {
-            let kind = KINDS.into_iter().find(|kind| kind.name == name)?;
-            Some((kind, argument))
-        });
+        let found = text
+            .split_once('=')
+            .filter(|(_, argument)| !argument.is_empty())
+            .and_then(|(name, argument)| Some((Kind::find(name)?, argument)));
         let Some((kind, argument)) = found else {
-            return Err(format!("expected {EXAMPLES}").into());
+            let receivers = RECEIVERS.map(|(_, example)| example).join(", ");
+            return Err(format!("expected {EXAMPLES}; with the `golo` command also {receivers}").into());
         };
-        if argument == "-" && kind.name != jsonl::KIND.name {
-            let name = kind.name;
-            return Err(
-                format!("`-` is stdout, which only jsonl= can use; for a file of that name, use {name}=./-").into()
-            );
+        if let Kind::Own(own) = kind {
+            if argument == "-" && own.name != jsonl::KIND.name {
+                let name = own.name;
+                return Err(format!(
+                    "`-` is stdout, which only jsonl= can use; for a file of that name, use {name}=./-"
+                )
+                .into());
+            }
+            (own.check)(argument)?;
         }
-        (kind.check)(argument)?;
         Ok(Self { kind, argument: argument.to_owned() })
     }
 }
@@ -97,13 +131,28 @@ impl OutputArg {
     /// Returns true if the output writes every request as a line.
     #[must_use]
     pub fn is_lines(&self) -> bool {
-        self.kind.name == jsonl::KIND.name
+        self.name() == jsonl::KIND.name
+    }
+
+    /// Returns the text before the `=`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// Returns the name and the argument of an output that only the `golo` command has.
+    #[must_use]
+    pub fn receiver(&self) -> Option<(&'static str, &str)> {
+        match self.kind {
+            Kind::Receiver(name) => Some((name, &self.argument)),
+            Kind::Own(_) => None,
+        }
     }
 
     /// Returns true if the output shows samples of failed requests.
     #[must_use]
     pub fn shows_failures(&self) -> bool {
-        [failures::KIND.name, HTML.name].contains(&self.kind.name)
+        [failures::KIND.name, HTML.name].contains(&self.name())
     }
 
     /// Returns true if the output writes to stdout.
@@ -119,12 +168,15 @@ impl OutputArg {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        (self.kind.files)(&self.argument)
+        match self.kind {
+            Kind::Own(kind) => (kind.files)(&self.argument),
+            Kind::Receiver(_) => Vec::new(),
+        }
     }
 }
 
-/// Opens all outputs before the load begins, so that unwritable files are reported early. Returns them in the order in
-/// which they finish.
+/// Opens all outputs of files before the load begins, so that unwritable files are reported early. Returns them in the
+/// order in which they finish.
 ///
 /// # Errors
 ///
@@ -134,7 +186,7 @@ pub(crate) fn open(arguments: &[OutputArg]) -> Result<Vec<Box<dyn MetricsOutput>
     // In reverse order: opening a file for lines truncates it, so such files come last.
     let mut opened = Vec::new();
     for kind in KINDS.into_iter().rev() {
-        for argument in arguments.iter().rev().filter(|argument| argument.kind.name == kind.name) {
+        for argument in arguments.iter().rev().filter(|argument| argument.name() == kind.name) {
             opened.push((kind.open)(&argument.argument)?);
         }
     }
@@ -209,7 +261,7 @@ impl MetricsOutput for FileOutput {
         let write = |(file, write): (ReportFile, WriteReport)| {
             let path = file.path().display().to_string();
             let error = file.write(|to| write(outcome, to)).err();
-            Written { kind, path, error: error.map(|error| chain(&error)) }
+            Written { kind, path, error: error.map(|error| chain(&error)), remark: None }
         };
         self.files.drain(..).map(write).collect()
     }
@@ -234,10 +286,12 @@ mod tests {
             ("junit=j.xml", 1),
             ("csv=out/run", 8),
             ("failures=f.jsonl", 1),
+            ("prometheus=127.0.0.1:0", 0),
+            ("influxdb=http://127.0.0.1:8086/db", 0),
         ] {
             let argument = argument(text).unwrap();
             let (kind, value) = text.split_once('=').unwrap();
-            assert_eq!((argument.kind.name, &*argument.argument), (kind, value));
+            assert_eq!((argument.name(), &*argument.argument), (kind, value));
             assert_eq!(argument.files().len(), files, "{text}");
         }
         for text in ["", "jsonl", "jsonl=", "xml=a", "summary"] {
@@ -254,6 +308,8 @@ mod tests {
         for kind in KINDS {
             assert!(EXAMPLES.contains(kind.example), "{}", kind.name);
         }
+        assert_eq!(argument("otlp=http://a").unwrap().receiver(), Some(("otlp", "http://a")));
+        assert_eq!(argument("csv=a").unwrap().receiver(), None);
     }
 
     #[test]

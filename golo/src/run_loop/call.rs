@@ -97,7 +97,12 @@ impl RunCall {
         }
     }
 
-    /// Opens the requested outputs and adds the terminal.
+    /// Returns the name and the argument of each output that only the `golo` command has, such as `influxdb` and a URL.
+    pub fn receivers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.out.iter().filter_map(OutputArg::receiver)
+    }
+
+    /// Opens the requested outputs of files and adds the terminal.
     pub(crate) fn outputs(&self) -> Result<Vec<Box<dyn MetricsOutput>>, Error> {
         let mut outputs = outputs::open(&self.out)?;
         outputs.push(Box::new(Terminal::new(self.progress, self.out.iter().any(OutputArg::is_stdout))));

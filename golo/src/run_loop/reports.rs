@@ -1,5 +1,6 @@
 //! The end of a run: finishes its outputs and returns the exit code.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{io, path::PathBuf, process::ExitCode, sync::mpsc, thread};
 
 use clap::{ArgAction, Args};
@@ -11,6 +12,16 @@ use crate::report::{Document, MetricsOutput, OutputArg, Page, RunOutcome, Writte
 use crate::support::message::{print, say};
 use crate::support::panic::caught_now;
 use crate::support::setting_error::SettingError;
+
+/// True once a signal came while the reports were written.
+static HURRY: AtomicBool = AtomicBool::new(false);
+
+/// Returns true if a signal came while the reports of a run were written. An output that waits for another program then
+/// stops waiting.
+#[must_use]
+pub fn is_in_hurry() -> bool {
+    HURRY.load(Relaxed)
+}
 
 /// Finishes all outputs of a run and returns its exit code. A signal ends this if a reader blocks an output.
 pub(crate) fn finish(outcome: RunOutcome, outputs: Vec<Box<dyn MetricsOutput>>) -> ExitCode {
@@ -45,7 +56,7 @@ async fn unless_interrupted(mut is_done: oneshot::Receiver<ExitCode>) -> ExitCod
     if let Ok(mut signals) = Signals::listen() {
         tokio::select! {
             code = &mut is_done => return code.unwrap_or(ExitCode::FAILURE),
-            () = signals.next() => {}
+            () = signals.next() => HURRY.store(true, Relaxed),
         }
         match timeout(LAST_MOMENT, &mut is_done).await {
             Ok(code) => return code.unwrap_or(ExitCode::FAILURE),
@@ -76,6 +87,12 @@ pub struct ReportArgs {
 /// Parses an output that can be written after the run has ended.
 fn report_file(text: &str) -> Result<OutputArg, SettingError> {
     match text.parse::<OutputArg>()? {
+        receiver if receiver.receiver().is_some() => Err(format!(
+            "`{}=` receives metrics during a run: expected summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX or \
+             failures=FILE.jsonl",
+            receiver.name()
+        )
+        .into()),
         lines if lines.is_lines() => Err("expected summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX or \
                                           failures=FILE.jsonl: measurements are stored per second, not per request"
             .into()),

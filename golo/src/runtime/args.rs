@@ -120,6 +120,12 @@ pub(super) enum Call {
     },
 }
 
+/// Returns the error message for a kind of output that only the `golo` command has, with the command to type.
+fn only_of_command(kind: &str) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "BINARY".to_owned());
+    format!("`{kind}=` is an output of the `golo` command: type `golo run {program}` with the same flags")
+}
+
 impl Call {
     /// Returns the clap command of a load test.
     pub(super) fn command(loadtest: &Loadtest) -> clap::Command {
@@ -149,6 +155,9 @@ impl Call {
                 if let Some(load_test) = call.load_test() {
                     let other = load_test.display();
                     return Err(wrong(format!("the job file is for `golo run`: its `binary` is `{other}`").into()));
+                }
+                if let Some((kind, _)) = call.receivers().next() {
+                    return Err(wrong(only_of_command(kind).into()));
                 }
                 call.complete(loadtest).map_err(|error| wrong(error.to_string().into()))?;
                 param::offer(std::mem::take(&mut call.params));

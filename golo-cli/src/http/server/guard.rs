@@ -22,6 +22,9 @@ use super::{Bounds, ServerOptions, Statuses, Token};
 /// Path that needs no token.
 const OPEN: &str = "/healthz";
 
+/// Stands for every name in [`ServerOptions::hosts`].
+const ANY: &str = "*";
+
 /// Rules that every request must meet.
 pub(super) struct Guard {
     name: &'static str,
@@ -86,7 +89,7 @@ impl Guard {
 
     fn is_own(&self, host: &Authority, reached: Option<IpAddr>) -> bool {
         let name = plain(host.host());
-        if self.hosts.contains(&name) {
+        if self.hosts.iter().any(|known| *known == name || known == ANY) {
             return true;
         }
         let address = name.parse::<IpAddr>().ok().map(|address| address.to_canonical());

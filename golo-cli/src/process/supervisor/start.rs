@@ -17,12 +17,10 @@ use super::follower::{Follower, Reports};
 use super::report::Report;
 use super::stderr::{Sink, Stderr};
 use super::{Limits, NAME, Program, SUPERVISE, StartError, Supervised, binary, own_executable};
+use crate::support::environment::SECRETS;
 
 /// Variable with a unique value for all processes of one load test.
 const MARK: &str = "GOLO_SUPERVISED";
-
-/// Variables removed from the load test's environment: with them it could have an agent run anything.
-const SECRETS: [&str; 2] = ["GOLO_TOKEN", "GOLO_COLLECTOR_TOKEN"];
 
 /// Maximum grace period: practically unlimited, and still in the range of a clock.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -79,8 +79,8 @@ impl Keeper {
 
     /// Starts to store a run of the load test `name` that this machine runs alone.
     #[must_use]
-    pub fn start_alone(args: &KeepArgs, name: &str, call: &RunCall) -> (Self, Keeping) {
-        let begun = begun(golo::new_sequence_id(), name, call, &call.options(name));
+    pub fn start_alone(args: &KeepArgs, run: &str, name: &str, call: &RunCall) -> (Self, Keeping) {
+        let begun = begun(run.to_owned(), name, call, &call.options(name));
         let (keeper, keeping) = Self::start(args, &begun.run, vec![begun.agent.clone()], call.is_quiet());
         keeper.record(record::Record::Begun(begun));
         (keeper, keeping)

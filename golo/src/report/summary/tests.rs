@@ -743,8 +743,12 @@ fn run_aborted_by_threshold_reports_time() {
 fn files_come_last_and_write_errors_are_in_headline() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 1, MILLI);
-    let file =
-        |kind, path: &str, error: Option<&str>| Written { kind, path: path.into(), error: error.map(str::to_owned) };
+    let file = |kind, path: &str, error: Option<&str>| Written {
+        kind,
+        path: path.into(),
+        error: error.map(str::to_owned),
+        remark: None,
+    };
     let files = vec![file("summary", "s.json", None), file("csv", "r_stats.csv", Some("no space left"))];
     let text = ended(&RunOutcome { files, ..finished.into() });
     assert!(text.starts_with("PASSED, but `r_stats.csv` could not be written: no space left\n"), "{text}");

@@ -1,0 +1,262 @@
+//! Sends seconds to a receiver that may be slow or away: in order, with repetition, and without delaying the run.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use golo::report::Written;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+/// Number of seconds that wait for a receiver. If there are more, the oldest is dropped.
+pub const KEPT: usize = 60;
+/// Longest time for one request.
+const REQUEST: Duration = Duration::from_secs(10);
+/// Shortest and longest pause before a request is sent again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// A request to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// Name of what is sent, if a protocol sends several kinds, such as `metrics`.
+    pub kind: &'static str,
+    /// The encoded body.
+    pub body: Bytes,
+}
+
+/// Reason why a request did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendError {
+    /// The same request may be accepted later, after the given pause at the earliest.
+    Again(String, Option<Duration>),
+    /// The receiver will never accept this request.
+    Refused(String),
+}
+
+/// Future of a request.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'a>>;
+
+/// Sends requests to a receiver.
+pub trait Courier: Send {
+    /// Sends a request. Dropping the future gives it up.
+    fn send<'a>(&'a mut self, parcel: &'a Parcel) -> Sending<'a>;
+}
+
+/// Seconds that wait for a receiver.
+#[derive(Debug, Default)]
+pub struct Queue {
+    inner: Mutex<Inner>,
+    /// Notified when there is something to send, or nothing will come any more.
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: VecDeque<Vec<Parcel>>,
+    /// Number of the first of `waiting`.
+    first: u64,
+    is_closed: bool,
+    sent: u64,
+    dropped: u64,
+    /// The last reason why a request did not arrive.
+    reason: Option<String>,
+}
+
+impl Inner {
+    /// Removes the second with this number, if it is still the first.
+    fn take(&mut self, number: u64) -> bool {
+        let is_there = self.first == number && self.waiting.pop_front().is_some();
+        self.first += u64::from(is_there);
+        is_there
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the requests of a second. Never waits.
+    pub fn push(&self, parcels: Vec<Parcel>) {
+        if parcels.is_empty() {
+            return;
+        }
+        let mut inner = self.lock();
+        if inner.waiting.len() >= KEPT {
+            let oldest = inner.first;
+            inner.take(oldest);
+            inner.dropped += 1;
+        }
+        inner.waiting.push_back(parcels);
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    /// Tells the delivery that nothing will come any more.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.news.notify_one();
+    }
+
+    /// Returns true if the receiver has accepted at least one second.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        self.lock().sent > 0
+    }
+
+    /// Returns true if nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    /// Waits for the next second. Returns its number and its requests, or `None` at the end.
+    async fn next(&self) -> Option<(u64, Vec<Parcel>)> {
+        loop {
+            let news = self.news.notified();
+            {
+                let inner = self.lock();
+                if let Some(parcels) = inner.waiting.front() {
+                    return Some((inner.first, parcels.clone()));
+                }
+                if inner.is_closed {
+                    return None;
+                }
+            }
+            news.await;
+        }
+    }
+
+    /// Returns what became of all seconds, as the remark of a summary. Seconds that still wait count as dropped.
+    #[must_use]
+    pub fn written(&self, kind: &'static str, place: &str) -> Written {
+        let inner = self.lock();
+        let dropped = inner.dropped + inner.waiting.len() as u64;
+        let all = inner.sent + dropped;
+        let reason = inner.reason.as_deref().unwrap_or("it was too slow");
+        let remark = (dropped > 0).then(|| format!("{dropped} of {all} seconds were dropped: {reason}"));
+        Written { kind, path: place.to_owned(), error: None, remark }
+    }
+}
+
+/// Sends all seconds of a queue in order, until the queue is closed and empty.
+pub async fn deliver(queue: Arc<Queue>, mut courier: Box<dyn Courier>) {
+    while let Some((number, parcels)) = queue.next().await {
+        let is_sent = deliver_second(&queue, number, &parcels, &mut *courier).await;
+        let mut inner = queue.lock();
+        // Otherwise it was dropped meanwhile, and has been counted.
+        if inner.take(number) {
+            let count = if is_sent { &mut inner.sent } else { &mut inner.dropped };
+            *count += 1;
+        }
+    }
+}
+
+/// Sends the requests of a second. Returns false if one was refused, or if the second was dropped meanwhile.
+async fn deliver_second(queue: &Queue, number: u64, parcels: &[Parcel], courier: &mut dyn Courier) -> bool {
+    for parcel in parcels {
+        let mut pause = PAUSES.0;
+        loop {
+            let silent = || SendError::Again(format!("it did not answer within {} s", REQUEST.as_secs()), None);
+            let sent = timeout(REQUEST, courier.send(parcel)).await.unwrap_or_else(|_| Err(silent()));
+            let (reason, after) = match sent {
+                Ok(()) => break,
+                Err(SendError::Refused(reason)) => {
+                    queue.lock().reason = Some(reason);
+                    return false;
+                }
+                Err(SendError::Again(reason, after)) => (reason, after),
+            };
+            queue.lock().reason = Some(reason);
+            sleep(after.map_or(pause, |after| after.clamp(pause, REQUEST))).await;
+            pause = (pause * 2).min(PAUSES.1);
+            if queue.lock().first != number {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refuses or delays requests as their bodies say, and notes the others.
+    #[derive(Clone, Default)]
+    struct Fake {
+        accepted: Arc<Mutex<Vec<Bytes>>>,
+        is_away: Arc<std::sync::atomic::AtomicBool>,
+    }
+
+    impl Courier for Fake {
+        fn send<'a>(&'a mut self, parcel: &'a Parcel) -> Sending<'a> {
+            Box::pin(async move {
+                if self.is_away.load(std::sync::atomic::Ordering::Relaxed) {
+                    return Err(SendError::Again("away".to_owned(), None));
+                }
+                if &*parcel.body == b"bad" {
+                    return Err(SendError::Refused("no such table".to_owned()));
+                }
+                self.accepted.lock().unwrap().push(parcel.body.clone());
+                Ok(())
+            })
+        }
+    }
+
+    fn second(bodies: &[&str]) -> Vec<Parcel> {
+        bodies.iter().map(|body| Parcel { kind: "", body: Bytes::copy_from_slice(body.as_bytes()) }).collect()
+    }
+
+    fn remark(queue: &Queue) -> Option<String> {
+        queue.written("test", "there").remark
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn seconds_arrive_in_order_after_the_receiver_was_away() {
+        let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
+        fake.is_away.store(true, std::sync::atomic::Ordering::Relaxed);
+        let delivering = tokio::spawn(deliver(Arc::clone(&queue), Box::new(fake.clone())));
+        for number in 0..10 {
+            queue.push(second(&[&format!("{number}a"), &format!("{number}b")]));
+            sleep(Duration::from_secs(1)).await;
+        }
+        fake.is_away.store(false, std::sync::atomic::Ordering::Relaxed);
+        queue.close();
+        delivering.await.unwrap();
+        let expected: Vec<_> = (0..10).flat_map(|number| [format!("{number}a"), format!("{number}b")]).collect();
+        assert_eq!(*fake.accepted.lock().unwrap(), expected);
+        assert_eq!(remark(&queue), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn oldest_seconds_are_dropped_and_counted() {
+        let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
+        fake.is_away.store(true, std::sync::atomic::Ordering::Relaxed);
+        let delivering = tokio::spawn(deliver(Arc::clone(&queue), Box::new(fake.clone())));
+        for number in 0..KEPT + 7 {
+            queue.push(second(&[&number.to_string()]));
+            sleep(Duration::from_secs(1)).await;
+        }
+        fake.is_away.store(false, std::sync::atomic::Ordering::Relaxed);
+        queue.close();
+        delivering.await.unwrap();
+        let accepted = fake.accepted.lock().unwrap().clone();
+        assert_eq!(accepted, (7..KEPT + 7).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(remark(&queue).unwrap(), "7 of 67 seconds were dropped: away");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_second_is_not_repeated_and_does_not_hold_up_others() {
+        let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
+        for bodies in [&["1"][..], &["bad", "lost"], &["3"]] {
+            queue.push(second(bodies));
+        }
+        queue.close();
+        deliver(Arc::clone(&queue), Box::new(fake.clone())).await;
+        assert_eq!(*fake.accepted.lock().unwrap(), ["1", "3"]);
+        assert_eq!(remark(&queue).unwrap(), "1 of 3 seconds were dropped: no such table");
+    }
+}

@@ -1,0 +1,199 @@
+//! Requests to receivers over HTTP, and their credentials.
+
+use std::time::Duration;
+
+use golo::cli::install_provider;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+
+use super::delivery::{Courier, Parcel, SendError, Sending};
+use crate::http::client::{HttpClient, Names};
+use crate::support::failure::Failure;
+
+/// Longest time for connecting.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Largest number of characters of a reason that a receiver sends.
+const REASON: usize = 200;
+
+/// Returns the URL of a receiver.
+///
+/// # Errors
+///
+/// Returns an error if the text is no URL of HTTP, or if it has a user or a password. `example` is a right one.
+pub fn url(kind: &str, text: &str, example: &str) -> Result<Url, Failure> {
+    let wrong = |why: &str| Failure::from(format!("`--out {kind}=…`: {why}; expected a URL, as {example}"));
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(wrong("it is no URL with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("other users of this machine can read the user and password in it; give them by variables"));
+    }
+    Ok(url)
+}
+
+/// Returns the header `Authorization` from environment variables: `PREFIX_TOKEN`, or `PREFIX_USER` and `PREFIX_PASSWORD`.
+/// `scheme` goes before the token.
+///
+/// # Errors
+///
+/// Returns an error if the values cannot be sent in a header.
+pub fn authorization(
+    prefix: &str,
+    scheme: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<HeaderValue>, Failure> {
+    let named = |name: &str| variable(&format!("{prefix}_{name}"));
+    let value = match (named("TOKEN"), named("USER")) {
+        (Some(token), _) => format!("{scheme} {token}"),
+        (None, Some(user)) => {
+            use base64::Engine as _;
+            let password = named("PASSWORD").unwrap_or_default();
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+        }
+        (None, None) => return Ok(None),
+    };
+    let mut value = HeaderValue::from_str(&value)
+        .map_err(|_| Failure::from(format!("`{prefix}_TOKEN` has characters that a header cannot have")))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+/// Sends requests with `POST`.
+pub struct HttpCourier {
+    client: Client,
+    /// Address for each kind of parcel.
+    address: fn(&Url, &'static str) -> Url,
+    url: Url,
+    headers: HeaderMap,
+    /// Checks the body of an accepted request.
+    check: fn(&[u8]) -> Result<(), SendError>,
+    /// Turns errors into text.
+    errors: HttpClient,
+}
+
+impl HttpCourier {
+    /// Creates a courier that sends these headers.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no HTTP client.
+    pub fn new(url: Url, headers: HeaderMap, authorization: Option<HeaderValue>) -> Result<Self, Failure> {
+        install_provider();
+        let client = Client::builder().connect_timeout(CONNECT).redirect(Policy::none()).no_proxy().build();
+        let client = client.map_err(|error| Failure::from(format!("no HTTP client: {}", golo::cli::chain(&error))))?;
+        let errors = HttpClient::new(None, None, Names { token: "a variable", ca: "SSL_CERT_FILE" })?;
+        let mut headers = headers;
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(Self { client, address: |url, _| url.clone(), url, headers, check: |_| Ok(()), errors })
+    }
+
+    /// Sends each kind of parcel to its own address.
+    #[must_use]
+    pub fn addressed(self, address: fn(&Url, &'static str) -> Url) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Checks the bodies of accepted requests.
+    #[must_use]
+    pub fn checked(self, check: fn(&[u8]) -> Result<(), SendError>) -> Self {
+        Self { check, ..self }
+    }
+
+    /// Changes a header of later requests.
+    pub fn set_header(&mut self, name: &'static str, value: &'static str) {
+        self.headers.insert(name, HeaderValue::from_static(value));
+    }
+
+    /// Sends a body and returns the headers of the response if it was accepted.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no response, or one that says that the request was not accepted.
+    pub async fn post(&self, parcel: &Parcel) -> Result<HeaderMap, SendError> {
+        let url = (self.address)(&self.url, parcel.kind);
+        let request = self.client.post(url).headers(self.headers.clone()).body(parcel.body.clone());
+        let away = |error: &reqwest::Error| SendError::Again(self.errors.away(error).to_string(), None);
+        let response = request.send().await.map_err(|error| away(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.map_err(|error| away(&error))?;
+        match status.is_success() {
+            true => (self.check)(&body).map(|()| headers),
+            false => Err(refusal(status, &headers, &body)),
+        }
+    }
+}
+
+impl Courier for HttpCourier {
+    fn send<'a>(&'a mut self, parcel: &'a Parcel) -> Sending<'a> {
+        Box::pin(async move { self.post(parcel).await.map(drop) })
+    }
+}
+
+/// Returns the error of a response that is no success. Overload and failures of a server pass, other refusals do not.
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> SendError {
+    let text = String::from_utf8_lossy(body);
+    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
+    let text = golo::cli::without_secrets(&text);
+    let reason =
+        if text.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {text}") };
+    let is_passing = status.is_server_error()
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY);
+    if !is_passing || status == StatusCode::NOT_IMPLEMENTED {
+        return SendError::Refused(reason);
+    }
+    let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
+    SendError::Again(reason, after.map(Duration::from_secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_with_a_password_is_refused_without_showing_it() {
+        for (text, said) in [
+            ("http://me:hush@a", "other users of this machine"),
+            ("hush", "relative URL without a base"),
+            ("ftp://a", "it is no URL with http:// or https://"),
+        ] {
+            let error = url("influxdb", text, "http://a:1").unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("hush"), "{error}");
+            assert!(error.starts_with("`--out influxdb=…`: ") && error.ends_with("expected a URL, as http://a:1"));
+        }
+        assert_eq!(url("influxdb", "https://a:1/db?x=y", "").unwrap().as_str(), "https://a:1/db?x=y");
+    }
+
+    #[test]
+    fn credentials_come_from_variables_and_are_not_shown() {
+        let value = |set: &[(&str, &str)]| {
+            let variable = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            authorization("A", "Bearer", variable).unwrap()
+        };
+        assert_eq!(value(&[]), None);
+        assert_eq!(value(&[("A_TOKEN", "hush")]).unwrap(), "Bearer hush");
+        assert_eq!(value(&[("A_USER", "me"), ("A_PASSWORD", "hush")]).unwrap(), "Basic bWU6aHVzaA==");
+        assert!(!format!("{:?}", value(&[("A_TOKEN", "hush")])).contains("hush"));
+        assert!(authorization("A", "Bearer", |_| Some("a\nb".to_owned())).is_err());
+    }
+
+    #[test]
+    fn only_passing_failures_are_tried_again() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("3"));
+        let again =
+            SendError::Again("it answered 503 Service Unavailable: busy".to_owned(), Some(Duration::from_secs(3)));
+        assert_eq!(refusal(StatusCode::SERVICE_UNAVAILABLE, &headers, b" busy\n"), again);
+        assert_eq!(
+            refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), b"out of order sample"),
+            SendError::Refused("it answered 400 Bad Request: out of order sample".to_owned())
+        );
+        assert_eq!(
+            refusal(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b""),
+            SendError::Refused("it answered 401 Unauthorized".to_owned())
+        );
+    }
+}
