@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 pub use self::call::RunCall;
-pub use self::control::{Control, Order, Orders};
+pub use self::control::{Control, Order, Orders, SignalsAndOrders};
 pub use self::driver::Driver;
 pub use self::engine::{EngineHandle, LocalEngine, NextEvent, StopReason};
 use crate::Error;

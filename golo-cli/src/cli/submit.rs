@@ -4,7 +4,7 @@ mod line;
 
 use std::process::ExitCode;
 
-use golo::cli::{Connections, RunCall, TransportOptions, run_driver, say};
+use golo::cli::{Connections, RunCall, RunExtras, TransportOptions, run_driver, say};
 use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
@@ -54,7 +54,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
     let mut keeping = None;
-    let code = run_driver(&name, &call, Vec::new, |_| {
+    let code = run_driver(&name, &call, RunExtras::default, |_| {
         let names = agents.iter().map(|(name, _)| name.clone()).collect();
         let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
         keeping = kept;
