@@ -5,11 +5,11 @@
 pub use crate::engine::plan::parse_duration;
 pub use crate::error::exit::Exit;
 pub use crate::error::{chain, is_request_error};
-pub use crate::run_loop::RunCall;
 pub use crate::run_loop::reports::{ReportArgs, is_in_hurry, show};
 pub use crate::run_loop::signals::Signals;
+pub use crate::run_loop::{Order, RunCall, SignalsAndOrders};
 pub use crate::runtime::{
-    JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, Value, pair, refuse, run_driver, toml, wrong,
+    JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunExtras, Value, pair, refuse, run_driver, toml, wrong,
 };
 pub use crate::support::message::{print, say};
 pub use crate::support::secrets::without_secrets;

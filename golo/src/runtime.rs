@@ -31,7 +31,7 @@ pub use args::pair;
 pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
 pub use refusal::{refuse, wrong};
-pub use run::run_driver;
+pub use run::{RunExtras, run_driver};
 pub use run_args::{OwnFlags, RunArgs};
 pub use serve::Serve;
 pub use service::WireLayout;

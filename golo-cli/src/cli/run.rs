@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, pair, run_driver, say};
+use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, RunExtras, pair, run_driver, say};
 
 use crate::cli::command::{UsageError, refused};
 use crate::cli::yaml;
@@ -141,12 +141,12 @@ pub fn run(line: RunLine) -> ExitCode {
         Err(error) => return refused("run", UsageError::wrong(error)),
     };
     let mut keeping = None;
-    let outputs = || {
+    let extras = || {
         let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start_alone(&keep, &run, &name, &call)).unzip();
         keeping = kept;
-        outputs::of_run(keeper, exports)
+        RunExtras { outputs: outputs::of_run(keeper, exports), orders: None }
     };
-    let code = run_driver(&name, &call, outputs, |runtime| {
+    let code = run_driver(&name, &call, extras, |runtime| {
         Served::new(load_test, env, &call, runtime.clone()).limited(limits).driven_by(drive)
     });
     if let Some(keeping) = keeping {

@@ -4,7 +4,7 @@ mod line;
 
 use std::process::ExitCode;
 
-use golo::cli::{Connections, RunCall, TransportOptions, run_driver, say};
+use golo::cli::{Connections, RunCall, RunExtras, TransportOptions, run_driver, say};
 use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
@@ -59,17 +59,13 @@ pub fn run(line: SubmitLine) -> ExitCode {
         Err(error) => return refused("submit", UsageError::wrong(error)),
     };
     let mut keeping = None;
-    let code = run_driver(
-        &name,
-        &call,
-        || outputs::of_run(None, exports),
-        |_| {
-            let names = agents.iter().map(|(name, _)| name.clone()).collect();
-            let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
-            keeping = kept;
-            Fleet::new(FleetSettings { run, load_test, data, job, on_loss, is_quiet, keeper }, agents)
-        },
-    );
+    let extras = || RunExtras { outputs: outputs::of_run(None, exports), orders: None };
+    let code = run_driver(&name, &call, extras, |_| {
+        let names = agents.iter().map(|(name, _)| name.clone()).collect();
+        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
+        keeping = kept;
+        Fleet::new(FleetSettings { run, load_test, data, job, on_loss, is_quiet, keeper }, agents)
+    });
     if let Some(keeping) = keeping {
         keeping.finish();
     }

@@ -62,3 +62,80 @@ impl Control for Orders {
         })
     }
 }
+
+/// Orders from the signals and, if there is one, from a channel of another source, such as a web page. A closed channel
+/// does not stop the run.
+#[derive(Debug)]
+pub struct SignalsAndOrders {
+    signals: Signals,
+    orders: Option<mpsc::Receiver<Order>>,
+}
+
+impl SignalsAndOrders {
+    /// Combines the signals with a channel. Without a channel, only signals order.
+    #[must_use]
+    pub fn new(signals: Signals, orders: Option<mpsc::Receiver<Order>>) -> Self {
+        Self { signals, orders }
+    }
+}
+
+impl Control for SignalsAndOrders {
+    async fn next(&mut self) -> Order {
+        loop {
+            let Some(orders) = &mut self.orders else { return Control::next(&mut self.signals).await };
+            tokio::select! {
+                biased;
+                order = Control::next(&mut self.signals) => return order,
+                order = orders.recv() => match order {
+                    Some(order) => return order,
+                    None => self.orders = None,
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    fn control(orders: mpsc::Receiver<Order>) -> SignalsAndOrders {
+        SignalsAndOrders::new(Signals::listen().unwrap(), Some(orders))
+    }
+
+    /// Polls the control once and drops the future. Returns true if there was no order.
+    async fn is_silent(control: &mut SignalsAndOrders) -> bool {
+        tokio::select! {
+            biased;
+            _ = control.next() => false,
+            () = ready(()) => true,
+        }
+    }
+
+    #[tokio::test]
+    async fn orders_come_in_sequence_and_a_closed_channel_stops_nothing() {
+        let (sender, orders) = mpsc::channel(4);
+        let mut control = control(orders);
+        for order in [Order::Adjust(Target::Users(7)), Order::Stop, Order::Cut] {
+            sender.try_send(order).unwrap();
+        }
+        assert_eq!(control.next().await, Order::Adjust(Target::Users(7)));
+        drop(sender);
+        assert_eq!([control.next().await, control.next().await], [Order::Stop, Order::Cut]);
+        assert!(is_silent(&mut control).await);
+    }
+
+    #[tokio::test]
+    async fn dropped_wait_loses_no_order() {
+        let (sender, orders) = mpsc::channel(4);
+        let mut control = control(orders);
+        assert!(is_silent(&mut control).await);
+        sender.try_send(Order::Adjust(Target::Users(3))).unwrap();
+        sender.try_send(Order::Stop).unwrap();
+        assert_eq!(control.next().await, Order::Adjust(Target::Users(3)));
+        assert!(!is_silent(&mut control).await);
+        assert!(is_silent(&mut control).await);
+    }
+}

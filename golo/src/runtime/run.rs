@@ -2,7 +2,8 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Runtimes, in_process::InProcess, run_on};
 use crate::engine::plan::Plan;
@@ -14,7 +15,9 @@ use crate::metrics::scope::SharedValue;
 use crate::metrics::sink;
 use crate::report::{MetricsOutput, RunOutcome, Unwritten, outputs};
 use crate::run_loop::signals::Signals;
-use crate::run_loop::{self, Driver, EngineHandle, LAST_MOMENT, LocalEngine, RunCall, reports};
+use crate::run_loop::{
+    self, Driver, EngineHandle, LAST_MOMENT, LocalEngine, Order, RunCall, SignalsAndOrders, reports,
+};
 use crate::support::message::say;
 use crate::support::panic::{print_at_most, watch};
 use crate::transport::client;
@@ -34,24 +37,33 @@ pub(super) fn run(loadtest: Loadtest, call: RunCall) -> ExitCode {
         say("golo: built without optimisations; to measure, use `cargo run --release`");
     }
     let name = loadtest.name.clone();
-    deliver(&name, &call, Vec::new, |outputs| drive(loadtest, &call, outputs))
+    deliver(&name, &call, RunExtras::default, |outputs, _| drive(loadtest, &call, outputs))
+}
+
+/// What the caller of [`run_driver`] adds to a run.
+#[derive(Default)]
+pub struct RunExtras {
+    /// Outputs in addition to those of the call.
+    pub outputs: Vec<Box<dyn MetricsOutput>>,
+    /// Orders in addition to the signals. The run goes on if the channel is closed.
+    pub orders: Option<mpsc::Receiver<Order>>,
 }
 
 /// Runs the [`Driver`] that `driver` returns, reports, and returns the exit code. The `golo` command uses this.
-/// `further` returns outputs in addition to those of the call; it is called once those are open.
+/// `further` returns outputs and orders in addition to those of the call; it is called once the call's outputs are open.
 pub fn run_driver<D: Driver>(
     name: &str,
     call: &RunCall,
-    further: impl FnOnce() -> Vec<Box<dyn MetricsOutput>>,
+    further: impl FnOnce() -> RunExtras,
     driver: impl FnOnce(&Handle) -> D,
 ) -> ExitCode {
-    deliver(name, call, further, |outputs| {
+    deliver(name, call, further, |outputs, orders| {
         let Runtimes { control, .. } = Runtimes::start(1)?;
         let sinks = Sinks::selecting(call.selected(), call.masks(), outputs::sinks(outputs).collect());
         let mut driver = driver(control.handle());
         let outcome = control.block_on(async {
-            let mut signals = Signals::listen()?;
-            Ok(run_loop::run(&mut driver, call.spec(name), sinks, &mut signals, outputs).await)
+            let mut given = SignalsAndOrders::new(Signals::listen()?, orders);
+            Ok(run_loop::run(&mut driver, call.spec(name), sinks, &mut given, outputs).await)
         })?;
         drop(driver);
         Ok(outcome.with_unwritten(control.block_on(flush(outputs))))
@@ -62,17 +74,17 @@ pub fn run_driver<D: Driver>(
 fn deliver(
     name: &str,
     call: &RunCall,
-    further: impl FnOnce() -> Vec<Box<dyn MetricsOutput>>,
-    drive: impl FnOnce(&mut [Box<dyn MetricsOutput>]) -> Result<RunOutcome, Error>,
+    further: impl FnOnce() -> RunExtras,
+    drive: impl FnOnce(&mut [Box<dyn MetricsOutput>], Option<mpsc::Receiver<Order>>) -> Result<RunOutcome, Error>,
 ) -> ExitCode {
     let requested = match call.outputs() {
         Ok(outputs) => outputs,
         Err(error) => return report(&error),
     };
     // Before the requested outputs, which can block: one that is not read must not keep a run from being stored.
-    let mut outputs = further();
+    let RunExtras { mut outputs, orders } = further();
     outputs.extend(requested);
-    let outcome = match drive(&mut outputs) {
+    let outcome = match drive(&mut outputs, orders) {
         Err(error) if error.is_start() => {
             let finished = Finished::not_started(call.plan.clone(), call.options(name), Some(chain(&error)));
             finished.into()

@@ -13,9 +13,9 @@ use crate::engine::series::{Label, Outcome, Series};
 use crate::engine::snapshot::{Check, Redirects, Triggers};
 use crate::error::exit::Exit;
 use crate::metrics::journey::{Journeys, Step};
-use crate::report::Verdict;
 use crate::report::page::WIDTH;
 use crate::report::text::width;
+use crate::report::{Change, Verdict};
 use crate::report::{Moment, Unwritten, Watch, Written};
 use crate::user::share::Share;
 
@@ -79,7 +79,7 @@ fn passed(finished: &Finished) -> String {
 }
 
 fn stopped(finished: &Finished, moment: Moment) -> String {
-    ended(&RunOutcome { stopped: Some(moment), ..finished.clone().into() })
+    ended(&RunOutcome { stopped: Some(moment), is_interrupted: true, ..finished.clone().into() })
 }
 
 fn ended(outcome: &RunOutcome) -> String {
@@ -614,6 +614,18 @@ fn signal_is_reported_with_stage_of_run() {
     ] {
         assert_eq!(said(&finished, moment), format!("STOPPED by a signal {when}"));
     }
+}
+
+#[test]
+fn orders_of_programs_are_reported() {
+    let mut finished = users(1);
+    finished.load_time = Duration::from_millis(4_200);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    let change = |at, load: &str| Change { at: Duration::from_millis(at), load: load.to_owned() };
+    let changes = vec![change(1_500, "20 users"), change(2_000, "1 user")];
+    let stopped = Some(Moment::Load(finished.load_time));
+    let text = ended(&RunOutcome { changes, stopped, ..finished.into() });
+    has(&text, &["STOPPED by an order after 4.2s of 10s", "  changed      to 20 users at 1.5s, to 1 user at 2s"]);
 }
 
 #[test]
