@@ -10,6 +10,8 @@
 mod database;
 #[path = "receivers/fakes.rs"]
 mod fakes;
+#[path = "receivers/fleet.rs"]
+mod fleet;
 #[path = "servers/port.rs"]
 mod port;
 #[path = "receivers/prometheus.rs"]

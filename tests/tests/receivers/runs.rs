@@ -26,11 +26,21 @@ pub(crate) struct Ran {
 impl Run {
     /// Starts `golo run` with these flags and variables.
     pub(crate) fn start(flags: &str, variables: &[(&str, &str)]) -> Self {
+        Self::call("run", flags, variables)
+    }
+
+    /// Starts `golo submit` with these flags.
+    pub(crate) fn submit(flags: &str) -> Self {
+        Self::call("submit", flags, &[])
+    }
+
+    fn call(subcommand: &str, flags: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = sample_service::start().unwrap();
         let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
-        command.env("TARGET_URL", target.url()).envs(variables.iter().copied());
-        command.args(["run", ROUTES, "--no-progress"]).args(flags.split_whitespace());
+        command.envs(variables.iter().copied());
+        command.args([subcommand, ROUTES, "--no-progress"]).args(flags.split_whitespace());
+        command.args(["-e", &format!("TARGET_URL={}", target.url())]);
         command.arg("--out").arg(format!("summary={}", folder.path().join("summary.json").display()));
         Self { program: Program::spawn(command), folder, _target: target }
     }
