@@ -6,6 +6,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "receivers/alerts.rs"]
+mod alerts;
 #[path = "receivers/database.rs"]
 mod database;
 #[path = "receivers/fakes.rs"]

@@ -33,14 +33,29 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
 impl Database {
     /// Starts Prometheus, which scrapes `targets` each 250 ms and accepts remote write. Native histograms are on.
     pub(crate) async fn prometheus(targets: &[u16]) -> Option<Self> {
-        let program = installed("prometheus")?;
-        let folder = tempfile::tempdir().unwrap();
-        let targets: Vec<_> = targets.iter().map(|port| format!("'127.0.0.1:{port}'")).collect();
+        let addresses: Vec<_> = targets.iter().map(|port| format!("'127.0.0.1:{port}'")).collect();
         let config = format!(
             "global: {{scrape_interval: 250ms}}\nscrape_configs:\n- job_name: golo\n  honor_labels: true\n  \
              static_configs: [{{targets: [{}]}}]\n",
-            targets.join(", ")
+            addresses.join(", ")
         );
+        let database = Self::configured(&config).await?;
+        if !targets.is_empty() {
+            // Its first look at the list of targets takes seconds.
+            let tries = async { while database.query("up").await.is_empty() {} };
+            golo_tests::within("the first scrape", tries).await;
+        }
+        Some(database)
+    }
+
+    /// Starts Prometheus, which evaluates the rules of this file each second and accepts remote write.
+    pub(crate) async fn with_rules(path: &str) -> Option<Self> {
+        Self::configured(&format!("global: {{evaluation_interval: 1s}}\nrule_files: ['{path}']\n")).await
+    }
+
+    async fn configured(config: &str) -> Option<Self> {
+        let program = installed("prometheus")?;
+        let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
         let arguments = [
             "--config.file=prometheus.yml",
@@ -49,13 +64,7 @@ impl Database {
             "--web.enable-remote-write-receiver",
             "--enable-feature=native-histograms",
         ];
-        let database = Self::start(program, &arguments, folder, "/-/ready").await;
-        if !targets.is_empty() {
-            // Its first look at the list of targets takes seconds.
-            let tries = async { while database.query("up").await.is_empty() {} };
-            golo_tests::within("the first scrape", tries).await;
-        }
-        Some(database)
+        Some(Self::start(program, &arguments, folder, "/-/ready").await)
     }
 
     /// Starts VictoriaMetrics.
