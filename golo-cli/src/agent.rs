@@ -21,6 +21,7 @@ pub mod uploads;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use golo::cli::{Exit, Signals, chain, say};
+use golo::report::OutputArg;
 use tokio::runtime::Builder;
 use tokio::time::{interval, sleep, timeout};
 
@@ -29,6 +30,7 @@ pub use line::AgentLine;
 use crate::agent::pusher::Collector;
 use crate::drive::run_end::RunEnd;
 use crate::http::server::Server;
+use crate::outputs::{self, frame::RunLabels};
 use crate::support::environment::variable;
 use crate::support::failure::Failure;
 use jobs::Agent;
@@ -46,6 +48,7 @@ const WATCHERS: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn run(line: AgentLine) -> ExitCode {
     let running = line.into_settings(variable).and_then(|settings| {
+        check(&settings.agent)?;
         let runtime = Builder::new_multi_thread().enable_all().build();
         runtime.map_err(|error| format!("cannot start the runtime: {error}"))?.block_on(serve(settings))
     });
@@ -56,6 +59,18 @@ pub fn run(line: AgentLine) -> ExitCode {
             Exit::BadConfiguration.into()
         }
     }
+}
+
+/// Opens and closes the receivers of metrics, to report wrong ones before any job.
+fn check(options: &jobs::AgentOptions) -> Result<(), Failure> {
+    let name = &options.name;
+    let labels =
+        RunLabels { run: String::new(), job: String::new(), load_test: String::new(), agent: Some(name.clone()) };
+    let receivers = options.receivers.iter().filter_map(OutputArg::receiver);
+    if let Some(exports) = outputs::open(receivers, labels, variable)? {
+        exports.close();
+    }
+    Ok(())
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {

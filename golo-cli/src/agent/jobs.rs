@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use golo::cli::say;
+use golo::report::OutputArg;
 use golo_proto::results::{Ended, ended};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -61,6 +62,8 @@ pub struct AgentOptions {
     pub has_collector: bool,
     /// Counts of the HTTP responses by status.
     pub statuses: Statuses,
+    /// Receivers of the metrics of each job.
+    pub receivers: Vec<OutputArg>,
 }
 
 /// An agent.

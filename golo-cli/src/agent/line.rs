@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use golo::cli::parse_duration;
+use golo::cli::{SettingError, parse_duration};
+use golo::report::OutputArg;
 
 use super::{jobs::AgentOptions, limits::JobLimits};
 use crate::agent::pusher::{Collector, CollectorOptions};
@@ -45,6 +46,10 @@ pub struct AgentLine {
     /// need a firewall
     #[arg(long, value_name = "HOST[:PORT]", value_parser = target, help_heading = "Limits of jobs")]
     pub allow_target: Vec<String>,
+    /// Send the metrics of each job while it runs (may be repeated): prometheus=ADDR, prometheus-rw=URL, otlp=URL,
+    /// influxdb=URL. Their label `agent` is this agent's name
+    #[arg(short, long, value_name = "TYPE=ARG", value_parser = receiver, help_heading = "Metrics")]
+    pub out: Vec<OutputArg>,
     /// Send results to this collector: http://HOST:8082
     #[arg(long, value_name = "URL", help_heading = "Collector")]
     pub collector: Option<String>,
@@ -99,8 +104,23 @@ impl AgentLine {
             keep: self.keep,
             has_collector: collector.is_some(),
             statuses: server.statuses.clone(),
+            receivers: self.out,
         };
         Ok(Settings { server, agent, collector })
+    }
+}
+
+/// Parses an output that an agent has: a receiver of metrics.
+fn receiver(text: &str) -> Result<OutputArg, SettingError> {
+    let output = text.parse::<OutputArg>()?;
+    match output.receiver() {
+        Some(_) => Ok(output),
+        None => Err(format!(
+            "an agent stores results, and `golo show` writes them as {}=; expected prometheus=ADDR, prometheus-rw=URL, \
+             otlp=URL or influxdb=URL",
+            output.name()
+        )
+        .into()),
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{iter, thread};
 
-use golo::cli::chain;
+use golo::cli::{chain, say};
 use golo::engine::plan::Plan;
+use golo::report::{MetricsOutput, OutputArg};
 use golo::run_loop::Order;
 use golo_proto::engine::{Event, event};
 use golo_proto::results::{Ended, ended, record};
@@ -22,8 +23,10 @@ use super::kept::KeepError;
 use super::request::Request;
 use crate::drive::driven;
 use crate::drive::engine_client::PlanCheck;
+use crate::outputs::{self, frame::RunLabels};
 use crate::process::load_test::LoadTest;
 use crate::results::store::StoreError;
+use crate::support::environment::variable;
 use crate::support::failure::Failure;
 
 /// Reason of a job that ends because its agent was stopped.
@@ -148,7 +151,37 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
     let check: PlanCheck =
         Arc::new(move |plan: &Plan| allowed.check_plan(plan, share).map_err(|failure| failure.to_string()));
     let exchange = Arc::clone(&job.exchange);
-    Ok(driven::Job { load_test, folder: None, call, params, share, limits, check: Some(check), exchange, held })
+    let labels = RunLabels {
+        run: kept.run,
+        job: call.options(&load_test.name).job_name,
+        load_test: load_test.name.clone(),
+        agent: Some(kept.agent),
+    };
+    let outputs = exports(agent, labels);
+    Ok(driven::Job {
+        load_test,
+        folder: None,
+        call,
+        params,
+        share,
+        limits,
+        check: Some(check),
+        exchange,
+        held,
+        outputs,
+    })
+}
+
+/// Opens the receivers of a job's metrics. A job runs without those that cannot be opened.
+fn exports(agent: &Agent, labels: RunLabels) -> Vec<Box<dyn MetricsOutput>> {
+    let receivers = agent.options.receivers.iter().filter_map(OutputArg::receiver);
+    match outputs::open(receivers, labels, variable) {
+        Ok(exports) => exports.into_iter().map(|exports| Box::new(exports) as Box<dyn MetricsOutput>).collect(),
+        Err(failure) => {
+            say(format_args!("golo agent: the metrics of this job are not sent: {failure}"));
+            Vec::new()
+        }
+    }
 }
 
 /// Creates the folder in which a job's load test finds its files of test data. Returns `None` if there are none.

@@ -88,6 +88,7 @@ mod tests {
             keep: Duration::ZERO,
             has_collector: false,
             statuses: Default::default(),
+            receivers: Vec::new(),
         };
         Agent::open(options).unwrap().0
     }

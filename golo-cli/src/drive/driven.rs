@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golo::cli::{RunCall, without_secrets};
+use golo::cli::{RunCall, say, without_secrets};
 use golo::engine::share::Share;
 use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, RunEvent, Sinks};
@@ -47,6 +47,8 @@ pub struct Job {
     /// Longest time to wait for [`Order::Start`] after the users have started, such as [`HELD`]. `None` if the job is
     /// not held.
     pub held: Option<Duration>,
+    /// Further outputs of the job.
+    pub outputs: Vec<Box<dyn MetricsOutput>>,
 }
 
 /// Runs a job and returns how it ended. `on_event` receives each event when it happens, and `Finished` as the last one.
@@ -62,7 +64,7 @@ pub async fn drive(
     on_stderr: impl Fn(&str) + Send + Sync + 'static,
     on_event: impl FnMut(pb::Event) + Send,
 ) -> Ended {
-    let Job { load_test, folder, mut call, params, share, limits, check, exchange, held } = job;
+    let Job { load_test, folder, mut call, params, share, limits, check, exchange, held, outputs: further } = job;
     // The agent stores them.
     call.keep_failures();
     let sinks = Sinks::selecting(call.selected(), call.masks(), Vec::new());
@@ -78,10 +80,13 @@ pub async fn drive(
         .sharing(share)
         .exchanging(exchange)
         .on_stderr(on_stderr);
-    let mut outputs: [Box<dyn MetricsOutput + '_>; 1] = [Box::new(Events(on_event))];
+    let mut outputs: Vec<Box<dyn MetricsOutput + '_>> = vec![Box::new(Events(on_event))];
+    outputs.extend(further.into_iter().map(|output| output as Box<dyn MetricsOutput + '_>));
     let outcome = run_loop::run(&mut served, spec, sinks, &mut Orders::from(orders), &mut outputs).await;
-    for output in &mut outputs {
-        output.finish(&outcome);
+    for Written { kind, path, remark, .. } in outputs.iter_mut().flat_map(|output| output.finish(&outcome)) {
+        if let Some(remark) = remark {
+            say(format_args!("{}: {kind} {path}: {remark}", outcome.finished.options.job_name));
+        }
     }
     Ended { stderr: without_secrets(&served.stderr()).into_owned(), ..ended(&outcome) }
 }

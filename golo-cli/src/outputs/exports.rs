@@ -118,6 +118,12 @@ impl Exports {
         Ok(Self { messages, backlog, pending: None, written })
     }
 
+    /// Ends the thread and waits until nothing listens any more.
+    pub fn close(self) {
+        self.tell(Message::Ended);
+        _ = self.written.recv();
+    }
+
     fn tell(&self, message: Message) {
         self.backlog.fetch_add(1, Relaxed);
         // The thread ends only after the last message.
