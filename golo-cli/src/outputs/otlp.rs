@@ -34,7 +34,7 @@ const REASON: usize = 200;
 /// Returns an error if the URL or a variable is wrong.
 pub fn open(argument: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Receiver, Failure> {
     let settings = Settings::read(Signal::Metrics, argument, &variable)?;
-    let place = golo::cli::without_secrets(settings.url.as_str()).into_owned();
+    let place = golo::cli::without_secrets(argument).into_owned();
     let encoder = Box::new(MetricsEncoder::new(Temporality::read(&variable)?));
     Ok(Receiver::Pushed { kind: KIND, place, encoder, courier: courier(settings)? })
 }

@@ -52,6 +52,7 @@ async fn run() -> Result<(), String> {
         check: None,
         exchange: Arc::default(),
         held,
+        outputs: Vec::new(),
     };
     let (orders, commands) = mpsc::channel(1);
     let stops = std::env::var_os("STOP").is_some();
