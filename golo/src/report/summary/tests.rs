@@ -128,12 +128,9 @@ fn summary_of_normal_run() {
     totals.journeys.record_n(1_012 * MILLI, 1);
     let mut journeys = Journeys::default();
     let start = UNIX_EPOCH + 5 * SECOND;
-    let step = |label, at, millis, status| Step {
-        label,
-        started: start + Duration::from_millis(at),
-        duration: Duration::from_millis(millis),
-        status,
-        failed: status == 0,
+    let step = |label, at, millis, status| {
+        let (started, duration) = (start + Duration::from_millis(at), Duration::from_millis(millis));
+        Step { status, ..Step::plain(label, started, duration, status == 0) }
     };
     journeys.add("0d3b7c9e", step(0, 0, 2, 200), Duration::ZERO);
     journeys.add("0d3b7c9e", step(1, 12, 1_000, 0), Duration::ZERO);
@@ -661,7 +658,7 @@ fn slow_steps_of_long_journey_are_shown() {
     for n in 0..70_u64 {
         let started = UNIX_EPOCH + n as u32 * SECOND;
         let duration = Duration::from_millis(if n % 10 == 0 { 500 } else { n });
-        journeys.add("\n", Step { label: 0, started, duration, status: 0, failed: n == 60 }, Duration::ZERO);
+        journeys.add("\n", Step::plain(0, started, duration, n == 60), Duration::ZERO);
     }
     finished.totals.journeys.record(MILLI);
     for journey in journeys.into_vec() {
