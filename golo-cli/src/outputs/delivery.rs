@@ -33,6 +33,8 @@ pub enum SendError {
     Again(String, Option<Duration>),
     /// The receiver will never accept this request.
     Refused(String),
+    /// The receiver has accepted a part of this request, and will never accept the rest.
+    Partly(String),
 }
 
 /// Future of a request.
@@ -154,8 +156,9 @@ pub async fn deliver(queue: Arc<Queue>, mut courier: Box<dyn Courier>) {
     }
 }
 
-/// Sends the requests of a second. Returns false if one was refused, or if the second was dropped meanwhile.
+/// Sends the requests of a second. Returns false if one was refused, also if only in part, or if the second was dropped meanwhile.
 async fn deliver_second(queue: &Queue, number: u64, parcels: &[Parcel], courier: &mut dyn Courier) -> bool {
+    let mut is_whole = true;
     for parcel in parcels {
         let mut pause = PAUSES.0;
         loop {
@@ -167,6 +170,11 @@ async fn deliver_second(queue: &Queue, number: u64, parcels: &[Parcel], courier:
                     queue.lock().reason = Some(reason);
                     return false;
                 }
+                Err(SendError::Partly(reason)) => {
+                    queue.lock().reason = Some(reason);
+                    is_whole = false;
+                    break;
+                }
                 Err(SendError::Again(reason, after)) => (reason, after),
             };
             queue.lock().reason = Some(reason);
@@ -177,7 +185,7 @@ async fn deliver_second(queue: &Queue, number: u64, parcels: &[Parcel], courier:
             }
         }
     }
-    true
+    is_whole
 }
 
 #[cfg(test)]
@@ -201,7 +209,7 @@ mod tests {
                     return Err(SendError::Refused("no such table".to_owned()));
                 }
                 self.accepted.lock().unwrap().push(parcel.body.clone());
-                Ok(())
+                if &*parcel.body == b"half" { Err(SendError::Partly("too old".to_owned())) } else { Ok(()) }
             })
         }
     }
@@ -258,5 +266,17 @@ mod tests {
         deliver(Arc::clone(&queue), Box::new(fake.clone())).await;
         assert_eq!(*fake.accepted.lock().unwrap(), ["1", "3"]);
         assert_eq!(remark(&queue).unwrap(), "1 of 3 seconds were dropped: no such table");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn second_that_is_accepted_in_part_counts_as_dropped_and_its_rest_is_sent() {
+        let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
+        for bodies in [&["1"][..], &["half", "2"], &["3"]] {
+            queue.push(second(bodies));
+        }
+        queue.close();
+        deliver(Arc::clone(&queue), Box::new(fake.clone())).await;
+        assert_eq!(*fake.accepted.lock().unwrap(), ["1", "half", "2", "3"]);
+        assert_eq!(remark(&queue).unwrap(), "1 of 3 seconds were dropped: too old");
     }
 }

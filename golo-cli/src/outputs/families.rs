@@ -16,12 +16,15 @@ use super::frame::Frame;
 
 /// Percentiles of trends, which have no histogram with fixed buckets.
 pub const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+/// What the name of a load test's own metric begins with.
+pub const OWN: &str = "golo_own_";
 /// Nanoseconds in a second.
 const NANOSECONDS: f64 = 1e9;
-/// Names of labels that golo gives. A tag of the load test with such a name becomes `tag_NAME`.
-const OURS: [&str; 16] = [
-    "agent", "check", "group", "instance", "job", "kind", "le", "method", "origin", "outcome", "phase", "quantile",
-    "result", "route", "run", "scenario",
+/// Names of labels that golo gives. A tag of the load test with such a name becomes `tag_NAME`. The tags `scenario` and
+/// `group` are golo's own.
+const OURS: [&str; 14] = [
+    "agent", "check", "instance", "job", "kind", "le", "method", "origin", "outcome", "phase", "quantile", "result",
+    "route", "run",
 ];
 
 /// Names and values of labels, sorted by name. Names have letters, digits and `_` only.
@@ -328,7 +331,7 @@ fn own(snapshot: &Snapshot) -> Vec<Family<'_>> {
     let mut families = Vec::new();
     for (name, metric) in snapshot.metrics.iter() {
         let mut family = Family {
-            name: format!("golo_own_{}", plain(name)).into(),
+            name: format!("{OWN}{}", plain(name)).into(),
             help: "A metric of the load test.",
             unit: Unit::None,
             kind: Kind::Counter,
@@ -383,6 +386,12 @@ fn of_route(label: &Label) -> impl Iterator<Item = (&'static str, Cow<'_, str>)>
     pairs.into_iter().map(|(name, value)| (name, Cow::Borrowed(&**value)))
 }
 
+/// Returns the tags of a series of requests as labels.
+#[must_use]
+pub fn tags(label: &Label) -> Labels<'_> {
+    tagged(std::iter::empty(), label.tags.iter())
+}
+
 /// Returns the labels of a series of requests: golo's, and the tags of the load test.
 fn labels<'a>(ours: impl Iterator<Item = (&'static str, Cow<'a, str>)>, label: &'a Label) -> Labels<'a> {
     tagged(ours, label.tags.iter())
@@ -414,7 +423,7 @@ fn tagged<'a>(
 }
 
 /// Returns a name with `_` in place of everything but letters, digits and `_`, and with a letter or `_` first.
-fn plain(name: &str) -> Cow<'_, str> {
+pub fn plain(name: &str) -> Cow<'_, str> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begins_with_digit = name.starts_with(|c: char| c.is_ascii_digit());
     if !name.is_empty() && !begins_with_digit && name.chars().all(is_fine) {

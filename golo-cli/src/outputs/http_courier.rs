@@ -69,6 +69,8 @@ pub struct HttpCourier {
     headers: HeaderMap,
     /// Checks the body of an accepted request.
     check: fn(&[u8]) -> Result<(), SendError>,
+    /// Returns true for a status after which the same request may be accepted.
+    is_passing: fn(StatusCode) -> bool,
     /// Turns errors into text.
     errors: HttpClient,
 }
@@ -88,7 +90,7 @@ impl HttpCourier {
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self { client, address: |url, _| url.clone(), url, headers, check: |_| Ok(()), errors })
+        Ok(Self { client, address: |url, _| url.clone(), url, headers, check: |_| Ok(()), is_passing, errors })
     }
 
     /// Sends each kind of parcel to its own address.
@@ -101,6 +103,12 @@ impl HttpCourier {
     #[must_use]
     pub fn checked(self, check: fn(&[u8]) -> Result<(), SendError>) -> Self {
         Self { check, ..self }
+    }
+
+    /// Sends requests again only after these statuses.
+    #[must_use]
+    pub fn passing(self, is_passing: fn(StatusCode) -> bool) -> Self {
+        Self { is_passing, ..self }
     }
 
     /// Changes a header of later requests.
@@ -122,7 +130,7 @@ impl HttpCourier {
         let body = response.bytes().await.map_err(|error| away(&error))?;
         match status.is_success() {
             true => (self.check)(&body).map(|()| headers),
-            false => Err(refusal(status, &headers, &body)),
+            false => Err(refusal(status, &headers, &body, self.is_passing)),
         }
     }
 }
@@ -133,16 +141,21 @@ impl Courier for HttpCourier {
     }
 }
 
-/// Returns the error of a response that is no success. Overload and failures of a server pass, other refusals do not.
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> SendError {
+/// Returns true for overload and failures of a server. Other refusals do not pass.
+fn is_passing(status: StatusCode) -> bool {
+    let is_of_server = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
+    is_of_server
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+}
+
+/// Returns the error of a response that is no success.
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], is_passing: fn(StatusCode) -> bool) -> SendError {
     let text = String::from_utf8_lossy(body);
     let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
     let text = golo::cli::without_secrets(&text);
     let reason =
         if text.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {text}") };
-    let is_passing = status.is_server_error()
-        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY);
-    if !is_passing || status == StatusCode::NOT_IMPLEMENTED {
+    if !is_passing(status) {
         return SendError::Refused(reason);
     }
     let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
@@ -186,13 +199,13 @@ mod tests {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("3"));
         let again =
             SendError::Again("it answered 503 Service Unavailable: busy".to_owned(), Some(Duration::from_secs(3)));
-        assert_eq!(refusal(StatusCode::SERVICE_UNAVAILABLE, &headers, b" busy\n"), again);
+        assert_eq!(refusal(StatusCode::SERVICE_UNAVAILABLE, &headers, b" busy\n", is_passing), again);
         assert_eq!(
-            refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), b"out of order sample"),
+            refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), b"out of order sample", is_passing),
             SendError::Refused("it answered 400 Bad Request: out of order sample".to_owned())
         );
         assert_eq!(
-            refusal(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b""),
+            refusal(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b"", is_passing),
             SendError::Refused("it answered 401 Unauthorized".to_owned())
         );
     }
