@@ -7,6 +7,8 @@ pub mod exposition;
 pub mod families;
 pub mod frame;
 pub mod http_courier;
+pub mod influxdb;
+pub mod line_protocol;
 pub mod prometheus;
 pub mod remote_write;
 pub mod scrape;
@@ -55,6 +57,7 @@ fn receiver(kind: &str, argument: &str, variable: &impl Fn(&str) -> Option<Strin
             Ok(Receiver::Scraped(EndpointOptions { addr: argument.to_owned(), token }))
         }
         remote_write::KIND => remote_write::open(argument, variable),
+        influxdb::KIND => influxdb::open(argument, variable),
         _ => Err(format!("`--out {kind}=…` is not an output of this golo").into()),
     }
 }
