@@ -7,6 +7,8 @@ pub mod exposition;
 pub mod families;
 pub mod frame;
 pub mod http_courier;
+pub mod influxdb;
+pub mod line_protocol;
 pub mod otlp;
 pub mod prometheus;
 pub mod remote_write;
@@ -57,6 +59,7 @@ fn receiver(kind: &str, argument: &str, variable: &impl Fn(&str) -> Option<Strin
         }
         remote_write::KIND => remote_write::open(argument, variable),
         otlp::KIND => otlp::open(argument, variable),
+        influxdb::KIND => influxdb::open(argument, variable),
         _ => Err(format!("`--out {kind}=…` is not an output of this golo").into()),
     }
 }
