@@ -21,8 +21,8 @@ use super::{Limits, NAME, Program, SUPERVISE, StartError, Supervised, binary, ow
 /// Variable with a unique value for all processes of one load test.
 const MARK: &str = "GOLO_SUPERVISED";
 
-/// Variables removed from the load test's environment: with them it could have an agent run anything.
-const SECRETS: [&str; 2] = ["GOLO_TOKEN", "GOLO_COLLECTOR_TOKEN"];
+/// Variables removed from the load test's environment: with them it could have an agent run anything, or steer its run.
+const SECRETS: [&str; 3] = ["GOLO_TOKEN", "GOLO_COLLECTOR_TOKEN", "GOLO_WEB_TOKEN"];
 
 /// Maximum grace period: practically unlimited, and still in the range of a clock.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
