@@ -65,7 +65,8 @@ impl MetricsOutput for WebOutput {
                 self.board.set_started(*at);
             }
             RunEvent::Adjusted(adjusted) => {
-                self.board.add_change(adjusted);
+                let at = self.started_at.and_then(|started| started.elapsed().ok());
+                self.board.add_change(adjusted, at);
                 if let Ok(plan) = adjusted {
                     self.plan = plan.clone();
                 }

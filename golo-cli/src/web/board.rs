@@ -157,11 +157,12 @@ impl Board {
         });
     }
 
-    /// Shows the answer to a change of the load.
-    pub fn add_change(&self, adjusted: &Result<Plan, String>) {
+    /// Shows the answer to a change of the load, and the time from the start of the measured part to it. Without that
+    /// time, it is that of the last second.
+    pub fn add_change(&self, adjusted: &Result<Plan, String>, at: Option<Duration>) {
         self.update(|inner| {
-            let elapsed = inner.elapsed;
-            inner.head.add_change(adjusted, elapsed);
+            let at = at.unwrap_or(inner.elapsed);
+            inner.head.add_change(adjusted, at);
             if let Ok(plan) = adjusted {
                 inner.plan = Some(plan.clone());
             }

@@ -129,7 +129,7 @@ impl Follower {
                 board.set_started(at);
             }
             Event::Adjusted(adjusted) if share == 0 && adjusted.load.is_some() => {
-                board.add_change(&Ok(self.merged.plan().clone()));
+                board.add_change(&Ok(self.merged.plan().clone()), None);
             }
             _ => {}
         }

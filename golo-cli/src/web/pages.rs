@@ -4,6 +4,7 @@ mod compared;
 mod listed;
 
 use askama::Template;
+use golo::report::clean;
 
 use super::board::Names;
 use super::shelf::Shelf;
@@ -20,6 +21,7 @@ struct RunPage<'a> {
     run: &'a str,
     short: &'a str,
     job: String,
+    load_test: String,
 }
 
 #[derive(Template)]
@@ -30,7 +32,8 @@ struct ErrorPage<'a> {
 
 /// Returns the page of a run.
 pub(super) fn run(names: &Names) -> String {
-    render(&RunPage { run: &names.run, short: short(&names.run), job: golo::report::clean(&names.job) })
+    let Names { run, job, load_test } = names;
+    render(&RunPage { run, short: short(run), job: clean(job), load_test: clean(load_test) })
 }
 
 /// Returns a page with an error.

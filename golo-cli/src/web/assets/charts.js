@@ -14,7 +14,7 @@ const CHARTS = [
     id: "chart-requests", format: number, unit: "/s",
     lines: [
       line("requests", "requests", "--p50", { fill: true }),
-      line("failed", "failed", "--bad", { fill: true }),
+      line("failed", "failed", "--bad", { fill: true, isQuiet: true }),
       line("asked", "asked starts", "--soft", { dash: [4, 4], ifAny: true }),
       line("dropped", "dropped starts", "--warning", { ifAny: true }),
     ],
@@ -76,7 +76,7 @@ class Chart {
       const stroke = colour(line.colour);
       this.items[at].swatch.style.background = stroke;
       const fill = about.stacked ? faint(stroke, 0.75) : line.fill ? faint(stroke, 0.12) : undefined;
-      return { label: line.label, stroke, fill, width: about.stacked ? 0.5 : 1.75, dash: line.dash, points: { size: 5 } };
+      return { label: line.label, stroke, fill, width: about.stacked ? 0.5 : 1.75, dash: line.dash, points: about.stacked ? { show: false } : { size: 5, show: (_, __, from, to) => to - from < 20 } };
     });
     const axis = { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     // Bands draw each phase from the top of the one below it.
@@ -116,7 +116,7 @@ class Chart {
     const times = data.get("t");
     let columns = about.lines.map((line) => data.get(line.column));
     this.raw = columns;
-    this.hasAny = about.lines.map((line, at) => !line.ifAny || columns[at].some((value) => value > 0));
+    this.hasAny = about.lines.map((line, at) => (!line.ifAny && !line.isQuiet) || columns[at].some((value) => value > 0));
     if (about.stacked) {
       let below = times.map(() => 0);
       columns = columns.map((column, at) => {
@@ -140,9 +140,10 @@ class Chart {
   }
 
   show() {
-    this.about.lines.forEach((_, at) => {
+    this.about.lines.forEach((line, at) => {
+      // A quiet line without any value is not drawn, but its zero is in the legend.
       const isUsed = this.hasAny?.[at] ?? true;
-      this.items[at].node.hidden = !isUsed;
+      this.items[at].node.hidden = !isUsed && !line.isQuiet;
       const isShown = isUsed && !this.hidden.has(at);
       if (this.plot && this.plot.series[at + 1].show !== isShown) this.plot.setSeries(at + 1, { show: isShown });
     });

@@ -23,7 +23,7 @@ const tables = new Map();
 const showHead = (next) => {
   head = next;
   write(find("job"), head.job);
-  write(find("load-test"), head.load_test === head.job ? "Load test" : head.load_test);
+  write(find("load-test"), head.load_test);
   write(find("state"), head.state);
   find("state").className = `pill ${head.tone}`;
   write(find("reason"), head.reason);
@@ -167,7 +167,9 @@ const showView = (view) => {
   find("samples").hidden = view.samples === 0;
   write(find("samples-count"), view.samples ? `(${view.samples.toLocaleString("en")})` : "");
   if (view.samples !== samplesSeen && find("samples").querySelector("details").open) loadSamples();
-  const facts = [...view.run, ...view.load, ...view.generator, ...(view.warning ? [["warning", view.warning, "bad"]] : [])];
+  // While triggers are in flight, their number does not add up.
+  const load = head.is_over ? view.load : [];
+  const facts = [...view.run, ...load, ...view.generator, ...(view.warning ? [["warning", view.warning, "bad"]] : [])];
   find("facts").hidden = facts.length === 0;
   const rows = facts.map(([label, text, tone]) =>
     make("div", { className: tone ?? "" }, make("dt", { textContent: label }), make("dd", { textContent: text })));

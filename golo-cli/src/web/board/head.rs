@@ -7,6 +7,8 @@ use golo::report::{RunOutcome, Verdict, clean};
 use golo::wire;
 use serde::Serialize;
 
+/// Time after which a changed load has its new level.
+const SOON: Duration = Duration::from_secs(1);
 /// State of a part that goes on.
 const RUNNING: &str = "running";
 
@@ -152,19 +154,19 @@ impl Head {
         self.set_state(State::Running);
     }
 
-    /// Records the answer to a change of the load.
-    pub(super) fn add_change(&mut self, adjusted: &Result<Plan, String>, elapsed: Duration) {
+    /// Records the answer to a change of the load, which came at this time.
+    pub(super) fn add_change(&mut self, adjusted: &Result<Plan, String>, at: Duration) {
         let before = self.level;
         let text = match adjusted {
             Ok(plan) => {
-                self.set_plan(plan, elapsed);
+                self.set_plan(plan, at + SOON);
                 let unit = if plan.is_open() { "/s" } else { " users" };
                 let shown = |level: Option<f64>| level.map_or_else(|| "?".to_owned(), golo::report::number);
                 format!("{} to {}{unit}", shown(before), shown(self.level))
             }
             Err(reason) => clean(reason),
         };
-        self.changes.push(Change { at: elapsed.as_secs_f64(), text, is_refused: adjusted.is_err() });
+        self.changes.push(Change { at: at.as_secs_f64(), text, is_refused: adjusted.is_err() });
     }
 
     pub(super) fn set_agents(&mut self, agents: Vec<AgentRow>) -> bool {

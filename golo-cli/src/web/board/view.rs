@@ -55,8 +55,9 @@ impl Views {
 
     /// Returns the measurements for the next view, once.
     pub(super) fn take(&mut self) -> Option<Offer> {
+        let offer = self.offer.take()?;
         self.due = Some(Instant::now() + PAUSE);
-        self.offer.take()
+        Some(offer)
     }
 
     /// Replaces the current view.
