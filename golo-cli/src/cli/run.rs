@@ -109,11 +109,7 @@ pub struct RunOwn {
 
 impl OwnFlags for RunOwn {
     fn over(self, below: Self) -> Self {
-        Self {
-            limits: self.limits.over(below.limits),
-            keep: self.keep.over(below.keep),
-            web: self.web.over(below.web),
-        }
+        Self { limits: self.limits.over(below.limits), keep: self.keep.over(below.keep), web: self.web.over(below.web) }
     }
 }
 

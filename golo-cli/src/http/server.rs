@@ -169,9 +169,8 @@ impl Server {
         let ServerFlags { token_variable, tls_cert, tls_key, .. } = self.options.flags;
         let is_open = !self.address.ip().is_loopback();
         let (has_token, has_tls) = (self.options.token.is_some(), self.options.tls.is_some());
-        let no_token = || {
-            format!("without a token, anyone who reaches this address can use it: give one by `{token_variable}`")
-        };
+        let no_token =
+            || format!("without a token, anyone who reaches this address can use it: give one by `{token_variable}`");
         let no_tls = || format!("without TLS, the token can be read on its way: give `{tls_cert}` and `{tls_key}`");
         let warnings = [(!has_token).then(no_token), (!has_tls).then(no_tls)];
         warnings.into_iter().flatten().filter(move |_| is_open)

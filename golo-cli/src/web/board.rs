@@ -67,7 +67,9 @@ impl Inner {
     fn tiles(&self) -> String {
         let Sums { ended, failed, durations, rate, users } = &self.sums;
         let quantiles = durations.quantiles(&[0.5, 0.95, 0.99]).into_iter();
-        let shown = |nanoseconds: Option<u64>| nanoseconds.map_or_else(|| "-".to_owned(), |n| duration(Duration::from_nanos(n)));
+        let shown = |nanoseconds: Option<u64>| {
+            nanoseconds.map_or_else(|| "-".to_owned(), |n| duration(Duration::from_nanos(n)))
+        };
         let noun = if self.head.of_steps { "steps" } else { "requests" };
         let mut tiles = vec![
             (noun.to_owned(), count(*ended)),

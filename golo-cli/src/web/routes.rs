@@ -137,11 +137,19 @@ async fn load(
     web.order(&run, Order::Adjust(target), None)
 }
 
-async fn stop(State(web): State<Web>, Path(run): Path<String>, Json(Nothing {}): Json<Nothing>) -> Result<Response, Refusal> {
+async fn stop(
+    State(web): State<Web>,
+    Path(run): Path<String>,
+    Json(Nothing {}): Json<Nothing>,
+) -> Result<Response, Refusal> {
     web.order(&run, Order::Stop, Some(RunState::Stopping))
 }
 
-async fn abort(State(web): State<Web>, Path(run): Path<String>, Json(Nothing {}): Json<Nothing>) -> Result<Response, Refusal> {
+async fn abort(
+    State(web): State<Web>,
+    Path(run): Path<String>,
+    Json(Nothing {}): Json<Nothing>,
+) -> Result<Response, Refusal> {
     web.order(&run, Order::Cut, Some(RunState::Stopping))
 }
 

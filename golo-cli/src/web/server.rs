@@ -26,6 +26,7 @@ const ORDERS: usize = 16;
 /// The server of a run's page. Dropping it closes the page.
 pub struct WebServer {
     board: Arc<Board>,
+    url: String,
     orders: Option<mpsc::Receiver<Order>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -49,8 +50,14 @@ impl WebServer {
         let cannot_start = |error| format!("the web page cannot start: {error}");
         let thread = thread::Builder::new().name("golo-web".to_owned()).spawn(serving).map_err(cannot_start)?;
         let ended = || Err(Failure::from("the web page cannot start"));
-        is_bound.recv().unwrap_or_else(|_| ended())?;
-        Ok(Some(Self { board, orders: Some(orders), stop: Some(stop), thread: Some(thread) }))
+        let url = is_bound.recv().unwrap_or_else(|_| ended())?;
+        Ok(Some(Self { board, url, orders: Some(orders), stop: Some(stop), thread: Some(thread) }))
+    }
+
+    /// Returns the URL of the server.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Returns the board that the page shows.
@@ -80,7 +87,7 @@ impl Drop for WebServer {
 fn serve(
     shelf: Shelf,
     mut options: ServerOptions,
-    bound: &std_mpsc::Sender<Result<(), Failure>>,
+    bound: &std_mpsc::Sender<Result<String, Failure>>,
     stopped: oneshot::Receiver<()>,
 ) {
     options.bounds = Bounds { drain: DRAIN, ..options.bounds };
@@ -104,7 +111,7 @@ fn serve(
     if let Some(own) = shelf.own() {
         say(format_args!("{}: watch the run at {}/runs/{}", own.names().load_test, server.url(), own.names().run));
     }
-    _ = bound.send(Ok(()));
+    _ = bound.send(Ok(server.url()));
     let web = Web::new(shelf, Some(sessions));
     runtime.block_on(server.run(web.router(), async { _ = stopped.await }));
     // Reading the store may take longer than the end of the run may wait.

@@ -89,7 +89,10 @@ impl ServerArgs {
     ) -> Result<ServerOptions, Failure> {
         let addr = self.addr.unwrap_or_else(|| format!("127.0.0.1:{port}"));
         let Some((host, _)) = addr.rsplit_once(':').filter(|(host, _)| !host.is_empty()) else {
-            return Err(Failure::from(format!("`{}` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}", flags.addr)));
+            return Err(Failure::from(format!(
+                "`{}` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}",
+                flags.addr
+            )));
         };
         let (from, token) = match self.token {
             Some(token) => (flags.token, Some(token)),
@@ -102,7 +105,9 @@ impl ServerArgs {
             (None, None) => None,
             _ => {
                 let ServerFlags { tls_cert, tls_key, .. } = flags;
-                return Err(Failure::from(format!("`{tls_cert}` and `{tls_key}` belong together: one of them is missing")));
+                return Err(Failure::from(format!(
+                    "`{tls_cert}` and `{tls_key}` belong together: one of them is missing"
+                )));
             }
         };
         let mut hosts = vec![host.to_owned()];

@@ -183,7 +183,9 @@ impl Head {
         (self.state, self.reason) = (word, reason);
         self.tone = match tone {
             "good" => "good",
-            _ if matches!(outcome.verdict(), Verdict::Invalid(_) | Verdict::Stopped | Verdict::NotEnded(_)) => "warning",
+            _ if matches!(outcome.verdict(), Verdict::Invalid(_) | Verdict::Stopped | Verdict::NotEnded(_)) => {
+                "warning"
+            }
             "warning" => "warning",
             _ => "bad",
         };

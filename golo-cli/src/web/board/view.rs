@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use golo::report::{RunOutcome, RunView, Watch, failure_samples};
 use golo::engine::Finished;
+use golo::report::{RunOutcome, RunView, Watch, failure_samples};
 
 /// Shortest time between two views.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -11,6 +11,9 @@ use crate::web::shelf::Shelf;
 /// Change at the ends of the drawn intervals, as a share.
 const WIDEST: f64 = 0.5;
 
+/// Width of the narrowest drawn interval, of 100.
+const NARROWEST: f64 = 2.0;
+
 /// The page with a comparison.
 #[derive(Template)]
 #[template(path = "compare.html")]
@@ -78,7 +81,7 @@ fn compared(store: &Store, a: String, b: String, is_forced: bool) -> Result<Comp
         sides: comparison.sides().into(),
         remarks: comparison.remarks().collect(),
         groups: groups.map(|(title, rows)| (title.trim().to_owned(), rows.into_iter().map(line).collect())).collect(),
-        legend: comparison.legend(),
+        legend: comparison.legend().replace('`', ""),
         is_refused: false,
     })
 }
@@ -104,8 +107,9 @@ fn line(row: &Row) -> Line {
     };
     let place = |change: f64| (change.clamp(-WIDEST, WIDEST) / WIDEST + 1.0) * 50.0;
     let interval = row.low.zip(row.high).map(|(low, high)| {
-        let (from, to) = (place(low), place(high));
-        Interval { from, width: (to - from).max(1.0) }
+        // An interval past an edge is drawn at the edge.
+        let from = place(low).min(100.0 - NARROWEST);
+        Interval { from, width: (place(high) - from).max(NARROWEST) }
     });
     Line { cells, tone, interval }
 }

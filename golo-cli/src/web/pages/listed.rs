@@ -103,7 +103,7 @@ fn stored(run: &KeptRun, summary: Result<Summary, Failure>) -> Row {
             _ => "bad",
         },
         state: if is_running { "running".to_owned() } else { summary.verdict },
-        begun: date(summary.begun_at_ns),
+        begun: date(summary.begun_at_ns).replace('T', " ").replace('Z', ""),
         requests: count(requests),
         rate: rate(rated_requests, Duration::from_nanos(rate_time_ns)),
         p95: summary.p95_ns.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),

@@ -109,7 +109,8 @@ fn views(document: &Document<'_>, requests: &Requests) -> Vec<TableView> {
     all.push(("request-tags", "Tags of requests", own::request_tags(document), Vec::new()));
     all.push(("tags", "Tags", tables::tag_values(document), Vec::new()));
     all.push(("tag-numbers", "Tags with numbers", tables::tag_numbers(document), Vec::new()));
-    let view = |(id, title, table, remarks): (_, _, Option<Table>, _)| Some(TableView { id, title, table: table?, remarks });
+    let view =
+        |(id, title, table, remarks): (_, _, Option<Table>, _)| Some(TableView { id, title, table: table?, remarks });
     all.into_iter().filter_map(view).collect()
 }
 
