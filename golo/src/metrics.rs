@@ -15,4 +15,5 @@ pub(crate) mod sink;
 pub(crate) mod tag_set;
 pub(crate) mod tags;
 pub(crate) mod thought;
+pub(crate) mod trace;
 pub(crate) mod visitor;

@@ -2,6 +2,7 @@
 //!
 //! Public for the `golo` command only. It changes without notice; nothing else may use it.
 
+mod change;
 mod document;
 mod facts;
 mod failures;
@@ -34,6 +35,7 @@ mod timeline;
 mod units;
 mod verdict;
 
+pub use change::Change;
 pub use document::{Distribution, Document};
 #[cfg(feature = "html")]
 pub use html::{RunView, failure_samples, html};

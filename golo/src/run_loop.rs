@@ -26,7 +26,7 @@ use crate::engine::plan::{Plan, Target};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::{Finished, Options, RunEvent, Sinks};
 use crate::error::chain;
-use crate::report::{self, MetricsOutput, Moment, RunOutcome, Threshold, Unwritten, Watch};
+use crate::report::{self, Change, MetricsOutput, Moment, RunOutcome, Threshold, Unwritten, Watch};
 use crate::support::message::say;
 use crate::support::until::until;
 
@@ -271,6 +271,9 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         if let RunEvent::Planned { plan, thresholds } = event {
             self.complete(plan, thresholds, engine);
         }
+        if let RunEvent::Adjusted(Ok(plan)) = event {
+            self.outcome.changes.extend(Change::last_of(plan));
+        }
         let RunEvent::Second(progress) = event else { return };
         self.outcome.timeline.add(progress);
         self.watch.second(progress);
@@ -376,7 +379,10 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             }
         };
         match order {
-            Some(Order::Interrupt) => _ = self.outcome.stopped.get_or_insert(Moment::Teardown),
+            Some(Order::Interrupt) if self.outcome.stopped.is_none() => {
+                (self.outcome.stopped, self.outcome.is_interrupted) = (Some(Moment::Teardown), true);
+            }
+            Some(Order::Interrupt) => {}
             Some(_) => self.outcome.is_cut = true,
             None => {}
         }

@@ -9,6 +9,7 @@ mod metrics;
 mod pairs;
 mod plan;
 mod snapshot;
+mod steps;
 mod tags;
 
 use std::fmt;

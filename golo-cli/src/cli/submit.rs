@@ -153,12 +153,21 @@ mod tests {
 
     #[test]
     fn job_contains_options_of_transport() {
-        let flags = ["--connections", "64", "--resolve", "a:1:10.0.0.1,b:1:::1", "--no-resend", "--dns", "family=4"];
+        let flags = [
+            "--connections",
+            "64",
+            "--resolve",
+            "a:1:10.0.0.1,b:1:::1",
+            "--no-resend",
+            "--dns",
+            "family=4",
+            "--traceparent",
+        ];
         assert_eq!(
             job_of(&flags, &[("GOLO_HTTP", "1.1")]),
             json!({
                 "name": "shop", "seed": 0, "connections": "64", "resolve": "a:1:10.0.0.1,b:1:[::1]",
-                "no-resend": true, "dns": "ttl=1s,select=round-robin,family=4", "http": "1.1"
+                "no-resend": true, "traceparent": true, "dns": "ttl=1s,select=round-robin,family=4", "http": "1.1"
             })
         );
     }

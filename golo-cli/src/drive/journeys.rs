@@ -34,8 +34,7 @@ impl OpenJourneys {
         if id.is_empty() {
             return;
         }
-        let (status, failed) = (output.status, output.is_failed());
-        let step = Step { label, started: sent, duration: output.duration, status, failed };
+        let step = Step::of(label, sent, output);
         let mut all = self.lock();
         if let Some(open) = all.get_mut(id) {
             if !open.has_answered {

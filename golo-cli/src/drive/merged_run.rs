@@ -8,6 +8,7 @@ use golo::engine::plan::Plan;
 use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, Options, Progress, RunEvent};
 use golo::pb::engine::event::Event;
+use golo::report::Change;
 use golo::wire::{self, WireError};
 
 /// The merged measurements of a run.
@@ -26,6 +27,8 @@ pub struct MergedRun {
     waiting: VecDeque<RunEvent>,
     /// True if an engine has completed the plan.
     is_planned: bool,
+    /// Changes of the load.
+    changes: Vec<Change>,
 }
 
 /// A second that not all engines have reported yet.
@@ -75,6 +78,7 @@ impl MergedRun {
             most_connections: 0,
             waiting: VecDeque::new(),
             is_planned: false,
+            changes: Vec::new(),
         }
     }
 
@@ -105,6 +109,7 @@ impl MergedRun {
             Event::Adjusted(adjusted) => {
                 if let Some(load) = &adjusted.load {
                     self.plan = load.try_into()?;
+                    self.changes.extend(Change::last_of(&self.plan));
                 }
             }
             Event::Planned(planned) => {
@@ -173,6 +178,14 @@ impl MergedRun {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Returns the changes of the load, in the order of their times.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        let mut changes = self.changes.clone();
+        changes.sort_by_key(|change| change.at);
+        changes
     }
 
     /// Returns everything that was measured up to the last returned second.

@@ -152,6 +152,7 @@ pub fn ended(outcome: &RunOutcome) -> Ended {
         died: outcome.died.clone().unwrap_or_default(),
         aborted: outcome.aborted.as_ref().map(ToString::to_string).unwrap_or_default(),
         missing: outcome.missing.clone().unwrap_or_default(),
+        by_order: stopped.is_some() && !outcome.is_interrupted,
         ..Ended::default()
     }
 }

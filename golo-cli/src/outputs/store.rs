@@ -28,8 +28,8 @@ impl MetricsOutput for StoreOutput {
     fn event(&mut self, event: &RunEvent, totals: &Snapshot) {
         match event {
             RunEvent::Second(_) => self.interrupted = totals.triggers.interrupted,
-            RunEvent::Planned { .. } | RunEvent::Started { .. } => {}
-            RunEvent::Ready { .. } | RunEvent::Adjusted(_) => return,
+            RunEvent::Planned { .. } | RunEvent::Started { .. } | RunEvent::Adjusted(Ok(_)) => {}
+            RunEvent::Ready { .. } | RunEvent::Adjusted(Err(_)) => return,
         }
         self.keeper.event(event.into());
     }

@@ -87,11 +87,12 @@ pub fn replay<'a>(
             merged.lose(number, reason);
         }
     }
+    let changes = merged.changes();
     let finished = merged.finish();
     timeline.finish(&finished);
     let thresholds = watch.judge(&finished);
     let not_ended = not_ended(&parts, missing.len(), of, now);
-    let mut outcome = RunOutcome { timeline, thresholds, not_ended, ..finished.into() };
+    let mut outcome = RunOutcome { timeline, thresholds, not_ended, changes, ..finished.into() };
     add_ends(&mut outcome, &parts, &lost);
     // A run that died before it started, other than by the loss of a ready agent, did not start.
     if outcome.finished.started_at.is_none() && died(&parts).any(|ended| ended.run_died_of.is_empty()) {
@@ -254,6 +255,8 @@ fn add_ends(outcome: &mut RunOutcome, parts: &[Part<'_>], lost: &[Option<String>
         let is_stopped = ended.state() == State::Cancelled && !contains_run_end(ended) && ended.run_lost.is_empty();
         let stopped = ended.stopped.or_else(|| is_stopped.then_some(0));
         if let Some(elapsed) = stopped.filter(|_| ended.run_stopped || lost.is_none()) {
+            // The process that drives a run on agents reports only that it was stopped, usually by a signal.
+            outcome.is_interrupted |= ended.run_stopped || !ended.by_order;
             outcome.stopped = Some(match (outcome.stopped, has_started) {
                 (_, false) => Moment::Start,
                 (Some(Moment::Load(known)), true) => Moment::Load(known.max(Duration::from_nanos(elapsed))),

@@ -110,6 +110,41 @@ async fn load_of_a_running_job_can_be_changed() {
 }
 
 #[tokio::test]
+async fn report_of_a_job_has_the_changes_of_its_load() {
+    let agent = Agent::start();
+    let binary = agent.load_test().await;
+    let id = agent.queue(json!({"binary": binary, "users": 5, "duration": 600})).await;
+    agent.until(&id, "running").await;
+    let path = format!("/jobs/{id}");
+    for users in [7, 1] {
+        let (status, job) = answer(agent.call(Method::PATCH, &path, Some(json!({ "users": users }))).await).await;
+        assert_eq!(status, 200, "{job}");
+    }
+    let (status, refused) = answer(agent.call(Method::PATCH, &path, Some(json!({"rate": "5/s"}))).await).await;
+    assert_eq!(status, 400, "{refused}");
+    answer(agent.call(Method::DELETE, &path, None).await).await;
+    agent.until(&id, "cancelled").await;
+    agent.records(&id).await;
+    let show = |flags: &[&str]| {
+        let mut golo = std::process::Command::new(env!("CARGO_BIN_EXE_golo"));
+        golo.args(["show", "latest", "--db"]).arg(agent.data.path().join("results.db")).args(flags);
+        let shown = golo.output().unwrap();
+        assert!(shown.status.success(), "{shown:?}");
+        String::from_utf8(shown.stdout).unwrap()
+    };
+    let summary = show(&[]);
+    assert!(summary.starts_with("STOPPED by an order "), "{summary}");
+    let changed = summary.lines().find(|line| line.trim_start().starts_with("changed")).unwrap_or(&summary);
+    assert!(changed.contains("to 7 users at ") && changed.contains(", to 1 user at "), "{summary}");
+    let document: serde_json::Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    let changes = document["run"]["changes"].as_array().unwrap();
+    let loads: Vec<_> = changes.iter().map(|change| change["load"].as_str().unwrap()).collect();
+    assert_eq!(loads, ["7 users", "1 user"], "{document}");
+    let times: Vec<_> = changes.iter().map(|change| change["at"].as_u64().unwrap()).collect();
+    assert!(0 < times[0] && times[0] < times[1], "{times:?}");
+}
+
+#[tokio::test]
 async fn job_fails_when_its_load_test_exits_with_an_error() {
     let agent = Agent::start();
     let script = b"#!/bin/sh\necho 'no database' >&2\nexit 3\n".to_vec();

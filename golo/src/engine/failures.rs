@@ -12,7 +12,7 @@ pub(super) use sampler::Sampler;
 
 use super::errors::ErrorKind;
 use super::series::Label;
-use super::slowest::Step;
+use super::slowest::{Step, TraceContext};
 use crate::Phases;
 
 /// Maximum number of samples of one route, method and kind of error.
@@ -57,6 +57,8 @@ pub struct FailureSample {
     pub response: Option<SampledMessage>,
     /// Sequence ID.
     pub sequence_id: Box<str>,
+    /// Trace and span, if the request had the header `traceparent`.
+    pub trace: Option<TraceContext>,
     /// User and iteration that made the request, if they are known.
     pub trigger: Option<(u64, u64)>,
     /// Requests of the same journey that ended before, at most 64.
@@ -85,7 +87,8 @@ impl FailureSample {
         let texts = texts + optional(&self.redirected_to) + optional(&self.version);
         // Samples that arrive from elsewhere share no labels.
         let label = |label: &Label| label.bytes();
-        let step = |step: &Step<Arc<Label>>| size_of::<Step<Arc<Label>>>() + label(&step.label);
+        let step =
+            |step: &Step<Arc<Label>>| size_of::<Step<Arc<Label>>>() + size_of::<TraceContext>() + label(&step.label);
         let steps = label(&self.label) + self.steps.iter().map(step).sum::<usize>();
         size_of::<Self>() + texts + steps + message(&self.request) + message(&self.response)
     }
@@ -195,6 +198,7 @@ mod tests {
             request: Some(request),
             response: None,
             sequence_id: "x".into(),
+            trace: None,
             trigger: None,
             steps: Vec::new(),
             further_steps: 0,
@@ -238,13 +242,7 @@ mod tests {
         let bare = sample(1, "/", ErrorKind::Connect, 0);
         let long: Box<str> = "x".repeat(1000).into();
         let label = Arc::new(Label::new(long.clone(), "/", "GET"));
-        let step = Step {
-            label: Arc::clone(&label),
-            started: SystemTime::UNIX_EPOCH,
-            duration: Duration::ZERO,
-            status: 200,
-            failed: false,
-        };
+        let step = Step::plain(Arc::clone(&label), SystemTime::UNIX_EPOCH, Duration::ZERO, false);
         for full in [
             FailureSample { sequence_id: long.clone(), ..bare.clone() },
             FailureSample { version: Some(long.clone()), ..bare.clone() },

@@ -658,9 +658,8 @@ impl Sink for Outside {
 /// Adds a request as a step to the current trigger, if there is one.
 fn note_step(label: u32, output: &OutputRef<'_>) {
     scope::with_current(|scope| {
-        let duration = output.duration;
-        let (status, failed) = (output.status, output.is_failed());
-        let step = Step { label, started: output.timestamp - duration, duration, status, failed };
+        let step = Step::of(label, output.timestamp - output.duration, output);
+        let failed = step.failed;
         let journey = scope.note_step(&output.sequence_id, step);
         group::note_request(journey, failed);
     });
@@ -673,7 +672,7 @@ fn note_group(label: u32, sample: &GroupSample) {
             let now = Instant::now();
             let started = clock::wall(now) - (now - sample.started);
             let GroupSample { duration, failed, .. } = *sample;
-            scope.note_group(journey, Step { label, started, duration, status: 0, failed });
+            scope.note_group(journey, Step::plain(label, started, duration, failed));
         }
     });
 }

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::series::Label;
 pub use crate::metrics::journey::{Journey, Step};
+pub use crate::metrics::phases::PackedPhases;
+pub use crate::metrics::trace::{SpanId, TraceContext, TraceId};
 
 /// Number of journeys kept.
 pub const KEPT: usize = 10;

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::OutputRef;
+use crate::metrics::phases::PackedPhases;
+use crate::metrics::trace::{TraceContext, TraceId};
+
 /// Largest number of steps that a journey keeps. Later steps are only counted.
 pub(crate) const STEPS: usize = 64;
 /// Largest number of journeys that one trigger keeps. Requests of further journeys belong to none.
@@ -20,13 +24,36 @@ pub struct Step<Label> {
     pub status: u16,
     /// True if the request counts as failed.
     pub failed: bool,
+    /// Phases of the request, if they are known.
+    pub phases: PackedPhases,
+    /// Trace and span of the request, if it had the header `traceparent`.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl<Label> Step<Label> {
+    /// Returns the step of a request that was sent at `started`.
+    #[must_use]
+    pub fn of(label: Label, started: SystemTime, output: &OutputRef<'_>) -> Self {
+        Self {
+            label,
+            started,
+            duration: output.duration,
+            status: output.status,
+            failed: output.is_failed(),
+            phases: output.phases.into(),
+            trace: output.trace.copied().map(Box::new),
+        }
+    }
+
+    /// Returns a step without a status, phases and a trace, such as a group.
+    pub(crate) fn plain(label: Label, started: SystemTime, duration: Duration, failed: bool) -> Self {
+        Self { label, started, duration, status: 0, failed, phases: None.into(), trace: None }
+    }
+
     /// Returns the same step with another label.
     pub(crate) fn relabel<Other>(self, relabel: impl FnOnce(Label) -> Other) -> Step<Other> {
-        let Self { label, started, duration, status, failed } = self;
-        Step { label: relabel(label), started, duration, status, failed }
+        let Self { label, started, duration, status, failed, phases, trace } = self;
+        Step { label: relabel(label), started, duration, status, failed, phases, trace }
     }
 }
 
@@ -73,6 +100,11 @@ impl<Label> Journey<Label> {
         } else {
             self.further += 1;
         }
+    }
+
+    /// Returns the trace ID of the first request that has one.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        self.steps.iter().find_map(|step| step.trace.as_ref()).map(|trace| trace.trace_id)
     }
 
     /// Returns the time at which the first request was sent.
@@ -166,7 +198,7 @@ mod tests {
 
     fn step(started: u64, duration: u64) -> Step<u32> {
         let duration = Duration::from_millis(duration);
-        Step { label: 0, started: UNIX_EPOCH + Duration::from_millis(started), duration, status: 200, failed: false }
+        Step { status: 200, ..Step::plain(0, UNIX_EPOCH + Duration::from_millis(started), duration, false) }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::Phases;
 use crate::metrics::evidence::Evidence;
 use crate::metrics::tag_set::RequestTags;
+use crate::metrics::trace::TraceContext;
 use crate::support::secrets::url_without_credentials;
 
 pub use line::nanoseconds;
@@ -128,6 +129,8 @@ pub struct OutputRef<'a> {
     pub tags: RequestTags,
     /// Time at which the request ended, if it ran in this process. Not on the line.
     pub(crate) ended: Option<Instant>,
+    /// Trace and span, if the request had the header `traceparent`. Not on the line.
+    pub(crate) trace: Option<&'a TraceContext>,
     /// Heads and bodies, if they are still there. Not on the line.
     pub(crate) evidence: Option<&'a Evidence<'a>>,
 }
@@ -209,6 +212,7 @@ impl Output {
             redirects_are_hidden: false,
             tags: self.tags.clone(),
             ended: None,
+            trace: None,
             evidence: None,
         }
     }

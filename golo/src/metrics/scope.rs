@@ -14,6 +14,7 @@ use crate::metrics::journey::{Journey, Journeys, Step};
 use crate::metrics::sink::{self, Sink};
 use crate::metrics::tag_set::TagSet;
 use crate::metrics::thought::{Pause, Thought};
+use crate::metrics::trace::TraceSeed;
 use crate::metrics::visitor::Visitor;
 use crate::support::lock::lock;
 use crate::support::panic;
@@ -41,6 +42,7 @@ pub(crate) struct Scope {
     /// Errors of failed requests and measured steps.
     failures: Mutex<Vec<Box<str>>>,
     thought: Thought,
+    trace: TraceSeed,
     seed: Option<(u64, u64, u64)>,
     random: OnceLock<Mutex<SmallRng>>,
 }
@@ -61,6 +63,7 @@ impl Scope {
             tags: AtomicU32::new(TagSet::EMPTY.number()),
             failures: Mutex::default(),
             thought: Thought::default(),
+            trace: TraceSeed::default(),
             seed: None,
             random: OnceLock::new(),
         }
@@ -184,6 +187,11 @@ impl Scope {
     /// Starts a pause, which is not part of the trigger's duration. It lasts until the returned guard is dropped.
     pub(crate) fn pause(&self) -> Pause<'_> {
         self.thought.pause()
+    }
+
+    /// Returns the seed of the trace IDs of this trigger.
+    pub(crate) fn trace_seed(&self) -> u64 {
+        self.trace.get()
     }
 
     pub(crate) fn begin_measurement(&self, now: Instant) {

@@ -47,21 +47,30 @@ pub(crate) fn unnoted_sequence_id() -> String {
     fresh(|| SmallRng::try_from_rng(&mut SysRng).ok())
 }
 
+/// Returns a random number, or `None` if the system has no source of randomness.
+pub(crate) fn random() -> Option<u64> {
+    with_generator(|| SmallRng::try_from_rng(&mut SysRng).ok(), Rng::next_u64)
+}
+
 fn fresh(seed: impl FnOnce() -> Option<SmallRng>) -> String {
-    let bytes = GENERATOR
+    match with_generator(seed, random_bytes) {
+        Some(bytes) => text(uuid::Builder::from_random_bytes(bytes).into_uuid()),
+        None => DEFAULT_SEQUENCE_ID.to_owned(),
+    }
+}
+
+/// Draws from the generator of this thread.
+fn with_generator<T>(seed: impl FnOnce() -> Option<SmallRng>, draw: impl Fn(&mut SmallRng) -> T) -> Option<T> {
+    GENERATOR
         // The generator of a thread that is ending is gone, so this ID gets a temporary one.
         .try_with(|generator| {
             let mut generator = generator.borrow_mut();
             if generator.is_none() {
                 *generator = seed();
             }
-            generator.as_mut().map(random_bytes)
+            generator.as_mut().map(&draw)
         })
-        .unwrap_or_else(|_| SmallRng::try_from_rng(&mut SysRng).ok().as_mut().map(random_bytes));
-    match bytes {
-        Some(bytes) => text(uuid::Builder::from_random_bytes(bytes).into_uuid()),
-        None => DEFAULT_SEQUENCE_ID.to_owned(),
-    }
+        .unwrap_or_else(|_| SmallRng::try_from_rng(&mut SysRng).ok().as_mut().map(&draw))
 }
 
 fn text(id: Uuid) -> String {

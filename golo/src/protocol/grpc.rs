@@ -17,7 +17,7 @@ pub use body::GrpcBody;
 use self::body::Counted;
 use self::call::Call;
 use crate::BoxError;
-use crate::metrics::scope;
+use crate::metrics::{scope, trace};
 use crate::support::secrets::without_credentials;
 
 /// Returns a layer that measures each call of a tonic client as a request of the journey `id`.
@@ -113,7 +113,7 @@ where
         self.inner.poll_ready(context).map_err(Into::into)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         // The service that is ready is the one to call.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
@@ -129,7 +129,8 @@ where
             if let Some(room) = scope::room(&*sink, scope.as_deref()) {
                 room.await;
             }
-            let call = Call::start(id, origin.as_deref(), request.uri(), sink, scope).with_tags(tags);
+            let trace = trace::add(request.headers_mut(), &id, scope.as_deref());
+            let call = Call::start(id, origin.as_deref(), request.uri(), sink, scope).with_tags(tags).traced(trace);
             let request = request.map(|body| Body::new(Counted::new(body, call.sent())));
             let response = match inner.call(request).await {
                 Ok(response) => response,

@@ -47,6 +47,7 @@ use crate::RequestError;
 use crate::error::RequestErrorKind;
 use crate::error::transport::TransportError;
 use crate::metrics::scope;
+use crate::metrics::trace::TraceContext;
 use crate::request::measure::METHOD;
 use crate::request::recording::Recording;
 use crate::support::secrets::without_secrets;
@@ -72,12 +73,14 @@ impl Named {
     }
 }
 
-/// Measures `future` as the step `name` of the journey `id`. It also returns the bytes of its messages.
+/// Measures `future` as the step `name` of the journey `id`, in the span of `trace`. It also returns the bytes of its
+/// messages.
 async fn step<T>(
     id: &str,
     name: &str,
     named: &Named,
     limit: Option<Duration>,
+    trace: Option<Box<TraceContext>>,
     future: impl Future<Output = Result<(T, Bytes), TransportError>>,
 ) -> Result<T, RequestError> {
     let scope = scope::current();
@@ -90,7 +93,7 @@ async fn step<T>(
     }
     let tags = scope::tags(scope.as_deref());
     let recording = Recording::start(id, METHOD.into(), name.into(), &*sink, scope.as_deref());
-    let mut recording = recording.route(Some(name)).tags(tags);
+    let mut recording = recording.route(Some(name)).tags(tags).traced(trace);
     let ended = match limit {
         None => future.await,
         Some(limit) => timeout(limit, future).await.unwrap_or_else(|_| Err(TransportError::timeout())),

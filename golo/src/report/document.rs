@@ -85,6 +85,7 @@ impl<'a> Document<'a> {
     /// Describes the run: plan, time, seed.
     fn run(&self) -> impl Serialize {
         let Finished { plan, options, load_time, whole_time, .. } = &self.outcome.finished;
+        let changes = self.outcome.changes.iter();
         object! {
             job: &options.job_name,
             plan: plan.to_string(),
@@ -96,6 +97,9 @@ impl<'a> Document<'a> {
             rates_count_after_load: self.rates.counts_after_load,
             workers: options.workers,
             seed: options.seed,
+            changes: changes
+                .map(|change| object! { at: nanoseconds(change.at), load: &change.load })
+                .collect::<Vec<_>>(),
         }
     }
 }

@@ -46,6 +46,8 @@ struct Line<'a> {
     request: Option<Message<'a>>,
     response: Option<Message<'a>>,
     sequence_id: &'a str,
+    trace_id: Option<String>,
+    span_id: Option<String>,
     user: Option<u64>,
     iteration: Option<u64>,
     journey: Vec<Step<'a>>,
@@ -54,7 +56,7 @@ struct Line<'a> {
 
 /// Phases in nanoseconds.
 #[derive(Serialize)]
-struct Phases {
+pub(super) struct Phases {
     blocked: u64,
     dns: u64,
     connecting: u64,
@@ -80,6 +82,8 @@ struct Step<'a> {
     status: u16,
     failed: bool,
     duration: u64,
+    span_id: Option<String>,
+    phases: Option<Phases>,
 }
 
 impl<'a> Line<'a> {
@@ -100,6 +104,8 @@ impl<'a> Line<'a> {
             request: sample.request.as_ref().map(Message::of),
             response: sample.response.as_ref().map(Message::of),
             sequence_id: &sample.sequence_id,
+            trace_id: sample.trace.map(|trace| trace.trace_id.to_string()),
+            span_id: sample.trace.map(|trace| trace.span_id.to_string()),
             user: sample.trigger.map(|(user, _)| user),
             iteration: sample.trigger.map(|(_, iteration)| iteration),
             journey: sample.steps.iter().map(Step::of).collect(),
@@ -109,7 +115,7 @@ impl<'a> Line<'a> {
 }
 
 impl Phases {
-    fn of(phases: &crate::Phases) -> Self {
+    pub(super) fn of(phases: &crate::Phases) -> Self {
         Self {
             blocked: nanoseconds(phases.blocked),
             dns: nanoseconds(phases.dns),
@@ -142,6 +148,8 @@ impl<'a> Step<'a> {
             status: step.status,
             failed: step.failed,
             duration: nanoseconds(step.duration),
+            span_id: step.trace.as_ref().map(|trace| trace.span_id.to_string()),
+            phases: step.phases.unpack().as_ref().map(Phases::of),
         }
     }
 }

@@ -121,7 +121,7 @@ fn of_run(run: &RunOutcome, verdict: &Verdict) -> Outcome {
             format!("{verdict}: {reason}")
         }
         Verdict::Invalid(reasons) => format!("{verdict}: {}", reasons.join("; ")),
-        Verdict::Stopped => format!("{verdict} by a signal"),
+        Verdict::Stopped => format!("{verdict} by {}", run.stopped_by()),
         Verdict::Passed | Verdict::Failed(_) if !run.is_whole() => run.troubles().join("; "),
         Verdict::Failed(_) => match nothing_succeeded(run) {
             Some(nothing) => return Outcome::Failed(nothing.reason),

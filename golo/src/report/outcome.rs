@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use super::{Judged, Threshold, Timeline, Verdict, units::counted};
+use super::{Change, Judged, Threshold, Timeline, Verdict, units::counted};
 use crate::engine::Finished;
 use crate::engine::snapshot::Snapshot;
 use crate::error::exit::Exit;
@@ -17,7 +17,9 @@ pub struct RunOutcome {
     pub timeline: Timeline,
     /// Description of the run, if its end was not reported.
     pub not_ended: Option<String>,
-    /// Stage of the run at which a signal came, if one did.
+    /// Changes of the load by orders, in their order.
+    pub changes: Vec<Change>,
+    /// Stage of the run at which a signal or another order to stop came, if one did.
     pub stopped: Option<Moment>,
     /// True if a signal stopped the run, rather than an order of a program.
     pub is_interrupted: bool,
@@ -46,6 +48,7 @@ impl From<Finished> for RunOutcome {
             finished,
             timeline: Timeline::default(),
             not_ended: None,
+            changes: Vec::new(),
             stopped: None,
             is_interrupted: false,
             is_cut: false,
@@ -80,6 +83,11 @@ impl RunOutcome {
             Verdict::Passed if self.is_whole() => Exit::Success,
             Verdict::Passed => Exit::Failed,
         }
+    }
+
+    /// Returns what stopped a run that was [stopped](Self::stopped).
+    pub(super) fn stopped_by(&self) -> &'static str {
+        if self.is_interrupted { "a signal" } else { "an order" }
     }
 
     /// Returns true if everything after the run succeeded.

@@ -42,7 +42,7 @@ pub fn summary(outcome: &RunOutcome, page: Page) -> String {
     let generator = finished.started_at.map(|_| facts::generator(finished, false));
     let sections = [
         thresholds::lines(page, &outcome.thresholds),
-        section(page, "Load", load::load(finished, &requests)),
+        section(page, "Load", load::load(outcome, &requests)),
         requests::lines(page, "Requests", &requests.routes, rates, [requests.tag_note(), requests.redirected()]),
         phases::lines(page, &requests),
         requests::lines(page, "Steps", &requests.steps, rates, [None, None]),

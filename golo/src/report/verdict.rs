@@ -20,7 +20,7 @@ pub enum Verdict {
     NotEnded(String),
     /// The load test died, for this reason.
     Died(String),
-    /// A signal stopped the run.
+    /// A signal or another order stopped the run.
     Stopped,
     /// The generator could not deliver the plan, for these reasons. The results are not caused by the target alone.
     Invalid(Vec<String>),

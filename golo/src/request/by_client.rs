@@ -10,6 +10,7 @@ use super::{Options, Place, Requested, conclude};
 use crate::RequestError;
 use crate::error::NotAllowed;
 use crate::metrics::evidence::{Evidence, ResponseEvidence};
+use crate::metrics::trace;
 use crate::request::recording::Recording;
 use crate::request::upload::{Again, Upload};
 use crate::support::secrets::url_without_credentials;
@@ -29,9 +30,11 @@ pub(super) async fn send(
         return Err(RequestError::not_allowed(&requested.method, &requested.url, reason));
     }
     let (method, url) = (requested.method.as_str(), requested.url.as_str());
+    let trace = trace::add(request.headers_mut(), options.id, scope);
     let Upload { whole, taken, again } = Upload::of(&client, &mut request);
     let mut recording = Recording::start(options.id, method.into(), url.into(), &**sink, scope)
         .tags(options.tags)
+        .traced(trace)
         .route(options.route)
         .sending(whole, taken)
         .expect(options.expected);

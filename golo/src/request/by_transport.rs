@@ -16,6 +16,7 @@ use crate::error::RequestErrorKind;
 use crate::error::transport::TransportError;
 use crate::metrics::evidence::{Evidence, ResponseEvidence};
 use crate::metrics::tag_set::TagSet;
+use crate::metrics::trace::{self, TRACEPARENT, TraceContext};
 use crate::metrics::visitor::Visitor;
 use crate::request::recording::Recording;
 use crate::support::secrets::url_without_credentials;
@@ -46,7 +47,7 @@ pub(super) async fn send(
         return Err(RequestError::of_transport(&requested.method, &requested.url, error));
     }
     let (method, url) = (requested.method.as_str(), requested.url.as_str());
-    let mut recording = Recording::start(options.id, method.into(), url.into(), &**place.sink, place.scope)
+    let recording = Recording::start(options.id, method.into(), url.into(), &**place.sink, place.scope)
         .tags(options.tags)
         .route(options.route)
         .expect(options.expected)
@@ -67,8 +68,10 @@ pub(super) async fn send(
         place,
         visitor,
         followed: 0,
+        own_trace: None,
     };
     hops.add_default_headers(settings);
+    let mut recording = recording.traced(hops.add_trace());
     let followed = hops.follow(&means, &mut recording);
     let result = match limit {
         None => followed.await,
@@ -139,6 +142,8 @@ struct Hops<'a> {
     visitor: &'a Visitor,
     /// Number of redirects that were followed.
     followed: usize,
+    /// Trace context of the request, if golo has set the header.
+    own_trace: Option<TraceContext>,
 }
 
 impl<'a> Hops<'a> {
@@ -149,6 +154,15 @@ impl<'a> Hops<'a> {
                 headers.append(name, value.clone());
             }
         }
+    }
+
+    /// Adds the header `traceparent`, if it is on and the load test has not set it. Returns what the request has.
+    fn add_trace(&mut self) -> Option<Box<TraceContext>> {
+        let headers = self.request.headers_mut();
+        let is_of_load_test = headers.contains_key(TRACEPARENT);
+        let trace = trace::add(headers, self.named.id, self.place.scope);
+        self.own_trace = trace.as_deref().filter(|_| !is_of_load_test).copied();
+        trace
     }
 
     /// Sends the request, and follows its redirects.
@@ -279,13 +293,19 @@ impl<'a> Hops<'a> {
     }
 
     /// Records the hop that has ended as a request of its own, and begins the record of the next one.
-    fn record_hop(&self, recording: &mut Recording<'a>) {
+    fn record_hop(&mut self, recording: &mut Recording<'a>) {
+        let trace = match self.own_trace {
+            // It is a request of its own, so it has a span of its own.
+            Some(trace) => Some(trace.put_next(self.request.headers_mut())),
+            None => recording.trace(),
+        };
         let Named { id, route, expected, discards_body, tags } = self.named;
         let method = self.request.method().as_str().to_owned();
         let url = url_without_credentials(self.request.url()).as_str().to_owned();
         recording.expects_no_status();
         let next = || Recording::start(id, Cow::Owned(method), Cow::Owned(url), &**self.place.sink, self.place.scope);
-        recording.finish_and(|| next().tags(tags).route(route).expect(expected).by_transport(discards_body));
+        recording
+            .finish_and(|| next().tags(tags).traced(trace).route(route).expect(expected).by_transport(discards_body));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::metrics::error_kind::ErrorKind;
 use crate::metrics::evidence::Evidence;
 use crate::metrics::scope::Scope;
 use crate::metrics::tag_set::TagSet;
+use crate::metrics::trace::TraceContext;
 use crate::request::upload::Taken;
 use crate::support::clock;
 use crate::transport::attempts::Attempts;
@@ -25,6 +26,7 @@ pub(crate) struct Recording<'a> {
     sink: &'a dyn Sink,
     scope: Option<&'a Scope>,
     tags: TagSet,
+    trace: Option<Box<TraceContext>>,
     started: Instant,
     /// Time from the start to the headers, if the body arrived later than those.
     waiting: Option<Duration>,
@@ -83,6 +85,7 @@ impl<'a> Recording<'a> {
             sink,
             scope,
             tags: TagSet::EMPTY,
+            trace: None,
             started,
             waiting: None,
             ended: None,
@@ -108,6 +111,16 @@ impl<'a> Recording<'a> {
     pub(crate) fn tags(mut self, tags: TagSet) -> Self {
         self.tags = tags;
         self
+    }
+
+    pub(crate) fn traced(mut self, trace: Option<Box<TraceContext>>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Returns the trace context of the request.
+    pub(crate) fn trace(&self) -> Option<Box<TraceContext>> {
+        self.trace.clone()
     }
 
     pub(crate) fn expect(mut self, statuses: &'a [u16]) -> Self {
@@ -279,6 +292,7 @@ impl<'a> Recording<'a> {
             redirects_are_hidden: self.redirects_are_hidden,
             tags: self.tags.into(),
             ended: Some(ended),
+            trace: self.trace.as_deref(),
             evidence,
         });
     }

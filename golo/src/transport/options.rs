@@ -13,6 +13,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::BoxError;
+use crate::metrics::trace;
 use crate::support::setting_error::SettingError;
 use crate::transport::http::{Identity, certificates};
 use crate::transport::proxy::Proxy;
@@ -26,6 +27,7 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// Sets the options of this process.
 pub(crate) fn set(options: TransportOptions) {
+    trace::set(options.traceparent);
     *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(options));
     changed();
 }
@@ -80,6 +82,8 @@ pub struct TransportOptions {
     pub no_resend: bool,
     /// Way in which redirects are recorded.
     pub redirects: Redirects,
+    /// Send the header `traceparent` with each request.
+    pub traceparent: bool,
 }
 
 impl TransportOptions {
@@ -129,8 +133,13 @@ impl TransportOptions {
 
     /// Returns the flags without a value, and whether each is set.
     #[must_use]
-    pub fn switches(&self) -> [(&'static str, bool); 3] {
-        [("no-keep-alive", self.no_keep_alive), ("insecure", self.insecure), ("no-resend", self.no_resend)]
+    pub fn switches(&self) -> [(&'static str, bool); 4] {
+        [
+            ("no-keep-alive", self.no_keep_alive),
+            ("insecure", self.insecure),
+            ("no-resend", self.no_resend),
+            ("traceparent", self.traceparent),
+        ]
     }
 
     /// Returns the flags with a value, and their values as texts that parse to the same options. The value of a flag

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::snapshot::{kind, label, read_step, status, write_step};
-use super::{WireError, moment, unix_nanoseconds};
-use crate::Phases;
+use super::snapshot::{kind, label, status};
+use super::{WireError, moment, steps, unix_nanoseconds};
 use crate::engine::failures::{BODY, FailureSample, HEADERS, SampledMessage, TEXT};
 use crate::engine::series::Label;
 use crate::metrics::journey::STEPS;
@@ -15,6 +14,7 @@ use crate::pb::engine as pb;
 use crate::support::cut;
 
 pub(super) fn write(sample: &FailureSample) -> pb::Failure {
+    let (span_id, trace_id) = steps::write_trace(sample.trace.as_ref(), &sample.sequence_id);
     pb::Failure {
         at: unix_nanoseconds(sample.at),
         label: Some((&*sample.label).into()),
@@ -25,14 +25,16 @@ pub(super) fn write(sample: &FailureSample) -> pb::Failure {
         status: sample.status.into(),
         version: sample.version.as_deref().map(str::to_owned),
         duration: nanoseconds(sample.duration),
-        phases: sample.phases.as_ref().map(write_phases),
+        phases: sample.phases.as_ref().map(steps::write_phases),
         request: sample.request.as_ref().map(write_message),
         response: sample.response.as_ref().map(write_message),
         sequence_id: sample.sequence_id.to_string(),
         user: sample.trigger.map(|(user, _)| user),
         iteration: sample.trigger.map(|(_, iteration)| iteration),
-        steps: sample.steps.iter().map(write_step).collect(),
+        steps: sample.steps.iter().map(|step| steps::write(step, &sample.sequence_id)).collect(),
         further_steps: sample.further_steps,
+        span_id,
+        trace_id,
     }
 }
 
@@ -45,6 +47,7 @@ pub(super) fn read(written: &pb::Failure) -> Result<FailureSample, WireError> {
     if written.steps.len() > STEPS {
         return Err(WireError::new(format!("a failed request with {} steps", written.steps.len())));
     }
+    let sequence_id = &written.sequence_id;
     Ok(FailureSample {
         at: moment(written.at),
         label: bounded(label(written.label.as_ref())?),
@@ -55,12 +58,13 @@ pub(super) fn read(written: &pb::Failure) -> Result<FailureSample, WireError> {
         status: status(written.status)?,
         version: written.version.as_deref().map(text),
         duration: Duration::from_nanos(written.duration),
-        phases: written.phases.as_ref().map(read_phases),
+        phases: written.phases.as_ref().map(steps::read_phases),
         request: written.request.as_ref().map(read_message).transpose()?,
         response: written.response.as_ref().map(read_message).transpose()?,
-        sequence_id: text(&written.sequence_id),
+        sequence_id: text(sequence_id),
+        trace: steps::read_trace(&written.span_id, &written.trace_id, sequence_id)?,
         trigger: written.user.zip(written.iteration),
-        steps: written.steps.iter().map(step).collect::<Result<_, _>>()?,
+        steps: written.steps.iter().map(|written| step(written, sequence_id)).collect::<Result<_, _>>()?,
         further_steps: written.further_steps,
     })
 }
@@ -69,8 +73,8 @@ fn text(text: &str) -> Box<str> {
     cut::to_bytes(text, TEXT).into()
 }
 
-fn step(written: &pb::Step) -> Result<Step<Arc<Label>>, WireError> {
-    let step = read_step(written)?;
+fn step(written: &pb::Step, sequence_id: &str) -> Result<Step<Arc<Label>>, WireError> {
+    let step = steps::read(written, sequence_id)?;
     Ok(Step { label: bounded(step.label), ..step })
 }
 
@@ -107,49 +111,21 @@ fn read_message(written: &pb::FailureMessage) -> Result<SampledMessage, WireErro
     })
 }
 
-fn write_phases(phases: &Phases) -> pb::RequestPhases {
-    let Phases { blocked, dns, connecting, tls_handshaking, sending, waiting, receiving } = *phases;
-    pb::RequestPhases {
-        blocked: nanoseconds(blocked),
-        dns: nanoseconds(dns),
-        connecting: nanoseconds(connecting),
-        tls_handshaking: nanoseconds(tls_handshaking),
-        sending: nanoseconds(sending),
-        waiting: nanoseconds(waiting),
-        receiving: nanoseconds(receiving),
-    }
-}
-
-fn read_phases(written: &pb::RequestPhases) -> Phases {
-    let pb::RequestPhases { blocked, dns, connecting, tls_handshaking, sending, waiting, receiving } = *written;
-    Phases {
-        blocked: Duration::from_nanos(blocked),
-        dns: Duration::from_nanos(dns),
-        connecting: Duration::from_nanos(connecting),
-        tls_handshaking: Duration::from_nanos(tls_handshaking),
-        sending: Duration::from_nanos(sending),
-        waiting: Duration::from_nanos(waiting),
-        receiving: Duration::from_nanos(receiving),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Phases;
     use crate::engine::errors::ErrorKind;
     use crate::engine::failures::SAMPLES;
+    use crate::engine::slowest::{SpanId, TraceContext, TraceId};
     use crate::engine::snapshot::Snapshot;
 
     /// Returns a sample with values in all fields.
     fn sample() -> FailureSample {
         let label = Arc::new(Label::new("http://a", "/items/{id}", "PUT"));
-        let step = Step {
-            label: Arc::clone(&label),
-            started: moment(7),
-            duration: Duration::from_nanos(8),
-            status: 201,
-            failed: false,
-        };
+        let (trace_id, span_id) = (TraceId::new([5; 16]).unwrap(), SpanId::new([6; 8]).unwrap());
+        let trace = TraceContext { trace_id, span_id };
+        let step = Step::plain(Arc::clone(&label), moment(7), Duration::from_nanos(8), false);
         let header = ("content-type".into(), "text/plain".into());
         let phases = Phases { dns: Duration::from_nanos(3), receiving: Duration::from_nanos(4), ..Phases::default() };
         FailureSample {
@@ -166,8 +142,9 @@ mod tests {
             request: Some(SampledMessage { headers: vec![header], body: None, length: None }),
             response: Some(SampledMessage { headers: Vec::new(), body: Some(vec![0, 255]), length: Some(70) }),
             sequence_id: "x".into(),
+            trace: Some(trace),
             trigger: Some((2, 3)),
-            steps: vec![step],
+            steps: vec![Step { status: 201, phases: Some(phases).into(), trace: Some(Box::new(trace)), ..step }],
             further_steps: 5,
         }
     }
@@ -180,6 +157,7 @@ mod tests {
             phases: None,
             request: None,
             response: None,
+            trace: None,
             trigger: None,
             steps: Vec::new(),
             ..sample()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::histogram::{read, write};
-use super::{WireError, moment, unix_nanoseconds};
+use super::{WireError, moment, steps, unix_nanoseconds};
 use crate::engine::connections::Connections;
 use crate::engine::errors::{ErrorKind, Errors, Seen};
 use crate::engine::failures::SAMPLES;
@@ -13,7 +13,7 @@ use crate::engine::phases::{MeasuredPhases, Phase};
 use crate::engine::plan::LONGEST_NAME;
 use crate::engine::room::Priority;
 use crate::engine::series::{Label, Outcome, Series};
-use crate::engine::slowest::{Journey, Slowest, Step};
+use crate::engine::slowest::{Journey, Slowest};
 use crate::engine::snapshot::{AfterLoad, Check, Generator, Measure, Redirects, SCENARIOS, Snapshot, Triggers};
 use crate::engine::spent::Spent;
 use crate::metrics::output::nanoseconds;
@@ -138,7 +138,7 @@ impl From<&Journey<Arc<Label>>> for pb::Journey {
     fn from(journey: &Journey<Arc<Label>>) -> Self {
         Self {
             sequence_id: journey.sequence_id.to_string(),
-            steps: journey.steps.iter().map(write_step).collect(),
+            steps: journey.steps.iter().map(|step| steps::write(step, &journey.sequence_id)).collect(),
             further: journey.further,
             started: unix_nanoseconds(journey.started()),
             ended: unix_nanoseconds(journey.ended()),
@@ -147,28 +147,8 @@ impl From<&Journey<Arc<Label>>> for pb::Journey {
     }
 }
 
-pub(super) fn write_step(Step { label, started, duration, status, failed }: &Step<Arc<Label>>) -> pb::Step {
-    pb::Step {
-        label: Some((&**label).into()),
-        started: unix_nanoseconds(*started),
-        duration: nanoseconds(*duration),
-        status: (*status).into(),
-        failed: *failed,
-    }
-}
-
-pub(super) fn read_step(written: &pb::Step) -> Result<Step<Arc<Label>>, WireError> {
-    Ok(Step {
-        label: label(written.label.as_ref())?,
-        started: moment(written.started),
-        duration: Duration::from_nanos(written.duration),
-        status: status(written.status)?,
-        failed: written.failed,
-    })
-}
-
 fn journey(written: &pb::Journey) -> Result<Journey<Arc<Label>>, WireError> {
-    let steps = written.steps.iter().map(read_step).collect::<Result<_, _>>()?;
+    let steps = written.steps.iter().map(|step| steps::read(step, &written.sequence_id)).collect::<Result<_, _>>()?;
     let (started, ended) = (moment(written.started), moment(written.ended));
     let thought = Duration::from_nanos(written.thought);
     Ok(Journey::restored(&written.sequence_id, steps, written.further, started, ended, thought))
@@ -520,6 +500,7 @@ mod tests {
     use super::*;
     use crate::engine::histogram::Histogram;
     use crate::engine::recorder::Recorder;
+    use crate::engine::slowest::{SpanId, Step, TraceContext, TraceId};
     use crate::metrics::journey::Journeys;
     use crate::{ConnectionEvent, Handshake, HttpVersion, OutputRef, Phases};
 
@@ -527,6 +508,8 @@ mod tests {
     fn measured() -> Snapshot {
         let mut recorder = Recorder::default();
         let mut journeys = Journeys::default();
+        let (trace_id, span_id) = (TraceId::new([1; 16]).unwrap(), SpanId::new([2; 8]).unwrap());
+        let trace = TraceContext { trace_id, span_id };
         for (url, status, error) in [
             ("http://a/items/7?q=1", 200, "null"),
             ("http://a/items/8", 404, "null"),
@@ -542,13 +525,13 @@ mod tests {
             output.phases =
                 (status != 0).then(|| Phases { blocked: Duration::from_nanos(u64::from(status)), ..Phases::default() });
             (output.redirects, output.redirects_are_hidden) = (status / 100, status == 404);
-            let (duration, status, failed) = (output.duration, output.status, output.is_failed());
             if url == "http://b/" {
                 recorder.end_load(std::time::Instant::now());
                 output.timestamp = std::time::SystemTime::now() + Duration::from_secs(1);
             }
+            output.trace = (status == 404).then_some(&trace);
             let label = recorder.output(&output);
-            let step = Step { label, started: output.timestamp - duration, duration, status, failed };
+            let step = Step::of(label, output.timestamp - output.duration, &output);
             journeys.add("x", step, Duration::ZERO);
         }
         recorder.journeys(journeys.into_vec());

@@ -682,6 +682,11 @@ pub struct Failure {
     /// Number of such requests after those.
     #[prost(uint64, tag = "17")]
     pub further_steps: u64,
+    /// IDs of its span and its trace, as those of a `Step`.
+    #[prost(bytes = "vec", tag = "18")]
+    pub span_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "19")]
+    pub trace_id: ::prost::alloc::vec::Vec<u8>,
 }
 /// Head and beginning of the body of a request or a response.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1025,6 +1030,16 @@ pub struct Step {
     pub status: u32,
     #[prost(bool, tag = "5")]
     pub failed: bool,
+    /// Its phases, if they are known.
+    #[prost(message, optional, tag = "6")]
+    pub phases: ::core::option::Option<RequestPhases>,
+    /// ID of its span, if it had the header traceparent: 8 bytes.
+    #[prost(bytes = "vec", tag = "7")]
+    pub span_id: ::prost::alloc::vec::Vec<u8>,
+    /// ID of its trace then: 16 bytes. Empty if these are the bytes of the
+    /// journey's sequence ID, which is a UUID.
+    #[prost(bytes = "vec", tag = "8")]
+    pub trace_id: ::prost::alloc::vec::Vec<u8>,
 }
 /// A check of the load test.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -84,6 +84,9 @@ pub struct Ended {
     /// Reason why the run continued without this part.
     #[prost(string, tag = "11")]
     pub run_lost: ::prost::alloc::string::String,
+    /// True if an order of a program stopped this part, rather than a signal.
+    #[prost(bool, tag = "12")]
+    pub by_order: bool,
 }
 /// Nested message and enum types in `Ended`.
 pub mod ended {

@@ -394,7 +394,7 @@ impl Ran {
         RunOutcome::from(self.finished.clone()).verdict()
     }
 
-    /// Returns the verdict of the run if a signal had stopped it.
+    /// Returns the verdict of the run if an order had stopped it.
     pub(crate) fn stopped(&self) -> Verdict {
         let stopped = Some(Moment::Load(self.finished.load_time));
         RunOutcome { stopped, ..self.finished.clone().into() }.verdict()

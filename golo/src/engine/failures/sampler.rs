@@ -128,6 +128,7 @@ fn sample(
         request: request.map(Raw::finish),
         response: response.map(Raw::finish),
         sequence_id: text(sequence_id),
+        trace: output.trace.copied(),
         trigger: None,
         steps: Vec::new(),
         further_steps: 0,

@@ -1,6 +1,6 @@
 //! One-line descriptions of plans and loads for people.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::{Arrivals, Load, Model, Plan, Rate, stage::Time};
 use crate::engine::curve::Curve;
@@ -59,6 +59,18 @@ impl fmt::Display for Load {
     }
 }
 
+impl Plan {
+    /// Returns the time of the last [change](Self::adjusted) of this plan, since the start of the measured part, and its
+    /// load from then on, such as `20 users`. Returns `None` for a plan with several loads, which cannot be changed.
+    #[must_use]
+    pub fn last_change(&self) -> Option<(Duration, String)> {
+        let load = self.sole()?;
+        let curve = load.curve();
+        let level = curve.stages().last().map_or(curve.start(), |stage| stage.1);
+        Some((curve.length(), load.load(level)))
+    }
+}
+
 impl Load {
     fn stages(&self, curve: &Curve, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.is_open() {
@@ -80,9 +92,8 @@ fn counted(number: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{super::Asked, *};
+    use super::super::{Asked, Target};
+    use super::*;
 
     #[test]
     fn plan_is_described_in_one_line() {
@@ -127,5 +138,23 @@ mod tests {
         ] {
             assert_eq!(Plan::new(asked).unwrap().to_string(), said);
         }
+    }
+
+    #[test]
+    fn last_change_has_its_time_and_its_level() {
+        let plan = |asked| Plan::new(asked).unwrap();
+        let change = |plan: &Plan, at, level| {
+            let changed = plan.adjusted(Duration::from_millis(at), level).unwrap();
+            let (time, load) = changed.last_change().unwrap();
+            assert_eq!(time, Duration::from_millis(at));
+            (changed, load)
+        };
+        let closed = plan(Asked { stages: vec!["10s:100".parse().unwrap()], ..Asked::default() });
+        let (once, load) = change(&closed, 2_500, Target::Users(20));
+        assert_eq!(load, "20 users");
+        assert_eq!(change(&once, 2_500, Target::Users(1)).1, "1 user");
+        assert_eq!(change(&once, 30_000, Target::Users(0)).1, "0 users");
+        let open = plan(Asked { rate: Some("5/s".parse().unwrap()), ..Asked::default() });
+        assert_eq!(change(&open, 0, Target::Rate("90/m".parse().unwrap())).1, "1.5/s");
     }
 }

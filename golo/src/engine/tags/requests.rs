@@ -119,6 +119,7 @@ fn request(response: &Response, took: Duration) -> Option<OutputRef<'_>> {
         redirects_are_hidden: false,
         tags: RequestTags::default(),
         ended: None,
+        trace: None,
         evidence: None,
     })
 }

@@ -95,6 +95,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for OutputRef<'a> {
             redirects_are_hidden: false,
             tags: keys.tags,
             ended: None,
+            trace: None,
             evidence: None,
         })
     }

@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 use super::framing::{Framing, Place};
 use crate::metrics::scope::Scope;
 use crate::metrics::tag_set::TagSet;
+use crate::metrics::trace::TraceContext;
 use crate::request::recording::Recording;
 use crate::support::cut;
 use crate::support::secrets::{without_credentials, without_secrets};
@@ -32,6 +33,7 @@ pub(super) struct Call {
     sink: Arc<dyn Sink>,
     scope: Option<Arc<Scope>>,
     tags: TagSet,
+    trace: Option<Box<TraceContext>>,
     started: Instant,
     /// Time from the start to the headers of the response.
     waiting: Option<Duration>,
@@ -78,6 +80,7 @@ impl Call {
             sink,
             scope,
             tags: TagSet::EMPTY,
+            trace: None,
             started,
             waiting: None,
             status: None,
@@ -93,6 +96,12 @@ impl Call {
     /// Sets the tags of the code that makes the call.
     pub(super) fn with_tags(mut self, tags: TagSet) -> Self {
         self.tags = tags;
+        self
+    }
+
+    /// Sets the trace context of the call.
+    pub(super) fn traced(mut self, trace: Option<Box<TraceContext>>) -> Self {
+        self.trace = trace;
         self
     }
 
@@ -201,8 +210,9 @@ impl Call {
         self.is_open = false;
         let url = (&*self.url).into();
         let scope = self.scope.as_deref();
+        let trace = self.trace.take();
         let recording = Recording::since(self.started, &self.id, "POST".into(), url, &*self.sink, scope);
-        let mut recording = recording.route(Some(&self.route)).tags(self.tags);
+        let mut recording = recording.route(Some(&self.route)).tags(self.tags).traced(trace);
         if let Some(status) = self.status {
             recording.responded(status);
         }

@@ -16,8 +16,8 @@ use super::{Bytes, Named, broken, step};
 use crate::engine::route::template;
 use crate::error::transport::TransportError;
 use crate::error::{RequestErrorKind, chain};
-use crate::metrics::scope;
 use crate::metrics::visitor::Visitor;
+use crate::metrics::{scope, trace};
 use crate::support::secrets::{url_without_credentials, without_credentials, without_secrets};
 use crate::transport::connect::connect_to_upgrade;
 use crate::transport::message::Progress;
@@ -102,8 +102,9 @@ impl<'a> Connect<'a> {
         let scope = scope::current();
         let visitor = scope.as_ref().map_or(&outside, |scope| &scope.visitor);
         let sink = scope::sink_of(scope.as_deref());
+        let trace = trace::add(request.headers_mut(), id, scope.as_deref());
         let headers = std::mem::take(request.headers_mut());
-        let opened = step(id, &names.connect, &named, limit, async {
+        let opened = step(id, &names.connect, &named, limit, trace, async {
             let origin = settings.origin(&url)?;
             let pool = settings.pool(visitor, &outside);
             let started = Instant::now();

@@ -92,7 +92,7 @@ impl WebSocket {
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), RequestError> {
         let Self { id, names, named, limit, stream, .. } = self;
         let message = message.into();
-        step(id, &names.send, named, *limit, async {
+        step(id, &names.send, named, *limit, None, async {
             let sent = message.len() as u64;
             stream.send(message).await.map_err(broken)?;
             Ok(((), Bytes { sent, received: 0 }))
@@ -115,7 +115,7 @@ impl WebSocket {
     /// ```
     pub async fn receive(&mut self) -> Result<Message, RequestError> {
         let Self { id, names, named, limit, stream, life, is_closed } = self;
-        step(id, &names.receive, named, *limit, async {
+        step(id, &names.receive, named, *limit, None, async {
             let message = next(stream, life, is_closed).await?;
             let received = message.len();
             Ok((message, Bytes { sent: 0, received }))
@@ -137,7 +137,7 @@ impl WebSocket {
     pub async fn request(&mut self, message: impl Into<Message>) -> Result<Message, RequestError> {
         let Self { id, names, named, limit, stream, life, is_closed } = self;
         let message = message.into();
-        step(id, &names.request, named, *limit, async {
+        step(id, &names.request, named, *limit, None, async {
             let sent = message.len() as u64;
             stream.send(message).await.map_err(broken)?;
             let answer = next(stream, life, is_closed).await?;
@@ -161,7 +161,7 @@ impl WebSocket {
     /// ```
     pub async fn close(mut self) -> Result<(), RequestError> {
         let Self { id, names, named, limit, stream, is_closed, .. } = &mut self;
-        step(id, &names.close, named, *limit, async {
+        step(id, &names.close, named, *limit, None, async {
             if !*is_closed {
                 close(stream).await?;
             }

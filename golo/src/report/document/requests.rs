@@ -13,6 +13,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::engine::tags::{Counts, Tag, Tags};
 use crate::metrics::output::nanoseconds;
 use crate::report::RateTime;
+use crate::report::failures::Phases;
 use crate::report::requests::Requests;
 use crate::report::route::Route;
 use crate::report::tags::{other, spread, values};
@@ -123,10 +124,13 @@ fn slow(journey: &Journey<Arc<Label>>, requests: &Requests) -> impl Serialize {
             duration: nanoseconds(step.duration),
             status: step.status,
             failed: step.failed,
+            span_id: step.trace.as_ref().map(|trace| trace.span_id.to_string()),
+            phases: step.phases.unpack().as_ref().map(Phases::of),
         }
     };
     object! {
         sequence_id: &journey.sequence_id,
+        trace_id: journey.trace_id().map(|trace| trace.to_string()),
         duration: nanoseconds(journey.duration()),
         steps: journey.steps.iter().map(step).collect::<Vec<_>>(),
         further: journey.further,

@@ -1,10 +1,10 @@
 //! Facts of the page's head: the main figures, and the run.
 
-use crate::report::Document;
 use crate::report::document::GOLO;
 use crate::report::facts::{Fact, took};
 use crate::report::figures::figures;
 use crate::report::units::{count, nanoseconds, per_second, percent};
+use crate::report::{Document, change};
 
 /// Returns the figures that most readers look for first.
 pub(super) fn tiles(document: &Document<'_>) -> Vec<Fact> {
@@ -37,6 +37,7 @@ pub(super) fn run(document: &Document<'_>) -> Vec<Fact> {
         facts.push(Fact::new("started", moment(&started_at)));
         facts.push(Fact::new("took", took(finished.load_time, finished.whole_time, "")));
     }
+    facts.extend(change::fact(&document.outcome.changes));
     facts.push(Fact::new("workers", count(finished.options.workers as u64)));
     facts.push(Fact::new("seed", finished.options.seed.to_string()));
     facts.push(Fact::new("golo", GOLO));

@@ -47,6 +47,9 @@ impl Failure {
             facts.push(("trigger", format!("user {user}, iteration {iteration}")));
         }
         facts.push(("sequence", clean(&sample.sequence_id)));
+        if let Some(trace) = sample.trace {
+            facts.push(("trace", format!("{}, span {}", trace.trace_id, trace.span_id)));
+        }
         if !sample.steps.is_empty() {
             facts.push(("before it", steps(sample, requests)));
         }

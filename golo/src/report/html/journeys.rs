@@ -18,6 +18,8 @@ const NARROWEST: f64 = 0.4;
 /// A journey.
 pub(super) struct Waterfall {
     pub(super) title: String,
+    /// Trace ID, if its requests had the header `traceparent`.
+    pub(super) trace: Option<String>,
     pub(super) is_open: bool,
     pub(super) steps: Vec<Bar>,
     /// Number of steps that were not kept, in words.
@@ -54,6 +56,7 @@ impl Waterfall {
         let bars = steps.into_iter();
         Self {
             title: format!("{}, sequence {}", duration(journey.duration()), clean(&journey.sequence_id)),
+            trace: journey.trace_id().map(|trace| trace.to_string()),
             is_open: place < OPEN,
             steps: bars
                 .map(|(started, step)| Bar::of(name(&step.label), started, step, end.unwrap_or_default()))
@@ -88,12 +91,9 @@ mod tests {
 
     /// Returns the left edge and the width of each bar of a journey. `steps` are starts and durations in nanoseconds.
     fn lanes(steps: &[(u64, u64)]) -> Vec<(f64, f64)> {
-        let mut steps = steps.iter().map(|&(started, duration)| Step {
-            label: Arc::new(Label::new("", "/", "GET")),
-            started: SystemTime::UNIX_EPOCH + Duration::from_nanos(started),
-            duration: Duration::from_nanos(duration),
-            status: 200,
-            failed: false,
+        let mut steps = steps.iter().map(|&(started, duration)| {
+            let started = SystemTime::UNIX_EPOCH + Duration::from_nanos(started);
+            Step::plain(Arc::new(Label::new("", "/", "GET")), started, Duration::from_nanos(duration), false)
         });
         let mut journey = Journey::begin("visit", steps.next().unwrap(), Duration::ZERO);
         steps.for_each(|step| journey.add(step, Duration::ZERO));

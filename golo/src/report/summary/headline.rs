@@ -85,7 +85,7 @@ fn after(outcome: &RunOutcome, verdict: &Verdict) -> String {
     match verdict {
         Verdict::NotStarted(reason) | Verdict::NotEnded(reason) => format!(": {}", clean(reason)),
         Verdict::Died(reason) => format!("{}: {}", after_load(), clean(reason)),
-        Verdict::Stopped => format!(" by a signal {}", when(finished, outcome.stopped)),
+        Verdict::Stopped => format!(" by {} {}", outcome.stopped_by(), when(finished, outcome.stopped)),
         Verdict::Invalid(reasons) => format!(": the generator, not the target, was the limit: {}", cleaned(reasons)),
         Verdict::Failed(reasons) if outcome.aborted.is_some() => {
             format!("{}, when that could no longer be mended: {}", after_load(), cleaned(reasons))
@@ -95,13 +95,13 @@ fn after(outcome: &RunOutcome, verdict: &Verdict) -> String {
     }
 }
 
-/// Describes the time at which a signal came.
+/// Describes the time at which the order to stop came.
 fn when(finished: &Finished, moment: Option<Moment>) -> String {
     let when = match moment {
         Some(Moment::Setup) => "during `setup`",
         Some(Moment::Start) => "while users started",
         Some(Moment::Load(after)) if after.is_zero() && !finished.plan.warm_up().is_zero() => "during the warm-up",
-        // The load was over before the signal came.
+        // The load was over before the order came.
         Some(Moment::Load(after)) if after > finished.load_time => "while the last triggers finished",
         Some(Moment::Load(_)) => match finished.plan.duration() {
             Some(planned) => return format!("after {} of {}", duration(finished.load_time), duration(planned)),

@@ -34,6 +34,8 @@ pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<S
             let sequence = clean(&journey.sequence_id);
             let title = format!("  {place}: {}, sequence {sequence}", duration(journey.duration()));
             lines.push(shorten(&title, page.width));
+            // On a line of its own, since it is there to be copied.
+            lines.extend(journey.trace_id().map(|trace| format!("    trace {trace}")));
             steps(page, journey, requests, &mut lines);
         }
     }

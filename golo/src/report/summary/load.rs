@@ -4,18 +4,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::engine::Finished;
+use crate::report::RunOutcome;
+use crate::report::change;
 use crate::report::facts::{self, Fact, took};
 use crate::report::requests::Requests;
 use crate::report::text::clean;
 
-pub(super) fn load(finished: &Finished, requests: &Requests) -> Vec<Fact> {
+pub(super) fn load(outcome: &RunOutcome, requests: &Requests) -> Vec<Fact> {
+    let finished = &outcome.finished;
     let mut facts =
         vec![Fact::new("job", clean(&finished.options.job_name)), Fact::new("plan", finished.plan.to_string())];
     facts.extend(requests.only_origin().map(|origin| Fact::new("target", origin)));
     let Some(started_at) = finished.started_at else { return facts };
     let from = date(started_at).map_or_else(String::new, |date| format!(", from {date}"));
     facts.push(Fact::new("took", took(finished.load_time, finished.whole_time, &from)));
+    facts.extend(change::fact(&outcome.changes));
     facts.extend(facts::load(finished, false));
     facts
 }

@@ -13,9 +13,9 @@ use crate::engine::series::{Label, Outcome, Series};
 use crate::engine::snapshot::{Check, Redirects, Triggers};
 use crate::error::exit::Exit;
 use crate::metrics::journey::{Journeys, Step};
-use crate::report::Verdict;
 use crate::report::page::WIDTH;
 use crate::report::text::width;
+use crate::report::{Change, Verdict};
 use crate::report::{Moment, Unwritten, Watch, Written};
 use crate::user::share::Share;
 
@@ -79,7 +79,7 @@ fn passed(finished: &Finished) -> String {
 }
 
 fn stopped(finished: &Finished, moment: Moment) -> String {
-    ended(&RunOutcome { stopped: Some(moment), ..finished.clone().into() })
+    ended(&RunOutcome { stopped: Some(moment), is_interrupted: true, ..finished.clone().into() })
 }
 
 fn ended(outcome: &RunOutcome) -> String {
@@ -128,12 +128,9 @@ fn summary_of_normal_run() {
     totals.journeys.record_n(1_012 * MILLI, 1);
     let mut journeys = Journeys::default();
     let start = UNIX_EPOCH + 5 * SECOND;
-    let step = |label, at, millis, status| Step {
-        label,
-        started: start + Duration::from_millis(at),
-        duration: Duration::from_millis(millis),
-        status,
-        failed: status == 0,
+    let step = |label, at, millis, status| {
+        let (started, duration) = (start + Duration::from_millis(at), Duration::from_millis(millis));
+        Step { status, ..Step::plain(label, started, duration, status == 0) }
     };
     journeys.add("0d3b7c9e", step(0, 0, 2, 200), Duration::ZERO);
     journeys.add("0d3b7c9e", step(1, 12, 1_000, 0), Duration::ZERO);
@@ -617,6 +614,18 @@ fn signal_is_reported_with_stage_of_run() {
 }
 
 #[test]
+fn orders_of_programs_are_reported() {
+    let mut finished = users(1);
+    finished.load_time = Duration::from_millis(4_200);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    let change = |at, load: &str| Change { at: Duration::from_millis(at), load: load.to_owned() };
+    let changes = vec![change(1_500, "20 users"), change(2_000, "1 user")];
+    let stopped = Some(Moment::Load(finished.load_time));
+    let text = ended(&RunOutcome { changes, stopped, ..finished.into() });
+    has(&text, &["STOPPED by an order after 4.2s of 10s", "  changed      to 20 users at 1.5s, to 1 user at 2s"]);
+}
+
+#[test]
 fn saturated_generator_is_a_warning_if_users_are_unpaced() {
     let mut finished = users(1);
     add(&mut finished, &items(), OK, 1, MILLI);
@@ -649,7 +658,7 @@ fn slow_steps_of_long_journey_are_shown() {
     for n in 0..70_u64 {
         let started = UNIX_EPOCH + n as u32 * SECOND;
         let duration = Duration::from_millis(if n % 10 == 0 { 500 } else { n });
-        journeys.add("\n", Step { label: 0, started, duration, status: 0, failed: n == 60 }, Duration::ZERO);
+        journeys.add("\n", Step::plain(0, started, duration, n == 60), Duration::ZERO);
     }
     finished.totals.journeys.record(MILLI);
     for journey in journeys.into_vec() {

@@ -76,7 +76,7 @@ mod tests {
             &["--mask", "x-account", "--mask", "e mail"],
             &["--proxy", "http://ann:secret@127.0.0.1:3128"],
             &["--proxy", "env"],
-            &["--connections", "64", "--http", "2", "--redirects", "separate", "--no-resend"],
+            &["--connections", "64", "--http", "2", "--redirects", "separate", "--no-resend", "--traceparent"],
             &[
                 "--connections",
                 "per-trigger",

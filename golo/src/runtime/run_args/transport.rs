@@ -31,6 +31,10 @@ pub(in crate::runtime) struct TransportArgs {
     /// Record a redirected request as one request (follow), or each redirect as a request (separate) [default: follow]
     #[arg(long, value_name = "follow|separate")]
     redirects: Option<Redirects>,
+    /// Send the header `traceparent` with each request: the trace ID is the sequence ID of its journey, and the span ID
+    /// is its own. Reports show the trace IDs of slow journeys and failed requests
+    #[arg(long, action = ArgAction::SetTrue)]
+    traceparent: bool,
     /// Send requests through a proxy: http://HOST:PORT, or `env` to use HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and
     /// NO_PROXY, which are ignored otherwise [default: none]
     #[arg(long, value_name = "URL|env|none")]
@@ -79,6 +83,7 @@ impl TransportArgs {
             no_resend: self.no_resend || below.no_resend,
             http: self.http.or(below.http),
             redirects: self.redirects.or(below.redirects),
+            traceparent: self.traceparent || below.traceparent,
             proxy: self.proxy.or(below.proxy),
             resolve: if self.resolve.is_empty() { below.resolve } else { self.resolve },
             dns: self.dns.or(below.dns),
@@ -116,6 +121,7 @@ impl TransportArgs {
             tls_max: self.tls_max,
             no_resend: self.no_resend,
             redirects: self.redirects.unwrap_or_default(),
+            traceparent: self.traceparent,
         };
         options.check()?;
         Ok(options)

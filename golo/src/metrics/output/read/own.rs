@@ -52,6 +52,7 @@ pub(super) fn line(line: &str) -> Option<OutputRef<'_>> {
         redirects_are_hidden: false,
         tags: tags.into(),
         ended: None,
+        trace: None,
         evidence: None,
     })
 }
