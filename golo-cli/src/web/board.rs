@@ -159,8 +159,8 @@ impl Board {
         });
     }
 
-    /// Shows the answer to a change of the load, and the time from the start of the measured part to it. Without that
-    /// time, it is that of the last second.
+    /// Shows the answer to a change of the load. `at` is the time from the start of the measured part to it, if it is
+    /// known; otherwise it is that of the last second.
     pub fn add_change(&self, adjusted: &Result<Plan, String>, at: Option<Duration>) {
         self.update(|inner| {
             let at = at.unwrap_or(inner.elapsed);

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use golo::engine::plan::Plan;
-use golo::report::{RunOutcome, Verdict, clean};
+use golo::report::{Change, RunOutcome, Verdict, clean};
 use golo::wire;
 use serde::Serialize;
 
@@ -75,13 +75,13 @@ pub(super) struct Head {
     is_steered: bool,
     /// True if the figures are of measured steps, because there are no requests.
     pub(super) of_steps: bool,
-    changes: Vec<Change>,
+    changes: Vec<ChangeRow>,
     agents: Vec<AgentRow>,
 }
 
 /// A change of the load.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Change {
+struct ChangeRow {
     /// Seconds since the start of the measured part.
     at: f64,
     text: String,
@@ -97,6 +97,12 @@ pub struct AgentRow {
     pub state: String,
     /// Reason of that state, if there is one.
     pub reason: String,
+}
+
+impl ChangeRow {
+    fn of(change: Change) -> Self {
+        Self { at: change.at.as_secs_f64(), text: format!("to {}", clean(&change.load)), is_refused: false }
+    }
 }
 
 impl AgentRow {
@@ -154,19 +160,21 @@ impl Head {
         self.set_state(State::Running);
     }
 
-    /// Records the answer to a change of the load, which came at this time.
+    /// Records the answer to a change of the load. A refusal came at the time `at`.
     pub(super) fn add_change(&mut self, adjusted: &Result<Plan, String>, at: Duration) {
-        let before = self.level;
-        let text = match adjusted {
+        match adjusted {
             Ok(plan) => {
-                self.set_plan(plan, at + SOON);
-                let unit = if plan.is_open() { "/s" } else { " users" };
-                let shown = |level: Option<f64>| level.map_or_else(|| "?".to_owned(), golo::report::number);
-                format!("{} to {}{unit}", shown(before), shown(self.level))
+                let change = Change::last_of(plan);
+                self.set_plan(plan, change.as_ref().map_or(at, |change| change.at) + SOON);
+                self.changes.extend(change.map(ChangeRow::of));
+                // Each agent of several reports the change.
+                self.changes.dedup();
             }
-            Err(reason) => clean(reason),
-        };
-        self.changes.push(Change { at: at.as_secs_f64(), text, is_refused: adjusted.is_err() });
+            Err(reason) => {
+                let row = ChangeRow { at: at.as_secs_f64(), text: clean(reason), is_refused: true };
+                self.changes.push(row);
+            }
+        }
     }
 
     pub(super) fn set_agents(&mut self, agents: Vec<AgentRow>) -> bool {
@@ -190,6 +198,10 @@ impl Head {
             _ => "bad",
         };
         (self.is_over, self.is_steered, self.control) = (true, false, None);
+        self.changes.retain(|change| change.is_refused);
+        self.changes.extend(outcome.changes.iter().cloned().map(ChangeRow::of));
+        self.changes.sort_by(|one, other| one.at.total_cmp(&other.at));
+        self.changes.dedup();
         for agent in &mut self.agents {
             let lost = finished.health.lost_agents.iter().find(|lost| lost.name == agent.name);
             match lost {
