@@ -8,11 +8,11 @@ use golo::engine::share::Share;
 use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, Options, Progress, RunEvent};
 use golo::report::{MetricsOutput as _, RunOutcome};
+use golo::reqwest::{Client, RequestBuilder, Response};
 use golo::run_loop::Order;
 use golo_cli::outputs::web::WebOutput;
 use golo_cli::web::board::Names;
 use golo_cli::web::{WebArgs, WebServer};
-use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -26,6 +26,7 @@ pub(crate) use waiting::within;
 pub(crate) const RUN: &str = "11111111-2222-4333-8444-555555555555";
 
 /// A run of this process with its page, and its measurements so far.
+#[allow(dead_code, reason = "not all tests use all of it")]
 pub(crate) struct Page {
     server: Option<WebServer>,
     pub(crate) url: String,
@@ -43,8 +44,7 @@ impl Page {
     }
 
     pub(crate) fn with(args: WebArgs, asked: Asked) -> Self {
-        // Another test may already have installed it.
-        _ = rustls::crypto::ring::default_provider().install_default();
+        golo::cli::install_provider();
         let web = args.web.or_else(|| Some("127.0.0.1:0".to_owned()));
         let names = Names { run: RUN.to_owned(), job: "<b>sale</b>".to_owned(), load_test: "shop".to_owned() };
         let mut server = WebServer::start(WebArgs { web, ..args }, names, None).unwrap().unwrap();
@@ -105,6 +105,11 @@ impl Page {
         let begun = std::time::Instant::now();
         drop(self.server.take());
         begun.elapsed()
+    }
+
+    /// Returns the memory of the charts' data, in bytes.
+    pub(crate) fn board_bytes(&self) -> usize {
+        self.server.as_ref().unwrap().board().bytes()
     }
 
     /// Opens the events.
