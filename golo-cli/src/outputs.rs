@@ -14,6 +14,7 @@ pub mod prometheus;
 pub mod remote_write;
 pub mod scrape;
 pub mod store;
+pub mod web;
 
 use golo::report::MetricsOutput;
 
@@ -24,12 +25,15 @@ use exports::{Exports, Receiver};
 use frame::RunLabels;
 use scrape::EndpointOptions;
 use store::StoreOutput;
+use web::WebOutput;
 
-/// Returns the outputs of a run on this machine. Records go to `keeper`, and metrics to `exports`, if there are any.
+/// Returns the outputs of a run: the store, if its records go to `keeper`, the receivers of its metrics, and its web page,
+/// if there are any.
 #[must_use]
-pub fn of_run(keeper: Option<Keeper>, exports: Option<Exports>) -> Vec<Box<dyn MetricsOutput>> {
+pub fn of_run(keeper: Option<Keeper>, exports: Option<Exports>, web: Option<WebOutput>) -> Vec<Box<dyn MetricsOutput>> {
     let mut outputs: Vec<Box<dyn MetricsOutput>> = Vec::new();
     outputs.extend(keeper.map(|keeper| Box::new(StoreOutput::new(keeper)) as Box<dyn MetricsOutput>));
+    outputs.extend(web.map(|web| Box::new(web) as Box<dyn MetricsOutput>));
     outputs.extend(exports.map(|exports| Box::new(exports) as Box<dyn MetricsOutput>));
     outputs
 }
