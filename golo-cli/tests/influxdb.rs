@@ -45,9 +45,9 @@ impl Both {
         Some(Self { influxdb, victoria: Database::start(Kind::VictoriaMetrics).await })
     }
 
-    /// Returns the outputs that send to both.
-    fn outputs(&self) -> [String; 2] {
-        [self.influxdb.url("/load"), self.victoria.url("/write")].map(|url| format!("influxdb={url}"))
+    /// Returns the outputs that send to both. `path` is that of VictoriaMetrics.
+    fn outputs(&self, path: &str) -> [String; 2] {
+        [self.influxdb.url("/load"), self.victoria.url(path)].map(|url| format!("influxdb={url}"))
     }
 
     /// Returns the values of a tag.
@@ -159,7 +159,7 @@ fn unwrapped(text: &str) -> String {
 async fn receivers_have_what_the_summaries_of_two_runs_say() {
     let Some(both) = Both::start().await else { return };
     let target = sample_service::start().unwrap();
-    let run = || GoloRun::start(&target, "-r 40/s -d 4 --name again", &both.outputs(), &[]);
+    let run = || GoloRun::start(&target, "-r 40/s -d 4 --name again", &both.outputs("/write"), &[]);
     let first = run().end().await;
     assert_passed(&first);
     let first_run = only(both.values("run").await);
@@ -187,7 +187,7 @@ async fn receivers_have_what_the_summaries_of_two_runs_say() {
 async fn nothing_is_missing_after_the_receivers_were_away() {
     let Some(mut both) = Both::start().await else { return };
     let target = sample_service::start().unwrap();
-    let run = GoloRun::start(&target, "-r 40/s -d 8", &both.outputs(), &[]);
+    let run = GoloRun::start(&target, "-r 40/s -d 8", &both.outputs("?org=me&bucket=load"), &[]);
     // Three requests a trigger: 120 are a second.
     until("receivers have something", || target.counter().seen > 240).await;
     both.influxdb.kill().await;
