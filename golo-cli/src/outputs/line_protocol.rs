@@ -1,9 +1,9 @@
 //! Points in InfluxDB's line protocol: `measurement,tag=value field=1.5 1795341913000`.
 //!
-//! What receivers of it have in common is smaller than any description of the protocol, so texts are changed where two of
-//! them differ. Measured with InfluxDB 1.6 and VictoriaMetrics 1.79: a tag value cannot end with a backslash; a backslash
-//! before another one or before a sign with a meaning is read in two ways; a line break ends the point; an empty tag value
-//! is refused; a tag `time`, and one with the name of a field, cannot be queried; labels past the 30th are dropped.
+//! Receivers read some texts in different ways, so these are changed. Measured with InfluxDB 1.6 and VictoriaMetrics 1.79:
+//! a tag value cannot end with a backslash; a backslash before another one, or before a sign with a meaning, is read in two
+//! ways; a line break ends the point; an empty tag value is refused; so is the tag `time`; a tag with the name of a field is
+//! shown under another name; labels past the 30th are dropped.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

@@ -45,7 +45,9 @@ fn serves() {
     else {
         return;
     };
-    assert!(std::env::var_os("GOLO_INFLUXDB_PASSWORD").is_none(), "a load test must not see credentials");
+    for name in ["GOLO_INFLUXDB_TOKEN", "GOLO_INFLUXDB_PASSWORD"] {
+        assert!(std::env::var_os(name).is_none(), "a load test must not see credentials");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = tokio::net::UnixListener::bind(path).unwrap();

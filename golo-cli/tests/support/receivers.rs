@@ -70,6 +70,8 @@ impl Kind {
                 command.arg(format!("-httpListenAddr=127.0.0.1:{port}"));
                 // Otherwise the newest values stay hidden.
                 command.args(["-search.latencyOffset=0s", "-search.disableCache", "-retentionPeriod=1"]);
+                // A second whose answer was lost is sent again.
+                command.arg("-dedup.minScrapeInterval=1ms");
             }
             Self::Prometheus => {
                 std::fs::write(path("prometheus.yml"), "").unwrap();
