@@ -131,15 +131,16 @@ impl Queue {
         }
     }
 
-    /// Returns what became of all seconds, as the remark of a summary. Seconds that still wait count as dropped.
+    /// Returns what became of all seconds, as the remark of a summary. Seconds that still wait count as dropped. Returns
+    /// `None` if there was nothing to send.
     #[must_use]
-    pub fn written(&self, kind: &'static str, place: &str) -> Written {
+    pub fn written(&self, kind: &'static str, place: &str) -> Option<Written> {
         let inner = self.lock();
         let dropped = inner.dropped + inner.waiting.len() as u64;
         let all = inner.sent + dropped;
         let reason = inner.reason.as_deref().unwrap_or("it was too slow");
         let remark = (dropped > 0).then(|| format!("{dropped} of {all} seconds were dropped: {reason}"));
-        Written { kind, path: place.to_owned(), error: None, remark }
+        (all > 0).then(|| Written { kind, path: place.to_owned(), error: None, remark })
     }
 }
 
@@ -219,7 +220,7 @@ mod tests {
     }
 
     fn remark(queue: &Queue) -> Option<String> {
-        queue.written("test", "there").remark
+        queue.written("test", "there").unwrap().remark
     }
 
     #[tokio::test(start_paused = true)]
