@@ -16,6 +16,7 @@ pub mod scrape;
 pub mod store;
 pub mod web;
 
+use golo::cli::RunCall;
 use golo::report::MetricsOutput;
 
 use crate::http::server::{Secret, Token};
@@ -38,6 +39,12 @@ pub fn of_run(keeper: Option<Keeper>, exports: Option<Exports>, web: Option<WebO
     outputs
 }
 
+/// Returns true if an output of this call sends samples of failed requests: as traces, if requests have trace IDs.
+#[must_use]
+pub fn needs_failures(call: &RunCall) -> bool {
+    call.transport().traceparent && call.receivers().any(|(kind, _)| kind == otlp::KIND)
+}
+
 /// Opens the receivers of a run: pairs of a kind and an argument, as [`receivers`](golo::cli::RunCall::receivers) returns
 /// them. Returns `None` if there are none.
 ///
@@ -49,8 +56,11 @@ pub fn open<'a>(
     labels: RunLabels,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Exports>, Failure> {
-    let opened = receivers.map(|(kind, argument)| receiver(kind, argument, &variable));
-    let opened = opened.collect::<Result<Vec<_>, _>>()?;
+    let receivers: Vec<_> = receivers.collect();
+    let metrics = receivers.iter().map(|(kind, argument)| receiver(kind, argument, &variable));
+    let of_traces = receivers.iter().filter(|(kind, _)| *kind == otlp::KIND);
+    let traces = of_traces.map(|(_, argument)| otlp::open_traces(argument, &variable));
+    let opened = metrics.chain(traces).collect::<Result<Vec<_>, _>>()?;
     if opened.is_empty() { Ok(None) } else { Exports::start(labels, opened).map(Some) }
 }
 

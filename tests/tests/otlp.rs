@@ -18,3 +18,5 @@ mod refusals;
 mod runs;
 #[path = "otlp/secrets.rs"]
 mod secrets;
+#[path = "otlp/traces.rs"]
+mod traces;

@@ -132,7 +132,7 @@ pub fn run(line: RunLine) -> ExitCode {
         Err(code) => return code,
     };
     let Asked { mut call, own: RunOwn { limits, keep, web }, .. } = asked;
-    if !keep.no_keep {
+    if !keep.no_keep || outputs::needs_failures(&call) {
         call.keep_failures();
     }
     if !is_free() {

@@ -12,6 +12,8 @@ use tokio::time::{sleep, timeout};
 
 /// Number of seconds that wait for a receiver. If there are more, the oldest is dropped.
 pub const KEPT: usize = 60;
+/// Largest size of all seconds that wait, in bytes, unless it is a single one. With many series, a second can have 10 MB.
+const KEPT_BYTES: usize = 64 << 20;
 /// Longest time for one request.
 const REQUEST: Duration = Duration::from_secs(10);
 /// Shortest and longest pause before a request is sent again.
@@ -57,6 +59,8 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     waiting: VecDeque<Vec<Parcel>>,
+    /// Size of `waiting`.
+    bytes: usize,
     /// Number of the first of `waiting`.
     first: u64,
     is_closed: bool,
@@ -66,12 +70,18 @@ struct Inner {
     reason: Option<String>,
 }
 
+/// Returns the size of a second, in bytes.
+fn size(parcels: &[Parcel]) -> usize {
+    parcels.iter().map(|parcel| parcel.body.len()).sum()
+}
+
 impl Inner {
     /// Removes the second with this number, if it is still the first.
     fn take(&mut self, number: u64) -> bool {
-        let is_there = self.first == number && self.waiting.pop_front().is_some();
-        self.first += u64::from(is_there);
-        is_there
+        let taken = if self.first == number { self.waiting.pop_front() } else { None };
+        self.first += u64::from(taken.is_some());
+        self.bytes -= taken.as_deref().map_or(0, size);
+        taken.is_some()
     }
 }
 
@@ -86,11 +96,13 @@ impl Queue {
             return;
         }
         let mut inner = self.lock();
-        if inner.waiting.len() >= KEPT {
+        let bytes = size(&parcels);
+        while inner.waiting.len() >= KEPT || (inner.bytes + bytes > KEPT_BYTES && !inner.waiting.is_empty()) {
             let oldest = inner.first;
             inner.take(oldest);
             inner.dropped += 1;
         }
+        inner.bytes += bytes;
         inner.waiting.push_back(parcels);
         drop(inner);
         self.news.notify_one();
@@ -131,15 +143,16 @@ impl Queue {
         }
     }
 
-    /// Returns what became of all seconds, as the remark of a summary. Seconds that still wait count as dropped.
+    /// Returns what became of all seconds, as the remark of a summary. Seconds that still wait count as dropped. Returns
+    /// `None` if there was nothing to send.
     #[must_use]
-    pub fn written(&self, kind: &'static str, place: &str) -> Written {
+    pub fn written(&self, kind: &'static str, place: &str) -> Option<Written> {
         let inner = self.lock();
         let dropped = inner.dropped + inner.waiting.len() as u64;
         let all = inner.sent + dropped;
         let reason = inner.reason.as_deref().unwrap_or("it was too slow");
         let remark = (dropped > 0).then(|| format!("{dropped} of {all} seconds were dropped: {reason}"));
-        Written { kind, path: place.to_owned(), error: None, remark }
+        (all > 0).then(|| Written { kind, path: place.to_owned(), error: None, remark })
     }
 }
 
@@ -219,7 +232,7 @@ mod tests {
     }
 
     fn remark(queue: &Queue) -> Option<String> {
-        queue.written("test", "there").remark
+        queue.written("test", "there").unwrap().remark
     }
 
     #[tokio::test(start_paused = true)]
@@ -254,6 +267,23 @@ mod tests {
         let accepted = fake.accepted.lock().unwrap().clone();
         assert_eq!(accepted, (7..KEPT + 7).map(|number| number.to_string()).collect::<Vec<_>>());
         assert_eq!(remark(&queue).unwrap(), "7 of 67 seconds were dropped: away");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_seconds_are_dropped_before_they_take_too_much_memory() {
+        let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
+        let large = "x".repeat(KEPT_BYTES / 4);
+        for number in 0..7 {
+            queue.push(second(&[&format!("{number}{large}")]));
+        }
+        queue.push(second(&[&"y".repeat(2 * KEPT_BYTES)]));
+        queue.push(second(&["last"]));
+        queue.close();
+        assert_eq!(queue.lock().waiting.len(), 1);
+        deliver(Arc::clone(&queue), Box::new(fake.clone())).await;
+        assert_eq!(*fake.accepted.lock().unwrap(), ["last"]);
+        assert_eq!(queue.lock().bytes, 0);
+        assert_eq!(remark(&queue).unwrap(), "8 of 9 seconds were dropped: it was too slow");
     }
 
     #[tokio::test(start_paused = true)]

@@ -312,7 +312,7 @@ async fn serve(
     settle(&pushed).await;
     deliveries.shutdown().await;
     let mut written: Vec<_> =
-        pushed.iter().map(|Pushed { kind, place, queue, .. }| queue.written(kind, place)).collect();
+        pushed.iter().filter_map(|Pushed { kind, place, queue, .. }| queue.written(kind, place)).collect();
     for endpoint in serving {
         written.push(endpoint.finish(has_measured).await);
     }

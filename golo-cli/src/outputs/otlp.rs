@@ -1,4 +1,4 @@
-//! `-o otlp=URL`: sends metrics to a receiver of the OpenTelemetry protocol (OTLP), over HTTP or gRPC.
+//! `-o otlp=URL`: sends metrics and traces to a receiver of the OpenTelemetry protocol (OTLP), over HTTP or gRPC.
 //!
 //! Data points are cumulative by default: the totals of the run, so a dropped second loses detail and no count. Durations
 //! are exponential histograms of scale 9.
@@ -11,6 +11,8 @@ pub mod messages;
 pub mod metrics;
 mod semantic;
 pub mod settings;
+mod spans;
+pub mod traces;
 mod units;
 
 use prost::Message as _;
@@ -21,13 +23,14 @@ use crate::support::failure::Failure;
 use messages::ExportResponse;
 use metrics::MetricsEncoder;
 use settings::{Protocol, Settings, Signal, Temporality};
+use traces::TracesEncoder;
 
 /// Name of the output.
 pub const KIND: &str = "otlp";
 /// Largest number of characters of a reason that a receiver sends.
 const REASON: usize = 200;
 
-/// Opens the output.
+/// Opens the output of metrics.
 ///
 /// # Errors
 ///
@@ -36,6 +39,18 @@ pub fn open(argument: &str, variable: impl Fn(&str) -> Option<String>) -> Result
     let settings = Settings::read(Signal::Metrics, argument, &variable)?;
     let place = golo::cli::without_secrets(argument).into_owned();
     let encoder = Box::new(MetricsEncoder::new(Temporality::read(&variable)?));
+    Ok(Receiver::Pushed { kind: KIND, place, encoder, courier: courier(settings)? })
+}
+
+/// Opens the output of traces, which has a queue of its own: some receivers take metrics only.
+///
+/// # Errors
+///
+/// Returns an error if the URL or a variable is wrong.
+pub fn open_traces(argument: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Receiver, Failure> {
+    let settings = Settings::read(Signal::Traces, argument, &variable)?;
+    let place = format!("{} (traces)", golo::cli::without_secrets(argument));
+    let encoder = Box::<TracesEncoder>::default();
     Ok(Receiver::Pushed { kind: KIND, place, encoder, courier: courier(settings)? })
 }
 

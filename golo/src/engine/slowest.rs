@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::series::Label;
-pub use crate::metrics::journey::{Journey, Step};
-pub use crate::metrics::phases::PackedPhases;
+pub use crate::metrics::journey::{Journey, Step, Traced};
 pub use crate::metrics::trace::{SpanId, TraceContext, TraceId};
 
 /// Number of journeys kept.

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::OutputRef;
-use crate::metrics::phases::PackedPhases;
 use crate::metrics::trace::{TraceContext, TraceId};
+use crate::{OutputRef, Phases};
 
 /// Largest number of steps that a journey keeps. Later steps are only counted.
 pub(crate) const STEPS: usize = 64;
@@ -24,10 +23,18 @@ pub struct Step<Label> {
     pub status: u16,
     /// True if the request counts as failed.
     pub failed: bool,
+    /// Trace and phases of the request, if it had the header `traceparent`. Other steps stay small, since each request
+    /// has one.
+    pub traced: Option<Box<Traced>>,
+}
+
+/// What a step contains in addition, so that it can be exported as a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traced {
+    /// Trace and span of the request.
+    pub trace: TraceContext,
     /// Phases of the request, if they are known.
-    pub phases: PackedPhases,
-    /// Trace and span of the request, if it had the header `traceparent`.
-    pub trace: Option<Box<TraceContext>>,
+    pub phases: Option<Phases>,
 }
 
 impl<Label> Step<Label> {
@@ -40,20 +47,29 @@ impl<Label> Step<Label> {
             duration: output.duration,
             status: output.status,
             failed: output.is_failed(),
-            phases: output.phases.into(),
-            trace: output.trace.copied().map(Box::new),
+            traced: output.trace.map(|trace| Box::new(Traced { trace: *trace, phases: output.phases })),
         }
+    }
+
+    /// Returns the trace and the span of the request, if it had the header `traceparent`.
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.traced.as_ref().map(|traced| &traced.trace)
+    }
+
+    /// Returns the phases of the request, if it had the header `traceparent` and they are known.
+    pub fn phases(&self) -> Option<&Phases> {
+        self.traced.as_ref().and_then(|traced| traced.phases.as_ref())
     }
 
     /// Returns a step without a status, phases and a trace, such as a group.
     pub(crate) fn plain(label: Label, started: SystemTime, duration: Duration, failed: bool) -> Self {
-        Self { label, started, duration, status: 0, failed, phases: None.into(), trace: None }
+        Self { label, started, duration, status: 0, failed, traced: None }
     }
 
     /// Returns the same step with another label.
     pub(crate) fn relabel<Other>(self, relabel: impl FnOnce(Label) -> Other) -> Step<Other> {
-        let Self { label, started, duration, status, failed, phases, trace } = self;
-        Step { label: relabel(label), started, duration, status, failed, phases, trace }
+        let Self { label, started, duration, status, failed, traced } = self;
+        Step { label: relabel(label), started, duration, status, failed, traced }
     }
 }
 
@@ -104,7 +120,7 @@ impl<Label> Journey<Label> {
 
     /// Returns the trace ID of the first request that has one.
     pub fn trace_id(&self) -> Option<TraceId> {
-        self.steps.iter().find_map(|step| step.trace.as_ref()).map(|trace| trace.trace_id)
+        self.steps.iter().find_map(Step::trace).map(|trace| trace.trace_id)
     }
 
     /// Returns the time at which the first request was sent.

@@ -25,10 +25,16 @@ pub(crate) fn set(is_on: bool) {
     IS_ON.store(is_on, Relaxed);
 }
 
+/// Returns true if requests get the header.
+#[inline]
+pub(crate) fn is_on() -> bool {
+    IS_ON.load(Relaxed)
+}
+
 /// Adds the header to a request of the sequence `sequence_id`, unless it has one. Returns the context that the request
 /// then has: `None` if the header is off, or if the load test has set one that is invalid.
 pub(crate) fn add(headers: &mut HeaderMap, sequence_id: &str, scope: Option<&Scope>) -> Option<Box<TraceContext>> {
-    if IS_ON.load(Relaxed) { add_always(headers, sequence_id, scope) } else { None }
+    if is_on() { add_always(headers, sequence_id, scope) } else { None }
 }
 
 /// Not inlined, so that requests without the header have only the check.

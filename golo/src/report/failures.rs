@@ -148,8 +148,8 @@ impl<'a> Step<'a> {
             status: step.status,
             failed: step.failed,
             duration: nanoseconds(step.duration),
-            span_id: step.trace.as_ref().map(|trace| trace.span_id.to_string()),
-            phases: step.phases.unpack().as_ref().map(Phases::of),
+            span_id: step.trace().map(|trace| trace.span_id.to_string()),
+            phases: step.phases().map(Phases::of),
         }
     }
 }

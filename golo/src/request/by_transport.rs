@@ -143,7 +143,7 @@ struct Hops<'a> {
     /// Number of redirects that were followed.
     followed: usize,
     /// Trace context of the request, if golo has set the header.
-    own_trace: Option<TraceContext>,
+    own_trace: Option<Box<TraceContext>>,
 }
 
 impl<'a> Hops<'a> {
@@ -158,10 +158,16 @@ impl<'a> Hops<'a> {
 
     /// Adds the header `traceparent`, if it is on and the load test has not set it. Returns what the request has.
     fn add_trace(&mut self) -> Option<Box<TraceContext>> {
+        if trace::is_on() { self.add_trace_always() } else { None }
+    }
+
+    /// Not inlined, so that requests without the header have only the check.
+    #[inline(never)]
+    fn add_trace_always(&mut self) -> Option<Box<TraceContext>> {
         let headers = self.request.headers_mut();
         let is_of_load_test = headers.contains_key(TRACEPARENT);
         let trace = trace::add(headers, self.named.id, self.place.scope);
-        self.own_trace = trace.as_deref().filter(|_| !is_of_load_test).copied();
+        self.own_trace = trace.clone().filter(|_| !is_of_load_test);
         trace
     }
 
@@ -294,7 +300,7 @@ impl<'a> Hops<'a> {
 
     /// Records the hop that has ended as a request of its own, and begins the record of the next one.
     fn record_hop(&mut self, recording: &mut Recording<'a>) {
-        let trace = match self.own_trace {
+        let trace = match &self.own_trace {
             // It is a request of its own, so it has a span of its own.
             Some(trace) => Some(trace.put_next(self.request.headers_mut())),
             None => recording.trace(),

@@ -117,7 +117,7 @@ mod tests {
     use crate::Phases;
     use crate::engine::errors::ErrorKind;
     use crate::engine::failures::SAMPLES;
-    use crate::engine::slowest::{SpanId, TraceContext, TraceId};
+    use crate::engine::slowest::{SpanId, TraceContext, TraceId, Traced};
     use crate::engine::snapshot::Snapshot;
 
     /// Returns a sample with values in all fields.
@@ -144,7 +144,7 @@ mod tests {
             sequence_id: "x".into(),
             trace: Some(trace),
             trigger: Some((2, 3)),
-            steps: vec![Step { status: 201, phases: Some(phases).into(), trace: Some(Box::new(trace)), ..step }],
+            steps: vec![Step { status: 201, traced: Some(Box::new(Traced { trace, phases: Some(phases) })), ..step }],
             further_steps: 5,
         }
     }

@@ -7,21 +7,21 @@ use super::snapshot::{label, status};
 use super::{WireError, moment, unix_nanoseconds};
 use crate::Phases;
 use crate::engine::series::Label;
-use crate::metrics::journey::Step;
+use crate::metrics::journey::{Step, Traced};
 use crate::metrics::output::nanoseconds;
 use crate::metrics::trace::{SpanId, TraceContext, TraceId};
 use crate::pb::engine as pb;
 
 /// Writes a step of the sequence `sequence_id`.
 pub(super) fn write(step: &Step<Arc<Label>>, sequence_id: &str) -> pb::Step {
-    let (span_id, trace_id) = write_trace(step.trace.as_deref(), sequence_id);
+    let (span_id, trace_id) = write_trace(step.trace(), sequence_id);
     pb::Step {
         label: Some((&*step.label).into()),
         started: unix_nanoseconds(step.started),
         duration: nanoseconds(step.duration),
         status: step.status.into(),
         failed: step.failed,
-        phases: step.phases.unpack().as_ref().map(write_phases),
+        phases: step.phases().map(write_phases),
         span_id,
         trace_id,
     }
@@ -39,8 +39,8 @@ pub(super) fn read(written: &pb::Step, sequence_id: &str) -> Result<Step<Arc<Lab
         duration: Duration::from_nanos(written.duration),
         status: status(written.status)?,
         failed: written.failed,
-        phases: written.phases.as_ref().map(read_phases).into(),
-        trace: read_trace(&written.span_id, &written.trace_id, sequence_id)?.map(Box::new),
+        traced: read_trace(&written.span_id, &written.trace_id, sequence_id)?
+            .map(|trace| Box::new(Traced { trace, phases: written.phases.as_ref().map(read_phases) })),
     })
 }
 

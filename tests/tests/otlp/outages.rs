@@ -8,17 +8,18 @@ use crate::points::Points;
 use crate::receiver::{Answer, Receiver};
 use crate::runs::{Ran, Run};
 
-/// Runs with a receiver that is killed after some time and started again later.
-async fn interrupted(protocol: &str, temporality: &str) -> (Ran, Points) {
+/// Runs for some seconds with a receiver that is killed in the middle, and started again after `away`.
+async fn interrupted(protocol: &str, temporality: &str, seconds: u64, away: Duration) -> (Ran, Points) {
     let mut receiver = Receiver::start(Answer::Accept);
-    let run = Run::new(&receiver, "-d 6").set("PROTOCOL", protocol);
+    let run = Run::new(&receiver, &format!("-d {seconds}")).set("PROTOCOL", protocol);
     let run = run.set("METRICS_TEMPORALITY_PREFERENCE", temporality);
     let ran = run
         .finish_after(|_| async {
             golo_tests::until("something arrives", || !receiver.received().metrics.is_empty()).await;
+            sleep(Duration::from_secs(seconds).saturating_sub(away) / 3).await;
             receiver.kill();
             let before = receiver.received().metrics.len();
-            sleep(Duration::from_millis(2500)).await;
+            sleep(away).await;
             assert_eq!(receiver.received().metrics.len(), before);
             receiver.start_again();
         })
@@ -27,15 +28,35 @@ async fn interrupted(protocol: &str, temporality: &str) -> (Ran, Points) {
     (ran, points)
 }
 
-#[tokio::test]
-async fn nothing_is_missing_after_an_outage() {
-    let both = tokio::join!(interrupted("http/protobuf", "delta"), interrupted("grpc", "cumulative"));
+async fn nothing_is_missing(seconds: u64, away: Duration) {
+    let both = tokio::join!(
+        interrupted("http/protobuf", "delta", seconds, away),
+        interrupted("grpc", "cumulative", seconds, away)
+    );
     for (ran, points) in [both.0, both.1] {
         ran.assert_counts(&points);
         assert!(!ran.text().contains("were dropped"), "{}", ran.text());
         let users = points.select("golo.users", &[]);
-        assert!(users.0.len() >= 6, "every second arrived: {}", users.0.len());
+        assert!(users.0.len() as u64 >= seconds, "every second arrived: {}", users.0.len());
+        for route in ["/items/{id}", "/slow", "/flaky"] {
+            let at_receiver = points.select("golo.http.request.duration", &[("route", route)]);
+            let (count, p95) = (at_receiver.total(), at_receiver.quantile(0.95) * 1000.0);
+            let ours = &ran.route(route)["duration"];
+            let ours_p95 = ours["p95"].as_f64().unwrap() / 1e6;
+            println!("{route}: {count} and p95 {p95:.3} ms at the receiver, {} and {ours_p95:.3} ms", ours["count"]);
+        }
     }
+}
+
+#[tokio::test]
+async fn nothing_is_missing_after_an_outage() {
+    nothing_is_missing(6, Duration::from_millis(2500)).await;
+}
+
+#[tokio::test]
+#[ignore = "it takes half a minute"]
+async fn nothing_is_missing_after_a_long_outage() {
+    nothing_is_missing(20, Duration::from_secs(10)).await;
 }
 
 #[tokio::test]

@@ -272,6 +272,107 @@ pub struct Quantile {
     pub value: f64,
 }
 
+/// Body of an export of traces.
+#[derive(Clone, PartialEq, Message)]
+pub struct TracesRequest {
+    /// Spans by resource.
+    #[prost(message, repeated, tag = 1)]
+    pub resource_spans: Vec<ResourceSpans>,
+}
+
+/// Spans of a resource.
+#[derive(Clone, PartialEq, Message)]
+pub struct ResourceSpans {
+    /// The resource.
+    #[prost(message, optional, tag = 1)]
+    pub resource: Option<Resource>,
+    /// Spans by scope.
+    #[prost(message, repeated, tag = 2)]
+    pub scope_spans: Vec<ScopeSpans>,
+}
+
+/// Spans of a scope.
+#[derive(Clone, PartialEq, Message)]
+pub struct ScopeSpans {
+    /// The scope.
+    #[prost(message, optional, tag = 1)]
+    pub scope: Option<Scope>,
+    /// The spans.
+    #[prost(message, repeated, tag = 2)]
+    pub spans: Vec<Span>,
+}
+
+/// A part of a trace. Times are nanoseconds since the Unix epoch.
+#[derive(Clone, PartialEq, Message)]
+pub struct Span {
+    /// ID of the trace, in 16 bytes.
+    #[prost(bytes = "vec", tag = 1)]
+    pub trace_id: Vec<u8>,
+    /// ID of the span, in 8 bytes.
+    #[prost(bytes = "vec", tag = 2)]
+    pub span_id: Vec<u8>,
+    /// ID of the span that contains this one. Empty for a root.
+    #[prost(bytes = "vec", tag = 4)]
+    pub parent_span_id: Vec<u8>,
+    /// Name.
+    #[prost(string, tag = 5)]
+    pub name: String,
+    /// [`INTERNAL`] or [`CLIENT`].
+    #[prost(int32, tag = 6)]
+    pub kind: i32,
+    /// Start.
+    #[prost(fixed64, tag = 7)]
+    pub start_time_unix_nano: u64,
+    /// End.
+    #[prost(fixed64, tag = 8)]
+    pub end_time_unix_nano: u64,
+    /// Names and values.
+    #[prost(message, repeated, tag = 9)]
+    pub attributes: Vec<KeyValue>,
+    /// Events.
+    #[prost(message, repeated, tag = 11)]
+    pub events: Vec<SpanEvent>,
+    /// Present if the span failed.
+    #[prost(message, optional, tag = 15)]
+    pub status: Option<SpanStatus>,
+    /// Flags of W3C trace context.
+    #[prost(fixed32, tag = 16)]
+    pub flags: u32,
+}
+
+/// Value of `kind` for something within a process.
+pub const INTERNAL: i32 = 1;
+/// Value of `kind` for a request to another process.
+pub const CLIENT: i32 = 3;
+
+/// A moment of a span.
+#[derive(Clone, PartialEq, Message)]
+pub struct SpanEvent {
+    /// Nanoseconds since the Unix epoch.
+    #[prost(fixed64, tag = 1)]
+    pub time_unix_nano: u64,
+    /// Name.
+    #[prost(string, tag = 2)]
+    pub name: String,
+    /// Names and values.
+    #[prost(message, repeated, tag = 3)]
+    pub attributes: Vec<KeyValue>,
+}
+
+/// Outcome of a span.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SpanStatus {
+    /// Reason of a failure.
+    #[prost(string, tag = 2)]
+    pub message: String,
+    /// [`ERROR`].
+    #[prost(int32, tag = 3)]
+    pub code: i32,
+}
+
+/// Value of `code` for a failure.
+pub const ERROR: i32 = 2;
+
 /// Answer to an export of metrics or of traces.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ExportResponse {

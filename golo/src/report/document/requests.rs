@@ -124,8 +124,8 @@ fn slow(journey: &Journey<Arc<Label>>, requests: &Requests) -> impl Serialize {
             duration: nanoseconds(step.duration),
             status: step.status,
             failed: step.failed,
-            span_id: step.trace.as_ref().map(|trace| trace.span_id.to_string()),
-            phases: step.phases.unpack().as_ref().map(Phases::of),
+            span_id: step.trace().map(|trace| trace.span_id.to_string()),
+            phases: step.phases().map(Phases::of),
         }
     };
     object! {
