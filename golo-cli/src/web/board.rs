@@ -25,6 +25,14 @@ use head::Head;
 use points::{COLUMNS, Ended, Points};
 use view::{View, Views, samples};
 
+/// The ways in which viewers can steer a run.
+pub struct Steering {
+    /// Receives the orders.
+    pub orders: mpsc::Sender<Order>,
+    /// True if its load can be changed. A run on agents can only be stopped.
+    pub can_change_load: bool,
+}
+
 /// The state of one run.
 pub struct Board {
     names: Names,
@@ -88,11 +96,12 @@ impl Inner {
 }
 
 impl Board {
-    /// Creates the board of a run. `orders` receives the orders of viewers.
+    /// Creates the board of a run. Viewers can steer the run if `steering` is given.
     #[must_use]
-    pub fn new(names: Names, orders: Option<mpsc::Sender<Order>>) -> Arc<Self> {
+    pub fn new(names: Names, steering: Option<Steering>) -> Arc<Self> {
+        let can_change_load = steering.as_ref().is_some_and(|steering| steering.can_change_load);
         let inner = Inner {
-            head: Head::new(names.clone(), orders.is_some()),
+            head: Head::new(names.clone(), steering.is_some(), can_change_load),
             head_version: 0,
             plan: None,
             elapsed: Duration::ZERO,
@@ -102,7 +111,7 @@ impl Board {
         };
         Arc::new(Self {
             names,
-            orders,
+            orders: steering.map(|steering| steering.orders),
             inner: Mutex::new(inner),
             viewers: AtomicUsize::new(0),
             changed: watch::Sender::new(0),

@@ -26,7 +26,6 @@ pub(crate) use waiting::within;
 pub(crate) const RUN: &str = "11111111-2222-4333-8444-555555555555";
 
 /// A run of this process with its page, and its measurements so far.
-#[allow(dead_code, reason = "not all tests use all of it")]
 pub(crate) struct Page {
     server: Option<WebServer>,
     pub(crate) url: String,
@@ -47,7 +46,7 @@ impl Page {
         golo::cli::install_provider();
         let web = args.web.or_else(|| Some("127.0.0.1:0".to_owned()));
         let names = Names { run: RUN.to_owned(), job: "<b>sale</b>".to_owned(), load_test: "shop".to_owned() };
-        let mut server = WebServer::start(WebArgs { web, ..args }, names, None).unwrap().unwrap();
+        let mut server = WebServer::start(WebArgs { web, ..args }, names, true, None).unwrap().unwrap();
         let plan = Plan::new(asked).unwrap();
         let options = Options { job_name: "sale".into(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let thresholds = vec!["http_req_failed rate<1%".parse().unwrap()];
@@ -108,6 +107,7 @@ impl Page {
     }
 
     /// Returns the memory of the charts' data, in bytes.
+    #[allow(dead_code, reason = "only tests across crates measure it")]
     pub(crate) fn board_bytes(&self) -> usize {
         self.server.as_ref().unwrap().board().bytes()
     }
