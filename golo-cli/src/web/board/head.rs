@@ -187,12 +187,12 @@ impl Head {
     }
 
     /// Shows the end of the run, with the words of its summary.
-    pub(super) fn end(&mut self, outcome: &RunOutcome, (word, reason, tone): (String, String, &str)) {
+    pub(super) fn end(&mut self, outcome: &RunOutcome, [word, reason, tone]: &[String; 3]) {
         let finished = &outcome.finished;
         self.set_plan(&finished.plan, finished.load_time);
         self.started_at = finished.started_at.map(|at| wire::unix_nanoseconds(at) / 1_000_000);
-        (self.state, self.reason) = (word, reason);
-        self.tone = match tone {
+        (self.state, self.reason) = (word.clone(), reason.clone());
+        self.tone = match &**tone {
             "good" => "good",
             _ if matches!(outcome.verdict(), Verdict::Invalid(_) | Verdict::Stopped | Verdict::NotEnded(_)) => {
                 "warning"
