@@ -116,8 +116,8 @@ impl Browser {
     #[track_caller]
     pub(crate) fn until<'a>(&'a mut self, expression: &'a str) -> impl Future<Output = ()> + 'a {
         within(expression, async move {
-            // A page that is being loaded has no body yet.
-            let expression = format!("Boolean(document.body && ({expression}))");
+            // A page that is being loaded does not have everything yet.
+            let expression = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
             while self.value(&expression).await != true {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
