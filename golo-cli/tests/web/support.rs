@@ -75,12 +75,22 @@ impl Page {
 
     /// Reports a second with `requests` requests to each of `routes` routes, one of which fails.
     pub(crate) fn second(&mut self, routes: u64, requests: u64) {
+        let event = self.prepare(routes, requests);
+        self.report(&event);
+    }
+
+    /// Returns the event of a second, whose measurements are added to the totals.
+    pub(crate) fn prepare(&mut self, routes: u64, requests: u64) -> RunEvent {
         self.seconds += 1;
         let second = measured(routes, requests, self.seconds);
         self.totals.merge(&second);
         let elapsed = Duration::from_secs(self.seconds);
-        let progress = Progress { elapsed, second, users: 25, connections: 0 };
-        self.output.event(&RunEvent::Second(progress), &self.totals);
+        RunEvent::Second(Progress { elapsed, second, users: 25, connections: 0 })
+    }
+
+    /// Reports an event, as the run loop does.
+    pub(crate) fn report(&mut self, event: &RunEvent) {
+        self.output.event(event, &self.totals);
     }
 
     /// Ends the run.

@@ -143,6 +143,12 @@ impl Head {
     /// Shows a plan. The run has been going on for `elapsed`.
     pub(super) fn set_plan(&mut self, plan: &Plan, elapsed: Duration) {
         self.plan = clean(&plan.to_string());
+        self.set_level(plan, elapsed);
+    }
+
+    /// Shows what is left of a plan, and its level after `elapsed`. The text of a plan that was changed is that of the
+    /// plan before, since the changes are listed.
+    fn set_level(&mut self, plan: &Plan, elapsed: Duration) {
         self.planned = plan.duration().map(|duration| duration.as_secs_f64());
         self.is_open = plan.is_open();
         // The loads of a plan with several have no common level.
@@ -168,7 +174,7 @@ impl Head {
         match adjusted {
             Ok(plan) => {
                 let change = Change::last_of(plan);
-                self.set_plan(plan, change.as_ref().map_or(at, |change| change.at) + SOON);
+                self.set_level(plan, change.as_ref().map_or(at, |change| change.at) + SOON);
                 self.changes.extend(change.map(ChangeRow::of));
                 // Each agent of several reports the change.
                 self.changes.dedup();
@@ -189,7 +195,10 @@ impl Head {
     /// Shows the end of the run, with the words of its summary.
     pub(super) fn end(&mut self, outcome: &RunOutcome, [word, reason, tone]: &[String; 3]) {
         let finished = &outcome.finished;
-        self.set_plan(&finished.plan, finished.load_time);
+        match outcome.changes.is_empty() || self.plan.is_empty() {
+            true => self.set_plan(&finished.plan, finished.load_time),
+            false => self.set_level(&finished.plan, finished.load_time),
+        }
         self.started_at = finished.started_at.map(|at| wire::unix_nanoseconds(at) / 1_000_000);
         (self.state, self.reason) = (word.clone(), reason.clone());
         self.tone = match &**tone {
