@@ -27,8 +27,11 @@ struct Asset {
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     let all = [
         ("uplot.js", SCRIPT, include_str!("assets/uplot/uPlot.iife.min.js")),
-        ("uplot.css", STYLE, include_str!("assets/uplot/uPlot.min.css")),
-        ("style.css", STYLE, include_str!("assets/style.css")),
+        (
+            "style.css",
+            STYLE,
+            concat!(include_str!("assets/uplot/uPlot.min.css"), "\n", include_str!("assets/style.css")),
+        ),
         ("run.js", SCRIPT, include_str!("assets/run.js")),
         ("charts.js", SCRIPT, include_str!("assets/charts.js")),
         ("tables.js", SCRIPT, include_str!("assets/tables.js")),

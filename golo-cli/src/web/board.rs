@@ -14,7 +14,7 @@ use bytes::Bytes;
 use golo::engine::Progress;
 use golo::engine::histogram::Histogram;
 use golo::engine::plan::Plan;
-use golo::report::{Point, RunOutcome, RunView, count, duration, per_second, percent};
+use golo::report::{Point, RunOutcome, count, duration, per_second, percent};
 use golo::run_loop::Order;
 use tokio::sync::{mpsc, watch};
 
@@ -24,6 +24,14 @@ pub use view::Offer;
 use head::Head;
 use points::{COLUMNS, Ended, Points};
 use view::{View, Views, samples};
+
+/// The ways in which viewers can steer a run.
+pub struct Steering {
+    /// Receives the orders.
+    pub orders: mpsc::Sender<Order>,
+    /// True if its load can be changed. A run on agents can only be stopped.
+    pub can_change_load: bool,
+}
 
 /// The state of one run.
 pub struct Board {
@@ -88,11 +96,12 @@ impl Inner {
 }
 
 impl Board {
-    /// Creates the board of a run. `orders` receives the orders of viewers.
+    /// Creates the board of a run. Viewers can steer the run if `steering` is given.
     #[must_use]
-    pub fn new(names: Names, orders: Option<mpsc::Sender<Order>>) -> Arc<Self> {
+    pub fn new(names: Names, steering: Option<Steering>) -> Arc<Self> {
+        let can_change_load = steering.as_ref().is_some_and(|steering| steering.can_change_load);
         let inner = Inner {
-            head: Head::new(names.clone(), orders.is_some()),
+            head: Head::new(names.clone(), steering.is_some(), can_change_load),
             head_version: 0,
             plan: None,
             elapsed: Duration::ZERO,
@@ -102,7 +111,7 @@ impl Board {
         };
         Arc::new(Self {
             names,
-            orders,
+            orders: steering.map(|steering| steering.orders),
             inner: Mutex::new(inner),
             viewers: AtomicUsize::new(0),
             changed: watch::Sender::new(0),
@@ -209,7 +218,7 @@ impl Board {
 
     /// Takes measurements for the next view. Calls `offer` only if somebody looks and the view is due.
     pub fn offer(&self, offer: impl FnOnce() -> Offer) {
-        if self.viewers.load(Relaxed) > 0 && self.lock().views.is_due() {
+        if self.is_watched() && self.lock().views.is_due() {
             let offer = offer();
             self.update(|inner| inner.views.put(offer));
         }
@@ -218,10 +227,12 @@ impl Board {
     /// Shows the end of the run.
     pub fn end(&self, outcome: RunOutcome) {
         let outcome = Arc::new(outcome);
-        let RunView { word, reason, tone, .. } = RunView::of(&outcome);
         let view = View::of(Arc::clone(&outcome));
+        // The process of a run that can be steered soon ends.
+        let samples = (self.orders.is_some() && self.is_watched()).then(|| samples(&outcome));
         self.update(|inner| {
-            inner.head.end(&outcome, (word, reason, &tone));
+            inner.head.end(&outcome, &view.verdict);
+            inner.views.last_samples = samples;
             inner.views.set(view);
             inner.change();
         });
@@ -237,6 +248,12 @@ impl Board {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.lock().head.is_over
+    }
+
+    /// True if somebody looks.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.viewers.load(Relaxed) > 0
     }
 
     /// Returns the memory of the charts' data, in bytes.
@@ -320,8 +337,9 @@ impl Viewer {
             let (head, tiles) = (inner.head_json(), inner.tiles());
             let view = inner.views.text.as_deref().unwrap_or("null");
             let columns = serde_json::to_string(&COLUMNS).unwrap_or_default();
+            let samples = inner.views.last_samples.as_deref().unwrap_or("null");
             let json = format!(
-                r#"{{"columns":{columns},"step":{step},"points":{points},"tiles":{tiles},"head":{head},"view":{view}}}"#
+                r#"{{"columns":{columns},"step":{step},"points":{points},"tiles":{tiles},"head":{head},"view":{view},"samples":{samples}}}"#
             );
             News { name, json: json.into() }
         };

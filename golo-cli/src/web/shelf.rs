@@ -10,7 +10,7 @@ use crate::results::listed::{Runs, list_from};
 use crate::results::readers::Readers;
 use crate::results::store::{KeptRun, Store, StoreError};
 
-/// Most stored runs whose boards are kept in memory.
+/// Most stored runs whose boards are kept in memory while nobody looks at them.
 const KEPT: usize = 8;
 /// Shortest time between two looks at the store for the same run.
 const PAUSE: Duration = Duration::from_millis(950);
@@ -126,7 +126,12 @@ impl Shelf {
         let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| known.run != kept.run);
         all.insert(0, kept);
-        all.truncate(KEPT);
+        // A board that somebody looks at is kept, since its followers are found here.
+        let mut number = 0;
+        all.retain(|kept| {
+            number += 1;
+            number <= KEPT || kept.board.is_watched()
+        });
         Ok(board)
     }
 

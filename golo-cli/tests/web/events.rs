@@ -39,7 +39,10 @@ async fn viewer_gets_everything_then_each_second_then_the_end() {
     };
     let routes = &view["tables"][0];
     assert_eq!((&routes["id"], routes["table"]["rows"].as_array().unwrap().len()), (&json!("routes"), 2));
-    assert_eq!(view["thresholds"][0], json!({"text": "http_req_failed rate<1%", "actual": "5%", "passed": false}));
+    assert_eq!(
+        view["thresholds"][0],
+        json!({"text": "http_req_failed rate<1%", "actual": "5%", "passed": false, "lost": false})
+    );
     let outcome = page.end();
     let end = viewer.until(|name, _| name == "end").await;
     assert_eq!((&end["head"]["state"], &end["head"]["is_over"]), (&json!("PASSED"), &json!(true)));

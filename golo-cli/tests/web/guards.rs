@@ -73,7 +73,7 @@ async fn pages_run_only_own_scripts_and_are_never_framed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn assets_are_asked_for_again_and_sent_once() {
     let page = Page::start();
-    for name in ["style.css", "uplot.js", "uplot.css", "run.js", "charts.js", "tables.js", "format.js", "login.js"] {
+    for name in ["style.css", "uplot.js", "run.js", "charts.js", "tables.js", "format.js", "login.js"] {
         let first = page.get(&format!("/assets/{name}")).send().await.unwrap();
         assert_eq!(
             (first.status(), &first.headers()["cache-control"]),
@@ -96,7 +96,7 @@ fn address_that_cannot_be_used_is_one_clear_error() {
             web_token: token.map(|token| token.to_owned().into()),
             ..WebArgs::default()
         };
-        WebServer::start(args, Names::default(), None).err().expect("it is refused").to_string()
+        WebServer::start(args, Names::default(), true, None).err().expect("it is refused").to_string()
     };
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();

@@ -26,7 +26,6 @@ pub(crate) use waiting::within;
 pub(crate) const RUN: &str = "11111111-2222-4333-8444-555555555555";
 
 /// A run of this process with its page, and its measurements so far.
-#[allow(dead_code, reason = "not all tests use all of it")]
 pub(crate) struct Page {
     server: Option<WebServer>,
     pub(crate) url: String,
@@ -47,7 +46,7 @@ impl Page {
         golo::cli::install_provider();
         let web = args.web.or_else(|| Some("127.0.0.1:0".to_owned()));
         let names = Names { run: RUN.to_owned(), job: "<b>sale</b>".to_owned(), load_test: "shop".to_owned() };
-        let mut server = WebServer::start(WebArgs { web, ..args }, names, None).unwrap().unwrap();
+        let mut server = WebServer::start(WebArgs { web, ..args }, names, true, None).unwrap().unwrap();
         let plan = Plan::new(asked).unwrap();
         let options = Options { job_name: "sale".into(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let thresholds = vec!["http_req_failed rate<1%".parse().unwrap()];
@@ -76,12 +75,22 @@ impl Page {
 
     /// Reports a second with `requests` requests to each of `routes` routes, one of which fails.
     pub(crate) fn second(&mut self, routes: u64, requests: u64) {
+        let event = self.prepare(routes, requests);
+        self.report(&event);
+    }
+
+    /// Returns the event of a second, whose measurements are added to the totals.
+    pub(crate) fn prepare(&mut self, routes: u64, requests: u64) -> RunEvent {
         self.seconds += 1;
         let second = measured(routes, requests, self.seconds);
         self.totals.merge(&second);
         let elapsed = Duration::from_secs(self.seconds);
-        let progress = Progress { elapsed, second, users: 25, connections: 0 };
-        self.output.event(&RunEvent::Second(progress), &self.totals);
+        RunEvent::Second(Progress { elapsed, second, users: 25, connections: 0 })
+    }
+
+    /// Reports an event, as the run loop does.
+    pub(crate) fn report(&mut self, event: &RunEvent) {
+        self.output.event(event, &self.totals);
     }
 
     /// Ends the run.
@@ -108,6 +117,7 @@ impl Page {
     }
 
     /// Returns the memory of the charts' data, in bytes.
+    #[allow(dead_code, reason = "only tests across crates measure it")]
     pub(crate) fn board_bytes(&self) -> usize {
         self.server.as_ref().unwrap().board().bytes()
     }

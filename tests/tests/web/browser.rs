@@ -115,14 +115,13 @@ impl Browser {
     /// Waits until an expression in the page is true.
     #[track_caller]
     pub(crate) fn until<'a>(&'a mut self, expression: &'a str) -> impl Future<Output = ()> + 'a {
-        let waiting = within(expression, async move {
-            // A page that is being loaded has no body yet.
-            let expression = format!("Boolean(document.body && ({expression}))");
+        within(expression, async move {
+            // A page that is being loaded does not have everything yet.
+            let expression = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
             while self.value(&expression).await != true {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-        });
-        waiting
+        })
     }
 
     /// Presses a key.

@@ -86,6 +86,8 @@ async fn stored_run_has_the_figures_that_it_had_while_running() {
     let path = run.url.rsplit_once("/runs/").unwrap().1.to_owned();
     let answer = client.get(format!("{}/events", run.url)).send().await.unwrap();
     let live = crate::made::Viewer::of(answer).until(|name, _| name == "end").await;
+    // The process does not answer for long, so the last event has the samples.
+    assert!(!live["samples"]["samples"].as_array().unwrap().is_empty(), "{}", live["samples"]);
     let ended = run.finish().await;
     let mut collector = command(env!("CARGO_BIN_EXE_golo-command"));
     collector.args(["collector", "--addr", "127.0.0.1:0", "--db"]).arg(ended.folder.path().join("runs.db"));

@@ -37,6 +37,7 @@ async fn users_are_changed_and_the_run_is_stopped_from_the_page() {
     browser.until("document.getElementById('controls').hidden").await;
     let ended = run.finish().await;
     let printed = ended.printed();
+    assert_eq!(ended.finished.code, Some(105));
     assert!(printed.starts_with(&state) && state == "STOPPED", "{state}: {printed}");
     for tile in tiles.as_array().unwrap() {
         assert!(printed.contains(tile.as_str().unwrap()), "{tile} is not in the summary: {printed}");

@@ -75,7 +75,7 @@ class Chart {
     const series = about.lines.map((line, at) => {
       const stroke = colour(line.colour);
       this.items[at].swatch.style.background = stroke;
-      const fill = about.stacked ? faint(stroke, 0.75) : line.fill ? faint(stroke, 0.12) : undefined;
+      const fill = about.stacked ? faint(stroke, 0.5) : line.fill ? faint(stroke, 0.12) : undefined;
       return { label: line.label, stroke, fill, width: about.stacked ? 0.5 : 1.75, dash: line.dash, points: about.stacked ? { show: false } : { size: 5, show: (_, __, from, to) => to - from < 20 } };
     });
     const axis = { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
@@ -88,7 +88,7 @@ class Chart {
       scales: {
         x: { time: false },
         y: about.log
-          ? { distr: 3, range: (_, low, high) => [Math.max(low, 1e-6) / 1.5, Math.max(high, 1e-6) * 1.5] }
+          ? { distr: 3, range: (_, low, high) => (low > 0 ? [low / 1.5, high * 1.5] : [1, 100]) }
           : { range: (_, low, high) => [0, Math.max(high || 0, about.format === number ? 1 : 1e-3) * 1.08] },
       },
       series: [{}, ...series],

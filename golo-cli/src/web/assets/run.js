@@ -13,7 +13,6 @@ const write = (node, text) => {
 
 let head = null;
 let elapsed = 0;
-let wasLive = false;
 let samplesSeen = -1;
 const charts = new Charts(() => (head?.changes ?? []).filter((change) => !change.is_refused).map((change) => change.at));
 const tables = new Map();
@@ -139,8 +138,12 @@ const showAgents = () => keep("agents", "Agents", plain(
   "Agents that share the run",
 ));
 const showThresholds = (thresholds) => {
-  const [passed, failed] = head.is_over ? ["✓ passed", "✗ failed"] : ["✓ holds", "✗ does not hold"];
-  const rows = thresholds.map((one) => [one.passed ? [passed, "good"] : [failed, "bad"], one.text, one.actual]);
+  const stateOf = ({ passed, lost: isLost }) => {
+    if (head.is_over) return passed ? ["✓ passed", "good"] : ["✗ failed", "bad"];
+    if (isLost) return ["✗ can no longer pass", "bad"];
+    return passed ? ["✓ met so far", "good"] : "… not met so far";
+  };
+  const rows = thresholds.map((one) => [stateOf(one), one.text, one.actual]);
   keep("thresholds", "Thresholds", plain(["State", "Threshold", "Actual"], rows, "Thresholds, and what each comes to"));
 };
 
@@ -175,11 +178,10 @@ const showView = (view) => {
     make("div", { className: tone ?? "" }, make("dt", { textContent: label }), make("dd", { textContent: text })));
   find("facts").querySelector("dl").replaceChildren(...rows);
   if (head.is_over && view.tiles.length) showTiles(view.tiles);
-  if (head.is_over && wasLive && view.samples) loadSamples();
 };
 
-// Samples of failed requests are loaded when somebody wants to see them, and at the end of a run that is going on,
-// since its process does not answer for long after that.
+// Samples of failed requests are loaded when somebody wants to see them. The last event of a run that is going on has
+// them, since its process ends then.
 
 let samplesLoad = null;
 const loadSamples = () => {
@@ -188,16 +190,18 @@ const loadSamples = () => {
 const readSamples = async () => {
   try {
     const answer = await fetch(`${path}/failures`);
-    if (!answer.ok) return;
-    const { samples, further } = await answer.json();
-    samplesSeen = samples.length;
-    const list = find("samples-list");
-    const open = new Set([...list.querySelectorAll("details[open]")].map((one) => [...list.children].indexOf(one)));
-    const nodes = samples.map((sample, at) => sampleOf(sample, open.has(at)));
-    list.replaceChildren(...nodes, ...(further ? [make("p", { className: "soft", textContent: further })] : []));
+    if (answer.ok) showSamples(await answer.json());
   } catch {
     // The process of the run has ended. What was loaded before stays.
   }
+};
+
+const showSamples = ({ samples, further }) => {
+  samplesSeen = samples.length;
+  const list = find("samples-list");
+  const open = new Set([...list.querySelectorAll("details[open]")].map((one) => [...list.children].indexOf(one)));
+  const nodes = samples.map((sample, at) => sampleOf(sample, open.has(at)));
+  list.replaceChildren(...nodes, ...(further ? [make("p", { className: "soft", textContent: further })] : []));
 };
 
 const sampleOf = ({ title, facts, request, response }, isOpen) => {
@@ -229,7 +233,7 @@ const lost = (text) => {
   find("lost").hidden = !text;
 };
 
-const show = ({ columns, step, points, tiles, head: newHead, view }) => {
+const show = ({ columns, step, points, tiles, head: newHead, view, samples }) => {
   if (newHead) showHead(newHead);
   if (columns) {
     charts.reset(columns, points);
@@ -242,6 +246,7 @@ const show = ({ columns, step, points, tiles, head: newHead, view }) => {
   if (newHead || points) showElapsed();
   if (tiles && !head.is_over) showTiles(tiles);
   if (tiles && head.is_over && !view?.tiles.length) showTiles(tiles);
+  if (samples) showSamples(samples);
   if (view) showView(view);
 };
 
@@ -251,7 +256,6 @@ const follow = () => {
     pause = 1000;
     lost("");
     show(JSON.parse(event.data));
-    wasLive ||= !head.is_over;
   };
   source.addEventListener("state", take);
   source.addEventListener("second", take);

@@ -73,6 +73,8 @@ pub(super) struct Head {
     pub(super) is_over: bool,
     /// True if viewers can stop the run.
     is_steered: bool,
+    #[serde(skip)]
+    can_change_load: bool,
     /// True if the figures are of measured steps, because there are no requests.
     pub(super) of_steps: bool,
     changes: Vec<ChangeRow>,
@@ -114,7 +116,7 @@ impl AgentRow {
 }
 
 impl Head {
-    pub(super) fn new(names: Names, is_steered: bool) -> Self {
+    pub(super) fn new(names: Names, is_steered: bool, can_change_load: bool) -> Self {
         let Names { run, job, load_test } = names;
         Self {
             run,
@@ -131,6 +133,7 @@ impl Head {
             tone: "live",
             is_over: false,
             is_steered,
+            can_change_load,
             of_steps: false,
             changes: Vec::new(),
             agents: Vec::new(),
@@ -140,10 +143,16 @@ impl Head {
     /// Shows a plan. The run has been going on for `elapsed`.
     pub(super) fn set_plan(&mut self, plan: &Plan, elapsed: Duration) {
         self.plan = clean(&plan.to_string());
+        self.set_level(plan, elapsed);
+    }
+
+    /// Shows what is left of a plan, and its level after `elapsed`. The text of a plan that was changed is that of the
+    /// plan before, since the changes are listed.
+    fn set_level(&mut self, plan: &Plan, elapsed: Duration) {
         self.planned = plan.duration().map(|duration| duration.as_secs_f64());
         self.is_open = plan.is_open();
         // The loads of a plan with several have no common level.
-        let steered = plan.sole().filter(|_| self.is_steered);
+        let steered = plan.sole().filter(|_| self.can_change_load);
         self.control = steered.map(|_| if plan.is_open() { "rate" } else { "users" });
         self.level = match plan.is_open() {
             true => plan.rate_at(elapsed),
@@ -165,7 +174,7 @@ impl Head {
         match adjusted {
             Ok(plan) => {
                 let change = Change::last_of(plan);
-                self.set_plan(plan, change.as_ref().map_or(at, |change| change.at) + SOON);
+                self.set_level(plan, change.as_ref().map_or(at, |change| change.at) + SOON);
                 self.changes.extend(change.map(ChangeRow::of));
                 // Each agent of several reports the change.
                 self.changes.dedup();
@@ -184,12 +193,15 @@ impl Head {
     }
 
     /// Shows the end of the run, with the words of its summary.
-    pub(super) fn end(&mut self, outcome: &RunOutcome, (word, reason, tone): (String, String, &str)) {
+    pub(super) fn end(&mut self, outcome: &RunOutcome, [word, reason, tone]: &[String; 3]) {
         let finished = &outcome.finished;
-        self.set_plan(&finished.plan, finished.load_time);
+        match outcome.changes.is_empty() || self.plan.is_empty() {
+            true => self.set_plan(&finished.plan, finished.load_time),
+            false => self.set_level(&finished.plan, finished.load_time),
+        }
         self.started_at = finished.started_at.map(|at| wire::unix_nanoseconds(at) / 1_000_000);
-        (self.state, self.reason) = (word, reason);
-        self.tone = match tone {
+        (self.state, self.reason) = (word.clone(), reason.clone());
+        self.tone = match &**tone {
             "good" => "good",
             _ if matches!(outcome.verdict(), Verdict::Invalid(_) | Verdict::Stopped | Verdict::NotEnded(_)) => {
                 "warning"
@@ -197,7 +209,7 @@ impl Head {
             "warning" => "warning",
             _ => "bad",
         };
-        (self.is_over, self.is_steered, self.control) = (true, false, None);
+        (self.is_over, self.is_steered, self.can_change_load, self.control) = (true, false, false, None);
         self.changes.retain(|change| change.is_refused);
         self.changes.extend(outcome.changes.iter().cloned().map(ChangeRow::of));
         self.changes.sort_by(|one, other| one.at.total_cmp(&other.at));

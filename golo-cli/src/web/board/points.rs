@@ -126,7 +126,7 @@ impl Points {
             for (column, to) in joined.iter_mut().enumerate() {
                 let known = rows.iter().map(|row| row[column]).filter(|value| !value.is_nan());
                 *to = match column {
-                    0 => known.last().unwrap_or(f32::NAN),
+                    0 => known.reduce(|_, last| last).unwrap_or(f32::NAN),
                     column if LARGEST.contains(&column) => known.reduce(f32::max).unwrap_or(f32::NAN),
                     _ => known.clone().sum::<f32>() / known.count() as f32,
                 };

@@ -24,8 +24,10 @@ pub struct Offer {
 impl Offer {
     /// Returns the outcome as if the run had ended now.
     fn outcome(self) -> RunOutcome {
-        let thresholds = self.watch.judge(&self.finished);
-        RunOutcome { thresholds, ..self.finished.into() }
+        let Self { finished, watch } = self;
+        let thresholds = watch.judge(&finished);
+        let aborted = watch.lost(&finished.totals, finished.whole_time).cloned();
+        RunOutcome { thresholds, aborted, ..finished.into() }
     }
 }
 
@@ -40,6 +42,8 @@ pub(super) struct Views {
     outcome: Option<Arc<RunOutcome>>,
     /// Number of the current view.
     pub(super) version: u64,
+    /// Samples of failed requests at the end of the run, as JSON, for viewers that cannot ask for them later.
+    pub(super) last_samples: Option<String>,
 }
 
 impl Views {
@@ -62,7 +66,7 @@ impl Views {
 
     /// Replaces the current view.
     pub(super) fn set(&mut self, view: View) {
-        let View { text, outcome } = view;
+        let View { text, outcome, .. } = view;
         let pause = Duration::from_secs_f64(text.len() as f64 / BYTES_PER_SECOND as f64);
         self.due = Some(Instant::now() + PAUSE.max(pause));
         (self.text, self.outcome) = (Some(text), Some(outcome));
@@ -80,6 +84,8 @@ impl Views {
 pub(super) struct View {
     text: Arc<str>,
     outcome: Arc<RunOutcome>,
+    /// Word of the verdict, the text after it, and its tone.
+    pub(super) verdict: [String; 3],
 }
 
 impl View {
@@ -90,8 +96,10 @@ impl View {
 
     /// Makes the view of an outcome.
     pub(super) fn of(outcome: Arc<RunOutcome>) -> Self {
-        let text = serde_json::to_string(&RunView::of(&outcome)).unwrap_or_else(|_| "null".to_owned());
-        Self { text: text.into(), outcome }
+        let view = RunView::of(&outcome);
+        let text = serde_json::to_string(&view).unwrap_or_else(|_| "null".to_owned());
+        let verdict = [view.word, view.reason, view.tone];
+        Self { text: text.into(), outcome, verdict }
     }
 }
 

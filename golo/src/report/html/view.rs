@@ -7,11 +7,12 @@ use super::{facts, failures, own, tables};
 use crate::report::facts::{Fact, Tone, failed_triggers, generator, load, warning};
 use crate::report::requests::Requests;
 use crate::report::text::clean;
-use crate::report::{Document, Judged, RunOutcome, pauses, threshold};
+use crate::report::{Document, Judged, RunOutcome, pauses};
 
 /// Figures and tables of a run. serde writes them as an object.
 ///
-/// The run may still be going on: its outcome then contains the measurements so far, and the verdict has no meaning.
+/// The run may still be going on. Its outcome then contains the measurements so far and, as `aborted`, a threshold that
+/// can no longer pass; the verdict has no meaning.
 #[derive(Serialize)]
 pub struct RunView {
     /// Word of the verdict: `PASSED`.
@@ -44,6 +45,8 @@ struct ThresholdView {
     text: String,
     actual: String,
     passed: bool,
+    /// True if the threshold can no longer pass.
+    lost: bool,
 }
 
 /// A table with its title.
@@ -76,7 +79,7 @@ impl RunView {
             load: loaded,
             generator: if is_started { generator(finished, true) } else { Vec::new() },
             warning: warning(finished).map(|text| text.replace('`', "")),
-            thresholds: outcome.thresholds.iter().map(ThresholdView::of).collect(),
+            thresholds: outcome.thresholds.iter().map(|judged| ThresholdView::of(judged, outcome)).collect(),
             tables: views(&document, requests),
             samples: finished.totals.failures.iter().len(),
         }
@@ -84,9 +87,13 @@ impl RunView {
 }
 
 impl ThresholdView {
-    fn of(judged: &Judged) -> Self {
-        let threshold: &threshold::Threshold = &judged.threshold;
-        Self { text: clean(&threshold.to_string()), actual: clean(&judged.said()), passed: judged.passed }
+    fn of(judged: &Judged, outcome: &RunOutcome) -> Self {
+        Self {
+            text: clean(&judged.threshold.to_string()),
+            actual: clean(&judged.said()),
+            passed: judged.passed,
+            lost: outcome.aborted.as_ref() == Some(&judged.threshold),
+        }
     }
 }
 
