@@ -18,5 +18,7 @@ mod refusals;
 mod runs;
 #[path = "otlp/secrets.rs"]
 mod secrets;
+#[path = "otlp/tls.rs"]
+mod tls;
 #[path = "otlp/traces.rs"]
 mod traces;

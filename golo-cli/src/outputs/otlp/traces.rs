@@ -146,3 +146,88 @@ fn requests(resource: &Resource, spans: Vec<Span>) -> Vec<Parcel> {
     }
     parcels
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use golo::engine::errors::ErrorKind;
+    use golo::engine::slowest::{Journey, SpanId, TraceContext};
+    use golo::engine::snapshot::Snapshot;
+
+    use super::*;
+    use crate::outputs::frame::RunLabels;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1000 + seconds)
+    }
+
+    fn context(trace: u8, span: u8) -> TraceContext {
+        TraceContext { trace_id: TraceId::new([trace; 16]).unwrap(), span_id: SpanId::new([span; 8]).unwrap() }
+    }
+
+    fn step(trace: TraceContext, started: SystemTime) -> Step<Arc<Label>> {
+        let tags = [("scenario", "buy")].into_iter().collect();
+        let label = Arc::new(Label::new("http://h", "/a", "GET").with_tags(tags));
+        let (duration, trace) = (Duration::from_millis(5), Some(Box::new(trace)));
+        Step { label, started, duration, status: 500, failed: true, phases: None.into(), trace }
+    }
+
+    fn sample(trace: TraceContext, at: SystemTime, steps: Vec<Step<Arc<Label>>>) -> FailureSample {
+        let label = Arc::new(Label::new("http://h", "/b", "GET"));
+        let (url, error, sequence_id) = ("http://h/b".into(), "reset: gone".into(), "s".into());
+        let (kind, duration) = (ErrorKind::Reset, Duration::from_millis(5));
+        let (redirected_to, version, phases, request, response, trigger) = (None, None, None, None, None, None);
+        let (status, trace, further_steps) = (0, Some(trace), 0);
+        #[rustfmt::skip]
+        let sample = FailureSample {
+            at, label, url, redirected_to, kind, error, status, version, duration, phases, request, response, sequence_id, trace,
+            trigger, steps, further_steps,
+        };
+        sample
+    }
+
+    /// Returns the names, IDs and messages of the spans that are sent after these seconds.
+    fn sent(encoder: &mut TracesEncoder, totals: &Snapshot, seconds: u64, is_last: bool) -> Vec<(String, u8, String)> {
+        let labels =
+            RunLabels { run: "r".to_owned(), job: "nightly".to_owned(), load_test: "shop".to_owned(), agent: None };
+        let (started, since) = (at(0), at(seconds - 1));
+        let second = &Snapshot::default();
+        let (labels, at) = (&labels, at(seconds));
+        let frame = Frame { labels, started, since, at, second, totals, users: 0, connections: 0, is_last };
+        let requests = encoder.encode(&frame).into_iter().map(|parcel| TracesRequest::decode(parcel.body).unwrap());
+        let spans = requests.flat_map(|mut request| request.resource_spans.remove(0).scope_spans.remove(0).spans);
+        spans.map(|span| (span.name, span.span_id[0], span.status.unwrap_or_default().message)).collect()
+    }
+
+    fn expected(spans: &[(&str, u8, &str)]) -> Vec<(String, u8, String)> {
+        spans.iter().map(|(name, id, message)| ((*name).to_owned(), *id, (*message).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_span_is_sent_once_under_its_journey() {
+        let (mut encoder, mut totals) = (TracesEncoder::default(), Snapshot::default());
+        // The second request has a trace that the load test made.
+        let mut slow = Journey::begin("s", step(context(1, 11), at(1)), Duration::ZERO);
+        slow.add(step(context(9, 99), at(2)), Duration::ZERO);
+        slow.add(step(context(1, 12), at(3)), Duration::ZERO);
+        totals.slowest.add(slow);
+        // The first failure is of that journey.
+        totals.failures.extend([
+            sample(context(1, 12), at(3), Vec::new()),
+            sample(context(2, 21), at(8), vec![step(context(2, 22), at(7))]),
+        ]);
+        assert_eq!(sent(&mut encoder, &totals, 5, false), []);
+        let slowest = [("nightly/buy", 1, ""), ("GET /a", 11, ""), ("GET /b", 12, "reset: gone")];
+        assert_eq!(sent(&mut encoder, &totals, 10, false), expected(&slowest));
+        assert_eq!(sent(&mut encoder, &totals, 19, false), []);
+        let failed = [("nightly/buy", 2, ""), ("GET /b", 21, "reset: gone"), ("GET /a", 22, "")];
+        assert_eq!(sent(&mut encoder, &totals, 20, false), expected(&failed));
+        // Another failure of a journey that was sent, and a young one.
+        totals
+            .failures
+            .extend([sample(context(2, 23), at(11), Vec::new()), sample(context(3, 31), at(21), Vec::new())]);
+        let rest = [("GET /b", 23, "reset: gone"), ("nightly", 3, ""), ("GET /b", 31, "reset: gone")];
+        assert_eq!(sent(&mut encoder, &totals, 22, true), expected(&rest));
+    }
+}
