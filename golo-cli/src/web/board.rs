@@ -65,6 +65,22 @@ struct Sums {
     users: u64,
 }
 
+/// Main figures of a run.
+pub struct Figures {
+    /// Description of the plan.
+    pub plan: String,
+    /// State, or the word of the verdict.
+    pub state: String,
+    /// Number of requests that ended; of measured steps if there are no requests.
+    pub ended: u64,
+    /// Number of them that failed.
+    pub failed: u64,
+    /// Number of them per second, in the last second.
+    pub rate: f64,
+    /// 95th percentile of their durations, in nanoseconds.
+    pub p95: Option<u64>,
+}
+
 impl Inner {
     /// Records a change of the head.
     fn change(&mut self) {
@@ -260,6 +276,15 @@ impl Board {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.lock().points.bytes()
+    }
+
+    /// Returns the main figures of the run so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let inner = self.lock();
+        let Sums { ended, failed, durations, rate, .. } = &inner.sums;
+        let (plan, state) = (inner.head.plan().to_owned(), inner.head.state().to_owned());
+        Figures { plan, state, ended: *ended, failed: *failed, rate: *rate, p95: durations.quantile(0.95) }
     }
 
     /// Makes the next view, if there are measurements for it.

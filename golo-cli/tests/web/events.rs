@@ -7,7 +7,7 @@ use golo::engine::plan::{Asked, Plan, Target};
 use golo::report::MetricsOutput as _;
 use serde_json::{Value, json};
 
-use crate::support::{Page, Viewer};
+use crate::support::{Page, RUN, Viewer};
 
 fn tile<'a>(data: &'a Value, label: &str) -> &'a Value {
     let tiles = data["tiles"].as_array().unwrap();
@@ -53,6 +53,16 @@ async fn viewer_gets_everything_then_each_second_then_the_end() {
         assert!(shown.contains(figure), "{figure} is not in the summary: {shown}");
     }
     assert!(viewer.next().await.is_none(), "the stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_run_is_first_in_the_list_with_its_figures() {
+    let mut page = Page::start();
+    page.second(2, 10);
+    let list = page.get("/").send().await.unwrap().text().await.unwrap();
+    for part in [&format!("<a href=\"/runs/{RUN}\">"), ">running<", ">20<", ">20/s<", ">5%<", "25 users for 10s"] {
+        assert!(list.contains(part), "no {part}: {list}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,5 +8,4 @@ mod guards;
 mod orders;
 mod sessions;
 mod stored;
-
 mod support;

@@ -1,5 +1,7 @@
 //! `golo run --web` as a process.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use golo_tests::{Finished, Program, command};
 use sample_service::SampleService;
 use serde_json::Value;
@@ -80,8 +82,24 @@ async fn address_in_use_is_an_error_before_any_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn token_is_hidden_from_the_load_test_and_from_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("load-test");
+    std::fs::write(&path, "#!/bin/sh\nenv >&2\nexit 3\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
+    command.arg("run").arg(&path).args(["-d", "1s", "--web=127.0.0.1:0"]);
+    command.env("GOLO_WEB_TOKEN", "hush-hush-hush-hush").env("SEEN", "yes");
+    let finished = Program::spawn(command).finish().await;
+    assert_eq!(finished.code, Some(107), "{finished:#?}");
+    assert!(finished.said("SEEN=yes") == 1 && finished.said("watch the run at ") == 1, "{finished:#?}");
+    assert_eq!(finished.said("hush"), 0, "{finished:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stored_run_has_the_figures_that_it_had_while_running() {
     let run = Run::start("-u 3 -d 3s").await;
+    golo::cli::install_provider();
     let client = golo::reqwest::Client::new();
     let path = run.url.rsplit_once("/runs/").unwrap().1.to_owned();
     let answer = client.get(format!("{}/events", run.url)).send().await.unwrap();

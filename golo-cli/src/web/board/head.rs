@@ -160,6 +160,14 @@ impl Head {
         };
     }
 
+    pub(super) fn plan(&self) -> &str {
+        &self.plan
+    }
+
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
+
     pub(super) fn set_state(&mut self, state: State) {
         state.words().clone_into(&mut self.state);
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use askama::Template;
-use golo::report::{clean, count, duration, percent, rate};
+use golo::report::{clean, count, duration, per_second, percent, rate};
 
 use crate::results::keep::short;
 use crate::results::store::{KeptRun, StoreError, Summary};
 use crate::support::failure::Failure;
 use crate::support::moments::date;
+use crate::web::board::{Board, Figures};
 use crate::web::shelf::Shelf;
 
 /// Number of runs on a page.
@@ -49,12 +50,7 @@ pub(super) async fn page(shelf: &Shelf, page: u64) -> Result<RunsPage, StoreErro
     let mut kept = shelf.list(page.saturating_mul(MOST), MOST + 1).await?;
     let has_more = kept.len() as u64 > MOST;
     kept.truncate(MOST as usize);
-    let own = shelf.own().filter(|_| page == 0).map(|own| Row {
-        state: if own.is_over() { "ended" } else { "running" }.to_owned(),
-        tone: "live",
-        is_kept: false,
-        ..Row::of(&own.names().run, &own.names().job)
-    });
+    let own = shelf.own().filter(|_| page == 0).map(|own| own_row(own));
     let mut stored: Vec<_> = kept.into_iter().map(|(run, summary)| stored(&run, summary)).collect();
     // Running ones first; otherwise the newest first.
     stored.sort_by_key(|row| row.tone != "live");
@@ -87,6 +83,27 @@ impl Row {
     }
 }
 
+/// Returns the row of the run of this process.
+fn own_row(board: &Board) -> Row {
+    let Figures { plan, state, ended, failed, rate, p95 } = board.figures();
+    Row {
+        plan,
+        state,
+        tone: "live",
+        requests: count(ended),
+        rate: per_second(rate),
+        p95: shown(p95),
+        failed: percent(failed, ended),
+        has_failed: failed > 0,
+        is_kept: false,
+        ..Row::of(&board.names().run, &board.names().job)
+    }
+}
+
+fn shown(nanoseconds: Option<u64>) -> String {
+    nanoseconds.map_or_else(|| "-".to_owned(), |nanoseconds| duration(Duration::from_nanos(nanoseconds)))
+}
+
 fn stored(run: &KeptRun, summary: Result<Summary, Failure>) -> Row {
     let known = Row { plan: clean(&run.plan), ..Row::of(&run.run, &run.name) };
     let summary = match summary {
@@ -106,7 +123,7 @@ fn stored(run: &KeptRun, summary: Result<Summary, Failure>) -> Row {
         begun: date(summary.begun_at_ns).replace('T', " ").replace('Z', ""),
         requests: count(requests),
         rate: rate(rated_requests, Duration::from_nanos(rate_time_ns)),
-        p95: summary.p95_ns.map_or_else(|| "-".to_owned(), |p95| duration(Duration::from_nanos(p95))),
+        p95: shown(summary.p95_ns),
         failed: percent(requests_failed, requests.saturating_add(requests_interrupted)),
         has_failed: requests_failed > 0,
         ..known
