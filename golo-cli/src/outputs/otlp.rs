@@ -67,12 +67,12 @@ fn check(body: &[u8]) -> Result<(), SendError> {
     let Some(partial) = ExportResponse::decode(body).ok().and_then(|answer| answer.partial_success) else {
         return Ok(());
     };
-    if partial.rejected <= 0 {
+    if partial.rejected_data_points <= 0 {
         return Ok(());
     }
     let reason = shortened(&partial.error_message);
     let said = if reason.is_empty() { "it gave no reason" } else { &reason };
-    Err(SendError::Partly(format!("it rejected {} of the values of a request: {said}", partial.rejected)))
+    Err(SendError::Partly(format!("it rejected {} of the values of a request: {said}", partial.rejected_data_points)))
 }
 
 /// Returns what a receiver said, on one line, short and without secrets.
@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn rejected_part_is_an_error_and_a_warning_is_none() {
         let answer = |rejected, message: &str| {
-            let partial_success = Some(PartialSuccess { rejected, error_message: message.to_owned() });
+            let partial_success =
+                Some(PartialSuccess { rejected_data_points: rejected, error_message: message.to_owned() });
             check(&ExportResponse { partial_success }.encode_to_vec())
         };
         let rejected = SendError::Partly("it rejected 3 of the values of a request: too old".to_owned());

@@ -7,9 +7,9 @@ use golo::engine::snapshot::Snapshot;
 use prost::Message;
 
 use super::messages::{
-    Any, AnyValue, Buckets, CUMULATIVE, DELTA, Data, ExponentialHistogram, Gauge, HistogramPoint, KeyValue, Metric,
-    MetricsRequest, Number, NumberPoint, Quantile, Resource, ResourceMetrics, Scope, ScopeMetrics, Sum, Summary,
-    SummaryPoint,
+    AggregationTemporality, Any, AnyValue, Buckets, Data, ExponentialHistogram, Gauge, HistogramPoint, KeyValue,
+    Metric, MetricsRequest, Number, NumberPoint, Quantile, Resource, ResourceMetrics, Scope, ScopeMetrics, Sum,
+    Summary, SummaryPoint,
 };
 use super::settings::{Signal, Temporality};
 use super::{semantic, units};
@@ -54,8 +54,7 @@ impl Encoder for MetricsEncoder {
         for family in families(frame, extent) {
             batches.family(&family, times, snapshot);
         }
-        let durations = semantic::durations(snapshot);
-        let points = durations.into_iter().map(|(attributes, histogram)| point(attributes, times, &histogram));
+        let points = semantic::durations(snapshot).map(|(attributes, histogram)| point(attributes, times, &histogram));
         batches.histogram(&semantic::head(), points.collect());
         batches.finish()
     }
@@ -76,24 +75,28 @@ pub(super) fn nanoseconds(at: SystemTime) -> u64 {
 
 /// Returns an attribute with a text.
 pub(super) fn text(key: impl Into<String>, value: impl Into<String>) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(Any::Text(value.into())) }) }
+    attribute(key.into(), Any::StringValue(value.into()))
 }
 
 /// Returns an attribute with an integer.
 pub(super) fn integer(key: &str, value: i64) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(Any::Integer(value)) }) }
+    attribute(key.to_owned(), Any::IntValue(value))
+}
+
+fn attribute(key: String, value: Any) -> KeyValue {
+    KeyValue { key, value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 /// Returns the attributes of a run.
 pub(super) fn resource(labels: &RunLabels) -> Resource {
     let of_run = labels.pairs().map(|(name, value)| text(format!("golo.{name}"), value));
     let service = [text("service.name", &labels.load_test), text("service.instance.id", &labels.run)];
-    Resource { attributes: service.into_iter().chain(of_run).collect() }
+    Resource { attributes: service.into_iter().chain(of_run).collect(), ..Resource::default() }
 }
 
 /// Returns the scope of all telemetry of golo.
 pub(super) fn scope() -> Scope {
-    Scope { name: "golo".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    Scope { name: "golo".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), ..Scope::default() }
 }
 
 /// Name, description and unit of a metric.
@@ -118,9 +121,10 @@ struct Batches {
 impl Batches {
     fn new(temporality: Temporality, resource: Resource) -> Self {
         let temporality = match temporality {
-            Temporality::Cumulative => CUMULATIVE,
-            Temporality::Delta => DELTA,
+            Temporality::Cumulative => AggregationTemporality::Cumulative,
+            Temporality::Delta => AggregationTemporality::Delta,
         };
+        let temporality = temporality.into();
         Self { temporality, resource, metrics: Vec::new(), points: 0, bytes: 0, done: Vec::new() }
     }
 
@@ -136,12 +140,13 @@ impl Batches {
                 start_time_unix_nano: if family.kind == Kind::Gauge { 0 } else { times.start },
                 time_unix_nano: times.end,
                 value: Some(value),
+                ..NumberPoint::default()
             };
             match value {
                 Value::Count(count) => {
-                    numbers.push(number(Number::Integer(i64::try_from(*count).unwrap_or(i64::MAX))));
+                    numbers.push(number(Number::AsInt(i64::try_from(*count).unwrap_or(i64::MAX))));
                 }
-                Value::Number(value) => numbers.push(number(Number::Double(*value))),
+                Value::Number(value) => numbers.push(number(Number::AsDouble(*value))),
                 Value::Histogram(histogram) => histograms.push(point(attributes, times, histogram)),
                 Value::Summary { count, sum, quantiles } => summaries.push(SummaryPoint {
                     attributes,
@@ -154,6 +159,7 @@ impl Batches {
                         .zip(quantiles)
                         .map(|(quantile, value)| Quantile { quantile: *quantile, value: *value })
                         .collect(),
+                    ..SummaryPoint::default()
                 }),
             }
         }
@@ -171,7 +177,7 @@ impl Batches {
     fn histogram(&mut self, head: &Head, points: Vec<HistogramPoint>) {
         let aggregation_temporality = self.temporality;
         self.add(head, points, |data_points| {
-            Data::Histogram(ExponentialHistogram { data_points, aggregation_temporality })
+            Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality })
         });
     }
 
@@ -184,7 +190,8 @@ impl Batches {
                 std::iter::from_fn(|| points.next_if(|point| self.has_room(point.encoded_len()))).collect();
             if !part.is_empty() {
                 let Head { name, description, unit } = head.clone();
-                self.metrics.push(Metric { name, description: description.to_owned(), unit, data: Some(data(part)) });
+                let (description, data) = (description.to_owned(), Some(data(part)));
+                self.metrics.push(Metric { name, description, unit, data, ..Metric::default() });
             }
             if points.peek().is_some() {
                 self.end_request();
@@ -209,8 +216,9 @@ impl Batches {
             return;
         }
         let resource = Some(self.resource.clone());
-        let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics }];
-        let request = MetricsRequest { resource_metrics: vec![ResourceMetrics { resource, scope_metrics }] };
+        let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() }];
+        let of_run = ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() };
+        let request = MetricsRequest { resource_metrics: vec![of_run] };
         self.done.push(Parcel { kind: Signal::Metrics.name(), body: request.encode_to_vec().into() });
     }
 
@@ -246,6 +254,7 @@ fn point(attributes: Vec<KeyValue>, times: Times, histogram: &Histogram) -> Hist
         positive,
         min: histogram.min().map(|min| seconds(min.into())),
         max: histogram.max().map(|max| seconds(max.into())),
+        ..HistogramPoint::default()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use golo::engine::histogram::Histogram;
 use golo::engine::series::{Label, Outcome};
@@ -25,9 +26,13 @@ pub(super) fn head() -> Head {
     }
 }
 
+/// Attributes of requests, and their durations.
+type Durations<'a> = (Vec<KeyValue>, Cow<'a, Histogram>);
+
 /// Returns the durations of all requests that ended, by attributes.
-pub(super) fn durations(snapshot: &Snapshot) -> BTreeMap<Vec<KeyValue>, Cow<'_, Histogram>> {
-    let mut durations: BTreeMap<Vec<KeyValue>, Cow<'_, Histogram>> = BTreeMap::new();
+pub(super) fn durations(snapshot: &Snapshot) -> impl Iterator<Item = Durations<'_>> {
+    // The encoded attributes are the key, because attributes cannot be compared.
+    let mut durations: BTreeMap<Vec<u8>, Durations<'_>> = BTreeMap::new();
     for (series, measure) in &snapshot.requests {
         if series.is_step() || series.outcome == Outcome::Interrupted {
             continue;
@@ -35,13 +40,14 @@ pub(super) fn durations(snapshot: &Snapshot) -> BTreeMap<Vec<KeyValue>, Cow<'_, 
         let mut attributes = of_target(&series.label);
         attributes.extend(of_outcome(series.outcome));
         attributes.extend(tags(&series.label).into_iter().map(|(name, value)| text(name, value)));
-        attributes.sort();
-        match durations.get_mut(&attributes) {
-            Some(known) => known.to_mut().merge(&measure.durations),
-            None => _ = durations.insert(attributes, Cow::Borrowed(&measure.durations)),
+        attributes.sort_by(|one, other| one.key.cmp(&other.key));
+        let key = attributes.iter().flat_map(prost::Message::encode_length_delimited_to_vec).collect();
+        match durations.entry(key) {
+            Entry::Occupied(mut known) => known.get_mut().1.to_mut().merge(&measure.durations),
+            Entry::Vacant(new) => _ = new.insert((attributes, Cow::Borrowed(&measure.durations))),
         }
     }
-    durations
+    durations.into_values()
 }
 
 /// Returns the attributes of a method, an origin and a route.
@@ -87,8 +93,8 @@ mod tests {
 
     fn shown(attributes: &[KeyValue]) -> String {
         let shown = attributes.iter().map(|attribute| match &attribute.value {
-            Some(AnyValue { value: Some(Any::Text(text)) }) => format!("{}={text}", attribute.key),
-            Some(AnyValue { value: Some(Any::Integer(number)) }) => format!("{}={number}", attribute.key),
+            Some(AnyValue { value: Some(Any::StringValue(text)) }) => format!("{}={text}", attribute.key),
+            Some(AnyValue { value: Some(Any::IntValue(number)) }) => format!("{}={number}", attribute.key),
             other => panic!("{other:?}"),
         });
         shown.collect::<Vec<_>>().join(" ")
@@ -109,8 +115,8 @@ mod tests {
         add("https://h", "PURGE", Outcome::Content { status: 200 });
         add("http://h", "GET", Outcome::Interrupted);
         add("", "MEASURE", Outcome::Answered { status: 0, failed: false });
-        let durations = durations(&snapshot);
-        let all: Vec<_> = durations.iter().map(|(attributes, all)| (shown(attributes), all.count())).collect();
+        let mut all: Vec<_> = durations(&snapshot).map(|(attributes, all)| (shown(&attributes), all.count())).collect();
+        all.sort();
         let target = "server.address=h server.port";
         let expected = [
             (

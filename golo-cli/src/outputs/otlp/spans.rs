@@ -10,7 +10,7 @@ use golo::engine::series::Label;
 use golo::engine::slowest::{SpanId, Step, TraceContext, TraceId};
 use rustc_hash::FxHasher;
 
-use super::messages::{CLIENT, ERROR, INTERNAL, Span, SpanEvent, SpanStatus};
+use super::messages::{Span, SpanEvent, SpanKind, SpanStatus, StatusCode};
 use super::metrics::{integer, nanoseconds, text};
 use super::semantic::of_target;
 use crate::outputs::families::tags;
@@ -47,13 +47,14 @@ impl Root<'_> {
             span_id: root_id(self.trace_id).into(),
             parent_span_id: Vec::new(),
             name: scenario.map_or_else(|| labels.job.clone(), |scenario| format!("{}/{scenario}", labels.job)),
-            kind: INTERNAL,
+            kind: SpanKind::Internal.into(),
             start_time_unix_nano: nanoseconds(self.times.0),
             end_time_unix_nano: nanoseconds(self.times.1),
             attributes,
             events: Vec::new(),
             status: status(self.failed, ""),
             flags: SAMPLED,
+            ..Span::default()
         }
     }
 }
@@ -78,7 +79,7 @@ pub(super) fn of_step(trace_id: TraceId, step: &Step<Arc<Label>>) -> Option<Span
     };
     let mut span = request(trace_id, span_id, &step.label, times, step.phases().copied());
     if trace.is_none() {
-        span.kind = INTERNAL;
+        span.kind = SpanKind::Internal.into();
         span.name = step.label.route.to_string();
         span.attributes = tags(&step.label).into_iter().map(|(name, value)| text(name, value)).collect();
     }
@@ -123,13 +124,14 @@ fn request(
         span_id: span_id.bytes().into(),
         parent_span_id: root_id(trace_id).into(),
         name: format!("{} {}", label.method, label.route),
-        kind: CLIENT,
+        kind: SpanKind::Client.into(),
         start_time_unix_nano: nanoseconds(started),
         end_time_unix_nano: nanoseconds(started + duration),
         attributes,
         events: phases.map_or_else(Vec::new, |phases| events(started, phases)),
         status: None,
         flags: SAMPLED,
+        ..Span::default()
     }
 }
 
@@ -152,7 +154,7 @@ fn events(started: SystemTime, phases: Phases) -> Vec<SpanEvent> {
             continue;
         }
         let attributes = vec![integer("golo.phase.nanoseconds", i64::try_from(duration).unwrap_or(i64::MAX))];
-        events.push(SpanEvent { time_unix_nano: at, name: name.to_owned(), attributes });
+        events.push(SpanEvent { time_unix_nano: at, name: name.to_owned(), attributes, ..SpanEvent::default() });
         at = at.saturating_add(duration);
     }
     events
@@ -166,5 +168,5 @@ fn derived_id(trace_id: TraceId, step: &Step<Arc<Label>>) -> Option<SpanId> {
 }
 
 fn status(failed: bool, message: &str) -> Option<SpanStatus> {
-    failed.then(|| SpanStatus { message: message.to_owned(), code: ERROR })
+    failed.then(|| SpanStatus { message: message.to_owned(), code: StatusCode::Error.into() })
 }

@@ -139,9 +139,14 @@ fn requests(resource: &Resource, spans: Vec<Span>) -> Vec<Parcel> {
             bytes += next.encoded_len();
             part.push(next);
         }
-        let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans: part }];
-        let request =
-            TracesRequest { resource_spans: vec![ResourceSpans { resource: Some(resource.clone()), scope_spans }] };
+        let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans: part, ..ScopeSpans::default() }];
+        let request = TracesRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(resource.clone()),
+                scope_spans,
+                ..ResourceSpans::default()
+            }],
+        };
         parcels.push(Parcel { kind: Signal::Traces.name(), body: request.encode_to_vec().into() });
     }
     parcels
@@ -152,7 +157,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use golo::engine::errors::ErrorKind;
-    use golo::engine::slowest::{Journey, SpanId, TraceContext};
+    use golo::engine::slowest::{Journey, SpanId, TraceContext, Traced};
     use golo::engine::snapshot::Snapshot;
 
     use super::*;
@@ -169,8 +174,9 @@ mod tests {
     fn step(trace: TraceContext, started: SystemTime) -> Step<Arc<Label>> {
         let tags = [("scenario", "buy")].into_iter().collect();
         let label = Arc::new(Label::new("http://h", "/a", "GET").with_tags(tags));
-        let (duration, trace) = (Duration::from_millis(5), Some(Box::new(trace)));
-        Step { label, started, duration, status: 500, failed: true, phases: None.into(), trace }
+        let traced = Some(Box::new(Traced { trace, phases: None }));
+        let duration = Duration::from_millis(5);
+        Step { label, started, duration, status: 500, failed: true, traced }
     }
 
     fn sample(trace: TraceContext, at: SystemTime, steps: Vec<Step<Arc<Label>>>) -> FailureSample {
