@@ -21,6 +21,7 @@ mod idle;
 mod lag;
 mod line;
 mod metrics;
+mod outputs;
 mod recorder;
 mod request;
 mod run;
@@ -33,7 +34,7 @@ use std::{path::PathBuf, sync::OnceLock, time::Duration};
 use hello::Hello;
 
 const USAGE: &str =
-    "usage: golo-benches [--smoke | request | run | scenarios | http2 | clock | recorder | metrics | starting | lag | idle | trigger | driven | line | build]
+    "usage: golo-benches [--smoke | request | run | scenarios | http2 | clock | recorder | metrics | outputs | starting | lag | idle | trigger | driven | line | build]
     [--url URL] [--hello PATH] [--yardstick PATH]";
 
 /// Amount of work per measurement.
@@ -116,8 +117,8 @@ fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
             "--url" => options.url = Some(arguments.next()?.to_owned()),
             "--hello" => _ = options.hello.set(PathBuf::from(arguments.next()?)),
             "--yardstick" => options.yardstick = Some(arguments.next()?.to_owned()),
-            "--smoke" | "request" | "run" | "scenarios" | "http2" | "clock" | "recorder" | "metrics" | "starting"
-            | "lag" | "idle" | "trigger" | "driven" | "line" | "build"
+            "--smoke" | "request" | "run" | "scenarios" | "http2" | "clock" | "recorder" | "metrics" | "outputs"
+            | "starting" | "lag" | "idle" | "trigger" | "driven" | "line" | "build"
                 if topic.is_none() =>
             {
                 topic = Some(argument);
@@ -138,6 +139,7 @@ fn measure(topic: &str, options: &Options) {
         "clock" => clock::count(FULL, options),
         "recorder" => recorder::compare(FULL),
         "metrics" => metrics::compare(FULL),
+        "outputs" => outputs::compare(FULL, options),
         "starting" => starting::measure(FULL, options),
         "lag" => lag::measure(FULL, options),
         "idle" => idle::compare_many(FULL, options),
@@ -157,6 +159,7 @@ fn all(size: Size, options: &Options) {
     clock::count(size, options);
     recorder::compare(size);
     metrics::compare(size);
+    outputs::compare(size, options);
     starting::measure(size, options);
     lag::measure(size, options);
     idle::compare(size, options);

@@ -21,11 +21,12 @@ use golo::cli::{Exit, Signals, chain, say};
 pub use line::CollectorLine;
 
 use crate::http::COLLECTOR_PORT;
-use crate::http::server::{Refusal, Statuses, serve};
+use crate::http::server::{Refusal, Sessions, Statuses, serve};
 use crate::results::readers::Readers;
 use crate::results::store::{Store, StoreError, database_path};
 use crate::support::environment::variable;
 use crate::support::failure::Failure;
+use crate::web::{Shelf, Web, offer_pages};
 use body::Bodies;
 use metrics::Counts;
 use writer::Writer;
@@ -38,6 +39,7 @@ pub struct Collector {
     counts: Arc<Counts>,
     statuses: Statuses,
     bodies: Bodies,
+    sessions: Option<Sessions>,
 }
 
 impl Collector {
@@ -48,11 +50,19 @@ impl Collector {
     /// Returns an error if no thread can be started.
     pub fn start(store: Store, statuses: Statuses) -> io::Result<Self> {
         let readers = Readers::of(store.path());
-        Ok(Self { writer: Writer::start(store)?, readers, counts: Arc::default(), statuses, bodies: Bodies::default() })
+        let writer = Writer::start(store)?;
+        Ok(Self { writer, readers, counts: Arc::default(), statuses, bodies: Bodies::default(), sessions: None })
     }
 
-    /// Returns the HTTP routes.
+    /// Lets browsers log in.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Sessions) -> Self {
+        Self { sessions: Some(sessions), ..self }
+    }
+
+    /// Returns the HTTP routes: the interface for programs, and the pages.
     pub fn router(self) -> Router {
+        let pages = Web::new(Shelf::new(None, Some(self.readers.clone())), self.sessions.clone());
         Router::new()
             .route("/push/{db}", post(push::push))
             .route("/api/runs", get(api::runs))
@@ -65,6 +75,7 @@ impl Collector {
             .route("/healthz", get(api::health))
             .route("/metrics", get(metrics::metrics))
             .with_state(self)
+            .merge(pages.router())
     }
 }
 
@@ -81,7 +92,8 @@ pub fn collect(line: CollectorLine) -> ExitCode {
 }
 
 fn run(line: CollectorLine) -> Result<(), Failure> {
-    let options = line.server.into_options("collector", COLLECTOR_PORT, variable)?;
+    let mut options = line.server.into_options("collector", COLLECTOR_PORT, variable)?;
+    let sessions = offer_pages(&mut options)?;
     let path = database_path(line.db).map_err(|error| error.to_string())?;
     let store = Store::open(&path)?;
     let cannot_start = |error: io::Error| format!("cannot start: {error}");
@@ -89,6 +101,7 @@ fn run(line: CollectorLine) -> Result<(), Failure> {
     runtime.block_on(async {
         say(format_args!("golo collector: stores results in {}", store.path().display()));
         let collector = Collector::start(store, options.statuses.clone()).map_err(cannot_start)?;
+        let collector = collector.with_sessions(sessions);
         let writer = collector.writer.clone();
         // Callers may send a signal as soon as they read the address.
         let mut signals = Signals::listen().map_err(|error| chain(&error))?;

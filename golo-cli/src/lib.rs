@@ -15,5 +15,6 @@ pub mod outputs;
 pub mod process;
 pub mod results;
 pub mod support;
+pub mod web;
 
 pub use cli::command::main;

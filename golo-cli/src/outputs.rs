@@ -7,11 +7,14 @@ pub mod exposition;
 pub mod families;
 pub mod frame;
 pub mod http_courier;
+pub mod influxdb;
+pub mod line_protocol;
 pub mod otlp;
 pub mod prometheus;
 pub mod remote_write;
 pub mod scrape;
 pub mod store;
+pub mod web;
 
 use golo::cli::RunCall;
 use golo::report::MetricsOutput;
@@ -23,12 +26,15 @@ use exports::{Exports, Receiver};
 use frame::RunLabels;
 use scrape::EndpointOptions;
 use store::StoreOutput;
+use web::WebOutput;
 
-/// Returns the outputs of a run on this machine. Records go to `keeper`, and metrics to `exports`, if there are any.
+/// Returns the outputs of a run: the store, if its records go to `keeper`, the receivers of its metrics, and its web page,
+/// if there are any.
 #[must_use]
-pub fn of_run(keeper: Option<Keeper>, exports: Option<Exports>) -> Vec<Box<dyn MetricsOutput>> {
+pub fn of_run(keeper: Option<Keeper>, exports: Option<Exports>, web: Option<WebOutput>) -> Vec<Box<dyn MetricsOutput>> {
     let mut outputs: Vec<Box<dyn MetricsOutput>> = Vec::new();
     outputs.extend(keeper.map(|keeper| Box::new(StoreOutput::new(keeper)) as Box<dyn MetricsOutput>));
+    outputs.extend(web.map(|web| Box::new(web) as Box<dyn MetricsOutput>));
     outputs.extend(exports.map(|exports| Box::new(exports) as Box<dyn MetricsOutput>));
     outputs
 }
@@ -67,6 +73,7 @@ fn receiver(kind: &str, argument: &str, variable: &impl Fn(&str) -> Option<Strin
         }
         remote_write::KIND => remote_write::open(argument, variable),
         otlp::KIND => otlp::open(argument, variable),
+        influxdb::KIND => influxdb::open(argument, variable),
         _ => Err(format!("`--out {kind}=…` is not an output of this golo").into()),
     }
 }

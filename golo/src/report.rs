@@ -38,7 +38,7 @@ mod verdict;
 pub use change::Change;
 pub use document::{Distribution, Document};
 #[cfg(feature = "html")]
-pub use html::html;
+pub use html::{RunView, failure_samples, html};
 pub use news::News;
 pub use outcome::{Moment, RunOutcome, Unwritten, Written};
 pub use output::MetricsOutput;

@@ -47,7 +47,7 @@ pub struct AgentLine {
     #[arg(long, value_name = "HOST[:PORT]", value_parser = target, help_heading = "Limits of jobs")]
     pub allow_target: Vec<String>,
     /// Send the metrics of each job while it runs (may be repeated): prometheus=ADDR, prometheus-rw=URL, otlp=URL,
-    /// influxdb=URL. Their label `agent` is this agent's name
+    /// influxdb=URL. Their label `agent` is the name of this agent's part of the run
     #[arg(short, long, value_name = "TYPE=ARG", value_parser = receiver, help_heading = "Metrics")]
     pub out: Vec<OutputArg>,
     /// Send results to this collector: http://HOST:8082

@@ -36,7 +36,7 @@ pub struct CompareLine {
     #[arg(value_name = "B")]
     b: String,
     /// Regression tolerance, for example 5% or 0.05
-    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    #[arg(long, value_name = "SHARE", default_value_t = Tolerance::USUAL)]
     tolerance: Tolerance,
     /// Judge all rows, also those of routes and p90, p99 and p99.9: each must be within the tolerance
     #[arg(long, action = ArgAction::SetTrue)]

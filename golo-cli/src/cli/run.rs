@@ -2,18 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use golo::cli::{Exit, OwnFlags, RunArgs, RunCall, RunExtras, pair, run_driver, say};
+use golo::run_loop::Order;
+use tokio::sync::mpsc;
 
 use crate::cli::command::{UsageError, refused};
 use crate::cli::yaml;
 use crate::drive::served::{DriveBy, Served, is_free};
-use crate::outputs::{self, frame::RunLabels};
+use crate::outputs::{self, frame::RunLabels, web::WebOutput};
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::results::keep::{KeepArgs, Keeper};
+use crate::results::store::database_path;
 use crate::support::environment::variable;
+use crate::web::{WebArgs, WebServer, board::Names};
 
 /// A run as the command line describes it.
 pub struct Asked {
@@ -97,11 +102,14 @@ pub struct RunOwn {
     /// Store for the results.
     #[command(flatten)]
     pub keep: KeepArgs,
+    /// Web page of the run.
+    #[command(flatten)]
+    pub web: WebArgs,
 }
 
 impl OwnFlags for RunOwn {
     fn over(self, below: Self) -> Self {
-        Self { limits: self.limits.over(below.limits), keep: self.keep.over(below.keep) }
+        Self { limits: self.limits.over(below.limits), keep: self.keep.over(below.keep), web: self.web.over(below.web) }
     }
 }
 
@@ -123,7 +131,7 @@ pub fn run(line: RunLine) -> ExitCode {
         Ok(load_test) => load_test,
         Err(code) => return code,
     };
-    let Asked { mut call, own: RunOwn { limits, keep }, .. } = asked;
+    let Asked { mut call, own: RunOwn { limits, keep, web }, .. } = asked;
     if !keep.no_keep || outputs::needs_failures(&call) {
         call.keep_failures();
     }
@@ -134,23 +142,63 @@ pub fn run(line: RunLine) -> ExitCode {
         ));
         return Exit::BadConfiguration.into();
     }
-    let name = load_test.name.clone();
-    let run = golo::new_sequence_id();
+    let (name, run) = (load_test.name.clone(), golo::new_sequence_id());
+    let mut web = match open_page(web, &run, &name, &call, &keep) {
+        Ok(web) => web,
+        Err(code) => return code,
+    };
     let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable) {
         Ok(exports) => exports,
         Err(error) => return refused("run", UsageError::wrong(error)),
     };
     let mut keeping = None;
     let extras = || {
-        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start_alone(&keep, &run, &name, &call)).unzip();
+        let start = || Keeper::start_alone(&keep, run.clone(), &name, &call);
+        let (keeper, kept) = (!keep.no_keep).then(start).unzip();
         keeping = kept;
-        RunExtras { outputs: outputs::of_run(keeper, exports), orders: None }
+        let (shown, orders) = shown(web.as_mut(), &name, &call);
+        RunExtras { outputs: outputs::of_run(keeper, exports, shown), orders }
     };
     let code = run_driver(&name, &call, extras, |runtime| {
         Served::new(load_test, env, &call, runtime.clone()).limited(limits).driven_by(drive)
     });
+    drop(web);
     if let Some(keeping) = keeping {
         keeping.finish();
     }
     code
+}
+
+/// Starts the web page of a run, if it is wanted.
+///
+/// # Errors
+///
+/// If it cannot start, prints the reason and returns the exit code.
+pub(super) fn open_page(
+    args: WebArgs,
+    run: &str,
+    load_test: &str,
+    call: &RunCall,
+    keep: &KeepArgs,
+) -> Result<Option<WebServer>, ExitCode> {
+    let job = call.options(load_test).job_name;
+    let names = Names { run: run.to_owned(), job, load_test: load_test.to_owned() };
+    // A store that cannot be found is reported when the run is to be stored.
+    let store = (!keep.no_keep).then(|| database_path(keep.db.clone()).ok()).flatten();
+    WebServer::start(args, names, store.as_deref()).map_err(|failure| {
+        say(format_args!("golo: {failure}"));
+        Exit::BadConfiguration.into()
+    })
+}
+
+/// Returns the output that shows a run on its page, and the orders of the page's viewers.
+pub(super) fn shown(
+    web: Option<&mut WebServer>,
+    load_test: &str,
+    call: &RunCall,
+) -> (Option<WebOutput>, Option<mpsc::Receiver<Order>>) {
+    let Some(web) = web else { return (None, None) };
+    let board = Arc::clone(web.board());
+    let output = WebOutput::new(board, call.plan().clone(), call.options(load_test), call.thresholds().to_vec());
+    (Some(output), web.take_orders())
 }

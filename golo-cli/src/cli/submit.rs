@@ -10,13 +10,14 @@ use serde_json::{Map, Value};
 pub use line::SubmitLine;
 
 use crate::cli::command::{UsageError, refused};
-use crate::cli::run::{Asked, RunOwn, labels};
+use crate::cli::run::{Asked, RunOwn, labels, open_page, shown};
 use crate::fleet::part::useful;
 use crate::fleet::{Fleet, FleetSettings};
 use crate::outputs;
 use crate::process::limits::LimitArgs;
 use crate::results::keep::Keeper;
 use crate::support::environment::variable;
+use crate::web::board::AgentRow;
 
 /// Error message for `--out jsonl=…`.
 const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw lines stay on the agents, which send only \
@@ -44,7 +45,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
         Ok(load_test) => load_test,
         Err(code) => return code,
     };
-    let Asked { call, own: RunOwn { limits, keep }, .. } = asked;
+    let Asked { call, own: RunOwn { limits, keep, web }, .. } = asked;
     let name = load_test.name.clone();
     for (agent, _) in agents.drain(used.min(agents.len())..) {
         say(format_args!(
@@ -54,18 +55,29 @@ pub fn run(line: SubmitLine) -> ExitCode {
     }
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
+    let mut web = match open_page(web, &run, &name, &call, &keep) {
+        Ok(web) => web,
+        Err(code) => return code,
+    };
+    if let Some(web) = &web {
+        web.board().set_agents(agents.iter().map(|(name, _)| AgentRow::running(name)).collect());
+    }
     let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable) {
         Ok(exports) => exports,
         Err(error) => return refused("submit", UsageError::wrong(error)),
     };
     let mut keeping = None;
-    let extras = || RunExtras { outputs: outputs::of_run(None, exports), orders: None };
+    let extras = || {
+        let (output, orders) = shown(web.as_mut(), &name, &call);
+        RunExtras { outputs: outputs::of_run(None, exports, output), orders }
+    };
     let code = run_driver(&name, &call, extras, |_| {
         let names = agents.iter().map(|(name, _)| name.clone()).collect();
         let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
         keeping = kept;
         Fleet::new(FleetSettings { run, load_test, data, job, on_loss, is_quiet, keeper }, agents)
     });
+    drop(web);
     if let Some(keeping) = keeping {
         keeping.finish();
     }

@@ -13,6 +13,7 @@ use golo::pb::results::ended::State;
 use golo::pb::results::record::Record as Kind;
 use golo::pb::results::{Ended, Record};
 use golo::run_loop::{EngineHandle, NextEvent, StopReason};
+use golo::wire;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -158,6 +159,9 @@ impl Delivery {
         }
         if let Event::Started(started) = &event {
             let at = self.clock.instant(started.at);
+            if self.started.is_none() {
+                self.merged.push(RunEvent::Started { at: wire::moment(started.at) });
+            }
             self.started = Some(self.started.map_or(at, |earliest| earliest.min(at)));
         }
         if let Err(error) = self.merged.receive(index, &event) {

@@ -11,6 +11,7 @@ mod connection;
 mod connections;
 mod guard;
 mod refusal;
+mod session;
 mod statuses;
 mod timed_body;
 mod tls;
@@ -26,8 +27,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub use args::ServerArgs;
+pub use args::{ServerArgs, ServerFlags};
 pub use refusal::Refusal;
+pub use session::{Pages, SESSION, Sessions, host_of};
 pub use statuses::Statuses;
 pub use token::{Secret, Token};
 
@@ -86,6 +88,10 @@ pub struct ServerOptions {
     pub bounds: Bounds,
     /// Counts the responses.
     pub statuses: Statuses,
+    /// Names of the flags, for messages.
+    pub flags: ServerFlags,
+    /// Pages for browsers, if there are any.
+    pub pages: Option<Pages>,
 }
 
 impl fmt::Debug for ServerOptions {
@@ -122,10 +128,11 @@ impl Server {
         let found: Vec<_> = lookup_host(addr).await.map_err(failed)?.collect();
         if let Some(open) = found.iter().find(|address| !address.ip().is_loopback()) {
             let (name, port) = (options.name, open.port());
+            let ServerFlags { token, token_variable, tls_cert, tls_key, .. } = options.flags;
             let needed = match &options.token {
                 None if options.tls.is_none() => format!(
-                    "anyone who reaches this {name} can use it: give a token by `GOLO_TOKEN` or `--token`, or a certificate by \
-                     `--tls-cert` and `--tls-key`"
+                    "anyone who reaches this {name} can use it: give a token by `{token_variable}` or `{token}`, or a \
+                     certificate by `{tls_cert}` and `{tls_key}`"
                 ),
                 Some(token) if token.is_short() => format!(
                     "the token has fewer than {} characters: give one that is hard to guess, as `openssl rand -hex 16` makes it",
@@ -158,14 +165,15 @@ impl Server {
     }
 
     /// Returns warnings about settings that are allowed but may be unexpected.
-    fn warnings(&self) -> impl Iterator<Item = &'static str> {
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let ServerFlags { token_variable, tls_cert, tls_key, .. } = self.options.flags;
         let is_open = !self.address.ip().is_loopback();
         let (has_token, has_tls) = (self.options.token.is_some(), self.options.tls.is_some());
-        let warnings = [
-            (!has_token, "without a token, anyone who reaches this address can use it: give one by `GOLO_TOKEN`"),
-            (!has_tls, "without TLS, the token can be read on its way: give `--tls-cert` and `--tls-key`"),
-        ];
-        warnings.into_iter().filter_map(move |(holds, text)| (is_open && holds).then_some(text))
+        let no_token =
+            || format!("without a token, anyone who reaches this address can use it: give one by `{token_variable}`");
+        let no_tls = || format!("without TLS, the token can be read on its way: give `{tls_cert}` and `{tls_key}`");
+        let warnings = [(!has_token).then(no_token), (!has_tls).then(no_tls)];
+        warnings.into_iter().flatten().filter(move |_| is_open)
     }
 
     /// Prints the address, and warnings about the settings.

@@ -22,10 +22,13 @@ pub const OWN: &str = "golo_own_";
 const NANOSECONDS: f64 = 1e9;
 /// Names of labels that golo gives. A tag of the load test with such a name becomes `tag_NAME`. The tags `scenario` and
 /// `group` are golo's own.
-const OURS: [&str; 14] = [
-    "agent", "check", "instance", "job", "kind", "le", "method", "origin", "outcome", "phase", "quantile", "result",
-    "route", "run",
+const OURS: [&str; 17] = [
+    "agent", "check", "instance", "job", "kind", "le", "method", "origin", "outcome", "phase", "quantile", "reason",
+    "result", "route", "run", "status", "step",
 ];
+
+/// Value of a tag whose value is empty. To some receivers an empty label is none, so that two series would become one.
+const EMPTY: &str = "(empty)";
 
 /// Names and values of labels, sorted by name. Names have letters, digits and `_` only.
 pub type Labels<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
@@ -380,6 +383,12 @@ pub fn seconds(nanoseconds: u128) -> f64 {
     nanoseconds as f64 / NANOSECONDS
 }
 
+/// Returns true if golo gives a label of this name. A tag of the load test never has it.
+#[must_use]
+pub fn is_golos(name: &str) -> bool {
+    OURS.contains(&name)
+}
+
 /// Returns method, origin and route.
 fn of_route(label: &Label) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     let pairs = [("method", &label.method), ("origin", &label.origin), ("route", &label.route)];
@@ -408,7 +417,9 @@ fn tagged<'a>(
     let mut labels: Labels<'a> = ours.map(|(name, value)| (name.into(), value)).collect();
     for (key, value) in tags {
         let name = plain(key);
-        let name = if OURS.contains(&&*name) { Cow::Owned(format!("tag_{name}")) } else { name };
+        // The tag `group` is golo's too.
+        let is_taken = is_golos(&name) && key != "group";
+        let name = if is_taken { Cow::Owned(format!("tag_{name}")) } else { name };
         // Two keys that differ in a sign only, such as `a-b` and `a.b`, have the same name.
         let mut unique = name.clone();
         let mut number = 2;
@@ -416,7 +427,7 @@ fn tagged<'a>(
             unique = Cow::Owned(format!("{name}_{number}"));
             number += 1;
         }
-        labels.push((unique, value.into()));
+        labels.push((unique, if value.is_empty() { EMPTY } else { value }.into()));
     }
     labels.sort();
     labels
@@ -440,9 +451,20 @@ mod tests {
 
     #[test]
     fn names_of_labels_are_plain_and_unique() {
-        let tags = [("a-b", "1"), ("a.b", "2"), ("route", "3"), ("9", "4"), ("", "5")];
+        let tags = [
+            ("a-b", "1"),
+            ("a.b", "2"),
+            ("route", "3"),
+            ("9", "4"),
+            ("", "5"),
+            ("status", "6"),
+            ("group", "7"),
+            ("z", ""),
+        ];
         let labels = tagged([("route", "/".into())].into_iter(), tags.into_iter());
         let text: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(text, ["_=5", "_9=4", "a_b=1", "a_b_2=2", "route=/", "tag_route=3"]);
+        let expected =
+            ["_=5", "_9=4", "a_b=1", "a_b_2=2", "group=7", "route=/", "tag_route=3", "tag_status=6", "z=(empty)"];
+        assert_eq!(text, expected);
     }
 }

@@ -71,6 +71,10 @@ pub struct HttpCourier {
     check: fn(&[u8]) -> Result<(), SendError>,
     /// Returns true for a status after which the same request may be accepted.
     is_passing: fn(StatusCode) -> bool,
+    /// Reads the text of a refusal in a format of the protocol.
+    read: fn(&[u8]) -> Option<String>,
+    /// Adds advice to the reason of a refusal.
+    explain: fn(StatusCode, &str) -> Option<&'static str>,
     /// Turns errors into text.
     errors: HttpClient,
 }
@@ -90,7 +94,9 @@ impl HttpCourier {
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self { client, address: |url, _| url.clone(), url, headers, check: |_| Ok(()), is_passing, errors })
+        let (address, check) = (|url: &Url, _| url.clone(), |_: &[u8]| Ok(()));
+        let (read, explain) = (|_: &[u8]| None, |_, _: &str| None);
+        Ok(Self { client, address, url, headers, check, is_passing, read, explain, errors })
     }
 
     /// Sends each kind of parcel to its own address.
@@ -109,6 +115,18 @@ impl HttpCourier {
     #[must_use]
     pub fn passing(self, is_passing: fn(StatusCode) -> bool) -> Self {
         Self { is_passing, ..self }
+    }
+
+    /// Reads the texts of refusals in a format of the protocol. Others are text, or JSON.
+    #[must_use]
+    pub fn reading(self, read: fn(&[u8]) -> Option<String>) -> Self {
+        Self { read, ..self }
+    }
+
+    /// Adds advice to the reasons of refusals, if there is some for a status and a reason.
+    #[must_use]
+    pub fn explained(self, explain: fn(StatusCode, &str) -> Option<&'static str>) -> Self {
+        Self { explain, ..self }
     }
 
     /// Changes a header of later requests.
@@ -130,8 +148,25 @@ impl HttpCourier {
         let body = response.bytes().await.map_err(|error| away(&error))?;
         match status.is_success() {
             true => (self.check)(&body).map(|()| headers),
-            false => Err(refusal(status, &headers, &body, self.is_passing)),
+            false => Err(self.refusal(status, &headers, &body)),
         }
+    }
+
+    /// Returns the error of a response that is no success.
+    fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> SendError {
+        let text = (self.read)(body).unwrap_or_else(|| message(body));
+        let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
+        let text = golo::cli::without_secrets(&text);
+        let mut reason =
+            if text.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {text}") };
+        if let Some(advice) = (self.explain)(status, &text) {
+            reason = format!("{reason}; {advice}");
+        }
+        if !(self.is_passing)(status) {
+            return SendError::Refused(reason);
+        }
+        let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
+        SendError::Again(reason, after.map(Duration::from_secs))
     }
 }
 
@@ -148,18 +183,11 @@ fn is_passing(status: StatusCode) -> bool {
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
 }
 
-/// Returns the error of a response that is no success.
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], is_passing: fn(StatusCode) -> bool) -> SendError {
-    let text = String::from_utf8_lossy(body);
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
-    let text = golo::cli::without_secrets(&text);
-    let reason =
-        if text.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {text}") };
-    if !is_passing(status) {
-        return SendError::Refused(reason);
-    }
-    let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
-    SendError::Again(reason, after.map(Duration::from_secs))
+/// Returns the text of a response: `error` or `message` of a JSON object, else all of it.
+fn message(body: &[u8]) -> String {
+    let read = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let named = |name: &str| Some(read.as_ref()?.get(name)?.as_str()?.to_owned());
+    named("error").or_else(|| named("message")).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }
 
 #[cfg(test)]
@@ -199,13 +227,25 @@ mod tests {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("3"));
         let again =
             SendError::Again("it answered 503 Service Unavailable: busy".to_owned(), Some(Duration::from_secs(3)));
-        assert_eq!(refusal(StatusCode::SERVICE_UNAVAILABLE, &headers, b" busy\n", is_passing), again);
+        let courier = HttpCourier::new(Url::parse("http://a").unwrap(), HeaderMap::new(), None).unwrap();
+        let courier = courier.explained(|status, _| (status == StatusCode::FORBIDDEN).then_some("ask somebody"));
+        let refusal = |status, headers: &HeaderMap, body: &[u8]| courier.refusal(status, headers, body);
+        assert_eq!(refusal(StatusCode::SERVICE_UNAVAILABLE, &headers, b" busy\n"), again);
+        let refused = |text: &str| SendError::Refused(text.to_owned());
         assert_eq!(
-            refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), b"out of order sample", is_passing),
+            refusal(StatusCode::FORBIDDEN, &headers, br#"{"code": 7, "message": "go away"}"#),
+            refused("it answered 403 Forbidden: go away; ask somebody")
+        );
+        assert_eq!(
+            refusal(StatusCode::NOT_FOUND, &headers, br#"{"error": "no such place"}"#),
+            refused("it answered 404 Not Found: no such place")
+        );
+        assert_eq!(
+            refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), b"out of order sample"),
             SendError::Refused("it answered 400 Bad Request: out of order sample".to_owned())
         );
         assert_eq!(
-            refusal(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b"", is_passing),
+            refusal(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b""),
             SendError::Refused("it answered 401 Unauthorized".to_owned())
         );
     }

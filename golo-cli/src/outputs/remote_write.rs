@@ -114,9 +114,12 @@ impl RemoteWrite {
 
 impl Encoder for RemoteWrite {
     fn encode(&mut self, frame: &Frame<'_>) -> Vec<Parcel> {
-        let (kind, encode): (_, fn(&[Line]) -> Vec<u8>) =
-            if self.takes_v2.load(Relaxed) { (V2, encode_v2) } else { (V1, encode_v1) };
-        self.lines(frame).chunks(BATCH).map(|lines| Parcel { kind, body: compressed(&encode(lines)) }).collect()
+        let takes_v2 = self.takes_v2.load(Relaxed);
+        let parcel = |lines: &[Line]| {
+            let (kind, body) = if takes_v2 { (V2, encode_v2(lines)) } else { (V1, encode_v1(lines)) };
+            Parcel { kind, body: compressed(&body) }
+        };
+        self.lines(frame).chunks(BATCH).map(parcel).collect()
     }
 }
 

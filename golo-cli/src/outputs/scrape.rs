@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::exports::{Totals, patience};
 use super::exposition::Format;
 use super::families::{Extent, families};
-use crate::http::server::{Bounds, Server, ServerOptions, Statuses, Token};
+use crate::http::server::{Bounds, Server, ServerFlags, ServerOptions, Statuses, Token};
 use crate::support::failure::Failure;
 
 /// Name of the output.
@@ -70,8 +70,17 @@ impl Endpoint {
         // A page in a browser does not know the token, so it may use any name of this machine.
         let hosts = if token.is_some() { vec!["*".to_owned()] } else { Vec::new() };
         let bounds = Bounds { drain: DRAIN, ..Bounds::default() };
-        let options =
-            ServerOptions { name: "endpoint", addr, token, tls: None, hosts, bounds, statuses: Statuses::default() };
+        let options = ServerOptions {
+            name: "endpoint",
+            addr,
+            token,
+            tls: None,
+            hosts,
+            bounds,
+            statuses: Statuses::default(),
+            flags: ServerFlags { token_variable: TOKEN, ..ServerFlags::SERVER },
+            pages: None,
+        };
         let server = Server::bind(options).await;
         let server = server.map_err(|error| Failure::from(format!("`--out {KIND}=…`: {error}")))?;
         Ok(Self { server })

@@ -33,6 +33,14 @@ pub struct ArchiveArgs {
     ca: Option<PathBuf>,
 }
 
+impl ArchiveArgs {
+    /// Returns the location of a database file.
+    #[must_use]
+    pub fn of_file(db: PathBuf) -> Self {
+        Self { db: Some(db), ..Self::default() }
+    }
+}
+
 /// An open archive of runs.
 pub enum Archive {
     /// A database file.

@@ -12,3 +12,4 @@ mod text;
 pub use comparison::{Comparison, Deciding, Outcome, Side};
 pub use rows::{Row, Shown, Tolerance};
 pub use seconds::Seconds;
+pub use text::{HEADS, cells};

@@ -52,12 +52,21 @@ pub type Runs = Vec<(KeptRun, Result<Summary, Failure>)>;
 ///
 /// Returns an error if the database cannot be read.
 pub fn list(store: &Store, most: u64) -> Result<(Runs, Vec<Summarized>), StoreError> {
+    list_from(store, 0, most)
+}
+
+/// As [`list`], without the newest `skipped` runs.
+///
+/// # Errors
+///
+/// Returns an error if the database cannot be read.
+pub fn list_from(store: &Store, skipped: u64, most: u64) -> Result<(Runs, Vec<Summarized>), StoreError> {
     let mut new = Vec::new();
     let mut summarized = |run: KeptRun| {
         let summary = summarize(store, &run, &mut new);
         (run, summary)
     };
-    let runs = store.runs(most)?.into_iter().map(&mut summarized).collect();
+    let runs = store.runs_from(skipped, most)?.into_iter().map(&mut summarized).collect();
     Ok((runs, new))
 }
 

@@ -55,7 +55,7 @@ pub fn replay<'a>(
 ) -> Result<Replayed, Failure> {
     let mut parts =
         parts.into_iter().filter_map(|records| Part::open(records).transpose()).collect::<Result<Vec<_>, _>>()?;
-    let asked = Asked::of(parts.first().ok_or("it has no stored records")?)?;
+    let asked = Asked::of(&parts.first().ok_or("it has no stored records")?.begun)?;
     let mut watch = Watch::new(asked.thresholds, &asked.plan);
     let missing: Vec<u64> = (0..asked.of).filter(|index| parts.iter().all(|part| part.share != *index)).collect();
     let of = asked.of;
@@ -103,19 +103,24 @@ pub fn replay<'a>(
 }
 
 /// The plan and options from the first record.
-struct Asked {
+pub(crate) struct Asked {
     run: String,
-    load_test: String,
-    plan: Plan,
-    options: Options,
-    thresholds: Vec<Threshold>,
+    pub(crate) load_test: String,
+    pub(crate) plan: Plan,
+    pub(crate) options: Options,
+    pub(crate) thresholds: Vec<Threshold>,
     /// Number of parts that share the plan.
-    of: u64,
+    pub(crate) of: u64,
 }
 
 impl Asked {
-    fn of(part: &Part<'_>) -> Result<Self, Failure> {
-        let Begun { run, load_test, plan, thresholds, .. } = part.begun.clone();
+    /// Reads the first record of a part.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the plan or a threshold is invalid.
+    pub(crate) fn of(begun: &Begun) -> Result<Self, Failure> {
+        let Begun { run, load_test, plan, thresholds, .. } = begun.clone();
         let pb::Plan { load, share, job_name, workers, seed, max_lag, .. } = plan.ok_or("it has no plan")?;
         let plan = Plan::try_from(&load.ok_or("its plan has no load")?).map_err(|error| error.to_string())?;
         let threshold = |text: &String| text.parse().map_err(|error| format!("its threshold `{text}`: {error}"));

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-/// Variables that a load test does not get. With the first two it could have an agent run anything, and the others are
-/// credentials of receivers of metrics.
-pub const SECRETS: [&str; 12] = [
+/// Variables that a load test does not get. With the first two it could have an agent run anything, with the third it
+/// could steer its own run, and the others are credentials of receivers of metrics.
+pub const SECRETS: [&str; 13] = [
     "GOLO_TOKEN",
     "GOLO_COLLECTOR_TOKEN",
+    "GOLO_WEB_TOKEN",
     "GOLO_PROMETHEUS_TOKEN",
     "GOLO_PROMETHEUS_RW_TOKEN",
     "GOLO_PROMETHEUS_RW_USER",

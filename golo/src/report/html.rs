@@ -13,6 +13,7 @@ mod journeys;
 mod own;
 mod table;
 mod tables;
+mod view;
 
 use std::{io, time::Duration};
 
@@ -22,6 +23,7 @@ use self::embedded::{Json, Script};
 use self::failures::Failure;
 use self::journeys::Waterfall;
 use self::table::Table;
+pub use self::view::{RunView, failure_samples};
 use super::document::GOLO;
 use super::facts::{Fact, Tone, failed_triggers, generator, load, warning};
 use super::outputs::{FileOutput, OutputKind, WriteReport};

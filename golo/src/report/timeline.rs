@@ -156,7 +156,9 @@ impl Timeline {
 }
 
 impl Point {
-    fn of(second: &Snapshot, length: Duration, users: u64) -> Self {
+    /// Returns the point of a period of this length, at whose end there were `users` users.
+    #[must_use]
+    pub fn of(second: &Snapshot, length: Duration, users: u64) -> Self {
         let triggers = &second.triggers;
         let mut point = Self {
             length,

@@ -89,7 +89,9 @@ pub fn rate(number: u64, time: Duration) -> String {
     if time.is_zero() {
         return "-".to_owned();
     }
-    millionths(u128::from(number) * 1_000_000_000_000_000 / time.as_nanos(), number == 0)
+    let nanos = time.as_nanos();
+    // Rounded as in `per_second`, so that both show the same.
+    millionths((u128::from(number) * 1_000_000_000_000_000 + nanos / 2) / nanos, number == 0)
 }
 
 /// Formats a rate that is already per second.
@@ -155,6 +157,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn rate_of_a_number_and_of_a_quotient_are_the_same() {
+        let time = Duration::from_nanos(20_000_000_005);
+        assert_eq!([rate(783, time), per_second(783.0 / time.as_secs_f64())], ["39.2/s", "39.2/s"]);
+    }
 
     #[test]
     fn durations_have_three_digits_and_a_unit() {

@@ -22,6 +22,8 @@ async fn routes() -> Result<(), BoxError> {
         Ok::<_, BoxError>(())
     })
     .await?;
+    let is_secret = |name: String| name.starts_with("GOLO_") && name.ends_with("_TOKEN");
+    golo::check("no credentials are here", !std::env::vars().any(|(name, _)| is_secret(name)));
     golo::counter("visits").add(1);
     golo::trend("depth").record(number % 7);
     Ok(())

@@ -30,6 +30,35 @@ pub struct ServerArgs {
     pub host: Vec<String>,
 }
 
+/// Names of the flags of a server, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerFlags {
+    /// Flag of the address.
+    pub addr: &'static str,
+    /// Flag of the token.
+    pub token: &'static str,
+    /// Variable with the token.
+    pub token_variable: &'static str,
+    /// Flag of the certificate.
+    pub tls_cert: &'static str,
+    /// Flag of the certificate's key.
+    pub tls_key: &'static str,
+    /// Flag of a further name.
+    pub host: &'static str,
+}
+
+impl ServerFlags {
+    /// Flags of agent and collector.
+    pub const SERVER: Self = Self {
+        addr: "--addr",
+        token: "--token",
+        token_variable: "GOLO_TOKEN",
+        tls_cert: "--tls-cert",
+        tls_key: "--tls-key",
+        host: "--host",
+    };
+}
+
 impl ServerArgs {
     /// Returns the settings: flags first, then the environment, then the defaults. `name` is the name of the server, `port`
     /// its usual port.
@@ -43,31 +72,57 @@ impl ServerArgs {
         port: u16,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<ServerOptions, Failure> {
+        self.into_options_by(ServerFlags::SERVER, name, port, variable)
+    }
+
+    /// As [`into_options`](Self::into_options), for flags with other names.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a flag or a variable has a wrong value.
+    pub fn into_options_by(
+        self,
+        flags: ServerFlags,
+        name: &'static str,
+        port: u16,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<ServerOptions, Failure> {
         let addr = self.addr.unwrap_or_else(|| format!("127.0.0.1:{port}"));
         let Some((host, _)) = addr.rsplit_once(':').filter(|(host, _)| !host.is_empty()) else {
-            return Err(Failure::from(format!("`--addr` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}")));
+            return Err(Failure::from(format!(
+                "`{}` is `{addr}`: expected HOST:PORT, as 127.0.0.1:{port}",
+                flags.addr
+            )));
         };
         let (from, token) = match self.token {
-            Some(token) => ("--token", Some(token)),
-            None => ("GOLO_TOKEN", variable("GOLO_TOKEN").map(Secret::from)),
+            Some(token) => (flags.token, Some(token)),
+            None => (flags.token_variable, variable(flags.token_variable).map(Secret::from)),
         };
         let token = token.map(|token| Token::new(&token)).transpose();
         let token = token.map_err(|error| Failure::from(format!("`{from}` {error}")))?;
         let tls = match (&self.tls_cert, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some(tls::config(certificate, key)?),
-            _ => None,
+            (Some(certificate), Some(key)) => Some(tls::config(flags, certificate, key)?),
+            (None, None) => None,
+            _ => {
+                let ServerFlags { tls_cert, tls_key, .. } = flags;
+                return Err(Failure::from(format!(
+                    "`{tls_cert}` and `{tls_key}` belong together: one of them is missing"
+                )));
+            }
         };
         let mut hosts = vec![host.to_owned()];
         for host in self.host {
             let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
             if host.is_empty() || (!is_address && host.contains([':', '/'])) {
                 return Err(Failure::from(format!(
-                    "`--host` is `{host}`: expected a name without a port, as load1.example"
+                    "`{}` is `{host}`: expected a name without a port, as load1.example",
+                    flags.host
                 )));
             }
             hosts.push(host);
         }
-        Ok(ServerOptions { name, addr, token, tls, hosts, bounds: Bounds::default(), statuses: Statuses::default() })
+        let (bounds, statuses) = (Bounds::default(), Statuses::default());
+        Ok(ServerOptions { name, addr, token, tls, hosts, bounds, statuses, flags, pages: None })
     }
 }
 

@@ -3,6 +3,9 @@
 //! A page can make a browser send requests to every server that its user reaches, also on loopback. Three headers reveal
 //! such a request: an `Origin` that is not the server's own, a `Sec-Fetch-Site` that is not `same-origin`, and a `Host` that
 //! is not a name of the server, if the page has pointed a name of its own at this machine.
+//!
+//! A server that has [`Pages`] of its own also lets browsers open them, by a link on another site too, and accepts the
+//! cookie of a session in place of the token.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,11 +14,12 @@ use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{Html, IntoResponse as _, Response};
 
 use super::connection::Reached;
 use super::connections::Pace;
 use super::refusal::{Refusal, in_json};
+use super::session::{Pages, SESSION, is_opened, protect, shows_html};
 use super::timed_body::{Arrival, End, TimedBody};
 use super::{Bounds, ServerOptions, Statuses, Token};
 
@@ -28,10 +32,13 @@ const ANY: &str = "*";
 /// Rules that every request must meet.
 pub(super) struct Guard {
     name: &'static str,
+    /// Flag that adds a name.
+    host_flag: &'static str,
     token: Option<Token>,
     hosts: Vec<String>,
     bounds: Bounds,
     statuses: Statuses,
+    pages: Option<Pages>,
 }
 
 impl Guard {
@@ -40,10 +47,12 @@ impl Guard {
         hosts.push("localhost".to_owned());
         Self {
             name: options.name,
+            host_flag: options.flags.host,
             token: options.token.clone(),
             hosts,
             bounds: options.bounds,
             statuses: options.statuses.clone(),
+            pages: options.pages.clone(),
         }
     }
 
@@ -55,8 +64,8 @@ impl Guard {
         if !self.is_own(&host, reached) {
             let name = host.host();
             let text = format!(
-                "`{name}` is none of the names of this {}: if it is to be, start it with `--host {name}`",
-                self.name
+                "`{name}` is none of the names of this {}: if it is to be, start it with `{} {name}`",
+                self.name, self.host_flag
             );
             return forbidden(text);
         }
@@ -65,13 +74,14 @@ impl Guard {
                 return forbidden("a page of another origin may not call this".to_owned());
             }
         }
+        let is_opened = self.pages.is_some() && is_opened(request.method(), headers);
         for site in headers.get_all("sec-fetch-site") {
-            if site != "same-origin" && site != "none" {
+            if !is_opened && site != "same-origin" && site != "none" {
                 return forbidden("a page of another site may not call this".to_owned());
             }
         }
         match &self.token {
-            Some(token) if request.uri().path() != OPEN => {
+            Some(token) if !self.is_open(request, &host) => {
                 let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
                 let given = given.and_then(|given| given.split_once(' '));
                 match given {
@@ -84,6 +94,26 @@ impl Guard {
                 }
             }
             _ => Ok(()),
+        }
+    }
+
+    /// True if the request needs no token: it is for a path that is open to all, or from a browser with a session.
+    fn is_open(&self, request: &Request, host: &Authority) -> bool {
+        let path = request.uri().path();
+        let is_open = |pages: &Pages| {
+            let is_free = path == SESSION || path.starts_with(pages.open);
+            is_free || pages.sessions.allow(request.method(), request.headers(), host)
+        };
+        path == OPEN || self.pages.as_ref().is_some_and(is_open)
+    }
+
+    /// Returns the response to a refused request: a page that asks for the token, if a browser opens a page without it.
+    fn refuse(&self, refusal: Refusal, shows_html: bool) -> Response {
+        match &self.pages {
+            Some(pages) if shows_html && refusal.status == StatusCode::UNAUTHORIZED => {
+                (StatusCode::UNAUTHORIZED, Html(pages.login)).into_response()
+            }
+            _ => refusal.into_response(),
         }
     }
 
@@ -132,7 +162,7 @@ fn is_origin(origin: &HeaderValue, host: &Authority) -> bool {
 pub(super) async fn answer(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let pace = request.extensions().get::<Arc<Pace>>().cloned();
     let mut response = match guard.check(&request) {
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => guard.refuse(refusal, shows_html(request.headers())),
         Ok(()) => guarded(&guard, request, next, pace.clone()).await,
     };
     if let Some(pace) = pace {
@@ -145,7 +175,10 @@ pub(super) async fn answer(State(guard): State<Arc<Guard>>, request: Request, ne
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if guard.pages.is_some() {
+        protect(headers);
+    }
     response
 }
 

@@ -45,12 +45,13 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Turns a response that is an error into JSON: axum's own errors are plain text or empty. `most` is the usual limit of a
+/// Turns a response that is an error into JSON, unless it is a page: axum's own errors are plain text or empty. `most` is the usual limit of a
 /// body in bytes. A route with its own limit writes its own error.
 pub(super) async fn in_json(response: Response, most: usize) -> Response {
     let status = response.status();
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if is_json || !(status.is_client_error() || status.is_server_error()) {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_written = kind == "application/json" || kind.starts_with("text/html");
+    if is_written || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let (mut head, body) = response.into_parts();

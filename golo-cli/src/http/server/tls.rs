@@ -6,6 +6,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::ServerFlags;
 use crate::support::failure::Failure;
 
 /// Returns the TLS settings of a server with this certificate.
@@ -13,16 +14,16 @@ use crate::support::failure::Failure;
 /// # Errors
 ///
 /// Returns an error if a file cannot be read, or if certificate and key do not belong together.
-pub(super) fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
+pub(super) fn config(flags: ServerFlags, certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let wrong = |flag: &str, path: &Path, error: &dyn Display| {
         Failure::from(format!("`{flag}` is `{}`: {error}; expected a file in PEM", path.display()))
     };
     let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| wrong("--tls-cert", certificate, &error))?;
+    let chain = chain.map_err(|error| wrong(flags.tls_cert, certificate, &error))?;
     if chain.is_empty() {
-        return Err(wrong("--tls-cert", certificate, &"it has no certificate"));
+        return Err(wrong(flags.tls_cert, certificate, &"it has no certificate"));
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("--tls-key", key, &error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(flags.tls_key, key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

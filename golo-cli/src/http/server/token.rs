@@ -71,6 +71,11 @@ impl Token {
         self.hash.ct_eq(&hash(text)).into()
     }
 
+    /// Returns the hash of the text.
+    pub(super) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
     /// True if trying can find it.
     pub(super) fn is_short(&self) -> bool {
         self.is_short

@@ -392,9 +392,12 @@ pub struct PartialSuccess {
     pub error_message: String,
 }
 
-/// Details of a gRPC error.
+/// Error of a receiver: the body of a refusal over HTTP, and the details of one over gRPC.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ErrorDetails {
+    /// Reason.
+    #[prost(string, tag = 2)]
+    pub message: String,
     /// Messages of any type.
     #[prost(message, repeated, tag = 3)]
     pub details: Vec<Detail>,

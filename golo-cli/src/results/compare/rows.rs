@@ -20,6 +20,9 @@ const JUDGED: [&str; 5] = ["http_reqs", "http_req_failed", "http_req_duration", 
 pub struct Tolerance(f64);
 
 impl Tolerance {
+    /// The tolerance unless another is asked for: 10 %.
+    pub const USUAL: Self = Self(0.1);
+
     /// Creates a tolerance. Returns `None` if the share is negative or not finite.
     #[must_use]
     pub fn new(share: f64) -> Option<Self> {

@@ -9,6 +9,8 @@ use super::estimate::Advice;
 use super::rows::{Row, Shown, Unit};
 use crate::results::keep::short;
 
+/// Heads of the [`cells`] of a row. The last is the judgement.
+pub const HEADS: [&str; 6] = ["mean of the seconds", "A", "B", "change", "interval", ""];
 /// Maximum number of rows named in the headline.
 const NAMED: usize = 3;
 
@@ -36,7 +38,9 @@ impl Comparison {
         lines.join("\n") + "\n"
     }
 
-    fn headline(&self) -> String {
+    /// Returns the outcome in words.
+    #[must_use]
+    pub fn headline(&self) -> String {
         let tolerance = self.tolerance;
         match self.outcome {
             Outcome::TooLittle => format!(
@@ -73,7 +77,8 @@ impl Comparison {
     }
 
     /// Returns a line with the deciding rows and the meaning of the judgements.
-    fn legend(&self) -> String {
+    #[must_use]
+    pub fn legend(&self) -> String {
         let deciding: Vec<_> = self.rows.iter().filter(|row| row.decides).collect();
         let deciding = match deciding.len() == self.rows.len() {
             true => "all rows".to_owned(),
@@ -85,9 +90,18 @@ impl Comparison {
     }
 
     fn table(&self) -> Vec<Vec<String>> {
-        let heads = ["mean of the seconds", "A", "B", "change", "interval", ""];
-        let mut table = vec![heads.map(str::to_owned).to_vec()];
-        let mut last = String::new();
+        let mut table = vec![HEADS.map(str::to_owned).to_vec()];
+        for (group, rows) in self.groups() {
+            table.push(vec![group]);
+            table.extend(rows.into_iter().map(cells));
+        }
+        table
+    }
+
+    /// Returns the rows in groups, each with its title.
+    #[must_use]
+    pub fn groups(&self) -> Vec<(String, Vec<&Row>)> {
+        let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
         for row in &self.rows {
             let group = match (&row.route, &*row.metric) {
                 (None, "tag") => "tags of triggers, not judged".to_owned(),
@@ -97,13 +111,24 @@ impl Comparison {
                 (None, metric) if metric.starts_with("http_req") => "all requests".to_owned(),
                 (None, _) => "metrics, not judged".to_owned(),
             };
-            if last != group {
-                last.clone_from(&group);
-                table.push(vec![group]);
+            match groups.last_mut() {
+                Some((last, rows)) if *last == group => rows.push(row),
+                _ => groups.push((group, vec![row])),
             }
-            table.push(cells(row));
         }
-        table
+        groups
+    }
+
+    /// Returns the warnings about differences that distort the comparison, and the advice if it is too noisy.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        let advice = self.advice.as_ref().map(|advice| format!("advice: {}", advised(advice)));
+        self.warnings.iter().map(|warning| format!("warning: {warning}")).chain(advice)
+    }
+
+    /// Describes both runs: names, plans, verdicts and lengths.
+    #[must_use]
+    pub fn sides(&self) -> [String; 2] {
+        [&self.a, &self.b].map(described)
     }
 }
 
@@ -148,7 +173,8 @@ fn described(side: &Described) -> String {
     clean(&format!("{} {name}: {plan}; {verdict}; {}", short(run), counted_seconds(*seconds)))
 }
 
-fn cells(row: &Row) -> Vec<String> {
+/// Returns the cells of a row, as [`HEADS`] names them.
+pub fn cells(row: &Row) -> Vec<String> {
     let label = match &*row.metric {
         "http_reqs" => "  requests/s",
         "http_req_failed" => "  failed",

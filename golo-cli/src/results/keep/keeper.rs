@@ -77,10 +77,10 @@ impl Keeper {
         (Self { records, has_failed }, keeping)
     }
 
-    /// Starts to store a run of the load test `name` that this machine runs alone.
+    /// Starts to store a run of the load test `name` that this machine runs alone, under the ID `run`.
     #[must_use]
-    pub fn start_alone(args: &KeepArgs, run: &str, name: &str, call: &RunCall) -> (Self, Keeping) {
-        let begun = begun(run.to_owned(), name, call, &call.options(name));
+    pub fn start_alone(args: &KeepArgs, run: String, name: &str, call: &RunCall) -> (Self, Keeping) {
+        let begun = begun(run, name, call, &call.options(name));
         let (keeper, keeping) = Self::start(args, &begun.run, vec![begun.agent.clone()], call.is_quiet());
         keeper.record(record::Record::Begun(begun));
         (keeper, keeping)

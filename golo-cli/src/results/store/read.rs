@@ -94,8 +94,17 @@ impl Store {
     ///
     /// Returns an error if the database fails.
     pub fn runs(&self, most: u64) -> Result<Vec<KeptRun>, StoreError> {
-        let mut select = self.connection.prepare_cached(&format!("{RUN} {NEWEST_FIRST} ?"))?;
-        let runs = select.query_map([integer(most)], KeptRun::read)?;
+        self.runs_from(0, most)
+    }
+
+    /// As [`runs`](Self::runs), without the newest `skipped` runs.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub fn runs_from(&self, skipped: u64, most: u64) -> Result<Vec<KeptRun>, StoreError> {
+        let mut select = self.connection.prepare_cached(&format!("{RUN} {NEWEST_FIRST} ? OFFSET ?"))?;
+        let runs = select.query_map([integer(most), integer(skipped)], KeptRun::read)?;
         Ok(runs.collect::<Result<_, _>>()?)
     }
 
@@ -211,6 +220,12 @@ impl KeptPart {
 }
 
 impl KeptRun {
+    /// Returns true if the last record of a part is not stored yet.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state == RUNNING
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let thresholds: String = row.get(5)?;
         Ok(Self {

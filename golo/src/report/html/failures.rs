@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::engine::failures::{FailureSample, SampledMessage};
 use crate::engine::series::Label;
 use crate::engine::slowest::Step;
@@ -15,6 +17,7 @@ use crate::report::units::{count, counted, duration};
 const MOST: usize = 200;
 
 /// A sample of a failed request.
+#[derive(Serialize)]
 pub(super) struct Failure {
     pub(super) title: String,
     /// Figures of the request, each with its label.

@@ -1,6 +1,7 @@
 //! Tables of the page.
 
 use askama::Template;
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use crate::report::facts::Tone;
 
@@ -66,6 +67,30 @@ impl Cell {
     /// Marks the cell as bad if `is_bad`.
     pub(super) fn bad_if(self, is_bad: bool) -> Self {
         if is_bad { self.toned(Tone::Bad) } else { self }
+    }
+}
+
+/// Writes `heads`, the number of leading columns of text as `texts`, `rows`, and `total` if there is one.
+impl Serialize for Table {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut table = serializer.serialize_struct("Table", 6)?;
+        table.serialize_field("caption", self.caption)?;
+        table.serialize_field("heads", &self.heads.iter().map(|head| head.text).collect::<Vec<_>>())?;
+        table.serialize_field("texts", &self.heads.iter().take_while(|head| head.is_text).count())?;
+        table.serialize_field("sortable", &self.is_sortable)?;
+        table.serialize_field("rows", &self.rows)?;
+        table.serialize_field("total", &self.total)?;
+        table.end()
+    }
+}
+
+/// Writes the text, or an array of the text and its tone.
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.tone {
+            Tone::Plain => serializer.serialize_str(&self.text),
+            tone => (&self.text, tone.to_string()).serialize(serializer),
+        }
     }
 }
 
