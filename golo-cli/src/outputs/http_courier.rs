@@ -71,6 +71,8 @@ pub struct HttpCourier {
     check: fn(&[u8]) -> Result<(), SendError>,
     /// Returns true for a status after which the same request may be accepted.
     is_passing: fn(StatusCode) -> bool,
+    /// Reads the text of a refusal in a format of the protocol.
+    read: fn(&[u8]) -> Option<String>,
     /// Adds advice to the reason of a refusal.
     explain: fn(StatusCode, &str) -> Option<&'static str>,
     /// Turns errors into text.
@@ -93,7 +95,8 @@ impl HttpCourier {
             headers.insert(AUTHORIZATION, value);
         }
         let (address, check) = (|url: &Url, _| url.clone(), |_: &[u8]| Ok(()));
-        Ok(Self { client, address, url, headers, check, is_passing, explain: |_, _| None, errors })
+        let (read, explain) = (|_: &[u8]| None, |_, _: &str| None);
+        Ok(Self { client, address, url, headers, check, is_passing, read, explain, errors })
     }
 
     /// Sends each kind of parcel to its own address.
@@ -112,6 +115,12 @@ impl HttpCourier {
     #[must_use]
     pub fn passing(self, is_passing: fn(StatusCode) -> bool) -> Self {
         Self { is_passing, ..self }
+    }
+
+    /// Reads the texts of refusals in a format of the protocol. Others are text, or JSON.
+    #[must_use]
+    pub fn reading(self, read: fn(&[u8]) -> Option<String>) -> Self {
+        Self { read, ..self }
     }
 
     /// Adds advice to the reasons of refusals, if there is some for a status and a reason.
@@ -145,7 +154,8 @@ impl HttpCourier {
 
     /// Returns the error of a response that is no success.
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> SendError {
-        let text: String = message(body).trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
+        let text = (self.read)(body).unwrap_or_else(|| message(body));
+        let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
         let text = golo::cli::without_secrets(&text);
         let mut reason =
             if text.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {text}") };

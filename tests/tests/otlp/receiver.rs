@@ -141,6 +141,15 @@ impl Shared {
     }
 }
 
+/// `google.rpc.Status`, as OTLP has it in the bodies of refusals.
+#[derive(Clone, PartialEq, Message)]
+struct Refusal {
+    #[prost(int32, tag = 1)]
+    code: i32,
+    #[prost(string, tag = 2)]
+    message: String,
+}
+
 fn of_metrics(is_partly: bool) -> ExportMetricsServiceResponse {
     let rejected = ExportMetricsPartialSuccess { rejected_data_points: 3, error_message: "too many labels".to_owned() };
     ExportMetricsServiceResponse { partial_success: is_partly.then_some(rejected) }
@@ -150,7 +159,11 @@ fn over_http(taken: Result<impl Message, Answer>) -> Response {
     match taken {
         Ok(answer) => ([("content-type", "application/x-protobuf")], answer.encode_to_vec()).into_response(),
         Err(Answer::Busy(_)) => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], "busy").into_response(),
-        Err(_) => (StatusCode::BAD_REQUEST, "unknown metric").into_response(),
+        Err(_) => {
+            let status = Refusal { code: 3, message: "unknown metric".to_owned() };
+            let body = ([("content-type", "application/x-protobuf")], status.encode_to_vec());
+            (StatusCode::BAD_REQUEST, body).into_response()
+        }
     }
 }
 

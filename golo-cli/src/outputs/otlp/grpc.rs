@@ -156,7 +156,7 @@ mod tests {
         let delay = RetryInfo { retry_delay: Some(Delay { seconds: 2, nanos: 500_000_000 }) };
         let detail =
             Detail { type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(), value: delay.encode_to_vec() };
-        let details = Bytes::from(ErrorDetails { details: vec![detail] }.encode_to_vec());
+        let details = Bytes::from(ErrorDetails { message: String::new(), details: vec![detail] }.encode_to_vec());
         let busy = Status::with_details(Code::ResourceExhausted, "busy", details);
         let reason = "it answered ResourceExhausted: busy".to_owned();
         assert_eq!(refusal(&busy), SendError::Again(reason.clone(), Some(Duration::from_millis(2500))));

@@ -22,9 +22,12 @@ pub use opentelemetry_proto::tonic::trace::v1::span::{Event as SpanEvent, SpanKi
 pub use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 pub use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status as SpanStatus};
 
-/// Details of a gRPC error.
+/// Error of a receiver: the body of a refusal over HTTP, and the details of one over gRPC.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ErrorDetails {
+    /// Reason.
+    #[prost(string, tag = 2)]
+    pub message: String,
     /// Messages of any type.
     #[prost(message, repeated, tag = 3)]
     pub details: Vec<Detail>,
