@@ -28,9 +28,12 @@ pub(crate) fn set(is_on: bool) {
 /// Adds the header to a request of the sequence `sequence_id`, unless it has one. Returns the context that the request
 /// then has: `None` if the header is off, or if the load test has set one that is invalid.
 pub(crate) fn add(headers: &mut HeaderMap, sequence_id: &str, scope: Option<&Scope>) -> Option<Box<TraceContext>> {
-    if !IS_ON.load(Relaxed) {
-        return None;
-    }
+    if IS_ON.load(Relaxed) { add_always(headers, sequence_id, scope) } else { None }
+}
+
+/// Not inlined, so that requests without the header have only the check.
+#[inline(never)]
+fn add_always(headers: &mut HeaderMap, sequence_id: &str, scope: Option<&Scope>) -> Option<Box<TraceContext>> {
     match headers.get(TRACEPARENT) {
         Some(own) => TraceContext::parse(own).map(Box::new),
         None => Some(TraceContext::of_request(sequence_id, scope).put(headers)),

@@ -42,15 +42,17 @@ pub(super) fn lines(page: Page, totals: &Snapshot, requests: &Requests) -> Vec<S
     lines
 }
 
-/// Returns true if there is anything to show about journeys. Journeys of one request each show the same as the requests.
+/// Returns true if there is anything to show about journeys. Journeys of one request each show the same as the requests,
+/// unless they have traces.
 pub(in crate::report) fn are_shown(totals: &Snapshot, requests: &Requests) -> bool {
     let number = totals.journeys.count();
     number > 0 && (have_steps(totals) || number < requests.ended())
 }
 
-/// Returns true if one of the slowest journeys consists of more than one request.
+/// Returns true if one of the slowest journeys consists of more than one request, or has a trace.
 pub(in crate::report) fn have_steps(totals: &Snapshot) -> bool {
-    totals.slowest.iter().any(|journey| journey.steps.len() > 1 || journey.further > 0)
+    let has_steps = |journey: &Journey<_>| journey.steps.len() > 1 || journey.further > 0;
+    totals.slowest.iter().any(|journey| has_steps(journey) || journey.trace_id().is_some())
 }
 
 fn steps(page: Page, journey: &Journey<Arc<Label>>, requests: &Requests, lines: &mut Vec<String>) {

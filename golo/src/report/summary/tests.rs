@@ -10,6 +10,7 @@ use crate::engine::errors::ErrorKind;
 use crate::engine::health::{Lag, LateStarts, LostAgent};
 use crate::engine::plan::{Asked, Plan};
 use crate::engine::series::{Label, Outcome, Series};
+use crate::engine::slowest::{Journey, SpanId, TraceContext, TraceId};
 use crate::engine::snapshot::{Check, Redirects, Triggers};
 use crate::error::exit::Exit;
 use crate::metrics::journey::{Journeys, Step};
@@ -649,6 +650,19 @@ fn journeys_of_one_request_each_are_not_shown() {
     add(&mut finished, &items(), OK, 10, MILLI);
     assert!(passed(&finished).contains("Journeys"));
     assert!(!passed(&finished).contains("slowest"));
+}
+
+#[test]
+fn journey_of_one_request_is_shown_if_it_has_a_trace() {
+    let mut finished = users(1);
+    add(&mut finished, &items(), OK, 1, MILLI);
+    finished.totals.journeys.record(MILLI);
+    let (trace_id, span_id) = (TraceId::new([0xab; 16]).unwrap(), SpanId::new([1; 8]).unwrap());
+    let trace = Some(Box::new(TraceContext { trace_id, span_id }));
+    let step = Step { trace, ..Step::plain(items(), UNIX_EPOCH, Duration::from_nanos(MILLI), false) };
+    finished.totals.slowest.add(Journey::begin("x", step, Duration::ZERO));
+    let trace = format!("    trace {}", "ab".repeat(16));
+    has(&passed(&finished), &["  slowest: 1ms, sequence x", &trace]);
 }
 
 #[test]
