@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
+use crate::stored::records::{self, Place};
+use crate::stored::viewer;
 use crate::support::Page;
 
 /// Returns the mean time that the run loop spends on a second.
@@ -39,6 +39,23 @@ async fn seconds_cost_little_without_viewers() {
             routes + 1
         );
         assert_eq!(view["view"]["tables"][0]["table"]["rows"].as_array().unwrap().len() as u64, routes);
-        assert_ne!(view["tiles"], json!(null));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn stored_hour_is_read_once() {
+    let place = Place::new();
+    let mut store = place.store();
+    for (number, records) in records::part("hour", ("a", 0, 1), 3_600).chunks(600).enumerate() {
+        records::ingest(&mut store, ("hour", "a"), number as u64 * 600, records).unwrap();
+    }
+    let (client, address) = (records::client(), records::collector(store).await);
+    for attempt in ["first", "second"] {
+        let begun = Instant::now();
+        let mut viewer = viewer(&client, address, "hour").await;
+        let (_, end) = viewer.next().await.unwrap();
+        eprintln!("{attempt} load of a stored hour: {:.0?}, {} bytes", begun.elapsed(), viewer.bytes);
+        assert_eq!(end["points"].as_array().unwrap().len(), 3_600);
     }
 }

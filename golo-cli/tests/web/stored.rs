@@ -12,11 +12,11 @@ use crate::support::Viewer;
 /// Made-up runs, shared with the tests of the collector.
 #[path = "../collector/support.rs"]
 #[allow(dead_code, reason = "not all of it is used here")]
-mod records;
+pub(crate) mod records;
 
 use records::{Place, body, client, collector, part};
 
-async fn viewer(client: &Client, address: SocketAddr, run: &str) -> Viewer {
+pub(crate) async fn viewer(client: &Client, address: SocketAddr, run: &str) -> Viewer {
     Viewer::of(client.get(format!("http://{address}/runs/{run}/events")).send().await.unwrap())
 }
 
