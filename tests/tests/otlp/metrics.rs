@@ -25,7 +25,8 @@ async fn counts_and_percentiles_equal_the_summary() {
         let triggers = ran.counts.routes["/items/{id}"] as f64;
         assert_eq!(points.select("golo.triggers", &[("outcome", "ok")]).total(), triggers);
         assert_eq!(points.select("golo.trigger.duration", &[]).total(), triggers);
-        assert_eq!(points.select("golo.checks", &[("result", "passed")]).total(), triggers);
+        let passed = [("check", "an item comes"), ("result", "passed")];
+        assert_eq!(points.select("golo.checks", &passed).total(), triggers);
         assert_eq!(points.select("golo.own.visits", &[]).total(), triggers);
         assert_eq!(points.select("golo.group.duration", &[("group", "visit")]).total(), triggers);
         // One at the end of each second, and one at the end of the run.

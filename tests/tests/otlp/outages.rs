@@ -43,7 +43,7 @@ async fn nothing_is_missing(seconds: u64, away: Duration) {
             let (count, p95) = (at_receiver.total(), at_receiver.quantile(0.95) * 1000.0);
             let ours = &ran.route(route)["duration"];
             let ours_p95 = ours["p95"].as_f64().unwrap() / 1e6;
-            println!("{route}: {count} and p95 {p95:.3} ms at the receiver, {} and {ours_p95:.3} ms", ours["count"]);
+            eprintln!("{route}: {count} and p95 {p95:.3} ms at the receiver, {} and {ours_p95:.3} ms", ours["count"]);
         }
     }
 }
