@@ -16,6 +16,8 @@ mod fleet;
 mod kept;
 #[path = "golo_submit/setup.rs"]
 mod setup;
+#[path = "golo_submit/steered.rs"]
+mod steered;
 
 use std::{collections::BTreeSet, fs};
 

@@ -143,7 +143,7 @@ pub fn run(line: RunLine) -> ExitCode {
         return Exit::BadConfiguration.into();
     }
     let (name, run) = (load_test.name.clone(), golo::new_sequence_id());
-    let mut web = match open_page(web, (&run, &name), true, &call, &keep) {
+    let mut web = match open_page(web, (&run, &name), &call, &keep) {
         Ok(web) => web,
         Err(code) => return code,
     };
@@ -169,8 +169,7 @@ pub fn run(line: RunLine) -> ExitCode {
     code
 }
 
-/// Starts the web page of a run, given by its ID and its load test, if the page is wanted. Viewers can change the load
-/// if `can_change_load` is true.
+/// Starts the web page of a run, given by its ID and its load test, if the page is wanted.
 ///
 /// # Errors
 ///
@@ -178,7 +177,6 @@ pub fn run(line: RunLine) -> ExitCode {
 pub(super) fn open_page(
     args: WebArgs,
     (run, load_test): (&str, &str),
-    can_change_load: bool,
     call: &RunCall,
     keep: &KeepArgs,
 ) -> Result<Option<WebServer>, ExitCode> {
@@ -186,7 +184,7 @@ pub(super) fn open_page(
     let names = Names { run: run.to_owned(), job, load_test: load_test.to_owned() };
     // A store that cannot be found is reported when the run is to be stored.
     let store = (!keep.no_keep).then(|| database_path(keep.db.clone()).ok()).flatten();
-    WebServer::start(args, names, can_change_load, store.as_deref()).map_err(|failure| {
+    WebServer::start(args, names, store.as_deref()).map_err(|failure| {
         say(format_args!("golo: {failure}"));
         Exit::BadConfiguration.into()
     })

@@ -55,7 +55,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     }
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
-    let mut web = match open_page(web, (&run, &name), false, &call, &keep) {
+    let mut web = match open_page(web, (&run, &name), &call, &keep) {
         Ok(web) => web,
         Err(code) => return code,
     };

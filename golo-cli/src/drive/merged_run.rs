@@ -109,7 +109,10 @@ impl MergedRun {
             Event::Adjusted(adjusted) => {
                 if let Some(load) = &adjusted.load {
                     self.plan = load.try_into()?;
-                    self.changes.extend(Change::last_of(&self.plan));
+                    // Each engine of a run reports the same change.
+                    let change = Change::last_of(&self.plan);
+                    let is_known = self.changes.last().map(|known| &known.load) == change.as_ref().map(|new| &new.load);
+                    self.changes.extend(change.filter(|_| !is_known));
                 }
             }
             Event::Planned(planned) => {

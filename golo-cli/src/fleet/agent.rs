@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use bytes::{Buf as _, Bytes};
+use golo::engine::plan::Target;
 use golo::pb::results::Record;
 use prost::Message as _;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header::CONTENT_TYPE, multipart};
@@ -244,6 +245,19 @@ impl Agent {
     /// Returns an error if the agent refuses, or does not answer.
     pub async fn start(&self, id: &str, at: u64) -> Result<(), CallError> {
         self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at }))).await.map(drop)
+    }
+
+    /// Changes the load of a job's whole run. The agent takes its share of it. Returns once the load test has confirmed it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent refuses, or does not answer.
+    pub async fn adjust(&self, id: &str, level: Target) -> Result<(), CallError> {
+        let level = match level {
+            Target::Users(users) => json!({ "users": users }),
+            Target::Rate(rate) => json!({ "rate": rate.to_string() }),
+        };
+        self.send(self.call(Method::PATCH, &["jobs", id]).json(&level)).await.map(drop)
     }
 
     /// Stops a job. A second call cuts it off. `run` contains the known reasons for the end of the run: a call that

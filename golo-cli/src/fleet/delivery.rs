@@ -15,7 +15,7 @@ use golo::pb::results::{Ended, Record};
 use golo::run_loop::{EngineHandle, NextEvent, StopReason};
 use golo::wire;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
 use super::clock::{Clock, Offset, skew};
@@ -24,7 +24,7 @@ use super::local_time::to_local_time;
 use super::orders::{Order, OrderState, carry_out_orders};
 use super::part::Part;
 use super::start::start;
-use super::{FleetSettings, OnAgentLoss};
+use super::{FleetSettings, OnAgentLoss, each};
 use crate::drive::merged_run::MergedRun;
 use crate::drive::run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason};
 
@@ -56,6 +56,8 @@ pub struct Delivery {
     torn_down: watch::Sender<Vec<String>>,
     /// Tasks that start the run, carry out orders, and clear up.
     working: JoinSet<()>,
+    /// Changes of the load that the agents have not answered yet.
+    adjusting: JoinSet<Result<Plan, String>>,
 }
 
 /// A part and its reported state.
@@ -112,6 +114,7 @@ impl Delivery {
             has_printed_skew: false,
             torn_down: channels.torn_down,
             working,
+            adjusting: JoinSet::new(),
         }
     }
 
@@ -293,6 +296,17 @@ pub fn print_stderr(name: &str, agent: &str, stderr: &str) {
     }
 }
 
+/// Changes the load of all parts to `level`. Returns the plan from then on, or the agents that did not change it.
+async fn adjust(parts: Vec<Arc<Part>>, plan: Plan, level: Target) -> Result<Plan, String> {
+    let adjusted = each(&parts, move |part| async move {
+        match part.job() {
+            Some(job) => part.agent.adjust(&job, level).await,
+            None => Ok(()),
+        }
+    });
+    adjusted.await.map(|_| plan).map_err(String::from)
+}
+
 impl Delivery {
     async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
@@ -302,7 +316,14 @@ impl Delivery {
             if !self.parts.iter().any(|following| following.is_open) {
                 return None;
             }
-            match self.events.recv().await {
+            let event = tokio::select! {
+                event = self.events.recv() => event,
+                Some(adjusted) = self.adjusting.join_next() => {
+                    let failed = |error: JoinError| Err(format!("the change failed: {error}"));
+                    return Some(RunEvent::Adjusted(adjusted.unwrap_or_else(failed)));
+                }
+            };
+            match event {
                 Some((index, event)) => self.receive(index, event),
                 None => {
                     for index in 0..self.parts.len() {
@@ -319,9 +340,16 @@ impl EngineHandle for Delivery {
         Box::pin(self.next_event())
     }
 
-    fn adjust(&mut self, _: Target) {
-        let refused = "the load of a run on agents cannot be changed".to_owned();
-        self.merged.push(RunEvent::Adjusted(Err(refused)));
+    fn adjust(&mut self, level: Target) {
+        let at = self.started.map_or(Duration::ZERO, |start| start.elapsed());
+        match self.merged.plan().adjusted(at, level) {
+            Ok(plan) => {
+                let parts = self.parts.iter().filter(|following| following.is_open);
+                let parts = parts.map(|following| Arc::clone(&following.part)).collect();
+                self.adjusting.spawn(adjust(parts, plan, level));
+            }
+            Err(refused) => self.merged.push(RunEvent::Adjusted(Err(refused.to_string()))),
+        }
     }
 
     fn stop(&mut self, reason: &StopReason) {

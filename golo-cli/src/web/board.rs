@@ -25,14 +25,6 @@ use head::Head;
 use points::{COLUMNS, Ended, Points};
 use view::{View, Views, samples};
 
-/// The ways in which viewers can steer a run.
-pub struct Steering {
-    /// Receives the orders.
-    pub orders: mpsc::Sender<Order>,
-    /// True if its load can be changed. A run on agents can only be stopped.
-    pub can_change_load: bool,
-}
-
 /// The state of one run.
 pub struct Board {
     names: Names,
@@ -112,12 +104,11 @@ impl Inner {
 }
 
 impl Board {
-    /// Creates the board of a run. Viewers can steer the run if `steering` is given.
+    /// Creates the board of a run. Viewers can steer the run if `orders` are given.
     #[must_use]
-    pub fn new(names: Names, steering: Option<Steering>) -> Arc<Self> {
-        let can_change_load = steering.as_ref().is_some_and(|steering| steering.can_change_load);
+    pub fn new(names: Names, orders: Option<mpsc::Sender<Order>>) -> Arc<Self> {
         let inner = Inner {
-            head: Head::new(names.clone(), steering.is_some(), can_change_load),
+            head: Head::new(names.clone(), orders.is_some()),
             head_version: 0,
             plan: None,
             elapsed: Duration::ZERO,
@@ -127,7 +118,7 @@ impl Board {
         };
         Arc::new(Self {
             names,
-            orders: steering.map(|steering| steering.orders),
+            orders,
             inner: Mutex::new(inner),
             viewers: AtomicUsize::new(0),
             changed: watch::Sender::new(0),

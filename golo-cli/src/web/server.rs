@@ -10,7 +10,7 @@ use golo::run_loop::Order;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
-use super::board::{Board, Names, Steering};
+use super::board::{Board, Names};
 use super::routes::Web;
 use super::shelf::Shelf;
 use super::{WebArgs, offer_pages};
@@ -34,21 +34,15 @@ pub struct WebServer {
 
 impl WebServer {
     /// Starts to serve the page of a run, and prints its address. Returns `None` if no page is wanted. Viewers can change
-    /// the load if `can_change_load` is true, and stop the run in any case. The list shows the runs of the database at
-    /// `store` too.
+    /// its load, and stop it. The list shows the runs of the database at `store` too.
     ///
     /// # Errors
     ///
     /// Returns an error if a flag is wrong, or if the address cannot be listened on.
-    pub fn start(
-        args: WebArgs,
-        names: Names,
-        can_change_load: bool,
-        store: Option<&Path>,
-    ) -> Result<Option<Self>, Failure> {
+    pub fn start(args: WebArgs, names: Names, store: Option<&Path>) -> Result<Option<Self>, Failure> {
         let Some(options) = args.into_options()? else { return Ok(None) };
         let (sender, orders) = mpsc::channel(ORDERS);
-        let board = Board::new(names, Some(Steering { orders: sender, can_change_load }));
+        let board = Board::new(names, Some(sender));
         let shelf = Shelf::new(Some(Arc::clone(&board)), store.map(Readers::of));
         let (stop, stopped) = oneshot::channel();
         let (bound, is_bound) = std_mpsc::channel();

@@ -96,7 +96,7 @@ fn address_that_cannot_be_used_is_one_clear_error() {
             web_token: token.map(|token| token.to_owned().into()),
             ..WebArgs::default()
         };
-        WebServer::start(args, Names::default(), true, None).err().expect("it is refused").to_string()
+        WebServer::start(args, Names::default(), None).err().expect("it is refused").to_string()
     };
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();

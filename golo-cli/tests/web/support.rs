@@ -46,7 +46,7 @@ impl Page {
         golo::cli::install_provider();
         let web = args.web.or_else(|| Some("127.0.0.1:0".to_owned()));
         let names = Names { run: RUN.to_owned(), job: "<b>sale</b>".to_owned(), load_test: "shop".to_owned() };
-        let mut server = WebServer::start(WebArgs { web, ..args }, names, true, None).unwrap().unwrap();
+        let mut server = WebServer::start(WebArgs { web, ..args }, names, None).unwrap().unwrap();
         let plan = Plan::new(asked).unwrap();
         let options = Options { job_name: "sale".into(), workers: 1, seed: 0, share: Share::WHOLE, max_lag: None };
         let thresholds = vec!["http_req_failed rate<1%".parse().unwrap()];

@@ -47,7 +47,7 @@ pub(super) async fn send(
         return Err(RequestError::of_transport(&requested.method, &requested.url, error));
     }
     let (method, url) = (requested.method.as_str(), requested.url.as_str());
-    let recording = Recording::start(options.id, method.into(), url.into(), &**place.sink, place.scope)
+    let mut recording = Recording::start(options.id, method.into(), url.into(), &**place.sink, place.scope)
         .tags(options.tags)
         .route(options.route)
         .expect(options.expected)
@@ -71,7 +71,9 @@ pub(super) async fn send(
         own_trace: None,
     };
     hops.add_default_headers(settings);
-    let mut recording = recording.traced(hops.add_trace());
+    if let Some(trace) = hops.add_trace() {
+        recording.set_trace(trace);
+    }
     let followed = hops.follow(&means, &mut recording);
     let result = match limit {
         None => followed.await,

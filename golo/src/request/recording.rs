@@ -118,6 +118,11 @@ impl<'a> Recording<'a> {
         self
     }
 
+    /// As [`traced`](Self::traced), without moving the recording.
+    pub(crate) fn set_trace(&mut self, trace: Box<TraceContext>) {
+        self.trace = Some(trace);
+    }
+
     /// Returns the trace context of the request.
     pub(crate) fn trace(&self) -> Option<Box<TraceContext>> {
         self.trace.clone()

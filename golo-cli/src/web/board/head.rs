@@ -74,7 +74,6 @@ pub(super) struct Head {
     /// True if viewers can stop the run.
     is_steered: bool,
     #[serde(skip)]
-    can_change_load: bool,
     /// True if the figures are of measured steps, because there are no requests.
     pub(super) of_steps: bool,
     changes: Vec<ChangeRow>,
@@ -116,7 +115,7 @@ impl AgentRow {
 }
 
 impl Head {
-    pub(super) fn new(names: Names, is_steered: bool, can_change_load: bool) -> Self {
+    pub(super) fn new(names: Names, is_steered: bool) -> Self {
         let Names { run, job, load_test } = names;
         Self {
             run,
@@ -133,7 +132,6 @@ impl Head {
             tone: "live",
             is_over: false,
             is_steered,
-            can_change_load,
             of_steps: false,
             changes: Vec::new(),
             agents: Vec::new(),
@@ -152,7 +150,7 @@ impl Head {
         self.planned = plan.duration().map(|duration| duration.as_secs_f64());
         self.is_open = plan.is_open();
         // The loads of a plan with several have no common level.
-        let steered = plan.sole().filter(|_| self.can_change_load);
+        let steered = plan.sole().filter(|_| self.is_steered);
         self.control = steered.map(|_| if plan.is_open() { "rate" } else { "users" });
         self.level = match plan.is_open() {
             true => plan.rate_at(elapsed),
@@ -217,7 +215,7 @@ impl Head {
             "warning" => "warning",
             _ => "bad",
         };
-        (self.is_over, self.is_steered, self.can_change_load, self.control) = (true, false, false, None);
+        (self.is_over, self.is_steered, self.control) = (true, false, None);
         self.changes.retain(|change| change.is_refused);
         self.changes.extend(outcome.changes.iter().cloned().map(ChangeRow::of));
         self.changes.sort_by(|one, other| one.at.total_cmp(&other.at));
