@@ -46,7 +46,7 @@ async fn scraped_and_written_numbers_equal_the_summary() {
         "histogram_quantile(0.95, sum by (le) (last_over_time(golo_http_request_duration_seconds_bucket[1h])))";
     let p95 = ran.percentile("p95");
     assert_near(prometheus.number(classic).await, p95, CLASSIC);
-    // Functions over time do not know native histograms.
+    // `last_over_time` finds no native histograms.
     let native = "histogram_quantile(0.95, sum(golo_http_request_duration_seconds))";
     assert_near(prometheus.number_at_last(native, "golo_users{instance!=\"\"}").await, p95, NATIVE);
     // The series end with the run.
