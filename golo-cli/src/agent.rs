@@ -30,7 +30,7 @@ pub use line::AgentLine;
 use crate::agent::pusher::Collector;
 use crate::drive::run_end::RunEnd;
 use crate::http::server::Server;
-use crate::outputs::{self, frame::RunLabels};
+use crate::outputs::{self, exports::Hurry, frame::RunLabels};
 use crate::support::environment::variable;
 use crate::support::failure::Failure;
 use jobs::Agent;
@@ -67,7 +67,7 @@ fn check(options: &jobs::AgentOptions) -> Result<(), Failure> {
     let labels =
         RunLabels { run: String::new(), job: String::new(), load_test: String::new(), agent: Some(name.clone()) };
     let receivers = options.receivers.iter().filter_map(OutputArg::receiver);
-    if let Some(exports) = outputs::open(receivers, labels, variable)? {
+    if let Some(exports) = outputs::open(receivers, labels, variable, Hurry::by_signal())? {
         exports.close();
     }
     Ok(())

@@ -22,7 +22,7 @@ use golo::report::MetricsOutput;
 use crate::http::server::{Secret, Token};
 use crate::results::keep::Keeper;
 use crate::support::failure::Failure;
-use exports::{Exports, Receiver};
+use exports::{Exports, Hurry, Receiver};
 use frame::RunLabels;
 use scrape::EndpointOptions;
 use store::StoreOutput;
@@ -55,13 +55,14 @@ pub fn open<'a>(
     receivers: impl Iterator<Item = (&'static str, &'a str)>,
     labels: RunLabels,
     variable: impl Fn(&str) -> Option<String>,
+    hurry: Hurry,
 ) -> Result<Option<Exports>, Failure> {
     let receivers: Vec<_> = receivers.collect();
     let metrics = receivers.iter().map(|(kind, argument)| receiver(kind, argument, &variable));
     let of_traces = receivers.iter().filter(|(kind, _)| *kind == otlp::KIND);
     let traces = of_traces.map(|(_, argument)| otlp::open_traces(argument, &variable));
     let opened = metrics.chain(traces).collect::<Result<Vec<_>, _>>()?;
-    if opened.is_empty() { Ok(None) } else { Exports::start(labels, opened).map(Some) }
+    if opened.is_empty() { Ok(None) } else { Exports::start(labels, opened, hurry).map(Some) }
 }
 
 fn receiver(kind: &str, argument: &str, variable: &impl Fn(&str) -> Option<String>) -> Result<Receiver, Failure> {

@@ -23,7 +23,7 @@ use super::kept::KeepError;
 use super::request::Request;
 use crate::drive::driven;
 use crate::drive::engine_client::PlanCheck;
-use crate::outputs::{self, frame::RunLabels};
+use crate::outputs::{self, exports::Hurry, frame::RunLabels};
 use crate::process::load_test::LoadTest;
 use crate::results::store::StoreError;
 use crate::support::environment::variable;
@@ -134,7 +134,7 @@ fn with_reason(ended: Ended, job: &Job) -> Ended {
 }
 
 /// Prepares a job for the driver.
-fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
+fn driven_job(agent: &Agent, job: &Arc<Job>) -> Result<driven::Job, Failure> {
     let kept = job.kept();
     let mut request = Request::parse(&kept.request, &kept.agent)?;
     // The agent may have been restarted with other limits.
@@ -157,7 +157,7 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
         load_test: load_test.name.clone(),
         agent: Some(kept.agent),
     };
-    let outputs = exports(agent, labels);
+    let outputs = exports(agent, job, labels);
     Ok(driven::Job {
         load_test,
         folder: None,
@@ -173,9 +173,11 @@ fn driven_job(agent: &Agent, job: &Job) -> Result<driven::Job, Failure> {
 }
 
 /// Opens the receivers of a job's metrics. A job runs without those that cannot be opened.
-fn exports(agent: &Agent, labels: RunLabels) -> Vec<Box<dyn MetricsOutput>> {
+fn exports(agent: &Agent, job: &Arc<Job>, labels: RunLabels) -> Vec<Box<dyn MetricsOutput>> {
     let receivers = agent.options.receivers.iter().filter_map(OutputArg::receiver);
-    match outputs::open(receivers, labels, variable) {
+    let job = Arc::clone(job);
+    let hurry = Hurry::of_job(move || job.stop_asked().is_some());
+    match outputs::open(receivers, labels, variable, hurry) {
         Ok(exports) => exports.into_iter().map(|exports| Box::new(exports) as Box<dyn MetricsOutput>).collect(),
         Err(failure) => {
             say(format_args!("golo agent: the metrics of this job are not sent: {failure}"));

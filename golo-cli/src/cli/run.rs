@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::cli::command::{UsageError, refused};
 use crate::cli::yaml;
 use crate::drive::served::{DriveBy, Served, is_free};
-use crate::outputs::{self, frame::RunLabels, web::WebOutput};
+use crate::outputs::{self, exports::Hurry, frame::RunLabels, web::WebOutput};
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::results::keep::{KeepArgs, Keeper};
@@ -147,7 +147,7 @@ pub fn run(line: RunLine) -> ExitCode {
         Ok(web) => web,
         Err(code) => return code,
     };
-    let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable) {
+    let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable, Hurry::by_signal()) {
         Ok(exports) => exports,
         Err(error) => return refused("run", UsageError::wrong(error)),
     };

@@ -13,7 +13,7 @@ use crate::cli::command::{UsageError, refused};
 use crate::cli::run::{Asked, RunOwn, labels, open_page, shown};
 use crate::fleet::part::useful;
 use crate::fleet::{Fleet, FleetSettings};
-use crate::outputs;
+use crate::outputs::{self, exports::Hurry};
 use crate::process::limits::LimitArgs;
 use crate::results::keep::Keeper;
 use crate::support::environment::variable;
@@ -62,7 +62,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
     if let Some(web) = &web {
         web.board().set_agents(agents.iter().map(|(name, _)| AgentRow::running(name)).collect());
     }
-    let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable) {
+    let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable, Hurry::by_signal()) {
         Ok(exports) => exports,
         Err(error) => return refused("submit", UsageError::wrong(error)),
     };

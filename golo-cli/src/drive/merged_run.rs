@@ -48,6 +48,8 @@ struct Part {
     started_at: Option<SystemTime>,
     /// Reason why the part failed, although its engine reported its end.
     failed: Option<String>,
+    /// Number of changes of the load that the engine has reported.
+    changes: usize,
 }
 
 enum State {
@@ -66,7 +68,7 @@ impl MergedRun {
     /// Creates an empty run of `plan` with `options`, shared by engines of these names.
     #[must_use]
     pub fn new(plan: Plan, options: Options, names: impl IntoIterator<Item = String>) -> Self {
-        let part = |name| Part { name, state: State::Running, seconds: 0, started_at: None, failed: None };
+        let part = |name| Part { name, state: State::Running, seconds: 0, started_at: None, failed: None, changes: 0 };
         Self {
             plan,
             options,
@@ -109,10 +111,11 @@ impl MergedRun {
             Event::Adjusted(adjusted) => {
                 if let Some(load) = &adjusted.load {
                     self.plan = load.try_into()?;
-                    // Each engine of a run reports the same change.
-                    let change = Change::last_of(&self.plan);
-                    let is_known = self.changes.last().map(|known| &known.load) == change.as_ref().map(|new| &new.load);
-                    self.changes.extend(change.filter(|_| !is_known));
+                    // Each engine of a run reports the same changes in the same order.
+                    part.changes += 1;
+                    if part.changes > self.changes.len() {
+                        self.changes.extend(Change::last_of(&self.plan));
+                    }
                 }
             }
             Event::Planned(planned) => {

@@ -1,11 +1,12 @@
 //! A run on several agents as one engine. The agents start together, are followed and stopped together, and their
 //! measurements are merged.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use golo::cli::say;
-use golo::engine::plan::{Plan, Target};
+use golo::engine::plan::{Plan, Rate, Target};
 use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, Options, RunEvent};
 use golo::pb::engine::event::Event;
@@ -24,7 +25,7 @@ use super::local_time::to_local_time;
 use super::orders::{Order, OrderState, carry_out_orders};
 use super::part::Part;
 use super::start::start;
-use super::{FleetSettings, OnAgentLoss, each};
+use super::{FleetSettings, OnAgentLoss, describe_failures, each_result};
 use crate::drive::merged_run::MergedRun;
 use crate::drive::run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason};
 
@@ -36,6 +37,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Channel of the parts' events, each with the number of its part.
 pub type MemberEvents = mpsc::Receiver<(usize, MemberEvent)>;
+
+/// Unit of a [`Rate`] in starts per second.
+const MILLIONTHS_PER_HOUR: f64 = 3.6e9;
 
 /// A run on several agents.
 pub struct Delivery {
@@ -56,7 +60,11 @@ pub struct Delivery {
     torn_down: watch::Sender<Vec<String>>,
     /// Tasks that start the run, carry out orders, and clear up.
     working: JoinSet<()>,
-    /// Changes of the load that the agents have not answered yet.
+    /// The plan with all changes that the agents have confirmed, if there are any.
+    changed: Option<Plan>,
+    /// Levels of the load that the agents have not been asked for yet.
+    levels: VecDeque<Target>,
+    /// The change that the agents have not answered yet, if there is one.
     adjusting: JoinSet<Result<Plan, String>>,
 }
 
@@ -114,6 +122,8 @@ impl Delivery {
             has_printed_skew: false,
             torn_down: channels.torn_down,
             working,
+            changed: None,
+            levels: VecDeque::new(),
             adjusting: JoinSet::new(),
         }
     }
@@ -296,20 +306,64 @@ pub fn print_stderr(name: &str, agent: &str, stderr: &str) {
     }
 }
 
-/// Changes the load of all parts to `level`. Returns the plan from then on, or the agents that did not change it.
-async fn adjust(parts: Vec<Arc<Part>>, plan: Plan, level: Target) -> Result<Plan, String> {
-    let adjusted = each(&parts, move |part| async move {
-        match part.job() {
-            Some(job) => part.agent.adjust(&job, level).await,
-            None => Ok(()),
+/// Changes the load of all parts to `level`. If one of them refuses, the others go back to the level `before`. Returns the
+/// agents that refused.
+async fn adjust(parts: Vec<Arc<Part>>, level: Target, before: Target) -> Result<(), String> {
+    let change = move |level| {
+        move |part: Arc<Part>| async move {
+            match part.job() {
+                Some(job) => part.agent.adjust(&job, level).await,
+                None => Ok(()),
+            }
         }
+    };
+    let results = each_result(&parts, change(level)).await;
+    let (changed, failed): (Vec<_>, Vec<_>) = std::iter::zip(&parts, &results).partition(|(_, result)| result.is_ok());
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let changed: Vec<_> = changed.into_iter().map(|(part, _)| Arc::clone(part)).collect();
+    let restored = each_result(&changed, change(before)).await;
+    let failures = failed.into_iter().chain(std::iter::zip(&changed, &restored)).filter_map(|(part, result)| {
+        let error = result.as_ref().err()?;
+        Some((&*part.name, error.to_string()))
     });
-    adjusted.await.map(|_| plan).map_err(String::from)
+    Err(describe_failures(&failures.collect::<Vec<_>>()))
 }
 
 impl Delivery {
+    /// Begins the next change of the load, once the run has started and the change before is over.
+    fn adjust_next(&mut self) {
+        let (Some(start), true) = (self.started, self.adjusting.is_empty()) else { return };
+        while let Some(level) = self.levels.pop_front() {
+            let at = start.elapsed();
+            let plan = self.changed.as_ref().unwrap_or_else(|| self.merged.plan());
+            let rate = plan.rate_at(at).and_then(|rate| Rate::new((rate * MILLIONTHS_PER_HOUR).round() as u64));
+            let before = rate.map_or_else(|| Target::Users(plan.users_at(at)), Target::Rate);
+            match plan.adjusted(at, level) {
+                Ok(plan) => {
+                    let parts = self.parts.iter().filter(|following| following.is_open);
+                    let parts = parts.map(|following| Arc::clone(&following.part)).collect();
+                    self.adjusting.spawn(async move { adjust(parts, level, before).await.map(|()| plan) });
+                    return;
+                }
+                Err(refused) => self.merged.push(RunEvent::Adjusted(Err(refused.to_string()))),
+            }
+        }
+    }
+
+    /// Takes over the answer to a change of the load.
+    fn adjusted(&mut self, answer: Result<Result<Plan, String>, JoinError>) -> RunEvent {
+        let answer = answer.unwrap_or_else(|error| Err(format!("the change failed: {error}")));
+        if let Ok(plan) = &answer {
+            self.changed = Some(plan.clone());
+        }
+        RunEvent::Adjusted(answer)
+    }
+
     async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
+            self.adjust_next();
             if let Some(event) = self.merged.next_event() {
                 return Some(event);
             }
@@ -318,10 +372,7 @@ impl Delivery {
             }
             let event = tokio::select! {
                 event = self.events.recv() => event,
-                Some(adjusted) = self.adjusting.join_next() => {
-                    let failed = |error: JoinError| Err(format!("the change failed: {error}"));
-                    return Some(RunEvent::Adjusted(adjusted.unwrap_or_else(failed)));
-                }
+                Some(answer) = self.adjusting.join_next() => return Some(self.adjusted(answer)),
             };
             match event {
                 Some((index, event)) => self.receive(index, event),
@@ -341,15 +392,8 @@ impl EngineHandle for Delivery {
     }
 
     fn adjust(&mut self, level: Target) {
-        let at = self.started.map_or(Duration::ZERO, |start| start.elapsed());
-        match self.merged.plan().adjusted(at, level) {
-            Ok(plan) => {
-                let parts = self.parts.iter().filter(|following| following.is_open);
-                let parts = parts.map(|following| Arc::clone(&following.part)).collect();
-                self.adjusting.spawn(adjust(parts, plan, level));
-            }
-            Err(refused) => self.merged.push(RunEvent::Adjusted(Err(refused.to_string()))),
-        }
+        self.levels.push_back(level);
+        self.adjust_next();
     }
 
     fn stop(&mut self, reason: &StopReason) {

@@ -33,6 +33,41 @@ const CHECK: Duration = Duration::from_millis(20);
 /// Number of seconds that the thread may be behind. Further ones are merged.
 const BEHIND: usize = 8;
 
+/// What ends the waiting for receivers after a run.
+#[derive(Clone)]
+pub struct Hurry {
+    /// Returns true if nothing waits any more.
+    is_in: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// How the user ends the waiting, for messages.
+    how: &'static str,
+}
+
+impl Hurry {
+    /// A signal ends the waiting.
+    #[must_use]
+    pub fn by_signal() -> Self {
+        Self { is_in: Arc::new(is_in_hurry), how: "Ctrl-C ends that" }
+    }
+
+    /// The waiting ends once `is_stopped` returns true for a job.
+    #[must_use]
+    pub fn of_job(is_stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { is_in: Arc::new(is_stopped), how: "stopping the job ends that" }
+    }
+
+    /// Waits until `deadline`, or until something ends the waiting.
+    pub(super) async fn patience(&self, deadline: Instant) {
+        while !(self.is_in)() && Instant::now() < deadline {
+            sleep_until(deadline.min(Instant::now() + CHECK)).await;
+        }
+    }
+
+    /// Says what is waited for.
+    pub(super) fn say(&self, most: u64, what: &str) {
+        say(format_args!("golo: waiting at most {most} s for {what}; {}", self.how));
+    }
+}
+
 /// Encodes seconds for one receiver.
 pub trait Encoder: Send {
     /// Returns the requests for a frame, in the order in which they are sent.
@@ -89,7 +124,7 @@ impl Exports {
     /// # Errors
     ///
     /// Returns an error if no thread or runtime can be started, or if an endpoint cannot listen.
-    pub fn start(labels: RunLabels, receivers: Vec<Receiver>) -> Result<Self, Failure> {
+    pub fn start(labels: RunLabels, receivers: Vec<Receiver>, hurry: Hurry) -> Result<Self, Failure> {
         let (messages, incoming) = mpsc::unbounded_channel();
         let (done, written) = blocking::channel();
         let (tell, is_ready) = blocking::channel();
@@ -107,7 +142,7 @@ impl Exports {
                     }
                 };
                 _ = tell.send(Ok(()));
-                let written = serve(labels, open, incoming, &handled).await;
+                let written = serve(labels, open, incoming, &handled, &hurry).await;
                 // The run loop may have given up.
                 _ = done.send(written);
             });
@@ -279,6 +314,7 @@ async fn serve(
     open: Open,
     mut messages: mpsc::UnboundedReceiver<Message>,
     backlog: &AtomicUsize,
+    hurry: &Hurry,
 ) -> Vec<Written> {
     let Open { mut pushed, mut deliveries, endpoints } = open;
     let totals = Arc::new(Mutex::new(Totals::new(labels)));
@@ -309,38 +345,30 @@ async fn serve(
     }
     let has_measured = totals.lock().unwrap_or_else(PoisonError::into_inner).is_last;
     pushed.iter().for_each(|pushed| pushed.queue.close());
-    settle(&pushed).await;
+    settle(&pushed, hurry).await;
     deliveries.shutdown().await;
     let mut written: Vec<_> =
         pushed.iter().filter_map(|Pushed { kind, place, queue, .. }| queue.written(kind, place)).collect();
     for endpoint in serving {
-        written.push(endpoint.finish(has_measured).await);
+        written.push(endpoint.finish(has_measured, hurry).await);
     }
     written
 }
 
 /// Waits until everything has arrived. A receiver that has never accepted anything gets less time than the others.
-async fn settle(pushed: &[Pushed]) {
+async fn settle(pushed: &[Pushed], hurry: &Hurry) {
     let start = Instant::now();
     let is_due = |queue: &Queue| {
         let limit = if queue.has_sent() { REST } else { NEVER_SEEN };
         !queue.is_empty() && start.elapsed() < limit
     };
     let mut is_said = false;
-    while !is_in_hurry() && pushed.iter().any(|pushed| is_due(&pushed.queue)) {
+    while !(hurry.is_in)() && pushed.iter().any(|pushed| is_due(&pushed.queue)) {
         sleep(CHECK).await;
         if !is_said && start.elapsed() > SILENCE {
             is_said = true;
             let waiting = pushed.iter().filter(|pushed| is_due(&pushed.queue)).map(|pushed| &*pushed.place);
-            let (waiting, most) = (waiting.collect::<Vec<_>>().join(", "), REST.as_secs());
-            say(format_args!("golo: waiting at most {most} s for {waiting}; Ctrl-C ends that"));
+            hurry.say(REST.as_secs(), &waiting.collect::<Vec<_>>().join(", "));
         }
-    }
-}
-
-/// Waits until `deadline`, or until a signal ends the waiting.
-pub(super) async fn patience(deadline: Instant) {
-    while !is_in_hurry() && Instant::now() < deadline {
-        sleep_until(deadline.min(Instant::now() + CHECK)).await;
     }
 }

@@ -60,7 +60,7 @@ pub enum Unit {
 }
 
 /// Kind of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A number that only grows.
     Counter,
@@ -92,6 +92,28 @@ pub enum Value<'a> {
     },
 }
 
+impl Value<'_> {
+    /// Adds the value of another series. Of summaries the quantiles of the larger one stay, since they cannot be added.
+    fn add(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Count(sum), Self::Count(more)) => *sum = sum.saturating_add(*more),
+            (Self::Number(sum), Self::Number(more)) => *sum += more,
+            (Self::Histogram(all), Self::Histogram(more)) => all.to_mut().merge(more),
+            (
+                Self::Summary { count, sum, quantiles },
+                Self::Summary { count: more, sum: more_sum, quantiles: other_quantiles },
+            ) => {
+                if more > count {
+                    quantiles.clone_from(other_quantiles);
+                }
+                *count = count.saturating_add(*more);
+                *sum += more_sum;
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Part of the measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -113,11 +135,45 @@ pub fn families<'a>(frame: &Frame<'a>, extent: Extent) -> Vec<Family<'a>> {
     families.extend(generator(frame, snapshot));
     families.extend(own(snapshot));
     families.retain(|family| !family.series.is_empty());
+    let mut families = unique(families);
     for family in &mut families {
-        family.series.sort_by(|(one, _), (other, _)| one.cmp(other));
+        family.series = joined(std::mem::take(&mut family.series));
     }
-    families.sort_by(|one, other| one.name.cmp(&other.name));
     families
+}
+
+/// Sorts families by name, and joins those of the same name: metrics of the load test whose names differ in a sign only.
+/// One of another kind gets another name.
+fn unique(mut families: Vec<Family<'_>>) -> Vec<Family<'_>> {
+    families.sort_by(|one, other| (&one.name, one.kind).cmp(&(&other.name, other.kind)));
+    let mut unique: Vec<Family<'_>> = Vec::new();
+    for mut family in families {
+        match unique.last_mut().filter(|last| last.name == family.name) {
+            Some(last) if last.kind == family.kind => last.series.append(&mut family.series),
+            Some(_) => {
+                family.name = format!("{}_{:?}", family.name, family.kind).to_lowercase().into();
+                unique.push(family);
+            }
+            None => unique.push(family),
+        }
+    }
+    unique
+}
+
+/// Sorts series by label, and joins those with equal labels: requests that failed for different reasons, and tags that differ
+/// in a sign only. A receiver would keep one of them.
+fn joined<'a>(mut series: Vec<(Labels<'a>, Value<'a>)>) -> Vec<(Labels<'a>, Value<'a>)> {
+    // To some receivers a label without a value is no label.
+    series.iter_mut().for_each(|(labels, _)| labels.retain(|(_, value)| !value.is_empty()));
+    series.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut joined: Vec<(Labels<'a>, Value<'a>)> = Vec::with_capacity(series.len());
+    for (labels, value) in series {
+        match joined.last_mut() {
+            Some((last, known)) if *last == labels => known.add(&value),
+            _ => joined.push((labels, value)),
+        }
+    }
+    joined
 }
 
 /// Creates a metric of golo.
@@ -226,8 +282,11 @@ fn requests(snapshot: &Snapshot) -> Vec<Family<'_>> {
 }
 
 fn triggers(snapshot: &Snapshot) -> Vec<Family<'_>> {
+    let all = &snapshot.triggers;
     let by_scenario: Vec<(Option<&str>, &Triggers)> = match snapshot.scenarios.is_empty() {
-        true => vec![(None, &snapshot.triggers)],
+        // Before the first trigger it is not known here if the load test has scenarios.
+        true if all.done == 0 && all.interrupted == 0 => Vec::new(),
+        true => vec![(None, all)],
         false => snapshot.scenarios.iter().map(|(name, triggers)| (Some(&**name), triggers)).collect(),
     };
     let (mut ended, mut service, mut response) = (Vec::new(), Vec::new(), Vec::new());
@@ -246,7 +305,6 @@ fn triggers(snapshot: &Snapshot) -> Vec<Family<'_>> {
         service.push((with(&[]), Value::Histogram(Cow::Borrowed(&triggers.service))));
         response.push((with(&[]), Value::Histogram(Cow::Borrowed(&triggers.response))));
     }
-    let all = &snapshot.triggers;
     let dropped = [("busy", all.dropped_busy), ("unready", all.dropped_unready), ("stopped", all.dropped_stopped)];
     let dropped = dropped.map(|(reason, count)| (pairs([("reason", reason)]), Value::Count(count)));
     vec![
@@ -447,7 +505,40 @@ pub fn plain(name: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use golo::engine::errors::ErrorKind;
+    use golo::engine::series::Series;
+
     use super::*;
+
+    #[test]
+    fn requests_that_failed_for_different_reasons_are_one_series() {
+        let mut snapshot = Snapshot::default();
+        let label = std::sync::Arc::new(Label::new("", "/a", "GET"));
+        for (kind, count) in [(ErrorKind::Reset, 2), (ErrorKind::Body, 3)] {
+            let mut measure = Measure::default();
+            measure.durations.record_n(7, count);
+            let series = Series { label: std::sync::Arc::clone(&label), outcome: Outcome::Failed(kind) };
+            snapshot.requests.insert(series, measure);
+        }
+        let families = requests(&snapshot);
+        let of_requests = families.into_iter().find(|family| family.name == "golo_http_requests").unwrap();
+        let joined = joined(of_requests.series);
+        let text = |labels: &Labels<'_>| {
+            let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            labels.join(" ")
+        };
+        let shown: Vec<_> = joined.iter().map(|(labels, value)| (text(labels), value.clone())).collect();
+        assert_eq!(shown, [("method=GET outcome=failed route=/a status=0".to_owned(), Value::Count(5))]);
+    }
+
+    #[test]
+    fn metrics_with_the_same_name_are_one_or_get_another_name() {
+        let family = |kind, count| family("a", kind, Unit::None, "", vec![(Vec::new(), Value::Count(count))]);
+        let unique = unique(vec![family(Kind::Gauge, 1), family(Kind::Counter, 2), family(Kind::Counter, 3)]);
+        let shown: Vec<_> = unique.into_iter().map(|family| (family.name, joined(family.series))).collect();
+        let series = |count| vec![(Vec::new(), Value::Count(count))];
+        assert_eq!(shown, [("a".into(), series(5)), ("a_gauge".into(), series(1))]);
+    }
 
     #[test]
     fn names_of_labels_are_plain_and_unique() {

@@ -13,6 +13,10 @@ use crate::support::failure::Failure;
 
 /// Longest time for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Parts of names of parameters that have credentials, in lower case.
+const SECRETS: [&str; 8] = ["token", "pass", "pwd", "secret", "auth", "key", "credential", "jwt"];
+/// Number of bytes of an answer after which the rest is not read.
+const ANSWER: usize = 64 << 10;
 /// Largest number of characters of a reason that a receiver sends.
 const REASON: usize = 200;
 
@@ -20,7 +24,8 @@ const REASON: usize = 200;
 ///
 /// # Errors
 ///
-/// Returns an error if the text is no URL of HTTP, or if it has a user or a password. `example` is a right one.
+/// Returns an error if the text is no URL of HTTP, or if it has a user, a password or a parameter with credentials.
+/// `example` is a right one.
 pub fn url(kind: &str, text: &str, example: &str) -> Result<Url, Failure> {
     let wrong = |why: &str| Failure::from(format!("`--out {kind}=…`: {why}; expected a URL, as {example}"));
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
@@ -30,7 +35,16 @@ pub fn url(kind: &str, text: &str, example: &str) -> Result<Url, Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("other users of this machine can read the user and password in it; give them by variables"));
     }
+    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+        return Err(wrong("other users of this machine can read the credentials in it; give them by variables"));
+    }
     Ok(url)
+}
+
+/// Returns true if a parameter of this name has credentials.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    matches!(&*name, "u" | "p" | "user" | "username") || SECRETS.iter().any(|word| name.contains(word))
 }
 
 /// Returns the header `Authorization` from environment variables: `PREFIX_TOKEN`, or `PREFIX_USER` and `PREFIX_PASSWORD`.
@@ -143,9 +157,14 @@ impl HttpCourier {
         let url = (self.address)(&self.url, parcel.kind);
         let request = self.client.post(url).headers(self.headers.clone()).body(parcel.body.clone());
         let away = |error: &reqwest::Error| SendError::Again(self.errors.away(error).to_string(), None);
-        let response = request.send().await.map_err(|error| away(&error))?;
+        let mut response = request.send().await.map_err(|error| away(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(|error| away(&error))?;
+        let mut body = Vec::new();
+        while body.len() < ANSWER
+            && let Some(chunk) = response.chunk().await.map_err(|error| away(&error))?
+        {
+            body.extend_from_slice(&chunk);
+        }
         match status.is_success() {
             true => (self.check)(&body).map(|()| headers),
             false => Err(self.refusal(status, &headers, &body)),
@@ -206,6 +225,10 @@ mod tests {
             assert!(error.starts_with("`--out influxdb=…`: ") && error.ends_with("expected a URL, as http://a:1"));
         }
         assert_eq!(url("influxdb", "https://a:1/db?x=y", "").unwrap().as_str(), "https://a:1/db?x=y");
+        for name in ["u", "p", "P", "token", "password", "api_key", "access_token", "Authorization"] {
+            let error = url("otlp", &format!("http://a/write?db=x&{name}=hush"), "").unwrap_err().to_string();
+            assert!(error.contains("can read the credentials in it") && !error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

@@ -11,13 +11,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use golo::cli::say;
 use golo::report::Written;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::exports::{Totals, patience};
+use super::exports::{Hurry, Totals};
 use super::exposition::Format;
 use super::families::{Extent, families};
 use crate::http::server::{Bounds, Server, ServerFlags, ServerOptions, Statuses, Token};
@@ -137,14 +136,14 @@ fn lock(scrapes: &Mutex<Scrapes>) -> MutexGuard<'_, Scrapes> {
 
 impl Serving {
     /// Waits for the last scrape if the run was measured, and stops listening.
-    pub(super) async fn finish(self, has_measured: bool) -> Written {
+    pub(super) async fn finish(self, has_measured: bool, hurry: &Hurry) -> Written {
         let Self { place, scrapes, stop, task } = self;
-        let next = lock(&scrapes).next();
-        if let (true, Some(until)) = (has_measured, next) {
+        let (next, has_final) = (lock(&scrapes).next(), lock(&scrapes).has_final);
+        if let (true, Some(until)) = (has_measured && !has_final, next) {
             let most = until.saturating_duration_since(Instant::now()).as_secs() + 1;
-            say(format_args!("golo: waiting at most {most} s for the last scrape of {place}; Ctrl-C ends that"));
+            hurry.say(most, &format!("the last scrape of {place}"));
             tokio::select! {
-                () = patience(until) => {}
+                () = hurry.patience(until) => {}
                 () = async { while !lock(&scrapes).has_final { sleep(CHECK).await } } => {}
             }
         }

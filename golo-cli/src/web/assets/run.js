@@ -227,6 +227,7 @@ for (const button of document.querySelectorAll("[data-span]")) {
 
 let source = null;
 let pause = 1000;
+let next = 0;
 
 const lost = (text) => {
   write(find("lost"), text);
@@ -251,6 +252,8 @@ const show = ({ columns, step, points, tiles, head: newHead, view, samples }) =>
 };
 
 const follow = () => {
+  clearTimeout(next);
+  source?.close();
   source = new EventSource(`${path}/events`);
   const take = (event) => {
     pause = 1000;
@@ -268,7 +271,7 @@ const follow = () => {
   source.addEventListener("error", () => {
     source.close();
     lost("The connection to golo is lost. Trying again.");
-    setTimeout(follow, pause);
+    next = setTimeout(follow, pause);
     pause = Math.min(pause * 2, 30_000);
   });
 };
@@ -278,6 +281,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden && source && head && !head.is_steered) {
     source.close();
     source = null;
+    clearTimeout(next);
   } else if (!document.hidden && !source && head && !head.is_over) {
     follow();
   }
