@@ -138,7 +138,8 @@ impl Serving {
     /// Waits for the last scrape if the run was measured, and stops listening.
     pub(super) async fn finish(self, has_measured: bool, hurry: &Hurry) -> Written {
         let Self { place, scrapes, stop, task } = self;
-        let (next, has_final) = (lock(&scrapes).next(), lock(&scrapes).has_final);
+        let next = lock(&scrapes).next();
+        let has_final = lock(&scrapes).has_final;
         if let (true, Some(until)) = (has_measured && !has_final, next) {
             let most = until.saturating_duration_since(Instant::now()).as_secs() + 1;
             hurry.say(most, &format!("the last scrape of {place}"));
