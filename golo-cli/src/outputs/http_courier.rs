@@ -25,18 +25,21 @@ const REASON: usize = 200;
 /// # Errors
 ///
 /// Returns an error if the text is no URL of HTTP, or if it has a user, a password or a parameter with credentials.
-/// `example` is a right one.
-pub fn url(kind: &str, text: &str, example: &str) -> Result<Url, Failure> {
+/// `example` is a right one, and `variables` are those of the credentials.
+pub fn url(kind: &str, text: &str, example: &str, variables: &str) -> Result<Url, Failure> {
     let wrong = |why: &str| Failure::from(format!("`--out {kind}=…`: {why}; expected a URL, as {example}"));
+    let secret = |what: &str| {
+        wrong(&format!("other users of this machine can read {what} in it; give them by the variables {variables}"))
+    };
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(wrong("it is no URL with http:// or https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("other users of this machine can read the user and password in it; give them by variables"));
+        return Err(secret("the user and password"));
     }
     if url.query_pairs().any(|(name, _)| is_secret(&name)) {
-        return Err(wrong("other users of this machine can read the credentials in it; give them by variables"));
+        return Err(secret("the credentials"));
     }
     Ok(url)
 }
@@ -220,13 +223,13 @@ mod tests {
             ("hush", "relative URL without a base"),
             ("ftp://a", "it is no URL with http:// or https://"),
         ] {
-            let error = url("influxdb", text, "http://a:1").unwrap_err().to_string();
+            let error = url("influxdb", text, "http://a:1", "A").unwrap_err().to_string();
             assert!(error.contains(said) && !error.contains("hush"), "{error}");
             assert!(error.starts_with("`--out influxdb=…`: ") && error.ends_with("expected a URL, as http://a:1"));
         }
-        assert_eq!(url("influxdb", "https://a:1/db?x=y", "").unwrap().as_str(), "https://a:1/db?x=y");
+        assert_eq!(url("influxdb", "https://a:1/db?x=y", "", "A").unwrap().as_str(), "https://a:1/db?x=y");
         for name in ["u", "p", "P", "token", "password", "api_key", "access_token", "Authorization"] {
-            let error = url("otlp", &format!("http://a/write?db=x&{name}=hush"), "").unwrap_err().to_string();
+            let error = url("otlp", &format!("http://a/write?db=x&{name}=hush"), "", "A").unwrap_err().to_string();
             assert!(error.contains("can read the credentials in it") && !error.contains("hush"), "{error}");
         }
     }

@@ -34,7 +34,7 @@ const PERCENTILES: [&str; QUANTILES.len()] = ["p50", "p90", "p95", "p99"];
 ///
 /// Returns an error if the URL or the credentials cannot be used.
 pub fn open(argument: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Receiver, Failure> {
-    let url = url(KIND, argument, EXAMPLE)?;
+    let url = url(KIND, argument, EXAMPLE, CREDENTIALS)?;
     let place = golo::cli::without_secrets(url.as_str()).into_owned();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -42,6 +42,9 @@ pub fn open(argument: &str, variable: impl Fn(&str) -> Option<String>) -> Result
     let courier = courier.explained(explanation);
     Ok(Receiver::Pushed { kind: KIND, place, encoder: Box::new(Influxdb), courier: Box::new(courier) })
 }
+
+/// Variables with the credentials.
+const CREDENTIALS: &str = "GOLO_INFLUXDB_TOKEN, or GOLO_INFLUXDB_USER and GOLO_INFLUXDB_PASSWORD";
 
 /// Returns the URL to which points are sent.
 fn write_url(mut url: Url) -> Result<Url, Failure> {
@@ -168,7 +171,7 @@ mod tests {
     use crate::outputs::frame::RunLabels;
 
     fn write_to(text: &str) -> Result<String, String> {
-        let url = url(KIND, text, EXAMPLE).map_err(String::from)?;
+        let url = url(KIND, text, EXAMPLE, CREDENTIALS).map_err(String::from)?;
         write_url(url).map(String::from).map_err(String::from)
     }
 

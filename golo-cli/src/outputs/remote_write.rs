@@ -50,7 +50,8 @@ const V2: &str = "2.0";
 ///
 /// Returns an error if the URL or the credentials cannot be used.
 pub fn open(argument: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Receiver, Failure> {
-    let url = url(KIND, argument, "http://127.0.0.1:9090/api/v1/write")?;
+    let variables = "GOLO_PROMETHEUS_RW_TOKEN, or GOLO_PROMETHEUS_RW_USER and GOLO_PROMETHEUS_RW_PASSWORD";
+    let url = url(KIND, argument, "http://127.0.0.1:9090/api/v1/write", variables)?;
     let place = golo::cli::without_secrets(url.as_str()).into_owned();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));

@@ -75,7 +75,7 @@ async fn wrong_settings_end_it_before_any_load() {
             "unknown temporality `both`: expected `cumulative`, `delta` or `lowmemory`",
         ),
         ("http://127.0.0.1:1", "HEADERS", "hush", "header 1 has no `=`"),
-        ("http://me:hush@127.0.0.1:1", "PROTOCOL", "grpc", "give them by variables"),
+        ("http://me:hush@127.0.0.1:1", "PROTOCOL", "grpc", "give them by the variables"),
         ("http://127.0.0.1:1/v1/metrics", "PROTOCOL", "http/protobuf", "golo adds `/v1/metrics`"),
     ] {
         let Run { command, target, folder } = Run::to(url, "-d 1").set(variable, value);

@@ -60,7 +60,7 @@ async fn credentials_reach_the_receiver_and_nothing_else() {
     }
     let ran = Run::start("-u 1 -d 1 -o prometheus-rw=http://me:hush-hush-hush@127.0.0.1:1/", &[]).finish().await;
     ran.assert_code(104);
-    assert!(ran.text().contains("give them by variables") && !ran.text().contains(secret), "{}", ran.text());
+    assert!(ran.text().contains("give them by the variables") && !ran.text().contains(secret), "{}", ran.text());
 }
 
 #[tokio::test]

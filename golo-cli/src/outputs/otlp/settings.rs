@@ -109,7 +109,7 @@ impl Settings {
     /// Returns an error if the URL or a variable is wrong. It shows no value of a header.
     pub fn read(signal: Signal, url: &str, variable: &impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let protocol = Protocol::read(signal, variable)?;
-        let url = http_courier::url(KIND, url, EXAMPLE)?;
+        let url = http_courier::url(KIND, url, EXAMPLE, "OTEL_EXPORTER_OTLP_HEADERS")?;
         let path = url.path().trim_end_matches('/');
         if path.ends_with("/v1/metrics") || path.ends_with("/v1/traces") {
             let wrong = "golo adds `/v1/metrics` and `/v1/traces` itself";
