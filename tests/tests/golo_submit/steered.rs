@@ -2,33 +2,77 @@
 
 use serde_json::{Value, json};
 
-use super::fleet::{Call, Fleet, JOBS, sample};
+use super::fleet::{Agent, Call, Fleet, JOBS, Ran, Running, sample};
 
-#[tokio::test]
-async fn load_of_a_fleet_is_changed_on_the_page_and_reported() {
-    let fleet = Fleet::start(2).await;
-    let target = sample();
-    let mut running = Call::new(&fleet, JOBS, target.url(), "-u 4 -d 60 --pace 50ms --web=127.0.0.1:0").spawn();
-    let said = running.program.stderr.wait_for("watch the run at ").await;
-    let page = said.rsplit(' ').next().unwrap().to_owned();
-    running.program.stderr.wait_for("started together within").await;
-    let post = |path: &str, body: Value| {
-        let request = golo::client().post(format!("{page}{path}")).json(&body);
-        async { request.send().await.unwrap().status().as_u16() }
-    };
-    assert_eq!(post("/load", json!({ "users": 10 })).await, 202);
-    golo_tests::within("each agent's half of the users", async {
-        while !fleet.last_jobs().await.iter().all(|job| job["users"] == 5) {
+/// A run whose page is open.
+struct Steered {
+    running: Running,
+    page: String,
+}
+
+impl Steered {
+    /// Starts a run of 4 users, and waits until it has begun.
+    async fn start(fleet: &Fleet, target: &str) -> Self {
+        let mut running = Call::new(fleet, JOBS, target, "-u 4 -d 60 --pace 50ms --web=127.0.0.1:0").spawn();
+        let said = running.program.stderr.wait_for("watch the run at ").await;
+        running.program.stderr.wait_for("started together within").await;
+        Self { running, page: said.rsplit(' ').next().unwrap().to_owned() }
+    }
+
+    async fn post(&self, path: &str, body: Value) {
+        let request = golo::client().post(format!("{}{path}", self.page)).json(&body);
+        assert_eq!(request.send().await.unwrap().status(), 202);
+    }
+
+    async fn stop(self) -> Ran {
+        self.post("/stop", json!({})).await;
+        let ran = self.running.finish().await;
+        ran.assert_ended_with(105, "STOPPED by an order");
+        ran
+    }
+}
+
+/// Waits until each agent has this number of users.
+async fn each_has(fleet: &Fleet, users: u64) {
+    golo_tests::within("the users of each agent", async {
+        while !fleet.last_jobs().await.iter().all(|job| job["users"] == users) {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    assert_eq!(post("/stop", json!({})).await, 202);
-    let ran = running.finish().await;
-    ran.assert_ended_with(105, "STOPPED by an order");
-    let text = ran.finished.stdout.join("\n");
-    assert_eq!(text.matches("to 10 users at").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn load_of_a_fleet_is_changed_in_the_order_of_the_orders_and_reported() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let run = Steered::start(&fleet, target.url()).await;
+    run.post("/load", json!({ "users": 10 })).await;
+    each_has(&fleet, 5).await;
+    for users in [16, 6, 12, 8] {
+        run.post("/load", json!({ "users": users })).await;
+    }
+    each_has(&fleet, 4).await;
+    let ran = run.stop().await;
     let summary = ran.summary();
-    assert_eq!(summary["run"]["changes"].as_array().unwrap().len(), 1, "{summary:#}");
-    assert_eq!(summary["load"]["most_users"], 10);
+    let loads: Vec<_> = summary["run"]["changes"].as_array().unwrap().iter().map(|change| &change["load"]).collect();
+    assert_eq!(loads.last().unwrap().as_str(), Some("8 users"), "{summary:#}");
+    assert_eq!(loads[..2], ["10 users", "16 users"], "{summary:#}");
+    assert_eq!(loads.len(), 5, "{summary:#}");
+}
+
+#[tokio::test]
+async fn load_that_one_agent_refuses_is_taken_back_by_the_others() {
+    let fleet = Fleet { agents: vec![Agent::start(1).await, Agent::start_with(2, &["--max-users", "5"]).await] };
+    let target = sample();
+    let run = Steered::start(&fleet, target.url()).await;
+    run.post("/load", json!({ "users": 20 })).await;
+    // The answer to this change comes after that to the one before.
+    run.post("/load", json!({ "users": 6 })).await;
+    each_has(&fleet, 3).await;
+    let ran = run.stop().await;
+    let summary = ran.summary();
+    let changes = summary["run"]["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 1, "{summary:#}");
+    assert_eq!(changes[0]["load"], "6 users");
 }
