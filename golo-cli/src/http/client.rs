@@ -145,6 +145,12 @@ impl HttpClient {
         Ok(Self { client, token, names })
     }
 
+    /// Returns a client that makes its calls with `client`, without a token.
+    #[must_use]
+    pub fn of(client: Client, names: Names) -> Self {
+        Self { client, token: None, names }
+    }
+
     /// Returns a call, to be [sent](Self::send).
     pub fn request<'s>(
         &self,
