@@ -44,7 +44,7 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send
 
 /// Sends requests to a receiver.
 pub trait Courier: Send {
-    /// Sends a request. Dropping the future gives it up.
+    /// Sends a request. Dropping the future cancels it.
     fn send<'a>(&'a mut self, parcel: &'a Parcel) -> Sending<'a>;
 }
 
@@ -173,7 +173,8 @@ pub async fn deliver(queue: Arc<Queue>, mut courier: Box<dyn Courier>) {
     }
 }
 
-/// Sends the requests of a second. Returns false if one was refused, also if only in part, or if the second was dropped meanwhile.
+/// Sends the requests of a second. Returns false if one was refused, also if only in part, or if the second was dropped
+/// meanwhile.
 async fn deliver_second(queue: &Queue, number: u64, parcels: &[Parcel], courier: &mut dyn Courier) -> bool {
     let mut is_whole = true;
     for parcel in parcels {

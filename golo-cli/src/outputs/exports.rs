@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::delivery::{Courier, Parcel, Queue, deliver};
-use super::frame::{Frame, RunLabels};
+use super::frame::{Frame, Made, RunLabels};
 use super::scrape::{Endpoint, EndpointOptions};
 use crate::support::failure::Failure;
 
@@ -33,12 +33,12 @@ const CHECK: Duration = Duration::from_millis(20);
 /// Number of seconds that the thread may be behind. Further ones are merged.
 const BEHIND: usize = 8;
 
-/// What ends the waiting for receivers after a run.
+/// Ends the waiting for receivers after a run.
 #[derive(Clone)]
 pub struct Hurry {
     /// Returns true if nothing waits any more.
     is_in: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// How the user ends the waiting, for messages.
+    /// What a user does to end the waiting, for messages.
     how: &'static str,
 }
 
@@ -111,6 +111,7 @@ enum Message {
 }
 
 /// A second of a run.
+#[derive(Debug, Default)]
 struct Second {
     elapsed: Duration,
     snapshot: Snapshot,
@@ -211,17 +212,15 @@ impl MetricsOutput for Exports {
     }
 }
 
-/// What an endpoint shows: the run so far.
+/// The run so far.
 #[derive(Debug)]
 pub(super) struct Totals {
     labels: RunLabels,
     started: SystemTime,
     since: SystemTime,
     at: SystemTime,
-    second: Snapshot,
+    second: Second,
     totals: Snapshot,
-    users: u64,
-    connections: u64,
     is_last: bool,
 }
 
@@ -232,27 +231,26 @@ impl Totals {
             started: UNIX_EPOCH,
             since: UNIX_EPOCH,
             at: UNIX_EPOCH,
-            second: Snapshot::default(),
+            second: Second::default(),
             totals: Snapshot::default(),
-            users: 0,
-            connections: 0,
             is_last: false,
         }
     }
 
     /// Returns the latest second, once the measured part has started.
     pub(super) fn frame(&self) -> Option<Frame<'_>> {
-        let Self { labels, started, since, at, second, totals, users, connections, is_last } = self;
-        (*started > UNIX_EPOCH).then_some(Frame {
+        let Self { labels, started, since, at, second, totals, is_last } = self;
+        (*started > UNIX_EPOCH).then(|| Frame {
             labels,
             started: *started,
             since: *since,
             at: *at,
-            second,
+            second: &second.snapshot,
             totals,
-            users: *users,
-            connections: *connections,
+            users: second.users,
+            connections: second.connections,
             is_last: *is_last,
+            made: Made::default(),
         })
     }
 
@@ -266,8 +264,7 @@ impl Totals {
         // Two points in time are never equal, or one would replace the other.
         let least = self.since + Duration::from_millis(1);
         self.at = whole_milliseconds(self.started + second.elapsed).max(least);
-        (self.users, self.connections) = (second.users, second.connections);
-        self.second = second.snapshot;
+        self.second = second;
     }
 }
 

@@ -14,12 +14,12 @@ use super::frame::Frame;
 
 /// Percentiles of trends, which have no histogram with fixed buckets.
 pub const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
-/// What the name of a load test's own metric begins with.
+/// Beginning of the names of a load test's own metrics.
 pub const OWN: &str = "golo_own_";
 /// Nanoseconds in a second.
 const NANOSECONDS: f64 = 1e9;
-/// Names of labels that golo gives. A tag of the load test with such a name becomes `tag_NAME`. The tags `scenario` and
-/// `group` are golo's own.
+/// Names of golo's labels. A tag of the load test with such a name becomes `tag_NAME`. golo itself sets the tags `scenario`
+/// and `group`.
 const OURS: [&str; 17] = [
     "agent", "check", "instance", "job", "kind", "le", "method", "origin", "outcome", "phase", "quantile", "reason",
     "result", "route", "run", "status", "step",
@@ -121,9 +121,8 @@ pub enum Extent {
     Second,
 }
 
-/// Returns the metrics of a frame, sorted by name. Metrics without any series are left out.
-#[must_use]
-pub fn families<'a>(frame: &Frame<'a>, extent: Extent) -> Vec<Family<'a>> {
+/// Makes the metrics of a frame, sorted by name, for [`Frame::families`].
+pub(super) fn families<'a>(frame: &Frame<'a>, extent: Extent) -> Vec<Family<'a>> {
     let snapshot = match extent {
         Extent::Totals => frame.totals,
         Extent::Second => frame.second,
@@ -191,7 +190,7 @@ pub fn seconds(nanoseconds: u128) -> f64 {
     nanoseconds as f64 / NANOSECONDS
 }
 
-/// Returns true if golo gives a label of this name. A tag of the load test never has it.
+/// Returns true if this is the name of one of golo's labels, which no tag of the load test has.
 #[must_use]
 pub fn is_golos(name: &str) -> bool {
     OURS.contains(&name)

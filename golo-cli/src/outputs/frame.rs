@@ -1,8 +1,11 @@
 //! What the receivers of metrics get at the end of each second.
 
-use std::time::SystemTime;
+use std::cell::OnceCell;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use golo::engine::snapshot::Snapshot;
+
+use super::families::{Extent, Family, families};
 
 /// Labels that all metrics of a run have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +29,7 @@ impl RunLabels {
 }
 
 /// The measurements at the end of a second, or at the end of the run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Frame<'a> {
     /// Labels of the run.
     pub labels: &'a RunLabels,
@@ -46,4 +49,31 @@ pub struct Frame<'a> {
     pub connections: u64,
     /// True for the last frame of a run.
     pub is_last: bool,
+    /// Metrics that have been made.
+    pub made: Made<'a>,
+}
+
+/// The metrics of a frame, made once for all receivers.
+#[derive(Debug, Default)]
+pub struct Made<'a> {
+    totals: OnceCell<Vec<Family<'a>>>,
+    second: OnceCell<Vec<Family<'a>>>,
+}
+
+impl<'a> Frame<'a> {
+    /// Returns the metrics of this part of the measurements, sorted by name. Metrics without any series are left out.
+    pub fn families(&self, extent: Extent) -> &[Family<'a>] {
+        let made = match extent {
+            Extent::Totals => &self.made.totals,
+            Extent::Second => &self.made.second,
+        };
+        made.get_or_init(|| families(self, extent))
+    }
+}
+
+/// Returns milliseconds since the Unix epoch.
+#[must_use]
+pub fn milliseconds(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -179,9 +179,7 @@ impl HttpCourier {
 
     /// Returns the error of a response that is no success.
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> SendError {
-        let text = (self.read)(body).unwrap_or_else(|| message(body));
-        let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
-        let text = golo::cli::without_secrets(&text);
+        let text = shortened(&(self.read)(body).unwrap_or_else(|| message(body)));
         let mut reason =
             if text.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {text}") };
         if let Some(advice) = (self.explain)(status, &text) {
@@ -206,6 +204,12 @@ fn is_passing(status: StatusCode) -> bool {
     let is_of_server = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
     is_of_server
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+}
+
+/// Returns the reason that a receiver gave, on one line, short and without secrets.
+pub(super) fn shortened(text: &str) -> String {
+    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
+    golo::cli::without_secrets(&text).into_owned()
 }
 
 /// Returns the text of a response: `error` or `message` of a JSON object, else all of it.

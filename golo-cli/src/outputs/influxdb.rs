@@ -13,7 +13,7 @@ use golo::engine::histogram::Histogram;
 use super::buckets::{BOUNDS, classic};
 use super::delivery::Parcel;
 use super::exports::{Encoder, Receiver};
-use super::families::{Extent, Family, Kind, QUANTILES, Unit, Value, families, is_golos, seconds};
+use super::families::{Extent, Family, Kind, QUANTILES, Unit, Value, is_golos, seconds};
 use super::frame::Frame;
 use super::http_courier::{HttpCourier, authorization, url};
 use super::line_protocol::Points;
@@ -100,14 +100,14 @@ struct Influxdb;
 impl Encoder for Influxdb {
     fn encode(&mut self, frame: &Frame<'_>) -> Vec<Parcel> {
         let mut points = Points::default();
-        for family in families(frame, Extent::Second) {
+        for family in frame.families(Extent::Second) {
             for (labels, value) in &family.series {
                 let labels = || labels.iter().map(|(name, value)| (&**name, &**value));
                 let golos = labels().filter(|(name, _)| is_golos(name));
                 let others = labels().filter(|(name, _)| !is_golos(name));
                 let run = frame.labels.pairs().map(|(name, value)| -> (&str, &str) { (name, value) });
                 let series = points.series(&family.name, run.chain(golos).chain(others));
-                add(&mut points, &series, &family, value, frame.at);
+                add(&mut points, &series, family, value, frame.at);
             }
         }
         points.into_parcels()
@@ -168,7 +168,7 @@ mod tests {
     use golo::engine::snapshot::Snapshot;
 
     use super::*;
-    use crate::outputs::frame::RunLabels;
+    use crate::outputs::frame::{Made, RunLabels};
 
     fn write_to(text: &str) -> Result<String, String> {
         let url = url(KIND, text, EXAMPLE, CREDENTIALS).map_err(String::from)?;
@@ -228,6 +228,7 @@ mod tests {
             users: 1,
             connections: 1,
             is_last: false,
+            made: Made::default(),
         };
         let body = Influxdb.encode(&frame)[0].body.clone();
         let text = String::from_utf8(body.to_vec()).unwrap();

@@ -8,11 +8,12 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, BuildHasherDefault};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rustc_hash::FxHasher;
 
 use super::delivery::Parcel;
+use super::frame::milliseconds;
 
 /// Size in bytes at which a body ends. InfluxDB advises bodies of 5 MB at most, and resets connections past 25 MB.
 const BODY: usize = 4_000_000;
@@ -71,8 +72,7 @@ impl Points {
         if separator == ' ' {
             return;
         }
-        let milliseconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        _ = writeln!(line, " {milliseconds}");
+        _ = writeln!(line, " {}", milliseconds(at));
         match self.bodies.last_mut() {
             Some(body) if body.len() + line.len() <= BODY => body.push_str(&line),
             _ => self.bodies.push(line),
@@ -139,7 +139,7 @@ pub fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use proptest::prelude::*;
 

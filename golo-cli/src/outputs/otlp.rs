@@ -19,6 +19,7 @@ use prost::Message as _;
 
 use super::delivery::{Courier, SendError};
 use super::exports::Receiver;
+use super::http_courier::shortened;
 use crate::support::failure::Failure;
 use messages::ExportResponse;
 use metrics::MetricsEncoder;
@@ -27,8 +28,6 @@ use traces::TracesEncoder;
 
 /// Name of the output.
 pub const KIND: &str = "otlp";
-/// Largest number of characters of a reason that a receiver sends.
-const REASON: usize = 200;
 
 /// Opens the output of metrics.
 ///
@@ -73,12 +72,6 @@ fn check(body: &[u8]) -> Result<(), SendError> {
     let reason = shortened(&partial.error_message);
     let said = if reason.is_empty() { "it gave no reason" } else { &reason };
     Err(SendError::Partly(format!("it rejected {} of the values of a request: {said}", partial.rejected_data_points)))
-}
-
-/// Returns what a receiver said, on one line, short and without secrets.
-fn shortened(text: &str) -> String {
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(REASON).collect();
-    golo::cli::without_secrets(&text).into_owned()
 }
 
 #[cfg(test)]

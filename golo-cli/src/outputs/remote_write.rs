@@ -13,7 +13,6 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, BuildHasherDefault};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -22,8 +21,8 @@ use rustc_hash::FxHasher;
 
 use super::delivery::{Courier, Parcel, SendError, Sending};
 use super::exports::{Encoder, Receiver};
-use super::families::{Extent, families};
-use super::frame::Frame;
+use super::families::Extent;
+use super::frame::{Frame, milliseconds};
 use super::http_courier::{HttpCourier, authorization, url};
 use super::prometheus::{labels, name, samples};
 use crate::support::failure::Failure;
@@ -81,8 +80,8 @@ struct RemoteWrite {
 impl RemoteWrite {
     fn lines(&mut self, frame: &Frame<'_>) -> Vec<Line> {
         let mut lines = Vec::new();
-        for family in families(frame, Extent::Totals) {
-            let name = name(&family);
+        for family in frame.families(Extent::Totals) {
+            let name = name(family);
             for (series, value) in &family.series {
                 let of_series = labels(frame.labels, series);
                 samples(family.kind, value, |sample| {
@@ -122,12 +121,6 @@ impl Encoder for RemoteWrite {
         };
         self.lines(frame).chunks(BATCH).map(parcel).collect()
     }
-}
-
-/// Returns milliseconds since the Unix epoch.
-fn milliseconds(at: SystemTime) -> i64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn encode_v1(lines: &[Line]) -> Vec<u8> {

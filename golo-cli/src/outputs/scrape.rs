@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exports::{Hurry, Totals};
 use super::exposition::Format;
-use super::families::{Extent, families};
+use super::families::Extent;
 use crate::http::server::{Bounds, Server, ServerFlags, ServerOptions, Statuses, Token};
 use crate::support::failure::Failure;
 
@@ -172,7 +172,7 @@ async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     let format = Format::preferred(&accept.collect::<Vec<_>>().join(","));
     let totals = shown.totals.lock().unwrap_or_else(PoisonError::into_inner);
     let (body, is_final) = match totals.frame() {
-        Some(frame) => (format.write(frame.labels, &families(&frame, Extent::Totals)), frame.is_last),
+        Some(frame) => (format.write(frame.labels, frame.families(Extent::Totals)), frame.is_last),
         None => (Vec::new(), false),
     };
     drop(totals);

@@ -45,8 +45,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Turns a response that is an error into JSON, unless it is a page: axum's own errors are plain text or empty. `most` is the usual limit of a
-/// body in bytes. A route with its own limit writes its own error.
+/// Turns a response that is an error into JSON, unless it is a page: axum's own errors are plain text or empty. `most` is
+/// the usual limit of a body in bytes. A route with its own limit writes its own error.
 pub(super) async fn in_json(response: Response, most: usize) -> Response {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

@@ -12,10 +12,11 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
+use super::check;
 use super::messages::{Delay, ErrorDetails, RetryInfo};
 use super::settings::{Settings, Signal};
-use super::{check, shortened};
 use crate::outputs::delivery::{Courier, Parcel, SendError, Sending};
+use crate::outputs::http_courier::shortened;
 use crate::support::failure::Failure;
 
 /// Longest time for connecting.

@@ -1,9 +1,8 @@
 //! Seconds of a run as requests with OTLP metrics.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use golo::engine::histogram::Histogram;
 use golo::engine::snapshot::Snapshot;
+use golo::wire::unix_nanoseconds;
 use prost::Message;
 
 use super::messages::{
@@ -16,7 +15,7 @@ use super::{semantic, units};
 use crate::outputs::buckets::Exponential;
 use crate::outputs::delivery::Parcel;
 use crate::outputs::exports::Encoder;
-use crate::outputs::families::{Extent, Family, Kind, Labels, QUANTILES, Value, families, seconds};
+use crate::outputs::families::{Extent, Family, Kind, Labels, QUANTILES, Value, seconds};
 use crate::outputs::frame::{Frame, RunLabels};
 
 /// Scale of the histograms: neighbouring bounds have the ratio 2^(1/512), so the middle of a bucket is off by at most
@@ -49,10 +48,10 @@ impl Encoder for MetricsEncoder {
             Temporality::Cumulative => (Extent::Totals, frame.started, frame.totals),
             Temporality::Delta => (Extent::Second, frame.since, frame.second),
         };
-        let times = Times { start: nanoseconds(start), end: nanoseconds(frame.at) };
+        let times = Times { start: unix_nanoseconds(start), end: unix_nanoseconds(frame.at) };
         let mut batches = Batches::new(self.temporality, resource(frame.labels));
-        for family in families(frame, extent) {
-            batches.family(&family, times, snapshot);
+        for family in frame.families(extent) {
+            batches.family(family, times, snapshot);
         }
         let points = semantic::durations(snapshot).map(|(attributes, histogram)| point(attributes, times, &histogram));
         batches.histogram(&semantic::head(), points.collect());
@@ -65,12 +64,6 @@ impl Encoder for MetricsEncoder {
 struct Times {
     start: u64,
     end: u64,
-}
-
-/// Returns nanoseconds since the Unix epoch.
-pub(super) fn nanoseconds(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Returns an attribute with a text.

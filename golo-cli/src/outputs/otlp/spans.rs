@@ -8,10 +8,11 @@ use golo::Phases;
 use golo::engine::failures::FailureSample;
 use golo::engine::series::Label;
 use golo::engine::slowest::{SpanId, Step, TraceContext, TraceId};
+use golo::wire::unix_nanoseconds;
 use rustc_hash::FxHasher;
 
 use super::messages::{Span, SpanEvent, SpanKind, SpanStatus, StatusCode};
-use super::metrics::{integer, nanoseconds, text};
+use super::metrics::{integer, text};
 use super::semantic::of_target;
 use crate::outputs::families::tags;
 use crate::outputs::frame::RunLabels;
@@ -48,8 +49,8 @@ impl Root<'_> {
             parent_span_id: Vec::new(),
             name: scenario.map_or_else(|| labels.job.clone(), |scenario| format!("{}/{scenario}", labels.job)),
             kind: SpanKind::Internal.into(),
-            start_time_unix_nano: nanoseconds(self.times.0),
-            end_time_unix_nano: nanoseconds(self.times.1),
+            start_time_unix_nano: unix_nanoseconds(self.times.0),
+            end_time_unix_nano: unix_nanoseconds(self.times.1),
             attributes,
             events: Vec::new(),
             status: status(self.failed, ""),
@@ -125,8 +126,8 @@ fn request(
         parent_span_id: root_id(trace_id).into(),
         name: format!("{} {}", label.method, label.route),
         kind: SpanKind::Client.into(),
-        start_time_unix_nano: nanoseconds(started),
-        end_time_unix_nano: nanoseconds(started + duration),
+        start_time_unix_nano: unix_nanoseconds(started),
+        end_time_unix_nano: unix_nanoseconds(started + duration),
         attributes,
         events: phases.map_or_else(Vec::new, |phases| events(started, phases)),
         status: None,
@@ -138,7 +139,7 @@ fn request(
 /// Returns the phases that happened, each at its start.
 fn events(started: SystemTime, phases: Phases) -> Vec<SpanEvent> {
     let Phases { blocked, dns, connecting, tls_handshaking, sending, waiting, receiving, .. } = phases;
-    let mut at = nanoseconds(started);
+    let mut at = unix_nanoseconds(started);
     let mut events = Vec::new();
     for (name, duration) in [
         ("blocked", blocked),
@@ -163,7 +164,7 @@ fn events(started: SystemTime, phases: Phases) -> Vec<SpanEvent> {
 /// Returns the ID of a step that was not sent to the target. It is the same each time.
 fn derived_id(trace_id: TraceId, step: &Step<Arc<Label>>) -> Option<SpanId> {
     let mut hasher = FxHasher::default();
-    (trace_id.bytes(), nanoseconds(step.started), step.duration, &step.label).hash(&mut hasher);
+    (trace_id.bytes(), unix_nanoseconds(step.started), step.duration, &step.label).hash(&mut hasher);
     SpanId::new(hasher.finish().to_be_bytes())
 }
 

@@ -161,7 +161,7 @@ mod tests {
     use golo::engine::snapshot::Snapshot;
 
     use super::*;
-    use crate::outputs::frame::RunLabels;
+    use crate::outputs::frame::{Made, RunLabels};
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1000 + seconds)
@@ -200,7 +200,8 @@ mod tests {
         let (started, since) = (at(0), at(seconds - 1));
         let second = &Snapshot::default();
         let (labels, at) = (&labels, at(seconds));
-        let frame = Frame { labels, started, since, at, second, totals, users: 0, connections: 0, is_last };
+        let (users, connections, made) = (0, 0, Made::default());
+        let frame = Frame { labels, started, since, at, second, totals, users, connections, is_last, made };
         let requests = encoder.encode(&frame).into_iter().map(|parcel| TracesRequest::decode(parcel.body).unwrap());
         let spans = requests.flat_map(|mut request| request.resource_spans.remove(0).scope_spans.remove(0).spans);
         spans.map(|span| (span.name, span.span_id[0], span.status.unwrap_or_default().message)).collect()
