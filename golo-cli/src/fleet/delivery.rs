@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use golo::cli::say;
-use golo::engine::plan::{Plan, Rate, Target};
+use golo::engine::plan::{Plan, Target};
 use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, Options, RunEvent};
 use golo::pb::engine::event::Event;
@@ -37,9 +37,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Channel of the parts' events, each with the number of its part.
 pub type MemberEvents = mpsc::Receiver<(usize, MemberEvent)>;
-
-/// Unit of a [`Rate`] in starts per second.
-const MILLIONTHS_PER_HOUR: f64 = 3.6e9;
 
 /// A run on several agents.
 pub struct Delivery {
@@ -338,8 +335,8 @@ impl Delivery {
         while let Some(level) = self.levels.pop_front() {
             let at = start.elapsed();
             let plan = self.changed.as_ref().unwrap_or_else(|| self.merged.plan());
-            let rate = plan.rate_at(at).and_then(|rate| Rate::new((rate * MILLIONTHS_PER_HOUR).round() as u64));
-            let before = rate.map_or_else(|| Target::Users(plan.users_at(at)), Target::Rate);
+            // Only a plan with a single load can be changed, and that begins at once.
+            let before = plan.sole().map_or(level, |load| load.level_at(at));
             match plan.adjusted(at, level) {
                 Ok(plan) => {
                     let parts = self.parts.iter().filter(|following| following.is_open);

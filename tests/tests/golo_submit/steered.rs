@@ -1,5 +1,7 @@
 //! A run on agents that is steered on its web page.
 
+use golo::pb::engine::event::Event;
+use golo::pb::results::{Record, record::Record as Kind};
 use serde_json::{Value, json};
 
 use super::fleet::{Agent, Call, Fleet, JOBS, Ran, Running, sample};
@@ -67,7 +69,19 @@ async fn load_that_one_agent_refuses_is_taken_back_by_the_others() {
     let target = sample();
     let run = Steered::start(&fleet, target.url()).await;
     run.post("/load", json!({ "users": 20 })).await;
-    // The answer to this change comes after that to the one before.
+    // The first agent has its share of them for a moment, and then its former share.
+    golo_tests::within("the change and its end", async {
+        let id = fleet.agents[0].jobs().await.pop().unwrap()["id"].as_str().unwrap().to_owned();
+        let is_change = |record: &Record| {
+            let Some(Kind::Event(event)) = &record.record else { return false };
+            matches!(event.event, Some(Event::Adjusted(_)))
+        };
+        while fleet.agents[0].records(&id).await.iter().filter(|record| is_change(record)).count() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    each_has(&fleet, 2).await;
     run.post("/load", json!({ "users": 6 })).await;
     each_has(&fleet, 3).await;
     let ran = run.stop().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Arrivals, Asked, PlanError, Target, rate, rules, starts};
+use super::{Arrivals, Asked, PlanError, Rate, Target, rate, rules, starts};
 use crate::engine::curve::Curve;
 use crate::engine::mix::Mix;
 use crate::engine::share::Share;
@@ -221,6 +221,16 @@ impl Load {
         match &self.model {
             Model::Closed { users, pace } => pace.map(|pace| users.whole_at(t) as f64 / pace.as_secs_f64()),
             Model::Open { rate, .. } => Some(rate::per_second(rate.at(t))),
+        }
+    }
+
+    /// Returns the level of the load at `t`, as a target to which a load can be changed.
+    #[must_use]
+    pub fn level_at(&self, t: Duration) -> Target {
+        match &self.model {
+            Model::Closed { users, .. } => Target::Users(users.whole_at(t)),
+            // A rate between two that are allowed is allowed too.
+            Model::Open { rate, .. } => Target::Rate(Rate::new(rate.at(t).round() as u64).unwrap_or(Rate::MAX)),
         }
     }
 
