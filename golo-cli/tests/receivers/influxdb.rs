@@ -2,33 +2,17 @@
 //!
 //! Tests are skipped if the programs are not installed.
 
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
-
-#[path = "support/golo_run.rs"]
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod golo_run;
-#[path = "support/load_test.rs"]
-mod load_test;
-#[path = "support/receivers.rs"]
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod receivers;
-/// The helpers for waiting, shared with the tests across crates.
-#[path = "../../tests/waiting.rs"]
-#[allow(unreachable_pub, reason = "it is public there")]
-mod waiting;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::databases::{Database, Kind, are_installed, free_port};
+use crate::golo_run::{Ended, GoloRun};
+use crate::waiting::until;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Router, routing::post};
-use golo_run::{Ended, GoloRun};
-use receivers::{Database, Kind, are_installed, free_port};
 use serde_json::Value;
-use waiting::until;
 
 /// Largest ratio of neighbouring bounds of buckets, which is the stated error of percentiles that are made of them.
 const ERROR: f64 = 1.56;

@@ -2,27 +2,11 @@
 //!
 //! Tests are skipped if the programs are not installed.
 
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
-
-#[path = "support/golo_run.rs"]
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod golo_run;
-#[path = "support/load_test.rs"]
-mod load_test;
-#[path = "support/receivers.rs"]
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod receivers;
-/// The helpers for waiting, shared with the tests across crates.
-#[path = "../../tests/waiting.rs"]
-#[allow(unreachable_pub, reason = "it is public there")]
-mod waiting;
-
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use golo_run::{Ended, GoloRun};
-use receivers::{Database, Kind, are_installed};
+use crate::databases::{Database, Kind, are_installed};
+use crate::golo_run::{Ended, GoloRun};
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
