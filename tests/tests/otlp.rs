@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "support/acceptor.rs"]
+mod acceptor;
 #[path = "otlp/metrics.rs"]
 mod metrics;
 #[path = "otlp/outages.rs"]

@@ -3,36 +3,27 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "support/acceptor.rs"]
+mod acceptor;
 #[path = "support/requests.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use golo::{RequestError, websocket};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_async;
 
+use self::acceptor::acceptor;
 use self::support::{read_head, serve, triggered};
 
 /// Serves WebSockets over TLS for `localhost`. Each gets the protocol that its handshake chose as a message. Returns the
 /// certificate in PEM.
 async fn secure_rooms() -> (SocketAddr, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, certificate) = acceptor(&["h2", "http/1.1"]);
     let address = serve(move |connection| {
         let acceptor = acceptor.clone();
         async move {
@@ -43,7 +34,7 @@ async fn secure_rooms() -> (SocketAddr, String) {
             while room.next().await.is_some() {}
         }
     });
-    (address.await, made.cert.pem())
+    (address.await, certificate.pem())
 }
 
 /// Serves a proxy that makes tunnels to `target`, whatever host they are for, and nothing else.

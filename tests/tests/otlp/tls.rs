@@ -1,13 +1,11 @@
 //! Receivers behind TLS.
 
 use std::fs;
-use std::sync::Arc;
 
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
+use crate::acceptor::acceptor;
 use crate::points::Points;
 use crate::receiver::{Answer, Receiver};
 use crate::runs::Run;
@@ -15,16 +13,7 @@ use crate::runs::Run;
 /// Starts a proxy for `localhost` that forwards decrypted bytes to `url`. Returns its URL and its certificate in PEM.
 async fn terminate(url: &str) -> (String, String) {
     let to = url.trim_start_matches("http://").to_owned();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, certificate) = acceptor(&["h2"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -38,7 +27,7 @@ async fn terminate(url: &str) -> (String, String) {
             });
         }
     });
-    (format!("https://localhost:{port}"), made.cert.pem())
+    (format!("https://localhost:{port}"), certificate.pem())
 }
 
 #[tokio::test]

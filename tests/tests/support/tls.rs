@@ -1,13 +1,16 @@
 //! A TLS server with a self-signed certificate.
 
-use std::{net::SocketAddr, sync::Arc};
+#[path = "acceptor.rs"]
+mod acceptor;
+
+use std::net::SocketAddr;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use tokio_rustls::TlsAcceptor;
+use rustls::pki_types::CertificateDer;
 
+use self::acceptor::acceptor;
 use crate::support::serve;
 
 pub(crate) struct TlsServer {
@@ -23,18 +26,7 @@ impl TlsServer {
 
 /// Serves the sample service for `localhost` with one of `protocols` (ALPN names) as long as the test's runtime lives.
 pub(crate) async fn start(protocols: &[&str]) -> TlsServer {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate = made.cert.der().clone();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
-        .unwrap();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, certificate) = acceptor(protocols);
     let address = serve(move |connection| {
         let acceptor = acceptor.clone();
         async move {
@@ -45,5 +37,5 @@ pub(crate) async fn start(protocols: &[&str]) -> TlsServer {
             }
         }
     });
-    TlsServer { address: address.await, certificate }
+    TlsServer { address: address.await, certificate: certificate.der().clone() }
 }
