@@ -22,7 +22,8 @@ async fn connections_are_spread_over_the_addresses_of_a_name() {
     let summary = load(server.port(PLAIN)).run().await;
     let log = server.stopped().await;
     summary.assert_flawless(200, &log);
-    assert_eq!(log.connections().len(), 40);
+    // A user that starts late may find its trigger taken by another, which has its connection already.
+    assert!((30..=40).contains(&log.connections().len()), "{} connections", log.connections().len());
     let requests = log.count(|entry| &*entry.more);
     let is_spread = requests.len() == 4 && requests.values().all(|requests| (40..=60).contains(requests));
     assert!(is_spread, "{requests:?}");
