@@ -50,5 +50,5 @@ pub use summary::summary;
 pub use text::{clean, shorten};
 pub use threshold::{Actual, Judged, Measured, Room, Threshold, ThresholdError, Users, Watch, WindowCounts};
 pub use timeline::{Point, Timeline};
-pub use units::{count, counted, duration, number, per_second, percent, rate};
+pub use units::{bytes, count, counted, duration, number, per_second, percent, rate};
 pub use verdict::Verdict;

@@ -1,8 +1,10 @@
 //! `golo runs`: lists stored runs, newest first.
 
+mod prune;
+
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, Subcommand};
 use golo::cli::{Exit, print, say};
 use golo::report::{Page, clean, count, duration, percent, rate};
 
@@ -14,16 +16,24 @@ use crate::support::moments::date;
 
 /// Flags of `golo runs`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
 Examples:
   golo runs
   golo runs --limit 5
   golo runs --json | jq -r '.[] | select(.verdict == \"FAILED\") | .run'
   golo runs --collector http://127.0.0.1:8082
+  golo runs prune --keep 30d
 
 `golo show` and `golo compare` accept the ID in the first column. Runs that did not start are listed too, and `golo show` \
-prints the reason; `latest` is the newest run that started.")]
+prints the reason; `latest` is the newest run that started.",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 pub struct RunsLine {
+    /// What to do instead of listing.
+    #[command(subcommand)]
+    action: Option<RunsAction>,
     /// Maximum number of runs to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: u64,
@@ -33,6 +43,13 @@ pub struct RunsLine {
     /// Archive with the runs.
     #[command(flatten)]
     archive: ArchiveArgs,
+}
+
+/// Subcommands of `golo runs`.
+#[derive(Debug, Subcommand)]
+enum RunsAction {
+    /// Delete old runs and shrink the database file
+    Prune(prune::PruneLine),
 }
 
 fn cells(listed: &Listed) -> Vec<String> {
@@ -60,7 +77,10 @@ fn requests_rate(summary: &Summary) -> String {
 /// Lists stored runs.
 #[must_use]
 pub fn runs(line: RunsLine) -> ExitCode {
-    let RunsLine { limit, json, archive } = line;
+    let RunsLine { action, limit, json, archive } = line;
+    if let Some(RunsAction::Prune(line)) = action {
+        return prune::prune(line);
+    }
     let listed = match Archive::open(archive).and_then(|archive| archive.list(limit)) {
         Ok(listed) => listed,
         Err(failure) => {

@@ -14,6 +14,7 @@ mod names;
 mod outputs;
 mod part;
 mod path;
+mod prune;
 mod read;
 mod records;
 mod seconds;
@@ -36,6 +37,7 @@ pub use ingest::{Batch, Ingested, MAX_PARTS};
 pub use merge::MergedRequests;
 pub use names::{check_database_name, check_name, check_run_name};
 pub use path::database_path;
+pub use prune::{Keep, Pruned};
 pub use read::{KeptPart, KeptRun};
 pub use records::{Chunk, Records};
 pub use seconds::{KeptRequests, KeptRoute, KeptSecond, MergedSecond};
@@ -65,10 +67,6 @@ impl Store {
     ///
     /// Returns an error if the file cannot be opened, is not a database of golo, or was written by a newer golo.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, false)
-    }
-
-    fn open_with(path: &Path, can_shrink: bool) -> Result<Self, StoreError> {
         make(path)?;
         let mut store = Self::connect(path)?;
         // Checked first, so that another program's database is not changed.
@@ -76,10 +74,8 @@ impl Store {
         // Takes effect only in a new file. Rows with a histogram have a few thousand bytes and hardly fit into a
         // smaller page.
         store.set("page_size", PAGE)?;
-        if can_shrink {
-            // Only a new file takes this too.
-            store.set("auto_vacuum", "incremental")?;
-        }
+        // Takes effect only in a new file, too. Deleted runs give their space back.
+        store.set("auto_vacuum", prune::INCREMENTAL)?;
         // What is acknowledged survives a loss of power.
         store.set("journal_mode", "wal")?;
         store.set("synchronous", "full")?;
@@ -95,14 +91,19 @@ impl Store {
     /// Returns an error if the file does not exist, cannot be opened, is not a database of golo, or was written by a
     /// newer golo.
     pub fn open_to_read(path: &Path) -> Result<Self, StoreError> {
-        if !path.exists() {
-            return Err(StoreError::Unknown(format!("nothing is stored yet: there is no {}", path.display())));
-        }
+        Self::check_exists(path)?;
         let mut store = Self::connect(path)?;
         migrations::check(&store.connection, path)?;
         migrations::run(&mut store.connection, path)?;
         store.set("query_only", true)?;
         Ok(store)
+    }
+
+    fn check_exists(path: &Path) -> Result<(), StoreError> {
+        match path.exists() {
+            true => Ok(()),
+            false => Err(StoreError::Unknown(format!("nothing is stored yet: there is no {}", path.display()))),
+        }
     }
 
     fn connect(path: &Path) -> Result<Self, StoreError> {

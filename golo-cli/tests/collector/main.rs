@@ -11,5 +11,6 @@ mod listed;
 mod outputs;
 #[cfg(unix)]
 mod processes;
+mod prune;
 mod support;
 mod views;

@@ -112,7 +112,8 @@ fn millionths(rate: u128, is_zero: bool) -> String {
 }
 
 /// Formats an amount of data: `390kB`.
-pub(super) fn bytes(number: u64) -> String {
+#[must_use]
+pub fn bytes(number: u64) -> String {
     let number = u128::from(number);
     let mut unit = 1;
     for name in ["B", "kB", "MB", "GB", "TB", "PB"] {

@@ -1,6 +1,6 @@
 //! Reading runs and their parts, and finding runs by ID or name.
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Params, Row, params};
 use serde::Serialize;
 
 use super::columns::{integer, number, optional};
@@ -105,6 +105,13 @@ impl Store {
     pub fn runs_from(&self, skipped: u64, most: u64) -> Result<Vec<KeptRun>, StoreError> {
         let mut select = self.connection.prepare_cached(&format!("{RUN} {NEWEST_FIRST} ? OFFSET ?"))?;
         let runs = select.query_map([integer(most), integer(skipped)], KeptRun::read)?;
+        Ok(runs.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the runs for which an SQL condition holds, newest first.
+    pub(super) fn runs_where(&self, which: &str, parameters: impl Params) -> Result<Vec<KeptRun>, StoreError> {
+        let mut select = self.connection.prepare(&format!("{RUN} WHERE {which} {NEWEST_FIRST} -1"))?;
+        let runs = select.query_map(parameters, KeptRun::read)?;
         Ok(runs.collect::<Result<_, _>>()?)
     }
 

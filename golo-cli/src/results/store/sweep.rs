@@ -1,4 +1,4 @@
-//! Deletes the results of an agent's jobs and shrinks the database file.
+//! Deletes results and shrinks the database file.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ impl Store {
     ///
     /// Returns the errors of [`Store::open`].
     pub fn open_to_sweep(path: &Path) -> Result<Self, StoreError> {
-        let store = Self::open_with(path, true)?;
+        let store = Self::open(path)?;
         // `seconds` has no index by series: with foreign keys, SQLite would scan it for each deleted series.
         store.set("foreign_keys", false)?;
         Ok(store)
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// Removes up to 1000 free pages from the file. Returns true if there may be more. Has no effect on a database that
-    /// was not created by [`Store::open_to_sweep`].
+    /// golo 0.1 created for runs, until [`Store::prune`] has rewritten it.
     ///
     /// # Errors
     ///
