@@ -198,7 +198,7 @@ impl Served {
         let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder };
         let limits = self.limits.with_grace(self.grace);
         let on_stderr = Arc::clone(&self.on_stderr);
-        let supervisor = Supervisor::default().on_stderr(move |line| on_stderr(line));
+        let supervisor = Supervisor::default().adopting().on_stderr(move |line| on_stderr(line));
         let mut child = supervisor
             .start(&program, &limits)
             .await

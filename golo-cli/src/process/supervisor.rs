@@ -13,11 +13,15 @@
 //! |---|---|---|
 //! | `golo` | the supervisor: its socket is closed | SIGTERM, the grace period, SIGKILL; then the same for processes that left the group |
 //! | the load test | the supervisor: its child ended | the same for the remaining processes, and a report to `golo` |
-//! | the supervisor | the kernel (Linux), and `golo`: its socket is closed | SIGKILL from the kernel for the load test, from `golo` for its group and the processes that bear its mark |
+//! | the supervisor | the kernel (Linux), and `golo`: its socket is closed | SIGKILL from the kernel for the load test, from `golo` for its group, the processes that bear its mark, and the processes that `golo` has adopted |
 //!
 //! On Linux the supervisor is the subreaper of all processes that the load test starts. None escapes by leaving the
-//! group, the session or its parent: the supervisor ends when the kernel reports that it has no children. Elsewhere
-//! only the group is known.
+//! group, the session or its parent: the supervisor ends when the kernel reports that it has no children. If it is
+//! killed, `golo run` and `golo agent` are the next subreaper, and kill what they have adopted ([`Supervisor::adopting`]).
+//! Elsewhere only the group is known.
+//!
+//! A supervisor that is stopped (SIGSTOP) continues with each order, because `golo` sends SIGCONT too. If it still does not
+//! end 10 s after the grace period, `golo` kills it.
 //!
 //! # Messages between `golo` and the supervisor
 //!
@@ -39,6 +43,7 @@
 //! `golo exec` has a pipe as its stdin and writes `STEP ERRNO` there, in one piece, if it fails. A successful `exec`
 //! closes the pipe. The load test's stdin is `/dev/null`; its stdout and stderr are `golo`'s pipes, unchanged.
 
+mod adopted;
 mod binary;
 mod descendants;
 mod elf;

@@ -1,10 +1,16 @@
 //! Agents that stop while a job runs.
 
 use golo_proto::results::{ended, record};
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 use rustix::process::Signal;
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, kill_process, test_kill_process};
 use serde_json::json;
 use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
+#[cfg(target_os = "linux")]
+use crate::load_test;
 use crate::support::{Agent, Start, decoded, kind, until};
 
 /// Returns the number of processes that have this value in their environment.
@@ -167,4 +173,58 @@ async fn foreign_files_in_the_data_folder_are_left_alone() {
     assert_eq!(std::fs::read_to_string(data.path().join("golo-agent.lock")).unwrap(), "mine too");
     let mode_of = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode_of(data.path()), mode_of(&data.path().join("jobs"))), (0o755, 0o700));
+}
+
+/// Returns the supervisor of the running job: the only child of the agent.
+#[cfg(target_os = "linux")]
+async fn supervisor(agent: &Agent) -> Pid {
+    let mut children = agent.children();
+    until("there is one supervisor", || {
+        children = agent.children();
+        children.len() == 1
+    })
+    .await;
+    Pid::from_raw(children[0]).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn hidden_processes_end_with_a_killed_supervisor_and_the_next_job_runs() {
+    let agent = Agent::start();
+    let path = agent.data.path().with_extension("daemon");
+    let daemon = format!("(setsid env -i /bin/sh -c 'echo $$ > {}; exec sleep 1000' &)\n", path.display());
+    let script = String::from_utf8(load_test::script()).unwrap().replacen("exec", &format!("{daemon}exec"), 1);
+    let (_, uploaded) = agent.upload(script.into_bytes()).await;
+    let first = agent.queue(json!({"binary": uploaded["binary"], "duration": 600})).await;
+    let binary = agent.load_test().await;
+    let second = agent.queue(json!({"binary": binary, "duration": "100ms"})).await;
+    agent.until(&first, "running").await;
+    let written = || std::fs::read_to_string(&path).ok().and_then(|id| id.trim().parse().ok()).and_then(Pid::from_raw);
+    until("there is a daemon", || written().is_some()).await;
+    let daemon = written().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    kill_process(supervisor(&agent).await, Signal::KILL).unwrap();
+    let job = agent.until(&first, "failed").await;
+    assert!(job["reason"].as_str().unwrap().contains("its supervisor was killed"), "{job}");
+    // The agent has waited for it: no process has this ID.
+    assert_eq!(test_kill_process(daemon), Err(Errno::SRCH));
+    agent.until(&second, "completed").await;
+    until("no child is left", || agent.children().is_empty()).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn stopped_supervisor_blocks_neither_the_next_job_nor_the_end_of_the_agent() {
+    let mut agent = Agent::start();
+    let binary = agent.load_test().await;
+    let first = agent.queue(json!({"binary": binary, "duration": 600})).await;
+    let second = agent.queue(json!({"binary": binary, "duration": 600})).await;
+    agent.until(&first, "running").await;
+    kill_process(supervisor(&agent).await, Signal::STOP).unwrap();
+    agent.call(reqwest::Method::DELETE, &format!("/jobs/{first}"), None).await;
+    agent.until(&first, "cancelled").await;
+    agent.until(&second, "running").await;
+    kill_process(supervisor(&agent).await, Signal::STOP).unwrap();
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
 }

@@ -136,6 +136,14 @@ impl Agent {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
+    /// Returns the IDs of the agent's child processes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn children(&self) -> Vec<i32> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap().flatten();
+        let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+        lists.flat_map(|list| list.split(' ').filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
+    }
+
     /// Waits until the process has ended. Returns its exit code, or `None` if a signal ended it.
     pub(crate) async fn gone(&mut self) -> Option<i32> {
         let started = Instant::now();

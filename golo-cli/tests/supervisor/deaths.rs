@@ -69,6 +69,20 @@ async fn supervisor_killed_during_a_stop_leaves_no_process() {
     running.nothing_is_left();
 }
 
+/// A new session, an empty environment and another parent hide nothing from the process that adopts.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn killed_supervisor_leaves_no_hidden_process() {
+    let daemon = "setsid env -i /bin/sh -c 'trap \"\" TERM HUP; echo $$; exec sleep 1000'";
+    let (mut golo, processes) = spawn_golo(&format!("{daemon} & ({daemon} &); exec sleep 1000")).await;
+    assert!(processes.iter().all(|id| lives(*id)));
+    signal(processes[1], Signal::KILL);
+    nothing_will_be_left(&processes).await;
+    // Killed by the process that adopted them, not with it.
+    assert!(golo.try_wait().unwrap().is_none());
+    golo.kill().await.unwrap();
+}
+
 #[tokio::test]
 async fn killed_golo_leaves_no_process() {
     let (mut golo, processes) = spawn_golo(FAMILY).await;
@@ -111,7 +125,7 @@ async fn spawn_golo(text: &str) -> (Child, Vec<u32>) {
 #[tokio::test]
 async fn golo() {
     let Ok(text) = std::env::var(PARENT) else { return };
-    let mut running = Running::of(supervisor().start(&script(&text), &grace(200)).await);
+    let mut running = Running::of(supervisor().adopting().start(&script(&text), &grace(200)).await);
     for _ in 0..2 {
         running.processes.push(running.stdout.line().await.parse().unwrap());
     }

@@ -1,10 +1,12 @@
 //! Ends of load tests, with and without a request to stop.
 
-use golo_cli::process::supervisor::Ended;
+use golo_cli::process::supervisor::{Ended, Supervisor};
 use rustix::process::{Signal, getpgid, getpgrp};
 use std::time::Duration;
 
-use crate::support::{Go, Running, grace, lives, patient, pid, script, signal, supervisor, within};
+use crate::support::{
+    Go, Running, grace, lives, nothing_will_be_left, patient, pid, script, signal, supervisor, within,
+};
 
 /// Runs forever, in a process started by the shell.
 const FOR_EVER: &str = "sleep 1000 & echo $!; echo ready; wait";
@@ -216,5 +218,46 @@ async fn terminal_signals_reach_neither_the_load_test_nor_its_supervisor() {
     let waited = tokio::time::timeout(Duration::from_millis(100), running.load_test.ended()).await;
     assert!(waited.is_err() && lives(supervisor) && lives(load_test));
     assert_eq!(within("its end", running.load_test.stop()).await, Ended::Signalled(15));
+    running.nothing_is_left();
+}
+
+#[tokio::test]
+async fn stopped_supervisor_continues_and_obeys() {
+    for kills in [false, true] {
+        let mut running = Running::start(FOR_EVER, &patient()).await;
+        running.ready().await;
+        signal(running.load_test.supervisor_id(), Signal::STOP);
+        let (ended, expected) = if kills {
+            (within("its end", running.load_test.kill()).await, Ended::Cut)
+        } else {
+            (within("its end", running.load_test.stop()).await, Ended::Signalled(15))
+        };
+        assert_eq!(ended, expected);
+        running.nothing_is_left();
+    }
+}
+
+#[tokio::test]
+async fn stopped_supervisor_of_a_dropped_load_test_leaves_no_process() {
+    let mut running = Running::start(STUBBORN, &grace(200)).await;
+    running.ready().await;
+    signal(running.load_test.supervisor_id(), Signal::STOP);
+    let Running { load_test, stdout, processes } = running;
+    drop((load_test, stdout));
+    nothing_will_be_left(&processes).await;
+}
+
+#[tokio::test]
+async fn supervisor_that_does_not_answer_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("golo");
+    // Reports that the load test runs, and reads no order.
+    std::fs::write(&path, "#!/bin/sh\nprintf 'group %s\\nstarted\\n' $$ >&0\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let deaf = Supervisor::default().executable(path);
+    let mut running = Running::of(deaf.start(&script("exit 0"), &grace(0)).await);
+    let ended = within("its end", running.load_test.stop()).await;
+    assert_eq!(ended, Ended::SupervisorSilent);
+    assert_eq!(ended.to_string(), "the load test was killed because its supervisor did not answer");
     running.nothing_is_left();
 }

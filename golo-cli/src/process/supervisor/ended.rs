@@ -44,6 +44,8 @@ pub enum Ended {
     },
     /// The supervisor was killed, and the load test after it.
     SupervisorLost,
+    /// The supervisor did not carry out an order in time. Both were killed.
+    SupervisorSilent,
 }
 
 impl Ended {
@@ -84,6 +86,7 @@ impl fmt::Display for Ended {
                 write!(f, "the load test failed with too many open descriptors: its limit is {limit}")
             }
             Self::SupervisorLost => f.write_str("the load test was killed because its supervisor was killed"),
+            Self::SupervisorSilent => f.write_str("the load test was killed because its supervisor did not answer"),
         }
     }
 }

@@ -11,7 +11,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::Child;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
+use super::adopted::Adopted;
 use super::flags::Flags;
 use super::follower::{Follower, Reports};
 use super::report::Report;
@@ -24,6 +26,8 @@ const MARK: &str = "GOLO_SUPERVISED";
 
 /// Maximum grace period: practically unlimited, and still in the range of a clock.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Maximum time until the supervisor reports whether the load test runs.
+const START: Duration = Duration::from_secs(30);
 
 /// Options for starting load tests that [`Supervised::start`] does not offer.
 ///
@@ -40,6 +44,7 @@ const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct Supervisor {
     executable: Option<PathBuf>,
     sink: Option<Sink>,
+    adopts: bool,
 }
 
 impl Supervisor {
@@ -58,6 +63,15 @@ impl Supervisor {
         self
     }
 
+    /// Makes this process the parent of the processes that a killed supervisor leaves, to kill them whatever their
+    /// session, process group and environment are. Only for a process whose children are all supervisors: any other child
+    /// that it gets after the start is taken for one of those processes. Has no effect outside Linux.
+    #[must_use]
+    pub fn adopting(mut self) -> Self {
+        self.adopts = true;
+        self
+    }
+
     /// Starts `program`. Dropping this future ends the load test.
     ///
     /// # Errors
@@ -71,11 +85,16 @@ impl Supervisor {
         let flags = flags(program, limits)?;
         binary::check(&flags.program, flags.program.display())?;
         let mark = format!("{MARK}={}", golo::new_sequence_id());
-        let spawned =
-            self.executable.map_or_else(own_executable, Ok).and_then(|own| spawn(own, program, &flags, &mark));
         let cannot = |error| StartError::circumstances("the supervisor cannot be started", Some(error));
-        let (supervisor, golo) = spawned.map_err(cannot)?;
-        follow(supervisor, golo, flags, mark, self.sink).await
+        let own = self.executable.map_or_else(own_executable, Ok).map_err(cannot)?;
+        let start = || spawn(own, program, &flags, &mark);
+        let ((supervisor, golo), adopted) = if self.adopts {
+            let (started, adopted) = Adopted::of(start).map_err(cannot)?;
+            (started, Some(adopted))
+        } else {
+            (start().map_err(cannot)?, None)
+        };
+        follow(supervisor, golo, flags, mark, adopted, self.sink).await
     }
 }
 
@@ -119,6 +138,7 @@ async fn follow(
     golo: UnixStream,
     flags: Flags,
     mark: String,
+    adopted: Option<Adopted>,
     sink: Option<Sink>,
 ) -> Result<Supervised, StartError> {
     let stderr = Stderr::default();
@@ -126,19 +146,36 @@ async fn follow(
     let stdout = supervisor.stdout.take();
     let id = supervisor.id().unwrap_or_default();
     let (reports, orders) = golo.into_split();
-    let mut reports = Reports::of(BufReader::new(reports).lines());
-    let outcome = reports.outcome().await;
     let (wanted, order) = watch::channel(None);
     let (end, ended) = watch::channel(None);
-    let group = reports.group();
-    let follower =
-        Follower { supervisor, reports, orders: Some(orders), order, flags, mark, stderr: stderr.clone(), reader, end };
+    let mut follower = Follower {
+        supervisor,
+        reports: Reports::of(BufReader::new(reports).lines()),
+        orders: Some(orders),
+        order,
+        deadline: None,
+        has_given_up: false,
+        flags,
+        mark,
+        adopted,
+        stderr: stderr.clone(),
+        reader,
+        end,
+    };
+    let outcome = timeout(START, follower.reports.outcome()).await;
     match outcome {
-        Some(Report::Started) => {
+        Ok(Some(Report::Started)) => {
+            let group = follower.reports.group();
             tokio::spawn(follower.follow());
             Ok(Supervised { id: group.unwrap_or_default(), supervisor: id, stdout, stderr, wanted, ended })
         }
-        outcome => {
+        Err(_) => {
+            follower.give_up();
+            follower.finish().await;
+            let text = format!("the supervisor did not start the load test within {} s", START.as_secs());
+            Err(StartError::circumstances(text, None))
+        }
+        Ok(outcome) => {
             drop(stdout);
             let flags = follower.finish().await;
             Err(match outcome {

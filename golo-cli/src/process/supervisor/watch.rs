@@ -79,7 +79,7 @@ struct Watch {
 impl Watch {
     async fn start(flags: Flags, arguments: &[OsString]) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
-        become_subreaper().map_err(|error| format!("orphaned processes cannot be adopted: {error}"))?;
+        descendants::become_subreaper().map_err(|error| format!("orphaned processes cannot be adopted: {error}"))?;
         let mut golo = Golo::on_stdin().map_err(|_| "this subcommand is internal: `golo run` starts it".to_owned())?;
         let (group, exec) = spawn(arguments).map_err(|error| format!("`golo {EXEC}` cannot be started: {error}"))?;
         golo.send(Report::Group(group.as_raw_pid().unsigned_abs())).await;
@@ -231,13 +231,6 @@ fn spawn(arguments: &[OsString]) -> io::Result<(Pid, pipe::Receiver)> {
     // Dropping the command at the end of this function closes this copy of the pipe's other end.
     let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).process_group(0).spawn()?;
     Ok((Pid::from_child(&child), pipe::Receiver::from_owned_fd(exec.into())?))
-}
-
-/// Makes this process the parent of orphaned descendants.
-fn become_subreaper() -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    rustix::process::set_child_subreaper(Some(getpid()))?;
-    Ok(())
 }
 
 /// Signals of the supervisor. It handles the one for its children and ignores the others with a handler, because the

@@ -1,10 +1,12 @@
 //! Process tree from `/proc`. Each process names its parent, and the kernel makes the supervisor the parent of orphans.
 
-use std::{collections::HashMap, fs};
+use std::collections::{BTreeSet, HashMap};
+use std::{fs, io};
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process_group,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, pidfd_send_signal, set_child_subreaper,
+    test_kill_process_group, waitpid,
 };
 
 /// Fields of `/proc/ID/stat`.
@@ -15,6 +17,33 @@ struct Process {
     group: i32,
     /// True if it is dead and has not been waited for.
     dead: bool,
+    /// Start time, in clock ticks since the machine was started.
+    started: u64,
+}
+
+/// Makes this process the parent of orphaned descendants.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    Ok(set_child_subreaper(Some(getpid()))?)
+}
+
+/// Returns the start time of a process in clock ticks. No process is as young as one that has ended.
+pub(crate) fn started(id: i32) -> u64 {
+    process(id).map_or(u64::MAX, |process| process.started)
+}
+
+/// Kills and waits for every child of this process that was started at `since` or later, except `own`. Their children
+/// become children of this process, for the next call. Returns whether there was one.
+pub(crate) fn kill_adopted(since: u64, own: &BTreeSet<i32>) -> bool {
+    let this = getpid().as_raw_pid();
+    let mut found = false;
+    for child in all().filter(|process| process.parent == this && process.started >= since) {
+        let Some(id) = Pid::from_raw(child.id).filter(|_| !own.contains(&child.id)) else { continue };
+        found = true;
+        _ = kill_process(id, Signal::KILL);
+        // By its ID, because others wait for the children that this process has started.
+        _ = waitpid(Some(id), WaitOptions::NOHANG);
+    }
+    found
 }
 
 /// Kills every child of this process. Their children become children of this process, for the next call.
@@ -106,7 +135,9 @@ fn read(id: i32, stat: &[u8]) -> Option<Process> {
     let dead = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    Some(Process { id, parent, group, dead })
+    // Field 22 of the file.
+    let started = fields.nth(16)?.parse().ok()?;
+    Some(Process { id, parent, group, dead, started })
 }
 
 #[cfg(test)]
@@ -117,7 +148,7 @@ mod tests {
     fn process_name_may_contain_any_bytes() {
         let stat =
             b"7 (\xff a) S 1 (b)) S 3 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 99 1000 42 18446744073709551615 1\n";
-        assert_eq!(read(7, stat), Some(Process { id: 7, parent: 3, group: 8, dead: false }));
+        assert_eq!(read(7, stat), Some(Process { id: 7, parent: 3, group: 8, dead: false, started: 99 }));
         assert_eq!(read(7, b"7 (a"), None);
         assert_eq!(read(7, b"7 (a) S 1"), None);
     }
