@@ -22,7 +22,6 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use golo::cli::{Exit, Signals, chain, say};
 use golo::report::OutputArg;
-use tokio::runtime::Builder;
 use tokio::time::{interval, sleep, timeout};
 
 pub use line::AgentLine;
@@ -32,7 +31,7 @@ use crate::drive::run_end::RunEnd;
 use crate::http::server::Server;
 use crate::outputs::{self, exports::Hurry, frame::RunLabels};
 use crate::support::environment::variable;
-use crate::support::failure::Failure;
+use crate::support::{failure::Failure, runtime};
 use jobs::Agent;
 use line::Settings;
 use runner::STOPPED;
@@ -47,17 +46,17 @@ const WATCHERS: Duration = Duration::from_secs(1);
 /// `golo agent`: runs until SIGINT or SIGTERM.
 #[must_use]
 pub fn run(line: AgentLine) -> ExitCode {
-    let running = line.into_settings(variable).and_then(|settings| {
-        check(&settings.agent)?;
-        let runtime = Builder::new_multi_thread().enable_all().build();
-        runtime.map_err(|error| format!("cannot start the runtime: {error}"))?.block_on(serve(settings))
-    });
-    match running {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            say(format_args!("golo: {failure}"));
-            Exit::BadConfiguration.into()
-        }
+    let refused = |failure: Failure| {
+        say(format_args!("golo: {failure}"));
+        ExitCode::from(Exit::BadConfiguration)
+    };
+    let settings = match line.into_settings(variable).and_then(|settings| check(&settings.agent).map(|()| settings)) {
+        Ok(settings) => settings,
+        Err(failure) => return refused(failure),
+    };
+    match runtime::start() {
+        Ok(runtime) => runtime.block_on(serve(settings)).map_or_else(refused, |()| ExitCode::SUCCESS),
+        Err(code) => code,
     }
 }
 

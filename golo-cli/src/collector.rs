@@ -25,7 +25,7 @@ use crate::http::server::{Refusal, Sessions, Statuses, serve};
 use crate::results::readers::Readers;
 use crate::results::store::{Store, StoreError, database_path};
 use crate::support::environment::variable;
-use crate::support::failure::Failure;
+use crate::support::{failure::Failure, runtime};
 use crate::web::{Shelf, Web, offer_pages};
 use body::Bodies;
 use metrics::Counts;
@@ -82,31 +82,36 @@ impl Collector {
 /// Runs `golo collector` until a signal.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
-    match run(line) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            say(format_args!("golo: {failure}"));
-            Exit::BadConfiguration.into()
-        }
-    }
+    run(line).unwrap_or_else(|failure| {
+        say(format_args!("golo: {failure}"));
+        Exit::BadConfiguration.into()
+    })
 }
 
-fn run(line: CollectorLine) -> Result<(), Failure> {
+/// Runs the collector and returns its exit code. Returns an error if it is configured wrongly.
+fn run(line: CollectorLine) -> Result<ExitCode, Failure> {
     let mut options = line.server.into_options("collector", COLLECTOR_PORT, variable)?;
     let sessions = offer_pages(&mut options)?;
     let path = database_path(line.db).map_err(|error| error.to_string())?;
     let store = Store::open(&path)?;
-    let cannot_start = |error: io::Error| format!("cannot start: {error}");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    let runtime = match runtime::start() {
+        Ok(runtime) => runtime,
+        Err(code) => return Ok(code),
+    };
     runtime.block_on(async {
         say(format_args!("golo collector: stores results in {}", store.path().display()));
-        let collector = Collector::start(store, options.statuses.clone()).map_err(cannot_start)?;
-        let collector = collector.with_sessions(sessions);
+        let collector = match Collector::start(store, options.statuses.clone()) {
+            Ok(collector) => collector.with_sessions(sessions),
+            Err(error) => {
+                say(format_args!("golo: the thread that writes could not be started: {error}"));
+                return Ok(Exit::NotStarted.into());
+            }
+        };
         let writer = collector.writer.clone();
         // Callers may send a signal as soon as they read the address.
         let mut signals = Signals::listen().map_err(|error| chain(&error))?;
         serve(collector.router(), options, async move { signals.next().await }).await?;
         writer.close().await;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
 }

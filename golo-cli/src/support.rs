@@ -3,3 +3,4 @@
 pub mod environment;
 pub mod failure;
 pub mod moments;
+pub mod runtime;

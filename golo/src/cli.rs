@@ -14,6 +14,7 @@ pub use crate::runtime::{
 pub use crate::support::message::{print, say};
 pub use crate::support::secrets::without_secrets;
 pub use crate::support::setting_error::SettingError;
+pub use crate::support::threads::start_runtime;
 pub use crate::support::until::until;
 pub use crate::transport::client::install_provider;
 pub use crate::transport::options::{Connections, TransportOptions};

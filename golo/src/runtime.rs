@@ -25,8 +25,8 @@ use args::Call;
 
 use crate::error::exit::{Exit, report};
 use crate::run_loop::LAST_MOMENT;
-use crate::support::cores;
-use crate::{BoxError, Error, Loadtest, support::panic::caught_now, transport::client, user::member};
+use crate::support::{cores, panic::caught_now, threads::start_runtime};
+use crate::{BoxError, Error, Loadtest, transport::client, user::member};
 pub use args::pair;
 pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
@@ -61,8 +61,12 @@ impl Loadtest {
     pub fn start(self) -> ExitCode {
         // A runtime cannot be started inside of another one, for example under `#[tokio::main]`.
         if tokio::runtime::Handle::try_current().is_ok() {
-            let started = std::thread::scope(|scope| scope.spawn(|| self.start_on_this_thread()).join());
-            return started.unwrap_or_else(|_| Exit::Failed.into());
+            return std::thread::scope(|scope| {
+                match std::thread::Builder::new().spawn_scoped(scope, || self.start_on_this_thread()) {
+                    Ok(started) => started.join().unwrap_or_else(|_| Exit::Failed.into()),
+                    Err(error) => report(&Error::start("a thread could not be started", Some(error.into()))),
+                }
+            });
         }
         self.start_on_this_thread()
     }
@@ -123,10 +127,10 @@ impl Runtimes {
     fn start(threads: usize) -> Result<Self, Error> {
         let not_started = |reason: BoxError| Error::start("the runtime could not be started", Some(reason));
         let start = || {
-            let load = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+            let load = start_runtime(threads)?;
             Ok(Self { load, control: Builder::new_current_thread().enable_all().build()? })
         };
-        // tokio panics if the system has too few threads or descriptors left.
+        // tokio panics if the system has too few descriptors left.
         let started = caught_now(start).map_err(|panicked| not_started(panicked.into()))?;
         started.map_err(|error: std::io::Error| not_started(error.into()))
     }

@@ -8,6 +8,7 @@ pub(crate) mod nearest;
 pub(crate) mod panic;
 pub(crate) mod secrets;
 pub(crate) mod setting_error;
+pub(crate) mod threads;
 pub(crate) mod until;
 
 /// Number of threads that can run at the same time.

@@ -6,6 +6,8 @@
 
 #[path = "golo_run/faults.rs"]
 mod faults;
+#[path = "golo_run/few_threads.rs"]
+mod few_threads;
 #[path = "golo_run/silence.rs"]
 mod silence;
 #[path = "golo_run/slow_readers.rs"]

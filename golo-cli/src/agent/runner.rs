@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{iter, thread};
 
-use golo::cli::{chain, say};
+use golo::cli::{chain, say, start_runtime};
 use golo::engine::plan::Plan;
 use golo::report::{MetricsOutput, OutputArg};
 use golo::run_loop::Order;
 use golo_proto::engine::{Event, event};
 use golo_proto::results::{Ended, ended, record};
-use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -33,6 +32,8 @@ use crate::support::failure::Failure;
 pub(super) const STOPPED: &str = "the agent was stopped";
 /// Maximum number of commands that the engine has not received yet.
 const COMMANDS: usize = 64;
+/// Threads that drive a job.
+const THREADS: usize = 2;
 /// Environment variable with the allowed targets of a load test.
 const TARGETS: &str = "GOLO_ALLOW_TARGETS";
 
@@ -208,7 +209,7 @@ fn drive(
     let job = Arc::clone(job);
     let thread = thread::Builder::new().name("golo-job".to_owned()).spawn(move || {
         let saying = Arc::clone(&job);
-        let ended = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        let ended = match start_runtime(THREADS) {
             Ok(runtime) => runtime.block_on(driven::drive(
                 driving,
                 told,
