@@ -11,3 +11,4 @@ pub mod output_relay;
 pub mod run_end;
 pub mod served;
 pub mod setup_exchange;
+mod socket_folder;

@@ -15,7 +15,6 @@ use golo::engine::share::Share;
 use golo::engine::{Engine, Options, Sinks};
 use golo::report::Threshold;
 use golo::run_loop::{Driver, EngineHandle, LocalEngine};
-use tempfile::TempDir;
 use tokio::process::ChildStdout;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -26,6 +25,7 @@ use crate::drive::job_client::{Address, ServedJob};
 use crate::drive::journeys::OpenJourneys;
 use crate::drive::line_reader::{Lines, Reader};
 use crate::drive::setup_exchange::SetupExchange;
+use crate::drive::socket_folder::SocketFolder;
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::process::port_owner;
@@ -76,7 +76,7 @@ pub struct Served {
     lines: Arc<Lines>,
     journeys: Arc<OpenJourneys>,
     /// Folder of the socket.
-    folder: Option<TempDir>,
+    folder: Option<SocketFolder>,
     /// Address of the load test, once it has answered.
     address: Option<Address>,
     /// Set once the end of the process was reported.
@@ -186,16 +186,17 @@ impl Served {
 
     /// Starts the process and returns the address at which it answers.
     async fn launch(&mut self, sinks: &Sinks) -> Result<Address, Error> {
-        let folder = TempDir::with_prefix("golo-").map_err(|error| {
+        let folder = SocketFolder::create().map_err(|error| {
             not_started("could not create a folder for the socket of the load test", Some(error.into()))
         })?;
-        let socket = folder.path().join("job.sock");
+        let (socket, scratch) = (folder.socket(), Some(folder.path().to_owned()));
         self.folder = Some(folder);
         let mut environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
         environment.push(("GOLO_ADDR".into(), format!("unix:{}", socket.display()).into()));
         environment.push(("GOLO_SHARE".into(), format!("{}/{}", self.share.index(), self.share.of()).into()));
         let folder = self.working_directory.clone();
-        let program = Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder };
+        let program =
+            Program { path: self.load_test.path.clone(), arguments: Vec::new(), environment, folder, scratch };
         let limits = self.limits.with_grace(self.grace);
         let on_stderr = Arc::clone(&self.on_stderr);
         let supervisor = Supervisor::default().adopting().on_stderr(move |line| on_stderr(line));

@@ -52,6 +52,7 @@ mod exec;
 mod flags;
 mod follower;
 mod orders;
+mod printable;
 mod report;
 mod start;
 mod start_error;

@@ -4,7 +4,7 @@ use golo_proto::results::{ended, record};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{Agent, answer, kind};
+use crate::support::{Agent, Start, answer, kind};
 
 #[tokio::test]
 async fn records_of_a_job_are_served_from_begun_to_ended() {
@@ -178,4 +178,15 @@ async fn metrics_endpoint_reports_jobs_and_users() {
     }
     let bytes = text.lines().find_map(|line| line.strip_prefix("golo_agent_spool_bytes ")).unwrap();
     assert!(bytes.parse::<u64>().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn long_path_of_temporary_files_does_not_prevent_a_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join("x".repeat(120));
+    std::fs::create_dir(&long).unwrap();
+    let agent = Start::with(&[]).env("TMPDIR", long.to_str().unwrap()).agent();
+    let binary = agent.load_test().await;
+    let id = agent.queue(json!({"binary": binary, "duration": "100ms"})).await;
+    agent.until(&id, "completed").await;
 }

@@ -1,6 +1,6 @@
 //! Ends of load tests, with and without a request to stop.
 
-use golo_cli::process::supervisor::{Ended, Supervisor};
+use golo_cli::process::supervisor::{Ended, Program, Supervisor};
 use rustix::process::{Signal, getpgid, getpgrp};
 use std::time::Duration;
 
@@ -259,5 +259,20 @@ async fn supervisor_that_does_not_answer_is_killed() {
     let ended = within("its end", running.load_test.stop()).await;
     assert_eq!(ended, Ended::SupervisorSilent);
     assert_eq!(ended.to_string(), "the load test was killed because its supervisor did not answer");
+    running.nothing_is_left();
+}
+
+#[tokio::test]
+async fn supervisor_deletes_the_scratch_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = folder.path().join("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    std::fs::write(scratch.join("job.sock"), "").unwrap();
+    let program = Program { scratch: Some(scratch.clone()), ..script(FOR_EVER) };
+    let mut running = Running::of(supervisor().start(&program, &patient()).await);
+    running.ready().await;
+    assert!(scratch.exists());
+    within("its end", running.load_test.stop()).await;
+    assert!(!scratch.exists() && folder.path().exists());
     running.nothing_is_left();
 }

@@ -1,7 +1,7 @@
 //! Limits of a load test: memory, descriptors, and stderr.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use golo_cli::process::supervisor::{Ended, Limits};
 
@@ -24,6 +24,30 @@ async fn load_test_beyond_its_memory_limit_is_killed() {
         assert!(ended.to_string().ends_with("more than its limit of 64.0 MiB, and was killed"), "{ended}");
         running.nothing_is_left();
     }
+}
+
+/// A file on a file system in memory that has no name and is not mapped, as `memfd_create` makes them.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn file_in_memory_counts() {
+    let name = format!("/dev/shm/golo-test-{}", golo::new_sequence_id());
+    let text = format!("exec 3<>{name}; rm {name}; head -c 100000000 /dev/zero >&3; sleep 1000 & wait");
+    let mut running = Running::start(&text, &Limits { memory: Some(64 << 20), ..patient() }).await;
+    let ended = within("its end", running.load_test.ended()).await;
+    // Both processes hold it, and it counts once.
+    assert!(matches!(ended, Ended::OutOfMemory { used, .. } if used > 64 << 20 && used < 120 << 20), "{ended}");
+    running.nothing_is_left();
+}
+
+/// The memory of the first process is that of its children too, until one of them writes to it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn shared_memory_counts_once() {
+    let text = "x=$(head -c 20000000 /dev/zero | tr '\\0' x)
+        for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do ( sleep 1; : ) & done; wait; exit 2";
+    let mut running = Running::start(text, &Limits { memory: Some(200 << 20), ..patient() }).await;
+    assert_eq!(within("its end", running.load_test.ended()).await, Ended::Exited(2));
+    running.nothing_is_left();
 }
 
 #[tokio::test]
@@ -83,6 +107,20 @@ async fn stderr_line_of_a_hundred_megabytes_is_cut() {
     let mut running = Running::start(text, &patient()).await;
     assert_eq!(within("its end", running.load_test.ended()).await, Ended::Exited(0));
     let stderr = running.load_test.stderr();
-    assert!(stderr.ends_with("\0… (99991808 bytes more)\nno end\n"), "{}", stderr.len());
+    assert!(stderr.ends_with("\\u{0}… (99991808 bytes more)\nno end\n"), "{}", stderr.len());
+    running.nothing_is_left();
+}
+
+#[tokio::test]
+async fn stderr_commands_no_terminal() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&lines);
+    let supervisor = supervisor().on_stderr(move |line| taken.lock().unwrap().push(line.to_owned()));
+    let text = r"printf '\033[1;31mred\033[0m\tand\033]0;title\007 plain\n10%%\r20%%\n\302\2332Jh\303\251\n' >&2";
+    let mut running = Running::of(supervisor.start(&script(text), &patient()).await);
+    assert_eq!(within("its end", running.load_test.ended()).await, Ended::Exited(0));
+    let expected = ["red\tand plain", "10%\\r20%", "hé"];
+    assert_eq!(*lines.lock().unwrap(), expected);
+    assert_eq!(running.load_test.stderr(), expected.join("\n") + "\n");
     running.nothing_is_left();
 }

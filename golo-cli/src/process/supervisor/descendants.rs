@@ -4,9 +4,9 @@
 mod linux;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{become_subreaper, group_lives, kill_adopted, kill_children, kill_marked, resident, started};
+pub(super) use linux::{become_subreaper, group_lives, kill_adopted, kill_children, kill_marked, memory, started};
 #[cfg(not(target_os = "linux"))]
-pub(super) use other::{become_subreaper, group_lives, kill_adopted, kill_children, kill_marked, resident, started};
+pub(super) use other::{become_subreaper, group_lives, kill_adopted, kill_children, kill_marked, memory, started};
 
 #[cfg(not(target_os = "linux"))]
 mod other {
@@ -45,7 +45,7 @@ mod other {
     }
 
     /// Returns 0: memory is not measured here, so limits never apply.
-    pub(crate) fn resident() -> u64 {
+    pub(crate) fn memory(_: u64) -> u64 {
         0
     }
 }

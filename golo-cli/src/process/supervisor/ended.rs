@@ -34,7 +34,7 @@ pub enum Ended {
     OutOfMemory {
         /// Limit in bytes.
         limit: u64,
-        /// Resident memory in bytes.
+        /// Its memory in bytes.
         used: u64,
     },
     /// It failed and reported on stderr that it had reached its limit of open descriptors.

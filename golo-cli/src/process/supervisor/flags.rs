@@ -6,16 +6,18 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// `--grace=MS [--memory=BYTES] [--descriptors=N] [--folder=PATH] [--supervisor=ID] -- PROGRAM [ARGUMENT…]`
+/// `--grace=MS [--memory=BYTES] [--descriptors=N] [--folder=PATH] [--scratch=PATH] [--supervisor=ID] -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
     pub(super) grace: Duration,
-    /// Maximum resident memory, in bytes.
+    /// Maximum memory, in bytes.
     pub(super) memory: Option<u64>,
     /// Maximum number of open descriptors per process.
     pub(super) descriptors: Option<u64>,
     /// Working directory.
     pub(super) folder: Option<PathBuf>,
+    /// Folder that the supervisor deletes at its end.
+    pub(super) scratch: Option<PathBuf>,
     /// Process ID of the supervisor; its death ends `golo exec` and the load test.
     pub(super) supervisor: Option<u32>,
     pub(super) program: PathBuf,
@@ -36,10 +38,10 @@ impl Flags {
         line.extend(self.memory.map(|bytes| format!("--memory={bytes}").into()));
         line.extend(self.descriptors.map(|most| format!("--descriptors={most}").into()));
         line.extend(self.supervisor.map(|id| format!("--supervisor={id}").into()));
-        if let Some(folder) = &self.folder {
-            let mut flag = OsString::from("--folder=");
-            flag.push(folder);
-            line.push(flag);
+        for (flag, folder) in [("--folder=", &self.folder), ("--scratch=", &self.scratch)] {
+            line.extend(
+                folder.iter().map(|folder| [OsStr::new(flag), folder.as_os_str()].into_iter().collect::<OsString>()),
+            );
         }
         line.extend(["--".into(), self.program.clone().into_os_string()]);
         line.extend(self.arguments.iter().cloned());
@@ -76,6 +78,7 @@ impl Flags {
             b"--descriptors" => self.descriptors = Some(number(&value).ok_or_else(wrong)?),
             b"--supervisor" => self.supervisor = Some(number(&value).ok_or_else(wrong)?),
             b"--folder" => self.folder = Some(value.into()),
+            b"--scratch" => self.scratch = Some(value.into()),
             _ => return Err(wrong()),
         }
         Ok(())
@@ -97,6 +100,7 @@ mod tests {
             memory: Some(64 << 20),
             descriptors: Some(16),
             folder: Some(PathBuf::from(OsString::from_vec(vec![b'/', 0xff, b'=']))),
+            scratch: Some("/tmp/golo-x".into()),
             supervisor: Some(77),
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), "--".into(), "".into(), OsString::from_vec(vec![0xfe])],

@@ -22,7 +22,7 @@ pub(super) enum End {
     Killed,
     /// By SIGKILL, on the order to kill.
     Cut,
-    /// By SIGKILL, because its resident memory was this many bytes.
+    /// By SIGKILL, because its processes had this many bytes of memory.
     OutOfMemory(u64),
 }
 

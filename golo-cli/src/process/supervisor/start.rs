@@ -112,6 +112,7 @@ fn flags(program: &Program, limits: &Limits) -> Result<Flags, StartError> {
         memory: limits.memory,
         descriptors: limits.descriptors,
         folder: program.folder.clone(),
+        scratch: program.scratch.clone(),
         supervisor: None,
         program: absolute,
         arguments: program.arguments.clone(),

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{io::AsyncReadExt as _, process::ChildStderr};
 
+use super::printable::printable;
+
 /// Number of bytes that are kept.
 const KEPT: usize = 64 << 10;
 /// Maximum length of a line in bytes; the rest is only counted.
@@ -104,6 +106,7 @@ impl Lines {
     fn finish(&mut self, take: &mut impl FnMut(&str)) {
         let line = self.begun.strip_suffix(b"\r").unwrap_or(&self.begun);
         let line = String::from_utf8_lossy(line);
+        let line = printable(&line);
         match self.beyond {
             0 => take(&line),
             beyond => take(&format!("{line}{}", Beyond(beyond))),

@@ -17,6 +17,8 @@ pub struct Program {
     pub environment: Vec<(OsString, OsString)>,
     /// Working directory; `None` for that of this process.
     pub folder: Option<PathBuf>,
+    /// Folder that the supervisor deletes at its end, also if this process does not exist any more.
+    pub scratch: Option<PathBuf>,
 }
 
 /// Limits of a load test.
@@ -24,8 +26,9 @@ pub struct Program {
 pub struct Limits {
     /// Time to stop after the request to stop, in whole milliseconds.
     pub grace: Duration,
-    /// Maximum resident memory of all its processes together, in bytes. Checked five times a second (once a second on
-    /// machines with thousands of processes), and only on Linux. Shared memory counts for each process.
+    /// Maximum memory of all its processes together, in bytes. What they share counts once, and files in memory (tmpfs,
+    /// memfd) that they hold open count. Checked up to 50 times a second (once a second on machines with thousands of
+    /// processes), and only on Linux. If one process had more between two checks, that counts if it still exists.
     pub memory: Option<u64>,
     /// Maximum number of open descriptors of each process. Never more than this process may have.
     pub descriptors: Option<u64>,
@@ -88,7 +91,7 @@ impl Supervised {
     }
 
     /// Returns the last complete lines of the load test's stderr, at most 64 KiB. Lines are cut after 8 KiB, with the
-    /// number of further bytes.
+    /// number of further bytes. They contain nothing that commands a terminal.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.stderr.text()

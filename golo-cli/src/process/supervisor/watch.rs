@@ -21,8 +21,8 @@ use super::report::{End, Refusal, Report, Step};
 use super::{EXEC, NAME, SUPERVISE, descendants, own_executable, say, set_process_name};
 use crate::support::failure::Failure;
 
-/// Minimum interval between measurements of resident memory.
-const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// Minimum interval between measurements of memory.
+const MIN_INTERVAL: Duration = Duration::from_millis(20);
 /// Maximum interval between measurements, for machines on which a measurement is slow because it reads every process.
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
 /// Within these bounds, measuring uses at most one part in this many of a core.
@@ -149,9 +149,10 @@ impl Watch {
 
     fn check_memory(&mut self) {
         let started = Instant::now();
-        let resident = descendants::resident();
-        if self.flags.memory.is_some_and(|most| resident > most) {
-            self.kill(End::OutOfMemory(resident));
+        let most = self.flags.memory.unwrap_or(u64::MAX);
+        let used = descendants::memory(most);
+        if used > most {
+            self.kill(End::OutOfMemory(used));
         }
         self.next_check = started + (started.elapsed() * SHARE).clamp(MIN_INTERVAL, MAX_INTERVAL);
     }
@@ -191,7 +192,7 @@ impl Watch {
         }
     }
 
-    /// Kills the remaining processes. On Linux they all descend from this process, and it is done when there are no
+    /// Kills the remaining processes, and deletes the scratch folder. On Linux they all descend from this process, and it is done when there are no
     /// children. Elsewhere the rest of the group has another parent, which may be slow to wait for them.
     async fn leave_nothing(&mut self) {
         while self.reap().await {
@@ -206,6 +207,8 @@ impl Watch {
             _ = kill_process_group(self.group, Signal::KILL);
             sleep(ENDING).await;
         }
+        // `golo` deletes it too, unless it was killed.
+        _ = self.flags.scratch.as_ref().map(std::fs::remove_dir_all);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Process tree from `/proc`. Each process names its parent, and the kernel makes the supervisor the parent of orphans.
 
+mod memory;
+
 use std::collections::{BTreeSet, HashMap};
 use std::{fs, io};
 
@@ -67,31 +69,20 @@ pub(crate) fn group_lives(group: Pid) -> bool {
         && (process(group.as_raw_pid()).is_some_and(lives) || all().any(lives))
 }
 
-/// Returns the resident memory of all descendants in bytes. Shared memory counts for each process.
-pub(crate) fn resident() -> u64 {
-    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+/// Returns the memory of all descendants in bytes, or less if it is not above `limit`. See [`memory::used`].
+pub(crate) fn memory(limit: u64) -> u64 {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for process in all() {
-        children.entry(process.parent).or_default().push(process);
+        children.entry(process.parent).or_default().push(process.id);
     }
-    let mut bytes = 0;
-    let mut parents = vec![getpid().as_raw_pid()];
-    while let Some(parent) = parents.pop() {
+    let mut found = vec![getpid().as_raw_pid()];
+    let mut next = 0;
+    while let Some(parent) = found.get(next) {
         // Removed from the map because IDs are not read at one moment, and a cycle would never end.
-        for process in children.remove(&parent).unwrap_or_default() {
-            bytes += resident_of(process.id);
-            parents.push(process.id);
-        }
+        found.extend(children.remove(parent).unwrap_or_default());
+        next += 1;
     }
-    bytes
-}
-
-/// Returns the resident memory of a process in bytes; 0 if it has ended.
-fn resident_of(id: i32) -> u64 {
-    let status = fs::read(format!("/proc/{id}/status")).unwrap_or_default();
-    let status = String::from_utf8_lossy(&status);
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-    kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
+    memory::used(&found[1..], limit)
 }
 
 /// Kills every process with `mark`, a complete `KEY=VALUE`, in its environment. Returns whether there was one.
@@ -157,7 +148,7 @@ mod tests {
     fn own_process_is_listed() {
         let own = getpid().as_raw_pid();
         let found = all().find(|process| process.id == own).unwrap();
-        assert!(found.parent > 0 && found.group > 0 && !found.dead && resident_of(own) > 0);
+        assert!(found.parent > 0 && found.group > 0 && !found.dead);
         assert!(group_lives(rustix::process::getpgrp()));
     }
 }
