@@ -25,6 +25,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = supervisor::answer(&arguments) {
         return code;
     }
+    hide_memory();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse(error, &Arguments::command(), GOLO),
@@ -38,6 +39,17 @@ pub fn main() -> ExitCode {
         Command::Runs(line) => runs(line),
         Command::Show(line) => show(line),
         Command::Compare(line) => compare(line),
+    }
+}
+
+/// Denies the processes of the same user, such as a load test, the memory and the environment of this process, which
+/// contain its tokens. Has no effect on root's processes, and none outside Linux.
+fn hide_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // It fails for no process.
+        _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 

@@ -114,6 +114,47 @@ async fn tokens_are_hidden_from_the_load_test() {
     assert!(seen.contains("SEEN=yes") && !seen.contains("hush"), "{seen}");
 }
 
+/// Root may read the memory of any process, so the agent is another user's here.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn load_test_cannot_read_the_environment_of_the_agent() {
+    let id = 1_000_000 + std::process::id();
+    let other = format!("setpriv --reuid={id} --clear-groups");
+    let mut can = std::process::Command::new("/bin/sh");
+    can.args(["-c", &format!("exec {other} \"$0\" --version"), env!("CARGO_BIN_EXE_golo")]);
+    let can = can.output().is_ok_and(|output| output.status.success());
+    if !can {
+        eprintln!("skipped: this test must be run by root, and needs `setpriv` and a build that others may read");
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(data.path(), Some(id), None).unwrap();
+    let agent = Start::with(&[]).env("GOLO_TOKEN", "hush-hush").before(&format!("exec {other} \"$0\" \"$@\";"));
+    let agent = agent.agent_in(std::sync::Arc::new(data));
+    let script = format!(
+        "#!/bin/sh\ngrep -E '^(Uid|PPid)' /proc/{0}/status >&2\ncat /proc/{0}/environ >&2\nexit 3\n",
+        agent.id()
+    );
+    let form = reqwest::multipart::Part::bytes(script.into_bytes()).file_name("reads");
+    let form = reqwest::multipart::Form::new().part("file", form);
+    let upload = agent.client.post(format!("{}/upload", agent.url)).bearer_auth("hush-hush").multipart(form);
+    let (_, uploaded) = answer(upload.send().await.unwrap()).await;
+    let job = json!({"binary": uploaded["binary"]}).to_string();
+    let queue = agent.client.post(format!("{}/queue", agent.url)).bearer_auth("hush-hush").body(job);
+    let (_, queued) = answer(queue.send().await.unwrap()).await;
+    let url = format!("{}/jobs/{}/stderr", agent.url, queued["job"].as_str().unwrap());
+    let started = std::time::Instant::now();
+    let seen = loop {
+        let seen = agent.client.get(&url).bearer_auth("hush-hush").send().await.unwrap().text().await.unwrap();
+        if seen.contains("environ") || seen.contains("hush") {
+            break seen;
+        }
+        assert!(started.elapsed() < crate::support::PATIENCE, "{seen}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert!(seen.contains(&id.to_string()) && seen.contains("Permission denied") && !seen.contains("hush"), "{seen}");
+}
+
 #[tokio::test]
 async fn requests_of_foreign_web_pages_are_refused() {
     let agent = Agent::start();

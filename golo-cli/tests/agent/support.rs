@@ -136,6 +136,12 @@ impl Agent {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
+    /// Returns the ID of the agent's process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Returns the IDs of the agent's child processes.
     #[cfg(target_os = "linux")]
     pub(crate) fn children(&self) -> Vec<i32> {
