@@ -43,7 +43,7 @@ const REST: Duration = Duration::from_secs(5);
 /// Time that clients which follow a job's records have to fetch its end.
 const WATCHERS: Duration = Duration::from_secs(1);
 
-/// `golo agent`: runs until SIGINT or SIGTERM.
+/// `golo agent`: runs until SIGINT, SIGTERM or SIGHUP.
 #[must_use]
 pub fn run(line: AgentLine) -> ExitCode {
     let refused = |failure: Failure| {

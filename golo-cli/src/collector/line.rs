@@ -9,7 +9,7 @@ use crate::http::server::ServerArgs;
 /// Flags of `golo collector`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Runs until SIGINT or SIGTERM. `sqlite3 FILE` can read the database, also while the collector runs."
+    after_help = "Runs until SIGINT, SIGTERM or SIGHUP. `sqlite3 FILE` can read the database, also while the collector runs."
 )]
 pub struct CollectorLine {
     /// Database file, created if it does not exist

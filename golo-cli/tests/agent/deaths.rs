@@ -131,9 +131,11 @@ async fn second_signal_ends_the_agent_at_once() {
 
 #[tokio::test]
 async fn idle_agent_exits_on_a_signal() {
-    let mut agent = Agent::start();
-    agent.signal(Signal::TERM);
-    assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut agent = Agent::start();
+        agent.signal(signal);
+        assert_eq!(agent.gone().await, Some(0), "{}", agent.said());
+    }
 }
 
 #[tokio::test]

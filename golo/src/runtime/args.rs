@@ -30,7 +30,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve `golo.Job` until SIGINT or SIGTERM (the default)
+    /// Serve `golo.Job` until SIGINT, SIGTERM or SIGHUP (the default)
     Serve(ServeArgs),
     /// Run the load test with users or at a rate, and print a summary
     Run(Box<RunLine>),
