@@ -102,6 +102,13 @@ impl Program {
         rustix::process::kill_process(self.id(), signal).unwrap();
     }
 
+    /// Stops the process with SIGSTOP for this time.
+    pub async fn freeze(&self, time: std::time::Duration) {
+        self.signal(Signal::STOP);
+        tokio::time::sleep(time).await;
+        self.signal(Signal::CONT);
+    }
+
     /// Sends a signal repeatedly until the program has ended.
     pub async fn insist(&mut self, signal: Signal) {
         crate::until("the program ends", || {

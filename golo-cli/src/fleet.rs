@@ -275,6 +275,11 @@ impl Driver for Fleet {
         }
     }
 
+    fn is_generator(&self) -> bool {
+        // The agents deliver the load, also while this process stands still.
+        false
+    }
+
     async fn tear_down(&mut self) -> Result<(), Error> {
         let run = self.orders.borrow().run.clone();
         let withdrawn = join(self.parts.iter().map(|part| {

@@ -27,6 +27,7 @@ pub mod series;
 pub mod slowest;
 pub mod snapshot;
 pub mod spent;
+pub mod standstill;
 pub mod tags;
 mod timer;
 pub mod trigger;
@@ -371,6 +372,7 @@ impl Engine {
             worst_lag: self.lag.finish(load_time),
             lost,
             lost_agents: Vec::new(),
+            standstill: None,
             descriptors: self.descriptors,
             is_unoptimised: cfg!(debug_assertions),
         };

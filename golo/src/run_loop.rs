@@ -8,6 +8,7 @@ pub mod call;
 pub mod control;
 pub mod driver;
 pub mod engine;
+mod pulse;
 pub mod reports;
 pub mod signals;
 
@@ -21,9 +22,11 @@ pub use self::call::RunCall;
 pub use self::control::{Control, Order, Orders, SignalsAndOrders};
 pub use self::driver::Driver;
 pub use self::engine::{EngineHandle, LocalEngine, NextEvent, StopReason};
+use self::pulse::Pulse;
 use crate::Error;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::snapshot::Snapshot;
+use crate::engine::standstill::{Standstill, worst};
 use crate::engine::{Finished, Options, RunEvent, Sinks};
 use crate::error::chain;
 use crate::report::{self, Change, MetricsOutput, Moment, RunOutcome, Threshold, Unwritten, Watch};
@@ -163,9 +166,11 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         if !self.spec.is_quiet {
             self.say(format_args!("{}; Ctrl-C stops it and still prints the report", self.spec.plan));
         }
+        let pulse =
+            Pulse::start().map_err(|error| Error::start("a thread could not be started", Some(error.into())))?;
         let order = tokio::select! {
             started = self.driver.start(&self.spec.plan, &self.spec.options, sinks) => {
-                self.drive(started?).await;
+                self.drive(started?, &pulse).await;
                 return Ok(());
             }
             order = self.early.until_stop(self.control) => order,
@@ -178,7 +183,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
         Ok(())
     }
 
-    async fn drive(&mut self, mut engine: Box<dyn EngineHandle>) {
+    async fn drive(&mut self, mut engine: Box<dyn EngineHandle>, pulse: &Pulse) {
         if let Some(held) = self.spec.held {
             engine.hold();
             match self.early.begin_at {
@@ -218,9 +223,24 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             }
         }
         self.ended(&mut *engine).await;
+        let started = engine.started();
         self.outcome.finished = engine.finish();
+        if let Some(started) = started {
+            self.find_standstill(started, pulse);
+        }
         for output in &mut *self.outputs {
             output.measured(&self.outcome.finished);
+        }
+    }
+
+    /// Adds the standstills of this process and of the load test's, in a run whose measured part began at `start`.
+    fn find_standstill(&mut self, start: std::time::Instant, pulse: &Pulse) {
+        let (finished, max_lag) = (&mut self.outcome.finished, self.spec.options.max_lag);
+        let end = start + finished.whole_time;
+        let own = if self.driver.is_generator() { pulse.pauses() } else { Vec::new() };
+        for pauses in [own, self.driver.pauses()] {
+            let found = worst(&pauses, start, end, max_lag);
+            finished.health.standstill = Standstill::longer(finished.health.standstill, found);
         }
     }
 

@@ -4,7 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-use std::{collections::BTreeMap, net::TcpListener};
+use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 
 use golo::Output;
 use golo_tests::{Finished, Program, Signal, command, output, until};
@@ -665,4 +665,50 @@ async fn panic_restarts_only_its_user() {
     }
     // Ten triggers, each with a panic. A start after the last panic is optional.
     assert!((10..=11).contains(&ran.finished.said("guest-1 comes")), "{:#?}", ran.finished.stderr);
+}
+
+#[tokio::test]
+async fn run_of_a_process_that_stood_still_is_invalid() {
+    let frozen = |flags: &'static str| async move {
+        let target = sample();
+        let running = Call::jobs(&target, "get", flags).spawn();
+        until("there is load", || target.counter().seen > 0).await;
+        running.program.freeze(Duration::from_millis(1500)).await;
+        running.finish().await.assert_ended_with(96, "standstill   the load generator stood still for 1.");
+    };
+    // None of these has several late starts.
+    tokio::join!(frozen("-u 2 -d 4"), frozen("-u 2 --pace 3s -d 4"), frozen("-r 15/m -d 4"));
+}
+
+/// Runs the jobs under `env` with this option.
+#[cfg(target_os = "linux")]
+fn run_under_env(option: &str, target: &SampleService, flags: &str) -> Program {
+    let mut command = command("env");
+    command.env("TARGET_URL", target.url()).args([option, env!("CARGO_BIN_EXE_jobs"), "run", "--name", "get"]);
+    command.args(flags.split_whitespace());
+    Program::spawn(command)
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn loss_of_the_terminal_stops_the_run() {
+    let target = sample();
+    let program = run_under_env("--default-signal=HUP", &target, "-u 2 -d 600");
+    until("there is load", || target.counter().seen > 20).await;
+    program.signal(Signal::HUP);
+    let ended = program.finish().await;
+    assert_eq!(ended.code, Some(105), "{ended:#?}");
+    assert!(ended.stdout[0].starts_with("STOPPED by a signal after"), "{ended:#?}");
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn ignored_hangup_remains_ignored() {
+    let target = sample();
+    let program = run_under_env("--ignore-signal=HUP", &target, "-u 2 -d 1");
+    until("there is load", || target.counter().seen > 20).await;
+    program.signal(Signal::HUP);
+    let ended = program.finish().await;
+    assert!(matches!(ended.code, Some(0 | 96)), "{ended:#?}");
+    assert!(ended.stdout.join("\n").contains("took         1s, from "), "it ran to its end: {ended:#?}");
 }

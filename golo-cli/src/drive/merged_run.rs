@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use golo::engine::health::{Descriptors, LostAgent};
 use golo::engine::plan::Plan;
 use golo::engine::snapshot::Snapshot;
+use golo::engine::standstill::Standstill;
 use golo::engine::{Finished, Options, Progress, RunEvent};
 use golo::pb::engine::event::Event;
 use golo::report::Change;
@@ -306,6 +307,7 @@ fn merge(merged: &mut Finished, part: &Finished) {
     {
         health.worst_lag = Some(lag);
     }
+    health.standstill = Standstill::longer(health.standstill, part.health.standstill);
     // Of several machines, report the one that has the smallest share of descriptors left.
     let used = |descriptors: &Descriptors| match descriptors.limit {
         Some(limit) => descriptors.open as f64 / limit.max(1) as f64,

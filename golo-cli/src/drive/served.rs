@@ -12,6 +12,7 @@ use golo::Error;
 use golo::cli::{Proxy, RunCall, not_started, say, torn_down, without_secrets};
 use golo::engine::plan::Plan;
 use golo::engine::share::Share;
+use golo::engine::standstill::Pause;
 use golo::engine::{Engine, Options, Sinks};
 use golo::report::Threshold;
 use golo::run_loop::{Driver, EngineHandle, LocalEngine};
@@ -359,6 +360,10 @@ impl Driver for Served {
         let read = self.lines.outputs();
         self.is_missing_lines
             .then(|| format!("requests are missing: {read} were read in time, and more were still arriving"))
+    }
+
+    fn pauses(&self) -> Vec<Pause> {
+        self.child.as_ref().map(Supervised::pauses).unwrap_or_default()
     }
 
     async fn tear_down(&mut self) -> Result<(), Error> {

@@ -38,6 +38,7 @@
 //! |---|---|
 //! | `group ID` | the load test's process and process group, sent before it is known whether it can run |
 //! | `started`, or `refused STEP ERRNO` | the load test runs, or the step that failed: `folder`, `descriptors` or `program` |
+//! | `stood MICROSECONDS` | it was stopped by a signal for so long, and runs again or has ended |
 //! | `exited CODE`, `signalled SIGNAL`, `killed` (after the grace period), `cut` (by `kill`), or `memory BYTES` | how it ended; not sent after `refused` |
 //!
 //! `golo exec` has a pipe as its stdin and writes `STEP ERRNO` there, in one piece, if it fails. A successful `exec`

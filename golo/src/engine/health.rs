@@ -4,6 +4,7 @@ use std::time::Duration;
 
 pub(super) use super::lag::LagWindows;
 pub use super::lag::{Lag, LateStarts};
+use super::standstill::Standstill;
 
 /// File descriptors of this process: those open, and the limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,6 +58,8 @@ fn open_descriptors() -> Option<u64> {
 pub struct Health {
     /// Worst window of late starts, relative to the acceptable delay.
     pub worst_lag: Option<Lag>,
+    /// Worst standstill of a process of the load generator, if one was longer than is acceptable.
+    pub standstill: Option<Standstill>,
     /// Reasons why workers were lost.
     pub lost: Vec<String>,
     /// Agents that were lost, in a run that several agents share.

@@ -10,6 +10,7 @@ use crate::engine::errors::{ErrorKind, Errors};
 use crate::engine::health::{LateStarts, LostAgent};
 use crate::engine::series::Outcome;
 use crate::engine::snapshot::{Ends, Snapshot};
+use crate::engine::standstill::Standstill;
 
 /// Verdict on a run. If several variants apply, the first one is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +142,12 @@ pub(super) fn invalid(finished: &Finished) -> Vec<String> {
             duration(lag.limit)
         ));
     }
+    if let Some(standstill) = health.standstill {
+        reasons.push(format!(
+            "the load generator {}: its process was stopped, its machine suspended or too busy",
+            stood_still(standstill)
+        ));
+    }
     if generator.without_descriptor > 0 {
         reasons.push(format!("{} found no descriptor left", counted(generator.without_descriptor, "request")));
     }
@@ -149,6 +156,15 @@ pub(super) fn invalid(finished: &Finished) -> Vec<String> {
     }
     reasons.extend(lost(finished));
     reasons
+}
+
+/// Describes a standstill, as what the load generator did.
+pub(super) fn stood_still(Standstill { from, length, times }: Standstill) -> String {
+    let (length, from) = (duration(length), duration(from));
+    match times {
+        ..=1 => format!("stood still for {length}, from {from} on"),
+        _ => format!("stood still {} times, for {length} in total, from {from} on", count(times)),
+    }
 }
 
 /// Describes the workers and agents that were lost, with the reasons.

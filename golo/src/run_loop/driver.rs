@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::engine::EngineHandle;
 use crate::Error;
 use crate::engine::plan::Plan;
+use crate::engine::standstill::Pause;
 use crate::engine::{Options, Sinks};
 
 /// A load test that can run a plan after it was set up. The [run loop](super::run) calls the methods in this order.
@@ -54,6 +55,17 @@ pub trait Driver {
     /// Describes measurements that have not arrived after [`settle`](Self::settle), if any.
     fn missing(&self) -> Option<String> {
         None
+    }
+
+    /// Returns true if this process is a part of the load generator. A run is invalid if such a process stands still.
+    fn is_generator(&self) -> bool {
+        true
+    }
+
+    /// Returns the times in which the process of the load test stood still, in the order of their ends, unless its own
+    /// engine reports them.
+    fn pauses(&self) -> Vec<Pause> {
+        Vec::new()
     }
 
     /// Ends the load test.

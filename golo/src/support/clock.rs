@@ -1,4 +1,5 @@
-//! Wall-clock time of an `Instant`, without a system call each time, because a request should read few clocks.
+//! Wall-clock time of an `Instant`, without a system call each time, because a request should read few clocks; and a clock
+//! that runs while the machine is suspended.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,6 +25,26 @@ pub(crate) fn wall(now: Instant) -> SystemTime {
     wall
 }
 
+/// Returns the time since an arbitrary moment, including times in which the machine was suspended. An `Instant` leaves
+/// them out on Linux and macOS.
+#[cfg(unix)]
+pub(crate) fn with_suspension() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    // Neither clock is ever negative.
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
+}
+
+/// Returns the time since an arbitrary moment, including times in which the machine was suspended.
+#[cfg(not(unix))]
+pub(crate) fn with_suspension() -> Duration {
+    static EPOCH: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    EPOCH.elapsed()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +59,12 @@ mod tests {
         assert_eq!(wall(now + step), first + step);
         let later = wall(now + GOOD_FOR);
         assert!(later <= SystemTime::now(), "read anew");
+    }
+
+    #[test]
+    fn time_with_suspension_goes_on_with_the_monotonic_clock() {
+        let (now, time) = (Instant::now(), with_suspension());
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(with_suspension() - time >= Duration::from_millis(1) && now.elapsed() >= Duration::from_millis(2));
     }
 }

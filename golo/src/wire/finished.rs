@@ -6,6 +6,7 @@ use super::{WireError, moment, unix_nanoseconds};
 use crate::engine::health::{Descriptors, Health, Lag, LateStarts};
 use crate::engine::plan::Plan;
 use crate::engine::snapshot::Snapshot;
+use crate::engine::standstill::Standstill;
 use crate::engine::{Finished, Options, Progress, RunEvent};
 use crate::metrics::output::nanoseconds;
 use crate::pb::engine as pb;
@@ -44,13 +45,18 @@ impl From<&RunEvent> for pb::event::Event {
 impl From<&Finished> for pb::event::Event {
     fn from(finished: &Finished) -> Self {
         // An engine has no information about agents.
-        let Health { worst_lag, lost, lost_agents: _, descriptors, is_unoptimised } = &finished.health;
+        let Health { worst_lag, standstill, lost, lost_agents: _, descriptors, is_unoptimised } = &finished.health;
         let lag = |lag: Lag| pb::Lag { from: lag.from, p99: nanoseconds(lag.p99), limit: nanoseconds(lag.limit) };
         let late = |LateStarts { length, late, all }: LateStarts| pb::LateStarts {
             length: nanoseconds(length),
             late,
             starts: all,
         };
+        let standstill = standstill.map(|Standstill { from, length, times }| pb::Standstill {
+            from: nanoseconds(from),
+            length: nanoseconds(length),
+            times,
+        });
         Self::Finished(pb::Finished {
             rest: Some((&finished.rest).into()),
             started_at: finished.started_at.map(unix_nanoseconds),
@@ -72,6 +78,7 @@ impl From<&Finished> for pb::event::Event {
             proxies: finished.proxies.clone(),
             tells_after_load: finished.tells_after_load,
             most_connections: finished.most_connections,
+            standstill,
         })
     }
 }
@@ -107,6 +114,11 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
     let lag =
         |pb::Lag { from, p99, limit: judged }: pb::Lag| Lag { from, p99: time(p99), limit: limit(judged), starts };
     let worst_lag = written.worst_lag.map(lag);
+    let standstill = written.standstill.map(|pb::Standstill { from, length, times }| Standstill {
+        from: time(from),
+        length: time(length),
+        times,
+    });
     let plan = Plan::try_from(written.load.as_ref().ok_or_else(|| WireError::missing("load of a run"))?)?;
     Ok(Finished {
         plan,
@@ -118,6 +130,7 @@ pub fn finished(written: &pb::Finished, options: Options) -> Result<Finished, Wi
         whole_time: time(written.whole_time),
         health: Health {
             worst_lag,
+            standstill,
             lost: written.lost.clone(),
             lost_agents: Vec::new(),
             descriptors: Descriptors { open: written.descriptors, limit: written.descriptor_limit },

@@ -401,6 +401,22 @@ pub struct Finished {
     /// Highest `connections` of any second. 0 if unknown.
     #[prost(uint64, tag = "23")]
     pub most_connections: u64,
+    /// Worst standstill of a process, if one was longer than is acceptable.
+    #[prost(message, optional, tag = "26")]
+    pub standstill: ::core::option::Option<Standstill>,
+}
+/// Time in which a process of the load generator did not run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Standstill {
+    /// Time from the start of the measured part to the first stop.
+    #[prost(uint64, tag = "1")]
+    pub from: u64,
+    /// Total time that the process did not run.
+    #[prost(uint64, tag = "2")]
+    pub length: u64,
+    /// Number of stops.
+    #[prost(uint64, tag = "3")]
+    pub times: u64,
 }
 /// Delay of starts over some seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,5 +1,9 @@
 //! Load tests that misbehave: the report stays correct, and no process remains.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::*;
 
 const MUTE: &str = env!("CARGO_BIN_EXE_mute");
@@ -119,4 +123,28 @@ async fn signal_ends_the_wait_for_a_load_test_that_never_listens() {
     let ran = Ran { finished: program.finish().await, folder, mark };
     ran.assert_ended_with(105, "giving up waiting for the load test").await;
     assert_eq!(ran.requests(), 0);
+}
+
+#[tokio::test]
+async fn standstill_of_golo_or_of_the_load_test_makes_the_run_invalid() {
+    let time = Duration::from_millis(1500);
+    for way in WAYS {
+        for is_golo in [true, false] {
+            let target = sample();
+            let (program, folder, mark) = Call::new(JOBS, target.url(), &format!("-u 2 -d 4 --drive {way}")).spawn();
+            until("there is load", || target.counter().seen > 20).await;
+            if is_golo {
+                program.freeze(time).await;
+            } else {
+                let load_test = running(&mark, JOBS);
+                load_test.iter().for_each(|id| signal(*id, Signal::STOP));
+                sleep(time).await;
+                load_test.iter().for_each(|id| signal(*id, Signal::CONT));
+            }
+            let ran = Ran { finished: program.finish().await, folder, mark };
+            ran.assert_ended_with(96, "standstill   the load generator stood still for 1.").await;
+            let length = number(&ran.summary(), "/load/standstill/length");
+            assert!(length > 1_000_000_000, "{way}, {is_golo}: {length}");
+        }
+    }
 }

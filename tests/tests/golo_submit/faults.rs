@@ -1,6 +1,6 @@
 //! Faults of agents: each is reported, and none leaves a job or a process behind.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use golo_tests::{Signal, until};
 
@@ -162,5 +162,48 @@ async fn job_stopped_on_an_agent_is_reported() {
     ran.assert_ended_with(107, "was lost: its job was stopped");
     let agent = fleet.agents[0].program.take().unwrap();
     agent.finish().await;
+    fleet.assert_idle().await;
+}
+
+#[tokio::test]
+async fn standstill_on_one_agent_makes_the_run_invalid() {
+    let fleet = Fleet::start(2).await;
+    let time = Duration::from_millis(1500);
+    for is_agent in [true, false] {
+        let target = sample();
+        let running = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 4").spawn();
+        until("there is load", || target.counter().seen > 20).await;
+        let agent = &fleet.agents[1];
+        if is_agent {
+            agent.program.as_ref().unwrap().freeze(time).await;
+        } else {
+            agent.freeze_load_test(time).await;
+        }
+        let ran = running.finish().await;
+        ran.assert_ended_with(96, "standstill the load generator stood still for 1.");
+        fleet.assert_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn standstill_of_golo_submit_harms_no_run() {
+    let fleet = Fleet::start(1).await;
+    let target = sample();
+    let running = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 4").spawn();
+    until("there is load", || target.counter().seen > 20).await;
+    running.program.freeze(Duration::from_millis(1500)).await;
+    running.finish().await.assert_ended_with(0, "PASSED");
+}
+
+#[tokio::test]
+async fn loss_of_the_terminal_stops_the_agents() {
+    let fleet = Fleet::start(2).await;
+    let target = sample();
+    let running = Call::new(&fleet, JOBS, target.url(), "-u 2 -d 600").spawn();
+    until("there is load", || target.counter().seen > 20).await;
+    running.program.signal(Signal::HUP);
+    let ran = running.finish().await;
+    ran.assert_ended_with(105, "STOPPED by a signal after");
+    assert_eq!(ran.requests(), target.counter().seen);
     fleet.assert_idle().await;
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use golo::pb::results::record::Record as Kind;
 use golo::pb::results::{Ended, Record};
@@ -157,8 +158,19 @@ impl Agent {
 
     /// Kills the running load test.
     pub(super) fn kill_load_test(&self) {
+        self.signal_load_test(Signal::KILL);
+    }
+
+    /// Stops the running load test with SIGSTOP for this time.
+    pub(super) async fn freeze_load_test(&self, time: Duration) {
+        self.signal_load_test(Signal::STOP);
+        tokio::time::sleep(time).await;
+        self.signal_load_test(Signal::CONT);
+    }
+
+    fn signal_load_test(&self, signal: Signal) {
         for id in self.load_tests() {
-            kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+            kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use golo::cli::until;
+use golo::engine::standstill::Pause;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -51,7 +52,7 @@ impl Reports {
     pub(super) async fn outcome(&mut self) -> Option<Report> {
         loop {
             match self.next().await? {
-                Report::Group(_) | Report::Ended(_) => {}
+                Report::Group(_) | Report::Stood(_) | Report::Ended(_) => {}
                 report => return Some(report),
             }
         }
@@ -92,6 +93,7 @@ pub(super) struct Follower {
     pub(super) stderr: Stderr,
     /// Task that reads stderr.
     pub(super) reader: Option<JoinHandle<()>>,
+    pub(super) pauses: watch::Sender<Vec<Pause>>,
     pub(super) end: watch::Sender<Option<Ended>>,
 }
 
@@ -100,7 +102,14 @@ impl Follower {
     pub(super) async fn follow(mut self) {
         loop {
             tokio::select! {
-                report = self.reports.next() => if report.is_none() { break },
+                report = self.reports.next() => match report {
+                    Some(Report::Stood(time)) => {
+                        let pause = Pause::new(Instant::now().into_std(), time, time);
+                        self.pauses.send_modify(|pauses| pauses.extend(pause));
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
                 changed = self.order.changed(), if self.orders.is_some() => match changed {
                     Ok(()) => self.pass_on().await,
                     // The `Supervised` was dropped: closing this half of the socket asks the load test to stop.

@@ -1,6 +1,6 @@
 //! Lines that the supervisor sends to `golo`, and the line with which `golo exec` reports a failure.
 
-use std::{fmt, io, str::FromStr};
+use std::{fmt, io, str::FromStr, time::Duration};
 
 use rustix::io::Errno;
 
@@ -10,6 +10,8 @@ pub(super) enum Report {
     Group(u32),
     Started,
     Refused(Refusal),
+    /// It was stopped for so long.
+    Stood(Duration),
     Ended(End),
 }
 
@@ -79,6 +81,7 @@ impl fmt::Display for Report {
             Self::Group(id) => write!(f, "group {id}"),
             Self::Started => f.write_str("started"),
             Self::Refused(refusal) => write!(f, "refused {refusal}"),
+            Self::Stood(time) => write!(f, "stood {}", time.as_micros()),
             Self::Ended(End::Exited(code)) => write!(f, "exited {code}"),
             Self::Ended(End::Signalled(signal)) => write!(f, "signalled {signal}"),
             Self::Ended(End::Killed) => f.write_str("killed"),
@@ -97,6 +100,7 @@ impl FromStr for Report {
             "group" => Self::Group(number(rest)?),
             "started" => Self::Started,
             "refused" => Self::Refused(rest.parse()?),
+            "stood" => Self::Stood(Duration::from_micros(number(rest)?)),
             "exited" => Self::Ended(End::Exited(number(rest)?)),
             "signalled" => Self::Ended(End::Signalled(number(rest)?)),
             "killed" => Self::Ended(End::Killed),
@@ -123,6 +127,7 @@ mod tests {
             ("refused folder 2", Report::Refused(Refusal { step: Step::Folder, errno: 2 })),
             ("refused descriptors 1", Report::Refused(Refusal { step: Step::Descriptors, errno: 1 })),
             ("refused program 13", Report::Refused(Refusal { step: Step::Program, errno: 13 })),
+            ("stood 1500000", Report::Stood(Duration::from_millis(1500))),
             ("exited 255", Report::Ended(End::Exited(255))),
             ("signalled 11", Report::Ended(End::Signalled(11))),
             ("killed", Report::Ended(End::Killed)),
@@ -132,7 +137,8 @@ mod tests {
             assert_eq!(report.to_string(), line);
             assert_eq!(line.parse(), Ok(report));
         }
-        for line in ["", "group", "group x", "refused", "refused program", "refused door 1", "exited", "bored"] {
+        for line in ["", "group", "group x", "refused", "refused program", "refused door 1", "exited", "stood", "bored"]
+        {
             assert_eq!(line.parse::<Report>(), Err(()), "{line}");
         }
     }

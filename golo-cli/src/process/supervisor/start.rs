@@ -149,6 +149,7 @@ async fn follow(
     let (reports, orders) = golo.into_split();
     let (wanted, order) = watch::channel(None);
     let (end, ended) = watch::channel(None);
+    let (pauses, paused) = watch::channel(Vec::new());
     let mut follower = Follower {
         supervisor,
         reports: Reports::of(BufReader::new(reports).lines()),
@@ -161,6 +162,7 @@ async fn follow(
         adopted,
         stderr: stderr.clone(),
         reader,
+        pauses,
         end,
     };
     let outcome = timeout(START, follower.reports.outcome()).await;
@@ -168,7 +170,7 @@ async fn follow(
         Ok(Some(Report::Started)) => {
             let group = follower.reports.group();
             tokio::spawn(follower.follow());
-            Ok(Supervised { id: group.unwrap_or_default(), supervisor: id, stdout, stderr, wanted, ended })
+            Ok(Supervised { id: group.unwrap_or_default(), supervisor: id, stdout, stderr, wanted, paused, ended })
         }
         Err(_) => {
             follower.give_up();

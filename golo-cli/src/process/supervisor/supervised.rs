@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use golo::engine::standstill::Pause;
 use tokio::{process::ChildStdout, sync::watch};
 
 use super::{Ended, StartError, orders::Order, start::Supervisor, stderr::Stderr};
@@ -66,6 +67,7 @@ pub struct Supervised {
     pub(super) stderr: Stderr,
     /// Last order; `None` while the load test should run.
     pub(super) wanted: watch::Sender<Option<Order>>,
+    pub(super) paused: watch::Receiver<Vec<Pause>>,
     pub(super) ended: watch::Receiver<Option<Ended>>,
 }
 
@@ -107,6 +109,12 @@ impl Supervised {
     #[must_use]
     pub fn supervisor_id(&self) -> u32 {
         self.supervisor
+    }
+
+    /// Returns the times so far in which a signal had stopped the load test's process, in the order of their ends.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<Pause> {
+        self.paused.borrow().clone()
     }
 
     /// Waits until the load test has ended and none of its processes is left. Cancel-safe.

@@ -66,6 +66,8 @@ struct Watch {
     group: Pid,
     /// Pipe from `golo exec`, until it is known whether `golo exec` became the load test.
     exec: Option<pipe::Receiver>,
+    /// Time at which the load test was stopped by a signal, while it is.
+    stopped: Option<Instant>,
     /// True once the load test has been waited for. From then on its ID may be reused.
     ended: bool,
     /// Time to kill the group, once it has been asked to stop.
@@ -90,6 +92,7 @@ impl Watch {
             flags,
             group,
             exec: Some(exec),
+            stopped: None,
             ended: false,
             deadline: None,
             killed: None,
@@ -157,15 +160,33 @@ impl Watch {
         self.next_check = started + (started.elapsed() * SHARE).clamp(MIN_INTERVAL, MAX_INTERVAL);
     }
 
-    /// Waits for all ended children. Returns whether this process has children left.
+    /// Waits for all ended children, and notes whether the load test is stopped. Returns whether this process has children
+    /// left.
     async fn reap(&mut self) -> bool {
         loop {
-            match wait(WaitOptions::NOHANG) {
+            match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED) {
+                Ok(Some((id, status))) if status.stopped() => {
+                    if id == self.group && !self.ended {
+                        self.stopped.get_or_insert_with(Instant::now);
+                    }
+                }
+                Ok(Some((id, status))) if status.continued() => {
+                    if id == self.group {
+                        self.runs_again().await;
+                    }
+                }
                 Ok(Some((id, status))) if id == self.group && !self.ended => self.end(status).await,
                 Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) => return true,
                 Err(_) => return false,
             }
+        }
+    }
+
+    /// Reports how long the load test was stopped, if it was.
+    async fn runs_again(&mut self) {
+        if let Some(stopped) = self.stopped.take() {
+            self.golo.send(Report::Stood(stopped.elapsed())).await;
         }
     }
 
@@ -178,6 +199,7 @@ impl Watch {
             refused = report != Report::Started;
             self.golo.send(report).await;
         }
+        self.runs_again().await;
         if !refused {
             self.golo.send(Report::Ended(self.end_of(status))).await;
         }

@@ -7,6 +7,7 @@ use crate::engine::Finished;
 use crate::engine::health::Lag;
 use crate::engine::snapshot::Triggers;
 use crate::engine::spent::Spent;
+use crate::engine::standstill::Standstill;
 use crate::metrics::output::nanoseconds;
 use crate::report::rates::{achieved_rate, asked_rate};
 use crate::report::scenarios::{Row, rows};
@@ -27,6 +28,7 @@ pub(super) fn load(finished: &Finished) -> impl Serialize {
             stopped: triggers.dropped_stopped,
         },
         worst_lag: finished.health.worst_lag.map(worst_lag),
+        standstill: finished.health.standstill.map(standstill),
         most_users: finished.most_users,
         warm_up: object! {
             triggers: generator.warm_up_triggers,
@@ -47,6 +49,14 @@ fn worst_lag(lag: Lag) -> impl Serialize {
         length: nanoseconds(lag.length()),
         late: lag.starts.map(|starts| starts.late),
         starts: lag.starts.map(|starts| starts.all),
+    }
+}
+
+fn standstill(Standstill { from, length, times }: Standstill) -> impl Serialize {
+    object! {
+        from: nanoseconds(from),
+        length: nanoseconds(length),
+        times: times,
     }
 }
 

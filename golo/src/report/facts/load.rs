@@ -10,6 +10,7 @@ use crate::engine::snapshot::Triggers;
 use crate::report::pauses;
 use crate::report::rates::{achieved_rate, asked_rate};
 use crate::report::units::{count, counted, duration, per_second, percent};
+use crate::report::verdict::stood_still;
 
 /// Describes the starts, their rate, and the users. Some facts are shorter on the page.
 pub(in crate::report) fn load(finished: &Finished, on_page: bool) -> Vec<Fact> {
@@ -42,6 +43,9 @@ pub(in crate::report) fn load(finished: &Finished, on_page: bool) -> Vec<Fact> {
         };
         let text = format!("p99 {p99} late at worst (from {from} on); {limit} is the limit{later}");
         facts.push(Fact::new("worst lag", text).bad_if(lag.is_late()));
+    }
+    if let Some(standstill) = finished.health.standstill {
+        facts.push(Fact::bad("standstill", format!("the load generator {}", stood_still(standstill))));
     }
     facts.extend(match finished.plan.is_open() {
         true => Fact::number("in flight", finished.most_users, "at most, looked at each second"),

@@ -1,0 +1,97 @@
+//! The pulse of this process: a thread that only sleeps, and so finds out that the process stood still.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use crate::engine::standstill::Pause;
+use crate::support::clock::with_suspension;
+use crate::support::lock::lock;
+
+/// Time between two beats.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// The pauses of this process since this value was created. Dropping it ends its thread.
+pub(super) struct Pulse {
+    beats: Arc<Mutex<Beats>>,
+    _ends: mpsc::Sender<()>,
+}
+
+impl Pulse {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system cannot start another thread.
+    pub(super) fn start() -> io::Result<Self> {
+        let beats = Arc::new(Mutex::new(Beats { last: Beat::now(), pauses: Vec::new() }));
+        let (ends, end) = mpsc::channel();
+        let beating = Arc::clone(&beats);
+        thread::Builder::new().name("golo-pulse".to_owned()).spawn(move || {
+            while end.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                lock(&beating).beat(Beat::now());
+            }
+        })?;
+        Ok(Self { beats, _ends: ends })
+    }
+
+    /// Returns the pauses so far, in the order of their ends.
+    pub(super) fn pauses(&self) -> Vec<Pause> {
+        let mut beats = lock(&self.beats);
+        // After a pause, this thread may run before the other one.
+        beats.beat(Beat::now());
+        beats.pauses.clone()
+    }
+}
+
+/// The same time by two clocks.
+#[derive(Clone, Copy)]
+struct Beat {
+    at: Instant,
+    with_suspension: Duration,
+}
+
+impl Beat {
+    fn now() -> Self {
+        Self { at: Instant::now(), with_suspension: with_suspension() }
+    }
+}
+
+struct Beats {
+    last: Beat,
+    pauses: Vec<Pause>,
+}
+
+impl Beats {
+    /// Records a beat, and a pause if it comes late.
+    fn beat(&mut self, now: Beat) {
+        let late = now.with_suspension.saturating_sub(self.last.with_suspension + BEAT);
+        let seen = now.at.saturating_duration_since(self.last.at + BEAT);
+        self.pauses.extend(Pause::new(now.at, late, seen));
+        self.last = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn late_beat_is_a_pause() {
+        let (start, ran) = (Instant::now(), 100 * SECOND);
+        let beat = |at: Duration, suspended: Duration| Beat { at: start + at, with_suspension: ran + at + suspended };
+        let mut beats = Beats { last: beat(Duration::ZERO, Duration::ZERO), pauses: Vec::new() };
+        beats.beat(beat(BEAT, Duration::ZERO));
+        beats.beat(beat(BEAT + BEAT / 2, Duration::ZERO));
+        assert_eq!(beats.pauses, [], "on time, and early");
+        beats.beat(beat(5 * SECOND, Duration::ZERO));
+        let stopped = 5 * SECOND - BEAT * 5 / 2;
+        assert_eq!(beats.pauses, [Pause::new(start + 5 * SECOND, stopped, stopped).unwrap()]);
+        beats.beat(beat(5 * SECOND + BEAT, 60 * SECOND));
+        let suspended = Pause::new(start + 5 * SECOND + BEAT, 60 * SECOND, Duration::ZERO).unwrap();
+        assert_eq!(beats.pauses[1..], [suspended], "the machine was suspended");
+    }
+}
