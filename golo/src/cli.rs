@@ -19,7 +19,7 @@ pub use crate::support::until::until;
 pub use crate::transport::client::install_provider;
 pub use crate::transport::options::{Connections, TransportOptions};
 pub use crate::transport::proxy::Proxy;
-pub use crate::transport::targets::{check_among, is_target};
+pub use crate::transport::targets::{check_among, check_proxies_among, is_target};
 pub use crate::user::data_file::DataFile;
 use crate::{BoxError, Error};
 

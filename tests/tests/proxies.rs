@@ -143,6 +143,31 @@ async fn proxy_outside_the_allowed_targets_is_refused() {
     }
 }
 
+/// reqwest takes the proxies of the environment, unless a client is built otherwise.
+#[tokio::test]
+async fn client_of_the_load_test_reaches_allowed_targets_only() {
+    let proxy = Proxy::start().await;
+    let url = format!("http://ann:secret@{}", proxy.address);
+    let (only, both) = ("shop.invalid", format!("shop.invalid,{}", proxy.address));
+    let once = |client, allowed: String| {
+        let (url, traces) = (url.clone(), env!("CARGO_BIN_EXE_traces"));
+        async move {
+            let variables = [("HTTP_PROXY", &*url), ("CLIENT", client), ("GOLO_ALLOW_TARGETS", &allowed)];
+            ended(traces, &["once"], &variables).await
+        }
+    };
+    let refused = once("own", only.to_owned()).await;
+    let reason = format!("the proxy `http://{}` is not allowed; allowed targets: shop.invalid", proxy.address);
+    assert!(text(&refused).contains(&reason) && !text(&refused).contains("secret"), "{}", text(&refused));
+    let unchecked = once("own", both.clone()).await;
+    let reason = "the load test's own client follows redirects to any target unless it is built with golo's builder";
+    assert!(text(&unchecked).contains(reason), "{}", text(&unchecked));
+    assert_eq!(proxy.heads.lock().unwrap().len(), 0);
+    let allowed = once("own without redirects", both).await;
+    assert_eq!(allowed.code, Some(0), "{}", text(&allowed));
+    assert!(proxy.heads.lock().unwrap().len() > 1);
+}
+
 #[tokio::test]
 async fn invalid_proxy_is_reported_without_its_password() {
     let golo = env!("CARGO_BIN_EXE_golo-command");

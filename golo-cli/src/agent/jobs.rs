@@ -208,7 +208,7 @@ impl Agent {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"));
         }
         let request = Request::parse(&asked, &self.options.name).map_err(Refusal::bad)?;
-        self.options.limits.check(&request.call, request.share).map_err(Refusal::bad)?;
+        self.options.limits.check(&request.call, &request.params, request.share).map_err(Refusal::bad)?;
         if self.binaries.find(&request.binary).is_none() {
             return Err(Refusal::bad(
                 "`binary` is unknown: upload the load test first, and use the `binary` that `/upload` returns",

@@ -3,7 +3,7 @@
 use crate::support::failure::Failure;
 use std::time::Duration;
 
-use golo::cli::{RunCall, check_among};
+use golo::cli::{RunCall, check_among, check_proxies_among};
 use golo::engine::plan::{Model, Plan, Target};
 use golo::engine::share::Share;
 
@@ -25,11 +25,13 @@ impl JobLimits {
     /// # Errors
     ///
     /// Returns a description of the limit that the job exceeds.
-    pub fn check(&self, call: &RunCall, share: Share) -> Result<(), Failure> {
+    pub fn check(&self, call: &RunCall, params: &[(String, String)], share: Share) -> Result<(), Failure> {
         self.check_plan(call.plan(), share)?;
-        // Proxies from the environment are checked by the load test: only there it is known when they are used.
+        // Proxies from the agent's own environment are checked by the load test: only there it is known when they are
+        // used.
         if !self.targets.is_empty() {
             check_among(&self.targets, call.transport())?;
+            check_proxies_among(&self.targets, params)?;
         }
         Ok(())
     }

@@ -139,7 +139,7 @@ fn driven_job(agent: &Agent, job: &Arc<Job>) -> Result<driven::Job, Failure> {
     let kept = job.kept();
     let mut request = Request::parse(&kept.request, &kept.agent)?;
     // The agent may have been restarted with other limits.
-    agent.options.limits.check(&request.call, request.share)?;
+    agent.options.limits.check(&request.call, &request.params, request.share)?;
     let path = agent.binaries.find(&kept.binary).ok_or("the load test has been deleted: upload it again")?;
     let mut params = std::mem::take(&mut request.params);
     if !agent.options.limits.targets.is_empty() {

@@ -151,6 +151,10 @@ async fn job_beyond_a_limit_is_refused() {
             "the proxy `http://127.0.0.1:2` is not allowed; allowed targets: 127.0.0.1:1",
         ),
         (
+            json!({"users": 1, "env": {"https_proxy": "http://ann:secret@127.0.0.1:2"}}),
+            "`env` has `https_proxy`: the proxy `http://127.0.0.1:2` is not allowed; allowed targets: 127.0.0.1:1",
+        ),
+        (
             json!({"users": 1, "resolve": "127.0.0.1:1:127.0.0.2"}),
             "`--resolve 127.0.0.1:1:127.0.0.2` is not allowed; allowed targets: 127.0.0.1:1",
         ),

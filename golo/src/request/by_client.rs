@@ -26,7 +26,7 @@ pub(super) async fn send(
 ) -> Result<Response, RequestError> {
     let Place { scope, sink } = place;
     let requested = Requested::of(&request);
-    if let Err(reason) = targets::check(request.url()) {
+    if let Err(reason) = targets::check(request.url()).and_then(|()| targets::check_client(&client)) {
         return Err(RequestError::not_allowed(&requested.method, &requested.url, reason));
     }
     let (method, url) = (requested.method.as_str(), requested.url.as_str());

@@ -49,6 +49,8 @@ struct Kept {
     client: Client,
     /// Debug text of the client, if it follows redirects by golo's policy.
     own: Option<Arc<str>>,
+    /// True if golo can follow a redirect in place of this client.
+    is_safe: bool,
     /// Settings of golo's transport, unless the load test configured a client of its own.
     settings: Option<Arc<Settings>>,
     /// The visitor of requests outside of a run, and of all requests if a worker's users share connections.
@@ -204,10 +206,19 @@ pub(crate) fn current() -> Result<Client, Error> {
     with_current(|kept| kept.client.clone())
 }
 
-/// Returns true if `client` follows redirects by golo's policy. reqwest cannot compare clients, so this compares their
-/// debug texts, which takes some microseconds.
+/// Returns true if `client` follows redirects by golo's policy, and golo can follow one in its place. reqwest cannot
+/// compare clients, so this compares their debug texts, which takes some microseconds.
 pub(crate) fn is_own(client: &Client) -> bool {
-    with_current(|kept| kept.own.clone()).ok().flatten().is_some_and(|own| *own == *format!("{client:?}"))
+    is_same(client, with_current(|kept| kept.own.clone().filter(|_| kept.is_safe)))
+}
+
+/// Returns true if `client` follows redirects by golo's policy.
+pub(crate) fn has_own_policy(client: &Client) -> bool {
+    is_same(client, with_current(|kept| kept.own.clone()))
+}
+
+fn is_same(client: &Client, own: Result<Option<Arc<str>>, Error>) -> bool {
+    own.ok().flatten().is_some_and(|own| *own == *format!("{client:?}"))
 }
 
 /// Calls `use_it` with the current worker's client. Builds it if needed.
@@ -225,8 +236,8 @@ fn with_current<T>(use_it: impl Fn(&Kept) -> T) -> Result<T, Error> {
         None => {
             let outside = Arc::default();
             let settings = settings()?;
-            let (client, own) = build(&outside, settings.is_some())?;
-            keep(Kept { runtime, generation, client, own, settings, outside })
+            let (client, own, is_safe) = build(&outside, settings.is_some())?;
+            keep(Kept { runtime, generation, client, own, is_safe, settings, outside })
         }
     };
     let used = use_it(&kept);
@@ -247,8 +258,9 @@ fn keep(new: Kept) -> Kept {
     new
 }
 
-/// Builds a client. Also returns its debug text, if it follows redirects by golo's policy.
-fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str>>), Error> {
+/// Builds a client. Also returns its debug text, if it follows redirects by golo's policy, and whether golo can follow one
+/// in its place.
+fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str>>, bool), Error> {
     // The policy holds a clone, which is dropped if the load test replaces the policy.
     let policy = Arc::new(());
     let configure = CONFIGURE.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -275,11 +287,12 @@ fn build(outside: &Arc<Visitor>, is_own: bool) -> Result<(Client, Option<Arc<str
             None => Err(error),
         })
         .map_err(|error| Error::start("the HTTP client could not be built", Some(error)))?;
-    let described = format!("{client:?}").to_lowercase();
+    let text = format!("{client:?}");
+    let described = text.to_lowercase();
     // reqwest would add a default header again when a redirect leads to another host.
     let is_safe = !SENSITIVE.iter().any(|name| described.contains(&format!("\"{name}\"")));
-    let own = (Arc::strong_count(&policy) > 1 && is_safe).then(|| format!("{client:?}").into());
-    Ok((client, own))
+    let own = (Arc::strong_count(&policy) > 1).then(|| text.into());
+    Ok((client, own, is_safe))
 }
 
 /// Checks that the settings of the transport are possible with a client of the load test's own. [`Settings::new`] checks

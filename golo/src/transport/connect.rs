@@ -129,6 +129,7 @@ pub(super) async fn addresses(
     settings: &Settings,
     progress: &mut Progress,
 ) -> Result<Vec<SocketAddr>, TransportError> {
+    targets::check_host(host, port).map_err(not_allowed)?;
     if let Some(addresses) = settings.resolver.known(host, port) {
         if settings.resolver.is_fixed(host, port) {
             addresses.iter().try_for_each(|address| targets::check_address(*address)).map_err(not_allowed)?;

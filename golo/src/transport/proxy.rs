@@ -110,6 +110,37 @@ pub(crate) fn shown(proxy: &Url) -> String {
     url_without_credentials(proxy).as_str().trim_end_matches('/').to_owned()
 }
 
+/// Returns true if programs take a proxy from the environment variable `name`.
+pub(crate) fn is_variable(name: &str) -> bool {
+    ["http_proxy", "https_proxy", "all_proxy"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// A proxy of a client that the load test has built.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ClientProxy {
+    Known(Url),
+    /// One that a function chooses, or that cannot be told.
+    Unknown,
+}
+
+/// Returns the proxies of a client, from its debug text: reqwest does not show them otherwise.
+pub(crate) fn of_client(text: &str) -> Vec<ClientProxy> {
+    let Some((_, proxies)) = text.split_once(" proxies: [") else { return Vec::new() };
+    let mut depth = 1;
+    let end = proxies.find(|c| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        depth == 0
+    });
+    let proxies = &proxies[..end.unwrap_or(proxies.len())];
+    let known = proxies.split("uri: ").skip(1).map(|rest| {
+        let uri = rest.split([' ', ',', '}']).next().unwrap_or_default();
+        uri.parse().map_or(ClientProxy::Unknown, |url| ClientProxy::Known(with_port(url)))
+    });
+    // A proxy that a function chooses is shown as `_`.
+    let unknown = proxies.split(", ").filter(|shown| *shown == "_").map(|_| ClientProxy::Unknown);
+    known.chain(unknown).collect()
+}
+
 /// Returns the proxies that requests to any of `origins` use.
 pub(crate) fn used_for_any<'o>(origins: impl IntoIterator<Item = &'o str>) -> Vec<String> {
     let urls = origins.into_iter().filter_map(|origin| origin.parse().ok());
@@ -188,6 +219,7 @@ impl fmt::Debug for ProxyText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::client::install_provider;
 
     #[test]
     fn proxy_parses_urls_and_hosts_and_never_shows_a_password() {
@@ -211,6 +243,22 @@ mod tests {
             assert!(error.contains("expected `env`, `none`, or a URL") && !error.contains("secret"), "{error}");
         }
         assert!(!format!("{:?}", ProxyText::from("http://ann:secret@h")).contains("secret"));
+    }
+
+    #[test]
+    fn proxies_of_a_client_are_found() {
+        install_provider();
+        let of = |builder: ClientBuilder| of_client(&format!("{:?}", builder.build().unwrap()));
+        let builder = || reqwest::Client::builder().no_proxy();
+        let known = |url: &str| ClientProxy::Known(url.parse().unwrap());
+        assert_eq!(of(builder()), []);
+        let https = reqwest::Proxy::https("http://ann:secret@[::1]:9").unwrap();
+        let all = reqwest::Proxy::all("http://proxy.example").unwrap().no_proxy(reqwest::NoProxy::from_string("a,b"));
+        assert_eq!(of(builder().proxy(https)), [known("http://[::1]:9")]);
+        // One for each scheme.
+        assert_eq!(of(builder().proxy(all)), [known("http://proxy.example"), known("http://proxy.example")]);
+        let chosen = reqwest::Proxy::custom(|_| Some("http://proxy.example"));
+        assert_eq!(of(builder().proxy(chosen)), [ClientProxy::Unknown]);
     }
 
     #[test]

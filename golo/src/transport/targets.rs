@@ -2,12 +2,13 @@
 
 use std::{fmt, net::SocketAddr, sync::OnceLock};
 
-use reqwest::Url;
+use reqwest::{Client, Url};
 
 use crate::error::NotAllowed;
 use crate::support::setting_error::SettingError;
+use crate::transport::client::has_own_policy;
 use crate::transport::options::TransportOptions;
-use crate::transport::proxy::{self, Proxy};
+use crate::transport::proxy::{self, ClientProxy, Proxy};
 
 /// Environment variable with the allowed targets, separated by commas: `127.0.0.1:8765,shop.example`.
 const VARIABLE: &str = "GOLO_ALLOW_TARGETS";
@@ -63,6 +64,36 @@ pub(crate) fn check(url: &Url) -> Result<(), NotAllowed> {
     }
 }
 
+/// Checks that a connection may be made to this host, of a target or of a proxy.
+pub(crate) fn check_host(host: &str, port: u16) -> Result<(), NotAllowed> {
+    let Some(targets) = allowed() else { return Ok(()) };
+    let url = format!("http://{host}:{port}/").parse();
+    // No connection can be made to a host that is none.
+    url.map_or(Ok(()), |url| check_against(targets, &url))
+}
+
+/// Checks that a client of the load test's own makes no connection that [`check`] does not see: to a proxy, which may
+/// come from the environment, or by a redirect.
+pub(crate) fn check_client(client: &Client) -> Result<(), NotAllowed> {
+    let Some(targets) = allowed() else { return Ok(()) };
+    let text = format!("{client:?}");
+    for proxy in proxy::of_client(&text) {
+        match proxy {
+            ClientProxy::Known(url) => check_proxy(targets, &url)?,
+            ClientProxy::Unknown => return Err(not_by_client("uses a proxy that golo does not know", targets)),
+        }
+    }
+    if has_own_policy(client) || text.contains("Policy(None)") {
+        return Ok(());
+    }
+    Err(not_by_client("follows redirects to any target unless it is built with golo's builder", targets))
+}
+
+#[cold]
+fn not_by_client(does: &str, targets: &[Target]) -> NotAllowed {
+    NotAllowed { message: format!("the load test's own client {does}; allowed targets: {}", list(targets)) }
+}
+
 /// Checks that a connection may be made to an address that replaces the one of the URL's host, as by `--resolve`.
 pub(crate) fn check_address(address: SocketAddr) -> Result<(), NotAllowed> {
     let Some(targets) = allowed() else { return Ok(()) };
@@ -106,6 +137,25 @@ fn check_proxy(targets: &[Target], proxy: &Url) -> Result<(), NotAllowed> {
 
 fn list(targets: &[Target]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks the proxies that the parameters of a job name, as `HTTP_PROXY` does, against the targets that an agent allows.
+///
+/// # Errors
+///
+/// Returns an error if one of them is not among the targets, or is no proxy.
+pub fn check_proxies_among(targets: &[String], params: &[(String, String)]) -> Result<(), SettingError> {
+    let targets: Vec<_> = targets.iter().filter_map(|target| Target::parse(target)).collect();
+    for (name, value) in params.iter().filter(|(name, value)| proxy::is_variable(name) && !value.is_empty()) {
+        let refused = |reason: String| SettingError::from(format!("`env` has `{name}`: {reason}"));
+        match value.parse::<Proxy>() {
+            Ok(Proxy::Url(url)) => {
+                check_proxy(&targets, &proxy::with_port(url)).map_err(|error| refused(error.to_string()))?;
+            }
+            _ => return Err(refused("expected the URL of a proxy, as in `http://127.0.0.1:3128`".to_owned())),
+        }
+    }
+    Ok(())
 }
 
 /// Checks the options of a job against the targets that an agent allows. Each must satisfy [`is_target`].
@@ -176,6 +226,25 @@ mod tests {
         assert!(check(socket).unwrap_err().starts_with("`--unix-socket` is not allowed; allowed targets: "));
         let proxy = TransportOptions { proxy: "http://10.0.0.1:3128".parse().unwrap(), ..Default::default() };
         assert!(check(proxy).unwrap_err().contains("the proxy `http://10.0.0.1:3128` is not allowed"));
+    }
+
+    #[test]
+    fn proxies_among_parameters_must_be_allowed() {
+        let targets = ["shop.example".to_owned(), "10.0.0.1:3128".to_owned()];
+        let check = |name: &str, value: &str| {
+            check_proxies_among(&targets, &[("A".into(), "b".into()), (name.into(), value.into())])
+                .map_err(|error| error.to_string())
+        };
+        for value in ["http://10.0.0.1:3128", "10.0.0.1:3128", "socks5://ann:secret@shop.example:9", ""] {
+            assert_eq!(check("HTTPS_PROXY", value), Ok(()), "{value}");
+        }
+        assert_eq!(check("NO_PROXY", "anything"), Ok(()));
+        for name in ["HTTP_PROXY", "https_proxy", "All_Proxy"] {
+            let error = check(name, "http://ann:secret@10.0.0.1:9").unwrap_err();
+            let reason = "the proxy `http://10.0.0.1:9` is not allowed; allowed targets: shop.example, 10.0.0.1:3128";
+            assert_eq!(error, format!("`env` has `{name}`: {reason}"));
+            assert!(check(name, "secret of ann").unwrap_err().contains("expected the URL of a proxy"));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! parameter `CLIENT` chooses a client of the load test's own.
 
 use golo::BoxError;
+use golo::reqwest::redirect::Policy;
 use golo::reqwest::{Client, RequestBuilder};
 
 /// Header that the load test itself sets.
@@ -11,6 +12,7 @@ const OWN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 async fn traces() -> Result<(), BoxError> {
     let client = match golo::param("CLIENT").as_deref() {
         Some("own") => Client::new(),
+        Some("own without redirects") => Client::builder().redirect(Policy::none()).build()?,
         _ => golo::client(),
     };
     let target = golo::param("TARGET_URL").unwrap_or_default();
