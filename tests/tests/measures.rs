@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use golo_tests::{Finished, Program, command};
+use golo_tests::{Finished, Program, Signal, command, until};
 use sample_service::SampleService;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -281,5 +281,38 @@ async fn kept_run_is_shown_as_printed_and_compared() {
         "group:checkout::pay",
     ] {
         assert!(said.contains(text), "no {text:?}: {said}\n{}", compared.stderr.join("\n"));
+    }
+}
+
+/// Each name is 256 KiB long. Two triggers each have names that differ only at the end.
+#[tokio::test]
+async fn long_names_take_little_memory_and_are_shown_as_cut() {
+    let bench = Bench::new();
+    let mut command = command(env!("CARGO_BIN_EXE_jobs"));
+    command.env("TARGET_URL", bench.target.url()).current_dir(bench.folder.path());
+    command.args(["run", "--name", "name at length", "-u", "1", "-d", "600", "-o", "summary=summary.json"]);
+    let mut program = Program::spawn(command);
+    until("the last trigger waits", || bench.target.counter().answered == 100).await;
+    program.rest().await;
+    let peak = program.peak_memory();
+    assert!(peak < 100 << 20, "{} MiB", peak >> 20);
+    program.insist(Signal::INT).await;
+    let finished = program.finish().await;
+    assert_eq!(finished.code, Some(105), "{finished:#?}");
+    let summary: Value = serde_json::from_slice(&fs::read(bench.path("summary.json")).unwrap()).unwrap();
+    for (list, key, count, longest, end) in [
+        ("/checks", "/passed", 4, 300, "…"),
+        ("/groups", "/duration/count", 2, 128, "…"),
+        ("/steps/steps", "/duration/count", 2, 300, "…"),
+        ("/metrics/metrics", "/total/count", 2, 128, "_cut"),
+        ("/tags/keys", "/passed", 2, 100, "…"),
+    ] {
+        let all = summary.pointer(list).unwrap().as_array().unwrap();
+        assert_eq!(all.len(), 50, "{list}");
+        for one in all {
+            let name = one.get("name").or_else(|| one.get("key")).unwrap().as_str().unwrap();
+            assert!(name.len() <= longest && name.ends_with(end), "{list}: {name}");
+            assert_eq!(one.pointer(key), Some(&count.into()), "{list}: {name}");
+        }
     }
 }

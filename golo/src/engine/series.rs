@@ -22,6 +22,8 @@ const UNTAGGED: [(&str, &str); 1] = [("tags", OTHER)];
 /// Number of outputs remembered by their text. A power of two.
 const REMEMBERED: usize = 1 << REMEMBERED_BITS;
 const REMEMBERED_BITS: u32 = 8;
+/// Length in bytes of a URL, a name and a method that are remembered. Longer ones are rare, and would take much memory.
+const LONGEST_REMEMBERED: usize = 2048;
 
 type Hasher = BuildHasherDefault<FxHasher>;
 
@@ -283,6 +285,9 @@ impl Index {
             return known.label;
         }
         let label = self.look_up(output);
+        if url.len().max(name.len()).max(output.method.len()) > LONGEST_REMEMBERED {
+            return label;
+        }
         if self.remembered.is_empty() {
             self.remembered.resize_with(REMEMBERED, || None);
         }

@@ -143,7 +143,7 @@ impl Triggers {
         self.due.saturating_sub(self.done.saturating_add(self.interrupted).saturating_add(self.dropped()))
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         let Self { due, done, failed, panicked, interrupted, done_after_load, .. } = other;
         let Self { dropped_busy, dropped_pausing, dropped_unready, dropped_stopped, .. } = other;
         for (to, from) in [

@@ -130,7 +130,7 @@ impl Tags {
 
     fn tag(&mut self, key: &str) -> Option<&mut Tag> {
         let Self { keys, beyond } = self;
-        keys.entry(text::bounded(key), |gone: Tag| *beyond = beyond.saturating_add(gone.count(None)))
+        keys.entry(&text::bounded(key), |gone: Tag| *beyond = beyond.saturating_add(gone.count(None)))
     }
 
     /// Returns each key with its tags, ordered by the key's length, then by bytes.
@@ -141,7 +141,7 @@ impl Tags {
     /// Returns the tags of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Known<&Tag> {
-        self.keys.get(text::bounded(key), self.beyond > 0)
+        self.keys.get(&text::bounded(key), self.beyond > 0)
     }
 
     /// Returns the number of tags under keys that are not kept separately.

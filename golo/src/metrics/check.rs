@@ -1,11 +1,15 @@
 //! Checks: named conditions that a load test counts instead of enforcing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::{metrics::scope, support::secrets::without_secrets};
+use crate::metrics::scope;
+use crate::support::{cut, secrets::without_secrets};
 
 /// Largest number of check names that are counted separately.
 const NAMES: usize = 1000;
+/// Maximum length of a name in bytes.
+const LONGEST: usize = 300;
 
 /// Result of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,12 +30,18 @@ impl Check {
 /// Checks by name.
 pub(crate) type Checks = BTreeMap<Box<str>, Check>;
 
+/// Returns a name as it is counted: cut to 300 bytes, and `…` stands for the rest.
+pub(crate) fn bounded(name: Cow<'_, str>) -> Cow<'_, str> {
+    cut::marked_to_bytes(name, LONGEST)
+}
+
 /// Adds to the check `name`, or to `other` if there are too many names already.
 pub(crate) fn add(checks: &mut Checks, name: &str, more: Check) {
-    let known = match checks.get_mut(name) {
+    let name = bounded(name.into());
+    let known = match checks.get_mut(&*name) {
         Some(known) => known,
         None => {
-            let name = if checks.len() < NAMES { name } else { "other" };
+            let name = if checks.len() < NAMES { &*name } else { "other" };
             checks.entry(name.into()).or_default()
         }
     };
@@ -41,7 +51,7 @@ pub(crate) fn add(checks: &mut Checks, name: &str, more: Check) {
 
 /// Counts a check: `passed` under `name`. Returns `passed`.
 ///
-/// A failed check does not fail the trigger. It is counted, and the report shows it. Use the returned value to fail the
+/// Names are cut to 300 bytes. A failed check does not fail the trigger. It is counted, and the report shows it. Use the returned value to fail the
 /// trigger as well.
 ///
 /// ```no_run
@@ -54,6 +64,6 @@ pub(crate) fn add(checks: &mut Checks, name: &str, more: Check) {
 /// # Ok(()) }
 /// ```
 pub fn check(name: &str, passed: bool) -> bool {
-    scope::sink_of(scope::current().as_deref()).check(&without_secrets(name), passed);
+    scope::sink_of(scope::current().as_deref()).check(&bounded(without_secrets(name)), passed);
     passed
 }

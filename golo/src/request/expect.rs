@@ -6,6 +6,7 @@ use bytes::Bytes;
 use reqwest::{StatusCode, Url, Version, header::HeaderMap};
 use serde::Deserialize;
 
+use crate::metrics::check::bounded;
 use crate::{BoxError, Sink, error::reason, support::secrets::without_credentials};
 
 /// A complete response, as passed to [`Request::expect`](crate::Request::expect) and
@@ -113,7 +114,7 @@ pub(crate) struct Expectation<'a> {
 impl<'a> Expectation<'a> {
     pub(crate) fn new<R: Expected>(check: Option<&'a str>, look: impl FnOnce(&Received<'_>) -> R + Send + 'a) -> Self {
         let look = Box::new(move |received: &Received<'_>| look(received).into_expected());
-        Self { check: check.map(without_credentials), look }
+        Self { check: check.map(|name| bounded(without_credentials(name))), look }
     }
 
     /// Returns the name under which the result is counted, if this is a check.

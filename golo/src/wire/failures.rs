@@ -1,14 +1,11 @@
 //! Samples of failed requests.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::snapshot::{kind, label, status};
 use super::{WireError, moment, steps, unix_nanoseconds};
 use crate::engine::failures::{BODY, FailureSample, HEADERS, SampledMessage, TEXT};
-use crate::engine::series::Label;
 use crate::metrics::journey::STEPS;
-use crate::metrics::journey::Step;
 use crate::metrics::output::nanoseconds;
 use crate::pb::engine as pb;
 use crate::support::cut;
@@ -50,7 +47,7 @@ pub(super) fn read(written: &pb::Failure) -> Result<FailureSample, WireError> {
     let sequence_id = &written.sequence_id;
     Ok(FailureSample {
         at: moment(written.at),
-        label: bounded(label(written.label.as_ref())?),
+        label: label(written.label.as_ref())?,
         url: text(&written.url),
         redirected_to: written.redirected_to.as_deref().map(text),
         kind: kind(written.kind),
@@ -64,28 +61,13 @@ pub(super) fn read(written: &pb::Failure) -> Result<FailureSample, WireError> {
         sequence_id: text(sequence_id),
         trace: steps::read_trace(&written.span_id, &written.trace_id, sequence_id)?,
         trigger: written.user.zip(written.iteration),
-        steps: written.steps.iter().map(|written| step(written, sequence_id)).collect::<Result<_, _>>()?,
+        steps: written.steps.iter().map(|written| steps::read(written, sequence_id)).collect::<Result<_, _>>()?,
         further_steps: written.further_steps,
     })
 }
 
 fn text(text: &str) -> Box<str> {
     cut::to_bytes(text, TEXT).into()
-}
-
-fn step(written: &pb::Step, sequence_id: &str) -> Result<Step<Arc<Label>>, WireError> {
-    let step = steps::read(written, sequence_id)?;
-    Ok(Step { label: bounded(step.label), ..step })
-}
-
-/// Returns a label with its texts cut to the limits.
-fn bounded(label: Arc<Label>) -> Arc<Label> {
-    if [&label.origin, &label.route, &label.method].iter().all(|text| text.len() <= TEXT) {
-        return label;
-    }
-    let Label { origin, route, method, tags, priority } = &*label;
-    let cut = Label::new(text(origin), text(route), text(method)).with_tags(tags.clone());
-    Arc::new(cut.with_priority(*priority))
 }
 
 fn write_message(message: &SampledMessage) -> pb::FailureMessage {
@@ -113,12 +95,16 @@ fn read_message(written: &pb::FailureMessage) -> Result<SampledMessage, WireErro
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::Phases;
     use crate::engine::errors::ErrorKind;
     use crate::engine::failures::SAMPLES;
+    use crate::engine::series::Label;
     use crate::engine::slowest::{SpanId, TraceContext, TraceId, Traced};
     use crate::engine::snapshot::Snapshot;
+    use crate::metrics::journey::Step;
 
     /// Returns a sample with values in all fields.
     fn sample() -> FailureSample {
@@ -204,7 +190,8 @@ mod tests {
         let request = read.request.unwrap();
         assert_eq!(request.headers.len(), HEADERS);
         let of_label = |label: &Label| [&label.origin, &label.route, &label.method].map(|text| text.len());
-        assert_eq!([of_label(&read.label), of_label(&read.steps[0].label)], [[TEXT; 3]; 2]);
+        let cut = "é".repeat(148).len() + "…".len();
+        assert_eq!([of_label(&read.label), of_label(&read.steps[0].label)], [[cut; 3]; 2]);
         let (name, value) = &request.headers[0];
         let (redirected_to, version) = (read.redirected_to.unwrap(), read.version.unwrap());
         for text in [&read.url, &redirected_to, &read.error, &version, &read.sequence_id, name, value] {

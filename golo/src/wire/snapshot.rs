@@ -12,6 +12,7 @@ use crate::engine::failures::SAMPLES;
 use crate::engine::phases::{MeasuredPhases, Phase};
 use crate::engine::plan::LONGEST_NAME;
 use crate::engine::room::Priority;
+use crate::engine::route;
 use crate::engine::series::{Label, Outcome, Series};
 use crate::engine::slowest::{Journey, Slowest};
 use crate::engine::snapshot::{AfterLoad, Check, Generator, Measure, Redirects, SCENARIOS, Snapshot, Triggers};
@@ -19,7 +20,10 @@ use crate::engine::spent::Spent;
 use crate::metrics::output::nanoseconds;
 use crate::pb::engine as pb;
 use crate::pb::engine::series::Outcome as Ended;
-use crate::support::secrets::without_query_values;
+use crate::support::cut;
+
+/// Maximum length of the name of a scenario in bytes: [`LONGEST_NAME`] of the longest characters.
+const LONGEST_SCENARIO: usize = 4 * LONGEST_NAME;
 
 /// Kinds of error with their counterparts in the protocol.
 const KINDS: [(ErrorKind, pb::ErrorKind); 15] = [
@@ -83,7 +87,7 @@ fn priority(written: i32, is_other: bool) -> Priority {
 
 pub(super) fn label(written: Option<&pb::Label>) -> Result<Arc<Label>, WireError> {
     let pb::Label { origin, route, method, .. } = written.ok_or_else(|| WireError::missing("label"))?;
-    let label = Label::new(&**origin, without_query_values(route), &**method);
+    let label = Label::new(&*route::bounded(origin), route::name(route), &*route::bounded(method));
     let label = label.with_tags(super::pairs::read(written.map_or(&[], |written| &written.tags)));
     let priority = priority(written.map_or(0, |written| written.priority), label.is_other());
     Ok(Arc::new(label.with_priority(priority)))
@@ -391,12 +395,14 @@ fn of_scenario((scenario, triggers): (&Arc<str>, &Triggers)) -> pb::ScenarioTrig
 }
 
 fn scenarios(written: &[pb::ScenarioTriggers]) -> Result<BTreeMap<Arc<str>, Triggers>, WireError> {
-    let one = |written: &pb::ScenarioTriggers| {
+    let mut scenarios = BTreeMap::<_, Triggers>::new();
+    for written in written.iter().take(SCENARIOS) {
         let triggers = written.triggers.as_ref().map_or_else(|| Ok(Triggers::default()), Triggers::try_from)?;
-        Ok((written.scenario.as_str().into(), triggers))
-    };
-    let is_name = |written: &&pb::ScenarioTriggers| written.scenario.chars().count() <= LONGEST_NAME;
-    written.iter().filter(is_name).take(SCENARIOS).map(one).collect()
+        // No name of a plan is that long.
+        let name = cut::marked_to_bytes(written.scenario.as_str().into(), LONGEST_SCENARIO);
+        scenarios.entry(name.into()).or_default().merge(&triggers);
+    }
+    Ok(scenarios)
 }
 
 impl From<&Triggers> for pb::Triggers {

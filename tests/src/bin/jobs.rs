@@ -87,7 +87,18 @@ async fn job(context: Context) -> Result<Vec<ResponseTag>, BoxError> {
                 golo::measure(&journey, &name, async { Ok::<_, Infallible>(()) }).await?;
             }
         }
-        "never answer" => std::future::pending().await,
+        "name at length" if iteration < 100 => {
+            // Two triggers have names that differ only at the end.
+            let name = format!("{} {}{}", iteration / 2, "x".repeat(256 << 10), iteration % 2);
+            golo::check(&name, true);
+            golo::counter(&name).unit(&name).add(1);
+            golo::measure(&journey, &name, async { Ok::<_, Infallible>(()) }).await?;
+            golo::group(&name, async { golo::tag(&name, &name) }).await;
+            let page = golo::client().get(golo::param("TARGET_URL").unwrap_or_default());
+            golo::request(&journey, page).route(&name).check(&name, |_| true).send().await?;
+            return Ok(golo::tagify([(&name, &name)]));
+        }
+        "never answer" | "name at length" => std::future::pending().await,
         "print junk" => {
             let line = "x".repeat(4000);
             for _ in 0..262 {

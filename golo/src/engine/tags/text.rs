@@ -12,6 +12,9 @@ use crate::support::cut;
 /// Maximum length of a key in bytes. Longer keys are cut.
 const KEY: usize = 100;
 
+/// Length in bytes of a URL whose kept text is cached. Longer ones are rare, and would take much memory.
+const LONGEST_REMEMBERED: usize = 2048;
+
 /// Number of URLs whose kept text is cached by each thread.
 const REMEMBERED: usize = 256;
 
@@ -26,7 +29,7 @@ thread_local! {
 /// the rest.
 pub(super) fn with_kept<T>(value: &str, use_it: impl FnOnce(&str) -> T) -> T {
     let is_text = !value.starts_with('/') && memchr::memchr(b':', value.as_bytes()).is_none();
-    if is_text {
+    if is_text || value.len() > LONGEST_REMEMBERED {
         return use_it(&kept(value));
     }
     let slot = BuildHasherDefault::<FxHasher>::default().hash_one(value) as usize % REMEMBERED;
@@ -42,9 +45,9 @@ pub(super) fn with_kept<T>(value: &str, use_it: impl FnOnce(&str) -> T) -> T {
     })
 }
 
-/// Returns a key, cut to the maximum length.
-pub(super) fn bounded(key: &str) -> &str {
-    cut::to_bytes(key, KEY)
+/// Returns a key, cut to the maximum length; `…` stands for the rest.
+pub(super) fn bounded(key: &str) -> Cow<'_, str> {
+    cut::marked_to_bytes(key.into(), KEY)
 }
 
 /// Returns a value as it is kept, in at most some 600 bytes.
@@ -113,7 +116,7 @@ mod tests {
             assert_eq!(kept(value), expected);
         }
         assert!(kept(&"x".repeat(10_000)).len() <= 300);
-        assert_eq!(bounded(&"é".repeat(80)).len(), 100);
+        assert_eq!(bounded(&"é".repeat(80)), "é".repeat(48) + "…");
     }
 
     proptest! {

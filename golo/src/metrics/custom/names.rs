@@ -1,5 +1,6 @@
 //! The table of the process that numbers metrics by their names. It only grows, up to a limit.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault};
@@ -17,8 +18,12 @@ const NAMES: usize = 1000;
 const REFUSED: usize = 100;
 /// Maximum length of a name in bytes.
 const LONGEST: usize = 128;
+/// End of a name that was cut.
+const CUT_NAME: &str = "_cut";
 /// Maximum length of a unit in characters.
 const LONGEST_UNIT: usize = 32;
+/// Length in bytes of the beginning of a unit that a thread remembers.
+const REMEMBERED_UNIT: usize = 512;
 /// Number of names that a thread remembers. It forgets all of them when there are more.
 const REMEMBERED: usize = 4096;
 /// Names of metrics past the limit, with their kinds.
@@ -182,6 +187,7 @@ impl MetricId {
 
     /// Sets the unit of the metric, if it has none.
     pub(super) fn set_unit(self, unit: &str) {
+        let unit = cut::to_bytes(unit, REMEMBERED_UNIT);
         let is_set = THREAD.with_borrow(|thread| thread.units.get(&self).is_some_and(|known| **known == *unit));
         if !is_set {
             self.set_first_unit(unit);
@@ -195,7 +201,7 @@ impl MetricId {
         if let Some(named) = table.metrics.get_mut(self.0 as usize)
             && named.unit.is_none()
         {
-            let unit = Some(cut_unit(&without_secrets(unit)).into());
+            let unit = Some((*cut_unit(&without_secrets(unit))).into());
             *named = Arc::new(Named { unit, ..Named::clone(named) });
         }
     }
@@ -212,20 +218,27 @@ pub(crate) fn is_built_in(name: &str) -> bool {
     name.starts_with(PREFIX) || BUILT_IN.contains(&name)
 }
 
-/// Returns a name in its valid form: letters, digits and `_`, and no digit at the beginning.
+/// Returns a name in its valid form: letters, digits and `_`, and no digit at the beginning. A name that is too long ends
+/// in `_cut`.
 pub(crate) fn valid(name: &str) -> String {
     let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut valid: String = name.chars().take(LONGEST).map(|c| if is_valid(c) { c } else { '_' }).collect();
+    let mut valid: String = name.chars().take(LONGEST + 1).map(|c| if is_valid(c) { c } else { '_' }).collect();
     if valid.is_empty() || valid.starts_with(|c: char| c.is_ascii_digit()) {
         valid.insert(0, '_');
-        valid.truncate(LONGEST);
+    }
+    if valid.len() > LONGEST {
+        valid.truncate(LONGEST - CUT_NAME.len());
+        valid.push_str(CUT_NAME);
     }
     valid
 }
 
-/// Returns a unit cut to the limit.
-pub(crate) fn cut_unit(unit: &str) -> &str {
-    cut::to_characters(unit, LONGEST_UNIT)
+/// Returns a unit cut to the limit; `…` stands for the rest.
+pub(crate) fn cut_unit(unit: &str) -> Cow<'_, str> {
+    match cut::to_characters(unit, LONGEST_UNIT) {
+        whole if whole.len() == unit.len() => whole.into(),
+        _ => [cut::to_characters(unit, LONGEST_UNIT - 1), "…"].concat().into(),
+    }
 }
 
 #[cfg(test)]
@@ -239,7 +252,14 @@ mod tests {
         {
             assert_eq!(valid(name), expected);
         }
-        assert_eq!((valid(&"x".repeat(500)).len(), valid(&"9".repeat(500)).len()), (LONGEST, LONGEST));
+        for (length, character, cut) in [(128, "x", false), (129, "x", true), (127, "9", false), (128, "9", true)] {
+            let name = valid(&character.repeat(length));
+            assert_eq!((name.len(), name.ends_with("_cut")), (LONGEST, cut), "{length} of {character}");
+        }
+        assert_eq!(
+            (cut_unit(&"€".repeat(32)), cut_unit(&"€".repeat(33))),
+            ("€".repeat(32).into(), ("€".repeat(31) + "…").into())
+        );
     }
 
     #[test]
