@@ -28,6 +28,7 @@ pub mod slowest;
 pub mod snapshot;
 pub mod spent;
 pub mod standstill;
+mod stillness;
 pub mod tags;
 mod timer;
 pub mod trigger;
@@ -123,6 +124,10 @@ pub struct Engine {
     /// Workers are not given up before this time. Set when this process stood still and could not receive their
     /// messages.
     forbearance: Option<Instant>,
+    /// Last time at which something moved.
+    moved: Option<Instant>,
+    /// Reason why the run was cut off, if nothing moved any more.
+    stuck: Option<String>,
     second: Snapshot,
     seconds: u64,
     totals: Snapshot,
@@ -197,6 +202,8 @@ impl Engine {
             drained: None,
             released: None,
             forbearance: None,
+            moved: None,
+            stuck: None,
             second: Snapshot::default(),
             seconds: 0,
             totals: Snapshot::default(),
@@ -251,6 +258,7 @@ impl Engine {
         let now = Instant::now();
         let elapsed = self.start.map_or(Duration::ZERO, |(start, _)| now.saturating_duration_since(start));
         self.plan = self.plan.adjusted(elapsed, level)?;
+        self.moved = Some(now);
         for (load, commander) in std::iter::zip(self.plan.loads(), self.command.loads()) {
             commander.adjust(load.curve().clone(), now);
         }
@@ -272,9 +280,9 @@ impl Engine {
         }
     }
 
-    /// Handles the next message of a worker, or gives up workers that exceed the time limit.
+    /// Handles the next message of a worker, or gives up workers that exceed the time limit, or a run that is stuck.
     async fn listen(&mut self) {
-        let give_up_at = self.give_up_at();
+        let (give_up_at, stuck_at) = (self.give_up_at(), self.stuck_at());
         tokio::select! {
             biased;
             Some((worker, message)) = self.messages.recv() => self.hear(worker, message),
@@ -283,7 +291,40 @@ impl Engine {
                 Some(limit) if limit.elapsed() > STOOD_STILL => self.forbearance = Some(Instant::now() + PATIENCE),
                 _ => self.give_up(),
             },
+            () = until(stuck_at) => match stuck_at {
+                Some(limit) if limit.elapsed() > STOOD_STILL => self.moved = Some(Instant::now()),
+                _ => self.give_up_run(),
+            },
         }
+    }
+
+    /// Returns the time at which the run is stuck if nothing moves until then.
+    fn stuck_at(&self) -> Option<Instant> {
+        let (start, _) = self.start.filter(|_| self.stuck.is_none() && self.drained.is_none() && self.cut.is_none())?;
+        if self.command.stopped().is_some() {
+            return None;
+        }
+        let since = self.moved.map_or(start, |moved| moved.max(start));
+        since.checked_add(stillness::limit(&self.plan, start.elapsed())?)
+    }
+
+    /// Cuts off a run in which nothing moves.
+    fn give_up_run(&mut self) {
+        let still = humantime::format_duration(stillness::STILL);
+        let ends = &self.totals.triggers;
+        let in_flight = ends.due.saturating_sub(ends.done + ends.dropped() + ends.interrupted);
+        let which = if in_flight == 1 { "1 trigger is".to_owned() } else { format!("{in_flight} triggers are") };
+        self.stuck = Some(format!(
+            "no trigger, request or user has started or ended for {still}, {which} in flight, and the plan has no \
+             duration that would end it"
+        ));
+        self.cut();
+    }
+
+    /// Returns the reason why the run was cut off, if nothing moved any more.
+    #[must_use]
+    pub fn stuck(&self) -> Option<&str> {
+        self.stuck.as_deref()
     }
 
     /// Starts no more triggers. Triggers in flight may finish within the grace period.
@@ -408,6 +449,9 @@ impl Engine {
             Message::Second { second, snapshot, users, connections, recycle } => {
                 (worker.seconds, worker.users, worker.connections) = (second + 1, users, connections);
                 self.lag.add(second, &snapshot.generator.lag, self.timed(&snapshot));
+                if snapshot.has_moved() {
+                    self.moved = Some(Instant::now());
+                }
                 self.second.merge(&snapshot);
                 // The receiver is gone if the worker has ended.
                 let _ = recycle.send(snapshot);
@@ -511,6 +555,9 @@ impl Engine {
         self.descriptors.look();
         let (users, connections) = (self.count_users(), self.count_connections());
         let second = self.end_second(false);
+        if second.has_moved() {
+            self.moved = Some(Instant::now());
+        }
         Some(Progress { elapsed: Duration::from_secs(seconds), second, users, connections })
     }
 

@@ -304,6 +304,9 @@ impl EngineClient {
 
     /// Returns the reason why the load test did not deliver the whole plan, unless this process stopped it.
     fn why_early(&self, finished: &pb::Finished) -> Option<String> {
+        if let Some(reason) = finished.given_up.as_ref().filter(|_| self.stopped.is_none()) {
+            return Some(reason.clone());
+        }
         let time = Duration::from_nanos(finished.load_time);
         let is_used_up = self.plan.iterations_of(self.share).is_some_and(|all| self.due >= all);
         let planned = self.plan.certain_end();

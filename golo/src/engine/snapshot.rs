@@ -313,6 +313,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Returns true if a trigger, a request or a user has started or ended, or the load test has recorded something.
+    pub(super) fn has_moved(&self) -> bool {
+        let Triggers { due, done, interrupted, .. } = self.triggers;
+        let Generator { users_started, users_failed, warm_up_triggers, .. } = self.generator;
+        [due, done, interrupted, users_started, users_failed, warm_up_triggers].iter().any(|count| *count > 0)
+            || self.requests.values().any(|measure| !measure.durations.is_empty())
+            || self.checks.values().any(|check| check.passed + check.failed > 0)
+            || !self.metrics.is_empty()
+    }
+
     /// Adds the measurements of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.measure(other.requests.iter());

@@ -144,7 +144,7 @@ fn work<T: Trigger>(number: u64, workers: u64, runs: Vec<Arc<Run<T>>>, tell: &im
         first.trigger.prepare()?;
         let timers = (0..=lanes.len()).map(|_| Timer::new()).collect::<io::Result<Vec<_>>>();
         let timers = timers.map_err(|error| format!("a worker's timer could not be started: {error}"))?;
-        conduct(&lanes, timers, tell).await;
+        conduct(&lanes, timers, tell).await?;
         tell(Message::Stopped);
         // Other workers may still need connections that live on this runtime.
         let _ = first.commander.subscribe().wait_for(|orders| orders.is_released).await;
@@ -158,10 +158,23 @@ fn work<T: Trigger>(number: u64, workers: u64, runs: Vec<Arc<Run<T>>>, tell: &im
     Ok(())
 }
 
-/// Prepares, runs and stops the users of all lanes, and reports. `timers` has one more timer than there are lanes.
-async fn conduct<T: Trigger>(lanes: &[Arc<Lane<T>>], mut timers: Vec<Timer>, tell: &impl Fn(Message)) {
-    let users = together(lanes.iter().map(Lane::prepare)).await.iter().sum();
-    tell(Message::Ready { users });
+/// Prepares, runs and stops the users of all lanes, and reports. `timers` has one more timer than there are lanes. Returns
+/// an error if the users cannot be prepared.
+async fn conduct<T: Trigger>(
+    lanes: &[Arc<Lane<T>>],
+    mut timers: Vec<Timer>,
+    tell: &impl Fn(Message),
+) -> Result<(), String> {
+    let prepared = together(lanes.iter().map(Lane::prepare)).await;
+    match prepared.into_iter().sum::<Result<u64, String>>() {
+        Ok(users) => tell(Message::Ready { users }),
+        Err(stuck) => {
+            // Otherwise users that are cut off would not tell.
+            lanes.iter().for_each(|lane| _ = lane.stopped.set(Instant::now()));
+            together(lanes.iter().map(Lane::stop_users)).await;
+            return Err(stuck);
+        }
+    }
     if let (Some(start), Some(mut timer)) = (started(lanes).await, timers.pop()) {
         let mut seconds = Seconds::new(start);
         let ends = LoadEnds::of(lanes.len());
@@ -187,6 +200,7 @@ async fn conduct<T: Trigger>(lanes: &[Arc<Lane<T>>], mut timers: Vec<Timer>, tel
         tell(Message::Drained { at: Instant::now(), second, rest, users, connections: most_open_connections() });
     }
     together(lanes.iter().map(Lane::stop_users)).await;
+    Ok(())
 }
 
 /// Returns the number of users at the end of the whole load, from the end of each load and its users then.

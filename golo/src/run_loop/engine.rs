@@ -163,6 +163,10 @@ impl EngineHandle for LocalEngine {
         self.engine.has_drained()
     }
 
+    fn ended_early(&self) -> Option<String> {
+        self.engine.stuck().map(str::to_owned)
+    }
+
     fn finish(self: Box<Self>) -> Finished {
         let finished = self.engine.finish();
         let proxies = self.proxies.unwrap_or_else(|| proxy::used_for_any(finished.origins()));

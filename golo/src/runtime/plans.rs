@@ -265,12 +265,12 @@ impl Running {
         drop(to_outbox);
         let Ok(outbox) = sending.await else { return };
         sink::install(process);
-        let finished = outcome.finished;
+        let (finished, given_up) = (outcome.finished, outcome.died);
         // The grace period begins at the end of the planned time. A plan of iterations may have ended earlier.
         let time = if finished.plan.iterations().is_some() { finished.whole_time } else { finished.load_time };
         let over = ended.checked_sub(finished.whole_time.saturating_sub(time)).unwrap_or(ended);
         let until = if is_cut { over } else { over + finished.plan.graceful_stop() };
-        let last = FinalEvents { outbox, outputs, until, taken: Instant::now(), lost: 0 };
+        let last = FinalEvents { outbox, outputs, until, taken: Instant::now(), lost: 0, given_up };
         last.send(&events, finished, is_stopped, &mut commands, &in_flight).await;
         drop(turn);
         if commands.is_some() {
@@ -499,6 +499,8 @@ struct FinalEvents {
     taken: Instant,
     /// Number of lines that the client did not take in time.
     lost: u64,
+    /// Reason why this process has given the run up, if it has.
+    given_up: Option<String>,
 }
 
 impl FinalEvents {
@@ -519,6 +521,7 @@ impl FinalEvents {
             {
                 if let Event::Finished(end) = &mut end {
                     (end.stopped, end.outputs_lost) = (is_stopped, self.lost);
+                    end.given_up = self.given_up.take();
                 }
                 self.outbox.push(end);
             }

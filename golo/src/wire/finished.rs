@@ -71,6 +71,7 @@ impl From<&Finished> for pb::event::Event {
             descriptor_limit: descriptors.limit,
             load: Some((&finished.plan).into()),
             // The engine itself has no information about these.
+            given_up: None,
             stopped: false,
             outputs_lost: 0,
             unoptimised: *is_unoptimised,

@@ -401,6 +401,10 @@ pub struct Finished {
     /// Highest `connections` of any second. 0 if unknown.
     #[prost(uint64, tag = "23")]
     pub most_connections: u64,
+    /// Reason why the load test gave the run up before the end of its plan, if it
+    /// did.
+    #[prost(string, optional, tag = "27")]
+    pub given_up: ::core::option::Option<::prost::alloc::string::String>,
     /// Worst standstill of a process, if one was longer than is acceptable.
     #[prost(message, optional, tag = "26")]
     pub standstill: ::core::option::Option<Standstill>,

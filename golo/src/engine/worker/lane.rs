@@ -2,6 +2,7 @@
 //! when they are due.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -9,17 +10,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::held::Held;
 use super::load::Load;
 use super::stalls::Stalls;
-use super::{AT_ONCE, CATCHING_UP, LAST_MOMENT, LoadEnds, NANOSECOND, Run, drive};
+use super::{AT_ONCE, CATCHING_UP, LAST_MOMENT, LoadEnds, NANOSECOND, Run, SECOND, drive};
 use crate::Context;
 use crate::engine::orders::Orders;
 use crate::engine::plan::Model;
 use crate::engine::recorder::{self, Recorder};
 use crate::engine::share::Share;
+use crate::engine::stillness::STILL;
 use crate::engine::timer::Timer;
 use crate::engine::trigger::Trigger;
 use crate::engine::users::Users;
@@ -67,11 +69,15 @@ impl<T: Trigger> Lane<T> {
     }
 
     /// Starts the users of the opening load, unless an order ends the load before. Returns their number.
-    pub(super) async fn prepare(self: &Arc<Self>) -> u64 {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if users remain starting, and none gets ready.
+    pub(super) async fn prepare(self: &Arc<Self>) -> Result<u64, String> {
         let mut orders = self.run.commander.subscribe();
         tokio::select! {
             users = self.start_opening_users() => users,
-            _ = orders.wait_for(|orders| orders.over().is_some()) => 0,
+            _ = orders.wait_for(|orders| orders.over().is_some()) => Ok(0),
         }
     }
 
@@ -201,19 +207,32 @@ impl<T: Trigger> Lane<T> {
         }
     }
 
-    /// Closed model: starts the users of the opening load before the clock starts. Returns the number of users.
-    async fn start_opening_users(self: &Arc<Self>) -> u64 {
-        let Model::Closed { users, .. } = self.run.load.model() else { return 0 };
+    /// Closed model: starts the users of the opening load before the clock starts. Returns the number of users, or an
+    /// error if some remain starting and none gets ready.
+    async fn start_opening_users(self: &Arc<Self>) -> Result<u64, String> {
+        let Model::Closed { users, .. } = self.run.load.model() else { return Ok(0) };
         let opening = self.share.count(users.whole_at(Duration::ZERO));
         if !self.run.trigger.has_users() {
-            return opening;
+            return Ok(opening);
         }
         let starts = (0..opening as u32).filter_map(|number| {
             let user = self.users().take(number)?;
             Some(drive::start_opening_user(Held::new(self, number, user)))
         });
-        run_all(starts, &Cell::new(0)).await;
-        opening - self.users().failed() as u64
+        let ended = Cell::new(0);
+        let mut starting = pin!(run_all(starts, &ended));
+        loop {
+            let (before, since) = (ended.get(), Instant::now());
+            if timeout(STILL, &mut starting).await.is_ok() {
+                return Ok(opening - self.users().failed() as u64);
+            }
+            // If it took much longer, this process stood still, and so did the users.
+            let is_late = since.elapsed() > STILL + SECOND;
+            if ended.get() == before && !is_late {
+                let still = humantime::format_duration(STILL);
+                return Err(format!("no user has started or failed to start for {still}, and some are still starting"));
+            }
+        }
     }
 
     /// Stops all users within the grace period and counts the `stop` calls that are cut off.
@@ -295,5 +314,75 @@ async fn run_all(tasks: impl Iterator<Item = impl Future<Output = ()> + Send + '
     }
     while running.join_next().await.is_some() {
         ended.set(ended.get() + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::engine::Sinks;
+    use crate::engine::mix::Mix;
+    use crate::engine::orders::Commander;
+    use crate::engine::plan::{Asked, Plan};
+    use crate::engine::trigger::Outcome;
+
+    /// Users that start after this time, or never.
+    struct Slow(Option<Duration>);
+
+    impl Trigger for Slow {
+        type User = ();
+
+        fn has_users(&self) -> bool {
+            true
+        }
+
+        fn prepare(&self) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn start(&self, context: &Context, _: &Mix) -> Result<(), String> {
+            match self.0 {
+                Some(time) => tokio::time::sleep(time * (context.user.unwrap_or_default() as u32 + 1)).await,
+                None => std::future::pending().await,
+            }
+            Ok(())
+        }
+
+        async fn trigger(&self, _: Context, (): &mut (), _: bool) -> Outcome {
+            Outcome::default()
+        }
+
+        async fn stop(&self, (): ()) {}
+    }
+
+    async fn prepared(users: Slow) -> Result<u64, String> {
+        let plan = Plan::new(Asked { users: Some(3), iterations: Some(9), ..Asked::default() }).unwrap();
+        let load = plan.loads()[0].clone();
+        let run = Run {
+            trigger: Arc::new(users),
+            deck: load.mix().deck(0, Share::WHOLE, load.iterations()),
+            load,
+            share: Share::WHOLE,
+            job_name: "shop".to_owned(),
+            seed: 0,
+            commander: Arc::new(Commander::default()),
+            measured: Sinks::new(Vec::new()).measured,
+            most_iterations: None,
+            most_in_flight: 3,
+            iterations: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            first_user: 0,
+        };
+        Arc::new(Lane::new(Arc::new(run), Share::WHOLE, true)).prepare().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn users_that_never_get_ready_are_given_up() {
+        let reason = prepared(Slow(None)).await.unwrap_err();
+        assert_eq!(reason, "no user has started or failed to start for 5m, and some are still starting");
+        // One after the other gets ready, and all of them take longer than that.
+        assert_eq!(prepared(Slow(Some(STILL * 4 / 5))).await, Ok(3));
     }
 }
