@@ -6,6 +6,7 @@ mod folder;
 pub mod job;
 pub mod jobs;
 pub mod kept;
+pub mod lease;
 pub mod limits;
 mod line;
 mod metrics;
@@ -33,6 +34,7 @@ use crate::outputs::{self, exports::Hurry, frame::RunLabels};
 use crate::support::environment::variable;
 use crate::support::{failure::Failure, runtime};
 use jobs::Agent;
+use kept::State;
 use line::Settings;
 use runner::STOPPED;
 
@@ -80,6 +82,10 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     for job in cut_short {
         let agent = Arc::clone(&agent);
         tokio::spawn(async move { agent.resume(&job).await });
+    }
+    // Jobs that were queued before the agent's restart. Their clients have the whole lease to find the agent again.
+    for job in agent.jobs().iter().filter(|job| job.state() == State::Queued) {
+        agent.watch_lease(job);
     }
     tokio::spawn(obey(Arc::clone(&agent), signals));
     tokio::spawn(sweep(Arc::clone(&agent)));

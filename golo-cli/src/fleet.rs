@@ -11,6 +11,9 @@ mod handover;
 mod local_time;
 mod orders;
 pub mod part;
+mod patience;
+mod renewal;
+pub mod standstill;
 mod start;
 pub mod upload;
 
@@ -47,6 +50,9 @@ use follow::{MemberEvent, follow};
 use handover::hand_over_setup;
 use orders::OrderState;
 use part::Part;
+use patience::patiently;
+use renewal::renew;
+use standstill::{Standstill, describe_standstill};
 use upload::{Needed, upload};
 
 /// Longest time to wait for the last records of agents.
@@ -76,6 +82,8 @@ pub struct FleetSettings {
     pub job: Map<String, Value>,
     /// Reaction to the loss of an agent.
     pub on_loss: OnAgentLoss,
+    /// Lease of the jobs: time without a sign of life from this process after which an agent stops its load.
+    pub lease: Duration,
     /// True if only problems are printed.
     pub is_quiet: bool,
     /// Stores what each agent measures, if that is wanted.
@@ -89,6 +97,9 @@ pub struct Fleet {
     /// Channel of the agents' events, until a delivery takes it.
     events: Option<(MemberEvents, mpsc::Sender<(usize, MemberEvent)>)>,
     following: JoinSet<()>,
+    /// Tasks that renew the leases of the jobs.
+    renewing: JoinSet<()>,
+    standstill: Arc<Standstill>,
     /// Plans that the parts' load tests have completed, each with the number of its part.
     planned: Vec<(usize, Event)>,
     /// Orders to the parts, with the reasons for the end of the run.
@@ -101,13 +112,18 @@ impl Fleet {
     #[must_use]
     pub fn new(settings: FleetSettings, agents: Vec<(String, Agent)>) -> Self {
         let shares = Share::WHOLE.split(agents.len() as u64);
-        let part = |((name, agent), share)| Arc::new(Part::new(name, agent, share, settings.run.clone()));
+        let standstill = Arc::<Standstill>::default();
+        let part = |((name, agent), share)| {
+            Arc::new(Part::new(name, agent, share, settings.run.clone(), Arc::clone(&standstill)))
+        };
         let parts = agents.into_iter().zip(shares).map(part).collect();
         Self {
             settings,
             parts,
             events: None,
             following: JoinSet::new(),
+            renewing: JoinSet::new(),
+            standstill,
             planned: Vec::new(),
             orders: watch::Sender::default(),
             torn_down: watch::Sender::default(),
@@ -126,6 +142,11 @@ impl Fleet {
     }
 
     async fn prepare(&mut self) -> Result<(), Failure> {
+        let standstill = Arc::clone(&self.standstill);
+        self.renewing.spawn(async move { standstill.watch().await });
+        for part in &self.parts {
+            self.renewing.spawn(renew(Arc::clone(part), self.settings.lease));
+        }
         each(&self.parts, |part| async move { part.agent.check().await }).await?;
         let (LoadTest { name, path }, is_quiet) = (self.settings.load_test.clone(), self.settings.is_quiet);
         let binary = upload(&self.parts, &Needed { content: Content::LoadTests, name, path }, is_quiet).await?;
@@ -143,6 +164,7 @@ impl Fleet {
     async fn queue(&self, binary: String, data: Map<String, Value>) -> Result<(), Failure> {
         let mut job = self.settings.job.clone();
         job.insert("binary".to_owned(), binary.into());
+        job.insert("lease".to_owned(), self.settings.lease.as_secs_f64().into());
         if !data.is_empty() {
             job.insert("data".to_owned(), data.into());
         }
@@ -158,7 +180,8 @@ impl Fleet {
 
     /// Reports jobs that are queued before this run's. Returns an error if two addresses lead to the same agent.
     async fn check_agents(&self) -> Result<(), Failure> {
-        let lists = each(&self.parts, |part| async move { part.agent.jobs().await }).await?;
+        let listing = |part: Arc<Part>| async move { patiently(&part.standstill, || part.agent.jobs()).await };
+        let lists = each(&self.parts, listing).await?;
         for (part, jobs) in self.parts.iter().zip(lists) {
             let own: Vec<_> = jobs.iter().filter(|job| job.run == part.run).map(|job| &*job.agent).collect();
             if let [one, other, ..] = own[..] {
@@ -206,6 +229,13 @@ impl Fleet {
                     _ => {}
                 },
                 Some(Kind::Ended(ended)) => {
+                    if ended.lease_over {
+                        let still = self.standstill.longest();
+                        if still >= self.settings.lease / 2 {
+                            say(format_args!("{}: {}", self.settings.load_test.name, describe_standstill(still)));
+                        }
+                        return Err(printable_reason(&ended.reason).into());
+                    }
                     print_stderr(&self.settings.load_test.name, name, &ended.stderr);
                     let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
                     let meanwhile = match others[..] {
@@ -259,7 +289,8 @@ impl Driver for Fleet {
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
         let (events, event_sender) = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
         let (torn_down, orders) = (self.torn_down.clone(), self.orders.clone());
-        let channels = FleetChannels { events, event_sender, torn_down, orders };
+        let standstill = Arc::clone(&self.standstill);
+        let channels = FleetChannels { events, event_sender, torn_down, orders, standstill };
         let mut delivery = Delivery::start(&self.settings, &self.parts, plan.clone(), options.clone(), channels);
         for (index, planned) in self.planned.drain(..) {
             delivery.planned(index, &planned);
@@ -291,6 +322,7 @@ impl Driver for Fleet {
         let followed = async { while self.following.join_next().await.is_some() {} };
         _ = timeout(LAST, followed).await;
         self.following.shutdown().await;
+        self.renewing.shutdown().await;
         for (index, part) in self.parts.iter().enumerate() {
             if let (Some(keeper), Some(ended)) = (&self.settings.keeper, part.missing_end(&run)) {
                 keeper.keep(index, Record { at: moments::now(), record: Some(Kind::Ended(ended)) });

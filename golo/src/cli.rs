@@ -4,7 +4,7 @@
 
 pub use crate::engine::plan::parse_duration;
 pub use crate::error::exit::Exit;
-pub use crate::error::{chain, is_request_error};
+pub use crate::error::{chain, explained, is_request_error};
 pub use crate::run_loop::reports::{ReportArgs, is_in_hurry, show};
 pub use crate::run_loop::signals::Signals;
 pub use crate::run_loop::{Order, RunCall, SignalsAndOrders};

@@ -9,10 +9,10 @@ use std::{error::Error as StdError, fmt};
 use crate::error::transport::TransportError;
 use crate::support::secrets::without_credentials;
 
-pub use cause::chain;
 #[cfg(feature = "grpc")]
 pub(crate) use cause::of_channel;
 pub(crate) use cause::reason;
+pub use cause::{chain, explained};
 
 /// Any error that a load test, a `setup` or a user's `start` may return. `?` converts nearly every error type into it.
 ///

@@ -14,6 +14,8 @@ mod feeds;
 mod fleet;
 #[path = "golo_submit/kept.rs"]
 mod kept;
+#[path = "golo_submit/leases.rs"]
+mod leases;
 #[path = "golo_submit/setup.rs"]
 mod setup;
 #[path = "golo_submit/steered.rs"]

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::kept::{Kept, State};
+use super::lease::Lease;
 use super::results::Extent;
 use crate::drive::run_end::RunEnd;
 use crate::drive::setup_exchange::SetupExchange;
@@ -32,7 +33,8 @@ struct Live {
     commands: Option<mpsc::Sender<Order>>,
     /// Set once the job was asked to stop.
     stop: Option<Stop>,
-    is_start_asked: bool,
+    /// Time at which a held job is to start, once that was asked.
+    start_at: Option<SystemTime>,
     /// The end of the load test's stderr.
     stderr: Option<String>,
 }
@@ -44,6 +46,8 @@ pub struct Stop {
     pub reason: &'static str,
     /// The run's end, as far as the client has reported it.
     pub run: RunEnd,
+    /// True if the reason is that the job's lease ran out.
+    pub is_lease_over: bool,
 }
 
 /// A job of an agent.
@@ -63,6 +67,8 @@ pub struct Job {
     pub adjusting: tokio::sync::Mutex<()>,
     /// Exchange of the value of `setup` with the other members of the run.
     pub exchange: Arc<SetupExchange>,
+    /// The lease, if the job was queued with one.
+    pub lease: Option<Lease>,
 }
 
 impl Job {
@@ -71,6 +77,7 @@ impl Job {
     pub fn new(kept: Kept, folder: PathBuf, extent: Extent) -> Self {
         Self {
             id: kept.id.clone(),
+            lease: kept.lease.map(Duration::from_nanos).map(Lease::new),
             folder,
             extent: watch::Sender::new(extent),
             inner: Mutex::new((kept, Live::default())),
@@ -248,11 +255,37 @@ impl Job {
         inner.1.is_ready || inner.1.has_started || inner.0.state.is_over()
     }
 
-    /// Starts the clock of a held job at the time `at`.
+    /// Renews the job's lease.
     ///
     /// # Errors
     ///
-    /// Returns the reason if the job was not queued with `hold`, is not ready, has been started, or is over.
+    /// Returns the reason if the job has no lease, is stopping, or is over: a renewal has no effect then.
+    pub fn renew(&self) -> Result<(), String> {
+        let lease = self.lease.as_ref().ok_or("the job was queued without `lease`")?;
+        let inner = self.lock();
+        let (kept, live) = &*inner;
+        if kept.state.is_over() {
+            let reason = if kept.reason.is_empty() { String::new() } else { format!(": {}", kept.reason) };
+            return Err(format!("the job is {}{reason}", kept.state.name()));
+        }
+        match &live.stop {
+            Some(Stop { is_lease_over: true, .. }) => Err(lease.to_string()),
+            Some(Stop { reason, run, .. }) => {
+                Err(format!("the job is stopping: {}", run.reason().as_deref().unwrap_or(reason)))
+            }
+            None => {
+                lease.renew();
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts the clock of a held job at the time `at`. A call that is repeated with the same time has no further effect.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the job was not queued with `hold`, is not ready, has been started at another time, or is
+    /// over.
     pub fn start(&self, at: SystemTime) -> Result<(), &'static str> {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
@@ -262,29 +295,43 @@ impl Job {
         if kept.state.is_over() || live.stop.is_some() {
             return Err("the job is over or is stopping");
         }
-        if live.is_start_asked || live.has_started {
+        if live.start_at == Some(at) {
+            return Ok(());
+        }
+        if live.start_at.is_some() || live.has_started {
             return Err("the job has already been started");
         }
         if !live.is_ready {
             return Err("the job is not ready yet");
         }
         let sent = live.commands.as_ref().is_some_and(|commands| commands.try_send(Order::Start { at }).is_ok());
-        live.is_start_asked = sent;
+        live.start_at = sent.then_some(at);
         if sent { Ok(()) } else { Err("the job is over or is stopping") }
     }
 
     /// Stops the job with the grace of its plan, unless it was already asked to stop.
     pub fn stop_once(&self, reason: &'static str) {
+        self.stop_first(Stop { reason, run: RunEnd::default(), is_lease_over: false });
+    }
+
+    /// As [`stop_once`](Self::stop_once), since the job's lease ran out. Returns false if the job is stopping or over.
+    pub(super) fn stop_for_lease(&self) -> bool {
+        self.stop_first(Stop { reason: "its lease ran out", run: RunEnd::default(), is_lease_over: true })
+    }
+
+    fn stop_first(&self, stop: Stop) -> bool {
         let mut inner = self.lock();
-        let live = &mut inner.1;
+        let (kept, live) = &mut *inner;
         // The other members are not waited for.
         self.exchange.release();
-        if live.stop.is_none() {
-            live.stop = Some(Stop { reason, run: RunEnd::default() });
-            if let Some(commands) = &live.commands {
-                _ = commands.try_send(Order::Stop);
-            }
+        if live.stop.is_some() || kept.state.is_over() {
+            return false;
         }
+        live.stop = Some(stop);
+        if let Some(commands) = &live.commands {
+            _ = commands.try_send(Order::Stop);
+        }
+        true
     }
 
     /// Stops the job with the grace of its plan; the second call cuts it off. A call with a `run` that is not the
@@ -301,7 +348,7 @@ impl Job {
                 Order::Cut
             }
             None => {
-                live.stop = Some(Stop { reason, run: run.clone() });
+                live.stop = Some(Stop { reason, run: run.clone(), is_lease_over: false });
                 Order::Stop
             }
         };
@@ -390,6 +437,7 @@ impl Job {
             "plan": kept.plan,
             "share": { "index": kept.share.0, "of": kept.share.1 },
             "hold": kept.hold,
+            "lease": kept.lease.map(|lease| Duration::from_nanos(lease).as_secs_f64()),
             "ready": live.is_ready && !live.has_started && !state.is_over(),
             "queued_at": rfc_3339(kept.queued),
             "started_at": kept.started.map(rfc_3339),

@@ -23,6 +23,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use golo::cli::say;
 use golo::report::OutputArg;
+use golo::wire::nanoseconds;
 use golo_proto::results::{Ended, ended};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -100,16 +101,18 @@ struct Jobs {
 }
 
 impl Jobs {
-    /// Checks that the queue has room and that the run has no part of this name.
-    fn check(&self, run: &str, agent: &str) -> Result<(), Refusal> {
-        if !self.queue.has_room() {
-            return Err(full());
-        }
-        if self.all.iter().any(|job| job.change(|kept| kept.run == run && kept.agent == agent)) {
+    /// Checks that the queue has room and that the run has no part of this name. Returns the job if this very request has
+    /// queued it already.
+    fn check(&self, Request { run, agent, request, .. }: &Request) -> Result<Option<Arc<Job>>, Refusal> {
+        let is_same = |job: &&Arc<Job>| job.change(|kept| kept.run == *run && kept.agent == *agent);
+        if let Some(job) = self.all.iter().find(is_same) {
+            if request.is_some() && job.change(|kept| kept.request["request"].as_str() == request.as_deref()) {
+                return Ok(Some(Arc::clone(job)));
+            }
             let reason = format!("the run `{run}` already has a part `{agent}`: set another `agent`");
             return Err(Refusal::conflict(reason));
         }
-        Ok(())
+        if self.queue.has_room() { Ok(None) } else { Err(full()) }
     }
 }
 
@@ -197,13 +200,14 @@ impl Agent {
         self.find(&id)
     }
 
-    /// Queues a job. It is written to disk first.
+    /// Queues a job. It is written to disk first. A request that is repeated with the same ID returns the job of the first
+    /// one.
     ///
     /// # Errors
     ///
     /// Returns an error if the request is invalid, exceeds a limit or names a file that was not uploaded, if the run
     /// already has this part, if the queue is full, if the disk cannot be written, or if the agent is stopping.
-    pub fn queue(&self, asked: Value) -> Result<Arc<Job>, Refusal> {
+    pub fn queue(self: &Arc<Self>, asked: Value) -> Result<Arc<Job>, Refusal> {
         if *self.stopping.borrow() {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"));
         }
@@ -220,27 +224,35 @@ impl Agent {
             );
             return Err(Refusal::bad(reason));
         }
-        self.lock().check(&request.run, &request.agent)?;
+        if let Some(job) = self.lock().check(&request)? {
+            return Ok(job);
+        }
         let kept = self.kept(asked, &request);
         let folder = self.options.data.join("jobs").join(&kept.id);
         let job = Arc::new(Job::new(kept, folder.clone(), Extent::default()));
         let written = fs::create_dir(&folder).and_then(|()| job.save());
         let taken = written.map_err(|error| unwritten(&error)).and_then(|()| self.take_in(&job, &request));
-        if let Err(refusal) = taken {
+        if !matches!(taken, Ok(None)) {
             _ = fs::remove_dir_all(&folder);
-            return Err(refusal);
         }
+        if let Some(known) = taken? {
+            return Ok(known);
+        }
+        self.watch_lease(&job);
         self.queued.notify_one();
         Ok(job)
     }
 
-    fn take_in(&self, job: &Arc<Job>, request: &Request) -> Result<(), Refusal> {
+    /// Adds a job to the queue. Returns another one if this request has queued that meanwhile.
+    fn take_in(&self, job: &Arc<Job>, request: &Request) -> Result<Option<Arc<Job>>, Refusal> {
         let mut jobs = self.lock();
         // Other jobs may have been queued while this one was written.
-        jobs.check(&request.run, &request.agent)?;
+        if let Some(known) = jobs.check(request)? {
+            return Ok(Some(known));
+        }
         jobs.queue.add(&job.id).map_err(|Full| full())?;
         jobs.all.push(Arc::clone(job));
-        Ok(())
+        Ok(None)
     }
 
     fn kept(&self, asked: Value, request: &Request) -> Kept {
@@ -264,6 +276,7 @@ impl Agent {
             length: length.map(|length| u64::try_from(length).unwrap_or(u64::MAX)),
             share: (request.share.index(), request.share.of()),
             hold: request.hold,
+            lease: request.lease.map(nanoseconds),
             state: State::Queued,
             reason: String::new(),
             queued: now(),
@@ -295,7 +308,7 @@ impl Agent {
 
     /// Stops a job. A queued job is cancelled at once.
     pub async fn stop(self: &Arc<Self>, job: &Arc<Job>, reason: &'static str, run: RunEnd) {
-        if self.lock().queue.remove(&job.id) {
+        if self.withdraw_queued(job) {
             let reason = format!("{} before the job started", run.reason().as_deref().unwrap_or(reason));
             let ended = run.of(Ended { state: ended::State::Cancelled.into(), ..Ended::default() });
             let ended = Ended { reason, ..ended };
@@ -305,6 +318,11 @@ impl Agent {
         } else if !job.state().is_over() {
             job.stop(reason, &run);
         }
+    }
+
+    /// Removes a job from the queue. Returns false if it does not wait there.
+    pub(super) fn withdraw_queued(&self, job: &Job) -> bool {
+        self.lock().queue.remove(&job.id)
     }
 
     /// Removes a job from the list.

@@ -100,6 +100,9 @@ pub struct Kept {
     pub share: (u64, u64),
     /// True if the job waits for its start once it is ready.
     pub hold: bool,
+    /// Lease in nanoseconds, if the job has one: its client must renew it.
+    #[serde(default)]
+    pub lease: Option<u64>,
     /// State of the job.
     pub state: State,
     /// Reason of the final state; empty if the job completed normally.

@@ -144,7 +144,7 @@ impl From<CallError> for Unpushed {
             {
                 Self::Refused(reason)
             }
-            CallError::Refused(_, reason) | CallError::Away(reason) => Self::Away(reason),
+            CallError::Refused(_, reason) | CallError::Away(reason) | CallError::Local(reason) => Self::Away(reason),
         }
     }
 }

@@ -1,17 +1,20 @@
 //! The body of `POST /queue`: the keys of a job file and those of the agent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use golo::cli::{Connections, DataFile, JobFile, RunCall};
+use golo::cli::{Connections, DataFile, JobFile, RunCall, parse_duration};
 use golo::engine::share::Share;
+use golo::report::duration;
 use serde_json::{Map, Value};
 
+use super::lease::{LONGEST, SHORTEST};
 use crate::{process::limits::LimitArgs, results::store::MAX_PARTS, support::failure::Failure};
 
 /// Name of a job without a name.
 const NAMELESS: &str = "dead_letter";
 /// Keys of the agent, which job files do not have.
-const OWN: [&str; 6] = ["binary", "data", "run", "agent", "share", "hold"];
+const OWN: [&str; 8] = ["binary", "data", "run", "agent", "share", "hold", "lease", "request"];
 /// Flags of `run` that concern the client's files and terminal, or the run as a whole.
 const ELSEWHERE: [&str; 5] = ["out", "file", "quiet", "no-progress", "abort-on-fail"];
 /// Reserved run ID, which means the newest run.
@@ -39,6 +42,10 @@ pub struct Request {
     pub share: Share,
     /// True if the job waits for its start once it is ready.
     pub hold: bool,
+    /// Time within which the client must renew the job's lease, if it has one.
+    pub lease: Option<Duration>,
+    /// ID of this request: the client sends the same one if it repeats the request.
+    pub request: Option<String>,
     /// Parameters (environment variables) of the load test.
     pub params: Params,
     /// Thresholds as text.
@@ -88,6 +95,8 @@ impl Request {
             agent: part(text("agent")?.unwrap_or_else(|| agent.to_owned()))?,
             share,
             hold,
+            lease: lease(keys.get("lease"))?,
+            request: text("request")?.map(|text| id(text, "request")).transpose()?,
             params,
             thresholds: texts(keys.get("threshold")),
             workers: number(keys.get("workers")),
@@ -200,6 +209,17 @@ fn share(value: Option<&Value>) -> Result<Share, Failure> {
     })
 }
 
+/// Reads a lease: a time such as `10s`, or a number of seconds.
+fn lease(value: Option<&Value>) -> Result<Option<Duration>, Failure> {
+    let Some(value) = value else { return Ok(None) };
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (least, most) = (duration(SHORTEST), duration(LONGEST));
+    match parse_duration(&text) {
+        Ok(lease) if (SHORTEST..=LONGEST).contains(&lease) => Ok(Some(lease)),
+        _ => Err(format!("`lease` is {}: expected a time from {least} to {most}, as 10s", printable(&text)).into()),
+    }
+}
+
 /// Returns a value that is a string or a list of strings. Other types were refused before.
 fn texts(value: Option<&Value>) -> Vec<String> {
     let values = match value {
@@ -263,6 +283,11 @@ mod tests {
             (json!({"binary": "b", "agent": ".."}), "`agent`: expected a name or HOST:PORT"),
             (json!({"binary": "b", "share": {"index": 3, "of": 3}}), "`share`: expected the index"),
             (json!({"binary": "b", "share": {"index": 0, "of": 3, "x": 1}}), "`share`: expected the index"),
+            (json!({"binary": "b", "lease": "soon"}), "`lease` is soon: expected a time from 1s to 1h, as 10s"),
+            (json!({"binary": "b", "lease": 0.5}), "`lease` is 0.5: expected a time from 1s to 1h"),
+            (json!({"binary": "b", "lease": "2h"}), "`lease` is 2h: expected a time from 1s to 1h"),
+            (json!({"binary": "b", "lease": null}), "`lease` is null: expected a time"),
+            (json!({"binary": "b", "request": "a/b"}), "`request`: expected at most 64 letters"),
             (json!({"binary": "b", "env": {"GOLO_ADDR": "x"}}), "`env` has `GOLO_ADDR`"),
             (json!({"binary": "b", "env": {"A=B": "x"}}), "`env` has an invalid variable"),
             (json!({"binary": "b", "env": [1]}), "`env`: expected"),

@@ -51,6 +51,7 @@ pub(super) fn router(agent: Arc<Agent>) -> Router {
         .route("/jobs", get(jobs))
         .route("/jobs/{id}", get(job).patch(adjust).delete(stop))
         .route("/jobs/{id}/start", post(start))
+        .route("/jobs/{id}/lease", post(renew))
         .route("/jobs/{id}/setup", get(setup).put(give_setup))
         .route("/jobs/{id}/teardown", post(tear_down))
         .route("/jobs/{id}/records", get(records))
@@ -168,6 +169,11 @@ async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: By
             Refusal::bad("expected `{\"at\": …}`: nanoseconds since 1970 by the agent's clock, or 0 for now")
         })
     }
+}
+
+async fn renew(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer<StatusCode> {
+    find(&agent, &id)?.renew().map_err(Refusal::conflict)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Parses the load of a `PATCH` body.

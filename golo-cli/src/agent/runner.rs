@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 use std::{iter, thread};
 
 use golo::cli::{chain, say, start_runtime};
@@ -127,10 +128,11 @@ fn is_kept(event: &Event) -> bool {
 
 /// Adds the reason of a stop and the end of the run, which the engine does not know.
 fn with_reason(ended: Ended, job: &Job) -> Ended {
-    let Some(Stop { reason, run }) = job.stop_asked() else { return ended };
-    run.of(match ended.state() {
-        ended::State::Cancelled => Ended { reason: reason.to_owned(), ..ended },
-        ended::State::Completed | ended::State::Failed => ended,
+    let Some(Stop { reason, run, is_lease_over }) = job.stop_asked() else { return ended };
+    run.of(match (ended.state(), &job.lease) {
+        (ended::State::Cancelled, Some(lease)) if is_lease_over => lease.end_of_job(ended),
+        (ended::State::Cancelled, _) => Ended { reason: reason.to_owned(), ..ended },
+        (ended::State::Completed | ended::State::Failed, _) => ended,
     })
 }
 
@@ -147,7 +149,8 @@ fn driven_job(agent: &Agent, job: &Arc<Job>) -> Result<driven::Job, Failure> {
     }
     let load_test = LoadTest { name: kept.name, path };
     let Request { call, share, limits, hold, .. } = request;
-    let held = hold.then_some(driven::HELD);
+    // A client that renews the lease may hold the job for as long as it likes.
+    let held = hold.then_some(if job.lease.is_some() { Duration::MAX } else { driven::HELD });
     let allowed = agent.options.limits.clone();
     let check: PlanCheck =
         Arc::new(move |plan: &Plan| allowed.check_plan(plan, share).map_err(|failure| failure.to_string()));

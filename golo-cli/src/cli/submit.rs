@@ -26,14 +26,15 @@ const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw
 /// Runs `golo submit`.
 #[must_use]
 pub fn run(line: SubmitLine) -> ExitCode {
-    let agents = line.agents(variable).and_then(|agents| Ok((agents, line.on_agent_loss(variable)?)));
+    let agents =
+        line.agents(variable).and_then(|agents| Ok((agents, line.on_agent_loss(variable)?, line.lease(variable)?)));
     let SubmitLine { load_test, run, env, .. } = line;
     let asked = match Asked::read(load_test, run) {
         Ok(asked) if asked.call.wants_lines() => return refused("submit", UsageError::wrong(NO_LINES)),
         Ok(asked) => asked,
         Err(error) => return refused("submit", error),
     };
-    let (mut agents, on_loss) = match agents {
+    let (mut agents, on_loss, lease) = match agents {
         Ok(agents) => agents,
         Err(error) => return refused("submit", error),
     };
@@ -75,7 +76,7 @@ pub fn run(line: SubmitLine) -> ExitCode {
         let names = agents.iter().map(|(name, _)| name.clone()).collect();
         let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
         keeping = kept;
-        Fleet::new(FleetSettings { run, load_test, data, job, on_loss, is_quiet, keeper }, agents)
+        Fleet::new(FleetSettings { run, load_test, data, job, on_loss, lease, is_quiet, keeper }, agents)
     });
     drop(web);
     if let Some(keeping) = keeping {

@@ -135,7 +135,7 @@ impl Agent {
             #[serde(alias = "file")]
             binary: String,
         }
-        let unread = |error: std::io::Error| CallError::Away(format!("`{}` cannot be read: {error}", path.display()));
+        let unread = |error: std::io::Error| CallError::Local(format!("`{}` cannot be read: {error}", path.display()));
         let mut file = File::open(path).await.map_err(unread)?;
         let (pieces, stream) = mpsc::channel(2);
         let reading = tokio::spawn(async move {
@@ -236,6 +236,15 @@ impl Agent {
     /// Returns an error if the agent refuses, or does not answer.
     pub async fn tear_down(&self, id: &str) -> Result<(), CallError> {
         self.send(self.call(Method::POST, &["jobs", id, "teardown"])).await.map(drop)
+    }
+
+    /// Renews the lease of a job. Waits for the answer for at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent does not answer, or refuses, since the job is stopping or over.
+    pub async fn renew(&self, id: &str, wait: Duration) -> Result<(), CallError> {
+        self.send(self.call(Method::POST, &["jobs", id, "lease"]).timeout(wait)).await.map(drop)
     }
 
     /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock.

@@ -24,6 +24,7 @@ use super::follow::MemberEvent;
 use super::local_time::to_local_time;
 use super::orders::{Order, OrderState, carry_out_orders};
 use super::part::Part;
+use super::standstill::{Standstill, describe_standstill};
 use super::start::start;
 use super::{FleetSettings, OnAgentLoss, describe_failures, each_result};
 use crate::drive::merged_run::MergedRun;
@@ -48,6 +49,8 @@ pub struct Delivery {
     events: MemberEvents,
     merged: MergedRun,
     clock: Clock,
+    standstill: Arc<Standstill>,
+    lease: Duration,
     /// Difference between each agent's clock and the local one, once it is known.
     offsets: watch::Receiver<Vec<Option<Offset>>>,
     orders: watch::Sender<OrderState>,
@@ -71,6 +74,8 @@ struct Following {
     is_open: bool,
     /// Start time by the agent's clock.
     started: Option<u64>,
+    /// Reason of the job if it ended because its lease ran out.
+    lease_over: Option<String>,
 }
 
 /// Channels from a run to its fleet.
@@ -83,6 +88,8 @@ pub struct FleetChannels {
     pub torn_down: watch::Sender<Vec<String>>,
     /// Orders to the parts, with the reasons for the end of the run.
     pub orders: watch::Sender<OrderState>,
+    /// Times at which this process stood still.
+    pub standstill: Arc<Standstill>,
 }
 
 impl Delivery {
@@ -104,7 +111,8 @@ impl Delivery {
         }
         working.spawn(start(parts.to_vec(), clock, known, order, channels.event_sender));
         let names = parts.iter().map(|part| part.name.clone());
-        let following = |part: &Arc<Part>| Following { part: Arc::clone(part), is_open: true, started: None };
+        let following =
+            |part: &Arc<Part>| Following { part: Arc::clone(part), is_open: true, started: None, lease_over: None };
         Self {
             name: settings.load_test.name.clone(),
             is_quiet: settings.is_quiet,
@@ -113,6 +121,8 @@ impl Delivery {
             parts: parts.iter().map(following).collect(),
             events: channels.events,
             clock,
+            standstill: channels.standstill,
+            lease: settings.lease,
             offsets,
             orders,
             started: None,
@@ -189,6 +199,7 @@ impl Delivery {
                 }
                 self.close(index);
             }
+            State::Failed if ended.lease_over => self.lease_over(index, ended),
             State::Cancelled if is_stopping => self.close(index),
             State::Cancelled => self.lose(index, describe_stopped_job(ended)),
             State::Failed => {
@@ -198,6 +209,30 @@ impl Delivery {
                 }
                 self.lose(index, describe_failed_job(ended));
             }
+        }
+    }
+
+    /// Ends a part whose job the agent has stopped because its lease ran out. If this process stood still, that is the
+    /// cause, and the agent is not to blame.
+    fn lease_over(&mut self, index: usize, ended: &Ended) {
+        let reason = printable_reason(&ended.reason);
+        let is_first = self.parts.iter().all(|following| following.lease_over.is_none());
+        self.parts[index].lease_over = Some(reason.clone());
+        let still = self.standstill.longest();
+        if still < self.lease / 2 {
+            return self.lose(index, describe_failed_job(ended));
+        }
+        if is_first {
+            say(format_args!("{}: {}", self.name, describe_standstill(still)));
+        }
+        let others_go_on = self.parts.iter().enumerate().any(|(other, following)| other != index && following.is_open);
+        let is_over = self.parts.iter().all(|following| following.lease_over.is_some());
+        if is_over || (others_go_on && self.on_loss == OnAgentLoss::Fail) {
+            self.order(Order::Cut, &RunEnd::died(&reason, None));
+            self.close(index);
+        } else {
+            self.lose_part(index, describe_failed_job(ended));
+            self.tear_down();
         }
     }
 
@@ -211,11 +246,16 @@ impl Delivery {
         self.tear_down();
     }
 
-    fn lose(&mut self, index: usize, reason: String) {
+    /// Continues without a part.
+    fn lose_part(&mut self, index: usize, reason: String) {
         self.merged.lose(index, &reason);
         self.parts[index].is_open = false;
+        self.parts[index].part.lose(reason);
+    }
+
+    fn lose(&mut self, index: usize, reason: String) {
+        self.lose_part(index, reason.clone());
         let name = self.parts[index].part.name.clone();
-        self.parts[index].part.lose(reason.clone());
         let is_last = self.parts.iter().all(|following| !following.is_open) && self.merged.have_all_failed();
         let goes_on = self.on_loss == OnAgentLoss::Continue && !is_last;
         let text = format!("the agent {name} was lost: {reason}");
@@ -422,6 +462,12 @@ impl EngineHandle for Delivery {
 
     fn broken(&self) -> Option<String> {
         self.orders.borrow().run.died.as_ref().map(|death| death.reason.clone())
+    }
+
+    fn ended_early(&self) -> Option<String> {
+        // If the leases of all jobs ran out, no agent is the cause. This is also what the records of the run say.
+        let reasons: Option<Vec<_>> = self.parts.iter().map(|following| following.lease_over.clone()).collect();
+        reasons?.into_iter().next()
     }
 
     fn finish(self: Box<Self>) -> Finished {

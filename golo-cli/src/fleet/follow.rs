@@ -1,22 +1,18 @@
 //! Receives the records of an agent's job while the agent can be reached.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use golo::pb::results::{Record, record::Record as Kind};
 use reqwest::StatusCode;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::mpsc;
 
 use super::part::Part;
+use super::patience::Patience;
 use crate::{http::client::CallError, results::keep::Keeper};
 
-/// Longest time that an agent may be unreachable.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that a call may wait for records.
 const WAIT: Duration = Duration::from_secs(2);
-/// Pause after the first failed call. It doubles after each further one, up to [`LONGEST`].
-const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(1);
 
 /// An event of a part.
 #[derive(Debug)]
@@ -32,12 +28,11 @@ pub enum MemberEvent {
 pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, MemberEvent)>, keeper: Option<Keeper>) {
     let Some(job) = part.job() else { return };
     let mut next = 0;
-    let mut last_answer = Instant::now();
-    let mut pause = PAUSE;
+    let mut patience = Patience::new(&part.standstill);
     loop {
         match part.agent.records(&job, next, WAIT).await {
             Ok(records) => {
-                (last_answer, pause) = (Instant::now(), PAUSE);
+                patience.restore();
                 for record in records {
                     next += 1;
                     let is_last = matches!(record.record, Some(Kind::Ended(_)));
@@ -54,7 +49,7 @@ pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, 
                     }
                 }
             }
-            Err(error) if is_final(&error) || last_answer.elapsed() >= PATIENCE => {
+            Err(error) if is_final(&error) || !patience.wait().await => {
                 let reason = match error {
                     CallError::Refused(StatusCode::NOT_FOUND, _) => "it does not have its job any more".to_owned(),
                     error => error.to_string(),
@@ -62,10 +57,7 @@ pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, 
                 _ = events.send((index, MemberEvent::Lost(reason))).await;
                 return;
             }
-            Err(_) => {
-                sleep(pause.min(PATIENCE.saturating_sub(last_answer.elapsed()))).await;
-                pause = (2 * pause).min(LONGEST);
-            }
+            Err(_) => {}
         }
     }
 }
@@ -74,6 +66,7 @@ pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, 
 fn is_final(error: &CallError) -> bool {
     match error {
         CallError::Away(_) => false,
+        CallError::Local(_) => true,
         CallError::Refused(status, _) => !status.is_server_error() && *status != StatusCode::TOO_MANY_REQUESTS,
     }
 }

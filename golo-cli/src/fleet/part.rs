@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use golo::engine::plan::Plan;
@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::agent::Agent;
+use super::patience::patiently;
+use super::standstill::Standstill;
 use crate::{drive::run_end::RunEnd, http::client::CallError, support::failure::Failure};
 
 /// Longest time for a job to end after it was cut off.
@@ -36,6 +38,10 @@ pub struct Part {
     pub share: Share,
     /// ID of the run.
     pub run: String,
+    /// Times at which this process stood still.
+    pub standstill: Arc<Standstill>,
+    /// ID of the request to queue the job, which is the same in each attempt.
+    request: String,
     /// Locked while the agent is asked to queue the job.
     asking: tokio::sync::Mutex<Asked>,
     job: Mutex<Option<String>>,
@@ -60,13 +66,15 @@ enum Asked {
 impl Part {
     /// Creates a part without a job.
     #[must_use]
-    pub fn new(name: String, agent: Agent, share: Share, run: String) -> Self {
+    pub fn new(name: String, agent: Agent, share: Share, run: String, standstill: Arc<Standstill>) -> Self {
         let asking = tokio::sync::Mutex::new(Asked::No);
         Self {
             name,
             agent,
             share,
             run,
+            standstill,
+            request: golo::new_sequence_id(),
             asking,
             job: Mutex::default(),
             is_over: AtomicBool::new(false),
@@ -76,7 +84,8 @@ impl Part {
         }
     }
 
-    /// Queues the part's job. Adds the keys that are its own to `job`, which is the same for all parts.
+    /// Queues the part's job. Adds the keys that are its own to `job`, which is the same for all parts. A lost connection is
+    /// tried again.
     ///
     /// # Errors
     ///
@@ -88,8 +97,9 @@ impl Part {
         job.insert("agent".to_owned(), self.name.clone().into());
         job.insert("share".to_owned(), serde_json::json!({ "index": self.share.index(), "of": self.share.of() }));
         job.insert("hold".to_owned(), true.into());
+        job.insert("request".to_owned(), self.request.clone().into());
         *asked = Asked::Maybe;
-        match self.agent.queue(&job).await {
+        match patiently(&self.standstill, || self.agent.queue(&job)).await {
             Ok(id) => {
                 *asked = Asked::Yes;
                 *self.lock() = Some(id);
@@ -125,7 +135,7 @@ impl Part {
         while !self.is_over() {
             match self.agent.tear_down(&job).await {
                 Ok(()) | Err(CallError::Refused(..)) => return,
-                Err(CallError::Away(_)) => sleep(AGAIN).await,
+                Err(CallError::Away(_) | CallError::Local(_)) => sleep(AGAIN).await,
             }
         }
     }

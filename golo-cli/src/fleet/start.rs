@@ -10,6 +10,7 @@ use super::each_result;
 use super::follow::MemberEvent;
 use super::orders::{Order, OrderState};
 use super::part::Part;
+use super::patience::patiently;
 use crate::http::client::CallError;
 
 /// Number of times that each agent is asked for its time.
@@ -45,7 +46,9 @@ pub(super) async fn start(
             let offset = index(&part).and_then(|index| offsets[index]);
             async move {
                 match (offset, part.job()) {
-                    (Some(offset), Some(job)) => part.agent.start(&job, offset.there(at)).await,
+                    (Some(offset), Some(job)) => {
+                        patiently(&part.standstill, || part.agent.start(&job, offset.there(at))).await
+                    }
                     // Reported as lost already.
                     _ => Ok(()),
                 }
@@ -67,7 +70,7 @@ pub(super) async fn start(
 async fn measure(part: &Part, clock: &Clock) -> Result<Offset, CallError> {
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
-        rounds.push(part.agent.time(clock).await?);
+        rounds.push(patiently(&part.standstill, || part.agent.time(clock)).await?);
     }
     Offset::estimate(&rounds).ok_or_else(|| CallError::Away("its clock could not be read".to_owned()))
 }

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
-use super::{each, part::Part};
+use super::{each, part::Part, patience::patiently};
 use crate::{agent::uploads::Content, http::client::CallError, support::failure::Failure};
 
 /// Interval between updates of the progress line.
@@ -80,7 +80,7 @@ pub async fn upload(parts: &[Arc<Part>], file: &Needed, is_quiet: bool) -> Resul
     let (hash, content) = (Arc::new(digest.hash.clone()), file.content);
     let asking = |part: Arc<Part>| {
         let hash = Arc::clone(&hash);
-        async move { part.agent.has(content, &hash).await }
+        async move { patiently(&part.standstill, || part.agent.has(content, &hash)).await }
     };
     let has = each(parts, asking).await?;
     let missing: Vec<_> = parts.iter().zip(has).filter(|(_, has)| !has).map(|(part, _)| Arc::clone(part)).collect();
@@ -100,12 +100,24 @@ pub async fn upload(parts: &[Arc<Part>], file: &Needed, is_quiet: bool) -> Resul
         let what = what.clone();
         let (path, digest, sent) = (file.path.clone(), digest.clone(), Arc::clone(&progress.sent));
         async move {
-            let count = move |bytes| _ = sent.fetch_add(bytes, Relaxed);
-            let hash = part.agent.upload(content, &path, digest.length, count).await?;
+            let attempt = || async {
+                let of_attempt = Arc::<AtomicU64>::default();
+                let (all, counted) = (Arc::clone(&sent), Arc::clone(&of_attempt));
+                let count = move |bytes| {
+                    counted.fetch_add(bytes, Relaxed);
+                    all.fetch_add(bytes, Relaxed);
+                };
+                let uploaded = part.agent.upload(content, &path, digest.length, count).await;
+                if uploaded.is_err() {
+                    sent.fetch_sub(of_attempt.load(Relaxed), Relaxed);
+                }
+                uploaded
+            };
+            let hash = patiently(&part.standstill, attempt).await?;
             if hash == digest.hash {
                 return Ok(());
             }
-            Err(CallError::Away(format!("{what} changed during the upload, or did not arrive intact")))
+            Err(CallError::Local(format!("{what} changed during the upload, or did not arrive intact")))
         }
     };
     tokio::select! {

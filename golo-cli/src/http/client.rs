@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, fmt::Display, path::Path, time::Duration};
 
-use golo::cli::{chain, install_provider};
+use golo::cli::{chain, explained, install_provider};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -92,6 +92,9 @@ pub enum CallError {
     /// The server refused the call.
     #[error("{1}")]
     Refused(StatusCode, String),
+    /// The call failed on this machine, so that it is useless to repeat it.
+    #[error("{0}")]
+    Local(String),
 }
 
 /// Names of the settings of a client, for its messages.
@@ -242,6 +245,8 @@ impl HttpClient {
             format!("it cannot be reached: no connection within {} s", CONNECT.as_secs())
         } else if error.is_timeout() {
             SILENT.to_owned()
+        } else if explained(&why) != why {
+            explained(&why).into_owned()
         } else if has("certificate") || has("Certificate") {
             format!("its certificate is not trusted: {why}; `{} FILE` names who vouches for it", self.names.ca)
         } else if has("dns error") {

@@ -95,7 +95,10 @@ pub fn replay<'a>(
     let mut outcome = RunOutcome { timeline, thresholds, not_ended, changes, ..finished.into() };
     add_ends(&mut outcome, &parts, &lost);
     // A run that died before it started, other than by the loss of a ready agent, did not start.
-    if outcome.finished.started_at.is_none() && died(&parts).any(|ended| ended.run_died_of.is_empty()) {
+    let is_lease_over = |part: &Part<'_>| part.ended.as_ref().is_some_and(|ended| ended.lease_over);
+    if outcome.finished.started_at.is_none()
+        && (died(&parts).any(|ended| ended.run_died_of.is_empty()) || parts.iter().any(is_lease_over))
+    {
         outcome.finished.not_started = outcome.died.take();
     }
     let begun_at = wire::moment(parts.iter().map(|part| part.begun_at).min().unwrap_or_default());
@@ -269,6 +272,8 @@ fn add_ends(outcome: &mut RunOutcome, parts: &[Part<'_>], lost: &[Option<String>
         if lost.is_some() {
             continue;
         }
+        // The agent is not the cause if the lease of its job ran out.
+        let is_one = is_one || ended.lease_over;
         let named = |text: &str| if is_one { text.to_owned() } else { format!("{}: {text}", part.agent) };
         let died = match &*ended.died {
             // Another part may have reported the end of the run.

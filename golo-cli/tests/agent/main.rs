@@ -10,6 +10,7 @@ mod data;
 mod databases;
 mod deaths;
 mod jobs;
+mod leases;
 mod load_test;
 mod pushing;
 mod queue;

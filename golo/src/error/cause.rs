@@ -1,5 +1,6 @@
 //! Causes of an error, as text and by kind.
 
+use std::borrow::Cow;
 use std::{error::Error as StdError, io};
 
 use reqwest::Url;
@@ -7,6 +8,24 @@ use reqwest::Url;
 use super::{BoxError, RequestErrorKind};
 use crate::support::panic::caught_now;
 use crate::support::secrets::{url_without_credentials, without_secrets};
+
+/// The words of rustls for the certificate of a CA that a server uses as its own.
+const CA_OF_SERVER: &str = "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))";
+
+/// Returns the text of an error in words that say what to do, if those of the library do not.
+#[must_use]
+pub fn explained(text: &str) -> Cow<'_, str> {
+    match text.contains(CA_OF_SERVER) {
+        true => text
+            .replace(
+                CA_OF_SERVER,
+                "the server's certificate is that of a CA, as `openssl req -x509` makes it, which a server cannot use as \
+                 its own: make it with `-addext basicConstraints=critical,CA:FALSE`",
+            )
+            .into(),
+        false => text.into(),
+    }
+}
 
 /// Iterates over `error` and its causes, from the outermost to the innermost. Descends into the error inside an
 /// [`io::Error`], because [`io::Error`]'s own `source` skips it.
@@ -30,7 +49,7 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
             text.push_str(&cause);
         }
     }
-    without_secrets(&text).into_owned()
+    without_secrets(&explained(&text)).into_owned()
 }
 
 /// Returns the same as [`chain`] for an error that the load test returned. Formatting and dropping such an error runs
@@ -44,7 +63,7 @@ pub(crate) fn reason(error: BoxError) -> String {
 
 /// Returns the text of the last cause.
 pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
+    causes(error).last().map(|cause| explained(&cause.to_string()).into_owned()).unwrap_or_default()
 }
 
 /// Returns the kind of `error`. `requested` has no credentials. `responded` is true if the response's head had arrived.

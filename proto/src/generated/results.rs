@@ -87,6 +87,10 @@ pub struct Ended {
     /// True if an order of a program stopped this part, rather than a signal.
     #[prost(bool, tag = "12")]
     pub by_order: bool,
+    /// True if the part ended because the lease of its job ran out: the client that
+    /// ran it did not renew it. `reason` and `died` say so.
+    #[prost(bool, tag = "13")]
+    pub lease_over: bool,
 }
 /// Nested message and enum types in `Ended`.
 pub mod ended {

@@ -137,6 +137,32 @@ async fn stored_run_is_shown_as_printed_from_file_and_collector() {
     kept.fleet.assert_idle().await;
 }
 
+/// The agents stop their load meanwhile, which is the fault of the process that stood still.
+#[tokio::test]
+async fn standing_still_for_longer_than_the_lease_is_shown_as_printed() {
+    let kept = Kept::start().await;
+    let target = sample();
+    let mut running = kept.call(target.url(), "-u 2 --pace 20ms -d 600 --lease 3s", &kept.own()).spawn();
+    running.program.stderr.wait_for("started together").await;
+    until("there is load", || target.counter().seen > 50).await;
+    running.program.signal(Signal::STOP);
+    within("the agents stop", async {
+        while kept.fleet.last_jobs().await.iter().any(|job| job["state"] != "failed") {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    running.program.signal(Signal::CONT);
+    let ran = running.finish().await;
+    ran.assert_ended_with(107, "the lease of 3s ran out: the client gave no sign of life");
+    assert!(ran.finished.stdout[0].starts_with("DIED after "), "{:#?}", ran.finished);
+    assert_eq!(ran.finished.said("this process stood still for "), 1, "{:#?}", ran.finished);
+    assert_eq!(ran.finished.said("was lost"), 0, "{:#?}", ran.finished);
+    assert_eq!(ran.requests(), target.counter().seen, "all results are collected");
+    kept.assert_shown_as_printed(&ran).await;
+    kept.fleet.assert_idle().await;
+}
+
 #[tokio::test]
 async fn reason_for_the_end_is_shown_as_printed() {
     let kept = Kept::start().await;

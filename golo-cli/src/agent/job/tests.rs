@@ -34,7 +34,7 @@ fn stop_with_the_end_of_the_run_never_cuts_a_stopping_job() {
         job.stop("it was stopped", run);
         assert_eq!(told.try_recv().ok(), expected, "{run:?}");
     }
-    let Stop { reason, run } = job.stop_asked().unwrap();
+    let Stop { reason, run, .. } = job.stop_asked().unwrap();
     assert_eq!((reason, run), ("it was stopped", RunEnd { aborted: aborted.aborted, ..stopped }));
 }
 

@@ -1,10 +1,13 @@
 //! Command line of `golo submit`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum as _};
-use golo::cli::{RunArgs, pair};
+use golo::cli::{RunArgs, pair, parse_duration};
+use golo::report::duration;
 
+use crate::agent::lease::{LONGEST, SHORTEST};
 use crate::cli::command::UsageError;
 use crate::cli::run::RunOwn;
 use crate::fleet::OnAgentLoss;
@@ -14,6 +17,9 @@ use crate::http::server::Secret;
 
 /// Default port of an agent.
 const PORT: u16 = 8081;
+
+/// Default lease.
+const LEASE: Duration = Duration::from_secs(10);
 
 /// Names of the token and of the CA flag in error messages.
 const NAMES: Names = Names { token: "`GOLO_TOKEN` or `--token`", ca: "--ca" };
@@ -28,6 +34,7 @@ The plan is shared by all agents: of 300 users, each of three agents runs 100. A
 same way. All start at the same moment. The summary, outputs and thresholds cover the measurements of all agents. Exit codes
 are those of `golo run`: 0 passed, 96 invalid, 99 a threshold failed, 104 wrong flags, 105 stopped by a signal, 107 not
 started or died, for example because an agent cannot be reached. Ctrl-C stops every agent and still prints the report.
+If this process is killed, or cut off from an agent, the agent stops its load when the --lease has run out.
 
 --workers, --max-memory and --max-descriptors apply to each agent. Raw lines (jsonl=) stay on the agents. The results of all
 agents are stored on this machine, as by `golo run`. Agents with a collector also send it their results, under the same run.
@@ -58,6 +65,10 @@ pub struct SubmitLine {
     /// without its share, reports the missing load and exits with 96 [env: GOLO_ON_AGENT_LOSS] [default: fail]
     #[arg(long, value_name = "fail|continue", value_enum, hide_possible_values = true, help_heading = "Agents")]
     pub on_agent_loss: Option<OnAgentLoss>,
+    /// Time without a sign of life from this process, for example after it was killed, after which each agent stops its
+    /// load and keeps the results [env: GOLO_LEASE] [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = lease, help_heading = "Agents")]
+    pub lease: Option<Duration>,
     /// Plan, outputs and other options of the run.
     #[command(flatten)]
     pub run: RunArgs<RunOwn>,
@@ -94,6 +105,21 @@ impl SubmitLine {
         Ok(addresses.into_iter().map(agent).collect())
     }
 
+    /// Returns the lease of the agents' jobs.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the variable has a wrong value.
+    pub(super) fn lease(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Duration, UsageError> {
+        match (self.lease, variable("GOLO_LEASE")) {
+            (Some(lease), _) => Ok(lease),
+            (None, Some(text)) => {
+                lease(&text).map_err(|error| UsageError::wrong(format_args!("`GOLO_LEASE` is `{text}`: {error}")))
+            }
+            (None, None) => Ok(LEASE),
+        }
+    }
+
     /// Returns what happens to the run if an agent is lost.
     ///
     /// # Errors
@@ -108,6 +134,14 @@ impl SubmitLine {
             (None, None) => Ok(OnAgentLoss::Fail),
         }
     }
+}
+
+/// Reads a lease.
+fn lease(text: &str) -> Result<Duration, String> {
+    let (least, most) = (duration(SHORTEST), duration(LONGEST));
+    let lease = parse_duration(text).map_err(|error| error.to_string())?;
+    let is_possible = (SHORTEST..=LONGEST).contains(&lease);
+    if is_possible { Ok(lease) } else { Err(format!("expected a time from {least} to {most}, as 10s")) }
 }
 
 /// Reads addresses, of which none may be given twice.

@@ -1,0 +1,137 @@
+//! Notices if this process stood still: it was stopped by a signal, its machine was suspended, or it got no CPU time. Silence
+//! of agents during that time says nothing about them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use golo::report::duration;
+use tokio::time::sleep;
+
+/// Interval between looks at the clock.
+const LOOK: Duration = Duration::from_millis(250);
+/// Shortest time without a look that counts as standing still.
+const STILL: Duration = Duration::from_secs(2);
+
+/// Times at which this process stood still.
+#[derive(Debug)]
+pub struct Standstill(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    looked: Moment,
+    /// End of the last standstill.
+    resumed: Option<Instant>,
+    longest: Duration,
+}
+
+/// A time by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    here: Instant,
+    /// A clock that also runs while the machine is suspended, as [`Instant`] does not.
+    uptime: Duration,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { here: Instant::now(), uptime: uptime() }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn uptime() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Other systems have no such clock here; connections that broke during a suspension are tried again anyway.
+#[cfg(not(target_os = "linux"))]
+fn uptime() -> Duration {
+    Duration::ZERO
+}
+
+impl Default for Standstill {
+    fn default() -> Self {
+        Self(Mutex::new(State { looked: Moment::now(), resumed: None, longest: Duration::ZERO }))
+    }
+}
+
+impl Standstill {
+    /// Looks at the clock from now on. Never returns.
+    pub async fn watch(&self) {
+        loop {
+            self.look(Moment::now());
+            sleep(LOOK).await;
+        }
+    }
+
+    fn look(&self, now: Moment) -> Option<Instant> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = state.looked;
+        let gap = now.here.saturating_duration_since(since.here).max(now.uptime.saturating_sub(since.uptime));
+        if gap >= STILL {
+            state.resumed = Some(now.here);
+            state.longest = state.longest.max(gap);
+        }
+        state.looked = now;
+        state.resumed
+    }
+
+    /// Returns the time since `then`, or since the end of the last standstill if that was later.
+    #[must_use]
+    pub fn awake_since(&self, then: Instant) -> Duration {
+        let now = Moment::now();
+        let resumed = self.look(now);
+        now.here.saturating_duration_since(resumed.map_or(then, |resumed| then.max(resumed)))
+    }
+
+    /// Returns the longest time for which this process stood still, or zero.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.look(Moment::now());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).longest
+    }
+}
+
+/// Describes the standstill that made leases run out.
+#[must_use]
+pub fn describe_standstill(still: Duration) -> String {
+    format!(
+        "this process stood still for {} (it was stopped, or the machine was suspended), so the leases of its jobs ran out \
+         and the agents stopped their load",
+        duration(still)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(begun: Moment, here: u64, uptime: u64) -> Moment {
+        let (here, uptime) = (Duration::from_millis(here), Duration::from_millis(uptime));
+        Moment { here: begun.here + here, uptime: begun.uptime + uptime }
+    }
+
+    #[test]
+    fn gap_between_looks_is_a_standstill() {
+        let standstill = Standstill::default();
+        let begun = standstill.0.lock().unwrap().looked;
+        for at in [250, 1_000, 2_900] {
+            assert_eq!(standstill.look(after(begun, at, at)), None, "{at}");
+        }
+        let resumed = after(begun, 16_900, 16_900);
+        assert_eq!(standstill.look(resumed), Some(resumed.here));
+        assert_eq!(standstill.look(after(begun, 17_000, 17_000)), Some(resumed.here));
+        assert_eq!(standstill.0.lock().unwrap().longest, Duration::from_secs(14));
+    }
+
+    #[test]
+    fn suspension_of_the_machine_is_a_standstill() {
+        let standstill = Standstill::default();
+        let begun = standstill.0.lock().unwrap().looked;
+        // The clock of the process did not run meanwhile.
+        let resumed = after(begun, 300, 60_300);
+        assert_eq!(standstill.look(resumed), Some(resumed.here));
+        assert_eq!(standstill.0.lock().unwrap().longest, Duration::from_millis(60_300));
+    }
+}
