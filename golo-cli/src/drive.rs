@@ -6,6 +6,7 @@ pub mod engine_client;
 pub mod job_client;
 pub mod journeys;
 pub mod line_reader;
+pub mod local_time;
 pub mod merged_run;
 pub mod output_relay;
 pub mod run_end;

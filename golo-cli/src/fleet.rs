@@ -8,7 +8,6 @@ pub mod clock;
 pub mod delivery;
 pub mod follow;
 mod handover;
-mod local_time;
 mod orders;
 pub mod part;
 mod patience;

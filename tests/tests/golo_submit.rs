@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "golo_submit/certificates.rs"]
+mod certificates;
 #[path = "golo_submit/data.rs"]
 mod data;
 #[path = "golo_submit/faults.rs"]

@@ -1,5 +1,7 @@
 //! A job: its record, its live state, and the commands to its engine.
 
+mod stop;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +14,10 @@ use golo_proto::results::{Ended, ended};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
+pub use self::stop::Stop;
 use super::kept::{Kept, State};
 use super::lease::Lease;
 use super::results::Extent;
-use crate::drive::run_end::RunEnd;
 use crate::drive::setup_exchange::SetupExchange;
 use crate::support::moments::{now, rfc_3339};
 
@@ -35,19 +37,10 @@ struct Live {
     stop: Option<Stop>,
     /// Time at which a held job is to start, once that was asked.
     start_at: Option<SystemTime>,
+    /// Nanoseconds by which this machine's clock is ahead of the client's, as the client has measured it.
+    ahead: i64,
     /// The end of the load test's stderr.
     stderr: Option<String>,
-}
-
-/// Reason why a job is to stop.
-#[derive(Debug, Clone)]
-pub struct Stop {
-    /// The agent's reason, as text.
-    pub reason: &'static str,
-    /// The run's end, as far as the client has reported it.
-    pub run: RunEnd,
-    /// True if the reason is that the job's lease ran out.
-    pub is_lease_over: bool,
 }
 
 /// A job of an agent.
@@ -201,6 +194,13 @@ impl Job {
         self.change(|kept| (kept.started, kept.elapsed, kept.requests) = (None, 0, (0, 0)));
     }
 
+    /// Adds what the client has reported about this machine's clock to the event of the start.
+    pub fn note_clock(&self, event: &mut Event) {
+        if let Some(event::Event::Started(started)) = &mut event.event {
+            started.ahead = self.lock().1.ahead;
+        }
+    }
+
     /// Updates the job's state from an event of its engine.
     pub fn note(&self, event: &Event) {
         let mut inner = self.lock();
@@ -280,13 +280,14 @@ impl Job {
         }
     }
 
-    /// Starts the clock of a held job at the time `at`. A call that is repeated with the same time has no further effect.
+    /// Starts the clock of a held job at the time `at`, by this machine's clock, which is `ahead` nanoseconds ahead of the
+    /// client's. A call that is repeated with the same time has no further effect.
     ///
     /// # Errors
     ///
     /// Returns the reason if the job was not queued with `hold`, is not ready, has been started at another time, or is
     /// over.
-    pub fn start(&self, at: SystemTime) -> Result<(), &'static str> {
+    pub fn start(&self, at: SystemTime, ahead: i64) -> Result<(), &'static str> {
         let mut inner = self.lock();
         let (kept, live) = &mut *inner;
         if !kept.hold {
@@ -305,62 +306,8 @@ impl Job {
             return Err("the job is not ready yet");
         }
         let sent = live.commands.as_ref().is_some_and(|commands| commands.try_send(Order::Start { at }).is_ok());
-        live.start_at = sent.then_some(at);
+        (live.start_at, live.ahead) = (sent.then_some(at), ahead);
         if sent { Ok(()) } else { Err("the job is over or is stopping") }
-    }
-
-    /// Stops the job with the grace of its plan, unless it was already asked to stop.
-    pub fn stop_once(&self, reason: &'static str) {
-        self.stop_first(Stop { reason, run: RunEnd::default(), is_lease_over: false });
-    }
-
-    /// As [`stop_once`](Self::stop_once), since the job's lease ran out. Returns false if the job is stopping or over.
-    pub(super) fn stop_for_lease(&self) -> bool {
-        self.stop_first(Stop { reason: "its lease ran out", run: RunEnd::default(), is_lease_over: true })
-    }
-
-    fn stop_first(&self, stop: Stop) -> bool {
-        let mut inner = self.lock();
-        let (kept, live) = &mut *inner;
-        // The other members are not waited for.
-        self.exchange.release();
-        if live.stop.is_some() || kept.state.is_over() {
-            return false;
-        }
-        live.stop = Some(stop);
-        if let Some(commands) = &live.commands {
-            _ = commands.try_send(Order::Stop);
-        }
-        true
-    }
-
-    /// Stops the job with the grace of its plan; the second call cuts it off. A call with a `run` that is not the
-    /// default is recorded and never cuts the job off, so that it can be repeated.
-    pub fn stop(&self, reason: &'static str, run: &RunEnd) {
-        let mut inner = self.lock();
-        let live = &mut inner.1;
-        let command = match &mut live.stop {
-            Some(stop) => {
-                stop.run.add(run);
-                if *run != RunEnd::default() {
-                    return;
-                }
-                Order::Cut
-            }
-            None => {
-                live.stop = Some(Stop { reason, run: run.clone(), is_lease_over: false });
-                Order::Stop
-            }
-        };
-        if let Some(commands) = &live.commands {
-            _ = commands.try_send(command);
-        }
-    }
-
-    /// Returns the reason to stop if the job was asked to stop.
-    #[must_use]
-    pub fn stop_asked(&self) -> Option<Stop> {
-        self.lock().1.stop.clone()
     }
 
     /// Adds a line of the load test's stderr.

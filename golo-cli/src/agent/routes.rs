@@ -150,9 +150,11 @@ async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: By
     struct Start {
         #[serde(default)]
         at: u64,
+        #[serde(default)]
+        ahead: i64,
     }
     let job = find(&agent, &id)?;
-    let start = if body.is_empty() { Start { at: 0 } } else { start_of(&body)? };
+    let start = if body.is_empty() { Start { at: 0, ahead: 0 } } else { start_of(&body)? };
     let now = now();
     if start.at > now.saturating_add(AHEAD) {
         return Err(Refusal::bad(format!(
@@ -161,7 +163,7 @@ async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: By
         )));
     }
     let at = if start.at == 0 { now } else { start.at };
-    job.start(moment(at)).map_err(Refusal::conflict)?;
+    job.start(moment(at), start.ahead).map_err(Refusal::conflict)?;
     return Ok(Json(job.view()));
 
     fn start_of(body: &Bytes) -> Answer<Start> {

@@ -217,7 +217,8 @@ fn drive(
                 driving,
                 told,
                 move |line| saying.say(line),
-                |event| {
+                |mut event| {
+                    job.note_clock(&mut event);
                     job.note(&event);
                     // The receiver is dropped if records cannot be written; then the job is stopped.
                     _ = events.send(event);

@@ -93,7 +93,7 @@ mod tests {
         Agent::open(options).unwrap().0
     }
 
-    fn queued(agent: &Agent) -> Arc<Job> {
+    fn queued(agent: &Arc<Agent>) -> Arc<Job> {
         let hash = "0".repeat(64);
         fs::write(agent.options.data.join("binaries").join(&hash), "").unwrap();
         agent.queue(json!({ "binary": hash })).unwrap()

@@ -247,13 +247,16 @@ impl Agent {
         self.send(self.call(Method::POST, &["jobs", id, "lease"]).timeout(wait)).await.map(drop)
     }
 
-    /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock.
+    /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock, which is `ahead` nanoseconds
+    /// ahead of the local one.
     ///
     /// # Errors
     ///
     /// Returns an error if the agent refuses, or does not answer.
-    pub async fn start(&self, id: &str, at: u64) -> Result<(), CallError> {
-        self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at }))).await.map(drop)
+    pub async fn start(&self, id: &str, at: u64, ahead: i64) -> Result<(), CallError> {
+        self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at, "ahead": ahead })))
+            .await
+            .map(drop)
     }
 
     /// Changes the load of a job's whole run. The agent takes its share of it. Returns once the load test has confirmed it.

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use golo::wire::unix_nanoseconds;
 
+use crate::drive::local_time::local;
+
 /// Times of one call that asked another machine for its time. All are in nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Round {
@@ -38,18 +40,14 @@ impl Offset {
     /// Converts a local time to the remote clock.
     #[must_use]
     pub fn there(&self, here: u64) -> u64 {
-        moved(here, self.ahead)
+        local(here, -self.ahead)
     }
 
     /// Converts a time of the remote clock to the local one.
     #[must_use]
     pub fn here(&self, there: u64) -> u64 {
-        moved(there, -self.ahead)
+        local(there, self.ahead)
     }
-}
-
-fn moved(moment: u64, by: i128) -> u64 {
-    u64::try_from((i128::from(moment) + by).max(0)).unwrap_or(u64::MAX)
 }
 
 /// The local clock. It advances evenly, even if the system time is changed.

@@ -1,6 +1,8 @@
 //! A run on several agents as one engine. The agents start together, are followed and stopped together, and their
 //! measurements are merged.
 
+mod changes;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,17 +18,17 @@ use golo::pb::results::{Ended, Record};
 use golo::run_loop::{EngineHandle, NextEvent, StopReason};
 use golo::wire;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::clock::{Clock, Offset, skew};
 use super::follow::MemberEvent;
-use super::local_time::to_local_time;
 use super::orders::{Order, OrderState, carry_out_orders};
 use super::part::Part;
 use super::standstill::{Standstill, describe_standstill};
 use super::start::start;
-use super::{FleetSettings, OnAgentLoss, describe_failures, each_result};
+use super::{FleetSettings, OnAgentLoss};
+use crate::drive::local_time::to_local_time;
 use crate::drive::merged_run::MergedRun;
 use crate::drive::run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason};
 
@@ -175,7 +177,7 @@ impl Delivery {
         }
         let offset = self.offsets.borrow()[index];
         if let Some(offset) = offset {
-            to_local_time(&mut event, &offset);
+            to_local_time(&mut event, offset.ahead);
         }
         if let Event::Started(started) = &event {
             let at = self.clock.instant(started.at);
@@ -343,61 +345,7 @@ pub fn print_stderr(name: &str, agent: &str, stderr: &str) {
     }
 }
 
-/// Changes the load of all parts to `level`. If one of them refuses, the others go back to the level `before`. Returns the
-/// agents that refused.
-async fn adjust(parts: Vec<Arc<Part>>, level: Target, before: Target) -> Result<(), String> {
-    let change = move |level| {
-        move |part: Arc<Part>| async move {
-            match part.job() {
-                Some(job) => part.agent.adjust(&job, level).await,
-                None => Ok(()),
-            }
-        }
-    };
-    let results = each_result(&parts, change(level)).await;
-    let (changed, failed): (Vec<_>, Vec<_>) = std::iter::zip(&parts, &results).partition(|(_, result)| result.is_ok());
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let changed: Vec<_> = changed.into_iter().map(|(part, _)| Arc::clone(part)).collect();
-    let restored = each_result(&changed, change(before)).await;
-    let failures = failed.into_iter().chain(std::iter::zip(&changed, &restored)).filter_map(|(part, result)| {
-        let error = result.as_ref().err()?;
-        Some((&*part.name, error.to_string()))
-    });
-    Err(describe_failures(&failures.collect::<Vec<_>>()))
-}
-
 impl Delivery {
-    /// Begins the next change of the load, once the run has started and the change before is over.
-    fn adjust_next(&mut self) {
-        let (Some(start), true) = (self.started, self.adjusting.is_empty()) else { return };
-        while let Some(level) = self.levels.pop_front() {
-            let at = start.elapsed();
-            let plan = self.changed.as_ref().unwrap_or_else(|| self.merged.plan());
-            // Only a plan with a single load can be changed, and that begins at once.
-            let before = plan.sole().map_or(level, |load| load.level_at(at));
-            match plan.adjusted(at, level) {
-                Ok(plan) => {
-                    let parts = self.parts.iter().filter(|following| following.is_open);
-                    let parts = parts.map(|following| Arc::clone(&following.part)).collect();
-                    self.adjusting.spawn(async move { adjust(parts, level, before).await.map(|()| plan) });
-                    return;
-                }
-                Err(refused) => self.merged.push(RunEvent::Adjusted(Err(refused.to_string()))),
-            }
-        }
-    }
-
-    /// Takes over the answer to a change of the load.
-    fn adjusted(&mut self, answer: Result<Result<Plan, String>, JoinError>) -> RunEvent {
-        let answer = answer.unwrap_or_else(|error| Err(format!("the change failed: {error}")));
-        if let Ok(plan) = &answer {
-            self.changed = Some(plan.clone());
-        }
-        RunEvent::Adjusted(answer)
-    }
-
     async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
             self.adjust_next();

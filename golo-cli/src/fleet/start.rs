@@ -47,7 +47,8 @@ pub(super) async fn start(
             async move {
                 match (offset, part.job()) {
                     (Some(offset), Some(job)) => {
-                        patiently(&part.standstill, || part.agent.start(&job, offset.there(at))).await
+                        let ahead = i64::try_from(offset.ahead).unwrap_or_default();
+                        patiently(&part.standstill, || part.agent.start(&job, offset.there(at), ahead)).await
                     }
                     // Reported as lost already.
                     _ => Ok(()),

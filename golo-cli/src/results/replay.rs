@@ -14,6 +14,7 @@ use golo_proto::engine::event::Event;
 use golo_proto::results::ended::State;
 use golo_proto::results::{Begun, Ended, Record, record};
 
+use crate::drive::local_time::{local, to_local_time};
 use crate::drive::merged_run::MergedRun;
 use crate::drive::run_end::{describe_failed_job, describe_stopped_job};
 use crate::support::failure::Failure;
@@ -157,6 +158,8 @@ struct Part<'a> {
     seconds: u64,
     /// Time of the last record that has been read.
     last_record_at: u64,
+    /// Nanoseconds by which its clock is ahead of that of the process that drove the run.
+    ahead: i128,
     has_started: bool,
     has_finished: bool,
     ended: Option<Ended>,
@@ -178,6 +181,7 @@ impl<'a> Part<'a> {
             records,
             seconds: 0,
             last_record_at: first.at,
+            ahead: 0,
             has_started: false,
             has_finished: false,
             ended: None,
@@ -185,12 +189,19 @@ impl<'a> Part<'a> {
         }))
     }
 
+    /// Converts all times to the clock of the process that drove the run, once the difference is known.
+    fn line_up(&mut self, ahead: i128) {
+        self.begun_at = local(self.begun_at, ahead - self.ahead);
+        self.last_record_at = local(self.last_record_at, ahead - self.ahead);
+        self.ahead = ahead;
+    }
+
     /// Reads until the end of the next second or the last record.
     fn advance(&mut self, number: usize, merged: &mut MergedRun) -> Result<(), Failure> {
-        for record in self.records.by_ref() {
+        while let Some(record) = self.records.next() {
             let Record { at, record } = record?;
-            self.last_record_at = at;
-            let event = match record {
+            self.last_record_at = local(at, self.ahead);
+            let mut event = match record {
                 Some(record::Record::Event(pb::Event { event: Some(event) })) => event,
                 Some(record::Record::Ended(ended)) => {
                     self.ended = Some(ended);
@@ -199,6 +210,10 @@ impl<'a> Part<'a> {
                 // A record kind of a later version.
                 Some(record::Record::Begun(_) | record::Record::Event(_)) | None => continue,
             };
+            if let Event::Started(started) = &event {
+                self.line_up(started.ahead.into());
+            }
+            to_local_time(&mut event, self.ahead);
             merged.receive(number, &event).map_err(|error| format!("invalid record of {}: {error}", self.agent))?;
             match &event {
                 Event::Second(second) => {

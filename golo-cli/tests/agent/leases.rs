@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use golo_proto::engine::event::Event;
 use golo_proto::results::{Ended, ended, record};
 use reqwest::{Method, StatusCode};
 use rustix::process::Signal;
@@ -150,11 +151,21 @@ async fn start_that_arrives_twice_starts_the_job_once() {
     let at = agent.get("/clock").await.1["now"].as_u64().unwrap() + 500_000_000;
     let start = format!("/jobs/{id}/start");
     for _ in 0..2 {
-        let (status, answer) = agent.post(&start, json!({ "at": at })).await;
+        let (status, answer) = agent.post(&start, json!({ "at": at, "ahead": -7 })).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
     assert_eq!(agent.post(&start, json!({ "at": at + 1 })).await.0, StatusCode::CONFLICT);
     let job = agent.until(&id, "completed").await;
-    let started = agent.records(&id).await.iter().filter(|record| kind(record) == "started").count();
-    assert_eq!(started, 1, "{job}");
+    let records = agent.records(&id).await;
+    let events = records.iter().filter_map(|record| match &record.record {
+        Some(record::Record::Event(event)) => event.event.as_ref(),
+        _ => None,
+    });
+    let started: Vec<_> = events
+        .filter_map(|event| match event {
+            Event::Started(started) => Some((started.at >= at, started.ahead)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(started, [(true, -7)], "{job}");
 }

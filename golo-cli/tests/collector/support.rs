@@ -91,7 +91,7 @@ pub(crate) fn second(number: u64, users: u64, snapshot: &Snapshot) -> Record {
 }
 
 pub(crate) fn started() -> Record {
-    told(START - 1, event(Event::Started(pb::Started { at: START })))
+    told(START - 1, event(Event::Started(pb::Started { at: START, ahead: 0 })))
 }
 
 pub(crate) fn finished(seconds: u64, rest: &Snapshot, plan: &pb::Plan) -> Record {

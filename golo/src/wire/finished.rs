@@ -32,7 +32,7 @@ impl From<&RunEvent> for pb::event::Event {
                 Self::Planned(pb::Planned { load: Some(plan.into()), thresholds: thresholds.clone() })
             }
             RunEvent::Ready { users } => Self::Ready(pb::Ready { users: *users }),
-            RunEvent::Started { at } => Self::Started(pb::Started { at: unix_nanoseconds(*at) }),
+            RunEvent::Started { at } => Self::Started(pb::Started { at: unix_nanoseconds(*at), ahead: 0 }),
             RunEvent::Second(progress) => progress.into(),
             RunEvent::Adjusted(Ok(plan)) => {
                 Self::Adjusted(pb::Adjusted { refused: String::new(), load: Some(plan.into()) })

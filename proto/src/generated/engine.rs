@@ -298,6 +298,11 @@ pub struct Started {
     /// Start of the measured part, by the clock of the load test.
     #[prost(fixed64, tag = "1")]
     pub at: u64,
+    /// Nanoseconds by which that clock is ahead of the clock of the process that
+    /// drives the whole run on several agents. Negative if it is behind. Set by
+    /// agents, for those who read their records.
+    #[prost(sint64, tag = "2")]
+    pub ahead: i64,
 }
 /// A second has ended.
 #[derive(Clone, PartialEq, ::prost::Message)]

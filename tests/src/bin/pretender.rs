@@ -42,7 +42,7 @@ async fn pretend(what: String, mut commands: Streaming<pb::Command>, events: mps
     if what != "never to be ready" {
         tell(Told::Ready(Ready { users: 1 })).await;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        tell(Told::Started(Started { at: u64::try_from(now.as_nanos()).unwrap_or_default() })).await;
+        tell(Told::Started(Started { at: u64::try_from(now.as_nanos()).unwrap_or_default(), ahead: 0 })).await;
     }
     if what == "to be done early" {
         tell(Told::Finished(Finished { load, load_time: 1_000_000, workers: 1, ..Finished::default() })).await;

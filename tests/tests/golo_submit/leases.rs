@@ -26,7 +26,7 @@ async fn until_all(fleet: &Fleet, state: &str) {
 async fn standing_still_is_not_the_silence_of_agents() {
     let fleet = Fleet::start(2).await;
     let target = sample();
-    let mut running = Call::new(&fleet, JOBS, target.url(), "-u 2 --pace 20ms -d 4").spawn();
+    let mut running = Call::new(&fleet, JOBS, target.url(), "-u 2 --pace 20ms -d 4 --max-lag 10s").spawn();
     running.program.stderr.wait_for("started together").await;
     running.program.signal(Signal::STOP);
     let stopped = Instant::now();
@@ -136,7 +136,11 @@ async fn lost_connection_is_tried_again() {
     let running = ["GET /clock", "/start", "/records", "/lease"];
     let breaking = Breaking::start(&fleet.agents[0], &[preparing, running].concat()).await;
     let agents = format!("--agent {} --agent {}", breaking.name, fleet.agents[1].name);
-    let ran = Call::new(&fleet, BINARY, target.url(), "-u 2 -i 40 --pace 100ms").alone().args(&agents).finish().await;
+    let ran = Call::new(&fleet, BINARY, target.url(), "-u 2 -i 40 --pace 100ms --max-lag 10s")
+        .alone()
+        .args(&agents)
+        .finish()
+        .await;
     ran.assert_ended_with(0, "PASSED: 40 requests");
     assert_eq!(*breaking.left.lock().unwrap(), [""; 0], "all of them were broken");
     assert_eq!(fleet.agents[0].jobs().await.len(), 1, "it was queued once");

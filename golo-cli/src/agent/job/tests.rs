@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::drive::run_end::RunEnd;
 
 fn job(folder: &Path) -> Job {
     let kept = json!({

@@ -237,6 +237,48 @@ fn run_that_died_before_start_has_not_started() {
 }
 
 #[test]
+fn lease_that_ran_out_is_the_death_of_the_run_and_no_fault_of_an_agent() {
+    let reason = "the lease of 10s ran out".to_owned();
+    let over = Ended {
+        state: State::Failed.into(),
+        reason: reason.clone(),
+        died: reason.clone(),
+        lease_over: true,
+        ..Ended::default()
+    };
+    let of = |agent, index| part(agent, (index, 2), 4, Some(over.clone()));
+    let (both, _) = replayed(&[of("a", 0), of("b", 1)], 5);
+    assert_eq!(both.outcome.verdict(), Verdict::Died(reason.clone()));
+    assert_eq!(both.outcome.finished.health.lost_agents, []);
+    let held = |agent, index| vec![begun(agent, index, 2), ended(1, over.clone())];
+    assert_eq!(verdict(&[held("a", 0), held("b", 1)], 2), Verdict::NotStarted(reason));
+}
+
+#[test]
+fn times_are_those_of_the_process_that_drove_the_run() {
+    let ahead = 100;
+    // The clock of the second agent is behind.
+    let of = |agent, index, ahead: i64| {
+        let moved = |second: u64| second.checked_add_signed(ahead).unwrap();
+        let at = START.checked_add_signed(ahead * SECOND as i64).unwrap();
+        let started = Event::Started(pb::Started { at, ahead: ahead * SECOND as i64 });
+        let mut records = part(agent, (index, 2), 4, None);
+        records.insert(1, event(0, started));
+        for record in &mut records {
+            record.at = moved(record.at / SECOND) * SECOND;
+        }
+        records
+    };
+    let (replayed, _) = replayed(&[of("a", 0, 0), of("b", 1, -ahead)], 8);
+    let RunOutcome { finished, not_ended, .. } = &replayed.outcome;
+    assert_eq!((finished.started_at, replayed.begun_at), (Some(wire::moment(START)), wire::moment(START)));
+    let known = not_ended.clone().unwrap();
+    for agent in ["a", "b"] {
+        assert!(known.contains(&format!("the last record of {agent} is from 4s into the run, 4s ago")), "{known}");
+    }
+}
+
+#[test]
 fn failed_end_of_only_part_is_death_of_run() {
     let mut records = part("a", (0, 1), 4, None);
     let reason = "the agent ended while it ran".to_owned();

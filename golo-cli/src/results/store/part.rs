@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::columns::{Durations, Parameters, integer, number};
 use super::{StoreError, check, metrics, seconds, series, tags};
+use crate::drive::local_time::local;
 
 /// State of a part before its next record.
 pub(super) struct Part {
@@ -87,7 +88,9 @@ impl Part {
                 }
                 Some(_) if self.has_finished => return refused("comes after the engine has finished"),
                 Some(event::Event::Planned(_) | event::Event::Ready(_) | event::Event::Adjusted(_)) => {}
-                Some(event::Event::Started(started)) => self.start(connection, started.at)?,
+                Some(event::Event::Started(started)) => {
+                    self.start(connection, local(started.at, started.ahead.into()))?;
+                }
                 Some(event::Event::Second(received)) => {
                     let at = seconds::second_of(received.elapsed);
                     if at < self.next_second {
@@ -101,7 +104,7 @@ impl Part {
                 }
                 Some(event::Event::Finished(finished)) => {
                     if let Some(started) = finished.started_at {
-                        self.start(connection, started)?;
+                        self.start_if_unknown(connection, started)?;
                     }
                     self.has_finished = true;
                     if let Some(rest) = &mut finished.rest {
@@ -127,6 +130,15 @@ impl Part {
     fn start(&self, connection: &Connection, at: u64) -> Result<(), StoreError> {
         let mut update = connection
             .prepare_cached("UPDATE runs SET started_at_ns = min(coalesce(started_at_ns, ?1), ?1) WHERE id = ?2")?;
+        update.execute([integer(at), self.run])?;
+        Ok(())
+    }
+
+    /// Sets the start of the run from the end of a part, unless an earlier record had it. That one knows the difference of
+    /// the clocks.
+    fn start_if_unknown(&self, connection: &Connection, at: u64) -> Result<(), StoreError> {
+        let mut update =
+            connection.prepare_cached("UPDATE runs SET started_at_ns = ?1 WHERE id = ?2 AND started_at_ns IS NULL")?;
         update.execute([integer(at), self.run])?;
         Ok(())
     }

@@ -1,17 +1,21 @@
-//! Converts the times in an agent's events to the local clock.
+//! Converts the times in an agent's events from the agent's clock to that of the process that drives the whole run.
 
 use golo::pb::engine::{Snapshot, event::Event};
 
-use super::clock::Offset;
+/// Converts a time by a clock that is this many nanoseconds ahead of the local one.
+#[must_use]
+pub fn local(there: u64, ahead: i128) -> u64 {
+    u64::try_from((i128::from(there) - ahead).max(0)).unwrap_or(u64::MAX)
+}
 
 /// Converts the times in `event`, which are by the agent's clock, to the local one.
-pub(super) fn to_local_time(event: &mut Event, offset: &Offset) {
+pub fn to_local_time(event: &mut Event, ahead: i128) {
     match event {
-        Event::Started(started) => started.at = offset.here(started.at),
-        Event::Second(second) => second.snapshot.iter_mut().for_each(|snapshot| change(snapshot, offset)),
+        Event::Started(started) => started.at = local(started.at, ahead),
+        Event::Second(second) => second.snapshot.iter_mut().for_each(|snapshot| change(snapshot, ahead)),
         Event::Finished(finished) => {
-            finished.started_at = finished.started_at.map(|at| offset.here(at));
-            finished.rest.iter_mut().for_each(|snapshot| change(snapshot, offset));
+            finished.started_at = finished.started_at.map(|at| local(at, ahead));
+            finished.rest.iter_mut().for_each(|snapshot| change(snapshot, ahead));
         }
         Event::Accepted(_)
         | Event::Planned(_)
@@ -22,27 +26,24 @@ pub(super) fn to_local_time(event: &mut Event, offset: &Offset) {
     }
 }
 
-fn change(snapshot: &mut Snapshot, offset: &Offset) {
+fn change(snapshot: &mut Snapshot, ahead: i128) {
     for journey in &mut snapshot.slowest {
-        journey.started = offset.here(journey.started);
-        journey.ended = offset.here(journey.ended);
+        journey.started = local(journey.started, ahead);
+        journey.ended = local(journey.ended, ahead);
         for step in &mut journey.steps {
-            step.started = offset.here(step.started);
+            step.started = local(step.started, ahead);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use golo::pb::engine::{Finished, Journey, Second, Started, Step};
 
     use super::*;
 
     #[test]
     fn times_are_converted_and_durations_are_not() {
-        let offset = Offset { ahead: 100, uncertainty: Duration::ZERO };
         let snapshot = |by: u64| {
             let steps = vec![Step { started: 1_100 - by, duration: 5, ..Step::default() }];
             let slowest = vec![Journey { started: 1_100 - by, ended: 1_200 - by, steps, ..Journey::default() }];
@@ -50,7 +51,7 @@ mod tests {
         };
         let events = |by: u64| {
             [
-                Event::Started(Started { at: 1_000 - by }),
+                Event::Started(Started { at: 1_000 - by, ahead: 100 }),
                 Event::Second(Second { elapsed: 7, users: 1, snapshot: snapshot(by), connections: 0 }),
                 Event::Finished(Finished {
                     rest: snapshot(by),
@@ -61,7 +62,7 @@ mod tests {
             ]
         };
         let mut moved = events(0);
-        moved.iter_mut().for_each(|event| to_local_time(event, &offset));
+        moved.iter_mut().for_each(|event| to_local_time(event, 100));
         assert_eq!(moved, events(100));
     }
 }
