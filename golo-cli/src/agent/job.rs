@@ -18,6 +18,7 @@ pub use self::stop::Stop;
 use super::kept::{Kept, State};
 use super::lease::Lease;
 use super::results::Extent;
+use crate::drive::driven::HELD;
 use crate::drive::setup_exchange::SetupExchange;
 use crate::support::moments::{now, rfc_3339};
 
@@ -68,6 +69,8 @@ impl Job {
     /// Creates a job. `folder` has its files, `extent` is the number of its committed records.
     #[must_use]
     pub fn new(kept: Kept, folder: PathBuf, extent: Extent) -> Self {
+        // Without a lease, nothing else tells whether the client of a held job is there.
+        let exchange = if kept.lease.is_some() { SetupExchange::default() } else { SetupExchange::bounded(HELD) };
         Self {
             id: kept.id.clone(),
             lease: kept.lease.map(Duration::from_nanos).map(Lease::new),
@@ -77,7 +80,7 @@ impl Job {
             saving: Mutex::default(),
             adjusted: watch::Sender::default(),
             adjusting: tokio::sync::Mutex::default(),
-            exchange: Arc::default(),
+            exchange: Arc::new(exchange),
         }
     }
 

@@ -194,7 +194,10 @@ impl EngineClient {
                 () = self.outputs.room(), if self.outputs.has_some() => continue,
                 json = setup_of_other(self.exchange.as_deref()), if self.awaits_setup => {
                     self.awaits_setup = false;
-                    self.command(Command::SetupValue(pb::SetupValue { json: json.into() }));
+                    match json {
+                        Ok(json) => self.command(Command::SetupValue(pb::SetupValue { json: json.into() })),
+                        Err(reason) => self.fail(reason),
+                    }
                     continue;
                 }
                 () = until(give_up_at) => {
@@ -225,6 +228,8 @@ impl EngineClient {
     fn receive(&mut self, event: Event) {
         match &event {
             Event::Ready(ready) => {
+                // Its `setup` is over.
+                self.awaits_setup = false;
                 if !self.is_held {
                     self.command(Command::Start(pb::Start { at: 0 }));
                 }
@@ -359,7 +364,7 @@ impl EngineClient {
 }
 
 /// Waits for the value of another member's `setup`.
-async fn setup_of_other(exchange: Option<&SetupExchange>) -> Bytes {
+async fn setup_of_other(exchange: Option<&SetupExchange>) -> Result<Bytes, String> {
     match exchange {
         Some(exchange) => exchange.given().await,
         None => std::future::pending().await,

@@ -4,10 +4,12 @@
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use golo::cli::until;
+use golo::report::duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,6 +22,10 @@ pub struct SetupExchange {
     returned: watch::Sender<Option<Bytes>>,
     /// Value of another member, for the load test of this one.
     given: watch::Sender<Option<Bytes>>,
+    /// Longest time to wait for that value. Without one, the run's client gives other signs of life.
+    patience: Option<Duration>,
+    /// End of the wait for that value, once it has begun.
+    until: OnceLock<Option<Instant>>,
     /// True once the load of all other members has ended.
     are_others_over: watch::Sender<bool>,
     has_started: AtomicBool,
@@ -32,6 +38,8 @@ impl Default for SetupExchange {
         Self {
             returned: watch::Sender::default(),
             given: watch::Sender::default(),
+            patience: None,
+            until: OnceLock::new(),
             are_others_over: watch::Sender::default(),
             has_started: AtomicBool::new(false),
             watched: Mutex::new(Instant::now()),
@@ -40,6 +48,12 @@ impl Default for SetupExchange {
 }
 
 impl SetupExchange {
+    /// Creates an exchange that waits for the value of another member for at most `patience`.
+    #[must_use]
+    pub fn bounded(patience: Duration) -> Self {
+        Self { patience: Some(patience), ..Self::default() }
+    }
+
     /// Records the value that the load test of this member has returned, as JSON.
     pub fn set_returned(&self, json: Bytes) {
         self.returned.send_replace(Some(json));
@@ -62,14 +76,27 @@ impl SetupExchange {
         self.given.send_replace(Some(json));
     }
 
-    /// Waits for the value of another member.
-    pub async fn given(&self) -> Bytes {
+    /// Waits for the value of another member. Returns an error if it does not come in time, counted from the first call.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason in words.
+    pub async fn given(&self) -> Result<Bytes, String> {
         let mut given = self.given.subscribe();
-        match given.wait_for(Option::is_some).await.map(|given| given.clone()) {
-            Ok(Some(json)) => json,
-            // The sender is in `self`.
-            _ => std::future::pending().await,
+        let ends = *self.until.get_or_init(|| Instant::now().checked_add(self.patience?));
+        tokio::select! {
+            given = given.wait_for(Option::is_some) => {
+                if let Ok(Some(json)) = given.map(|given| given.clone()) {
+                    return Ok(json);
+                }
+            }
+            () = until(ends.map(Instant::into_std)) => {
+                let waited = duration(self.patience.unwrap_or_default());
+                return Err(format!("the value of `setup` of another member did not come within {waited}"));
+            }
         }
+        // The sender is in `self`.
+        std::future::pending().await
     }
 
     /// Records that the load of this member has started.
@@ -152,6 +179,22 @@ mod tests {
         let exchange = SetupExchange::default();
         exchange.set_returned(Bytes::new());
         exchange.may_tear_down().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn value_of_a_client_that_has_gone_is_not_waited_for() {
+        let exchange = SetupExchange::bounded(Duration::from_secs(600));
+        let begun = Instant::now();
+        // Only the last of these waits is not given up.
+        for _ in 0..5 {
+            assert!(tokio::time::timeout(Duration::from_secs(100), exchange.given()).await.is_err());
+        }
+        let reason = exchange.given().await.unwrap_err();
+        assert_eq!(reason, "the value of `setup` of another member did not come within 10m");
+        assert_eq!(begun.elapsed().as_secs(), 600);
+        let exchange = SetupExchange::bounded(Duration::from_secs(600));
+        exchange.give(Bytes::from_static(b"1"));
+        assert_eq!(exchange.given().await.unwrap(), "1");
     }
 
     #[tokio::test]
