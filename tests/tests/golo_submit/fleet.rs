@@ -114,12 +114,16 @@ impl Agent {
         false
     }
 
-    /// Returns the end of a job.
+    /// Returns the end of a job, which may be written shortly after the job is over.
     pub(super) async fn end(&self, job: &str) -> Ended {
-        match self.records(job).await.pop().unwrap().record {
-            Some(Kind::Ended(ended)) => ended,
-            other => panic!("{other:?}"),
-        }
+        within("the end of the job", async {
+            loop {
+                if let Some(Kind::Ended(ended)) = self.records(job).await.pop().and_then(|last| last.record) {
+                    return ended;
+                }
+            }
+        })
+        .await
     }
 
     /// Returns the files of test data in the folders of its jobs.
