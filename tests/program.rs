@@ -162,7 +162,8 @@ impl Program {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id().unwrap())).unwrap()
     }
 
-    fn id(&self) -> rustix::process::Pid {
+    /// Returns the ID of the process.
+    pub fn id(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap()
     }
 }

@@ -20,20 +20,21 @@ use golo::cli::RunCall;
 use golo::report::MetricsOutput;
 
 use crate::http::server::{Secret, Token};
-use crate::results::keep::Keeper;
 use crate::support::failure::Failure;
 use exports::{Exports, Hurry, Receiver};
 use frame::RunLabels;
 use scrape::EndpointOptions;
-use store::StoreOutput;
 use web::WebOutput;
 
-/// Returns the outputs of a run: the store, if its records go to `keeper`, the receivers of its metrics, and its web page,
-/// if there are any.
+/// Returns the outputs of a run: the store, the receivers of its metrics, and its web page, if there are any.
 #[must_use]
-pub fn of_run(keeper: Option<Keeper>, exports: Option<Exports>, web: Option<WebOutput>) -> Vec<Box<dyn MetricsOutput>> {
+pub fn of_run(
+    store: Option<impl MetricsOutput + 'static>,
+    exports: Option<Exports>,
+    web: Option<WebOutput>,
+) -> Vec<Box<dyn MetricsOutput>> {
     let mut outputs: Vec<Box<dyn MetricsOutput>> = Vec::new();
-    outputs.extend(keeper.map(|keeper| Box::new(StoreOutput::new(keeper)) as Box<dyn MetricsOutput>));
+    outputs.extend(store.map(|store| Box::new(store) as Box<dyn MetricsOutput>));
     outputs.extend(web.map(|web| Box::new(web) as Box<dyn MetricsOutput>));
     outputs.extend(exports.map(|exports| Box::new(exports) as Box<dyn MetricsOutput>));
     outputs

@@ -3,6 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "golo_runs/outages.rs"]
+mod outages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::cli::command::{UsageError, refused};
 use crate::cli::yaml;
 use crate::drive::served::{DriveBy, Served, is_free};
-use crate::outputs::{self, exports::Hurry, frame::RunLabels, web::WebOutput};
+use crate::outputs::{self, exports::Hurry, frame::RunLabels, store::StoreOutput, web::WebOutput};
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::results::keep::{KeepArgs, Keeper};
@@ -154,10 +154,11 @@ pub fn run(line: RunLine) -> ExitCode {
     let mut keeping = None;
     let extras = || {
         let start = || Keeper::start_alone(&keep, run.clone(), &name, &call);
-        let (keeper, kept) = (!keep.no_keep).then(start).unzip();
-        keeping = kept;
+        let started = (!keep.no_keep).then(start);
+        keeping = started.as_ref().map(|(_, keeping)| keeping.clone());
+        let store = started.map(|(keeper, keeping)| StoreOutput::new(keeper, keeping));
         let (shown, orders) = shown(web.as_mut(), &name, &call);
-        RunExtras { outputs: outputs::of_run(keeper, exports, shown), orders }
+        RunExtras { outputs: outputs::of_run(store, exports, shown), orders }
     };
     let code = run_driver(&name, &call, extras, |runtime| {
         Served::new(load_test, env, &call, runtime.clone()).limited(limits).driven_by(drive)

@@ -13,7 +13,7 @@ use crate::cli::command::{UsageError, refused};
 use crate::cli::run::{Asked, RunOwn, labels, open_page, shown};
 use crate::fleet::part::useful;
 use crate::fleet::{Fleet, FleetSettings};
-use crate::outputs::{self, exports::Hurry};
+use crate::outputs::{self, exports::Hurry, store::StoreEnd};
 use crate::process::limits::LimitArgs;
 use crate::results::keep::Keeper;
 use crate::support::environment::variable;
@@ -67,15 +67,13 @@ pub fn run(line: SubmitLine) -> ExitCode {
         Ok(exports) => exports,
         Err(error) => return refused("submit", UsageError::wrong(error)),
     };
-    let mut keeping = None;
+    let names = agents.iter().map(|(name, _)| name.clone()).collect();
+    let (keeper, keeping) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
     let extras = || {
         let (output, orders) = shown(web.as_mut(), &name, &call);
-        RunExtras { outputs: outputs::of_run(None, exports, output), orders }
+        RunExtras { outputs: outputs::of_run(keeping.clone().map(StoreEnd), exports, output), orders }
     };
     let code = run_driver(&name, &call, extras, |_| {
-        let names = agents.iter().map(|(name, _)| name.clone()).collect();
-        let (keeper, kept) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
-        keeping = kept;
         Fleet::new(FleetSettings { run, load_test, data, job, on_loss, lease, is_quiet, keeper }, agents)
     });
     drop(web);

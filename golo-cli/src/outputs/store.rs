@@ -6,21 +6,29 @@ use golo::report::{MetricsOutput, RunOutcome, Written};
 use golo_proto::engine::{self as pb, event::Event};
 
 use crate::drive::run_end::ended;
-use crate::results::keep::Keeper;
+use crate::results::keep::{Keeper, Keeping};
 
 /// Stores the results of a run on this machine, second by second.
 pub struct StoreOutput {
-    keeper: Keeper,
+    /// `None` once the last record has been stored.
+    keeper: Option<Keeper>,
+    keeping: Keeping,
     /// Triggers whose interruption has been recorded.
     interrupted: u64,
     has_finished: bool,
 }
 
 impl StoreOutput {
-    /// Creates the output. Records go to `keeper`.
+    /// Creates the output. Records go to `keeper`, whose end is `keeping`.
     #[must_use]
-    pub fn new(keeper: Keeper) -> Self {
-        Self { keeper, interrupted: 0, has_finished: false }
+    pub fn new(keeper: Keeper, keeping: Keeping) -> Self {
+        Self { keeper: Some(keeper), keeping, interrupted: 0, has_finished: false }
+    }
+
+    fn store(&self, event: Event) {
+        if let Some(keeper) = &self.keeper {
+            keeper.event(event);
+        }
     }
 }
 
@@ -31,7 +39,7 @@ impl MetricsOutput for StoreOutput {
             RunEvent::Planned { .. } | RunEvent::Started { .. } | RunEvent::Adjusted(Ok(_)) => {}
             RunEvent::Ready { .. } | RunEvent::Adjusted(Err(_)) => return,
         }
-        self.keeper.event(event.into());
+        self.store(event.into());
     }
 
     fn measured(&mut self, finished: &Finished) {
@@ -43,15 +51,26 @@ impl MetricsOutput for StoreOutput {
             // Triggers whose end a lost worker did not report are in the totals only.
             triggers.interrupted += finished.totals.triggers.interrupted.saturating_sub(recorded);
         }
-        self.keeper.event(event);
+        self.store(event);
         self.has_finished = true;
     }
 
     fn finish(&mut self, outcome: &RunOutcome) -> Vec<Written> {
         if !self.has_finished {
-            self.keeper.event(Event::from(&outcome.finished));
+            self.store(Event::from(&outcome.finished));
         }
-        self.keeper.ended(ended(outcome));
-        Vec::new()
+        if let Some(keeper) = self.keeper.take() {
+            keeper.ended(ended(outcome));
+        }
+        self.keeping.settle().into_iter().collect()
+    }
+}
+
+/// Waits until the records of agents are stored, which do not come from the run loop.
+pub struct StoreEnd(pub Keeping);
+
+impl MetricsOutput for StoreEnd {
+    fn finish(&mut self, _: &RunOutcome) -> Vec<Written> {
+        self.0.settle().into_iter().collect()
     }
 }

@@ -1,7 +1,9 @@
 //! Writing the results of `golo run` and `golo submit` into the store during the run. An error in that does not affect
-//! the run.
+//! the run: it is tried again while the run lasts, and the end of the run says what is missing.
 
 mod keeper;
+mod storing;
+mod writing;
 
 use std::path::PathBuf;
 

@@ -28,6 +28,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
 
@@ -143,6 +144,15 @@ impl Store {
             std::fs::metadata(path).map_or(0, |file| file.len())
         };
         beside("") + beside("-wal")
+    }
+
+    /// Sets how long a write waits for another process that writes: 10 s unless set.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database cannot be used.
+    pub fn wait_for_others(&self, most: Duration) -> Result<(), StoreError> {
+        Ok(self.connection.busy_timeout(most)?)
     }
 
     /// Limits the size of the database. Writes beyond it fail as on a full disk. Applies to this connection only.

@@ -1,23 +1,22 @@
-//! The thread that writes records into the store.
+//! The records of a run that are to be stored, and the end of the storing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use golo::cli::{RunCall, chain, say};
+use golo::cli::{RunCall, say};
 use golo::engine::Options;
+use golo::report::Written;
 use golo::wire;
 use golo_proto::engine as pb;
 use golo_proto::engine::event::Event;
 use golo_proto::results::{Begun, Ended, Record, record};
 
 use super::KeepArgs;
-use crate::results::listed::summarize;
-use crate::results::store::{Batch, Store, StoreError, database_path};
+use super::storing::{End, Storing};
+use super::writing::{PartRecord, write};
 use crate::support::environment::machine;
 use crate::support::moments::now;
 
@@ -27,6 +26,8 @@ const WAITING: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Number of characters of a short run ID.
 const SHORT: usize = 8;
+/// Kind of the store in the list of written files.
+const KIND: &str = "store";
 
 /// Returns the first characters of a run's ID, enough to identify it in a store.
 #[must_use]
@@ -34,47 +35,40 @@ pub fn short(run: &str) -> &str {
     run.char_indices().nth(SHORT).map_or(run, |(at, _)| &run[..at])
 }
 
-/// Handle for the records of a run. The first error is printed as a warning; after it, no more records are stored.
+/// Handle for the records of a run. Records that cannot be written at the moment wait in memory. Once records are lost,
+/// no more are stored.
 #[derive(Debug, Clone)]
 pub struct Keeper {
     /// Records, each with the number of its part.
-    records: SyncSender<(usize, Record)>,
-    /// True once an error has been printed.
-    has_failed: Arc<AtomicBool>,
+    records: SyncSender<PartRecord>,
+    storing: Arc<Storing>,
 }
 
-/// The end of the writing thread, to be awaited after the run.
+/// The end of the storing, to be awaited after the run.
+#[derive(Debug, Clone)]
 pub struct Keeping {
     run: String,
     db: Option<PathBuf>,
     is_quiet: bool,
-    has_failed: Arc<AtomicBool>,
-    /// Receives whether anything was stored. The thread drops the sender in any case.
-    is_done: Receiver<bool>,
+    storing: Arc<Storing>,
 }
 
 impl Keeper {
     /// Starts to store a run with one part per agent.
     #[must_use]
     pub fn start(args: &KeepArgs, run: &str, agents: Vec<String>, is_quiet: bool) -> (Self, Keeping) {
-        let (records, waiting) = sync_channel(WAITING);
-        let (done, is_done) = sync_channel(1);
-        let has_failed = Arc::<AtomicBool>::default();
-        let (run, db, failed) = (run.to_owned(), args.db.clone(), Arc::clone(&has_failed));
-        let keeping =
-            Keeping { run: run.clone(), db: db.clone(), is_quiet, has_failed: Arc::clone(&has_failed), is_done };
+        let (records, queue) = sync_channel(WAITING);
+        let storing = Arc::<Storing>::default();
+        let (run, db, shared) = (run.to_owned(), args.db.clone(), Arc::clone(&storing));
+        let keeping = Keeping { run: run.clone(), db: db.clone(), is_quiet, storing: Arc::clone(&storing) };
         let writing = move || {
-            let is_kept = write(db, &run, &agents, &waiting).unwrap_or_else(|error| {
-                warn(&failed, &error);
-                false
-            });
-            // The receiver may have been dropped.
-            let _ = done.send(is_kept);
+            let written = write(db, &run, &agents, &queue, &shared);
+            shared.end(written.map_or_else(End::Missing, |is_kept| End::Stored { is_empty: !is_kept }));
         };
         if let Err(error) = thread::Builder::new().name("golo-keep".to_owned()).spawn(writing) {
-            warn(&has_failed, &format!("a thread cannot be started: {error}"));
+            storing.end(End::Missing(format!("a thread cannot be started: {error}")));
         }
-        (Self { records, has_failed }, keeping)
+        (Self { records, storing }, keeping)
     }
 
     /// Starts to store a run of the load test `name` that this machine runs alone, under the ID `run`.
@@ -102,39 +96,34 @@ impl Keeper {
 
     /// Queues the next record of a part. Never blocks.
     pub fn keep(&self, part: usize, record: Record) {
-        if !self.has_failed.load(Relaxed) && self.records.try_send((part, record)).is_err() {
-            warn(&self.has_failed, "the disk is too slow");
+        if !self.storing.has_failed() && self.records.try_send((part, record)).is_err() {
+            self.storing.end(End::Missing("the disk is too slow".to_owned()));
         }
     }
 }
 
 impl Keeping {
+    /// Waits until all records are written. Returns the store if records are missing in it. All keepers must have been
+    /// dropped, or have received the last record of each part.
+    #[must_use]
+    pub fn settle(&self) -> Option<Written> {
+        let End::Missing(reason) = self.storing.wait(PATIENCE) else { return None };
+        let path = self.storing.path().map_or_else(|| "no database".to_owned(), |path| path.display().to_string());
+        let remark = Some(format!("not stored, or only in part: {reason}"));
+        Some(Written { kind: KIND, path, error: None, remark })
+    }
+
     /// Waits until all records are written and prints the ID of the stored run.
     pub fn finish(self) {
-        let Self { run, db, is_quiet, has_failed, is_done } = self;
-        match is_done.recv_timeout(PATIENCE) {
-            Ok(true) if !is_quiet => {
-                let short = short(&run);
-                // `golo show` reads `GOLO_DB` too, so `--db` can be left out if both name the same file.
-                let db = db.filter(|db| std::env::var_os("GOLO_DB").is_none_or(|variable| variable != db.as_os_str()));
-                let db = db.map_or_else(String::new, |db| format!(" --db {}", db.display()));
-                say(format_args!("stored as {short}: golo show {short}{db}"));
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                warn(&has_failed, &format!("the file could not be written within {} s", PATIENCE.as_secs()));
-            }
-            // Nothing to show, or the error has been printed.
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => {}
+        let is_stored = self.storing.wait(PATIENCE) == End::Stored { is_empty: false };
+        let Self { run, db, is_quiet, .. } = self;
+        if is_stored && !is_quiet {
+            let short = short(&run);
+            // `golo show` reads `GOLO_DB` too, so `--db` can be left out if both name the same file.
+            let db = db.filter(|db| std::env::var_os("GOLO_DB").is_none_or(|variable| variable != db.as_os_str()));
+            let db = db.map_or_else(String::new, |db| format!(" --db {}", db.display()));
+            say(format_args!("stored as {short}: golo show {short}{db}"));
         }
-    }
-}
-
-/// Prints the first warning that a run is not stored, or only in part.
-fn warn(has_failed: &AtomicBool, reason: &str) {
-    if !has_failed.swap(true, Relaxed) {
-        say(format_args!(
-            "golo: warning: the results are not stored, or only in part: {reason}; `--no-keep` turns storing off"
-        ));
     }
 }
 
@@ -163,51 +152,4 @@ fn begun(run: String, name: &str, call: &RunCall, options: &Options) -> Begun {
         binary: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
-}
-
-/// Writes records as they arrive, all queued ones in one transaction, until every part has ended or the sender is gone.
-/// Returns whether there were any records. Other writers may store the same run in the same file; records that are
-/// already stored are skipped.
-fn write(
-    db: Option<PathBuf>,
-    run: &str,
-    agents: &[String],
-    waiting: &Receiver<(usize, Record)>,
-) -> Result<bool, String> {
-    let Ok(mut first) = waiting.recv() else { return Ok(false) };
-    let path = database_path(db).map_err(|error| error.to_string())?;
-    let mut store = Store::open(&path).map_err(|error| chain(&error))?;
-    let failed = |error: StoreError| format!("{}: {}", path.display(), chain(&error));
-    let batch =
-        |agent: &String| Batch { run: run.to_owned(), agent: agent.clone(), job: None, from: 0, records: Vec::new() };
-    let mut batches: Vec<Batch> = agents.iter().map(batch).collect();
-    let mut running = agents.len();
-    loop {
-        for (part, record) in std::iter::once(first).chain(waiting.try_iter()) {
-            let is_last = matches!(record.record, Some(record::Record::Ended(_)));
-            running = running.saturating_sub(usize::from(is_last));
-            batches[part].records.push(record);
-        }
-        let filled = batches.iter().filter(|batch| !batch.records.is_empty());
-        let kept = store.write(|writing| filled.cloned().try_for_each(|batch| writing.ingest(batch).map(drop)));
-        kept.and_then(|kept| kept).map_err(failed)?;
-        for batch in &mut batches {
-            batch.from += batch.records.drain(..).len() as u64;
-        }
-        if running == 0 {
-            break;
-        }
-        match waiting.recv() {
-            Ok(next) => first = next,
-            Err(_) => break,
-        }
-    }
-    // Lists read the summary. If this fails, it is computed when the run is listed.
-    let mut new = Vec::new();
-    if let Ok(kept) = store.find(run)
-        && summarize(&store, &kept, &mut new).is_ok()
-    {
-        _ = store.summarize(&new);
-    }
-    Ok(true)
 }

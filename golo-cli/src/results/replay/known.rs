@@ -40,7 +40,7 @@ pub(super) fn not_ended(parts: &[Part<'_>], missing: usize, of: u64, now: System
     if ended > 0 {
         text += &format!("; {ended} of its parts have ended");
     }
-    text += "; it is running, or the process that ran it was killed";
+    text += "; it is running, or the process that ran it was killed or could not store the end";
     Some(text)
 }
 

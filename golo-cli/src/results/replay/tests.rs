@@ -127,7 +127,7 @@ fn run_without_recorded_end_has_not_ended() {
     let parts = [part("a", (0, 1), 5, None)];
     let (replayed, seconds) = replayed(&parts, 8);
     let expected = "it began at 2027-01-15T08:00:00Z; the last record is from 5s into the run, 3s ago; it is running, or \
-                    the process that ran it was killed";
+                    the process that ran it was killed or could not store the end";
     assert_eq!((replayed.outcome.verdict(), seconds.len()), (Verdict::NotEnded(expected.to_owned()), 5));
     assert_eq!(replayed.outcome.finished.totals.triggers.done, 5);
     let only_begun = [vec![begun("a", 0, 1)]];

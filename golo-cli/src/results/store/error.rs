@@ -37,6 +37,9 @@ pub enum StoreError {
     /// The file cannot be used, for this reason.
     #[error("{0}")]
     Unusable(String),
+    /// The file cannot be opened at the moment: its disk is full or fails, or another process has locked it.
+    #[error("cannot open {0}")]
+    NotOpened(String, #[source] Arc<rusqlite::Error>),
     /// The database fails.
     #[error("{}", failure(.0))]
     Database(#[source] Arc<rusqlite::Error>),
@@ -47,6 +50,7 @@ impl StoreError {
         let reason = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => "it is not a database".to_owned(),
             Some(ErrorCode::DatabaseCorrupt) => format!("it is damaged: {RECOVER}"),
+            _ if is_passing(&error) => return Self::NotOpened(path.display().to_string(), Arc::new(error)),
             _ => error.to_string(),
         };
         Self::Unusable(format!("cannot open {}: {reason}", path.display()))
@@ -84,6 +88,16 @@ impl StoreError {
         matches!(self, Self::Gap { .. } | Self::OtherJob { .. } | Self::Refused(_) | Self::Unknown(_))
     }
 
+    /// True if the same write may succeed later: the disk is full or fails, or another process has locked the database.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::NotOpened(..) => true,
+            Self::Database(error) => is_passing(error),
+            _ => false,
+        }
+    }
+
     /// Returns a copy, for several callers of one transaction.
     pub(crate) fn again(&self) -> Self {
         match self {
@@ -93,9 +107,24 @@ impl StoreError {
             Self::Unknown(reason) => Self::Unknown(reason.clone()),
             Self::Full(error) => Self::Full(Arc::clone(error)),
             Self::Unusable(reason) => Self::Unusable(reason.clone()),
+            Self::NotOpened(path, error) => Self::NotOpened(path.clone(), Arc::clone(error)),
             Self::Database(error) => Self::Database(Arc::clone(error)),
         }
     }
+}
+
+fn is_passing(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::OutOfMemory
+        )
+    )
 }
 
 fn failure(error: &rusqlite::Error) -> String {
