@@ -16,6 +16,7 @@ pub mod request;
 pub mod results;
 mod routes;
 mod runner;
+mod sending;
 mod sweep;
 pub mod uploads;
 

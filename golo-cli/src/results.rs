@@ -4,6 +4,7 @@ pub mod archive;
 pub mod compare;
 pub mod keep;
 pub mod listed;
+pub mod pieces;
 pub mod readers;
 pub mod replay;
 pub mod store;

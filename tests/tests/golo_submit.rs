@@ -18,6 +18,8 @@ mod fleet;
 mod kept;
 #[path = "golo_submit/leases.rs"]
 mod leases;
+#[path = "golo_submit/large.rs"]
+mod large;
 #[path = "golo_submit/setup.rs"]
 mod setup;
 #[path = "golo_submit/steered.rs"]

@@ -59,6 +59,11 @@ impl Agent {
             let mut records = Vec::from_iter((extent.next == 0).then(|| self.begun(job)));
             records.push(record(record::Record::Ended(ended.clone())));
             match self.results.append(job, records) {
+                // The last record is made again when it is sent.
+                Err(error) if error.is_damage() => {
+                    say(format_args!("golo agent: the end of job {} cannot be stored: {}", job.id, chain(&error)));
+                    job.set_extent(Extent { next: extent.next.max(1) + 1, has_ended: true });
+                }
                 // A retry would be refused too, and would block the waiting jobs.
                 Err(error) if error.is_callers() => {
                     say(format_args!("golo agent: the end of job {} cannot be stored: {}", job.id, chain(&error)));

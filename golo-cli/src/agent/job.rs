@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 pub use self::stop::Stop;
-use super::kept::{Kept, State};
+use super::kept::{Kept, Missing, State};
 use super::lease::Lease;
 use super::results::Extent;
 use crate::drive::driven::HELD;
@@ -179,6 +179,23 @@ impl Job {
             self.save()?;
         }
         Ok(is_news)
+    }
+
+    /// Records that the collector has received record `number` without its content. This is written to disk. Returns true
+    /// if it is the first one.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save); in memory it is recorded nevertheless.
+    pub fn miss(&self, number: u64, reason: &str) -> io::Result<bool> {
+        let is_first = self.change(|kept| {
+            let is_first = kept.missing.is_none();
+            let first = || Missing { records: 0, first: format!("record {number}: {reason}") };
+            kept.missing.get_or_insert_with(first).records += 1;
+            is_first
+        });
+        self.save()?;
+        Ok(is_first)
     }
 
     /// Marks the job as starting. Its commands are sent to `commands` from now on.
@@ -400,6 +417,7 @@ impl Job {
             "records": records,
             "committed": kept.for_collector.then_some(kept.committed),
             "refused": kept.refused,
+            "missing": kept.missing.as_ref().map(ToString::to_string),
         })
     }
 }

@@ -289,6 +289,7 @@ impl Agent {
             committed: 0,
             committed_at: None,
             refused: None,
+            missing: None,
             refused_at: None,
             is_swept: false,
         }

@@ -2,9 +2,9 @@
 //! disk is nearly full.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::{fmt, fs};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,6 +72,25 @@ impl State {
     }
 }
 
+/// Records whose content is missing at the collector: it refuses them, or they are damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Number of these records.
+    pub records: u64,
+    /// The first of them, with the reason.
+    pub first: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, first } = self;
+        match records {
+            1 => write!(f, "a record is missing: {first}"),
+            _ => write!(f, "{records} records are missing; the first is {first}"),
+        }
+    }
+}
+
 /// Content of `job.json`. Times are nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Kept {
@@ -128,6 +147,9 @@ pub struct Kept {
     /// Reason why the collector refuses the records.
     #[serde(default)]
     pub refused: Option<String>,
+    /// Records that the collector has received without their content, if there are any.
+    #[serde(default)]
+    pub missing: Option<Missing>,
     /// Time since which the collector has refused them.
     #[serde(default)]
     pub refused_at: Option<u64>,

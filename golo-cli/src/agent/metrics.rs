@@ -49,6 +49,14 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
         "Number of records that the collector does not have yet.",
         waiting,
     );
+    let missing: u64 = jobs.iter().map(|job| job.kept().missing.map_or(0, |missing| missing.records)).sum();
+    one(
+        &mut text,
+        "golo_agent_records_missing",
+        "gauge",
+        "Number of records that the collector has without their content: it refuses them, or they are damaged.",
+        missing,
+    );
     let refused = jobs.iter().filter(|job| job.kept().refused.is_some()).count();
     one(&mut text, "golo_agent_jobs_refused", "gauge", "Number of jobs that the collector refuses.", refused);
     let uploads = agent.uploads.load(Relaxed);

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use golo::cli::{chain, say};
+use golo::cli::say;
 use reqwest::{Method, RequestBuilder, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::{task::spawn_blocking, time::timeout};
@@ -18,13 +18,12 @@ use tokio::{task::spawn_blocking, time::timeout};
 use crate::agent::job::Job;
 use crate::agent::jobs::Agent;
 use crate::agent::kept::Kept;
+use crate::agent::sending::give;
 use crate::http::COLLECTOR_PORT;
 use crate::http::client::{Address, CallError, HttpClient, Names};
 use crate::http::server::Secret;
 use crate::support::failure::Failure;
 
-/// Size of the records in one call, in bytes.
-const BATCH: usize = 1 << 20;
 /// Timeout of a call.
 const CALL: Duration = Duration::from_secs(30);
 /// Pause after a failed call. It doubles with each further failure.
@@ -58,11 +57,13 @@ pub struct Collector {
 
 /// Reason why records were not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Unpushed {
+pub(super) enum Unpushed {
     /// The collector cannot be used at the moment.
     Away(String),
-    /// The collector refuses these records.
+    /// The collector refuses the job, or its records cannot be read.
     Refused(String),
+    /// The collector refuses the records of this call.
+    Unfit(String),
 }
 
 /// Response of a collector: the number of the record that it expects next, or none if it refuses the job.
@@ -96,13 +97,13 @@ impl Collector {
     }
 
     /// Returns the number of the record that the collector expects next of a job.
-    async fn next(&self, kept: &Kept) -> Result<u64, Unpushed> {
+    pub(super) async fn next(&self, kept: &Kept) -> Result<u64, Unpushed> {
         let query = format!("job={}", kept.id);
         self.wanted(self.request(Method::GET, kept, "next", &query)).await
     }
 
     /// Sends records that begin with number `from`. Returns the number that the collector expects next.
-    async fn push(&self, kept: &Kept, from: u64, records: bytes::Bytes) -> Result<u64, Unpushed> {
+    pub(super) async fn push(&self, kept: &Kept, from: u64, records: bytes::Bytes) -> Result<u64, Unpushed> {
         let request = self.request(Method::POST, kept, "records", &format!("from={from}&job={}", kept.id));
         self.wanted(request.header(CONTENT_TYPE, "application/octet-stream").body(records)).await
     }
@@ -142,7 +143,10 @@ impl From<CallError> for Unpushed {
                             | StatusCode::TOO_MANY_REQUESTS
                     ) =>
             {
-                Self::Refused(reason)
+                match status {
+                    StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Self::Unfit(reason),
+                    _ => Self::Refused(reason),
+                }
             }
             CallError::Refused(_, reason) | CallError::Away(reason) | CallError::Local(reason) => Self::Away(reason),
         }
@@ -194,7 +198,7 @@ async fn pass(agent: &Agent, collector: &Collector, refused: &mut HashMap<String
         match give(agent, job, collector).await {
             Ok(()) => _ = note(job, None).await,
             Err(Unpushed::Away(reason)) => return Err(reason.into()),
-            Err(Unpushed::Refused(reason)) => {
+            Err(Unpushed::Refused(reason) | Unpushed::Unfit(reason)) => {
                 refused.insert(job.id.clone(), Instant::now());
                 if note(job, Some(reason.clone())).await {
                     say(format_args!("golo agent: the collector refuses job {}: {reason}", job.id));
@@ -211,42 +215,4 @@ async fn note(job: &Arc<Job>, reason: Option<String>) -> bool {
     // A failed write counts as a change. In memory the reason is set, and after a restart the next attempt sets it
     // again.
     spawn_blocking(move || job.refuse(reason).unwrap_or(true)).await.unwrap_or(true)
-}
-
-/// Sends the pending records of a job.
-async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<(), Unpushed> {
-    let kept = job.kept();
-    let mut next = collector.next(&kept).await?;
-    loop {
-        let unread = |error| Unpushed::Refused(format!("the records cannot be read: {}", chain(&error)));
-        let read = agent.results.read(job, next, BATCH).await.map_err(unread)?;
-        let extent = job.extent();
-        let Some(chunk) = read else {
-            if next > extent.next {
-                return Err(Unpushed::Refused(format!(
-                    "the collector has {next} records, the job only {}",
-                    extent.next
-                )));
-            }
-            let is_done = extent.has_ended && next == extent.next;
-            if is_done {
-                let committing = Arc::clone(job);
-                // If this cannot be written, the collector is asked again after a restart.
-                _ = spawn_blocking(move || committing.commit(next)).await;
-            } else {
-                job.change(|kept| kept.committed = next);
-            }
-            return Ok(());
-        };
-        let (asked, end, is_last) = (next, chunk.next, chunk.has_ended);
-        next = collector.push(&kept, asked, chunk.bytes).await?;
-        if next <= asked {
-            let reason = format!("the collector expects record {next} after it received those from {asked} on");
-            return Err(Unpushed::Refused(reason));
-        }
-        // The last number is reported by `commit`, once it is on disk.
-        if !is_last || next < end {
-            job.change(|kept| kept.committed = next);
-        }
-    }
 }

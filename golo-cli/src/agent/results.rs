@@ -5,20 +5,22 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golo_proto::results::{Record, record};
 
+use tokio::task::spawn_blocking;
+
 use super::job::Job;
 use crate::results::readers::Readers;
-use crate::results::store::{Batch, Chunk, Ingested, KeptPart, Store, StoreError};
+use crate::results::store::{Batch, Chunk, Ingested, KeptPart, Salvaged, Store, StoreError};
 
 /// Name of the database in the data folder.
 const FILE: &str = "results.db";
 
 /// The agent's database.
 pub struct Results {
-    store: Mutex<Store>,
+    store: Arc<Mutex<Store>>,
     pub(super) readers: Readers,
 }
 
@@ -39,7 +41,7 @@ impl Results {
     /// Returns an error if the database cannot be opened, is damaged, or was written by a newer golo.
     pub(super) fn open(data: &Path) -> Result<Self, StoreError> {
         let store = Store::open_to_sweep(&data.join(FILE))?;
-        Ok(Self { readers: Readers::of(store.path()), store: Mutex::new(store) })
+        Ok(Self { readers: Readers::of(store.path()), store: Arc::new(Mutex::new(store)) })
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -81,12 +83,48 @@ impl Results {
     ///
     /// Returns an error if the database fails or is damaged.
     pub(super) async fn read(&self, job: &Job, from: u64, bytes: usize) -> Result<Option<Chunk>, StoreError> {
+        let chunk = self.look_up(job, from, move |store, part| store.chunk(part, from, bytes)).await?;
+        match chunk {
+            None if job.extent().next > from && !job.kept().is_swept => Err(lost(from)),
+            chunk => Ok(chunk),
+        }
+    }
+
+    /// Returns one record of a job, also if others are damaged.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the record cannot be read.
+    pub(super) async fn salvage(&self, job: &Job, number: u64) -> Result<Salvaged, StoreError> {
+        let found = self.look_up(job, number, move |store, part| store.salvage(part, number)).await?;
+        found.ok_or_else(|| lost(number))
+    }
+
+    /// Looks something up in the part of a job, that exists if the record `number` does. If a connection that reads cannot
+    /// find it, the one that writes is asked: it has the file open also after it was removed.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        job: &Job,
+        number: u64,
+        look: impl Fn(&Store, &KeptPart) -> Result<Option<T>, StoreError> + Clone + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
         let kept = job.kept();
-        let read = move |store: &Store| match store.part_of_job(&kept.run, &kept.id)? {
-            Some(part) => store.chunk(&part, from, bytes),
+        let look_up = move |store: &Store| match store.part_of_job(&kept.run, &kept.id)? {
+            Some(part) => look(store, &part),
             None => Ok(None),
         };
-        self.readers.read(read).await
+        let found = self.readers.read(look_up.clone()).await;
+        match &found {
+            Ok(None) if job.extent().next > number => {}
+            Err(error) if !error.is_passing() => {}
+            _ => return found,
+        }
+        let store = Arc::clone(&self.store);
+        let looking = move || look_up(&store.lock().unwrap_or_else(PoisonError::into_inner));
+        match spawn_blocking(looking).await {
+            Ok(Ok(None)) | Err(_) => found,
+            Ok(found) => found,
+        }
     }
 
     /// Deletes the records of the jobs for whose ID `is_swept` is true, and shrinks the database file.
@@ -103,6 +141,11 @@ impl Results {
         while self.store().shrink()? {}
         Ok(())
     }
+}
+
+/// Error for a record that was committed and is not in the database any more.
+fn lost(number: u64) -> StoreError {
+    StoreError::Damaged(format!("the database is damaged: record {number} is missing"))
 }
 
 fn is_last(record: &Record) -> bool {

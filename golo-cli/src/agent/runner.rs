@@ -25,6 +25,7 @@ use crate::drive::driven;
 use crate::drive::engine_client::PlanCheck;
 use crate::outputs::{self, exports::Hurry, frame::RunLabels};
 use crate::process::load_test::LoadTest;
+use crate::results::pieces::divide;
 use crate::results::store::StoreError;
 use crate::support::environment::variable;
 use crate::support::failure::Failure;
@@ -108,7 +109,7 @@ fn on_a_thread(
 fn keep(agent: &Agent, job: &Job, events: &Receiver<Event>) -> Result<(), StoreError> {
     while let Ok(first) = events.recv() {
         let come = iter::once(first).chain(events.try_iter()).filter(is_kept);
-        let records: Vec<_> = come.map(|event| now(record::Record::Event(event))).collect();
+        let records: Vec<_> = come.flat_map(|event| divide(now(record::Record::Event(event)))).collect();
         if !records.is_empty() {
             agent.results.append(job, records)?;
             agent.news.notify_one();

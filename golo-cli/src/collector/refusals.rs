@@ -32,7 +32,7 @@ impl IntoResponse for Failed {
             StoreError::Refused(_) => StatusCode::BAD_REQUEST,
             StoreError::Unknown(_) => StatusCode::NOT_FOUND,
             StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
-            StoreError::Unusable(_) | StoreError::NotOpened(..) | StoreError::Database(_) => {
+            StoreError::Unusable(_) | StoreError::Damaged(_) | StoreError::NotOpened(..) | StoreError::Database(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };

@@ -8,7 +8,7 @@ use golo::engine::plan::Plan;
 use golo::engine::snapshot::Snapshot;
 use golo::engine::standstill::Standstill;
 use golo::engine::{Finished, Options, Progress, RunEvent};
-use golo::pb::engine::event::Event;
+use golo::pb::engine::{self as pb, event::Event};
 use golo::report::Change;
 use golo::wire::{self, WireError};
 
@@ -94,6 +94,14 @@ impl MergedRun {
         let part = &mut self.parts[part];
         match event {
             Event::Started(started) => part.started_at = Some(wire::moment(started.at)),
+            Event::Second(pb::Second { elapsed, snapshot: Some(piece), .. })
+                if piece.piece() == pb::Piece::Followed =>
+            {
+                // The last piece ends the second.
+                let seconds = Duration::from_nanos(*elapsed).as_secs().max(part.seconds + 1);
+                let pending = self.pending.entry(seconds.max(self.seconds + 1)).or_default();
+                pending.snapshot.merge(&piece.try_into()?);
+            }
             Event::Second(second) => {
                 let Progress { elapsed, second, users, connections } = wire::progress(second)?;
                 part.seconds = elapsed.as_secs();
@@ -324,7 +332,6 @@ fn merge(merged: &mut Finished, part: &Finished) {
 mod tests {
     use golo::engine::plan::Asked;
     use golo::engine::share::Share;
-    use golo::pb::engine as pb;
 
     use super::*;
 

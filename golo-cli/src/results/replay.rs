@@ -216,6 +216,8 @@ impl<'a> Part<'a> {
             to_local_time(&mut event, self.ahead);
             merged.receive(number, &event).map_err(|error| format!("invalid record of {}: {error}", self.agent))?;
             match &event {
+                // The next record belongs to the same second.
+                Event::Second(pb::Second { snapshot: Some(piece), .. }) if piece.piece() == pb::Piece::Followed => {}
                 Event::Second(second) => {
                     self.seconds = Duration::from_nanos(second.elapsed).as_secs();
                     return Ok(());

@@ -26,6 +26,7 @@ mod tags;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub use names::{check_database_name, check_name, check_run_name};
 pub use path::database_path;
 pub use prune::{Keep, Pruned};
 pub use read::{KeptPart, KeptRun};
-pub use records::{Chunk, Records};
+pub use records::{Chunk, Records, Salvaged};
 pub use seconds::{KeptRequests, KeptRoute, KeptSecond, MergedSecond};
 pub use series::KeptSeries;
 pub use summaries::{Summarized, Summary};
@@ -58,6 +59,8 @@ const STATEMENTS: usize = 64;
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// Device and number of the file, to notice that it was removed or replaced. `None` if they are unknown.
+    file: Option<(u64, u64)>,
 }
 
 impl Store {
@@ -114,7 +117,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, error))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let store = Self { connection, path: path.to_owned() };
+        let store = Self { connection, path: path.to_owned(), file: identity(path) };
         store.set("busy_timeout", PATIENCE_MS)?;
         store.set("foreign_keys", true)?;
         Ok(store)
@@ -165,12 +168,24 @@ impl Store {
         self.set("max_page_count", columns::integer(bytes) / page.max(1))
     }
 
+    /// Checks that the file is still at its path. What is written to a removed file is lost when it is closed.
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        match self.file.is_none() || identity(&self.path) == self.file {
+            true => Ok(()),
+            false => Err(StoreError::Damaged(format!(
+                "{} was removed or replaced while it was in use: start this program again",
+                self.path.display()
+            ))),
+        }
+    }
+
     /// Runs `write` in one transaction. The returned value is valid only if the transaction was committed.
     ///
     /// # Errors
     ///
-    /// Returns an error if the database fails or is full; nothing is stored then.
+    /// Returns an error if the database fails or is full, or if its file was removed; nothing is stored then.
     pub fn write<T>(&mut self, write: impl FnOnce(&mut Writing<'_>) -> T) -> Result<T, StoreError> {
+        self.check_in_place()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut writing = Writing { transaction, lost: None, is_changed: false };
         let written = write(&mut writing);
@@ -214,6 +229,12 @@ fn make(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(StoreError::no_file(path, &error)),
     }
+}
+
+/// Returns the device and the number of a file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
 }
 
 /// Rejects a file that is not a database. SQLite would treat a file shorter than a page as empty and overwrite it.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::collector::{Collector, Kept};
 use crate::support::{Agent, Start, decoded, kind};
 
-const DATABASE: &str = "results.db";
+pub(crate) const DATABASE: &str = "results.db";
 
 /// Runs a job and kills the agent. Returns its data folder, the job's ID and its records.
 async fn left_behind(start: &Start) -> (Arc<TempDir>, String, Vec<Record>) {
@@ -27,6 +27,27 @@ fn change(data: &TempDir, sql: &str) {
     let database = Connection::open(data.path().join(DATABASE)).unwrap();
     database.execute_batch(sql).unwrap();
     database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+}
+
+pub(crate) fn part() -> (String, String) {
+    ("run-1".to_owned(), "left".to_owned())
+}
+
+/// Asserts that the collector receives as many records as there were: the same ones, except for those that the job
+/// reports as missing.
+pub(crate) async fn assert_sent(agent: &Agent, id: &str, store: &Mutex<Kept>, records: &[Record]) {
+    let job = agent.until_it(id, "committed", |job| job["committed"] == records.len()).await;
+    let sent = store.lock().unwrap().records[&part()].clone();
+    let kinds = (kind(&sent[0]), kind(&sent[sent.len() - 1]));
+    assert_eq!((sent.len(), kinds, &job["state"]), (records.len(), ("begun", "ended"), &json!("completed")));
+    // The last one reports what is missing, and the first and the last are made again if they are damaged.
+    let inner = 1..records.len() - 1;
+    let lost = inner.clone().filter(|&number| sent[number] != records[number]).count();
+    let Some(record::Record::Ended(ended)) = &sent[sent.len() - 1].record else { panic!("{sent:?}") };
+    match job["missing"].as_str() {
+        Some(missing) => assert!((1..=inner.len()).contains(&lost) && ended.missing == missing, "{lost} lost: {job}"),
+        None => assert!(lost == 0 && ended.missing.is_empty(), "{lost} lost: {job}"),
+    }
 }
 
 async fn ended(agent: &Agent, id: &str) -> String {
@@ -58,22 +79,27 @@ async fn agent_does_not_start_with_a_damaged_database() {
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_read_are_reported_as_damaged() {
+async fn damaged_record_is_reported_and_the_others_are_sent() {
     let store = Arc::new(Mutex::new(Kept::default()));
     let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
     let (address, url) = (collector.address, format!("http://{}", collector.address));
     drop(collector);
     let start = Start::with(&["--collector", &url]);
-    let (data, id, _) = left_behind(&start).await;
+    let (data, id, records) = left_behind(&start).await;
     change(&data, "UPDATE records SET record = x'ff' WHERE number = 2");
 
-    let _collector = Collector::at(address, Arc::clone(&store)).await;
     let agent = start.agent_in(data);
     let (status, answer) = agent.get(&format!("/jobs/{id}/records")).await;
     let reason = answer["error"].as_str().unwrap();
     assert!(status == 500 && reason.starts_with("the records cannot be read: the database is damaged"), "{answer}");
-    let job = agent.until_it(&id, "refused", |job| job["refused"].is_string()).await;
-    assert!(job["refused"].as_str().unwrap().starts_with("the records cannot be read"), "{job}");
+    let _collector = Collector::at(address, Arc::clone(&store)).await;
+    assert_sent(&agent, &id, &store, &records).await;
+    let missing = agent.job(&id).await["missing"].as_str().unwrap().to_owned();
+    assert!(missing.starts_with("a record is missing: record 2: the database is damaged"), "{missing}");
+    assert!(agent.said().contains(&format!("record 2 of job {id} is sent without its content")), "{}", agent.said());
+    let sent = store.lock().unwrap().records[&part()].last().unwrap().clone();
+    let Some(record::Record::Ended(ended)) = sent.record else { panic!("{sent:?}") };
+    assert_eq!(ended.missing, missing);
     // Other jobs are still run.
     let job = json!({"binary": agent.load_test().await, "duration": "100ms"});
     let other = agent.queue(job).await;

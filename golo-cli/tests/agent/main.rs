@@ -6,6 +6,7 @@
 
 mod bounds;
 mod collector;
+mod damage;
 mod data;
 mod databases;
 mod deaths;

@@ -12,6 +12,20 @@ fn refused(result: Result<Store, StoreError>) -> String {
 }
 
 #[test]
+fn nothing_is_acknowledged_that_would_go_to_a_removed_file() {
+    let place = Place::new();
+    let mut store = place.store();
+    let write = |store: &mut Store| store.write(|writing| writing.push("shop", &[]).map(drop)).and_then(|done| done);
+    write(&mut store).unwrap();
+    std::fs::rename(place.db(), place.db().with_extension("moved")).unwrap();
+    let error = write(&mut store).unwrap_err().to_string();
+    let expected = "runs.db was removed or replaced while it was in use: start this program again";
+    assert!(error.ends_with(expected), "{error}");
+    std::fs::rename(place.db().with_extension("moved"), place.db()).unwrap();
+    write(&mut store).unwrap();
+}
+
+#[test]
 fn database_of_a_newer_golo_is_refused() {
     let place = Place::new();
     drop(place.store());

@@ -234,6 +234,7 @@ impl From<&Snapshot> for pb::Snapshot {
             refused_values: super::metrics::write_refused(metrics),
             tag_values_beyond: *tags_beyond,
             failures: failures.iter().map(super::failures::write).collect(),
+            piece: pb::Piece::Whole.into(),
         }
     }
 }

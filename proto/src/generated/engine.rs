@@ -526,6 +526,10 @@ pub struct Snapshot {
     /// label and kind of error.
     #[prost(message, repeated, tag = "25")]
     pub failures: ::prost::alloc::vec::Vec<Failure>,
+    /// Whether this is one of several pieces. Only in stored records: a snapshot
+    /// that is too large for a record is stored in several ones.
+    #[prost(enumeration = "Piece", tag = "26")]
+    pub piece: i32,
 }
 /// The triggers of one scenario. Starts that did not happen belong to none, if
 /// several scenarios share a load.
@@ -1164,6 +1168,40 @@ impl Arrivals {
         match value {
             "ARRIVALS_CONSTANT" => Some(Self::Constant),
             "ARRIVALS_POISSON" => Some(Self::Poisson),
+            _ => None,
+        }
+    }
+}
+/// Place of a piece of a snapshot. Merged, the pieces are the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Piece {
+    /// Not a piece: this is the whole snapshot.
+    Whole = 0,
+    /// The next record has the next piece. The event is a `Second`, also if the
+    /// last piece is in a `Finished`; `elapsed` is 0 then.
+    Followed = 1,
+    /// The last piece.
+    Last = 2,
+}
+impl Piece {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Whole => "WHOLE",
+            Self::Followed => "FOLLOWED",
+            Self::Last => "LAST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WHOLE" => Some(Self::Whole),
+            "FOLLOWED" => Some(Self::Followed),
+            "LAST" => Some(Self::Last),
             _ => None,
         }
     }

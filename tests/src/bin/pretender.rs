@@ -13,6 +13,9 @@ use tokio::{net::UnixListener, sync::mpsc};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming, codegen::Service as _};
 
+/// A second in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
 #[derive(Clone)]
 struct Pretender;
 
@@ -41,8 +44,22 @@ async fn pretend(what: String, mut commands: Streaming<pb::Command>, events: mps
     tell(Told::Accepted(Accepted { revision, version: "9.9.9".to_owned() })).await;
     if what != "never to be ready" {
         tell(Told::Ready(Ready { users: 1 })).await;
+        if large(&what).is_some() {
+            // An agent starts the members of a run together.
+            _ = commands.message().await;
+        }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         tell(Told::Started(Started { at: u64::try_from(now.as_nanos()).unwrap_or_default(), ahead: 0 })).await;
+    }
+    if let Some(large) = large(&what) {
+        let second = |elapsed, snapshot| {
+            Told::Second(pb::Second { elapsed: elapsed * SECOND, users: 1, snapshot: Some(snapshot), connections: 0 })
+        };
+        tell(second(1, large.clone())).await;
+        tell(second(2, checks(&["small".to_owned()]))).await;
+        let times = Finished { load_time: 2 * SECOND, whole_time: 2 * SECOND, ..Finished::default() };
+        tell(Told::Finished(Finished { rest: Some(large), load, workers: 1, ..times })).await;
+        return;
     }
     if what == "to be done early" {
         tell(Told::Finished(Finished { load, load_time: 1_000_000, workers: 1, ..Finished::default() })).await;
@@ -52,6 +69,25 @@ async fn pretend(what: String, mut commands: Streaming<pb::Command>, events: mps
     // It ignores all further commands.
     while let Ok(Some(_)) = commands.message().await {}
     tokio::time::sleep(Duration::from_secs(600)).await;
+}
+
+/// Returns measurements that are larger than a call to a collector may be.
+fn large(what: &str) -> Option<pb::Snapshot> {
+    match what {
+        "to have many long names" => {
+            let names: Vec<_> = (0..1000).map(|number| format!("{number:04}{}", "x".repeat(20_000))).collect();
+            Some(checks(&names))
+        }
+        "to have a giant name" => Some(checks(&["x".repeat(17 << 20)])),
+        _ => None,
+    }
+}
+
+/// Returns measurements of one trigger and of these checks.
+fn checks(names: &[String]) -> pb::Snapshot {
+    let checks = names.iter().map(|name| pb::Check { name: name.clone(), passed: 1, failed: 0 });
+    let triggers = pb::Triggers { due: 1, done: 1, ..pb::Triggers::default() };
+    pb::Snapshot { triggers: Some(triggers), checks: checks.collect(), ..pb::Snapshot::default() }
 }
 
 #[tokio::main]

@@ -93,9 +93,14 @@ impl Agent {
 
     /// Returns the number of files that it has received.
     pub(super) async fn uploads(&self) -> u64 {
+        self.metric("golo_agent_uploads_total").await
+    }
+
+    /// Returns the value of a metric without labels.
+    pub(super) async fn metric(&self, name: &str) -> u64 {
         let metrics = String::from_utf8(self.call("GET /metrics", "").await).unwrap();
-        let count = metrics.lines().find_map(|line| line.strip_prefix("golo_agent_uploads_total "));
-        count.unwrap().parse().unwrap()
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
     }
 
     /// Returns true if a file of its data folder contains this text.

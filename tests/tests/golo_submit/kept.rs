@@ -11,8 +11,8 @@ use super::fleet::{Agent, Call, Fleet, JOBS, Ran, sample};
 const TOKEN: &str = "hush-hush";
 
 /// Two agents, their collector, and a folder for databases.
-struct Kept {
-    fleet: Fleet,
+pub(super) struct Kept {
+    pub(super) fleet: Fleet,
     url: String,
     _collector: Program,
     folder: TempDir,
@@ -25,7 +25,7 @@ fn golo(arguments: &[&str]) -> tokio::process::Command {
 }
 
 impl Kept {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = golo(&["collector", "--addr", "127.0.0.1:0"]);
         command.arg("--db").arg(folder.path().join("collected.db"));
@@ -39,7 +39,7 @@ impl Kept {
     }
 
     /// Returns the database of `golo submit`.
-    fn own(&self) -> PathBuf {
+    pub(super) fn own(&self) -> PathBuf {
         self.folder.path().join("runs.db")
     }
 
@@ -61,7 +61,7 @@ impl Kept {
     }
 
     /// Asks the collector repeatedly, until it has received the whole run.
-    async fn ask_collector(&self, arguments: &[&str]) -> Finished {
+    pub(super) async fn ask_collector(&self, arguments: &[&str]) -> Finished {
         let asked = [arguments, &["--collector", &self.url]].concat();
         let all = async {
             loop {

@@ -153,7 +153,7 @@ impl Pending {
     fn describe(&self, error: &StoreError) -> String {
         match error {
             // These name the path.
-            StoreError::Unusable(_) | StoreError::NotOpened(..) => chain(error),
+            StoreError::Unusable(_) | StoreError::Damaged(_) | StoreError::NotOpened(..) => chain(error),
             error => format!("{}: {}", self.path.display(), chain(error)),
         }
     }

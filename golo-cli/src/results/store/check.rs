@@ -111,6 +111,7 @@ fn snapshot(snapshot: &pb::Snapshot) -> Result<(), StoreError> {
         refused_values,
         tag_values_beyond,
         failures,
+        piece: _,
     } = snapshot;
     count("tags", *tag_values_beyond)?;
     refused_values.iter().try_for_each(|refused| count("refused values", refused.count))?;

@@ -3,7 +3,7 @@
 use std::{fmt, io, path::Path, sync::Arc};
 
 use golo::cli::chain;
-use rusqlite::ffi::ErrorCode;
+use rusqlite::ffi::{self, ErrorCode};
 
 use crate::support::failure::Failure;
 
@@ -37,6 +37,9 @@ pub enum StoreError {
     /// The file cannot be used, for this reason.
     #[error("{0}")]
     Unusable(String),
+    /// The file is damaged, or is not the one that was opened.
+    #[error("{0}")]
+    Damaged(String),
     /// The file cannot be opened at the moment: its disk is full or fails, or another process has locked it.
     #[error("cannot open {0}")]
     NotOpened(String, #[source] Arc<rusqlite::Error>),
@@ -67,7 +70,7 @@ impl StoreError {
     }
 
     pub(super) fn damaged(reason: impl fmt::Display) -> Self {
-        Self::Unusable(format!("the database is damaged: {reason}"))
+        Self::Damaged(format!("the database is damaged: {reason}"))
     }
 
     pub(super) fn refused(reason: impl Into<String>) -> Self {
@@ -98,6 +101,16 @@ impl StoreError {
         }
     }
 
+    /// True if the database is damaged, so that a part of its content may be lost.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) => true,
+            Self::Database(error) => is_damage(error),
+            _ => false,
+        }
+    }
+
     /// Returns a copy, for several callers of one transaction.
     pub(crate) fn again(&self) -> Self {
         match self {
@@ -107,24 +120,34 @@ impl StoreError {
             Self::Unknown(reason) => Self::Unknown(reason.clone()),
             Self::Full(error) => Self::Full(Arc::clone(error)),
             Self::Unusable(reason) => Self::Unusable(reason.clone()),
+            Self::Damaged(reason) => Self::Damaged(reason.clone()),
             Self::NotOpened(path, error) => Self::NotOpened(path.clone(), Arc::clone(error)),
             Self::Database(error) => Self::Database(Arc::clone(error)),
         }
     }
 }
 
+fn is_damage(error: &rusqlite::Error) -> bool {
+    let is_cut_off = || error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHORT_READ);
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        // A column has another type than golo has written, or is not UTF-8.
+        || matches!(error, rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..))
+        || is_cut_off()
+}
+
 fn is_passing(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::DiskFull
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::CannotOpen
-                | ErrorCode::OutOfMemory
+    !is_damage(error)
+        && matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::OutOfMemory
+            )
         )
-    )
 }
 
 fn failure(error: &rusqlite::Error) -> String {
@@ -165,8 +188,6 @@ impl From<StoreError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     #[test]

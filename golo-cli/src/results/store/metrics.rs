@@ -66,7 +66,8 @@ pub(super) fn add(connection: &Connection, part: i64, second: u64, metrics: &Met
     let second = integer(second);
     let mut insert = connection.prepare_cached(
         "INSERT INTO metrics (part, second, name, kind, unit, tags, count, sum, last, avg, min, p50, p95, p99, max, failed)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO NOTHING",
     )?;
     for (name, metric) in metrics.iter() {
         let kind = metric.kind().name();
@@ -78,9 +79,12 @@ pub(super) fn add(connection: &Connection, part: i64, second: u64, metrics: &Met
                 value => value.count(),
             });
             let (tags, failed) = (tags.map(json), failed.map(integer));
-            insert.execute(params![
+            let stored = insert.execute(params![
                 part, second, name, kind, unit, tags, count, sum, last, avg, min, p50, p95, p99, max, failed
             ])?;
+            if stored == 0 {
+                return Err(StoreError::refused("a metric occurs in two pieces of a snapshot"));
+            }
         }
     }
     Ok(())

@@ -91,6 +91,13 @@ impl Part {
                 Some(event::Event::Started(started)) => {
                     self.start(connection, local(started.at, started.ahead.into()))?;
                 }
+                Some(event::Event::Second(pb::Second { elapsed, snapshot: Some(piece), .. }))
+                    if piece.piece() == pb::Piece::Followed =>
+                {
+                    let at = seconds::second_of(*elapsed).max(self.next_second);
+                    self.measurements(connection, at, piece)?;
+                    second = Some(at);
+                }
                 Some(event::Event::Second(received)) => {
                     let at = seconds::second_of(received.elapsed);
                     if at < self.next_second {
@@ -143,7 +150,7 @@ impl Part {
         Ok(())
     }
 
-    /// Stores the snapshot of a second and removes the request series from it.
+    /// Stores the snapshot of a second, or the last piece of it.
     fn snapshot(
         &mut self,
         connection: &Connection,
@@ -151,14 +158,29 @@ impl Part {
         users: Option<u64>,
         snapshot: &mut pb::Snapshot,
     ) -> Result<(), StoreError> {
+        let checked = self.measurements(connection, second, snapshot)?;
+        self.triggers(connection, second, users, &checked)?;
+        self.next_second = second + 1;
+        Ok(())
+    }
+
+    /// Stores the requests, tags and metrics of a snapshot or of a piece of it. Removes the request series from it, unless
+    /// it is a piece: the series of a second are not known by the record that they came with. Returns the rest.
+    fn measurements(
+        &self,
+        connection: &Connection,
+        second: u64,
+        snapshot: &mut pb::Snapshot,
+    ) -> Result<Snapshot, StoreError> {
         let wrong = |error: WireError| StoreError::refused(format!("record {}: {error}", self.next_record));
+        let within = |error: StoreError| error.within(|| format!("record {}", self.next_record));
         let mut counts = (0_u64, 0_u64);
-        for written in std::mem::take(&mut snapshot.requests) {
-            let (series, is_failed) = series::find_or_add(connection, self.run, &written)
-                .map_err(|error| error.within(|| format!("record {}", self.next_record)))?;
-            let requests = seconds::add(connection, self.id, second, series, &written)
-                .map_err(|error| error.within(|| format!("record {}", self.next_record)))?;
-            if golo::wire::is_step(&written) {
+        let is_piece = snapshot.piece() != pb::Piece::Whole;
+        let requests = std::mem::take(&mut snapshot.requests);
+        for written in &requests {
+            let (series, is_failed) = series::find_or_add(connection, self.run, written).map_err(within)?;
+            let requests = seconds::add(connection, self.id, second, series, written).map_err(within)?;
+            if golo::wire::is_step(written) {
                 continue;
             }
             let is_cut = matches!(written.outcome, Some(pb::series::Outcome::Interrupted(_)));
@@ -166,16 +188,17 @@ impl Part {
             counts.1 = counts.1.saturating_add(if is_failed { requests } else { 0 });
         }
         let checked = Snapshot::try_from(&*snapshot).map_err(wrong)?;
-        self.triggers(connection, second, users, &checked)?;
-        tags::add(connection, self.id, second, &checked.tags)?;
-        metrics::add(connection, self.id, second, &checked.metrics)?;
+        tags::add(connection, self.id, second, &checked.tags).map_err(within)?;
+        metrics::add(connection, self.id, second, &checked.metrics).map_err(within)?;
+        if is_piece {
+            snapshot.requests = requests;
+        }
         let mut update = connection.prepare_cached(
             "UPDATE runs SET requests = min(requests, ?4 - ?1) + ?1,
                  requests_failed = min(requests_failed, ?4 - ?2) + ?2 WHERE id = ?3",
         )?;
         update.execute([integer(counts.0), integer(counts.1), self.run, i64::MAX])?;
-        self.next_second = second + 1;
-        Ok(())
+        Ok(checked)
     }
 
     fn triggers(

@@ -29,6 +29,15 @@ pub struct Chunk {
     pub has_ended: bool,
 }
 
+/// A record of a database that may be damaged.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// The record.
+    pub record: Record,
+    /// Reason why its series of requests are missing.
+    pub damage: Option<StoreError>,
+}
+
 /// The records of a part, in order. Records that arrive during the iteration may be included.
 pub struct Records<'a> {
     store: &'a Store,
@@ -67,15 +76,38 @@ impl Store {
         Ok((next > from).then(|| Chunk { bytes: buffer.into(), next, has_ended }))
     }
 
+    /// Returns one record of a part, also if other records or a part of this one are damaged. `None` if there is no such
+    /// record.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the record cannot be read.
+    pub fn salvage(&self, part: &KeptPart, number: u64) -> Result<Option<Salvaged>, StoreError> {
+        let select = "SELECT record FROM records WHERE part = ? AND number = ?";
+        let mut select = self.connection.prepare_cached(select)?;
+        let blob: Option<Vec<u8>> = select.query_row([part.id, integer(number)], |row| row.get(0)).optional()?;
+        let Some(blob) = blob else { return Ok(None) };
+        let mut record: Record = written(&blob)?;
+        let mut damage = None;
+        if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
+            damage = self.fill(part.id, number, event).err();
+        }
+        Ok(Some(Salvaged { record, damage }))
+    }
+
     fn page(&self, part: i64, from: u64) -> Result<VecDeque<Record>, StoreError> {
         let select = "SELECT number, record FROM records WHERE part = ? AND number >= ? AND number < ? ORDER BY number";
         let mut select = self.connection.prepare_cached(select)?;
         let mut rows = select.query(params![part, integer(from), integer(from.saturating_add(PAGE))])?;
         let mut records = VecDeque::new();
         while let Some(row) = rows.next()? {
+            let (found, expected) = (number(row, 0)?, from + records.len() as u64);
+            if found != expected {
+                return Err(StoreError::damaged(format_args!("record {expected} is missing")));
+            }
             let mut record: Record = written(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
             if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
-                self.fill(part, number(row, 0)?, event)?;
+                self.fill(part, found, event)?;
             }
             records.push_back(record);
         }
@@ -89,7 +121,10 @@ impl Store {
             event::Event::Finished(finished) => (self.rest(part, record)?, &mut finished.rest),
             _ => return Ok(()),
         };
-        if let (Some(second), Some(snapshot)) = (second, snapshot) {
+        // A piece has kept its series.
+        if let (Some(second), Some(snapshot)) = (second, snapshot)
+            && snapshot.piece() == pb::Piece::Whole
+        {
             snapshot.requests = self.requests(part, second)?;
         }
         Ok(())

@@ -14,7 +14,7 @@ pub(super) fn add(connection: &Connection, part: i64, second: u64, tags: &Tags) 
     let mut insert = connection.prepare_cached(
         "INSERT INTO tags (part, second, key, value, passed, failed, number_avg, number_min, number_p50, number_p95,
              number_p99, number_max)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )?;
     for (key, tag) in tags.iter() {
         let [passed, failed] = [false, true].map(|failed| integer(tag.count(Some(failed))));
@@ -26,7 +26,10 @@ pub(super) fn add(connection: &Connection, part: i64, second: u64, tags: &Tags) 
         let none = None::<f64>;
         for (value, counts) in tag.values() {
             let (passed, failed) = (integer(counts.passed), integer(counts.failed));
-            insert.execute(params![part, second, key, value, passed, failed, none, none, none, none, none, none])?;
+            let row = params![part, second, key, value, passed, failed, none, none, none, none, none, none];
+            if insert.execute(row)? == 0 {
+                return Err(StoreError::refused("a tag occurs in two pieces of a snapshot"));
+            }
         }
     }
     Ok(())
