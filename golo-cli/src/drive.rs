@@ -9,6 +9,7 @@ pub mod line_reader;
 pub mod local_time;
 pub mod merged_run;
 pub mod output_relay;
+pub mod recorded_run;
 pub mod run_end;
 pub mod served;
 pub mod setup_exchange;

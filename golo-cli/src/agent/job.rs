@@ -211,7 +211,7 @@ impl Job {
 
     /// Resets everything that [`note`](Self::note) has counted, before the events are replayed.
     pub fn forget_events(&self) {
-        self.change(|kept| (kept.started, kept.elapsed, kept.requests) = (None, 0, (0, 0)));
+        self.change(|kept| (kept.started, kept.elapsed, kept.requests, kept.interrupted) = (None, 0, (0, 0), 0));
     }
 
     /// Adds what the client has reported about this machine's clock to the event of the start.
@@ -413,6 +413,7 @@ impl Job {
             "users": live.users,
             "requests": requests,
             "failed": failed,
+            "interrupted": kept.interrupted,
             "rate": live.rate,
             "records": records,
             "committed": kept.for_collector.then_some(kept.committed),
@@ -422,13 +423,16 @@ impl Job {
     }
 }
 
-/// Adds the snapshot's completed requests to the job's record. Returns their number.
+/// Adds the snapshot's requests to the job's record. Returns the number of those that were completed.
 fn count(snapshot: Option<&Snapshot>, kept: &mut Kept) -> u64 {
     let mut all = 0;
-    let is_counted =
-        |series: &&Series| !matches!(series.outcome, Some(Outcome::Interrupted(_))) && !golo::wire::is_step(series);
-    for series in snapshot.into_iter().flat_map(|snapshot| &snapshot.requests).filter(is_counted) {
+    let is_request = |series: &&Series| !golo::wire::is_step(series);
+    for series in snapshot.into_iter().flat_map(|snapshot| &snapshot.requests).filter(is_request) {
         let count: u64 = series.durations.iter().flat_map(|durations| &durations.counts).sum();
+        if matches!(series.outcome, Some(Outcome::Interrupted(_))) {
+            kept.interrupted += count;
+            continue;
+        }
         all += count;
         if matches!(series.outcome, Some(Outcome::Unexpected(_) | Outcome::Failed(_))) {
             kept.requests.1 += count;

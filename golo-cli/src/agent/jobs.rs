@@ -284,6 +284,7 @@ impl Agent {
             ended: None,
             elapsed: 0,
             requests: (0, 0),
+            interrupted: 0,
             records: 0,
             for_collector: self.options.has_collector,
             committed: 0,

@@ -136,6 +136,9 @@ pub struct Kept {
     pub elapsed: u64,
     /// Number of requests, and of failed requests.
     pub requests: (u64, u64),
+    /// Number of requests that the end of the run cut off.
+    #[serde(default)]
+    pub interrupted: u64,
     /// Number of records once the job is over, else 0.
     pub records: u64,
     /// True if the records are sent to a collector.

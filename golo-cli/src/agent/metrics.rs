@@ -35,6 +35,14 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
     let (requests, failed) = totals.fold((0, 0), |(all, bad), (requests, failed)| (all + requests, bad + failed));
     one(&mut text, "golo_agent_requests", "gauge", "Number of requests of all listed jobs.", requests);
     one(&mut text, "golo_agent_requests_failed", "gauge", "Number of failed requests of all listed jobs.", failed);
+    let interrupted: u64 = jobs.iter().map(|job| job.kept().interrupted).sum();
+    one(
+        &mut text,
+        "golo_agent_requests_interrupted",
+        "gauge",
+        "Number of requests of all listed jobs that the end of the run cut off.",
+        interrupted,
+    );
     one(&mut text, "golo_agent_spool_bytes", "gauge", "Size of the database in bytes.", bytes);
     let waiting = jobs.iter().map(|job| {
         let kept = job.kept();

@@ -23,8 +23,8 @@ Each change has a 95% interval; those of rows other than the five below are wide
   96  a run is INVALID, died, did not start or has not ended, and `--force` is not given
   98  too noisy to tell: a deciding interval reaches past the tolerance, or the runs are too short
   99  regression: the whole interval of any row is past the tolerance
- 104  no such run, or a file or collector that cannot be read, or wrong flags
-   1  stdout cannot be written
+ 104  no such run, file or collector, or wrong flags
+   1  a run is damaged, or stdout cannot be written
 
 Five rows decide, unless `--all-metrics` is given: requests and triggers per second, the share of failed requests, p50 \
 and p95 of all requests.")]
@@ -59,9 +59,9 @@ pub fn compare(line: CompareLine) -> ExitCode {
     let read = Archive::open(archive).and_then(|archive| Ok((Side::read(&archive, &a)?, Side::read(&archive, &b)?)));
     let (a, b) = match read {
         Ok(sides) => sides,
-        Err(failure) => {
-            say(format_args!("golo: {failure}"));
-            return Exit::BadConfiguration.into();
+        Err(error) => {
+            say(format_args!("golo: {error}"));
+            return error.exit().into();
         }
     };
     let mut unfit: Vec<_> = [&a, &b].into_iter().filter_map(Side::unfit).collect();

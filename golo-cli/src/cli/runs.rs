@@ -25,6 +25,7 @@ Examples:
   golo runs --collector http://127.0.0.1:8082
   golo runs prune --keep 30d
 
+The exit code is 0 for every verdict of the runs, 1 if a run is damaged, and 104 if there is no such file or collector.
 `golo show` and `golo compare` accept the ID in the first column. Runs that did not start are listed too, and `golo show` \
 prints the reason; `latest` is the newest run that started.",
     args_conflicts_with_subcommands = true,
@@ -83,19 +84,19 @@ pub fn runs(line: RunsLine) -> ExitCode {
     }
     let listed = match Archive::open(archive).and_then(|archive| archive.list(limit)) {
         Ok(listed) => listed,
-        Err(failure) => {
-            say(format_args!("golo: {failure}"));
-            return Exit::BadConfiguration.into();
+        Err(error) => {
+            say(format_args!("golo: {error}"));
+            return error.exit().into();
         }
     };
-    let mut is_whole = true;
+    let mut exit = Exit::Success;
     let mut good = Vec::new();
     for listed in listed {
         match listed {
             Ok(listed) => good.push(listed),
-            Err(failure) => {
-                is_whole = false;
-                say(format_args!("golo: {failure}"));
+            Err(error) => {
+                exit = error.exit();
+                say(format_args!("golo: {error}"));
             }
         }
     }
@@ -104,10 +105,10 @@ pub fn runs(line: RunsLine) -> ExitCode {
         false => Ok(table(Page::stdout(), &good)),
     };
     if let Err(error) = text.and_then(|text| print(&text)) {
-        is_whole = false;
+        exit = Exit::Failed;
         say(format_args!("golo: stdout cannot be written: {error}"));
     }
-    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    exit.into()
 }
 
 /// Returns a table with two lines per run: its figures, and its name and plan.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use golo::cli::{Exit, ReportArgs, say, show as report_outcome};
+use golo::cli::{ReportArgs, say, show as report_outcome};
 
 use crate::results::archive::{Archive, ArchiveArgs};
 
@@ -17,7 +17,8 @@ Examples:
   golo show latest -o failures=failures.jsonl
   golo show latest --json | jq .requests.total.duration.p99
 
-The exit code is 0 for every verdict of the run: only `golo run` and `golo submit` exit with the code of the verdict.")]
+The exit code is 0 for every verdict of the run: only `golo run` and `golo submit` exit with the code of the verdict. It is \
+1 if the run is damaged, and 104 if there is no such run.")]
 pub struct ShowLine {
     /// Run: its ID or the beginning of it, the job's name for its newest run, or `latest`. A run that did not start is
     /// found by its ID
@@ -37,9 +38,9 @@ pub fn show(line: ShowLine) -> ExitCode {
     let ShowLine { run, report, archive } = line;
     match Archive::open(archive).and_then(|archive| archive.replay(&run, |_| {})) {
         Ok(replayed) => report_outcome(replayed.outcome, report),
-        Err(failure) => {
-            say(format_args!("golo: {failure}"));
-            Exit::BadConfiguration.into()
+        Err(error) => {
+            say(format_args!("golo: {error}"));
+            error.exit().into()
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use golo::cli::{RunCall, say, without_secrets};
 use golo::engine::share::Share;
 use golo::engine::snapshot::Snapshot;
-use golo::engine::{Finished, RunEvent, Sinks};
+use golo::engine::{RunEvent, Sinks};
 use golo::pb::engine as pb;
 use golo::pb::results::Ended;
 use golo::report::{MetricsOutput, RunOutcome, Written};
@@ -16,6 +16,7 @@ use golo::wire;
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::drive::engine_client::PlanCheck;
+use crate::drive::recorded_run::RecordedRun;
 use crate::drive::run_end::ended;
 use crate::drive::served::Served;
 use crate::drive::setup_exchange::SetupExchange;
@@ -80,7 +81,8 @@ pub async fn drive(
         .sharing(share)
         .exchanging(exchange)
         .on_stderr(on_stderr);
-    let mut outputs: Vec<Box<dyn MetricsOutput + '_>> = vec![Box::new(Events(on_event))];
+    let mut outputs: Vec<Box<dyn MetricsOutput + '_>> =
+        vec![Box::new(Events { on_event, recorded: RecordedRun::default() })];
     outputs.extend(further.into_iter().map(|output| output as Box<dyn MetricsOutput + '_>));
     let outcome = run_loop::run(&mut served, spec, sinks, &mut Orders::from(orders), &mut outputs).await;
     for Written { kind, path, remark, .. } in outputs.iter_mut().flat_map(|output| output.finish(&outcome)) {
@@ -92,16 +94,18 @@ pub async fn drive(
 }
 
 /// Converts events to their wire type and passes them on.
-struct Events<T>(T);
+struct Events<T> {
+    on_event: T,
+    recorded: RecordedRun,
+}
 
 impl<T: FnMut(pb::Event) + Send> MetricsOutput for Events<T> {
-    fn event(&mut self, event: &RunEvent, _: &Snapshot) {
-        (self.0)(wire::event(event));
+    fn event(&mut self, event: &RunEvent, totals: &Snapshot) {
+        (self.on_event)(wire::event(self.recorded.event(event, totals)));
     }
 
     fn finish(&mut self, outcome: &RunOutcome) -> Vec<Written> {
-        let finished: &Finished = &outcome.finished;
-        (self.0)(wire::event(finished));
+        (self.on_event)(wire::event(self.recorded.finished(&outcome.finished)));
         Vec::new()
     }
 }

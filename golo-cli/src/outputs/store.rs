@@ -3,8 +3,9 @@
 use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, RunEvent};
 use golo::report::{MetricsOutput, RunOutcome, Written};
-use golo_proto::engine::{self as pb, event::Event};
+use golo_proto::engine::event::Event;
 
+use crate::drive::recorded_run::RecordedRun;
 use crate::drive::run_end::ended;
 use crate::results::keep::{Keeper, Keeping};
 
@@ -13,8 +14,7 @@ pub struct StoreOutput {
     /// `None` once the last record has been stored.
     keeper: Option<Keeper>,
     keeping: Keeping,
-    /// Triggers whose interruption has been recorded.
-    interrupted: u64,
+    recorded: RecordedRun,
     has_finished: bool,
 }
 
@@ -22,7 +22,7 @@ impl StoreOutput {
     /// Creates the output. Records go to `keeper`, whose end is `keeping`.
     #[must_use]
     pub fn new(keeper: Keeper, keeping: Keeping) -> Self {
-        Self { keeper: Some(keeper), keeping, interrupted: 0, has_finished: false }
+        Self { keeper: Some(keeper), keeping, recorded: RecordedRun::default(), has_finished: false }
     }
 
     fn store(&self, event: Event) {
@@ -35,23 +35,15 @@ impl StoreOutput {
 impl MetricsOutput for StoreOutput {
     fn event(&mut self, event: &RunEvent, totals: &Snapshot) {
         match event {
-            RunEvent::Second(_) => self.interrupted = totals.triggers.interrupted,
-            RunEvent::Planned { .. } | RunEvent::Started { .. } | RunEvent::Adjusted(Ok(_)) => {}
+            RunEvent::Second(_) | RunEvent::Planned { .. } | RunEvent::Started { .. } | RunEvent::Adjusted(Ok(_)) => {}
             RunEvent::Ready { .. } | RunEvent::Adjusted(Err(_)) => return,
         }
-        self.store(event.into());
+        let event = self.recorded.event(event, totals);
+        self.store(event);
     }
 
     fn measured(&mut self, finished: &Finished) {
-        let mut event = Event::from(finished);
-        let recorded = self.interrupted.saturating_add(finished.rest.triggers.interrupted);
-        if let Event::Finished(pb::Finished { rest: Some(pb::Snapshot { triggers: Some(triggers), .. }), .. }) =
-            &mut event
-        {
-            // Triggers whose end a lost worker did not report are in the totals only.
-            triggers.interrupted += finished.totals.triggers.interrupted.saturating_sub(recorded);
-        }
-        self.store(event);
+        self.store(self.recorded.finished(finished));
         self.has_finished = true;
     }
 

@@ -1,5 +1,6 @@
 //! Stored runs to read again: in a database file or at a collector.
 
+mod error;
 mod remote;
 
 use std::{path::PathBuf, time::SystemTime};
@@ -13,6 +14,7 @@ use crate::results::replay::{Records, Replayed, replay};
 use crate::results::store::{KeptPart, Store, database_path};
 use crate::support::environment::variable;
 use crate::support::failure::Failure;
+pub use error::ArchiveError;
 use remote::Remote;
 
 /// Location of the stored runs.
@@ -55,13 +57,14 @@ impl Archive {
     /// # Errors
     ///
     /// Returns an error if the file cannot be opened, or the collector's URL, token or certificates are invalid.
-    pub fn open(args: ArchiveArgs) -> Result<Self, Failure> {
+    pub fn open(args: ArchiveArgs) -> Result<Self, ArchiveError> {
         let ArchiveArgs { db, collector, ca } = args;
         if let Some(url) = collector {
             let ca = ca.or_else(|| variable("GOLO_CA").map(PathBuf::from));
-            return Remote::new(&url, variable("GOLO_TOKEN").map(Secret::from), ca.as_deref()).map(Self::Collector);
+            let remote = Remote::new(&url, variable("GOLO_TOKEN").map(Secret::from), ca.as_deref());
+            return remote.map(Self::Collector).map_err(ArchiveError::NotFound);
         }
-        let path = database_path(db).map_err(|error| error.to_string())?;
+        let path = database_path(db).map_err(|error| ArchiveError::NotFound(error.to_string().into()))?;
         Ok(Self::File(Store::open_to_read(&path)?))
     }
 
@@ -70,7 +73,7 @@ impl Archive {
     /// # Errors
     ///
     /// Returns an error if the archive cannot be read.
-    pub fn list(&self, most: u64) -> Result<Vec<Result<Listed, Failure>>, Failure> {
+    pub fn list(&self, most: u64) -> Result<Vec<Result<Listed, ArchiveError>>, ArchiveError> {
         match self {
             Self::File(store) => {
                 let (runs, new) = list(store, most)?;
@@ -78,9 +81,13 @@ impl Archive {
                     // If this fails, the summaries are computed again next time.
                     _ = Store::open(store.path()).and_then(|mut store| store.summarize(&new));
                 }
-                Ok(runs.into_iter().map(|(run, summary)| Listed::of(run, summary)).collect())
+                let listed = runs.into_iter().map(|(run, summary)| Listed::of(run, summary));
+                Ok(listed.map(|listed| listed.map_err(ArchiveError::Unreadable)).collect())
             }
-            Self::Collector(remote) => remote.list(most),
+            Self::Collector(remote) => {
+                let listed = remote.list(most).map_err(ArchiveError::NotFound)?.into_iter();
+                Ok(listed.map(|listed| listed.map_err(ArchiveError::Unreadable)).collect())
+            }
         }
     }
 
@@ -89,7 +96,7 @@ impl Archive {
     /// # Errors
     ///
     /// Returns an error if there is no such run or it cannot be read.
-    pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, Failure> {
+    pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, ArchiveError> {
         let replayed = match self {
             Self::File(store) => {
                 let parts = store.find(called).and_then(|run| store.parts(&run))?;
@@ -101,7 +108,7 @@ impl Archive {
                 replay(parts, SystemTime::now(), on_second)
             }
         };
-        replayed.map_err(|error| format!("run `{called}`: {error}").into())
+        replayed.map_err(|error| ArchiveError::Unreadable(format!("run `{called}`: {error}").into()))
     }
 }
 

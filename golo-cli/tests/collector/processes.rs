@@ -254,3 +254,41 @@ async fn token_is_required_for_every_call() {
     let too_large = client().post(format!("{url}/push/db")).bearer_auth(token).body(" ".repeat(17 << 20)).send().await;
     assert_eq!(too_large.unwrap().status(), 413);
 }
+
+#[test]
+fn commands_agree_on_the_exit_code_of_a_run_that_cannot_be_read() {
+    let place = Place::new();
+    let mut store = place.store();
+    for run in ["good", "damaged"] {
+        ingest(&mut store, (run, "a"), 0, &part(run, ("a", 0, 1), 3)).unwrap();
+    }
+    let damage = "UPDATE records SET record = x'ff' WHERE number = 3 AND part = 2";
+    assert_eq!(place.sql().execute(damage, []).unwrap(), 1);
+    let collector = Running::start(&place.db());
+    let url = collector.address.to_string();
+    let db = place.db().display().to_string();
+    for archive in [["--db", &db], ["--collector", &url]] {
+        let code = |arguments: &[&str]| {
+            let mut golo = Command::new(env!("CARGO_BIN_EXE_golo"));
+            golo.args(arguments).args(archive).env_remove("GOLO_TOKEN");
+            let output = golo.output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        for (arguments, expected) in [
+            (&["show", "good"][..], 0),
+            (&["runs"], 1),
+            (&["show", "damaged"], 1),
+            (&["compare", "good", "damaged", "--force"], 1),
+            (&["show", "unknown"], 104),
+            (&["compare", "good", "unknown", "--force"], 104),
+        ] {
+            let (exit, said) = code(arguments);
+            assert_eq!(exit, Some(expected), "{arguments:?} {archive:?}: {said}");
+        }
+    }
+    let nowhere = ["--db", "/no/such/file"];
+    for arguments in [&["runs"][..], &["show"]] {
+        let golo = Command::new(env!("CARGO_BIN_EXE_golo")).args(arguments).args(nowhere).output().unwrap();
+        assert_eq!(golo.status.code(), Some(104), "{arguments:?}");
+    }
+}

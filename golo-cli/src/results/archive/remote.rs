@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use tokio::runtime::{Builder, Runtime};
 
+use super::ArchiveError;
 use crate::http::COLLECTOR_PORT;
 use crate::http::client::{Address, HttpClient, Names};
 use crate::http::server::Secret;
@@ -66,12 +67,19 @@ impl Remote {
     }
 
     /// Returns the records of a run, one list per part.
-    pub(super) fn records(&self, called: &str) -> Result<Vec<Vec<Record>>, Failure> {
-        let body = self.get(&["api", "runs", called, "records"], None)?;
+    pub(super) fn records(&self, called: &str) -> Result<Vec<Vec<Record>>, ArchiveError> {
+        let body = self.get(&["api", "runs", called, "records"], None).map_err(|failure| {
+            // A collector that has the run and cannot read its records breaks off its response.
+            match self.get(&["api", "runs", called], None) {
+                Ok(_) => ArchiveError::Unreadable(failure),
+                Err(_) => ArchiveError::NotFound(failure),
+            }
+        })?;
         let mut parts: Vec<Vec<Record>> = Vec::new();
         let mut rest = &*body;
         while !rest.is_empty() {
-            let record = Record::decode_length_delimited(&mut rest).map_err(|_| self.unexpected_response())?;
+            let record = Record::decode_length_delimited(&mut rest)
+                .map_err(|_| ArchiveError::NotFound(self.unexpected_response()))?;
             // A `Begun` record is the first of each part.
             match (&record.record, parts.last_mut()) {
                 (Some(record::Record::Begun(_)), _) | (_, None) => parts.push(vec![record]),

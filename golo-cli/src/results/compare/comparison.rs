@@ -13,10 +13,9 @@ use super::estimate::Advice;
 use super::rows::{Row, Shown, Tolerance, Unit};
 use super::seconds::{QUANTILES, Seconds};
 use super::tags::Subject;
-use crate::results::archive::Archive;
+use crate::results::archive::{Archive, ArchiveError};
 use crate::results::keep::short;
 use crate::results::replay::Replayed;
-use crate::support::failure::Failure;
 
 /// Minimum number of counted seconds of each run.
 pub(super) const FEWEST: usize = 8;
@@ -41,7 +40,7 @@ impl Side {
     /// # Errors
     ///
     /// Returns an error if there is no such run or it cannot be read.
-    pub fn read(archive: &Archive, called: &str) -> Result<Self, Failure> {
+    pub fn read(archive: &Archive, called: &str) -> Result<Self, ArchiveError> {
         let mut seconds = Seconds::default();
         let replayed = archive.replay(called, |second| seconds.add(second))?;
         Ok(Self::of(&replayed, seconds))
