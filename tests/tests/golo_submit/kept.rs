@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use golo::pb::engine::event::Event;
+use golo::pb::results::{Record, record::Record as Kind};
 use golo_tests::{Finished, Program, Signal, command, until, within};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -286,4 +288,48 @@ async fn run_is_not_stored_with_no_keep_or_without_records() {
     let ran = kept.call(target.url(), "-i 4", &kept.own()).finish().await;
     ran.assert_ended_with(107, "NOT STARTED");
     assert_eq!((ran.finished.said("kept"), kept.own().exists()), (0, false), "{:#?}", ran.finished);
+}
+
+#[tokio::test]
+async fn cut_off_requests_are_counted_alike_by_agents_and_collector() {
+    let kept = Kept::start().await;
+    let target = sample();
+    let call = kept.call(target.url(), "-u 3 -d 1 --graceful-stop 500ms --name hang", &kept.own());
+    let ran = call.finish().await;
+    ran.assert_ended_with(99, "no request ended, 3 requests cut off");
+    let jobs = kept.fleet.last_jobs().await;
+    assert_eq!(jobs.iter().map(|job| job["interrupted"].as_u64().unwrap()).sum::<u64>(), 3, "{jobs:#?}");
+    let shown = kept.ask_collector(&["show", &kept_as(&ran.finished), "--json"]).await;
+    let document: Value = serde_json::from_str(&shown.stdout.join("\n")).unwrap();
+    assert_eq!((&document["requests"]["interrupted"], &document["load"]["interrupted"]), (&3.into(), &3.into()));
+
+    // A load test that is killed does not report the end of its triggers.
+    let running = kept.call(target.url(), "-u 4 -d 600 --name hang", &kept.own()).spawn();
+    until("all are in flight, and that is recorded", || target.counter().seen >= 7).await;
+    let all_due = async || {
+        let mut due = 0;
+        for job in kept.fleet.last_jobs().await.iter().zip(&kept.fleet.agents) {
+            due += triggers(&job.1.records(job.0["id"].as_str().unwrap()).await).0;
+        }
+        due == 4
+    };
+    within("it is recorded", async { while !all_due().await {} }).await;
+    kept.fleet.agents.iter().for_each(super::fleet::Agent::kill_load_test);
+    running.finish().await;
+    for (job, agent) in kept.fleet.last_jobs().await.iter().zip(&kept.fleet.agents) {
+        assert_eq!(triggers(&agent.records(job["id"].as_str().unwrap()).await), (2, 2), "due, and cut off: {job:#}");
+    }
+}
+
+/// Returns the number of triggers that were due, and of those that were cut off.
+fn triggers(records: &[Record]) -> (u64, u64) {
+    let snapshots = records.iter().filter_map(|record| match record.record.as_ref()? {
+        Kind::Event(event) => match event.event.as_ref()? {
+            Event::Second(second) => second.snapshot.as_ref()?.triggers.as_ref(),
+            Event::Finished(finished) => finished.rest.as_ref()?.triggers.as_ref(),
+            _ => None,
+        },
+        _ => None,
+    });
+    snapshots.fold((0, 0), |(due, cut), triggers| (due + triggers.due, cut + triggers.interrupted))
 }
