@@ -7,5 +7,6 @@ pub mod new_crate;
 pub mod run;
 pub mod runs;
 pub mod show;
+pub mod sign;
 pub mod submit;
 pub mod yaml;

@@ -3,4 +3,5 @@
 pub mod limits;
 pub mod load_test;
 pub mod port_owner;
+pub mod signature;
 pub mod supervisor;

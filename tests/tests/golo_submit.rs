@@ -16,10 +16,10 @@ mod feeds;
 mod fleet;
 #[path = "golo_submit/kept.rs"]
 mod kept;
-#[path = "golo_submit/leases.rs"]
-mod leases;
 #[path = "golo_submit/large.rs"]
 mod large;
+#[path = "golo_submit/leases.rs"]
+mod leases;
 #[path = "golo_submit/setup.rs"]
 mod setup;
 #[path = "golo_submit/steered.rs"]

@@ -38,6 +38,7 @@ use super::results::{Extent, Results};
 use super::uploads::{Content, Uploads, is_full, unwritten};
 use crate::drive::run_end::RunEnd;
 use crate::http::server::{Refusal, Statuses};
+use crate::process::signature::Trust;
 use crate::support::moments::now;
 
 /// Number of bytes reserved for the end of a job.
@@ -56,6 +57,8 @@ pub struct AgentOptions {
     pub max_upload: u64,
     /// Limits on jobs.
     pub limits: JobLimits,
+    /// Keys of which one must have signed a load test.
+    pub trust: Trust,
     /// Time for which records are kept after the collector has them or has refused them; without a collector, after the
     /// end of the job.
     pub keep: Duration,
@@ -205,19 +208,20 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error if the request is invalid, exceeds a limit or names a file that was not uploaded, if the run
-    /// already has this part, if the queue is full, if the disk cannot be written, or if the agent is stopping.
+    /// Returns an error if the request is invalid, exceeds a limit or names a file that was not uploaded, if the load
+    /// test is not signed by a trusted key, if the run already has this part, if the queue is full, if the disk cannot be
+    /// written, or if the agent is stopping.
     pub fn queue(self: &Arc<Self>, asked: Value) -> Result<Arc<Job>, Refusal> {
         if *self.stopping.borrow() {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping"));
         }
         let request = Request::parse(&asked, &self.options.name).map_err(Refusal::bad)?;
         self.options.limits.check(&request.call, &request.params, request.share).map_err(Refusal::bad)?;
-        if self.binaries.find(&request.binary).is_none() {
-            return Err(Refusal::bad(
-                "`binary` is unknown: upload the load test first, and use the `binary` that `/upload` returns",
-            ));
-        }
+        let binary = self.binaries.find(&request.binary).ok_or_else(|| {
+            Refusal::bad("`binary` is unknown: upload the load test first, and use the `binary` that `/upload` returns")
+        })?;
+        let trusted = self.options.trust.check(&binary, request.signature.as_deref());
+        trusted.map_err(|error| Refusal::new(StatusCode::FORBIDDEN, error.to_string()))?;
         if let Some((name, _)) = request.data.iter().find(|(_, hash)| self.files.find(hash).is_none()) {
             let reason = format!(
                 "`data`: the file for `{name}` is unknown: upload it first, and use the `file` that `/files` returns"

@@ -10,6 +10,7 @@ use super::{jobs::AgentOptions, limits::JobLimits};
 use crate::agent::pusher::{Collector, CollectorOptions};
 use crate::http::server::{Secret, ServerArgs, ServerOptions};
 use crate::process::limits::bytes;
+use crate::process::signature::Trust;
 use crate::support::environment::{data_folder, is_machine, machine};
 use crate::support::failure::Failure;
 
@@ -46,6 +47,10 @@ pub struct AgentLine {
     /// need a firewall
     #[arg(long, value_name = "HOST[:PORT]", value_parser = target, help_heading = "Limits of jobs")]
     pub allow_target: Vec<String>,
+    /// Run only load tests that this key signed (may be repeated): a public key, or a file with one, as `golo sign
+    /// --new-key` and minisign write them. Files of test data are not signed
+    #[arg(long, value_name = "KEY|FILE.pub", help_heading = "Limits of jobs")]
+    pub trust: Vec<String>,
     /// Send the metrics of each job while it runs (may be repeated): prometheus=ADDR, prometheus-rw=URL, otlp=URL,
     /// influxdb=URL. Their label `agent` is the name of this agent's part of the run
     #[arg(short, long, value_name = "TYPE=ARG", value_parser = receiver, help_heading = "Metrics")]
@@ -101,6 +106,7 @@ impl AgentLine {
             data,
             max_upload: self.max_upload,
             limits: JobLimits { users: self.max_users, duration: self.max_duration, targets: self.allow_target },
+            trust: Trust::of(&self.trust).map_err(|error| format!("`--trust`: {error}"))?,
             keep: self.keep,
             has_collector: collector.is_some(),
             statuses: server.statuses.clone(),

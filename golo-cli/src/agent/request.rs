@@ -14,7 +14,7 @@ use crate::{process::limits::LimitArgs, results::store::MAX_PARTS, support::fail
 /// Name of a job without a name.
 const NAMELESS: &str = "dead_letter";
 /// Keys of the agent, which job files do not have.
-const OWN: [&str; 8] = ["binary", "data", "run", "agent", "share", "hold", "lease", "request"];
+const OWN: [&str; 9] = ["binary", "signature", "data", "run", "agent", "share", "hold", "lease", "request"];
 /// Flags of `run` that concern the client's files and terminal, or the run as a whole.
 const ELSEWHERE: [&str; 5] = ["out", "file", "quiet", "no-progress", "abort-on-fail"];
 /// Reserved run ID, which means the newest run.
@@ -32,6 +32,8 @@ pub struct Request {
     pub name: String,
     /// SHA-256 of the load test.
     pub binary: String,
+    /// Text of the signature of the load test.
+    pub signature: Option<String>,
     /// SHA-256 of each file of test data, by its name.
     pub data: BTreeMap<String, String>,
     /// ID of the run that the job is a part of.
@@ -90,6 +92,7 @@ impl Request {
         Ok(Self {
             name,
             binary: text("binary")?.ok_or("`binary` is missing: expected the hash that `/upload` returned")?,
+            signature: text("signature")?,
             data: data(keys.get("data"))?,
             run: id(text("run")?.unwrap_or_else(golo::new_sequence_id), "run")?,
             agent: part(text("agent")?.unwrap_or_else(|| agent.to_owned()))?,

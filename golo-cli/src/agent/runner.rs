@@ -141,9 +141,10 @@ fn with_reason(ended: Ended, job: &Job) -> Ended {
 fn driven_job(agent: &Agent, job: &Arc<Job>) -> Result<driven::Job, Failure> {
     let kept = job.kept();
     let mut request = Request::parse(&kept.request, &kept.agent)?;
-    // The agent may have been restarted with other limits.
+    // The agent may have been restarted with other limits and keys.
     agent.options.limits.check(&request.call, &request.params, request.share)?;
     let path = agent.binaries.find(&kept.binary).ok_or("the load test has been deleted: upload it again")?;
+    agent.options.trust.check(&path, request.signature.as_deref()).map_err(|error| error.to_string())?;
     let mut params = std::mem::take(&mut request.params);
     if !agent.options.limits.targets.is_empty() {
         params.push((TARGETS.to_owned(), agent.options.limits.targets.join(",")));

@@ -85,6 +85,7 @@ mod tests {
             data: data.to_owned(),
             max_upload: 1 << 20,
             limits: Default::default(),
+            trust: Default::default(),
             keep: Duration::ZERO,
             has_collector: false,
             statuses: Default::default(),

@@ -9,6 +9,7 @@ use crate::cli::compare::CompareLine;
 use crate::cli::run::RunLine;
 use crate::cli::runs::RunsLine;
 use crate::cli::show::ShowLine;
+use crate::cli::sign::SignLine;
 use crate::cli::submit::SubmitLine;
 use crate::collector::CollectorLine;
 
@@ -38,6 +39,8 @@ pub enum Command {
     Agent(Box<AgentLine>),
     /// Store results from agents in an SQLite database and serve them over HTTP
     Collector(Box<CollectorLine>),
+    /// Sign a load test, so that agents with `--trust` run it
+    Sign(SignLine),
     /// List stored runs, newest first
     Runs(RunsLine),
     /// Print the summary of a stored run and write its reports

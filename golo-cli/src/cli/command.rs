@@ -8,6 +8,7 @@ use crate::cli::new_crate::new_crate;
 use crate::cli::run::run;
 use crate::cli::runs::runs;
 use crate::cli::show::show;
+use crate::cli::sign::sign;
 use crate::cli::submit;
 use crate::collector::collect;
 use crate::process::supervisor;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Collector(line) => collect(*line),
         Command::Submit(line) => submit::run(*line),
         Command::Agent(line) => crate::agent::run(*line),
+        Command::Sign(line) => sign(line),
         Command::Runs(line) => runs(line),
         Command::Show(line) => show(line),
         Command::Compare(line) => compare(line),

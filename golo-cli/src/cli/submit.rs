@@ -2,6 +2,8 @@
 
 mod line;
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use golo::cli::{Connections, RunCall, RunExtras, TransportOptions, run_driver, say};
@@ -15,6 +17,7 @@ use crate::fleet::part::useful;
 use crate::fleet::{Fleet, FleetSettings};
 use crate::outputs::{self, exports::Hurry, store::StoreEnd};
 use crate::process::limits::LimitArgs;
+use crate::process::signature::beside;
 use crate::results::keep::Keeper;
 use crate::support::environment::variable;
 use crate::web::board::AgentRow;
@@ -28,7 +31,7 @@ const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw
 pub fn run(line: SubmitLine) -> ExitCode {
     let agents =
         line.agents(variable).and_then(|agents| Ok((agents, line.on_agent_loss(variable)?, line.lease(variable)?)));
-    let SubmitLine { load_test, run, env, .. } = line;
+    let SubmitLine { load_test, run, env, signature, .. } = line;
     let asked = match Asked::read(load_test, run) {
         Ok(asked) if asked.call.wants_lines() => return refused("submit", UsageError::wrong(NO_LINES)),
         Ok(asked) => asked,
@@ -54,7 +57,11 @@ pub fn run(line: SubmitLine) -> ExitCode {
             call.plan()
         ));
     }
-    let job = job(&call, &name, limits, env, variable);
+    let mut job = job(&call, &name, limits, env, variable);
+    match read_signature(signature, &load_test.path) {
+        Ok(signature) => job.extend(signature.map(|text| ("signature".to_owned(), text.into()))),
+        Err(error) => return refused("submit", error),
+    }
     let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
     let mut web = match open_page(web, (&run, &name), &call, &keep) {
         Ok(web) => web,
@@ -81,6 +88,19 @@ pub fn run(line: SubmitLine) -> ExitCode {
         keeping.finish();
     }
     code
+}
+
+/// Returns the text of the signature of a load test. A file that is not given may be missing.
+fn read_signature(given: Option<PathBuf>, load_test: &Path) -> Result<Option<String>, UsageError> {
+    let is_given = given.is_some();
+    let path = given.unwrap_or_else(|| beside(load_test));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_given => Ok(None),
+        Err(error) => {
+            Err(UsageError::wrong(format_args!("the signature `{}` cannot be read: {error}", path.display())))
+        }
+    }
 }
 
 /// Checks that `agents` agents can use the options of the transport.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 /// Variables that a load test does not get. With the first two it could have an agent run anything, with the third it
-/// could steer its own run, and the others are credentials of receivers of metrics.
-pub const SECRETS: [&str; 13] = [
+/// could steer its own run, the last opens a key, and the others
+/// are credentials of receivers of metrics.
+pub const SECRETS: [&str; 14] = [
     "GOLO_TOKEN",
     "GOLO_COLLECTOR_TOKEN",
     "GOLO_WEB_TOKEN",
@@ -18,6 +19,7 @@ pub const SECRETS: [&str; 13] = [
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "GOLO_SIGN_PASSWORD",
 ];
 
 /// Maximum length of a machine's name, in bytes.

@@ -1,5 +1,6 @@
 //! Access to an agent: tokens, hosts, origins, paths, TLS.
 
+use golo_cli::process::signature::sign;
 use reqwest::{Client, Method};
 use serde_json::json;
 
@@ -259,4 +260,40 @@ async fn tls_agent_serves_and_checks_the_token() {
     let mut plain = tokio::net::TcpStream::connect(agent.address()).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert_eq!(call(Method::GET).bearer_auth("hush-hush").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn agent_with_trusted_keys_runs_only_what_they_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("checkout");
+    std::fs::write(&program, crate::load_test::script()).unwrap();
+    let keys = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+    let others = minisign::KeyPair::generate_unencrypted_keypair().unwrap();
+    let agent = Start::with(&["--trust", &keys.pk.to_base64()]).agent();
+    let binary = agent.load_test().await;
+    let job = |signature: Option<&str>| {
+        let mut job = json!({ "binary": binary, "users": 1, "iterations": 1 });
+        if let Some(signature) = signature {
+            job["signature"] = signature.into();
+        }
+        job
+    };
+    let signed = |keys: &minisign::KeyPair| sign(&keys.sk, &program, 0).unwrap();
+    for (signature, reason) in [
+        (None, "the load test is not signed, and this agent only runs those that "),
+        (Some(signed(&others)), "the load test is signed by the key "),
+        (Some("nonsense".to_owned()), "the signature cannot be read"),
+    ] {
+        let (status, answer) = agent.post("/queue", job(signature.as_deref())).await;
+        assert_eq!(status, 403, "{answer}");
+        assert!(answer["error"].as_str().unwrap().starts_with(reason), "{answer}");
+    }
+    let id = agent.queue(job(Some(&signed(&keys)))).await;
+    agent.until(&id, "completed").await;
+    std::fs::write(&program, "another program").unwrap();
+    let (status, answer) = agent.post("/queue", job(Some(&signed(&keys)))).await;
+    assert!(status == 403 && answer["error"].as_str().unwrap().contains("is not of this load test"), "{answer}");
+
+    let (code, said) = Start::with(&["--trust", "RWnonsense"]).refused();
+    assert!(code == 104 && said.contains("`--trust`: `RWnonsense` is no public key"), "{said}");
 }

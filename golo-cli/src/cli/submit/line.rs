@@ -61,6 +61,9 @@ pub struct SubmitLine {
     /// [env: GOLO_CA]
     #[arg(long, value_name = "FILE.pem", help_heading = "Agents")]
     pub ca: Option<PathBuf>,
+    /// Signature of the load test, for agents with `--trust`: see `golo sign` [default: BINARY.minisig, if it exists]
+    #[arg(long, value_name = "FILE", help_heading = "Agents")]
+    pub signature: Option<PathBuf>,
     /// Reaction to the loss of an agent (10 s of silence): `fail` stops the run and exits with 107; `continue` goes on
     /// without its share, reports the missing load and exits with 96 [env: GOLO_ON_AGENT_LOSS] [default: fail]
     #[arg(long, value_name = "fail|continue", value_enum, hide_possible_values = true, help_heading = "Agents")]
