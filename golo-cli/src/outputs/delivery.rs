@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use golo::report::Written;
+use snap::raw::{Decoder, Encoder};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 /// Number of seconds that wait for a receiver. If there are more, the oldest is dropped.
 pub const KEPT: usize = 60;
-/// Largest size of all seconds that wait, in bytes, unless it is a single one. With many series, a second can have 10 MB.
+/// Largest size of all seconds that wait, in bytes, unless it is a single one. With many series, a second can have 10 MB
+/// before it is compressed.
 const KEPT_BYTES: usize = 64 << 20;
 /// Longest time for one request.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -58,8 +60,8 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Inner {
-    waiting: VecDeque<Vec<Parcel>>,
-    /// Size of `waiting`.
+    waiting: VecDeque<Second>,
+    /// Size of `waiting` in memory.
     bytes: usize,
     /// Number of the first of `waiting`.
     first: u64,
@@ -70,9 +72,39 @@ struct Inner {
     reason: Option<String>,
 }
 
-/// Returns the size of a second, in bytes.
-fn size(parcels: &[Parcel]) -> usize {
-    parcels.iter().map(|parcel| parcel.body.len()).sum()
+/// The requests of a second.
+#[derive(Debug, Clone)]
+struct Second {
+    parcels: Vec<Parcel>,
+    /// True if the bodies are compressed, which takes a fraction of the memory.
+    is_packed: bool,
+}
+
+impl Second {
+    /// Returns the size of the bodies in memory, in bytes.
+    fn size(&self) -> usize {
+        self.parcels.iter().map(|parcel| parcel.body.len()).sum()
+    }
+
+    fn packed(self) -> Self {
+        let pack = |body: &Bytes| Encoder::new().compress_vec(body).map(Bytes::from);
+        let parcels: Result<_, snap::Error> =
+            self.parcels.iter().map(|parcel| Ok(Parcel { kind: parcel.kind, body: pack(&parcel.body)? })).collect();
+        // Only bodies of more than 4 GB cannot be compressed.
+        parcels.map_or(self, |parcels| Self { parcels, is_packed: true })
+    }
+
+    /// Returns the requests as they are sent. The error, which only damaged memory can cause, is a reason for a summary.
+    fn unpacked(self) -> Result<Vec<Parcel>, String> {
+        if !self.is_packed {
+            return Ok(self.parcels);
+        }
+        let unpack = |parcel: Parcel| {
+            let body = Decoder::new().decompress_vec(&parcel.body).map_err(|error| error.to_string())?;
+            Ok(Parcel { kind: parcel.kind, body: body.into() })
+        };
+        self.parcels.into_iter().map(unpack).collect()
+    }
 }
 
 impl Inner {
@@ -80,7 +112,7 @@ impl Inner {
     fn take(&mut self, number: u64) -> bool {
         let taken = if self.first == number { self.waiting.pop_front() } else { None };
         self.first += u64::from(taken.is_some());
-        self.bytes -= taken.as_deref().map_or(0, size);
+        self.bytes -= taken.as_ref().map_or(0, Second::size);
         taken.is_some()
     }
 }
@@ -90,20 +122,22 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the requests of a second. Never waits.
+    /// Adds the requests of a second. Never waits. They are compressed if the receiver is late.
     pub fn push(&self, parcels: Vec<Parcel>) {
         if parcels.is_empty() {
             return;
         }
+        let second = Second { parcels, is_packed: false };
+        let second = if self.is_empty() { second } else { second.packed() };
         let mut inner = self.lock();
-        let bytes = size(&parcels);
+        let bytes = second.size();
         while inner.waiting.len() >= KEPT || (inner.bytes + bytes > KEPT_BYTES && !inner.waiting.is_empty()) {
             let oldest = inner.first;
             inner.take(oldest);
             inner.dropped += 1;
         }
         inner.bytes += bytes;
-        inner.waiting.push_back(parcels);
+        inner.waiting.push_back(second);
         drop(inner);
         self.news.notify_one();
     }
@@ -127,13 +161,13 @@ impl Queue {
     }
 
     /// Waits for the next second. Returns its number and its requests, or `None` at the end.
-    async fn next(&self) -> Option<(u64, Vec<Parcel>)> {
+    async fn next(&self) -> Option<(u64, Second)> {
         loop {
             let news = self.news.notified();
             {
                 let inner = self.lock();
-                if let Some(parcels) = inner.waiting.front() {
-                    return Some((inner.first, parcels.clone()));
+                if let Some(second) = inner.waiting.front() {
+                    return Some((inner.first, second.clone()));
                 }
                 if inner.is_closed {
                     return None;
@@ -158,8 +192,14 @@ impl Queue {
 
 /// Sends all seconds of a queue in order, until the queue is closed and empty.
 pub async fn deliver(queue: Arc<Queue>, mut courier: Box<dyn Courier>) {
-    while let Some((number, parcels)) = queue.next().await {
-        let is_sent = deliver_second(&queue, number, &parcels, &mut *courier).await;
+    while let Some((number, second)) = queue.next().await {
+        let is_sent = match second.unpacked() {
+            Ok(parcels) => deliver_second(&queue, number, &parcels, &mut *courier).await,
+            Err(reason) => {
+                queue.lock().reason = Some(reason);
+                false
+            }
+        };
         let mut inner = queue.lock();
         // It may have been dropped while it was sent.
         let is_new = inner.take(number);
@@ -274,11 +314,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn large_seconds_are_dropped_before_they_take_too_much_memory() {
         let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
-        let large = "x".repeat(KEPT_BYTES / 4);
-        for number in 0..7 {
-            queue.push(second(&[&format!("{number}{large}")]));
+        // Bytes that cannot be compressed.
+        let mut state = 1_u32;
+        let mut large = |length: usize| -> Vec<Parcel> {
+            let next = |_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            };
+            vec![Parcel { kind: "", body: (0..length).map(next).collect() }]
+        };
+        for _ in 0..7 {
+            queue.push(large(KEPT_BYTES / 4));
         }
-        queue.push(second(&[&"y".repeat(2 * KEPT_BYTES)]));
+        queue.push(large(2 * KEPT_BYTES));
         queue.push(second(&["last"]));
         queue.close();
         assert_eq!(queue.lock().waiting.len(), 1);
@@ -286,6 +334,23 @@ mod tests {
         assert_eq!(*fake.accepted.lock().unwrap(), ["last"]);
         assert_eq!(queue.lock().bytes, 0);
         assert_eq!(remark(&queue).unwrap(), "8 of 9 seconds were dropped: it was too slow");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn seconds_that_wait_take_little_memory_and_arrive_unchanged() {
+        let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
+        let lines = |second: usize| -> String {
+            (0..10_000).map(|line| format!("requests,route=/items/{line} count={}\n", line % 7 + second)).collect()
+        };
+        let all: Vec<String> = (0..KEPT).map(lines).collect();
+        all.iter().for_each(|lines| queue.push(second(&[lines])));
+        let length: usize = all.iter().map(String::len).sum();
+        assert!(queue.lock().bytes * 3 < length, "{} of {length} bytes", queue.lock().bytes);
+        queue.close();
+        deliver(Arc::clone(&queue), Box::new(fake.clone())).await;
+        assert!(*fake.accepted.lock().unwrap() == all);
+        assert_eq!(queue.lock().bytes, 0);
+        assert_eq!(remark(&queue), None);
     }
 
     #[tokio::test(start_paused = true)]
