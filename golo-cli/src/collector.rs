@@ -10,6 +10,7 @@ mod metrics;
 mod push;
 mod records;
 mod refusals;
+mod streamed;
 mod writer;
 
 use std::{io, process::ExitCode, sync::Arc};
@@ -70,7 +71,7 @@ impl Collector {
             .route("/api/runs/{run}/series", get(api::series))
             .route("/api/runs/{run}/seconds", get(api::seconds))
             .route("/api/runs/{run}/records", get(records::all))
-            .route("/api/runs/{run}/agents/{agent}/records", post(records::ingest))
+            .route("/api/runs/{run}/agents/{agent}/records", post(records::ingest).get(records::page))
             .route("/api/runs/{run}/agents/{agent}/next", get(records::next))
             .route("/healthz", get(api::health))
             .route("/metrics", get(metrics::metrics))

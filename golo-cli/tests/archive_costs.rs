@@ -3,11 +3,16 @@
 //! ```text
 //! cargo test --release -p golo-cli --test archive_costs -- --ignored --nocapture
 //! ```
+//!
+//! `GOLO_COSTS_FOLDER` is a folder whose database of the long runs is used again the next time.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it is a measurement")]
 
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use golo::engine::histogram::Histogram;
 use golo::engine::plan::{Asked, Plan};
@@ -19,6 +24,8 @@ use golo_proto::results::{Begun, Ended, Record, record};
 const RUNS: u64 = 100;
 const SECONDS: u64 = 600;
 const SERIES: u64 = 10;
+/// Length and routes of the long runs.
+const LONG: (u64, u64) = (20_000, 25);
 const SECOND: u64 = 1_000_000_000;
 
 fn record(record: record::Record) -> Record {
@@ -29,9 +36,8 @@ fn event(event: Event) -> Record {
     record(record::Record::Event(pb::Event { event: Some(event) }))
 }
 
-fn begun(run: u64) -> Record {
-    let plan =
-        Plan::new(Asked { duration: Some(std::time::Duration::from_secs(SECONDS)), ..Asked::default() }).unwrap();
+fn begun(run: u64, seconds: u64) -> Record {
+    let plan = Plan::new(Asked { duration: Some(Duration::from_secs(seconds)), ..Asked::default() }).unwrap();
     let plan = pb::Plan { needs: 1, load: Some((&plan).into()), workers: 2, ..pb::Plan::default() };
     record(record::Record::Begun(Begun {
         run: format!("run-{run:03}"),
@@ -43,7 +49,7 @@ fn begun(run: u64) -> Record {
 }
 
 /// Returns a second with 50 requests per series, with a spread similar to that of a real service.
-fn second(run: u64, number: u64) -> Record {
+fn second(run: u64, number: u64, all: u64) -> Record {
     let series = |series: u64| {
         let mut durations = Histogram::new();
         for request in 0..50 {
@@ -66,20 +72,17 @@ fn second(run: u64, number: u64) -> Record {
         }
     };
     let triggers = pb::Triggers { due: 500, done: 500, ..pb::Triggers::default() };
-    let snapshot = pb::Snapshot {
-        requests: (0..SERIES).map(series).collect(),
-        triggers: Some(triggers),
-        ..pb::Snapshot::default()
-    };
+    let snapshot =
+        pb::Snapshot { requests: (0..all).map(series).collect(), triggers: Some(triggers), ..pb::Snapshot::default() };
     event(Event::Second(pb::Second { elapsed: number * SECOND, users: 25, snapshot: Some(snapshot), connections: 0 }))
 }
 
-fn end() -> [Record; 2] {
+fn end(seconds: u64) -> [Record; 2] {
     let plan = Plan::new(Asked::default()).unwrap();
     let finished = pb::Finished {
         started_at: Some(1_800_000_000 * SECOND),
-        load_time: SECONDS * SECOND,
-        whole_time: SECONDS * SECOND,
+        load_time: seconds * SECOND,
+        whole_time: seconds * SECOND,
         load: Some((&plan).into()),
         workers: 2,
         ..pb::Finished::default()
@@ -93,13 +96,7 @@ fn queries_over_a_hundred_runs_of_ten_minutes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.db");
     let mut store = Store::open(&path).unwrap();
-    for run in 0..RUNS {
-        let seconds = (1..=SECONDS).map(|number| second(run, number));
-        let records = std::iter::once(begun(run)).chain(seconds).chain(end()).collect();
-        store
-            .ingest(Batch { run: format!("run-{run:03}"), agent: "here".to_owned(), job: None, from: 0, records })
-            .unwrap();
-    }
+    (0..RUNS).for_each(|run| add(&mut store, run, (SECONDS, SERIES)));
     println!("{RUNS} runs of {SECONDS} s, {SERIES} series each: {} MB", store.bytes() / 1_000_000);
     drop(store);
     // The first listing computes the summaries that are not stored yet.
@@ -111,10 +108,116 @@ fn queries_over_a_hundred_runs_of_ten_minutes() {
         "show run-000 --html page.html",
         "compare run-000 latest",
     ] {
-        let started = Instant::now();
+        measure(call, &path);
+    }
+}
+
+/// Stores a run.
+fn add(store: &mut Store, run: u64, (seconds, series): (u64, u64)) {
+    let records = std::iter::once(begun(run, seconds))
+        .chain((1..=seconds).map(|number| second(run, number, series)))
+        .chain(end(seconds));
+    let (mut records, mut from) = (records.peekable(), 0);
+    while records.peek().is_some() {
+        let records: Vec<_> = records.by_ref().take(1000).collect();
+        let run = format!("run-{run:03}");
+        from = store.ingest(Batch { run, agent: "here".to_owned(), job: None, from, records }).unwrap().next;
+    }
+}
+
+/// Prints the time of a call of `golo`, its time on processors, and its most memory.
+fn measure(call: &str, db: &Path) {
+    let started = Instant::now();
+    let mut golo = Command::new("bash");
+    // `$0` and its arguments are a child of the shell, which then prints what its children used.
+    golo.args(["-c", r#""$0" "$@" >/dev/null & pid=$!; while kill -0 $pid 2>/dev/null; do grep VmHWM /proc/$pid/status >hwm.new 2>/dev/null && mv hwm.new hwm; sleep 0.02; done; wait $pid; code=$?; times >cpu; exit $code"#]);
+    golo.arg(env!("CARGO_BIN_EXE_golo")).args(call.split_whitespace()).env("GOLO_DB", db);
+    let folder = tempfile::tempdir().unwrap();
+    let status = golo.current_dir(&folder).status().unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let cpu = read("cpu").lines().last().unwrap_or_default().to_owned();
+    println!("golo {call}: {:.2} s ({cpu}), {}, {status}", started.elapsed().as_secs_f64(), read("hwm").trim());
+}
+
+/// A collector, which is killed at the end.
+struct Collector(Child);
+
+impl Collector {
+    fn start(db: &Path) -> (Self, String) {
         let mut golo = Command::new(env!("CARGO_BIN_EXE_golo"));
-        golo.args(call.split_whitespace()).env("GOLO_DB", &path).current_dir(&folder).stdout(Stdio::null());
-        let status = golo.status().unwrap();
-        println!("golo {call}: {:.2} s, {status}", started.elapsed().as_secs_f64());
+        golo.args(["collector", "--addr", "127.0.0.1:0"]).env("GOLO_DB", db).stderr(Stdio::piped());
+        let mut child = golo.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines.find_map(|line| Some(line.unwrap().split_once("listens on http://")?.1.to_owned()));
+        std::thread::spawn(move || lines.for_each(drop));
+        (Self(child), address.unwrap())
+    }
+
+    fn most_memory(&self) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
+        status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Returns the number of bytes of an answer. A slow client pauses for 10 ms after each 64 KiB.
+fn get(address: &str, path: &str, is_slow: bool) -> usize {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let (mut piece, mut bytes) = (vec![0; 64 << 10], 0);
+    loop {
+        match stream.read(&mut piece).unwrap() {
+            0 => return bytes,
+            read => bytes += read,
+        }
+        if path.ends_with("/events") && piece.windows(10).any(|part| part == b"event: end") {
+            return bytes;
+        }
+        if is_slow {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+#[ignore = "a measurement of minutes"]
+fn queries_over_two_runs_of_five_hours() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("GOLO_COSTS_FOLDER").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let path = folder.join("runs.db");
+    if !path.exists() {
+        let mut store = Store::open(&path).unwrap();
+        (0..2).for_each(|run| add(&mut store, run, LONG));
+        println!("2 runs of {} s, {} series each: {} MB", LONG.0, LONG.1, store.bytes() / 1_000_000);
+    }
+    for call in ["show run-000", "compare run-000 run-000", "compare run-000 run-001"] {
+        measure(call, &path);
+    }
+    for (path_of, slow) in [
+        ("/api/runs/run-000/seconds", 1),
+        ("/api/runs/run-000/records", 1),
+        ("/runs/run-000/events", 0),
+        ("/compare?a=run-000&b=run-001", 0),
+    ] {
+        let (collector, address) = Collector::start(&path);
+        let started = Instant::now();
+        let clients = (0..4).map(|client| {
+            let address = address.clone();
+            std::thread::spawn(move || get(&address, path_of, client < slow))
+        });
+        let bytes: Vec<_> = clients.collect::<Vec<_>>().into_iter().map(|client| client.join().unwrap()).collect();
+        let memory = collector.most_memory();
+        println!("4 clients, GET {path_of}: {bytes:?} bytes, {:.2} s, {memory}", started.elapsed().as_secs_f64());
+    }
+    let (collector, address) = Collector::start(&path);
+    for call in ["show run-000", "compare run-000 run-001"] {
+        measure(&format!("{call} --collector {address}"), &path);
+        println!("  the collector: {}", collector.most_memory());
     }
 }

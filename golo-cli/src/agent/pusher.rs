@@ -20,7 +20,7 @@ use crate::agent::jobs::Agent;
 use crate::agent::kept::Kept;
 use crate::agent::sending::give;
 use crate::http::COLLECTOR_PORT;
-use crate::http::client::{Address, CallError, HttpClient, Names};
+use crate::http::client::{ANSWER, Address, CallError, HttpClient, Names};
 use crate::http::server::Secret;
 use crate::support::failure::Failure;
 
@@ -119,8 +119,8 @@ impl Collector {
             answered => answered?,
         };
         let status = response.status();
-        let body = response.text().await.map_err(|error| self.client.away(&error))?;
-        match serde_json::from_str(&body) {
+        let body = self.client.body(response, ANSWER).await?;
+        match serde_json::from_slice(&body) {
             Ok(Next { next: Some(next) }) => Ok(next),
             Ok(Next { next: None }) if status == StatusCode::CONFLICT => {
                 Err(Unpushed::Refused(self.client.refusal(status, &body)))

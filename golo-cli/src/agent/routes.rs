@@ -1,15 +1,18 @@
 //! Handlers of the agent's HTTP API.
 
-use std::{sync::Arc, time::Duration};
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
-use axum::extract::multipart::MultipartRejection;
+use axum::body::{Body, Bytes};
+use axum::extract::multipart::MultipartError;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Path, Query, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, head, post};
-use axum::{Json, Router};
-use bytes::Bytes;
+use axum::{BoxError, Json, Router};
 use golo::cli::chain;
 use golo::engine::plan::{Rate, Target};
 use golo::run_loop::Order;
@@ -17,6 +20,7 @@ use golo::wire::moment;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
+use tokio_stream::StreamExt as _;
 
 use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, uploads::Uploads};
 use crate::drive::run_end;
@@ -24,7 +28,8 @@ use crate::http::server::Refusal;
 use crate::results::store::{Chunk, Store};
 use crate::support::moments::now;
 
-/// Maximum size of an upload form apart from the file, in bytes.
+/// Maximum size of an upload form apart from the file, in bytes. The part before the file is kept in memory, and
+/// searched again with each piece that arrives.
 const FORM: u64 = 64 << 10;
 /// Size of the records in one response, in bytes; a response ends with the record that reaches it.
 const RECORDS: usize = 4 << 20;
@@ -62,35 +67,68 @@ pub(super) fn router(agent: Arc<Agent>) -> Router {
         .with_state(agent)
 }
 
-type Form = Result<Multipart, MultipartRejection>;
-
-async fn upload(State(agent): State<Arc<Agent>>, headers: HeaderMap, form: Form) -> Answer {
-    let hash = receive(&agent, &agent.binaries, "the load test", &headers, form).await?;
+async fn upload(State(agent): State<Arc<Agent>>, request: HttpRequest) -> Answer {
+    let hash = receive(&agent, &agent.binaries, "the load test", request).await?;
     Ok(Json(json!({ "binary": hash })))
 }
 
-async fn upload_file(State(agent): State<Arc<Agent>>, headers: HeaderMap, form: Form) -> Answer {
-    let hash = receive(&agent, &agent.files, "the file", &headers, form).await?;
+async fn upload_file(State(agent): State<Arc<Agent>>, request: HttpRequest) -> Answer {
+    let hash = receive(&agent, &agent.files, "the file", request).await?;
     Ok(Json(json!({ "file": hash })))
 }
 
 /// Stores the file of a form, and returns its hash.
-async fn receive(agent: &Agent, uploads: &Uploads, what: &str, headers: &HeaderMap, form: Form) -> Answer<String> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+async fn receive(agent: &Agent, uploads: &Uploads, what: &str, request: HttpRequest) -> Answer<String> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > agent.options.max_upload.saturating_add(FORM)) {
         return Err(uploads.too_large());
     }
     let wrong = || Refusal::bad(format!("expected a form (multipart/form-data) with {what} in the field `file`"));
-    let mut form = form.map_err(|_| wrong())?;
+    let is_found = Arc::<AtomicBool>::default();
+    let request = request.map(|body| limited(body, Arc::clone(&is_found)));
+    let mut form = Multipart::from_request(request, &()).await.map_err(|_| wrong())?;
     uploads.check_room(length.unwrap_or_default())?;
-    while let Some(field) = form.next_field().await.map_err(|error| uploads.unread(&error))? {
+    let unread = |error: MultipartError| match is_beyond_form(&error) {
+        true => Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the form has more than {} KiB before the field `file`", FORM >> 10),
+        ),
+        false => uploads.unread(&error),
+    };
+    while let Some(field) = form.next_field().await.map_err(unread)? {
         if field.name() == Some("file") {
+            is_found.store(true, Relaxed);
             let hash = uploads.receive(field, &agent.writing).await?;
             agent.count_upload();
             return Ok(hash);
         }
     }
     Err(wrong())
+}
+
+/// Error of a form with too much before its file.
+#[derive(Debug, thiserror::Error)]
+#[error("too much before the file")]
+struct BeyondForm;
+
+/// Limits the part of a form before its file, until `is_file` is true.
+fn limited(body: Body, is_file: Arc<AtomicBool>) -> Body {
+    let mut received = 0;
+    Body::from_stream(body.into_data_stream().map(move |piece| {
+        // A piece can have the end of that part and the beginning of the file.
+        if received > FORM && !is_file.load(Relaxed) {
+            return Err(BoxError::from(BeyondForm));
+        }
+        let piece = piece?;
+        received += piece.len() as u64;
+        Ok(piece)
+    }))
+}
+
+/// Returns true if a form cannot be read because of [`BeyondForm`].
+fn is_beyond_form(error: &MultipartError) -> bool {
+    std::iter::successors(error.source(), |cause| (*cause).source()).any(|cause| cause.is::<BeyondForm>())
 }
 
 async fn binary(State(agent): State<Arc<Agent>>, Path(hash): Path<String>) -> StatusCode {

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use golo::cli::{Exit, print, say};
 use golo::report::Page;
 
-use crate::results::archive::{Archive, ArchiveArgs};
+use crate::results::archive::ArchiveArgs;
 use crate::results::compare::{Comparison, Deciding, Outcome, Side, Tolerance};
 
 /// Flags of `golo compare`.
@@ -56,16 +56,16 @@ pub struct CompareLine {
 #[must_use]
 pub fn compare(line: CompareLine) -> ExitCode {
     let CompareLine { a, b, tolerance, all_metrics, force, json, archive } = line;
-    let read = Archive::open(archive).and_then(|archive| Ok((Side::read(&archive, &a)?, Side::read(&archive, &b)?)));
-    let (a, b) = match read {
+    let (a, b) = match Side::read_both(&archive, &a, &b) {
         Ok(sides) => sides,
         Err(error) => {
             say(format_args!("golo: {error}"));
             return error.exit().into();
         }
     };
-    let mut unfit: Vec<_> = [&a, &b].into_iter().filter_map(Side::unfit).collect();
     // Both sides can be the same run.
+    let b = b.as_ref().unwrap_or(&a);
+    let mut unfit: Vec<_> = [&a, b].into_iter().filter_map(Side::unfit).collect();
     unfit.dedup();
     if !unfit.is_empty() && !force {
         for reason in unfit {
@@ -75,7 +75,7 @@ pub fn compare(line: CompareLine) -> ExitCode {
         return Exit::Invalid.into();
     }
     let deciding = if all_metrics { Deciding::All } else { Deciding::Totals };
-    let comparison = Comparison::of(&a, &b, tolerance, deciding);
+    let comparison = Comparison::of(&a, b, tolerance, deciding);
     let text = match json {
         true => serde_json::to_string(&comparison).map(|json| json + "\n").map_err(std::io::Error::from),
         false => Ok(comparison.text(Page::stdout())),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use golo::cli::{ReportArgs, say, show as report_outcome};
+use golo::report::Timeline;
 
 use crate::results::archive::{Archive, ArchiveArgs};
 
@@ -36,7 +37,7 @@ pub struct ShowLine {
 #[must_use]
 pub fn show(line: ShowLine) -> ExitCode {
     let ShowLine { run, report, archive } = line;
-    match Archive::open(archive).and_then(|archive| archive.replay(&run, |_| {})) {
+    match Archive::open(archive).and_then(|archive| archive.replay(&run, Some(Timeline::default()), |_| {})) {
         Ok(replayed) => report_outcome(replayed.outcome, report),
         Err(error) => {
             say(format_args!("golo: {error}"));

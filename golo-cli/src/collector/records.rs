@@ -1,24 +1,22 @@
 //! Records of runs: received from agents and served to clients.
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use golo_proto::results::record::Record as Kind;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
+use super::streamed::{Pieces, streamed};
 use super::{Collector, Refusal, StoreError, batch, body::Received, refusals::Failed};
 use crate::results::listed::summarize;
 use crate::results::store::{Batch, Chunk, Ingested, KeptPart, Store, Writing};
 
 /// Minimum size in bytes of a chunk of a response, except for the last.
 const CHUNK: usize = 64 << 10;
-/// Maximum number of chunks that wait for a client.
-const CHUNKS: usize = 4;
+/// Maximum size in bytes after which a page of records ends.
+const PAGE: usize = 4 << 20;
 
 /// Number of the first record, and the ID of the job that the records belong to.
 #[derive(Deserialize)]
@@ -26,6 +24,16 @@ const CHUNKS: usize = 4;
 pub(super) struct BatchQuery {
     from: u64,
     job: Option<String>,
+}
+
+/// Number of the first record, and the size in bytes after which the page ends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    #[serde(default)]
+    from: u64,
+    #[serde(default)]
+    bytes: usize,
 }
 
 /// ID of the job that the question is about.
@@ -95,34 +103,44 @@ pub(super) async fn next(
 pub(super) async fn all(State(collector): State<Collector>, Path(called): Path<String>) -> Result<Response, Failed> {
     let find = move |store: &Store| store.find(&called).and_then(|run| store.parts(&run));
     let parts = collector.readers.read(find).await?;
-    let (chunks, body) = mpsc::channel(CHUNKS);
-    tokio::spawn(async move {
+    Ok(streamed("application/x-protobuf", |pieces| async move {
         for part in parts {
-            if let Err(error) = send_part(&collector, part, &chunks).await {
-                // The aborted body shows the client that records are missing.
-                _ = chunks.send(Err(error)).await;
-                return;
-            }
+            send_part(&collector, part, &pieces).await?;
         }
-    });
-    let kind = [(header::CONTENT_TYPE, "application/x-protobuf")];
-    Ok((kind, Body::from_stream(ReceiverStream::new(body))).into_response())
+        Ok(())
+    }))
 }
 
 /// Sends the records of a part until the client disconnects. A slow client occupies no reader between chunks.
-async fn send_part(
-    collector: &Collector,
-    part: KeptPart,
-    chunks: &mpsc::Sender<Result<Bytes, StoreError>>,
-) -> Result<(), StoreError> {
+async fn send_part(collector: &Collector, part: KeptPart, pieces: &Pieces) -> Result<(), StoreError> {
     let mut from = 0;
     loop {
         let part = part.clone();
         let read = collector.readers.read(move |store| store.chunk(&part, from, CHUNK)).await?;
         let Some(Chunk { bytes, next, .. }) = read else { return Ok(()) };
-        if chunks.send(Ok(bytes)).await.is_err() {
+        if !pieces.send(bytes).await {
             return Ok(());
         }
         from = next;
     }
+}
+
+/// Returns the records of an agent's part from a number on, until they have the wanted size, or no content if there are
+/// none.
+pub(super) async fn page(
+    State(collector): State<Collector>,
+    Path((called, agent)): Path<(String, String)>,
+    Query(PageQuery { from, bytes }): Query<PageQuery>,
+) -> Result<Response, Failed> {
+    let bytes = bytes.min(PAGE);
+    let read = collector.readers.read(move |store| {
+        let parts = store.parts(&store.find(&called)?)?;
+        let part = parts.iter().find(|part| part.agent == agent);
+        let part = part.ok_or_else(|| StoreError::Unknown(format!("the run has no part of an agent {agent:?}")))?;
+        store.chunk(part, from, bytes)
+    });
+    Ok(match read.await? {
+        Some(Chunk { bytes, .. }) => ([(header::CONTENT_TYPE, "application/x-protobuf")], bytes).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }

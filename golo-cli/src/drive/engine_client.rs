@@ -24,9 +24,9 @@ use crate::drive::merged_run::MergedRun;
 use crate::drive::output_relay::OutputRelay;
 use crate::drive::setup_exchange::SetupExchange;
 
-/// Largest event that is accepted, in bytes. An event contains at most 6,000 series. A series with the widest possible
-/// histogram takes half a MiB, and most take a few KiB at most.
-const LARGEST: usize = 1 << 30;
+/// Largest event that is accepted, in bytes. An event contains at most 6,000 series, and a series of a thousand requests
+/// a second takes a few KiB.
+const LARGEST: usize = 64 << 20;
 /// Largest value of `setup` that is passed on, in bytes.
 const LARGEST_SETUP: usize = 1 << 20;
 /// Longest time for the answer whether the load test runs plans. It has been set up already, so it can answer at once.

@@ -106,7 +106,7 @@ impl MergedRun {
                 let Progress { elapsed, second, users, connections } = wire::progress(second)?;
                 part.seconds = elapsed.as_secs();
                 let pending = self.pending.entry(part.seconds.max(self.seconds + 1)).or_default();
-                pending.snapshot.merge(&second);
+                pending.snapshot.take(second);
                 pending.users += users;
                 pending.connections += connections;
             }

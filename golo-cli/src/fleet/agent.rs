@@ -16,12 +16,15 @@ use super::clock::{Clock, Round};
 use crate::agent::kept::State;
 use crate::agent::uploads::Content;
 use crate::drive::run_end::RunEnd;
-use crate::http::client::{Address, CallError, HttpClient};
+use crate::http::client::{ANSWER, Address, CallError, HttpClient};
 
 /// Timeout of calls that an agent answers at once.
 const CALL: Duration = Duration::from_secs(10);
 /// Timeout of an upload, which includes the time to write the file to disk.
 const UPLOAD: Duration = Duration::from_secs(3600);
+/// Most bytes of an answer with records. An agent ends it with the record that reaches 4 MiB, and a record has at most 64
+/// MiB.
+const RECORDS: usize = 72 << 20;
 /// Number of bytes of a file that are sent at once.
 const PIECE: usize = 256 << 10;
 
@@ -69,7 +72,7 @@ impl Agent {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
-        let body = self.send(request).await?.bytes().await.map_err(|error| self.client.away(&error))?;
+        let body = self.client.body(self.send(request).await?, ANSWER).await?;
         serde_json::from_slice(&body).map_err(|_| not_an_agent())
     }
 
@@ -99,7 +102,7 @@ impl Agent {
         let response = self.send(self.call(Method::GET, &["clock"])).await?;
         // The body has come with the head, or is on its way.
         let received = clock.now();
-        let body = response.bytes().await.map_err(|error| self.client.away(&error))?;
+        let body = self.client.body(response, ANSWER).await?;
         let Now { now: there } = serde_json::from_slice(&body).map_err(|_| not_an_agent())?;
         Ok(Round { sent, received, there })
     }
@@ -216,7 +219,7 @@ impl Agent {
         let response = self.send(request.timeout(CALL)).await?;
         match response.status() {
             StatusCode::NO_CONTENT => Ok(None),
-            _ => response.bytes().await.map(Some).map_err(|error| self.client.away(&error)),
+            _ => self.client.body(response, ANSWER).await.map(Some),
         }
     }
 
@@ -304,7 +307,7 @@ impl Agent {
         if !response.headers().get(CONTENT_TYPE).is_some_and(is_records) {
             return Err(not_an_agent());
         }
-        let mut body = response.bytes().await.map_err(|error| self.client.away(&error))?;
+        let mut body = self.client.body(response, RECORDS).await?;
         let mut records = Vec::new();
         while body.has_remaining() {
             records.push(Record::decode_length_delimited(&mut body).map_err(|_| not_an_agent())?);

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, fmt::Display, path::Path, time::Duration};
 
+use bytes::{Bytes, BytesMut};
 use golo::cli::{chain, explained, install_provider};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
@@ -13,6 +14,11 @@ use crate::support::failure::Failure;
 
 /// Longest time for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Most bytes of an answer that are read, unless a call has a limit of its own: 16 MiB. Other servers than golo's may
+/// send without end.
+pub const ANSWER: usize = 16 << 20;
+/// Most bytes of the answer of a refusal that are read.
+const REFUSAL: usize = 64 << 10;
 /// Most characters of a reason that a server sends.
 const REASON: usize = 500;
 /// Reason if a server accepts the connection and does not answer.
@@ -190,34 +196,53 @@ impl HttpClient {
         request: RequestBuilder,
         is_wanted: impl Fn(StatusCode) -> bool,
     ) -> Result<Response, CallError> {
-        let response = request.send().await.map_err(|error| self.away(&error))?;
+        let mut response = request.send().await.map_err(|error| self.away(&error))?;
         let status = response.status();
         if is_wanted(status) {
             return Ok(response);
         }
-        let said = response.text().await.unwrap_or_default();
+        let mut said = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await
+            && said.len() < REFUSAL
+        {
+            said.extend_from_slice(&chunk);
+        }
         Err(CallError::Refused(status, self.refusal(status, &said)))
     }
 
-    /// Sends a call, and returns the whole body of the response. `silence` is the longest pause while it is received.
+    /// Returns the whole body of a response that has at most `most` bytes.
     ///
     /// # Errors
     ///
-    /// Returns an error if the status is not a success, or if the body is not complete.
-    pub async fn load(&self, request: RequestBuilder, silence: Duration) -> Result<Vec<u8>, CallError> {
+    /// Returns an error if the body is not complete or larger.
+    pub async fn body(&self, mut response: Response, most: usize) -> Result<Bytes, CallError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.away(&error))? {
+            add(&mut body, &chunk, most, response.status())?;
+        }
+        Ok(body.freeze())
+    }
+
+    /// Sends a call, and returns the whole body of the response, which has at most `most` bytes. `silence` is the longest
+    /// pause while it is received.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the status is not a success, or if the body is not complete or larger.
+    pub async fn load(&self, request: RequestBuilder, silence: Duration, most: usize) -> Result<Bytes, CallError> {
         let silent = |_| CallError::Away(SILENT.to_owned());
         let mut response = timeout(silence, self.send(request)).await.map_err(silent)??;
-        let mut body = Vec::new();
+        let mut body = BytesMut::new();
         loop {
             let chunk = timeout(silence, response.chunk()).await.map_err(silent)?;
             match chunk.map_err(|error| self.away(&error))? {
-                Some(chunk) => body.extend_from_slice(&chunk),
-                None => return Ok(body),
+                Some(chunk) => add(&mut body, &chunk, most, response.status())?,
+                None => return Ok(body.freeze()),
             }
         }
     }
 
-    pub(crate) fn refusal(&self, status: StatusCode, said: &str) -> String {
+    pub(crate) fn refusal(&self, status: StatusCode, said: &[u8]) -> String {
         #[derive(Deserialize)]
         struct Refusal {
             error: String,
@@ -228,7 +253,7 @@ impl HttpClient {
                 None => format!("it wants a token: give it by {}", self.names.token),
             };
         }
-        match serde_json::from_str(said) {
+        match serde_json::from_slice(said) {
             Ok(Refusal { error }) => error.chars().filter(|c| !c.is_control()).take(REASON).collect(),
             Err(_) => format!("it answers {status}, as no golo does"),
         }
@@ -263,6 +288,16 @@ impl HttpClient {
             format!("its connection was lost: {why}")
         })
     }
+}
+
+/// Adds a chunk to a body that has at most `most` bytes.
+fn add(body: &mut BytesMut, chunk: &[u8], most: usize, status: StatusCode) -> Result<(), CallError> {
+    if body.len() + chunk.len() > most {
+        let reason = format!("its answer is larger than {} MiB, as no golo's is", most >> 20);
+        return Err(CallError::Refused(status, reason));
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
 }
 
 /// Returns a reason as the end of a sentence.

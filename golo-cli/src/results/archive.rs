@@ -7,10 +7,11 @@ use std::{path::PathBuf, time::SystemTime};
 
 use clap::Args;
 use golo::engine::Progress;
+use golo::report::Timeline;
 
 use crate::http::server::Secret;
 use crate::results::listed::{Listed, list};
-use crate::results::replay::{Records, Replayed, replay};
+use crate::results::replay::{Records, Replayed, replay_with};
 use crate::results::store::{KeptPart, Store, database_path};
 use crate::support::environment::variable;
 use crate::support::failure::Failure;
@@ -91,35 +92,52 @@ impl Archive {
         }
     }
 
-    /// Replays a run. `called` is its ID or the beginning of it, the job's name, or `latest`.
+    /// Returns the ID of a run. `called` is its ID or the beginning of it, the job's name, or `latest`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such run or the archive cannot be read.
+    pub fn find(&self, called: &str) -> Result<String, ArchiveError> {
+        match self {
+            Self::File(store) => Ok(store.find(called)?.run),
+            Self::Collector(remote) => remote.find(called).map(|(run, _)| run),
+        }
+    }
+
+    /// Replays a run. `called` is as for [`find`](Self::find). Without a `timeline`, the outcome has an empty one.
     ///
     /// # Errors
     ///
     /// Returns an error if there is no such run or it cannot be read.
-    pub fn replay(&self, called: &str, on_second: impl FnMut(&Progress)) -> Result<Replayed, ArchiveError> {
+    pub fn replay(
+        &self,
+        called: &str,
+        timeline: Option<Timeline>,
+        on_second: impl FnMut(&Progress),
+    ) -> Result<Replayed, ArchiveError> {
         let replayed = match self {
             Self::File(store) => {
                 let parts = store.find(called).and_then(|run| store.parts(&run))?;
-                replay_kept(store, &parts, on_second)
+                replay_kept(store, &parts, timeline, on_second)
             }
             Self::Collector(remote) => {
-                let parts = remote.records(called)?.into_iter();
-                let parts = parts.map(|records| Box::new(records.into_iter().map(Ok)) as Records<'_>);
-                replay(parts, SystemTime::now(), on_second)
+                let parts = remote.records(called)?.into_iter().map(|pages| Box::new(pages) as Records<'_>);
+                replay_with(parts, SystemTime::now(), timeline, on_second)
             }
         };
         replayed.map_err(|error| ArchiveError::Unreadable(format!("run `{called}`: {error}").into()))
     }
 }
 
-/// Replays a run from its stored parts.
+/// Replays a run from its stored parts. Without a `timeline`, the outcome has an empty one.
 pub(crate) fn replay_kept(
     store: &Store,
     parts: &[KeptPart],
+    timeline: Option<Timeline>,
     on_second: impl FnMut(&Progress),
 ) -> Result<Replayed, Failure> {
     let parts = parts
         .iter()
         .map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(Failure::from))) as Records<'_>);
-    replay(parts, SystemTime::now(), on_second)
+    replay_with(parts, SystemTime::now(), timeline, on_second)
 }

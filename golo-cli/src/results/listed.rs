@@ -82,7 +82,7 @@ pub fn summarize(store: &Store, run: &KeptRun, new: &mut Vec<Summarized>) -> Res
         return Ok(summary);
     }
     let parts = store.parts(run)?;
-    let replayed = replay_kept(store, &parts, |_| {})?;
+    let replayed = replay_kept(store, &parts, None, |_| {})?;
     let summary = Summary::of(&replayed);
     // A part that stays silent while others have ended is given up after a time, so the summary is not final yet.
     if replayed.outcome.not_ended.is_none() || parts.iter().all(|part| part.state == RUNNING) {

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
 
 pub use columns::Durations;
@@ -117,6 +118,9 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| StoreError::open(path, error))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Otherwise statements are prepared again for each value of some of their parameters.
+        let is_set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+        is_set.map_err(|error| StoreError::open(path, error))?;
         let store = Self { connection, path: path.to_owned(), file: identity(path) };
         store.set("busy_timeout", PATIENCE_MS)?;
         store.set("foreign_keys", true)?;

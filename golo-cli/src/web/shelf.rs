@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use golo::report::Timeline;
+use tokio::sync::Semaphore;
+
 use super::board::{Board, Names};
 use super::follow::{Follower, agent_row};
 use crate::results::archive::replay_kept;
@@ -21,6 +24,8 @@ pub struct Shelf {
     own: Option<Arc<Board>>,
     readers: Option<Readers>,
     kept: Arc<Mutex<Vec<Kept>>>,
+    /// Permit to read a whole run. One is read at a time, because each takes memory and the time of a core.
+    reading: Arc<Semaphore>,
 }
 
 /// The board of a stored run.
@@ -43,7 +48,7 @@ impl Shelf {
     /// Creates a shelf with the run of this process, if there is one, and the runs of a store, if there is one.
     #[must_use]
     pub fn new(own: Option<Arc<Board>>, readers: Option<Readers>) -> Self {
-        Self { own, readers, kept: Arc::default() }
+        Self { own, readers, kept: Arc::default(), reading: Arc::new(Semaphore::new(1)) }
     }
 
     /// Returns the run of this process.
@@ -94,21 +99,52 @@ impl Shelf {
         }
         let unknown = || StoreError::Unknown(format!("no run is called {called:?}"));
         let readers = self.readers.as_ref().ok_or_else(unknown)?;
-        let (called, shelf) = (called.to_owned(), self.clone());
-        readers.read(move |store| shelf.load(store, &called)).await
+        let (named, shelf) = (called.to_owned(), self.clone());
+        if let Some(board) = readers.read(move |store| Ok(shelf.known(store, &store.find(&named)?)?.0)).await? {
+            return Ok(board);
+        }
+        let (named, shelf) = (called.to_owned(), self.clone());
+        self.read_whole(move |store| shelf.load(store, &named)).await
+    }
+
+    /// Runs `read`, which reads whole runs, once no other does. Returns its result.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no store, or if `read` fails.
+    pub async fn read_whole<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = self.readers.as_ref().ok_or_else(|| StoreError::Unknown("no run is stored".to_owned()))?;
+        // Nobody closes the semaphore. The permit is kept until the end of the read, also if nobody waits for it any more.
+        let turn = Arc::clone(&self.reading).acquire_owned().await;
+        readers
+            .read(move |store| {
+                let _turn = turn;
+                read(store)
+            })
+            .await
+    }
+
+    /// Returns the board of a stored run, if it is known and the run has not changed since, and the number of records of
+    /// the run.
+    fn known(&self, store: &Store, run: &KeptRun) -> Result<(Option<Arc<Board>>, u64), StoreError> {
+        if let Some(own) = self.own.as_ref().filter(|own| own.names().run == run.run) {
+            return Ok((Some(Arc::clone(own)), 0));
+        }
+        let records = store.records_of(run)?;
+        let is_current =
+            |known: &Kept| known.records == records || (known.follower.is_some() && !known.board.is_over());
+        Ok((self.find(&run.run).filter(is_current).map(|known| known.board), records))
     }
 
     /// Returns the board of a stored run, and reads the run if it has changed since.
     fn load(&self, store: &Store, called: &str) -> Result<Arc<Board>, StoreError> {
         let run = store.find(called)?;
-        if let Some(own) = self.own.as_ref().filter(|own| own.names().run == run.run) {
-            return Ok(Arc::clone(own));
-        }
-        let records = store.records_of(&run)?;
-        if let Some(known) = self.find(&run.run)
-            && (known.records == records || (known.follower.is_some() && !known.board.is_over()))
-        {
-            return Ok(known.board);
+        let (known, records) = self.known(store, &run)?;
+        if let Some(board) = known {
+            return Ok(board);
         }
         let names = Names { run: run.run.clone(), job: run.name.clone(), load_test: run.load_test.clone() };
         let board = Board::new(names, None);
@@ -173,7 +209,7 @@ fn end(store: &Store, run: &KeptRun, board: &Board, is_read: bool) -> Result<(),
             board.add_second(second);
         }
     };
-    let replayed = replay_kept(store, &parts, add);
+    let replayed = replay_kept(store, &parts, Some(Timeline::default()), add);
     let replayed = replayed.map_err(|failure| StoreError::Unusable(format!("run `{}`: {failure}", run.run)))?;
     if parts.len() > 1 || run.parts_expected > 1 {
         board.set_agents(parts.iter().map(agent_row).collect());

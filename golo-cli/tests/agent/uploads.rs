@@ -5,10 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use reqwest::{Method, multipart::Form};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::load_test;
-use crate::support::{Agent, Start, answer, until};
+use crate::support::{Agent, Start, answer, until, within};
 
 #[tokio::test]
 async fn uploaded_load_test_is_stored_once_under_its_hash() {
@@ -118,4 +121,27 @@ async fn full_disk_is_answered_with_507() {
     assert_eq!((status.as_u16(), agent.files("jobs")), (507, 0), "{answer}");
     let id = agent.queue(job("x")).await;
     agent.until(&id, "completed").await;
+}
+
+#[tokio::test]
+async fn endless_beginning_of_a_form_is_refused() {
+    let agent = Agent::start();
+    let (mut reading, mut writing) = TcpStream::connect(agent.address()).await.unwrap().into_split();
+    let head = "POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    writing.write_all(head.as_bytes()).await.unwrap();
+    // Lines that are no boundary. It ends because the agent answers and closes the connection.
+    let endless = tokio::spawn(async move {
+        let line = format!("{:x}\r\n{}\r\n", 64 << 10, "y".repeat(64 << 10));
+        while writing.write_all(line.as_bytes()).await.is_ok() {}
+    });
+    let mut answer = vec![0; 1024];
+    let read = within("an answer", reading.read(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("the form has more than 64 KiB before the field `file`"), "{answer}");
+    drop(reading);
+    within("the end of the connection", endless).await.unwrap();
+    assert_eq!(agent.files("uploads"), 0);
+    agent.load_test().await;
 }

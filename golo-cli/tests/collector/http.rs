@@ -92,7 +92,7 @@ async fn invalid_records_are_refused_with_a_reason() {
         assert!(answer.contains(reason), "{path}: {answer}");
     }
     assert_eq!(post(address, "/api/runs", Vec::new()).await.0, 405);
-    assert_eq!(get(address, path).await.0, 405);
+    assert_eq!(get(address, path).await.0, 404);
     assert_eq!(get(address, "/api/runs/none").await.0, 404);
     assert_eq!(get(address, "/api/runs/none/seconds").await.0, 404);
     assert_eq!(get(address, "/api/runs/none/series").await.0, 404);
@@ -292,4 +292,44 @@ async fn full_database_is_answered_with_507_and_keeps_acknowledged_records() {
     let path = format!("/api/runs/r/agents/a/records?from={next}");
     assert_eq!(post(address, &path, body(&records[next..next + 1])).await.0, 200);
     assert_eq!(get(address, "/healthz").await, (200, json!({ "status": "ok" })));
+}
+
+#[tokio::test]
+async fn long_run_arrives_whole_although_it_is_read_in_pages() {
+    let place = Place::new();
+    let mut store = place.store();
+    let records = part("r", ("a", 0, 1), 700);
+    ingest(&mut store, ("r", "a"), 0, &records).unwrap();
+    let address = collector(store).await;
+    // 2,800 rows and more: a page has 1,000.
+    let (_, all) = get(address, "/api/runs/r/seconds").await;
+    let numbers = |answer: &Value| -> Vec<u64> {
+        answer["seconds"].as_array().unwrap().iter().map(|second| second["second"].as_u64().unwrap()).collect()
+    };
+    assert_eq!((numbers(&all), &all["next"]), ((0..=700).collect(), &Value::Null));
+    let (mut pages, mut next) = (Vec::new(), 0);
+    while let Some(from) = all["seconds"].get(next) {
+        let to = from["second"].as_u64().unwrap() + 300;
+        let (_, page) = get(address, &format!("/api/runs/r/seconds?from={next}&to={to}")).await;
+        pages.extend(page["seconds"].as_array().unwrap().clone());
+        let Some(following) = page["next"].as_u64() else { break };
+        next = usize::try_from(following).unwrap();
+    }
+    assert!(Value::from(pages) == all["seconds"]);
+
+    let (mut received, path) = (Vec::new(), "/api/runs/r/agents/a/records");
+    loop {
+        let url = format!("http://{address}{path}?from={}&bytes=100000", received.len());
+        let answer = client().get(url).send().await.unwrap();
+        if answer.status() == 204 {
+            break;
+        }
+        let mut body = answer.bytes().await.unwrap();
+        assert!(body.len() < 200_000, "{} bytes", body.len());
+        while !body.is_empty() {
+            received.push(Record::decode_length_delimited(&mut body).unwrap());
+        }
+    }
+    assert!(sorted(received) == sorted(records));
+    assert_eq!(get(address, "/api/runs/r/agents/b/records").await.0, 404);
 }

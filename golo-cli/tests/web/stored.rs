@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use golo::report::Timeline;
 use golo_cli::results::archive::{Archive, ArchiveArgs};
 use golo_proto::results::Record;
 use reqwest::Client;
@@ -43,7 +44,7 @@ async fn stored_run_has_the_figures_of_its_summary() {
     assert!(viewer.next().await.is_none());
     assert_eq!((&end["head"]["is_over"], &end["head"]["is_steered"]), (&json!(true), &json!(false)));
     let archive = Archive::open(ArchiveArgs::of_file(place.db())).unwrap();
-    let outcome = archive.replay("r1", |_| {}).unwrap().outcome;
+    let outcome = archive.replay("r1", Some(Timeline::default()), |_| {}).unwrap().outcome;
     let summary = golo::report::summary(&outcome, golo::report::Page::new(140, false));
     assert!(summary.starts_with(end["head"]["state"].as_str().unwrap()), "{summary}");
     for row in end["view"]["tables"][0]["table"]["rows"].as_array().unwrap() {

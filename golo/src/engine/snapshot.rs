@@ -323,6 +323,14 @@ impl Snapshot {
             || !self.metrics.is_empty()
     }
 
+    /// As [`merge`](Self::merge), without copying the requests if there are none yet.
+    pub fn take(&mut self, mut other: Self) {
+        if self.requests.is_empty() && other.requests.len() <= SERIES {
+            self.requests = std::mem::take(&mut other.requests);
+        }
+        self.merge(&other);
+    }
+
     /// Adds the measurements of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.measure(other.requests.iter());

@@ -13,7 +13,7 @@ use super::estimate::Advice;
 use super::rows::{Row, Shown, Tolerance, Unit};
 use super::seconds::{QUANTILES, Seconds};
 use super::tags::Subject;
-use crate::results::archive::{Archive, ArchiveError};
+use crate::results::archive::{Archive, ArchiveArgs, ArchiveError};
 use crate::results::keep::short;
 use crate::results::replay::Replayed;
 
@@ -42,8 +42,27 @@ impl Side {
     /// Returns an error if there is no such run or it cannot be read.
     pub fn read(archive: &Archive, called: &str) -> Result<Self, ArchiveError> {
         let mut seconds = Seconds::default();
-        let replayed = archive.replay(called, |second| seconds.add(second))?;
+        let replayed = archive.replay(called, None, |second| seconds.add(second))?;
         Ok(Self::of(&replayed, seconds))
+    }
+
+    /// Reads two runs, each on a thread of its own. The second is `None` if it is the first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a run does not exist or cannot be read.
+    pub fn read_both(archive: &ArchiveArgs, a: &str, b: &str) -> Result<(Self, Option<Self>), ArchiveError> {
+        let of_a = Archive::open(archive.clone())?;
+        let run_a = of_a.find(a)?;
+        if run_a == of_a.find(b)? {
+            return Ok((Self::read(&of_a, &run_a)?, None));
+        }
+        std::thread::scope(|scope| {
+            let of_b = scope.spawn(|| Self::read(&Archive::open(archive.clone())?, b));
+            let side_a = Self::read(&of_a, a);
+            let side_b = of_b.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((side_a?, Some(side_b?)))
+        })
     }
 
     /// Creates a side from a replayed run and its seconds.

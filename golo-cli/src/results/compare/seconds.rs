@@ -1,5 +1,6 @@
 //! The data of a run that are compared: its whole seconds, one by one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(super) const QUANTILES: [(&str, f64); 5] =
 pub struct Seconds {
     seconds: Vec<Second>,
     until: Duration,
+    /// Number of each route, by its label without tags.
+    routes: BTreeMap<Label, u32>,
     /// Tags of all seconds.
     tags: Tags,
 }
@@ -33,17 +36,19 @@ struct Second {
     length: Duration,
     iterations: u64,
     requests: Requests,
-    routes: BTreeMap<Label, Requests>,
+    /// Requests by the number of their route, in ascending order.
+    routes: Box<[(u32, Requests)]>,
     tags: tags::Second,
     metrics: metrics::Second,
 }
 
 /// Requests of a second.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Requests {
     count: u64,
     failed: u64,
-    quantiles: Vec<Option<u64>>,
+    /// [`QUANTILES`] of the durations, in nanoseconds; zero if there are no requests.
+    quantiles: [u64; QUANTILES.len()],
 }
 
 /// Series of requests: rate per second, share of failures, and each percentile.
@@ -57,7 +62,7 @@ impl Seconds {
     /// Appends the next second.
     pub fn add(&mut self, progress: &Progress) {
         let mut all = Measured::default();
-        let mut routes: BTreeMap<(&str, &str, &str), (&Label, Measured)> = BTreeMap::new();
+        let mut routes: BTreeMap<(&str, &str, &str), (&Label, Measured<'_>)> = BTreeMap::new();
         for (series, measure) in &progress.second.requests {
             if series.outcome == Outcome::Interrupted {
                 continue;
@@ -72,7 +77,9 @@ impl Seconds {
             }
         }
         let length = progress.elapsed.saturating_sub(self.until);
-        let untagged = |label: &Label| label.clone().with_tags(TagPairs::default());
+        let routes = routes.into_values().map(|(label, measured)| (self.route(label), measured.into()));
+        let mut routes: Box<[_]> = routes.collect();
+        routes.sort_unstable_by_key(|(route, _)| *route);
         self.seconds.push(Second {
             until: progress.elapsed,
             length,
@@ -80,10 +87,22 @@ impl Seconds {
             requests: all.into(),
             tags: tags::second(&progress.second.tags),
             metrics: metrics::second(&progress.second.metrics, length),
-            routes: routes.into_values().map(|(label, measured)| (untagged(label), measured.into())).collect(),
+            routes,
         });
         self.until = self.until.max(progress.elapsed);
         self.tags.merge(&progress.second.tags);
+    }
+
+    /// Returns the number of a route.
+    fn route(&mut self, label: &Label) -> u32 {
+        if label.tags.is_empty()
+            && let Some(known) = self.routes.get(label)
+        {
+            return *known;
+        }
+        let label = label.clone().with_tags(TagPairs::default());
+        let next = self.routes.len() as u32;
+        *self.routes.entry(label).or_insert(next)
     }
 
     /// Removes the seconds that do not count: the first, in which connections are opened, and those that end after
@@ -110,10 +129,11 @@ impl Seconds {
 
     /// Returns the labels of all requests, sorted and without duplicates.
     pub(super) fn labels(&self) -> Vec<&Label> {
-        let mut labels: Vec<_> = self.seconds.iter().flat_map(|second| second.routes.keys()).collect();
-        labels.sort_unstable();
-        labels.dedup();
-        labels
+        let mut occurs = vec![false; self.routes.len()];
+        for (route, _) in self.seconds.iter().flat_map(|second| &*second.routes) {
+            occurs[*route as usize] = true;
+        }
+        self.routes.iter().filter(|(_, route)| occurs[**route as usize]).map(|(label, _)| label).collect()
     }
 
     /// Returns the number of ended triggers per second.
@@ -144,20 +164,21 @@ impl Seconds {
 
     /// Returns the series of one route, or of all requests.
     pub(super) fn requests(&self, label: Option<&Label>) -> RequestSeries {
-        let none = Requests::default();
-        let of = |second: &Second| -> Requests {
-            match label {
-                Some(label) => second.routes.get(label).unwrap_or(&none).clone(),
-                None => second.requests.clone(),
+        let route = label.map(|label| self.routes.get(label));
+        let of = |second: &Second| match route {
+            None => second.requests,
+            Some(route) => {
+                let at = route.and_then(|route| second.routes.binary_search_by_key(route, |(route, _)| *route).ok());
+                at.map_or_else(Requests::default, |at| second.routes[at].1)
             }
         };
         let seconds: Vec<_> = self.seconds.iter().map(|second| (second.length.as_secs_f64(), of(second))).collect();
         let quantile = |at: usize| {
-            let quantile = |requests: &Requests| requests.quantiles.get(at).copied().flatten();
-            seconds
-                .iter()
-                .map(|(_, requests)| quantile(requests).map_or((0.0, 0.0), |nanos| (nanos as f64, 1.0)))
-                .collect()
+            let pair = |requests: &Requests| match requests.count {
+                0 => (0.0, 0.0),
+                _ => (requests.quantiles[at] as f64, 1.0),
+            };
+            seconds.iter().map(|(_, requests)| pair(requests)).collect()
         };
         RequestSeries {
             rate: seconds.iter().map(|(length, requests)| (requests.count as f64, *length)).collect(),
@@ -167,22 +188,28 @@ impl Seconds {
     }
 }
 
+/// Durations of several series, copied only if there is more than one.
 #[derive(Default)]
-struct Measured {
-    durations: Histogram,
+struct Measured<'a> {
+    durations: Option<Cow<'a, Histogram>>,
     failed: u64,
 }
 
-impl Measured {
-    fn add(&mut self, durations: &Histogram, failed: u64) {
-        self.durations.merge(durations);
+impl<'a> Measured<'a> {
+    fn add(&mut self, durations: &'a Histogram, failed: u64) {
+        match &mut self.durations {
+            Some(known) => known.to_mut().merge(durations),
+            None => self.durations = Some(Cow::Borrowed(durations)),
+        }
         self.failed += failed;
     }
 }
 
-impl From<Measured> for Requests {
-    fn from(Measured { durations, failed }: Measured) -> Self {
-        let quantiles = durations.quantiles(&QUANTILES.map(|(_, quantile)| quantile));
+impl From<Measured<'_>> for Requests {
+    fn from(Measured { durations, failed }: Measured<'_>) -> Self {
+        let durations = durations.unwrap_or_default();
+        let known = durations.quantiles(&QUANTILES.map(|(_, quantile)| quantile));
+        let quantiles = std::array::from_fn(|at| known.get(at).copied().flatten().unwrap_or_default());
         Self { count: durations.count(), failed, quantiles }
     }
 }

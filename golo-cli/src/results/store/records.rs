@@ -1,6 +1,7 @@
 //! Original records, reassembled from the tables.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use golo_proto::engine::{self as pb, event};
@@ -44,14 +45,19 @@ pub struct Records<'a> {
     part: i64,
     next: u64,
     page: VecDeque<Record>,
+    /// Series that were read, by their number.
+    series: HashMap<i64, SeriesKey>,
 }
+
+/// What is the same in all seconds of a series: its label, its outcome, and whether that was caused by the content.
+type SeriesKey = (pb::Label, pb::series::Outcome, bool);
 
 impl Store {
     /// Returns the records of a part, beginning at the number `from`. The series of a snapshot may have another order
     /// than originally.
     #[must_use]
     pub fn records(&self, part: &KeptPart, from: u64) -> Records<'_> {
-        Records { store: self, part: part.id, next: from, page: VecDeque::new() }
+        Records { store: self, part: part.id, next: from, page: VecDeque::new(), series: HashMap::new() }
     }
 
     /// Returns records of a part, beginning with number `from`, until they have at least `bytes` bytes; `None` if there
@@ -90,44 +96,9 @@ impl Store {
         let mut record: Record = written(&blob)?;
         let mut damage = None;
         if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
-            damage = self.fill(part.id, number, event).err();
+            damage = self.records(part, number).fill(number, event).err();
         }
         Ok(Some(Salvaged { record, damage }))
-    }
-
-    fn page(&self, part: i64, from: u64) -> Result<VecDeque<Record>, StoreError> {
-        let select = "SELECT number, record FROM records WHERE part = ? AND number >= ? AND number < ? ORDER BY number";
-        let mut select = self.connection.prepare_cached(select)?;
-        let mut rows = select.query(params![part, integer(from), integer(from.saturating_add(PAGE))])?;
-        let mut records = VecDeque::new();
-        while let Some(row) = rows.next()? {
-            let (found, expected) = (number(row, 0)?, from + records.len() as u64);
-            if found != expected {
-                return Err(StoreError::damaged(format_args!("record {expected} is missing")));
-            }
-            let mut record: Record = written(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
-                self.fill(part, found, event)?;
-            }
-            records.push_back(record);
-        }
-        Ok(records)
-    }
-
-    /// Restores the series that were removed from an event.
-    fn fill(&self, part: i64, record: u64, event: &mut event::Event) -> Result<(), StoreError> {
-        let (second, snapshot) = match event {
-            event::Event::Second(second) => (Some(second_of(second.elapsed)), &mut second.snapshot),
-            event::Event::Finished(finished) => (self.rest(part, record)?, &mut finished.rest),
-            _ => return Ok(()),
-        };
-        // A piece has kept its series.
-        if let (Some(second), Some(snapshot)) = (second, snapshot)
-            && snapshot.piece() == pb::Piece::Whole
-        {
-            snapshot.requests = self.requests(part, second)?;
-        }
-        Ok(())
     }
 
     /// Returns the second under which the rest of a finished event is stored.
@@ -137,25 +108,77 @@ impl Store {
         Ok(select.query_row([part, integer(record)], |row| number(row, 0)).optional()?)
     }
 
-    fn requests(&self, part: i64, second: u64) -> Result<Vec<pb::Series>, StoreError> {
+    fn series_of(&self, number: i64) -> Result<SeriesKey, StoreError> {
         let mut select = self.connection.prepare_cached(
-            "SELECT origin, routes.route, method, priority, outcome, status, error, series.tags, received_bytes,
-                 sent_bytes, durations
-             FROM seconds JOIN series ON series.id = seconds.series JOIN routes ON routes.id = series.route
-             WHERE part = ? AND second = ? ORDER BY seconds.series",
+            "SELECT origin, routes.route, method, priority, outcome, status, error, series.tags
+             FROM series JOIN routes ON routes.id = series.route WHERE series.id = ?",
         )?;
-        let mut rows = select.query([part, integer(second)])?;
+        let mut rows = select.query([number])?;
+        series::read(rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?, 0)
+    }
+}
+
+impl Records<'_> {
+    /// Reads the next page.
+    fn read(&mut self) -> Result<(), StoreError> {
+        let (part, from) = (self.part, self.next);
+        let select = "SELECT number, record FROM records WHERE part = ? AND number >= ? AND number < ? ORDER BY number";
+        let mut select = self.store.connection.prepare_cached(select)?;
+        let mut rows = select.query(params![part, integer(from), integer(from.saturating_add(PAGE))])?;
+        let mut page = VecDeque::new();
+        while let Some(row) = rows.next()? {
+            let (found, expected) = (number(row, 0)?, from + page.len() as u64);
+            if found != expected {
+                return Err(StoreError::damaged(format_args!("record {expected} is missing")));
+            }
+            let mut record: Record = written(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
+                self.fill(found, event)?;
+            }
+            page.push_back(record);
+        }
+        self.page = page;
+        Ok(())
+    }
+
+    /// Restores the series that were removed from an event.
+    fn fill(&mut self, record: u64, event: &mut event::Event) -> Result<(), StoreError> {
+        let (second, snapshot) = match event {
+            event::Event::Second(second) => (Some(second_of(second.elapsed)), &mut second.snapshot),
+            event::Event::Finished(finished) => (self.store.rest(self.part, record)?, &mut finished.rest),
+            _ => return Ok(()),
+        };
+        // A piece has kept its series.
+        if let (Some(second), Some(snapshot)) = (second, snapshot)
+            && snapshot.piece() == pb::Piece::Whole
+        {
+            snapshot.requests = self.requests(second)?;
+        }
+        Ok(())
+    }
+
+    fn requests(&mut self, second: u64) -> Result<Vec<pb::Series>, StoreError> {
+        let mut select = self.store.connection.prepare_cached(
+            "SELECT series, received_bytes, sent_bytes, durations FROM seconds WHERE part = ? AND second = ? ORDER BY series",
+        )?;
+        let mut rows = select.query([self.part, integer(second)])?;
         let mut requests = Vec::new();
         while let Some(row) = rows.next()? {
-            let (label, outcome, is_content) = series::read(row, 0)?;
-            let durations = row.get_ref(10)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+            let (label, outcome, is_content) = match self.series.entry(row.get(0)?) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let series = self.store.series_of(*new.key())?;
+                    new.insert(series)
+                }
+            };
+            let durations = row.get_ref(3)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
             requests.push(pb::Series {
-                label: Some(label),
-                outcome: Some(outcome),
+                label: Some(label.clone()),
+                outcome: Some(*outcome),
                 durations: durations.map(written).transpose()?,
-                received: number(row, 8)?,
-                sent: number(row, 9)?,
-                is_content,
+                received: number(row, 1)?,
+                sent: number(row, 2)?,
+                is_content: *is_content,
             });
         }
         Ok(requests)
@@ -166,11 +189,10 @@ impl Iterator for Records<'_> {
     type Item = Result<Record, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.is_empty() {
-            match self.store.page(self.part, self.next) {
-                Ok(page) => self.page = page,
-                Err(error) => return Some(Err(error)),
-            }
+        if self.page.is_empty()
+            && let Err(error) = self.read()
+        {
+            return Some(Err(error));
         }
         let record = self.page.pop_front()?;
         self.next += 1;

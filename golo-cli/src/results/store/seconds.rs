@@ -135,7 +135,24 @@ impl Store {
     ///
     /// Returns an error if the database fails.
     pub fn seconds(&self, run: &KeptRun, range: Range<u64>) -> Result<Vec<KeptSecond>, StoreError> {
+        Ok(self.page_of_seconds(run, range, usize::MAX)?.0)
+    }
+
+    /// Returns the first seconds of a run in a range, as [`seconds`](Self::seconds) does: as many as have `rows` rows, of a
+    /// route in a second each, but at least one. Also returns the number of the next second of the run, in the range or
+    /// after it, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub fn page_of_seconds(
+        &self,
+        run: &KeptRun,
+        range: Range<u64>,
+        rows: usize,
+    ) -> Result<(Vec<KeptSecond>, Option<u64>), StoreError> {
         let mut seconds: Vec<KeptSecond> = Vec::new();
+        let (mut read, mut next) = (0, None);
         let mut select = self.connection.prepare_cached(
             "SELECT second, requests, failed, interrupted, received_bytes, sent_bytes, duration_sum_ns, duration_min_ns,
                  duration_p50_ns, duration_p90_ns, duration_p95_ns, duration_p99_ns, duration_p999_ns, duration_max_ns,
@@ -143,8 +160,15 @@ impl Store {
              FROM merged_seconds LEFT JOIN routes ON routes.id = merged_seconds.route
              WHERE merged_seconds.run = ? AND second >= ? AND second < ? ORDER BY second, merged_seconds.route",
         )?;
-        let mut rows = select.query(bounds(run, &range))?;
-        while let Some(row) = rows.next()? {
+        let mut selected = select.query(bounds(run, &range))?;
+        while let Some(row) = selected.next()? {
+            // The row for all routes is the first of each second.
+            let is_first = row.get::<_, i64>(14)? == merge::ALL;
+            if is_first && read >= rows {
+                next = Some(number(row, 0)?);
+                break;
+            }
+            read += 1;
             let requests = KeptRequests {
                 requests: number(row, 1)?,
                 failed: number(row, 2)?,
@@ -153,16 +177,27 @@ impl Store {
                 sent_bytes: number(row, 5)?,
                 duration: Durations::read(row, 6)?,
             };
-            // The row for all routes is the first of each second.
-            if row.get::<_, i64>(14)? == merge::ALL {
+            if is_first {
                 seconds.push(KeptSecond::of(number(row, 0)?, requests));
             } else if let Some(second) = seconds.last_mut() {
                 let (origin, route, method) = (row.get(15)?, row.get(16)?, row.get(17)?);
                 second.routes.push(KeptRoute { origin, route, method, requests });
             }
         }
-        self.triggers(run, &range, &mut seconds)?;
-        Ok(seconds)
+        if next.is_none() {
+            next = self.second_from(run, range.end)?;
+        }
+        if let (Some(first), Some(last)) = (seconds.first(), seconds.last()) {
+            self.triggers(run, &(first.second..last.second.saturating_add(1)), &mut seconds)?;
+        }
+        Ok((seconds, next))
+    }
+
+    /// Returns the number of the first second of a run from `from` on.
+    fn second_from(&self, run: &KeptRun, from: u64) -> Result<Option<u64>, StoreError> {
+        let select = "SELECT min(second) FROM merged_seconds WHERE run = ? AND second >= ?";
+        let mut select = self.connection.prepare_cached(select)?;
+        Ok(select.query_row([run.id, integer(from)], |row| optional(row, 0))?)
     }
 
     fn triggers(&self, run: &KeptRun, range: &Range<u64>, seconds: &mut [KeptSecond]) -> Result<(), StoreError> {

@@ -46,13 +46,14 @@ struct Interval {
 
 /// Returns the page.
 pub(super) async fn page(shelf: &Shelf, a: String, b: String, is_forced: bool) -> Result<ComparePage, StoreError> {
-    let readers = shelf.readers().ok_or_else(|| StoreError::Unknown("no run is stored".to_owned()))?;
-    readers.read(move |store| compared(store, a, b, is_forced)).await
+    shelf.read_whole(move |store| compared(store, a, b, is_forced)).await
 }
 
 fn compared(store: &Store, a: String, b: String, is_forced: bool) -> Result<ComparePage, StoreError> {
-    let (side_a, side_b) = (side(store, &a)?, side(store, &b)?);
-    let mut unfit: Vec<_> = [&side_a, &side_b].into_iter().filter_map(Side::unfit).collect();
+    let side_a = side(store, &a)?;
+    let other = if store.find(&a)?.run == store.find(&b)?.run { None } else { Some(side(store, &b)?) };
+    let side_b = other.as_ref().unwrap_or(&side_a);
+    let mut unfit: Vec<_> = [&side_a, side_b].into_iter().filter_map(Side::unfit).collect();
     unfit.dedup();
     if !unfit.is_empty() && !is_forced {
         return Ok(ComparePage {
@@ -67,7 +68,7 @@ fn compared(store: &Store, a: String, b: String, is_forced: bool) -> Result<Comp
             is_refused: true,
         });
     }
-    let comparison = Comparison::of(&side_a, &side_b, Tolerance::USUAL, Deciding::Totals);
+    let comparison = Comparison::of(&side_a, side_b, Tolerance::USUAL, Deciding::Totals);
     let groups = comparison.groups().into_iter();
     Ok(ComparePage {
         a,
@@ -89,7 +90,7 @@ fn compared(store: &Store, a: String, b: String, is_forced: bool) -> Result<Comp
 fn side(store: &Store, called: &str) -> Result<Side, StoreError> {
     let parts = store.find(called).and_then(|run| store.parts(&run))?;
     let mut seconds = Seconds::default();
-    let replayed = replay_kept(store, &parts, |second| seconds.add(second));
+    let replayed = replay_kept(store, &parts, None, |second| seconds.add(second));
     let replayed = replayed.map_err(|failure| StoreError::Unusable(format!("run `{called}`: {}", chain(&failure))))?;
     Ok(Side::of(&replayed, seconds))
 }
