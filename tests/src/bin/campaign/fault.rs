@@ -24,6 +24,8 @@ pub(crate) enum Victim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blow {
     Signal(Signal),
+    /// SIGSTOP, and nothing after it.
+    Freeze,
     /// SIGSTOP, and SIGCONT after this time.
     Suspend(Duration),
     /// All connections are dropped, and new ones for this time.
@@ -51,9 +53,9 @@ impl Victim {
 }
 
 impl Blow {
-    /// Returns true if a process does not survive this, or is not meant to.
+    /// Returns true if a process does not do its work after this.
     pub(crate) fn ends(self) -> bool {
-        matches!(self, Self::Signal(_))
+        matches!(self, Self::Signal(_) | Self::Freeze)
     }
 }
 
@@ -71,6 +73,7 @@ impl Fault {
         };
         let blow = match self.blow {
             Blow::Signal(signal) => name(signal),
+            Blow::Freeze => "SIGSTOP for ever",
             Blow::Suspend(_) => "SIGSTOP",
             Blow::Cut(_) => "cut",
             Blow::Stall(_) => "stall",
@@ -98,7 +101,7 @@ impl fmt::Display for Fault {
             Victim::Client | Victim::Collector => {}
         }
         match self.blow {
-            Blow::Signal(_) => Ok(()),
+            Blow::Signal(_) | Blow::Freeze => Ok(()),
             Blow::Suspend(time) | Blow::Cut(time) | Blow::Stall(time) => write!(f, " for {time:?}"),
         }
     }

@@ -1,6 +1,7 @@
 //! What a round does: its load, and its fault. Chosen by the seed and the round's number alone.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use golo_tests::Signal;
@@ -9,9 +10,11 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::fault::{Blow, Fault, Victim};
 
-/// Longest time that a process is suspended or a connection is down. It is shorter than the time after which an agent
-/// counts as lost, so nobody may notice.
-const LONGEST: u64 = 6_000;
+/// Milliseconds for which a process is suspended or a connection is down: shorter than the time after which an agent
+/// counts as lost, so that nobody may notice.
+const SHORT: Range<u64> = 100..6_000;
+/// As [`SHORT`], longer than that time.
+const LONG: Range<u64> = 11_000..15_000;
 
 /// Command that runs the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +64,10 @@ impl Plan {
         };
         // Long enough that the load would go on if the fault did not end it.
         let is_deadly = fault.is_some_and(|fault| fault.blow.ends());
+        let is_late = fault.is_some_and(|fault| is_long(fault.blow));
         let seconds = match fault.map(|fault| fault.victim) {
             Some(Victim::Client) if is_deadly => 30,
+            Some(Victim::Client | Victim::Agent(_) | Victim::ClientLink(_)) if is_late => 20,
             Some(Victim::Agent(_) | Victim::Supervisor(_) | Victim::LoadTest(_)) if is_deadly && !goes_on => 15,
             _ => random.random_range(3..=5),
         };
@@ -85,15 +90,24 @@ impl Plan {
     }
 }
 
+/// Returns true if this is so long that an agent may count as lost, or a client as gone.
+pub(crate) fn is_long(blow: Blow) -> bool {
+    match blow {
+        Blow::Suspend(time) | Blow::Cut(time) | Blow::Stall(time) => time >= Duration::from_millis(LONG.start),
+        Blow::Signal(_) | Blow::Freeze => false,
+    }
+}
+
 fn fault(random: &mut SmallRng, client: Client, agents: usize) -> Option<Fault> {
     let agent = random.random_range(0..agents);
-    let time = Duration::from_millis(random.random_range(100..LONGEST));
+    let is_long = random.random_range(0..5) == 0;
+    let time = Duration::from_millis(random.random_range(if is_long { LONG } else { SHORT }));
     let [kill, term, int, hup] = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].map(Blow::Signal);
-    let (suspend, cut, stall) = (Blow::Suspend(time), Blow::Cut(time), Blow::Stall(time));
+    let (freeze, suspend, cut, stall) = (Blow::Freeze, Blow::Suspend(time), Blow::Cut(time), Blow::Stall(time));
     let choices: [(Victim, &[Blow]); 7] = [
         (Victim::Client, &[kill, kill, term, int, hup, suspend]),
-        (Victim::LoadTest(agent), &[kill, kill, term, hup, suspend]),
-        (Victim::Supervisor(agent), &[kill, kill, suspend, suspend, term]),
+        (Victim::LoadTest(agent), &[kill, kill, term, hup, suspend, freeze]),
+        (Victim::Supervisor(agent), &[kill, kill, suspend, freeze, term]),
         (Victim::Collector, &[kill, kill, suspend, term, hup]),
         (Victim::Agent(agent), &[kill, kill, term, hup, suspend]),
         (Victim::ClientLink(agent), &[cut, stall]),
@@ -146,6 +160,6 @@ mod tests {
     fn every_kind_of_fault_is_chosen() {
         let faults = (0..2000).filter_map(|number| Plan::of(1, number, 2).fault);
         let kinds: BTreeSet<_> = faults.map(|fault| fault.kind()).collect();
-        assert_eq!(kinds.len(), 5 + 4 + 3 + 4 + 4 + 2 + 2, "{kinds:?}");
+        assert_eq!(kinds.len(), 5 + 5 + 4 + 4 + 4 + 2 + 2, "{kinds:?}");
     }
 }

@@ -67,7 +67,8 @@ pub(crate) async fn play(stage: &Stage, fleet: &mut Fleet, target: &Target, plan
     let struck = struck.map(|struck| Struck { killed: struck.killed || is_killed(plan, code), ..struck });
     let client = ClientEnd { code, at, hung, summary };
 
-    let limit = (client.at + LEASE + GRACE + SLACK).saturating_duration_since(Instant::now());
+    // Later than the last load may arrive, so that load that goes on is noticed.
+    let limit = (client.at + LEASE + GRACE + 2 * SLACK).saturating_duration_since(Instant::now());
     let job = plan.job();
     let unended = rest(fleet, &job, limit, is_over).await;
     let mut wedged = Vec::new();
@@ -202,6 +203,7 @@ async fn strike(
     let Some(id) = id else { return Ok(Some(struck)) };
     struck.at = Some(Instant::now());
     match blow {
+        Blow::Freeze => _ = send(id, Signal::STOP),
         Blow::Suspend(time) => {
             send(id, Signal::STOP);
             sleep(time).await;
@@ -251,7 +253,7 @@ async fn close(gate: &Gate, blow: Blow) {
     let (passage, time) = match blow {
         Blow::Cut(time) => (Passage::Cut, time),
         Blow::Stall(time) => (Passage::Stalled, time),
-        Blow::Suspend(_) | Blow::Signal(_) => return,
+        Blow::Signal(_) | Blow::Freeze | Blow::Suspend(_) => return,
     };
     gate.set(passage);
     sleep(time).await;

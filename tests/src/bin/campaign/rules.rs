@@ -6,7 +6,7 @@ use golo_tests::Signal;
 
 use crate::fault::{Blow, Fault, Victim};
 use crate::observed::{Observed, Part, SLACK};
-use crate::plan::{Client, Moment, Plan};
+use crate::plan::{Client, Moment, Plan, is_long};
 use crate::round::{GRACE, LEASE};
 
 /// Time in which a load test that is killed has not reported its requests yet.
@@ -105,6 +105,11 @@ fn codes(plan: &Plan, observed: &Observed) -> Vec<Option<i32>> {
         // Asked to end, it may also end the run as stopped.
         (Victim::LoadTest(_), Blow::Signal(Signal::TERM | Signal::HUP)) => vec![lost, Some(107), Some(105), Some(96)],
         (Victim::LoadTest(_), Blow::Signal(_)) => vec![lost],
+        (Victim::Supervisor(_), Blow::Freeze) => vec![passed, lost],
+        (Victim::LoadTest(_), Blow::Freeze) => vec![lost, Some(96)],
+        // The run is over, or the agents have given up the client, or it has given up an agent.
+        (Victim::Client, blow) if is_long(blow) => vec![passed, Some(96), Some(105), Some(107)],
+        (Victim::Agent(_) | Victim::ClientLink(_), blow) if is_long(blow) => vec![passed, lost],
         // Its starts are late, or it counts as lost.
         (Victim::LoadTest(_), Blow::Suspend(_)) => vec![passed, Some(96), Some(107)],
         _ => vec![passed],
@@ -158,9 +163,10 @@ fn check_part(rules: &mut Rules, plan: &Plan, observed: &Observed, part: &Part) 
 
 /// Returns true if processes of a part may have lost what they had not reported.
 fn is_harmed(plan: &Plan, observed: &Observed, part: &Part) -> bool {
-    let (Some(Fault { victim, blow: Blow::Signal(_) }), Some(struck)) = (plan.fault, observed.struck) else {
+    let (Some(Fault { victim, blow }), Some(struck)) = (plan.fault, observed.struck) else { return false };
+    if !blow.ends() {
         return false;
-    };
+    }
     let is_part = plan.client == Client::Run || victim.part().is_some_and(|number| part.name == format!("a{number}"));
     match victim {
         Victim::LoadTest(_) | Victim::Supervisor(_) => is_part,
