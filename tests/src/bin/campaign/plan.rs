@@ -84,8 +84,8 @@ impl Plan {
         format!("round-{}", self.number)
     }
 
-    /// Returns true if the fault is this signal to the client.
-    pub(crate) fn signals_client(&self) -> bool {
+    /// Returns true if the fault ends the client.
+    pub(crate) fn ends_client(&self) -> bool {
         self.fault.is_some_and(|fault| fault.victim == Victim::Client && fault.blow.ends())
     }
 }

@@ -260,9 +260,9 @@ async fn close(gate: &Gate, blow: Blow) {
     gate.set(Passage::Open);
 }
 
-/// Returns true if the fault is a signal after which the client's exit code is `code`, and that ended it.
+/// Returns true if the fault is a signal to the client that ended it at once, without an exit code.
 fn is_killed(plan: &Plan, code: Option<i32>) -> bool {
-    plan.signals_client() && code.is_none()
+    plan.ends_client() && code.is_none()
 }
 
 /// Returns the jobs of an agent for this round; one that is not over if the agent does not answer.
