@@ -57,9 +57,10 @@ impl Plan {
         let client = if random.random_range(0..5) == 0 { Client::Run } else { Client::Submit };
         let fault = fault(&mut random, client, usize::try_from(agents).unwrap_or(1));
         let goes_on = random.random_range(0..3) == 0;
-        let load = match random.random_range(0..3) {
+        let load = match random.random_range(0..4) {
             0 => "-u 6 --pace 150ms",
-            1 => "-r 50/s --arrivals poisson --max-users 20",
+            1 => "-u 2",
+            2 => "-r 50/s --arrivals poisson --max-users 20",
             _ => "-r 40/s --max-users 20",
         };
         // Long enough that the load would go on if the fault did not end it.
@@ -82,6 +83,15 @@ impl Plan {
     /// Name of the job.
     pub(crate) fn job(&self) -> String {
         format!("round-{}", self.number)
+    }
+
+    /// Longest acceptable lag of starts, which are late on a busy machine.
+    pub(crate) fn max_lag(&self) -> &'static str {
+        match self.fault {
+            // This is to be noticed.
+            Some(Fault { victim: Victim::LoadTest(_), blow: Blow::Suspend(_) }) => "2s",
+            _ => "60s",
+        }
     }
 
     /// Returns true if the fault ends the client.

@@ -31,8 +31,6 @@ const FIRST: Duration = Duration::from_secs(30);
 const VICTIM: Duration = Duration::from_secs(2);
 /// Longest time that a signalled agent or collector may take to end.
 const DAEMON: Duration = Duration::from_secs(20);
-/// As [`DAEMON`], after SIGHUP, which they may ignore.
-const HANG_UP: Duration = Duration::from_secs(3);
 /// Longest time until a stopped job has ended.
 const STOP: Duration = Duration::from_secs(15);
 /// Longest time until a collector has all records: the pauses of an agent that cannot reach it are up to 30 s long.
@@ -136,8 +134,7 @@ fn start(stage: &Stage, fleet: &Fleet, target: &Target, plan: &Plan, folder: &Pa
     command.stdout(fs::File::create(folder.join("stdout"))?);
     command.arg(part).arg(&stage.load_test).args(plan.load.split(' '));
     command.args(["-d", &format!("{}s", plan.duration.as_secs()), "--name", &plan.job()]);
-    // Starts are late on a busy machine, and after a suspension.
-    command.args(["--max-lag", "60s", "--graceful-stop", &format!("{}s", GRACE.as_secs())]);
+    command.args(["--max-lag", plan.max_lag(), "--graceful-stop", &format!("{}s", GRACE.as_secs())]);
     command.args(["-e", &format!("TARGET_URL={}/{}", target.url, plan.job())]);
     command.arg("--out").arg(format!("summary={}", folder.join("summary.json").display()));
     let database = match plan.client {
@@ -235,9 +232,9 @@ async fn bring_back(
     back: Duration,
     struck: &mut Struck,
 ) -> anyhow::Result<()> {
-    let limit = if signal == Signal::HUP { HANG_UP } else { DAEMON };
-    match daemon.ended(limit).await {
+    match daemon.ended(DAEMON).await {
         Some(killed) => struck.killed = killed,
+        // It may be ignored.
         None if signal == Signal::HUP => return Ok(()),
         None => {
             struck.lives_on = true;

@@ -11,6 +11,8 @@ use crate::round::{GRACE, LEASE};
 
 /// Time in which a load test that is killed has not reported its requests yet.
 const UNREPORTED: Duration = Duration::from_secs(3);
+/// Suspension of a load test that is never valid.
+const STANDSTILL: Duration = Duration::from_millis(2_500);
 /// Time after the end of a client in which its last requests may arrive.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -73,11 +75,11 @@ fn check_end(rules: &mut Rules, plan: &Plan, observed: &Observed) {
     let text = client.verdict("text");
     let victim = plan.fault.and_then(|fault| fault.victim.part());
     for (number, part) in observed.parts.iter().enumerate().filter(|(_, part)| !part.address.is_empty()) {
-        // An agent for which the run waited is named too.
+        // An agent for which the run waited is named too. A standstill is reported without its agent.
         let is_blamed = text.contains(&format!("the agent {}", part.address));
         if Some(number) != victim {
             rules.check("no other agent is blamed", !is_blamed, || format!("{}: {text}", part.name));
-        } else if matches!(client.code, Some(96 | 107)) {
+        } else if matches!(client.code, Some(96 | 107)) && !text.contains("stood still") {
             rules.check("the agent is blamed", is_blamed, || format!("{}: {text}", part.name));
         }
     }
@@ -95,6 +97,7 @@ fn codes(plan: &Plan, observed: &Observed) -> Vec<Option<i32>> {
         Client::Submit if plan.goes_on => Some(96),
         _ => Some(107),
     };
+    let ends = observed.loaded_at().map(|loaded| loaded + plan.duration);
     let mut codes = match (fault.victim, fault.blow) {
         (Victim::Client, Blow::Signal(Signal::KILL)) => vec![None],
         (Victim::Client, Blow::Signal(_)) => vec![Some(105)],
@@ -111,7 +114,11 @@ fn codes(plan: &Plan, observed: &Observed) -> Vec<Option<i32>> {
         (Victim::Client, blow) if is_long(blow) => vec![passed, Some(96), Some(105), Some(107)],
         (Victim::Agent(_) | Victim::ClientLink(_), blow) if is_long(blow) => vec![passed, lost],
         // Its starts are late, or it counts as lost.
-        (Victim::LoadTest(_), Blow::Suspend(_)) => vec![passed, Some(96), Some(107)],
+        (Victim::LoadTest(_), Blow::Suspend(time)) => {
+            let is_noticed = time >= STANDSTILL && ends.is_some_and(|ends| at + STANDSTILL < ends);
+            let codes = [Some(96), Some(107), passed];
+            codes[..if is_noticed { 2 } else { 3 }].to_vec()
+        }
         _ => vec![passed],
     };
     if let Moment::Starting(_) = plan.moment {
@@ -122,8 +129,8 @@ fn codes(plan: &Plan, observed: &Observed) -> Vec<Option<i32>> {
             _ => vec![passed, Some(107)],
         });
     }
-    let ends = observed.loaded_at().map(|loaded| loaded + plan.duration);
-    if ends.is_some_and(|ends| at + SLACK > ends) || at > observed.client.at {
+    let is_over = ends.is_some_and(|ends| at + SLACK > ends);
+    if (is_over && !matches!(fault.blow, Blow::Suspend(_))) || at > observed.client.at {
         codes.push(passed);
     }
     codes
