@@ -89,7 +89,7 @@ impl Plan {
     pub(crate) fn max_lag(&self) -> &'static str {
         match self.fault {
             // This is to be noticed.
-            Some(Fault { victim: Victim::LoadTest(_), blow: Blow::Suspend(_) }) => "2s",
+            Some(Fault { victim: Victim::LoadTest(_), blow: Blow::Suspend(_) | Blow::Freeze }) => "2s",
             _ => "60s",
         }
     }
