@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use golo::cli::with_suspension;
 use golo::report::duration;
 use tokio::time::sleep;
 
@@ -28,26 +29,14 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     here: Instant,
-    /// A clock that also runs while the machine is suspended, as [`Instant`] does not.
-    uptime: Duration,
+    /// [`with_suspension`].
+    with_suspension: Duration,
 }
 
 impl Moment {
     fn now() -> Self {
-        Self { here: Instant::now(), uptime: uptime() }
+        Self { here: Instant::now(), with_suspension: with_suspension() }
     }
-}
-
-#[cfg(target_os = "linux")]
-fn uptime() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(time).unwrap_or_default()
-}
-
-/// Other systems have no such clock here; connections that broke during a suspension are tried again anyway.
-#[cfg(not(target_os = "linux"))]
-fn uptime() -> Duration {
-    Duration::ZERO
 }
 
 impl Default for Standstill {
@@ -68,7 +57,10 @@ impl Standstill {
     fn look(&self, now: Moment) -> Option<Instant> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = state.looked;
-        let gap = now.here.saturating_duration_since(since.here).max(now.uptime.saturating_sub(since.uptime));
+        let gap = now
+            .here
+            .saturating_duration_since(since.here)
+            .max(now.with_suspension.saturating_sub(since.with_suspension));
         if gap >= STILL {
             state.resumed = Some(now.here);
             state.longest = state.longest.max(gap);
@@ -107,9 +99,9 @@ pub fn describe_standstill(still: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn after(begun: Moment, here: u64, uptime: u64) -> Moment {
-        let (here, uptime) = (Duration::from_millis(here), Duration::from_millis(uptime));
-        Moment { here: begun.here + here, uptime: begun.uptime + uptime }
+    fn after(begun: Moment, here: u64, with_suspension: u64) -> Moment {
+        let (here, with_suspension) = (Duration::from_millis(here), Duration::from_millis(with_suspension));
+        Moment { here: begun.here + here, with_suspension: begun.with_suspension + with_suspension }
     }
 
     #[test]

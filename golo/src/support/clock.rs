@@ -28,7 +28,8 @@ pub(crate) fn wall(now: Instant) -> SystemTime {
 /// Returns the time since an arbitrary moment, including times in which the machine was suspended. An `Instant` leaves
 /// them out on Linux and macOS.
 #[cfg(unix)]
-pub(crate) fn with_suspension() -> Duration {
+#[must_use]
+pub fn with_suspension() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;
@@ -40,7 +41,8 @@ pub(crate) fn with_suspension() -> Duration {
 
 /// Returns the time since an arbitrary moment, including times in which the machine was suspended.
 #[cfg(not(unix))]
-pub(crate) fn with_suspension() -> Duration {
+#[must_use]
+pub fn with_suspension() -> Duration {
     static EPOCH: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     EPOCH.elapsed()
 }
