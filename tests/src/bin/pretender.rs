@@ -56,7 +56,7 @@ async fn pretend(what: String, mut commands: Streaming<pb::Command>, events: mps
             Told::Second(pb::Second { elapsed: elapsed * SECOND, users: 1, snapshot: Some(snapshot), connections: 0 })
         };
         tell(second(1, large.clone())).await;
-        tell(second(2, checks(&["small".to_owned()]))).await;
+        tell(second(2, journeys(&[1]))).await;
         let times = Finished { load_time: 2 * SECOND, whole_time: 2 * SECOND, ..Finished::default() };
         tell(Told::Finished(Finished { rest: Some(large), load, workers: 1, ..times })).await;
         return;
@@ -74,20 +74,24 @@ async fn pretend(what: String, mut commands: Streaming<pb::Command>, events: mps
 /// Returns measurements that are larger than a call to a collector may be.
 fn large(what: &str) -> Option<pb::Snapshot> {
     match what {
-        "to have many long names" => {
-            let names: Vec<_> = (0..1000).map(|number| format!("{number:04}{}", "x".repeat(20_000))).collect();
-            Some(checks(&names))
-        }
-        "to have a giant name" => Some(checks(&["x".repeat(17 << 20)])),
+        "to have many long journeys" => Some(journeys(&[2 << 20; 10])),
+        "to have a giant journey" => Some(journeys(&[17 << 20])),
         _ => None,
     }
 }
 
-/// Returns measurements of one trigger and of these checks.
-fn checks(names: &[String]) -> pb::Snapshot {
-    let checks = names.iter().map(|name| pb::Check { name: name.clone(), passed: 1, failed: 0 });
+/// Returns measurements of one trigger and of journeys whose sequence IDs have these lengths. Names would be cut.
+fn journeys(lengths: &[usize]) -> pb::Snapshot {
+    let label = pb::Label { route: "step".to_owned(), method: "MEASURE".to_owned(), ..pb::Label::default() };
+    let journey = |(number, length): (usize, &usize)| pb::Journey {
+        sequence_id: format!("{number}{}", "x".repeat(*length)),
+        steps: vec![pb::Step { label: Some(label.clone()), duration: SECOND, ..pb::Step::default() }],
+        ended: SECOND,
+        ..pb::Journey::default()
+    };
+    let slowest = lengths.iter().enumerate().map(journey).collect();
     let triggers = pb::Triggers { due: 1, done: 1, ..pb::Triggers::default() };
-    pb::Snapshot { triggers: Some(triggers), checks: checks.collect(), ..pb::Snapshot::default() }
+    pb::Snapshot { triggers: Some(triggers), slowest, ..pb::Snapshot::default() }
 }
 
 #[tokio::main]
