@@ -7,7 +7,7 @@ use golo::cli::{chain, explained, install_provider};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use crate::http::server::{Secret, Token};
 use crate::support::failure::Failure;
@@ -215,12 +215,9 @@ impl HttpClient {
     /// # Errors
     ///
     /// Returns an error if the body is not complete or larger.
-    pub async fn body(&self, mut response: Response, most: usize) -> Result<Bytes, CallError> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.away(&error))? {
-            add(&mut body, &chunk, most, response.status())?;
-        }
-        Ok(body.freeze())
+    pub async fn body(&self, response: Response, most: usize) -> Result<Bytes, CallError> {
+        // The timeout of the whole call applies.
+        self.read(response, Duration::MAX, most).await
     }
 
     /// Sends a call, and returns the whole body of the response, which has at most `most` bytes. `silence` is the longest
@@ -230,15 +227,20 @@ impl HttpClient {
     ///
     /// Returns an error if the status is not a success, or if the body is not complete or larger.
     pub async fn load(&self, request: RequestBuilder, silence: Duration, most: usize) -> Result<Bytes, CallError> {
-        let silent = |_| CallError::Away(SILENT.to_owned());
-        let mut response = timeout(silence, self.send(request)).await.map_err(silent)??;
+        let response = timeout(silence, self.send(request)).await.map_err(silent)??;
+        self.read(response, silence, most).await
+    }
+
+    async fn read(&self, mut response: Response, silence: Duration, most: usize) -> Result<Bytes, CallError> {
         let mut body = BytesMut::new();
         loop {
             let chunk = timeout(silence, response.chunk()).await.map_err(silent)?;
-            match chunk.map_err(|error| self.away(&error))? {
-                Some(chunk) => add(&mut body, &chunk, most, response.status())?,
-                None => return Ok(body.freeze()),
+            let Some(chunk) = chunk.map_err(|error| self.away(&error))? else { return Ok(body.freeze()) };
+            if body.len() + chunk.len() > most {
+                let reason = format!("its answer is larger than {} MiB, as no golo's is", most >> 20);
+                return Err(CallError::Refused(response.status(), reason));
             }
+            body.extend_from_slice(&chunk);
         }
     }
 
@@ -290,14 +292,8 @@ impl HttpClient {
     }
 }
 
-/// Adds a chunk to a body that has at most `most` bytes.
-fn add(body: &mut BytesMut, chunk: &[u8], most: usize, status: StatusCode) -> Result<(), CallError> {
-    if body.len() + chunk.len() > most {
-        let reason = format!("its answer is larger than {} MiB, as no golo's is", most >> 20);
-        return Err(CallError::Refused(status, reason));
-    }
-    body.extend_from_slice(chunk);
-    Ok(())
+fn silent(_: Elapsed) -> CallError {
+    CallError::Away(SILENT.to_owned())
 }
 
 /// Returns a reason as the end of a sentence.

@@ -11,7 +11,7 @@ use golo::report::Timeline;
 
 use crate::http::server::Secret;
 use crate::results::listed::{Listed, list};
-use crate::results::replay::{Records, Replayed, replay_with};
+use crate::results::replay::{Records, Replayed, replay};
 use crate::results::store::{KeptPart, Store, database_path};
 use crate::support::environment::variable;
 use crate::support::failure::Failure;
@@ -122,7 +122,7 @@ impl Archive {
             }
             Self::Collector(remote) => {
                 let parts = remote.records(called)?.into_iter().map(|pages| Box::new(pages) as Records<'_>);
-                replay_with(parts, SystemTime::now(), timeline, on_second)
+                replay(parts, SystemTime::now(), timeline, on_second)
             }
         };
         replayed.map_err(|error| ArchiveError::Unreadable(format!("run `{called}`: {error}").into()))
@@ -139,5 +139,5 @@ pub(crate) fn replay_kept(
     let parts = parts
         .iter()
         .map(|part| Box::new(store.records(part, 0).map(|record| record.map_err(Failure::from))) as Records<'_>);
-    replay_with(parts, SystemTime::now(), timeline, on_second)
+    replay(parts, SystemTime::now(), timeline, on_second)
 }

@@ -45,24 +45,12 @@ impl Replayed {
 }
 
 /// Replays a run from all its parts, as far as they are known at `now`. Calls `on_second` for each completed second.
+/// Without a `timeline`, the outcome has an empty one, and the replay takes less time.
 ///
 /// # Errors
 ///
 /// Returns an error if records cannot be read or contain impossible values.
 pub fn replay<'a>(
-    parts: impl IntoIterator<Item = Records<'a>>,
-    now: SystemTime,
-    on_second: impl FnMut(&Progress),
-) -> Result<Replayed, Failure> {
-    replay_with(parts, now, Some(Timeline::default()), on_second)
-}
-
-/// As [`replay`]. Without a `timeline`, the outcome has an empty one, and the replay takes less time.
-///
-/// # Errors
-///
-/// As [`replay`].
-pub fn replay_with<'a>(
     parts: impl IntoIterator<Item = Records<'a>>,
     now: SystemTime,
     mut timeline: Option<Timeline>,

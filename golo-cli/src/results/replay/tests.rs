@@ -71,7 +71,7 @@ fn part(agent: &str, (index, of): (u64, u64), seconds: u64, end: Option<Ended>) 
 fn replayed(parts: &[Vec<Record>], now: u64) -> (Replayed, Vec<(u64, u64, u64)>) {
     let mut seconds = Vec::new();
     let records = parts.iter().map(|part| Box::new(part.iter().cloned().map(Ok)) as Records<'_>);
-    let replayed = replay(records, wire::moment(START + now * SECOND), |progress| {
+    let replayed = replay(records, wire::moment(START + now * SECOND), Some(Timeline::default()), |progress| {
         seconds.push((progress.elapsed.as_secs(), progress.users, progress.second.triggers.done));
     });
     (replayed.unwrap(), seconds)
@@ -290,7 +290,7 @@ fn failed_end_of_only_part_is_death_of_run() {
 fn invalid_records_are_reported() {
     let wrong = |records: Vec<Record>| {
         let records = Box::new(records.into_iter().map(Ok)) as Records<'_>;
-        replay([records], wire::moment(START), |_| {}).unwrap_err().to_string()
+        replay([records], wire::moment(START), None, |_| {}).unwrap_err().to_string()
     };
     assert_eq!(wrong(Vec::new()), "it has no stored records");
     assert_eq!(wrong(vec![second(1, 1)]), "its first record is not a `Begun`");
