@@ -51,7 +51,7 @@ use orders::OrderState;
 use part::Part;
 use patience::patiently;
 use renewal::renew;
-use standstill::{Standstill, describe_standstill};
+use standstill::Standstill;
 use upload::{Needed, upload};
 
 /// Longest time to wait for the last records of agents.
@@ -229,9 +229,8 @@ impl Fleet {
                 },
                 Some(Kind::Ended(ended)) => {
                     if ended.lease_over {
-                        let still = self.standstill.longest();
-                        if still >= self.settings.lease / 2 {
-                            say(format_args!("{}: {}", self.settings.load_test.name, describe_standstill(still)));
+                        if let Some(why) = self.standstill.end_of_leases(self.settings.lease) {
+                            say(format_args!("{}: {why}", self.settings.load_test.name));
                         }
                         return Err(printable_reason(&ended.reason).into());
                     }

@@ -11,7 +11,7 @@ pub use crate::run_loop::{Order, RunCall, SignalsAndOrders};
 pub use crate::runtime::{
     JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunExtras, Value, pair, refuse, run_driver, toml, wrong,
 };
-pub use crate::support::clock::with_suspension;
+pub use crate::support::clock::TwoClocks;
 pub use crate::support::message::{print, say};
 pub use crate::support::secrets::without_secrets;
 pub use crate::support::setting_error::SettingError;

@@ -25,7 +25,7 @@ use super::clock::{Clock, Offset, skew};
 use super::follow::MemberEvent;
 use super::orders::{Order, OrderState, carry_out_orders};
 use super::part::Part;
-use super::standstill::{Standstill, describe_standstill};
+use super::standstill::Standstill;
 use super::start::start;
 use super::{FleetSettings, OnAgentLoss};
 use crate::drive::local_time::to_local_time;
@@ -220,12 +220,11 @@ impl Delivery {
         let reason = printable_reason(&ended.reason);
         let is_first = self.parts.iter().all(|following| following.lease_over.is_none());
         self.parts[index].lease_over = Some(reason.clone());
-        let still = self.standstill.longest();
-        if still < self.lease / 2 {
+        let Some(why) = self.standstill.end_of_leases(self.lease) else {
             return self.lose(index, describe_failed_job(ended));
-        }
+        };
         if is_first {
-            say(format_args!("{}: {}", self.name, describe_standstill(still)));
+            say(format_args!("{}: {why}", self.name));
         }
         let others_go_on = self.parts.iter().enumerate().any(|(other, following)| other != index && following.is_open);
         let is_over = self.parts.iter().all(|following| following.lease_over.is_some());

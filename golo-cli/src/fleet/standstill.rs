@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use golo::cli::with_suspension;
+use golo::cli::TwoClocks;
 use golo::report::duration;
 use tokio::time::sleep;
 
@@ -19,29 +19,15 @@ pub struct Standstill(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
-    looked: Moment,
+    looked: TwoClocks,
     /// End of the last standstill.
     resumed: Option<Instant>,
     longest: Duration,
 }
 
-/// A time by both clocks.
-#[derive(Debug, Clone, Copy)]
-struct Moment {
-    here: Instant,
-    /// [`with_suspension`].
-    with_suspension: Duration,
-}
-
-impl Moment {
-    fn now() -> Self {
-        Self { here: Instant::now(), with_suspension: with_suspension() }
-    }
-}
-
 impl Default for Standstill {
     fn default() -> Self {
-        Self(Mutex::new(State { looked: Moment::now(), resumed: None, longest: Duration::ZERO }))
+        Self(Mutex::new(State { looked: TwoClocks::now(), resumed: None, longest: Duration::ZERO }))
     }
 }
 
@@ -49,20 +35,18 @@ impl Standstill {
     /// Looks at the clock from now on. Never returns.
     pub async fn watch(&self) {
         loop {
-            self.look(Moment::now());
+            self.look(TwoClocks::now());
             sleep(LOOK).await;
         }
     }
 
-    fn look(&self, now: Moment) -> Option<Instant> {
+    fn look(&self, now: TwoClocks) -> Option<Instant> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = state.looked;
-        let gap = now
-            .here
-            .saturating_duration_since(since.here)
-            .max(now.with_suspension.saturating_sub(since.with_suspension));
+        let gap =
+            now.at.saturating_duration_since(since.at).max(now.with_suspension.saturating_sub(since.with_suspension));
         if gap >= STILL {
-            state.resumed = Some(now.here);
+            state.resumed = Some(now.at);
             state.longest = state.longest.max(gap);
         }
         state.looked = now;
@@ -72,36 +56,33 @@ impl Standstill {
     /// Returns the time since `then`, or since the end of the last standstill if that was later.
     #[must_use]
     pub fn awake_since(&self, then: Instant) -> Duration {
-        let now = Moment::now();
+        let now = TwoClocks::now();
         let resumed = self.look(now);
-        now.here.saturating_duration_since(resumed.map_or(then, |resumed| then.max(resumed)))
+        now.at.saturating_duration_since(resumed.map_or(then, |resumed| then.max(resumed)))
     }
 
-    /// Returns the longest time for which this process stood still, or zero.
+    /// Returns why leases of this length ran out, if this process stood still for at least half of it.
     #[must_use]
-    pub fn longest(&self) -> Duration {
-        self.look(Moment::now());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).longest
+    pub fn end_of_leases(&self, lease: Duration) -> Option<String> {
+        self.look(TwoClocks::now());
+        let longest = self.0.lock().unwrap_or_else(PoisonError::into_inner).longest;
+        (longest >= lease / 2).then(|| {
+            format!(
+                "this process stood still for {} (it was stopped, or the machine was suspended), so the leases of its jobs \
+                 ran out and the agents stopped their load",
+                duration(longest)
+            )
+        })
     }
-}
-
-/// Describes the standstill that made leases run out.
-#[must_use]
-pub fn describe_standstill(still: Duration) -> String {
-    format!(
-        "this process stood still for {} (it was stopped, or the machine was suspended), so the leases of its jobs ran out \
-         and the agents stopped their load",
-        duration(still)
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn after(begun: Moment, here: u64, with_suspension: u64) -> Moment {
+    fn after(begun: TwoClocks, here: u64, with_suspension: u64) -> TwoClocks {
         let (here, with_suspension) = (Duration::from_millis(here), Duration::from_millis(with_suspension));
-        Moment { here: begun.here + here, with_suspension: begun.with_suspension + with_suspension }
+        TwoClocks { at: begun.at + here, with_suspension: begun.with_suspension + with_suspension }
     }
 
     #[test]
@@ -112,8 +93,8 @@ mod tests {
             assert_eq!(standstill.look(after(begun, at, at)), None, "{at}");
         }
         let resumed = after(begun, 16_900, 16_900);
-        assert_eq!(standstill.look(resumed), Some(resumed.here));
-        assert_eq!(standstill.look(after(begun, 17_000, 17_000)), Some(resumed.here));
+        assert_eq!(standstill.look(resumed), Some(resumed.at));
+        assert_eq!(standstill.look(after(begun, 17_000, 17_000)), Some(resumed.at));
         assert_eq!(standstill.0.lock().unwrap().longest, Duration::from_secs(14));
     }
 
@@ -123,7 +104,7 @@ mod tests {
         let begun = standstill.0.lock().unwrap().looked;
         // The clock of the process did not run meanwhile.
         let resumed = after(begun, 300, 60_300);
-        assert_eq!(standstill.look(resumed), Some(resumed.here));
+        assert_eq!(standstill.look(resumed), Some(resumed.at));
         assert_eq!(standstill.0.lock().unwrap().longest, Duration::from_millis(60_300));
     }
 }

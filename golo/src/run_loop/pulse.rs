@@ -2,11 +2,11 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{io, thread};
 
 use crate::engine::standstill::Pause;
-use crate::support::clock::with_suspension;
+use crate::support::clock::TwoClocks;
 use crate::support::lock::lock;
 
 /// Time between two beats.
@@ -25,12 +25,12 @@ impl Pulse {
     ///
     /// Returns an error if the system cannot start another thread.
     pub(super) fn start() -> io::Result<Self> {
-        let beats = Arc::new(Mutex::new(Beats { last: Beat::now(), pauses: Vec::new() }));
+        let beats = Arc::new(Mutex::new(Beats { last: TwoClocks::now(), pauses: Vec::new() }));
         let (ends, end) = mpsc::channel();
         let beating = Arc::clone(&beats);
         thread::Builder::new().name("golo-pulse".to_owned()).spawn(move || {
             while end.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
-                lock(&beating).beat(Beat::now());
+                lock(&beating).beat(TwoClocks::now());
             }
         })?;
         Ok(Self { beats, _ends: ends })
@@ -40,32 +40,19 @@ impl Pulse {
     pub(super) fn pauses(&self) -> Vec<Pause> {
         let mut beats = lock(&self.beats);
         // After a pause, this thread may run before the other one.
-        beats.beat(Beat::now());
+        beats.beat(TwoClocks::now());
         beats.pauses.clone()
     }
 }
 
-/// The same time by two clocks.
-#[derive(Clone, Copy)]
-struct Beat {
-    at: Instant,
-    with_suspension: Duration,
-}
-
-impl Beat {
-    fn now() -> Self {
-        Self { at: Instant::now(), with_suspension: with_suspension() }
-    }
-}
-
 struct Beats {
-    last: Beat,
+    last: TwoClocks,
     pauses: Vec<Pause>,
 }
 
 impl Beats {
     /// Records a beat, and a pause if it comes late.
-    fn beat(&mut self, now: Beat) {
+    fn beat(&mut self, now: TwoClocks) {
         let late = now.with_suspension.saturating_sub(self.last.with_suspension + BEAT);
         let seen = now.at.saturating_duration_since(self.last.at + BEAT);
         self.pauses.extend(Pause::new(now.at, late, seen));
@@ -75,6 +62,8 @@ impl Beats {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -82,7 +71,8 @@ mod tests {
     #[test]
     fn late_beat_is_a_pause() {
         let (start, ran) = (Instant::now(), 100 * SECOND);
-        let beat = |at: Duration, suspended: Duration| Beat { at: start + at, with_suspension: ran + at + suspended };
+        let beat =
+            |at: Duration, suspended: Duration| TwoClocks { at: start + at, with_suspension: ran + at + suspended };
         let mut beats = Beats { last: beat(Duration::ZERO, Duration::ZERO), pauses: Vec::new() };
         beats.beat(beat(BEAT, Duration::ZERO));
         beats.beat(beat(BEAT + BEAT / 2, Duration::ZERO));

@@ -25,11 +25,25 @@ pub(crate) fn wall(now: Instant) -> SystemTime {
     wall
 }
 
-/// Returns the time since an arbitrary moment, including times in which the machine was suspended. An `Instant` leaves
-/// them out on Linux and macOS.
+/// The same moment by two clocks, of which one also runs while the machine is suspended.
+#[derive(Debug, Clone, Copy)]
+pub struct TwoClocks {
+    /// The moment by the clock that leaves suspensions out on Linux and macOS.
+    pub at: Instant,
+    /// Time since an arbitrary moment, including suspensions on Linux.
+    pub with_suspension: Duration,
+}
+
+impl TwoClocks {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { at: Instant::now(), with_suspension: with_suspension() }
+    }
+}
+
 #[cfg(unix)]
-#[must_use]
-pub fn with_suspension() -> Duration {
+fn with_suspension() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;
@@ -39,10 +53,8 @@ pub fn with_suspension() -> Duration {
     Duration::try_from(clock_gettime(clock)).unwrap_or_default()
 }
 
-/// Returns the time since an arbitrary moment, including times in which the machine was suspended.
 #[cfg(not(unix))]
-#[must_use]
-pub fn with_suspension() -> Duration {
+fn with_suspension() -> Duration {
     static EPOCH: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     EPOCH.elapsed()
 }
