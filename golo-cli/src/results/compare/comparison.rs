@@ -53,13 +53,13 @@ impl Side {
     /// Returns an error if a run does not exist or cannot be read.
     pub fn read_both(archive: &ArchiveArgs, a: &str, b: &str) -> Result<(Self, Option<Self>), ArchiveError> {
         let of_a = Archive::open(archive.clone())?;
-        let run_a = of_a.find(a)?;
-        if run_a == of_a.find(b)? {
-            return Ok((Self::read(&of_a, &run_a)?, None));
+        let (a, b) = (of_a.find(a)?, of_a.find(b)?);
+        if a == b {
+            return Ok((Self::read(&of_a, &a)?, None));
         }
         std::thread::scope(|scope| {
-            let of_b = scope.spawn(|| Self::read(&Archive::open(archive.clone())?, b));
-            let side_a = Self::read(&of_a, a);
+            let of_b = scope.spawn(|| Self::read(&Archive::open(archive.clone())?, &b));
+            let side_a = Self::read(&of_a, &a);
             let side_b = of_b.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             Ok((side_a?, Some(side_b?)))
         })

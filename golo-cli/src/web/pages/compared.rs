@@ -5,7 +5,7 @@ use golo::cli::chain;
 
 use crate::results::archive::replay_kept;
 use crate::results::compare::{Comparison, Deciding, Outcome, Row, Seconds, Side, Tolerance, cells};
-use crate::results::store::{Store, StoreError};
+use crate::results::store::{KeptRun, Store, StoreError};
 use crate::web::shelf::Shelf;
 
 /// Change at the ends of the drawn intervals, as a share.
@@ -50,8 +50,9 @@ pub(super) async fn page(shelf: &Shelf, a: String, b: String, is_forced: bool) -
 }
 
 fn compared(store: &Store, a: String, b: String, is_forced: bool) -> Result<ComparePage, StoreError> {
-    let side_a = side(store, &a)?;
-    let other = if store.find(&a)?.run == store.find(&b)?.run { None } else { Some(side(store, &b)?) };
+    let (run_a, run_b) = (store.find(&a)?, store.find(&b)?);
+    let side_a = side(store, &a, &run_a)?;
+    let other = if run_a.run == run_b.run { None } else { Some(side(store, &b, &run_b)?) };
     let side_b = other.as_ref().unwrap_or(&side_a);
     let mut unfit: Vec<_> = [&side_a, side_b].into_iter().filter_map(Side::unfit).collect();
     unfit.dedup();
@@ -87,8 +88,9 @@ fn compared(store: &Store, a: String, b: String, is_forced: bool) -> Result<Comp
     })
 }
 
-fn side(store: &Store, called: &str) -> Result<Side, StoreError> {
-    let parts = store.find(called).and_then(|run| store.parts(&run))?;
+/// Reads a run that the page was asked for as `called`.
+fn side(store: &Store, called: &str, run: &KeptRun) -> Result<Side, StoreError> {
+    let parts = store.parts(run)?;
     let mut seconds = Seconds::default();
     let replayed = replay_kept(store, &parts, None, |second| seconds.add(second));
     let replayed = replayed.map_err(|failure| StoreError::Unusable(format!("run `{called}`: {}", chain(&failure))))?;
