@@ -31,11 +31,12 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
         "Requests per second of the running job in its last second.",
         rate,
     );
-    let totals = jobs.iter().map(|job| job.kept().requests);
+    let all: Vec<_> = jobs.iter().map(|job| (job.kept(), job.extent().next)).collect();
+    let totals = all.iter().map(|(kept, _)| kept.requests);
     let (requests, failed) = totals.fold((0, 0), |(all, bad), (requests, failed)| (all + requests, bad + failed));
     one(&mut text, "golo_agent_requests", "gauge", "Number of requests of all listed jobs.", requests);
     one(&mut text, "golo_agent_requests_failed", "gauge", "Number of failed requests of all listed jobs.", failed);
-    let interrupted: u64 = jobs.iter().map(|job| job.kept().interrupted).sum();
+    let interrupted: u64 = all.iter().map(|(kept, _)| kept.interrupted).sum();
     one(
         &mut text,
         "golo_agent_requests_interrupted",
@@ -44,12 +45,8 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
         interrupted,
     );
     one(&mut text, "golo_agent_spool_bytes", "gauge", "Size of the database in bytes.", bytes);
-    let waiting = jobs.iter().map(|job| {
-        let kept = job.kept();
-        let records = job.extent().next;
-        if kept.for_collector && !kept.is_swept { records.saturating_sub(kept.committed) } else { 0 }
-    });
-    let waiting: u64 = waiting.sum();
+    let waiting = all.iter().filter(|(kept, _)| kept.for_collector && !kept.is_swept);
+    let waiting: u64 = waiting.map(|(kept, records)| records.saturating_sub(kept.committed)).sum();
     one(
         &mut text,
         "golo_agent_records_uncommitted",
@@ -57,7 +54,7 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
         "Number of records that the collector does not have yet.",
         waiting,
     );
-    let missing: u64 = jobs.iter().map(|job| job.kept().missing.map_or(0, |missing| missing.records)).sum();
+    let missing: u64 = all.iter().filter_map(|(kept, _)| kept.missing.as_ref()).map(|missing| missing.records).sum();
     one(
         &mut text,
         "golo_agent_records_missing",
@@ -65,7 +62,7 @@ pub(super) fn text(agent: &Agent, bytes: u64) -> String {
         "Number of records that the collector has without their content: it refuses them, or they are damaged.",
         missing,
     );
-    let refused = jobs.iter().filter(|job| job.kept().refused.is_some()).count();
+    let refused = all.iter().filter(|(kept, _)| kept.refused.is_some()).count();
     one(&mut text, "golo_agent_jobs_refused", "gauge", "Number of jobs that the collector refuses.", refused);
     let uploads = agent.uploads.load(Relaxed);
     one(

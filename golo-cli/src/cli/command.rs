@@ -12,8 +12,9 @@ use crate::cli::sign::sign;
 use crate::cli::submit;
 use crate::collector::collect;
 use crate::process::supervisor;
+use crate::support::failure::Failure;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
-use golo::cli::{refuse, say, wrong};
+use golo::cli::{Exit, print, refuse, say, wrong};
 
 /// Name of the command.
 const GOLO: &str = "golo";
@@ -80,6 +81,24 @@ pub(crate) fn refused(subcommand: &str, error: UsageError) -> ExitCode {
     let mut command = Arguments::command();
     let error = wrong(&mut command, subcommand, error.kind, error.message);
     refuse(error, &command, GOLO)
+}
+
+/// Prints the answer of a subcommand, or the failure that kept it from one, and returns the exit code.
+pub(crate) fn answered(answer: Result<String, Failure>) -> ExitCode {
+    let text = match answer {
+        Ok(text) => text,
+        Err(failure) => {
+            say(format_args!("golo: {failure}"));
+            return Exit::BadConfiguration.into();
+        }
+    };
+    match print(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("golo: stdout cannot be written: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn new(path: &Path) -> ExitCode {

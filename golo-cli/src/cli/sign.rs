@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use console::Term;
-use golo::cli::{Exit, print, say};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
 
+use crate::cli::command::answered;
 use crate::process::signature::{beside, sign as signature_of};
 use crate::support::failure::Failure;
 use crate::support::moments::now;
@@ -45,21 +45,12 @@ pub struct SignLine {
 /// Signs a load test, or creates a key.
 #[must_use]
 pub fn sign(line: SignLine) -> ExitCode {
-    let done = match line {
+    answered(match line {
         SignLine { new_key: Some(path), .. } => create(&path),
         SignLine { binary: Some(binary), key: Some(key), .. } => sign_file(&binary, &key),
         // The command line does not allow it.
         _ => Err("expected a load test and `--key FILE`, or `--new-key FILE`".into()),
-    };
-    let printed =
-        done.and_then(|text| print(&text).map_err(|error| Failure::from(format!("stdout cannot be written: {error}"))));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            say(format_args!("golo: {failure}"));
-            Exit::BadConfiguration.into()
-        }
-    }
+    })
 }
 
 fn sign_file(binary: &Path, key: &Path) -> Result<String, Failure> {

@@ -3,9 +3,10 @@
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgAction, Args};
-use golo::cli::{Exit, parse_duration, print, say};
+use golo::cli::parse_duration;
 use golo::report::{bytes, clean, counted};
 
+use crate::cli::command::answered;
 use crate::results::keep::short;
 use crate::results::store::{Keep, KeptRun, Pruned, Store, database_path};
 use crate::support::failure::Failure;
@@ -38,19 +39,7 @@ pub(super) struct PruneLine {
 /// Deletes old runs, and prints which.
 #[must_use]
 pub(super) fn prune(line: PruneLine) -> ExitCode {
-    match run(line) {
-        Ok(text) => match print(&text) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                say(format_args!("golo: stdout cannot be written: {error}"));
-                ExitCode::FAILURE
-            }
-        },
-        Err(failure) => {
-            say(format_args!("golo: {failure}"));
-            Exit::BadConfiguration.into()
-        }
-    }
+    answered(run(line))
 }
 
 fn run(line: PruneLine) -> Result<String, Failure> {
