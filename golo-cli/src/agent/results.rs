@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golo_proto::results::{Record, record};
-
 use tokio::task::spawn_blocking;
 
 use super::job::Job;

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 /// Variables that a load test does not get. With the first two it could have an agent run anything, with the third it
-/// could steer its own run, the last opens a key, and the others
-/// are credentials of receivers of metrics.
+/// could steer its own run, the last opens a key, and the others are credentials of receivers of metrics.
 pub const SECRETS: [&str; 14] = [
     "GOLO_TOKEN",
     "GOLO_COLLECTOR_TOKEN",

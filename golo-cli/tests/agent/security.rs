@@ -2,7 +2,7 @@
 
 use golo_cli::process::signature::sign;
 use reqwest::{Client, Method};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Agent, Start, answer, raw, status};
 
@@ -89,29 +89,35 @@ async fn every_call_without_the_token_is_answered_with_401() {
     assert!(!agent.said().contains("hush"), "{}", agent.said());
 }
 
+/// Runs a script as a load test on an agent with the token `hush-hush`. Returns its stderr, once that is complete.
+async fn stderr(agent: &Agent, script: &str, env: Value, is_complete: impl Fn(&str) -> bool) -> String {
+    let form = reqwest::multipart::Part::bytes(script.as_bytes().to_vec()).file_name("script");
+    let form = reqwest::multipart::Form::new().part("file", form);
+    let upload = agent.client.post(format!("{}/upload", agent.url)).bearer_auth("hush-hush").multipart(form);
+    let (_, uploaded) = answer(upload.send().await.unwrap()).await;
+    let job = json!({"binary": uploaded["binary"], "env": env}).to_string();
+    let queue = agent.client.post(format!("{}/queue", agent.url)).bearer_auth("hush-hush").body(job);
+    let (_, queued) = answer(queue.send().await.unwrap()).await;
+    let url = format!("{}/jobs/{}/stderr", agent.url, queued["job"].as_str().unwrap());
+    let started = std::time::Instant::now();
+    loop {
+        let seen = agent.client.get(&url).bearer_auth("hush-hush").send().await.unwrap().text().await.unwrap();
+        if is_complete(&seen) {
+            return seen;
+        }
+        assert!(started.elapsed() < crate::support::PATIENCE, "{seen}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn tokens_are_hidden_from_the_load_test() {
     let agent = Start::with(&["--collector", "http://127.0.0.1:1"])
         .env("GOLO_TOKEN", "hush-hush")
         .env("GOLO_COLLECTOR_TOKEN", "hush-too")
         .agent();
-    let form = reqwest::multipart::Part::bytes(b"#!/bin/sh\nenv >&2\nexit 3\n".to_vec()).file_name("env");
-    let form = reqwest::multipart::Form::new().part("file", form);
-    let upload = agent.client.post(format!("{}/upload", agent.url)).bearer_auth("hush-hush").multipart(form);
-    let (_, uploaded) = answer(upload.send().await.unwrap()).await;
-    let job = json!({"binary": uploaded["binary"], "env": {"SEEN": "yes"}}).to_string();
-    let queue = agent.client.post(format!("{}/queue", agent.url)).bearer_auth("hush-hush").body(job);
-    let (_, queued) = answer(queue.send().await.unwrap()).await;
-    let url = format!("{}/jobs/{}/stderr", agent.url, queued["job"].as_str().unwrap());
-    let started = std::time::Instant::now();
-    let seen = loop {
-        let seen = agent.client.get(&url).bearer_auth("hush-hush").send().await.unwrap().text().await.unwrap();
-        if !seen.is_empty() {
-            break seen;
-        }
-        assert!(started.elapsed() < crate::support::PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
+    let script = "#!/bin/sh\nenv >&2\nexit 3\n";
+    let seen = stderr(&agent, script, json!({"SEEN": "yes"}), |seen| !seen.is_empty()).await;
     assert!(seen.contains("SEEN=yes") && !seen.contains("hush"), "{seen}");
 }
 
@@ -136,23 +142,7 @@ async fn load_test_cannot_read_the_environment_of_the_agent() {
         "#!/bin/sh\ngrep -E '^(Uid|PPid)' /proc/{0}/status >&2\ncat /proc/{0}/environ >&2\nexit 3\n",
         agent.id()
     );
-    let form = reqwest::multipart::Part::bytes(script.into_bytes()).file_name("reads");
-    let form = reqwest::multipart::Form::new().part("file", form);
-    let upload = agent.client.post(format!("{}/upload", agent.url)).bearer_auth("hush-hush").multipart(form);
-    let (_, uploaded) = answer(upload.send().await.unwrap()).await;
-    let job = json!({"binary": uploaded["binary"]}).to_string();
-    let queue = agent.client.post(format!("{}/queue", agent.url)).bearer_auth("hush-hush").body(job);
-    let (_, queued) = answer(queue.send().await.unwrap()).await;
-    let url = format!("{}/jobs/{}/stderr", agent.url, queued["job"].as_str().unwrap());
-    let started = std::time::Instant::now();
-    let seen = loop {
-        let seen = agent.client.get(&url).bearer_auth("hush-hush").send().await.unwrap().text().await.unwrap();
-        if seen.contains("environ") || seen.contains("hush") {
-            break seen;
-        }
-        assert!(started.elapsed() < crate::support::PATIENCE, "{seen}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
+    let seen = stderr(&agent, &script, json!({}), |seen| seen.contains("environ") || seen.contains("hush")).await;
     assert!(seen.contains(&id.to_string()) && seen.contains("Permission denied") && !seen.contains("hush"), "{seen}");
 }
 

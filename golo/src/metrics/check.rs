@@ -51,8 +51,8 @@ pub(crate) fn add(checks: &mut Checks, name: &str, more: Check) {
 
 /// Counts a check: `passed` under `name`. Returns `passed`.
 ///
-/// Names are cut to 300 bytes. A failed check does not fail the trigger. It is counted, and the report shows it. Use the returned value to fail the
-/// trigger as well.
+/// A failed check does not fail the trigger. It is counted, and the report shows it. Use the returned value to fail the
+/// trigger as well. Names are cut to 300 bytes.
 ///
 /// ```no_run
 /// # async fn load_test() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -214,8 +214,9 @@ impl Watch {
         }
     }
 
-    /// Kills the remaining processes, and deletes the scratch folder. On Linux they all descend from this process, and it is done when there are no
-    /// children. Elsewhere the rest of the group has another parent, which may be slow to wait for them.
+    /// Kills the remaining processes, and deletes the scratch folder. On Linux the processes all descend from this one, and
+    /// it is done when there are no children. Elsewhere the rest of the group has another parent, which may be slow to wait
+    /// for them.
     async fn leave_nothing(&mut self) {
         while self.reap().await {
             descendants::kill_children();
