@@ -174,6 +174,19 @@ impl Finished {
         self.stderr.iter().filter(|line| line.contains(part)).count()
     }
 
+    /// Asserts that the report has a standstill of 1.5 s. A busy machine may add a short one, and then reports their number
+    /// and their sum.
+    #[track_caller]
+    pub fn assert_stood_still(&self) {
+        let text = self.stdout.join(" ");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, told) = words.split_once("standstill the load generator stood still ").expect(&words);
+        let (times, length) = told.split_once("for ").expect(&words);
+        let is_alone = times.is_empty() && length.starts_with("1.");
+        let is_one_of_some = times.ends_with(" times, ") && length.starts_with(['1', '2']);
+        assert!(is_alone || is_one_of_some, "{text}");
+    }
+
     /// Parses the lines of stdout. Each must be an `Output`.
     pub fn outputs(&self) -> Vec<Value> {
         self.stdout.iter().map(|line| output(line)).collect()

@@ -674,7 +674,9 @@ async fn run_of_a_process_that_stood_still_is_invalid() {
         let running = Call::jobs(&target, "get", flags).spawn();
         until("there is load", || target.counter().seen > 0).await;
         running.program.freeze(Duration::from_millis(1500)).await;
-        running.finish().await.assert_ended_with(96, "standstill   the load generator stood still for 1.");
+        let ran = running.finish().await;
+        ran.assert_ended_with(96, "INVALID");
+        ran.finished.assert_stood_still();
     };
     // None of these has several late starts.
     tokio::join!(frozen("-u 2 -d 4"), frozen("-u 2 --pace 3s -d 4"), frozen("-r 15/m -d 4"));

@@ -180,7 +180,8 @@ async fn standstill_on_one_agent_makes_the_run_invalid() {
             agent.freeze_load_test(time).await;
         }
         let ran = running.finish().await;
-        ran.assert_ended_with(96, "standstill the load generator stood still for 1.");
+        ran.assert_ended_with(96, "INVALID");
+        ran.finished.assert_stood_still();
         fleet.assert_idle().await;
     }
 }
