@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -52,6 +53,19 @@ impl Drop for Collector {
 }
 
 impl Collector {
+    /// Starts a collector on an address of loopback that no other test uses: its port is still free after it was dropped.
+    pub(crate) async fn start(store: Store) -> Self {
+        static STARTED: AtomicU8 = AtomicU8::new(1);
+        let [high, low] = (std::process::id() as u16).to_be_bytes();
+        // Elsewhere loopback has a single address.
+        let address = match cfg!(target_os = "linux") {
+            true => [127, 64 | high & 63, low, STARTED.fetch_add(1, Relaxed)],
+            false => [127, 0, 0, 1],
+        };
+        Self::at((address, 0).into(), store).await
+    }
+
+    /// Starts a collector on the address of an earlier one.
     pub(crate) async fn at(address: SocketAddr, store: Store) -> Self {
         let router = Router::new()
             .route("/api/runs/{run}/agents/{agent}/next", get(next))

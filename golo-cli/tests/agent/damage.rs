@@ -24,7 +24,7 @@ struct Left {
 impl Left {
     async fn alone() -> Self {
         let store = Arc::new(Mutex::new(Kept::default()));
-        let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await.address;
+        let collector = Collector::start(Arc::clone(&store)).await.address;
         let agent = Start::with(&["--collector", &format!("http://{collector}")]).agent();
         let job = json!({"binary": agent.load_test().await, "duration": "2s", "run": "run-1", "agent": "left"});
         let id = agent.queue(job).await;
@@ -105,7 +105,7 @@ async fn records_of_a_removed_database_are_sent() {
 #[tokio::test]
 async fn job_whose_database_is_removed_fails_and_its_records_are_sent() {
     let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let collector = Collector::start(Arc::clone(&store)).await;
     let agent = Start::with(&["--collector", &format!("http://{}", collector.address)]).agent();
     let job = json!({"binary": agent.load_test().await, "duration": "600s", "run": "run-1", "agent": "left"});
     let id = agent.queue(job).await;

@@ -81,7 +81,7 @@ async fn agent_does_not_start_with_a_damaged_database() {
 #[tokio::test]
 async fn damaged_record_is_reported_and_the_others_are_sent() {
     let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let collector = Collector::start(Arc::clone(&store)).await;
     let (address, url) = (collector.address, format!("http://{}", collector.address));
     drop(collector);
     let start = Start::with(&["--collector", &url]);

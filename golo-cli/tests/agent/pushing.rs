@@ -38,7 +38,7 @@ async fn swept(agent: &Agent, id: &str) {
 #[tokio::test]
 async fn collector_receives_records_during_the_run() {
     let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let collector = Collector::start(Arc::clone(&store)).await;
     let url = format!("http://{}/", collector.address);
     let agent = Start::with(&["--collector", &url]).env("GOLO_COLLECTOR_TOKEN", "hush-hush").agent();
     let id = queued(&agent, "600s").await;
@@ -54,7 +54,7 @@ async fn collector_receives_records_during_the_run() {
 #[tokio::test]
 async fn collector_that_was_away_during_the_run_receives_everything_later() {
     let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let collector = Collector::start(Arc::clone(&store)).await;
     let address = collector.address;
     drop(collector);
     let url = format!("http://{address}");
@@ -72,7 +72,7 @@ async fn collector_that_was_away_during_the_run_receives_everything_later() {
 #[tokio::test]
 async fn no_record_is_lost_or_repeated_when_collector_and_agent_restart() {
     let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let collector = Collector::start(Arc::clone(&store)).await;
     let address = collector.address;
     let url = format!("http://{address}");
     let agent = Start::with(&["--collector", &url]).agent();
@@ -100,7 +100,7 @@ async fn no_record_is_lost_or_repeated_when_collector_and_agent_restart() {
 #[tokio::test]
 async fn part_sent_by_another_job_is_refused_once() {
     let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let collector = Collector::start(Arc::clone(&store)).await;
     let url = format!("http://{}", collector.address);
     // Like two agents with the same name on one machine.
     let agent = Start::with(&["--collector", &url, "--name", "here"]).agent();
@@ -146,7 +146,7 @@ async fn server_that_is_no_collector_counts_as_away() {
 #[tokio::test]
 async fn committed_records_are_deleted_and_the_job_stays_listed() {
     let store = Arc::new(Mutex::new(Kept::default()));
-    let collector = Collector::at(([127, 0, 0, 1], 0).into(), Arc::clone(&store)).await;
+    let collector = Collector::start(Arc::clone(&store)).await;
     let url = format!("http://{}", collector.address);
     let agent = Start::with(&["--collector", &url, "--keep", "0"]).agent();
     let id = queued(&agent, "100ms").await;
