@@ -11,6 +11,7 @@ pub mod collector;
 pub mod drive;
 pub mod fleet;
 pub mod http;
+pub mod nats;
 pub mod outputs;
 pub mod process;
 pub mod results;

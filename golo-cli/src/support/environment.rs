@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 /// Variables that a load test does not get. With the first two it could have an agent run anything, with the third it
-/// could steer its own run, the last opens a key, and the others are credentials of receivers of metrics.
-pub const SECRETS: [&str; 14] = [
+/// could steer its own run, `GOLO_SIGN_PASSWORD` opens a key, and the others are credentials of receivers of metrics and of
+/// NATS.
+pub const SECRETS: [&str; 19] = [
     "GOLO_TOKEN",
     "GOLO_COLLECTOR_TOKEN",
     "GOLO_WEB_TOKEN",
@@ -19,6 +20,11 @@ pub const SECRETS: [&str; 14] = [
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "GOLO_SIGN_PASSWORD",
+    "GOLO_NATS_TOKEN",
+    "GOLO_NATS_USER",
+    "GOLO_NATS_PASSWORD",
+    "GOLO_NATS_NKEY",
+    "GOLO_NATS_CREDS",
 ];
 
 /// Maximum length of a machine's name, in bytes.

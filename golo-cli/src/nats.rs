@@ -1,0 +1,4 @@
+//! NATS with JetStream, over which agents dial out: the connection of agents, clients and collectors to a server.
+
+pub mod args;
+pub mod connection;
