@@ -4,6 +4,7 @@
 //! [`Delivery`], which is the engine of the run.
 
 pub mod agent;
+pub mod carrier;
 pub mod clock;
 pub mod delivery;
 pub mod follow;

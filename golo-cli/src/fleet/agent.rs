@@ -1,4 +1,4 @@
-//! The client of an agent's HTTP API.
+//! The client of an agent's interface, over HTTP or NATS.
 
 use std::{path::Path, time::Duration};
 
@@ -6,20 +6,23 @@ use bytes::{Buf as _, Bytes};
 use golo::engine::plan::Target;
 use golo::pb::results::Record;
 use prost::Message as _;
-use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header::CONTENT_TYPE, multipart};
+use reqwest::{Body, Method, StatusCode, multipart};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
-use tokio::{fs::File, io::AsyncReadExt as _, sync::mpsc};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::carrier::{Asked, Carrier};
 use super::clock::{Clock, Round};
+use super::upload::Digest;
 use crate::agent::kept::State;
 use crate::agent::uploads::Content;
 use crate::drive::run_end::RunEnd;
 use crate::http::client::{ANSWER, Address, CallError, HttpClient};
+use crate::nats::calls::Answer;
 
-/// Timeout of calls that an agent answers at once.
-const CALL: Duration = Duration::from_secs(10);
 /// Timeout of an upload, which includes the time to write the file to disk.
 const UPLOAD: Duration = Duration::from_secs(3600);
 /// Most bytes of an answer with records. An agent ends it with the record that reaches 4 MiB, and a record has at most 64
@@ -31,8 +34,7 @@ const PIECE: usize = 256 << 10;
 /// Client of one agent.
 #[derive(Debug, Clone)]
 pub struct Agent {
-    client: HttpClient,
-    address: Address,
+    carrier: Carrier,
 }
 
 /// A job as the agent describes it.
@@ -57,23 +59,18 @@ impl JobView {
 }
 
 impl Agent {
-    /// Creates a client of the agent at this address.
+    /// Creates a client of the agent at the end of this way.
     #[must_use]
-    pub fn new(client: HttpClient, address: Address) -> Self {
-        Self { client, address }
+    pub fn new(carrier: Carrier) -> Self {
+        Self { carrier }
     }
 
-    fn call(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        self.client.request(method, &self.address, path.iter().copied(), None).timeout(CALL)
+    async fn send(&self, asked: Asked) -> Result<Answer, CallError> {
+        self.carrier.send(asked, || ()).await
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, CallError> {
-        self.client.send(request).await
-    }
-
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
-        let body = self.client.body(self.send(request).await?, ANSWER).await?;
-        serde_json::from_slice(&body).map_err(|_| not_an_agent())
+    async fn json<T: DeserializeOwned>(&self, asked: Asked) -> Result<T, CallError> {
+        parsed(&self.send(asked).await?.body)
     }
 
     /// Checks that the server is an agent and accepts the token.
@@ -83,8 +80,8 @@ impl Agent {
     /// Returns an error if the agent cannot be used.
     pub async fn check(&self) -> Result<(), CallError> {
         let checked = async {
-            self.send(self.call(Method::GET, &["healthz"])).await?;
-            self.json::<Now>(self.call(Method::GET, &["clock"])).await.map(drop)
+            self.send(Asked::new(Method::GET, &["healthz"])).await?;
+            self.json::<Now>(Asked::new(Method::GET, &["clock"])).await.map(drop)
         };
         checked.await.map_err(|error| match error {
             CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => not_an_agent(),
@@ -98,12 +95,11 @@ impl Agent {
     ///
     /// Returns an error if there is no valid answer.
     pub async fn time(&self, clock: &Clock) -> Result<Round, CallError> {
-        let sent = clock.now();
-        let response = self.send(self.call(Method::GET, &["clock"])).await?;
+        let (sent, mut received) = (clock.now(), 0);
         // The body has come with the head, or is on its way.
-        let received = clock.now();
-        let body = self.client.body(response, ANSWER).await?;
-        let Now { now: there } = serde_json::from_slice(&body).map_err(|_| not_an_agent())?;
+        let come = || received = clock.now();
+        let answer = self.carrier.send(Asked::new(Method::GET, &["clock"]), come).await?;
+        let Now { now: there } = parsed(&answer.body)?;
         Ok(Round { sent, received, there })
     }
 
@@ -113,66 +109,44 @@ impl Agent {
     ///
     /// Returns an error if the agent does not answer the question.
     pub async fn has(&self, content: Content, hash: &str) -> Result<bool, CallError> {
-        match self.send(self.call(Method::HEAD, &[content.folder(), hash])).await {
+        match self.send(Asked::new(Method::HEAD, &[content.folder(), hash])).await {
             Ok(_) => Ok(true),
             Err(CallError::Refused(StatusCode::NOT_FOUND, _)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Uploads the file at `path` and returns the agent's ID for it. Calls `sent` with the number of bytes of each
+    /// Brings the file at `path` to the agent, and returns the agent's ID for it. Calls `sent` with the number of bytes of each
     /// piece when it is handed to the connection.
     ///
     /// # Errors
     ///
-    /// Returns an error if the upload failed.
+    /// Returns an error if the agent does not have the file.
     pub async fn upload(
         &self,
         content: Content,
         path: &Path,
-        length: u64,
+        digest: &Digest,
         sent: impl Fn(u64) + Send + 'static,
     ) -> Result<String, CallError> {
-        #[derive(Deserialize)]
-        struct Uploaded {
-            #[serde(alias = "file")]
-            binary: String,
+        match &self.carrier {
+            Carrier::Http(client, address) => upload(client, address, content, path, digest.length, sent).await,
+            Carrier::Nats { objects, .. } => {
+                objects.put(&digest.hash, path).await.map_err(|failure| CallError::Away(failure.to_string()))?;
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let asked = Asked::new(Method::POST, &[content.folder(), &digest.hash, "fetch"]);
+                self.send(asked.body(name.into_owned()).timeout(UPLOAD)).await?;
+                sent(digest.length);
+                Ok(digest.hash.clone())
+            }
         }
-        let unread = |error: std::io::Error| CallError::Local(format!("`{}` cannot be read: {error}", path.display()));
-        let mut file = File::open(path).await.map_err(unread)?;
-        let (pieces, stream) = mpsc::channel(2);
-        let reading = tokio::spawn(async move {
-            loop {
-                let mut piece = Vec::with_capacity(PIECE);
-                let piece = match file.read_buf(&mut piece).await {
-                    Ok(0) => return,
-                    Ok(_) => Ok(piece),
-                    Err(error) => Err(error),
-                };
-                let length = piece.as_ref().map(|piece| piece.len() as u64).ok();
-                // The receiver is dropped if the call has failed.
-                let (Ok(()), Some(length)) = (pieces.send(piece).await, length) else { return };
-                sent(length);
-            }
-        });
-        let body = Body::wrap_stream(ReceiverStream::new(stream));
-        let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
-        let form =
-            multipart::Form::new().part("file", multipart::Part::stream_with_length(body, length).file_name(name));
-        let place = match content {
-            Content::LoadTests => "upload",
-            Content::Data => content.folder(),
-        };
-        let request = self.call(Method::POST, &[place]).multipart(form).timeout(UPLOAD);
-        let uploaded = self.json::<Uploaded>(request).await;
-        reading.abort();
-        match uploaded {
-            Ok(uploaded) => Ok(uploaded.binary),
-            Err(CallError::Refused(status @ StatusCode::NOT_FOUND, _)) if content == Content::Data => {
-                let reason = "it was built with an older golo, which receives no files of test data: update it";
-                Err(CallError::Refused(status, reason.to_owned()))
-            }
-            Err(error) => Err(error),
+    }
+
+    /// Waits until this agent may receive a file, if not all agents should at the same time.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        match &self.carrier {
+            Carrier::Http(..) => None,
+            Carrier::Nats { objects, .. } => objects.turn().await,
         }
     }
 
@@ -186,7 +160,7 @@ impl Agent {
         struct Queued {
             job: String,
         }
-        Ok(self.json::<Queued>(self.call(Method::POST, &["queue"]).json(job)).await?.job)
+        Ok(self.json::<Queued>(Asked::new(Method::POST, &["queue"]).body(json!(job).to_string())).await?.job)
     }
 
     /// Returns all jobs of the agent.
@@ -195,7 +169,7 @@ impl Agent {
     ///
     /// Returns an error if there is no valid answer.
     pub async fn jobs(&self) -> Result<Vec<JobView>, CallError> {
-        self.json(self.call(Method::GET, &["jobs"])).await
+        self.json(Asked::new(Method::GET, &["jobs"])).await
     }
 
     /// Returns a job.
@@ -204,7 +178,7 @@ impl Agent {
     ///
     /// Returns an error if there is no valid answer.
     pub async fn job(&self, id: &str) -> Result<JobView, CallError> {
-        self.json(self.call(Method::GET, &["jobs", id])).await
+        self.json(Asked::new(Method::GET, &["jobs", id])).await
     }
 
     /// Returns what the `setup` of a job's load test has returned for the other members of the run. Waits for it for at
@@ -214,13 +188,9 @@ impl Agent {
     ///
     /// Returns an error if the agent does not answer, or refuses, since the load test has returned nothing for others.
     pub async fn setup_value(&self, id: &str, wait: Duration) -> Result<Option<Bytes>, CallError> {
-        let query = format!("wait={}", wait.as_secs());
-        let request = self.client.request(Method::GET, &self.address, ["jobs", id, "setup"], Some(&query));
-        let response = self.send(request.timeout(CALL)).await?;
-        match response.status() {
-            StatusCode::NO_CONTENT => Ok(None),
-            _ => self.client.body(response, ANSWER).await.map(Some),
-        }
+        let asked = Asked::new(Method::GET, &["jobs", id, "setup"]).query(format!("wait={}", wait.as_secs()));
+        let answer = self.send(asked).await?;
+        Ok((answer.status != StatusCode::NO_CONTENT).then_some(answer.body))
     }
 
     /// Passes a job's load test what the `setup` of another member has returned.
@@ -229,7 +199,7 @@ impl Agent {
     ///
     /// Returns an error if the agent refuses, or does not answer.
     pub async fn give_setup(&self, id: &str, value: Bytes) -> Result<(), CallError> {
-        self.send(self.call(Method::PUT, &["jobs", id, "setup"]).body(value)).await.map(drop)
+        self.send(Asked::new(Method::PUT, &["jobs", id, "setup"]).body(value)).await.map(drop)
     }
 
     /// Lets a job run its `teardown`, which waits for the end of all other members if it is that of the whole run.
@@ -238,7 +208,7 @@ impl Agent {
     ///
     /// Returns an error if the agent refuses, or does not answer.
     pub async fn tear_down(&self, id: &str) -> Result<(), CallError> {
-        self.send(self.call(Method::POST, &["jobs", id, "teardown"])).await.map(drop)
+        self.send(Asked::new(Method::POST, &["jobs", id, "teardown"])).await.map(drop)
     }
 
     /// Renews the lease of a job. Waits for the answer for at most `wait`.
@@ -247,7 +217,7 @@ impl Agent {
     ///
     /// Returns an error if the agent does not answer, or refuses, since the job is stopping or over.
     pub async fn renew(&self, id: &str, wait: Duration) -> Result<(), CallError> {
-        self.send(self.call(Method::POST, &["jobs", id, "lease"]).timeout(wait)).await.map(drop)
+        self.send(Asked::new(Method::POST, &["jobs", id, "lease"]).timeout(wait)).await.map(drop)
     }
 
     /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock, which is `ahead` nanoseconds
@@ -257,9 +227,8 @@ impl Agent {
     ///
     /// Returns an error if the agent refuses, or does not answer.
     pub async fn start(&self, id: &str, at: u64, ahead: i64) -> Result<(), CallError> {
-        self.send(self.call(Method::POST, &["jobs", id, "start"]).json(&json!({ "at": at, "ahead": ahead })))
-            .await
-            .map(drop)
+        let body = json!({ "at": at, "ahead": ahead }).to_string();
+        self.send(Asked::new(Method::POST, &["jobs", id, "start"]).body(body)).await.map(drop)
     }
 
     /// Changes the load of a job's whole run. The agent takes its share of it. Returns once the load test has confirmed it.
@@ -272,7 +241,7 @@ impl Agent {
             Target::Users(users) => json!({ "users": users }),
             Target::Rate(rate) => json!({ "rate": rate.to_string() }),
         };
-        self.send(self.call(Method::PATCH, &["jobs", id]).json(&level)).await.map(drop)
+        self.send(Asked::new(Method::PATCH, &["jobs", id]).body(level.to_string())).await.map(drop)
     }
 
     /// Stops a job. A second call cuts it off. `run` contains the known reasons for the end of the run: a call that
@@ -282,10 +251,10 @@ impl Agent {
     ///
     /// Returns an error if the agent refuses, or does not answer.
     pub async fn stop(&self, id: &str, run: &RunEnd) -> Result<JobView, CallError> {
-        let call = || self.call(Method::DELETE, &["jobs", id]);
-        match self.json(call().query(&run.parameters())).await {
+        let asked = Asked::new(Method::DELETE, &["jobs", id]);
+        match self.json(asked.clone().query(encoded(&run.parameters()))).await {
             // An older agent that refuses the parameters must still stop the job.
-            Err(CallError::Refused(StatusCode::BAD_REQUEST, _)) => self.json(call()).await,
+            Err(CallError::Refused(StatusCode::BAD_REQUEST, _)) => self.json(asked).await,
             stopped => stopped,
         }
     }
@@ -297,23 +266,83 @@ impl Agent {
     ///
     /// Returns an error if the agent refuses, does not answer, or sends invalid records.
     pub async fn records(&self, id: &str, from: u64, wait: Duration) -> Result<Vec<Record>, CallError> {
-        let query = format!("from={from}&wait={}", wait.as_secs());
-        let request = self.client.request(Method::GET, &self.address, ["jobs", id, "records"], Some(&query));
-        let response = self.send(request.timeout(CALL)).await?;
-        if response.status() == StatusCode::NO_CONTENT {
+        let asked = Asked::new(Method::GET, &["jobs", id, "records"]).most(RECORDS);
+        let answer = self.send(asked.query(format!("from={from}&wait={}", wait.as_secs()))).await?;
+        if answer.status == StatusCode::NO_CONTENT {
             return Ok(Vec::new());
         }
-        let is_records = |kind: &reqwest::header::HeaderValue| kind == "application/octet-stream";
-        if !response.headers().get(CONTENT_TYPE).is_some_and(is_records) {
+        if answer.kind.as_deref() != Some("application/octet-stream") {
             return Err(not_an_agent());
         }
-        let mut body = self.client.body(response, RECORDS).await?;
+        let mut body = answer.body;
         let mut records = Vec::new();
         while body.has_remaining() {
             records.push(Record::decode_length_delimited(&mut body).map_err(|_| not_an_agent())?);
         }
         Ok(records)
     }
+}
+
+/// Uploads a file over HTTP.
+async fn upload(
+    client: &HttpClient,
+    address: &Address,
+    content: Content,
+    path: &Path,
+    length: u64,
+    sent: impl Fn(u64) + Send + 'static,
+) -> Result<String, CallError> {
+    #[derive(Deserialize)]
+    struct Uploaded {
+        #[serde(alias = "file")]
+        binary: String,
+    }
+    let unread = |error: std::io::Error| CallError::Local(format!("`{}` cannot be read: {error}", path.display()));
+    let mut file = File::open(path).await.map_err(unread)?;
+    let (pieces, stream) = mpsc::channel(2);
+    let reading = tokio::spawn(async move {
+        loop {
+            let mut piece = Vec::with_capacity(PIECE);
+            let piece = match file.read_buf(&mut piece).await {
+                Ok(0) => return,
+                Ok(_) => Ok(piece),
+                Err(error) => Err(error),
+            };
+            let length = piece.as_ref().map(|piece| piece.len() as u64).ok();
+            // The receiver is dropped if the call has failed.
+            let (Ok(()), Some(length)) = (pieces.send(piece).await, length) else { return };
+            sent(length);
+        }
+    });
+    let body = Body::wrap_stream(ReceiverStream::new(stream));
+    let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
+    let form = multipart::Form::new().part("file", multipart::Part::stream_with_length(body, length).file_name(name));
+    let place = match content {
+        Content::LoadTests => "upload",
+        Content::Data => content.folder(),
+    };
+    let request = client.request(Method::POST, address, [place], None).multipart(form).timeout(UPLOAD);
+    let answered = async { parsed::<Uploaded>(&client.body(client.send(request).await?, ANSWER).await?) };
+    let uploaded = answered.await;
+    reading.abort();
+    match uploaded {
+        Ok(uploaded) => Ok(uploaded.binary),
+        Err(CallError::Refused(status @ StatusCode::NOT_FOUND, _)) if content == Content::Data => {
+            let reason = "it was built with an older golo, which receives no files of test data: update it";
+            Err(CallError::Refused(status, reason.to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the query with these parameters.
+fn encoded(parameters: &[(&'static str, String)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters).finish()
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
+    serde_json::from_slice(body).map_err(|_| not_an_agent())
 }
 
 /// Creates the error for an answer that does not come from an agent.

@@ -107,12 +107,13 @@ pub async fn upload(parts: &[Arc<Part>], file: &Needed, is_quiet: bool) -> Resul
                     counted.fetch_add(bytes, Relaxed);
                     all.fetch_add(bytes, Relaxed);
                 };
-                let uploaded = part.agent.upload(content, &path, digest.length, count).await;
+                let uploaded = part.agent.upload(content, &path, &digest, count).await;
                 if uploaded.is_err() {
                     sent.fetch_sub(of_attempt.load(Relaxed), Relaxed);
                 }
                 uploaded
             };
+            let _turn = part.agent.turn().await;
             let hash = patiently(&part.standstill, attempt).await?;
             if hash == digest.hash {
                 return Ok(());

@@ -22,7 +22,7 @@ const REFUSAL: usize = 64 << 10;
 /// Most characters of a reason that a server sends.
 const REASON: usize = 500;
 /// Reason if a server accepts the connection and does not answer.
-const SILENT: &str = "it does not answer";
+pub(crate) const SILENT: &str = "it does not answer";
 
 /// Address of an agent or a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,21 +244,15 @@ impl HttpClient {
         }
     }
 
+    /// Returns the reason of a refusal.
     pub(crate) fn refusal(&self, status: StatusCode, said: &[u8]) -> String {
-        #[derive(Deserialize)]
-        struct Refusal {
-            error: String,
-        }
         if status == StatusCode::UNAUTHORIZED {
             return match self.token {
                 Some(_) => format!("it has another token than the one given by {}", self.names.token),
                 None => format!("it wants a token: give it by {}", self.names.token),
             };
         }
-        match serde_json::from_slice(said) {
-            Ok(Refusal { error }) => error.chars().filter(|c| !c.is_control()).take(REASON).collect(),
-            Err(_) => format!("it answers {status}, as no golo does"),
-        }
+        refusal(status, said)
     }
 
     /// Returns the error of a call that was not answered, or not completely.
@@ -289,6 +283,18 @@ impl HttpClient {
         } else {
             format!("its connection was lost: {why}")
         })
+    }
+}
+
+/// Returns the reason that the body of a refusal has.
+pub(crate) fn refusal(status: StatusCode, said: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    match serde_json::from_slice(said) {
+        Ok(Refusal { error }) => error.chars().filter(|c| !c.is_control()).take(REASON).collect(),
+        Err(_) => format!("it answers {status}, as no golo does"),
     }
 }
 

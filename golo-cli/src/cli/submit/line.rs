@@ -12,6 +12,7 @@ use crate::cli::command::UsageError;
 use crate::cli::run::RunOwn;
 use crate::fleet::OnAgentLoss;
 use crate::fleet::agent::Agent;
+use crate::fleet::carrier::Carrier;
 use crate::http::client::{Address, HttpClient, Names};
 use crate::http::server::Secret;
 
@@ -104,7 +105,7 @@ impl SubmitLine {
         let token = self.token.clone().or_else(|| variable("GOLO_TOKEN").map(Secret::from));
         let ca = self.ca.clone().or_else(|| variable("GOLO_CA").map(PathBuf::from));
         let client = HttpClient::new(token, ca.as_deref(), NAMES).map_err(UsageError::wrong)?;
-        let agent = |address: Address| (address.name(), Agent::new(client.clone(), address));
+        let agent = |address: Address| (address.name(), Agent::new(Carrier::Http(client.clone(), address)));
         Ok(addresses.into_iter().map(agent).collect())
     }
 

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 pub struct Statuses(Arc<Mutex<BTreeMap<u16, u64>>>);
 
 impl Statuses {
-    pub(super) fn count(&self, status: StatusCode) {
+    pub(crate) fn count(&self, status: StatusCode) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(status.as_u16()).or_default() += 1;
     }
 
