@@ -1,6 +1,8 @@
 #![doc = include_str!("../docs/agent.md")]
 
+mod capacity;
 mod data;
+mod dialing;
 mod ending;
 mod folder;
 pub mod job;
@@ -24,6 +26,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use golo::cli::{Exit, Signals, chain, say};
 use golo::report::OutputArg;
+use tokio::sync::watch;
 use tokio::time::{interval, sleep, timeout};
 
 pub use line::AgentLine;
@@ -31,6 +34,7 @@ pub use line::AgentLine;
 use crate::agent::pusher::Collector;
 use crate::drive::run_end::RunEnd;
 use crate::http::server::Server;
+use crate::nats::{args::NatsOptions, connection::Nats};
 use crate::outputs::{self, exports::Hurry, frame::RunLabels};
 use crate::support::environment::variable;
 use crate::support::{failure::Failure, runtime};
@@ -76,9 +80,12 @@ fn check(options: &jobs::AgentOptions) -> Result<(), Failure> {
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
-    let Settings { server, agent, collector } = settings;
+    let Settings { server, nats, agent, collector } = settings;
     let signals = Signals::listen().map_err(|error| chain(&error))?;
-    let server = Server::bind(server).await?;
+    let server = match server {
+        Some(options) => Some(Server::bind(options).await?),
+        None => None,
+    };
     let (agent, cut_short) = Agent::open(agent).map_err(|error| chain(&error))?;
     for job in cut_short {
         let agent = Arc::clone(&agent);
@@ -95,8 +102,40 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         tokio::spawn(pusher::run(Arc::clone(&agent), Arc::clone(collector)));
     }
     let working = tokio::spawn(runner::work(Arc::clone(&agent)));
-    server.announce();
-    server.run(routes::router(Arc::clone(&agent)), finished(agent, working, collector)).await;
+    let (over, is_over) = watch::channel(false);
+    let finishing = async {
+        finished(Arc::clone(&agent), working, collector).await;
+        over.send_replace(true);
+    };
+    let mut stop = is_over.clone();
+    let listening = async {
+        let Some(server) = server else { return };
+        server.announce();
+        let stop = async { _ = stop.wait_for(|is| *is).await };
+        server.run(routes::router(Arc::clone(&agent)), stop).await;
+    };
+    tokio::join!(finishing, listening, dial_out(&agent, nats, is_over)).2
+}
+
+/// Connects to the NATS server, if there is one, and answers its calls until the agent is over. Ends the agent if the server
+/// cannot be used.
+async fn dial_out(
+    agent: &Arc<Agent>,
+    nats: Option<NatsOptions>,
+    mut is_over: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let Some(options) = nats else { return Ok(()) };
+    let connected = tokio::select! {
+        connected = Nats::connect_patiently(&options, "golo agent") => connected,
+        _ = is_over.wait_for(|is| *is) => return Ok(()),
+    };
+    match connected {
+        Ok(nats) => dialing::dial(Arc::clone(agent), nats, is_over).await,
+        Err(failure) => {
+            agent.stopping.send_replace(true);
+            return Err(failure);
+        }
+    }
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! The data folder of an agent. It contains no other files, and only one agent at a time can use it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::results::store::StoreError;
 
-/// File that marks a folder as an agent's data folder. A running agent holds a lock on it.
+/// File that marks a folder as an agent's data folder, and has its ID. A running agent holds a lock on it.
 const MARK: &str = "golo-agent.lock";
 /// Folders in the data folder.
 const FOLDERS: [&str; 4] = ["binaries", "files", "jobs", "uploads"];
@@ -41,13 +41,14 @@ pub enum DataError {
     Results(#[from] StoreError),
 }
 
-/// Locks a data folder, and creates it if it does not exist. The lock is released when the returned file is dropped.
+/// Locks a data folder, and creates it if it does not exist. The lock is released when the returned file is dropped. Returns
+/// the ID of the folder too, which it keeps for ever.
 ///
 /// # Errors
 ///
 /// Returns an error if the folder cannot be created, contains foreign files or records of an older golo, or is in use
 /// by another agent.
-pub(super) fn take(data: &Path) -> Result<File, DataError> {
+pub(super) fn take(data: &Path) -> Result<(File, String), DataError> {
     let wrong = |error: io::Error| DataError::Failed(data.to_owned(), error);
     if let Some(parent) = data.parent() {
         fs::create_dir_all(parent).map_err(wrong)?;
@@ -58,7 +59,7 @@ pub(super) fn take(data: &Path) -> Result<File, DataError> {
     if !is_ours && fs::read_dir(data).map_err(wrong)?.next().is_some() {
         return Err(DataError::NotOurs(data.to_owned()));
     }
-    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(mark).map_err(wrong)?;
+    let mut lock = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(mark).map_err(wrong)?;
     if lock.try_lock().is_err() {
         return Err(DataError::InUse(data.to_owned()));
     }
@@ -69,7 +70,20 @@ pub(super) fn take(data: &Path) -> Result<File, DataError> {
             return Err(DataError::OldRecords(records));
         }
     }
-    Ok(lock)
+    let id = id(&mut lock).map_err(wrong)?;
+    Ok((lock, id))
+}
+
+/// Returns the ID of a folder, which is in its file. Writes it if there is none.
+fn id(mark: &mut File) -> io::Result<String> {
+    let mut id = String::new();
+    mark.read_to_string(&mut id)?;
+    if id.is_empty() {
+        id = golo::new_sequence_id();
+        // On a full disk, the ID is that of this process.
+        _ = mark.write_all(id.as_bytes());
+    }
+    Ok(id)
 }
 
 /// Creates a folder that only its owner can access. An existing folder stays as it is.

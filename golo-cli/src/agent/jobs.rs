@@ -12,6 +12,7 @@
 //! DATA/reserve                    reserved space, to write the end of a job when the disk is full
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ const WRITERS: usize = 16;
 pub struct AgentOptions {
     /// Name of its parts of runs, unless a job sets another.
     pub name: String,
+    /// Labels by which clients choose agents.
+    pub labels: BTreeMap<String, String>,
     /// Data folder.
     pub data: PathBuf,
     /// Maximum size of an upload in bytes.
@@ -74,6 +77,8 @@ pub struct AgentOptions {
 pub struct Agent {
     /// Options.
     pub options: AgentOptions,
+    /// ID of the data folder.
+    pub id: String,
     /// Uploaded load tests.
     pub binaries: Uploads,
     /// Uploaded files of test data.
@@ -133,7 +138,7 @@ impl Agent {
     pub fn open(options: AgentOptions) -> Result<(Arc<Self>, Vec<Arc<Job>>), DataError> {
         let data = options.data.clone();
         let wrong = |error: io::Error| DataError::Failed(data.clone(), error);
-        let lock = folder::take(&data)?;
+        let (lock, id) = folder::take(&data)?;
         let uploads = |content| Uploads::open(&data, content, options.max_upload).map_err(wrong);
         let (binaries, files) = (uploads(Content::LoadTests)?, uploads(Content::Data)?);
         let results = Results::open(&data)?;
@@ -173,6 +178,7 @@ impl Agent {
             news: Notify::new(),
             stopping: watch::Sender::new(false),
             jobs: Mutex::new(jobs),
+            id,
             _lock: lock,
             options,
         };

@@ -6,9 +6,10 @@ use clap::Args;
 use golo::cli::{SettingError, parse_duration};
 use golo::report::OutputArg;
 
-use super::{jobs::AgentOptions, limits::JobLimits};
+use super::{dialing::label, jobs::AgentOptions, limits::JobLimits};
 use crate::agent::pusher::{Collector, CollectorOptions};
 use crate::http::server::{Secret, ServerArgs, ServerOptions};
+use crate::nats::args::{NatsArgs, NatsOptions};
 use crate::process::limits::bytes;
 use crate::process::signature::Trust;
 use crate::support::environment::{data_folder, is_machine, machine};
@@ -29,6 +30,9 @@ pub struct AgentLine {
     /// Name of this agent's parts of runs [default: the name of this machine]
     #[arg(long, value_name = "NAME", help_heading = "Agent")]
     pub name: Option<String>,
+    /// Label by which `golo submit --select` chooses agents, for example zone=eu (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label, help_heading = "Agent")]
+    pub label: Vec<(String, String)>,
     /// Keep records for this time after the collector has received or refused them; without a collector, after the
     /// job has ended
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "24h", help_heading = "Agent")]
@@ -55,6 +59,9 @@ pub struct AgentLine {
     /// influxdb=URL. Their label `agent` is the name of this agent's part of the run
     #[arg(short, long, value_name = "TYPE=ARG", value_parser = receiver, help_heading = "Metrics")]
     pub out: Vec<OutputArg>,
+    /// NATS server to dial out to. The agent then listens on no port, unless `--addr` is given.
+    #[command(flatten)]
+    pub nats: NatsArgs,
     /// Send results to this collector: http://HOST:8082
     #[arg(long, value_name = "URL", help_heading = "Collector")]
     pub collector: Option<String>,
@@ -69,7 +76,10 @@ pub struct AgentLine {
 
 /// Settings of an agent process, from its command line and environment.
 pub(super) struct Settings {
-    pub(super) server: ServerOptions,
+    /// Server for calls over HTTP, if there is one.
+    pub(super) server: Option<ServerOptions>,
+    /// NATS server to dial out to, if there is one.
+    pub(super) nats: Option<NatsOptions>,
     pub(super) agent: AgentOptions,
     pub(super) collector: Option<Collector>,
 }
@@ -77,6 +87,8 @@ pub(super) struct Settings {
 impl AgentLine {
     /// Resolves the settings: flags first, then environment variables, then defaults.
     pub(super) fn into_settings(self, variable: impl Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
+        let nats = self.nats.into_options(&variable)?;
+        let has_server = nats.is_none() || self.server.addr.is_some();
         let server = self.server.into_options("agent", PORT, &variable)?;
         let data = match self.data {
             Some(data) => data,
@@ -103,6 +115,7 @@ impl AgentLine {
         };
         let agent = AgentOptions {
             name,
+            labels: self.label.into_iter().collect(),
             data,
             max_upload: self.max_upload,
             limits: JobLimits { users: self.max_users, duration: self.max_duration, targets: self.allow_target },
@@ -112,7 +125,7 @@ impl AgentLine {
             statuses: server.statuses.clone(),
             receivers: self.out,
         };
-        Ok(Settings { server, agent, collector })
+        Ok(Settings { server: has_server.then_some(server), nats, agent, collector })
     }
 }
 

@@ -5,14 +5,17 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::multipart::{Field, MultipartError};
 use axum::http::StatusCode;
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 use tokio::sync::Semaphore;
+use tokio_stream::{Stream, StreamExt as _};
 
 use crate::{http::server::Refusal, process::supervisor};
 
@@ -99,20 +102,39 @@ impl Uploads {
         Some(path)
     }
 
-    /// Receives a file and returns its hash. Each write takes a permit of `writing`. An upload that fails leaves no
-    /// file.
+    /// Receives the file of a form and returns its hash.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file is too large, incomplete, or cannot be written, or if it is to be a load test and is
-    /// not a program for this machine.
-    pub async fn receive(&self, mut field: Field<'_>, writing: &Semaphore) -> Result<String, Refusal> {
-        let name = said_name(field.file_name());
+    /// Returns the errors of [`receive_as`](Self::receive_as).
+    pub async fn receive(&self, field: Field<'_>, writing: &Semaphore) -> Result<String, Refusal> {
+        let name = field.file_name().map(str::to_owned);
+        let pieces = field.map(|piece| piece.map_err(|error| self.unread(&error)));
+        self.receive_as(None, name.as_deref(), pieces, writing).await
+    }
+
+    /// Receives a file in pieces and returns its hash, which must be `expected`, if that is known. Its sender calls it `name`.
+    /// Each write takes a permit of `writing`. A file that is refused leaves nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file is too large, incomplete, another one, or cannot be written, or if it is to be a load
+    /// test and is not a program for this machine.
+    pub async fn receive_as(
+        &self,
+        expected: Option<&str>,
+        name: Option<&str>,
+        pieces: impl Stream<Item = Result<Bytes, Refusal>>,
+        writing: &Semaphore,
+    ) -> Result<String, Refusal> {
+        let name = said_name(name);
+        let mut pieces = pin!(pieces);
         let made = tempfile::Builder::new().prefix(COMING).tempfile_in(&self.coming);
         let (file, path) = made.map_err(|error| unwritten(&error))?.into_parts();
         let mut file = BufWriter::with_capacity(BLOCK, tokio::fs::File::from_std(file));
         let (mut hash, mut length, mut looked) = (Sha256::new(), 0u64, 0u64);
-        while let Some(bytes) = field.chunk().await.map_err(|error| self.unread(&error))? {
+        while let Some(bytes) = pieces.next().await {
+            let bytes = bytes?;
             length += bytes.len() as u64;
             if length > self.most {
                 return Err(self.too_large());
@@ -129,6 +151,9 @@ impl Uploads {
         file.flush().await.map_err(|error| unwritten(&error))?;
         let file = file.into_inner().into_std().await;
         let hash = format!("{:x}", hash.finalize());
+        if expected.is_some_and(|expected| expected != hash) {
+            return Err(Refusal::bad(format!("{} did not arrive intact", self.content.one())));
+        }
         let (place, content) = (self.folder.join(&hash), self.content);
         // A blocking task runs to its end even if the client disconnects.
         let kept = tokio::task::spawn_blocking(move || keep(file, path, &place, content, &name)).await;

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
 use super::connection::{Link, Nats};
+use super::registry::key;
 use crate::http::client::{CallError, SILENT, refusal};
 use crate::support::failure::Failure;
 use pieces::{Pieces, split};
@@ -36,6 +37,12 @@ const CALL: &str = "golo-call";
 const STATUS: &str = "golo-status";
 /// Header of a response: the type of its body.
 const KIND: &str = "golo-kind";
+
+/// Returns the subject of the calls of an agent.
+#[must_use]
+pub fn subject(agent: &str) -> String {
+    format!("golo.agent.{}", key(agent))
+}
 
 /// A call.
 #[derive(Debug, Clone)]

@@ -46,6 +46,11 @@ pub struct Registration {
     pub running: Option<String>,
 }
 
+impl Registration {
+    /// Names of what is known of each agent, which labels may not have.
+    pub const FIELDS: [&str; 7] = ["name", "version", "platform", "cores", "memory", "descriptors", "ports"];
+}
+
 /// Resources of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {

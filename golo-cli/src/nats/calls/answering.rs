@@ -34,8 +34,7 @@ const COMING: Duration = Duration::from_secs(30);
 /// Most calls of which some pieces have come.
 const OPEN: usize = 64;
 
-/// Answers the calls of `subject` until `stop` completes. `ready` is called once calls arrive. Open calls then have some
-/// seconds to finish.
+/// Answers the calls of `subject` until `stop` completes. Open calls then have some seconds to finish.
 ///
 /// # Errors
 ///
@@ -45,7 +44,6 @@ pub async fn answer(
     subject: String,
     router: Router,
     statuses: Statuses,
-    ready: impl FnOnce(),
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let bounds = Bounds::default();
@@ -54,7 +52,6 @@ pub async fn answer(
     let failed = |error: &dyn std::fmt::Display| Failure::from(format!("the NATS server {}: {error}", nats.name()));
     let mut calls = nats.client.subscribe(subject).await.map_err(|error| failed(&error))?;
     nats.settle().await.map_err(|error| failed(&error))?;
-    ready();
     let mut open = Open { most: bounds.body, calls: HashMap::new() };
     let turns = Arc::new(Semaphore::new(CALLS));
     let mut answering = JoinSet::new();
