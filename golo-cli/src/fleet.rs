@@ -4,6 +4,7 @@
 //! [`Delivery`], which is the engine of the run.
 
 pub mod agent;
+pub mod builds;
 pub mod carrier;
 pub mod clock;
 pub mod delivery;
@@ -13,6 +14,7 @@ mod orders;
 pub mod part;
 mod patience;
 mod renewal;
+pub mod selection;
 pub mod standstill;
 mod start;
 pub mod upload;
@@ -40,11 +42,11 @@ use tokio::time::timeout;
 use crate::agent::uploads::Content;
 use crate::drive::run_end::{RunEnd, printable_reason};
 use crate::http::client::CallError;
-use crate::process::load_test::LoadTest;
 use crate::results::keep::Keeper;
 use crate::support::failure::Failure;
 use crate::support::moments;
 use agent::Agent;
+use builds::Builds;
 use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
 use follow::{MemberEvent, follow};
 use handover::hand_over_setup;
@@ -75,7 +77,7 @@ pub struct FleetSettings {
     /// ID of the run.
     pub run: String,
     /// The load test.
-    pub load_test: LoadTest,
+    pub builds: Builds,
     /// Files that the load test reads.
     pub data: Vec<DataFile>,
     /// Keys of the job that are the same for all agents, without the load test and the files.
@@ -88,6 +90,19 @@ pub struct FleetSettings {
     pub is_quiet: bool,
     /// Stores what each agent measures, if that is wanted.
     pub keeper: Option<Keeper>,
+}
+
+/// An agent that is to take part in a run.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its client.
+    pub agent: Agent,
+    /// Its platform, such as `linux-amd64`, if it is known.
+    pub platform: Option<String>,
+    /// True if it has registered itself, so that it is there even if it does not answer at once.
+    pub is_registered: bool,
 }
 
 /// Agents that run one plan together.
@@ -108,14 +123,12 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Creates a fleet of these named agents. They get their shares in this order.
+    /// Creates a fleet of these agents. They get their shares in this order.
     #[must_use]
-    pub fn new(settings: FleetSettings, agents: Vec<(String, Agent)>) -> Self {
+    pub fn new(settings: FleetSettings, agents: Vec<Member>) -> Self {
         let shares = Share::WHOLE.split(agents.len() as u64);
         let standstill = Arc::<Standstill>::default();
-        let part = |((name, agent), share)| {
-            Arc::new(Part::new(name, agent, share, settings.run.clone(), Arc::clone(&standstill)))
-        };
+        let part = |(member, share)| Arc::new(Part::new(member, share, settings.run.clone(), Arc::clone(&standstill)));
         let parts = agents.into_iter().zip(shares).map(part).collect();
         Self {
             settings,
@@ -132,7 +145,7 @@ impl Fleet {
 
     fn say(&self, text: impl Display) {
         if !self.settings.is_quiet {
-            say(format_args!("{}: {text}", self.settings.load_test.name));
+            say(format_args!("{}: {text}", self.settings.builds.name));
         }
     }
 
@@ -147,30 +160,31 @@ impl Fleet {
         for part in &self.parts {
             self.renewing.spawn(renew(Arc::clone(part), self.settings.lease));
         }
-        each(&self.parts, |part| async move { part.agent.check().await }).await?;
-        let (LoadTest { name, path }, is_quiet) = (self.settings.load_test.clone(), self.settings.is_quiet);
-        let binary = upload(&self.parts, &Needed { content: Content::LoadTests, name, path }, is_quiet).await?;
+        each(&self.parts, |part| async move { part.check().await }).await?;
+        let is_quiet = self.settings.is_quiet;
+        let builds = self.bring_builds().await?;
         let mut data = Map::new();
         for file in &self.settings.data {
             let (name, path) = (file.to_string(), file.name().into());
             let hash = upload(&self.parts, &Needed { content: Content::Data, name, path }, is_quiet).await?;
             data.insert(file.to_string(), hash.into());
         }
-        self.queue(binary, data).await?;
+        self.queue(builds, data).await?;
         self.check_agents().await?;
         self.wait_until_ready().await
     }
 
-    async fn queue(&self, binary: String, data: Map<String, Value>) -> Result<(), Failure> {
+    /// Queues the jobs of all parts. `builds` are the keys of their load tests.
+    async fn queue(&self, builds: Vec<Map<String, Value>>, data: Map<String, Value>) -> Result<(), Failure> {
         let mut job = self.settings.job.clone();
-        job.insert("binary".to_owned(), binary.into());
         job.insert("lease".to_owned(), self.settings.lease.as_secs_f64().into());
         if !data.is_empty() {
             job.insert("data".to_owned(), data.into());
         }
-        let job = Arc::new(job);
+        let builds: Vec<_> = self.parts.iter().zip(builds).collect();
         let queueing = |part: Arc<Part>| {
-            let job = Arc::clone(&job);
+            let own = builds.iter().find(|(other, _)| Arc::ptr_eq(other, &part)).map(|(_, keys)| keys.clone());
+            let job: Map<_, _> = job.clone().into_iter().chain(own.unwrap_or_default()).collect();
             // Runs to its end even if it is not awaited any more, so that the outcome of the request is recorded.
             let asking = tokio::spawn(async move { part.queue(&job).await });
             async move { asking.await.unwrap_or_else(|error| Err(CallError::Away(error.to_string()))) }
@@ -231,11 +245,11 @@ impl Fleet {
                 Some(Kind::Ended(ended)) => {
                     if ended.lease_over {
                         if let Some(why) = self.standstill.end_of_leases(self.settings.lease) {
-                            say(format_args!("{}: {why}", self.settings.load_test.name));
+                            say(format_args!("{}: {why}", self.settings.builds.name));
                         }
                         return Err(printable_reason(&ended.reason).into());
                     }
-                    print_stderr(&self.settings.load_test.name, name, &ended.stderr);
+                    print_stderr(&self.settings.builds.name, name, &ended.stderr);
                     let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
                     let meanwhile = match others[..] {
                         [] => String::new(),
@@ -254,7 +268,7 @@ impl Fleet {
 
 impl Driver for Fleet {
     fn name(&self) -> &str {
-        &self.settings.load_test.name
+        &self.settings.builds.name
     }
 
     fn set_up_in_words(&self) -> &'static str {

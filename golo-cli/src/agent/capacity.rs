@@ -1,17 +1,35 @@
-//! What the machine of an agent has for load tests.
+//! What an agent says of itself: its name, its state, and what its machine has for load tests.
 
 use std::thread::available_parallelism;
 use std::{fs, path::Path};
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::nats::registry::Capacity;
+use super::jobs::Agent;
+use crate::nats::registry::{Capacity, Registration};
 
 /// Number of ports for connections to one target, if the system does not say it: the range that IANA reserves for this.
 const PORTS: u64 = 16_384;
 
+impl Agent {
+    /// Describes the agent and its state, for those who choose agents.
+    #[must_use]
+    pub fn registration(&self) -> Registration {
+        Registration {
+            name: self.options.name.clone(),
+            id: self.id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            platform: platform(),
+            labels: self.options.labels.clone(),
+            capacity: capacity(),
+            jobs: self.jobs().iter().filter(|job| !job.state().is_over()).count() as u64,
+            running: self.running().map(|job| job.kept().name),
+        }
+    }
+}
+
 /// Returns the resources that load tests of this process can use.
-pub(super) fn capacity() -> Capacity {
+fn capacity() -> Capacity {
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
     // A load test raises its limit to the maximum.
     let descriptors = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
@@ -47,8 +65,7 @@ fn ports() -> Option<u64> {
 }
 
 /// Returns the operating system and the processor of this program, in the words of container images: `linux-amd64`.
-#[must_use]
-pub(super) fn platform() -> String {
+fn platform() -> String {
     let processor = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

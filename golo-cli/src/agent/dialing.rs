@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt as _;
 
-use super::capacity::{capacity, platform};
 use super::jobs::Agent;
 use super::routes;
 use super::uploads::Uploads;
@@ -76,16 +75,7 @@ struct Entry {
 
 impl Entry {
     fn new(agent: Arc<Agent>, nats: Nats) -> Self {
-        let registration = Registration {
-            name: agent.options.name.clone(),
-            id: agent.id.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            platform: platform(),
-            labels: agent.options.labels.clone(),
-            capacity: capacity(),
-            jobs: 0,
-            running: None,
-        };
+        let registration = agent.registration();
         Self { agent, nats, registry: None, revision: None, registration, renewed: Instant::now(), trouble: None }
     }
 
@@ -106,24 +96,23 @@ impl Entry {
                 self.remove().await;
                 std::future::pending::<()>().await;
             }
-            if (self.note_jobs() || is_due) && self.nats.is_up() && !self.renew().await && self.revision.is_none() {
+            if (self.note_state() || is_due) && self.nats.is_up() && !self.renew().await && self.revision.is_none() {
                 return;
             }
         }
     }
 
-    /// Takes over the state of the jobs. Returns true if it has changed.
-    fn note_jobs(&mut self) -> bool {
-        let open = self.agent.jobs().iter().filter(|job| !job.state().is_over()).count() as u64;
-        let running = self.agent.running().map(|job| job.kept().name);
-        let is_changed = (self.registration.jobs, &self.registration.running) != (open, &running);
-        (self.registration.jobs, self.registration.running) = (open, running);
+    /// Takes over the state of the agent. Returns true if it has changed.
+    fn note_state(&mut self) -> bool {
+        let now = self.agent.registration();
+        let is_changed = self.registration != now;
+        self.registration = now;
         is_changed
     }
 
     /// Adds or renews the entry. Returns false if that failed; then `revision` is `None` if another agent has the name.
     async fn renew(&mut self) -> bool {
-        self.note_jobs();
+        self.note_state();
         match self.try_to_renew().await {
             Ok(Registered::Yes) => {
                 self.renewed = Instant::now();

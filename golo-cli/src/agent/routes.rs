@@ -25,6 +25,7 @@ use tokio_stream::StreamExt as _;
 use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, uploads::Uploads};
 use crate::drive::run_end;
 use crate::http::server::Refusal;
+use crate::nats::registry::Registration;
 use crate::results::store::{Chunk, Store};
 use crate::support::moments::now;
 
@@ -61,10 +62,15 @@ pub(super) fn router(agent: Arc<Agent>) -> Router {
         .route("/jobs/{id}/teardown", post(tear_down))
         .route("/jobs/{id}/records", get(records))
         .route("/jobs/{id}/stderr", get(stderr))
+        .route("/about", get(about))
         .route("/clock", get(|| async { Json(json!({ "now": now() })) }))
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/metrics", get(metrics))
         .with_state(agent)
+}
+
+async fn about(State(agent): State<Arc<Agent>>) -> Json<Registration> {
+    Json(agent.registration())
 }
 
 async fn upload(State(agent): State<Arc<Agent>>, request: HttpRequest) -> Answer {

@@ -76,12 +76,15 @@ mod tests {
     use golo_proto::results::{Ended, ended, record};
     use serde_json::json;
 
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::agent::{ending::record, job::Job, jobs::AgentOptions, kept::State};
 
     fn agent(data: &Path) -> Arc<Agent> {
         let options = AgentOptions {
             name: "a".to_owned(),
+            labels: BTreeMap::new(),
             data: data.to_owned(),
             max_upload: 1 << 20,
             limits: Default::default(),

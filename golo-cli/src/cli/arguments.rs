@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::agent::AgentLine;
+use crate::cli::agents::AgentsLine;
 use crate::cli::compare::CompareLine;
 use crate::cli::run::RunLine;
 use crate::cli::runs::RunsLine;
@@ -37,6 +38,8 @@ pub enum Command {
     Submit(Box<SubmitLine>),
     /// Run load tests for others: accept jobs over HTTP, run them one at a time and keep the results
     Agent(Box<AgentLine>),
+    /// List the agents that are registered at a NATS server
+    Agents(AgentsLine),
     /// Store results from agents in an SQLite database and serve them over HTTP
     Collector(Box<CollectorLine>),
     /// Sign a load test, so that agents with `--trust` run it

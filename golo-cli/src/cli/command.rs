@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
+use crate::cli::agents::agents;
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::compare::compare;
 use crate::cli::new_crate::new_crate;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Collector(line) => collect(*line),
         Command::Submit(line) => submit::run(*line),
         Command::Agent(line) => crate::agent::run(*line),
+        Command::Agents(line) => agents(line),
         Command::Sign(line) => sign(line),
         Command::Runs(line) => runs(line),
         Command::Show(line) => show(line),

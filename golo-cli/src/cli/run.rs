@@ -46,6 +46,12 @@ impl Asked {
         Ok(Self { load_test, call, own })
     }
 
+    /// Returns true if a load test is given, by the command line or the job file.
+    #[must_use]
+    pub fn has_load_test(&self) -> bool {
+        self.load_test.is_some() || self.call.load_test().is_some()
+    }
+
     /// Finds the load test: that of the command line, else that of the job file.
     ///
     /// # Errors

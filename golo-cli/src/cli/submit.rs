@@ -2,6 +2,7 @@
 
 mod line;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,11 +13,14 @@ use serde_json::{Map, Value};
 pub use line::SubmitLine;
 
 use crate::cli::command::{UsageError, refused};
+use crate::cli::members::Members;
 use crate::cli::run::{Asked, RunOwn, labels, open_page, shown};
+use crate::fleet::builds::{Build, Builds};
 use crate::fleet::part::useful;
-use crate::fleet::{Fleet, FleetSettings};
+use crate::fleet::{Fleet, FleetSettings, Member};
 use crate::outputs::{self, exports::Hurry, store::StoreEnd};
 use crate::process::limits::LimitArgs;
+use crate::process::load_test::LoadTest;
 use crate::process::signature::beside;
 use crate::results::keep::Keeper;
 use crate::support::environment::variable;
@@ -29,65 +33,93 @@ const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw
 /// Runs `golo submit`.
 #[must_use]
 pub fn run(line: SubmitLine) -> ExitCode {
-    let agents =
-        line.agents(variable).and_then(|agents| Ok((agents, line.on_agent_loss(variable)?, line.lease(variable)?)));
-    let SubmitLine { load_test, run, env, signature, .. } = line;
+    let settings = line.on_agent_loss(variable).and_then(|on_loss| Ok((on_loss, line.lease(variable)?)));
+    let SubmitLine { load_test, binary, members, run, env, signature, .. } = line;
+    let named = members.named(variable).and_then(|named| Ok((named, settings?)));
     let asked = match Asked::read(load_test, run) {
         Ok(asked) if asked.call.wants_lines() => return refused("submit", UsageError::wrong(NO_LINES)),
         Ok(asked) => asked,
         Err(error) => return refused("submit", error),
     };
-    let (mut agents, on_loss, lease) = match agents {
-        Ok(agents) => agents,
+    let (named, (on_loss, lease)) = match named {
+        Ok(named) => named,
         Err(error) => return refused("submit", error),
+    };
+    let Members { mut agents, link } = match named.find() {
+        Ok(members) => members,
+        Err(code) => return code,
     };
     let used = usize::try_from(useful(asked.call.plan(), agents.len() as u64)).unwrap_or(usize::MAX);
     if let Err(error) = check_transport(asked.call.transport(), used) {
         return refused("submit", error);
     }
-    let load_test = match asked.load_test("submit") {
-        Ok(load_test) => load_test,
+    let builds = match builds(&asked, signature, binary) {
+        Ok(builds) => builds,
         Err(code) => return code,
     };
     let Asked { call, own: RunOwn { limits, keep, web }, .. } = asked;
-    let name = load_test.name.clone();
-    for (agent, _) in agents.drain(used.min(agents.len())..) {
+    let name = builds.name.clone();
+    for Member { name: agent, .. } in agents.drain(used.min(agents.len())..) {
         say(format_args!(
             "{name}: the agent {agent} is not used because the plan leaves no share for it: {}",
             call.plan()
         ));
     }
-    let mut job = job(&call, &name, limits, env, variable);
-    match read_signature(signature, &load_test.path) {
-        Ok(signature) => job.extend(signature.map(|text| ("signature".to_owned(), text.into()))),
-        Err(error) => return refused("submit", error),
-    }
+    let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
     let mut web = match open_page(web, (&run, &name), &call, &keep) {
         Ok(web) => web,
         Err(code) => return code,
     };
     if let Some(web) = &web {
-        web.board().set_agents(agents.iter().map(|(name, _)| AgentRow::running(name)).collect());
+        web.board().set_agents(agents.iter().map(|agent| AgentRow::running(&agent.name)).collect());
     }
     let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable, Hurry::by_signal()) {
         Ok(exports) => exports,
         Err(error) => return refused("submit", UsageError::wrong(error)),
     };
-    let names = agents.iter().map(|(name, _)| name.clone()).collect();
+    let names = agents.iter().map(|agent| agent.name.clone()).collect();
     let (keeper, keeping) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
     let extras = || {
         let (output, orders) = shown(web.as_mut(), &name, &call);
         RunExtras { outputs: outputs::of_run(keeping.clone().map(StoreEnd), exports, output), orders }
     };
     let code = run_driver(&name, &call, extras, |_| {
-        Fleet::new(FleetSettings { run, load_test, data, job, on_loss, lease, is_quiet, keeper }, agents)
+        Fleet::new(FleetSettings { run, builds, data, job, on_loss, lease, is_quiet, keeper }, agents)
     });
     drop(web);
     if let Some(keeping) = keeping {
         keeping.finish();
     }
+    // The connection to the agents.
+    drop(link);
     code
+}
+
+/// Finds the builds of the load test, each with its signature. If one cannot be used, prints the reason and returns the exit
+/// code.
+fn builds(asked: &Asked, signature: Option<PathBuf>, others: Vec<(String, PathBuf)>) -> Result<Builds, ExitCode> {
+    let build = |LoadTest { path, .. }: LoadTest, signature| {
+        let signature = read_signature(signature, &path).map_err(|error| refused("submit", error))?;
+        Ok::<_, ExitCode>(Build { path, signature })
+    };
+    let wrong = |failure| refused("submit", UsageError::wrong(format_args!("`--binary`: {failure}")));
+    let mut of_platform = BTreeMap::new();
+    let mut name = None;
+    for (platform, path) in others {
+        let load_test = LoadTest::find(&path).map_err(wrong)?;
+        name.get_or_insert_with(|| load_test.name.clone());
+        if of_platform.insert(platform.clone(), build(load_test, None)?).is_some() {
+            return Err(wrong(format!("{platform} is given twice").into()));
+        }
+    }
+    match name {
+        Some(name) if !asked.has_load_test() => Ok(Builds { name, default: None, of_platform }),
+        _ => {
+            let load_test = asked.load_test("submit")?;
+            Ok(Builds { name: load_test.name.clone(), default: Some(build(load_test, signature)?), of_platform })
+        }
+    }
 }
 
 /// Returns the text of the signature of a load test. A file that is not given may be missing.

@@ -89,6 +89,19 @@ impl Agent {
         })
     }
 
+    /// Returns the agent's platform, such as `linux-amd64`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no valid answer.
+    pub async fn platform(&self) -> Result<String, CallError> {
+        #[derive(Deserialize)]
+        struct About {
+            platform: String,
+        }
+        Ok(self.json::<About>(Asked::new(Method::GET, &["about"])).await?.platform)
+    }
+
     /// Asks the agent for its time.
     ///
     /// # Errors

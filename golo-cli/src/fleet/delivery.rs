@@ -116,7 +116,7 @@ impl Delivery {
         let following =
             |part: &Arc<Part>| Following { part: Arc::clone(part), is_open: true, started: None, lease_over: None };
         Self {
-            name: settings.load_test.name.clone(),
+            name: settings.builds.name.clone(),
             is_quiet: settings.is_quiet,
             on_loss: settings.on_loss,
             merged: MergedRun::new(plan, options, names),

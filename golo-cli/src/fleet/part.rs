@@ -12,6 +12,7 @@ use golo::pb::results::ended::State;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Member;
 use super::agent::Agent;
 use super::patience::patiently;
 use super::standstill::Standstill;
@@ -34,6 +35,10 @@ pub struct Part {
     pub name: String,
     /// Client of the agent.
     pub agent: Agent,
+    /// Platform of the agent, if it is known.
+    pub platform: Option<String>,
+    /// True if the agent has registered itself.
+    is_registered: bool,
     /// Share of the plan.
     pub share: Share,
     /// ID of the run.
@@ -66,11 +71,14 @@ enum Asked {
 impl Part {
     /// Creates a part without a job.
     #[must_use]
-    pub fn new(name: String, agent: Agent, share: Share, run: String, standstill: Arc<Standstill>) -> Self {
+    pub fn new(member: Member, share: Share, run: String, standstill: Arc<Standstill>) -> Self {
+        let Member { name, agent, platform, is_registered } = member;
         let asking = tokio::sync::Mutex::new(Asked::No);
         Self {
             name,
             agent,
+            platform,
+            is_registered,
             share,
             run,
             standstill,
@@ -81,6 +89,18 @@ impl Part {
             lost: OnceLock::new(),
             is_kept_open: AtomicBool::new(false),
             has_set_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Checks that the agent can be used. A registered one may have lost its connection for a moment.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent cannot be used.
+    pub async fn check(&self) -> Result<(), CallError> {
+        match self.is_registered {
+            true => patiently(&self.standstill, || self.agent.check()).await,
+            false => self.agent.check().await,
         }
     }
 

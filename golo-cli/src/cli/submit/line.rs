@@ -9,27 +9,19 @@ use golo::report::duration;
 
 use crate::agent::lease::{LONGEST, SHORTEST};
 use crate::cli::command::UsageError;
+use crate::cli::members::MemberArgs;
 use crate::cli::run::RunOwn;
 use crate::fleet::OnAgentLoss;
-use crate::fleet::agent::Agent;
-use crate::fleet::carrier::Carrier;
-use crate::http::client::{Address, HttpClient, Names};
-use crate::http::server::Secret;
-
-/// Default port of an agent.
-const PORT: u16 = 8081;
 
 /// Default lease.
 const LEASE: Duration = Duration::from_secs(10);
-
-/// Names of the token and of the CA flag in error messages.
-const NAMES: Names = Names { token: "`GOLO_TOKEN` or `--token`", ca: "--ca" };
 
 /// Help text below the flags.
 const AFTER: &str = "\
 Examples:
   golo submit target/release/shop -u 300 -d 5m --agent load1:8081 --agent load2:8081
   GOLO_HOSTS=load1:8081,load2:8081 golo submit . -r 2000/s -d 1m -o html=shop.html
+  golo submit target/release/shop -u 30000 -d 5m --nats nats://load.example:4222 --agents 20 --select zone=eu
 
 The plan is shared by all agents: of 300 users, each of three agents runs 100. A number of --connections is shared in the
 same way. All start at the same moment. The summary, outputs and thresholds cover the measurements of all agents. Exit codes
@@ -50,19 +42,14 @@ pub struct SubmitLine {
     /// mode; or job file (job.toml, job.yaml) with the key `binary`
     #[arg(value_name = "BINARY|CRATE_DIR|JOB_FILE")]
     pub load_test: Option<PathBuf>,
-    /// Agent as HOST:PORT, or as a URL if it uses TLS, for example https://load1:8081 (may be repeated)
-    /// [env: GOLO_HOSTS, separated by commas or spaces]
-    #[arg(long, value_name = "URL", help_heading = "Agents")]
-    pub agent: Vec<String>,
-    /// Bearer token of the agents. Prefer the variable: other users of this machine can read command lines
-    /// [env: GOLO_TOKEN]
-    #[arg(long, value_name = "TOKEN", help_heading = "Agents")]
-    pub token: Option<Secret>,
-    /// File with CA certificates to trust for the agents, in addition to those of this machine
-    /// [env: GOLO_CA]
-    #[arg(long, value_name = "FILE.pem", help_heading = "Agents")]
-    pub ca: Option<PathBuf>,
-    /// Signature of the load test, for agents with `--trust`: see `golo sign` [default: BINARY.minisig, if it exists]
+    /// Load test for agents of one platform, as linux-arm64=PATH (may be repeated). Agents of other platforms run BINARY
+    #[arg(long, value_name = "PLATFORM=PATH", value_parser = build, help_heading = "Agents")]
+    pub binary: Vec<(String, PathBuf)>,
+    /// The agents.
+    #[command(flatten)]
+    pub members: MemberArgs,
+    /// Signature of BINARY, for agents with `--trust`: see `golo sign` [default: BINARY.minisig, if it exists, as for each
+    /// --binary]
     #[arg(long, value_name = "FILE", help_heading = "Agents")]
     pub signature: Option<PathBuf>,
     /// Reaction to the loss of an agent (10 s of silence): `fail` stops the run and exits with 107; `continue` goes on
@@ -81,34 +68,7 @@ pub struct SubmitLine {
     pub env: Vec<(String, String)>,
 }
 
-/// Agents with their names, in the given order.
-pub(super) type Agents = Vec<(String, Agent)>;
-
 impl SubmitLine {
-    /// Returns the agents: those of the flags, else those of the environment.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no agent is given, or one of them twice, or if an address, the token or the file of
-    /// certificates is wrong.
-    pub(super) fn agents(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Agents, UsageError> {
-        let addresses = match (&self.agent[..], variable("GOLO_HOSTS")) {
-            ([], None) => {
-                return Err(UsageError::wrong(
-                    "no agents: give each with `--agent HOST:PORT`, or all in `GOLO_HOSTS`; `golo run` runs a load test \
-                     without agents",
-                ));
-            }
-            ([], Some(hosts)) => addresses("GOLO_HOSTS", hosts.split([',', ' ', '\t', '\n', '\r']))?,
-            (given, _) => addresses("--agent", given.iter().map(String::as_str))?,
-        };
-        let token = self.token.clone().or_else(|| variable("GOLO_TOKEN").map(Secret::from));
-        let ca = self.ca.clone().or_else(|| variable("GOLO_CA").map(PathBuf::from));
-        let client = HttpClient::new(token, ca.as_deref(), NAMES).map_err(UsageError::wrong)?;
-        let agent = |address: Address| (address.name(), Agent::new(Carrier::Http(client.clone(), address)));
-        Ok(addresses.into_iter().map(agent).collect())
-    }
-
     /// Returns the lease of the agents' jobs.
     ///
     /// # Errors
@@ -148,23 +108,13 @@ fn lease(text: &str) -> Result<Duration, String> {
     if is_possible { Ok(lease) } else { Err(format!("expected a time from {least} to {most}, as 10s")) }
 }
 
-/// Reads addresses, of which none may be given twice.
-fn addresses<'t>(from: &str, texts: impl Iterator<Item = &'t str>) -> Result<Vec<Address>, UsageError> {
-    let mut addresses: Vec<Address> = Vec::new();
-    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
-        let address =
-            Address::parse(text, PORT).map_err(|error| UsageError::wrong(format_args!("`{from}`: {error}")))?;
-        if addresses.iter().any(|other| other.name() == address.name()) {
-            let name = address.name();
-            let twice = format_args!("`{from}`: the agent {name} is given twice");
-            return Err(UsageError::wrong(twice));
-        }
-        addresses.push(address);
-    }
-    if addresses.is_empty() {
-        return Err(UsageError::wrong(format_args!("`{from}` names no agent")));
-    }
-    Ok(addresses)
+/// Reads a load test for a platform.
+fn build(text: &str) -> Result<(String, PathBuf), String> {
+    let expected = "expected PLATFORM=PATH, as linux-arm64=target/aarch64-unknown-linux-gnu/release/shop";
+    let (platform, path) = text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or(expected)?;
+    let is_platform =
+        platform.split_once('-').is_some_and(|(system, processor)| !system.is_empty() && !processor.is_empty());
+    if is_platform { Ok((platform.to_owned(), path.into())) } else { Err(expected.to_owned()) }
 }
 
 #[cfg(test)]
@@ -179,47 +129,29 @@ mod tests {
         submit: SubmitLine,
     }
 
-    fn agents(flags: &[&str], environment: &[(&str, &str)]) -> Result<(Vec<String>, OnAgentLoss), String> {
-        let line = Line::try_parse_from(["submit"].iter().chain(flags)).map_err(|error| error.to_string())?.submit;
-        let variable =
-            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
-        let agents = line.agents(variable).map_err(|error| error.to_string())?;
-        let on_loss = line.on_agent_loss(variable).map_err(|error| error.to_string())?;
-        Ok((agents.into_iter().map(|(name, _)| name).collect(), on_loss))
-    }
-
     #[test]
     fn command_line_definition_is_valid() {
         Line::command().debug_assert();
     }
 
     #[test]
-    fn agents_come_from_flags_or_else_environment_in_given_order() {
-        let hosts = [("GOLO_HOSTS", " b:1,a:2 http://c:3\n,[::1]:4 ")];
-        let expected = |names: &[&str], on_loss| Ok((names.iter().map(ToString::to_string).collect(), on_loss));
-        assert_eq!(agents(&[], &hosts), expected(&["b:1", "a:2", "c:3", "[::1]:4"], OnAgentLoss::Fail));
-        let given = ["--agent", "d", "--agent", "https://c:3"];
-        assert_eq!(agents(&given, &hosts), expected(&["d:8081", "c:3"], OnAgentLoss::Fail));
-        let on_loss = [("GOLO_ON_AGENT_LOSS", "continue"), ("GOLO_HOSTS", "d")];
-        assert_eq!(agents(&[], &on_loss), expected(&["d:8081"], OnAgentLoss::Continue));
-        let given = ["--on-agent-loss", "fail"];
-        assert_eq!(agents(&given, &on_loss), expected(&["d:8081"], OnAgentLoss::Fail));
+    fn reaction_to_a_loss_comes_from_the_flag_or_else_the_variable() {
+        let on_loss = |flags: &[&str], value: Option<&str>| {
+            let line = Line::try_parse_from(["submit"].iter().chain(flags)).unwrap().submit;
+            line.on_agent_loss(|_| value.map(str::to_owned)).map_err(|error| error.to_string())
+        };
+        assert_eq!(on_loss(&[], None), Ok(OnAgentLoss::Fail));
+        assert_eq!(on_loss(&[], Some("continue")), Ok(OnAgentLoss::Continue));
+        assert_eq!(on_loss(&["--on-agent-loss", "fail"], Some("continue")), Ok(OnAgentLoss::Fail));
+        let error = on_loss(&[], Some("wait")).unwrap_err();
+        assert!(error.starts_with("`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"), "{error}");
     }
 
     #[test]
-    fn errors_name_the_cause_without_the_token() {
-        let hosts = |hosts| [("GOLO_HOSTS", hosts), ("GOLO_TOKEN", "hush hush")];
-        for (flags, environment, expected_error) in [
-            (&[][..], &[][..], "no agents: give each with `--agent HOST:PORT`"),
-            (&[], &hosts(" , "), "`GOLO_HOSTS` names no agent"),
-            (&["--agent", "ftp://a"], &[], "`--agent`: `ftp://a`: expected HOST:PORT"),
-            (&["--agent", "a:1", "--agent", "http://a:1/"], &[], "`--agent`: the agent a:1 is given twice"),
-            (&["--agent", "a"], &hosts("b"), "the token has blanks"),
-            (&["--agent", "a", "--ca", "/none"], &[], "`--ca /none`: "),
-            (&["--agent", "a"], &[("GOLO_ON_AGENT_LOSS", "wait")], "`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"),
-        ] {
-            let error = agents(flags, environment).unwrap_err().to_string();
-            assert!(error.starts_with(expected_error) && !error.contains("hush"), "{error}");
+    fn build_has_a_platform_and_a_path() {
+        assert_eq!(build("linux-arm64=a=b"), Ok(("linux-arm64".to_owned(), "a=b".into())));
+        for wrong in ["", "linux-arm64", "linux-arm64=", "arm64=a", "-=a"] {
+            assert!(build(wrong).unwrap_err().starts_with("expected PLATFORM=PATH"), "{wrong}");
         }
     }
 }
