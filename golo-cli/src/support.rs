@@ -4,3 +4,4 @@ pub mod environment;
 pub mod failure;
 pub mod moments;
 pub mod runtime;
+pub mod squeezed;

@@ -4,8 +4,14 @@ use async_nats::Message;
 use async_nats::header::HeaderMap;
 use bytes::{Bytes, BytesMut};
 
+use crate::support::squeezed::{squeeze, unsqueeze};
+
 /// Header with the number of a piece and the number of all pieces, such as `2/3`.
 const PIECE: &str = "golo-piece";
+/// Header of a body that is compressed, with the value `zstd`.
+const ENCODING: &str = "golo-encoding";
+/// Number of bytes from which on a body is compressed.
+const SQUEEZED: usize = 1024;
 /// Number of bytes of a message that are left for its headers.
 const HEADERS: usize = 16 << 10;
 
@@ -18,6 +24,9 @@ pub(super) enum PieceError {
     /// A piece before this one did not come.
     #[error("a piece of {0} was lost")]
     Lost(usize),
+    /// The body cannot be decompressed.
+    #[error("the body is not compressed as golo's are, or larger than {} MiB", .0 >> 20)]
+    Encoding(usize),
     /// The body is larger than expected.
     #[error("the body is larger than {} MiB, as no golo's is", .0 >> 20)]
     TooLarge(usize),
@@ -25,6 +34,7 @@ pub(super) enum PieceError {
 
 /// Divides a body into messages of at most `most` bytes, with headers. The first one has `headers` too.
 pub(super) fn split(mut headers: HeaderMap, body: &Bytes, most: usize) -> Vec<(HeaderMap, Bytes)> {
+    let body = squeezed(&mut headers, body);
     let length = most.saturating_sub(HEADERS).max(1);
     let count = body.len().div_ceil(length).max(1);
     let mut pieces = Vec::with_capacity(count);
@@ -36,10 +46,23 @@ pub(super) fn split(mut headers: HeaderMap, body: &Bytes, most: usize) -> Vec<(H
     pieces
 }
 
+/// Compresses a body if that makes it smaller, and says so in the headers.
+pub(super) fn squeezed(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
+    if body.len() >= SQUEEZED
+        && let Ok(smaller) = squeeze(body)
+        && smaller.len() < body.len()
+    {
+        headers.insert(ENCODING, "zstd");
+        return smaller.into();
+    }
+    body.clone()
+}
+
 /// The pieces of a body that have come.
 #[derive(Debug)]
 pub(super) struct Pieces {
     body: BytesMut,
+    is_squeezed: bool,
     come: usize,
     most: usize,
 }
@@ -47,7 +70,7 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Expects a body of at most `most` bytes.
     pub(super) fn new(most: usize) -> Self {
-        Self { body: BytesMut::new(), come: 0, most }
+        Self { body: BytesMut::new(), is_squeezed: false, come: 0, most }
     }
 
     /// Adds the next piece. Returns the body once it is complete.
@@ -67,11 +90,23 @@ impl Pieces {
             return Err(PieceError::TooLarge(self.most));
         }
         self.come = number;
+        self.is_squeezed |= message.headers.as_ref().is_some_and(|headers| headers.get(ENCODING).is_some());
         if number == 1 && of == 1 {
-            return Ok(Some(message.payload.clone()));
+            return self.unsqueezed(message.payload.clone()).map(Some);
         }
         self.body.extend_from_slice(&message.payload);
-        Ok((number == of).then(|| std::mem::take(&mut self.body).freeze()))
+        if number < of {
+            return Ok(None);
+        }
+        let body = std::mem::take(&mut self.body).freeze();
+        self.unsqueezed(body).map(Some)
+    }
+
+    fn unsqueezed(&self, body: Bytes) -> Result<Bytes, PieceError> {
+        match self.is_squeezed {
+            true => unsqueeze(&body, self.most).map(Bytes::from).map_err(|_| PieceError::Encoding(self.most)),
+            false => Ok(body),
+        }
     }
 }
 
@@ -96,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn body_of_any_length_arrives(body in proptest::collection::vec(any::<u8>(), 0..5_000), most in 1usize..3_000) {
+        fn body_of_any_length_arrives(body in proptest::collection::vec(0u8..4, 0..5_000), most in 1usize..3_000) {
             let body = Bytes::from(body);
             let mut headers = HeaderMap::new();
             headers.insert("golo-call", "GET /");
@@ -112,7 +147,8 @@ mod tests {
             if !body.is_empty() {
                 let mut short = Pieces::new(body.len() - 1);
                 let ended = messages.iter().find_map(|message| short.add(message).err());
-                prop_assert_eq!(ended, Some(PieceError::TooLarge(body.len() - 1)));
+                let most = body.len() - 1;
+                prop_assert!([Some(PieceError::TooLarge(most)), Some(PieceError::Encoding(most))].contains(&ended));
             }
         }
     }
