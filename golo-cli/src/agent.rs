@@ -22,7 +22,9 @@ mod sending;
 mod sweep;
 pub mod uploads;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use golo::cli::{Exit, Signals, chain, say};
 use golo::report::OutputArg;
@@ -34,13 +36,14 @@ pub use line::AgentLine;
 use crate::agent::pusher::Collector;
 use crate::drive::run_end::RunEnd;
 use crate::http::server::Server;
-use crate::nats::{args::NatsOptions, connection::Nats};
+use crate::nats::{args::NatsOptions, connection::Nats, results::Results};
 use crate::outputs::{self, exports::Hurry, frame::RunLabels};
 use crate::support::environment::variable;
 use crate::support::{failure::Failure, runtime};
+use job::Job;
 use jobs::Agent;
 use kept::State;
-use line::Settings;
+use line::{CollectorAt, Settings};
 use runner::STOPPED;
 
 /// Interval between sweeps of records, jobs and load tests that are no longer needed.
@@ -97,14 +100,18 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     }
     tokio::spawn(obey(Arc::clone(&agent), signals));
     tokio::spawn(sweep(Arc::clone(&agent)));
-    let collector = collector.map(Arc::new);
-    if let Some(collector) = &collector {
-        tokio::spawn(pusher::run(Arc::clone(&agent), Arc::clone(collector)));
-    }
+    let pushing = Pushing::default();
+    let wants_nats = match collector {
+        Some(CollectorAt::Http(collector)) => {
+            pushing.start(&agent, collector);
+            false
+        }
+        at => at.is_some(),
+    };
     let working = tokio::spawn(runner::work(Arc::clone(&agent)));
     let (over, is_over) = watch::channel(false);
     let finishing = async {
-        finished(Arc::clone(&agent), working, collector).await;
+        finished(Arc::clone(&agent), working, pushing.clone()).await;
         over.send_replace(true);
     };
     let mut stop = is_over.clone();
@@ -114,14 +121,34 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         let stop = async { _ = stop.wait_for(|is| *is).await };
         server.run(routes::router(Arc::clone(&agent)), stop).await;
     };
-    tokio::join!(finishing, listening, dial_out(&agent, nats, is_over)).2
+    let dialing = dial_out(&agent, nats, wants_nats.then(|| pushing.clone()), is_over);
+    tokio::join!(finishing, listening, dialing).2
+}
+
+/// The client of the collector to which records are sent, once there is one.
+#[derive(Debug, Clone, Default)]
+struct Pushing(Arc<OnceLock<Arc<Collector>>>);
+
+impl Pushing {
+    /// Starts to send records.
+    fn start(&self, agent: &Arc<Agent>, collector: Collector) {
+        let collector = self.0.get_or_init(|| Arc::new(collector));
+        tokio::spawn(pusher::run(Arc::clone(agent), Arc::clone(collector)));
+    }
+
+    /// Returns true if records can be sent at the moment, and some of the job were not.
+    fn is_sending(&self, job: &Job) -> bool {
+        let is_sent_to = |collector: &Arc<Collector>| collector.is_there() && !collector.has_stored(job);
+        pusher::is_pending(job) && job.kept().refused.is_none() && self.0.get().is_some_and(is_sent_to)
+    }
 }
 
 /// Connects to the NATS server, if there is one, and answers its calls until the agent is over. Ends the agent if the server
-/// cannot be used.
+/// cannot be used. Sends records to the collectors there with `pushing`, if that is wanted.
 async fn dial_out(
     agent: &Arc<Agent>,
     nats: Option<NatsOptions>,
+    pushing: Option<Pushing>,
     mut is_over: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let Some(options) = nats else { return Ok(()) };
@@ -130,7 +157,12 @@ async fn dial_out(
         _ = is_over.wait_for(|is| *is) => return Ok(()),
     };
     match connected {
-        Ok(nats) => dialing::dial(Arc::clone(agent), nats, is_over).await,
+        Ok(nats) => {
+            if let Some(pushing) = pushing {
+                tokio::spawn(push_over_nats(Arc::clone(agent), nats.clone(), pushing));
+            }
+            dialing::dial(Arc::clone(agent), nats, is_over).await;
+        }
         Err(failure) => {
             agent.stopping.send_replace(true);
             return Err(failure);
@@ -139,9 +171,25 @@ async fn dial_out(
     Ok(())
 }
 
+/// Sends records to the collectors at the NATS server, once it is ready for that.
+async fn push_over_nats(agent: Arc<Agent>, nats: Nats, pushing: Pushing) {
+    let mut is_said = false;
+    loop {
+        match Results::open(nats.clone()).await {
+            Ok(results) => return pushing.start(&agent, Collector::at_nats(results)),
+            Err(failure) => {
+                if !std::mem::replace(&mut is_said, true) {
+                    say(format_args!("golo agent: cannot send records to the collectors, retrying: {failure}"));
+                }
+                sleep(REST).await;
+            }
+        }
+    }
+}
+
 /// Waits until the agent is to stop and the running job is over, and then, for a limited time, until the collector and
 /// other clients have its records.
-async fn finished(agent: Arc<Agent>, working: tokio::task::JoinHandle<()>, collector: Option<Arc<Collector>>) {
+async fn finished(agent: Arc<Agent>, working: tokio::task::JoinHandle<()>, pushing: Pushing) {
     let mut stopping = agent.stopping.subscribe();
     _ = stopping.wait_for(|is| *is).await;
     let has_watchers = agent.running().is_some();
@@ -149,10 +197,7 @@ async fn finished(agent: Arc<Agent>, working: tokio::task::JoinHandle<()>, colle
         say("golo agent: the task that runs jobs has failed");
     }
     let pushed = async {
-        while let Some(collector) = &collector
-            && collector.is_there()
-            && agent.jobs().iter().any(|job| pusher::is_pending(job) && job.kept().refused.is_none())
-        {
+        while agent.jobs().iter().any(|job| pushing.is_sending(job)) {
             sleep(Duration::from_millis(20)).await;
         }
     };

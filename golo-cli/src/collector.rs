@@ -23,6 +23,10 @@ pub use line::CollectorLine;
 
 use crate::http::COLLECTOR_PORT;
 use crate::http::server::{Refusal, Sessions, Statuses, serve};
+use crate::nats::args::NatsOptions;
+use crate::nats::calls::answer_in_turn;
+use crate::nats::connection::Nats;
+use crate::nats::results::{COLLECTORS, take};
 use crate::results::readers::Readers;
 use crate::results::store::{Store, StoreError, database_path};
 use crate::support::environment::variable;
@@ -61,6 +65,14 @@ impl Collector {
         Self { sessions: Some(sessions), ..self }
     }
 
+    /// Returns the routes by which agents bring results.
+    fn ingestion(&self) -> Router {
+        Router::new()
+            .route("/api/runs/{run}/agents/{agent}/records", post(records::ingest))
+            .route("/api/runs/{run}/agents/{agent}/next", get(records::next))
+            .with_state(self.clone())
+    }
+
     /// Returns the HTTP routes: the interface for programs, and the pages.
     pub fn router(self) -> Router {
         let pages = Web::new(Shelf::new(None, Some(self.readers.clone())), self.sessions.clone());
@@ -80,6 +92,21 @@ impl Collector {
     }
 }
 
+/// Takes results from a NATS server for ever, and answers the questions of agents there. Returns the failure if the server
+/// cannot be used.
+async fn take_over_nats(options: &NatsOptions, ingestion: Router, statuses: Statuses) -> Failure {
+    let nats = match Nats::connect_patiently(options, "golo collector").await {
+        Ok(nats) => nats,
+        Err(failure) => return failure,
+    };
+    say(format_args!("golo collector: takes results from the NATS server {}", nats.name()));
+    let answering = answer_in_turn(&nats, COLLECTORS, ingestion.clone(), statuses, std::future::pending());
+    tokio::select! {
+        answered = answering => answered.err().unwrap_or_else(|| Failure::from("the connection to the NATS server ended")),
+        () = take(nats.clone(), ingestion) => Failure::from("the connection to the NATS server ended"),
+    }
+}
+
 /// Runs `golo collector` until a signal.
 #[must_use]
 pub fn collect(line: CollectorLine) -> ExitCode {
@@ -92,6 +119,7 @@ pub fn collect(line: CollectorLine) -> ExitCode {
 /// Runs the collector and returns its exit code. Returns an error if it is configured wrongly.
 fn run(line: CollectorLine) -> Result<ExitCode, Failure> {
     let mut options = line.server.into_options("collector", COLLECTOR_PORT, variable)?;
+    let nats = line.nats.into_options(variable)?;
     let sessions = offer_pages(&mut options)?;
     let path = database_path(line.db).map_err(|error| error.to_string())?;
     let store = Store::open(&path)?;
@@ -111,7 +139,17 @@ fn run(line: CollectorLine) -> Result<ExitCode, Failure> {
         let writer = collector.writer.clone();
         // Callers may send a signal as soon as they read the address.
         let mut signals = Signals::listen().map_err(|error| chain(&error))?;
-        serve(collector.router(), options, async move { signals.next().await }).await?;
+        let (statuses, ingestion) = (options.statuses.clone(), collector.ingestion());
+        let taking = async {
+            match nats {
+                Some(nats) => take_over_nats(&nats, ingestion, statuses).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            served = serve(collector.router(), options, async move { signals.next().await }) => served?,
+            failure = taking => return Err(failure),
+        }
         writer.close().await;
         Ok(ExitCode::SUCCESS)
     })

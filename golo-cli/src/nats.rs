@@ -5,3 +5,4 @@ pub mod calls;
 pub mod connection;
 pub mod objects;
 pub mod registry;
+pub mod results;

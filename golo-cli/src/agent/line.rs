@@ -18,6 +18,9 @@ use crate::support::failure::Failure;
 /// Default port.
 const PORT: u16 = 8081;
 
+/// Value of `--collector` for the collectors at the NATS server.
+const AT_NATS: &str = "nats";
+
 /// Arguments of `golo agent`.
 #[derive(Debug, Args)]
 pub struct AgentLine {
@@ -62,7 +65,7 @@ pub struct AgentLine {
     /// NATS server to dial out to. The agent then listens on no port, unless `--addr` is given.
     #[command(flatten)]
     pub nats: NatsArgs,
-    /// Send results to this collector: http://HOST:8082
+    /// Send results to this collector: http://HOST:8082, or `nats` for the collectors at the NATS server
     #[arg(long, value_name = "URL", help_heading = "Collector")]
     pub collector: Option<String>,
     /// Bearer token of the collector
@@ -81,7 +84,15 @@ pub(super) struct Settings {
     /// NATS server to dial out to, if there is one.
     pub(super) nats: Option<NatsOptions>,
     pub(super) agent: AgentOptions,
-    pub(super) collector: Option<Collector>,
+    pub(super) collector: Option<CollectorAt>,
+}
+
+/// Place of the collector.
+pub(super) enum CollectorAt {
+    /// At its address.
+    Http(Collector),
+    /// At the NATS server.
+    Nats,
 }
 
 impl AgentLine {
@@ -108,9 +119,13 @@ impl AgentLine {
         };
         let collector = match self.collector {
             None => None,
+            Some(url) if url == AT_NATS && nats.is_none() => {
+                return Err("`--collector nats` is about the collectors at a NATS server: give it with `--nats`".into());
+            }
+            Some(url) if url == AT_NATS => Some(CollectorAt::Nats),
             Some(url) => {
                 let token = self.collector_token.or_else(|| variable("GOLO_COLLECTOR_TOKEN").map(Secret::from));
-                Some(Collector::new(CollectorOptions { url, token, ca: self.collector_ca })?)
+                Some(CollectorAt::Http(Collector::new(CollectorOptions { url, token, ca: self.collector_ca })?))
             }
         };
         let agent = AgentOptions {

@@ -2,14 +2,17 @@
 //! restarts of both sides. The collector's answer, the number of the next record that it expects, determines what is
 //! sent. Each call contains the job's ID, so that the records of another job with the same run and part name are not
 //! mistaken for this one's.
+//!
+//! Over NATS, calls go into a stream, and a collector may take them later. Until it has committed them, the job stays pending.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use golo::cli::say;
 use reqwest::{Method, RequestBuilder, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
@@ -20,12 +23,22 @@ use crate::agent::jobs::Agent;
 use crate::agent::kept::Kept;
 use crate::agent::sending::give;
 use crate::http::COLLECTOR_PORT;
-use crate::http::client::{ANSWER, Address, CallError, HttpClient, Names};
+use crate::http::client::{ANSWER, Address, CallError, HttpClient, Names, refusal};
 use crate::http::server::Secret;
+use crate::nats::calls::{Answer, Call};
+use crate::nats::results::Results;
 use crate::support::failure::Failure;
 
-/// Timeout of a call.
+/// Timeout of a call over HTTP.
 const CALL: Duration = Duration::from_secs(30);
+/// Longest time for a collector to answer a question over NATS, and to commit records that were stored in the stream.
+const ASK: Duration = Duration::from_secs(5);
+const ANSWERED: Duration = Duration::from_secs(2);
+/// Time after which records that are in the stream, and that a collector still expects, are sent again: the server may have
+/// lost them. Longer than the time after which it gives them to another collector.
+const LOST: Duration = Duration::from_secs(45);
+/// Pause before the collectors are asked again for what is in the stream.
+const SOON: Duration = Duration::from_secs(3);
 /// Pause after a failed call. It doubles with each further failure.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Maximum pause after a failed call.
@@ -50,9 +63,34 @@ pub struct CollectorOptions {
 /// Client of a collector.
 #[derive(Debug)]
 pub struct Collector {
-    address: Address,
-    client: HttpClient,
+    way: Way,
     is_there: AtomicBool,
+}
+
+/// The way to a collector.
+#[derive(Debug)]
+enum Way {
+    /// HTTP.
+    Http(HttpClient, Address),
+    /// A stream of a NATS server, from which any collector takes what agents store.
+    Nats(Results, Mutex<HashMap<String, Stored>>),
+}
+
+/// Records of a job that are in the stream.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    /// Number of the record after them.
+    next: u64,
+    /// Number of the record that the collector expected next, and the time since which it expects it.
+    expected: (u64, Instant),
+}
+
+/// Number of the record to send next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) next: u64,
+    /// True if the collector has committed the records before it.
+    pub(super) is_committed: bool,
 }
 
 /// Reason why records were not sent.
@@ -82,7 +120,13 @@ impl Collector {
         let CollectorOptions { url, token, ca } = options;
         let address = Address::parse(&url, COLLECTOR_PORT).map_err(|error| format!("`--collector`: {error}"))?;
         let client = HttpClient::new(token, ca.as_deref(), NAMES)?;
-        Ok(Self { address, client, is_there: AtomicBool::new(true) })
+        Ok(Self { way: Way::Http(client, address), is_there: AtomicBool::new(true) })
+    }
+
+    /// Creates a client of the collectors at a NATS server.
+    #[must_use]
+    pub fn at_nats(results: Results) -> Self {
+        Self { way: Way::Nats(results, Mutex::default()), is_there: AtomicBool::new(true) }
     }
 
     /// Returns true if the collector could be used at the last attempt.
@@ -91,42 +135,142 @@ impl Collector {
         self.is_there.load(Relaxed)
     }
 
-    fn request(&self, method: Method, kept: &Kept, last: &str, query: &str) -> RequestBuilder {
-        let path = ["api", "runs", &kept.run, "agents", &kept.agent, last];
-        self.client.request(method, &self.address, path, Some(query)).timeout(CALL)
+    /// Returns true if all records of a job are in a stream, from which collectors can take them later.
+    #[must_use]
+    pub fn has_stored(&self, job: &Job) -> bool {
+        let Way::Nats(_, stored) = &self.way else { return false };
+        let extent = job.extent();
+        extent.has_ended && lock(stored).get(&job.id).is_some_and(|stored| stored.next == extent.next)
     }
 
-    /// Returns the number of the record that the collector expects next of a job.
-    pub(super) async fn next(&self, kept: &Kept) -> Result<u64, Unpushed> {
-        let query = format!("job={}", kept.id);
-        self.wanted(self.request(Method::GET, kept, "next", &query)).await
+    /// Returns true if the collector may go back to a record that was sent: those in a stream may get lost.
+    pub(super) fn may_go_back(&self) -> bool {
+        matches!(self.way, Way::Nats(..))
     }
 
-    /// Sends records that begin with number `from`. Returns the number that the collector expects next.
-    pub(super) async fn push(&self, kept: &Kept, from: u64, records: bytes::Bytes) -> Result<u64, Unpushed> {
-        let request = self.request(Method::POST, kept, "records", &format!("from={from}&job={}", kept.id));
-        self.wanted(request.header(CONTENT_TYPE, "application/octet-stream").body(records)).await
-    }
-
-    async fn wanted(&self, request: RequestBuilder) -> Result<u64, Unpushed> {
-        // The response to a conflict has the number of the next record, or the reason of a refusal.
-        let is_wanted = |status: StatusCode| status.is_success() || status == StatusCode::CONFLICT;
-        let response = match self.client.send_for(request, is_wanted).await {
-            // Another kind of server answers like this.
-            Err(CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, reason)) => {
-                return Err(Unpushed::Away(format!("there is no collector at {}: {reason}", self.address.url())));
+    /// Returns the number of the record of a job to send next.
+    pub(super) async fn next(&self, kept: &Kept) -> Result<Place, Unpushed> {
+        let path = path(kept, "next");
+        match &self.way {
+            Way::Http(client, address) => {
+                let request = client.request(Method::GET, address, path, Some(&format!("job={}", kept.id)));
+                wanted(over_http(client, address, request.timeout(CALL)).await?).map(Place::committed)
             }
-            answered => answered?,
-        };
-        let status = response.status();
-        let body = self.client.body(response, ANSWER).await?;
-        match serde_json::from_slice(&body) {
-            Ok(Next { next: Some(next) }) => Ok(next),
-            Ok(Next { next: None }) if status == StatusCode::CONFLICT => {
-                Err(Unpushed::Refused(self.client.refusal(status, &body)))
+            Way::Nats(results, stored) => {
+                let call = call(Method::GET, &path, &format!("job={}", kept.id), Bytes::new(), ASK);
+                match results.ask(call).await {
+                    Ok(answer) => Ok(resume(&mut lock(stored), &kept.id, wanted(checked(answer)?)?)),
+                    // Without a collector, the stream keeps what follows.
+                    Err(CallError::Away(_)) => {
+                        let stored = lock(stored).get(&kept.id).map_or(0, |stored| stored.next);
+                        Ok(Place { next: stored.max(kept.committed), is_committed: false })
+                    }
+                    Err(error) => Err(error.into()),
+                }
             }
-            _ => Err(Unpushed::Away("the server's response is not that of a collector".to_owned())),
         }
+    }
+
+    /// Sends records that begin with number `from`. `after` is the number of the record after them. Returns the number of the
+    /// record to send next.
+    pub(super) async fn push(&self, kept: &Kept, from: u64, after: u64, records: Bytes) -> Result<Place, Unpushed> {
+        let (path, query) = (path(kept, "records"), format!("from={from}&job={}", kept.id));
+        match &self.way {
+            Way::Http(client, address) => {
+                let request = client.request(Method::POST, address, path, Some(&query)).timeout(CALL);
+                let request = request.header(CONTENT_TYPE, "application/octet-stream").body(records);
+                wanted(over_http(client, address, request).await?).map(Place::committed)
+            }
+            Way::Nats(results, stored) => {
+                // A collector that did not answer the last call is not waited for.
+                let is_expected = lock(stored).get(&kept.id).is_none_or(|stored| stored.expected.0 == from);
+                let wait = if is_expected { ANSWERED } else { Duration::ZERO };
+                let answer = results.store(&kept.id, call(Method::POST, &path, &query, records, wait)).await?;
+                let next = match answer {
+                    Some(answer) => Some(wanted(checked(answer)?)?),
+                    None => None,
+                };
+                let mut stored = lock(stored);
+                let now = Instant::now();
+                let entry = stored.entry(kept.id.clone()).or_insert(Stored { next: from, expected: (from, now) });
+                entry.next = next.unwrap_or(after);
+                entry.expected = next.map_or(entry.expected, |next| (next, now));
+                Ok(Place { next: entry.next, is_committed: next.is_some() })
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Creates the place after records that the collector has committed.
+    fn committed(next: u64) -> Self {
+        Self { next, is_committed: true }
+    }
+}
+
+/// Returns where to go on, now that a collector expects record `expected` of a job. Records that are in the stream are sent
+/// again only if the collector has waited for them for a while.
+fn resume(stored: &mut HashMap<String, Stored>, job: &str, expected: u64) -> Place {
+    let now = Instant::now();
+    let entry = stored.entry(job.to_owned()).or_insert(Stored { next: expected, expected: (expected, now) });
+    if entry.expected.0 != expected {
+        entry.expected = (expected, now);
+    }
+    if entry.next <= expected || entry.expected.1.elapsed() >= LOST {
+        *entry = Stored { next: expected, expected: (expected, now) };
+    }
+    Place { next: entry.next, is_committed: entry.next == expected }
+}
+
+fn lock(stored: &Mutex<HashMap<String, Stored>>) -> MutexGuard<'_, HashMap<String, Stored>> {
+    stored.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns the path of a call about a job.
+fn path<'k>(kept: &'k Kept, last: &'static str) -> [&'k str; 6] {
+    ["api", "runs", &kept.run, "agents", &kept.agent, last]
+}
+
+/// Returns a call over NATS.
+fn call(method: Method, path: &[&str], query: &str, body: Bytes, timeout: Duration) -> Call {
+    Call { method, path: format!("/{}?{query}", path.join("/")), body, timeout, most: ANSWER }
+}
+
+/// Makes a call over HTTP.
+async fn over_http(client: &HttpClient, address: &Address, request: RequestBuilder) -> Result<Answer, Unpushed> {
+    let response = match client.send_for(request, is_wanted).await {
+        // Another kind of server answers like this.
+        Err(CallError::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, reason)) => {
+            return Err(Unpushed::Away(format!("there is no collector at {}: {reason}", address.url())));
+        }
+        answered => answered?,
+    };
+    let status = response.status();
+    Ok(Answer { status, kind: None, body: client.body(response, ANSWER).await? })
+}
+
+/// Returns the response of a call over NATS, unless the collector refuses the call.
+fn checked(answer: Answer) -> Result<Answer, Unpushed> {
+    match is_wanted(answer.status) {
+        true => Ok(answer),
+        false => Err(CallError::Refused(answer.status, refusal(answer.status, &answer.body)).into()),
+    }
+}
+
+/// Returns true for the status of a success, and for that of a conflict: its response has the number of the next record, or
+/// the reason of a refusal.
+fn is_wanted(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::CONFLICT
+}
+
+/// Returns the number of the record that a collector expects next.
+fn wanted(answer: Answer) -> Result<u64, Unpushed> {
+    match serde_json::from_slice(&answer.body) {
+        Ok(Next { next: Some(next) }) => Ok(next),
+        Ok(Next { next: None }) if answer.status == StatusCode::CONFLICT => {
+            Err(Unpushed::Refused(refusal(answer.status, &answer.body)))
+        }
+        _ => Err(Unpushed::Away("the server's response is not that of a collector".to_owned())),
     }
 }
 
@@ -174,7 +318,8 @@ pub async fn run(agent: Arc<Agent>, collector: Arc<Collector>) {
                     say("golo agent: the collector is reachable again");
                 }
                 pause = PAUSE;
-                _ = timeout(AGAIN, agent.news.notified()).await;
+                let is_stored = agent.jobs().iter().any(|job| is_pending(job) && collector.may_go_back());
+                _ = timeout(if is_stored { SOON } else { AGAIN }, agent.news.notified()).await;
             }
             Err(reason) => {
                 if collector.is_there.swap(false, Relaxed) {

@@ -14,7 +14,7 @@ use super::ending::record as now;
 use super::job::Job;
 use super::jobs::Agent;
 use super::kept::{Missing, State};
-use super::pusher::{Collector, Unpushed};
+use super::pusher::{Collector, Place, Unpushed};
 use crate::results::pieces::CALL;
 use crate::results::store::{Chunk, Salvaged, StoreError};
 
@@ -31,31 +31,27 @@ const TEXT: usize = 1000;
 ///
 /// Returns an error if the collector cannot be used, or refuses the job.
 pub(super) async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -> Result<(), Unpushed> {
-    let mut next = collector.next(&job.kept()).await?;
+    let mut place = collector.next(&job.kept()).await?;
     // Records before this number are sent one by one.
     let mut alone = 0;
+    let mut has_gone_back = false;
     loop {
-        let extent = job.extent();
+        let (extent, Place { next, is_committed }) = (job.extent(), place);
         if next > extent.next {
             let reason = format!("the collector has {next} records, the job only {}", extent.next);
             return Err(Unpushed::Refused(reason));
         }
+        if is_committed {
+            note(job, next).await;
+        }
         if next == extent.next {
-            if extent.has_ended {
-                let committing = Arc::clone(job);
-                // If this cannot be written, the collector is asked again after a restart.
-                _ = spawn_blocking(move || committing.commit(next)).await;
-            } else {
-                job.change(|kept| kept.committed = next);
-            }
             return Ok(());
         }
-        let asked = next;
-        let sent = if asked < alone {
-            send_one(agent, job, collector, asked).await
+        let sent = if next < alone {
+            send_one(agent, job, collector, next).await
         } else {
-            match send_several(agent, job, collector, asked).await {
-                Ok(Sent::Next(next)) => Ok(next),
+            match send_several(agent, job, collector, next).await {
+                Ok(Sent::Next(place)) => Ok(place),
                 Ok(Sent::AloneUntil(number)) => {
                     alone = number;
                     continue;
@@ -63,23 +59,34 @@ pub(super) async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -
                 Err(unpushed) => Err(unpushed),
             }
         };
-        next = sent?;
-        if next <= asked {
-            let reason = format!("the collector expects record {next} after it received those from {asked} on");
-            return Err(Unpushed::Refused(reason));
-        }
-        let extent = job.extent();
-        // The last number is reported by `commit`, once it is on disk.
-        if !extent.has_ended || next < extent.next {
-            job.change(|kept| kept.committed = next);
+        place = sent?;
+        if place.next <= next {
+            if has_gone_back || !collector.may_go_back() || place.next == next {
+                let reason =
+                    format!("the collector expects record {} after it received those from {next} on", place.next);
+                return Err(Unpushed::Refused(reason));
+            }
+            has_gone_back = true;
         }
     }
 }
 
+/// Notes that the collector has committed the records before number `next`.
+async fn note(job: &Arc<Job>, next: u64) {
+    let extent = job.extent();
+    if !extent.has_ended || next < extent.next {
+        job.change(|kept| kept.committed = next);
+        return;
+    }
+    let committing = Arc::clone(job);
+    // If this cannot be written, the collector is asked again after a restart.
+    _ = spawn_blocking(move || committing.commit(next)).await;
+}
+
 /// What became of several records that were to be sent.
 enum Sent {
-    /// The collector expects this record next.
-    Next(u64),
+    /// This record is next.
+    Next(Place),
     /// One of the records up to this number cannot be read, or is refused.
     AloneUntil(u64),
 }
@@ -88,7 +95,7 @@ async fn send_several(agent: &Agent, job: &Job, collector: &Collector, from: u64
     let chunk = match agent.results.read(job, from, BATCH).await {
         Ok(Some(chunk)) => chunk,
         // There are records up to the job's extent.
-        Ok(None) => return Ok(Sent::Next(from)),
+        Ok(None) => return Ok(Sent::Next(Place { next: from, is_committed: false })),
         Err(error) if error.is_damage() => return Ok(Sent::AloneUntil(from + SALVAGED)),
         Err(error) => return Err(unread(&error)),
     };
@@ -100,15 +107,15 @@ async fn send_several(agent: &Agent, job: &Job, collector: &Collector, from: u64
     if bytes.len() > CALL {
         return Ok(Sent::AloneUntil(next));
     }
-    match collector.push(&job.kept(), from, bytes).await {
-        Ok(next) => Ok(Sent::Next(next)),
+    match collector.push(&job.kept(), from, next, bytes).await {
+        Ok(place) => Ok(Sent::Next(place)),
         Err(Unpushed::Unfit(_)) => Ok(Sent::AloneUntil(next)),
         Err(unpushed) => Err(unpushed),
     }
 }
 
 /// Sends one record, or another one in its place. Returns the number of the record that the collector expects next.
-async fn send_one(agent: &Agent, job: &Arc<Job>, collector: &Collector, number: u64) -> Result<u64, Unpushed> {
+async fn send_one(agent: &Agent, job: &Arc<Job>, collector: &Collector, number: u64) -> Result<Place, Unpushed> {
     let is_last = is_last(job, number);
     let (record, mut lost) = match agent.results.salvage(job, number).await {
         Ok(Salvaged { record, damage }) => (record, damage.map(|error| chain(&error))),
@@ -141,13 +148,13 @@ async fn send_one(agent: &Agent, job: &Arc<Job>, collector: &Collector, number: 
     Err(Unpushed::Refused(refused))
 }
 
-async fn push_one(job: &Job, collector: &Collector, number: u64, record: &Record) -> Result<u64, Unpushed> {
+async fn push_one(job: &Job, collector: &Collector, number: u64, record: &Record) -> Result<Place, Unpushed> {
     let bytes = record.encode_length_delimited_to_vec();
     if bytes.len() > CALL {
         let (length, most) = (bytes.len() >> 20, CALL >> 20);
         return Err(Unpushed::Unfit(format!("it has {length} MiB, and a call may have {most} MiB")));
     }
-    collector.push(&job.kept(), number, bytes.into()).await
+    collector.push(&job.kept(), number, number + 1, bytes.into()).await
 }
 
 fn unread(error: &StoreError) -> Unpushed {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::http::server::ServerArgs;
+use crate::nats::args::NatsArgs;
 
 /// Flags of `golo collector`.
 #[derive(Debug, Args)]
@@ -19,4 +20,7 @@ pub struct CollectorLine {
     /// Address, TLS and token of the server.
     #[command(flatten)]
     pub server: ServerArgs,
+    /// NATS server from which to take the results of agents with `--collector nats`, too. Several collectors share them.
+    #[command(flatten)]
+    pub nats: NatsArgs,
 }

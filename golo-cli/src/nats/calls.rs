@@ -10,7 +10,9 @@
 mod answering;
 mod pieces;
 
-pub use answering::answer;
+pub use answering::{answer, answer_in_turn};
+pub(super) use answering::{request, send};
+pub(super) use pieces::{Pieces, room, squeezed};
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -29,10 +31,10 @@ use super::connection::{Link, Nats};
 use super::registry::key;
 use crate::http::client::{CallError, SILENT, refusal};
 use crate::support::failure::Failure;
-use pieces::{Pieces, split};
+use pieces::split;
 
 /// Header of a request: its method and its path.
-const CALL: &str = "golo-call";
+pub(super) const CALL: &str = "golo-call";
 /// Header of a response: its status.
 const STATUS: &str = "golo-status";
 /// Header of a response: the type of its body.
@@ -148,33 +150,48 @@ impl Caller {
         &self.nats
     }
 
-    /// Makes a call, and returns the response if its status is a success. A call that is in flight when the connection is
-    /// lost fails at once, since its response cannot come any more.
+    /// Makes a call, and returns the response if its status is a success.
     ///
     /// # Errors
     ///
     /// Returns an error if there is no response, or another status.
     pub async fn call(&self, subject: &str, call: Call) -> Result<Answer, CallError> {
-        let mut link = self.nats.link();
-        let losses = link.borrow_and_update().losses;
-        if !link.borrow().is_up {
-            return Err(lost(&self.nats));
-        }
-        let calling = timeout(call.timeout, self.exchange(subject, &call));
-        let answer = tokio::select! {
-            answer = calling => answer.unwrap_or_else(|_| Err(CallError::Away(SILENT.to_owned())))?,
-            () = is_lost(&mut link, losses) => return Err(lost(&self.nats)),
-        };
+        let answer = self.ask(subject, call).await?;
         match answer.status.is_success() {
             true => Ok(answer),
             false => Err(CallError::Refused(answer.status, refusal(answer.status, &answer.body))),
         }
     }
 
+    /// Makes a call, and returns the response, whatever its status is. A call that is in flight when the connection is lost
+    /// fails at once, since its response cannot come any more.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no response.
+    pub async fn ask(&self, subject: &str, call: Call) -> Result<Answer, CallError> {
+        let mut link = self.nats.link();
+        let Link { is_up, losses } = *link.borrow_and_update();
+        if !is_up {
+            return Err(lost(&self.nats));
+        }
+        let calling = timeout(call.timeout, self.exchange(subject, &call));
+        tokio::select! {
+            answer = calling => answer.unwrap_or_else(|_| Err(CallError::Away(SILENT.to_owned()))),
+            () = is_lost(&mut link, losses) => Err(lost(&self.nats)),
+        }
+    }
+
+    /// Expects a response to a call that is sent on another way. Returns the subject for it, too.
+    pub(super) fn expect(&self) -> (String, Expected<'_>) {
+        let (entry, messages) = self.waiting.add();
+        let reply = format!("{}.{}", self.inbox, entry.number);
+        (reply, Expected { nats: &self.nats, _entry: entry, messages })
+    }
+
     /// Sends a call, and receives its response.
     async fn exchange(&self, subject: &str, call: &Call) -> Result<Answer, CallError> {
-        let (entry, mut messages) = self.waiting.add();
-        let reply = format!("{}.{}", self.inbox, entry.number);
+        let (reply, expected) = self.expect();
         let mut headers = HeaderMap::new();
         headers.insert(CALL, format!("{} {}", call.method, call.path));
         for (headers, piece) in split(headers, &call.body, self.nats.client.max_payload()) {
@@ -182,11 +199,25 @@ impl Caller {
                 self.nats.client.publish_with_reply_and_headers(subject.to_owned(), reply.clone(), headers, piece);
             sent.await.map_err(|error| CallError::Local(format!("the call cannot be sent: {error}")))?;
         }
-        let mut pieces = Pieces::new(call.most);
+        expected.receive(call.most).await
+    }
+}
+
+/// A response that is expected.
+pub(super) struct Expected<'c> {
+    nats: &'c Nats,
+    _entry: Entry<'c>,
+    messages: mpsc::UnboundedReceiver<Message>,
+}
+
+impl Expected<'_> {
+    /// Receives the response, whose body has at most `most` bytes.
+    pub(super) async fn receive(mut self, most: usize) -> Result<Answer, CallError> {
+        let mut pieces = Pieces::new(most);
         let mut answer = None;
         loop {
             // The task that passes messages on ends with the connection.
-            let message = messages.recv().await.ok_or_else(|| lost(&self.nats))?;
+            let message = self.messages.recv().await.ok_or_else(|| lost(self.nats))?;
             if message.status == Some(NatsStatus::NO_RESPONDERS) {
                 return Err(CallError::Away("it is not connected to the NATS server".to_owned()));
             }

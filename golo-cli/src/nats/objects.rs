@@ -2,15 +2,16 @@
 //! once and never replaced, because a reader of a replaced one would wait for ever.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
 use async_nats::jetstream::object_store::{Config, InfoErrorKind, Object, ObjectMetadata, ObjectStore};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use golo::cli::chain;
 use tokio::fs::File;
-use tokio::io::BufReader;
+use tokio::io::{AsyncRead, BufReader};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::io::ReaderStream;
@@ -73,6 +74,20 @@ impl Objects {
     ///
     /// Returns an error if the file cannot be read, or the server refuses it, for example because it is full.
     pub async fn put(&self, hash: &str, path: &Path) -> Result<(), Failure> {
+        let unread = |error: io::Error| Failure::from(format!("`{}` cannot be read: {error}", path.display()));
+        self.write(hash, File::open(path).await.map_err(unread)?).await
+    }
+
+    /// Writes these bytes, unless there is a file with this hash.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server refuses it, for example because it is full.
+    pub async fn put_bytes(&self, hash: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.write(hash, bytes).await
+    }
+
+    async fn write(&self, hash: &str, content: impl AsyncRead + Unpin) -> Result<(), Failure> {
         let _turn = self.writing.lock().await;
         match self.store.info(hash).await {
             Ok(info) if !info.deleted => return Ok(()),
@@ -80,9 +95,8 @@ impl Objects {
             Err(error) if error.kind() == InfoErrorKind::NotFound => {}
             Err(error) => return Err(refused(&error)),
         }
-        let unread = |error: io::Error| Failure::from(format!("`{}` cannot be read: {error}", path.display()));
         // Each read becomes one message.
-        let mut file = BufReader::with_capacity(self.chunk, File::open(path).await.map_err(unread)?);
+        let mut file = BufReader::with_capacity(self.chunk, content);
         let about = ObjectMetadata { name: hash.to_owned(), chunk_size: Some(self.chunk), ..ObjectMetadata::default() };
         self.store.put(about, &mut file).await.map(drop).map_err(|error| refused(&error))
     }
@@ -104,6 +118,40 @@ impl Objects {
         let stalled = || io::Error::new(io::ErrorKind::TimedOut, "the NATS server has stopped sending it");
         let pieces = ReaderStream::with_capacity(object, CHUNK).timeout(STALL);
         Ok(pieces.map(move |piece| piece.unwrap_or_else(|_| Err(stalled()))))
+    }
+}
+
+impl Objects {
+    /// Reads a file of at most `most` bytes. Returns `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server does not send it, or it is larger.
+    pub async fn read(&self, hash: &str, most: usize) -> Result<Option<Bytes>, Failure> {
+        match self.store.info(hash).await {
+            Ok(info) if info.deleted => return Ok(None),
+            Ok(_) => {}
+            Err(error) if error.kind() == InfoErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(refused(&error)),
+        }
+        let mut pieces = pin!(self.get(hash).await?);
+        let mut content = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            content.extend_from_slice(&piece.map_err(|error| refused(&error))?);
+            if content.len() > most {
+                return Err(format!("a file has more than {} MiB", most >> 20).into());
+            }
+        }
+        Ok(Some(content.freeze()))
+    }
+
+    /// Deletes a file that no one reads any more.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server refuses.
+    pub async fn delete(&self, hash: &str) -> Result<(), Failure> {
+        self.store.delete(hash).await.map_err(|error| refused(&error))
     }
 }
 

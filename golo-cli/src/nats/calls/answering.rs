@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::header::HeaderMap;
-use async_nats::{Client, Message, Subject};
+use async_nats::{Client, Message, Subject, Subscriber};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::DefaultBodyLimit;
@@ -46,12 +46,41 @@ pub async fn answer(
     statuses: Statuses,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
+    let calls = nats.client.subscribe(subject).await;
+    answer_all(nats, calls.map_err(|error| unheard(nats, &error))?, router, statuses, stop).await
+}
+
+/// As [`answer`], for several processes that answer the calls of `subject` in turn. They have the same `group`.
+///
+/// # Errors
+///
+/// Returns an error if the calls cannot be received.
+pub async fn answer_in_turn(
+    nats: &Nats,
+    (subject, group): (&'static str, &'static str),
+    router: Router,
+    statuses: Statuses,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let calls = nats.client.queue_subscribe(subject, group.to_owned()).await;
+    answer_all(nats, calls.map_err(|error| unheard(nats, &error))?, router, statuses, stop).await
+}
+
+fn unheard(nats: &Nats, error: &dyn std::fmt::Display) -> Failure {
+    format!("the NATS server {}: {error}", nats.name()).into()
+}
+
+async fn answer_all(
+    nats: &Nats,
+    mut calls: Subscriber,
+    router: Router,
+    statuses: Statuses,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let bounds = Bounds::default();
     let router = router.fallback(|| async { Refusal::not_found("there is nothing here") });
     let router = Router::new().fallback_service(router).layer(DefaultBodyLimit::max(bounds.body));
-    let failed = |error: &dyn std::fmt::Display| Failure::from(format!("the NATS server {}: {error}", nats.name()));
-    let mut calls = nats.client.subscribe(subject).await.map_err(|error| failed(&error))?;
-    nats.settle().await.map_err(|error| failed(&error))?;
+    nats.settle().await.map_err(|error| unheard(nats, &error))?;
     let mut open = Open { most: bounds.body, calls: HashMap::new() };
     let turns = Arc::new(Semaphore::new(CALLS));
     let mut answering = JoinSet::new();
@@ -85,7 +114,7 @@ pub async fn answer(
 }
 
 /// Sends a response. It is not sent if the connection is lost, because its client does not wait for it any more.
-async fn send(client: &Client, reply: Subject, response: Response<Body>) {
+pub(in crate::nats) async fn send(client: &Client, reply: Subject, response: Response<Body>) {
     let status = response.status();
     let mut headers = HeaderMap::new();
     headers.insert(STATUS, status.as_str());
@@ -95,7 +124,7 @@ async fn send(client: &Client, reply: Subject, response: Response<Body>) {
     let body = match to_bytes(response.into_body(), RESPONSE).await {
         Ok(body) => body,
         Err(error) => {
-            say(format_args!("golo agent: a response was not sent: {error}"));
+            say(format_args!("golo: a response was not sent: {error}"));
             return;
         }
     };
@@ -146,7 +175,7 @@ impl Open {
 }
 
 /// Returns the request of a call such as `GET /jobs`.
-fn request(call: &str, body: Bytes) -> Result<Request<Body>, Refusal> {
+pub(in crate::nats) fn request(call: &str, body: Bytes) -> Result<Request<Body>, Refusal> {
     let (method, path) = call.split_once(' ').unwrap_or_default();
     let request = Request::builder().method(method).uri(path).body(Body::from(body));
     request.map_err(|_| Refusal::bad("the call is not a method and a path"))

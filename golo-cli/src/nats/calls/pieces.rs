@@ -17,7 +17,7 @@ const HEADERS: usize = 16 << 10;
 
 /// Error of pieces that do not belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PieceError {
+pub(in crate::nats) enum PieceError {
     /// A message has no valid number.
     #[error("a message is not a piece of a call, as golo's are")]
     Foreign,
@@ -35,7 +35,7 @@ pub(super) enum PieceError {
 /// Divides a body into messages of at most `most` bytes, with headers. The first one has `headers` too.
 pub(super) fn split(mut headers: HeaderMap, body: &Bytes, most: usize) -> Vec<(HeaderMap, Bytes)> {
     let body = squeezed(&mut headers, body);
-    let length = most.saturating_sub(HEADERS).max(1);
+    let length = room(most);
     let count = body.len().div_ceil(length).max(1);
     let mut pieces = Vec::with_capacity(count);
     for index in 0..count {
@@ -46,8 +46,13 @@ pub(super) fn split(mut headers: HeaderMap, body: &Bytes, most: usize) -> Vec<(H
     pieces
 }
 
+/// Returns the number of bytes of a body that a message of at most `most` bytes has room for.
+pub(in crate::nats) fn room(most: usize) -> usize {
+    most.saturating_sub(HEADERS).max(1)
+}
+
 /// Compresses a body if that makes it smaller, and says so in the headers.
-pub(super) fn squeezed(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
+pub(in crate::nats) fn squeezed(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
     if body.len() >= SQUEEZED
         && let Ok(smaller) = squeeze(body)
         && smaller.len() < body.len()
@@ -60,7 +65,7 @@ pub(super) fn squeezed(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
 
 /// The pieces of a body that have come.
 #[derive(Debug)]
-pub(super) struct Pieces {
+pub(in crate::nats) struct Pieces {
     body: BytesMut,
     is_squeezed: bool,
     come: usize,
@@ -69,7 +74,7 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Expects a body of at most `most` bytes.
-    pub(super) fn new(most: usize) -> Self {
+    pub(in crate::nats) fn new(most: usize) -> Self {
         Self { body: BytesMut::new(), is_squeezed: false, come: 0, most }
     }
 
@@ -78,7 +83,7 @@ impl Pieces {
     /// # Errors
     ///
     /// Returns an error if the message is not the next piece, or the body becomes too large.
-    pub(super) fn add(&mut self, message: &Message) -> Result<Option<Bytes>, PieceError> {
+    pub(in crate::nats) fn add(&mut self, message: &Message) -> Result<Option<Bytes>, PieceError> {
         let place = message.headers.as_ref().and_then(|headers| headers.get(PIECE));
         let place = place.and_then(|place| place.as_str().split_once('/'));
         let place = place.and_then(|(number, of)| Some((number.parse::<usize>().ok()?, of.parse::<usize>().ok()?)));
