@@ -1,0 +1,97 @@
+//! A NATS server of a test.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use golo_tests::until;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::net::TcpSocket;
+
+/// A server with JetStream.
+pub(super) struct Nats {
+    folder: TempDir,
+    program: PathBuf,
+    /// Bound without listening, so that no other program takes the port while the server is away.
+    _bound: TcpSocket,
+    port: u16,
+    process: Option<Child>,
+}
+
+/// Returns the path of the server. Reports that the test is skipped if it is not installed.
+fn installed() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("nats-server")).find(|file| file.is_file());
+    if found.is_none() {
+        eprintln!("skipped: nats-server is not installed");
+    }
+    found
+}
+
+impl Nats {
+    /// Starts a server. Returns `None` if it is not installed.
+    pub(super) async fn start() -> Option<Self> {
+        Self::start_with("", |_| {}).await
+    }
+
+    /// Starts a server with these lines in its configuration. `prepare` adds files to its folder, whose path is `$FOLDER` in
+    /// the lines.
+    pub(super) async fn start_with(lines: &str, prepare: impl FnOnce(&TempDir)) -> Option<Self> {
+        let program = installed()?;
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let bound = TcpSocket::new_v4().unwrap();
+        bound.set_reuseaddr(true).unwrap();
+        bound.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let port = bound.local_addr().unwrap().port();
+        let store = folder.path().join("store").display().to_string();
+        let lines = lines.replace("$FOLDER", &folder.path().display().to_string());
+        let configuration = format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\n{lines}\n");
+        fs::write(folder.path().join("nats.conf"), configuration).unwrap();
+        let mut nats = Self { folder, program, _bound: bound, port, process: None };
+        nats.start_again().await;
+        Some(nats)
+    }
+
+    /// Starts it again after [`kill`](Self::kill).
+    pub(super) async fn start_again(&mut self) {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let mut command = Command::new(&self.program);
+        command.arg("-c").arg(self.folder.path().join("nats.conf"));
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.process = Some(process);
+        let address = (Ipv4Addr::LOCALHOST, self.port);
+        until("the NATS server listens", || TcpStream::connect(address).is_ok()).await;
+    }
+
+    /// Kills it with SIGKILL.
+    pub(super) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            kill_process(Pid::from_child(&process), Signal::KILL).unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Deletes all that it has stored.
+    pub(super) fn lose_volume(&self) {
+        assert!(self.process.is_none());
+        fs::remove_dir_all(self.folder.path().join("store")).unwrap();
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the path of a file in its folder.
+    pub(super) fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
