@@ -36,7 +36,7 @@ const ASK: Duration = Duration::from_secs(5);
 const ANSWERED: Duration = Duration::from_secs(2);
 /// Time after which records that are in the stream, and that a collector still expects, are sent again: the server may have
 /// lost them. Longer than the time after which it gives them to another collector.
-const LOST: Duration = Duration::from_secs(45);
+const LOST: Duration = Duration::from_secs(25);
 /// Pause before the collectors are asked again for what is in the stream.
 const SOON: Duration = Duration::from_secs(3);
 /// Pause after a failed call. It doubles with each further failure.

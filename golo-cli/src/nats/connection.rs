@@ -250,6 +250,10 @@ fn describe(name: &str, error: &ConnectError) -> NoConnection {
         ConnectErrorKind::TimedOut => {
             NoConnection::Away(name.to_owned(), format!("no connection within {} s", CONNECT.as_secs()))
         }
+        ConnectErrorKind::Io if reason.contains("certificate") => unfit(&format!(
+            "its certificate is not trusted: {}; `--nats-ca FILE` names who vouches for it",
+            explained(&reason)
+        )),
         ConnectErrorKind::Dns | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
             NoConnection::Away(name.to_owned(), explained(&reason).into_owned())
         }

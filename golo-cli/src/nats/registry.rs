@@ -41,7 +41,7 @@ pub struct Registration {
     /// Number of jobs that are running or waiting.
     #[serde(default)]
     pub jobs: u64,
-    /// Name of the load test that is running, if there is one.
+    /// Name of the job that is running, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<String>,
 }
