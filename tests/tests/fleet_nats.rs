@@ -10,6 +10,8 @@
 mod drills;
 #[path = "fleet_nats/fleet.rs"]
 mod fleet;
+#[path = "fleet_nats/partitions.rs"]
+mod partitions;
 #[path = "fleet_nats/results.rs"]
 mod results;
 #[path = "fleet_nats/security.rs"]

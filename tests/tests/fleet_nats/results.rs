@@ -8,16 +8,17 @@ use super::drills::{a_moment, moments, rounds};
 use super::fleet::{Call, agents, golo, sample, until_idle};
 use super::server::Nats;
 
-const NATS_COLLECTOR: [&str; 2] = ["--collector", "nats"];
+/// Flags of an agent that sends results through the stream.
+pub(super) const NATS_COLLECTOR: [&str; 2] = ["--collector", "nats"];
 
 /// Collectors with one database.
-struct Collectors {
+pub(super) struct Collectors {
     folder: TempDir,
     programs: Vec<Program>,
 }
 
 impl Collectors {
-    async fn start(nats: &Nats, number: usize) -> Self {
+    pub(super) async fn start(nats: &Nats, number: usize) -> Self {
         let mut collectors = Self { folder: tempfile::tempdir().unwrap(), programs: Vec::new() };
         for _ in 0..number {
             collectors.add(nats).await;
@@ -46,7 +47,7 @@ impl Collectors {
     }
 
     /// Waits until the newest run has ended in the database. Returns its verdict and its number of requests.
-    async fn newest(&self, nats: &Nats, number: usize) -> (String, u64) {
+    pub(super) async fn newest(&self, nats: &Nats, number: usize) -> (String, u64) {
         let ended = async {
             loop {
                 let listing = golo(nats, &["runs", "--json", "--db", &self.database()]);

@@ -16,7 +16,7 @@ pub(super) struct Nats {
     program: PathBuf,
     /// Bound without listening, so that no other program takes the port while the server is away.
     _bound: TcpSocket,
-    port: u16,
+    address: SocketAddr,
     process: Option<Child>,
 }
 
@@ -36,21 +36,32 @@ impl Nats {
         Self::start_with("", |_| {}).await
     }
 
+    /// Starts a server that listens on this address.
+    pub(super) async fn start_at(address: &str) -> Option<Self> {
+        Self::start_of(address, "", |_| {}).await
+    }
+
     /// Starts a server with these lines in its configuration. `prepare` adds files to its folder, whose path is `$FOLDER` in
     /// the lines.
     pub(super) async fn start_with(lines: &str, prepare: impl FnOnce(&TempDir)) -> Option<Self> {
+        Self::start_of("127.0.0.1", lines, prepare).await
+    }
+
+    async fn start_of(host: &str, lines: &str, prepare: impl FnOnce(&TempDir)) -> Option<Self> {
         let program = installed()?;
         let folder = tempfile::tempdir().unwrap();
         prepare(&folder);
         let bound = TcpSocket::new_v4().unwrap();
         bound.set_reuseaddr(true).unwrap();
-        bound.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address: Ipv4Addr = host.parse().unwrap();
+        bound.bind(SocketAddr::from((address, 0))).unwrap();
         let port = bound.local_addr().unwrap().port();
         let store = folder.path().join("store").display().to_string();
         let lines = lines.replace("$FOLDER", &folder.path().display().to_string());
-        let configuration = format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\n{lines}\n");
+        let configuration = format!("host: {address}\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\n{lines}\n");
         fs::write(folder.path().join("nats.conf"), configuration).unwrap();
-        let mut nats = Self { folder, program, _bound: bound, port, process: None };
+        let mut nats =
+            Self { folder, program, _bound: bound, address: SocketAddr::from((address, port)), process: None };
         nats.start_again().await;
         Some(nats)
     }
@@ -62,7 +73,7 @@ impl Nats {
         command.arg("-c").arg(self.folder.path().join("nats.conf"));
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.process = Some(process);
-        let address = (Ipv4Addr::LOCALHOST, self.port);
+        let address = self.address;
         until("the NATS server listens", || TcpStream::connect(address).is_ok()).await;
     }
 
@@ -81,7 +92,7 @@ impl Nats {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}", self.address)
     }
 
     /// Returns the path of a file in its folder.
