@@ -103,7 +103,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let pushing = Pushing::default();
     let wants_nats = match collector {
         Some(CollectorAt::Http(collector)) => {
-            pushing.start(&agent, collector);
+            pushing.start(&agent, *collector);
             false
         }
         at => at.is_some(),

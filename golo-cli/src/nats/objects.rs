@@ -31,14 +31,16 @@ const READERS: usize = 16;
 /// Longest pause between two messages of a file.
 const STALL: Duration = Duration::from_secs(20);
 
-/// The object store of files.
+/// The object store of files. Clones share it.
 #[derive(Clone)]
-pub struct Objects {
+pub struct Objects(Arc<Inner>);
+
+struct Inner {
     store: ObjectStore,
     /// Size of a message of a file.
     chunk: usize,
     /// Locked while a file is written, so that each is written once.
-    writing: Arc<Mutex<()>>,
+    writing: Mutex<()>,
     /// Permits of agents to read a file.
     reading: Arc<Semaphore>,
 }
@@ -65,7 +67,12 @@ impl Objects {
             }
         };
         let chunk = CHUNK.min(nats.client.max_payload());
-        Ok(Self { store, chunk, writing: Arc::default(), reading: Arc::new(Semaphore::new(READERS)) })
+        Ok(Self(Arc::new(Inner {
+            store,
+            chunk,
+            writing: Mutex::default(),
+            reading: Arc::new(Semaphore::new(READERS)),
+        })))
     }
 
     /// Writes the file at `path`, unless there is one with this hash.
@@ -88,23 +95,24 @@ impl Objects {
     }
 
     async fn write(&self, hash: &str, content: impl AsyncRead + Unpin) -> Result<(), Failure> {
-        let _turn = self.writing.lock().await;
-        match self.store.info(hash).await {
+        let _turn = self.0.writing.lock().await;
+        match self.0.store.info(hash).await {
             Ok(info) if !info.deleted => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == InfoErrorKind::NotFound => {}
             Err(error) => return Err(refused(&error)),
         }
         // Each read becomes one message.
-        let mut file = BufReader::with_capacity(self.chunk, content);
-        let about = ObjectMetadata { name: hash.to_owned(), chunk_size: Some(self.chunk), ..ObjectMetadata::default() };
-        self.store.put(about, &mut file).await.map(drop).map_err(|error| refused(&error))
+        let mut file = BufReader::with_capacity(self.0.chunk, content);
+        let about =
+            ObjectMetadata { name: hash.to_owned(), chunk_size: Some(self.0.chunk), ..ObjectMetadata::default() };
+        self.0.store.put(about, &mut file).await.map(drop).map_err(|error| refused(&error))
     }
 
     /// Waits until one more agent may read a file.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
-        Arc::clone(&self.reading).acquire_owned().await.ok()
+        Arc::clone(&self.0.reading).acquire_owned().await.ok()
     }
 
     /// Returns the content of the file with this hash. A stream that stands still for 20 s ends with an error, because the
@@ -114,7 +122,7 @@ impl Objects {
     ///
     /// Returns an error if there is no such file, or the server does not send it.
     pub async fn get(&self, hash: &str) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>, Failure> {
-        let object: Object = self.store.get(hash).await.map_err(|error| refused(&error))?;
+        let object: Object = self.0.store.get(hash).await.map_err(|error| refused(&error))?;
         let stalled = || io::Error::new(io::ErrorKind::TimedOut, "the NATS server has stopped sending it");
         let pieces = ReaderStream::with_capacity(object, CHUNK).timeout(STALL);
         Ok(pieces.map(move |piece| piece.unwrap_or_else(|_| Err(stalled()))))
@@ -128,7 +136,7 @@ impl Objects {
     ///
     /// Returns an error if the server does not send it, or it is larger.
     pub async fn read(&self, hash: &str, most: usize) -> Result<Option<Bytes>, Failure> {
-        match self.store.info(hash).await {
+        match self.0.store.info(hash).await {
             Ok(info) if info.deleted => return Ok(None),
             Ok(_) => {}
             Err(error) if error.kind() == InfoErrorKind::NotFound => return Ok(None),
@@ -151,7 +159,7 @@ impl Objects {
     ///
     /// Returns an error if the server refuses.
     pub async fn delete(&self, hash: &str) -> Result<(), Failure> {
-        self.store.delete(hash).await.map_err(|error| refused(&error))
+        self.0.store.delete(hash).await.map_err(|error| refused(&error))
     }
 }
 
