@@ -72,7 +72,7 @@ enum Way {
     /// HTTP.
     Http(HttpClient, Address),
     /// A stream of a NATS server, from which any collector takes what agents store.
-    Nats(Results, Mutex<HashMap<String, Stored>>),
+    Nats(Box<Results>, Mutex<HashMap<String, Stored>>),
 }
 
 /// Records of a job that were stored in the stream.
@@ -128,7 +128,7 @@ impl Collector {
     /// Creates a client of the collectors at a NATS server.
     #[must_use]
     pub fn at_nats(results: Results) -> Self {
-        Self { way: Way::Nats(results, Mutex::default()), is_there: AtomicBool::new(true) }
+        Self { way: Way::Nats(Box::new(results), Mutex::default()), is_there: AtomicBool::new(true) }
     }
 
     /// Returns true if the collector could be used at the last attempt.
