@@ -13,11 +13,12 @@ mod refusals;
 mod streamed;
 mod writer;
 
-use std::{io, process::ExitCode, sync::Arc};
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
 use axum::routing::{get, post};
 use golo::cli::{Exit, Signals, chain, say};
+use tokio::time::sleep;
 
 pub use line::CollectorLine;
 
@@ -35,6 +36,9 @@ use crate::web::{Shelf, Web, offer_pages};
 use body::Bodies;
 use metrics::Counts;
 use writer::Writer;
+
+/// Pause before questions over NATS are answered again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// State of a collector, cloned for each request.
 #[derive(Clone)]
@@ -100,11 +104,18 @@ async fn take_over_nats(options: &NatsOptions, ingestion: Router, statuses: Stat
         Err(failure) => return failure,
     };
     say(format_args!("golo collector: takes results from the NATS server {}", nats.name()));
-    let answering = answer_in_turn(&nats, COLLECTORS, ingestion.clone(), statuses, std::future::pending());
-    tokio::select! {
-        answered = answering => answered.err().unwrap_or_else(|| Failure::from("the connection to the NATS server ended")),
-        () = take(nats.clone(), ingestion) => Failure::from("the connection to the NATS server ended"),
-    }
+    let answering = async {
+        // It ends early if the connection is lost when it begins.
+        while let Err(failure) =
+            answer_in_turn(&nats, COLLECTORS, ingestion.clone(), statuses.clone(), std::future::pending()).await
+        {
+            say(format_args!("golo collector: agents cannot ask, trying again: {failure}"));
+            sleep(AGAIN).await;
+            nats.is_up_again().await;
+        }
+    };
+    tokio::join!(answering, take(nats.clone(), ingestion.clone()));
+    "the connection to the NATS server has ended".into()
 }
 
 /// Runs `golo collector` until a signal.

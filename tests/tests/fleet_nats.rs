@@ -20,3 +20,5 @@ mod security;
 mod server;
 #[path = "fleet_nats/shares.rs"]
 mod shares;
+#[path = "fleet_nats/stream.rs"]
+mod stream;

@@ -4,6 +4,7 @@
 //! mistaken for this one's.
 //!
 //! Over NATS, calls go into a stream, and a collector may take them later. Until it has committed them, the job stays pending.
+//! If the stream does not have them any more and the collector still expects them, they are sent again.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use golo::cli::say;
 use reqwest::{Method, RequestBuilder, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
+use time::OffsetDateTime;
 use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::agent::job::Job;
@@ -34,9 +36,6 @@ const CALL: Duration = Duration::from_secs(30);
 /// Longest time for a collector to answer a question over NATS, and to commit records that were stored in the stream.
 const ASK: Duration = Duration::from_secs(5);
 const ANSWERED: Duration = Duration::from_secs(2);
-/// Time after which records that are in the stream, and that a collector still expects, are sent again: the server may have
-/// lost them. Longer than the time after which it gives them to another collector.
-const LOST: Duration = Duration::from_secs(25);
 /// Pause before the collectors are asked again for what is in the stream.
 const SOON: Duration = Duration::from_secs(3);
 /// Pause after a failed call. It doubles with each further failure.
@@ -73,24 +72,27 @@ enum Way {
     /// HTTP.
     Http(HttpClient, Address),
     /// A stream of a NATS server, from which any collector takes what agents store.
-    Nats(Results, Mutex<HashMap<String, Stored>>),
+    Nats(Box<Results>, Mutex<HashMap<String, Stored>>),
 }
 
-/// Records of a job that are in the stream.
+/// Records of a job that were stored in the stream.
 #[derive(Debug, Clone, Copy)]
 struct Stored {
     /// Number of the record after them.
     next: u64,
-    /// Number of the record that the collector expected next, and the time since which it expects it.
-    expected: (u64, Instant),
+    /// Number of the record that a collector expects next, if one has answered.
+    expected: Option<u64>,
+    /// Time at which the stream was created: another one does not have them.
+    stream: Option<OffsetDateTime>,
 }
 
-/// Number of the record to send next.
+/// State of a job at the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
+    /// Number of the record to send next.
     pub(super) next: u64,
-    /// True if the collector has committed the records before it.
-    pub(super) is_committed: bool,
+    /// Number of records that the collector has committed, if it has answered.
+    pub(super) committed: Option<u64>,
 }
 
 /// Reason why records were not sent.
@@ -126,7 +128,7 @@ impl Collector {
     /// Creates a client of the collectors at a NATS server.
     #[must_use]
     pub fn at_nats(results: Results) -> Self {
-        Self { way: Way::Nats(results, Mutex::default()), is_there: AtomicBool::new(true) }
+        Self { way: Way::Nats(Box::new(results), Mutex::default()), is_there: AtomicBool::new(true) }
     }
 
     /// Returns true if the collector could be used at the last attempt.
@@ -150,24 +152,13 @@ impl Collector {
 
     /// Returns the number of the record of a job to send next.
     pub(super) async fn next(&self, kept: &Kept) -> Result<Place, Unpushed> {
-        let path = path(kept, "next");
         match &self.way {
             Way::Http(client, address) => {
-                let request = client.request(Method::GET, address, path, Some(&format!("job={}", kept.id)));
+                let request =
+                    client.request(Method::GET, address, path(kept, "next"), Some(&format!("job={}", kept.id)));
                 wanted(over_http(client, address, request.timeout(CALL)).await?).map(Place::committed)
             }
-            Way::Nats(results, stored) => {
-                let call = call(Method::GET, &path, &format!("job={}", kept.id), Bytes::new(), ASK);
-                match results.ask(call).await {
-                    Ok(answer) => Ok(resume(&mut lock(stored), &kept.id, wanted(checked(answer)?)?)),
-                    // Without a collector, the stream keeps what follows.
-                    Err(CallError::Away(_)) => {
-                        let stored = lock(stored).get(&kept.id).map_or(0, |stored| stored.next);
-                        Ok(Place { next: stored.max(kept.committed), is_committed: false })
-                    }
-                    Err(error) => Err(error.into()),
-                }
-            }
+            Way::Nats(results, stored) => resume(results, stored, kept).await,
         }
     }
 
@@ -182,20 +173,19 @@ impl Collector {
                 wanted(over_http(client, address, request).await?).map(Place::committed)
             }
             Way::Nats(results, stored) => {
-                // A collector that did not answer the last call is not waited for.
-                let is_expected = lock(stored).get(&kept.id).is_none_or(|stored| stored.expected.0 == from);
-                let wait = if is_expected { ANSWERED } else { Duration::ZERO };
+                // A collector that has not answered the call before is not waited for.
+                let is_awaited = lock(stored).get(&kept.id).is_some_and(|stored| stored.expected == Some(from));
+                let wait = if is_awaited { ANSWERED } else { Duration::ZERO };
                 let answer = results.store(&kept.id, call(Method::POST, &path, &query, records, wait)).await?;
-                let next = match answer {
-                    Some(answer) => Some(wanted(checked(answer)?)?),
-                    None => None,
-                };
-                let mut stored = lock(stored);
-                let now = Instant::now();
-                let entry = stored.entry(kept.id.clone()).or_insert(Stored { next: from, expected: (from, now) });
-                entry.next = next.unwrap_or(after);
-                entry.expected = next.map_or(entry.expected, |next| (next, now));
-                Ok(Place { next: entry.next, is_committed: next.is_some() })
+                let committed = answer.map(checked).transpose()?.map(wanted).transpose()?;
+                let (mut stored, stream) = (lock(stored), results.stream());
+                let before = stored.entry(kept.id.clone()).or_insert(Stored { next: from, expected: None, stream });
+                match committed {
+                    Some(next) => *before = Stored { next, expected: Some(next), stream },
+                    None if is_awaited => *before = Stored { next: after, stream, ..*before },
+                    None => before.next = after,
+                }
+                Ok(Place { next: before.next, committed })
             }
         }
     }
@@ -204,22 +194,43 @@ impl Collector {
 impl Place {
     /// Creates the place after records that the collector has committed.
     fn committed(next: u64) -> Self {
-        Self { next, is_committed: true }
+        Self { next, committed: Some(next) }
     }
 }
 
-/// Returns where to go on, now that a collector expects record `expected` of a job. Records that are in the stream are sent
-/// again only if the collector has waited for them for a while.
-fn resume(stored: &mut HashMap<String, Stored>, job: &str, expected: u64) -> Place {
-    let now = Instant::now();
-    let entry = stored.entry(job.to_owned()).or_insert(Stored { next: expected, expected: (expected, now) });
-    if entry.expected.0 != expected {
-        entry.expected = (expected, now);
+/// Returns where to go on over NATS. Records that were stored in the stream are sent again if a collector expects them and
+/// the stream does not have them any more.
+async fn resume(results: &Results, stored: &Mutex<HashMap<String, Stored>>, kept: &Kept) -> Result<Place, Unpushed> {
+    let before = lock(stored).get(&kept.id).copied();
+    let Some(mut expected) = expected(results, kept).await? else {
+        // The stream keeps what follows until there is a collector.
+        lock(stored).entry(kept.id.clone()).and_modify(|stored| stored.expected = None);
+        let next = before.map_or(0, |stored| stored.next).max(kept.committed);
+        return Ok(Place { next, committed: None });
+    };
+    let mut next = expected;
+    let mut stream = results.stream();
+    if let Some(before) = before.filter(|stored| stored.next > expected) {
+        if results.holds(&kept.id, before.stream).await? {
+            (next, stream) = (before.next, before.stream);
+        } else {
+            // A collector may have carried out the last of them since the question.
+            expected = self::expected(results, kept).await?.unwrap_or(expected);
+            (next, stream) = (expected, results.stream());
+        }
     }
-    if entry.next <= expected || entry.expected.1.elapsed() >= LOST {
-        *entry = Stored { next: expected, expected: (expected, now) };
+    lock(stored).insert(kept.id.clone(), Stored { next, expected: Some(expected), stream });
+    Ok(Place { next, committed: Some(expected) })
+}
+
+/// Asks any collector at the NATS server for the number of the record that it expects next. Returns `None` if none answers.
+async fn expected(results: &Results, kept: &Kept) -> Result<Option<u64>, Unpushed> {
+    let question = call(Method::GET, &path(kept, "next"), &format!("job={}", kept.id), Bytes::new(), ASK);
+    match results.ask(question).await {
+        Ok(answer) => wanted(checked(answer)?).map(Some),
+        Err(CallError::Away(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    Place { next: entry.next, is_committed: entry.next == expected }
 }
 
 fn lock(stored: &Mutex<HashMap<String, Stored>>) -> MutexGuard<'_, HashMap<String, Stored>> {

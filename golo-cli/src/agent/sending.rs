@@ -36,13 +36,14 @@ pub(super) async fn give(agent: &Agent, job: &Arc<Job>, collector: &Collector) -
     let mut alone = 0;
     let mut has_gone_back = false;
     loop {
-        let (extent, Place { next, is_committed }) = (job.extent(), place);
-        if next > extent.next {
-            let reason = format!("the collector has {next} records, the job only {}", extent.next);
+        let (extent, Place { next, committed }) = (job.extent(), place);
+        let known = committed.map_or(next, |committed| committed.max(next));
+        if known > extent.next {
+            let reason = format!("the collector has {known} records, the job only {}", extent.next);
             return Err(Unpushed::Refused(reason));
         }
-        if is_committed {
-            note(job, next).await;
+        if let Some(committed) = committed {
+            note(job, committed).await;
         }
         if next == extent.next {
             return Ok(());
@@ -95,7 +96,7 @@ async fn send_several(agent: &Agent, job: &Job, collector: &Collector, from: u64
     let chunk = match agent.results.read(job, from, BATCH).await {
         Ok(Some(chunk)) => chunk,
         // There are records up to the job's extent.
-        Ok(None) => return Ok(Sent::Next(Place { next: from, is_committed: false })),
+        Ok(None) => return Ok(Sent::Next(Place { next: from, committed: None })),
         Err(error) if error.is_damage() => return Ok(Sent::AloneUntil(from + SALVAGED)),
         Err(error) => return Err(unread(&error)),
     };

@@ -93,7 +93,10 @@ impl Nats {
         let client = connecting.connect(&options.servers[..]).await.map_err(|error| describe(&name, &error))?;
         let jetstream = jetstream::new(client.clone());
         let nats = Self { client, jetstream, link: state, name: Arc::clone(&name) };
-        nats.check().await.map_err(|reason| unfit(reason.to_string()))?;
+        nats.check().await.map_err(|reason| match nats.was_never_lost() {
+            true => unfit(reason.to_string()),
+            false => NoConnection::Away(name.to_string(), "the connection was lost at once".to_owned()),
+        })?;
         if has_readable_secret(options) {
             say(format_args!(
                 "{who}: without TLS, the credentials for the NATS server can be read on their way: use tls:// in its address"
@@ -141,6 +144,28 @@ impl Nats {
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.link.borrow().is_up
+    }
+
+    /// Returns true if the connection was never lost.
+    fn was_never_lost(&self) -> bool {
+        self.link.borrow().losses == 0
+    }
+
+    /// Waits until the connection is lost, unless it is already.
+    pub async fn is_lost(&self) {
+        self.is_in(|link| !link.is_up).await;
+    }
+
+    /// Waits until there is a connection.
+    pub async fn is_up_again(&self) {
+        self.is_in(|link| link.is_up).await;
+    }
+
+    async fn is_in(&self, state: impl FnMut(&Link) -> bool) {
+        if self.link().wait_for(state).await.is_err() {
+            // The client is gone.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits until a message has come back to this process, so that the server knows all subscriptions that were made before.

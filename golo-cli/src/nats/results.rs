@@ -4,13 +4,14 @@
 //! costs nothing, and a call that is taken twice has one effect.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::header::HeaderMap;
 use async_nats::jetstream::consumer::{PullConsumer, pull};
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
-use async_nats::jetstream::{AckKind, Message};
+use async_nats::jetstream::context::{CreateStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
+use async_nats::jetstream::{AckKind, ErrorCode, Message};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -18,8 +19,10 @@ use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use golo::cli::{chain, say};
 use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_stream::StreamExt as _;
 use tower::ServiceExt as _;
 
@@ -38,16 +41,21 @@ const SUBJECT: &str = "golo.results";
 const CONSUMER: &str = "collector";
 /// Subject and group of questions to collectors.
 pub const COLLECTORS: (&str, &str) = ("golo.collector", "collectors");
-/// Size of the stream in bytes, after which it takes nothing more. Agents then keep their records and try again.
-const MOST: i64 = 1 << 30;
+/// Size of the stream in bytes, after which it takes nothing more. Agents then keep their records and try again. The server
+/// reserves as much, so the next smaller size is for one with less room.
+const SIZES: [i64; 3] = [1 << 30, 1 << 27, 1 << 24];
 /// Time after which calls are deleted that no collector has taken.
 const EXPIRY: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Time after which a call that was taken and not confirmed is given to another collector.
+/// Time after which a call that was taken and not confirmed is given to another collector, and interval at which a collector
+/// says that it is still at work.
 const TAKEN: Duration = Duration::from_secs(10);
+const AT_WORK: Duration = Duration::from_secs(3);
 /// Longest time for the server to store a call.
 const STORE: Duration = Duration::from_secs(10);
 /// Most calls, and bytes of them, that a collector takes at once.
 const BATCH: (usize, usize) = (256, 16 << 20);
+/// Most jobs whose calls it carries out at the same time. Restored, each call may have 16 MiB.
+const JOBS: usize = 16;
 /// Longest time to wait for calls, and pause after a failure.
 const WAIT: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -67,23 +75,49 @@ const OBJECT: &str = "golo-object";
 pub struct Results {
     caller: Caller,
     objects: Objects,
+    /// Time at which the stream was created, once it was opened.
+    created: Arc<Mutex<Option<OffsetDateTime>>>,
 }
 
 impl Results {
-    /// Prepares the way. The stream is created if it is missing.
+    /// Prepares the way.
     ///
     /// # Errors
     ///
     /// Returns an error if the server refuses.
     pub async fn open(nats: Nats) -> Result<Self, Failure> {
         let objects = Objects::open(&nats).await?;
-        Ok(Self { caller: Caller::new(nats).await?, objects })
+        Ok(Self { caller: Caller::new(nats).await?, objects, created: Arc::default() })
     }
 
-    /// Returns the number of times that the connection was lost.
+    /// Returns the time at which the stream was created, once calls were stored in it. It identifies the stream: after a server
+    /// has lost its volume, there is another one.
     #[must_use]
-    pub fn losses(&self) -> u64 {
-        self.caller.nats().link().borrow().losses
+    pub fn stream(&self) -> Option<OffsetDateTime> {
+        *self.created.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the stream, which is created if it is missing, and notes when it was created.
+    async fn open_stream(&self) -> Result<Stream, CallError> {
+        let opened = stream(self.caller.nats()).await.map_err(|failure| CallError::Away(failure.to_string()))?;
+        *self.created.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.cached_info().created);
+        Ok(opened)
+    }
+
+    /// Returns true if calls of a job wait in the stream that was created at `created`, or are being carried out.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server does not answer.
+    pub async fn holds(&self, job: &str, created: Option<OffsetDateTime>) -> Result<bool, CallError> {
+        let stream = self.open_stream().await?;
+        if created != Some(stream.cached_info().created) {
+            return Ok(false);
+        }
+        let away = |error: &dyn std::fmt::Display| CallError::Away(format!("the NATS server does not answer: {error}"));
+        let mut waiting = stream.info_with_subjects(subject(job)).await.map_err(|error| away(&error))?;
+        let calls = waiting.next().await.transpose().map_err(|error| away(&error))?;
+        Ok(calls.is_some_and(|(_, number)| number > 0))
     }
 
     /// Asks any collector, and returns its response.
@@ -95,8 +129,8 @@ impl Results {
         self.caller.ask(COLLECTORS.0, call).await
     }
 
-    /// Stores a call of a job in the stream. Then waits for the timeout of the call for the response of the collector that
-    /// takes it, and returns `None` if none comes.
+    /// Stores a call of a job in the stream, which is created if it is missing. Then waits for the timeout of the call for the
+    /// response of the collector that takes it, and returns `None` if none comes.
     ///
     /// # Errors
     ///
@@ -115,11 +149,14 @@ impl Results {
             headers.insert(OBJECT, hash);
             payload = Bytes::new();
         }
-        let subject = format!("{SUBJECT}.{job}");
+        let subject = subject(job);
+        if self.stream().is_none() {
+            self.open_stream().await?;
+        }
         match self.publish(&subject, &headers, &payload).await {
             Ok(()) => {}
             Err(Unstored::NoStream) => {
-                stream(self.caller.nats()).await.map_err(|failure| CallError::Away(failure.to_string()))?;
+                self.open_stream().await?;
                 self.publish(&subject, &headers, &payload).await.map_err(CallError::from)?;
             }
             Err(unstored) => return Err(unstored.into()),
@@ -163,21 +200,40 @@ fn described(error: &PublishError) -> String {
     format!("the NATS server does not store it: {}", chain(error))
 }
 
+/// Returns the subject of the calls of a job.
+fn subject(job: &str) -> String {
+    format!("{SUBJECT}.{job}")
+}
+
 /// Opens the stream, which is created if it is missing.
-async fn stream(nats: &Nats) -> Result<async_nats::jetstream::stream::Stream, Failure> {
-    let config = Config {
-        name: STREAM.to_owned(),
-        subjects: vec![format!("{SUBJECT}.>")],
-        description: Some("Results of golo's agents for collectors".to_owned()),
-        retention: RetentionPolicy::WorkQueue,
-        discard: DiscardPolicy::New,
-        max_bytes: MOST,
-        max_age: EXPIRY,
-        ..Config::default()
-    };
-    // One that exists may have been given other limits.
-    let opened = nats.jetstream.get_or_create_stream(config).await;
-    opened.map_err(|error| format!("the NATS server refuses the stream of results: {}", chain(&error)).into())
+async fn stream(nats: &Nats) -> Result<Stream, Failure> {
+    let mut sizes = SIZES.into_iter().peekable();
+    loop {
+        let config = Config {
+            name: STREAM.to_owned(),
+            subjects: vec![format!("{SUBJECT}.>")],
+            description: Some("Results of golo's agents for collectors".to_owned()),
+            retention: RetentionPolicy::WorkQueue,
+            discard: DiscardPolicy::New,
+            max_bytes: sizes.next().unwrap_or_default(),
+            max_age: EXPIRY,
+            ..Config::default()
+        };
+        // One that exists may have been given other limits.
+        match nats.jetstream.get_or_create_stream(config).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if sizes.peek().is_some() && is_too_large(&error.kind()) => {}
+            Err(error) => {
+                return Err(format!("the NATS server refuses the stream of results: {}", chain(&error)).into());
+            }
+        }
+    }
+}
+
+/// Returns true if the server has no room for a stream.
+fn is_too_large(reason: &CreateStreamErrorKind) -> bool {
+    let codes = [ErrorCode::STORAGE_RESOURCES_EXCEEDED, ErrorCode::ACCOUNT_RESOURCES_EXCEEDED];
+    matches!(reason, CreateStreamErrorKind::JetStream(error) if codes.contains(&error.error_code()))
 }
 
 async fn consumer(nats: &Nats) -> Result<PullConsumer, Failure> {
@@ -193,24 +249,24 @@ async fn consumer(nats: &Nats) -> Result<PullConsumer, Failure> {
 
 /// Takes calls from the stream for ever, lets `router` carry them out, and confirms each one that was carried out or refused.
 pub async fn take(nats: Nats, router: Router) {
-    let mut trouble: Option<String> = None;
+    let mut is_said = false;
     let mut source = None;
     loop {
         match take_some(&nats, &router, &mut source).await {
             Ok(()) => {
-                if trouble.take().is_some() {
+                if std::mem::take(&mut is_said) {
                     say("golo collector: results come from the NATS server again");
                 }
             }
             Err(failure) => {
                 // The server may have lost the stream.
                 source = None;
-                let reason = failure.to_string();
-                if trouble.is_none() {
-                    say(format_args!("golo collector: no results come from the NATS server, trying again: {reason}"));
-                    trouble = Some(reason);
+                // A lost connection was reported.
+                if nats.is_up() && !std::mem::replace(&mut is_said, true) {
+                    say(format_args!("golo collector: no results come from the NATS server, trying again: {failure}"));
                 }
                 sleep(AGAIN).await;
+                nats.is_up_again().await;
             }
         }
     }
@@ -227,33 +283,57 @@ async fn take_some(nats: &Nats, router: &Router, source: &mut Option<Source>) ->
         Some(source) => source,
         None => source.insert(Source { consumer: consumer(nats).await?, objects: Objects::open(nats).await? }),
     };
-    let failed = |error: &dyn std::fmt::Display| Failure::from(error.to_string());
-    let (messages, bytes) = BATCH;
     // Waits for the first call, and takes those that wait with it.
-    let first = source.consumer.batch().max_messages(1).expires(WAIT).messages();
-    let mut first = timeout(STORE, first).await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-    let Some(first) = timeout(2 * WAIT, first.next()).await.map_err(|error| failed(&error))? else { return Ok(()) };
-    let rest = source.consumer.fetch().max_messages(messages).max_bytes(bytes).messages();
-    let mut rest = timeout(STORE, rest).await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    let first = tokio::select! {
+        first = first_call(&source.consumer) => first?,
+        () = nats.is_lost() => return Err("the connection was lost".into()),
+    };
+    let Some(first) = first else { return Ok(()) };
     // The calls of a job in their order, those of several jobs at once, so that they share a transaction.
-    let mut jobs: HashMap<String, Vec<Message>> = HashMap::new();
-    let mut taken = Some(first);
-    while let Some(message) = taken {
-        let message = message.map_err(|error| failed(&error))?;
-        jobs.entry(message.subject.to_string()).or_default().push(message);
-        taken = timeout(WAIT, rest.next()).await.map_err(|error| failed(&error))?;
+    let mut jobs = HashMap::from([(first.subject.to_string(), vec![first])]);
+    let (messages, bytes) = BATCH;
+    if let Ok(Ok(mut rest)) =
+        timeout(STORE, source.consumer.fetch().max_messages(messages).max_bytes(bytes).messages()).await
+    {
+        // An error ends them: they are all that wait, or have so many bytes, or the server is away, as the next call tells.
+        while let Ok(Some(Ok(message))) = timeout(WAIT, rest.next()).await {
+            jobs.entry(message.subject.to_string()).or_default().push(message);
+        }
     }
+    let taken: Vec<_> = jobs.values().flatten().cloned().collect();
+    let turns = Arc::new(Semaphore::new(JOBS));
     let mut working = JoinSet::new();
     for messages in jobs.into_values() {
-        let (router, nats, objects) = (router.clone(), nats.clone(), source.objects.clone());
+        let (router, nats, objects, turns) = (router.clone(), nats.clone(), source.objects.clone(), Arc::clone(&turns));
         working.spawn(async move {
+            // It is never closed.
+            let _turn = turns.acquire().await;
             for message in messages {
                 carry_out(&nats, &objects, &router, message).await;
             }
         });
     }
-    while working.join_next().await.is_some() {}
-    Ok(())
+    let mut at_work = interval_at(Instant::now() + AT_WORK, AT_WORK);
+    loop {
+        tokio::select! {
+            job = working.join_next() => if job.is_none() { return Ok(()) },
+            _ = at_work.tick() => {
+                // For those that were confirmed it has no effect.
+                for message in &taken {
+                    _ = message.ack_with(AckKind::Progress).await;
+                }
+            }
+        }
+    }
+}
+
+/// Waits some seconds for a call.
+async fn first_call(consumer: &PullConsumer) -> Result<Option<Message>, Failure> {
+    let silent = |_| Failure::from("the NATS server does not answer");
+    let failed = |error: &dyn std::fmt::Display| Failure::from(error.to_string());
+    let asking = consumer.batch().max_messages(1).expires(WAIT).messages();
+    let mut calls = timeout(STORE, asking).await.map_err(silent)?.map_err(|error| failed(&error))?;
+    timeout(2 * WAIT, calls.next()).await.map_err(silent)?.transpose().map_err(|error| failed(&error))
 }
 
 /// Carries out a call, answers it, and confirms it. One that may succeed later comes again.
@@ -261,8 +341,11 @@ async fn carry_out(nats: &Nats, objects: &Objects, router: &Router, message: Mes
     let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(ToString::to_string);
     let response = match asked(objects, &message).await {
         Ok(Some(request)) => router.clone().oneshot(request).await.unwrap_or_else(|never| match never {}),
-        // Its body is gone, which is so after it was carried out once.
-        Ok(None) => Refusal::not_found("its records are gone").into_response(),
+        // Its body was deleted when the same call was carried out. If it was not, the agent sends it again.
+        Ok(None) => {
+            _ = message.ack().await;
+            return;
+        }
         Err(refusal) => refusal.into_response(),
     };
     let delivered = message.info().map_or(GAPS, |info| info.delivered);
