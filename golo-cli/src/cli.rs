@@ -1,8 +1,11 @@
 //! The command line: the types that clap parses, and one file per command.
 
 pub mod arguments;
+pub mod attach;
 pub mod command;
 pub mod compare;
+mod followed;
+mod members;
 pub mod new_crate;
 pub mod run;
 pub mod runs;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::agent::AgentLine;
+use crate::cli::attach::AttachLine;
 use crate::cli::compare::CompareLine;
 use crate::cli::run::RunLine;
 use crate::cli::runs::RunsLine;
@@ -35,6 +36,8 @@ pub enum Command {
     Run(Box<RunLine>),
     /// Run a load test on several agents together and print one summary
     Submit(Box<SubmitLine>),
+    /// Follow a run that `golo submit --detach` has left to its agents, and print its summary
+    Attach(Box<AttachLine>),
     /// Run load tests for others: accept jobs over HTTP, run them one at a time and keep the results
     Agent(Box<AgentLine>),
     /// Store results from agents in an SQLite database and serve them over HTTP

@@ -84,6 +84,12 @@ impl Part {
         }
     }
 
+    /// Creates the part of a job that an agent has already.
+    #[must_use]
+    pub fn found(self, job: String) -> Self {
+        Self { asking: tokio::sync::Mutex::new(Asked::Yes), job: Mutex::new(Some(job)), ..self }
+    }
+
     /// Queues the part's job. Adds the keys that are its own to `job`, which is the same for all parts. A lost connection is
     /// tried again.
     ///

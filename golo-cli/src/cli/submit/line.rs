@@ -3,32 +3,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use golo::cli::{RunArgs, pair, parse_duration};
 use golo::report::duration;
 
 use crate::agent::lease::{LONGEST, SHORTEST};
 use crate::cli::command::UsageError;
+use crate::cli::members::{LossArgs, MemberArgs};
 use crate::cli::run::RunOwn;
-use crate::fleet::OnAgentLoss;
-use crate::fleet::agent::Agent;
-use crate::http::client::{Address, HttpClient, Names};
-use crate::http::server::Secret;
-
-/// Default port of an agent.
-const PORT: u16 = 8081;
 
 /// Default lease.
 const LEASE: Duration = Duration::from_secs(10);
-
-/// Names of the token and of the CA flag in error messages.
-const NAMES: Names = Names { token: "`GOLO_TOKEN` or `--token`", ca: "--ca" };
 
 /// Help text below the flags.
 const AFTER: &str = "\
 Examples:
   golo submit target/release/shop -u 300 -d 5m --agent load1:8081 --agent load2:8081
   GOLO_HOSTS=load1:8081,load2:8081 golo submit . -r 2000/s -d 1m -o html=shop.html
+  run=$(golo submit . -u 300 -d 8h --agent load1:8081 --detach); golo attach \"$run\" --agent load1:8081
 
 The plan is shared by all agents: of 300 users, each of three agents runs 100. A number of --connections is shared in the
 same way. All start at the same moment. The summary, outputs and thresholds cover the measurements of all agents. Exit codes
@@ -36,10 +28,15 @@ are those of `golo run`: 0 passed, 96 invalid, 99 a threshold failed, 104 wrong 
 started or died, for example because an agent cannot be reached. Ctrl-C stops every agent and still prints the report.
 If this process is killed, or cut off from an agent, the agent stops its load when the --lease has run out.
 
+With --detach the run needs this process only until all agents have started. Its ID goes to stdout. `golo attach ID` with
+the same agents follows the run, prints the summary, judges the thresholds, and exits with the code of the verdict: while the
+run goes on, or after it. Give it the outputs, --abort-on-fail and --web; `submit --detach` refuses them. The --lease counts
+until all agents have started; then the run has the time that its plan can take, at most 7 days.
+
 --workers, --max-memory and --max-descriptors apply to each agent. Raw lines (jsonl=) stay on the agents. The results of all
 agents are stored on this machine, as by `golo run`. Agents with a collector also send it their results, under the same run.
 
-Every flag except -e can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables.";
+Every flag except -e, --signature and --detach can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables.";
 
 /// Flags of `golo submit`.
 #[derive(Debug, Args)]
@@ -49,29 +46,23 @@ pub struct SubmitLine {
     /// mode; or job file (job.toml, job.yaml) with the key `binary`
     #[arg(value_name = "BINARY|CRATE_DIR|JOB_FILE")]
     pub load_test: Option<PathBuf>,
-    /// Agent as HOST:PORT, or as a URL if it uses TLS, for example https://load1:8081 (may be repeated)
-    /// [env: GOLO_HOSTS, separated by commas or spaces]
-    #[arg(long, value_name = "URL", help_heading = "Agents")]
-    pub agent: Vec<String>,
-    /// Bearer token of the agents. Prefer the variable: other users of this machine can read command lines
-    /// [env: GOLO_TOKEN]
-    #[arg(long, value_name = "TOKEN", help_heading = "Agents")]
-    pub token: Option<Secret>,
-    /// File with CA certificates to trust for the agents, in addition to those of this machine
-    /// [env: GOLO_CA]
-    #[arg(long, value_name = "FILE.pem", help_heading = "Agents")]
-    pub ca: Option<PathBuf>,
+    /// Agents of the run.
+    #[command(flatten)]
+    pub members: MemberArgs,
+    /// Reaction to the loss of an agent.
+    #[command(flatten)]
+    pub loss: LossArgs,
     /// Signature of the load test, for agents with `--trust`: see `golo sign` [default: BINARY.minisig, if it exists]
     #[arg(long, value_name = "FILE", help_heading = "Agents")]
     pub signature: Option<PathBuf>,
-    /// Reaction to the loss of an agent (10 s of silence): `fail` stops the run and exits with 107; `continue` goes on
-    /// without its share, reports the missing load and exits with 96 [env: GOLO_ON_AGENT_LOSS] [default: fail]
-    #[arg(long, value_name = "fail|continue", value_enum, hide_possible_values = true, help_heading = "Agents")]
-    pub on_agent_loss: Option<OnAgentLoss>,
     /// Time without a sign of life from this process, for example after it was killed, after which each agent stops its
     /// load and keeps the results [env: GOLO_LEASE] [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = lease, help_heading = "Agents")]
     pub lease: Option<Duration>,
+    /// Print the ID of the run and exit once all agents have started: they run the plan to its end, and `golo attach`
+    /// follows the run and reports
+    #[arg(long, help_heading = "Agents")]
+    pub detach: bool,
     /// Plan, outputs and other options of the run.
     #[command(flatten)]
     pub run: RunArgs<RunOwn>,
@@ -80,34 +71,7 @@ pub struct SubmitLine {
     pub env: Vec<(String, String)>,
 }
 
-/// Agents with their names, in the given order.
-pub(super) type Agents = Vec<(String, Agent)>;
-
 impl SubmitLine {
-    /// Returns the agents: those of the flags, else those of the environment.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no agent is given, or one of them twice, or if an address, the token or the file of
-    /// certificates is wrong.
-    pub(super) fn agents(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Agents, UsageError> {
-        let addresses = match (&self.agent[..], variable("GOLO_HOSTS")) {
-            ([], None) => {
-                return Err(UsageError::wrong(
-                    "no agents: give each with `--agent HOST:PORT`, or all in `GOLO_HOSTS`; `golo run` runs a load test \
-                     without agents",
-                ));
-            }
-            ([], Some(hosts)) => addresses("GOLO_HOSTS", hosts.split([',', ' ', '\t', '\n', '\r']))?,
-            (given, _) => addresses("--agent", given.iter().map(String::as_str))?,
-        };
-        let token = self.token.clone().or_else(|| variable("GOLO_TOKEN").map(Secret::from));
-        let ca = self.ca.clone().or_else(|| variable("GOLO_CA").map(PathBuf::from));
-        let client = HttpClient::new(token, ca.as_deref(), NAMES).map_err(UsageError::wrong)?;
-        let agent = |address: Address| (address.name(), Agent::new(client.clone(), address));
-        Ok(addresses.into_iter().map(agent).collect())
-    }
-
     /// Returns the lease of the agents' jobs.
     ///
     /// # Errors
@@ -122,21 +86,6 @@ impl SubmitLine {
             (None, None) => Ok(LEASE),
         }
     }
-
-    /// Returns what happens to the run if an agent is lost.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the variable has a wrong value.
-    pub(super) fn on_agent_loss(&self, variable: impl Fn(&str) -> Option<String>) -> Result<OnAgentLoss, UsageError> {
-        match (self.on_agent_loss, variable("GOLO_ON_AGENT_LOSS")) {
-            (Some(on_loss), _) => Ok(on_loss),
-            (None, Some(text)) => OnAgentLoss::from_str(&text, false).map_err(|_| {
-                UsageError::wrong(format_args!("`GOLO_ON_AGENT_LOSS` is `{text}`: expected `fail` or `continue`"))
-            }),
-            (None, None) => Ok(OnAgentLoss::Fail),
-        }
-    }
 }
 
 /// Reads a lease.
@@ -145,25 +94,6 @@ fn lease(text: &str) -> Result<Duration, String> {
     let lease = parse_duration(text).map_err(|error| error.to_string())?;
     let is_possible = (SHORTEST..=LONGEST).contains(&lease);
     if is_possible { Ok(lease) } else { Err(format!("expected a time from {least} to {most}, as 10s")) }
-}
-
-/// Reads addresses, of which none may be given twice.
-fn addresses<'t>(from: &str, texts: impl Iterator<Item = &'t str>) -> Result<Vec<Address>, UsageError> {
-    let mut addresses: Vec<Address> = Vec::new();
-    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
-        let address =
-            Address::parse(text, PORT).map_err(|error| UsageError::wrong(format_args!("`{from}`: {error}")))?;
-        if addresses.iter().any(|other| other.name() == address.name()) {
-            let name = address.name();
-            let twice = format_args!("`{from}`: the agent {name} is given twice");
-            return Err(UsageError::wrong(twice));
-        }
-        addresses.push(address);
-    }
-    if addresses.is_empty() {
-        return Err(UsageError::wrong(format_args!("`{from}` names no agent")));
-    }
-    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -178,47 +108,8 @@ mod tests {
         submit: SubmitLine,
     }
 
-    fn agents(flags: &[&str], environment: &[(&str, &str)]) -> Result<(Vec<String>, OnAgentLoss), String> {
-        let line = Line::try_parse_from(["submit"].iter().chain(flags)).map_err(|error| error.to_string())?.submit;
-        let variable =
-            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
-        let agents = line.agents(variable).map_err(|error| error.to_string())?;
-        let on_loss = line.on_agent_loss(variable).map_err(|error| error.to_string())?;
-        Ok((agents.into_iter().map(|(name, _)| name).collect(), on_loss))
-    }
-
     #[test]
     fn command_line_definition_is_valid() {
         Line::command().debug_assert();
-    }
-
-    #[test]
-    fn agents_come_from_flags_or_else_environment_in_given_order() {
-        let hosts = [("GOLO_HOSTS", " b:1,a:2 http://c:3\n,[::1]:4 ")];
-        let expected = |names: &[&str], on_loss| Ok((names.iter().map(ToString::to_string).collect(), on_loss));
-        assert_eq!(agents(&[], &hosts), expected(&["b:1", "a:2", "c:3", "[::1]:4"], OnAgentLoss::Fail));
-        let given = ["--agent", "d", "--agent", "https://c:3"];
-        assert_eq!(agents(&given, &hosts), expected(&["d:8081", "c:3"], OnAgentLoss::Fail));
-        let on_loss = [("GOLO_ON_AGENT_LOSS", "continue"), ("GOLO_HOSTS", "d")];
-        assert_eq!(agents(&[], &on_loss), expected(&["d:8081"], OnAgentLoss::Continue));
-        let given = ["--on-agent-loss", "fail"];
-        assert_eq!(agents(&given, &on_loss), expected(&["d:8081"], OnAgentLoss::Fail));
-    }
-
-    #[test]
-    fn errors_name_the_cause_without_the_token() {
-        let hosts = |hosts| [("GOLO_HOSTS", hosts), ("GOLO_TOKEN", "hush hush")];
-        for (flags, environment, expected_error) in [
-            (&[][..], &[][..], "no agents: give each with `--agent HOST:PORT`"),
-            (&[], &hosts(" , "), "`GOLO_HOSTS` names no agent"),
-            (&["--agent", "ftp://a"], &[], "`--agent`: `ftp://a`: expected HOST:PORT"),
-            (&["--agent", "a:1", "--agent", "http://a:1/"], &[], "`--agent`: the agent a:1 is given twice"),
-            (&["--agent", "a"], &hosts("b"), "the token has blanks"),
-            (&["--agent", "a", "--ca", "/none"], &[], "`--ca /none`: "),
-            (&["--agent", "a"], &[("GOLO_ON_AGENT_LOSS", "wait")], "`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"),
-        ] {
-            let error = agents(flags, environment).unwrap_err().to_string();
-            assert!(error.starts_with(expected_error) && !error.contains("hush"), "{error}");
-        }
     }
 }
