@@ -2,8 +2,10 @@
 
 pub mod agents;
 pub mod arguments;
+pub mod attach;
 pub mod command;
 pub mod compare;
+mod followed;
 pub mod members;
 pub mod new_crate;
 pub mod run;

@@ -1,14 +1,17 @@
 //! Agents that run one plan together, for `golo submit`.
 //!
 //! [`Fleet`] prepares them: each gets the load test and a job with its share, and starts its users. It then makes a
-//! [`Delivery`], which is the engine of the run.
+//! [`Delivery`], which is the engine of the run. A fleet can also leave the run to its agents ([`Fleet::detach`]), and
+//! another one joins the run later ([`Fleet::attach`]).
 
 pub mod agent;
 pub mod builds;
 pub mod carrier;
 pub mod clock;
 pub mod delivery;
+mod detaching;
 pub mod follow;
+pub mod found;
 mod handover;
 mod orders;
 pub mod part;
@@ -47,8 +50,9 @@ use crate::support::failure::Failure;
 use crate::support::moments;
 use agent::Agent;
 use builds::Builds;
-use delivery::{Delivery, FleetChannels, MemberEvents, print_stderr};
+use delivery::{Delivery, FleetChannels, Joined, MemberEvents, print_stderr};
 use follow::{MemberEvent, follow};
+use found::FoundRun;
 use handover::hand_over_setup;
 use orders::OrderState;
 use part::Part;
@@ -76,12 +80,8 @@ pub enum OnAgentLoss {
 pub struct FleetSettings {
     /// ID of the run.
     pub run: String,
-    /// The load test.
-    pub builds: Builds,
-    /// Files that the load test reads.
-    pub data: Vec<DataFile>,
-    /// Keys of the job that are the same for all agents, without the load test and the files.
-    pub job: Map<String, Value>,
+    /// Name of the load test.
+    pub name: String,
     /// Reaction to the loss of an agent.
     pub on_loss: OnAgentLoss,
     /// Lease of the jobs: time without a sign of life from this process after which an agent stops its load.
@@ -105,9 +105,29 @@ pub struct Member {
     pub is_registered: bool,
 }
 
+/// Jobs to queue.
+#[derive(Debug)]
+pub struct NewJobs {
+    /// The load test.
+    pub builds: Builds,
+    /// Files that the load test reads.
+    pub data: Vec<DataFile>,
+    /// Keys of the job that are the same for all agents, without the load test and the files.
+    pub job: Map<String, Value>,
+}
+
+/// Origin of a fleet's jobs.
+enum Origin {
+    /// They are queued by this process.
+    Queued(NewJobs),
+    /// They were there before.
+    Found(Joined),
+}
+
 /// Agents that run one plan together.
 pub struct Fleet {
     settings: FleetSettings,
+    origin: Origin,
     parts: Vec<Arc<Part>>,
     /// Channel of the agents' events, until a delivery takes it.
     events: Option<(MemberEvents, mpsc::Sender<(usize, MemberEvent)>)>,
@@ -125,13 +145,24 @@ pub struct Fleet {
 impl Fleet {
     /// Creates a fleet of these agents. They get their shares in this order.
     #[must_use]
-    pub fn new(settings: FleetSettings, agents: Vec<Member>) -> Self {
+    pub fn new(settings: FleetSettings, jobs: NewJobs, agents: Vec<Member>) -> Self {
         let shares = Share::WHOLE.split(agents.len() as u64);
         let standstill = Arc::<Standstill>::default();
         let part = |(member, share)| Arc::new(Part::new(member, share, settings.run.clone(), Arc::clone(&standstill)));
         let parts = agents.into_iter().zip(shares).map(part).collect();
+        Self::of_parts(settings, Origin::Queued(jobs), parts, standstill)
+    }
+
+    /// Creates the fleet of a run that was started before.
+    #[must_use]
+    pub fn attach(settings: FleetSettings, found: FoundRun) -> Self {
+        Self::of_parts(settings, Origin::Found(found.joined), found.parts, found.standstill)
+    }
+
+    fn of_parts(settings: FleetSettings, origin: Origin, parts: Vec<Arc<Part>>, standstill: Arc<Standstill>) -> Self {
         Self {
             settings,
+            origin,
             parts,
             events: None,
             following: JoinSet::new(),
@@ -145,38 +176,55 @@ impl Fleet {
 
     fn say(&self, text: impl Display) {
         if !self.settings.is_quiet {
-            say(format_args!("{}: {text}", self.settings.builds.name));
+            say(format_args!("{}: {text}", self.settings.name));
         }
     }
 
-    /// Records a reason for the end of the run.
-    fn record_end(&self, run: &RunEnd) {
-        self.orders.send_modify(|orders| orders.run.add(run));
+    /// Returns the parts.
+    fn parts(&self) -> &[Arc<Part>] {
+        &self.parts
     }
 
+    /// Renews the leases from now on. Gets the agents ready if their jobs are not there yet, and follows their records.
     async fn prepare(&mut self) -> Result<(), Failure> {
         let standstill = Arc::clone(&self.standstill);
         self.renewing.spawn(async move { standstill.watch().await });
         for part in &self.parts {
             self.renewing.spawn(renew(Arc::clone(part), self.settings.lease));
         }
+        let Origin::Queued(jobs) = &self.origin else {
+            self.events = Some(self.follow());
+            return Ok(());
+        };
         each(&self.parts, |part| async move { part.check().await }).await?;
         let is_quiet = self.settings.is_quiet;
-        let builds = self.bring_builds().await?;
+        let builds = self.bring(&jobs.builds).await?;
         let mut data = Map::new();
-        for file in &self.settings.data {
+        for file in &jobs.data {
             let (name, path) = (file.to_string(), file.name().into());
             let hash = upload(&self.parts, &Needed { content: Content::Data, name, path }, is_quiet).await?;
             data.insert(file.to_string(), hash.into());
         }
-        self.queue(builds, data).await?;
+        self.queue(jobs.job.clone(), builds, data).await?;
         self.check_agents().await?;
         self.wait_until_ready().await
     }
 
+    /// Records that this process gives the run up before its load has started or was left to the agents, because it has died
+    /// for this reason, or else was stopped.
+    pub fn give_up(&self, died: Option<&str>) {
+        let stopped = || RunEnd { stopped: Some(Duration::ZERO), ..RunEnd::default() };
+        let run = died.map_or_else(stopped, |reason| RunEnd::died(reason, None));
+        self.orders.send_modify(|orders| orders.run.add(&run));
+    }
+
     /// Queues the jobs of all parts. `builds` are the keys of their load tests.
-    async fn queue(&self, builds: Vec<Map<String, Value>>, data: Map<String, Value>) -> Result<(), Failure> {
-        let mut job = self.settings.job.clone();
+    async fn queue(
+        &self,
+        mut job: Map<String, Value>,
+        builds: Vec<Map<String, Value>>,
+        data: Map<String, Value>,
+    ) -> Result<(), Failure> {
         job.insert("lease".to_owned(), self.settings.lease.as_secs_f64().into());
         if !data.is_empty() {
             job.insert("data".to_owned(), data.into());
@@ -210,12 +258,18 @@ impl Fleet {
         Ok(())
     }
 
-    /// Starts to follow all agents, and waits until all are ready.
-    async fn wait_until_ready(&mut self) -> Result<(), Failure> {
-        let (event_sender, mut events) = mpsc::channel(RECORDS);
+    /// Starts to follow the records of all agents. Returns the channel of their events.
+    fn follow(&mut self) -> (MemberEvents, mpsc::Sender<(usize, MemberEvent)>) {
+        let (event_sender, events) = mpsc::channel(RECORDS);
         for (index, part) in self.parts.iter().enumerate() {
             self.following.spawn(follow(index, Arc::clone(part), event_sender.clone(), self.settings.keeper.clone()));
         }
+        (events, event_sender)
+    }
+
+    /// Starts to follow all agents, and waits until all are ready.
+    async fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let (mut events, event_sender) = self.follow();
         let mut waiting: Vec<usize> = (0..self.parts.len()).collect();
         let mut handing_over = pin!(hand_over_setup(&self.parts));
         let mut is_handed_over = false;
@@ -245,11 +299,11 @@ impl Fleet {
                 Some(Kind::Ended(ended)) => {
                     if ended.lease_over {
                         if let Some(why) = self.standstill.end_of_leases(self.settings.lease) {
-                            say(format_args!("{}: {why}", self.settings.builds.name));
+                            say(format_args!("{}: {why}", self.settings.name));
                         }
                         return Err(printable_reason(&ended.reason).into());
                     }
-                    print_stderr(&self.settings.builds.name, name, &ended.stderr);
+                    print_stderr(&self.settings.name, name, &ended.stderr);
                     let others: Vec<_> = waiting.iter().filter(|other| **other != index).collect();
                     let meanwhile = match others[..] {
                         [] => String::new(),
@@ -264,11 +318,28 @@ impl Fleet {
         self.events = Some((events, event_sender));
         Ok(())
     }
+
+    /// Starts the load, or joins the run that has it.
+    fn deliver(&mut self, plan: Plan, options: Options) -> Result<Delivery, Error> {
+        let (events, event_sender) = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
+        let (torn_down, orders) = (self.torn_down.clone(), self.orders.clone());
+        let standstill = Arc::clone(&self.standstill);
+        let channels = FleetChannels { events, event_sender, torn_down, orders, standstill };
+        let asked = (plan, options);
+        let mut delivery = match &self.origin {
+            Origin::Queued(_) => Delivery::start(&self.settings, &self.parts, asked, channels),
+            Origin::Found(joined) => Delivery::join(&self.settings, &self.parts, asked, channels, joined.clone()),
+        };
+        for (index, planned) in self.planned.drain(..) {
+            delivery.planned(index, &planned);
+        }
+        Ok(delivery)
+    }
 }
 
 impl Driver for Fleet {
     fn name(&self) -> &str {
-        &self.settings.builds.name
+        &self.settings.name
     }
 
     fn set_up_in_words(&self) -> &'static str {
@@ -289,26 +360,18 @@ impl Driver for Fleet {
             Some(Ok(())) => Ok(true),
             Some(Err(failure)) => {
                 let reason = failure.to_string();
-                self.record_end(&RunEnd::died(&reason, None));
+                self.give_up(Some(&reason));
                 Err(not_started(reason, None))
             }
             None => {
-                self.record_end(&RunEnd { stopped: Some(Duration::ZERO), ..RunEnd::default() });
+                self.give_up(None);
                 Ok(false)
             }
         }
     }
 
     async fn start(&mut self, plan: &Plan, options: &Options, _: Sinks) -> Result<Box<dyn EngineHandle>, Error> {
-        let (events, event_sender) = self.events.take().ok_or_else(|| not_started("the agents are not ready", None))?;
-        let (torn_down, orders) = (self.torn_down.clone(), self.orders.clone());
-        let standstill = Arc::clone(&self.standstill);
-        let channels = FleetChannels { events, event_sender, torn_down, orders, standstill };
-        let mut delivery = Delivery::start(&self.settings, &self.parts, plan.clone(), options.clone(), channels);
-        for (index, planned) in self.planned.drain(..) {
-            delivery.planned(index, &planned);
-        }
-        Ok(Box::new(delivery))
+        Ok(Box::new(self.deliver(plan.clone(), options.clone())?))
     }
 
     async fn died(&mut self) -> String {

@@ -9,7 +9,8 @@ pub use crate::run_loop::reports::{ReportArgs, is_in_hurry, show};
 pub use crate::run_loop::signals::Signals;
 pub use crate::run_loop::{Order, RunCall, SignalsAndOrders};
 pub use crate::runtime::{
-    JobFile, Key, Kind, Mistake, OwnFlags, RunArgs, RunExtras, Value, pair, refuse, run_driver, toml, wrong,
+    JobFile, Key, Kind, Mistake, OutcomeArgs, OwnFlags, RunArgs, RunExtras, Value, pair, refuse, run_driver, toml,
+    wrong,
 };
 pub use crate::support::clock::TwoClocks;
 pub use crate::support::message::{print, say};

@@ -255,6 +255,7 @@ impl<D: Driver, C: Control> Run<'_, '_, D, C> {
             let died = timeout(LAST_MOMENT, self.driver.died()).await;
             self.outcome.died = Some(died.unwrap_or(broken));
         }
+        engine.add_end(&mut self.outcome);
         self.settle().await;
         self.outcome.missing = self.driver.missing();
         let lines = engine.outputs_lost();

@@ -32,7 +32,7 @@ pub use job_file::{JobFile, Key, Kind, Mistake, Value, toml};
 pub use listener::Listener;
 pub use refusal::{refuse, wrong};
 pub use run::{RunExtras, run_driver};
-pub use run_args::{OwnFlags, RunArgs};
+pub use run_args::{OutcomeArgs, OwnFlags, RunArgs};
 pub use serve::Serve;
 pub use service::WireLayout;
 

@@ -8,6 +8,8 @@
 mod certificates;
 #[path = "golo_submit/data.rs"]
 mod data;
+#[path = "golo_submit/detached.rs"]
+mod detached;
 #[path = "golo_submit/faults.rs"]
 mod faults;
 #[path = "golo_submit/feeds.rs"]
@@ -312,6 +314,12 @@ async fn invalid_command_line_queues_no_job() {
         (format!("--agent {name} --out jsonl=-"), "raw lines stay on the agents"),
         (format!("--agent {name} -u 3 -r 5/s"), "`--users` and `--rate` are two kinds of plan"),
         (format!("--agent {name} --on-agent-loss wait"), "expected `fail` or `continue`"),
+        (
+            format!("--agent {name} --detach -o summary=s.json"),
+            "`--out summary=…` needs a process that follows the run",
+        ),
+        (format!("--agent {name} --detach --abort-on-fail"), "give it to `golo attach`"),
+        (format!("--agent {name} --detach --web"), "`--web` needs a process that follows the run to its end"),
         (String::new(), "no agents: give each with `--agent HOST:PORT`"),
     ] {
         let mut command = golo_tests::command(env!("CARGO_BIN_EXE_golo-command"));

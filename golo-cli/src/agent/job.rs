@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use golo::run_loop::Order;
+use golo::wire::nanoseconds;
 use golo_proto::engine::series::Outcome;
 use golo_proto::engine::{Event, Series, Snapshot, event};
 use golo_proto::results::{Ended, ended};
@@ -275,15 +276,16 @@ impl Job {
         inner.1.is_ready || inner.1.has_started || inner.0.state.is_over()
     }
 
-    /// Renews the job's lease.
+    /// Renews the job's lease. Sets its length from now on if one is given, which is possible once the load has started.
     ///
     /// # Errors
     ///
-    /// Returns the reason if the job has no lease, is stopping, or is over: a renewal has no effect then.
-    pub fn renew(&self) -> Result<(), String> {
+    /// Returns the reason if the job has no lease, is stopping, or is over: a renewal has no effect then. Also returns a
+    /// reason if a length is given and the load has not started.
+    pub fn renew(&self, length: Option<Duration>) -> Result<(), String> {
         let lease = self.lease.as_ref().ok_or("the job was queued without `lease`")?;
-        let inner = self.lock();
-        let (kept, live) = &*inner;
+        let mut inner = self.lock();
+        let (kept, live) = &mut *inner;
         if kept.state.is_over() {
             let reason = if kept.reason.is_empty() { String::new() } else { format!(": {}", kept.reason) };
             return Err(format!("the job is {}{reason}", kept.state.name()));
@@ -293,8 +295,12 @@ impl Job {
             Some(Stop { reason, run, .. }) => {
                 Err(format!("the job is stopping: {}", run.reason().as_deref().unwrap_or(reason)))
             }
+            None if length.is_some() && kept.state != State::Running => {
+                Err(format!("the job is {}: a running job can be given another lease", kept.state.name()))
+            }
             None => {
-                lease.renew();
+                lease.renew(length);
+                kept.lease = length.map(nanoseconds).or(kept.lease);
                 Ok(())
             }
         }

@@ -2,12 +2,13 @@
 //! it, so that a client that has vanished leaves neither load nor a blocked queue behind.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use golo::cli::say;
 use golo::report::duration;
 use golo_proto::results::{Ended, ended::State};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::job::Job;
@@ -16,8 +17,10 @@ use crate::drive::run_end::RunEnd;
 
 /// Shortest lease.
 pub const SHORTEST: Duration = Duration::from_secs(1);
-/// Longest lease.
+/// Longest lease that a job can be queued with. It also limits the time for which a client that was killed blocks a queue.
 pub const LONGEST: Duration = Duration::from_secs(3600);
+/// Longest lease of a job whose load has started. Its client may leave it for that time.
+pub const LONGEST_DETACHED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Time after the end of a lease in which renewals that have already arrived are read, for example after the agent was
 /// suspended.
 const UNREAD: Duration = Duration::from_millis(200);
@@ -27,31 +30,43 @@ const CUT: Duration = Duration::from_secs(9);
 /// The lease of a job, by the agent's own clock.
 #[derive(Debug)]
 pub struct Lease {
+    term: watch::Sender<Term>,
+}
+
+/// Time for which a lease lasts.
+#[derive(Debug, Clone, Copy)]
+struct Term {
     length: Duration,
-    renewed: Mutex<Instant>,
+    renewed: Instant,
 }
 
 impl Lease {
     /// Creates a lease that has just been renewed.
     #[must_use]
     pub fn new(length: Duration) -> Self {
-        Self { length, renewed: Mutex::new(Instant::now()) }
+        Self { term: watch::Sender::new(Term { length, renewed: Instant::now() }) }
     }
 
-    /// Renews the lease.
-    pub fn renew(&self) {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn end(&self) -> Instant {
-        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) + self.length
+    /// Renews the lease. Sets its length from now on if one is given.
+    pub fn renew(&self, length: Option<Duration>) {
+        self.term.send_modify(|term| *term = Term { length: length.unwrap_or(term.length), renewed: Instant::now() });
     }
 
     /// Waits until the lease has run out.
     async fn run_out(&self) {
-        while self.end() > Instant::now() {
-            sleep_until(self.end()).await;
-            sleep(UNREAD).await;
+        let mut terms = self.term.subscribe();
+        loop {
+            let Term { length, renewed } = *terms.borrow_and_update();
+            let over = async {
+                sleep_until(renewed + length).await;
+                sleep(UNREAD).await;
+            };
+            tokio::select! {
+                biased;
+                // The sender is in `self`.
+                _ = terms.changed() => {}
+                () = over => return,
+            }
         }
     }
 
@@ -67,7 +82,8 @@ impl Lease {
 impl fmt::Display for Lease {
     /// The reason of a job whose lease ran out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the lease of {} ran out: the client gave no sign of life", duration(self.length))
+        let length = self.term.borrow().length;
+        write!(f, "the lease of {} ran out: the client gave no sign of life", duration(length))
     }
 }
 
@@ -113,7 +129,7 @@ mod tests {
         let renewing = async {
             for _ in 0..3 {
                 sleep(Duration::from_secs(9)).await;
-                lease.renew();
+                lease.renew(None);
             }
             std::future::pending().await
         };
@@ -125,12 +141,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn lease_with_a_new_length_keeps_it_when_it_is_renewed() {
+        for (length, expected) in [(100, 9 + 9 + 100), (2, 9 + 2)] {
+            let lease = Lease::new(Duration::from_secs(10));
+            let begun = Instant::now();
+            let renewing = async {
+                sleep(Duration::from_secs(9)).await;
+                lease.renew(Some(Duration::from_secs(length)));
+                sleep(Duration::from_secs(9)).await;
+                lease.renew(None);
+                std::future::pending().await
+            };
+            tokio::select! {
+                () = lease.run_out() => {}
+                () = renewing => {}
+            }
+            assert_eq!(begun.elapsed().as_secs(), expected, "{length}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn renewal_that_is_read_late_counts() {
         let lease = Lease::new(Duration::from_secs(10));
         let begun = Instant::now();
         let late = async {
             sleep(Duration::from_secs(10) + UNREAD / 2).await;
-            lease.renew();
+            lease.renew(None);
             std::future::pending().await
         };
         tokio::select! {

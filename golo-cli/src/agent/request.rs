@@ -98,7 +98,7 @@ impl Request {
             agent: part(text("agent")?.unwrap_or_else(|| agent.to_owned()))?,
             share,
             hold,
-            lease: lease(keys.get("lease"))?,
+            lease: keys.get("lease").map(|value| lease(value, LONGEST)).transpose()?,
             request: text("request")?.map(|text| id(text, "request")).transpose()?,
             params,
             thresholds: texts(keys.get("threshold")),
@@ -212,13 +212,16 @@ fn share(value: Option<&Value>) -> Result<Share, Failure> {
     })
 }
 
-/// Reads a lease: a time such as `10s`, or a number of seconds.
-fn lease(value: Option<&Value>) -> Result<Option<Duration>, Failure> {
-    let Some(value) = value else { return Ok(None) };
+/// Reads a lease of at most `longest`: a time such as `10s`, or a number of seconds.
+///
+/// # Errors
+///
+/// Returns a message with the invalid value and what was expected.
+pub(super) fn lease(value: &Value, longest: Duration) -> Result<Duration, Failure> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let (least, most) = (duration(SHORTEST), duration(LONGEST));
+    let (least, most) = (duration(SHORTEST), duration(longest));
     match parse_duration(&text) {
-        Ok(lease) if (SHORTEST..=LONGEST).contains(&lease) => Ok(Some(lease)),
+        Ok(lease) if (SHORTEST..=longest).contains(&lease) => Ok(lease),
         _ => Err(format!("`lease` is {}: expected a time from {least} to {most}, as 10s", printable(&text)).into()),
     }
 }

@@ -22,7 +22,9 @@ use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::timeout};
 use tokio_stream::StreamExt as _;
 
-use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, request::Request, uploads::Uploads};
+use super::lease::LONGEST_DETACHED;
+use super::request::{Request, lease};
+use super::{job::Job, jobs::Agent, kept::State as JobState, metrics, uploads::Uploads};
 use crate::drive::run_end;
 use crate::http::server::Refusal;
 use crate::nats::registry::Registration;
@@ -217,9 +219,18 @@ async fn start(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: By
     }
 }
 
-async fn renew(State(agent): State<Arc<Agent>>, Path(id): Path<String>) -> Answer<StatusCode> {
-    find(&agent, &id)?.renew().map_err(Refusal::conflict)?;
-    Ok(StatusCode::NO_CONTENT)
+/// Renews the lease of a job. A body sets another length.
+async fn renew(State(agent): State<Arc<Agent>>, Path(id): Path<String>, body: Bytes) -> Answer<Response> {
+    let job = find(&agent, &id)?;
+    if body.is_empty() {
+        job.renew(None).map_err(Refusal::conflict)?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let asked = parsed(&body)?;
+    let length = asked.as_object().filter(|keys| keys.len() == 1).and_then(|keys| keys.get("lease"));
+    let length = length.ok_or_else(|| Refusal::bad("expected no body, or `{\"lease\": TIME}`"))?;
+    job.renew(Some(lease(length, LONGEST_DETACHED).map_err(Refusal::bad)?)).map_err(Refusal::conflict)?;
+    Ok(Json(job.view()).into_response())
 }
 
 /// Parses the load of a `PATCH` body.

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::agent::AgentLine;
 use crate::cli::agents::AgentsLine;
+use crate::cli::attach::AttachLine;
 use crate::cli::compare::CompareLine;
 use crate::cli::run::RunLine;
 use crate::cli::runs::RunsLine;
@@ -36,6 +37,8 @@ pub enum Command {
     Run(Box<RunLine>),
     /// Run a load test on several agents together and print one summary
     Submit(Box<SubmitLine>),
+    /// Follow a run that `golo submit --detach` has left to its agents, and print its summary
+    Attach(Box<AttachLine>),
     /// Run load tests for others: accept jobs over HTTP, run them one at a time and keep the results
     Agent(Box<AgentLine>),
     /// List the agents that are registered at a NATS server

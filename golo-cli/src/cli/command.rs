@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use crate::cli::agents::agents;
 use crate::cli::arguments::{Arguments, Command};
+use crate::cli::attach::attach;
 use crate::cli::compare::compare;
 use crate::cli::new_crate::new_crate;
 use crate::cli::run::run;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Run(line) => run(*line),
         Command::Collector(line) => collect(*line),
         Command::Submit(line) => submit::run(*line),
+        Command::Attach(line) => attach(*line),
         Command::Agent(line) => crate::agent::run(*line),
         Command::Agents(line) => agents(line),
         Command::Sign(line) => sign(line),

@@ -1,16 +1,16 @@
-//! The agents that a command line names: addresses, or those that are registered at a NATS server.
+//! The agents that a command line names, by their addresses or at a NATS server, and the reaction to the loss of one of them.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use golo::cli::{Exit, say};
 use tokio::runtime::Runtime;
 
 use crate::cli::command::UsageError;
-use crate::fleet::Member;
 use crate::fleet::agent::Agent;
 use crate::fleet::carrier::Carrier;
 use crate::fleet::selection::{Selection, choose};
+use crate::fleet::{Member, OnAgentLoss};
 use crate::http::client::{Address, HttpClient, Names};
 use crate::http::server::Secret;
 use crate::nats::args::{NatsArgs, NatsOptions};
@@ -52,6 +52,15 @@ pub struct MemberArgs {
     /// NATS server at which the agents are registered.
     #[command(flatten)]
     pub nats: NatsArgs,
+}
+
+/// Reaction to the loss of an agent.
+#[derive(Debug, Args)]
+pub struct LossArgs {
+    /// Reaction to the loss of an agent (10 s of silence): `fail` stops the run and exits with 107; `continue` goes on
+    /// without its share, reports the missing load and exits with 96 [env: GOLO_ON_AGENT_LOSS] [default: fail]
+    #[arg(long, value_name = "fail|continue", value_enum, hide_possible_values = true, help_heading = "Agents")]
+    pub on_agent_loss: Option<OnAgentLoss>,
 }
 
 /// Agents, and the runtime of their connection if it is one to a NATS server.
@@ -116,6 +125,52 @@ impl MemberArgs {
         let client = HttpClient::new(token, ca.as_deref(), NAMES).map_err(UsageError::wrong)?;
         let agent = |address: Address| (address.name(), Agent::new(Carrier::Http(client.clone(), address)));
         Ok(Named::At(addresses.into_iter().map(agent).collect()))
+    }
+}
+
+impl MemberArgs {
+    /// Returns the flags that name the same agents, with a blank before each, for a command that a user can type. Leaves out
+    /// the token, which is a secret.
+    pub(crate) fn retyped(&self) -> String {
+        let mut text = String::new();
+        for agent in &self.agent {
+            text += &format!(" --agent {agent}");
+        }
+        let files = [
+            (" --ca", &self.ca),
+            (" --nats-creds", &self.nats.nats_creds),
+            (" --nats-nkey", &self.nats.nats_nkey),
+            (" --nats-ca", &self.nats.nats_ca),
+            (" --nats-cert", &self.nats.nats_cert),
+            (" --nats-key", &self.nats.nats_key),
+        ];
+        if let Some(nats) = &self.nats.nats {
+            text += &format!(" --nats {nats}");
+        }
+        for (flag, file) in files.into_iter().filter_map(|(flag, file)| Some((flag, file.as_ref()?))) {
+            text += &format!("{flag} {}", file.display());
+        }
+        if self.token.is_some() {
+            text += " --token …";
+        }
+        text
+    }
+}
+
+impl LossArgs {
+    /// Returns what happens to the run if an agent is lost.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the variable has a wrong value.
+    pub(crate) fn on_agent_loss(&self, variable: impl Fn(&str) -> Option<String>) -> Result<OnAgentLoss, UsageError> {
+        match (self.on_agent_loss, variable("GOLO_ON_AGENT_LOSS")) {
+            (Some(on_loss), _) => Ok(on_loss),
+            (None, Some(text)) => OnAgentLoss::from_str(&text, false).map_err(|_| {
+                UsageError::wrong(format_args!("`GOLO_ON_AGENT_LOSS` is `{text}`: expected `fail` or `continue`"))
+            }),
+            (None, None) => Ok(OnAgentLoss::Fail),
+        }
     }
 }
 
@@ -211,6 +266,16 @@ mod tests {
         let given = ["--agent", "d", "--agent", "https://c:3"];
         assert_eq!(names(&given, &hosts), expected(&["d:8081", "c:3"]));
         assert_eq!(names(&given, &[("GOLO_NATS", "nats://n")]), expected(&["d:8081", "c:3"]));
+    }
+
+    #[test]
+    fn retyped_flags_name_the_agents_without_the_token() {
+        let retyped = |line: &[&str]| Line::try_parse_from(line).unwrap().members.retyped();
+        let line = ["submit", "--agent", "a", "--agent", "https://b:1", "--token", "hush", "--ca", "ca.pem"];
+        assert_eq!(retyped(&line), " --agent a --agent https://b:1 --ca ca.pem --token …");
+        assert_eq!(retyped(&["submit"]), "");
+        let line = ["submit", "--nats", "tls://n", "--nats-creds", "a.creds", "--agents", "3"];
+        assert_eq!(retyped(&line), " --nats tls://n --nats-creds a.creds");
     }
 
     #[test]

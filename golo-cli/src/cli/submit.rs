@@ -1,5 +1,6 @@
 //! `golo submit`: runs a load test on several agents and reports as `golo run` does.
 
+mod detached;
 mod line;
 
 use std::collections::BTreeMap;
@@ -7,40 +8,40 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use golo::cli::{Connections, RunCall, RunExtras, TransportOptions, run_driver, say};
+use golo::cli::{Connections, RunCall, TransportOptions, say};
 use serde_json::{Map, Value};
 
 pub use line::SubmitLine;
 
 use crate::cli::command::{UsageError, refused};
+use crate::cli::followed::FollowedRun;
 use crate::cli::members::Members;
-use crate::cli::run::{Asked, RunOwn, labels, open_page, shown};
+use crate::cli::run::{Asked, RunOwn};
 use crate::fleet::builds::{Build, Builds};
 use crate::fleet::part::useful;
-use crate::fleet::{Fleet, FleetSettings, Member};
-use crate::outputs::{self, exports::Hurry, store::StoreEnd};
+use crate::fleet::{Fleet, FleetSettings, Member, NewJobs};
 use crate::process::limits::LimitArgs;
 use crate::process::load_test::LoadTest;
 use crate::process::signature::beside;
-use crate::results::keep::Keeper;
 use crate::support::environment::variable;
-use crate::web::board::AgentRow;
-
-/// Error message for `--out jsonl=…`.
-const NO_LINES: &str = "`--out jsonl=…` is not available in `golo submit`: raw lines stay on the agents, which send only \
-                        measurements per second; use summary=, html=, junit=, csv= or failures=, or `golo run` for lines";
 
 /// Runs `golo submit`.
 #[must_use]
 pub fn run(line: SubmitLine) -> ExitCode {
-    let settings = line.on_agent_loss(variable).and_then(|on_loss| Ok((on_loss, line.lease(variable)?)));
-    let SubmitLine { load_test, binary, members, run, env, signature, .. } = line;
+    let settings = line.loss.on_agent_loss(variable).and_then(|on_loss| Ok((on_loss, line.lease(variable)?)));
+    let SubmitLine { load_test, binary, members, run, env, signature, detach, .. } = line;
+    let agents_retyped = members.retyped();
     let named = members.named(variable).and_then(|named| Ok((named, settings?)));
     let asked = match Asked::read(load_test, run) {
-        Ok(asked) if asked.call.wants_lines() => return refused("submit", UsageError::wrong(NO_LINES)),
         Ok(asked) => asked,
         Err(error) => return refused("submit", error),
     };
+    if let Err(error) = FollowedRun::check_outputs("submit", &asked.call) {
+        return refused("submit", error);
+    }
+    if let (true, Err(error)) = (detach, detached::check(&asked.call, &asked.own)) {
+        return refused("submit", error);
+    }
     let (named, (on_loss, lease)) = match named {
         Ok(named) => named,
         Err(error) => return refused("submit", error),
@@ -67,30 +68,15 @@ pub fn run(line: SubmitLine) -> ExitCode {
     }
     let job = job(&call, &name, limits, env, variable);
     let (run, is_quiet, data) = (golo::new_sequence_id(), call.is_quiet(), call.data().to_vec());
-    let mut web = match open_page(web, (&run, &name), &call, &keep) {
-        Ok(web) => web,
-        Err(code) => return code,
-    };
-    if let Some(web) = &web {
-        web.board().set_agents(agents.iter().map(|agent| AgentRow::running(&agent.name)).collect());
+    let settings = |keeper| FleetSettings { run: run.clone(), name: name.clone(), on_loss, lease, is_quiet, keeper };
+    let jobs = NewJobs { builds, data, job };
+    if detach {
+        let flags = agents_retyped + &detached::retyped(&keep);
+        return detached::start(Fleet::new(settings(None), jobs, agents), &run, &call, &flags);
     }
-    let exports = match outputs::open(call.receivers(), labels(&run, &name, &call), variable, Hurry::by_signal()) {
-        Ok(exports) => exports,
-        Err(error) => return refused("submit", UsageError::wrong(error)),
-    };
-    let names = agents.iter().map(|agent| agent.name.clone()).collect();
-    let (keeper, keeping) = (!keep.no_keep).then(|| Keeper::start(&keep, &run, names, is_quiet)).unzip();
-    let extras = || {
-        let (output, orders) = shown(web.as_mut(), &name, &call);
-        RunExtras { outputs: outputs::of_run(keeping.clone().map(StoreEnd), exports, output), orders }
-    };
-    let code = run_driver(&name, &call, extras, |_| {
-        Fleet::new(FleetSettings { run, builds, data, job, on_loss, lease, is_quiet, keeper }, agents)
-    });
-    drop(web);
-    if let Some(keeping) = keeping {
-        keeping.finish();
-    }
+    let parts = agents.iter().map(|agent| agent.name.clone()).collect();
+    let code = FollowedRun { subcommand: "submit", run: &run, name: &name, call: &call, parts, keep, web }
+        .follow(|keeper| Fleet::new(settings(keeper), jobs, agents));
     // The connection to the agents.
     drop(link);
     code

@@ -63,6 +63,17 @@ impl RunEnd {
         self.lost = self.lost.take().or_else(|| other.lost.clone());
     }
 
+    /// Returns the end of the run that the last record of a part contains.
+    #[must_use]
+    pub fn reported(ended: &Ended) -> Self {
+        Self {
+            stopped: ended.run_stopped.then(|| Duration::from_nanos(ended.stopped.unwrap_or_default())),
+            aborted: ended.aborted.parse().ok(),
+            died: cleaned(&ended.run_died).map(|reason| Death { reason, of: cleaned(&ended.run_died_of) }),
+            lost: cleaned(&ended.run_lost),
+        }
+    }
+
     /// Describes the end in words. Returns `None` if nothing is known.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
@@ -243,5 +254,7 @@ mod tests {
         let failed = RunEnd::died("gone", None).of(Ended { stopped: Some(5), ..of(State::Failed) });
         assert_eq!((&*failed.reason, &*failed.run_died, failed.stopped), ("its own", "gone", None));
         assert_eq!(RunEnd::default().of(of(State::Cancelled)), of(State::Cancelled));
+        assert_eq!(RunEnd::reported(&ended), all());
+        assert_eq!(RunEnd::reported(&of(State::Cancelled)), RunEnd::default());
     }
 }

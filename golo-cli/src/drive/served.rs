@@ -337,7 +337,7 @@ impl Driver for Served {
         if self.runs_plans {
             // Its engine has reported everything.
             if let Some(exchange) = &self.asked.exchange {
-                exchange.may_tear_down().await;
+                exchange.may_tear_down(self.grace).await;
             }
             return;
         }

@@ -13,7 +13,7 @@ use golo::report::duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Longest time without a sign of the run's client, after which a member no longer waits for the others' end.
+/// Shortest time without a sign of the run's client, after which a member no longer waits for the others' end.
 const UNWATCHED: Duration = Duration::from_secs(60);
 
 /// One member's side of the exchange.
@@ -114,15 +114,18 @@ impl SetupExchange {
         self.are_others_over.send_replace(true);
     }
 
-    /// Waits until this member may tear down: at once, unless its `setup` was that of the whole run and the load has
-    /// started. Returns too if the run's client has given no sign for a minute.
-    pub async fn may_tear_down(&self) {
+    /// Waits until this member may tear down, after its own load has ended: at once, unless its `setup` was that of the whole
+    /// run and the load has started. If the run's client is not there to say that the others are over, waits for a minute
+    /// from now, or for twice the plan's `grace` if that is longer: by then the others have ended too.
+    pub async fn may_tear_down(&self, grace: Duration) {
         if self.returned.borrow().is_none() || !self.has_started.load(Relaxed) {
             return;
         }
+        self.watch();
+        let unwatched = UNWATCHED.max(2 * grace);
         let mut are_others_over = self.are_others_over.subscribe();
         loop {
-            let until = *self.watched.lock().unwrap_or_else(PoisonError::into_inner) + UNWATCHED;
+            let until = *self.watched.lock().unwrap_or_else(PoisonError::into_inner) + unwatched;
             if until <= Instant::now() {
                 return;
             }
@@ -167,18 +170,18 @@ mod tests {
     #[tokio::test]
     async fn tear_down_of_a_whole_run_waits_for_the_others() {
         let exchange = of_whole_run();
-        assert!(is_pending(exchange.may_tear_down()));
+        assert!(is_pending(exchange.may_tear_down(Duration::ZERO)));
         exchange.release();
-        exchange.may_tear_down().await;
+        exchange.may_tear_down(Duration::ZERO).await;
     }
 
     #[tokio::test]
     async fn tear_down_waits_for_nobody_else() {
         // Every member has its own `setup`, or no load has started.
-        SetupExchange::default().may_tear_down().await;
+        SetupExchange::default().may_tear_down(Duration::ZERO).await;
         let exchange = SetupExchange::default();
         exchange.set_returned(Bytes::new());
-        exchange.may_tear_down().await;
+        exchange.may_tear_down(Duration::ZERO).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,13 +200,32 @@ mod tests {
         assert_eq!(exchange.given().await.unwrap(), "1");
     }
 
-    #[tokio::test]
-    async fn tear_down_does_not_wait_for_a_client_that_has_gone() {
+    #[tokio::test(start_paused = true)]
+    async fn tear_down_without_a_client_waits_for_the_time_that_others_may_take() {
+        for (grace, expected) in [(0, 60), (30, 60), (90, 180)] {
+            let exchange = of_whole_run();
+            // The client left long before the end of this member's load.
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            let ended = Instant::now();
+            exchange.may_tear_down(Duration::from_secs(grace)).await;
+            assert_eq!(ended.elapsed().as_secs(), expected, "{grace}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_that_comes_back_is_waited_for() {
         let exchange = of_whole_run();
-        *exchange.watched.lock().unwrap() = Instant::now().checked_sub(UNWATCHED).unwrap();
-        exchange.may_tear_down().await;
-        exchange.watch();
-        assert!(is_pending(exchange.may_tear_down()));
+        let ended = Instant::now();
+        let watching = async {
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            exchange.watch();
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = exchange.may_tear_down(Duration::ZERO) => {}
+            () = watching => {}
+        }
+        assert_eq!(ended.elapsed().as_secs(), 110);
     }
 
     #[test]

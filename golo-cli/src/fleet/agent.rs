@@ -48,6 +48,19 @@ pub struct JobView {
     pub agent: String,
     /// Name of its [`State`].
     pub state: String,
+    /// Its share of the plan.
+    pub share: PartNumber,
+    /// Its lease in seconds, if it has one.
+    pub lease: Option<f64>,
+}
+
+/// A share of a plan as the agent describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct PartNumber {
+    /// Index of the part, from 0.
+    pub index: u64,
+    /// Number of parts.
+    pub of: u64,
 }
 
 impl JobView {
@@ -231,6 +244,22 @@ impl Agent {
     /// Returns an error if the agent does not answer, or refuses, since the job is stopping or over.
     pub async fn renew(&self, id: &str, wait: Duration) -> Result<(), CallError> {
         self.send(Asked::new(Method::POST, &["jobs", id, "lease"]).timeout(wait)).await.map(drop)
+    }
+
+    /// Sets the length of the lease of a running job, from now on.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the agent does not answer, or refuses, since the job is stopping or over.
+    pub async fn extend(&self, id: &str, lease: Duration) -> Result<(), CallError> {
+        let body = json!({ "lease": lease.as_secs_f64() }).to_string();
+        let answer = self.send(Asked::new(Method::POST, &["jobs", id, "lease"]).body(body)).await?;
+        if answer.status == StatusCode::NO_CONTENT {
+            // An older agent has renewed the lease and did not read the body.
+            let reason = "its golo is too old to go on without this process";
+            return Err(CallError::Refused(StatusCode::NOT_IMPLEMENTED, reason.to_owned()));
+        }
+        Ok(())
     }
 
     /// Lets a held job begin. `at` is in nanoseconds since the Unix epoch, by the agent's clock, which is `ahead` nanoseconds

@@ -45,8 +45,9 @@ impl Builds {
 
 impl Fleet {
     /// Brings each part the build for its platform. Returns the keys of the parts' jobs that describe it.
-    pub(super) async fn bring_builds(&self) -> Result<Vec<Map<String, Value>>, Failure> {
-        let builds = self.builds().await?;
+    pub(super) async fn bring(&self, builds: &Builds) -> Result<Vec<Map<String, Value>>, Failure> {
+        let name = &builds.name;
+        let builds = self.each_build(builds).await?;
         let mut users: BTreeMap<&Build, Vec<usize>> = BTreeMap::new();
         for (index, build) in builds.iter().enumerate() {
             users.entry(build).or_default().push(index);
@@ -54,7 +55,7 @@ impl Fleet {
         let mut keys = vec![Map::new(); self.parts.len()];
         for (build, indexes) in users {
             let parts: Vec<_> = indexes.iter().map(|index| Arc::clone(&self.parts[*index])).collect();
-            let (name, path) = (self.settings.builds.name.clone(), build.path.clone());
+            let (name, path) = (name.clone(), build.path.clone());
             let needed = Needed { content: Content::LoadTests, name, path };
             let hash = upload(&parts, &needed, self.settings.is_quiet).await?;
             for index in indexes {
@@ -66,8 +67,7 @@ impl Fleet {
     }
 
     /// Returns the build for each part.
-    async fn builds(&self) -> Result<Vec<Build>, Failure> {
-        let all = &self.settings.builds;
+    async fn each_build(&self, all: &Builds) -> Result<Vec<Build>, Failure> {
         if let (true, Some(build)) = (all.of_platform.is_empty(), &all.default) {
             return Ok(vec![build.clone(); self.parts.len()]);
         }

@@ -15,6 +15,7 @@ use golo::pb::engine::event::Event;
 use golo::pb::results::ended::State;
 use golo::pb::results::record::Record as Kind;
 use golo::pb::results::{Ended, Record};
+use golo::report::{Moment, RunOutcome};
 use golo::run_loop::{EngineHandle, NextEvent, StopReason};
 use golo::wire;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +32,7 @@ use super::{FleetSettings, OnAgentLoss};
 use crate::drive::local_time::to_local_time;
 use crate::drive::merged_run::MergedRun;
 use crate::drive::run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason};
+use crate::support::failure::Failure;
 
 /// Number of stderr lines that are printed of a failed load test.
 const LAST_LINES: usize = 5;
@@ -68,6 +70,8 @@ pub struct Delivery {
     levels: VecDeque<Target>,
     /// The change that the agents have not answered yet, if there is one.
     adjusting: JoinSet<Result<Plan, String>>,
+    /// End of the run that another process has ordered, as the parts report it.
+    ordered_elsewhere: RunEnd,
 }
 
 /// A part and its reported state.
@@ -78,6 +82,15 @@ struct Following {
     started: Option<u64>,
     /// Reason of the job if it ended because its lease ran out.
     lease_over: Option<String>,
+}
+
+/// Facts about a run that was started before.
+#[derive(Debug, Clone, Default)]
+pub struct Joined {
+    /// Difference between each agent's clock and the local one.
+    pub offsets: Vec<Option<Offset>>,
+    /// Names of the parts that are not followed.
+    pub absent: Vec<String>,
 }
 
 /// Channels from a run to its fleet.
@@ -100,29 +113,58 @@ impl Delivery {
     pub fn start(
         settings: &FleetSettings,
         parts: &[Arc<Part>],
-        plan: Plan,
-        options: Options,
+        plan: (Plan, Options),
         channels: FleetChannels,
     ) -> Self {
-        let clock = Clock::start();
-        let (orders, order) = (channels.orders.clone(), channels.orders.subscribe());
         let (known, offsets) = watch::channel(vec![None; parts.len()]);
+        let (order, events) = (channels.orders.subscribe(), channels.event_sender.clone());
+        let mut delivery = Self::of_parts(settings, parts, plan, channels, (offsets, &[]));
+        let starting = start(parts.to_vec(), delivery.clock, known, order, events);
+        delivery.working.spawn(starting);
+        delivery
+    }
+
+    /// Joins a run that was started before.
+    #[must_use]
+    pub fn join(
+        settings: &FleetSettings,
+        parts: &[Arc<Part>],
+        plan: (Plan, Options),
+        channels: FleetChannels,
+        joined: Joined,
+    ) -> Self {
+        let (_, offsets) = watch::channel(joined.offsets);
+        let mut delivery = Self::of_parts(settings, parts, plan, channels, (offsets, &joined.absent));
+        for index in parts.len()..parts.len() + joined.absent.len() {
+            delivery.merged.lose(index, "its agent is not followed");
+        }
+        delivery
+    }
+
+    /// Creates a run of these parts. Those named by `absent` have no measurements.
+    fn of_parts(
+        settings: &FleetSettings,
+        parts: &[Arc<Part>],
+        (plan, options): (Plan, Options),
+        channels: FleetChannels,
+        (offsets, absent): (watch::Receiver<Vec<Option<Offset>>>, &[String]),
+    ) -> Self {
+        let orders = channels.orders;
         let mut working = JoinSet::new();
         for part in parts {
-            working.spawn(carry_out_orders(Arc::clone(part), order.clone()));
+            working.spawn(carry_out_orders(Arc::clone(part), orders.subscribe()));
         }
-        working.spawn(start(parts.to_vec(), clock, known, order, channels.event_sender));
-        let names = parts.iter().map(|part| part.name.clone());
+        let names = parts.iter().map(|part| part.name.clone()).chain(absent.iter().cloned());
         let following =
             |part: &Arc<Part>| Following { part: Arc::clone(part), is_open: true, started: None, lease_over: None };
         Self {
-            name: settings.builds.name.clone(),
+            name: settings.name.clone(),
             is_quiet: settings.is_quiet,
             on_loss: settings.on_loss,
             merged: MergedRun::new(plan, options, names),
             parts: parts.iter().map(following).collect(),
             events: channels.events,
-            clock,
+            clock: Clock::start(),
             standstill: channels.standstill,
             lease: settings.lease,
             offsets,
@@ -134,6 +176,7 @@ impl Delivery {
             changed: None,
             levels: VecDeque::new(),
             adjusting: JoinSet::new(),
+            ordered_elsewhere: RunEnd::default(),
         }
     }
 
@@ -193,6 +236,8 @@ impl Delivery {
 
     fn ended(&mut self, index: usize, ended: &Ended) {
         let is_stopping = self.orders.borrow().order > Order::Run;
+        let reported = RunEnd::reported(ended);
+        let is_ordered_elsewhere = !is_stopping && reported.lost.is_none() && reported != RunEnd::default();
         match ended.state() {
             State::Completed => {
                 if !ended.reason.is_empty() {
@@ -203,6 +248,10 @@ impl Delivery {
             }
             State::Failed if ended.lease_over => self.lease_over(index, ended),
             State::Cancelled if is_stopping => self.close(index),
+            State::Cancelled if is_ordered_elsewhere => {
+                self.ordered_elsewhere.add(&reported);
+                self.close(index);
+            }
             State::Cancelled => self.lose(index, describe_stopped_job(ended)),
             State::Failed => {
                 // If all load tests fail in the same way, the first one is enough.
@@ -345,6 +394,30 @@ pub fn print_stderr(name: &str, agent: &str, stderr: &str) {
 }
 
 impl Delivery {
+    /// Returns the plan, as the load tests have completed it.
+    pub(super) fn plan(&self) -> &Plan {
+        self.merged.plan()
+    }
+
+    /// Waits until each part has started or is over.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the run has died.
+    pub(super) async fn wait_until_started(&mut self) -> Result<(), Failure> {
+        let has_started = |following: &Following| following.started.is_some() || !following.is_open;
+        while self.death().is_none() && !self.parts.iter().all(has_started) {
+            self.receive_next().await;
+        }
+        self.death().map_or(Ok(()), |reason| Err(reason.into()))
+    }
+
+    /// Returns the reason why the run died, if it did.
+    fn death(&self) -> Option<String> {
+        let own = self.orders.borrow().run.died.clone();
+        own.or_else(|| self.ordered_elsewhere.died.clone()).map(|death| death.reason)
+    }
+
     async fn next_event(&mut self) -> Option<RunEvent> {
         loop {
             self.adjust_next();
@@ -354,19 +427,27 @@ impl Delivery {
             if !self.parts.iter().any(|following| following.is_open) {
                 return None;
             }
-            let event = tokio::select! {
-                event = self.events.recv() => event,
-                Some(answer) = self.adjusting.join_next() => return Some(self.adjusted(answer)),
-            };
-            match event {
-                Some((index, event)) => self.receive(index, event),
-                None => {
-                    for index in 0..self.parts.len() {
-                        self.receive(index, MemberEvent::Lost("its records are not received any more".to_owned()));
-                    }
+            if let Some(adjusted) = self.receive_next().await {
+                return Some(adjusted);
+            }
+        }
+    }
+
+    /// Receives the next event of a part, or the answer to a change of the load, which it returns.
+    async fn receive_next(&mut self) -> Option<RunEvent> {
+        let event = tokio::select! {
+            event = self.events.recv() => event,
+            Some(answer) = self.adjusting.join_next() => return Some(self.adjusted(answer)),
+        };
+        match event {
+            Some((index, event)) => self.receive(index, event),
+            None => {
+                for index in 0..self.parts.len() {
+                    self.receive(index, MemberEvent::Lost("its records are not received any more".to_owned()));
                 }
             }
         }
+        None
     }
 }
 
@@ -408,7 +489,16 @@ impl EngineHandle for Delivery {
     }
 
     fn broken(&self) -> Option<String> {
-        self.orders.borrow().run.died.as_ref().map(|death| death.reason.clone())
+        self.death()
+    }
+
+    fn add_end(&self, outcome: &mut RunOutcome) {
+        let RunEnd { stopped, aborted, .. } = &self.ordered_elsewhere;
+        if let (Some(elapsed), None) = (stopped, outcome.stopped) {
+            // Of a stop, the agents only know the time. It is usually that of a signal.
+            (outcome.stopped, outcome.is_interrupted) = (Some(Moment::Load(*elapsed)), true);
+        }
+        outcome.aborted = outcome.aborted.take().or_else(|| aborted.clone());
     }
 
     fn ended_early(&self) -> Option<String> {

@@ -37,7 +37,7 @@ pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, 
                     next += 1;
                     let is_last = matches!(record.record, Some(Kind::Ended(_)));
                     if let Some(keeper) = &keeper {
-                        keeper.keep(index, record.clone());
+                        keeper.keep_in_turn(index, record.clone()).await;
                         part.keep(is_last);
                     }
                     if is_last {

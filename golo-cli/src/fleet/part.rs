@@ -92,6 +92,12 @@ impl Part {
         }
     }
 
+    /// Creates the part of a job that an agent has already.
+    #[must_use]
+    pub fn found(self, job: String) -> Self {
+        Self { asking: tokio::sync::Mutex::new(Asked::Yes), job: Mutex::new(Some(job)), ..self }
+    }
+
     /// Checks that the agent can be used. A registered one may have lost its connection for a moment.
     ///
     /// # Errors

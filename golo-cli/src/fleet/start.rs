@@ -68,7 +68,12 @@ pub(super) async fn start(
     }
 }
 
-async fn measure(part: &Part, clock: &Clock) -> Result<Offset, CallError> {
+/// Measures the offset of the clock of a part's agent.
+///
+/// # Errors
+///
+/// Returns an error if the agent does not answer.
+pub(super) async fn measure(part: &Part, clock: &Clock) -> Result<Offset, CallError> {
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         rounds.push(patiently(&part.standstill, || part.agent.time(clock)).await?);

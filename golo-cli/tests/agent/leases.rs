@@ -99,6 +99,40 @@ async fn renewal_without_effect_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
+async fn running_job_can_be_left_alone_for_as_long_as_a_new_lease() {
+    let agent = Agent::start();
+    let binary = agent.load_test().await;
+    let id = agent.queue(json!({"binary": binary, "users": 1, "duration": 600, "lease": 3, "hold": true})).await;
+    let path = format!("/jobs/{id}/lease");
+    let lease = |lease: Value| agent.post(&path, lease);
+    agent.until_it(&id, "ready", |job| job["ready"] == true).await;
+    let (status, refused) = lease(json!({"lease": "1h"})).await;
+    let reason = "the job is starting: a running job can be given another lease";
+    assert_eq!((status, &refused["error"]), (StatusCode::CONFLICT, &json!(reason)));
+    for (wrong, reason) in [
+        (json!({"lease": "8d"}), "`lease` is 8d: expected a time from 1s to 7d, as 10s"),
+        (json!({"lease": "169h"}), "`lease` is 169h: expected a time from 1s to 7d, as 10s"),
+        (json!({"length": 5}), "expected no body, or `{\"lease\": TIME}`"),
+        (json!([]), "expected no body, or `{\"lease\": TIME}`"),
+    ] {
+        let (status, answer) = lease(wrong).await;
+        assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!(reason)));
+    }
+    agent.post(&format!("/jobs/{id}/start"), json!({"at": 0})).await;
+    agent.until(&id, "running").await;
+    let (status, job) = lease(json!({"lease": "100h"})).await;
+    assert_eq!((status, &job["lease"]), (StatusCode::OK, &json!(360_000.0)));
+    let begun = Instant::now();
+    while begun.elapsed().as_secs() < 6 {
+        assert_eq!(agent.job(&id).await["state"], "running");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // It can be shortened too.
+    assert_eq!(lease(json!({"lease": 1})).await.0, StatusCode::OK);
+    assert_eq!(agent.until(&id, "failed").await["reason"], RAN_OUT);
+}
+
+#[tokio::test]
 async fn lease_starts_anew_when_the_agent_does() {
     let mut agent = Agent::start();
     let binary = agent.load_test().await;

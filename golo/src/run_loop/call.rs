@@ -152,6 +152,18 @@ impl RunCall {
         self.load_test.as_deref()
     }
 
+    /// Returns the requested outputs.
+    #[must_use]
+    pub fn requested_outputs(&self) -> &[OutputArg] {
+        &self.out
+    }
+
+    /// Returns true if the run stops as soon as a threshold can no longer pass.
+    #[must_use]
+    pub fn aborts_on_fail(&self) -> bool {
+        self.abort_on_fail
+    }
+
     /// Returns true if an output writes one line for every request.
     #[must_use]
     pub fn wants_lines(&self) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use crate::engine::plan::{Plan, Target};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::{Engine, Finished, RunEvent};
-use crate::report::{Moment, Threshold};
+use crate::report::{Moment, RunOutcome, Threshold};
 use crate::transport::proxy;
 
 /// Future of an engine's next event. It is `None` once the run has ended.
@@ -62,6 +62,11 @@ pub trait EngineHandle: Send {
     /// Returns the reason why the engine did not deliver the whole plan, unless this process stopped it.
     fn ended_early(&self) -> Option<String> {
         None
+    }
+
+    /// Adds an end of the run that another process has ordered, if the engine knows of one.
+    fn add_end(&self, outcome: &mut RunOutcome) {
+        let _ = outcome;
     }
 
     /// Returns the number of raw outputs that the engine produced and this process did not receive.

@@ -7,13 +7,14 @@ mod transport;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, Command};
 
 pub use self::flags::OwnFlags;
 pub(super) use self::flags::{Flag, flags};
 pub(super) use self::transport::TransportArgs;
 
 use super::job_file::{JobFile, Mistake, Value, toml};
+use crate::engine::Options;
 use crate::engine::plan::{Arrivals, Asked, Plan, Rate, ScenarioArg, ScenarioRequest, Stage, parse_duration};
 use crate::report::OutputArg;
 use crate::report::Threshold;
@@ -72,10 +73,10 @@ struct LoadArgs {
     graceful_stop: Option<Duration>,
 }
 
-/// Flags for the run and its results.
+/// Flags for the verdict of a run, and for what is written about it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Run")]
-struct HowArgs {
+pub struct OutcomeArgs {
     /// Exit with 99 unless this holds: 'http_req_duration p(95)<200ms', 'http_req_failed rate<5% over 30s' (may be
     /// repeated)
     #[arg(short, long, value_name = "EXPR")]
@@ -83,6 +84,25 @@ struct HowArgs {
     /// Stop as soon as a threshold can no longer hold
     #[arg(long, action = ArgAction::SetTrue)]
     abort_on_fail: bool,
+    /// Write results (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX,
+    /// failures=FILE.jsonl with samples of failed requests, or jsonl=FILE with one line per request; jsonl=- writes to
+    /// stdout, and the summary then goes to stderr
+    #[arg(short, long, value_name = "TYPE=ARG")]
+    out: Vec<OutputArg>,
+    /// Print the summary, errors and warnings only
+    #[arg(short, long, action = ArgAction::SetTrue)]
+    quiet: bool,
+    /// Print no progress during the run
+    #[arg(long, action = ArgAction::SetTrue)]
+    no_progress: bool,
+}
+
+/// Flags for the run and its results.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Run")]
+struct HowArgs {
+    #[command(flatten)]
+    outcome: OutcomeArgs,
     /// Settings of a scenario, which override the load test's (may be repeated): a weight, or a load of its own:
     /// buy:weight=5, buy:users=5,start=30s, buy:rate=10/s
     #[arg(long, value_name = "NAME:KEY=VALUE,…", help_heading = "Load")]
@@ -102,11 +122,6 @@ struct HowArgs {
     /// Longest delay of starts before the run is INVALID [default: 10ms, or a tenth of the time between two starts]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     max_lag: Option<Duration>,
-    /// Write results (may be repeated): summary=FILE.json, html=FILE.html, junit=FILE.xml, csv=PREFIX,
-    /// failures=FILE.jsonl with samples of failed requests, or jsonl=FILE with one line per request; jsonl=- writes to
-    /// stdout, and the summary then goes to stderr
-    #[arg(short, long, value_name = "TYPE=ARG")]
-    out: Vec<OutputArg>,
     /// Mask this header, query parameter or field in samples of failed requests, beside well-known ones (may be repeated)
     #[arg(long, value_name = "NAME")]
     mask: Vec<String>,
@@ -117,12 +132,6 @@ struct HowArgs {
     /// Read settings that no flag sets from a job file: TOML with the flags' names as keys (`golo run` also reads YAML)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Print the summary, errors and warnings only
-    #[arg(short, long, action = ArgAction::SetTrue)]
-    quiet: bool,
-    /// Print no progress during the run
-    #[arg(long, action = ArgAction::SetTrue)]
-    no_progress: bool,
 }
 
 impl RunArgs {
@@ -213,6 +222,7 @@ impl<T: OwnFlags> RunArgs<T> {
         load_test: Option<PathBuf>,
     ) -> Result<(RunCall, T), SettingError> {
         let Self { load, mut how, transport, own } = self;
+        let outcome = std::mem::take(&mut how.outcome);
         how.data.sort_unstable();
         how.data.dedup();
         let asked = load.into_asked();
@@ -227,16 +237,16 @@ impl<T: OwnFlags> RunArgs<T> {
             seed: how.seed.unwrap_or_default(),
             max_lag: how.max_lag,
             transport: transport.into_options()?,
-            thresholds: how.threshold,
-            abort_on_fail: how.abort_on_fail,
-            out: how.out,
+            thresholds: outcome.threshold,
+            abort_on_fail: outcome.abort_on_fail,
+            out: outcome.out,
             masks: how.mask.into_iter().collect(),
             keeps_failures: false,
             data: how.data,
             params,
             load_test,
-            quiet: how.quiet,
-            progress: !how.quiet && !how.no_progress,
+            quiet: outcome.quiet,
+            progress: !outcome.quiet && !outcome.no_progress,
         };
         Ok((call, own))
     }
@@ -315,23 +325,58 @@ impl From<Asked> for LoadArgs {
     }
 }
 
+impl OutcomeArgs {
+    fn over(self, below: Self) -> Self {
+        Self {
+            threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },
+            abort_on_fail: self.abort_on_fail || below.abort_on_fail,
+            out: if self.out.is_empty() { below.out } else { self.out },
+            quiet: self.quiet || below.quiet,
+            no_progress: self.no_progress || below.no_progress,
+        }
+    }
+
+    /// Completes these flags from the environment, then with the defaults. The result describes a run that was started
+    /// before, with this plan and these options, by its job. `own` are the flags that the command has in addition.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message about the setting that is invalid, and what was expected.
+    pub fn into_call_of<T: OwnFlags>(
+        self,
+        own: T,
+        variable: impl Fn(&str) -> Option<String>,
+        (plan, options, thresholds): (Plan, Options, Vec<Threshold>),
+    ) -> Result<(RunCall, T), SettingError> {
+        let flags = T::augment_args(Self::augment_args(Command::new("")));
+        let names: Vec<_> = flags.get_arguments().filter_map(clap::Arg::get_long).map(variable_of).collect();
+        let known = |name: &str| names.iter().find(|own| *own == name).and_then(|_| variable(name));
+        let (environment, _) = RunArgs::<T>::of_environment(known)?;
+        let how = HowArgs { outcome: self, ..HowArgs::default() };
+        let said = RunArgs { how, own, load: LoadArgs::default(), transport: TransportArgs::default() };
+        let (mut call, own) = said.over(environment).into_call_with_params(Vec::new(), None)?;
+        let further: Vec<_> = call.thresholds.drain(..).filter(|further| !thresholds.contains(further)).collect();
+        call.thresholds = [thresholds, further].concat();
+        let Options { job_name, workers, seed, share: _, max_lag } = options;
+        (call.plan, call.job_name, call.workers) = (plan, Some(job_name), Some(workers));
+        (call.seed, call.max_lag) = (seed, max_lag);
+        Ok((call, own))
+    }
+}
+
 impl HowArgs {
     fn over(self, below: Self) -> Self {
         Self {
+            outcome: self.outcome.over(below.outcome),
             name: self.name.or(below.name),
             workers: self.workers.or(below.workers),
             seed: self.seed.or(below.seed),
             max_lag: self.max_lag.or(below.max_lag),
             scenario: [below.scenario, self.scenario].concat(),
             only: self.only.or(below.only),
-            threshold: if self.threshold.is_empty() { below.threshold } else { self.threshold },
-            abort_on_fail: self.abort_on_fail || below.abort_on_fail,
-            out: if self.out.is_empty() { below.out } else { self.out },
             mask: if self.mask.is_empty() { below.mask } else { self.mask },
             data: if self.data.is_empty() { below.data } else { self.data },
             file: self.file.or(below.file),
-            quiet: self.quiet || below.quiet,
-            no_progress: self.no_progress || below.no_progress,
         }
     }
 }
@@ -384,6 +429,23 @@ pub(super) mod tests {
         assert_eq!(plan(&["-u", "5"], &[("GOLO_RATE", "7/s"), ("GOLO_ARRIVALS", "poisson")]), plan(&["-u", "5"], &[]));
         assert_eq!(plan(&["-s", "1s:5"], &[("GOLO_DURATION", "7s")]), plan(&["-s", "1s:5"], &[]));
         assert_eq!(plan(&["-d", "5s"], &[("GOLO_STAGE", "1s:5,2s:0")]), plan(&["-d", "5s"], &[]));
+    }
+
+    #[test]
+    fn settings_of_a_run_that_was_started_before_are_kept() {
+        let started = call(&["-u", "7", "-d", "3", "--seed", "5", "-t", "iterations count>1"], &[]).unwrap();
+        let told = (started.plan.clone(), started.options("shop"), started.thresholds.clone());
+        let further = ["iterations count>1", "iterations count<9"].map(|text| text.parse().unwrap());
+        let flags = OutcomeArgs { threshold: further.to_vec(), ..OutcomeArgs::default() };
+        // The load of other runs may be set in the environment.
+        let variable = |name: &str| match name {
+            "GOLO_USERS" | "GOLO_QUIET" => Some("1".to_owned()),
+            "GOLO_FILE" => Some("/none".to_owned()),
+            _ => None,
+        };
+        let (call, ()) = flags.into_call_of((), variable, told).unwrap();
+        assert_eq!((&call.plan, &call.thresholds[..]), (&started.plan, &further[..]));
+        assert_eq!((call.options("other"), call.quiet), (started.options("shop"), true));
     }
 
     #[test]

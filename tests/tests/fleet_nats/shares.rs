@@ -125,3 +125,18 @@ async fn each_platform_gets_its_build() {
     let said = finished.stdout.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains(&format!("there is no `--binary {platform}=PATH` for it")), "{said}");
 }
+
+#[tokio::test]
+async fn detached_run_is_followed_later() {
+    let Some(nats) = Nats::start().await else { return };
+    let _agents = agents(&nats, 2, &[]).await;
+    let target = sample();
+    let mut command = golo(&nats, &["submit", BINARY, "--detach", "-u", "4", "--pace", "50ms", "-d", "5"]);
+    command.args(["--max-lag", "10s", "-e", &format!("TARGET_URL={}", target.url())]);
+    let detached = Program::spawn(command).finish().await;
+    assert_eq!(detached.code, Some(0), "{detached:?}");
+    let attached = Program::spawn(golo(&nats, &["attach", &detached.stdout[0]])).finish().await;
+    assert_eq!(attached.code, Some(0), "{attached:?}");
+    assert!(attached.stdout[0].contains("PASSED: 400 requests"), "{attached:?}");
+    assert_eq!(target.counter().seen, 400);
+}

@@ -215,6 +215,16 @@ impl Fleet {
         jobs
     }
 
+    /// Waits until the last job of each agent is in this state.
+    pub(super) async fn until_all(&self, state: &str) {
+        within(&format!("all jobs are {state}"), async {
+            while self.last_jobs().await.iter().any(|job| job["state"] != state) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+
     /// Asserts that every running agent has finished all its jobs, and waits until no load test process is left.
     pub(super) async fn assert_idle(&self) {
         for agent in self.agents.iter().filter(|agent| agent.program.is_some()) {
@@ -227,7 +237,7 @@ impl Fleet {
     }
 }
 
-/// A call of `golo submit`, and the folder for its reports.
+/// A call of `golo submit` or `golo attach`, and the folder for its reports.
 pub(super) struct Call {
     pub(super) command: Command,
     folder: TempDir,
@@ -248,25 +258,45 @@ pub(super) struct Ran {
 
 impl Call {
     pub(super) fn new(fleet: &Fleet, load_test: &str, target: &str, flags: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::submit(fleet, load_test, target, flags).with_summary()
+    }
+
+    /// Creates a call of `golo submit` that leaves the run to its agents.
+    pub(super) fn detached(fleet: &Fleet, load_test: &str, target: &str, flags: &str) -> Self {
+        Self::submit(fleet, load_test, target, flags).args("--detach")
+    }
+
+    /// Creates a call of `golo attach`.
+    pub(super) fn attach(fleet: &Fleet, run: &str, flags: &str) -> Self {
+        let mut call = Self::of_fleet(fleet);
+        call.command.arg("attach").arg(run);
+        call.args(flags).with_summary()
+    }
+
+    fn submit(fleet: &Fleet, load_test: &str, target: &str, flags: &str) -> Self {
+        let mut call = Self::of_fleet(fleet);
+        let load_test = match load_test {
+            JOBS => script(&call.folder, JOBS, BINARY),
+            SETUPS => script(&call.folder, SETUPS, SETUPS_BINARY),
+            FEEDS => script(&call.folder, FEEDS, FEEDS_BINARY),
+            path => PathBuf::from(path),
+        };
+        call.command.arg("submit").arg(load_test).arg("-e").arg(format!("TARGET_URL={target}"));
+        call.args(flags)
+    }
+
+    fn of_fleet(fleet: &Fleet) -> Self {
         let mut command = command(env!("CARGO_BIN_EXE_golo-command"));
         for name in ["GOLO_HOSTS", "GOLO_TOKEN", "GOLO_CA", "GOLO_ON_AGENT_LOSS"] {
             command.env_remove(name);
         }
-        let load_test = match load_test {
-            JOBS => script(&folder, JOBS, BINARY),
-            SETUPS => script(&folder, SETUPS, SETUPS_BINARY),
-            FEEDS => script(&folder, FEEDS, FEEDS_BINARY),
-            path => PathBuf::from(path),
-        };
-        command
-            .arg("submit")
-            .arg(load_test)
-            .arg("-e")
-            .arg(format!("TARGET_URL={target}"))
-            .args(flags.split_whitespace());
-        command.arg("--out").arg(format!("summary={}", summary(&folder).display()));
-        Self { command, folder, agents: fleet.agents.iter().map(|agent| agent.name.clone()).collect() }
+        let agents = fleet.agents.iter().map(|agent| agent.name.clone()).collect();
+        Self { command, folder: tempfile::tempdir().unwrap(), agents }
+    }
+
+    fn with_summary(mut self) -> Self {
+        self.command.arg("--out").arg(format!("summary={}", summary(&self.folder).display()));
+        self
     }
 
     /// Does not pass the agents of the fleet.

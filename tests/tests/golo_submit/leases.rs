@@ -11,16 +11,6 @@ use super::fleet::{Agent, BINARY, Call, Fleet, JOBS, sample};
 
 const RAN_OUT: &str = "the lease of 2s ran out: the client gave no sign of life";
 
-/// Waits until the last job of each agent is in this state.
-async fn until_all(fleet: &Fleet, state: &str) {
-    golo_tests::within(&format!("all jobs are {state}"), async {
-        while fleet.last_jobs().await.iter().any(|job| job["state"] != state) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
-}
-
 /// The run ends while the process stands still, for longer than an agent may be silent.
 #[tokio::test]
 async fn standing_still_is_not_the_silence_of_agents() {
@@ -31,7 +21,7 @@ async fn standing_still_is_not_the_silence_of_agents() {
     running.program.signal(Signal::STOP);
     let stopped = Instant::now();
     until("it has stood still for long enough", || stopped.elapsed() > Duration::from_secs(12)).await;
-    until_all(&fleet, "completed").await;
+    fleet.until_all("completed").await;
     running.program.signal(Signal::CONT);
     let ran = running.finish().await;
     ran.assert_ended_with(0, "PASSED");
@@ -46,7 +36,7 @@ async fn killed_submit_leaves_no_load_and_no_blocked_queue() {
     let running = Call::new(&fleet, JOBS, target.url(), "-u 2 --pace 20ms -d 600 --lease 2s").spawn();
     until("there is load", || target.counter().seen > 50).await;
     running.program.signal(Signal::KILL);
-    until_all(&fleet, "failed").await;
+    fleet.until_all("failed").await;
     for job in fleet.last_jobs().await {
         assert_eq!(job["reason"], RAN_OUT);
     }
@@ -60,7 +50,7 @@ async fn killed_submit_leaves_no_load_and_no_blocked_queue() {
     held.program.stderr.wait_for("which has a job before this one").await;
     golo_tests::within("it is ready", async { while fleet.last_jobs().await[0]["ready"] != true {} }).await;
     held.program.signal(Signal::KILL);
-    until_all(&fleet, "failed").await;
+    fleet.until_all("failed").await;
     let ran = Call::new(&fleet, JOBS, target.url(), "-i 2").alone();
     let ran = ran.args(&format!("--agent {}", fleet.agents[0].name)).finish().await;
     ran.assert_ended_with(0, "PASSED: 2 requests");

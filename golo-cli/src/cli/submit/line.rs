@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use golo::cli::{RunArgs, pair, parse_duration};
 use golo::report::duration;
 
 use crate::agent::lease::{LONGEST, SHORTEST};
 use crate::cli::command::UsageError;
-use crate::cli::members::MemberArgs;
+use crate::cli::members::{LossArgs, MemberArgs};
 use crate::cli::run::RunOwn;
-use crate::fleet::OnAgentLoss;
 
 /// Default lease.
 const LEASE: Duration = Duration::from_secs(10);
@@ -22,6 +21,7 @@ Examples:
   golo submit target/release/shop -u 300 -d 5m --agent load1:8081 --agent load2:8081
   GOLO_HOSTS=load1:8081,load2:8081 golo submit . -r 2000/s -d 1m -o html=shop.html
   golo submit target/release/shop -u 30000 -d 5m --nats nats://load.example:4222 --agents 20 --select zone=eu
+  run=$(golo submit . -u 300 -d 8h --agent load1:8081 --detach); golo attach \"$run\" --agent load1:8081
 
 The plan is shared by all agents: of 300 users, each of three agents runs 100. A number of --connections is shared in the
 same way. All start at the same moment. The summary, outputs and thresholds cover the measurements of all agents. Exit codes
@@ -29,10 +29,15 @@ are those of `golo run`: 0 passed, 96 invalid, 99 a threshold failed, 104 wrong 
 started or died, for example because an agent cannot be reached. Ctrl-C stops every agent and still prints the report.
 If this process is killed, or cut off from an agent, the agent stops its load when the --lease has run out.
 
+With --detach the run needs this process only until all agents have started. Its ID goes to stdout. `golo attach ID` with
+the same agents follows the run, prints the summary, judges the thresholds, and exits with the code of the verdict: while the
+run goes on, or after it. Give it the outputs, --abort-on-fail and --web; `submit --detach` refuses them. The --lease counts
+until all agents have started; then the run has the time that its plan can take, at most 7 days.
+
 --workers, --max-memory and --max-descriptors apply to each agent. Raw lines (jsonl=) stay on the agents. The results of all
 agents are stored on this machine, as by `golo run`. Agents with a collector also send it their results, under the same run.
 
-Every flag except -e can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables.";
+Every flag except -e, --signature and --detach can be set by a variable: --warm-up by GOLO_WARM_UP. Flags override variables.";
 
 /// Flags of `golo submit`.
 #[derive(Debug, Args)]
@@ -45,21 +50,24 @@ pub struct SubmitLine {
     /// Load test for agents of one platform, as linux-arm64=PATH (may be repeated). Agents of other platforms run BINARY
     #[arg(long, value_name = "PLATFORM=PATH", value_parser = build, help_heading = "Agents")]
     pub binary: Vec<(String, PathBuf)>,
-    /// The agents.
+    /// Agents of the run.
     #[command(flatten)]
     pub members: MemberArgs,
+    /// Reaction to the loss of an agent.
+    #[command(flatten)]
+    pub loss: LossArgs,
     /// Signature of BINARY, for agents with `--trust`: see `golo sign` [default: BINARY.minisig, if it exists, as for each
     /// --binary]
     #[arg(long, value_name = "FILE", help_heading = "Agents")]
     pub signature: Option<PathBuf>,
-    /// Reaction to the loss of an agent (10 s of silence): `fail` stops the run and exits with 107; `continue` goes on
-    /// without its share, reports the missing load and exits with 96 [env: GOLO_ON_AGENT_LOSS] [default: fail]
-    #[arg(long, value_name = "fail|continue", value_enum, hide_possible_values = true, help_heading = "Agents")]
-    pub on_agent_loss: Option<OnAgentLoss>,
     /// Time without a sign of life from this process, for example after it was killed, after which each agent stops its
     /// load and keeps the results [env: GOLO_LEASE] [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = lease, help_heading = "Agents")]
     pub lease: Option<Duration>,
+    /// Print the ID of the run and exit once all agents have started: they run the plan to its end, and `golo attach`
+    /// follows the run and reports
+    #[arg(long, help_heading = "Agents")]
+    pub detach: bool,
     /// Plan, outputs and other options of the run.
     #[command(flatten)]
     pub run: RunArgs<RunOwn>,
@@ -81,21 +89,6 @@ impl SubmitLine {
                 lease(&text).map_err(|error| UsageError::wrong(format_args!("`GOLO_LEASE` is `{text}`: {error}")))
             }
             (None, None) => Ok(LEASE),
-        }
-    }
-
-    /// Returns what happens to the run if an agent is lost.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the variable has a wrong value.
-    pub(super) fn on_agent_loss(&self, variable: impl Fn(&str) -> Option<String>) -> Result<OnAgentLoss, UsageError> {
-        match (self.on_agent_loss, variable("GOLO_ON_AGENT_LOSS")) {
-            (Some(on_loss), _) => Ok(on_loss),
-            (None, Some(text)) => OnAgentLoss::from_str(&text, false).map_err(|_| {
-                UsageError::wrong(format_args!("`GOLO_ON_AGENT_LOSS` is `{text}`: expected `fail` or `continue`"))
-            }),
-            (None, None) => Ok(OnAgentLoss::Fail),
         }
     }
 }
@@ -132,19 +125,6 @@ mod tests {
     #[test]
     fn command_line_definition_is_valid() {
         Line::command().debug_assert();
-    }
-
-    #[test]
-    fn reaction_to_a_loss_comes_from_the_flag_or_else_the_variable() {
-        let on_loss = |flags: &[&str], value: Option<&str>| {
-            let line = Line::try_parse_from(["submit"].iter().chain(flags)).unwrap().submit;
-            line.on_agent_loss(|_| value.map(str::to_owned)).map_err(|error| error.to_string())
-        };
-        assert_eq!(on_loss(&[], None), Ok(OnAgentLoss::Fail));
-        assert_eq!(on_loss(&[], Some("continue")), Ok(OnAgentLoss::Continue));
-        assert_eq!(on_loss(&["--on-agent-loss", "fail"], Some("continue")), Ok(OnAgentLoss::Fail));
-        let error = on_loss(&[], Some("wait")).unwrap_err();
-        assert!(error.starts_with("`GOLO_ON_AGENT_LOSS` is `wait`: expected `fail`"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use golo::wire;
 use golo_proto::engine as pb;
 use golo_proto::engine::event::Event;
 use golo_proto::results::{Begun, Ended, Record, record};
+use tokio::time::{Instant, sleep};
 
 use super::KeepArgs;
 use super::storing::{End, Storing};
@@ -22,7 +23,9 @@ use crate::support::moments::now;
 
 /// Maximum number of queued records: enough for some minutes without a response from the disk.
 const WAITING: usize = 1024;
-/// Maximum time that the end of a run waits for the remaining records to be written.
+/// Pause before another look for room in the queue.
+const FULL: Duration = Duration::from_millis(5);
+/// Maximum time that the end of a run waits for the remaining records to be written, and a record for room in the queue.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Number of characters of a short run ID.
 const SHORT: usize = 8;
@@ -92,6 +95,21 @@ impl Keeper {
 
     fn record(&self, record: record::Record) {
         self.keep(0, Record { at: now(), record: Some(record) });
+    }
+
+    /// Queues the next record of a part once there is room for it, within 10 s. The records of a run that is followed from
+    /// its beginning arrive faster than the disk takes them.
+    pub async fn keep_in_turn(&self, part: usize, record: Record) {
+        let until = Instant::now() + PATIENCE;
+        let mut next = (part, record);
+        while !self.storing.has_failed() {
+            next = match self.records.try_send(next) {
+                Err(TrySendError::Full(next)) if Instant::now() < until => next,
+                Ok(()) => return,
+                Err(_) => return self.storing.end(End::Missing("the disk is too slow".to_owned())),
+            };
+            sleep(FULL).await;
+        }
     }
 
     /// Queues the next record of a part. Never blocks.
