@@ -277,6 +277,11 @@ impl Board {
         Figures { plan, state, ended: *ended, failed: *failed, rate: *rate, p95: durations.quantile(0.95) }
     }
 
+    /// True if there are measurements for the next view.
+    pub(super) fn has_offer(&self) -> bool {
+        self.lock().views.has_offer()
+    }
+
     /// Makes the next view, if there are measurements for it.
     pub fn make_view(&self) {
         let offer = self.lock().views.take();

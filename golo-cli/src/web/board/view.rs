@@ -60,6 +60,11 @@ impl Views {
         self.due.is_none_or(|due| Instant::now() + EARLY >= due)
     }
 
+    /// True if there are measurements for the next view.
+    pub(super) fn has_offer(&self) -> bool {
+        self.offer.is_some()
+    }
+
     /// Takes measurements for the next view.
     pub(super) fn put(&mut self, offer: Offer) {
         self.offer = Some(offer);

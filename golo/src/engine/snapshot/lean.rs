@@ -41,7 +41,7 @@ impl Snapshot {
             errors: self.errors.clone(),
             redirects: self.redirects.clone(),
             generator: self.generator.clone(),
-            connections: self.connections.clone(),
+            connections: self.connections,
             user_starts: self.user_starts.clone(),
             start_waits: self.start_waits.clone(),
             tags: self.tags.clone(),
