@@ -9,6 +9,7 @@ mod assets;
 pub mod board;
 mod events;
 mod follow;
+mod maker;
 mod pages;
 mod routes;
 mod server;

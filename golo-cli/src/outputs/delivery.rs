@@ -50,6 +50,16 @@ pub trait Courier: Send {
     fn send<'a>(&'a mut self, parcel: &'a Parcel) -> Sending<'a>;
 }
 
+/// Compresses a body in the block format of Snappy.
+///
+/// # Errors
+///
+/// Returns an error if the body has more than 4 GB.
+pub fn compressed(body: &[u8]) -> Result<Bytes, snap::Error> {
+    // The compressor's own vector keeps as much memory as a body that cannot be compressed would need.
+    Encoder::new().compress_vec(body).map(|compressed| Bytes::copy_from_slice(&compressed))
+}
+
 /// Seconds that wait for a receiver.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -87,9 +97,11 @@ impl Second {
     }
 
     fn packed(self) -> Self {
-        let pack = |body: &Bytes| Encoder::new().compress_vec(body).map(Bytes::from);
-        let parcels: Result<_, snap::Error> =
-            self.parcels.iter().map(|parcel| Ok(Parcel { kind: parcel.kind, body: pack(&parcel.body)? })).collect();
+        let parcels: Result<_, snap::Error> = self
+            .parcels
+            .iter()
+            .map(|parcel| Ok(Parcel { kind: parcel.kind, body: compressed(&parcel.body)? }))
+            .collect();
         // Only bodies of more than 4 GB cannot be compressed.
         parcels.map_or(self, |parcels| Self { parcels, is_packed: true })
     }
@@ -277,6 +289,19 @@ mod tests {
         queue.written("test", "there").unwrap().remark
     }
 
+    /// Returns the memory that the bodies of a queue take, with what is unused in it.
+    fn room(queue: &Queue) -> usize {
+        let mut inner = queue.lock();
+        let parcels = inner.waiting.iter_mut().flat_map(|second| &mut second.parcels);
+        let room_of = |parcel: &mut Parcel| {
+            let body = std::mem::take(&mut parcel.body).try_into_mut().unwrap();
+            let room = body.capacity();
+            parcel.body = body.freeze();
+            room
+        };
+        parcels.map(room_of).sum()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn seconds_arrive_in_order_after_the_receiver_was_away() {
         let (queue, fake) = (Arc::new(Queue::default()), Fake::default());
@@ -346,6 +371,7 @@ mod tests {
         all.iter().for_each(|lines| queue.push(second(&[lines])));
         let length: usize = all.iter().map(String::len).sum();
         assert!(queue.lock().bytes * 3 < length, "{} of {length} bytes", queue.lock().bytes);
+        assert!(room(&queue) * 3 < length, "{} of {length} bytes", room(&queue));
         queue.close();
         deliver(Arc::clone(&queue), Box::new(fake.clone())).await;
         assert!(*fake.accepted.lock().unwrap() == all);

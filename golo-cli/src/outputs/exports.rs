@@ -166,7 +166,9 @@ impl Exports {
         _ = self.messages.send(message);
     }
 
-    fn second(&mut self, second: Second) {
+    fn second(&mut self, mut second: Second) {
+        // No receiver gets the distributions of phases, and those of the whole run are large.
+        second.snapshot.keep_sums_of_phases();
         let second = match self.pending.take() {
             Some(mut pending) => {
                 pending.snapshot.merge(&second.snapshot);
@@ -197,12 +199,14 @@ impl MetricsOutput for Exports {
     }
 
     fn measured(&mut self, finished: &Finished) {
-        let mut rest = finished.rest.clone();
+        let (mut totals, mut rest) = (finished.totals.clone(), finished.rest.clone());
+        totals.keep_sums_of_phases();
+        rest.keep_sums_of_phases();
         if let Some(pending) = self.pending.take() {
             rest.merge(&pending.snapshot);
         }
         let rest = Second { elapsed: finished.whole_time, snapshot: rest, users: 0, connections: 0 };
-        self.tell(Message::Measured(Box::new((finished.totals.clone(), rest))));
+        self.tell(Message::Measured(Box::new((totals, rest))));
     }
 
     fn finish(&mut self, _: &RunOutcome) -> Vec<Written> {

@@ -19,7 +19,7 @@ use prost::Message as _;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use rustc_hash::FxHasher;
 
-use super::delivery::{Courier, Parcel, SendError, Sending};
+use super::delivery::{Courier, Parcel, SendError, Sending, compressed};
 use super::exports::{Encoder, Receiver};
 use super::families::Extent;
 use super::frame::{Frame, milliseconds};
@@ -78,8 +78,8 @@ struct RemoteWrite {
 }
 
 impl RemoteWrite {
-    fn lines(&mut self, frame: &Frame<'_>) -> Vec<Line> {
-        let mut lines = Vec::new();
+    /// Calls `each` for all series of a frame.
+    fn lines(&mut self, frame: &Frame<'_>, mut each: impl FnMut(Line)) {
         for family in frame.families(Extent::Totals) {
             let name = name(family);
             for (series, value) in &family.series {
@@ -90,11 +90,10 @@ impl RemoteWrite {
                     labels.extend(of_series.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
                     labels.extend(sample.label.map(|(name, value)| (name.to_owned(), value)));
                     labels.sort_unstable();
-                    lines.push(self.line(labels, sample.value, sample.is_counter, frame));
+                    each(self.line(labels, sample.value, sample.is_counter, frame));
                 });
             }
         }
-        lines
     }
 
     fn line(&mut self, labels: Vec<(String, String)>, value: f64, is_counter: bool, frame: &Frame<'_>) -> Line {
@@ -115,22 +114,29 @@ impl RemoteWrite {
 impl Encoder for RemoteWrite {
     fn encode(&mut self, frame: &Frame<'_>) -> Vec<Parcel> {
         let takes_v2 = self.takes_v2.load(Relaxed);
-        let parcel = |lines: &[Line]| {
-            let (kind, body) = if takes_v2 { (V2, encode_v2(lines)) } else { (V1, encode_v1(lines)) };
-            Parcel { kind, body: compressed(&body) }
+        let parcel = |lines: Vec<Line>| {
+            let (kind, body) = if takes_v2 { (V2, encode_v2(&lines)) } else { (V1, encode_v1(lines)) };
+            Parcel { kind, body: request(&body) }
         };
-        self.lines(frame).chunks(BATCH).map(parcel).collect()
+        // Only one batch is in memory with all its texts: they take many times the room of a request.
+        let (mut parcels, mut batch) = (Vec::new(), Vec::new());
+        self.lines(frame, |line| {
+            batch.push(line);
+            if batch.len() == BATCH {
+                parcels.push(parcel(std::mem::take(&mut batch)));
+            }
+        });
+        if !batch.is_empty() {
+            parcels.push(parcel(batch));
+        }
+        parcels
     }
 }
 
-fn encode_v1(lines: &[Line]) -> Vec<u8> {
-    let series = lines.iter().map(|line| pb::TimeSeries {
-        labels: line
-            .labels
-            .iter()
-            .map(|(name, value)| pb::Label { name: name.clone(), value: value.clone() })
-            .collect(),
-        samples: line.samples.clone(),
+fn encode_v1(lines: Vec<Line>) -> Vec<u8> {
+    let series = lines.into_iter().map(|line| pb::TimeSeries {
+        labels: line.labels.into_iter().map(|(name, value)| pb::Label { name, value }).collect(),
+        samples: line.samples,
     });
     pb::WriteRequest { timeseries: series.collect() }.encode_to_vec()
 }
@@ -157,9 +163,10 @@ fn encode_v2(lines: &[Line]) -> Vec<u8> {
     pb::RequestV2 { symbols, timeseries }.encode_to_vec()
 }
 
-fn compressed(body: &[u8]) -> Bytes {
-    // Fails only for more than 4 GiB, which a batch never has.
-    snap::raw::Encoder::new().compress_vec(body).unwrap_or_default().into()
+/// Returns an encoded request as it is sent.
+fn request(body: &[u8]) -> Bytes {
+    // Fails only for more than 4 GB, which a batch never has.
+    compressed(body).unwrap_or_default()
 }
 
 /// Sends requests, and finds out once which version the receiver stores.
@@ -181,7 +188,7 @@ impl RemoteWriteCourier {
 
     async fn probe(&mut self) -> Result<(), SendError> {
         self.speak(V2);
-        let empty = Parcel { kind: V2, body: compressed(&encode_v2(&[])) };
+        let empty = Parcel { kind: V2, body: request(&encode_v2(&[])) };
         match self.http.post(&empty).await {
             Ok(headers) => self.takes_v2.store(headers.contains_key(WRITTEN), Relaxed),
             // A receiver of 1.0 may well refuse it.

@@ -31,9 +31,9 @@ impl WebOutput {
     }
 
     /// Returns the measurements so far.
-    fn so_far(&self, totals: &Snapshot) -> Finished {
+    fn so_far(&self, totals: Snapshot) -> Finished {
         so_far(Finished {
-            totals: totals.clone(),
+            totals,
             started_at: self.started_at,
             whole_time: self.elapsed,
             ..Finished::not_started(self.plan.clone(), self.options.clone(), None)
@@ -79,7 +79,7 @@ impl MetricsOutput for WebOutput {
         self.elapsed = second.elapsed;
         self.watch.second(second);
         self.board.add_second(second);
-        self.board.offer(|| Offer { finished: self.so_far(totals), watch: self.watch.clone() });
+        self.board.offer(|| Offer::of(totals, &self.watch, |totals| self.so_far(totals)));
     }
 
     fn measured(&mut self, _: &Finished) {

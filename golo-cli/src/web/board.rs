@@ -233,14 +233,13 @@ impl Board {
 
     /// Shows the end of the run.
     pub fn end(&self, outcome: RunOutcome) {
-        let outcome = Arc::new(outcome);
-        let view = View::of(Arc::clone(&outcome));
+        let view = View::of(&outcome);
         // The process of a run that can be steered soon ends.
-        let samples = (self.orders.is_some() && self.is_watched()).then(|| samples(&outcome));
+        let samples = (self.orders.is_some() && self.is_watched()).then(|| samples(&outcome.finished.totals));
         self.update(|inner| {
             inner.head.end(&outcome, &view.verdict);
             inner.views.last_samples = samples;
-            inner.views.set(view);
+            inner.views.set(view, outcome.finished.totals.into_failures());
             inner.change();
         });
     }
@@ -278,15 +277,20 @@ impl Board {
         Figures { plan, state, ended: *ended, failed: *failed, rate: *rate, p95: durations.quantile(0.95) }
     }
 
+    /// True if there are measurements for the next view.
+    pub(super) fn has_offer(&self) -> bool {
+        self.lock().views.has_offer()
+    }
+
     /// Makes the next view, if there are measurements for it.
     pub fn make_view(&self) {
         let offer = self.lock().views.take();
         if let Some(offer) = offer {
-            let view = View::of_offer(offer);
+            let (view, failures) = View::of_offer(offer);
             let mut inner = self.lock();
             // The view of the end is final.
             if !inner.head.is_over {
-                inner.views.set(view);
+                inner.views.set(view, failures);
             }
         }
     }
@@ -294,8 +298,8 @@ impl Board {
     /// Returns the samples of failed requests as JSON, if there is a view.
     #[must_use]
     pub fn samples(&self) -> Option<String> {
-        let outcome = self.lock().views.outcome();
-        outcome.map(|outcome| samples(&outcome))
+        let failures = self.lock().views.failures();
+        failures.map(|failures| samples(&failures))
     }
 
     /// Adds a viewer.

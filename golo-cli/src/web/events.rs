@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::board::{Board, News, Viewer};
+use super::maker;
 use super::shelf::Shelf;
 
 /// Time between two looks at a run that is being stored.
@@ -38,8 +39,7 @@ async fn send(shelf: Shelf, mut viewer: Viewer, sender: mpsc::Sender<Result<Byte
         let Ok(permit) = sender.reserve().await else { return };
         let is_followed = shelf.refresh(viewer.board()).await;
         let board = Arc::clone(viewer.board());
-        // Making a view of a thousand routes takes a while.
-        _ = tokio::task::spawn_blocking(move || board.make_view()).await;
+        maker::make_view(board).await;
         match viewer.news() {
             Some(News { name, json }) => {
                 permit.send(Ok(frame(name, &json)));

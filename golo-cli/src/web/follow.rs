@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use golo::engine::snapshot::Snapshot;
 use golo::engine::{Finished, Options};
 use golo::report::Watch;
 use golo::wire;
@@ -101,7 +102,7 @@ impl Follower {
         if self.read.len() > 1 {
             board.set_agents(parts.iter().map(agent_row).collect());
         }
-        board.offer(|| Offer { finished: self.so_far(), watch: self.watch.clone() });
+        board.offer(|| Offer::of(self.merged.totals(), &self.watch, |totals| self.so_far(totals)));
         let heard_at = parts.iter().map(|part| part.heard_at_ns).max().unwrap_or_default();
         Ok(self.read.iter().all(|read| read.has_ended) || now().saturating_sub(heard_at) > SILENCE)
     }
@@ -149,10 +150,10 @@ impl Follower {
     }
 
     /// Returns the measurements so far.
-    fn so_far(&self) -> Finished {
+    fn so_far(&self, totals: Snapshot) -> Finished {
         let plan = self.merged.plan().clone();
         so_far(Finished {
-            totals: self.merged.totals().clone(),
+            totals,
             started_at: self.started_at,
             whole_time: self.elapsed,
             ..Finished::not_started(plan, self.options.clone(), None)

@@ -139,6 +139,12 @@ impl Histogram {
         }
     }
 
+    /// Drops the distribution, and with it all heap memory. Count, sum, minimum and maximum stay exact; quantiles between
+    /// them are unknown from then on.
+    pub fn keep_figures(&mut self) {
+        (self.values, self.table, self.chunks) = (Vec::new(), Vec::new(), Vec::new());
+    }
+
     /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.count

@@ -63,6 +63,11 @@ impl MeasuredPhases {
         self.recorded.iter_mut().for_each(Histogram::clear);
     }
 
+    /// Drops the distributions of the samples. Their numbers and sums stay.
+    pub fn keep_sums(&mut self) {
+        self.recorded.iter_mut().for_each(Histogram::keep_figures);
+    }
+
     /// Returns true if no request was recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {

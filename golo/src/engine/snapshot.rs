@@ -1,5 +1,7 @@
 //! Snapshots: the measurements of a period. They merge by addition, across workers, agents and time.
 
+mod lean;
+
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

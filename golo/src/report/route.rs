@@ -11,6 +11,7 @@ use crate::engine::snapshot::Measure;
 pub(super) struct Route {
     /// All that ended.
     pub(super) all: Amounts,
+    /// Those that passed, once one has failed. Until then they are `all`, and this is empty.
     pub(super) passed: Amounts,
     pub(super) failed: Amounts,
     /// Number that was cut off by the end of the run. No other field here counts them.
@@ -22,7 +23,7 @@ pub(super) struct Route {
 }
 
 /// Number of requests, their durations and sizes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Amounts {
     pub(super) durations: Histogram,
     pub(super) received: u64,
@@ -51,12 +52,18 @@ impl Route {
             self.interrupted = self.interrupted.saturating_add(measure.durations.count());
             return;
         }
+        if outcome.is_failed() {
+            if self.failed() == 0 {
+                self.passed = self.all.clone();
+            }
+            self.failed.add(measure);
+        } else if self.failed() > 0 {
+            self.passed.add(measure);
+        }
         self.all.add(measure);
         if let Some(phases) = &measure.phases {
             self.phases.merge(phases);
         }
-        let apart = if outcome.is_failed() { &mut self.failed } else { &mut self.passed };
-        apart.add(measure);
     }
 
     /// Returns the number that ended.
@@ -83,5 +90,32 @@ impl Route {
     /// Returns the number per second.
     pub(super) fn per_second(&self, rates: RateTime) -> f64 {
         rates.per_second(self.all.rated(rates))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_and_failed_requests_are_apart_in_any_order() {
+        let measure = |nanoseconds| {
+            let mut measure = Measure { received: nanoseconds, ..Measure::default() };
+            measure.durations.record(nanoseconds);
+            measure
+        };
+        let parts = [(1, 200, false), (2, 500, true), (3, 200, false), (4, 503, true)];
+        for order in [[0, 1, 2, 3], [1, 0, 3, 2], [0, 2, 1, 3], [1, 3, 0, 2]] {
+            let mut route = Route::default();
+            for (nanoseconds, status, failed) in order.map(|at| parts[at]) {
+                route.add(&measure(nanoseconds), Outcome::Answered { status, failed });
+            }
+            let figures = |amounts: &Amounts| (amounts.durations.count(), amounts.durations.sum(), amounts.received);
+            assert_eq!([&route.passed, &route.failed, &route.all].map(figures), [(2, 4, 4), (2, 6, 6), (4, 10, 10)]);
+            assert!(route.apart().is_some());
+        }
+        let mut passed = Route::default();
+        passed.add(&measure(1), Outcome::Answered { status: 200, failed: false });
+        assert!(passed.apart().is_none());
     }
 }

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::table::Table;
 use super::{facts, failures, own, tables};
+use crate::engine::snapshot::Snapshot;
 use crate::report::facts::{Fact, Tone, failed_triggers, generator, load, warning};
 use crate::report::requests::Requests;
 use crate::report::text::clean;
@@ -124,8 +125,7 @@ fn views(document: &Document<'_>, requests: &Requests) -> Vec<TableView> {
 /// Returns the first samples of failed requests, with secrets masked, and a remark if there are more. serde writes
 /// them as an object.
 #[must_use]
-pub fn failure_samples(outcome: &RunOutcome) -> impl Serialize {
-    let totals = &outcome.finished.totals;
+pub fn failure_samples(totals: &Snapshot) -> impl Serialize {
     let (samples, further) = failures::failures(totals, &Requests::of(totals));
     #[derive(Serialize)]
     struct Samples {

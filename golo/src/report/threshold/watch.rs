@@ -49,6 +49,12 @@ impl Watch {
         self.users = users;
     }
 
+    /// Returns true if a threshold is about phases of requests.
+    #[must_use]
+    pub fn reads_phases(&self) -> bool {
+        self.thresholds.iter().any(|watched| watched.threshold.metric.phase().is_some())
+    }
+
     /// Records a second that has ended. Every second must be recorded, even if a lost threshold does not abort the run.
     pub fn second(&mut self, progress: &Progress) {
         self.users = Some(Users::with(self.users, progress.users));
