@@ -18,3 +18,5 @@ mod security;
 mod server;
 #[path = "fleet_nats/shares.rs"]
 mod shares;
+#[path = "fleet_nats/simulated.rs"]
+mod simulated;
