@@ -15,6 +15,7 @@ mod build;
 mod clock;
 mod compare;
 mod driven;
+mod fleet;
 mod hello;
 mod http2;
 mod idle;
@@ -34,7 +35,7 @@ use std::{path::PathBuf, sync::OnceLock, time::Duration};
 use hello::Hello;
 
 const USAGE: &str =
-    "usage: golo-benches [--smoke | request | run | scenarios | http2 | clock | recorder | metrics | outputs | starting | lag | idle | trigger | driven | line | build]
+    "usage: golo-benches [--smoke | request | run | scenarios | http2 | clock | recorder | metrics | outputs | starting | lag | idle | trigger | driven | fleet | line | build]
     [--url URL] [--hello PATH] [--yardstick PATH]";
 
 /// Amount of work per measurement.
@@ -118,7 +119,7 @@ fn read<'a>(arguments: &[&'a str]) -> Option<(&'a str, Options)> {
             "--hello" => _ = options.hello.set(PathBuf::from(arguments.next()?)),
             "--yardstick" => options.yardstick = Some(arguments.next()?.to_owned()),
             "--smoke" | "request" | "run" | "scenarios" | "http2" | "clock" | "recorder" | "metrics" | "outputs"
-            | "starting" | "lag" | "idle" | "trigger" | "driven" | "line" | "build"
+            | "starting" | "lag" | "idle" | "trigger" | "driven" | "fleet" | "line" | "build"
                 if topic.is_none() =>
             {
                 topic = Some(argument);
@@ -145,6 +146,7 @@ fn measure(topic: &str, options: &Options) {
         "idle" => idle::compare_many(FULL, options),
         "trigger" => trigger::compare(FULL),
         "driven" => driven::compare(FULL, options),
+        "fleet" => fleet::compare(FULL),
         "line" => line::compare(FULL),
         "build" => build::compare(),
         _ => all(FULL, options),
@@ -165,5 +167,6 @@ fn all(size: Size, options: &Options) {
     idle::compare(size, options);
     trigger::compare(size);
     driven::compare(size, options);
+    fleet::compare(size);
     line::compare(size);
 }

@@ -17,7 +17,7 @@ pub mod queue;
 pub mod request;
 pub mod results;
 mod routes;
-mod runner;
+pub mod runner;
 mod sending;
 mod sweep;
 pub mod uploads;
@@ -31,7 +31,7 @@ use golo::report::OutputArg;
 use tokio::sync::watch;
 use tokio::time::{interval, sleep, timeout};
 
-pub use line::AgentLine;
+pub use line::{AgentLine, CollectorAt};
 
 use crate::agent::pusher::Collector;
 use crate::drive::run_end::RunEnd;
@@ -43,7 +43,7 @@ use crate::support::{failure::Failure, runtime};
 use job::Job;
 use jobs::Agent;
 use kept::State;
-use line::{CollectorAt, Settings};
+use line::Settings;
 use runner::STOPPED;
 
 /// Interval between sweeps of records, jobs and load tests that are no longer needed.
@@ -82,6 +82,17 @@ fn check(options: &jobs::AgentOptions) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Ways to an agent and from it.
+#[derive(Default)]
+pub struct Ways {
+    /// Server for calls over HTTP.
+    pub server: Option<Server>,
+    /// NATS server to dial out to.
+    pub nats: Option<NatsOptions>,
+    /// Place to which records are sent.
+    pub collector: Option<CollectorAt>,
+}
+
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let Settings { server, nats, agent, collector } = settings;
     let signals = Signals::listen().map_err(|error| chain(&error))?;
@@ -90,6 +101,18 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         None => None,
     };
     let (agent, cut_short) = Agent::open(agent).map_err(|error| chain(&error))?;
+    tokio::spawn(obey(Arc::clone(&agent), signals));
+    attend(agent, cut_short, Ways { server, nats, collector }).await
+}
+
+/// Runs an opened agent until it is [to stop](Agent::stopping) and its job is over. `cut_short` are the jobs whose end must
+/// still be written.
+///
+/// # Errors
+///
+/// Returns an error if the NATS server refuses the agent.
+pub async fn attend(agent: Arc<Agent>, cut_short: Vec<Arc<Job>>, ways: Ways) -> Result<(), Failure> {
+    let Ways { server, nats, collector } = ways;
     for job in cut_short {
         let agent = Arc::clone(&agent);
         tokio::spawn(async move { agent.resume(&job).await });
@@ -98,7 +121,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     for job in agent.jobs().iter().filter(|job| job.state() == State::Queued) {
         agent.watch_lease(job);
     }
-    tokio::spawn(obey(Arc::clone(&agent), signals));
     tokio::spawn(sweep(Arc::clone(&agent)));
     let pushing = Pushing::default();
     let wants_nats = match collector {

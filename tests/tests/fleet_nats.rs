@@ -22,3 +22,5 @@ mod server;
 mod shares;
 #[path = "fleet_nats/stream.rs"]
 mod stream;
+#[path = "fleet_nats/simulated.rs"]
+mod simulated;

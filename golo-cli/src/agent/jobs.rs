@@ -36,6 +36,7 @@ use super::limits::JobLimits;
 use super::queue::{Full, Queue, ROOM};
 use super::request::Request;
 use super::results::{Extent, Results};
+use super::runner::Drive;
 use super::uploads::{Content, Uploads, is_full, unwritten};
 use crate::drive::run_end::RunEnd;
 use crate::http::server::{Refusal, Statuses};
@@ -71,6 +72,8 @@ pub struct AgentOptions {
     pub statuses: Statuses,
     /// Receivers of the metrics of each job.
     pub receivers: Vec<OutputArg>,
+    /// Runs the load test of each job: [`runner::drive`](super::runner::drive) does so in a process of its own.
+    pub drive: Drive,
 }
 
 /// An agent.

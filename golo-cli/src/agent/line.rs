@@ -6,7 +6,7 @@ use clap::Args;
 use golo::cli::{SettingError, parse_duration};
 use golo::report::OutputArg;
 
-use super::{dialing::label, jobs::AgentOptions, limits::JobLimits};
+use super::{dialing::label, jobs::AgentOptions, limits::JobLimits, runner};
 use crate::agent::pusher::{Collector, CollectorOptions};
 use crate::http::server::{Secret, ServerArgs, ServerOptions};
 use crate::nats::args::{NatsArgs, NatsOptions};
@@ -88,7 +88,7 @@ pub(super) struct Settings {
 }
 
 /// Place of the collector.
-pub(super) enum CollectorAt {
+pub enum CollectorAt {
     /// At its address.
     Http(Box<Collector>),
     /// At the NATS server.
@@ -140,6 +140,7 @@ impl AgentLine {
             has_collector: collector.is_some(),
             statuses: server.statuses.clone(),
             receivers: self.out,
+            drive: runner::drive,
         };
         Ok(Settings { server: has_server.then_some(server), nats, agent, collector })
     }

@@ -39,6 +39,26 @@ const THREADS: usize = 2;
 /// Environment variable with the allowed targets of a load test.
 const TARGETS: &str = "GOLO_ALLOW_TARGETS";
 
+/// Runs the load test of a job, and returns a receiver of how it ended. Does not block.
+pub type Drive = fn(driven::Job, mpsc::Receiver<Order>, Events) -> Result<oneshot::Receiver<Ended>, Failure>;
+
+/// Receives the events of a job. The job ends once all clones are dropped.
+#[derive(Debug, Clone)]
+pub struct Events {
+    job: Arc<Job>,
+    sender: Sender<Event>,
+}
+
+impl Events {
+    /// Adds an event to the results of the job.
+    pub fn add(&self, mut event: Event) {
+        self.job.note_clock(&mut event);
+        self.job.note(&event);
+        // The receiver is dropped if records cannot be written; then the job is stopped.
+        _ = self.sender.send(event);
+    }
+}
+
 /// Runs queued jobs until the agent is to stop and the running job is over.
 pub(super) async fn work(agent: Arc<Agent>) {
     let mut stopping = agent.stopping.subscribe();
@@ -83,7 +103,8 @@ async fn run(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Ended, Failure> {
         keep(agent, job, &come).inspect_err(|_| job.stop_once("the results cannot be stored"))?;
         Ok(())
     });
-    let ended = drive(driving, told, job, events)?.await;
+    let events = Events { job: Arc::clone(job), sender: events };
+    let ended = (agent.options.drive)(driving, told, events)?.await;
     let ended = ended.unwrap_or_else(|_| failed("the thread that drives the job ended unexpectedly".to_owned()));
     Ok(match keeping.await.unwrap_or_else(|error| Err(error.to_string().into())) {
         Err(error) => Ended {
@@ -204,27 +225,24 @@ async fn data_folder(agent: &Arc<Agent>, job: &Arc<Job>) -> Result<Option<PathBu
 }
 
 /// Drives a job on its own thread and runtime, so that the agent's other work does not disturb it.
-fn drive(
+///
+/// # Errors
+///
+/// Returns an error if the thread cannot be started.
+pub fn drive(
     driving: driven::Job,
     told: mpsc::Receiver<Order>,
-    job: &Arc<Job>,
-    events: Sender<Event>,
+    events: Events,
 ) -> Result<oneshot::Receiver<Ended>, Failure> {
     let (tell, ended) = oneshot::channel();
-    let job = Arc::clone(job);
     let thread = thread::Builder::new().name("golo-job".to_owned()).spawn(move || {
-        let saying = Arc::clone(&job);
+        let saying = Arc::clone(&events.job);
         let ended = match start_runtime(THREADS) {
             Ok(runtime) => runtime.block_on(driven::drive(
                 driving,
                 told,
                 move |line| saying.say(line),
-                |mut event| {
-                    job.note_clock(&mut event);
-                    job.note(&event);
-                    // The receiver is dropped if records cannot be written; then the job is stopped.
-                    _ = events.send(event);
-                },
+                move |event| events.add(event),
             )),
             Err(error) => failed(format!("cannot start a runtime: {error}")),
         };

@@ -93,6 +93,7 @@ mod tests {
             has_collector: false,
             statuses: Default::default(),
             receivers: Vec::new(),
+            drive: crate::agent::runner::drive,
         };
         Agent::open(options).unwrap().0
     }

@@ -34,6 +34,9 @@ use crate::drive::merged_run::MergedRun;
 use crate::drive::run_end::{RunEnd, describe_failed_job, describe_stopped_job, printable_reason};
 use crate::support::failure::Failure;
 
+/// Most agents whose start is printed. Of more, these are the first and the last ones.
+const STARTS: usize = 10;
+
 /// Number of stderr lines that are printed of a failed load test.
 const LAST_LINES: usize = 5;
 
@@ -353,7 +356,7 @@ impl Delivery {
         let starts: Vec<_> = known
             .filter_map(|(following, offset)| {
                 let offset = (*offset)?;
-                Some((&following.part.name, offset.here(following.started?), offset.uncertainty))
+                Some((&*following.part.name, offset.here(following.started?), offset.uncertainty))
             })
             .collect();
         let moments: Vec<_> = starts.iter().map(|(_, at, uncertainty)| (*at, *uncertainty)).collect();
@@ -364,13 +367,25 @@ impl Delivery {
             milliseconds(distance),
             milliseconds(uncertainty)
         ));
-        let first = moments.iter().map(|(at, _)| *at).min().unwrap_or_default();
-        let width = starts.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or_default();
-        for (name, at, uncertainty) in &starts {
-            let after = milliseconds(Duration::from_nanos(at - first));
-            say(format_args!("  {name:width$}  +{after} ±{}", milliseconds(*uncertainty)));
-        }
+        describe_starts(starts).into_iter().for_each(say);
     }
+}
+
+/// Describes when each agent started, in a line each. Of many agents, only the first and the last ones.
+fn describe_starts(mut starts: Vec<(&str, u64, Duration)>) -> Vec<String> {
+    let left_out = starts.len().saturating_sub(STARTS);
+    if left_out > 0 {
+        starts.sort_by_key(|(_, at, _)| *at);
+    }
+    let first = starts.iter().map(|(_, at, _)| *at).min().unwrap_or_default();
+    let width = starts.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or_default();
+    let line = |(name, at, uncertainty): &(&str, u64, Duration)| {
+        let after = milliseconds(Duration::from_nanos(at - first));
+        format!("  {name:width$}  +{after} ±{}", milliseconds(*uncertainty))
+    };
+    let (early, late) = starts.split_at(if left_out > 0 { STARTS / 2 } else { starts.len() });
+    let between = (left_out > 0).then(|| format!("  … {left_out} more between these"));
+    early.iter().map(line).chain(between).chain(late[left_out..].iter().map(line)).collect()
 }
 
 /// Formats a duration, for example `0.4 ms`.
@@ -515,6 +530,22 @@ impl EngineHandle for Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn starts_of_many_agents_are_those_of_the_first_and_the_last() {
+        let names: Vec<_> = (0..13).map(|number| format!("load{number}")).collect();
+        let starts = |number: u64| {
+            let starts = (0..number).zip(&names);
+            let start = |(number, name)| (String::as_str(name), number * 1_000_000, Duration::from_micros(300));
+            describe_starts(starts.map(start).rev().collect())
+        };
+        assert_eq!(starts(2), ["  load1  +1.0 ms ±0.3 ms", "  load0  +0.000 ms ±0.3 ms"], "in their order");
+        let many = starts(13);
+        assert_eq!(many.len(), STARTS + 1);
+        assert_eq!(many[0], "  load0   +0.000 ms ±0.3 ms");
+        assert_eq!(many[STARTS / 2], "  … 3 more between these");
+        assert_eq!(many[STARTS], "  load12  +12.0 ms ±0.3 ms");
+    }
 
     #[test]
     fn durations_are_in_milliseconds() {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use golo::wire::nanoseconds;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::clock::{Clock, Offset};
 use super::each_result;
@@ -15,8 +15,13 @@ use crate::http::client::CallError;
 
 /// Number of times that each agent is asked for its time.
 const ROUNDS: usize = 9;
+/// Most agents that are asked for their time at once. Answers to more would wait for each other, which makes the round trips
+/// longer and the offsets less certain.
+const ASKED: usize = 64;
 /// Shortest time between the call to start and the start.
 const AHEAD: Duration = Duration::from_millis(200);
+/// Further time for the call to each agent.
+const EACH: Duration = Duration::from_millis(1);
 
 /// Measures the offset of each agent's clock, sends the offsets to `known`, and starts all parts. Reports parts that
 /// cannot start to `events` as lost. Gives up once there is an order to stop.
@@ -28,7 +33,16 @@ pub(super) async fn start(
     events: mpsc::Sender<(usize, MemberEvent)>,
 ) {
     let starting = async {
-        let measured = each_result(&parts, |part| async move { measure(&part, &clock).await }).await;
+        let turns = Arc::new(Semaphore::new(ASKED));
+        let measured = each_result(&parts, |part| {
+            let turns = Arc::clone(&turns);
+            async move {
+                // It is never closed.
+                let _turn = turns.acquire().await;
+                measure(&part, &clock).await
+            }
+        })
+        .await;
         let mut offsets = Vec::new();
         for (index, measured) in measured.into_iter().enumerate() {
             if let Err(error) = &measured {
@@ -39,7 +53,8 @@ pub(super) async fn start(
         known.send_replace(offsets.clone());
         // A round trip takes twice the uncertainty.
         let worst = offsets.iter().flatten().map(|offset| 2 * offset.uncertainty).max().unwrap_or_default();
-        let at = clock.now() + nanoseconds(AHEAD.max(4 * worst));
+        let calls = EACH.saturating_mul(u32::try_from(parts.len()).unwrap_or(u32::MAX));
+        let at = clock.now() + nanoseconds(AHEAD.max(4 * worst) + calls);
         let offsets = Arc::new(offsets);
         let index = |part: &Arc<Part>| parts.iter().position(|other| Arc::ptr_eq(part, other));
         let begun = each_result(&parts, |part| {

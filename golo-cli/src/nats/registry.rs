@@ -7,6 +7,7 @@ use async_nats::jetstream::kv::{Config, CreateErrorKind, Operation, Store, Updat
 use bytes::Bytes;
 use golo::cli::chain;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 
@@ -19,6 +20,8 @@ const BUCKET: &str = "golo-agents";
 pub const EXPIRY: Duration = Duration::from_secs(10);
 /// Interval between renewals of an entry.
 pub const RENEWAL: Duration = Duration::from_secs(3);
+/// Most entries that are read at once.
+const READ: usize = 64;
 /// Longest time for an answer of the server.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -166,10 +169,22 @@ impl Registry {
     /// Returns an error if the server refuses, or does not answer.
     pub async fn list(&self) -> Result<Vec<Registration>, Failure> {
         let mut keys = within(self.store.keys()).await?.map_err(|error| refused(&error))?;
-        let mut agents = BTreeMap::new();
+        let mut reading = JoinSet::new();
+        let mut values = Vec::new();
         while let Some(key) = within(keys.next()).await? {
             let key = key.map_err(|error| refused(&error))?;
-            let value = within(self.store.get(key)).await?.map_err(|error| refused(&error))?;
+            if reading.len() >= READ {
+                values.extend(reading.join_next().await);
+            }
+            let store = self.store.clone();
+            reading.spawn(async move { within(store.get(key)).await?.map_err(|error| refused(&error)) });
+        }
+        while let Some(value) = reading.join_next().await {
+            values.push(value);
+        }
+        let mut agents = BTreeMap::new();
+        for value in values {
+            let value = value.map_err(|error| Failure::from(error.to_string()))??;
             // It may have expired since, or be of another version.
             if let Some(agent) = value.and_then(|value| parsed(&value)) {
                 agents.insert(agent.name.clone(), agent);

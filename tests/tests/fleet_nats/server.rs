@@ -31,6 +31,11 @@ fn installed() -> Option<PathBuf> {
 }
 
 impl Nats {
+    /// Returns true if the server is installed. Otherwise reports that the test is skipped.
+    pub(super) fn is_installed() -> bool {
+        installed().is_some()
+    }
+
     /// Starts a server. Returns `None` if it is not installed.
     pub(super) async fn start() -> Option<Self> {
         Self::start_with("", |_| {}).await

@@ -23,6 +23,8 @@ use crate::support::moments::now;
 
 /// Maximum number of queued records: enough for some minutes without a response from the disk.
 const WAITING: usize = 1024;
+/// Maximum number of queued records of each part, if there are many parts: all of them report at the same time.
+const WAITING_OF_EACH: usize = 8;
 /// Pause before another look for room in the queue.
 const FULL: Duration = Duration::from_millis(5);
 /// Maximum time that the end of a run waits for the remaining records to be written, and a record for room in the queue.
@@ -60,7 +62,7 @@ impl Keeper {
     /// Starts to store a run with one part per agent.
     #[must_use]
     pub fn start(args: &KeepArgs, run: &str, agents: Vec<String>, is_quiet: bool) -> (Self, Keeping) {
-        let (records, queue) = sync_channel(WAITING);
+        let (records, queue) = sync_channel(WAITING.max(WAITING_OF_EACH * agents.len()));
         let storing = Arc::<Storing>::default();
         let (run, db, shared) = (run.to_owned(), args.db.clone(), Arc::clone(&storing));
         let keeping = Keeping { run: run.clone(), db: db.clone(), is_quiet, storing: Arc::clone(&storing) };
