@@ -12,6 +12,9 @@ use crate::support::failure::Failure;
 /// Begin of the text of credentials, which a variable may have in the place of a path.
 const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----";
 
+/// Beginning of the subjects of answers, as all clients of NATS have it.
+const INBOX: &str = "_INBOX";
+
 /// A NATS server, and the credentials for it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "NATS")]
@@ -38,6 +41,10 @@ pub struct NatsArgs {
     /// Private key of that certificate
     #[arg(long, value_name = "FILE.pem", requires = "nats_cert")]
     pub nats_key: Option<PathBuf>,
+    /// Beginning of the subjects on which answers arrive, for servers that keep those of their users apart
+    /// [env: GOLO_NATS_INBOX] [default: _INBOX]
+    #[arg(long, value_name = "SUBJECT")]
+    pub nats_inbox: Option<String>,
 }
 
 /// Identification to a NATS server.
@@ -66,6 +73,8 @@ pub struct NatsOptions {
     pub ca: Option<PathBuf>,
     /// Files of the client's certificate and its key in PEM.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Beginning of the subjects of answers, without a dot at its end.
+    pub inbox: String,
 }
 
 impl NatsArgs {
@@ -88,7 +97,12 @@ impl NatsArgs {
         for (flag, file) in files.into_iter().filter_map(|(flag, file)| Some((flag, file.as_ref()?))) {
             read(flag, file)?;
         }
-        Ok(Some(NatsOptions { servers, credentials, ca, certificate }))
+        let inbox = match (self.nats_inbox, variable("GOLO_NATS_INBOX")) {
+            (Some(text), _) => inbox("--nats-inbox", text)?,
+            (None, Some(text)) => inbox("GOLO_NATS_INBOX", text)?,
+            (None, None) => INBOX.to_owned(),
+        };
+        Ok(Some(NatsOptions { servers, credentials, ca, certificate, inbox }))
     }
 }
 
@@ -127,6 +141,17 @@ fn servers(from: &str, text: &str) -> Result<Vec<ServerAddr>, Failure> {
     match servers?.as_slice() {
         [] => Err(Failure::from(format!("`{from}` is empty: {expected}"))),
         servers => Ok(servers.to_vec()),
+    }
+}
+
+/// Checks the beginning of subjects of answers.
+fn inbox(from: &str, text: String) -> Result<String, Failure> {
+    let is_token = |token: &str| !token.is_empty() && !token.contains(|c: char| c.is_whitespace() || "*>$".contains(c));
+    match text.split('.').all(is_token) {
+        true => Ok(text),
+        false => {
+            Err(format!("`{from}`: `{text}` is no beginning of subjects: expected a name such as _INBOX_agent").into())
+        }
     }
 }
 
@@ -210,6 +235,21 @@ mod tests {
         assert_eq!(name(&[], &variable), Ok(Some(("a:4222,b:4333".to_owned(), true))));
         assert_eq!(name(&["--nats", "nats://c:1"], &variable), Ok(Some(("c:1".to_owned(), false))));
         assert_eq!(name(&["--nats", "d"], &[]), Ok(Some(("d:4222".to_owned(), false))));
+    }
+
+    #[test]
+    fn answers_arrive_on_subjects_of_the_user() {
+        let inbox = |flags: &[&str], variables: &[(&str, &str)]| {
+            options(flags, variables).map(|options| options.unwrap().inbox)
+        };
+        let variable = [("GOLO_NATS_INBOX", "_INBOX_agent")];
+        assert_eq!(inbox(&["--nats", "a"], &[]).as_deref(), Ok("_INBOX"));
+        assert_eq!(inbox(&["--nats", "a"], &variable).as_deref(), Ok("_INBOX_agent"));
+        assert_eq!(inbox(&["--nats", "a", "--nats-inbox", "b.c"], &variable).as_deref(), Ok("b.c"));
+        for wrong in ["", "a.", ".a", "a..b", "a.>", "*", "$JS", "a b"] {
+            let error = inbox(&["--nats", "a", "--nats-inbox", wrong], &[]).unwrap_err();
+            assert!(error.starts_with(&format!("`--nats-inbox`: `{wrong}` is no beginning of subjects")), "{error}");
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl Nats {
         let said = Arc::clone(&name);
         let mut connecting = connecting
             .name(who)
+            .custom_inbox_prefix(&options.inbox)
             .connection_timeout(CONNECT)
             .ping_interval(PING)
             .subscription_capacity(WAITING)
@@ -93,7 +94,7 @@ impl Nats {
         let client = connecting.connect(&options.servers[..]).await.map_err(|error| describe(&name, &error))?;
         let jetstream = jetstream::new(client.clone());
         let nats = Self { client, jetstream, link: state, name: Arc::clone(&name) };
-        nats.check().await.map_err(|reason| match nats.was_never_lost() {
+        nats.check(&options.inbox).await.map_err(|reason| match nats.was_never_lost() {
             true => unfit(reason.to_string()),
             false => NoConnection::Away(name.to_string(), "the connection was lost at once".to_owned()),
         })?;
@@ -182,18 +183,21 @@ impl Nats {
         };
         match timeout(ECHO, echoed).await {
             Ok(Some(_)) => Ok(()),
-            _ => Err("a message does not come back: the account may not use the subjects `_INBOX.>`".into()),
+            _ => Err("a message does not come back".into()),
         }
     }
 
     /// Checks that the server can do what golo needs.
-    async fn check(&self) -> Result<(), Failure> {
+    async fn check(&self, inbox: &str) -> Result<(), Failure> {
         let version = self.client.server_info().version;
         if parsed(&version).is_none_or(|version| version < OLDEST) {
             let (major, minor) = OLDEST;
             return Err(format!("it is version {version}, and golo needs {major}.{minor} or newer").into());
         }
-        self.settle().await?;
+        self.settle().await.map_err(|failure| {
+            let needed = format!("the account must be allowed to use the subjects `{inbox}.>` (`--nats-inbox`)");
+            Failure::from(format!("{failure}: {needed}"))
+        })?;
         self.jetstream.query_account().await.map(drop).map_err(|error| {
             Failure::from(format!("it has no JetStream for this account: {}; start it with -js", chain(&error)))
         })
