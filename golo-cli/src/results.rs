@@ -7,4 +7,5 @@ pub mod listed;
 pub mod pieces;
 pub mod readers;
 pub mod replay;
+pub mod squeezed;
 pub mod store;
