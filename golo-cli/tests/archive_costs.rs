@@ -242,7 +242,8 @@ fn measure_bytes(name: &str, records: &[Record]) {
     let requests = number("SELECT requests FROM runs") / seconds;
     let sent: usize = records.iter().map(prost::Message::encoded_len).sum();
     println!(
-        "{name}, {requests:.0} requests/s: {:.0} bytes a second in the database, {:.0} as records; {:.2} ms of CPU each",
+        "{name}, {requests:.0} requests/s: {:.0} bytes a second in the database, {:.0} as records; \
+         {:.2} ms of CPU each",
         std::fs::metadata(&path).unwrap().len() as f64 / seconds,
         sent as f64 / seconds,
         used.as_secs_f64() * 1e3 / seconds,
