@@ -1,10 +1,11 @@
-//! Cost of listing, showing and comparing stored runs:
+//! Cost of storing runs, and of listing, showing and comparing them:
 //!
 //! ```text
 //! cargo test --release -p golo-cli --test archive_costs -- --ignored --nocapture
 //! ```
 //!
-//! `GOLO_COSTS_FOLDER` is a folder whose database of the long runs is used again the next time.
+//! `GOLO_COSTS_FOLDER` is a folder whose database of the long runs is used again the next time. `GOLO_COSTS_RUN` is a
+//! database whose newest run is stored anew by `bytes_of_a_second`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it is a measurement")]
 
@@ -219,5 +220,141 @@ fn queries_over_two_runs_of_five_hours() {
     for call in ["show run-000", "compare run-000 run-001"] {
         measure(&format!("{call} --collector {address}"), &path);
         println!("  the collector: {}", collector.most_memory());
+    }
+}
+
+/// Prints the bytes that a second of a run takes in the database, by table, and the time on processors to store it.
+fn measure_bytes(name: &str, records: &[Record]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let mut store = Store::open(&path).unwrap();
+    let Some(record::Record::Begun(begun)) = records[0].record.clone() else { panic!("no run: {:?}", records[0]) };
+    let before = cpu();
+    for (from, record) in (0..).zip(records) {
+        let (run, agent, records) = (begun.run.clone(), begun.agent.clone(), vec![record.clone()]);
+        store.ingest(Batch { run, agent, job: None, from, records }).unwrap();
+    }
+    let used = cpu() - before;
+    drop(store);
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let number = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as f64;
+    let seconds = number("SELECT count(*) FROM triggers");
+    let requests = number("SELECT requests FROM runs") / seconds;
+    let sent: usize = records.iter().map(prost::Message::encoded_len).sum();
+    println!(
+        "{name}, {requests:.0} requests/s: {:.0} bytes a second in the database, {:.0} as records; \
+         {:.2} ms of CPU each",
+        std::fs::metadata(&path).unwrap().len() as f64 / seconds,
+        sent as f64 / seconds,
+        used.as_secs_f64() * 1e3 / seconds,
+    );
+    let mut tables =
+        database.prepare("SELECT name, sum(pgsize) FROM dbstat GROUP BY 1 ORDER BY 2 DESC LIMIT 5").unwrap();
+    let table = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+    for (table, bytes) in tables.query_map([], table).unwrap().map(Result::unwrap) {
+        println!("  {table}: {:.0}", bytes as f64 / seconds);
+    }
+}
+
+/// Returns the CPU time of this process.
+fn cpu() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| {
+        let ran = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
+        ran.split(' ').next().and_then(|ran| ran.parse().ok()).unwrap_or(0)
+    });
+    Duration::from_nanos(tasks.sum())
+}
+
+/// Random numbers that are the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    /// Returns a number from 0 to 1.
+    fn next(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Returns a duration as those of a real service: most are near `median` nanoseconds, and some are much longer.
+    fn duration(&mut self, median: f64) -> u64 {
+        let normal = (0..12).map(|_| self.next()).sum::<f64>() - 6.0;
+        (median * (0.4 * normal).exp()) as u64
+    }
+}
+
+/// Returns a second of 25 routes with their phases, triggers and journeys, as golo's own transport reports them. Each
+/// trigger has one request.
+fn whole_second(number: u64, requests: u64, outcomes: u32, numbers: &mut Numbers) -> Record {
+    let mut snapshot = pb::Snapshot::default();
+    let mut triggers = Histogram::new();
+    let [mut done, mut failed] = [0; 2];
+    for route in 0..25 {
+        for outcome in 0..outcomes {
+            let [mut durations, mut sending, mut waiting] = [const { Histogram::new() }; 3];
+            for _ in 0..requests {
+                let (sent, waited) = (numbers.duration(40_000.0), numbers.duration(4e6 + 3e5 * f64::from(route)));
+                sending.record(sent);
+                waiting.record(waited);
+                durations.record(sent + waited);
+                triggers.record(sent + waited + 2_000);
+            }
+            done += requests;
+            failed += if outcome > 0 { requests } else { 0 };
+            let status = [200, 503][outcome as usize];
+            let label = pb::Label {
+                origin: "http://127.0.0.1:8765".to_owned(),
+                route: format!("/items/{{id}}/part/{route}"),
+                method: "GET".to_owned(),
+                priority: 1,
+                tags: Vec::new(),
+            };
+            let outcome = match status {
+                200 => pb::series::Outcome::Answered(status),
+                _ => pb::series::Outcome::Unexpected(status),
+            };
+            let series = pb::Series { label: Some(label), outcome: Some(outcome), ..pb::Series::default() };
+            snapshot.phases.push(pb::Phases {
+                series: Some(series.clone()),
+                requests,
+                sending: Some((&sending).into()),
+                waiting: Some((&waiting).into()),
+                ..pb::Phases::default()
+            });
+            snapshot.requests.push(pb::Series { durations: Some((&durations).into()), received: 5000, ..series });
+        }
+    }
+    let of_triggers = || Some((&triggers).into());
+    snapshot.triggers = Some(pb::Triggers {
+        due: done,
+        done,
+        failed,
+        service: of_triggers(),
+        response: of_triggers(),
+        ..Default::default()
+    });
+    snapshot.journeys = of_triggers();
+    event(Event::Second(pb::Second { elapsed: number * SECOND, users: 25, snapshot: Some(snapshot), connections: 25 }))
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn bytes_of_a_second() {
+    const SECONDS: u64 = 120;
+    for (name, requests, outcomes) in
+        [("25 routes", 4, 1), ("25 routes", 40, 1), ("25 routes", 400, 1), ("50 series", 40, 2)]
+    {
+        let mut numbers = Numbers(1);
+        let mut records = vec![begun(0, SECONDS)];
+        records.extend((1..=SECONDS).map(|number| whole_second(number, requests, outcomes, &mut numbers)));
+        records.extend(end(SECONDS));
+        measure_bytes(name, &records);
+    }
+    if let Some(path) = std::env::var_os("GOLO_COSTS_RUN") {
+        let store = Store::open_to_read(Path::new(&path)).unwrap();
+        let part = store.parts(&store.find("latest").unwrap()).unwrap().remove(0);
+        let records: Vec<_> = store.records(&part, 0).map(Result::unwrap).collect();
+        measure_bytes(&Path::new(&path).display().to_string(), &records);
     }
 }

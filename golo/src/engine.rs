@@ -64,7 +64,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// Options of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Name of the job. Triggers receive it in their context.
     pub job_name: String,

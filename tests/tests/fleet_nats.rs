@@ -22,7 +22,7 @@ mod security;
 mod server;
 #[path = "fleet_nats/shares.rs"]
 mod shares;
-#[path = "fleet_nats/stream.rs"]
-mod stream;
 #[path = "fleet_nats/simulated.rs"]
 mod simulated;
+#[path = "fleet_nats/stream.rs"]
+mod stream;

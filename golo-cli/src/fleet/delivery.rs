@@ -537,7 +537,8 @@ mod tests {
         let starts = |number: u64| {
             let starts = (0..number).zip(&names);
             let start = |(number, name)| (String::as_str(name), number * 1_000_000, Duration::from_micros(300));
-            describe_starts(starts.map(start).rev().collect())
+            let starts: Vec<_> = starts.map(start).collect();
+            describe_starts(starts.into_iter().rev().collect())
         };
         assert_eq!(starts(2), ["  load1  +1.0 ms ±0.3 ms", "  load0  +0.000 ms ±0.3 ms"], "in their order");
         let many = starts(13);

@@ -3,6 +3,7 @@
 //! Results arrive as numbered records. A record is stored once, however often it is sent, and is on disk before it is
 //! acknowledged. [`collector`](crate::collector) describes the tables and queries.
 
+mod blobs;
 mod check;
 mod columns;
 mod error;
@@ -52,7 +53,7 @@ const PATIENCE_MS: u32 = 10_000;
 /// First bytes of a database file.
 const HEAD: &[u8] = b"SQLite format 3\0";
 /// Page size in bytes.
-const PAGE: u32 = 8192;
+const PAGE: u32 = 4096;
 /// Maximum number of cached prepared statements.
 const STATEMENTS: usize = 64;
 
@@ -76,8 +77,7 @@ impl Store {
         let mut store = Self::connect(path)?;
         // Checked first, so that another program's database is not changed.
         migrations::check(&store.connection, path)?;
-        // Takes effect only in a new file. Rows with a histogram have a few thousand bytes and hardly fit into a
-        // smaller page.
+        // Takes effect only in a new file. A record fills some pages and a part of one.
         store.set("page_size", PAGE)?;
         // Takes effect only in a new file, too. Deleted runs give their space back.
         store.set("auto_vacuum", prune::INCREMENTAL)?;

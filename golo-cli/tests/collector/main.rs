@@ -7,6 +7,7 @@ mod costs;
 mod databases;
 mod http;
 mod ingestion;
+mod layouts;
 mod listed;
 mod outputs;
 #[cfg(unix)]

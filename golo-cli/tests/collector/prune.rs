@@ -85,7 +85,7 @@ fn pruned_runs_are_gone_and_the_file_shrinks() {
 fn file_that_cannot_shrink_is_rewritten() {
     let place = Place::new();
     store(&place, "young", 3, DAY);
-    store(&place, "old", 60, 31 * DAY);
+    store(&place, "old", 120, 31 * DAY);
     // As golo 0.1 created it.
     place.sql().execute_batch("PRAGMA auto_vacuum = none; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let vacuums = || place.sql().pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0)).unwrap();

@@ -53,12 +53,12 @@ pub(in crate::nats) fn room(most: usize) -> usize {
 
 /// Compresses a body if that makes it smaller, and says so in the headers.
 pub(in crate::nats) fn squeezed(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
-    if body.len() >= SQUEEZED
-        && let Ok(smaller) = squeeze(body)
-        && smaller.len() < body.len()
-    {
-        headers.insert(ENCODING, "zstd");
-        return smaller.into();
+    if body.len() >= SQUEEZED {
+        let smaller = squeeze(body);
+        if smaller.len() < body.len() {
+            headers.insert(ENCODING, "zstd");
+            return smaller.into();
+        }
     }
     body.clone()
 }

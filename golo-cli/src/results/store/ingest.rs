@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::columns::integer;
 use super::names::{check_name, check_run_name};
 use super::part::Part;
-use super::{StoreError, check, merge};
+use super::{StoreError, blobs, check, merge};
 
 /// Maximum number of parts of a run; reports name each missing part.
 pub const MAX_PARTS: u64 = 1000;
@@ -77,7 +77,7 @@ pub(super) fn ingest(connection: &Connection, batch: Batch) -> Result<Ingested, 
 fn check_first_record(connection: &Connection, part: &Part, first: &Record, agent: &str) -> Result<(), StoreError> {
     let select = "SELECT record FROM records WHERE part = ? AND number = 0";
     let kept: Option<Vec<u8>> = connection.prepare_cached(select)?.query_row([part.id], |row| row.get(0)).optional()?;
-    let kept = kept.and_then(|kept| Record::decode(&*kept).ok());
+    let kept = kept.and_then(|kept| blobs::message::<Record>(&kept).ok());
     match kept.is_none_or(|kept| kept.record == first.record) {
         true => Ok(()),
         false => Err(StoreError::refused(format!(

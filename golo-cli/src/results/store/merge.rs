@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use golo::engine::histogram::Histogram;
+use golo_proto::engine::{self as pb, series::Outcome};
+use golo_proto::results::Record;
 use rusqlite::{Connection, Row};
 
-use super::StoreError;
 use super::columns::{Durations, Parameters, integer, number};
-use super::seconds::histogram;
+use super::seconds::{histogram, snapshot_of};
+use super::{StoreError, blobs, series};
 
 /// Method of a measured step.
 const STEP: &str = "MEASURE";
@@ -85,6 +87,7 @@ pub(super) fn second(connection: &Connection, run: i64, second: u64) -> Result<(
         }
         routes.entry(route).or_default().add(row)?;
     }
+    add_durations(connection, run, second, &mut routes)?;
     let mut all = MergedRequests::default();
     routes.iter().filter(|(route, _)| !steps.contains(route)).for_each(|(_, route)| all.merge(route));
     routes.insert(ALL, all);
@@ -100,4 +103,42 @@ pub(super) fn second(connection: &Connection, run: i64, second: u64) -> Result<(
         insert.execute(parameters.all())?;
     }
     Ok(())
+}
+
+/// Adds the durations that are in records, and not in `seconds`.
+fn add_durations(
+    connection: &Connection,
+    run: i64,
+    second: i64,
+    routes: &mut BTreeMap<i64, MergedRequests>,
+) -> Result<(), StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT records.record FROM parts JOIN triggers ON triggers.part = parts.id
+         JOIN records ON records.part = parts.id AND records.number = triggers.record
+         WHERE parts.run = ? AND triggers.second = ?",
+    )?;
+    let mut rows = select.query([run, second])?;
+    while let Some(row) = rows.next()? {
+        let record: Record = blobs::message(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        let Some(snapshot) = snapshot_of(&record) else { continue };
+        for (label, durations) in durations_of(snapshot) {
+            if let Some(route) = series::route(connection, run, label)? {
+                routes.entry(route).or_default().durations.merge(&durations?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the durations of the requests of a snapshot, by label. Those of pieces are in `seconds`.
+pub(super) fn durations_of(
+    snapshot: &pb::Snapshot,
+) -> impl Iterator<Item = (&pb::Label, Result<Histogram, StoreError>)> {
+    let is_whole = snapshot.piece() == pb::Piece::Whole;
+    let series = snapshot.requests.iter().filter(move |_| is_whole);
+    series.filter_map(|series| {
+        let durations =
+            series.durations.as_ref().filter(|_| !matches!(series.outcome, Some(Outcome::Interrupted(_))))?;
+        Some((series.label.as_ref()?, Histogram::try_from(durations).map_err(StoreError::damaged)))
+    })
 }

@@ -7,12 +7,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// SQL that upgrades version `n` to version `n + 1`.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_runs.sql"),
     include_str!("migrations/0002_tags.sql"),
     include_str!("migrations/0003_route_priorities.sql"),
     include_str!("migrations/0004_rates.sql"),
     include_str!("migrations/0005_metrics.sql"),
+    include_str!("migrations/0006_small_records.sql"),
 ];
 
 /// Application ID `golo`, which marks a database of any version; the `file` command shows it.

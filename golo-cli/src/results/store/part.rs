@@ -3,11 +3,10 @@
 use golo::{engine::snapshot::Snapshot, wire::WireError};
 use golo_proto::engine::{self as pb, event};
 use golo_proto::results::{Ended, Record, ended, record};
-use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::columns::{Durations, Parameters, integer, number};
-use super::{StoreError, check, metrics, seconds, series, tags};
+use super::{StoreError, blobs, check, metrics, seconds, series, tags};
 use crate::drive::local_time::local;
 
 /// State of a part before its next record.
@@ -127,10 +126,10 @@ impl Part {
         Ok(second)
     }
 
-    /// Stores the rest of a record, which is not in other tables.
+    /// Stores a record as a whole.
     pub(super) fn record(&self, connection: &Connection, number: u64, record: &Record) -> Result<(), StoreError> {
         let mut insert = connection.prepare_cached("INSERT INTO records (part, number, record) VALUES (?, ?, ?)")?;
-        insert.execute(params![self.id, integer(number), record.encode_to_vec()])?;
+        insert.execute(params![self.id, integer(number), blobs::blob(record)])?;
         Ok(())
     }
 
@@ -164,8 +163,8 @@ impl Part {
         Ok(())
     }
 
-    /// Stores the requests, tags and metrics of a snapshot or of a piece of it. Removes the request series from it, unless
-    /// it is a piece: the series of a second are not known by the record that they came with. Returns the rest.
+    /// Stores the requests, tags and metrics of a snapshot or of a piece of it, as rows for SQL. Returns the snapshot without
+    /// its requests.
     fn measurements(
         &self,
         connection: &Connection,
@@ -175,11 +174,12 @@ impl Part {
         let wrong = |error: WireError| StoreError::refused(format!("record {}: {error}", self.next_record));
         let within = |error: StoreError| error.within(|| format!("record {}", self.next_record));
         let mut counts = (0_u64, 0_u64);
-        let is_piece = snapshot.piece() != pb::Piece::Whole;
+        let is_whole = snapshot.piece() == pb::Piece::Whole;
         let requests = std::mem::take(&mut snapshot.requests);
         for written in &requests {
             let (series, is_failed) = series::find_or_add(connection, self.run, written).map_err(within)?;
-            let requests = seconds::add(connection, self.id, second, series, written).map_err(within)?;
+            let requests =
+                seconds::add(connection, [self.id, integer(second), series], written, is_whole).map_err(within)?;
             if golo::wire::is_step(written) {
                 continue;
             }
@@ -190,9 +190,7 @@ impl Part {
         let checked = Snapshot::try_from(&*snapshot).map_err(wrong)?;
         tags::add(connection, self.id, second, &checked.tags).map_err(within)?;
         metrics::add(connection, self.id, second, &checked.metrics).map_err(within)?;
-        if is_piece {
-            snapshot.requests = requests;
-        }
+        snapshot.requests = requests;
         let mut update = connection.prepare_cached(
             "UPDATE runs SET requests = min(requests, ?4 - ?1) + ?1,
                  requests_failed = min(requests_failed, ?4 - ?2) + ?2 WHERE id = ?3",

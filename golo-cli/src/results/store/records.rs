@@ -10,8 +10,8 @@ use prost::Message as _;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::columns::{integer, number};
-use super::seconds::{second_of, written};
-use super::{KeptPart, Store, StoreError, series};
+use super::seconds::second_of;
+use super::{KeptPart, Store, StoreError, blobs, series};
 
 /// Number of records read at once. No lock is held between pages, so a slow reader does not block others.
 const PAGE: u64 = 64;
@@ -93,7 +93,7 @@ impl Store {
         let mut select = self.connection.prepare_cached(select)?;
         let blob: Option<Vec<u8>> = select.query_row([part.id, integer(number)], |row| row.get(0)).optional()?;
         let Some(blob) = blob else { return Ok(None) };
-        let mut record: Record = written(&blob)?;
+        let mut record: Record = blobs::message(&blob)?;
         let mut damage = None;
         if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
             damage = self.records(part, number).fill(number, event).err();
@@ -131,7 +131,7 @@ impl Records<'_> {
             if found != expected {
                 return Err(StoreError::damaged(format_args!("record {expected} is missing")));
             }
-            let mut record: Record = written(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            let mut record: Record = blobs::message(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
             if let Some(record::Record::Event(pb::Event { event: Some(event) })) = &mut record.record {
                 self.fill(found, event)?;
             }
@@ -141,15 +141,16 @@ impl Records<'_> {
         Ok(())
     }
 
-    /// Restores the series that were removed from an event.
+    /// Restores the series that older versions of golo removed from an event.
     fn fill(&mut self, record: u64, event: &mut event::Event) -> Result<(), StoreError> {
         let (second, snapshot) = match event {
             event::Event::Second(second) => (Some(second_of(second.elapsed)), &mut second.snapshot),
             event::Event::Finished(finished) => (self.store.rest(self.part, record)?, &mut finished.rest),
             _ => return Ok(()),
         };
-        // A piece has kept its series.
+        // A piece has always kept its series.
         if let (Some(second), Some(snapshot)) = (second, snapshot)
+            && snapshot.requests.is_empty()
             && snapshot.piece() == pb::Piece::Whole
         {
             snapshot.requests = self.requests(second)?;
@@ -175,7 +176,7 @@ impl Records<'_> {
             requests.push(pb::Series {
                 label: Some(label.clone()),
                 outcome: Some(*outcome),
-                durations: durations.map(written).transpose()?,
+                durations: durations.map(blobs::message).transpose()?,
                 received: number(row, 1)?,
                 sent: number(row, 2)?,
                 is_content: *is_content,

@@ -1,18 +1,18 @@
 //! Results of a run, second by second.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use golo::engine::histogram::Histogram;
 use golo::engine::series::Label;
 use golo::engine::snapshot::{Snapshot, Triggers};
 use golo_proto::engine::{self as pb, event};
 use golo_proto::results::{Record, record};
-use prost::Message as _;
 use rusqlite::{Connection, types::ValueRef};
 use serde::Serialize;
 
 use super::columns::{Durations, Parameters, integer, number, optional};
-use super::{KeptRun, MergedRequests, Store, StoreError, merge};
+use super::{KeptRun, MergedRequests, Store, StoreError, blobs, merge};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -21,13 +21,13 @@ pub(super) fn second_of(elapsed: u64) -> u64 {
     elapsed.div_ceil(SECOND).saturating_sub(1)
 }
 
-/// Stores the requests of a series in a second of a part. Returns their number.
+/// Stores the requests of a series in a second of a part, which `key` identifies: part, second, series. Returns their
+/// number. If the record has the `whole` snapshot, the histogram is in that record only: merging finds it by its second.
 pub(super) fn add(
     connection: &Connection,
-    part: i64,
-    second: u64,
-    series: i64,
+    key: [i64; 3],
     written: &pb::Series,
+    is_whole: bool,
 ) -> Result<u64, StoreError> {
     let durations = match &written.durations {
         Some(durations) => Histogram::try_from(durations)?,
@@ -35,15 +35,14 @@ pub(super) fn add(
     };
     let mut insert = connection.prepare_cached(
         "INSERT INTO seconds (part, second, series, requests, received_bytes, sent_bytes, duration_sum_ns,
-             duration_min_ns, duration_p50_ns, duration_p90_ns, duration_p95_ns, duration_p99_ns, duration_p999_ns,
              duration_max_ns, durations)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )?;
-    let counts = [durations.count(), written.received, written.sent];
-    let parameters = Parameters::of([part, integer(second), series])
-        .numbers(counts.map(integer))
-        .durations(&Durations::of(&durations))
-        .blob(written.durations.as_ref().map(pb::Histogram::encode_to_vec));
+    let sum = u64::try_from(durations.sum()).unwrap_or(u64::MAX);
+    let parameters = Parameters::of(key)
+        .numbers([durations.count(), written.received, written.sent, sum].map(integer))
+        .optional(durations.max().map(integer))
+        .blob(written.durations.as_ref().filter(|_| !is_whole).map(blobs::blob));
     match insert.execute(parameters.all())? {
         0 => Err(StoreError::refused("a series occurs twice in a snapshot")),
         _ => Ok(durations.count()),
@@ -53,14 +52,9 @@ pub(super) fn add(
 /// Reads a histogram column.
 pub(super) fn histogram(column: ValueRef<'_>) -> Result<Histogram, StoreError> {
     match column.as_blob_or_null().map_err(rusqlite::Error::from)? {
-        Some(blob) => Histogram::try_from(&written::<pb::Histogram>(blob)?).map_err(StoreError::damaged),
+        Some(blob) => Histogram::try_from(&blobs::message::<pb::Histogram>(blob)?).map_err(StoreError::damaged),
         None => Ok(Histogram::new()),
     }
-}
-
-/// Decodes a stored message.
-pub(super) fn written<M: prost::Message + Default>(blob: &[u8]) -> Result<M, StoreError> {
-    M::decode(blob).map_err(StoreError::damaged)
 }
 
 /// A second of a run, over all parts.
@@ -254,12 +248,22 @@ impl Store {
              JOIN records ON records.part = parts.id AND records.number = triggers.record
              WHERE parts.run = ? AND triggers.second >= ? AND triggers.second < ?",
         )?;
+        let known: HashMap<_, _> =
+            labels.values().map(|label| ([&*label.origin, &label.route, &label.method], label)).collect();
         let mut rows = select.query(bounds(run, &range))?;
         while let Some(row) = rows.next()? {
             let second = seconds.entry(number(row, 0)?).or_default();
             second.users = second.users.saturating_add(optional(row, 1)?.unwrap_or_default());
-            let record: Record = written(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            if let Some(triggers) = triggers_of(&record) {
+            let record: Record = blobs::message(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            let Some(snapshot) = snapshot_of(&record) else { continue };
+            for (label, durations) in merge::durations_of(snapshot) {
+                // `seconds` has a row of each series, which has added its label.
+                let requests = known.get(&[&*label.origin, &label.route, &label.method]);
+                if let Some(requests) = requests.and_then(|label| second.requests.get_mut(*label)) {
+                    requests.durations.merge(&durations?);
+                }
+            }
+            if let Some(triggers) = &snapshot.triggers {
                 let triggers = Triggers::try_from(triggers).map_err(StoreError::damaged)?;
                 let mut both = Snapshot { triggers: std::mem::take(&mut second.triggers), ..Snapshot::default() };
                 both.merge(&Snapshot { triggers, ..Snapshot::default() });
@@ -300,13 +304,12 @@ fn bounds(run: &KeptRun, range: &Range<u64>) -> impl rusqlite::Params {
     [run.id, integer(range.start), integer(range.end)]
 }
 
-/// Returns the triggers of a record's snapshot.
-fn triggers_of(record: &Record) -> Option<&pb::Triggers> {
+/// Returns the snapshot of a record.
+pub(super) fn snapshot_of(record: &Record) -> Option<&pb::Snapshot> {
     let Some(record::Record::Event(pb::Event { event: Some(event) })) = &record.record else { return None };
-    let snapshot = match event {
+    match event {
         event::Event::Second(second) => second.snapshot.as_ref(),
         event::Event::Finished(finished) => finished.rest.as_ref(),
         _ => None,
-    };
-    snapshot?.triggers.as_ref()
+    }
 }

@@ -117,6 +117,14 @@ pub(super) fn find_or_add(connection: &Connection, run: i64, written: &pb::Serie
     Ok((series, is_failed))
 }
 
+/// Returns the ID of the route of a label, if it is stored.
+pub(super) fn route(connection: &Connection, run: i64, label: &pb::Label) -> Result<Option<i64>, StoreError> {
+    let pb::Label { origin, route, method, .. } = label;
+    let mut select =
+        connection.prepare_cached("SELECT id FROM routes WHERE run = ? AND origin = ? AND route = ? AND method = ?")?;
+    Ok(select.query_row(params![run, origin, route, method], |row| row.get(0)).optional()?)
+}
+
 /// Returns the priority of a route that two senders report. For the route that stands for all others, unknown wins.
 fn priority_of_both(one: i32, other: i32, is_other: bool) -> i32 {
     let unknown = i32::from(pb::Priority::Unknown);

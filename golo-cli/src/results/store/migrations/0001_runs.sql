@@ -44,8 +44,7 @@ CREATE TABLE parts (
 );
 
 CREATE TABLE records (
-    -- What agents told, record by record: golo.results.v1.Record, without the series of requests, which are in `seconds`.
-    -- Together they are what was told, whole.
+    -- What agents told, record by record: golo.results.v1.Record, compressed with zstd if that makes it shorter.
     id INTEGER PRIMARY KEY,
     part INTEGER NOT NULL REFERENCES parts (id),
     number INTEGER NOT NULL,            -- from 0
@@ -75,8 +74,8 @@ CREATE TABLE series (
 );
 
 CREATE TABLE seconds (
-    -- The requests of one series that ended in one second of one part.
-    id INTEGER PRIMARY KEY,
+    -- The requests of one series that ended in one second of one part. Their histogram is in `records`. Files that were made
+    -- before version 6 have further columns, which are null in later runs: percentiles of a series.
     part INTEGER NOT NULL REFERENCES parts (id),
     second INTEGER NOT NULL,            -- of the measured part, from 0; the last may be longer
     series INTEGER NOT NULL REFERENCES series (id),
@@ -84,16 +83,10 @@ CREATE TABLE seconds (
     received_bytes INTEGER NOT NULL,    -- of responses' bodies
     sent_bytes INTEGER NOT NULL,        -- of requests' bodies
     duration_sum_ns INTEGER NOT NULL,   -- from sending a request to the last byte of its body
-    duration_min_ns INTEGER,
-    duration_p50_ns INTEGER,
-    duration_p90_ns INTEGER,
-    duration_p95_ns INTEGER,
-    duration_p99_ns INTEGER,
-    duration_p999_ns INTEGER,
     duration_max_ns INTEGER,
-    durations BLOB,                     -- golo.engine.v1.Histogram: what percentiles of more than this are made of
-    UNIQUE (part, second, series)
-);
+    durations BLOB,                     -- golo.engine.v1.Histogram, if `records` has the second in several pieces
+    PRIMARY KEY (part, second, series)
+) WITHOUT ROWID;
 
 CREATE TABLE triggers (
     -- What became of the triggers of one part in one second, and who triggered.

@@ -1,0 +1,2 @@
+-- Version 6: records are compressed and contain the histograms of their requests, which were in `seconds`. Rows of older
+-- versions stay as they are, so nothing is rewritten. This version exists to keep older golo from reading such records.
