@@ -12,6 +12,8 @@ mod drills;
 mod fleet;
 #[path = "fleet_nats/partitions.rs"]
 mod partitions;
+#[path = "fleet_nats/permissions.rs"]
+mod permissions;
 #[path = "fleet_nats/results.rs"]
 mod results;
 #[path = "fleet_nats/security.rs"]

@@ -10,8 +10,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
+/// The users of the example configuration, with a variable for the password of each.
+const USERS: &str = include_str!("../../../deploy/nats/users.conf");
+const PASSWORDS: [(&str, &str); 3] =
+    [("$AGENT_PASSWORD", "hush_agent"), ("$SUBMIT_PASSWORD", "hush_submit"), ("$COLLECTOR_PASSWORD", "hush_collector")];
+
 /// A server with JetStream.
 pub(super) struct Nats {
+    /// True if each command of golo is a user of its own.
+    has_users: bool,
     folder: TempDir,
     program: PathBuf,
     /// Bound without listening, so that no other program takes the port while the server is away.
@@ -47,6 +54,28 @@ impl Nats {
         Self::start_of("127.0.0.1", lines, prepare).await
     }
 
+    /// Starts a server with the users of `deploy/nats/users.conf`, and with these lines in its configuration.
+    pub(super) async fn start_with_users(lines: &str) -> Option<Self> {
+        let users = PASSWORDS.iter().fold(USERS.to_owned(), |users, (name, password)| users.replace(name, password));
+        let mut nats = Self::start_with(&format!("{users}\n{lines}"), |_| {}).await?;
+        nats.has_users = true;
+        Some(nats)
+    }
+
+    /// Returns the variables with which a command of golo signs in.
+    pub(super) fn sign_in(&self, command: Option<&str>) -> Vec<(&'static str, String)> {
+        let user = match command {
+            Some(command @ ("agent" | "collector" | "submit")) if self.has_users => command,
+            Some("agents") if self.has_users => "submit",
+            _ => return Vec::new(),
+        };
+        vec![
+            ("GOLO_NATS_USER", user.to_owned()),
+            ("GOLO_NATS_PASSWORD", format!("hush_{user}")),
+            ("GOLO_NATS_INBOX", format!("_INBOX_{user}")),
+        ]
+    }
+
     async fn start_of(host: &str, lines: &str, prepare: impl FnOnce(&TempDir)) -> Option<Self> {
         let program = installed()?;
         let folder = tempfile::tempdir().unwrap();
@@ -61,7 +90,7 @@ impl Nats {
         let configuration = format!("host: {address}\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\n{lines}\n");
         fs::write(folder.path().join("nats.conf"), configuration).unwrap();
         let mut nats =
-            Self { folder, program, _bound: bound, address: SocketAddr::from((address, port)), process: None };
+            Self { has_users: false, folder, program, _bound: bound, address: (address, port).into(), process: None };
         nats.start_again().await;
         Some(nats)
     }
