@@ -2,6 +2,8 @@
 //!
 //! [`Fleet`] prepares them: each gets the load test and a job with its share, and starts its users. It then makes a
 //! [`Delivery`], which is the engine of the run.
+//!
+#![doc = include_str!("../docs/running-a-fleet.md")]
 
 pub mod agent;
 pub mod builds;
