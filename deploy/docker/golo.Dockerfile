@@ -7,7 +7,8 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/golo/target \
     cargo build --locked --release -p golo-cli && cp target/release/golo /usr/local/bin/golo
 
-# Debian, because agents run load tests that were built for it. Programs in other languages need an image with their runtime.
+# Debian, because agents run load tests that were built for it. Programs in other languages need an image with their
+# runtime.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/golo /usr/local/bin/golo

@@ -1,5 +1,5 @@
-# A load test together with golo, for a Job that submits it. From the root of a workspace whose package PACKAGE is the load
-# test; in the clone of golo:
+# A load test together with golo, for a Job that submits it. From the root of a workspace whose package PACKAGE is the
+# load test; in the clone of golo:
 #
 #   docker build -f deploy/docker/load-test.Dockerfile --build-arg PACKAGE=hello -t golo-hello:0.1.0 .
 #

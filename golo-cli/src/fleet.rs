@@ -3,6 +3,8 @@
 //! [`Fleet`] prepares them: each gets the load test and a job with its share, and starts its users. It then makes a
 //! [`Delivery`], which is the engine of the run. A fleet can also leave the run to its agents ([`Fleet::detach`]), and
 //! another one joins the run later ([`Fleet::attach`]).
+//!
+#![doc = include_str!("../docs/running-a-fleet.md")]
 
 pub mod agent;
 pub mod builds;

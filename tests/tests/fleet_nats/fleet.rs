@@ -26,7 +26,7 @@ pub(super) fn golo(nats: &Nats, arguments: &[&str]) -> Command {
     for name in ["GOLO_HOSTS", "GOLO_TOKEN", "GOLO_CA", "GOLO_ON_AGENT_LOSS", "TARGET_URL"] {
         command.env_remove(name);
     }
-    command.env("GOLO_NATS", nats.url()).envs(nats.sign_in(arguments[0])).args(arguments);
+    command.env("GOLO_NATS", nats.url()).envs(nats.sign_in(arguments.first().copied())).args(arguments);
     command
 }
 

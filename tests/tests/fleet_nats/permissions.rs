@@ -1,8 +1,9 @@
 //! The users of `deploy/nats/users.conf` can do their work, and cannot do that of others.
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap};
 use golo_tests::{Program, within};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_stream::StreamExt as _;
 
 use super::fleet::{Call, agents, golo, listed, sample, until_idle};
 use super::results::{Collectors, NATS_COLLECTOR};
@@ -66,6 +67,32 @@ async fn no_user_can_do_the_work_of_others() {
             assert_refused(&mut refused, "Subscription", subject).await;
         }
     }
+}
+
+/// JetStream delivers stored messages to any subject that the user of a consumer names, without asking for its permissions.
+#[tokio::test]
+async fn stored_message_is_no_call() {
+    let Some(nats) = Nats::start_with_users("").await else { return };
+    let mut agents = agents(&nats, 1, &[]).await;
+    let target = sample();
+    // It creates the bucket of files.
+    Call::new(&nats, target.url(), "-i 1").finish().await.assert_ended_with(0, "PASSED");
+    let options = ConnectOptions::with_user_and_password("agent".to_owned(), "hush_agent".to_owned());
+    let client = options.custom_inbox_prefix("_INBOX_agent").connect(nats.url()).await.unwrap();
+    let mut delivered = client.subscribe("golo.agent.load=2E1").await.unwrap();
+    let mut call = HeaderMap::new();
+    call.insert("golo-call", "GET /jobs");
+    call.insert("golo-piece", "1/1");
+    client.publish_with_headers("$O.golo-files.C.call", call, "".into()).await.unwrap();
+    let consumer = r#"{"stream_name": "OBJ_golo-files", "config": {"deliver_subject": "golo.agent.load=2E1",
+        "filter_subject": "$O.golo-files.C.call", "ack_policy": "explicit", "deliver_policy": "all"}}"#;
+    client.request("$JS.API.CONSUMER.CREATE.OBJ_golo-files", consumer.into()).await.unwrap();
+    let message = within("the server delivers it", delivered.next()).await.unwrap();
+    assert!(message.reply.unwrap().starts_with("$JS.ACK."));
+    // The agent is asked once more. It would have answered the message before.
+    Call::new(&nats, target.url(), "-i 1").finish().await.assert_ended_with(0, "PASSED");
+    let stopped = agents[0].program.take().unwrap().stop().await;
+    assert!(!stopped.stderr.iter().any(|line| line.contains("$JS.ACK")), "{:#?}", stopped.stderr);
 }
 
 /// Connects as this user. Returns the errors that the server reports, too.

@@ -68,10 +68,10 @@ impl Nats {
     }
 
     /// Returns the variables with which a command of golo signs in.
-    pub(super) fn sign_in(&self, command: &str) -> Vec<(&'static str, String)> {
+    pub(super) fn sign_in(&self, command: Option<&str>) -> Vec<(&'static str, String)> {
         let user = match command {
-            "agent" | "collector" | "submit" if self.has_users => command,
-            "agents" if self.has_users => "submit",
+            Some(command @ ("agent" | "collector" | "submit")) if self.has_users => command,
+            Some("agents") if self.has_users => "submit",
             _ => return Vec::new(),
         };
         vec![

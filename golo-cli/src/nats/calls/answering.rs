@@ -46,8 +46,8 @@ pub async fn answer(
     statuses: Statuses,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let calls = nats.client.subscribe(subject).await;
-    answer_all(nats, calls.map_err(|error| unheard(nats, &error))?, router, statuses, stop).await
+    let calls = nats.client.subscribe(subject.clone()).await;
+    answer_all(nats, &subject, calls.map_err(|error| unheard(nats, &error))?, router, statuses, stop).await
 }
 
 /// As [`answer`], for several processes that answer the calls of `subject` in turn. They have the same `group`.
@@ -63,7 +63,7 @@ pub async fn answer_in_turn(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let calls = nats.client.queue_subscribe(subject, group.to_owned()).await;
-    answer_all(nats, calls.map_err(|error| unheard(nats, &error))?, router, statuses, stop).await
+    answer_all(nats, subject, calls.map_err(|error| unheard(nats, &error))?, router, statuses, stop).await
 }
 
 fn unheard(nats: &Nats, error: &dyn std::fmt::Display) -> Failure {
@@ -72,6 +72,7 @@ fn unheard(nats: &Nats, error: &dyn std::fmt::Display) -> Failure {
 
 async fn answer_all(
     nats: &Nats,
+    subject: &str,
     mut calls: Subscriber,
     router: Router,
     statuses: Statuses,
@@ -87,7 +88,10 @@ async fn answer_all(
     let receiving = async {
         while let Some(message) = calls.next().await {
             while answering.try_join_next().is_some() {}
-            let (Some(reply), Some(request)) = (message.reply.clone(), open.add(&message)) else { continue };
+            let Some(reply) = message.reply.clone().filter(|reply| is_sent_to(subject, &message, reply)) else {
+                continue;
+            };
+            let Some(request) = open.add(&message) else { continue };
             // It is never closed.
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { continue };
             let (client, router, statuses) = (nats.client.clone(), router.clone(), statuses.clone());
@@ -111,6 +115,12 @@ async fn answer_all(
     _ = timeout(bounds.drain, async { while answering.join_next().await.is_some() {} }).await;
     _ = timeout(bounds.drain, nats.client.flush()).await;
     Ok(())
+}
+
+/// Returns true if a client has sent the message to this subject itself. JetStream delivers stored messages to any subject
+/// that a client names, whether or not that client may send there.
+fn is_sent_to(subject: &str, message: &Message, reply: &Subject) -> bool {
+    message.subject.as_str() == subject && !reply.starts_with("$JS.")
 }
 
 /// Sends a response. It is not sent if the connection is lost, because its client does not wait for it any more.

@@ -84,8 +84,11 @@ impl Watched {
     }
 }
 
+/// A value, and the time at which it was read.
+type Sample<T> = (Instant, T);
+
 /// Returns the first and the last of the samples between two times, if they differ.
-fn ends<T>(samples: &[(Instant, T)], from: Instant, to: Instant) -> Option<(&(Instant, T), &(Instant, T))> {
+fn ends<T>(samples: &[Sample<T>], from: Instant, to: Instant) -> Option<(&Sample<T>, &Sample<T>)> {
     let mut between = samples.iter().filter(|(at, _)| (from..=to).contains(at));
     let first = between.next()?;
     Some((first, between.next_back()?))
