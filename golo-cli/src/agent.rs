@@ -125,7 +125,7 @@ pub async fn attend(agent: Arc<Agent>, cut_short: Vec<Arc<Job>>, ways: Ways) -> 
     let pushing = Pushing::default();
     let wants_nats = match collector {
         Some(CollectorAt::Http(collector)) => {
-            pushing.start(&agent, collector);
+            pushing.start(&agent, *collector);
             false
         }
         at => at.is_some(),

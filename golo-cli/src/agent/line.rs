@@ -90,7 +90,7 @@ pub(super) struct Settings {
 /// Place of the collector.
 pub enum CollectorAt {
     /// At its address.
-    Http(Collector),
+    Http(Box<Collector>),
     /// At the NATS server.
     Nats,
 }
@@ -125,7 +125,8 @@ impl AgentLine {
             Some(url) if url == AT_NATS => Some(CollectorAt::Nats),
             Some(url) => {
                 let token = self.collector_token.or_else(|| variable("GOLO_COLLECTOR_TOKEN").map(Secret::from));
-                Some(CollectorAt::Http(Collector::new(CollectorOptions { url, token, ca: self.collector_ca })?))
+                let collector = Collector::new(CollectorOptions { url, token, ca: self.collector_ca })?;
+                Some(CollectorAt::Http(Box::new(collector)))
             }
         };
         let agent = AgentOptions {

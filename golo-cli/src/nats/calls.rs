@@ -75,7 +75,7 @@ pub struct Answer {
 /// Makes calls over one connection. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    nats: Nats,
+    nats: Arc<Nats>,
     /// Subject of all responses, without their last token.
     inbox: Arc<str>,
     waiting: Arc<Waiting>,
@@ -141,7 +141,7 @@ impl Caller {
                 passing.pass_on(message);
             }
         });
-        Ok(Self { nats, inbox: inbox.into(), waiting })
+        Ok(Self { nats: Arc::new(nats), inbox: inbox.into(), waiting })
     }
 
     /// Returns the connection.

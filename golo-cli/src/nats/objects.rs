@@ -34,7 +34,7 @@ const STALL: Duration = Duration::from_secs(20);
 /// The object store of files.
 #[derive(Clone)]
 pub struct Objects {
-    store: ObjectStore,
+    store: Arc<ObjectStore>,
     /// Size of a message of a file.
     chunk: usize,
     /// Locked while a file is written, so that each is written once.
@@ -65,7 +65,7 @@ impl Objects {
             }
         };
         let chunk = CHUNK.min(nats.client.max_payload());
-        Ok(Self { store, chunk, writing: Arc::default(), reading: Arc::new(Semaphore::new(READERS)) })
+        Ok(Self { store: Arc::new(store), chunk, writing: Arc::default(), reading: Arc::new(Semaphore::new(READERS)) })
     }
 
     /// Writes the file at `path`, unless there is one with this hash.
