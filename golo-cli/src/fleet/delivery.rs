@@ -534,11 +534,10 @@ mod tests {
     #[test]
     fn starts_of_many_agents_are_those_of_the_first_and_the_last() {
         let names: Vec<_> = (0..13).map(|number| format!("load{number}")).collect();
-        let starts = |number: u64| {
-            let starts = (0..number).zip(&names);
-            let start = |(number, name)| (String::as_str(name), number * 1_000_000, Duration::from_micros(300));
-            let starts: Vec<_> = starts.map(start).collect();
-            describe_starts(starts.into_iter().rev().collect())
+        let starts = |number: usize| {
+            let all = names.iter().take(number).enumerate().rev();
+            let start = all.map(|(at, name)| (&**name, at as u64 * 1_000_000, Duration::from_micros(300)));
+            describe_starts(start.collect())
         };
         assert_eq!(starts(2), ["  load1  +1.0 ms ±0.3 ms", "  load0  +0.000 ms ±0.3 ms"], "in their order");
         let many = starts(13);

@@ -32,7 +32,6 @@ pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, 
     loop {
         match part.agent.records(&job, next, WAIT).await {
             Ok(records) => {
-                patience.restore();
                 for record in records {
                     next += 1;
                     let is_last = matches!(record.record, Some(Kind::Ended(_)));
@@ -48,6 +47,8 @@ pub async fn follow(index: usize, part: Arc<Part>, events: mpsc::Sender<(usize, 
                         return;
                     }
                 }
+                // The time in which this process was busy with the records is not the agent's silence.
+                patience.restore();
             }
             Err(error) if is_final(&error) || !patience.wait().await => {
                 let reason = match error {

@@ -32,19 +32,22 @@ impl Usage {
     }
 }
 
+/// Something at a time.
+type Sample<T> = (Instant, T);
+
 /// Usage of a process at several times.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) name: &'static str,
     process: u32,
-    samples: Vec<(Instant, Usage)>,
+    samples: Vec<Sample<Usage>>,
 }
 
 /// Usage of all processes at several times.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     pub(crate) processes: Vec<Watched>,
-    traffic: Vec<(Instant, Traffic)>,
+    traffic: Vec<Sample<Traffic>>,
 }
 
 impl Samples {
@@ -63,7 +66,7 @@ impl Samples {
 
     /// Returns the traffic a second between two times: bytes and messages, each received and sent.
     pub(crate) fn traffic(&self, (from, to): (Instant, Instant)) -> Option<[f64; 4]> {
-        let (first, last) = ends(&self.traffic, from, to)?;
+        let [first, last] = ends(&self.traffic, from, to)?;
         let time = last.0.duration_since(first.0).as_secs_f64();
         let rate = |of: fn(&Traffic) -> u64| (of(&last.1).saturating_sub(of(&first.1))) as f64 / time;
         Some([rate(|t| t.in_bytes), rate(|t| t.out_bytes), rate(|t| t.in_msgs), rate(|t| t.out_msgs)])
@@ -78,7 +81,7 @@ impl Watched {
 
     /// Returns the CPU time between two times, in processors.
     pub(crate) fn cpu(&self, (from, to): (Instant, Instant)) -> Option<f64> {
-        let (first, last) = ends(&self.samples, from, to)?;
+        let [first, last] = ends(&self.samples, from, to)?;
         let time = last.0.duration_since(first.0).as_secs_f64();
         Some(last.1.cpu.saturating_sub(first.1.cpu).as_secs_f64() / time)
     }
@@ -88,8 +91,8 @@ impl Watched {
 type Sample<T> = (Instant, T);
 
 /// Returns the first and the last of the samples between two times, if they differ.
-fn ends<T>(samples: &[Sample<T>], from: Instant, to: Instant) -> Option<(&Sample<T>, &Sample<T>)> {
+fn ends<T>(samples: &[Sample<T>], from: Instant, to: Instant) -> Option<[&Sample<T>; 2]> {
     let mut between = samples.iter().filter(|(at, _)| (from..=to).contains(at));
     let first = between.next()?;
-    Some((first, between.next_back()?))
+    Some([first, between.next_back()?])
 }
