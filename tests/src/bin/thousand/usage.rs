@@ -87,9 +87,6 @@ impl Watched {
     }
 }
 
-/// A value, and the time at which it was read.
-type Sample<T> = (Instant, T);
-
 /// Returns the first and the last of the samples between two times, if they differ.
 fn ends<T>(samples: &[Sample<T>], from: Instant, to: Instant) -> Option<[&Sample<T>; 2]> {
     let mut between = samples.iter().filter(|(at, _)| (from..=to).contains(at));
