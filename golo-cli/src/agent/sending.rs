@@ -15,7 +15,7 @@ use super::job::Job;
 use super::jobs::Agent;
 use super::kept::{Missing, State};
 use super::pusher::{Collector, Place, Unpushed};
-use crate::results::pieces::CALL;
+use crate::http::COLLECTOR_CALL;
 use crate::results::store::{Chunk, Salvaged, StoreError};
 
 /// Size of the records in one call, in bytes.
@@ -105,7 +105,7 @@ async fn send_several(agent: &Agent, job: &Job, collector: &Collector, from: u64
         Some(missing) if has_ended => with_missing(bytes, &missing),
         _ => bytes,
     };
-    if bytes.len() > CALL {
+    if bytes.len() > COLLECTOR_CALL {
         return Ok(Sent::AloneUntil(next));
     }
     match collector.push(&job.kept(), from, next, bytes).await {
@@ -151,8 +151,8 @@ async fn send_one(agent: &Agent, job: &Arc<Job>, collector: &Collector, number: 
 
 async fn push_one(job: &Job, collector: &Collector, number: u64, record: &Record) -> Result<Place, Unpushed> {
     let bytes = record.encode_length_delimited_to_vec();
-    if bytes.len() > CALL {
-        let (length, most) = (bytes.len() >> 20, CALL >> 20);
+    if bytes.len() > COLLECTOR_CALL {
+        let (length, most) = (bytes.len() >> 20, COLLECTOR_CALL >> 20);
         return Err(Unpushed::Unfit(format!("it has {length} MiB, and a call may have {most} MiB")));
     }
     collector.push(&job.kept(), number, number + 1, bytes.into()).await

@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Collector, Refusal};
-use crate::results::pieces::CALL;
+use crate::http::COLLECTOR_CALL;
 
 /// Maximum size of a body in bytes.
-const BODY: usize = CALL;
+const BODY: usize = COLLECTOR_CALL;
 /// Maximum time to receive a body.
 const BODY_TIME: Duration = Duration::from_secs(60);
 /// Maximum number of bodies that are received or wait to be written at the same time.

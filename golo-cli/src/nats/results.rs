@@ -29,9 +29,9 @@ use tower::ServiceExt as _;
 use super::calls::{Answer, CALL, Call, Caller, Pieces, request, room, send, squeezed};
 use super::connection::Nats;
 use super::objects::Objects;
+use crate::http::COLLECTOR_CALL;
 use crate::http::client::{ANSWER, CallError};
 use crate::http::server::Refusal;
-use crate::results::pieces;
 use crate::support::failure::Failure;
 
 /// Name of the stream, and the beginning of its subjects.
@@ -370,14 +370,14 @@ async fn asked(objects: &Objects, message: &Message) -> Result<Option<Request<Bo
     let call = header(CALL).ok_or_else(|| Refusal::bad("the message is not a call, as golo's are"))?;
     let mut whole = message.message.clone();
     if let Some(hash) = header(OBJECT) {
-        let read = objects.read(hash.as_str(), pieces::CALL).await;
+        let read = objects.read(hash.as_str(), COLLECTOR_CALL).await;
         let away = |failure: Failure| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, failure.to_string());
         match read.map_err(away)? {
             Some(body) => whole.payload = body,
             None => return Ok(None),
         }
     }
-    let body = Pieces::new(pieces::CALL).add(&whole).map_err(|error| Refusal::bad(error.to_string()))?;
+    let body = Pieces::new(COLLECTOR_CALL).add(&whole).map_err(|error| Refusal::bad(error.to_string()))?;
     request(call.as_str(), body.unwrap_or_default()).map(Some)
 }
 

@@ -8,10 +8,9 @@ use golo_proto::engine::{self as pb, event::Event};
 use golo_proto::results::{Record, record};
 use prost::Message;
 
-/// Size of a record in bytes above which it is divided, and of its pieces. Smaller than [`CALL`].
+/// Size of a record in bytes above which it is divided, and of its pieces. Smaller than
+/// [`COLLECTOR_CALL`](crate::http::COLLECTOR_CALL).
 pub const PIECE: usize = 4 << 20;
-/// Maximum size in bytes of the records in one call to a collector.
-pub const CALL: usize = 16 << 20;
 /// Maximum size in bytes of an item's key and length in its snapshot.
 const KEY: usize = 8;
 
