@@ -1,4 +1,4 @@
-//! What an agent says of itself: its name, its state, and what its machine has for load tests.
+//! The description of an agent: its name, its state, and what its machine has for load tests.
 
 use std::thread::available_parallelism;
 use std::{fs, path::Path};

@@ -39,7 +39,7 @@ pub struct Registration {
     /// Labels that its user has given.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// What its machine has.
+    /// Resources of its machine.
     pub capacity: Capacity,
     /// Number of jobs that are running or waiting.
     #[serde(default)]

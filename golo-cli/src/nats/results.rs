@@ -272,7 +272,7 @@ pub async fn take(nats: Nats, router: Router) {
     }
 }
 
-/// Where a collector takes calls from.
+/// Place from which a collector takes calls.
 struct Source {
     consumer: PullConsumer,
     objects: Objects,
