@@ -81,8 +81,10 @@ impl Entry {
 
     /// Registers, and tries again until it has succeeded.
     async fn take(&mut self) {
+        self.note_state();
         while !self.renew().await {
             sleep(AGAIN).await;
+            self.note_state();
         }
     }
 
@@ -112,7 +114,6 @@ impl Entry {
 
     /// Adds or renews the entry. Returns false if that failed; then `revision` is `None` if another agent has the name.
     async fn renew(&mut self) -> bool {
-        self.note_state();
         match self.try_to_renew().await {
             Ok(Registered::Yes) => {
                 self.renewed = Instant::now();

@@ -54,8 +54,7 @@ pub fn agents(line: AgentsLine) -> ExitCode {
         }
         Err(failure) => return refused("agents", UsageError::wrong(failure)),
     };
-    let mut selection = Selection::default();
-    select.into_iter().for_each(|other| selection.add(other));
+    let selection = select.into_iter().collect();
     let runtime = match runtime::start() {
         Ok(runtime) => runtime,
         Err(code) => return code,

@@ -100,8 +100,7 @@ impl MemberArgs {
             false => None,
         };
         if let Some(nats) = nats {
-            let mut selection = Selection::default();
-            select.into_iter().for_each(|other| selection.add(other));
+            let selection = select.into_iter().collect();
             return Ok(Named::Registered { nats, selection, number: number.map(|number| number as usize) });
         }
         if number.is_some() || !select.is_empty() {

@@ -42,15 +42,17 @@ enum Relation {
 }
 
 impl Selection {
-    /// Adds the conditions of another selection.
-    pub fn add(&mut self, other: Self) {
-        self.conditions.extend(other.conditions);
-    }
-
     /// Returns true if the agent meets all conditions.
     #[must_use]
     pub fn matches(&self, agent: &Registration) -> bool {
         self.conditions.iter().all(|condition| condition.matches(agent))
+    }
+}
+
+/// Selections that must hold together.
+impl FromIterator<Selection> for Selection {
+    fn from_iter<I: IntoIterator<Item = Selection>>(selections: I) -> Self {
+        Self { conditions: selections.into_iter().flat_map(|selection| selection.conditions).collect() }
     }
 }
 

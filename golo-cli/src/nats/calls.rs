@@ -12,7 +12,7 @@ mod pieces;
 
 pub use answering::{answer, answer_in_turn};
 pub(super) use answering::{request, send};
-pub(super) use pieces::{Pieces, room, squeezed};
+pub(super) use pieces::{PIECE, Pieces, room, squeezed};
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

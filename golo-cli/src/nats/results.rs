@@ -26,7 +26,7 @@ use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_stream::StreamExt as _;
 use tower::ServiceExt as _;
 
-use super::calls::{Answer, CALL, Call, Caller, Pieces, request, room, send, squeezed};
+use super::calls::{Answer, CALL, Call, Caller, PIECE, Pieces, request, room, send, squeezed};
 use super::connection::Nats;
 use super::objects::Objects;
 use crate::http::COLLECTOR_CALL;
@@ -140,7 +140,7 @@ impl Results {
         let mut headers = HeaderMap::new();
         headers.insert(CALL, format!("{} {}", call.method, call.path));
         headers.insert(REPLY, reply);
-        headers.insert("golo-piece", "1/1");
+        headers.insert(PIECE, "1/1");
         let mut payload = squeezed(&mut headers, &call.body);
         if payload.len() > room(self.caller.nats().client.max_payload()) {
             let hash = format!("{:x}", Sha256::digest(&payload));

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::support::squeezed::{squeeze, unsqueeze};
 
 /// Header with the number of a piece and the number of all pieces, such as `2/3`.
-const PIECE: &str = "golo-piece";
+pub(in crate::nats) const PIECE: &str = "golo-piece";
 /// Header of a body that is compressed, with the value `zstd`.
 const ENCODING: &str = "golo-encoding";
 /// Number of bytes from which on a body is compressed.
